@@ -1,0 +1,43 @@
+"""Architectures: each a config and a builder in one module, listed in ARCHITECTURES.
+
+To add one: write `core/models/<name>.py` with a `<Name>Config` (field `architecture` = its key) and a `build` function,
+then name it in ARCHITECTURES and ModelConfig below. Forms, presets, the command line and the tests find it there.
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import Discriminator
+from torch import nn
+
+from core.models.base import ACTIVATIONS, Architecture, ModelError, Shape
+from core.models.cnn import CNN, CNNConfig
+from core.models.mlp import MLP, MLPConfig
+from core.models.softmax_regression import SOFTMAX_REGRESSION, SoftmaxRegressionConfig
+
+ModelConfig = Annotated[SoftmaxRegressionConfig | MLPConfig | CNNConfig, Discriminator("architecture")]
+
+
+def build(config: ModelConfig, input_shape: Shape, outputs: int, seed: int | None = None) -> nn.Module:
+    """The network that `config` describes, with fresh weights.
+
+    Args:
+        input_shape: of one example, (C, H, W).
+        outputs: width of the last layer: one logit for each class, or 1 for a yes-no question.
+        seed: draw the weights from this seed and leave PyTorch's global random state alone; None uses that state.
+
+    Raises:
+        ModelError: the network can't take this input.
+    """
+    spec = ARCHITECTURES[config.architecture]
+    if seed is None:
+        return spec.build(config, input_shape, outputs)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return spec.build(config, input_shape, outputs)
+
+
+ARCHITECTURES: dict[str, Architecture] = {"softmax_regression": SOFTMAX_REGRESSION, "mlp": MLP, "cnn": CNN}
+
+__all__ = ["ACTIVATIONS", "ARCHITECTURES", "Architecture", "CNNConfig", "MLPConfig", "ModelConfig", "ModelError",
+           "SoftmaxRegressionConfig", "build"]

@@ -1,0 +1,33 @@
+"""What every architecture's config and module share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from core.fields import Config
+
+Shape = tuple[int, ...]
+
+
+class ModelError(ValueError):
+    """A network that can't be built for this input; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One entry of ARCHITECTURES."""
+
+    title: str
+    summary: str
+    config: type[Config]
+    build: Callable[[Config, Shape, int], nn.Module]  # (config, input_shape (C, H, W), outputs)
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}

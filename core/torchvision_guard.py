@@ -1,0 +1,14 @@
+"""Makes `import torchvision` work beside a CPU build of torch. Import this before torchvision, everywhere.
+
+The torchvision wheel is compiled against CUDA's torch. Beside a CPU-only torch its compiled operators can't load, and the
+module that registers their shapes stops the import with "operator torchvision::nms does not exist". Data sets, transforms
+and models need none of those operators, so that one module is replaced by an empty one. On a matched pair nothing happens.
+"""
+
+import sys
+from types import ModuleType
+
+import torch
+
+if torch.version.cuda is None and "torchvision" not in sys.modules:
+    sys.modules.setdefault("torchvision._meta_registrations", ModuleType("torchvision._meta_registrations"))
