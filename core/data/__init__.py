@@ -1,0 +1,97 @@
+"""Data sets: found, split by a seed, and shared between processes.
+
+    data = load(DataConfig(dataset="digits"), Path("data"))
+    data.train.take(torch.arange(10))     # ten images and their labels
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.config import DataConfig
+from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Split, normalize
+from core.data.sources import DATASETS, DatasetSpec, Raw, spec_of
+from core.settings import default_cache_dir
+
+
+def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
+    """The data set that `config` describes, split and ready to learn from.
+
+    Args:
+        root: the data directory, in torchvision's layout. Only read.
+        cache: where gzipped files are unpacked once; the user's cache directory if None.
+
+    Raises:
+        DataMissing: the files are not there; the message says what to do.
+        DataDamaged: a file is not what it should be.
+        DataError: the config asks for more validation images or another class than the data set has.
+    """
+    spec = spec_of(config.dataset)
+    try:
+        raw = spec.read(root, cache or default_cache_dir())
+    except OSError as error:
+        raise DataError(f"{spec.title} can't be read: {error.strerror} ({error.filename}).") from None
+    held_back = config.validation
+    if held_back >= len(raw.train_labels):
+        raise DataError(f"data.validation is {held_back:,}; {spec.title} has {len(raw.train_labels):,} training images, "
+                        "and some must be left to learn from.")
+    classes, raw = _apply_task(config, spec, raw)
+    order = torch.randperm(len(raw.train_labels), generator=torch.Generator().manual_seed(config.split_seed))
+    train = Split(raw.train_images, raw.train_labels, order[held_back:].sort().values)
+    mean, std = _normalization(config, train)
+    return Dataset(
+        name=config.dataset,
+        title=spec.title,
+        classes=classes,
+        source_classes=spec.classes,
+        mean=mean,
+        std=std,
+        train=train,
+        validation=Split(raw.train_images, raw.train_labels, order[:held_back].sort().values),
+        test=Split(raw.test_images, raw.test_labels, torch.arange(len(raw.test_labels))),
+    )
+
+
+def default_validation(name: str) -> int:
+    """Validation images where a person says nothing: 5,000 of MNIST's 60,000, a tenth of a smaller set."""
+    return min(5000, spec_of(name).counts[0] // 10)
+
+
+def _apply_task(config: DataConfig, spec: DatasetSpec, raw: Raw) -> tuple[tuple[str, ...], Raw]:
+    """Class names and labels of the question that is asked: all classes, or "is it this one?"."""
+    if config.task == "classes":
+        return spec.classes, raw
+    if config.target >= len(spec.classes):
+        raise DataError(f"data.target is {config.target}; {spec.title} has classes 0 to {len(spec.classes) - 1}.")
+    name = spec.classes[config.target]
+    return (f"not {name}", name), Raw(raw.train_images, (raw.train_labels == config.target).long(),
+                                      raw.test_images, (raw.test_labels == config.target).long())
+
+
+def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation to normalise with, for each channel, of pixels in [0, 1]."""
+    channels = train.images.shape[1]
+    if config.normalization == "none":
+        return (0.0,) * channels, (1.0,) * channels
+    if config.normalization == "half":
+        return (0.5,) * channels, (0.5,) * channels
+    return channel_statistics(train)
+
+
+def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and (population) standard deviation of each channel, pixels in [0, 1], exact: from counts of the 256 values."""
+    values = np.arange(256) / 255
+    means, deviations = [], []
+    for channel in range(split.images.shape[1]):
+        counts = np.zeros(256)
+        for rows in split.rows.split(8192):  # in pieces: the whole set at once would be copied
+            counts += np.bincount(split.images[rows, channel].numpy().ravel(), minlength=256)
+        mean = float(counts @ values / counts.sum())
+        means.append(mean)
+        deviations.append(max(float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum())), 1e-6))  # 1e-6: a flat channel
+    return tuple(means), tuple(deviations)
+
+
+__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Split", "channel_statistics",
+           "default_validation", "load", "normalize", "spec_of"]

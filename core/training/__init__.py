@@ -1,0 +1,27 @@
+"""Training: fit() and what it is made of."""
+
+from pathlib import Path
+
+from torch import nn
+
+from core.config import RunConfig
+from core.data import Dataset, load
+from core.models import build
+from core.training.events import Checkpoint, Epoch, Event, Finished, Started, Step
+from core.training.loop import Control, fit
+from core.training.objectives import OBJECTIVES
+
+
+def build_for(config: RunConfig, data: Dataset) -> nn.Module:
+    """The run's network for this data, with as many outputs as its loss needs and weights drawn from its seed."""
+    outputs = OBJECTIVES[config.training.loss].outputs(len(data.classes))
+    return build(config.model, data.input_shape, outputs, seed=config.training.seed)
+
+
+def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[Dataset, nn.Module]:
+    """Data and a fresh network: the two things fit() needs. Raises DataError and ModelError as load() and build() do."""
+    data = load(config.data, root, cache)
+    return data, build_for(config, data)
+
+
+__all__ = ["OBJECTIVES", "Checkpoint", "Control", "Epoch", "Event", "Finished", "Started", "Step", "build_for", "fit", "prepare"]

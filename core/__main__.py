@@ -1,0 +1,197 @@
+"""The command line: `python -m core presets | train | summary | runs`."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import FrameType
+from typing import Any
+
+from core.config import RunConfig
+from core.data import DataError, spec_of
+from core.devices import DeviceError
+from core.fields import ConfigError
+from core.inspection import InspectionError, describe_layers, totals
+from core.models import ModelError, build
+from core.presets import PRESETS, UnknownPreset, preset
+from core.runs import Run, RunNotFound, RunStore, StoreError
+from core.runs.execute import execute
+from core.settings import Settings
+from core.training import OBJECTIVES, Epoch, Event
+
+OWNER = "command line"
+USER_ERRORS = (ConfigError, DataError, DeviceError, InspectionError, ModelError, RunNotFound, StoreError, UnknownPreset)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0, 1 for a run that failed, 2 for what can't be done (one line on stderr)."""
+    args = parser().parse_args(arguments)
+    try:
+        settings = Settings.from_environment().with_places(args.data, args.runs)
+        return {"presets": presets, "train": train, "summary": summary, "runs": runs}[args.command](args, settings)
+    except USER_ERRORS as error:
+        print(f"{error}".splitlines()[0], file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments. --data and --runs may stand before or after the command's own."""
+    places = argparse.ArgumentParser(add_help=False)
+    # SUPPRESS: what stands before the command must not be overwritten by the absence of it after
+    places.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS, help="data directory (PLAYGROUND_DATA)")
+    places.add_argument("--runs", metavar="DIR", default=argparse.SUPPRESS, help="runs directory (PLAYGROUND_RUNS)")
+    top = OneLineParser(prog="python -m core", description=__doc__, parents=[places])
+    top.set_defaults(data=None, runs=None)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLineParser)
+    commands.add_parser("presets", parents=[places], help="list the named runs")
+    for name, text in {"train": "train a preset here and record the run", "summary": "a preset's layers and parameters"}.items():
+        command = commands.add_parser(name, parents=[places], help=text)
+        command.add_argument("preset", metavar="PRESET")
+        command.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
+        command.add_argument("--json", action="store_true", help="one JSON object for each line")
+    listing = commands.add_parser("runs", parents=[places], help="list recorded runs")
+    listing.add_argument("--json", action="store_true", help="one JSON object for each line")
+    return top
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse prints its usage before an error; here an error is one line."""
+
+    def error(self, message: str) -> Any:
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def presets(args: argparse.Namespace, settings: Settings) -> int:
+    """Names, what they are, and whether their data is there."""
+    for name, entry in PRESETS.items():
+        there = spec_of(entry.config.data.dataset).is_there(settings.data_dir)
+        print(f"{name:<16} {entry.summary}{'' if there else '  [data not downloaded]'}")
+    return 0
+
+
+def configured(args: argparse.Namespace) -> RunConfig:
+    """The preset with its --set changes. Raises UnknownPreset or ConfigError."""
+    changes: dict[str, Any] = {}
+    for assignment in args.set:
+        field, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment}: write it as FIELD=VALUE, such as training.epochs=2")
+        try:
+            changes[field] = json.loads(value)
+        except ValueError:
+            changes[field] = value  # a word such as cnn
+    return preset(args.preset).config.with_values(changes)
+
+
+def train(args: argparse.Namespace, settings: Settings) -> int:
+    """Train in the foreground and record the run like any other. Ctrl-C stops it and keeps what it has learned."""
+    config = configured(args)
+    store = RunStore(settings.runs_dir)
+    worker = f"foreground:{time.time_ns()}"
+    # not queued first: a worker of a running app would take it
+    run = store.create_running(config, OWNER, worker, title=preset(args.preset).title)
+    control = Interrupt()
+    alive = threading.Event()
+    threading.Thread(target=_beat, args=(store, worker, alive), daemon=True).start()
+    report = _print_json if args.json else _print_text
+    ended = execute(store, run, settings, control, lambda event: report(event) if isinstance(event, Epoch) else None)
+    alive.set()
+    return _print_end(ended, args.json)
+
+
+def _beat(store: RunStore, worker: str, ended: threading.Event) -> None:
+    """Say each second that this run is alive, so that no app marks it as interrupted."""
+    while not ended.wait(1.0):
+        try:
+            store.heartbeat(worker)
+        except StoreError:
+            continue
+
+
+class Interrupt:
+    """Ctrl-C as a request to stop after the current step; a second one ends the process."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self.on_signal)
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def stop_requested(self) -> bool:
+        return self.asked
+
+
+def _print_json(event: Event) -> None:
+    assert isinstance(event, Epoch)
+    values = asdict(event)
+    values.pop("step")
+    print(json.dumps({"event": "epoch"} | values), flush=True)
+
+
+def _print_text(event: Event) -> None:
+    assert isinstance(event, Epoch)
+    print(f"epoch {event.epoch:>3}  loss {event.train_loss:.4f}  accuracy {event.train_accuracy:.2%}  "
+          f"validation loss {event.validation_loss:.4f}  accuracy {event.validation_accuracy:.2%}  "
+          f"{event.seconds:.2f} s  {event.images_per_second:,.0f} images/s", flush=True)
+
+
+def _print_end(run: Run, as_json: bool) -> int:
+    """The last line of `train`, and the exit status."""
+    failed = run.status == "failed"
+    if as_json:
+        end = {"event": "failed", "run": run.id, "reason": run.message} if failed else {
+            "event": "finished" if run.status == "finished" else run.status, "run": run.id,
+            "test_accuracy": run.test_accuracy, "seconds": run.seconds}
+        print(json.dumps(end), flush=True)
+    elif not failed:
+        accuracy = f"test accuracy {run.test_accuracy:.2%}" if run.test_accuracy is not None else run.status
+        print(f"{accuracy}, trained in {run.seconds or 0:.1f} s; run {run.id}", flush=True)
+    else:
+        print(run.message, file=sys.stderr)
+    return 1 if failed else 0
+
+
+def summary(args: argparse.Namespace, settings: Settings) -> int:
+    """Layers, shapes and parameters of a preset's network; needs no data."""
+    config = configured(args)
+    spec = spec_of(config.data.dataset)
+    classes = 2 if config.data.task == "is_target" else len(spec.classes)
+    model = build(config.model, spec.input_shape, OBJECTIVES[config.training.loss].outputs(classes))
+    rows = describe_layers(model, spec.input_shape)
+    if args.json:
+        for row in rows:
+            print(json.dumps(asdict(row)))
+        return 0
+    print(f"{'layer':<10} {'kind':<18} {'input':<14} {'output':<14} {'parameters':>12}  how they come about")
+    for row in rows:
+        shapes = ["×".join(map(str, shape)) for shape in (row.input_shape, row.output_shape)]
+        print(f"{row.name:<10} {row.kind:<18} {shapes[0]:<14} {shapes[1]:<14} {row.parameters:>12,}  {row.formula}")
+    total = totals(rows)
+    print(f"total: {total.parameters:,} parameters, {total.parameters * 4 / 1e6:.2f} MB in float32; "
+          f"{total.mult_adds:,} multiply-adds for one image")
+    return 0
+
+
+def runs(args: argparse.Namespace, settings: Settings) -> int:
+    """Recorded runs, newest first."""
+    for run in RunStore(settings.runs_dir).runs():
+        if args.json:
+            print(json.dumps({"run": run.id, "title": run.title, "status": run.status, "message": run.message,
+                              "test_accuracy": run.test_accuracy, "seconds": run.seconds,
+                              "config": run.config.model_dump(mode="json")}))
+        else:
+            accuracy = f"{run.test_accuracy:.2%}" if run.test_accuracy is not None else "–"
+            print(f"{run.id}  {run.status:<11} {accuracy:>7}  {run.title}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

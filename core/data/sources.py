@@ -1,0 +1,130 @@
+"""Every data set a run can learn from: its facts, and how its images are found.
+
+To add one: write a function that gives a Raw, and name it in DATASETS at the foot of this module.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.data.dataset import DataDamaged, DataMissing
+from core.data.digits import digits
+from core.data.idx import IdxFolder, as_images
+from core.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Raw:
+    """All images of a data set, before the validation images are held back. Images (N, C, H, W) uint8, labels (N,) int64."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """One entry of DATASETS.
+
+    counts: images in (train before validation is held back, test).
+    folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
+    """
+
+    title: str
+    summary: str
+    source: str
+    licence: str
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    counts: tuple[int, int]
+    read: Callable[[Path, Path], Raw]  # (data directory, cache directory)
+    folder: str = ""
+
+    def is_there(self, root: Path) -> bool:
+        """Whether the data set can be used without a download."""
+        return not self.folder or IdxFolder(self.folder, self.counts).is_there(root)
+
+
+def read_idx(folder: str, counts: tuple[int, int], classes: int) -> Callable[[Path, Path], Raw]:
+    """A reader for a data set of idx files."""
+
+    def read(root: Path, cache: Path) -> Raw:
+        train_images, train_labels, test_images, test_labels = IdxFolder(folder, counts).load(root, cache)
+        if max(train_labels.max(), test_labels.max()) >= classes:
+            raise DataDamaged(f"{root / folder} holds labels beyond {classes - 1}. Delete it and download it again.")
+        return Raw(as_images(train_images), torch.from_numpy(train_labels.astype(np.int64)),
+                   as_images(test_images), torch.from_numpy(test_labels.astype(np.int64)))
+
+    return read
+
+
+DIGITS_TEST = 360  # a fifth of the 1,797, as scikit-learn has no test set of its own
+
+
+def read_digits(root: Path, cache: Path) -> Raw:
+    """scikit-learn's digits at 28×28. They are prepared once and kept: workers need not import scikit-learn (70 MB)."""
+    kept = cache / "digits" / "digits-28-v1.npy"
+    if not kept.exists():
+        images, labels = digits()
+        rows = np.concatenate([images.reshape(len(images), -1), labels[:, None].astype(np.uint8)], axis=1)
+        write_atomically(kept, lambda file: np.save(file, rows))
+    try:
+        rows = np.load(kept, mmap_mode="c", allow_pickle=False)
+        pixels, labels = rows[:, :-1].reshape(-1, 1, 28, 28), rows[:, -1].astype(np.int64)
+    except (ValueError, EOFError, IndexError):
+        raise DataDamaged(f"{kept} is damaged. Delete it; it is made anew.") from None
+    # always the same fifth: no split seed may move a test image into training
+    order = np.random.default_rng(0).permutation(len(rows))
+    test, train = np.sort(order[:DIGITS_TEST]), np.sort(order[DIGITS_TEST:])
+    return Raw(torch.from_numpy(pixels[train]), torch.from_numpy(labels[train]),
+               torch.from_numpy(pixels[test]), torch.from_numpy(labels[test]))
+
+
+TEN_DIGITS = tuple(str(d) for d in range(10))
+
+DATASETS: dict[str, DatasetSpec] = {
+    "mnist": DatasetSpec(
+        title="MNIST",
+        summary="70,000 handwritten digits by some 500 writers: the classic first data set.",
+        source="Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits",
+        licence="CC BY-SA 3.0",
+        classes=TEN_DIGITS,
+        input_shape=(1, 28, 28),
+        counts=(60_000, 10_000),
+        read=read_idx("MNIST/raw", (60_000, 10_000), 10),
+        folder="MNIST/raw",
+    ),
+    "fashion_mnist": DatasetSpec(
+        title="Fashion-MNIST",
+        summary="70,000 pictures of clothes in MNIST's format; harder, because a shirt looks much like a pullover.",
+        source="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST, arXiv:1708.07747 (Zalando Research)",
+        licence="MIT",
+        classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        input_shape=(1, 28, 28),
+        counts=(60_000, 10_000),
+        read=read_idx("FashionMNIST/raw", (60_000, 10_000), 10),
+        folder="FashionMNIST/raw",
+    ),
+    "digits": DatasetSpec(
+        title="Digits (scikit-learn)",
+        summary="1,797 handwritten digits of 8×8 pixels that come with scikit-learn, brought to 28×28. No download.",
+        source="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository",
+        licence="CC BY 4.0",
+        classes=TEN_DIGITS,
+        input_shape=(1, 28, 28),
+        counts=(1797 - DIGITS_TEST, DIGITS_TEST),
+        read=read_digits,
+    ),
+}
+
+
+def spec_of(name: str) -> DatasetSpec:
+    """The registry's entry. Raises DataMissing for a name it does not have."""
+    if name not in DATASETS:
+        raise DataMissing(f"There is no data set {name!r}; choose from {', '.join(DATASETS)}.")
+    return DATASETS[name]

@@ -1,0 +1,133 @@
+"""Weights on disk: safetensors with all that is needed to use them, so that a checkpoint rebuilds its network alone."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as safetensors_load
+from safetensors.torch import save as safetensors_save
+from torch import Tensor, nn
+
+from core.config import RunConfig, read_config
+from core.data import Dataset, normalize
+from core.fields import ConfigError
+from core.files import write_atomically
+from core.models import build
+from core.runs.database import StoreError
+from core.runs.store import RunStore
+from core.training import OBJECTIVES, Checkpoint
+from core.training.inference import evaluation_mode
+
+WEIGHTS, CONFIG = "checkpoint.safetensors", "config.json"
+
+
+class CheckpointError(ValueError):
+    """Weights that are not there or can't be used; the message is one line that says what is wrong."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A run's network with its trained weights.
+
+    classes: names, by label; mean and std: for each channel, as in training; input_shape: (C, H, W).
+    epoch: how many full or begun epochs are in the weights.
+    """
+
+    config: RunConfig
+    classes: tuple[str, ...]
+    model: nn.Module
+    input_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    epoch: int
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities (N, K) float32 on the CPU for images (N, C, H, W) float32 in [0, 1]; normalises as in training.
+
+        Raises:
+            ValueError: images of another shape or number format.
+        """
+        if images.dim() != 4 or tuple(images.shape[1:]) != self.input_shape:
+            needs = ", ".join(map(str, self.input_shape))
+            raise ValueError(f"images have shape {tuple(images.shape)}; this network needs (N, {needs})")
+        if not images.is_floating_point():
+            raise ValueError(f"images are {images.dtype}; this network needs float32 in [0, 1]")
+        with evaluation_mode(self.model), torch.inference_mode():
+            logits = self.model(normalize(images.float(), self.mean, self.std))
+            return OBJECTIVES[self.config.training.loss].probabilities(logits.float())
+
+
+def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Dataset, checkpoint: Checkpoint) -> None:
+    """Write a run's weights and config so that a crash leaves the old ones or the new ones. Raises StoreError."""
+    about = {"config": config.model_dump(mode="json"), "classes": data.classes, "input_shape": data.input_shape,
+             "mean": data.mean, "std": data.std, "epoch": checkpoint.epoch, "step": checkpoint.step}
+    folder = store.folder(run_id)
+    content = safetensors_save(checkpoint.weights, metadata={"about": json.dumps(about)})
+    readable = json.dumps(about["config"], indent=2).encode()
+    try:
+        write_atomically(folder / CONFIG, lambda file: file.write(readable))
+        write_atomically(folder / WEIGHTS, lambda file: file.write(content))
+    except OSError as error:
+        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror}. Free some space, or set "
+                         "PLAYGROUND_RUNS to another folder.") from None
+
+
+def has_checkpoint(store: RunStore, run_id: str) -> bool:
+    """Whether a run has kept any weights."""
+    return (store.folder(run_id) / WEIGHTS).exists()
+
+
+def load_model(store: RunStore, run_id: str) -> TrainedModel:
+    """A run's network with the weights it kept last, on the CPU, in evaluation mode.
+
+    Raises:
+        RunNotFound: there is no such run.
+        CheckpointError: it has kept no weights, or they are damaged.
+    """
+    run = store.get(run_id)
+    path = store.folder(run_id) / WEIGHTS
+    if not path.exists():
+        raise CheckpointError(f"The run “{run.title or run.id}” has kept no weights: it ended before its first epoch did.")
+    return read_checkpoint(path)
+
+
+def read_checkpoint(path: Path) -> TrainedModel:
+    """Rebuild a network from its checkpoint alone, after checking it. Raises CheckpointError."""
+    try:
+        content = path.read_bytes()
+        weights = safetensors_load(content)
+        header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
+        about: dict[str, Any] = json.loads(header["__metadata__"]["about"])
+        config = read_config(about["config"])
+        classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
+        outputs = OBJECTIVES[config.training.loss].outputs(len(classes))
+        with torch.device("meta"):  # the shapes alone; the weights come from the file
+            model = build(config.model, shape, outputs)
+        check_weights(model.state_dict(), weights)
+        model.load_state_dict(weights, assign=True)
+        return TrainedModel(config, classes, model.eval(), shape, tuple(about["mean"]), tuple(about["std"]), int(about["epoch"]))
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {error.strerror}.") from None
+    except (SafetensorError, ConfigError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is damaged ({reason}). Train the run again.") from None
+
+
+def check_weights(expected: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+    """Names, shapes and number formats must be the network's own, and every value finite. Raises CheckpointError."""
+    missing, extra = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    if missing or extra:
+        raise CheckpointError("These weights are for another network: "
+                              f"missing {missing or 'nothing'}, not wanted {extra or 'nothing'}.")
+    for name, want in expected.items():
+        have = weights[name]
+        if have.shape != want.shape or have.dtype != want.dtype:
+            raise CheckpointError(f"{name} is {have.dtype} {tuple(have.shape)}; "
+                                  f"this network needs {want.dtype} {tuple(want.shape)}.")
+        if have.is_floating_point() and not bool(torch.isfinite(have).all()):
+            raise CheckpointError(f"{name} holds NaN or infinite values.")

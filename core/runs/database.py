@@ -1,0 +1,130 @@
+"""The SQLite file behind RunStore: opening it, its schema, and errors in words."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# One entry for each schema version; a file of version n gets the entries from n on. Never change one that has shipped.
+MIGRATIONS = [
+    """
+    CREATE TABLE runs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        key TEXT,                       -- idempotency key of the request that made it
+        title TEXT NOT NULL,
+        config TEXT NOT NULL,           -- RunConfig as JSON
+        status TEXT NOT NULL,
+        message TEXT NOT NULL DEFAULT '',
+        created REAL NOT NULL,          -- these are seconds since 1970
+        started REAL,
+        finished REAL,
+        heartbeat REAL,
+        stop_requested REAL,
+        worker TEXT,                    -- who has claimed it
+        steps_per_epoch INTEGER NOT NULL DEFAULT 0,
+        steps INTEGER NOT NULL DEFAULT 0,
+        step INTEGER NOT NULL DEFAULT 0,
+        epoch INTEGER NOT NULL DEFAULT 0,
+        parameters INTEGER,
+        device TEXT NOT NULL DEFAULT '',
+        precision TEXT NOT NULL DEFAULT '',
+        validation_accuracy REAL,
+        test_accuracy REAL,
+        test_loss REAL,
+        seconds REAL                    -- of training
+    );
+    CREATE INDEX runs_status ON runs(status);
+    CREATE TABLE metrics (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        step INTEGER NOT NULL,
+        value REAL,
+        UNIQUE (run, name, step)
+    );
+    CREATE INDEX metrics_run ON metrics(run);
+    """,
+]
+
+
+class StoreError(RuntimeError):
+    """The runs directory can't be used; the message is one line that says what to do."""
+
+
+class Database:
+    """Short-lived connections to one file. Readers never wait; writers take turns for up to five seconds."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file. Raises StoreError."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The runs folder {path.parent} can't be made: {error.strerror}. "
+                             "Set PLAYGROUND_RUNS to a folder that can be written to.") from None
+        with self.explained():
+            # Held open: when the last connection closes, SQLite folds its log back in, which costs a disk sync each time.
+            self._keeper = self._connect()
+            self._keeper.execute("PRAGMA journal_mode = WAL")
+            self._migrate()
+
+    def close(self) -> None:
+        self._keeper.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for reading. Raises StoreError."""
+        with self.explained():
+            connection = self._connect()
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that holds the write lock from its start: all of it is kept, or nothing. Raises StoreError."""
+        with self.explained():
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+            finally:
+                connection.close()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn SQLite's errors into one line for people."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"The runs folder {self.path.parent} can't be used: {error}. Free some space, make it writable, "
+                             "or set PLAYGROUND_RUNS to another folder.") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        # isolation_level None: we say BEGIN ourselves; any thread may use what it opened and nobody shares it but to close
+        connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _migrate(self) -> None:
+        with self.writing() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > len(MIGRATIONS):
+                raise StoreError(f"The runs in {self.path.parent} were written by a newer version of Torch Playground "
+                                 f"(schema {version}, this one knows {len(MIGRATIONS)}). Update it, or set PLAYGROUND_RUNS.")
+            for script in MIGRATIONS[version:]:
+                for statement in script.split(";"):
+                    if statement.strip():
+                        connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

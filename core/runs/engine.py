@@ -1,0 +1,178 @@
+"""LocalEngine: training processes on this machine, kept warm, watched and replaced."""
+
+import atexit
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+from uuid import uuid4
+
+from core.config import RunConfig
+from core.runs.database import StoreError
+from core.runs.store import Run, RunStore
+from core.settings import Settings
+
+SECONDS_PER_LOOK = 0.25
+SECONDS_TO_STOP = 1.5  # a run that was asked to stop and hasn't by then is ended with its process
+SECONDS_OF_SILENCE = 4.0  # of a worker that beats once a second and isn't ours to watch
+SECONDS_BETWEEN_STARTS = 5.0  # of a worker that keeps dying
+
+
+class Engine(Protocol):
+    """What runs need from whoever does them: this machine, or later a cluster."""
+
+    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None) -> str: ...
+    def cancel(self, run_id: str) -> None: ...
+    def status(self, run_id: str) -> Run: ...
+
+
+@dataclass
+class Process:
+    """One worker process."""
+
+    name: str
+    popen: subprocess.Popen[bytes]
+    started: float
+
+    def wake(self) -> None:
+        with contextlib.suppress(OSError):  # it has just died; the monitor will see to it
+            assert self.popen.stdin is not None
+            self.popen.stdin.write(b"\n")
+            self.popen.stdin.flush()
+
+
+class LocalEngine:
+    """Runs in worker processes on this machine, with the store as their queue.
+
+    Starts its workers at once, so that torch is imported before anybody presses a button. Close it, or use it as a context
+    manager; workers also end by themselves when this process does, however it ends.
+    """
+
+    def __init__(self, store: RunStore, settings: Settings | None = None) -> None:
+        self.store = store
+        self.settings = settings or Settings.from_environment()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self.store.end_abandoned(SECONDS_OF_SILENCE)
+        self._workers = [self._spawn() for _ in range(self.settings.workers)]
+        self._monitor = threading.Thread(target=self._watch, name="engine-monitor", daemon=True)
+        self._monitor.start()
+        atexit.register(self.close)
+
+    def __enter__(self) -> "LocalEngine":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None) -> str:
+        """Queue a run; its id. The same owner and key give the same run while it is active, so a double click makes one.
+
+        Raises StoreError where the runs directory can't be written to.
+        """
+        run_id = self.store.create(config, owner, title, key)
+        with self._lock:
+            for worker in self._workers:
+                worker.wake()
+        return run_id
+
+    def cancel(self, run_id: str) -> None:
+        """Stop a run within two seconds; what it has learned so far is kept. Raises RunNotFound."""
+        self.store.request_stop(run_id)
+
+    def status(self, run_id: str) -> Run:
+        """Raises RunNotFound."""
+        return self.store.get(run_id)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers, for people who want to look at them."""
+        with self._lock:
+            return [worker.popen.pid for worker in self._workers]
+
+    def close(self) -> None:
+        """End the workers and mark what they were doing as interrupted. May be called twice."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        atexit.unregister(self.close)
+        self._monitor.join(timeout=5)
+        with self._lock:
+            for worker in self._workers:
+                with contextlib.suppress(StoreError):
+                    self.store.end_runs_of(worker.name, "interrupted", "The app ended while this run was going. "
+                                           "Weights of its last full epoch were kept, if any.")
+                _end(worker.popen)
+
+    def _spawn(self) -> Process:
+        """Start a worker. `multiprocessing` would run Streamlit's script again in the child, so it is a command."""
+        name = f"{socket.gethostname()}:{uuid4().hex[:12]}"
+        s = self.settings
+        log: IO[bytes] | int
+        try:
+            log = (self.store.path / "worker.log").open("ab")
+        except OSError:
+            log = subprocess.DEVNULL
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir), str(s.workers)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
+            cwd=Path(__file__).parents[2],  # where the package `core` is
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            start_new_session=True,  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
+        )
+        if not isinstance(log, int):
+            log.close()
+        return Process(name, popen, time.monotonic())
+
+    def _watch(self) -> None:
+        """Look after the workers until the engine closes."""
+        while not self._closing.wait(SECONDS_PER_LOOK):
+            with contextlib.suppress(StoreError):  # a disk that is full now may be free at the next look
+                self._replace_dead()
+                self._end_unwilling()
+                self.store.end_abandoned(SECONDS_OF_SILENCE)
+
+    def _replace_dead(self) -> None:
+        with self._lock:
+            for index, worker in enumerate(self._workers):
+                code = worker.popen.poll()
+                if code is None:
+                    continue
+                self.store.end_runs_of(worker.name, "failed", f"The training process died ({describe_exit(code)}). Weights of "
+                                       "the last full epoch were kept, if any.")
+                if time.monotonic() - worker.started >= SECONDS_BETWEEN_STARTS:
+                    self._workers[index] = self._spawn()
+
+    def _end_unwilling(self) -> None:
+        """End the process of a run that does not stop: it may be in a very long step, or in a library that hangs."""
+        late = time.time() - SECONDS_TO_STOP
+        for run in self.store.runs(statuses=["running"]):
+            if run.stop_requested is not None and run.stop_requested < late:
+                with self._lock:
+                    for index, worker in enumerate(self._workers):
+                        if worker.name == run.worker:
+                            worker.popen.kill()
+                            worker.popen.wait()
+                            self.store.end_runs_of(worker.name, "stopped", "Stopped.")
+                            self._workers[index] = self._spawn()
+
+
+def describe_exit(code: int) -> str:
+    """How a process ended, for people. Negative codes are signals: −9 is what the system sends when memory runs out."""
+    if code == -9:
+        return "ended by the system, most often because memory ran out"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _end(popen: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if popen.stdin is not None:
+            popen.stdin.close()
+    popen.kill()
+    popen.wait()

@@ -1,0 +1,108 @@
+"""Do one run from its config to its checkpoint and test accuracy, writing down what happens on the way."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from core.config import RunConfig
+from core.data import DataError, Dataset
+from core.devices import DeviceError, select_device, threads_for
+from core.evaluation import evaluate
+from core.models import ModelError
+from core.runs.checkpoints import save_checkpoint
+from core.runs.database import StoreError
+from core.runs.store import Metric, Run, RunStore
+from core.settings import Settings
+from core.training import Checkpoint, Control, Epoch, Event, Finished, Started, Step, fit, prepare
+
+SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
+
+
+class Recorder:
+    """Collects a run's metrics and hands them to the store a few times a second."""
+
+    def __init__(self, store: RunStore, run_id: str) -> None:
+        self.store, self.run_id = store, run_id
+        self.metrics: list[Metric] = []
+        self.progress: dict[str, float] = {}
+        self.flushed = 0.0  # so the first step is flushed at once
+        self.is_ours = True
+
+    def step(self, event: Step) -> None:
+        self.metrics += [Metric("loss", event.step, event.loss), Metric("accuracy", event.step, event.accuracy)]
+        self.progress["step"] = event.step
+        if time.monotonic() - self.flushed >= SECONDS_PER_FLUSH:
+            self.flush()
+
+    def epoch(self, event: Epoch) -> None:
+        for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second"):
+            self.metrics.append(Metric(name, event.step, getattr(event, name)))
+        self.progress |= {"step": event.step, "epoch": event.epoch, "validation_accuracy": event.validation_accuracy}
+        self.flush()
+
+    def flush(self) -> None:
+        self.is_ours = self.store.record(self.run_id, self.metrics, **self.progress) and self.is_ours
+        self.metrics, self.progress, self.flushed = [], {}, time.monotonic()
+
+
+def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
+            report: Callable[[Event], None] = lambda event: None) -> Run:
+    """Train, keep and evaluate a run that is marked running; the run as it ended.
+
+    Whatever goes wrong ends the run as failed with one line that says so; only StoreError gets out, where nothing can be
+    written down any more.
+
+    Args:
+        control: asked between steps whether to stop.
+        report: called with each event.
+    """
+    try:
+        _train(store, run, settings, control, report)
+    except (DataError, ModelError, DeviceError) as error:
+        store.finish(run.id, "failed", str(error))
+    except MemoryError:
+        store.finish(run.id, "failed", "The run needs more memory than this machine has. Try a smaller network or batch size.")
+    except StoreError as error:
+        store.finish(run.id, "failed", str(error))  # raises again where the store is unusable altogether
+    except RuntimeError as error:  # PyTorch's own: out of memory, an operator the device lacks
+        store.finish(run.id, "failed", f"PyTorch stopped the run: {str(error).splitlines()[0]}")
+    return store.get(run.id)
+
+
+def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None]) -> None:
+    config = run.config
+    device = select_device(config.training.device)
+    data, model = prepare(config, settings.data_dir, settings.cache_dir)
+    convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+    torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
+    recorder = Recorder(store, run.id)
+    finished: Finished | None = None
+    for event in fit(config, data, model, device, control):
+        match event:
+            case Started():
+                store.begin(run.id, event)
+            case Step():
+                recorder.step(event)
+            case Epoch():
+                recorder.epoch(event)
+            case Checkpoint():
+                save_checkpoint(store, run.id, config, data, event)
+            case Finished():
+                finished = event
+        report(event)
+        if not recorder.is_ours:
+            return  # ended from outside: this worker was taken for dead, or the run deleted
+    recorder.flush()
+    if finished is not None:
+        _conclude(store, run.id, config, data, model, finished)
+
+
+def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:
+    """The one look at the test images, unless the run was cut short: then there is nothing to compare it with."""
+    if event.reason == "completed":
+        result = evaluate(model, data, config)
+        store.finish(run_id, "finished", "", result.accuracy, result.loss, event.seconds)
+    else:
+        status = "stopped" if event.reason == "stopped" else "failed"
+        store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)

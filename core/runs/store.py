@@ -1,0 +1,288 @@
+"""RunStore: every run's description, state, metrics and weights. It is the queue and the message bus too."""
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from core.config import RunConfig, read_config
+from core.fields import ConfigError
+from core.runs.database import Database, StoreError
+from core.training import Started
+
+Status = Literal["queued", "running", "finished", "stopped", "failed", "interrupted"]
+ACTIVE: tuple[Status, ...] = ("queued", "running")
+
+
+class RunNotFound(KeyError):
+    """There is no such run."""
+
+    def __str__(self) -> str:
+        return f"There is no run {self.args[0]!r}. It may have been deleted; the page “Compare runs” lists those there are."
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as the store knows it. Times are seconds since 1970; accuracies from 0 to 1; None where not known yet."""
+
+    number: int
+    id: str
+    owner: str
+    title: str
+    config: RunConfig
+    status: Status
+    message: str
+    created: float
+    started: float | None
+    finished: float | None
+    heartbeat: float | None
+    stop_requested: float | None
+    worker: str | None
+    steps_per_epoch: int
+    steps: int
+    step: int
+    epoch: int
+    parameters: int | None
+    device: str
+    precision: str
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    test_loss: float | None
+    seconds: float | None
+
+    @property
+    def is_active(self) -> bool:
+        """Queued or running."""
+        return self.status in ACTIVE
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps that are done, 0 to 1."""
+        return self.step / self.steps if self.steps else 0.0
+
+    def seconds_left(self, now: float) -> float | None:
+        """Time to the last step at the pace so far; None before the first steps."""
+        if self.status != "running" or not self.step or self.started is None:
+            return None
+        return max(0.0, (now - self.started) / self.step * (self.steps - self.step))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One value of a run: `name` at `step`."""
+
+    name: str
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics by name as (steps, values), and `seq`, from which the next call goes on."""
+
+    seq: int
+    series: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+
+
+class RunStore:
+    """Runs in a directory: `runs.sqlite3`, and for each run a folder with its config and checkpoint.
+
+    Safe to use from several threads and processes at once. Raises StoreError from every method where the directory can't
+    be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._database = Database(self.path / "runs.sqlite3")
+
+    def close(self) -> None:
+        self._database.close()
+
+    # --- making and finding runs
+
+    def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None) -> str:
+        """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead."""
+        with self._database.writing() as db:
+            if key is not None:
+                same = db.execute("SELECT id FROM runs WHERE owner = ? AND key = ? AND status IN ('queued', 'running')",
+                                  (owner, key)).fetchone()
+                if same:
+                    return same["id"]
+            run_id = uuid4().hex
+            db.execute("INSERT INTO runs (id, owner, key, title, config, status, created) VALUES (?, ?, ?, ?, ?, 'queued', ?)",
+                       (run_id, owner, key, title, config.model_dump_json(), time.time()))
+            return run_id
+
+    def create_running(self, config: RunConfig, owner: str, worker: str, title: str = "") -> Run:
+        """A run that starts at once, outside the queue, as the command line's does."""
+        run_id, now = uuid4().hex, time.time()
+        with self._database.writing() as db:
+            db.execute("INSERT INTO runs (id, owner, title, config, status, created, started, heartbeat, worker) "
+                       "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?)",
+                       (run_id, owner, title, config.model_dump_json(), now, now, now, worker))
+        return self.get(run_id)
+
+    def get(self, run_id: str) -> Run:
+        """Raises RunNotFound."""
+        with self._database.reading() as db:
+            row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise RunNotFound(run_id)
+        return _run(row)
+
+    def runs(self, limit: int = 200, statuses: Iterable[str] | None = None) -> list[Run]:
+        """The newest runs first. One whose config this version can't read is left out."""
+        wanted = list(statuses) if statuses is not None else []
+        where = f"WHERE status IN ({', '.join('?' * len(wanted))})" if statuses is not None else ""
+        with self._database.reading() as db:
+            rows = db.execute(f"SELECT * FROM runs {where} ORDER BY number DESC LIMIT ?", (*wanted, limit)).fetchall()
+        found = []
+        for row in rows:
+            with suppress(StoreError):
+                found.append(_run(row))
+        return found
+
+    def queue_position(self, run_id: str) -> int:
+        """How many runs start before this queued one does: 0 for the next. Counts those that are running as well."""
+        with self._database.reading() as db:
+            row = db.execute("SELECT count(*) FROM runs WHERE status IN ('queued', 'running') AND number < "
+                             "(SELECT number FROM runs WHERE id = ?)", (run_id,)).fetchone()
+        return row[0]
+
+    def delete(self, run_id: str) -> None:
+        """Remove an ended run with all that belongs to it. Raises RunNotFound, or StoreError while it is active."""
+        run = self.get(run_id)
+        if run.is_active:
+            raise StoreError("This run is still going; stop it before deleting it.")
+        folder = self.folder(run.id)
+        with self._database.writing() as db:
+            db.execute("DELETE FROM runs WHERE id = ?", (run.id,))
+        for file in folder.glob("*") if folder.is_dir() else ():
+            file.unlink(missing_ok=True)
+        if folder.is_dir():
+            folder.rmdir()
+
+    # --- what workers do
+
+    def claim(self, worker: str) -> Run | None:
+        """Take the oldest queued run, if there is one, and mark it running."""
+        with self._database.reading() as db:  # looked at first, so that idle workers don't take turns for the write lock
+            if not db.execute("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1").fetchone():
+                return None
+        now = time.time()
+        with self._database.writing() as db:
+            row = db.execute("UPDATE runs SET status = 'running', worker = ?, started = ?, heartbeat = ? WHERE number = "
+                             "(SELECT min(number) FROM runs WHERE status = 'queued') RETURNING *", (worker, now, now)).fetchone()
+        return _run(row) if row else None
+
+    def begin(self, run_id: str, event: Started) -> None:
+        """Note what training is about to do; the clock of `seconds_left` starts here."""
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET started = ?, steps_per_epoch = ?, steps = ?, parameters = ?, device = ?, precision = ? "
+                       "WHERE id = ?", (time.time(), event.steps_per_epoch, event.steps, event.parameters, event.device,
+                                        event.precision, run_id))
+
+    def record(self, run_id: str, metrics: list[Metric], **progress: Any) -> bool:
+        """Keep a batch of metrics and progress (step, epoch, validation_accuracy) together; a metric at the same step is
+        replaced. Returns False, and keeps nothing, where the run is no longer this worker's to write (stopped or failed)."""
+        columns = {name: progress[name] for name in ("step", "epoch", "validation_accuracy") if name in progress}
+        sets = "".join(f", {name} = ?" for name in columns)
+        with self._database.writing() as db:
+            row = db.execute(f"UPDATE runs SET heartbeat = ?{sets} WHERE id = ? AND status = 'running' RETURNING number",
+                             (time.time(), *columns.values(), run_id)).fetchone()
+            if row is None:
+                return False
+            db.executemany("INSERT OR REPLACE INTO metrics (run, name, step, value) VALUES (?, ?, ?, ?)",
+                           [(row["number"], m.name, m.step, m.value) for m in metrics])
+        return True
+
+    def heartbeat(self, worker: str) -> None:
+        """Say that a worker and its run are alive."""
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET heartbeat = ? WHERE worker = ? AND status = 'running'", (time.time(), worker))
+
+    def finish(self, run_id: str, status: Status, message: str = "", test_accuracy: float | None = None,
+               test_loss: float | None = None, seconds: float | None = None) -> None:
+        """End a run, unless it has ended already."""
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET status = ?, message = ?, finished = ?, test_accuracy = ?, test_loss = ?, seconds = ? "
+                       "WHERE id = ? AND status IN ('queued', 'running')",
+                       (status, message, time.time(), test_accuracy, test_loss, seconds, run_id))
+
+    # --- stopping, and finding what died
+
+    def request_stop(self, run_id: str) -> None:
+        """A queued run is stopped at once, a running one asked to stop; one that has ended stays as it is.
+
+        Raises RunNotFound.
+        """
+        now = time.time()
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET status = 'stopped', finished = ?, message = 'Stopped before it started.' "
+                       "WHERE id = ? AND status = 'queued'", (now, run_id))
+            db.execute("UPDATE runs SET stop_requested = coalesce(stop_requested, ?) WHERE id = ? AND status = 'running'",
+                       (now, run_id))
+        self.get(run_id)
+
+    def stop_requested(self, run_id: str) -> bool:
+        """Whether a run should stop; also where it was deleted or ended from outside."""
+        with self._database.reading() as db:
+            row = db.execute("SELECT stop_requested, status FROM runs WHERE id = ?", (run_id,)).fetchone()
+        return row is None or row["stop_requested"] is not None or row["status"] != "running"
+
+    def end_runs_of(self, worker: str, status: Status, message: str) -> list[str]:
+        """End what a worker that is gone was doing; the ids of those runs."""
+        with self._database.writing() as db:
+            rows = db.execute("UPDATE runs SET status = CASE WHEN stop_requested IS NULL THEN ? ELSE 'stopped' END, "
+                              "message = CASE WHEN stop_requested IS NULL THEN ? ELSE 'Stopped.' END, finished = ? "
+                              "WHERE worker = ? AND status = 'running' RETURNING id",
+                              (status, message, time.time(), worker)).fetchall()
+        return [row["id"] for row in rows]
+
+    def end_abandoned(self, silent_for: float) -> list[str]:
+        """Mark as interrupted the runs whose worker has said nothing for so many seconds: their server has died."""
+        now = time.time()
+        with self._database.reading() as db:
+            if not db.execute("SELECT 1 FROM runs WHERE status = 'running' AND heartbeat < ?", (now - silent_for,)).fetchone():
+                return []
+        with self._database.writing() as db:
+            rows = db.execute("UPDATE runs SET status = 'interrupted', finished = ?, message = ? "
+                              "WHERE status = 'running' AND heartbeat < ? RETURNING id",
+                              (now, "The app ended while this run was going. Weights of its last full epoch were kept, if any.",
+                               now - silent_for)).fetchall()
+        return [row["id"] for row in rows]
+
+    # --- metrics
+
+    def metrics(self, run_id: str, after: int = 0) -> Metrics:
+        """What was recorded since `after` (a Metrics.seq; 0 for all), in the order it came. Empty for an unknown run."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT seq, name, step, value FROM metrics WHERE run = (SELECT number FROM runs WHERE id = ?) "
+                              "AND seq > ? ORDER BY seq", (run_id, after)).fetchall()
+        series: dict[str, tuple[list[int], list[float]]] = {}
+        for row in rows:
+            steps, values = series.setdefault(row["name"], ([], []))
+            steps.append(row["step"])
+            values.append(row["value"])
+        return Metrics(rows[-1]["seq"] if rows else after, series)
+
+    # --- files
+
+    def folder(self, run_id: str) -> Path:
+        """Where a run's files are. Raises RunNotFound for anything that is not an id, so that no path can be smuggled in."""
+        if not (len(run_id) == 32 and all(c in "0123456789abcdef" for c in run_id)):
+            raise RunNotFound(run_id)
+        return self.path / run_id
+
+
+def _run(row: sqlite3.Row) -> Run:
+    values = {name: row[name] for name in Run.__dataclass_fields__}
+    try:
+        values["config"] = read_config(row["config"])
+    except ConfigError as error:
+        raise StoreError(f"Run {row['id']} was written by another version of Torch Playground: {error}") from None
+    return Run(**values)

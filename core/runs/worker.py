@@ -1,0 +1,103 @@
+"""A training process: `python -m core.runs.worker NAME RUNS DATA CACHE WORKERS`. Started and fed by LocalEngine.
+
+Its standard input is the lifeline: each line says that something is in the queue, and its end says that the server is
+gone. Then the run in progress is marked interrupted and the process ends.
+"""
+
+import gc
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import torch
+
+from core.config import DataConfig, RunConfig
+from core.models import CNNConfig
+from core.runs.database import StoreError
+from core.runs.execute import execute
+from core.runs.store import RunStore
+from core.settings import Settings
+from core.training import fit, prepare
+
+SECONDS_PER_LOOK = 0.2  # at the control row
+SECONDS_PER_HEARTBEAT = 1.0
+SECONDS_TO_LEAVE = 2.0  # after the server has gone
+
+
+class StoreControl:
+    """Looks at the run's row a few times a second."""
+
+    def __init__(self, store: RunStore, run_id: str, leaving: threading.Event) -> None:
+        self.store, self.run_id, self.leaving = store, run_id, leaving
+        self.looked = time.monotonic()
+        self.stop = False
+
+    def stop_requested(self) -> bool:
+        now = time.monotonic()
+        if now - self.looked >= SECONDS_PER_LOOK:
+            self.looked = now
+            self.stop = self.stop or self.leaving.is_set() or self.store.stop_requested(self.run_id)
+        return self.stop
+
+
+class Worker:
+    """Takes runs from the queue, one at a time, until its lifeline ends."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name, self.settings = name, settings
+        self.store = RunStore(settings.runs_dir)
+        self.leaving, self.wake = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        threading.Thread(target=self.watch_lifeline, daemon=True).start()
+        threading.Thread(target=self.beat, daemon=True).start()
+        warm_up(self.settings)
+        while not self.leaving.is_set():
+            self.wake.clear()
+            run = self.store.claim(self.name)
+            if run is None:
+                self.wake.wait(1.0)  # a line on the lifeline ends the wait; the second covers another process's queue
+                continue
+            execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving))
+
+    def watch_lifeline(self) -> None:
+        for _ in sys.stdin.buffer:
+            self.wake.set()
+        self.leaving.set()
+        self.wake.set()
+        self.store.end_runs_of(self.name, "interrupted", "The app ended while this run was going. "
+                               "Weights of its last full epoch were kept, if any.")
+        time.sleep(SECONDS_TO_LEAVE)
+        os._exit(0)  # a step may be longer than we can wait for
+
+    def beat(self) -> None:
+        while not self.leaving.wait(SECONDS_PER_HEARTBEAT):
+            try:
+                self.store.heartbeat(self.name)
+            except StoreError:
+                continue  # a full disk now may be free in a second; silence is what tells the engine
+
+
+def warm_up(settings: Settings) -> None:
+    """Do everything once that is slow the first time: kernels are chosen, threads started, files mapped."""
+    config = RunConfig(data=DataConfig(dataset="digits", validation=140), model=CNNConfig(channels=(8,), fc_width=16))
+    try:
+        data, model = prepare(config, settings.data_dir, settings.cache_dir)
+    except ValueError:
+        return  # without data there is nothing to warm up on; runs will say what is missing
+    for number, _ in enumerate(fit(config, data, model, torch.device("cpu"))):
+        if number > 2:
+            break
+    gc.collect()
+    gc.freeze()  # what is imported by now stays; collecting it again and again took 100 ms each time
+
+
+def main() -> None:
+    name, runs, data, cache, workers = sys.argv[1:]
+    Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers))).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What training reports: small frozen events, the same for a notebook, a test and a worker process."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Started:
+    """Training is about to begin. `precision` is "float32" or "bfloat16"."""
+
+    steps_per_epoch: int
+    steps: int
+    parameters: int
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1."""
+
+    step: int
+    epoch: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass through the training images, then the validation images.
+
+    Training figures are means over examples while the weights were changing. seconds and images_per_second are of the
+    training part alone.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weights so far: a state_dict of copies on the CPU."""
+
+    epoch: int
+    step: int
+    weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Training is over. `reason` says how, `message` in one line why where it did not run to its end."""
+
+    reason: Literal["completed", "stopped", "diverged"]
+    epochs: int
+    steps: int
+    seconds: float
+    message: str = ""
+
+
+Event = Started | Step | Epoch | Checkpoint | Finished

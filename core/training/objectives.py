@@ -1,0 +1,63 @@
+"""Losses: what the network's outputs mean for each, how wrong they are, and which answer they give."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One entry of OBJECTIVES. `logits` are (N, outputs) float, `labels` (N,) int64.
+
+    outputs: width of the last layer for a number of classes.
+    loss: mean over examples, a scalar.
+    predict: the class of each example, (N,) int64.
+    probabilities: (N, classes), rows sum to 1.
+    """
+
+    title: str
+    outputs: Callable[[int], int]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    predict: Callable[[Tensor], Tensor]
+    probabilities: Callable[[Tensor], Tensor]
+
+
+def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy on logits: one output is one yes-no question, several are one question for each class.
+
+    log(1 + e^z) − y·z, as torch.nn.BCEWithLogitsLoss computes it without overflow.
+    """
+    targets = labels.unsqueeze(1) if logits.shape[1] == 1 else F.one_hot(labels, logits.shape[1])
+    return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+
+
+def binary_predict(logits: Tensor) -> Tensor:
+    """Yes where the logit is above 0, which is probability 0.5; with several outputs, the largest."""
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
+
+
+def binary_probabilities(logits: Tensor) -> Tensor:
+    """(no, yes) for one output. Several yes-no answers need not sum to 1, so they are divided by their sum."""
+    yes = torch.sigmoid(logits)
+    return torch.cat([1 - yes, yes], dim=1) if logits.shape[1] == 1 else yes / yes.sum(1, keepdim=True).clamp_min(1e-12)
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "cross_entropy": Objective(
+        title="Cross-entropy",
+        outputs=lambda classes: classes,
+        loss=F.cross_entropy,
+        predict=lambda logits: logits.argmax(1),
+        probabilities=lambda logits: logits.softmax(1),
+    ),
+    "bce_with_logits": Objective(
+        title="Binary cross-entropy with logits",
+        outputs=lambda classes: 1 if classes == 2 else classes,
+        loss=binary_cross_entropy,
+        predict=binary_predict,
+        probabilities=binary_probabilities,
+    ),
+}
