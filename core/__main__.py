@@ -28,7 +28,7 @@ USER_ERRORS = (ConfigError, DataError, DeviceError, InspectionError, ModelError,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0, 1 for a run that failed, 2 for what can't be done (one line on stderr)."""
+    """Run one command; the exit status: 0, or 2 with one line on stderr for what can't be done or has failed."""
     args = parser().parse_args(arguments)
     try:
         settings = Settings.from_environment().with_places(args.data, args.runs)
@@ -154,9 +154,9 @@ def _print_end(run: Run, as_json: bool) -> int:
     elif not failed:
         accuracy = f"test accuracy {run.test_accuracy:.2%}" if run.test_accuracy is not None else run.status
         print(f"{accuracy}, trained in {run.seconds or 0:.1f} s; run {run.id}", flush=True)
-    else:
+    if failed:
         print(run.message, file=sys.stderr)
-    return 1 if failed else 0
+    return 2 if failed else 0
 
 
 def summary(args: argparse.Namespace, settings: Settings) -> int:

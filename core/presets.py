@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from core.config import AdamConfig, DataConfig, RunConfig, SGDConfig, TrainingConfig
-from core.models import CNNConfig, MLPConfig
+from core.data import spec_of
+from core.models import ARCHITECTURES, CNNConfig, MLPConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,19 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UnknownPreset(f"There is no preset {name!r}; choose from {', '.join(PRESETS)}.")
     return PRESETS[name]
+
+
+def title_of(config: RunConfig) -> str:
+    """What a run is called: its preset's title where it is one unchanged, else its parts: "MLP 64-32 on MNIST"."""
+    for entry in PRESETS.values():
+        if entry.config == config:
+            return entry.title
+    sizes = getattr(config.model, "hidden", None) or getattr(config.model, "channels", ())
+    network = " ".join([ARCHITECTURES[config.model.architecture].short_title, "-".join(map(str, sizes))]).strip()
+    spec = spec_of(config.data.dataset)
+    target = config.data.target
+    question = f", is it {spec.classes[target]}?" if config.data.task == "is_target" and target < len(spec.classes) else ""
+    return f"{network} on {spec.title}{question}"
 
 
 IS_8_DATA = DataConfig(dataset="mnist", task="is_target", target=8, normalization="half", validation=5000)

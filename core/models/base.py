@@ -19,6 +19,7 @@ class Architecture:
     """One entry of ARCHITECTURES."""
 
     title: str
+    short_title: str
     summary: str
     config: type[Config]
     build: Callable[[Config, Shape, int], nn.Module]  # (config, input_shape (C, H, W), outputs)

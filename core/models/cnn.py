@@ -70,6 +70,7 @@ def build(config: CNNConfig, input_shape: Shape, outputs: int) -> nn.Module:
 
 CNN = Architecture(
     title="Convolutional network (CNN)",
+    short_title="CNN",
     summary="Small filters slide over the picture, so a stroke is recognised wherever it is. The usual choice for images.",
     config=CNNConfig,
     build=build,

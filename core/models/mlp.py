@@ -39,6 +39,7 @@ def build(config: MLPConfig, input_shape: Shape, outputs: int) -> nn.Module:
 
 MLP = Architecture(
     title="Multilayer perceptron (MLP)",
+    short_title="MLP",
     summary="Every unit of a layer sees every unit of the one before. Good on small images, blind to where a pixel is.",
     config=MLPConfig,
     build=build,

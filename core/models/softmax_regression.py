@@ -21,6 +21,7 @@ def build(config: SoftmaxRegressionConfig, input_shape: Shape, outputs: int) -> 
 
 SOFTMAX_REGRESSION = Architecture(
     title="Softmax regression",
+    short_title="Softmax regression",
     summary="One weight for each pixel and class, nothing hidden. The baseline every network should beat.",
     config=SoftmaxRegressionConfig,
     build=build,

@@ -1,0 +1,90 @@
+"""Home: what is this, and how do I see a network learn with one click?"""
+
+import streamlit as st
+
+from core.data import spec_of
+from core.presets import PRESETS
+from core.runs import StoreError
+from core.version import TORCH_VERSION
+from pages.parts.draft import first_preset
+from pages.parts.frame import device, go_to, link, open_page, select_run
+from pages.parts.run_panel import STATUS, current_run, next_steps, percent, run_panel
+from pages.parts.services import Services, services
+from pages.parts.start import start, stop_button
+
+PATH = [
+    ("pages/explore_data.py", "1. Look at the data", ":material/grid_view:", "What does the network get to see?"),
+    ("pages/build_model.py", "2. Build a network", ":material/account_tree:", "Layers, shapes and every parameter counted."),
+    ("pages/train_model.py", "3. Train it", ":material/model_training:", "Loss and accuracy while it learns."),
+    ("pages/draw_digit.py", "4. Draw a digit", ":material/draw:", "Does it recognise your handwriting?"),
+]
+
+
+def hero(server: Services) -> None:
+    """What this is, and the one button."""
+    st.title("See a neural network learn")
+    st.markdown("Real PyTorch on real handwriting. Look at the data, choose a network, watch it learn, then draw a digit and see "
+                "whether it can read it.")
+    name = first_preset(server.settings)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Train a first model", type="primary", icon=":material/play_arrow:", key="home.train"):
+            start(server, PRESETS[name].config)
+            st.rerun()
+        st.caption(f"{PRESETS[name].title}, on this machine's {device().title} with PyTorch {TORCH_VERSION}.")
+
+
+def path() -> None:
+    """The four steps."""
+    for column, (page, label, icon, text) in zip(st.columns(4), PATH, strict=True):
+        with column.container(border=True):
+            link(page, f"**{label}**", icon)
+            st.caption(text)
+
+
+def presets(server: Services) -> None:
+    """Every preset with its own button."""
+    st.subheader("Classic systems, one click each")
+    for index, (name, entry) in enumerate(PRESETS.items()):
+        if index % 3 == 0:
+            columns = st.columns(3)
+        data = spec_of(entry.config.data.dataset)
+        there = data.is_there(server.settings.data_dir)
+        with columns[index % 3].container(border=True, height="stretch"):
+            st.markdown(f"**{entry.title}**")
+            st.caption(f"{entry.summary} {entry.config.training.epochs} epochs on {data.title}.")
+            if st.button("Train", key=f"home.preset.{name}", disabled=not there, icon=":material/play_arrow:"):
+                start(server, entry.config)
+                go_to("pages/train_model.py")
+            if not there:
+                st.caption(f"{data.title} is not on this machine yet: get it on the page “Explore data”.")
+
+
+def recent(server: Services) -> None:
+    """The last few runs, each one click away."""
+    runs = server.store.runs(limit=5)
+    if not runs:
+        return
+    st.subheader("Recent runs")
+    for run in runs:
+        label, icon = STATUS[run.status]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if st.button(run.title or run.id[:8], key=f"home.run.{run.id}", type="tertiary", icon=icon):
+                select_run(run.id)
+                go_to("pages/train_model.py")
+            st.caption(f"{label.lower()} · test accuracy {percent(run.test_accuracy)}")
+
+
+open_page("Home")
+server = services()
+hero(server)
+try:
+    if run := current_run(server):
+        with st.container(border=True):
+            run_panel(server, run)
+            stop_button(server, run)
+            next_steps(server, run)
+    path()
+    presets(server)
+    recent(server)
+except StoreError as error:
+    st.error(str(error), icon=":material/folder_off:")

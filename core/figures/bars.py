@@ -1,0 +1,33 @@
+"""Bars: probabilities of a prediction, images for each class."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from core.figures.curves import TRAIN, VALIDATION
+
+
+def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:
+    """ECharts option: one horizontal bar for each class, 0 to 100 %, the most probable one marked."""
+    best = max(range(len(classes)), key=lambda i: probabilities[i])
+    bars = [{"value": round(float(p), 4), "itemStyle": {"color": TRAIN if i == best else VALIDATION}}
+            for i, p in enumerate(probabilities)]
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 24, "top": 4, "bottom": 24, "containLabel": True},
+        "tooltip": {"valueFormatter": "percent"},
+        "xAxis": {"type": "value", "min": 0, "max": 1, "splitNumber": 4},
+        "yAxis": {"type": "category", "data": list(classes), "inverse": True, "axisTick": {"show": False},
+                  "axisLabel": {"interval": 0}},
+        "series": [{"type": "bar", "data": bars, "barWidth": "62%", "name": "probability"}],
+    }
+
+
+def class_counts(classes: Sequence[str], counts: Sequence[int]) -> go.Figure:
+    """How many images of each class there are."""
+    figure = go.Figure(go.Bar(x=list(classes), y=list(counts), marker_color=VALIDATION, text=[f"{n:,}" for n in counts],
+                              hovertemplate="%{x}: %{y:,} images<extra></extra>"))
+    figure.update_layout(height=280, margin={"l": 8, "r": 8, "t": 8, "b": 8}, yaxis={"title": "images"},
+                         xaxis={"title": "class", "type": "category"})
+    return figure

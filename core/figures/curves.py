@@ -1,0 +1,98 @@
+"""Loss and accuracy over a run: as ECharts options while it trains, as Plotly figures afterwards."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import plotly.graph_objects as go
+
+from core.figures.thinning import smooth, thin
+
+Series = tuple[list[int], list[float]]
+
+TRAIN, VALIDATION = "#e4572e", "#2e86ab"  # distinguishable with colour-blind eyes, on white and on black
+QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a run has recorded, by metric name, and how many steps an epoch has."""
+
+    steps_per_epoch: int
+    epochs: int
+    series: dict[str, Series] = field(default_factory=dict)
+
+    def of(self, name: str) -> Series:
+        return self.series.get(name, ([], []))
+
+
+def live_chart(curves: Curves, quantity: str) -> dict[str, Any]:
+    """ECharts option for "loss" or "accuracy", with a fixed horizontal axis so that nothing jumps while points arrive."""
+    percent = quantity == "accuracy"
+    steps, values = curves.of(quantity)
+    smoothed = thin(steps, smooth(values), 300)
+    validation = curves.of(f"validation_{quantity}")
+    y_axis = {"type": "value", "min": 0, **({"max": 1} if percent else {}), "axisLabel": {"formatter": "{value}"}}
+    return {
+        "animation": False,
+        "title": {"text": QUANTITIES[quantity], "left": 0, "top": 0, "textStyle": {"fontSize": 14, "fontWeight": 600}},
+        "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["training", "validation"]},
+        "grid": {"left": 44, "right": 14, "top": 38, "bottom": 40},
+        "tooltip": {"trigger": "axis", "valueFormatter": "percent" if percent else "%.4f"},
+        "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
+                  "nameGap": 24},
+        "yAxis": y_axis,
+        "series": [
+            _line("each batch", _points(curves, thin(steps, values)), TRAIN, width=1, opacity=0.3),
+            _line("training", _points(curves, smoothed), TRAIN, width=2),
+            _line("validation", _points(curves, validation), VALIDATION, width=2, symbols=True),
+        ],
+    }
+
+
+def _points(curves: Curves, series: Series) -> list[list[float]]:
+    """[[epoch, value], …], the epoch as a fraction, rounded so that less travels to the browser."""
+    per_epoch = max(1, curves.steps_per_epoch)
+    return [[round(step / per_epoch, 4), float(f"{value:.5g}")] for step, value in zip(*series, strict=True)]
+
+
+def _line(name: str, points: list[list[float]], color: str, width: int, opacity: float = 1.0,
+          symbols: bool = False) -> dict[str, Any]:
+    return {"name": name, "type": "line", "data": points, "showSymbol": symbols, "symbolSize": 7, "color": color,
+            "lineStyle": {"width": width, "opacity": opacity}, "silent": name == "each batch"}
+
+
+def finished_chart(curves: Curves, quantity: str) -> go.Figure:
+    """Plotly figure of a run that has ended: each batch faint, the running mean over it, validation on top."""
+    figure = go.Figure()
+    steps, values = curves.of(quantity)
+    lines = [
+        ("each batch", thin(steps, values, 1000), {"color": TRAIN, "width": 1}, 0.3, "lines"),
+        ("training (running mean)", thin(steps, smooth(values), 600), {"color": TRAIN, "width": 2}, 1.0, "lines"),
+        ("validation", curves.of(f"validation_{quantity}"), {"color": VALIDATION, "width": 2}, 1.0, "lines+markers"),
+    ]
+    for name, series, line, opacity, mode in lines:
+        points = _points(curves, series)
+        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, line=line, opacity=opacity, mode=mode)
+    _dress(figure, quantity)
+    return figure
+
+
+def comparison_chart(runs: dict[str, Curves], quantity: str) -> go.Figure:
+    """Validation loss or accuracy of several runs over epochs, by their names."""
+    figure = go.Figure()
+    for name, curves in runs.items():
+        points = _points(curves, curves.of(f"validation_{quantity}"))
+        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, mode="lines+markers")
+    _dress(figure, quantity)
+    figure.update_layout(title_text=f"Validation {quantity}")
+    return figure
+
+
+def _dress(figure: go.Figure, quantity: str) -> None:
+    figure.update_layout(
+        title={"text": QUANTITIES[quantity], "x": 0, "y": 0.98, "yanchor": "top"}, height=330,
+        margin={"l": 8, "r": 8, "t": 64, "b": 8}, hovermode="x unified",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        xaxis={"title": "epoch", "rangemode": "tozero"},
+        yaxis={"tickformat": ".0%"} if quantity == "accuracy" else {"rangemode": "tozero"},
+    )

@@ -1,0 +1,47 @@
+"""The RunConfig that a session's forms edit, and where it came from."""
+
+import streamlit as st
+
+from core.config import RunConfig, read_config
+from core.data import spec_of
+from core.fields import ConfigError
+from core.presets import PRESETS
+from core.settings import Settings
+from pages.parts import keys
+
+
+def first_preset(settings: Settings) -> str:
+    """The preset a newcomer starts with: MNIST where it is there, else the digits that need no download."""
+    return "mnist-mlp-50" if spec_of("mnist").is_there(settings.data_dir) else "digits-quick"
+
+
+def draft(settings: Settings) -> RunConfig:
+    """The session's config in the making; a first preset's where nothing has been chosen yet."""
+    if keys.DRAFT not in st.session_state:
+        take_preset(first_preset(settings))
+    return read_config(st.session_state[keys.DRAFT])
+
+
+def take_preset(name: str) -> None:
+    """Start from a preset."""
+    take(PRESETS[name].config, PRESETS[name].title)
+
+
+def take(config: RunConfig, title: str = "") -> None:
+    """Replace the draft; the forms show the new values."""
+    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    st.session_state[keys.DRAFT_TITLE] = title
+    st.session_state[keys.DRAFT_VERSION] = st.session_state.get(keys.DRAFT_VERSION, 0) + 1
+
+
+def change(path: str, value: object) -> None:
+    """Change one dotted field of the draft; a value that is not allowed leaves it as it was and says why."""
+    try:
+        config = read_config(st.session_state[keys.DRAFT]).with_values({path: value})
+    except ConfigError as error:
+        st.session_state[f"problem.{path}"] = str(error)
+        return
+    st.session_state.pop(f"problem.{path}", None)
+    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults
+        st.session_state[keys.DRAFT_VERSION] += 1

@@ -1,0 +1,63 @@
+"""Widgets made from the fields of a config: label, help, bounds, step and unit come from core.fields."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.config import RunConfig
+from core.fields import Config, Setting, describe
+from pages.parts import draft, keys
+
+# What choices are called on a page; a value that is not here is shown as it is.
+CHOICES = {
+    "softmax_regression": "Softmax regression", "mlp": "Multilayer perceptron (MLP)", "cnn": "Convolutional network (CNN)",
+    "classes": "Which class is it?", "is_target": "Is it this class?", "none": "0 to 1", "half": "−1 to 1",
+    "standard": "mean 0, deviation 1", "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
+    "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh", "adam": "Adam", "sgd": "SGD",
+    "flatten": "Flatten", "global_average": "Global average pooling", "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU",
+    "mps": "Apple GPU",
+}
+
+
+def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels: dict[Any, str] | None = None) -> None:
+    """One field of the draft as a widget, named by its dotted path. A change goes into the draft before the page reruns.
+
+    choices: for a field whose type does not list them. labels: how to show them.
+    """
+    owner: Config = config
+    *parents, name = path.split(".")
+    for part in parents:
+        owner = getattr(owner, part)
+    about, value = describe(type(owner), name), getattr(owner, name)
+    key = f"form.{st.session_state.get(keys.DRAFT_VERSION, 0)}.{path}"
+    label = f"{about.label} ({about.unit})" if about.unit else about.label
+    common = {"key": key, "help": about.help, "on_change": _changed, "args": (path, key)}
+    names = CHOICES | (labels or {})
+    options = choices or ([c for c in about.choices if isinstance(c, str)] if isinstance(value, str) else [])
+    if options:
+        st.selectbox(label, options, options.index(value), format_func=lambda choice: names.get(choice, str(choice)), **common)
+    elif isinstance(value, bool):
+        st.toggle(label, value, **common)
+    elif isinstance(value, int | float):
+        _number(about, label, value, common)
+    elif isinstance(value, tuple):
+        st.text_input(label, ", ".join(map(str, value)), **common)
+    if problem := st.session_state.get(f"problem.{path}"):
+        st.caption(f":red[{problem}]")
+
+
+def _number(about: Setting, label: str, value: float, common: dict[str, Any]) -> None:
+    kind = type(value)
+    low, high = (kind(bound) if bound is not None else None for bound in (about.minimum, about.maximum))
+    if kind is float:
+        st.number_input(label, low, high, value, step=about.step or 10 ** -3, format="%g", **common)
+    else:
+        st.number_input(label, low, high, value, step=int(about.step or 1), **common)
+
+
+def _changed(path: str, key: str) -> None:
+    value = st.session_state[key]
+    if isinstance(value, str) and path.endswith((".hidden", ".channels")):
+        parts = [part.strip() for part in value.replace(";", ",").split(",") if part.strip()]
+        value = [int(part) if part.isascii() and part.isdigit() else part for part in parts]
+    draft.change(path, value)

@@ -1,0 +1,75 @@
+"""What every page begins with: configuration, menu, and finding the run in the address again."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
+
+from core.devices import DeviceInfo, describe_device
+from pages.parts import keys
+
+HOME = "app.py"
+MENU = {
+    HOME: ("Home", ":material/home:"),
+    "pages/explore_data.py": ("Explore data", ":material/grid_view:"),
+    "pages/build_model.py": ("Build model", ":material/account_tree:"),
+    "pages/train_model.py": ("Train model", ":material/model_training:"),
+    "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
+    "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
+}
+
+
+def open_page(title: str) -> None:
+    """Set the page up. To be called first on every page."""
+    st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=":material/neurology:", layout="wide")
+    st.session_state.setdefault(keys.OWNER, uuid4().hex)
+    _recover_run()
+    with st.sidebar:
+        st.markdown("### Torch Playground")
+        for path, (label, icon) in MENU.items():
+            link(path, label, icon)
+        st.caption(f"{device().title}")
+
+
+@st.cache_resource(show_spinner=False)
+def device() -> DeviceInfo:
+    """The device runs get if they don't ask for another."""
+    return describe_device()
+
+
+def link(path: str, label: str, icon: str | None = None) -> None:
+    """A link to a page that keeps the run in the address. On a page that runs alone there are no others: plain text."""
+    run = st.session_state.get(keys.RUN)
+    try:
+        st.page_link(path, label=label, icon=icon, query_params={"run": run} if run else None)
+    except (StreamlitPageNotFoundError, KeyError):
+        st.caption(label)
+
+
+def go_to(path: str) -> None:
+    """Open another page with the current run; stays where a page runs alone."""
+    run = st.session_state.get(keys.RUN)
+    if Path(path).name in {Path(known).name for known in MENU}:
+        try:
+            st.switch_page(path, query_params={"run": run} if run else None)
+        except (StreamlitPageNotFoundError, KeyError):
+            st.rerun()
+
+
+def select_run(run_id: str | None) -> None:
+    """Make a run the one that all pages look at, in the session and in the address."""
+    st.session_state[keys.RUN] = run_id
+    if run_id:
+        st.query_params["run"] = run_id
+    else:
+        st.query_params.pop("run", None)
+
+
+def _recover_run() -> None:
+    """The address wins: it is what was reloaded or shared. Else the session's run is put back into it."""
+    asked = st.query_params.get("run")
+    if asked:
+        st.session_state[keys.RUN] = asked
+    elif st.session_state.get(keys.RUN):
+        st.query_params["run"] = st.session_state[keys.RUN]

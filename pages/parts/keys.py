@@ -1,0 +1,10 @@
+"""Session state keys. A widget's value is forgotten when its page is left, so what must last has a key here."""
+
+RUN = "session.run"  # id of the run that is looked at; the same as ?run= in the address
+OWNER = "session.owner"  # who this browser session is, for the runs it starts
+DRAFT = "session.draft"  # RunConfig that the forms edit, as a dict
+DRAFT_TITLE = "session.draft_title"  # the preset it came from, "" for a person's own
+DRAFT_VERSION = "session.draft_version"  # part of the form's widget keys: a new one makes them take the draft's values
+CANVAS = "draw.canvas"
+CANVAS_VERSION = "session.canvas_version"
+METRICS = "session.metrics"  # what has been read of the current run's metrics

@@ -1,0 +1,131 @@
+"""A run as it is seen: live charts while it trains, its result afterwards."""
+
+import time
+
+import streamlit as st
+
+from core.figures.curves import Curves, finished_chart, live_chart
+from core.runs import Run, RunNotFound, has_checkpoint
+from pages.parts import keys
+from pages.parts.frame import go_to, select_run
+from pages.parts.services import Services
+
+STATUS = {
+    "queued": ("Waiting", ":material/hourglass_empty:"), "running": ("Training", ":material/play_circle:"),
+    "finished": ("Finished", ":material/check_circle:"), "stopped": ("Stopped", ":material/stop_circle:"),
+    "failed": ("Failed", ":material/error:"), "interrupted": ("Interrupted", ":material/power_off:"),
+}
+
+
+def current_run(server: Services) -> Run | None:
+    """The run in the address, if there is one. An id that does not exist gets one line, and is forgotten."""
+    run_id = st.session_state.get(keys.RUN)
+    if not run_id:
+        return None
+    try:
+        return server.store.get(run_id)
+    except RunNotFound as error:
+        st.warning(str(error), icon=":material/search_off:")
+        select_run(None)
+        return None
+
+
+def run_panel(server: Services, run: Run) -> None:
+    """The run's progress and charts. While it is active the panel draws itself anew each second, and nothing else does."""
+
+    def panel() -> None:
+        now = server.store.get(run.id)
+        draw(server, now)
+        if run.is_active and not now.is_active:
+            st.rerun()  # the whole page, so that its buttons know too, and the timer ends
+
+    st.fragment(panel, run_every="1s" if run.is_active else None)()
+
+
+def draw(server: Services, run: Run) -> None:
+    """One picture of a run as it is now."""
+    label, icon = STATUS[run.status]
+    curves = read_curves(server, run)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}")
+        st.caption(f"run {run.id[:8]}")
+    if run.is_active:
+        _progress(server, run)
+    elif run.status in {"failed", "interrupted"}:
+        st.error(run.message, icon=icon)
+    _figures(run, curves)
+    if run.is_active:
+        for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+            with column:
+                st.echarts_chart(live_chart(curves, quantity), height=300, key=f"live.{quantity}")
+    elif curves.of("loss")[0]:
+        for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+            with column:
+                st.plotly_chart(finished_chart(curves, quantity), key=f"finished.{quantity}", config={"displaylogo": False})
+
+
+def _progress(server: Services, run: Run) -> None:
+    if run.status == "queued":
+        before = server.store.queue_position(run.id)
+        st.progress(0.0, "Starts in a moment…" if before == 0 else f"In the queue: {before} run{'s' * (before > 1)} before this one.")
+    elif not run.step:
+        st.progress(0.0, "Getting the data ready…")
+    else:
+        left = run.seconds_left(time.time())
+        epoch = min(run.config.training.epochs, run.step // max(1, run.steps_per_epoch) + 1)
+        text = f"Epoch {epoch} of {run.config.training.epochs} · step {run.step:,} of {run.steps:,}"
+        st.progress(min(1.0, run.progress), text + (f" · about {duration(left)} left" if left is not None else ""))
+
+
+def _figures(run: Run, curves: Curves) -> None:
+    loss, accuracy = curves.of("validation_loss")[1], curves.of("validation_accuracy")[1]
+    speed = curves.of("images_per_second")[1]
+    columns = st.columns(4)
+    columns[0].metric("Test accuracy" if run.test_accuracy is not None else "Validation accuracy", percent(
+        run.test_accuracy if run.test_accuracy is not None else accuracy[-1] if accuracy else None),
+        help="Share of right answers on images the network has never seen. The test images are looked at once, at the end.")
+    columns[1].metric("Validation loss", f"{loss[-1]:.4f}" if loss else "–",
+                      help="How wrong the network is on the images held back, after each epoch. Smaller is better.")
+    columns[2].metric("Speed", f"{speed[-1]:,.0f} images/s" if speed else "–", help="Training images each second, last epoch.")
+    took = run.seconds if run.seconds is not None else (time.time() - run.started) if run.started and run.is_active else None
+    columns[3].metric("Training time", duration(took) if took is not None else "–")
+
+
+def read_curves(server: Services, run: Run) -> Curves:
+    """A run's curves. Only what is new since the last look of this session is read from the store."""
+    kept = st.session_state.get(keys.METRICS)
+    if kept is None or kept["run"] != run.id:
+        kept = st.session_state[keys.METRICS] = {"run": run.id, "seq": 0, "series": {}}
+    new = server.store.metrics(run.id, after=kept["seq"])
+    for name, (steps, values) in new.series.items():
+        have = kept["series"].setdefault(name, ([], []))
+        have[0].extend(steps)
+        have[1].extend(values)
+    kept["seq"] = new.seq
+    return Curves(run.steps_per_epoch, run.config.training.epochs, kept["series"])
+
+
+def next_steps(server: Services, run: Run) -> None:
+    """Where to go from a run that has weights."""
+    if not run.is_active and has_checkpoint(server.store, run.id):
+        with st.container(horizontal=True):
+            if st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
+                go_to("pages/draw_digit.py")
+            if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
+                go_to("pages/compare_runs.py")
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2%}".replace("%", " %")

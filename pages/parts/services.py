@@ -1,0 +1,51 @@
+"""What all sessions of the server share: settings, store, engine, loaded data and trained models."""
+
+import gc
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.config import DataConfig
+from core.data import Dataset, load
+from core.runs import LocalEngine, RunStore, StoreError, TrainedModel, load_model
+from core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """One server's settings, store and engine."""
+
+    settings: Settings
+    store: RunStore
+    engine: LocalEngine
+
+
+def services() -> Services:
+    """The server's services; on trouble with the runs directory one line on the page, and the page ends there."""
+    try:
+        return _start(Settings.from_environment())
+    except (StoreError, ValueError) as error:
+        st.error(str(error), icon=":material/folder_off:")
+        st.stop()
+
+
+@st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())
+def _start(settings: Settings) -> Services:
+    store = RunStore(settings.runs_dir)
+    engine = LocalEngine(store, settings)
+    # Streamlit collects garbage after every script run; without torch's objects that takes 24 instead of 198 ms
+    gc.collect()
+    gc.freeze()
+    return Services(settings, store, engine)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the data…")
+def dataset(config: DataConfig, settings: Settings) -> Dataset:
+    """A data set, memory-mapped, for all sessions to read. Raises DataError."""
+    return load(config, settings.data_dir, settings.cache_dir)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the weights…")
+def trained_model(_store: RunStore, run_id: str, changed: float) -> TrainedModel:
+    """A run's network, read again when its checkpoint has `changed` (file time). Raises CheckpointError."""
+    return load_model(_store, run_id)

@@ -1,0 +1,98 @@
+"""Train model: how does the network learn, with these settings?"""
+
+import streamlit as st
+
+from core.config import OPTIMIZERS, RunConfig
+from core.data import DATASETS, spec_of
+from core.models import ARCHITECTURES
+from core.presets import PRESETS
+from pages.parts import draft, keys
+from pages.parts.forms import field
+from pages.parts.frame import link, open_page
+from pages.parts.run_panel import current_run, next_steps, run_panel
+from pages.parts.services import Services, services
+from pages.parts.start import start, stop_button
+
+OWN = ""  # the choice for values of one's own
+
+
+def preset_choice(config: RunConfig) -> None:
+    """Start from a preset; changing a field makes the settings one's own."""
+    same = next((name for name, entry in PRESETS.items() if entry.config == config), OWN)
+    options = ([] if same else [OWN]) + list(PRESETS)
+    chosen = st.selectbox("Start from", options, options.index(same), key=f"train.preset.{same}.{config.model_dump_json()}",
+                          format_func=lambda name: PRESETS[name].title if name else "My own settings")
+    if chosen != same:
+        draft.take_preset(chosen)
+        st.rerun()
+
+
+def data_form(config: RunConfig) -> None:
+    """Which images and which question."""
+    with st.expander("Data", icon=":material/grid_view:"):
+        field(config, "data.dataset", list(DATASETS), {name: spec.title for name, spec in DATASETS.items()})
+        field(config, "data.task")
+        if config.data.task == "is_target":
+            classes = spec_of(config.data.dataset).classes
+            field(config, "data.target", list(range(len(classes))), dict(enumerate(classes)))
+        field(config, "data.normalization")
+        field(config, "data.validation")
+
+
+def model_form(config: RunConfig) -> None:
+    """The network's own fields."""
+    with st.expander("Network", icon=":material/account_tree:"):
+        field(config, "model.architecture", list(ARCHITECTURES))
+        for name in type(config.model).model_fields:
+            if name != "architecture":
+                field(config, f"model.{name}")
+        link("pages/build_model.py", "See its layers and shapes", ":material/account_tree:")
+
+
+def training_form(config: RunConfig) -> None:
+    """How it learns: what one changes most comes first."""
+    with st.expander("Training", icon=":material/tune:", expanded=True):
+        field(config, "training.epochs")
+        field(config, "training.optimizer.name", list(OPTIMIZERS))
+        for name in type(config.training.optimizer).model_fields:
+            if name != "name":
+                field(config, f"training.optimizer.{name}")
+        field(config, "training.batch_size")
+    with st.expander("More settings", icon=":material/more_horiz:"):
+        for name in ("loss", "seed", "precision", "device"):
+            field(config, f"training.{name}")
+
+
+def settings_column(server: Services) -> None:
+    """The form and its button."""
+    config = draft.draft(server.settings)
+    preset_choice(config)
+    run = current_run(server)
+    ready = spec_of(config.data.dataset).is_there(server.settings.data_dir)
+    with st.container(horizontal=True):
+        if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready):
+            start(server, config)
+            st.rerun()
+        if run:
+            stop_button(server, run)
+    if not ready:
+        st.warning(f"{spec_of(config.data.dataset).title} is not on this machine yet.", icon=":material/cloud_download:")
+        link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
+    training_form(config)
+    model_form(config)
+    data_form(config)
+
+
+open_page("Train model")
+server = services()
+st.title("Train model")
+controls, picture = st.columns([1, 2.4], gap="large")
+with controls:
+    settings_column(server)
+with picture:
+    if (shown := st.session_state.get(keys.RUN)) and (run := current_run(server)):
+        run_panel(server, run)
+        next_steps(server, run)
+    elif not shown:
+        st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
+                "accuracy the share of right answers.", icon=":material/show_chart:")
