@@ -35,7 +35,8 @@ class AdamConfig(Config):
     """Adam: a step size of its own for each weight."""
 
     name: Literal["adam"] = "adam"
-    learning_rate: float = setting(0.001, "How far each step moves the weights; Adam scales it for each weight.", gt=0.0, le=100.0)
+    learning_rate: float = setting(
+        0.001, "How far each step moves the weights; Adam scales it for each weight.", gt=0.0, le=100.0)
 
 
 OptimizerConfig = Annotated[SGDConfig | AdamConfig, Discriminator("name")]

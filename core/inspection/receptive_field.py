@@ -57,14 +57,15 @@ class Tracker(TorchDispatchMode):
     """While active, notes which weights are used and, if `follow`, the field of every tensor.
 
     Args:
-        weights: id of a parameter's or buffer's stand-in → its name; the caller keeps the stand-ins alive.
+        weights: id of the tensor that stands in for a parameter or buffer → id of that parameter or buffer. The caller
+            keeps the stand-ins alive.
         follow: keep fields. All tensors of the run stay referenced, so only for tensors without data (device meta).
     """
 
-    def __init__(self, weights: dict[int, str], follow: bool) -> None:
+    def __init__(self, weights: dict[int, int], follow: bool) -> None:
         super().__init__()
         self.weights, self.follow = weights, follow
-        self.used: set[str] = set()
+        self.used: set[int] = set()  # ids of parameters and buffers that took part in an operation
         self._fields: dict[int, Field | None] = {}
         self._sharing: dict[int, list[Tensor]] = {}  # storage → the tensors seen on it, which also keeps their ids unique
 
@@ -273,8 +274,11 @@ def _nearest(spatial: int) -> Rule:
 def _pad(field: Field, named: dict[str, Any], shape: tuple[int, ...]) -> Field | None:
     """Zeros around: pad is (last axis before, after, last but one before, …)."""
     before = {len(shape) - 1 - pair: named["pad"][2 * pair] for pair in range(len(named["pad"]) // 2)}
-    return tuple(axis and _gather(axis, shape[dim], lambda i, b=before.get(dim, 0): [i - b])  # type: ignore[misc]
-                 for dim, axis in enumerate(field))
+
+    def shifted(axis: Axis, size: int, by: int) -> Axis:
+        return _gather(axis, size, lambda i: [i - by])
+
+    return tuple(axis and shifted(axis, shape[dim], before.get(dim, 0)) for dim, axis in enumerate(field))
 
 
 def _mirror(spatial: int, reflect: bool) -> Rule:
