@@ -141,7 +141,7 @@ def _apply(func: Any, named: dict[str, Any], before: dict[int, Field | None], ou
         others = [before[id(tensor)] for tensor in tensors_in(named) if tensor is not first]
         if any(other != CONSTANT for other in others) or not field:  # such as a convolution with computed weights
             return None
-        return _checked(rule(field, named, tuple(output.shape)), field)
+        return _checked(rule(field, named, tuple(output.shape)), field, tuple(output.shape))
     if torch.Tag.pointwise in func.tags or name in {"cat", "copy_", "clone", "_to_copy"}:
         inputs = [tensor for tensor in tensors_in(named) if before[id(tensor)] != CONSTANT]
         if name == "copy_":  # what was there before is gone
@@ -154,11 +154,12 @@ def _apply(func: Any, named: dict[str, Any], before: dict[int, Field | None], ou
     return None
 
 
-def _checked(new: Field | None, old: Field) -> Field | None:
-    """None if a spatial axis got lost on the way: such a tensor is no picture any more."""
-    if new is None:
+def _checked(new: Field | None, old: Field, shape: tuple[int, ...]) -> Field | None:
+    """None if a spatial axis got lost on the way, for such a tensor is no picture any more, or if sizes disagree."""
+    if new is None or len(new) != len(shape) or {a.index for a in new if a} != {a.index for a in old if a}:
         return None
-    return new if {a.index for a in new if a} == {a.index for a in old if a} else None
+    fits = all(axis is None or len(axis.first) == size for axis, size in zip(new, shape, strict=True))
+    return new if fits else None
 
 
 def _union(fields: list[Field], shape: tuple[int, ...]) -> Field | None:
