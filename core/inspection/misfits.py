@@ -1,0 +1,87 @@
+"""What a layer says when its input does not fit: what it received and what it needs, for the layers of torch.nn."""
+
+from math import prod
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+Shape = tuple[int, ...]
+POOLS = {nn.MaxPool1d: 1, nn.MaxPool2d: 2, nn.MaxPool3d: 3, nn.AvgPool1d: 1, nn.AvgPool2d: 2, nn.AvgPool3d: 3}
+
+
+def misfit(module: nn.Module, shape: Shape) -> str | None:
+    """"received 1568 features and needs 3136", or None where nothing is known to be wrong.
+
+    Args:
+        shape: of the layer's first input, with the batch as its first dimension.
+    """
+    if isinstance(module, nn.Linear) and shape[-1:] != (module.in_features,):
+        return _linear(module, shape)
+    if isinstance(module, _ConvNd):
+        return _convolution(module, shape)
+    if isinstance(module, _BatchNorm):
+        return _channels(module.num_features, shape) if len(shape) > 1 else None
+    if isinstance(module, nn.GroupNorm):
+        return _channels(module.num_channels, shape) if len(shape) > 1 else None
+    if isinstance(module, nn.LayerNorm) and shape[-len(module.normalized_shape):] != tuple(module.normalized_shape):
+        return f"received {size(shape[1:])} and needs {size(tuple(module.normalized_shape))} at the end"
+    if isinstance(module, nn.RNNBase) and (len(shape) > 3 or shape[-1] != module.input_size):
+        what = f"{shape[-1]} features" if len(shape) <= 3 else f"shape {shape[1:]}"
+        return f"received {what} and needs a sequence of {module.input_size} features at each step"
+    if isinstance(module, nn.MultiheadAttention) and shape[-1] != module.embed_dim:
+        return f"received {shape[-1]} features and needs {module.embed_dim}"
+    if type(module) in POOLS:
+        return _pool(module, shape, POOLS[type(module)])
+    return None
+
+
+def _linear(module: nn.Linear, shape: Shape) -> str:
+    received = shape[-1] if shape else 0
+    line = f"received {received} features and needs {module.in_features}"
+    if len(shape) > 2:
+        line += f"; its input has shape {shape[1:]}"
+        if prod(shape[1:]) == module.in_features:
+            line += f", which a Flatten layer before it makes {module.in_features}"
+    return line
+
+
+def _channels(needed: int, shape: Shape) -> str | None:
+    return None if shape[1] == needed else f"received {shape[1]} channels and needs {needed}"
+
+
+def _convolution(module: _ConvNd, shape: Shape) -> str | None:
+    spatial = len(module.kernel_size)
+    if len(shape) not in (spatial + 1, spatial + 2):
+        needed = ("channels and length", "channels, height and width", "channels, depth, height and width")[spatial - 1]
+        return f"received shape {shape[1:]} and needs {needed}"
+    if shape[-spatial - 1] != module.in_channels:
+        return f"received {shape[-spatial - 1]} channels and needs {module.in_channels}"
+    if isinstance(module, _ConvTransposeNd) or isinstance(module.padding, str):
+        return None
+    windows = tuple(d * (k - 1) + 1 for k, d in zip(module.kernel_size, module.dilation, strict=True))
+    grown = tuple(n + 2 * p for n, p in zip(shape[-spatial:], module.padding, strict=True))
+    if any(window > n for window, n in zip(windows, grown, strict=True)):
+        return f"received {size(shape[-spatial:])} pixels, {size(grown)} with padding, and needs at least {size(windows)}"
+    return None
+
+
+def _pool(module: nn.Module, shape: Shape, spatial: int) -> str | None:
+    if len(shape) not in (spatial + 1, spatial + 2):
+        return f"received shape {shape[1:]} and needs {spatial + 1} dimensions: channels, then {spatial} of the picture"
+    kernel, padding, dilation = (many(getattr(module, name, 1), spatial) for name in ("kernel_size", "padding", "dilation"))
+    windows = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    grown = tuple(n + 2 * p for n, p in zip(shape[-spatial:], padding, strict=True))
+    if not module.ceil_mode and any(window > n for window, n in zip(windows, grown, strict=True)):
+        return f"received {size(shape[-spatial:])} pixels and needs at least {size(windows)}"
+    return None
+
+
+def many(value: int | tuple[int, ...], spatial: int) -> tuple[int, ...]:
+    """One number for each axis, from PyTorch's "one number for all, or a tuple"."""
+    return (value,) * spatial if isinstance(value, int) else tuple(value) * (spatial if len(value) == 1 else 1)
+
+
+def size(shape: tuple[int, ...]) -> str:
+    """(28, 28) → "28×28"."""
+    return "×".join(map(str, shape))
