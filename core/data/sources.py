@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from core.data.dataset import DataDamaged, DataMissing
-from core.data.digits import digits
 from core.data.idx import IdxFolder, as_images
 from core.files import write_atomically
 
@@ -70,6 +69,8 @@ def read_digits(root: Path, cache: Path) -> Raw:
     """scikit-learn's digits at 28×28. They are prepared once and kept: workers need not import scikit-learn (70 MB)."""
     kept = cache / "digits" / "digits-28-v1.npy"
     if not kept.exists():
+        from core.data.digits import digits  # here, so that only whoever prepares them pays for scikit-learn
+
         images, labels = digits()
         rows = np.concatenate([images.reshape(len(images), -1), labels[:, None].astype(np.uint8)], axis=1)
         write_atomically(kept, lambda file: np.save(file, rows))
