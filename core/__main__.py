@@ -11,6 +11,8 @@ from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
+import torch
+
 from core.config import RunConfig
 from core.data import DataError, spec_of
 from core.devices import DeviceError
@@ -21,7 +23,7 @@ from core.presets import PRESETS, UnknownPreset, preset
 from core.runs import Run, RunNotFound, RunStore, StoreError
 from core.runs.execute import execute
 from core.settings import Settings
-from core.training import OBJECTIVES, Epoch, Event
+from core.training import Epoch, Event, outputs_for
 
 OWNER = "command line"
 USER_ERRORS = (ConfigError, DataError, DeviceError, InspectionError, ModelError, RunNotFound, StoreError, UnknownPreset)
@@ -163,8 +165,8 @@ def summary(args: argparse.Namespace, settings: Settings) -> int:
     """Layers, shapes and parameters of a preset's network; needs no data."""
     config = configured(args)
     spec = spec_of(config.data.dataset)
-    classes = 2 if config.data.task == "is_target" else len(spec.classes)
-    model = build(config.model, spec.input_shape, OBJECTIVES[config.training.loss].outputs(classes))
+    with torch.device("meta"):  # shapes are all that is needed
+        model = build(config.model, spec.input_shape, outputs_for(config, len(spec.classes)))
     rows = describe_layers(model, spec.input_shape)
     if args.json:
         for row in rows:

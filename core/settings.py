@@ -17,6 +17,7 @@ class Settings:
     runs_dir: the run database and checkpoints (PLAYGROUND_RUNS).
     cache_dir: unpacked and prepared copies of the data, safe to delete (PLAYGROUND_CACHE).
     workers: training processes (PLAYGROUND_WORKERS); each takes about 400 MB and is fastest with the cores to itself.
+        0 shows what has been trained and trains nothing.
     """
 
     data_dir: Path
@@ -29,12 +30,12 @@ class Settings:
         """Settings from PLAYGROUND_* variables; places that are not named lie below `home` (the working directory).
 
         Raises:
-            ConfigError: PLAYGROUND_WORKERS is not a whole number from 1 to 16.
+            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16.
         """
         home = home or Path.cwd()
         workers = environment.get("PLAYGROUND_WORKERS", "1")
-        if not workers.isascii() or not workers.isdigit() or not 1 <= int(workers) <= 16:
-            raise ConfigError(f"PLAYGROUND_WORKERS is {workers!r}; it must be a whole number from 1 to 16")
+        if not workers.isascii() or not workers.isdigit() or not 0 <= int(workers) <= 16:
+            raise ConfigError(f"PLAYGROUND_WORKERS is {workers!r}; it must be a whole number from 0 to 16")
         return cls(
             data_dir=Path(environment.get("PLAYGROUND_DATA") or home / "data").expanduser().absolute(),
             runs_dir=Path(environment.get("PLAYGROUND_RUNS") or home / "runs").expanduser().absolute(),

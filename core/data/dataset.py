@@ -39,6 +39,11 @@ class Split:
         rows = self.rows[positions]
         return self.images[rows], self.labels[rows]
 
+    def positions(self, label: int | None, start: int, count: int) -> Tensor:
+        """Positions of at most `count` images from the `start`-th on, of one label or of all (None)."""
+        found = torch.arange(len(self)) if label is None else (self.labels[self.rows] == label).nonzero()[:, 0]
+        return found[start:start + count]
+
     def counts(self, classes: int) -> list[int]:
         """How many images of each class the split has."""
         return torch.bincount(self.labels[self.rows], minlength=classes).tolist()

@@ -32,6 +32,7 @@ class DatasetSpec:
 
     counts: images in (train before validation is held back, test).
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
+    download_mb: size of the download in MB.
     """
 
     title: str
@@ -43,6 +44,7 @@ class DatasetSpec:
     counts: tuple[int, int]
     read: Callable[[Path, Path], Raw]  # (data directory, cache directory)
     folder: str = ""
+    download_mb: int = 0
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -99,6 +101,7 @@ DATASETS: dict[str, DatasetSpec] = {
         counts=(60_000, 10_000),
         read=read_idx("MNIST/raw", (60_000, 10_000), 10),
         folder="MNIST/raw",
+        download_mb=12,
     ),
     "fashion_mnist": DatasetSpec(
         title="Fashion-MNIST",
@@ -110,6 +113,7 @@ DATASETS: dict[str, DatasetSpec] = {
         counts=(60_000, 10_000),
         read=read_idx("FashionMNIST/raw", (60_000, 10_000), 10),
         folder="FashionMNIST/raw",
+        download_mb=31,
     ),
     "digits": DatasetSpec(
         title="Digits (scikit-learn)",

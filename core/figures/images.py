@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 
@@ -27,3 +28,18 @@ def contact_sheet(images: Tensor, columns: int, scale: int = 2, gap: int = 2) ->
         picture = as_picture(image, scale)
         sheet[top:top + height * scale, left:left + width * scale] = picture if picture.ndim == 3 else picture[:, :, None]
     return sheet[:, :, 0] if channels == 1 else sheet
+
+
+def ink_picture(ink: np.ndarray, side: int = 140) -> np.ndarray:
+    """(h, w) ink in [0, 1] → (side, side) uint8, white ink on black, as large as fits, pixels kept square and sharp."""
+    pixels = np.rint(np.clip(ink, 0, 1) * 255).astype(np.uint8)
+    longest = max(pixels.shape)
+    if longest <= side:
+        pixels = pixels.repeat(side // longest, axis=0).repeat(side // longest, axis=1)
+    else:
+        pixels = np.asarray(Image.fromarray(pixels).resize(
+            (max(1, pixels.shape[1] * side // longest), max(1, pixels.shape[0] * side // longest)), Image.Resampling.BOX))
+    frame = np.zeros((side, side), dtype=np.uint8)
+    top, left = (side - pixels.shape[0]) // 2, (side - pixels.shape[1]) // 2
+    frame[top:top + pixels.shape[0], left:left + pixels.shape[1]] = pixels
+    return frame

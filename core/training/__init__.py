@@ -12,10 +12,15 @@ from core.training.loop import Control, fit
 from core.training.objectives import OBJECTIVES
 
 
+def outputs_for(config: RunConfig, source_classes: int) -> int:
+    """Width of the last layer: what the loss needs for the question asked of a data set with so many classes."""
+    classes = 2 if config.data.task == "is_target" else source_classes
+    return OBJECTIVES[config.training.loss].outputs(classes)
+
+
 def build_for(config: RunConfig, data: Dataset) -> nn.Module:
     """The run's network for this data, with as many outputs as its loss needs and weights drawn from its seed."""
-    outputs = OBJECTIVES[config.training.loss].outputs(len(data.classes))
-    return build(config.model, data.input_shape, outputs, seed=config.training.seed)
+    return build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)), seed=config.training.seed)
 
 
 def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[Dataset, nn.Module]:
@@ -24,4 +29,5 @@ def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[D
     return data, build_for(config, data)
 
 
-__all__ = ["OBJECTIVES", "Checkpoint", "Control", "Epoch", "Event", "Finished", "Started", "Step", "build_for", "fit", "prepare"]
+__all__ = ["OBJECTIVES", "Checkpoint", "Control", "Epoch", "Event", "Finished", "Started", "Step", "build_for", "fit",
+           "outputs_for", "prepare"]

@@ -11,11 +11,12 @@ from pages.parts import draft, keys
 # What choices are called on a page; a value that is not here is shown as it is.
 CHOICES = {
     "softmax_regression": "Softmax regression", "mlp": "Multilayer perceptron (MLP)", "cnn": "Convolutional network (CNN)",
-    "classes": "Which class is it?", "is_target": "Is it this class?", "none": "0 to 1", "half": "−1 to 1",
-    "standard": "mean 0, deviation 1", "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
-    "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh", "adam": "Adam", "sgd": "SGD",
-    "flatten": "Flatten", "global_average": "Global average pooling", "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU",
-    "mps": "Apple GPU",
+    "classes": "Which class is it?", "is_target": "Is it this class?",
+    "none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, deviation 1",
+    "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
+    "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh",
+    "flatten": "Flatten", "global_average": "Global average pooling",
+    "adam": "Adam", "sgd": "SGD", "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
 }
 
 

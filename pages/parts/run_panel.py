@@ -67,7 +67,8 @@ def draw(server: Services, run: Run) -> None:
 def _progress(server: Services, run: Run) -> None:
     if run.status == "queued":
         before = server.store.queue_position(run.id)
-        st.progress(0.0, "Starts in a moment…" if before == 0 else f"In the queue: {before} run{'s' * (before > 1)} before this one.")
+        waiting = f"In the queue: {before} run{'s' * (before > 1)} before this one."
+        st.progress(0.0, waiting if before else "Starts in a moment…")
     elif not run.step:
         st.progress(0.0, "Getting the data ready…")
     else:

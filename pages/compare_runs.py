@@ -1,0 +1,127 @@
+"""Compare runs: which settings learned best, and how do I take a result with me?"""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.export import config_file, weights_file
+from core.figures.curves import Curves, comparison_chart
+from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint, load_model
+from pages.parts import draft, keys
+from pages.parts.frame import go_to, open_page, select_run
+from pages.parts.run_panel import STATUS, current_run
+from pages.parts.services import Services, services
+
+
+def table(runs: list[Run]) -> pd.DataFrame:
+    """One row for each run."""
+    mine = st.session_state[keys.OWNER]
+    return pd.DataFrame([{
+        "Run": run.title or run.id[:8], "Status": STATUS[run.status][0],
+        "Test accuracy": None if run.test_accuracy is None else run.test_accuracy * 100,
+        "Validation accuracy": None if run.validation_accuracy is None else run.validation_accuracy * 100,
+        "Training time (s)": run.seconds, "Epochs": f"{run.epoch} of {run.config.training.epochs}",
+        "Parameters": run.parameters, "Optimizer": f"{run.config.training.optimizer.name}, "
+        f"{run.config.training.optimizer.learning_rate:g}", "Batch size": run.config.training.batch_size,
+        "Seed": run.config.training.seed, "Started": datetime.fromtimestamp(run.created, UTC),
+        "Yours": run.owner == mine, "Id": run.id[:8],
+    } for run in runs])
+
+
+def choose(runs: list[Run]) -> list[Run]:
+    """The table; the runs whose rows are selected, the current run where there are none."""
+    percent = st.column_config.NumberColumn(format="%.2f %%")
+    event = st.dataframe(table(runs), hide_index=True, on_select="rerun", selection_mode="multi-row", key="compare.table",
+                         column_config={
+                             "Test accuracy": percent, "Validation accuracy": percent,
+                             "Training time (s)": st.column_config.NumberColumn(format="%.1f"),
+                             "Parameters": st.column_config.NumberColumn(format="localized"),
+                             "Started": st.column_config.DatetimeColumn(format="distance"),
+                         })
+    chosen = [runs[i] for i in event.selection.rows if i < len(runs)]
+    current = next((run for run in runs if run.id == st.session_state.get(keys.RUN)), None)
+    return chosen or ([current] if current else [])
+
+
+def overlay(server: Services, runs: list[Run]) -> None:
+    """Validation curves of the selected runs in one chart."""
+    curves = {f"{run.title or 'Run'} ({run.id[:4]})": Curves(run.steps_per_epoch, run.config.training.epochs,
+                                                            server.store.metrics(run.id).series) for run in runs[:8]}
+    if any(one.of("validation_loss")[0] for one in curves.values()):
+        for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+            column.plotly_chart(comparison_chart(curves, quantity), key=f"compare.{quantity}", config={"displaylogo": False})
+    else:
+        st.caption("No epoch has been finished yet, so there are no curves to compare.")
+
+
+def actions(server: Services, run: Run) -> None:
+    """What can be done with one run."""
+    st.subheader(run.title or f"Run {run.id[:8]}")
+    st.caption(f"{STATUS[run.status][0]}{': ' + run.message if run.message else ''} · run {run.id}")
+    with st.container(horizontal=True):
+        if st.button("Open", icon=":material/show_chart:", key="compare.open"):
+            select_run(run.id)
+            go_to("pages/train_model.py")
+        if st.button("Use its settings", icon=":material/tune:", key="compare.settings", help="Start a new run from this one's."):
+            draft.take(run.config)
+            go_to("pages/train_model.py")
+        if has_checkpoint(server.store, run.id):
+            downloads(server, run)
+            if st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw", disabled=run.is_active):
+                select_run(run.id)
+                go_to("pages/draw_digit.py")
+        if not run.is_active:
+            with st.popover("Delete", icon=":material/delete:"):
+                st.markdown("The run, its curves and its weights will be gone.")
+                if st.button("Delete this run", key="compare.delete", type="primary"):
+                    delete(server, run)
+
+
+def downloads(server: Services, run: Run) -> None:
+    """The run's weights and config as files."""
+    try:
+        trained = load_model(server.store, run.id)
+    except CheckpointError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return
+    name = f"{run.config.model.architecture}-{run.id[:8]}"
+    st.download_button("Weights (.pth)", lambda: weights_file(trained), f"{name}.pth", "application/octet-stream",
+                       key="compare.weights", icon=":material/download:", on_click="ignore",
+                       help="A state_dict as torch.save writes it: model.load_state_dict(torch.load(file, weights_only=True)).")
+    st.download_button("Config (.json)", config_file(trained), f"{name}.json", "application/json", key="compare.config",
+                       icon=":material/download:", on_click="ignore", help="Everything needed to repeat this run.")
+
+
+def delete(server: Services, run: Run) -> None:
+    """Delete a run and forget it."""
+    try:
+        server.store.delete(run.id)
+    except (StoreError, RunNotFound) as error:
+        st.error(str(error))
+        return
+    if st.session_state.get(keys.RUN) == run.id:
+        select_run(None)
+    st.rerun()
+
+
+open_page("Compare runs")
+server = services()
+st.title("Compare runs")
+current_run(server)  # says so where the address names a run that is gone
+try:
+    runs = server.store.runs()
+except StoreError as error:
+    st.error(str(error), icon=":material/folder_off:")
+    st.stop()
+if not runs:
+    st.info("There are no runs yet. Train a first model on Home, or choose your own settings.", icon=":material/model_training:")
+    if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
+        go_to("pages/train_model.py")
+    st.stop()
+st.caption("Select one run to open, download or delete it; several to see their curves together.")
+chosen = choose(runs)
+if chosen:
+    overlay(server, chosen)
+if len(chosen) == 1:
+    actions(server, chosen[0])
