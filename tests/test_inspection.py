@@ -290,6 +290,7 @@ def test_networks_that_need_numbers_are_run():
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_scripted_networks_still_add_up():
     model = torch.jit.script(nn.Sequential(nn.Linear(4, 2), nn.ReLU()))
     assert totals(describe_layers(model, (4,))).parameters == 10
