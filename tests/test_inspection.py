@@ -373,6 +373,14 @@ def test_the_rows_before_the_error_are_there():
     assert [row.name for row in caught.value.rows] == ["conv1", "pool1", "relu1", "conv2", "pool2", "relu2", "flatten"]
 
 
+def test_a_layer_with_a_forward_of_its_own_is_not_judged():
+    class PictureNorm(nn.LayerNorm):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+    assert describe_layers(PictureNorm(3), (3, 4, 5))[0].output_shape == (3, 4, 5)
+
+
 # Receptive fields
 
 class Residual(nn.Module):

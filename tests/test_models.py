@@ -17,7 +17,7 @@ def parameters(layer: nn.Module) -> int:
     return sum(parameter.numel() for parameter in layer.parameters())
 
 
-@pytest.mark.parametrize(("key", "shape", "outputs"), itertools.product(ARCHITECTURES, SHAPES, (1, 10)))
+@pytest.mark.parametrize(("key", "shape", "outputs"), list(itertools.product(ARCHITECTURES, SHAPES, (1, 10))))
 def test_every_architecture_answers_with_finite_logits(key, shape, outputs):
     spec = ARCHITECTURES[key]
     model = build(spec.config(), shape, outputs, seed=0)
