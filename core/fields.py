@@ -11,6 +11,11 @@ from pydantic.fields import FieldInfo
 class ConfigError(ValueError):
     """A description of a run that can't be used; the message is one line that names the field, the value and the bounds."""
 
+    def __init__(self, line: str) -> None:
+        # a field's name may be anything that a file says, with line breaks and control characters or megabytes long
+        shown = line if len(line) <= 500 else line[:497] + "..."
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown))
+
 
 class Config(BaseModel):
     """Base of every config: frozen, no unknown fields, no infinite or NaN numbers."""
@@ -56,7 +61,7 @@ def describe(config: type[Config], name: str) -> Setting:
         name=name,
         label=str(extra.get("label") or name.replace("_", " ").capitalize()),
         help=info.description or "",
-        unit=str(extra.get("unit") or ""),
+        unit=_unit(info),
         default=info.get_default(call_default_factory=True),
         minimum=low,
         maximum=high,
@@ -107,10 +112,12 @@ def _field_path(location: tuple[int | str, ...], root: type[Config]) -> _FieldPa
     names: list[str] = []
     kind: Any = root
     info: FieldInfo | None = None
+    unit = ""
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
             info = kind.model_fields[str(part)]
             kind = info.annotation
+            unit = _unit(info)
             names.append(str(part))
         elif member := next((m for m in get_args(kind) if part in _tags(m)), None):
             kind = member
@@ -118,19 +125,28 @@ def _field_path(location: tuple[int | str, ...], root: type[Config]) -> _FieldPa
             names.append(str(part))
             item = next((a for a in get_args(kind) if get_args(a)), None)  # tuple[Annotated[int, Field(ge=1)], ...]
             info = next((m for m in get_args(item)[1:] if isinstance(m, FieldInfo)), None)
-    return _FieldPath(".".join(names), _range(info) if info else "in range")
+    return _FieldPath(".".join(names), _range(info, unit) if info else "in range")
 
 
-def _range(info: FieldInfo) -> str:
+def _range(info: FieldInfo, unit: str) -> str:
     """The allowed values of a number field in words: "from 1 to 1000 epochs"."""
     low, high = bounds_of(info)
     above = any(isinstance(rule, Gt) for rule in info.metadata)
     below = any(isinstance(rule, Lt) for rule in info.metadata)
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    parts = [f"{'above' if above else 'from' if high is not None else 'at least'} {low:g}" if low is not None else "",
-             f"{'and below' if below else 'up to' if above else 'to' if low is not None else 'at most'} {high:g}"
-             if high is not None else "", str(extra.get("unit") or "")]
+    parts = [f"{'above' if above else 'from' if high is not None else 'at least'} {_number(low)}" if low is not None else "",
+             f"{'and below' if below else 'up to' if above else 'to' if low is not None else 'at most'} {_number(high)}"
+             if high is not None else "", unit]
     return " ".join(part for part in parts if part)
+
+
+def _number(value: float) -> str:
+    """Whole numbers with all their digits: 2147483647, not 2.14748e+09."""
+    return str(int(value)) if value == int(value) else f"{value:g}"
+
+
+def _unit(info: FieldInfo) -> str:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    return str(extra.get("unit") or "")
 
 
 def _tags(member: Any) -> set[Any]:

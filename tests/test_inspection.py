@@ -290,6 +290,7 @@ def test_networks_that_need_numbers_are_run():
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_scripted_networks_still_add_up():
     model = torch.jit.script(nn.Sequential(nn.Linear(4, 2), nn.ReLU()))
     assert totals(describe_layers(model, (4,))).parameters == 10
@@ -370,6 +371,14 @@ def test_the_rows_before_the_error_are_there():
     with pytest.raises(InspectionError) as caught:
         describe_layers(build(CNNConfig(), (1, 28, 28), 10, seed=0), (1, 20, 20))
     assert [row.name for row in caught.value.rows] == ["conv1", "pool1", "relu1", "conv2", "pool2", "relu2", "flatten"]
+
+
+def test_a_layer_with_a_forward_of_its_own_is_not_judged():
+    class PictureNorm(nn.LayerNorm):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+    assert describe_layers(PictureNorm(3), (3, 4, 5))[0].output_shape == (3, 4, 5)
 
 
 # Receptive fields

@@ -24,6 +24,8 @@ def mult_adds(call: Call, batch: int) -> int:
     if not call.outputs:
         return 0
     out = _one_example(call.outputs[0], batch)
+    if isinstance(module, nn.RNNBase):  # (1, steps, features), or (steps, features) of a packed sequence
+        return prod(out[:-1]) * sum(_weights(module).values())
     count = 0
     for name, size in _weights(module).items():
         if name in ("weight", "bias"):

@@ -77,8 +77,9 @@ def describe_layers(model: nn.Module, input_shape: Shape) -> list[LayerRow]:
     Raises:
         InspectionError: the input does not fit; the line names the layer, what it received and what it needs.
     """
-    if not all(isinstance(size, int) and size > 0 for size in input_shape):
-        raise InspectionError(f"{tuple(input_shape)} is no shape of an example: sizes are whole numbers from 1", [])
+    is_shape = isinstance(input_shape, list | tuple) and all(isinstance(size, int) and size > 0 for size in input_shape)
+    if not is_shape or not input_shape:
+        raise InspectionError(f"{input_shape} is no shape of an example: sizes are whole numbers from 1", [])
     result = trace(model, tuple(input_shape))
     table = _Table(model, result)
     rows = table.executed()
