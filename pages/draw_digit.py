@@ -47,7 +47,7 @@ def canvas() -> Drawing | None:
     width = st.slider("Brush width (pixels)", 6, 40, 20, key="draw.width", persist_state="session")
     version = st.session_state.get(keys.CANVAS_VERSION, 0)
     result = st_canvas(stroke_width=width, stroke_color=INK, background_color=PAPER, height=CANVAS_SIZE, width=CANVAS_SIZE,
-                       drawing_mode="freedraw", update_streamlit=True, return_image_data=True, display_toolbar=False,
+                       drawing_mode="freedraw", update_streamlit=True, return_image_data=True,
                        key=f"{keys.CANVAS}.{version}")
     if st.button("Clear", icon=":material/ink_eraser:", key="draw.clear"):
         st.session_state[keys.CANVAS_VERSION] = version + 1
