@@ -12,13 +12,13 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
-from core.data.drawing import place_like_mnist
+from core.data.drawing import find_box, fit, place, place_like_mnist
 
 CONTRAST = 3.0  # how much steeper than plain enlarging the edge of a stroke gets
 SLANT = 0.5  # columns per row
 TURN = 15.0  # degrees
 WIDTH = (0.5, 1.5)
-EDGE = (0.45, 0.9)  # where ink starts when a copy's strokes are thinned: higher is thinner
+EDGE = (0.5, 0.9)  # where ink starts when a copy's strokes are thinned: higher is thinner
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -28,9 +28,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     edges of the strokes, so their contrast is raised to about that of MNIST, whose edges are one pixel wide.
     """
     data = load_digits()
-    images = np.stack([place_like_mnist(ink) for ink in (data.images / 16).astype(np.float32)])
-    sharp = ((images - 0.5) * CONTRAST + 0.5).clip(0, 1)
-    return np.rint(sharp * 255).astype(np.uint8), data.target.astype(np.int64)
+    images = np.stack([_enlarge(ink) for ink in (data.images / 16).astype(np.float32)])
+    return np.rint(images * 255).astype(np.uint8), data.target.astype(np.int64)
 
 
 def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
@@ -51,6 +50,13 @@ def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
     varied = _thin(_bend(ink, generator), generator)[:, 0].numpy()
     placed = np.stack([place_like_mnist(np.where(one < 0.1, 0, one)) for one in varied])
     return np.rint(placed * 255).astype(np.uint8)
+
+
+def _enlarge(ink: np.ndarray) -> np.ndarray:
+    """(8, 8) → (28, 28), both float32 in [0, 1]."""
+    box = find_box(ink)
+    fitted = fit(ink[box.top:box.top + box.height, box.left:box.left + box.width])
+    return place(((fitted - 0.5) * CONTRAST + 0.5).clip(0, 1))[0]
 
 
 def _bend(ink: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
