@@ -17,7 +17,8 @@ from core.data.drawing import find_box, fit, place, place_like_mnist
 CONTRAST = 3.0  # how much steeper than plain enlarging the edge of a stroke gets
 SLANT = 0.5  # columns per row
 TURN = 15.0  # degrees
-WIDTH = (0.5, 1.5)
+WIDTH = (0.5, 1.5)  # times as wide
+WOBBLE = 0.12  # standard deviation of how far each of 4×4 points of the frame moves, in half frames
 EDGE = (0.5, 0.9)  # where ink starts when a copy's strokes are thinned: higher is thinner
 
 
@@ -33,7 +34,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
-    """Copies of digits as other hands might have written them: slanted, turned, wider or narrower, with a thinner pen.
+    """Copies of digits as other hands might have written them: slanted, turned, wider, wobbly, with a thinner pen.
 
     Args:
         images: (N, 28, 28) uint8.
@@ -60,14 +61,17 @@ def _enlarge(ink: np.ndarray) -> np.ndarray:
 
 
 def _bend(ink: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(N, 1, H, W) → the same, each image with a slant, turn and width of its own."""
+    """(N, 1, H, W) → the same, each image with a slant, turn, width and unsteady hand of its own."""
     turn = _uniform(ink, -math.radians(TURN), math.radians(TURN), generator)
     slant = _uniform(ink, -SLANT, SLANT, generator)
     width, height = _uniform(ink, *WIDTH, generator), _uniform(ink, 0.9, 1.0, generator)
     rows = [torch.stack([turn.cos() / width, slant - turn.sin() / width], dim=1),  # where each new pixel comes from
             torch.stack([turn.sin() / height, turn.cos() / height], dim=1)]
     matrix = F.pad(torch.stack(rows, dim=1), (0, 1))  # (N, 2, 3); the last column, 0, is the shift
-    return F.grid_sample(ink, F.affine_grid(matrix, list(ink.shape), align_corners=False), align_corners=False)
+    grid = F.affine_grid(matrix, list(ink.shape), align_corners=False)  # (N, H, W, 2), from −1 to 1 across the frame
+    wobble = torch.randn(len(ink), 2, 4, 4, generator=generator) * WOBBLE
+    smooth = F.interpolate(wobble, size=ink.shape[-2:], mode="bicubic", align_corners=True)
+    return F.grid_sample(ink, grid + smooth.permute(0, 2, 3, 1), align_corners=False)
 
 
 def _thin(ink: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
