@@ -37,7 +37,7 @@ def test_same_every_time_and_fast(loaded):
 
 def test_made_as_mnist_was(loaded):
     images, _ = loaded
-    assert np.abs(centres_of_mass(images) - 14).max() < 1  # raising the contrast moves the centre by less than half a pixel
+    assert np.abs(centres_of_mass(images) - 14).max() < 0.51  # whole-pixel moves; uint8 rounds a little
     assert 0.1 < (images > 127).mean() < 0.2  # MNIST: 0.13
     edges = ((images > 25) & (images < 230)).sum() / (images > 0).sum()
     assert edges < 0.5  # MNIST: 0.44; enlarged and not sharpened, it would be most of the ink
@@ -53,8 +53,8 @@ def test_copies_are_other_handwritings_of_the_same_digits(loaded):
     assert not np.array_equal(copies, vary(images[:100], copies=3, seed=2))
     assert not np.array_equal(copies[:100], copies[100:200])
     assert (copies.max(axis=(1, 2)) == 255).all()
-    centres = centres_of_mass(copies)
-    assert centres.min() >= 13.4 and centres.max() <= 14.6
+    off = np.abs(centres_of_mass(copies) - 14).max(axis=1)
+    assert (off < 0.51).mean() > 0.97  # a few lopsided ones stop at the edge of the frame instead
     assert copies.mean() < images[:100].mean()  # thinner strokes: on the average nearer to MNIST's 0.13
 
 

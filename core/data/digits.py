@@ -3,6 +3,14 @@
 1,797 digits of 13 writers, test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI Machine
 Learning Repository, 1998). Each of the 8×8 values counts the ink, 0 to 16, in a 4×4 block of a 32×32 black-or-white bitmap.
 NIST's software had made those bitmaps upright, narrow and bold, so these digits vary much less than people's handwriting.
+
+Measured on a CNN (8 and 16 filters of 5×5, 128 units, dropout 0.25, Adam 2e-3, batch 64; mean of 4 seeds) that learned from
+1,237 digits, alone for 30 epochs or with 4 varied copies of each for 6 epochs, about the same number of steps:
+                          360 other digits   MNIST test 1-5,000   5,001-10,000   pen strokes, 8 to 24 of 280 pixels wide
+    digits alone                    97.4 %               64.9 %         54.6 %   81 %
+    with varied copies              97.9 %               89.3 %         91.2 %   94 %
+Variation and network were chosen by the first 5,000 MNIST test images among some forty settings; the other 5,000 were looked at
+only at the end. A CNN that learned from MNIST for 2 epochs recognises 89.6 % of digits().
 """
 
 import math
@@ -12,13 +20,14 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
-from core.data.drawing import place_like_mnist
+from core.data.drawing import find_box, fit, place, place_like_mnist
 
 CONTRAST = 3.0  # how much steeper than plain enlarging the edge of a stroke gets
 SLANT = 0.5  # columns per row
 TURN = 15.0  # degrees
-WIDTH = (0.5, 1.5)
-EDGE = (0.45, 0.9)  # where ink starts when a copy's strokes are thinned: higher is thinner
+WIDTH = (0.5, 1.5)  # times as wide
+WOBBLE = 0.12  # standard deviation of how far each of 4×4 points of the frame moves, in half frames
+EDGE = (0.5, 0.9)  # where ink starts when a copy's strokes are thinned: higher is thinner
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -28,13 +37,12 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     edges of the strokes, so their contrast is raised to about that of MNIST, whose edges are one pixel wide.
     """
     data = load_digits()
-    images = np.stack([place_like_mnist(ink) for ink in (data.images / 16).astype(np.float32)])
-    sharp = ((images - 0.5) * CONTRAST + 0.5).clip(0, 1)
-    return np.rint(sharp * 255).astype(np.uint8), data.target.astype(np.int64)
+    images = np.stack([_enlarge(ink) for ink in (data.images / 16).astype(np.float32)])
+    return np.rint(images * 255).astype(np.uint8), data.target.astype(np.int64)
 
 
 def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
-    """Copies of digits as other hands might have written them: slanted, turned, wider or narrower, with a thinner pen.
+    """Copies of digits as other hands might have written them: slanted, turned, wider, wobbly, with a thinner pen.
 
     Args:
         images: (N, 28, 28) uint8.
@@ -43,6 +51,7 @@ def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
 
     Returns:
         (copies · N, 28, 28) uint8: a first copy of all, then a second, and so on; labels are np.tile(labels, copies).
+        Only for learning: vary what is held out, and the accuracy no longer says how real digits fare.
     """
     if not len(images) * copies:
         return images[:0].copy()
@@ -53,15 +62,25 @@ def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
     return np.rint(placed * 255).astype(np.uint8)
 
 
+def _enlarge(ink: np.ndarray) -> np.ndarray:
+    """(8, 8) → (28, 28), both float32 in [0, 1]."""
+    box = find_box(ink)
+    fitted = fit(ink[box.top:box.top + box.height, box.left:box.left + box.width])
+    return place(((fitted - 0.5) * CONTRAST + 0.5).clip(0, 1))[0]
+
+
 def _bend(ink: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(N, 1, H, W) → the same, each image with a slant, turn and width of its own."""
+    """(N, 1, H, W) → the same, each image with a slant, turn, width and unsteady hand of its own."""
     turn = _uniform(ink, -math.radians(TURN), math.radians(TURN), generator)
     slant = _uniform(ink, -SLANT, SLANT, generator)
     width, height = _uniform(ink, *WIDTH, generator), _uniform(ink, 0.9, 1.0, generator)
     rows = [torch.stack([turn.cos() / width, slant - turn.sin() / width], dim=1),  # where each new pixel comes from
             torch.stack([turn.sin() / height, turn.cos() / height], dim=1)]
     matrix = F.pad(torch.stack(rows, dim=1), (0, 1))  # (N, 2, 3); the last column, 0, is the shift
-    return F.grid_sample(ink, F.affine_grid(matrix, list(ink.shape), align_corners=False), align_corners=False)
+    grid = F.affine_grid(matrix, list(ink.shape), align_corners=False)  # (N, H, W, 2), from −1 to 1 across the frame
+    wobble = torch.randn(len(ink), 2, 4, 4, generator=generator) * WOBBLE
+    smooth = F.interpolate(wobble, size=ink.shape[-2:], mode="bicubic", align_corners=True)
+    return F.grid_sample(ink, grid + smooth.permute(0, 2, 3, 1), align_corners=False)
 
 
 def _thin(ink: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -82,7 +82,7 @@ def prepare(rgba: np.ndarray, size: int = 28) -> Drawing:
                        Shift(0, 0))
     crop = raw[box.top:box.top + box.height, box.left:box.left + box.width]
     fitted = fit(crop, size)
-    frame, shift = _place(fitted, size)
+    frame, shift = place(fitted, size)
     paper, ink = np.median(_border(rgb), axis=0), rgb[raw > 0].mean(axis=0)
     polarity: Polarity = "dark on light" if _luminance(ink) < _luminance(paper) else "light on dark"
     return Drawing(raw, crop, fitted, torch.from_numpy(frame)[None], polarity, False, box, shift)
@@ -100,7 +100,7 @@ def place_like_mnist(ink: np.ndarray, size: int = 28) -> np.ndarray:
     box = find_box(ink)
     if box is None:
         return np.zeros((size, size), np.float32)
-    return _place(fit(ink[box.top:box.top + box.height, box.left:box.left + box.width], size), size)[0]
+    return place(fit(ink[box.top:box.top + box.height, box.left:box.left + box.width], size), size)[0]
 
 
 def find_box(ink: np.ndarray) -> Box | None:
@@ -124,6 +124,25 @@ def fit(crop: np.ndarray, size: int = 28) -> np.ndarray:
     picture = Image.fromarray(np.ascontiguousarray(crop, dtype=np.float32))
     fitted = np.asarray(picture.resize(new, Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX)).clip(0, 1)
     return fitted / fitted.max()
+
+
+def place(fitted: np.ndarray, size: int = 28) -> tuple[np.ndarray, Shift]:
+    """Put an (a, b) digit with some ink into a (size, size) frame, its centre of mass in [size/2 − 0.5, size/2 + 0.5).
+
+    The frame, and how far that is from the middle of the frame. a and b are at most size; no ink ever leaves the frame.
+    """
+    frame = np.zeros((size, size), np.float32)
+    start, shift = [], []
+    for axis in (0, 1):
+        length = fitted.shape[axis]
+        profile = fitted.sum(axis=1 - axis, dtype=np.float64)
+        centre = float(profile @ np.arange(length) / profile.sum())
+        # Never out of the frame: lopsided ink stops at the edge instead.
+        first = int(np.clip(np.ceil(size / 2 - 0.5 - centre), 0, size - length))
+        start.append(first)
+        shift.append(first - (size - length) // 2)
+    frame[start[0]:start[0] + fitted.shape[0], start[1]:start[1] + fitted.shape[1]] = fitted
+    return frame, Shift(*shift)
 
 
 def _check(rgba: np.ndarray, size: int) -> None:
@@ -188,22 +207,6 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
         return ink
     amount = np.bincount(marks.ravel(), weights=ink.ravel())  # [0] is paper, with no ink
     return np.where((amount < SPECK * amount.max())[marks], np.float32(0), ink)
-
-
-def _place(fitted: np.ndarray, size: int) -> tuple[np.ndarray, Shift]:
-    """Put a fitted (a, b) digit into a (size, size) frame, its centre of mass in [size/2 − 0.5, size/2 + 0.5)."""
-    frame = np.zeros((size, size), np.float32)
-    start, shift = [], []
-    for axis in (0, 1):
-        length = fitted.shape[axis]
-        profile = fitted.sum(axis=1 - axis, dtype=np.float64)
-        centre = float(profile @ np.arange(length) / profile.sum())
-        # Never out of the frame: lopsided ink stops at the edge instead.
-        first = int(np.clip(np.ceil(size / 2 - 0.5 - centre), 0, size - length))
-        start.append(first)
-        shift.append(first - (size - length) // 2)
-    frame[start[0]:start[0] + fitted.shape[0], start[1]:start[1] + fitted.shape[1]] = fitted
-    return frame, Shift(*shift)
 
 
 def _border(picture: np.ndarray) -> np.ndarray:
