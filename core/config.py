@@ -20,6 +20,9 @@ class DataConfig(Config):
     validation: int = setting(
         5000, "Training images held back to check each epoch on examples the network did not learn from.",
         unit="images", ge=1, le=1_000_000, step=100, label="Validation images")
+    variations: int = setting(
+        0, "Extra copies of each training image as other hands might have written it: slanted, turned, with a thinner pen. "
+        "Helps small data sets most.", unit="copies", ge=0, le=8, step=1)
     split_seed: int = setting(0, "Decides which images are held back; the same number gives the same split.", ge=0, le=2**31 - 1)
 
 

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from core.config import DataConfig
-from core.data import DATASETS, DataError, Dataset, default_validation
+from core.data import DATASETS, DataError, Dataset, default_config
 from core.data.download import Progress, download
 from core.figures.bars import class_counts
 from core.figures.images import contact_sheet
@@ -53,7 +52,9 @@ def card(name: str, data: Dataset) -> None:
     st.markdown(spec.summary)
     channels, height, width = data.input_shape
     facts = st.columns(4)
-    facts[0].metric("Training images", f"{len(data.train):,}")
+    copies = default_config(name).variations
+    facts[0].metric("Training images", f"{len(data.train):,}", help=f"Includes {copies} copies of each image as other hands "
+                    "might have written it: slanted, turned, with a thinner pen." if copies else None)
     facts[1].metric("Validation images", f"{len(data.validation):,}")
     facts[2].metric("Test images", f"{len(data.test):,}")
     facts[3].metric("One image", f"{height}×{width}", help=f"{channels} channel{'s' * (channels > 1)} of {height}×{width} "
@@ -96,13 +97,12 @@ if not DATASETS[name].is_there(server.settings.data_dir):
     get_data(server, name)
     st.stop()
 try:
-    data = dataset(DataConfig(dataset=name, validation=default_validation(name)), server.settings)
+    data = dataset(default_config(name), server.settings)
 except DataError as error:
     st.error(str(error), icon=":material/broken_image:")
     st.stop()
 card(name, data)
 grid(data)
 if st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
-    draft.change("data.validation", default_validation(name))
-    draft.change("data.dataset", name)
+    draft.take_data(default_config(name))
     go_to("pages/train_model.py")

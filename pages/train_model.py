@@ -37,6 +37,7 @@ def data_form(config: RunConfig) -> None:
             field(config, "data.target", list(range(len(classes))), dict(enumerate(classes)))
         field(config, "data.normalization")
         field(config, "data.validation")
+        field(config, "data.variations")
 
 
 def model_form(config: RunConfig) -> None:

@@ -12,6 +12,7 @@ import torch
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Split, normalize
 from core.data.sources import DATASETS, DatasetSpec, Raw, spec_of
+from core.data.variations import with_variations
 from core.settings import default_cache_dir
 
 
@@ -39,6 +40,8 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
     classes, raw = _apply_task(config, spec, raw)
     order = torch.randperm(len(raw.train_labels), generator=torch.Generator().manual_seed(config.split_seed))
     train = Split(raw.train_images, raw.train_labels, order[held_back:].sort().values)
+    if config.variations:
+        train = with_variations(train, config, cache or default_cache_dir())
     mean, std = _normalization(config, train)
     return Dataset(
         name=config.dataset,
@@ -53,9 +56,10 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
     )
 
 
-def default_validation(name: str) -> int:
-    """Validation images where a person says nothing: 5,000 of MNIST's 60,000, a tenth of a smaller set."""
-    return min(5000, spec_of(name).counts[0] // 10)
+def default_config(name: str) -> DataConfig:
+    """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few."""
+    small = spec_of(name).counts[0] < 10_000
+    return DataConfig(dataset=name, validation=200 if small else 5000, variations=4 if small else 0)
 
 
 def _apply_task(config: DataConfig, spec: DatasetSpec, raw: Raw) -> tuple[tuple[str, ...], Raw]:
@@ -94,4 +98,4 @@ def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ..
 
 
 __all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Split", "channel_statistics",
-           "default_validation", "load", "normalize", "spec_of"]
+           "default_config", "load", "normalize", "spec_of"]

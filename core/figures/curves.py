@@ -28,31 +28,34 @@ class Curves:
 def live_chart(curves: Curves, quantity: str) -> dict[str, Any]:
     """ECharts option for "loss" or "accuracy", with a fixed horizontal axis so that nothing jumps while points arrive."""
     percent = quantity == "accuracy"
+    scale = 100 if percent else 1  # ECharts' axis labels can't multiply
     steps, values = curves.of(quantity)
     smoothed = thin(steps, smooth(values), 300)
     validation = curves.of(f"validation_{quantity}")
-    y_axis = {"type": "value", "min": 0, **({"max": 1} if percent else {}), "axisLabel": {"formatter": "{value}"}}
+    y_axis = {"type": "value", "min": 0, "axisLabel": {"formatter": "{value} %" if percent else "{value}"}}
+    if percent:
+        y_axis["max"] = 100
     return {
         "animation": False,
         "title": {"text": QUANTITIES[quantity], "left": 0, "top": 0, "textStyle": {"fontSize": 14, "fontWeight": 600}},
         "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["training", "validation"]},
         "grid": {"left": 44, "right": 14, "top": 38, "bottom": 40},
-        "tooltip": {"trigger": "axis", "valueFormatter": "percent" if percent else "%.4f"},
+        "tooltip": {"trigger": "axis", "valueFormatter": "%.2f %%" if percent else "%.4f"},
         "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},
         "yAxis": y_axis,
         "series": [
-            _line("each batch", _points(curves, thin(steps, values)), TRAIN, width=1, opacity=0.3),
-            _line("training", _points(curves, smoothed), TRAIN, width=2),
-            _line("validation", _points(curves, validation), VALIDATION, width=2, symbols=True),
+            _line("each batch", _points(curves, thin(steps, values), scale), TRAIN, width=1, opacity=0.3),
+            _line("training", _points(curves, smoothed, scale), TRAIN, width=2),
+            _line("validation", _points(curves, validation, scale), VALIDATION, width=2, symbols=True),
         ],
     }
 
 
-def _points(curves: Curves, series: Series) -> list[list[float]]:
-    """[[epoch, value], …], the epoch as a fraction, rounded so that less travels to the browser."""
+def _points(curves: Curves, series: Series, scale: float = 1) -> list[list[float]]:
+    """[[epoch, value · scale], …], the epoch as a fraction, rounded so that less travels to the browser."""
     per_epoch = max(1, curves.steps_per_epoch)
-    return [[round(step / per_epoch, 4), float(f"{value:.5g}")] for step, value in zip(*series, strict=True)]
+    return [[round(step / per_epoch, 4), float(f"{value * scale:.5g}")] for step, value in zip(*series, strict=True)]
 
 
 def _line(name: str, points: list[list[float]], color: str, width: int, opacity: float = 1.0,
@@ -67,7 +70,7 @@ def finished_chart(curves: Curves, quantity: str) -> go.Figure:
     steps, values = curves.of(quantity)
     lines = [
         ("each batch", thin(steps, values, 1000), {"color": TRAIN, "width": 1}, 0.3, "lines"),
-        ("training (running mean)", thin(steps, smooth(values), 600), {"color": TRAIN, "width": 2}, 1.0, "lines"),
+        ("training", thin(steps, smooth(values), 600), {"color": TRAIN, "width": 2}, 1.0, "lines"),
         ("validation", curves.of(f"validation_{quantity}"), {"color": VALIDATION, "width": 2}, 1.0, "lines+markers"),
     ]
     for name, series, line, opacity, mode in lines:

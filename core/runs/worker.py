@@ -82,7 +82,7 @@ class Worker:
 
 def warm_up(settings: Settings) -> None:
     """Do everything once that is slow the first time: kernels are chosen, threads started, files mapped."""
-    config = RunConfig(data=DataConfig(dataset="digits", validation=140), model=CNNConfig(channels=(8,), fc_width=16))
+    config = RunConfig(data=DataConfig(dataset="digits", validation=200), model=CNNConfig(channels=(8,), fc_width=16))
     try:
         data, model = prepare(config, settings.data_dir, settings.cache_dir)
     except ValueError:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.config import RunConfig, read_config
+from core.config import DataConfig, RunConfig, read_config
 from core.data import spec_of
 from core.fields import ConfigError
 from core.presets import PRESETS
@@ -32,6 +32,13 @@ def take(config: RunConfig, title: str = "") -> None:
     st.session_state[keys.DRAFT] = config.model_dump(mode="json")
     st.session_state[keys.DRAFT_TITLE] = title
     st.session_state[keys.DRAFT_VERSION] = st.session_state.get(keys.DRAFT_VERSION, 0) + 1
+
+
+def take_data(data: DataConfig) -> None:
+    """Another data set for the draft; what it asks and how it normalises stay as they are."""
+    values = st.session_state[keys.DRAFT]["data"]
+    kept = {name: values[name] for name in ("task", "target", "normalization")}
+    take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
 
 
 def change(path: str, value: object) -> None:

@@ -87,7 +87,7 @@ def _figures(run: Run, curves: Curves) -> None:
         help="Share of right answers on images the network has never seen. The test images are looked at once, at the end.")
     columns[1].metric("Validation loss", f"{loss[-1]:.4f}" if loss else "–",
                       help="How wrong the network is on the images held back, after each epoch. Smaller is better.")
-    columns[2].metric("Speed", f"{speed[-1]:,.0f} images/s" if speed else "–", help="Training images each second, last epoch.")
+    columns[2].metric("Images/s", f"{speed[-1]:,.0f}" if speed else "–", help="Training images each second in the last epoch.")
     took = run.seconds if run.seconds is not None else (time.time() - run.started) if run.started and run.is_active else None
     columns[3].metric("Training time", duration(took) if took is not None else "–")
 

@@ -1,0 +1,49 @@
+"""Training images and copies of them as other hands might have written them, made once and kept."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.config import DataConfig
+from core.data.dataset import DataError, Split
+from core.files import write_atomically
+
+MOST_IMAGES = 50_000  # copies are made at some 5,000 images/s: ten seconds at most
+
+
+def with_variations(train: Split, config: DataConfig, cache: Path) -> Split:
+    """The split's images followed by `config.variations` copies of all of them, memory-mapped from the cache.
+
+    Validation and test images stay as they are: they stand for what the network will meet.
+
+    Raises:
+        DataError: the images are not 28×28 in gray, or too many.
+    """
+    copies = config.variations
+    if tuple(train.images.shape[1:]) != (1, 28, 28):
+        raise DataError(f"data.variations is {copies}; copies can only be made of gray 28×28 images. Set it to 0.")
+    if len(train) * copies > MOST_IMAGES:
+        raise DataError(f"data.variations is {copies}, which makes {len(train) * copies:,} copies; at most {MOST_IMAGES:,} are "
+                        "made. Set it to 0: a data set of this size needs none.")
+    labels = train.labels[train.rows].repeat(copies + 1)
+    images = torch.from_numpy(_kept(train, copies, cache))
+    return Split(images, labels, torch.arange(len(labels)))
+
+
+def _kept(train: Split, copies: int, cache: Path) -> np.ndarray:
+    """(N · (copies + 1), 1, 28, 28) uint8, from the cache or made now."""
+    originals = train.images[train.rows].numpy()
+    # the pixels themselves are the name: another split, data set or number of copies is another file
+    name = hashlib.sha256(originals.tobytes()).hexdigest()[:16]
+    path = cache / "variations" / f"{name}-{copies}-v1.npy"
+    if not path.exists():
+        from core.data.digits import vary  # here, since it brings scikit-learn with it
+
+        stack = np.concatenate([originals, vary(originals[:, 0], copies)[:, None]])
+        write_atomically(path, lambda file: np.save(file, stack))
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except (ValueError, EOFError):
+        raise DataError(f"{path} is damaged. Delete it; it is made anew.") from None
