@@ -84,4 +84,5 @@ def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     # one multiply and one add: (x · scale − m) / s = x · (scale / s) − m / s
     factor = torch.tensor([scale / s for s in std], device=images.device).view(1, -1, 1, 1)
     shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device).view(1, -1, 1, 1)
-    return images.to(torch.float32).mul_(factor).add_(shift) if images.dtype == torch.uint8 else images * factor + shift
+    # in place on the copy that the conversion makes; float32 images are the caller's own
+    return images.float().mul_(factor).add_(shift) if images.dtype != torch.float32 else images * factor + shift
