@@ -37,7 +37,7 @@ def test_every_spike_stays():
     for step, value in spikes.items():
         values[step] = value
     steps, kept = thin(range(10_000), values.tolist(), 300)
-    assert len(steps) <= 300
+    assert len(steps) <= 300 and steps == sorted(steps)
     found = dict(zip(steps, kept, strict=True))
     assert all(found[step] == value for step, value in spikes.items())
 
