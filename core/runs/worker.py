@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from core.config import DataConfig, RunConfig
+from core.config import RunConfig
+from core.data import default_config
 from core.models import CNNConfig
 from core.runs.database import StoreError
 from core.runs.execute import execute
@@ -82,7 +83,7 @@ class Worker:
 
 def warm_up(settings: Settings) -> None:
     """Do everything once that is slow the first time: kernels are chosen, threads started, files mapped."""
-    config = RunConfig(data=DataConfig(dataset="digits", validation=200), model=CNNConfig(channels=(8,), fc_width=16))
+    config = RunConfig(data=default_config("digits"), model=CNNConfig(channels=(8,), fc_width=16))
     try:
         data, model = prepare(config, settings.data_dir, settings.cache_dir)
     except ValueError:
