@@ -16,7 +16,7 @@ from core.devices import autocast_type
 from core.training.events import Checkpoint, Epoch, Event, Finished, Started, Step
 from core.training.inference import autocasting, infer
 from core.training.objectives import OBJECTIVES
-from core.training.optimizers import build_optimizer
+from core.training.optimizers import Stepper, build_optimizer
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
 STEPS_PER_READ = 32
@@ -104,7 +104,7 @@ class Loop:
         self.model = model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)
         self.autocast = autocast_type(training.precision, device, convolutional)
         self.objective = OBJECTIVES[training.loss]
-        self.optimizer = build_optimizer(training.optimizer, model.parameters())
+        self.optimizer = Stepper(build_optimizer(training.optimizer, model.parameters()))
         self.train = Batches(data, data.train, device, channels_last=convolutional)
         self.validation = Batches(data, data.validation, device, channels_last=convolutional)
         self.steps_per_epoch = -(-len(self.train) // training.batch_size)
