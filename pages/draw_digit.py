@@ -100,7 +100,7 @@ with left:
     run = choose(runs)
     drawing = canvas()
 try:
-    model = trained_model(server.store, run.id, run.finished or 0.0)
+    model = trained_model(server.store, run.id)
 except CheckpointError as error:
     st.error(str(error), icon=":material/broken_image:")
     st.stop()

@@ -75,9 +75,14 @@ def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Datas
                          "PLAYGROUND_RUNS to another folder.") from None
 
 
+def checkpoint_path(store: RunStore, run_id: str) -> Path:
+    """Where a run's weights are, or would be. Raises RunNotFound for what is no id."""
+    return store.folder(run_id) / WEIGHTS
+
+
 def has_checkpoint(store: RunStore, run_id: str) -> bool:
     """Whether a run has kept any weights."""
-    return (store.folder(run_id) / WEIGHTS).exists()
+    return checkpoint_path(store, run_id).exists()
 
 
 def load_model(store: RunStore, run_id: str) -> TrainedModel:
@@ -88,7 +93,7 @@ def load_model(store: RunStore, run_id: str) -> TrainedModel:
         CheckpointError: it has kept no weights, or they are damaged.
     """
     run = store.get(run_id)
-    path = store.folder(run_id) / WEIGHTS
+    path = checkpoint_path(store, run_id)
     if not path.exists():
         raise CheckpointError(f"The run “{run.title or run.id}” has kept no weights: it ended before its first epoch did.")
     return read_checkpoint(path)

@@ -60,5 +60,5 @@ def _changed(path: str, key: str) -> None:
     value = st.session_state[key]
     if isinstance(value, str) and path.endswith((".hidden", ".channels")):
         parts = [part.strip() for part in value.replace(";", ",").split(",") if part.strip()]
-        value = [int(part) if part.isascii() and part.isdigit() else part for part in parts]
+        value = [int(part) if part.removeprefix("-").isdecimal() else part for part in parts]
     draft.change(path, value)
