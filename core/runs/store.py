@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,17 +258,21 @@ class RunStore:
 
     # --- metrics
 
-    def metrics(self, run_id: str, after: int = 0) -> Metrics:
-        """What was recorded since `after` (a Metrics.seq; 0 for all), in the order it came. Empty for an unknown run."""
+    def metrics(self, run_id: str, after: int = 0, names: Sequence[str] = ()) -> Metrics:
+        """What was recorded since `after` (a Metrics.seq; 0 for all), in the order it came. Empty for an unknown run.
+
+        names: only these metrics; all if empty.
+        """
+        only = f"AND name IN ({', '.join('?' * len(names))})" if names else ""
         with self._database.reading() as db:
             rows = db.execute("SELECT seq, name, step, value FROM metrics WHERE run = (SELECT number FROM runs WHERE id = ?) "
-                              "AND seq > ? ORDER BY seq", (run_id, after)).fetchall()
+                              f"AND seq > ? {only} ORDER BY {'step' if names else 'seq'}", (run_id, after, *names)).fetchall()
         series: dict[str, tuple[list[int], list[float]]] = {}
         for row in rows:
             steps, values = series.setdefault(row["name"], ([], []))
             steps.append(row["step"])
             values.append(row["value"])
-        return Metrics(rows[-1]["seq"] if rows else after, series)
+        return Metrics(max((row["seq"] for row in rows), default=after), series)
 
     # --- files
 
