@@ -13,7 +13,6 @@ from pages.parts.frame import go_to, open_page, select_run
 from pages.parts.run_panel import STATUS, current_run
 from pages.parts.services import Services, services, trained_model
 
-
 VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values
 
 
@@ -49,8 +48,10 @@ def choose(runs: list[Run]) -> list[Run]:
 
 def overlay(server: Services, runs: list[Run]) -> None:
     """Validation curves of the selected runs in one chart."""
-    curves = {f"{run.title or 'Run'} ({run.id[:4]})": Curves(run.steps_per_epoch, run.config.training.epochs,
-                                                            server.store.metrics(run.id, names=VALIDATION).series) for run in runs[:8]}
+    curves = {}
+    for run in runs[:8]:
+        series = server.store.metrics(run.id, names=VALIDATION).series
+        curves[f"{run.title or 'Run'} ({run.id[:4]})"] = Curves(run.steps_per_epoch, run.config.training.epochs, series)
     if any(one.of("validation_loss")[0] for one in curves.values()):
         for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
             column.plotly_chart(comparison_chart(curves, quantity), key=f"compare.{quantity}", config={"displaylogo": False})
