@@ -1,7 +1,7 @@
 """Writing files so that a reader never sees half of one."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -13,13 +13,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     A crash leaves either the old file or the new one. Raises OSError as the file system does; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    # not tempfile's, which only its owner may read: data and runs have the permissions of any other file
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        os.replace(part, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise

@@ -66,7 +66,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "mnist-is-8-gap": Preset(
         title="Is it an 8? Improved",
-        summary="The same question with batch norm, dropout and one mean for each channel; 17 times fewer weights.",
+        summary="The same question with batch norm, dropout and one mean for each channel; 15 times fewer weights.",
         config=RunConfig(
             data=IS_8_DATA,
             model=CNNConfig(channels=(32, 64), kernel=3, batch_norm=True, head="global_average", fc_width=128, dropout=0.5),

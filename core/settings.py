@@ -30,28 +30,41 @@ class Settings:
         """Settings from PLAYGROUND_* variables; places that are not named lie below `home` (the working directory).
 
         Raises:
-            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16.
+            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, or a place lies below an unknown user's home.
         """
         home = home or Path.cwd()
-        workers = environment.get("PLAYGROUND_WORKERS", "1")
-        if not workers.isascii() or not workers.isdigit() or not 0 <= int(workers) <= 16:
+        workers = environment.get("PLAYGROUND_WORKERS") or "1"
+        # the length first: int() refuses thousands of digits with an error of its own
+        if not workers.isascii() or not workers.isdigit() or len(workers) > 4 or int(workers) > 16:
             raise ConfigError(f"PLAYGROUND_WORKERS is {workers!r}; it must be a whole number from 0 to 16")
         return cls(
-            data_dir=Path(environment.get("PLAYGROUND_DATA") or home / "data").expanduser().absolute(),
-            runs_dir=Path(environment.get("PLAYGROUND_RUNS") or home / "runs").expanduser().absolute(),
-            cache_dir=Path(environment.get("PLAYGROUND_CACHE") or default_cache_dir(environment)).expanduser().absolute(),
+            data_dir=_place(environment.get("PLAYGROUND_DATA") or home / "data"),
+            runs_dir=_place(environment.get("PLAYGROUND_RUNS") or home / "runs"),
+            cache_dir=_place(environment.get("PLAYGROUND_CACHE") or default_cache_dir(environment)),
             workers=int(workers),
         )
 
     def with_places(self, data: str | None = None, runs: str | None = None) -> "Settings":
         """A copy with other directories, as the command line's --data and --runs give them."""
-        return replace(self, data_dir=Path(data).expanduser().absolute() if data else self.data_dir,
-                       runs_dir=Path(runs).expanduser().absolute() if runs else self.runs_dir)
+        return replace(self, data_dir=_place(data) if data else self.data_dir, runs_dir=_place(runs) if runs else self.runs_dir)
+
+
+def _place(path: str | Path) -> Path:
+    """A full path, "~" replaced. Raises ConfigError for "~name" of a user there isn't."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise ConfigError(f"{path}: that home directory is not known here; write the whole path") from None
 
 
 def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
     """The user's cache directory, or one below the temporary directory where no home can be written to."""
-    base = Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    if os.access(base if base.exists() else base.parent, os.W_OK):
-        return base / "torch-playground"
-    return Path(tempfile.gettempdir()) / "torch-playground-cache"
+    temporary = Path(tempfile.gettempdir()) / "torch-playground-cache"
+    try:
+        base = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:  # a container's user may have no home at all
+        return temporary
+    wanted = base / "torch-playground"
+    # os.path and not Path.exists, which raises where a parent may not be entered
+    there = next((place for place in (wanted, base, base.parent) if os.path.exists(place)), None)
+    return wanted if there and os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK) else temporary

@@ -26,13 +26,19 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
     Raises:
         DataMissing: the files are not there; the message says what to do.
         DataDamaged: a file is not what it should be.
-        DataError: the config asks for more validation images or another class than the data set has.
+        DataError: the config asks for more validation images or another class than the data set has, or the files or the
+            cache can't be read or written.
     """
     spec = spec_of(config.dataset)
     try:
-        raw = spec.read(root, cache or default_cache_dir())
+        return _load(config, spec, root, cache or default_cache_dir())
     except OSError as error:
-        raise DataError(f"{spec.title} can't be read: {error.strerror} ({error.filename}).") from None
+        place = f" ({error.filename})" if error.filename else ""
+        raise DataError(f"{spec.title} can't be read: {error.strerror or error}{place}.") from None
+
+
+def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dataset:
+    raw = spec.read(root, cache)
     held_back = config.validation
     if held_back >= len(raw.train_labels):
         raise DataError(f"data.validation is {held_back:,}; {spec.title} has {len(raw.train_labels):,} training images, "
@@ -41,7 +47,7 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
     order = torch.randperm(len(raw.train_labels), generator=torch.Generator().manual_seed(config.split_seed))
     train = Split(raw.train_images, raw.train_labels, order[held_back:].sort().values)
     if config.variations:
-        train = with_variations(train, config, cache or default_cache_dir())
+        train = with_variations(train, config, cache)
     mean, std = _normalization(config, train)
     return Dataset(
         name=config.dataset,

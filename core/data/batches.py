@@ -45,6 +45,8 @@ class Batches:
             order: positions within the split, each once, in the order to visit them; None goes from first to last.
         """
         order = torch.arange(len(self.split)) if order is None else order
+        if not len(order):
+            return  # split() would give one empty batch
         order = order.to(self.split.rows.device)
         per_piece = max(1, PIECE // batch_size) * batch_size
         for positions in order.split(per_piece):

@@ -1,17 +1,19 @@
 """Downloads that a person asks for: torchvision's addresses and checksums, whole files or none."""
 
 import hashlib
-import os
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
+from typing import BinaryIO
 
+import core.torchvision_guard  # noqa: F401  (before the first import of torchvision, in remotes)
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.sources import spec_of
+from core.files import write_atomically
 
 SECONDS_OF_SILENCE = 30
 PIECE = 1 << 16
@@ -52,7 +54,7 @@ def download(name: str, root: Path, report: Callable[[Progress], None] = lambda 
     """Fetch what is missing of a data set into the data directory. A file is there whole and checked, or not at all.
 
     Args:
-        report: called as bytes arrive.
+        report: called as bytes arrive; the share never falls, and ends at 1.
         files: other files than torchvision's, for tests.
 
     Raises:
@@ -63,55 +65,75 @@ def download(name: str, root: Path, report: Callable[[Progress], None] = lambda 
     spec = spec_of(name)
     folder = root / spec.folder
     files = remotes(name) if files is None else files
+    show = _forward_only(report)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder, spec.title):
             for number, remote in enumerate(files):
-                if not (folder / remote.name).exists():
-                    _fetch(remote, folder / remote.name, lambda p, n=number: report(
-                        Progress(p.file, (n + p.share) / len(files), p.megabytes, p.total_megabytes)))
+                # unpacked will do as well, as it does for reading
+                if not (folder / remote.name).exists() and not (folder / remote.name.removesuffix(".gz")).exists():
+                    _fetch(remote, folder / remote.name, lambda p, n=number: show(replace(p, share=(n + p.share) / len(files))))
     except OSError as error:
         raise DataError(f"{spec.title} can't be kept in {folder}: {error.strerror or error}. Free some space, or set "
                         "PLAYGROUND_DATA to a folder that can be written to.") from None
+
+
+def _forward_only(report: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """`report`, told of a share that never falls: a second address starts its file over."""
+    furthest = 0.0
+
+    def show(progress: Progress) -> None:
+        nonlocal furthest
+        furthest = max(furthest, progress.share)
+        report(replace(progress, share=furthest))
+
+    return show
 
 
 def _fetch(remote: Remote, into: Path, report: Callable[[Progress], None]) -> None:
     """Try each address in turn. The last one's trouble is what is told."""
     trouble: DataError = DataMissing(f"There is no address for {remote.name}.")
     for address in remote.addresses:
-        handle, part = tempfile.mkstemp(prefix=f".{remote.name}.", suffix=".part", dir=into.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
-                digest = _copy(address, remote.name, file.write, report)
-                file.flush()
-                os.fsync(file.fileno())
-            if digest == remote.md5:
-                os.replace(part, into)
-                return
-            trouble = DataDamaged(f"What came as {remote.name} is not that file (its checksum differs). Try again later.")
-        except (urllib.error.URLError, TimeoutError, ConnectionError, EOFError) as error:
-            reason = getattr(error, "reason", None) or error
-            trouble = DataMissing(f"{remote.name} can't be downloaded ({reason}). Is this machine online? "
-                                  f"You can also put the file into {into.parent} yourself.")
-        finally:
-            Path(part).unlink(missing_ok=True)
+            write_atomically(into, lambda file, address=address: _copy(address, remote, into.parent, file, report))
+            return
+        except DataError as error:
+            trouble = error
     raise trouble
 
 
-def _copy(address: str, name: str, write: Callable[[bytes], object], report: Callable[[Progress], None]) -> str:
-    """Copy one answer to `write`; its MD5. Raises EOFError where it ends before the length it announced."""
-    digest = hashlib.md5(usedforsecurity=False)
-    request = urllib.request.Request(address, headers={"User-Agent": "torch-playground"})
-    with urllib.request.urlopen(request, timeout=SECONDS_OF_SILENCE) as answer:
-        total, have = int(answer.headers.get("Content-Length") or 0), 0
-        while piece := answer.read(PIECE):
-            have += len(piece)
-            digest.update(piece)
-            write(piece)
-            report(Progress(name, min(1.0, have / total) if total else 0.0, have / 1e6, total / 1e6))
-    if have < total:
-        raise EOFError(f"the connection ended after {have:,} of {total:,} bytes")
-    return digest.hexdigest()
+def _copy(address: str, remote: Remote, folder: Path, file: BinaryIO, report: Callable[[Progress], None]) -> None:
+    """Copy one answer to `file`. Raises DataMissing where it doesn't come whole, DataDamaged where it is something else."""
+    digest, have = hashlib.md5(usedforsecurity=False), 0
+    for piece, total in _pieces(address, remote.name, folder):
+        have += len(piece)
+        digest.update(piece)
+        file.write(piece)
+        report(Progress(remote.name, min(1.0, have / total) if total else 0.0, have / 1e6, total / 1e6))
+    if digest.hexdigest() != remote.md5:
+        raise DataDamaged(f"What came as {remote.name} is not that file (its checksum differs). Try again later.")
+    report(Progress(remote.name, 1.0, have / 1e6, have / 1e6))  # some servers don't say how long their answer is
+
+
+def _pieces(address: str, name: str, folder: Path) -> Iterator[tuple[bytes, int]]:
+    """An answer's bytes as they arrive, each piece with the length that was announced for all (0 if none was).
+
+    A generator, so that the network's errors are told apart from the disk's, which are OSErrors too.
+    """
+    try:
+        request = urllib.request.Request(address, headers={"User-Agent": "torch-playground"})
+        with urllib.request.urlopen(request, timeout=SECONDS_OF_SILENCE) as answer:
+            total, have = int(answer.headers.get("Content-Length") or 0), 0
+            while piece := answer.read(PIECE):
+                have += len(piece)
+                yield piece, total
+        if have < total:
+            raise EOFError(f"the connection ended after {have:,} of {total:,} bytes")
+    except (OSError, EOFError, HTTPException, ValueError) as error:
+        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", None) or error
+        line = " ".join(str(reason).split())[:200]  # some servers' words run over several lines
+        raise DataMissing(f"{name} can't be downloaded ({line}). Is this machine online? "
+                          f"You can also put the file into {folder} yourself.") from None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ each dimension as a big-endian 32-bit integer, then the values.
 """
 
 import gzip
+import os
 import shutil
 import struct
 import zlib
@@ -47,7 +48,9 @@ class IdxFolder:
 
     def is_there(self, root: Path) -> bool:
         """Whether all four files are in the data directory; says nothing about whether they are whole."""
-        return all((root / self.folder / name).exists() or (root / self.folder / f"{name}.gz").exists() for name in FILES)
+        folder = root / self.folder
+        # os.path and not Path.exists, which raises where the directory may not be entered
+        return all(os.path.exists(folder / name) or os.path.exists(folder / f"{name}.gz") for name in FILES)
 
     def _array(self, root: Path, cache: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
         plain = root / self.folder / name
@@ -60,9 +63,17 @@ class IdxFolder:
         # size and time in the name: another file of that name is unpacked anew
         about = packed.stat()
         unpacked = cache / self.folder / f"{name}-{about.st_size}-{about.st_mtime_ns}"
-        if not unpacked.exists():
-            unpack(packed, unpacked)
-        return map_idx(unpacked, shape, shown_as=packed)
+        if unpacked.exists():
+            try:
+                return map_idx(unpacked, shape)
+            except DataDamaged:
+                pass  # the copy, which says nothing about the file itself: unpack that again
+        unpack(packed, unpacked)
+        try:
+            return map_idx(unpacked, shape, shown_as=packed)
+        except DataDamaged:
+            unpacked.unlink(missing_ok=True)
+            raise
 
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.data.dataset import DataDamaged, DataMissing
 from core.data.idx import IdxFolder, as_images
-from core.files import write_atomically
+from core.data.kept import kept_array
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,21 @@ DIGITS_TEST = 360  # a fifth of the 1,797, as scikit-learn has no test set of it
 
 def read_digits(root: Path, cache: Path) -> Raw:
     """scikit-learn's digits at 28×28. They are prepared once and kept: workers need not import scikit-learn (70 MB)."""
-    kept = cache / "digits" / "digits-28-v1.npy"
-    if not kept.exists():
-        from core.data.digits import digits  # here, so that only whoever prepares them pays for scikit-learn
-
-        images, labels = digits()
-        rows = np.concatenate([images.reshape(len(images), -1), labels[:, None].astype(np.uint8)], axis=1)
-        write_atomically(kept, lambda file: np.save(file, rows))
-    try:
-        rows = np.load(kept, mmap_mode="c", allow_pickle=False)
-        pixels, labels = rows[:, :-1].reshape(-1, 1, 28, 28), rows[:, -1].astype(np.int64)
-    except (ValueError, EOFError, IndexError):
-        raise DataDamaged(f"{kept} is damaged. Delete it; it is made anew.") from None
+    rows = kept_array(cache / "digits" / "digits-28-v1.npy", (1797, 28 * 28 + 1), _digit_rows)
+    pixels, labels = rows[:, :-1].reshape(-1, 1, 28, 28), rows[:, -1].astype(np.int64)
     # always the same fifth: no split seed may move a test image into training
     order = np.random.default_rng(0).permutation(len(rows))
     test, train = np.sort(order[:DIGITS_TEST]), np.sort(order[DIGITS_TEST:])
     return Raw(torch.from_numpy(pixels[train]), torch.from_numpy(labels[train]),
                torch.from_numpy(pixels[test]), torch.from_numpy(labels[test]))
+
+
+def _digit_rows() -> np.ndarray:
+    """(1797, 785) uint8: each image's pixels and, last, its label."""
+    from core.data.digits import digits  # here, so that only whoever prepares them pays for scikit-learn
+
+    images, labels = digits()
+    return np.concatenate([images.reshape(len(images), -1), labels[:, None].astype(np.uint8)], axis=1)
 
 
 TEN_DIGITS = tuple(str(d) for d in range(10))

@@ -8,7 +8,7 @@ import torch
 
 from core.config import DataConfig
 from core.data.dataset import DataError, Split
-from core.files import write_atomically
+from core.data.kept import kept_array
 
 MOST_IMAGES = 50_000  # copies are made at some 5,000 images/s: ten seconds at most
 
@@ -37,13 +37,10 @@ def _kept(train: Split, copies: int, cache: Path) -> np.ndarray:
     originals = train.images[train.rows].numpy()
     # the pixels themselves are the name: another split, data set or number of copies is another file
     name = hashlib.sha256(originals.tobytes()).hexdigest()[:16]
-    path = cache / "variations" / f"{name}-{copies}-v1.npy"
-    if not path.exists():
+
+    def make() -> np.ndarray:
         from core.data.digits import vary  # here, since it brings scikit-learn with it
 
-        stack = np.concatenate([originals, vary(originals[:, 0], copies)[:, None]])
-        write_atomically(path, lambda file: np.save(file, stack))
-    try:
-        return np.load(path, mmap_mode="c", allow_pickle=False)
-    except (ValueError, EOFError):
-        raise DataError(f"{path} is damaged. Delete it; it is made anew.") from None
+        return np.concatenate([originals, vary(originals[:, 0], copies)[:, None]])
+
+    return kept_array(cache / "variations" / f"{name}-{copies}-v1.npy", (len(originals) * (copies + 1), 1, 28, 28), make)

@@ -1,6 +1,7 @@
 """Bars: probabilities of a prediction, images for each class."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,8 +12,8 @@ from core.figures.curves import TRAIN, VALIDATION
 def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:
     """ECharts option: one horizontal bar for each class, 0 to 100 %, the most probable one marked."""
     best = max(range(len(classes)), key=lambda i: probabilities[i])
-    bars = [{"value": round(100 * float(p), 2), "itemStyle": {"color": TRAIN if i == best else VALIDATION}}
-            for i, p in enumerate(probabilities)]
+    bars = [{"value": round(100 * float(p), 2) if isfinite(p) else None,
+             "itemStyle": {"color": TRAIN if i == best else VALIDATION}} for i, p in enumerate(probabilities)]
     return {
         "animation": False,
         "grid": {"left": 8, "right": 24, "top": 4, "bottom": 24, "containLabel": True},

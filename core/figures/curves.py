@@ -1,6 +1,7 @@
 """Loss and accuracy over a run: as ECharts options while it trains, as Plotly figures afterwards."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import plotly.graph_objects as go
@@ -52,13 +53,17 @@ def live_chart(curves: Curves, quantity: str) -> dict[str, Any]:
     }
 
 
-def _points(curves: Curves, series: Series, scale: float = 1) -> list[list[float]]:
-    """[[epoch, value · scale], …], the epoch as a fraction, rounded so that less travels to the browser."""
+def _points(curves: Curves, series: Series, scale: float = 1) -> list[list[float | None]]:
+    """[[epoch, value · scale], …], the epoch as a fraction, rounded so that less travels to the browser.
+
+    A run that diverges has infinite and NaN values (None from the store): those are gaps, as JSON has no such numbers.
+    """
     per_epoch = max(1, curves.steps_per_epoch)
-    return [[round(step / per_epoch, 4), float(f"{value * scale:.5g}")] for step, value in zip(*series, strict=True)]
+    return [[round(step / per_epoch, 4), float(f"{value * scale:.5g}") if value is not None and isfinite(value) else None]
+            for step, value in zip(*series, strict=True)]
 
 
-def _line(name: str, points: list[list[float]], color: str, width: int, opacity: float = 1.0,
+def _line(name: str, points: list[list[float | None]], color: str, width: int, opacity: float = 1.0,
           symbols: bool = False) -> dict[str, Any]:
     return {"name": name, "type": "line", "data": points, "showSymbol": symbols, "symbolSize": 7, "color": color,
             "lineStyle": {"width": width, "opacity": opacity}, "silent": name == "each batch"}

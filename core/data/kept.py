@@ -1,0 +1,34 @@
+"""Arrays that take a moment to make: made once, kept in the cache and shared between processes from there."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from core.files import write_atomically
+
+
+def kept_array(path: Path, shape: tuple[int, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array in `path`, (shape) uint8, memory-mapped; made by `make` where it is not there or not whole.
+
+    The cache is ours, so nobody needs to hear that a file in it was damaged. Raises OSError where it can't be written.
+    """
+    if not _is_whole(path, shape):
+        array = make()
+        assert array.shape == shape and array.dtype == np.uint8, (array.shape, array.dtype)
+        write_atomically(path, lambda file: np.save(file, array))
+    # mode "c": private pages that nobody writes to stay shared, and PyTorch gets the writable array it wants
+    return np.load(path, mmap_mode="c", allow_pickle=False)
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether the file is what np.save writes for such an array, as far as header and length tell."""
+    if not path.exists():
+        return False
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    wanted = header.getvalue()
+    with path.open("rb") as file:
+        start = file.read(len(wanted))
+    return start == wanted and path.stat().st_size == len(wanted) + int(np.prod(shape))

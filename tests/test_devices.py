@@ -1,0 +1,95 @@
+"""Device, number format and threads of a run."""
+
+import pytest
+import torch
+
+from core import devices
+from core.devices import DeviceError, autocast_type, describe_device, select_device, threads_for, usable_cores
+
+CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
+
+
+def machine_with(monkeypatch, *, cuda: bool = False, mps: bool = False) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.parametrize(("there", "best"), [
+    ({}, "cpu"), ({"cuda": True}, "cuda"), ({"mps": True}, "mps"), ({"cuda": True, "mps": True}, "cuda")])
+def test_auto_takes_the_best_there_is(monkeypatch, there, best):
+    machine_with(monkeypatch, **there)
+    assert select_device() == select_device("auto") == torch.device(best)
+    assert select_device("cpu") == CPU
+    assert select_device(best) == torch.device(best)
+
+
+@pytest.mark.parametrize(("name", "there", "found"), [
+    ("cuda", {}, "cpu"), ("mps", {}, "cpu"), ("mps", {"cuda": True}, "cpu, cuda"), ("cuda", {"mps": True}, "cpu, mps"),
+    ("tpu", {}, "cpu")])
+def test_a_device_that_is_not_there(monkeypatch, name, there, found):
+    machine_with(monkeypatch, **there)
+    with pytest.raises(DeviceError) as refused:
+        select_device(name)
+    assert str(refused.value) == f"training.device is {name!r}, but this machine has {found}; use auto."
+
+
+@pytest.mark.parametrize(("cores", "title"), [(1, "CPU (1 core)"), (2, "CPU (2 cores)")])
+def test_description_of_a_processor(monkeypatch, cores, title):
+    monkeypatch.setattr(devices, "usable_cores", lambda: cores)
+    about = describe_device(CPU)
+    assert (about.kind, about.title, about.cores) == ("cpu", title, cores)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+def test_description_of_a_gpu():
+    about = describe_device()
+    assert about.kind == "cuda"
+    assert about.title.startswith(torch.cuda.get_device_name()) and about.title.endswith(" GB)")
+
+
+@pytest.mark.parametrize(("precision", "device", "convolutional", "amx", "expected"), [
+    ("float32", CUDA, True, True, None),
+    ("float32", CPU, True, True, None),
+    ("bfloat16", CPU, False, False, torch.bfloat16),
+    ("bfloat16", MPS, False, False, torch.bfloat16),
+    ("auto", CUDA, False, False, torch.bfloat16),
+    ("auto", CUDA, True, False, torch.bfloat16),
+    ("auto", CPU, True, True, torch.bfloat16),
+    ("auto", CPU, True, False, None),
+    ("auto", CPU, False, True, None),
+    ("auto", MPS, True, True, None),
+])
+def test_number_format(monkeypatch, precision, device, convolutional, amx, expected):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert autocast_type(precision, device, convolutional) is expected
+
+
+def test_number_format_where_torch_cannot_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+    assert autocast_type("auto", CPU, convolutional=True) is None
+
+
+@pytest.mark.parametrize(("parameters", "convolutional", "shared_by", "threads"), [
+    (39_760, False, 1, 1),  # 784-50-10
+    (199_999, False, 1, 1),
+    (200_000, False, 1, 8),
+    (1_000, True, 1, 8),
+    (1_000, True, 2, 4),
+    (1_000, True, 3, 2),
+    (1_000, True, 16, 1),  # more runs than cores
+    (1_000, True, 0, 8),
+])
+def test_threads(monkeypatch, parameters, convolutional, shared_by, threads):
+    monkeypatch.setattr(devices, "usable_cores", lambda: 8)
+    assert threads_for(parameters, convolutional, shared_by) == threads
+
+
+def test_cores_are_the_ones_this_process_may_use(monkeypatch):
+    assert usable_cores() >= 1
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    assert usable_cores() == 3
+    monkeypatch.delattr("os.sched_getaffinity")  # macOS and Windows have none
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert usable_cores() == 6
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert usable_cores() == 1
