@@ -10,7 +10,6 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
-import core.torchvision_guard  # noqa: F401  (before the first import of torchvision, in remotes)
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.sources import spec_of
 from core.files import write_atomically
