@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from core.data import spec_of
+from core.data import DataError, spec_of
+from core.figures.images import contact_sheet
 from core.presets import PRESETS
 from core.runs import StoreError
 from core.version import TORCH_VERSION
 from pages.parts.draft import first_preset
 from pages.parts.frame import device, go_to, link, open_page, select_run
 from pages.parts.run_panel import STATUS, current_run, next_steps, percent, run_panel
-from pages.parts.services import Services, services
+from pages.parts.services import Services, dataset, services
 from pages.parts.start import start, stop_button
 
 PATH = [
@@ -26,11 +27,23 @@ def hero(server: Services) -> None:
     st.markdown("Real PyTorch on real handwriting. Look at the data, choose a network, watch it learn, then draw a digit and see "
                 "whether it can read it.")
     name = first_preset(server.settings)
+    samples(server, name)
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Train a first model", type="primary", icon=":material/play_arrow:", key="home.train"):
             start(server, PRESETS[name].config)
             st.rerun()
         st.caption(f"{PRESETS[name].title}, on this machine's {device().title} with PyTorch {TORCH_VERSION}.")
+
+
+def samples(server: Services, name: str) -> None:
+    """A strip of what the first model learns from."""
+    try:
+        train = dataset(PRESETS[name].config.data, server.settings).train
+    except DataError as error:
+        st.warning(str(error), icon=":material/broken_image:")
+        return
+    images, _ = train.take(train.positions(None, 0, 32))
+    st.image(contact_sheet(images, 32, gap=0), width="stretch", alt="Handwritten digits the network learns from")
 
 
 def path() -> None:

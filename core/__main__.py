@@ -6,8 +6,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from math import isfinite
 from types import FrameType
 from typing import Any
 
@@ -21,7 +23,7 @@ from core.inspection import InspectionError, describe_layers, totals
 from core.models import ModelError, build
 from core.presets import PRESETS, UnknownPreset, preset
 from core.runs import Run, RunNotFound, RunStore, StoreError
-from core.runs.execute import execute
+from core.runs.execute import StoreControl, execute
 from core.settings import Settings
 from core.training import Epoch, Event, outputs_for
 
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0, or 2 with one line on stderr for what can't be done or has failed."""
     args = parser().parse_args(arguments)
     try:
-        settings = Settings.from_environment().with_places(args.data, args.runs)
+        settings = Settings.from_environment().with_places(getattr(args, "data", None), getattr(args, "runs", None))
         return {"presets": presets, "train": train, "summary": summary, "runs": runs}[args.command](args, settings)
     except USER_ERRORS as error:
         print(f"{error}".splitlines()[0], file=sys.stderr)
@@ -43,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The arguments. --data and --runs may stand before or after the command's own."""
     places = argparse.ArgumentParser(add_help=False)
-    # SUPPRESS: what stands before the command must not be overwritten by the absence of it after
+    # SUPPRESS, and no set_defaults(), which would reach the commands' copies too: what stands before the command must not be
+    # overwritten by the absence of it after
     places.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS, help="data directory (PLAYGROUND_DATA)")
     places.add_argument("--runs", metavar="DIR", default=argparse.SUPPRESS, help="runs directory (PLAYGROUND_RUNS)")
     top = OneLineParser(prog="python -m core", description=__doc__, parents=[places])
-    top.set_defaults(data=None, runs=None)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLineParser)
     commands.add_parser("presets", parents=[places], help="list the named runs")
     for name, text in {"train": "train a preset here and record the run", "summary": "a preset's layers and parameters"}.items():
@@ -97,12 +99,19 @@ def train(args: argparse.Namespace, settings: Settings) -> int:
     worker = f"foreground:{time.time_ns()}"
     # not queued first: a worker of a running app would take it
     run = store.create_running(config, OWNER, worker, title=preset(args.preset).title)
-    control = Interrupt()
-    alive = threading.Event()
-    threading.Thread(target=_beat, args=(store, worker, alive), daemon=True).start()
+    interrupted, over = threading.Event(), threading.Event()
+    threading.Thread(target=_beat, args=(store, worker, over), daemon=True).start()
     report = _print_json if args.json else _print_text
-    ended = execute(store, run, settings, control, lambda event: report(event) if isinstance(event, Epoch) else None)
-    alive.set()
+    try:
+        with interrupt_sets(interrupted):
+            ended = execute(store, run, settings, StoreControl(store, run.id, interrupted),
+                            lambda event: report(event) if isinstance(event, Epoch) else None)
+    except StoreError as error:
+        if args.json:
+            print(json.dumps({"event": "failed", "run": run.id, "reason": str(error)}), flush=True)
+        raise
+    finally:
+        over.set()
     return _print_end(ended, args.json)
 
 
@@ -115,26 +124,28 @@ def _beat(store: RunStore, worker: str, ended: threading.Event) -> None:
             continue
 
 
-class Interrupt:
+@contextmanager
+def interrupt_sets(interrupted: threading.Event) -> Iterator[None]:
     """Ctrl-C as a request to stop after the current step; a second one ends the process."""
 
-    def __init__(self) -> None:
-        self.asked = False
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self.on_signal)
-
-    def on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def stop_requested(self) -> bool:
-        return self.asked
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _print_json(event: Event) -> None:
     assert isinstance(event, Epoch)
-    values = asdict(event)
-    values.pop("step")
+    # JSON has no word for NaN or infinity, which the loss of a network that goes astray can be
+    values = {name: value if isfinite(value) else None for name, value in asdict(event).items() if name != "step"}
     print(json.dumps({"event": "epoch"} | values), flush=True)
 
 

@@ -29,7 +29,7 @@ class DataConfig(Config):
 class SGDConfig(Config):
     """Stochastic gradient descent."""
 
-    name: Literal["sgd"] = "sgd"
+    name: Literal["sgd"] = setting("sgd", "The rule that turns gradients into new weights.", label="Optimizer")
     learning_rate: float = setting(0.01, "How far each step moves the weights against the gradient.", gt=0.0, le=100.0)
     momentum: float = setting(0.0, "Share of the last step that is kept in the next one.", ge=0.0, lt=1.0, step=0.05)
 
@@ -37,7 +37,7 @@ class SGDConfig(Config):
 class AdamConfig(Config):
     """Adam: a step size of its own for each weight."""
 
-    name: Literal["adam"] = "adam"
+    name: Literal["adam"] = setting("adam", "The rule that turns gradients into new weights.", label="Optimizer")
     learning_rate: float = setting(0.001, "How far each step moves the weights, before Adam scales it for each one.",
                                    gt=0.0, le=100.0)
 

@@ -1,4 +1,4 @@
-"""Makes `import torchvision` work beside a CPU build of torch. Import this before torchvision, everywhere.
+"""Torchvision, also beside a CPU build of torch: `from core.torchvision_guard import torchvision`, everywhere.
 
 The torchvision wheel is compiled against CUDA's torch. Beside a CPU-only torch its compiled operators can't load, and the
 module that registers their shapes stops the import with "operator torchvision::nms does not exist". Data sets, transforms
@@ -10,5 +10,12 @@ from types import ModuleType
 
 import torch
 
-if torch.version.cuda is None and "torchvision" not in sys.modules:
+if torch.version.cuda is None:
     sys.modules.setdefault("torchvision._meta_registrations", ModuleType("torchvision._meta_registrations"))
+
+import torchvision
+import torchvision.datasets
+import torchvision.models
+import torchvision.transforms.v2
+
+__all__ = ["torchvision"]

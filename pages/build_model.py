@@ -11,6 +11,7 @@ from core.training import outputs_for
 from pages.parts import draft
 from pages.parts.forms import field
 from pages.parts.frame import go_to, open_page
+from pages.parts.run_panel import figures
 from pages.parts.services import services
 
 
@@ -28,6 +29,14 @@ def shape(values: tuple[int, ...]) -> str:
     return "×".join(map(str, values)) or "–"
 
 
+def size(count: int) -> str:
+    """Bytes as people read them: 640 B, 3.4 kB, 1.7 MB, 4.0 GB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
 def table(rows: list[LayerRow]) -> pd.DataFrame:
     """The layer table as people read it."""
     return pd.DataFrame([{
@@ -40,12 +49,13 @@ def table(rows: list[LayerRow]) -> pd.DataFrame:
 def show(rows: list[LayerRow]) -> None:
     """Totals first, then the table."""
     total = totals(rows)
-    figures = st.columns(4)
-    figures[0].metric("Parameters", f"{total.parameters:,}", help="Numbers that training changes: weights and biases.")
-    figures[1].metric("Weights in memory", f"{total.weight_bytes / 1e6:.2f} MB", help="Four bytes for each parameter.")
-    figures[2].metric("Multiply-adds", f"{total.mult_adds / 1e6:.2f} million", help="Work for one image, forward.")
-    figures[3].metric("Activations", f"{total.activation_bytes / 1e6:.2f} MB",
-                      help="What all layers return for one image, as float32. Training keeps most of it until the backward pass.")
+    figures({
+        "Parameters": (f"{total.parameters:,}", "Numbers that training changes: weights and biases."),
+        "Weights": (size(total.weight_bytes), "Memory for the parameters: four bytes each."),
+        "Multiply-adds": (f"{total.mult_adds:,}", "Work for one image, from input to output."),
+        "Activations": (size(total.activation_bytes), "What all layers return for one image, as float32. Training keeps most "
+                        "of it until the backward pass."),
+    })
     largest = max(rows, key=lambda row: row.parameters)
     if total.parameters:
         st.caption(f"{total.share(largest):.0%} of the parameters are in {largest.name}.".replace("%", " %"))

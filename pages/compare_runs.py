@@ -7,11 +7,13 @@ import streamlit as st
 
 from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
-from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint, load_model
+from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts import draft, keys
 from pages.parts.frame import go_to, open_page, select_run
 from pages.parts.run_panel import STATUS, current_run
-from pages.parts.services import Services, services
+from pages.parts.services import Services, services, trained_model
+
+VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values
 
 
 def table(runs: list[Run]) -> pd.DataFrame:
@@ -46,8 +48,10 @@ def choose(runs: list[Run]) -> list[Run]:
 
 def overlay(server: Services, runs: list[Run]) -> None:
     """Validation curves of the selected runs in one chart."""
-    curves = {f"{run.title or 'Run'} ({run.id[:4]})": Curves(run.steps_per_epoch, run.config.training.epochs,
-                                                            server.store.metrics(run.id).series) for run in runs[:8]}
+    curves = {}
+    for run in runs[:8]:
+        series = server.store.metrics(run.id, names=VALIDATION).series
+        curves[f"{run.title or 'Run'} ({run.id[:4]})"] = Curves(run.steps_per_epoch, run.config.training.epochs, series)
     if any(one.of("validation_loss")[0] for one in curves.values()):
         for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
             column.plotly_chart(comparison_chart(curves, quantity), key=f"compare.{quantity}", config={"displaylogo": False})
@@ -81,7 +85,7 @@ def actions(server: Services, run: Run) -> None:
 def downloads(server: Services, run: Run) -> None:
     """The run's weights and config as files."""
     try:
-        trained = load_model(server.store, run.id)
+        trained = trained_model(server.store, run.id)
     except CheckpointError as error:
         st.error(str(error), icon=":material/broken_image:")
         return

@@ -78,11 +78,12 @@ def stages(drawing: Drawing) -> None:
     st.subheader("What the network sees")
     st.caption("MNIST's digits were prepared like this. A network only knows pictures like the ones it learned from.")
     pictures = {"crop": ink_picture(drawing.crop), "fitted": ink_picture(drawing.fitted), "image": as_picture(drawing.image, 5)}
-    for column, (name, (title, text)) in zip(st.columns(3), STAGES.items(), strict=True):
-        with column:
-            st.image(pictures[name], width=140)
-            st.markdown(f"**{title}**")
-            st.caption(text)
+    with st.container(horizontal=True, gap="medium"):
+        for name, (title, text) in STAGES.items():
+            with st.container(width=160):
+                st.image(pictures[name], width=140, alt=title)
+                st.markdown(f"**{title}**")
+                st.caption(text)
 
 
 open_page("Draw a digit")
@@ -99,7 +100,7 @@ with left:
     run = choose(runs)
     drawing = canvas()
 try:
-    model = trained_model(server.store, run.id, run.finished or 0.0)
+    model = trained_model(server.store, run.id)
 except CheckpointError as error:
     st.error(str(error), icon=":material/broken_image:")
     st.stop()

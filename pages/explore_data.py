@@ -8,6 +8,7 @@ from core.figures.bars import class_counts
 from core.figures.images import contact_sheet
 from pages.parts import draft
 from pages.parts.frame import go_to, open_page
+from pages.parts.run_panel import figures
 from pages.parts.services import Services, dataset, services
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
@@ -51,14 +52,15 @@ def card(name: str, data: Dataset) -> None:
     spec = DATASETS[name]
     st.markdown(spec.summary)
     channels, height, width = data.input_shape
-    facts = st.columns(4)
     copies = default_config(name).variations
-    facts[0].metric("Training images", f"{len(data.train):,}", help=f"Includes {copies} copies of each image as other hands "
-                    "might have written it: slanted, turned, with a thinner pen." if copies else None)
-    facts[1].metric("Validation images", f"{len(data.validation):,}")
-    facts[2].metric("Test images", f"{len(data.test):,}")
-    facts[3].metric("One image", f"{height}×{width}", help=f"{channels} channel{'s' * (channels > 1)} of {height}×{width} "
-                    "pixels, each a number from 0 (black) to 255 (white).")
+    varied = f"Includes {copies} copies of each image as other hands might have written it: slanted, turned, with a thinner pen."
+    figures({
+        "Training images": (f"{len(data.train):,}", varied if copies else None),
+        "Validation images": (f"{len(data.validation):,}", None),
+        "Test images": (f"{len(data.test):,}", None),
+        "One image": (f"{height}×{width}", f"{channels} channel{'s' * (channels > 1)} of {height}×{width} pixels, each a number "
+                      "from 0 (black) to 255 (white)."),
+    })
     st.caption(f"Source: {spec.source}. Licence: {spec.licence}.")
 
 

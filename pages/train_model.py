@@ -6,7 +6,8 @@ from core.config import OPTIMIZERS, RunConfig
 from core.data import DATASETS, spec_of
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
-from pages.parts import draft, keys
+from core.runs import Run
+from pages.parts import draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
 from pages.parts.run_panel import current_run, next_steps, run_panel
@@ -64,36 +65,38 @@ def training_form(config: RunConfig) -> None:
             field(config, f"training.{name}")
 
 
-def settings_column(server: Services) -> None:
-    """The form and its button."""
-    config = draft.draft(server.settings)
-    preset_choice(config)
-    run = current_run(server)
-    ready = spec_of(config.data.dataset).is_there(server.settings.data_dir)
-    with st.container(horizontal=True):
+def top_row(server: Services, config: RunConfig, run: Run | None) -> None:
+    """What to start from, and the buttons."""
+    spec = spec_of(config.data.dataset)
+    ready = spec.is_there(server.settings.data_dir)
+    choice, buttons = st.columns([1.2, 2], vertical_alignment="bottom")
+    with choice:
+        preset_choice(config)
+    with buttons.container(horizontal=True):
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready):
             start(server, config)
             st.rerun()
         if run:
             stop_button(server, run)
     if not ready:
-        st.warning(f"{spec_of(config.data.dataset).title} is not on this machine yet.", icon=":material/cloud_download:")
+        st.warning(f"{spec.title} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
-    training_form(config)
-    model_form(config)
-    data_form(config)
 
 
 open_page("Train model")
 server = services()
 st.title("Train model")
-controls, picture = st.columns([1, 2.4], gap="large")
+config, run = draft.draft(server.settings), current_run(server)
+top_row(server, config, run)
+picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
-    settings_column(server)
+    training_form(config)
+    model_form(config)
+    data_form(config)
 with picture:
-    if (shown := st.session_state.get(keys.RUN)) and (run := current_run(server)):
+    if run:
         run_panel(server, run)
         next_steps(server, run)
-    elif not shown:
+    else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")

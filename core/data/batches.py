@@ -12,7 +12,7 @@ from torch import Tensor
 from core.data.dataset import Dataset, Split, normalize
 
 # Images gathered and normalised at once. Smaller pays the overhead more often; larger leaves the processor's cache.
-PIECE = 2048
+PIECE = 512
 
 
 @dataclass(frozen=True)

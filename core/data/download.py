@@ -10,7 +10,6 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
-import core.torchvision_guard  # noqa: F401  (before the first import of torchvision, in remotes)
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.sources import spec_of
 from core.files import write_atomically
@@ -40,9 +39,9 @@ class Remote:
 
 def remotes(name: str) -> list[Remote]:
     """The files of a data set as torchvision knows them. Raises DataMissing for one that has no download."""
-    from torchvision import datasets  # here: 0.5 s that only a download needs
+    from core.torchvision_guard import torchvision  # here: 0.5 s that only a download needs
 
-    classes = {"mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST}
+    classes = {"mnist": torchvision.datasets.MNIST, "fashion_mnist": torchvision.datasets.FashionMNIST}
     if name not in classes:
         raise DataMissing(f"{spec_of(name).title} has no download.")
     known = classes[name]

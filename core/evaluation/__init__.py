@@ -28,10 +28,17 @@ class Evaluation:
 
 
 def evaluate(model: nn.Module, data: Dataset, config: RunConfig, split: Split | None = None) -> Evaluation:
-    """Loss, accuracy and confusion counts of `model` on `split` (the test split if None), on the model's own device."""
+    """Loss, accuracy and confusion counts of `model` on `split` (the test split if None), on the model's own device.
+
+    Raises:
+        ValueError: the split has no images.
+    """
+    split = data.test if split is None else split
+    if not len(split):
+        raise ValueError("There are no images to evaluate on: the split is empty.")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    batches = Batches(data, split or data.test, device, channels_last=convolutional)
+    batches = Batches(data, split, device, channels_last=convolutional)
     objective = OBJECTIVES[config.training.loss]
     answers = infer(model, batches, autocast_type(config.training.precision, device, convolutional))
     said, classes = objective.predict(answers.logits), len(data.classes)

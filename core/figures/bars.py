@@ -12,13 +12,13 @@ from core.figures.curves import TRAIN, VALIDATION
 def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:
     """ECharts option: one horizontal bar for each class, 0 to 100 %, the most probable one marked."""
     best = max(range(len(classes)), key=lambda i: probabilities[i])
-    bars = [{"value": round(float(p), 4) if isfinite(p) else None, "itemStyle": {"color": TRAIN if i == best else VALIDATION}}
-            for i, p in enumerate(probabilities)]
+    bars = [{"value": round(100 * float(p), 2) if isfinite(p) else None,
+             "itemStyle": {"color": TRAIN if i == best else VALIDATION}} for i, p in enumerate(probabilities)]
     return {
         "animation": False,
         "grid": {"left": 8, "right": 24, "top": 4, "bottom": 24, "containLabel": True},
-        "tooltip": {"valueFormatter": "percent"},
-        "xAxis": {"type": "value", "min": 0, "max": 1, "splitNumber": 4},
+        "tooltip": {"valueFormatter": "%.2f %%"},
+        "xAxis": {"type": "value", "min": 0, "max": 100, "interval": 25, "axisLabel": {"formatter": "{value} %"}},
         "yAxis": {"type": "category", "data": list(classes), "inverse": True, "axisTick": {"show": False},
                   "axisLabel": {"interval": 0}},
         "series": [{"type": "bar", "data": bars, "barWidth": "62%", "name": "probability"}],

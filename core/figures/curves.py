@@ -40,7 +40,7 @@ def live_chart(curves: Curves, quantity: str) -> dict[str, Any]:
         "animation": False,
         "title": {"text": QUANTITIES[quantity], "left": 0, "top": 0, "textStyle": {"fontSize": 14, "fontWeight": 600}},
         "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["training", "validation"]},
-        "grid": {"left": 44, "right": 14, "top": 38, "bottom": 40},
+        "grid": {"left": 4, "right": 16, "top": 36, "bottom": 22, "containLabel": True},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.2f %%" if percent else "%.4f"},
         "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},

@@ -1,9 +1,9 @@
 """Runs: kept in a store, done by worker processes, found again from any page."""
 
-from core.runs.checkpoints import CheckpointError, TrainedModel, has_checkpoint, load_model
+from core.runs.checkpoints import CheckpointError, TrainedModel, checkpoint_path, has_checkpoint, load_model
 from core.runs.database import StoreError
 from core.runs.engine import Engine, LocalEngine
 from core.runs.store import ACTIVE, Metric, Metrics, Run, RunNotFound, RunStore
 
 __all__ = ["ACTIVE", "CheckpointError", "Engine", "LocalEngine", "Metric", "Metrics", "Run", "RunNotFound", "RunStore",
-           "StoreError", "TrainedModel", "has_checkpoint", "load_model"]
+           "StoreError", "TrainedModel", "checkpoint_path", "has_checkpoint", "load_model"]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from core.runs.store import RunStore
 from core.training import OBJECTIVES, Checkpoint
 from core.training.inference import evaluation_mode
 
+# What reading a file of any content can raise; RuntimeError is PyTorch's word for impossible shapes
+UNREADABLE = (SafetensorError, ConfigError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 WEIGHTS, CONFIG = "checkpoint.safetensors", "config.json"
 
 
@@ -75,9 +78,14 @@ def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Datas
                          "PLAYGROUND_RUNS to another folder.") from None
 
 
+def checkpoint_path(store: RunStore, run_id: str) -> Path:
+    """Where a run's weights are, or would be. Raises RunNotFound for what is no id."""
+    return store.folder(run_id) / WEIGHTS
+
+
 def has_checkpoint(store: RunStore, run_id: str) -> bool:
     """Whether a run has kept any weights."""
-    return (store.folder(run_id) / WEIGHTS).exists()
+    return checkpoint_path(store, run_id).exists()
 
 
 def load_model(store: RunStore, run_id: str) -> TrainedModel:
@@ -88,7 +96,7 @@ def load_model(store: RunStore, run_id: str) -> TrainedModel:
         CheckpointError: it has kept no weights, or they are damaged.
     """
     run = store.get(run_id)
-    path = store.folder(run_id) / WEIGHTS
+    path = checkpoint_path(store, run_id)
     if not path.exists():
         raise CheckpointError(f"The run “{run.title or run.id}” has kept no weights: it ended before its first epoch did.")
     return read_checkpoint(path)
@@ -103,17 +111,20 @@ def read_checkpoint(path: Path) -> TrainedModel:
         about: dict[str, Any] = json.loads(header["__metadata__"]["about"])
         config = read_config(about["config"])
         classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
+        mean, std = tuple(about["mean"]), tuple(about["std"])
+        if not (len(mean) == len(std) == shape[0] and all(map(isfinite, mean + std)) and min(std) > 0):
+            raise ValueError(f"it says mean {mean} and standard deviation {std} of {shape[0]} channels")
         outputs = OBJECTIVES[config.training.loss].outputs(len(classes))
         with torch.device("meta"):  # the shapes alone; the weights come from the file
             model = build(config.model, shape, outputs)
         check_weights(model.state_dict(), weights)
         model.load_state_dict(weights, assign=True)
-        return TrainedModel(config, classes, model.eval(), shape, tuple(about["mean"]), tuple(about["std"]), int(about["epoch"]))
+        return TrainedModel(config, classes, model.eval(), shape, mean, std, int(about["epoch"]))
     except CheckpointError:
         raise
     except OSError as error:
         raise CheckpointError(f"{path} can't be read: {error.strerror}.") from None
-    except (SafetensorError, ConfigError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is damaged ({reason}). Train the run again.") from None
 

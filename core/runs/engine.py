@@ -41,7 +41,7 @@ class Process:
     started: float
 
     def wake(self) -> None:
-        with contextlib.suppress(OSError):  # it has just died; the monitor will see to it
+        with contextlib.suppress(OSError, ValueError):  # it has just died, or the engine was closed; the run waits in the queue
             assert self.popen.stdin is not None
             self.popen.stdin.write(b"\n")
             self.popen.stdin.flush()
@@ -105,10 +105,10 @@ class LocalEngine:
         self._monitor.join(timeout=5)
         with self._lock:
             for worker in self._workers:
+                _end(worker.popen)  # first, so that it can't take another run after its own is marked
                 with contextlib.suppress(StoreError):
                     self.store.end_runs_of(worker.name, "interrupted", "The app ended while this run was going. "
                                            "Weights of its last full epoch were kept, if any.")
-                _end(worker.popen)
 
     def _spawn(self) -> Process:
         """Start a worker. `multiprocessing` would run Streamlit's script again in the child, so it is a command."""
@@ -133,10 +133,10 @@ class LocalEngine:
     def _watch(self) -> None:
         """Look after the workers until the engine closes."""
         while not self._closing.wait(SECONDS_PER_LOOK):
-            with contextlib.suppress(StoreError):  # a disk that is full now may be free at the next look
+            with contextlib.suppress(StoreError, OSError):  # a full disk or memory may be free at the next look
                 self._replace_dead()
                 self._end_unwilling()
-                self.store.end_abandoned(SECONDS_OF_SILENCE)
+                self.store.end_abandoned(SECONDS_OF_SILENCE, {worker.name for worker in self._workers})
 
     def _replace_dead(self) -> None:
         with self._lock:
@@ -159,7 +159,8 @@ class LocalEngine:
                         if worker.name == run.worker:
                             worker.popen.kill()
                             worker.popen.wait()
-                            self.store.end_runs_of(worker.name, "stopped", "Stopped.")
+                            # "Stopped." where that was asked for; it may have ended that run just now and begun another
+                            self.store.end_runs_of(worker.name, "interrupted", "Its process was ended with another run.")
                             self._workers[index] = self._spawn()
 
 

@@ -1,5 +1,6 @@
 """Do one run from its config to its checkpoint and test accuracy, writing down what happens on the way."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,23 @@ from core.settings import Settings
 from core.training import Checkpoint, Control, Epoch, Event, Finished, Started, Step, fit, prepare
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
+SECONDS_PER_LOOK = 0.2  # at the control row
+
+
+class StoreControl:
+    """Looks at the run's row a few times a second; also stops where `leaving` is set."""
+
+    def __init__(self, store: RunStore, run_id: str, leaving: threading.Event) -> None:
+        self.store, self.run_id, self.leaving = store, run_id, leaving
+        self.looked = time.monotonic()
+        self.stop = False
+
+    def stop_requested(self) -> bool:
+        now = time.monotonic()
+        if now - self.looked >= SECONDS_PER_LOOK:
+            self.looked = now
+            self.stop = self.stop or self.leaving.is_set() or self.store.stop_requested(self.run_id)
+        return self.stop
 
 
 class Recorder:
@@ -50,8 +68,8 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
             report: Callable[[Event], None] = lambda event: None) -> Run:
     """Train, keep and evaluate a run that is marked running; the run as it ended.
 
-    Whatever goes wrong ends the run as failed with one line that says so; only StoreError gets out, where nothing can be
-    written down any more.
+    Whatever goes wrong ends the run as failed with one line that says so. What gets out is StoreError, where nothing can be
+    written down any more, and what only a mistake in the code can raise, once the run is marked.
 
     Args:
         control: asked between steps whether to stop.
@@ -65,9 +83,19 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
         store.finish(run.id, "failed", "The run needs more memory than this machine has. Try a smaller network or batch size.")
     except StoreError as error:
         store.finish(run.id, "failed", str(error))  # raises again where the store is unusable altogether
+    except OSError as error:  # the cache folder may be full or not ours
+        store.finish(run.id, "failed", f"A file can't be read or written: {first_line(error)}.")
     except RuntimeError as error:  # PyTorch's own: out of memory, an operator the device lacks
-        store.finish(run.id, "failed", f"PyTorch stopped the run: {str(error).splitlines()[0]}")
+        store.finish(run.id, "failed", f"PyTorch stopped the run: {first_line(error)}")
+    except Exception as error:
+        store.finish(run.id, "failed", f"The run ended with {type(error).__name__}: {first_line(error)}")
+        raise
     return store.get(run.id)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, on one line; its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None]) -> None:
@@ -87,7 +115,9 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
             case Epoch():
                 recorder.epoch(event)
             case Checkpoint():
-                save_checkpoint(store, run.id, config, data, event)
+                recorder.flush()
+                if recorder.is_ours:  # a deleted run must not come back as a folder
+                    save_checkpoint(store, run.id, config, data, event)
             case Finished():
                 finished = event
         report(event)

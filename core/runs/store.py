@@ -2,9 +2,10 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -128,6 +129,7 @@ class RunStore:
 
     def get(self, run_id: str) -> Run:
         """Raises RunNotFound."""
+        self.folder(run_id)  # an id from an address bar may be anything, even what SQLite can't take
         with self._database.reading() as db:
             row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
         if row is None:
@@ -161,10 +163,13 @@ class RunStore:
         folder = self.folder(run.id)
         with self._database.writing() as db:
             db.execute("DELETE FROM runs WHERE id = ?", (run.id,))
-        for file in folder.glob("*") if folder.is_dir() else ():
-            file.unlink(missing_ok=True)
-        if folder.is_dir():
-            folder.rmdir()
+        try:
+            for file in folder.glob("*") if folder.is_dir() else ():
+                file.unlink(missing_ok=True)
+            if folder.is_dir():
+                folder.rmdir()
+        except OSError as error:
+            raise StoreError(f"The run is deleted, but its files in {folder} could not be: {error.strerror}.") from None
 
     # --- what workers do
 
@@ -177,7 +182,11 @@ class RunStore:
         with self._database.writing() as db:
             row = db.execute("UPDATE runs SET status = 'running', worker = ?, started = ?, heartbeat = ? WHERE number = "
                              "(SELECT min(number) FROM runs WHERE status = 'queued') RETURNING *", (worker, now, now)).fetchone()
-        return _run(row) if row else None
+        try:
+            return _run(row) if row else None
+        except StoreError as error:
+            self.finish(row["id"], "failed", str(error))
+            return None  # the caller looks again
 
     def begin(self, run_id: str, event: Started) -> None:
         """Note what training is about to do; the clock of `seconds_left` starts here."""
@@ -220,13 +229,13 @@ class RunStore:
 
         Raises RunNotFound.
         """
+        self.get(run_id)
         now = time.time()
         with self._database.writing() as db:
             db.execute("UPDATE runs SET status = 'stopped', finished = ?, message = 'Stopped before it started.' "
                        "WHERE id = ? AND status = 'queued'", (now, run_id))
             db.execute("UPDATE runs SET stop_requested = coalesce(stop_requested, ?) WHERE id = ? AND status = 'running'",
                        (now, run_id))
-        self.get(run_id)
 
     def stop_requested(self, run_id: str) -> bool:
         """Whether a run should stop; also where it was deleted or ended from outside."""
@@ -243,32 +252,40 @@ class RunStore:
                               (status, message, time.time(), worker)).fetchall()
         return [row["id"] for row in rows]
 
-    def end_abandoned(self, silent_for: float) -> list[str]:
-        """Mark as interrupted the runs whose worker has said nothing for so many seconds: their server has died."""
+    def end_abandoned(self, silent_for: float, but_not: Collection[str] = ()) -> list[str]:
+        """Mark as interrupted the runs whose worker has said nothing for so many seconds: their server has died.
+
+        Args:
+            but_not: workers that somebody watches over, whose silence means a slow machine or one that was asleep.
+        """
         now = time.time()
+        which = f"status = 'running' AND heartbeat < ? AND worker NOT IN ({', '.join('?' * len(but_not))})"
         with self._database.reading() as db:
-            if not db.execute("SELECT 1 FROM runs WHERE status = 'running' AND heartbeat < ?", (now - silent_for,)).fetchone():
+            if not db.execute(f"SELECT 1 FROM runs WHERE {which}", (now - silent_for, *but_not)).fetchone():
                 return []
         with self._database.writing() as db:
-            rows = db.execute("UPDATE runs SET status = 'interrupted', finished = ?, message = ? "
-                              "WHERE status = 'running' AND heartbeat < ? RETURNING id",
+            rows = db.execute(f"UPDATE runs SET status = 'interrupted', finished = ?, message = ? WHERE {which} RETURNING id",
                               (now, "The app ended while this run was going. Weights of its last full epoch were kept, if any.",
-                               now - silent_for)).fetchall()
+                               now - silent_for, *but_not)).fetchall()
         return [row["id"] for row in rows]
 
     # --- metrics
 
-    def metrics(self, run_id: str, after: int = 0) -> Metrics:
-        """What was recorded since `after` (a Metrics.seq; 0 for all), in the order it came. Empty for an unknown run."""
+    def metrics(self, run_id: str, after: int = 0, names: Sequence[str] = ()) -> Metrics:
+        """What was recorded since `after` (a Metrics.seq; 0 for all), in the order it came. Empty for an unknown run.
+
+        names: only these metrics; all if empty.
+        """
+        only = f"AND name IN ({', '.join('?' * len(names))})" if names else ""
         with self._database.reading() as db:
             rows = db.execute("SELECT seq, name, step, value FROM metrics WHERE run = (SELECT number FROM runs WHERE id = ?) "
-                              "AND seq > ? ORDER BY seq", (run_id, after)).fetchall()
+                              f"AND seq > ? {only} ORDER BY {'step' if names else 'seq'}", (run_id, after, *names)).fetchall()
         series: dict[str, tuple[list[int], list[float]]] = {}
         for row in rows:
             steps, values = series.setdefault(row["name"], ([], []))
             steps.append(row["step"])
-            values.append(row["value"])
-        return Metrics(rows[-1]["seq"] if rows else after, series)
+            values.append(nan if row["value"] is None else row["value"])  # SQLite keeps NaN as NULL
+        return Metrics(max((row["seq"] for row in rows), default=after), series)
 
     # --- files
 

@@ -9,37 +9,22 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-from core.config import DataConfig, RunConfig
+from core.config import RunConfig
+from core.data import default_config
 from core.models import CNNConfig
 from core.runs.database import StoreError
-from core.runs.execute import execute
+from core.runs.execute import StoreControl, execute
 from core.runs.store import RunStore
 from core.settings import Settings
 from core.training import fit, prepare
 
-SECONDS_PER_LOOK = 0.2  # at the control row
 SECONDS_PER_HEARTBEAT = 1.0
 SECONDS_TO_LEAVE = 2.0  # after the server has gone
-
-
-class StoreControl:
-    """Looks at the run's row a few times a second."""
-
-    def __init__(self, store: RunStore, run_id: str, leaving: threading.Event) -> None:
-        self.store, self.run_id, self.leaving = store, run_id, leaving
-        self.looked = time.monotonic()
-        self.stop = False
-
-    def stop_requested(self) -> bool:
-        now = time.monotonic()
-        if now - self.looked >= SECONDS_PER_LOOK:
-            self.looked = now
-            self.stop = self.stop or self.leaving.is_set() or self.store.stop_requested(self.run_id)
-        return self.stop
 
 
 class Worker:
@@ -65,12 +50,17 @@ class Worker:
     def watch_lifeline(self) -> None:
         for _ in sys.stdin.buffer:
             self.wake.set()
+        self.end_run()  # before anything stops, or it would read as if a person had stopped it
         self.leaving.set()
         self.wake.set()
-        self.store.end_runs_of(self.name, "interrupted", "The app ended while this run was going. "
-                               "Weights of its last full epoch were kept, if any.")
         time.sleep(SECONDS_TO_LEAVE)
+        self.end_run()  # one that was taken from the queue in between
         os._exit(0)  # a step may be longer than we can wait for
+
+    def end_run(self) -> None:
+        with suppress(StoreError):  # then the next server finds it silent
+            self.store.end_runs_of(self.name, "interrupted", "The app ended while this run was going. "
+                                   "Weights of its last full epoch were kept, if any.")
 
     def beat(self) -> None:
         while not self.leaving.wait(SECONDS_PER_HEARTBEAT):
@@ -82,7 +72,7 @@ class Worker:
 
 def warm_up(settings: Settings) -> None:
     """Do everything once that is slow the first time: kernels are chosen, threads started, files mapped."""
-    config = RunConfig(data=DataConfig(dataset="digits", validation=200), model=CNNConfig(channels=(8,), fc_width=16))
+    config = RunConfig(data=default_config("digits"), model=CNNConfig(channels=(8,), fc_width=16))
     try:
         data, model = prepare(config, settings.data_dir, settings.cache_dir)
     except ValueError:

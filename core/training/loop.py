@@ -16,7 +16,7 @@ from core.devices import autocast_type
 from core.training.events import Checkpoint, Epoch, Event, Finished, Started, Step
 from core.training.inference import autocasting, infer
 from core.training.objectives import OBJECTIVES
-from core.training.optimizers import build_optimizer
+from core.training.optimizers import Stepper, build_optimizer
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
 STEPS_PER_READ = 32
@@ -37,7 +37,8 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
 
     The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds).
     Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
-    the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too.
+    the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
+    left in training mode, as a loop of one's own leaves it.
     """
     loop = Loop(config, data, model, device)
     yield Started(loop.steps_per_epoch, loop.steps_per_epoch * config.training.epochs,
@@ -55,8 +56,8 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
     message = ""
     if outcome == "diverged":
         model.load_state_dict(loop.last_good)
-        message = (f"The loss became NaN or infinite at step {loop.step} (epoch {epoch}); the last good weights were kept. "
-                   "Try a smaller learning rate.")
+        message = (f"The loss or a weight became NaN or infinite at step {loop.step} (epoch {epoch}); the last good weights were "
+                   "kept. Try a smaller learning rate.")
     yield Checkpoint(epoch, loop.step, copy_weights(model))
     yield Finished(outcome, epoch - (outcome != "completed"), loop.step, time.perf_counter() - began, message)
 
@@ -104,7 +105,7 @@ class Loop:
         self.model = model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)
         self.autocast = autocast_type(training.precision, device, convolutional)
         self.objective = OBJECTIVES[training.loss]
-        self.optimizer = build_optimizer(training.optimizer, model.parameters())
+        self.optimizer = Stepper(build_optimizer(training.optimizer, model.parameters()))
         self.train = Batches(data, data.train, device, channels_last=convolutional)
         self.validation = Batches(data, data.validation, device, channels_last=convolutional)
         self.steps_per_epoch = -(-len(self.train) // training.batch_size)
@@ -121,22 +122,19 @@ class Loop:
         """One pass through the training images. Yields Steps; returns "completed", "stopped" or "diverged"."""
         # a generator for each epoch, so that an epoch's order depends on nothing that went before
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(self.config.seed * 100_003 + epoch))
-        self.epoch_sums = sums = Sums()
+        self.epoch_sums = Sums()
         self.model.train()
-        pending, mark = Pending(), time.perf_counter()
+        pending = Pending()
         for batch in self.train.iterate(self.config.batch_size, order):
             if control is not None and control.stop_requested():
-                yield from self.read(pending, epoch)
-                return "stopped"
+                # even so: weights that became NaN since the last read must not be kept
+                return "stopped" if (yield from self.read(pending, epoch)) else "diverged"
             pending.add(*self.train_step(batch))
             if pending.is_due():
-                sums.seconds += time.perf_counter() - mark
                 if not (yield from self.read(pending, epoch)):
                     return "diverged"
-                pending, mark = Pending(), time.perf_counter()
-        finite = yield from self.read(pending, epoch)
-        sums.seconds += time.perf_counter() - mark
-        return "completed" if finite else "diverged"
+                pending = Pending()
+        return "completed" if (yield from self.read(pending, epoch)) else "diverged"
 
     def train_step(self, batch: Batch) -> tuple[Tensor, Tensor, int]:
         """Forward, loss, backward, new weights. Returns loss and number of right answers, both still on the device, and size."""
@@ -155,15 +153,18 @@ class Loop:
         if not pending.losses:
             return True
         losses, correct = torch.stack(pending.losses).tolist(), torch.stack(pending.correct).tolist()
+        # here, where a GPU has caught up and nobody has been handed an event yet: what they do with it is not training
+        self.epoch_sums.seconds += time.perf_counter() - pending.since
         for loss, right, size in zip(losses, correct, pending.sizes, strict=True):
             self.step += 1
             if not isfinite(loss):
                 return False
             self.epoch_sums.add(loss, right, size)
             yield Step(self.step, epoch, loss, right / size)
-        if not all(bool(torch.isfinite(weights).all()) for weights in self.model.parameters()):
+        state = self.model.state_dict()  # with batch norm's running statistics, which can overflow before any weight does
+        if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             return False
-        self.last_good = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.last_good = {name: value.clone() for name, value in state.items()}
         return True
 
     def epoch_event(self, epoch: int) -> Epoch:

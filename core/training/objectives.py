@@ -41,8 +41,11 @@ def binary_predict(logits: Tensor) -> Tensor:
 
 def binary_probabilities(logits: Tensor) -> Tensor:
     """(no, yes) for one output. Several yes-no answers need not sum to 1, so they are divided by their sum."""
-    yes = torch.sigmoid(logits)
-    return torch.cat([1 - yes, yes], dim=1) if logits.shape[1] == 1 else yes / yes.sum(1, keepdim=True).clamp_min(1e-12)
+    if logits.shape[1] == 1:
+        yes = torch.sigmoid(logits)
+        return torch.cat([1 - yes, yes], dim=1)
+    # softmax(log σ(z)) = σ(z) / Σ σ(z), also where every σ(z) is too small for a float
+    return F.logsigmoid(logits).softmax(1)
 
 
 OBJECTIVES: dict[str, Objective] = {

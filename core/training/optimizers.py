@@ -1,17 +1,59 @@
-"""Optimizers: from their config to PyTorch's."""
+"""Optimizers: from their config to PyTorch's, stepped without the Python that small networks wait for."""
 
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.config import AdamConfig, OptimizerConfig, SGDConfig
 
 
 def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """PyTorch's optimizer, fused: one call for all weights, on the CPU too (Adam: 0.5 instead of 0.7 s an epoch)."""
+    """PyTorch's optimizer, fused: one kernel for all weights, on the CPU too."""
     match config:
         case SGDConfig():
             return torch.optim.SGD(parameters, lr=config.learning_rate, momentum=config.momentum, fused=True)
         case AdamConfig():
             return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+
+
+class Stepper:
+    """An optimizer's zero_grad() and step(), with the same arithmetic on the same state, for one group of dense weights.
+
+    Adam.step() sorts its tensors into groups anew each time, which takes 0.14 ms; for 784-50-10 the kernel itself takes
+    0.03 ms of a 0.5 ms training step. Here the groups are remembered after the first step and the kernel is called directly.
+    Optimizers other than Adam are stepped as they are.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self.weights: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+        self.state: dict[str, list[Tensor]] = {}  # filled by the first step, which PyTorch does itself
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for weight in self.weights:
+            weight.grad = None
+
+    def step(self) -> None:
+        """Change the weights by their gradients."""
+        gradients = [weight.grad for weight in self.weights]
+        if not self.state or any(gradient is None for gradient in gradients):
+            self.optimizer.step()
+            self._remember()
+            return
+        group = self.optimizer.param_groups[0]  # read anew each time: the learning rate may change
+        with torch.no_grad():
+            self.state["step"][0].add_(1.0)  # one tensor that all weights share
+            torch._fused_adam_(  # what torch.optim.adam._fused_adam calls in the end
+                self.weights, gradients, self.state["exp_avg"], self.state["exp_avg_sq"], [], self.state["step"],
+                lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1], weight_decay=group["weight_decay"],
+                eps=group["eps"], amsgrad=False, maximize=False, grad_scale=None, found_inf=None)
+
+    def _remember(self) -> None:
+        states = [self.optimizer.state.get(weight, {}) for weight in self.weights]
+        same_device = len({weight.device for weight in self.weights}) == 1
+        if isinstance(self.optimizer, torch.optim.Adam) and same_device and all("exp_avg" in state for state in states):
+            for state in states:
+                state["step"] = states[0]["step"]  # all count the same steps
+            self.state = {name: [state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq")}

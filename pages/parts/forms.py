@@ -31,7 +31,7 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
         owner = getattr(owner, part)
     about, value = describe(type(owner), name), getattr(owner, name)
     key = f"form.{st.session_state.get(keys.DRAFT_VERSION, 0)}.{path}"
-    label = f"{about.label} ({about.unit})" if about.unit else about.label
+    label = f"{about.label} ({about.unit})" if about.unit and about.unit.lower() != about.label.lower() else about.label
     common = {"key": key, "help": about.help, "on_change": _changed, "args": (path, key)}
     names = CHOICES | (labels or {})
     options = choices or ([c for c in about.choices if isinstance(c, str)] if isinstance(value, str) else [])
@@ -60,5 +60,5 @@ def _changed(path: str, key: str) -> None:
     value = st.session_state[key]
     if isinstance(value, str) and path.endswith((".hidden", ".channels")):
         parts = [part.strip() for part in value.replace(";", ",").split(",") if part.strip()]
-        value = [int(part) if part.isascii() and part.isdigit() else part for part in parts]
+        value = [int(part) if part.removeprefix("-").isdecimal() else part for part in parts]
     draft.change(path, value)

@@ -10,6 +10,7 @@ from core.devices import DeviceInfo, describe_device
 from pages.parts import keys
 
 HOME = "app.py"
+ICON = Path(__file__).parents[2] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 MENU = {
     HOME: ("Home", ":material/home:"),
     "pages/explore_data.py": ("Explore data", ":material/grid_view:"),
@@ -22,7 +23,7 @@ MENU = {
 
 def open_page(title: str) -> None:
     """Set the page up. To be called first on every page."""
-    st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=":material/neurology:", layout="wide")
+    st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
     _recover_run()
     with st.sidebar:

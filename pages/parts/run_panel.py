@@ -47,13 +47,14 @@ def draw(server: Services, run: Run) -> None:
     label, icon = STATUS[run.status]
     curves = read_curves(server, run)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}")
+        took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
+        st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
         st.caption(f"run {run.id[:8]}")
     if run.is_active:
         _progress(server, run)
     elif run.status in {"failed", "interrupted"}:
         st.error(run.message, icon=icon)
-    _figures(run, curves)
+    _results(run, curves)
     if run.is_active:
         for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
             with column:
@@ -62,6 +63,9 @@ def draw(server: Services, run: Run) -> None:
         for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
             with column:
                 st.plotly_chart(finished_chart(curves, quantity), key=f"finished.{quantity}", config={"displaylogo": False})
+    if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
+        st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
+                   "are harder. Both are off for validation.")
 
 
 def _progress(server: Services, run: Run) -> None:
@@ -78,18 +82,19 @@ def _progress(server: Services, run: Run) -> None:
         st.progress(min(1.0, run.progress), text + (f" · about {duration(left)} left" if left is not None else ""))
 
 
-def _figures(run: Run, curves: Curves) -> None:
+def _results(run: Run, curves: Curves) -> None:
+    """The figures people look for first."""
     loss, accuracy = curves.of("validation_loss")[1], curves.of("validation_accuracy")[1]
     speed = curves.of("images_per_second")[1]
-    columns = st.columns(4)
-    columns[0].metric("Test accuracy" if run.test_accuracy is not None else "Validation accuracy", percent(
-        run.test_accuracy if run.test_accuracy is not None else accuracy[-1] if accuracy else None),
-        help="Share of right answers on images the network has never seen. The test images are looked at once, at the end.")
-    columns[1].metric("Validation loss", f"{loss[-1]:.4f}" if loss else "–",
-                      help="How wrong the network is on the images held back, after each epoch. Smaller is better.")
-    columns[2].metric("Images/s", f"{speed[-1]:,.0f}" if speed else "–", help="Training images each second in the last epoch.")
-    took = run.seconds if run.seconds is not None else (time.time() - run.started) if run.started and run.is_active else None
-    columns[3].metric("Training time", duration(took) if took is not None else "–")
+    tested = run.test_accuracy is not None
+    figures({
+        "Test accuracy" if tested else "Validation accuracy": (
+            percent(run.test_accuracy if tested else accuracy[-1] if accuracy else None),
+            "Share of right answers on images it did not learn from. The test images are looked at once, at the end."),
+        "Validation loss": (f"{loss[-1]:.4f}" if loss else "–",
+                            "How wrong the network is on the images held back, after each epoch. Smaller is better."),
+        "Speed (images/s)": (f"{speed[-1]:,.0f}" if speed else "–", "Training images each second in the last epoch."),
+    })
 
 
 def read_curves(server: Services, run: Run) -> Curves:
@@ -114,6 +119,13 @@ def next_steps(server: Services, run: Run) -> None:
                 go_to("pages/draw_digit.py")
             if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
                 go_to("pages/compare_runs.py")
+
+
+def figures(named: dict[str, tuple[str, str | None]]) -> None:
+    """Numbers in a row that wraps on a phone: label → (value, help)."""
+    with st.container(horizontal=True, gap="medium"):
+        for label, (value, about) in named.items():
+            st.metric(label, value, help=about, width="content")
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.config import DataConfig
 from core.data import Dataset, load
-from core.runs import LocalEngine, RunStore, StoreError, TrainedModel, load_model
+from core.runs import LocalEngine, RunStore, StoreError, TrainedModel, checkpoint_path, load_model
 from core.settings import Settings
 
 
@@ -45,7 +45,12 @@ def dataset(config: DataConfig, settings: Settings) -> Dataset:
     return load(config, settings.data_dir, settings.cache_dir)
 
 
+def trained_model(store: RunStore, run_id: str) -> TrainedModel:
+    """A run's network, read again when its checkpoint has changed. Raises CheckpointError and RunNotFound."""
+    path = checkpoint_path(store, run_id)
+    return _trained_model(store, run_id, str(path), path.stat().st_mtime_ns if path.exists() else 0)
+
+
 @st.cache_resource(max_entries=8, show_spinner="Reading the weights…")
-def trained_model(_store: RunStore, run_id: str, changed: float) -> TrainedModel:
-    """A run's network, read again when its checkpoint has `changed` (file time). Raises CheckpointError."""
+def _trained_model(_store: RunStore, run_id: str, path: str, changed: int) -> TrainedModel:
     return load_model(_store, run_id)

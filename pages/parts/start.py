@@ -12,7 +12,7 @@ from pages.parts import keys
 from pages.parts.frame import select_run
 from pages.parts.services import Services
 
-SECONDS_FOR_FIRST_POINT = 0.6  # a warm worker needs about 0.1 s; then the first picture already has a point on it
+SECONDS_FOR_FIRST_POINT = 1.0  # a warm worker needs 0.1 to 0.5 s; then the first picture already has a point on it
 
 
 def start(server: Services, config: RunConfig) -> None:
@@ -26,7 +26,10 @@ def start(server: Services, config: RunConfig) -> None:
         return
     select_run(run_id)
     until = time.monotonic() + SECONDS_FOR_FIRST_POINT
-    while time.monotonic() < until and server.store.get(run_id).step == 0 and server.store.get(run_id).is_active:
+    while time.monotonic() < until:
+        run = server.store.get(run_id)
+        if run.step or not run.is_active or (run.status == "queued" and server.store.queue_position(run_id)):
+            return
         time.sleep(0.02)
 
 

@@ -1,0 +1,31 @@
+"""What a figure was measured on; printed by every benchmark before its figures."""
+
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+
+import torch
+
+from core.devices import describe_device, usable_cores
+
+
+def conditions() -> str:
+    """Processor, cores, load and versions, in two lines."""
+    model = platform.processor() or "unknown processor"
+    try:
+        with open("/proc/cpuinfo") as file:
+            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    return (f"{model}, {usable_cores()} cores{', AMX' if amx else ''}; device {describe_device().title}; load before {load:.1f}\n"
+            f"Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}, "
+            f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}")
+
+
+def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
+    """Median with smallest, largest and count."""
+    return (f"median {statistics.median(values):.{digits}f} {unit} "
+            f"(min {min(values):.{digits}f}, max {max(values):.{digits}f}, n={len(values)})")

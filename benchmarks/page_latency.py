@@ -1,0 +1,140 @@
+"""What the pages cost: python -m benchmarks.page_latency [--reruns 40] [--starts 5].
+
+Starts the app on a runs directory of its own, starts a long run, and while it trains asks for each page again and again over
+Streamlit's own websocket: milliseconds from the request to the end of the script. Then, in Chromium, presses "Start training"
+on the train page and waits until the loss chart has a line on it: seconds from the press to the first point. Needs the
+development requirements and Debian's chromium.
+"""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import ClientConnection, connect
+
+from benchmarks.conditions import conditions, spread
+from core.presets import PRESETS
+from core.runs import RunStore
+from core.settings import Settings
+from pages.parts.draft import first_preset
+from tests.browser import FLAGS, chromium, line_pixels
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["", "explore_data", "build_model", "train_model", "draw_digit", "compare_runs"]
+
+
+@contextmanager
+def app(runs: Path) -> Iterator[int]:
+    """The app on a free port of this machine, ended with the context."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port), "--server.headless", "true",
+         "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"],
+        cwd=ROOT, env={**os.environ, "PLAYGROUND_RUNS": str(runs)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def rerun(connection: ClientConnection, page: str, query: str) -> float:
+    """One script run; milliseconds until it has finished."""
+    ask = BackMsg()
+    ask.rerun_script.page_name = page
+    ask.rerun_script.query_string = query
+    start = time.perf_counter()
+    connection.send(ask.SerializeToString())
+    while True:
+        reply = ForwardMsg()
+        reply.ParseFromString(connection.recv(timeout=120))
+        if reply.WhichOneof("type") == "delta" and reply.delta.new_element.WhichOneof("type") == "exception":
+            raise RuntimeError(reply.delta.new_element.exception.message)
+        if reply.WhichOneof("type") == "script_finished":
+            return (time.perf_counter() - start) * 1000
+
+
+def session(port: int) -> ClientConnection:
+    return connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"], max_size=None, open_timeout=60)
+
+
+def first_point(page: Page, port: int) -> float:
+    """Seconds from pressing "Start training" to a line on the loss chart."""
+    page.goto(f"http://127.0.0.1:{port}/train_model")
+    page.get_by_role("button", name="Start training").wait_for(timeout=60_000)
+    page.wait_for_timeout(1500)
+    start = time.perf_counter()
+    page.get_by_role("button", name="Start training").click()
+    while line_pixels(page, 0) < 3:
+        if time.perf_counter() - start > 60:
+            raise RuntimeError("no line on the chart after 60 s")
+    took = time.perf_counter() - start
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_timeout(2500)
+    return took
+
+
+def memory(pid: int) -> float:
+    """Resident memory in MB."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1000
+
+
+def measure_reruns(port: int, store: RunStore, reruns: int) -> None:
+    """Reruns of each page while a long run trains."""
+    name = first_preset(Settings.from_environment())
+    with session(port) as connection:
+        first = rerun(connection, "", "")
+        print(f"first page of a fresh server: {first / 1000:.1f} s")
+        time.sleep(6)  # the worker warms up
+        run = store.create(PRESETS[name].config.with_values({"training.epochs": 1000}), "benchmark", "long run")
+        while store.get(run).step < 100:
+            time.sleep(0.1)
+        print(f"reruns while {PRESETS[name].title!r} trains (aim: median ≤ 80 ms):")
+        for page in PAGES:
+            rerun(connection, page, f"run={run}")
+            rerun(connection, page, f"run={run}")
+            times = [rerun(connection, page, f"run={run}") for _ in range(reruns)]
+            print(f"  {page or 'home':<14} {spread(times, 'ms', 0)}")
+        store.request_stop(run)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reruns", type=int, default=40)
+    parser.add_argument("--starts", type=int, default=5)
+    args = parser.parse_args()
+    print(conditions())
+    with tempfile.TemporaryDirectory() as folder, app(Path(folder)) as port:
+        store = RunStore(Path(folder))
+        measure_reruns(port, store, args.reruns)
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            starts = [first_point(page, port) for _ in range(args.starts)]
+            browser.close()
+        print(f"from pressing start to the first point on the chart (aim ≤ 1.5 s): {spread(starts, 's')}")
+
+
+if __name__ == "__main__":
+    main()

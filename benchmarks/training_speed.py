@@ -1,0 +1,170 @@
+"""The classic notes' loop against fit(), in turn in one process: python -m benchmarks.training_speed [--seeds 3] [--only mlp].
+
+The notes' loop: torchvision's MNIST, ToTensor (and Normalize) for each image, a DataLoader, Adam, float32, PyTorch's own number
+of threads. fit(): the same network, initial weights, batch size, learning rate, epochs and 55,000 training images, with the
+threads and number format the app gives a run. Both are measured by seconds for each epoch of training alone, and both are
+tested on the same 10,000 images afterwards. Needs MNIST in PLAYGROUND_DATA.
+"""
+
+import argparse
+import gzip
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+
+from benchmarks.conditions import conditions, spread
+from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
+from core.data import DataError, Dataset, load
+from core.data.idx import FILES
+from core.devices import select_device, threads_for
+from core.evaluation import evaluate
+from core.models import CNNConfig, MLPConfig
+from core.settings import Settings
+from core.torchvision_guard import torchvision
+from core.training import Epoch, build_for, fit
+
+
+@dataclass(frozen=True)
+class System:
+    """What is trained, and how many times faster fit() should be."""
+
+    title: str
+    config: RunConfig
+    aim: float
+
+
+SYSTEMS = {
+    "mlp": System("mnist-mlp-50: 784-50-10", RunConfig(
+        data=DataConfig(), model=MLPConfig(hidden=(50,)),
+        training=TrainingConfig(optimizer=AdamConfig(learning_rate=1e-3), batch_size=64, epochs=3)), 7),
+    "cnn": System("10-class CNN: conv 32, conv 64, fc 128", RunConfig(
+        data=DataConfig(normalization="half"), model=CNNConfig(channels=(32, 64), kernel=3, fc_width=128),
+        training=TrainingConfig(optimizer=AdamConfig(learning_rate=1e-3), batch_size=64, epochs=2)), 3),
+}
+
+
+class NotesCNN(nn.Module):
+    """The notes' network with ten outputs: ReLU before pooling, as they write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(32, 64, kernel_size=3, padding=1)
+        self.fc1 = nn.Linear(64 * 7 * 7, 128)
+        self.fc2 = nn.Linear(128, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.max_pool2d(torch.relu(self.conv1(x)), 2)
+        x = torch.max_pool2d(torch.relu(self.conv2(x)), 2)
+        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
+
+
+class NotesMLP(nn.Module):
+    """The notes' 784-50-10."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(784, 50)
+        self.fc2 = nn.Linear(50, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(torch.relu(self.fc1(x.reshape(x.shape[0], -1))))
+
+
+def unpacked(settings: Settings, into: Path) -> Path:
+    """MNIST as torchvision wants it: four unpacked files below a root."""
+    raw = into / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in FILES:
+        source = settings.data_dir / "MNIST/raw" / name
+        data = source.read_bytes() if source.exists() else gzip.decompress(source.with_name(f"{name}.gz").read_bytes())
+        (raw / name).write_bytes(data)
+    return into
+
+
+def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: Path, seed: int) -> list[float]:
+    """Seconds for each epoch of the notes' loop."""
+    transforms = torchvision.transforms
+    steps = [transforms.ToTensor()]
+    if system.config.data.normalization == "half":
+        steps.append(transforms.Normalize((0.5,), (0.5,)))
+    images = torchvision.datasets.MNIST(root, train=True, transform=transforms.Compose(steps))
+    torch.manual_seed(seed)
+    training = system.config.training
+    loader = DataLoader(Subset(images, rows.tolist()), batch_size=training.batch_size, shuffle=True)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=training.optimizer.learning_rate)
+    seconds = []
+    for _ in range(training.epochs):
+        start = time.perf_counter()
+        model.train()
+        for batch, labels in loader:
+            loss = criterion(model(batch), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def train_as_we_do(system: System, model: nn.Module, data: Dataset, seed: int) -> list[float]:
+    """Seconds for each epoch of fit()."""
+    config = system.config.with_values({"training.seed": seed})
+    return [event.seconds for event in fit(config, data, model, select_device()) if isinstance(event, Epoch)]
+
+
+def compare(name: str, system: System, data: Dataset, root: Path, seeds: int) -> None:
+    """Train both for each seed, the first one in turn, and print what came out."""
+    default_threads = torch.get_num_threads()
+    seconds: dict[str, list[float]] = {"notes": [], "fit": []}
+    accuracy: dict[str, list[float]] = {"notes": [], "fit": []}
+    for seed in range(seeds):
+        for who in ("notes", "fit") if seed % 2 == 0 else ("fit", "notes"):
+            ours = build_for(system.config.with_values({"training.seed": seed}), data)
+            model = ours
+            if who == "notes":
+                model = NotesMLP() if name == "mlp" else NotesCNN()
+                model.load_state_dict(ours.state_dict())  # the same names: both start from the same weights
+                torch.set_num_threads(default_threads)
+                seconds[who] += train_as_notes(system, model, data.train.rows, root, seed)
+            else:
+                torch.set_num_threads(threads_for(sum(p.numel() for p in ours.parameters()), name == "cnn"))
+                seconds[who] += train_as_we_do(system, model, data, seed)
+            torch.set_num_threads(default_threads)
+            accuracy[who].append(evaluate(model, data, system.config).accuracy * 100)
+    ratio = statistics.median(seconds["notes"]) / statistics.median(seconds["fit"])
+    difference = statistics.mean(accuracy["fit"]) - statistics.mean(accuracy["notes"])
+    training = system.config.training
+    print(f"\n{system.title}; batch {training.batch_size}, Adam {training.optimizer.learning_rate:g}, {training.epochs} epochs, "
+          f"{seeds} seeds")
+    for who, title in (("notes", "notes' loop"), ("fit", "fit()")):
+        print(f"  {title:<12} {spread(seconds[who], 's/epoch')}; test accuracy "
+              f"{', '.join(f'{a:.2f}' for a in accuracy[who])} %, mean {statistics.mean(accuracy[who]):.2f} %")
+    print(f"  ratio {ratio:.1f}× (aim {system.aim:g}×); accuracy difference {difference:+.2f} points (aim within ±0.3)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", choices=list(SYSTEMS))
+    args = parser.parse_args()
+    settings = Settings.from_environment()
+    print(conditions())
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            root = unpacked(settings, Path(folder))
+            for name, system in SYSTEMS.items():
+                if args.only in (None, name):
+                    compare(name, system, load(system.config.data, settings.data_dir, settings.cache_dir), root, args.seeds)
+    except (DataError, OSError) as error:
+        raise SystemExit(f"MNIST is needed in PLAYGROUND_DATA: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

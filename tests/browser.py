@@ -1,0 +1,29 @@
+"""A real browser for tests and benchmarks: Debian's chromium, or the one PLAYGROUND_CHROMIUM names."""
+
+import os
+import shutil
+
+from playwright.sync_api import Page
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]
+
+
+def chromium() -> str | None:
+    """Where the browser is; None where there is none."""
+    return os.environ.get("PLAYGROUND_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def line_pixels(page: Page, chart: int) -> int:
+    """How many pixels of the training colour the plotting area of a live chart shows; 0 where there is no such chart."""
+    return page.evaluate(
+        """chart => {
+            const canvas = document.querySelectorAll('.stEChartsChart canvas')[chart];
+            if (!canvas || !canvas.width) return 0;
+            const ratio = canvas.height / canvas.getBoundingClientRect().height, top = Math.round(36 * ratio);
+            const pixels = canvas.getContext('2d').getImageData(0, top, canvas.width, canvas.height - top).data;
+            let count = 0;  // anything clearly more red than blue: the line, also where it is faint
+            for (let i = 0; i < pixels.length; i += 4)
+                if (pixels[i + 3] > 40 && pixels[i] - pixels[i + 2] > 60) count++;
+            return count;
+        }""", chart)

@@ -1,0 +1,93 @@
+"""Places below pytest's temporary directory, so that no test writes to the user's home, the checkout or a real runs folder."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.config import DataConfig
+from core.data import DATASETS, Dataset, load
+from core.runs import LocalEngine, Run, RunStore
+from core.settings import Settings
+from tests.helpers import run_here, tiny
+
+REAL_DATA = os.environ.get("PLAYGROUND_DATA")  # before `places` hides it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One folder for the session; PLAYGROUND_* point into it, for subprocesses and pages too. No data set is downloaded there."""
+    root = tmp_path_factory.mktemp("playground")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("data", "runs", "cache", "xdg"):
+            (root / name).mkdir()
+        patch.setenv("PLAYGROUND_DATA", str(root / "data"))
+        patch.setenv("PLAYGROUND_RUNS", str(root / "runs"))
+        patch.setenv("PLAYGROUND_CACHE", str(root / "cache"))
+        patch.setenv("PLAYGROUND_WORKERS", "1")
+        patch.setenv("XDG_CACHE_HOME", str(root / "xdg"))  # load() without a cache goes to the user's
+        yield root
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks are fastest with one thread, and sums come out the same whatever ran before."""
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def cache_dir(places: Path) -> Path:
+    """Prepared copies of the data, made once for all tests."""
+    return places / "cache"
+
+
+@pytest.fixture(scope="session")
+def digits(places: Path, cache_dir: Path) -> Dataset:
+    """scikit-learn's digits with 200 held back; the data that tiny() describes."""
+    return load(DataConfig(dataset="digits", validation=200), places / "data", cache_dir)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, places: Path, cache_dir: Path) -> Settings:
+    """A runs folder of the test's own; data and cache of the session."""
+    return Settings(data_dir=places / "data", runs_dir=tmp_path / "runs", cache_dir=cache_dir, workers=1)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[RunStore]:
+    """An empty store of the test's own."""
+    store = RunStore(settings.runs_dir)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def engine(places: Path) -> Iterator[LocalEngine]:
+    """One engine with one warm worker for the session, on the runs folder that PLAYGROUND_RUNS names."""
+    settings = Settings.from_environment()
+    store = RunStore(settings.runs_dir)
+    with LocalEngine(store, settings) as engine:
+        yield engine
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def trained(places: Path) -> tuple[RunStore, Run]:
+    """A finished run of two epochs in a store of its own. For reading only."""
+    settings = Settings(places / "data", places / "trained", places / "cache")
+    store = RunStore(settings.runs_dir)
+    torch.set_num_threads(1)
+    return store, run_here(store, settings, tiny(training__epochs=2))
+
+
+@pytest.fixture(scope="session")
+def mnist_root() -> Path:
+    """The folder with the real MNIST; skips the test where PLAYGROUND_DATA does not hold it."""
+    root = Path(REAL_DATA or "data").absolute()
+    if not DATASETS["mnist"].is_there(root):
+        pytest.skip(f"MNIST is not in {root}; set PLAYGROUND_DATA to the folder that holds it")
+    return root

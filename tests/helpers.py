@@ -1,0 +1,51 @@
+"""What several test modules need: tiny configs, runs done here and now, and waiting for what another process does."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from core.config import RunConfig
+from core.runs import Run, RunStore
+from core.runs.execute import execute
+from core.settings import Settings
+from core.training import Control
+
+PATIENCE = 60.0  # seconds; how long something takes is not what these tests are about
+
+
+def tiny(**changes: Any) -> RunConfig:
+    """A run of a second or less on scikit-learn's digits: 784-8-10 for 1 epoch. Dotted fields with __ for the dot."""
+    config = RunConfig.model_validate({"data": {"dataset": "digits", "validation": 200}, "model": {
+        "architecture": "mlp", "hidden": [8]}, "training": {"epochs": 1, "device": "cpu", "precision": "float32"}})
+    return config.with_values({name.replace("__", "."): value for name, value in changes.items()})
+
+
+def run_here(store: RunStore, settings: Settings, config: RunConfig, control: Control | None = None) -> Run:
+    """Train in this process, as the command line does."""
+    return execute(store, store.create_running(config, "tester", "here", title="a test's run"), settings, control)
+
+
+def wait_until(happened: Callable[[], Any], what: Callable[[], object]) -> Any:
+    """The first true value of `happened`; fails with what `what` says then, where it takes longer than a minute."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if value := happened():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"it has not happened within {PATIENCE:.0f} s: {what()}")
+
+
+def wait_for(store: RunStore, run_id: str, until: Callable[[Run], bool] = lambda run: not run.is_active) -> Run:
+    """The run as soon as it is as `until` wants it: by default, ended."""
+    return wait_until(lambda: next(filter(until, [store.get(run_id)]), None), lambda: store.get(run_id))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and has not just ended (a zombie waits for its parent to look)."""
+    try:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False

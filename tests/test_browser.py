@@ -1,0 +1,121 @@
+"""The whole path in a real browser: train from Home, see the chart move, draw, read the answer, reload and still be there.
+
+    pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.browser import FLAGS, chromium, line_pixels
+from tests.helpers import wait_until
+from tests.strokes import STROKES, Point
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def address(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on a free port, with a runs folder of its own and no MNIST."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true",
+         "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"],
+        cwd=ROOT, env={**os.environ, "PLAYGROUND_RUNS": str(tmp_path_factory.mktemp("browser-runs"))},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
+            return True
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    wait_until(answers, lambda: f"the server's exit code is {server.poll()}")
+    yield f"http://127.0.0.1:{port}"
+    server.send_signal(signal.SIGTERM)
+    server.wait(timeout=30)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A browser tab. Skips where there is no Chromium; .ci/run checks that this did not happen there."""
+    if chromium() is None:
+        pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def draw(page: Page, strokes: Sequence[Sequence[Point]]) -> None:
+    """Draw polylines, given in fractions of the canvas, with the mouse."""
+    box = page.locator("canvas").last.bounding_box()
+    assert box is not None
+    for points in strokes:
+        spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        page.mouse.move(*spots[0])
+        page.mouse.down()
+        for spot in spots[1:]:
+            page.mouse.move(*spot, steps=6)
+        page.mouse.up()
+
+
+def test_from_home_to_a_recognised_drawing(address: str, page: Page):
+    page.goto(address)
+    page.get_by_role("button", name="Train a first model").click()
+
+    # the chart moves: there is a line, and later there is more of it
+    first = wait_until(lambda: line_pixels(page, 0), lambda: "no line on the loss chart")
+    wait_until(lambda: line_pixels(page, 0) > first + 20, lambda: "the line stands still")
+    expect(page.get_by_text("finished in")).to_be_visible(timeout=120_000)
+    accuracy = page.locator("[data-testid='stMetricValue']").first.inner_text()
+    assert float(accuracy.removesuffix(" %")) > 90
+    run = re.search(r"run=([0-9a-f]{32})", page.url)
+    assert run
+
+    # reload: the same run, still there
+    page.reload()
+    expect(page.get_by_text("finished in")).to_be_visible()
+    assert run[1] in page.url
+
+    # draw a seven, and read what it says
+    page.get_by_role("button", name="Draw a digit for it").click()
+    expect(page.get_by_role("heading", name="Draw a digit")).to_be_visible()
+    page.locator("canvas").last.wait_for()
+    time.sleep(1)  # the canvas takes its size after it appears
+    draw(page, [points for _, points in STROKES[7][0]])
+    expect(page.get_by_role("heading", name=re.compile(r"It says: \d"))).to_be_visible()
+    assert page.get_by_role("heading", name="It says: 7").count(), page.get_by_role("heading").all_inner_texts()
+    assert run[1] in page.url
+
+    # and the model is still chosen after a reload
+    page.reload()
+    expect(page.get_by_text("Draw on the white square")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Trained model")).to_have_value(re.compile("Digits in seconds"))
+
+    # the address is all another visitor needs, on any page
+    other = page.context.browser.new_page()
+    for name in ("", "explore_data", "build_model", "train_model", "draw_digit", "compare_runs"):
+        other.goto(f"{address}/{name}?run={run[1]}")
+        expect(other.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
+        expect(other.get_by_text("Torch Playground").first).to_be_visible()
+        expect(other.get_by_test_id("stException")).to_have_count(0)
+        if name in {"", "train_model", "compare_runs"}:
+            expect(other.get_by_text("Digits in seconds").last).to_be_visible()

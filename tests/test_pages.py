@@ -1,0 +1,366 @@
+"""Every page, through app.py and alone, with nothing, with a finished run and with a failed one; then what each page does."""
+
+import base64
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.config import read_config
+from core.data.drawing import prepare
+from core.presets import PRESETS
+from core.runs import RunStore, load_model
+from pages.parts import keys
+from tests import strokes
+from tests.helpers import tiny
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py") if path.name != "__init__.py")
+
+
+@pytest.fixture
+def runs(tmp_path, places, monkeypatch) -> RunStore:
+    """A runs folder of the test's own, without workers: what is started stays in the queue."""
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def finished(trained, places, monkeypatch) -> str:
+    """The id of a finished run, in the folder the pages look into."""
+    store, run = trained
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(store.path))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+    return run.id
+
+
+@pytest.fixture
+def failed(runs) -> str:
+    """The id of a run that has failed."""
+    run = runs.create_running(tiny(), "someone", "here", "A run that failed")
+    runs.finish(run.id, "failed", "The loss became NaN at step 3.")
+    return run.id
+
+
+def page(path: str = "app.py", run: str | None = None) -> AppTest:
+    """A page as a visitor gets it from the menu. With nothing but the page itself: see alone()."""
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    if run:
+        at.query_params["run"] = run
+    at.run()
+    assert_whole(at)
+    return at if path == "app.py" else at.switch_page(path).run()
+
+
+def alone(path: str, run: str | None = None) -> AppTest:
+    at = AppTest.from_file(str(ROOT / path), default_timeout=60)
+    if run:
+        at.query_params["run"] = run
+    return at.run()
+
+
+def assert_whole(at: AppTest) -> None:
+    assert [e.value for e in at.exception] == []
+
+
+def texts(at: AppTest) -> str:
+    """All that is written on the page."""
+    return "\n".join(str(e.value) for kind in (at.title, at.header, at.subheader, at.markdown, at.caption, at.info, at.warning,
+                                               at.error, at.metric) for e in kind)
+
+
+def click(at: AppTest, key: str) -> AppTest:
+    return at.button(key=key).click().run()
+
+
+# --- every page in every state
+
+
+@pytest.mark.parametrize("open_page", [page, alone])
+@pytest.mark.parametrize("path", ["app.py", *PAGES])
+def test_a_page_with_nothing_says_what_to_do(runs, path, open_page):
+    at = open_page(path)
+    assert_whole(at)
+    assert not at.error
+    assert len(at.title) == 1
+    assert at.info or at.button, "an empty page must offer something"
+
+
+@pytest.mark.parametrize("open_page", [page, alone])
+@pytest.mark.parametrize("path", ["app.py", *PAGES])
+def test_a_page_with_a_finished_run(finished, path, open_page):
+    at = open_page(path, finished)
+    assert_whole(at)
+    assert not at.error and not at.warning
+    assert at.query_params["run"] == finished
+
+
+@pytest.mark.parametrize("open_page", [page, alone])
+@pytest.mark.parametrize("path", ["app.py", *PAGES])
+def test_a_page_with_a_failed_run(failed, path, open_page):
+    at = open_page(path, failed)
+    assert_whole(at)
+    if path in {"app.py", "pages/train_model.py", "pages/compare_runs.py"}:
+        assert "The loss became NaN at step 3." in texts(at)
+
+
+@pytest.mark.parametrize("path", ["app.py", *PAGES])
+@pytest.mark.parametrize("run", ["nonsense", "0" * 32, "../../etc/passwd", "<b>x</b>"])
+def test_a_run_that_does_not_exist_gets_one_line(runs, path, run):
+    at = alone(path, run)
+    assert_whole(at)
+    if at.warning:
+        assert "There is no run" in at.warning[0].value
+    else:
+        assert path in {"pages/build_model.py", "pages/explore_data.py", "pages/draw_digit.py"}, "this page shows runs"
+
+
+@pytest.mark.parametrize("path", ["app.py", *PAGES])
+def test_a_runs_folder_that_cannot_be_used_gets_one_line(tmp_path, places, monkeypatch, path):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "file"))
+    at = alone(path)
+    assert_whole(at)
+    assert len(at.error) == 1 and "PLAYGROUND_RUNS" in at.error[0].value and "\n" not in at.error[0].value
+
+
+# --- Home
+
+
+def test_home_names_the_device_and_starts_a_first_run(runs):
+    at = page()
+    assert "CPU" in texts(at) or "GPU" in texts(at)
+    click(at, "home.train")
+    assert_whole(at)
+    (run,) = runs.runs()
+    assert run.config == PRESETS["digits-quick"].config, "without MNIST, the digits that need no download"
+    assert at.query_params["run"] == run.id
+
+
+def test_a_double_click_makes_one_run(runs):
+    at = page()
+    click(at, "home.train")
+    click(at, "home.train")
+    assert len(runs.runs()) == 1
+
+
+def test_two_visitors_make_two_runs(runs):
+    for _ in range(2):
+        click(page(), "home.train")
+    assert len(runs.runs()) == 2
+    assert {run.status for run in runs.runs()} == {"queued"}
+
+
+def test_presets_without_their_data_cannot_be_pressed(runs):
+    at = page()
+    assert at.button(key="home.preset.mnist-mlp-50").disabled
+    assert not at.button(key="home.preset.digits-quick").disabled
+
+
+def test_a_queued_run_can_be_stopped_from_home(runs):
+    at = page()
+    click(at, "home.train")
+    click(at, "run.stop")
+    assert_whole(at)
+    assert runs.runs()[0].status == "stopped"
+
+
+# --- the run in the address
+
+
+def test_the_run_survives_page_changes_and_reload(finished):
+    at = page(run=finished)
+    for path in PAGES:
+        at.switch_page(path).run()
+        assert at.query_params["run"] == finished
+    assert at.session_state[keys.RUN] == finished
+    again = alone("pages/train_model.py", finished)  # a reload is a new session with the same address
+    assert "finished" in texts(again)
+
+
+# --- Explore data
+
+
+def test_explore_filters_by_split_and_class(runs):
+    at = page("pages/explore_data.py")
+    assert [m.value for m in at.metric] == ["6,185", "200", "360", "28×28"]
+    at.selectbox(key="explore.class").select("7").run()
+    assert_whole(at)
+    assert set(at.code[0].value.split()) == {"7"}
+
+
+def test_explore_turns_pages(runs):
+    at = page("pages/explore_data.py")
+    first = at.code[0].value
+    number = next(n for n in at.number_input if n.key.startswith("explore.page"))
+    number.set_value(2).run()
+    assert_whole(at)
+    assert at.code[0].value != first
+
+
+def test_explore_says_what_to_do_where_data_is_missing(runs):
+    at = page("pages/explore_data.py")
+    at.session_state["explore.dataset"] = "mnist"
+    at.run()
+    assert_whole(at)
+    assert "MNIST is not on this machine yet" in at.info[0].value
+    assert at.button(key="explore.download")
+
+
+def test_explore_names_the_damaged_file(runs, tmp_path, monkeypatch):
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (raw / name).write_bytes(b"half a file")
+    monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
+    at = alone("pages/explore_data.py")
+    assert_whole(at)
+    assert len(at.error) == 1 and "train-images-idx3-ubyte" in at.error[0].value and "Delete it" in at.error[0].value
+    assert_whole(page())  # Home only warns
+
+
+def test_explore_takes_its_data_into_a_run(runs):
+    at = page("pages/explore_data.py")
+    click(at, "explore.train")
+    assert_whole(at)
+    assert read_config(at.session_state[keys.DRAFT]).data == PRESETS["digits-quick"].config.data
+
+
+# --- Build model
+
+
+def form_key(at: AppTest, path: str) -> str:
+    return f"form.{at.session_state[keys.DRAFT_VERSION]}.{path}"
+
+
+def test_build_shows_the_layers_as_they_are_changed(runs):
+    at = page("pages/build_model.py")
+    at.selectbox(key=form_key(at, "model.architecture")).select("mlp").run()
+    at.text_input(key=form_key(at, "model.hidden")).set_value("50").run()
+    assert_whole(at)
+    table = at.dataframe[0].value
+    assert table["Parameters"].sum() == 39_760
+    assert "784·50 + 50 = 39,250" in set(table["How they come about"])
+    assert at.metric[0].value == "39,760"
+
+
+@pytest.mark.parametrize(("written", "line"), [("0", "from 1 to"), ("many", "valid integer"), ("64, -3", "from 1 to")])
+def test_a_bad_size_gets_one_line_and_nothing_is_lost(runs, written, line):
+    at = page("pages/build_model.py")
+    at.selectbox(key=form_key(at, "model.architecture")).select("mlp").run()
+    before = at.session_state[keys.DRAFT]
+    at.text_input(key=form_key(at, "model.hidden")).set_value(written).run()
+    assert_whole(at)
+    assert any(line in caption.value and "model.hidden" in caption.value for caption in at.caption)
+    assert at.session_state[keys.DRAFT] == before
+
+
+def test_build_says_why_a_network_does_not_fit(runs):
+    at = page("pages/build_model.py")
+    at.text_input(key=form_key(at, "model.channels")).set_value("8, 8, 8, 8, 8").run()
+    assert_whole(at)
+    assert "at most 4" in at.error[0].value
+
+
+def test_a_huge_layer_is_answered_without_building_it(runs):
+    at = page("pages/build_model.py")
+    at.selectbox(key=form_key(at, "model.architecture")).select("mlp").run()
+    at.text_input(key=form_key(at, "model.hidden")).set_value(", ".join(["16384"] * 8)).run()
+    assert_whole(at)
+    assert at.metric[0].value == f"{784 * 16384 + 16384 + 7 * (16384**2 + 16384) + 16384 * 10 + 10:,}"
+
+
+# --- Train model
+
+
+def test_train_starts_what_the_form_says(runs):
+    at = page("pages/train_model.py")
+    at.number_input(key=form_key(at, "training.epochs")).set_value(3).run()
+    at.selectbox(key=form_key(at, "training.optimizer.name")).select("sgd").run()
+    at.number_input(key=form_key(at, "training.optimizer.momentum")).set_value(0.9).run()
+    click(at, "train.start")
+    assert_whole(at)
+    (run,) = runs.runs()
+    assert run.config.training.epochs == 3
+    assert (run.config.training.optimizer.name, run.config.training.optimizer.momentum) == ("sgd", 0.9)
+    assert "Starts in a moment" in at.get("progress")[0].proto.text
+
+
+def test_any_digit_can_be_the_target(runs):
+    at = page("pages/train_model.py")
+    at.selectbox(key=form_key(at, "data.task")).select("is_target").run()
+    at.selectbox(key=form_key(at, "data.target")).select(3).run()
+    at.selectbox(key=form_key(at, "training.loss")).select("bce_with_logits").run()
+    click(at, "train.start")
+    assert_whole(at)
+    assert (runs.runs()[0].config.data.target, runs.runs()[0].config.training.loss) == (3, "bce_with_logits")
+    assert "is it 3?" in runs.runs()[0].title
+
+
+def test_settings_last_from_page_to_page(runs):
+    at = page("pages/train_model.py")
+    at.number_input(key=form_key(at, "training.epochs")).set_value(7).run()
+    at.switch_page("pages/build_model.py").run()
+    at.switch_page("pages/train_model.py").run()
+    assert at.number_input(key=form_key(at, "training.epochs")).value == 7
+
+
+# --- Draw a digit
+
+
+def draw(at: AppTest, rgba) -> AppTest:
+    """Put a picture on the canvas as the component sends it."""
+    file = io.BytesIO()
+    Image.fromarray(rgba).save(file, format="PNG")
+    data = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    at.session_state[f"{keys.CANVAS}.0"] = {"drawing": {"raw": {"objects": [{}]}, "data": data}, "backgroundFit": None}
+    return at.run()
+
+
+def test_a_drawing_is_answered_as_the_model_answers(finished, trained):
+    at = draw(page("pages/draw_digit.py", finished), strokes.draw(7, 0, 20, 280))
+    assert_whole(at)
+    model = load_model(trained[0], finished)
+    said = model.classes[int(model.predict(prepare(strokes.draw(7, 0, 20, 280)).image.unsqueeze(0)).argmax())]
+    assert f"## It says: {said}" in [m.value for m in at.markdown]
+    assert "What the network sees" in [s.value for s in at.subheader]
+
+
+def test_a_blank_canvas_is_no_digit(finished):
+    at = draw(page("pages/draw_digit.py", finished), np.full((280, 280, 4), 255, np.uint8))
+    assert_whole(at)
+    assert "Draw on the white square" in at.info[0].value
+
+
+def test_damaged_weights_get_one_line(tmp_path, trained, monkeypatch):
+    shutil.copytree(trained[0].path, tmp_path / "copy")
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "copy"))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+    (tmp_path / "copy" / trained[1].id / "checkpoint.safetensors").write_bytes(b"no weights")
+    at = alone("pages/draw_digit.py", trained[1].id)
+    assert_whole(at)
+    assert len(at.error) == 1 and "damaged" in at.error[0].value
+
+
+# --- Compare runs
+
+
+def test_compare_lists_runs_and_offers_their_files(finished, trained):
+    at = page("pages/compare_runs.py", finished)
+    row = at.dataframe[0].value.iloc[0]
+    assert row["Status"] == "Finished"
+    assert row["Test accuracy"] == pytest.approx(trained[1].test_accuracy * 100)
+    assert {b.proto.label for b in at.get("download_button")} == {"Weights (.pth)", "Config (.json)"}
+
+
+def test_a_run_is_deleted_after_a_second_question(failed, runs):
+    at = page("pages/compare_runs.py", failed)
+    click(at, "compare.delete")
+    assert_whole(at)
+    assert runs.runs() == []
+    assert "run" not in at.query_params
