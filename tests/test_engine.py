@@ -19,7 +19,7 @@ from core.config import read_config
 from core.runs import LocalEngine, RunNotFound, has_checkpoint, load_model
 from core.runs.engine import describe_exit
 from core.training import Step, build_for, fit
-from tests.helpers import is_alive, tiny, wait_for, wait_until
+from tests.helpers import PATIENCE, is_alive, tiny, wait_for, wait_until
 
 LONG = {"training__epochs": 1000, "training__batch_size": 16}  # would go on for a minute or more
 
@@ -80,7 +80,8 @@ def test_the_worker_computes_what_this_process_would(lively, digits):
     assert lively.store.metrics(run_id).series["loss"][1] == pytest.approx(here, abs=1e-5)
 
 
-def test_cancel_a_running_run(lively):
+def test_cancel_a_running_run(lively, monkeypatch):
+    monkeypatch.setattr("core.runs.engine.SECONDS_TO_STOP", PATIENCE)  # so that it stops because it was asked, or not at all
     run_id = long_run(lively, until=has_epochs)
     pids = lively.worker_pids
     lively.cancel(run_id)
@@ -90,7 +91,7 @@ def test_cancel_a_running_run(lively):
     assert load_model(lively.store, run_id).epoch >= 1
     after = lively.submit(tiny(), "ann")
     assert wait_for(lively.store, after).status == "finished"
-    assert lively.worker_pids == pids  # it stopped because it was asked, not because it was ended
+    assert lively.worker_pids == pids
 
 
 def test_cancel_a_queued_run(lively):
