@@ -123,7 +123,8 @@ class LocalEngine:
             [sys.executable, "-m", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir), str(s.workers)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
             cwd=Path(__file__).parents[2],  # where the package `core` is
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(
+                [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])},
             start_new_session=True,  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
         )
         if not isinstance(log, int):
