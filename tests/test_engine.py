@@ -305,6 +305,14 @@ def test_no_workers_no_training(store, settings):
         assert engine.status(run_id).status == "stopped"
 
 
+def test_the_workers_look_into_the_store_they_are_for(tmp_path, places):
+    """Not into the folder that PLAYGROUND_RUNS names."""
+    store = RunStore(tmp_path / "elsewhere")
+    with LocalEngine(store) as engine:
+        assert engine.settings.runs_dir == tmp_path / "elsewhere" != places / "runs"
+        assert wait_for(store, engine.submit(tiny(), "ann")).status == "finished"
+
+
 def test_a_worker_finds_packages_where_this_process_does(store, settings, monkeypatch, tmp_path):
     """PYTHONPATH is handed on: some people's torch is found through it."""
     (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'was here')!r}, 'w').close()")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Protocol
 from uuid import uuid4
@@ -56,7 +56,8 @@ class LocalEngine:
 
     def __init__(self, store: RunStore, settings: Settings | None = None) -> None:
         self.store = store
-        self.settings = settings or Settings.from_environment()
+        # the workers look into this store, whatever the environment says
+        self.settings = replace(settings or Settings.from_environment(), runs_dir=store.path.absolute())
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self.store.end_abandoned(SECONDS_OF_SILENCE)
