@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from core.config import read_config
-from core.runs import LocalEngine, RunNotFound, has_checkpoint, load_model
+from core.runs import LocalEngine, RunNotFound, RunStore, has_checkpoint, load_model
 from core.runs.engine import describe_exit
 from core.training import Step, build_for, fit
 from tests.helpers import PATIENCE, is_alive, tiny, wait_for, wait_until
@@ -224,7 +224,7 @@ def test_what_another_engines_worker_does_is_left_alone(lively, store):
 SERVER = """
 import sys, time
 from core.config import read_config
-from core.runs import LocalEngine, RunStore
+from core.runs import LocalEngine, RunStore, RunStore
 from core.settings import Settings
 
 settings = Settings.from_environment()
