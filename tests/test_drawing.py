@@ -1,8 +1,6 @@
 """Drawings in MNIST's form: known boxes and centres, symmetry, invariances, awkward pictures."""
 
 import gzip
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from core.data.drawing import Box, DrawingError, Shift, fit, place_like_mnist, prepare
+from tests.idx_files import REAL
 from tests.strokes import STROKES, VARIANTS, draw
 
 BLACK, WHITE, CLEAR = (0, 0, 0, 255), (255, 255, 255, 255), (0, 0, 0, 0)
@@ -247,7 +246,7 @@ def test_noise_of_any_kind_gives_an_image(seed, height, width, values):
 
 
 def mnist_test_images():
-    path = Path(os.environ.get("PLAYGROUND_DATA", "nowhere")) / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    path = REAL / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
     for name, opener in ((path, open), (path.with_name(path.name + ".gz"), gzip.open)):
         if name.exists():
             with opener(name, "rb") as file:
