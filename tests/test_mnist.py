@@ -27,4 +27,4 @@ def test_the_notes_mlp_learns_as_fast_as_a_plain_loop(mnist_root, cache_dir, tmp
     data = load(DataConfig(dataset="mnist", validation=5000), mnist_root, cache_dir)
     said = trained.predict(data.test.images.float() / 255).argmax(1)
     assert (said == data.test.labels).double().mean().item() == pytest.approx(end["test_accuracy"], abs=2e-4)
-    assert torch.equal(normalize(data.test.images[:1], data.mean, data.std), data.test.images[:1].float() / 255)
+    torch.testing.assert_close(normalize(data.test.images[:1], data.mean, data.std), data.test.images[:1].float() / 255)
