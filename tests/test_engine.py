@@ -224,7 +224,7 @@ def test_what_another_engines_worker_does_is_left_alone(lively, store):
 SERVER = """
 import sys, time
 from core.config import read_config
-from core.runs import LocalEngine, RunStore, RunStore
+from core.runs import LocalEngine, RunStore
 from core.settings import Settings
 
 settings = Settings.from_environment()

@@ -12,7 +12,7 @@ from core.data import Split, normalize
 from core.data.batches import Batches
 from core.devices import select_device
 from core.evaluation import evaluate
-from core.training import OBJECTIVES, Checkpoint, Epoch, Finished, Started, Step, build_for, fit, outputs_for
+from core.training import OBJECTIVES, Checkpoint, Command, Epoch, Finished, Started, Step, build_for, fit, outputs_for
 from core.training.inference import evaluation_mode, infer
 from tests.helpers import tiny
 
@@ -47,9 +47,9 @@ class StopAfter:
     def __init__(self, looks):
         self.looks = looks
 
-    def stop_requested(self):
+    def command(self):
         self.looks -= 1
-        return self.looks < 0
+        return Command(stop=self.looks < 0)
 
 
 # --- against a plain loop
@@ -423,8 +423,9 @@ def test_probabilities_are_probabilities_however_large_the_logits(name, outputs)
 def test_the_last_layer_is_as_wide_as_the_loss_needs():
     widths = {(task, loss): outputs_for(tiny(data__task=task, training__loss=loss), 10)
               for task in ("classes", "is_target") for loss in OBJECTIVES}
-    assert widths == {("classes", "cross_entropy"): 10, ("classes", "bce_with_logits"): 10,
-                      ("is_target", "cross_entropy"): 2, ("is_target", "bce_with_logits"): 1}
+    assert widths == {("classes", loss): 10 for loss in OBJECTIVES} | {
+        ("is_target", "cross_entropy"): 2, ("is_target", "nll"): 2, ("is_target", "bce_with_logits"): 1, ("is_target", "bce"): 1,
+        ("is_target", "mse"): 1}
 
 
 # --- inference

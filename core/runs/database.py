@@ -46,6 +46,11 @@ MIGRATIONS = [
     );
     CREATE INDEX metrics_run ON metrics(run);
     """,
+    """
+    ALTER TABLE runs ADD COLUMN pause_requested REAL;
+    ALTER TABLE runs ADD COLUMN first_step INTEGER NOT NULL DEFAULT 0;  -- where it began or went on the last time
+    ALTER TABLE runs ADD COLUMN learning_rate REAL      -- instead of the config's, while it trains; NULL for the config's
+    """,
 ]
 
 
