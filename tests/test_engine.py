@@ -18,7 +18,8 @@ import torch
 from core.config import read_config
 from core.runs import LocalEngine, RunNotFound, has_checkpoint, load_model
 from core.runs.engine import describe_exit
-from core.training import Step, build_for, fit
+from core.runs.execute import execute
+from core.training import Epoch, Step, build_for, fit
 from tests.helpers import PATIENCE, is_alive, run_here, tiny, wait_for, wait_until
 
 LONG = {"training__epochs": 1000, "training__batch_size": 16}  # would go on for a minute or more
@@ -246,17 +247,17 @@ def test_a_mistake_in_the_code_is_written_down_and_raised(store, settings, monke
     assert (run.status, run.message) == ("failed", "The run ended with KeyError: 'gone'")
 
 
-def test_a_run_that_was_ended_from_outside_writes_nothing_more(store, settings, monkeypatch):
+def test_a_run_that_was_deleted_meanwhile_writes_nothing_more(store, settings):
     """Taken for dead and deleted while its process slept: it must not come back as a folder without a row."""
-    def delete(run_id, event):
-        begin(run_id, event)
-        store.finish(run_id, "interrupted")
-        store.delete(run_id)
+    run = store.create_running(tiny(), "tester", "here")
 
-    begin = store.begin
-    monkeypatch.setattr(store, "begin", delete)
+    def delete(event):
+        if isinstance(event, Epoch):  # the checkpoint comes next
+            store.finish(run.id, "interrupted")
+            store.delete(run.id)
+
     with pytest.raises(RunNotFound):
-        run_here(store, settings, tiny())
+        execute(store, run, settings, report=delete)
     assert store.runs() == [] and not [path for path in store.path.iterdir() if path.is_dir()]
 
 
