@@ -18,8 +18,9 @@ import torch
 from core.config import read_config
 from core.runs import LocalEngine, RunNotFound, RunStore, has_checkpoint, load_model
 from core.runs.engine import describe_exit
-from core.training import Step, build_for, fit
-from tests.helpers import PATIENCE, is_alive, tiny, wait_for, wait_until
+from core.runs.execute import execute
+from core.training import Epoch, Step, build_for, fit
+from tests.helpers import PATIENCE, is_alive, run_here, tiny, wait_for, wait_until
 
 LONG = {"training__epochs": 1000, "training__batch_size": 16}  # would go on for a minute or more
 
@@ -217,6 +218,47 @@ def test_what_another_engines_worker_does_is_left_alone(lively, store):
         assert lively.status(run.id).status == "running"
     finally:
         lively.store.finish(run.id, "finished")
+
+
+# --- what can go wrong in the middle of a run
+
+@pytest.mark.parametrize(("error", "says"), [
+    (RuntimeError("no kernel for this\nand a long trace"), "PyTorch stopped the run: no kernel for this"),
+    (RuntimeError(), "PyTorch stopped the run: RuntimeError"),
+    (MemoryError(), "more memory than this machine has"),
+    (OSError(28, "No space left on device", "/cache/x"), "No space left on device"),
+])
+def test_errors_end_the_run_with_one_line(store, settings, monkeypatch, error, says):
+    monkeypatch.setattr("core.runs.execute.evaluate", lambda *arguments: throw(error))
+    run = run_here(store, settings, tiny())
+    assert run.status == "failed" and says in run.message and len(run.message.splitlines()) == 1
+    assert has_checkpoint(store, run.id)
+
+
+def throw(error):
+    raise error
+
+
+def test_a_mistake_in_the_code_is_written_down_and_raised(store, settings, monkeypatch):
+    monkeypatch.setattr("core.runs.execute.evaluate", lambda *arguments: throw(KeyError("gone")))
+    with pytest.raises(KeyError):
+        run_here(store, settings, tiny())
+    run, = store.runs()
+    assert (run.status, run.message) == ("failed", "The run ended with KeyError: 'gone'")
+
+
+def test_a_run_that_was_deleted_meanwhile_writes_nothing_more(store, settings):
+    """Taken for dead and deleted while its process slept: it must not come back as a folder without a row."""
+    run = store.create_running(tiny(), "tester", "here")
+
+    def delete(event):
+        if isinstance(event, Epoch):  # the checkpoint comes next
+            store.finish(run.id, "interrupted")
+            store.delete(run.id)
+
+    with pytest.raises(RunNotFound):
+        execute(store, run, settings, report=delete)
+    assert store.runs() == [] and not [path for path in store.path.iterdir() if path.is_dir()]
 
 
 # --- starting and ending
