@@ -71,17 +71,21 @@ def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Datas
     folder = store.folder(run_id)
     content = safetensors_save(checkpoint.weights, metadata={"about": json.dumps(about)})
     readable = json.dumps(about["config"], indent=2).encode()
-    state = checkpoint.state
-    # weights and state in one file, so that a crash between two files can't pair one with another's
-    training = safetensors_save(state.tensors | {LATEST + name: value for name, value in checkpoint.weights.items()},
-                                metadata={"about": json.dumps(state.about())})
     try:
         write_atomically(folder / CONFIG, lambda file: file.write(readable))
-        write_atomically(folder / TRAINING, lambda file: file.write(training))
+        if checkpoint.state is not None:
+            training = _training_file(checkpoint.weights, checkpoint.state)
+            write_atomically(folder / TRAINING, lambda file: file.write(training))
         write_atomically(folder / WEIGHTS, lambda file: file.write(content))
     except OSError as error:
         raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror}. Free some space, or set "
                          "PLAYGROUND_RUNS to another folder.") from None
+
+
+def _training_file(weights: dict[str, Tensor], state: TrainingState) -> bytes:
+    """Weights and state in one file, so that a crash between two files can't pair one with another's."""
+    return safetensors_save(state.tensors | {LATEST + name: value for name, value in weights.items()},
+                            metadata={"about": json.dumps(state.about())})
 
 
 def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingState | None:

@@ -58,12 +58,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights so far, a state_dict of copies on the CPU, and what fit() needs to go on from there."""
+    """The weights so far, a state_dict of copies on the CPU, and what fit() needs to go on from there (None: it can't)."""
 
     epoch: int
     step: int
     weights: dict[str, Tensor]
-    state: TrainingState
+    state: TrainingState | None = None
 
 
 @dataclass(frozen=True)

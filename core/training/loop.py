@@ -30,7 +30,8 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
         resume: TrainingState | None = None) -> Iterator[Event]:
     """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
-    The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds).
+    The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
+    Gradients, which come by the clock).
     Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
     the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
     left in training mode, as a loop of one's own leaves it.

@@ -9,7 +9,7 @@ from torch import Tensor
 OPTIMIZER, BEST, CURRENT, RANDOM = "optimizer.", "best.", "current.", "random."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no single truth value, so == would raise
 class TrainingState:
     """A place in a training.
 
