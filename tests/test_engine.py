@@ -5,6 +5,7 @@ Waits are generous and nothing is asserted about how long something took: machin
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -178,10 +179,26 @@ def test_a_killed_worker_is_replaced_and_its_run_failed(lively):
     assert lively.worker_pids != [pid] and not is_alive(pid)
 
 
+def freeze(store, pid):
+    """Stop a process as it stands, but not while it writes: it would hold the store's lock, which no hanging step does."""
+    def frozen():
+        os.kill(pid, signal.SIGSTOP)
+        with sqlite3.connect(store.path / "runs.sqlite3", timeout=0.2, isolation_level=None) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+                return True
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                return False
+
+    wait_until(frozen, lambda: f"{pid} is writing all the time")
+
+
 def test_a_worker_that_hangs_is_ended_on_cancel(lively):
     run_id = long_run(lively)
     pid, = lively.worker_pids
-    os.kill(pid, signal.SIGSTOP)
+    freeze(lively.store, pid)
     lively.cancel(run_id)
     run = wait_for(lively.store, run_id)
     assert (run.status, run.message) == ("stopped", "Stopped.")
@@ -195,7 +212,7 @@ def test_a_worker_that_was_asleep_goes_on_with_its_run(lively, monkeypatch):
     monkeypatch.setattr("core.runs.engine.SECONDS_OF_SILENCE", 0.5)
     run_id = long_run(lively)
     pid, = lively.worker_pids
-    os.kill(pid, signal.SIGSTOP)
+    freeze(lively.store, pid)
     time.sleep(1.5)
     step = lively.status(run_id).step
     assert lively.status(run_id).status == "running"
@@ -366,3 +383,47 @@ def test_a_worker_finds_packages_where_this_process_does(store, settings, monkey
 @pytest.mark.parametrize(("code", "says"), [(-9, "memory ran out"), (-11, "signal 11"), (1, "exit code 1")])
 def test_how_a_process_ended_in_words(code, says):
     assert says in describe_exit(code)
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(engine):
+    """Through the store and the worker process: the same losses as a run that was left alone."""
+    config = tiny(training__epochs=6, model__hidden=[64], model__dropout=0.2)
+    store = engine.store
+    whole = wait_for(store, engine.submit(config, "ann"))
+    broken = engine.submit(config.with_values({"training.epochs": 6}), "ben")
+    wait_for(store, broken, lambda run: run.step > 20 or not run.is_active)
+    engine.cancel(broken)
+    stopped = wait_for(store, broken)
+    if stopped.status == "stopped":  # it may have been faster than the request
+        engine.resume(broken)
+        assert wait_for(store, broken).status == "finished"
+    ours, theirs = store.metrics(broken, names=("loss",)).series["loss"], store.metrics(whole.id, names=("loss",)).series["loss"]
+    assert ours == theirs
+    assert store.get(broken).test_accuracy == whole.test_accuracy
+
+
+def test_a_finished_run_goes_on_for_more_epochs(engine):
+    run = wait_for(engine.store, engine.submit(tiny(), "ann"))
+    engine.resume(run.id, more_epochs=2)
+    longer = wait_for(engine.store, run.id)
+    assert (longer.status, longer.epoch, longer.step) == ("finished", 3, 3 * run.step)
+    straight = wait_for(engine.store, engine.submit(tiny(training__epochs=3), "ann"))
+    assert engine.store.metrics(run.id, names=("loss",)).series == engine.store.metrics(straight.id, names=("loss",)).series
+
+
+def test_a_running_run_is_paused_and_goes_on(engine):
+    run_id = engine.submit(tiny(training__epochs=300), "ann")
+    wait_for(engine.store, run_id, lambda run: run.step > 0)
+    engine.pause(run_id)
+    standing = wait_until(lambda: _stands_still(engine.store, run_id), lambda: engine.store.get(run_id))
+    engine.pause(run_id, False)
+    wait_for(engine.store, run_id, lambda run: run.step > standing or not run.is_active)
+    engine.cancel(run_id)
+    assert wait_for(engine.store, run_id).status == "stopped"
+
+
+def _stands_still(store, run_id):
+    """The step of a run that has not moved for half a second; 0 while it moves."""
+    step = store.get(run_id).step
+    time.sleep(0.5)
+    return step if store.get(run_id).step == step else 0

@@ -105,7 +105,8 @@ def test_label_smoothing_and_clipping_in_float64(few):
 STEPS, PER_EPOCH = 20, 5
 SCHEDULERS = {
     "step": ({"name": "step", "every": 2, "factor": 0.1}, lambda o: torch.optim.lr_scheduler.StepLR(o, 2, 0.1)),
-    "cosine": ({"name": "cosine", "final": 0.1}, lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS, eta_min=0.1 * 0.2)),
+    "cosine": ({"name": "cosine", "final": 0.1},
+               lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS, eta_min=0.1 * 0.2)),
     "one_cycle": ({"name": "one_cycle", "rise": 0.3}, lambda o: torch.optim.lr_scheduler.OneCycleLR(
         o, 0.2, total_steps=STEPS, pct_start=0.3, cycle_momentum=False)),
     "warm_up": ({"name": "warm_up", "share": 0.5}, lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.1, 1.0, total_iters=9)),
@@ -180,7 +181,7 @@ def test_initialization(few, how):
     weight = dict(one.named_parameters())["fc1.weight"]
     assert torch.equal(weight, dict(two.named_parameters())["fc1.weight"]), "the seed decides"
     spread = {"xavier_uniform": (2 / (784 + 8)) ** 0.5, "kaiming_normal": (2 / 784) ** 0.5, "normal": 0.01, "zeros": 0.0}[how]
-    assert float(weight.std()) == pytest.approx(spread, rel=0.1)
+    assert float(weight.detach().std()) == pytest.approx(spread, rel=0.1)
     assert not dict(one.named_parameters())["fc1.bias"].any()
 
 

@@ -7,4 +7,7 @@ DRAFT_TITLE = "session.draft_title"  # the preset it came from, "" for a person'
 DRAFT_VERSION = "session.draft_version"  # part of the form's widget keys: a new one makes them take the draft's values
 CANVAS = "draw.canvas"
 CANVAS_VERSION = "session.canvas_version"
+LAST_DRAFT = "session.last_draft"  # the draft of the last script run, to see what changed
+PREVIOUS_RUN = "session.previous_run"  # id of the run whose curve stays behind in grey
+PREVIOUS_CURVES = "session.previous_curves"  # (its id, its series)
 METRICS = "session.metrics"  # what has been read of the current run's metrics
