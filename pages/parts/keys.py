@@ -10,4 +10,5 @@ CANVAS_VERSION = "session.canvas_version"
 LAST_DRAFT = "session.last_draft"  # the draft of the last script run, to see what changed
 PREVIOUS_RUN = "session.previous_run"  # id of the run whose curve stays behind in grey
 PREVIOUS_CURVES = "session.previous_curves"  # (its id, its series)
+NOTICE = "session.notice"  # what a toast says on the next script run
 METRICS = "session.metrics"  # what has been read of the current run's metrics

@@ -33,10 +33,15 @@ def current_run(server: Services) -> Run | None:
 def run_panel(server: Services, run: Run) -> None:
     """The run's progress and charts. While it is active the panel draws itself anew each second, and nothing else does."""
 
+    if notice := st.session_state.pop(keys.NOTICE, None):
+        st.toast(notice, icon=":material/notifications:")
+
     def panel() -> None:
         now = server.store.get(run.id)
         draw(server, now)
         if run.is_active and not now.is_active:
+            st.session_state[keys.NOTICE] = f"{now.title or 'Your run'}: {STATUS[now.status][0].lower()}."
+        if run.is_active and now.status != run.status:
             st.rerun()  # the whole page, so that its buttons know too, and the timer ends
 
     st.fragment(panel, run_every="1s" if run.is_active else None)()
