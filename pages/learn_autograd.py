@@ -22,13 +22,15 @@ from core.labs.autograd import (
     start_values,
     step_code,
 )
-from pages.parts.lab import Next, Question, open_lab, predict, refusal, show_code, tried, try_next
+from pages.parts.lab import Next, open_lab, predict, refusal, show_code, tried, try_next
+from pages.parts.lab_questions import AUTOGRAD
 from pages.parts.run_panel import figures
 
 PATH = "pages/learn_autograd.py"
 STILL = {"displayModeBar": False}
 NEXT = [
-    Next("Each training step is this backward pass and a small step against the gradient.", "pages/train_model.py", "Train a network",
+    Next("Each training step is this backward pass and a small step against the gradient.", "pages/train_model.py",
+         "Train a network",
          ":material/model_training:"),
     Next("Every parameter that the layer table counts gets a gradient like w and b here.", "pages/build_model.py",
          "Count parameters", ":material/account_tree:"),
@@ -70,10 +72,9 @@ def grid(tensor, key: str) -> None:
 
 def step_by_step(values: Values) -> None:
     """Values forward, gradients backward, one node at a time."""
-    predict(PATH, Question("autograd.ask_step", "All inputs are 1 and all targets 0. What do the three columns of w's gradient look like?",
-                           ("15 different numbers", "the same number in every row of a column", "all zeros"), 1,
-                           "The gradient of w is x times the gradient of u, and every x is 1: each row gets the same three numbers."))
-    want_x = st.toggle("The input's gradient too", key="autograd.want_x", help="x.requires_grad_(): how the loss changes with the input.")
+    predict(PATH, AUTOGRAD["step"])
+    want_x = st.toggle("The input's gradient too", key="autograd.want_x", help="x.requires_grad_(): how the loss changes "
+                                                                               "with the input.")
     passed = run(values, Switches(want_x=want_x))
     count = len(passed.steps)
     step = st.slider("Step", 0, count, 0, key=f"autograd.step_{count}", on_change=tried, args=(PATH,),
@@ -85,26 +86,31 @@ def step_by_step(values: Values) -> None:
         if step == 0:
             st.info("Move the slider: first the values go forward to the loss, then gradients come back from it.",
                     icon=":material/swipe_right:")
-            return
-        now = passed.steps[step - 1]
-        node = passed.nodes[now.node]
-        st.markdown(f"**{'Backward' if now.backward else 'Forward'}, step {step} of {count}. {now.title}**")
-        st.latex(now.formula)
-        st.code("\n".join(now.numbers), language=None, wrap_lines=True)
-        st.markdown(f"**{'Gradient of the loss with respect to ' if now.backward else 'Value of '}{now.node}**")
-        grid(node.gradient if now.backward else node.value, "autograd.node_grid")
-        if node.made_by:
-            st.caption(f"PyTorch keeps for it what the way back needs: its grad_fn is {node.made_by}.")
+        else:
+            explain_step(passed, step)
+    show_code(step_code(values, Switches(want_x=want_x)))
+
+
+def explain_step(passed: Pass, step: int) -> None:
+    """The step's formula, with numbers put in, and what came out."""
+    now = passed.steps[step - 1]
+    node = passed.nodes[now.node]
+    st.markdown(f"**{'Backward' if now.backward else 'Forward'}, step {step} of {len(passed.steps)}. {now.title}**")
+    st.latex(now.formula)
+    st.code("\n".join(now.numbers), language=None, wrap_lines=True)
+    st.markdown(f"**{'Gradient of the loss with respect to ' if now.backward else 'Value of '}{now.node}**")
+    grid(node.gradient if now.backward else node.value, "autograd.node_grid")
+    if node.made_by:
+        st.caption(f"PyTorch keeps for it what the way back needs: its grad_fn is {node.made_by}.")
 
 
 def accumulating(values: Values) -> None:
     """backward() adds to what is there."""
-    predict(PATH, Question("autograd.ask_accumulate", "backward() is called twice, each time after a new forward pass. What is b.grad then?",
-                           ("the same as after the first", "twice as large", "an error"), 1,
-                           "backward() adds to .grad and never replaces it. That is why every training loop calls zero_grad()."))
+    predict(PATH, AUTOGRAD["accumulate"])
     zero = st.toggle("zero_grad() before each backward()", key="autograd.zero")
     with st.container(horizontal=True):
-        if st.button("Forward and backward once more", type="primary", icon=":material/replay:", key="autograd.again", on_click=tried,
+        if st.button("Forward and backward once more", type="primary", icon=":material/replay:", key="autograd.again",
+                     on_click=tried,
                      args=(PATH,)):
             st.session_state["autograd.presses"] = min(20, st.session_state.get("autograd.presses", 1) + 1)
         if st.button("Start over", icon=":material/restart_alt:", key="autograd.restart"):
@@ -120,16 +126,15 @@ def accumulating(values: Values) -> None:
     st.caption("At most 20 times here." if presses == 20 else "The loss is the same each time: nothing has changed w or b.")
     with st.expander("And twice backward() after one forward pass?", icon=":material/block:"):
         refusal(backward_twice(values))
-        st.markdown("After the first backward() PyTorch has thrown the intermediate values away to save memory. Calculate the loss anew, "
+        st.markdown("After the first backward() PyTorch has thrown the intermediate values away to save memory. Calculate "
+                    "the loss anew, "
                     "or ask for `backward(retain_graph=True)`.")
     show_code(accumulate_code(values, presses, zero))
 
 
 def switching_off(values: Values) -> None:
     """no_grad, detach and frozen parameters."""
-    predict(PATH, Question("autograd.ask_off", "u is detached: z = u.detach() + b. Which parameters still get a gradient?",
-                           ("w and b", "only b", "none"), 1,
-                           "The way back from z to u is cut, so nothing arrives at w. b enters after the cut."))
+    predict(PATH, AUTOGRAD["off"])
     controls, picture = st.columns([1, 1.4], gap="large")
     with controls:
         no_grad = st.toggle("Forward pass inside torch.no_grad()", key="autograd.no_grad", on_change=tried, args=(PATH,))
@@ -160,10 +165,12 @@ def checking(values: Values) -> None:
                 "$h = 10^{-5}$ up and down, and divide:")
     st.latex(r"\frac{\partial\,\mathrm{loss}}{\partial v} \approx \frac{\mathrm{loss}(v + h) - \mathrm{loss}(v - h)}{2h}")
     result = check(values)
-    rows = [{"Value": f"{name}[{', '.join(map(str, place))}]", "Autograd": exact, "Finite difference": near, "Gap": abs(exact - near)}
+    rows = [{"Value": f"{name}[{', '.join(map(str, place))}]", "Autograd": exact, "Finite difference": near,
+             "Gap": abs(exact - near)}
             for name in ("w", "b", "x") for place, exact, near in _entries(result.autograd[name], result.differences[name])]
     figures({"Largest gap": (f"{result.largest_gap:.1e}", "Between autograd and finite differences, in float64."),
-             "Forward passes": (str(2 * len(rows)), "Two for each value. Autograd needs one forward and one backward pass for all.")})
+             "Forward passes": (str(2 * len(rows)), "Two for each value. Autograd needs one forward and one backward pass "
+                                                    "for all.")})
     number = st.column_config.NumberColumn(format="%.8f")
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="autograd.check", height=320, column_config={
         "Autograd": number, "Finite difference": number, "Gap": st.column_config.NumberColumn(format="%.1e")})
@@ -177,7 +184,8 @@ def _entries(exact, near):
 
 TOPICS = {"Step by step": step_by_step, "Accumulate": accumulating, "Switch it off": switching_off, "Check it": checking}
 
-open_lab(PATH, "One layer with three outputs: five inputs x, weights w, biases b, and a loss that compares with the targets y. See how "
+open_lab(PATH, "One layer with three outputs: five inputs x, weights w, biases b, and a loss that compares with the targets "
+               "y. See how "
                "PyTorch goes back from the loss to a gradient for every weight, and what stops it.")
 topic = st.pills("Topic", list(TOPICS), default="Step by step", required=True, key="autograd.topic")
 values = editors()

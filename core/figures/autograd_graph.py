@@ -13,21 +13,27 @@ CALCULATED, OFF, LINE = "#e6e8ee", "#c9ccd3", "#80868f"
 
 
 def graph_dot(passed: Pass, step: int, detach: str | None = None) -> str:
-    """Dot source of the graph after `step` steps of `passed`: values that are there, gradients that have arrived, where we are."""
+    """Dot source of the graph after `step` steps: values that are there, gradients that have arrived, where we are.
+
+    Nodes keep their size from step to step, with room for what is still to come, so that the picture does not jump.
+    """
     done = passed.steps[:step]
     valued = {"x", "w", "b", "y"} | {each.node for each in done if not each.backward}
     arrived = {each.node: each.source for each in done if each.backward}
     here = done[-1].node if done else None
     lines = ["digraph {", 'bgcolor="transparent"; rankdir=TB; nodesep=0.3; ranksep=0.55;',
-             'node [shape=box style="rounded,filled" fontname="monospace" fontsize=12 fontcolor="#1a1c20" penwidth=1];',
+             'node [shape=box style="rounded,filled" fontname="monospace" fontsize=12 fontcolor="#1a1c20" penwidth=1 width=1.9];',
              f'edge [color="{LINE}" fontname="sans-serif" fontsize=11 fontcolor="{TRAIN}"];']
-    lines += [_node(node, name in valued, name in arrived, name == here) for name, node in passed.nodes.items()]
+    lines += [_node(node, name in valued, name in arrived, name == here, any(each.node == name for each in passed.steps
+                                                                             if each.backward))
+              for name, node in passed.nodes.items()]
     for source, target in EDGES:
         forward = target in valued
         cut = source == detach
         style = ("dotted" if cut else "solid") if forward else "dashed"
         label = ' label="  detach" ' if cut else ""
-        lines.append(f'{source} -> {target} [style={style} penwidth={2 if target == here and not _going_back(passed, step) else 1}'
+        lines.append(f'{source} -> {target} [style={style} '
+                     f'penwidth={2 if target == here and not _going_back(passed, step) else 1}'
                      f'{label}];')
     for node, source in arrived.items():
         if source is not None:
@@ -39,12 +45,11 @@ def _going_back(passed: Pass, step: int) -> bool:
     return step > 0 and passed.steps[step - 1].backward
 
 
-def _node(node: Node, valued: bool, arrived: bool, here: bool) -> str:
-    lines = [TITLES[node.name]]
-    if valued:
-        lines += _rows(node.value)
-    if arrived and node.gradient is not None:
-        lines += ["gradient", *_rows(node.gradient)]
+def _node(node: Node, valued: bool, arrived: bool, here: bool, gets_gradient: bool) -> str:
+    blank = [" "] * len(_rows(node.value))
+    lines = [TITLES[node.name], *(_rows(node.value) if valued else blank)]
+    if gets_gradient:
+        lines += ["gradient", *_rows(node.gradient)] if arrived else [" ", *blank]
     off = not node.requires_grad and node.name not in {"x", "y"}
     if off:
         lines[0] += "  (no grad)"

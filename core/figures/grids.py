@@ -20,12 +20,13 @@ def cell_grid(texts: Sequence[Sequence[str]], marks: Sequence[Sequence[int]] | N
     shown = marks or [[0] * width for _ in range(height)]
     last = len(COLORS) - 1
     figure = go.Figure(go.Heatmap(
-        z=shown, text=texts, texttemplate="%{text}", zmin=0, zmax=last, showscale=False, xgap=3, ygap=3, hoverinfo="skip",
+        z=shown, x=list(range(width)), y=list(range(height)), text=texts, texttemplate="%{text}", zmin=0, zmax=last,
+        showscale=False, xgap=3, ygap=3, hoverinfo="skip",
         colorscale=[[index / last, color] for index, color in enumerate(COLORS)], textfont={"size": 14}))
     names = [list(rows or map(str, range(height))), list(columns or map(str, range(width)))]
     axis = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": ""}
-    figure.update_xaxes(tickvals=list(range(width)), ticktext=names[1], side="top", **axis)
-    figure.update_yaxes(tickvals=list(range(height)), ticktext=names[0], autorange="reversed", **axis)
+    figure.update_xaxes(tickvals=list(range(width)), ticktext=names[1], side="top", range=[-0.5, width - 0.5], **axis)
+    figure.update_yaxes(tickvals=list(range(height)), ticktext=names[0], range=[height - 0.5, -0.5], **axis)
     left = 14 + 8 * max([len(name) for name in names[0]] + [1])
     figure.update_layout(height=height * CELL + 34, width=max(1, width) * CELL + left + 6,
                          margin={"l": left, "r": 6, "t": 28, "b": 6}, dragmode=False)

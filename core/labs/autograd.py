@@ -117,7 +117,7 @@ def _forward(leaves: Mapping[str, Tensor], switches: Switches) -> dict[str, Tens
         return {**leaves, "u": u, "z": z, "l": losses, "loss": losses.mean()}
 
 
-def run(values: Values, switches: Switches = Switches()) -> Pass:  # noqa: B008  (frozen, so one for all is safe)
+def run(values: Values, switches: Switches = Switches()) -> Pass:
     """Forward, backward, and every step with its formula and numbers. float32, as in a real network."""
     tensors = _forward(_leaves(values, switches), switches)
     for tensor in tensors.values():
@@ -152,7 +152,8 @@ def _forward_steps(nodes: Mapping[str, Node]) -> list[Step]:
              tuple(f"z{j + 1} = {short(u[j])} + {short(b[j])} = {short(z[j])}" for j in outputs)),
         Step(False, "z", "l", "Loss of each output: binary cross-entropy with logits",
              r"l_j = \max(z_j, 0) - z_j \, y_j + \log(1 + e^{-|z_j|})",
-             tuple(f"l{j + 1} = max({short(z[j])}, 0) - {short(z[j])}·{short(y[j])} + log(1 + e^-{short(abs(z[j]))}) = {short(each[j])}"
+             tuple(f"l{j + 1} = max({short(z[j])}, 0) - {short(z[j])}·{short(y[j])} + log(1 + e^-{short(abs(z[j]))}) = "
+                   f"{short(each[j])}"
                    for j in outputs)),
         Step(False, "l", "loss", "Mean over the outputs", r"\mathrm{loss} = \tfrac13 \, (l_1 + l_2 + l_3)",
              (f"loss = ({total}) / 3 = {short(nodes['loss'].value.item())}",)),
@@ -170,7 +171,8 @@ def _backward_steps(nodes: Mapping[str, Node]) -> list[Step]:
         "loss": lambda: ("∂loss/∂loss = 1",),
         "l": lambda: tuple(f"∂loss/∂l{j + 1} = 1/3 · 1 = {short(grads['l'][j])}" for j in outputs),
         "z": lambda: tuple(f"∂loss/∂z{j + 1} = (sigmoid({short(z[j])}) - {short(y[j])}) · {short(grads['l'][j])} = "
-                           f"({short(sigmoid[j])} - {short(y[j])}) · {short(grads['l'][j])} = {short(grads['z'][j])}" for j in outputs),
+                           f"({short(sigmoid[j])} - {short(y[j])}) · {short(grads['l'][j])} = {short(grads['z'][j])}"
+                           for j in outputs),
         "b": lambda: tuple(f"∂loss/∂b{j + 1} = 1 · {short(grads['z'][j])} = {short(grads['b'][j])}" for j in outputs),
         "u": lambda: tuple(f"∂loss/∂u{j + 1} = 1 · {short(grads['z'][j])} = {short(grads['u'][j])}" for j in outputs),
         "w": lambda: tuple(f"∂loss/∂w{i + 1}{j + 1} = x{i + 1} · ∂loss/∂u{j + 1} = {short(x[i])} · {short(grads['u'][j])} = "
@@ -243,7 +245,7 @@ def check(values: Values, h: float = 1e-5) -> Check:
     return Check(exact, found, max(float((exact[name] - found[name]).abs().max()) for name in names))
 
 
-def step_code(values: Values, switches: Switches = Switches()) -> str:  # noqa: B008
+def step_code(values: Values, switches: Switches = Switches()) -> str:
     """Code that does what run() does and runs alone; `w`, `b`, `x` and `loss` are as in the picture."""
     def wants(name: str) -> str:
         on = name == "x" if switches.want_x and name == "x" else name in {"w", "b"} and name not in switches.frozen
@@ -259,7 +261,8 @@ def step_code(values: Values, switches: Switches = Switches()) -> str:  # noqa: 
     detached = switches.detach
     lines += [f"{indent}u = x @ w", f"{indent}z = {'u.detach()' if detached == 'u' else 'u'} + b",
               f"{indent}loss = F.binary_cross_entropy_with_logits({'z.detach()' if detached == 'z' else 'z'}, y)", "",
-              "try:", "    loss.backward()", "except RuntimeError as error:", "    print(error)", "", "print(loss)", "print(w.grad)",
+              "try:", "    loss.backward()", "except RuntimeError as error:", "    print(error)", "", "print(loss)",
+              "print(w.grad)",
               "print(b.grad)"]
     return "import torch\nimport torch.nn.functional as F\n\n" + "\n".join(lines)
 

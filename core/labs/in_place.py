@@ -84,18 +84,19 @@ def _copy() -> InPlace:
 
 
 CASES: dict[str, Case] = {
-    "needed": Case("y = w.exp(), then y.add_(1)", ("y = w.exp()", "y.add_(1)", "y.sum().backward()"),
+    "needed": Case("`y = w.exp()`, then `y.add_(1)`", ("y = w.exp()", "y.add_(1)", "y.sum().backward()"),
                    "The derivative of exp(w) is exp(w) itself, so autograd kept y for the backward pass. add_ wrote over it, and "
                    "autograd notices: y's version is 1 where 0 was expected."),
-    "copy": Case("y = w.exp(), then y = y + 1", ("y = w.exp()", "y = y + 1", "y.sum().backward()"),
+    "copy": Case("`y = w.exp()`, then `y = y + 1`", ("y = w.exp()", "y = y + 1", "y.sum().backward()"),
                  "Without the underscore, the result is a new tensor in new memory. What autograd kept is untouched."),
-    "not_needed": Case("y = w * 2, then y.add_(1)", ("y = w * 2", "y.add_(1)", "y.sum().backward()"),
+    "not_needed": Case("`y = w * 2`, then `y.add_(1)`", ("y = w * 2", "y.add_(1)", "y.sum().backward()"),
                        "The derivative of w * 2 is 2, whatever y is. Nothing that autograd needs was written over, so it works. "
                        "One has to know the formula to know this, which is why in-place operations are discouraged."),
-    "leaf": Case("w.add_(1) on a weight", ("w.add_(1)",),
+    "leaf": Case("`w.add_(1)` on a weight", ("w.add_(1)",),
                  "w is a leaf: a tensor whose gradient is wanted and that no operation made. A recorded change of it would "
                  "leave no place for that gradient."),
-    "update": Case("w.sub_(…) inside no_grad", ("(w ** 2).sum().backward()", "with torch.no_grad():", "    w.sub_(0.1 * w.grad)"),
+    "update": Case("`w.sub_(…)` inside `no_grad`",
+                   ("(w ** 2).sum().backward()", "with torch.no_grad():", "    w.sub_(0.1 * w.grad)"),
                    "This is how an optimizer changes weights: in place, and outside of what autograd records."),
 }
 

@@ -32,13 +32,15 @@ def index_code(index: str) -> str:
 def expression_code(text: str) -> str:
     """text: one that evaluate_expression has accepted."""
     return ("import torch\n\ntorch.manual_seed(0)\nx = torch.arange(12).reshape(3, 4)\n"
-            "a = torch.tensor([[1.0, 2, 3], [4, 5, 6]])\nb = torch.tensor([[1.0, 0], [0, 1], [2, -1]])\nv = torch.tensor([1.0, 10, 100])\n\n"
+            "a = torch.tensor([[1.0, 2, 3], [4, 5, 6]])\nb = torch.tensor([[1.0, 0], [0, 1], [2, -1]])\n"
+            "v = torch.tensor([1.0, 10, 100])\n\n"
             f"result = ({text})\n\nprint(result)")
 
 
-def join_code(how: str, rows: int, columns: int, dim: int) -> str:
+def join_code(how: str, rows: int, columns: int, dim: int, works: bool) -> str:
+    """works: False where PyTorch refuses; the code then prints why, and `result` is None."""
     return (f"import torch\n\na = torch.arange(1, 7).reshape(2, 3)\nb = torch.arange(10, {10 + rows * columns}).reshape({rows}, "
-            f"{columns})\n" + _guarded(f"result = torch.{how}([a, b], dim={dim})", "print(result.shape)\nprint(result)"))
+            f"{columns})\n" + _guarded(f"result = torch.{how}([a, b], dim={dim})", works))
 
 
 def product_code(how: str) -> str:
@@ -47,9 +49,10 @@ def product_code(how: str) -> str:
     return f"import torch\n\na = torch.tensor([[1.0, 2, 3], [4, 5, 6]])\nb = torch.tensor({b})\n{line}\n\nprint(result)"
 
 
-def broadcast_code(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+def broadcast_code(a: tuple[int, ...], b: tuple[int, ...], works: bool) -> str:
+    """works: as for join_code."""
     one, two = (f"torch.arange({_count(shape)}).reshape({shape})" for shape in (a, b))
-    return f"import torch\n\na = {one}\nb = 10 * {two}\n" + _guarded("result = a + b", "print(result.shape)\nprint(result)")
+    return f"import torch\n\na = {one}\nb = 10 * {two}\n" + _guarded("result = a + b", works)
 
 
 def _count(shape: tuple[int, ...]) -> int:
@@ -80,12 +83,14 @@ def in_place_code(name: str) -> str:
 def sharing_code(link: str, side: str, position: int, value: float) -> str:
     """`result` is the tensor and `n` the array, afterwards."""
     makes = {"from_numpy": "n = np.ones(5, dtype=np.float32)\nt = torch.from_numpy(n)",
-             "numpy": "t = torch.ones(5)\nn = t.numpy()", "tensor": "n = np.ones(5, dtype=np.float32)\nt = torch.tensor(n)  # a copy"}
+             "numpy": "t = torch.ones(5)\nn = t.numpy()", 
+             "tensor": "n = np.ones(5, dtype=np.float32)\nt = torch.tensor(n)  # a copy"}
     return (f"import numpy as np\nimport torch\n\n{makes[link]}\n{'t' if side == 'tensor' else 'n'}[{position}] = {value!r}\n\n"
             "print(t)\nprint(n)\nresult = t")
 
 
-def _guarded(line: str, then: str) -> str:
-    """The line, its error printed where it raises one, so that the code runs to its end."""
-    return (f"try:\n    {line}\nexcept (RuntimeError, IndexError) as error:\n    print(error)\n    result = None\n"
-            + "if result is not None:\n    " + then.replace("\n", "\n    "))
+def _guarded(line: str, works: bool) -> str:
+    """The line and its result; where it raises, the error is printed, so that the code runs to its end."""
+    if works:
+        return f"{line}\n\nprint(result.shape)\nprint(result)"
+    return f"result = None\ntry:\n    {line}\nexcept (RuntimeError, IndexError) as error:\n    print(error)"

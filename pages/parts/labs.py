@@ -2,6 +2,6 @@
 
 # path → (title, goal in one line, icon); one entry a line
 LABS: dict[str, tuple[str, str, str]] = {
-    "pages/learn_tensors.py": ("Tensors", "What a network's numbers are kept in, and what to do with them.", ":material/grid_on:"),
+    "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),
     "pages/learn_autograd.py": ("Autograd", "How PyTorch finds out which way to change every weight.", ":material/graph_3:"),
 }

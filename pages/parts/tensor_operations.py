@@ -23,19 +23,20 @@ from core.labs.tensors import (
     share,
     take_item,
 )
-from pages.parts.lab import Question, predict, refusal, show_code, tried
+from pages.parts.lab import predict, refusal, show_code, tried
+from pages.parts.lab_questions import TENSORS
 from pages.parts.run_panel import figures
 from pages.parts.tensor_topics import PATH, grid, shape_text
 
 
 def joining() -> None:
     """Concatenate along a dimension, or stack along a new one."""
-    predict(PATH, Question("tensors.ask_join", "Two tensors of shape (2, 3) are stacked with torch.stack. What is the result's shape?",
-                           ("(4, 3)", "(2, 6)", "(2, 2, 3)"), 2, "stack makes a new dimension, cat makes an existing one longer."))
+    predict(PATH, TENSORS["join"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
         how = st.radio("Join them", list(JOINS), format_func=JOINS.get, key="tensors.join", on_change=tried, args=(PATH,))
-        dim = st.segmented_control("dim", [0, 1, 2] if how == "stack" else [0, 1], default=0, key="tensors.join_dim", required=True)
+        dim = st.segmented_control("dim", [0, 1, 2] if how == "stack" else [0, 1], default=0, key="tensors.join_dim",
+                                   required=True)
         rows = st.slider("Rows of b", 1, 4, 2, key="tensors.join_rows")
         columns = st.slider("Columns of b", 1, 4, 3, key="tensors.join_columns")
     a, b = join_operands(rows, columns)
@@ -56,13 +57,12 @@ def joining() -> None:
                 if len(slices) > 1:
                     st.caption(f"result[{index}]")
                 grid(tensor_grid(part, 1 + (part >= 10).int()), f"tensors.join_result_{index}")
-    show_code(join_code(how, rows, columns, dim))
+    show_code(join_code(how, rows, columns, dim, outcome.value is not None))
 
 
 def products() -> None:
     """Each element of a product, with the sum it is."""
-    predict(PATH, Question("tensors.ask_product", "a is (2, 3) and b is (3, 2). What is the shape of a @ b?", ("(2, 2)", "(3, 3)", "(2, 3)"), 0,
-                           "Every row of a meets every column of b: 2 rows and 2 columns. The 3 in the middle is summed over."))
+    predict(PATH, TENSORS["product"])
     how = st.segmented_control("Product", list(PRODUCTS), format_func=PRODUCTS.get, default="matrix", key="tensors.product",
                                required=True)
     a, b = product_operands(how)
@@ -95,10 +95,7 @@ def products() -> None:
 
 def broadcasting() -> None:
     """How two shapes become one, or don't."""
-    predict(PATH, Question("tensors.ask_broadcast", "A tensor of shape (3, 1) plus one of shape (4): what comes out?",
-                           ("an error", "shape (3, 4)", "shape (4, 3)"), 1,
-                           "Aligned at the right, 1 meets 4 and is stretched; the missing dimension of the second becomes 1 and is "
-                           "stretched to 3."))
+    predict(PATH, TENSORS["broadcast"])
     left, right = st.columns(2)
     first = left.text_input("Shape of a", "3, 1", key="tensors.shape_a", max_chars=40, on_change=tried, args=(PATH,))
     second = right.text_input("Shape of b", "4", key="tensors.shape_b", max_chars=40, on_change=tried, args=(PATH,))
@@ -118,7 +115,7 @@ def broadcasting() -> None:
             refusal(outcome.raw)
         else:
             _sum(a, b, outcome.value)
-    show_code(broadcast_code(a, b))
+    show_code(broadcast_code(a, b, outcome.value is not None))
 
 
 def _alignment(step, a: tuple[int, ...], b: tuple[int, ...]) -> None:
@@ -156,8 +153,7 @@ def _sum(a: tuple[int, ...], b: tuple[int, ...], total) -> None:
 
 def reductions() -> None:
     """Many numbers to few, or one; and .item()."""
-    predict(PATH, Question("tensors.ask_reduce", "x has shape (3, 4). What is the shape of x.sum(dim=0)?", ("(3,)", "(4,)", "(1, 4)"), 1,
-                           "dim names the dimension that disappears: the rows are added up, one sum for each column remains."))
+    predict(PATH, TENSORS["reduce"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
         how = st.selectbox("Reduction", REDUCTIONS, key="tensors.reduction", on_change=tried, args=(PATH,))
@@ -186,10 +182,9 @@ def reductions() -> None:
 
 def in_place() -> None:
     """What a trailing underscore does, and when gradients can no longer be calculated."""
-    predict(PATH, Question("tensors.ask_in_place", "y = w.exp() is changed by y.add_(1). Can w's gradient still be calculated?",
-                           ("yes", "no, PyTorch refuses", "yes, but it is wrong"), 1,
-                           "Autograd needs y as it was. It counts changes, so it refuses instead of giving a wrong gradient."))
-    name = st.radio("Try", list(CASES), format_func=lambda key: CASES[key].title, key="tensors.in_place", on_change=tried, args=(PATH,))
+    predict(PATH, TENSORS["in_place"])
+    name = st.radio("Try", list(CASES), format_func=lambda key: CASES[key].title, key="tensors.in_place", on_change=tried,
+                    args=(PATH,))
     happened = run_case(name)
     with st.container(horizontal=True, gap="large"):
         for title, values in (("Before", happened.before), ("After", happened.after)):
@@ -209,8 +204,7 @@ def in_place() -> None:
 
 def numpy_memory() -> None:
     """One memory, two names."""
-    predict(PATH, Question("tensors.ask_numpy", "n is an array, t = torch.from_numpy(n). Then n[2] = 7. What is t[2]?", ("1", "7"), 1,
-                           "from_numpy copies nothing: both look at the same memory. torch.tensor(n) copies."))
+    predict(PATH, TENSORS["numpy"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
         link = st.radio("Connect them by", list(LINKS), format_func=lambda key: f"`{LINKS[key]}`", key="tensors.link")
@@ -227,7 +221,7 @@ def numpy_memory() -> None:
             grid(cell_grid([[number(each) for each in before], [number(each) for each in after]], marks, ["before", "after"]),
                  f"tensors.share_{title[0]}")
         st.markdown("Both have the **same memory**: a change on one side is a change on the other." if now.same_memory
-                    else "torch.tensor **copied** the numbers: each side has its own.")
+                    else "`torch.tensor` **copied** the numbers: each side has its own.")
     show_code(sharing_code(link, side, position, value))
 
 

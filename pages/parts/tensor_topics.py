@@ -8,14 +8,16 @@ from core.labs.expressions import MAX_TEXT, evaluate_expression, evaluate_index,
 from core.labs.messages import ExpressionError
 from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
-from pages.parts.lab import Question, predict, show_code, tried
+from pages.parts.lab import predict, show_code, tried
+from pages.parts.lab_questions import TENSORS
 from pages.parts.run_panel import figures
 
 PATH = "pages/learn_tensors.py"
 STILL = {"displayModeBar": False}  # pictures to look at, not to zoom
 INDEX_EXAMPLES = ["0", "-1", ":, 1", "1:, ::2", "..., -1", "[0, 2]", "x > 3", "(x > 3) & (x % 2 == 0)"]
-EXPRESSIONS = ["x[:, 1:] * 2", "a @ b", "x + torch.tensor([0, 10, 20, 30])", "torch.cat([a, b.T], dim=0)", "x.float().softmax(dim=1)",
-               "torch.where(x > 5, x, 0)", "torch.rand(2, 3)", "a @ x"]
+EXPRESSIONS = ["x[:, 1:] * 2", "a @ b", "x + torch.tensor([0, 10, 20, 30])", "torch.cat([a, b.T], dim=0)",
+               
+               "x.float().softmax(dim=1)", "torch.where(x > 5, x, 0)", "torch.rand(2, 3)", "a @ x"]
 
 
 def grid(figure, key: str) -> None:
@@ -31,12 +33,11 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 def creating() -> None:
     """Make a tensor; its attributes and how it lies in memory."""
-    predict(PATH, Question("tensors.ask_create", "torch.tensor([1, 2, 3]): which dtype does it get?", ("float32", "int64", "int8"), 1,
-                           "Whole numbers become int64, numbers with a point float32. Networks calculate in float32, so the point in "
-                           "[1., 2., 3.] matters."))
+    predict(PATH, TENSORS["create"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
-        how = st.selectbox("Make it", list(CREATIONS), format_func=CREATIONS.get, key="tensors.how", on_change=tried, args=(PATH,))
+        how = st.selectbox("Make it", list(CREATIONS), format_func=CREATIONS.get, key="tensors.how", on_change=tried,
+                           args=(PATH,))
         rows = st.slider("Rows", 1, 6, 2, key="tensors.rows")
         columns = st.slider("Columns", 1, 6, 3, key="tensors.columns")
         dtype = st.selectbox("dtype", DTYPES, key="tensors.dtype", help="The kind of number. All elements have the same.")
@@ -52,9 +53,12 @@ def creating() -> None:
                  "dtype": (about.dtype, "The kind of number, and how many bytes it takes."),
                  "Device": (about.device, "Where the numbers are. cuda would be a GPU's memory."),
                  "Strides": (shape_text(about.strides), "Elements to go on in memory for one step down, and for one step right."),
-                 "Memory": (f"{about.elements * about.element_bytes} B", f"{about.elements} elements of {about.element_bytes} B."),
-                 "Contiguous": ("yes" if about.contiguous else "no", "Whether reading row by row reads memory from start to end.")})
-        st.caption("Memory is one long row. The strides say how to find an element in it; transposing swaps them and moves nothing.")
+                 "Memory": (f"{about.elements * about.element_bytes} B", f"{about.elements} elements of "
+                                                                         f"{about.element_bytes} B."),
+                 "Contiguous": ("yes" if about.contiguous else "no", "Whether reading row by row reads memory from start to "
+                                                                     "end.")})
+        st.caption("Memory is one long row. The strides say how to find an element in it; transposing swaps them and moves "
+                   "nothing.")
         grid(cell_grid([[number(value) for value in about.memory[:12]]], rows=["memory"],
                        columns=[str(i) for i in range(min(12, len(about.memory)))]), "tensors.memory_grid")
         if about.elements > 12:
@@ -64,8 +68,7 @@ def creating() -> None:
 
 def indexing() -> None:
     """Which cells an index takes."""
-    predict(PATH, Question("tensors.ask_index", "x has shape (3, 4). What is the shape of x[1:, ::2]?", ("(2, 2)", "(3, 2)", "(2, 4)"), 0,
-                           "1: leaves out row 0, so 2 rows remain; ::2 takes every second of 4 columns, which are 2."))
+    predict(PATH, TENSORS["index"])
     example = st.pills("Examples", INDEX_EXAMPLES, key="tensors.index_example", on_change=_take_example,
                        args=("tensors.index_example", "tensors.index"))
     st.session_state.setdefault("tensors.index", example or "1:, ::2")
