@@ -10,6 +10,7 @@ from core.figures.curves import TRAIN, VALIDATION
 # What a cell's mark means: 0 as it is, 1 taken or first, 2 second, 3 made by stretching, 4 wrong
 COLORS = ("#d8dce3", TRAIN, VALIDATION, "#f6c9b8", "#a3182c")
 CELL = 46  # pixels
+NARROWEST = 150  # pixels: Streamlit makes no narrower chart, and cuts off what is wider than it says
 MOST = 24  # rows and columns that are drawn
 
 
@@ -28,8 +29,9 @@ def cell_grid(texts: Sequence[Sequence[str]], marks: Sequence[Sequence[int]] | N
     figure.update_xaxes(tickvals=list(range(width)), ticktext=names[1], side="top", range=[-0.5, width - 0.5], **axis)
     figure.update_yaxes(tickvals=list(range(height)), ticktext=names[0], range=[height - 0.5, -0.5], **axis)
     left = 14 + 8 * max([len(name) for name in names[0]] + [1])
-    figure.update_layout(height=height * CELL + 34, width=max(1, width) * CELL + left + 6,
-                         margin={"l": left, "r": 6, "t": 28, "b": 6}, dragmode=False)
+    whole = max(NARROWEST, width * CELL + left + 6)
+    figure.update_layout(height=height * CELL + 34, width=whole, dragmode=False,
+                         margin={"l": left, "r": whole - left - width * CELL, "t": 28, "b": 6})
     return figure
 
 
