@@ -155,33 +155,32 @@ torch.x¦x.x
 0777¦1__0¦0b2¦0x¦1e¦1.e.1
 """.strip()
 
-UNICODE = ["ｘ", "ｔｏｒｃｈ.ones(2)", "x.ｄata", "x.__ｃlass__", "𝓍", "х", "x\u200b", "x\u00a0+ 1", "“x”", "x − 1", "x × 2", "x ÷ 2",
-           "（x）", "x，a",
-           "x\u202e", "\ufeffx", "x²", "½", "٣", "x ≥ 3", "λ: 1", "张量", "x\x00", "\x00", "x\x1b[0m", "x\u2028a", "x\na",
-           "x # a\na", "x;\na", "é", "🔥", "\ud800",
-           "x.ﬂoat()", "ªx", "\r\n", "\n", " ", "", "\t", "\n\n\n", "x\x7f"]
+UNICODE = [
+    "ｘ", "ｔｏｒｃｈ.ones(2)", "x.ｄata", "x.__ｃlass__", "𝓍", "х", "x\u200b", "x\u00a0+ 1", "“x”", "x − 1", "x × 2", "x ÷ 2",
+    "（x）", "x，a", "x\u202e", "\ufeffx", "x²", "½", "٣", "x ≥ 3", "λ: 1", "张量", "x\x00", "\x00", "x\x1b[0m", "x\u2028a",
+    "x\na", "x # a\na", "x;\na", "é", "🔥", "\ud800", "x.ﬂoat()", "ªx", "\r\n", "\n", " ", "", "\t", "\n\n\n", "x\x7f"]
 
 
 def hostile() -> list[str]:
     """Texts that must all be refused."""
     written = [part for line in WRITTEN.splitlines() for part in line.split("¦") if part]
-    deep = [left * n + middle + right * n for left, middle, right in (
-        ("(", "x", ")"), ("[", "1", "]"), ("-", "x", ""), ("~", "x", ""), ("+", "x", ""), ("x[", "0", "]"), ("x.sum(", "0", ")"),
-        ("torch.cat([", "x", "])"), ("(x+", "1", ")"), ("not ", "x", ""), ("lambda: ", "x", ""), ("{", "1", "}"), ("f'{", "x",
-                                                                                                                   "}'"))
-            for n in (45, 90, 99, 140, 290, 5000, 100_000) if left != "(" or n > 150]
-    long = [part * n for part in ("x+", "x.T", "x,", "a@", "x[0]", "1**", "9", "x;", "\\", "(x)", "x ", "-", "[", "(", "{", "'",
-                                  "x.") for n in (301, 5000)]
+    wrappers = [("(", "x", ")"), ("[", "1", "]"), ("-", "x", ""), ("~", "x", ""), ("+", "x", ""), ("x[", "0", "]"),
+                ("x.sum(", "0", ")"), ("torch.cat([", "x", "])"), ("(x+", "1", ")"), ("not ", "x", ""), ("lambda: ", "x", ""),
+                ("{", "1", "}"), ("f'{", "x", "}'")]
+    deep = [left * n + middle + right * n for left, middle, right in wrappers for n in (45, 90, 99, 140, 290, 5000, 100_000)
+            if left != "(" or n > 150]  # brackets alone make no depth
+    repeated = ["x+", "x.T", "x,", "a@", "x[0]", "1**", "9", "x;", "\\", "(x)", "x ", "-", "[", "(", "{", "'", "x."]
+    long = [part * n for part in repeated for n in (301, 5000)]
     chains = ["x" + ".T" * 60, "x" + ".unsqueeze(0)" * 8, "+".join(["x"] * 100), "x" + "[0]" * 40, "v" + ".repeat(9)" * 9,
               "torch.ones(300, 300)" + ".repeat(2, 1)" * 4, "x" + "**9" * 30, "2" + "**2" * 30,
               "@".join(["torch.ones(316, 316)"] * 14),
               "torch.cat([" + ",".join(["torch.ones(9999)"] * 14) + "])", "+".join(["torch.ones(99999)"] * 12), "9" * 300,
               "-" * 299 + "1"]
-    names = [f"{thing}.{name}" for thing in ("x", "torch", "(x + 1)", "1.5", "[1]", "x.shape", "torch.ones(2)",
-                                             "torch.float32") for name in (
-        "__class__", "__subclasses__()", "__globals__", "__builtins__", "__import__('os')", "__getattribute__('data')",
-        "_version",
-        "__setstate__(1)", "__reduce_ex__(2)", "__torch_function__", "mro()", "gi_frame", "func_globals", "__code__")]
+    things = ["x", "torch", "(x + 1)", "1.5", "[1]", "x.shape", "torch.ones(2)", "torch.float32"]
+    inner = ["__class__", "__subclasses__()", "__globals__", "__builtins__", "__import__('os')", "__getattribute__('data')",
+             "_version", "__setstate__(1)", "__reduce_ex__(2)", "__torch_function__", "mro()", "gi_frame", "func_globals",
+             "__code__"]
+    names = [f"{thing}.{name}" for thing in things for name in inner]
     calls = [f"{name}({argument})" for name in ("open", "eval", "exec", "getattr", "torch.load", "x.numpy",
                                                 "torch.set_default_device",
                                                 "torch.ones.__call__", "x.__len__", "torch.multiprocessing.spawn")

@@ -49,7 +49,7 @@ def test_attributes_by_hand():
 # --- join, products, broadcasting, reductions
 
 @pytest.mark.parametrize("how", tensors.JOINS)
-@pytest.mark.parametrize(("rows", "columns", "dim"), itertools.product((1, 2, 4), (1, 3), (0, 1, 2)))
+@pytest.mark.parametrize(("rows", "columns", "dim"), list(itertools.product((1, 2, 4), (1, 3), (0, 1, 2))))
 def test_joining_equals_pytorch_or_says_why_not(how, rows, columns, dim):
     a, b = tensors.join_operands(rows, columns)
     outcome = tensors.join(how, [a, b], dim)
@@ -184,7 +184,10 @@ def test_sharing_memory(link, side):
 
 # --- Autograd
 
-def reference(values, switches=Switches(), dtype=torch.float32):
+PLAIN = Switches()
+
+
+def reference(values, switches=PLAIN, dtype=torch.float32):
     """The notes' network in plain PyTorch: leaves and loss."""
     leaf = {name: torch.tensor(getattr(values, name), dtype=dtype) for name in "xwby"}
     leaf["w"].requires_grad_("w" not in switches.frozen)

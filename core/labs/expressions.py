@@ -9,6 +9,7 @@ import ast
 import difflib
 import inspect
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +112,10 @@ def _parse(text: str) -> ast.expr:
     if odd := next((char for char in text if not " " <= char <= "~" and char not in "\n\t"), None):
         shown = f" “{odd}”" if odd.isprintable() else ""
         raise ExpressionError(f"The character{shown} is not part of the language. Use plain letters, digits and signs.")
+    if any(quote in text for quote in "'\"\\"):
+        raise ExpressionError("Text does not work here, only numbers and tensors.")
+    if re.search(r"\d(?:and|else|for|if|in|is|not|or)\b", text):  # Python's parser would warn on the server's console
+        raise ExpressionError("Put a space between a number and a word.")
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:

@@ -87,6 +87,8 @@ RULES: list[tuple[str, Callable[[re.Match[str]], str]]] = [
                                                "with .float()."),
     (r"(?:expanded size|The size) of the tensor \((\d+)\) must match the existing size \((\d+)\)",
      lambda m: f"Only a size of 1 can be stretched: the tensor has {m[2]} where {m[1]} is wanted."),
+    (r"The size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\) at non-singleton dimension (\d+)",
+     lambda m: f"Sizes {m[1]} and {m[2]} in dimension {m[3]} don't fit: they must be equal, or one of them 1."),
     (r"output with shape \[(.*?)\] doesn't match the broadcast shape \[(.*?)\]",
      lambda m: f"In place the shape must stay ({m[1]}), and the result would have ({m[2]})."),
     (r"cannot be converted to type \S+ without overflow|out of range|too large to convert|[Oo]verflow",

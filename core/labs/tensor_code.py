@@ -10,7 +10,7 @@ def creation_code(how: str, rows: int, columns: int, dtype: str, seed: int, tran
     low_high = "0, 2" if dtype == "bool" else "0, 10"
     makes = {
         "data": f"result = torch.tensor({data}, dtype=torch.{dtype})",
-        "numpy": f"array = np.arange({rows * columns}, dtype=\"{dtype}\").reshape({rows}, {columns})\n"
+        "numpy": f"array = np.arange({rows * columns}).reshape({rows}, {columns}).astype(\"{dtype}\")\n"
                  "result = torch.from_numpy(array)  # shares the array's memory",
         "like": f"other = torch.zeros({rows}, {columns})\nresult = torch.ones_like(other, dtype=torch.{dtype})",
         "random": f"torch.manual_seed({seed})\n" + (

@@ -95,7 +95,7 @@ def create(how: str, rows: int, columns: int, dtype: str = "float32", seed: int 
     if how == "data":
         return torch.tensor(counting, dtype=kind)
     if how == "numpy":
-        return torch.from_numpy(np.arange(rows * columns, dtype=dtype).reshape(rows, columns))
+        return torch.from_numpy(np.arange(rows * columns).reshape(rows, columns).astype(dtype))
     if how == "like":
         return torch.ones_like(torch.empty(rows, columns, device="meta"), dtype=kind, device="cpu")
     if how == "random":
