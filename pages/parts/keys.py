@@ -12,3 +12,4 @@ PREVIOUS_RUN = "session.previous_run"  # id of the run whose curve stays behind 
 PREVIOUS_CURVES = "session.previous_curves"  # (its id, its series)
 NOTICE = "session.notice"  # what a toast says on the next script run
 METRICS = "session.metrics"  # what has been read of the current run's metrics
+LABS = "session.labs"  # lab path → "opened" or "tried"
