@@ -1,0 +1,1 @@
+"""What only the learn pages compute: each lab's arithmetic, and the code it shows."""
