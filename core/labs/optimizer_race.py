@@ -198,3 +198,79 @@ def _words(surface: Surface, losses: np.ndarray, ended: str) -> str:
     if done <= 0:
         return "Ended no lower than it started."
     return f"On its way: {np.floor(done * 1000) / 10:.1f} % of the way down."
+
+
+CODE = '''import torch
+
+{setup}
+
+def race(make_optimizer, steps={steps}):
+    """Where an optimizer ends, by real gradients."""
+    torch.manual_seed({seed})  # the same noise for each
+    point = torch.tensor([{x}, {y}], dtype=torch.float64, requires_grad=True)
+    optimizer = make_optimizer(point)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(*point).backward()
+        point.grad += {noise} * torch.randn(2, dtype=torch.float64)
+        optimizer.step()
+    return point.detach()
+
+
+racers = {{
+{racers}
+}}
+for name, make_optimizer in racers.items():
+    end = race(make_optimizer)
+    print(f"{{name}}: ({{end[0]:.6f}}, {{end[1]:.6f}}), loss {{loss(*end):.6g}}")
+'''
+
+FORMULA = '''
+def loss(x, y):
+    return {formula}
+'''
+
+NETWORK = '''from sklearn.datasets import load_digits
+from torch import nn
+
+data = load_digits()
+images, labels = torch.from_numpy(data.data[:500] / 16.0), torch.from_numpy(data.target[:500]).long()
+model = nn.Sequential(nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10)).double()
+generator = torch.Generator().manual_seed(0)
+with torch.no_grad():
+    for weight in model.parameters():
+        weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64) / 8)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+for _ in range(150):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(images), labels).backward()
+    optimizer.step()
+
+# Two random directions, each neuron's part as long as that neuron's weights; biases stay
+center = {name: weight.detach() for name, weight in model.named_parameters()}
+generator = torch.Generator().manual_seed(1)
+
+
+def direction():
+    random = {name: torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
+              for name, weight in center.items() if weight.dim() == 2}
+    return {name: random[name] * weight.norm(dim=1, keepdim=True) / random[name].norm(dim=1, keepdim=True)
+            if name in random else torch.zeros_like(weight) for name, weight in center.items()}
+
+
+across, up = direction(), direction()
+
+
+def loss(x, y):
+    weights = {name: center[name] + x * across[name] + y * up[name] for name in center}
+    return nn.functional.cross_entropy(torch.func.functional_call(model, weights, images), labels)
+'''
+
+
+def race_code(surface: Surface, racers: tuple[str, ...], config: RaceConfig) -> str:
+    """A script that runs the same race with torch.optim itself; with noise its random numbers are others."""
+    lines = [f'    "{RACERS[name].title}": lambda point: ' + RACERS[name].code.format(
+        rate=config.adaptive_rate if RACERS[name].adaptive else config.learning_rate, momentum=config.momentum) + ","
+        for name in racers]
+    return CODE.format(setup=FORMULA.format(formula=surface.code) if surface.code else NETWORK, steps=config.steps,
+                       seed=config.seed, x=config.x, y=config.y, noise=config.noise, racers="\n".join(lines))
