@@ -79,8 +79,8 @@ LOSSES: dict[str, Loss] = {
         r"(\hat y - y)^2", lambda x, y, delta: F.mse_loss(x, y, reduction="none"), "F.mse_loss(prediction, label)",
         "prediction ŷ", "target y", (-4.0, 4.0), (-4.0, 4.0), 1.0),
     "l1": Loss(
-        "L1 (absolute error)", "For numbers. The pull is the same however far off, so wild examples count no more than others; at "
-        "the target there is a corner.", r"|\hat y - y|", lambda x, y, delta: F.l1_loss(x, y, reduction="none"),
+        "L1 (absolute error)", "For numbers. The pull is the same however far off, so wild examples count no more than "
+        "others; at the target there is a corner.", r"|\hat y - y|", lambda x, y, delta: F.l1_loss(x, y, reduction="none"),
         "F.l1_loss(prediction, label)", "prediction ŷ", "target y", (-4.0, 4.0), (-4.0, 4.0), 1.0),
     "huber": Loss(
         "Huber", "Squared near the target, straight further out than δ: no corner, and no wild pull.",

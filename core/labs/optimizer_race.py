@@ -110,7 +110,8 @@ RACERS: dict[str, Racer] = {
                      r"s \leftarrow s + g^2,\quad \theta \leftarrow \theta - \eta\, g / (\sqrt{s} + \epsilon)", _adagrad,
                      "torch.optim.Adagrad([point], lr={rate})", True),
     "rmsprop": Racer("RMSprop", "Divides by recent gradients: about the same step whether it is steep or flat.",
-                     r"v \leftarrow 0.99\,v + 0.01\,g^2,\quad \theta \leftarrow \theta - \eta\, g / (\sqrt{v} + \epsilon)", _rmsprop,
+                     r"v \leftarrow 0.99\,v + 0.01\,g^2,\quad \theta \leftarrow \theta - \eta\, g / (\sqrt{v} + \epsilon)",
+                     _rmsprop,
                      "torch.optim.RMSprop([point], lr={rate})", True),
     "adam": Racer("Adam", "RMSprop with momentum, corrected for its cold start.",
                   r"m \leftarrow 0.9\,m + 0.1\,g,\quad v \leftarrow 0.999\,v + 0.001\,g^2,\quad "

@@ -18,7 +18,8 @@ class Surface:
     """A loss of two numbers x and y.
 
     value: (N, 2) → (N,); gradient: (N, 2) → (N, 2), both float64.
-    x, y: the part that is drawn, (low, high). rates: learning rates that suit it, for SGD's family and the adaptive. minima: the best points, each (x, y); lowest: the value there.
+    x, y: the part that is drawn, (low, high). rates: learning rates that suit it, for SGD's family and the adaptive.
+    minima: the best points, each (x, y); lowest: the value there.
     bounded: whether the surface is known only inside x and y, so that a path ends at the edge.
     code: its formula in PyTorch, as the body of loss(x, y); "" where it takes more than a formula.
     """
@@ -199,8 +200,8 @@ SURFACES: dict[str, Callable[[], Surface]] = {
     "saddle": lambda: Surface(
         "Saddle", "Flat at (0, 0), downhill from there only along y, to minima at (0, 1) and (0, −1). "
         "The start lies almost on the ridge.",
-        r"\tfrac12 x^2 - \tfrac12 y^2 + \tfrac14 y^4", (-2.5, 2.5), (-2.0, 2.0), (-2.0, 0.01), (0.03, 0.1), ((0.0, 1.0), (0.0, -1.0)), -0.25,
-        _saddle, _saddle_gradient, "0.5 * x**2 - 0.5 * y**2 + 0.25 * y**4"),
+        r"\tfrac12 x^2 - \tfrac12 y^2 + \tfrac14 y^4", (-2.5, 2.5), (-2.0, 2.0), (-2.0, 0.01), (0.03, 0.1),
+        ((0.0, 1.0), (0.0, -1.0)), -0.25, _saddle, _saddle_gradient, "0.5 * x**2 - 0.5 * y**2 + 0.25 * y**4"),
     "rosenbrock": lambda: Surface(
         "Rosenbrock's valley", "A curved valley with steep walls and an almost flat floor that leads to (1, 1). "
         "Getting in is easy, getting along is not.",

@@ -5,7 +5,14 @@ import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, sizes_by_layer
 from core.labs.activations import ACTIVATIONS, INITS, Depth, activation_at, activation_code, activation_curve, through_layers
-from pages.parts.lab import predict, show_code, try_next
+from pages.parts.lab import Next, Question, predict, show_code, try_next
+
+PATH = "pages/learn_building_blocks.py"
+DEPTH = Question(
+    "blocks.depth", "Choose sigmoid above and PyTorch's default weights below. A gradient of size 1 arrives at layer 10: what is "
+    "left of it at layer 1?", ("About 1", "About a thousandth", "Less than a millionth"), 2,
+    "Each sigmoid multiplies it by ¼ at most, and the default weights shrink it further. Layers near the input would hardly "
+    "learn.")
 
 
 def show() -> None:
@@ -27,11 +34,13 @@ def show() -> None:
     init = _ten_layers(name)
     show_code(activation_code(name, init, x))
     try_next([
-        "ReLU with He's weights, then with PyTorch's default: which keeps its size?",
-        "Tanh with weights that are too large: where do all values end up, and what does that do to the slope?",
-        "Sigmoid with every way to choose weights: does any rescue the gradients without flattening the units?",
-    ], [("pages/build_model.py", "Build a network with it", ":material/account_tree:"),
-        ("pages/train_model.py", "Train it", ":material/model_training:")])
+        Next("ReLU with He's weights, then with PyTorch's default: which keeps its size? PyTorch's default is what you get on",
+            "pages/build_model.py", "Build model", ":material/account_tree:"),
+        Next("Sigmoid hides its gradients from deep layers. Train a deep network with it, and one with ReLU, and compare:",
+            "pages/train_model.py", "Train model", ":material/model_training:"),
+    ])
+    st.markdown("And here:\n\n"
+                "- Tanh with weights that are too large: where do all values end up, and what does that do to the slope?\n")
 
 
 def _fields(curve) -> tuple:
@@ -41,12 +50,7 @@ def _fields(curve) -> tuple:
 def _ten_layers(name: str) -> str:
     """Values and gradients through ten layers; the chosen way to make first weights."""
     st.subheader("Ten layers of it")
-    shown = predict("blocks.depth", "Ten layers with sigmoid and PyTorch's default weights. A gradient of size 1 arrives at layer "
-                    "10. What is left of it at layer 1?", ["About 1", "About a thousandth", "Less than a millionth"],
-                    "Less than a millionth", "each sigmoid multiplies it by ¼ at most, and the default weights shrink it "
-                    "further. Layers near the input would hardly learn.")
-    if not shown:
-        return "default"
+    predict(PATH, DEPTH)
     left, right = st.columns(2)
     init = left.selectbox("First weights", list(INITS), format_func=lambda key: INITS[key].title, key="blocks.init",
                           persist_state="session", help="How the weights are drawn before any training.")

@@ -15,8 +15,14 @@ from core.labs.losses import (
     loss_curve,
     loss_surface,
 )
-from pages.parts.lab import predict, show_code, try_next
+from pages.parts.lab import Next, Question, predict, show_code, tried, try_next
 
+PATH = "pages/learn_building_blocks.py"
+LOGIT = Question(
+    "blocks.logits", "The label is 1 and the network says a logit of −200: sure and wrong. Its loss should be 200. What does "
+    "float32 make of sigmoid first and logarithm after?", ("200", "100", "infinite"), 2,
+    "The sigmoid rounds to exactly 0, whose logarithm is −∞. PyTorch's binary_cross_entropy stops at 100 instead, with a "
+    "gradient of 0: the worst mistake is the one that is not corrected. From the logit itself the loss is 200 and the gradient −1.")
 DENSE = tuple(np.linspace(-200, 200, 201).tolist())  # logits for a line
 
 
@@ -42,11 +48,13 @@ def show() -> None:
     _logits()
     show_code(loss_code(name, prediction, label, delta))
     try_next([
-        "Binary cross-entropy with a label of 0.9 instead of 1: where is the lowest loss now? (This is label smoothing.)",
-        "Squared error, L1 and Huber with the target at 1 and the prediction at −4: whose slope is largest?",
-        "Cross-entropy: move both logits up by the same amount. What changes?",
-    ], [("pages/train_model.py", "Train with a loss", ":material/model_training:"),
-        ("pages/build_model.py", "Build model", ":material/account_tree:")])
+        Next("Ask “is it this digit?” instead of “which digit is it?”, with binary cross-entropy, on", "pages/train_model.py",
+            "Train model", ":material/model_training:"),
+    ])
+    st.markdown("And here:\n\n"
+                "- Binary cross-entropy with a label of 0.9 instead of 1: where is the lowest loss now? (This is label "
+                "smoothing.)\n"
+                "- Squared error, L1 and Huber with the target at 1 and the prediction at −4: whose slope is largest?\n")
 
 
 def _picture(name: str, prediction: float, label: float, delta: float) -> None:
@@ -80,19 +88,15 @@ def _formula() -> None:
     st.markdown(f"The formula is ${BCE_FORMULA}$. For a yes (y = 1) the second half must vanish, which is what $1 - y$ does. "
                 "Some notes print $1 + y$ there: then a yes is charged for being sure, and the lowest loss is at "
                 f"p = {check.best_wrong:.3f} instead of towards p = 1.")
-    st.plotly_chart(lines(check.p, {"with 1 − y (right)": check.right, "with 1 + y (misprint)": check.wrong}, "probability p", "loss for y = 1",
-                          top=8), key="blocks.formula", width="stretch")
+    st.plotly_chart(lines(check.p, {"with 1 − y (right)": check.right, "with 1 + y (misprint)": check.wrong}, "probability p",
+                          "loss for y = 1", top=8), key="blocks.formula", width="stretch")
 
 
 def _logits() -> None:
     """Overflow, shown in float32."""
     st.subheader("Why logits and not sigmoids")
-    shown = predict("blocks.logits", "The label is 1 and the network says a logit of −200: sure and wrong. Its loss should be 200. "
-                    "What does float32 make of sigmoid first and logarithm after?", ["200", "100", "infinite"], "infinite",
-                    "the sigmoid rounds to exactly 0, whose logarithm is −∞. PyTorch's binary_cross_entropy stops at 100 instead, "
-                    "with a gradient of 0: the worst mistake is the one that is not corrected. From the logit itself the loss is "
-                    "200 and the gradient −1.")
-    if not shown:
+    predict(PATH, LOGIT)
+    if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), persist_state="session"):
         return
     label = st.segmented_control("Label", [1, 0], default=1, key="blocks.logit_label", required=True, persist_state="session")
     rows = logit_rows(label)
@@ -100,7 +104,8 @@ def _logits() -> None:
         "Logit": f"{row.logit:g}", "Sigmoid": f"{row.probability:.4g}", "Log by hand": f"{row.by_hand:.4g}",
         "… its gradient": f"{row.gradient_by_hand:.4g}", "BCE": f"{row.from_probability:.4g}",
         "… gradient": f"{row.gradient_from_probability:.4g}", "BCE with logits": f"{row.from_logit:.4g}",
-        "… gradient ": f"{row.gradient_from_logit:.4g}"} for row in rows]), hide_index=True, height="content", key="blocks.logits")
+        "… gradient ": f"{row.gradient_from_logit:.4g}"} for row in rows]), hide_index=True, height="content",
+                 key="blocks.logit_table")
     dense = logit_rows(label, DENSE)
     st.plotly_chart(lines(np.array(DENSE), {"BCE with logits": [row.from_logit for row in dense],
                                             "BCE after sigmoid": [row.from_probability for row in dense],

@@ -7,7 +7,13 @@ from core.fields import describe
 from core.figures.building_blocks import ground, race_losses, race_map
 from core.labs.optimizer_race import RACERS, Path, RaceConfig, race, race_code
 from core.labs.surfaces import SURFACES, Surface
-from pages.parts.lab import predict, show_code, try_next
+from pages.parts.lab import Next, Question, predict, show_code, try_next
+
+PATH = "pages/learn_building_blocks.py"
+RAVINE = Question(
+    "blocks.ravine", "Choose the ravine, 25 times steeper across than along, with a learning rate of 0.03. Plain SGD and SGD "
+    "with momentum 0.9 start at the same point: which has the lower loss after 200 steps?", ("Plain SGD", "SGD with momentum"), 1,
+    "It overshoots first and swings, but along the flat floor its steps add up.")
 
 TITLES = {"bowl": "Bowl", "ravine": "Ravine", "saddle": "Saddle", "rosenbrock": "Rosenbrock's valley",
           "network": "A real network's loss"}
@@ -31,15 +37,10 @@ def drawn_ground(name: str):
 
 def show() -> None:
     """The whole part."""
-    shown = predict("blocks.race", "A ravine, 25 times steeper across than along, and a learning rate of 0.03. Plain SGD and SGD "
-                    "with momentum 0.9 start at the same point. Which is nearer the minimum after 200 steps?",
-                    ["Plain SGD", "SGD with momentum", "Both never arrive"], "SGD with momentum",
-                    "it overshoots first and swings, but along the floor its steps add up. Look at the loss after 200 steps below.")
-    if not shown:
-        return
+    predict(PATH, RAVINE)
     controls, picture = st.columns([1, 2.4], gap="large")
     with controls:
-        name = st.selectbox("Landscape", list(SURFACES), 1, format_func=TITLES.get, key="blocks.landscape",
+        name = st.selectbox("Landscape", list(SURFACES), format_func=TITLES.get, key="blocks.landscape",
                             persist_state="session")
         surface = landscape(name)
         st.caption(surface.about)
@@ -59,11 +60,13 @@ def show() -> None:
                    "each to torch.optim's own path within a millionth, and the code below uses torch.optim itself.")
     show_code(race_code(surface, racers, config))
     try_next([
-        "Ravine: raise the learning rate to 0.1. Who diverges, and why only some?",
-        "Saddle: start exactly on the ridge (y = 0) without noise, then with a noise of 0.1. What does noise do?",
-        "A real network's loss: is it more like the ravine or the bowl? Mini-batches bring noise: try 1.",
-    ], [("pages/train_model.py", "Train with SGD or Adam", ":material/model_training:"),
-        ("pages/compare_runs.py", "Compare runs", ":material/leaderboard:")])
+        Next("Train the same network once with SGD and once with Adam:", "pages/train_model.py", "Train model",
+            ":material/model_training:"),
+        Next("and lay their curves over each other:", "pages/compare_runs.py", "Compare runs", ":material/leaderboard:"),
+    ])
+    st.markdown("And here:\n\n"
+                "- Ravine: raise the learning rate to 0.1. Who diverges, and why only some?\n"
+                "- Saddle: start on the ridge (y = 0), first without noise, then with a noise of 0.1. What does noise do?\n")
 
 
 def _settings(name: str, surface: Surface) -> RaceConfig:

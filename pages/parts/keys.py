@@ -8,3 +8,4 @@ DRAFT_VERSION = "session.draft_version"  # part of the form's widget keys: a new
 CANVAS = "draw.canvas"
 CANVAS_VERSION = "session.canvas_version"
 METRICS = "session.metrics"  # what has been read of the current run's metrics
+LABS = "session.labs"  # lab path → "opened" or "tried"

@@ -1,22 +1,10 @@
-"""The labs: every learn page with its title, its goal in two sentences and its icon."""
+"""The labs, in the order they are meant to be taken. Home lists them as a path and the sidebar as a menu."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Lab:
-    """One lab. goal: two sentences; icon: a Material symbol."""
-
-    title: str
-    goal: str
-    icon: str
-
-
-LABS: dict[str, Lab] = {
-    "pages/learn_building_blocks.py": Lab(
-        "Activations, losses, optimizers", "See what each building block does to numbers and to gradients. Then race seven "
-        "optimizers across the same landscape and say why one wins.", ":material/category:"),
-    "pages/learn_saving.py": Lab(
-        "Save and load", "Look inside a saved network and find out what is in the file and what is not. Then see what can go wrong "
-        "on the way back: a hostile file, weights that don't fit, a forgotten eval().", ":material/save:"),
+# path → (title, goal in one line, icon); one entry a line
+LABS: dict[str, tuple[str, str, str]] = {
+    "pages/learn_building_blocks.py": ("Activations, losses, optimizers",
+                                       "What each building block does to numbers and gradients.",
+                                       ":material/category:"),
+    "pages/learn_saving.py": ("Save and load", "What is in a file of weights, and what goes wrong on the way back.",
+                              ":material/save:"),
 }
