@@ -13,7 +13,7 @@ LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 # Okabe and Ito's colours without the yellow, which nobody sees on white; a brown in its place
 COLORS = {"sgd": "#d55e00", "momentum": "#e69f00", "nesterov": "#cc79a7", "adagrad": "#8c564b", "rmsprop": "#009e73",
           "adam": "#0072b2", "adamw": "#56b4e9"}
-GROUND = [[0.0, "#ffffff"], [1.0, "#7d8590"]]  # the landscape: light is low, in both themes
+GROUND = [[0.0, "#ffffff"], [1.0, "#aab2bb"]]  # the landscape: light is low, in both themes
 FRAMES = 60  # of an animation; more would only make it heavier to send
 TRAIL = 80  # points of each path in a frame
 
@@ -55,7 +55,7 @@ def sizes_by_layer(values: Sequence[float], gradients: Sequence[float]) -> go.Fi
         figure.add_scatter(x=layers, y=[size if size > 0 else None for size in sizes], name=name, mode="lines+markers",
                            line={"color": color, "width": 2}, marker={"symbol": symbol, "size": 8})
     figure.update_layout(height=320, margin=MARGIN, legend=LEGEND, hovermode="x unified", xaxis={"title": "layer", "dtick": 1},
-                         yaxis={"type": "log", "exponentformat": "power", "title": "size"})
+                         yaxis={"type": "log", "exponentformat": "power", "nticks": 8, "title": "size"})
     return figure
 
 
@@ -69,7 +69,7 @@ def loss_surface_figure(x: np.ndarray, y: np.ndarray, loss: np.ndarray, across: 
                              marker={"size": 6, "color": TRAIN})
     axes = {name: {"title": {"text": text}} for name, text in (("xaxis", across), ("yaxis", up), ("zaxis", "loss"))}
     figure.update_layout(height=380, margin={"l": 0, "r": 0, "t": 0, "b": 0},
-                         scene={**axes, "camera": {"eye": {"x": -1.5, "y": -1.6, "z": 0.9}}, "aspectmode": "cube"})
+                         scene={**axes, "camera": {"eye": {"x": -1.8, "y": -1.9, "z": 1.1}}, "aspectmode": "cube"})
     return figure
 
 
@@ -90,7 +90,7 @@ def ground(x: np.ndarray, y: np.ndarray, loss: np.ndarray, lowest: float) -> go.
     """A landscape as a map. Its colour is the logarithm of the height above the lowest point, so that flat floors show too."""
     height = np.log10(loss - lowest + 1e-3 * max(1e-9, float(loss.max() - lowest)))
     return go.Contour(x=x, y=y, z=np.round(height, 3), colorscale=GROUND, showscale=False, ncontours=18, contours_coloring="fill",
-                      line={"color": "#a3abb5", "width": 0.6}, hoverinfo="skip")
+                      line={"color": "#8e97a1", "width": 0.6}, hoverinfo="skip")
 
 
 def race_map(landscape: go.Contour, minima: Sequence[tuple[float, float]], paths: dict[str, np.ndarray], titles: dict[str, str],
@@ -148,5 +148,5 @@ def race_losses(losses: dict[str, np.ndarray], titles: dict[str, str], lowest: f
         figure.add_scatter(x=np.arange(len(values)), y=[float(f"{h:.4g}") if h > 1e-12 else None for h in height.tolist()],
                            name=titles[name], mode="lines", line={"color": COLORS[name], "width": 2})
     figure.update_layout(height=340, margin=MARGIN, legend=LEGEND, xaxis={"title": "step"},
-                         yaxis={"type": "log", "exponentformat": "power", "title": "loss above the lowest"})
+                         yaxis={"type": "log", "exponentformat": "power", "nticks": 8, "title": "loss above the lowest"})
     return figure

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 LAYERS, WIDTH, EXAMPLES, BINS = 10, 128, 256, 41
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 FLAT = 0.01  # a slope below this lets almost nothing back
 FADED, BLOWN = 1e-3, 1e3  # sizes that change by more than this over ten layers vanish or explode
 
@@ -182,9 +183,17 @@ def _verdict(what: str, first: float, last: float, where: str) -> str:
     ratio = last / first
     words = ("vanish" if ratio < FADED else "explode" if ratio > BLOWN else
              "shrink" if ratio < 0.1 else "grow" if ratio > 10 else "keep their size")
-    factor = max(ratio, 1 / ratio)
-    return (f"{what} {words} {where}: they end {f'{factor:,.1f}' if factor < 100 else f'{factor:.2g}'} times "
-            f"{'larger' if ratio >= 1 else 'smaller'}.")
+    return f"{what} {words} {where}: they end {_times(max(ratio, 1 / ratio))} {'larger' if ratio >= 1 else 'smaller'}."
+
+
+def _times(factor: float) -> str:
+    """1.2 times, 2,800 times, 6.2 · 10⁹ times."""
+    if factor < 100:
+        return f"{factor:.1f} times"
+    exponent = int(np.floor(np.log10(factor)))
+    if exponent < 6:
+        return f"{round(factor, 1 - exponent):,.0f} times"
+    return f"{factor / 10**exponent:.1f} · 10{str(exponent).translate(SUPERSCRIPT)} times"
 
 
 CODE = '''import torch

@@ -48,13 +48,14 @@ BCE_FORMULA = r"-\big(y \log p + (1 - y) \log(1 - p)\big)"
 
 LOSSES: dict[str, Loss] = {
     "bce_with_logits": Loss(
-        "Binary cross-entropy with logits", "For a yes-or-no answer, from the raw number (logit) z. The sigmoid happens inside, "
+        "BCE with logits", "Binary cross-entropy for a yes-or-no answer, from the raw number (logit) z. The sigmoid happens "
+        "inside, "
         "so that nothing overflows. Wrong and sure costs about |z|: the further, the more.",
         BCE_FORMULA + r",\quad p = \sigma(z)",
         lambda z, y, delta: F.binary_cross_entropy_with_logits(z, y, reduction="none"),
         "F.binary_cross_entropy_with_logits(prediction, label)", "logit z", "label y", (-6.0, 6.0), (0.0, 1.0), 1.0),
     "bce": Loss(
-        "Binary cross-entropy", "The same from a probability p that has been through a sigmoid already. Near 0 and 1 the slope "
+        "BCE from a probability", "The same from a probability p that has been through a sigmoid already. Near 0 and 1 the slope "
         "grows without end.", BCE_FORMULA, lambda p, y, delta: F.binary_cross_entropy(p, y, reduction="none"),
         "F.binary_cross_entropy(prediction, label)", "probability p", "label y", (EDGE, 1 - EDGE), (0.0, 1.0), 1.0),
     "cross_entropy_2": Loss(

@@ -22,7 +22,8 @@ LOGIT = Question(
     "blocks.logits", "The label is 1 and the network says a logit of −200: sure and wrong. Its loss should be 200. What does "
     "float32 make of sigmoid first and logarithm after?", ("200", "100", "infinite"), 2,
     "The sigmoid rounds to exactly 0, whose logarithm is −∞. PyTorch's binary_cross_entropy stops at 100 instead, with a "
-    "gradient of 0: the worst mistake is the one that is not corrected. From the logit itself the loss is 200 and the gradient −1.")
+    "gradient of 0: the worst mistake is the one that is not corrected. From the logit itself the loss is 200 and the "
+    "gradient −1.")
 DENSE = tuple(np.linspace(-200, 200, 201).tolist())  # logits for a line
 
 
@@ -62,7 +63,7 @@ def _picture(name: str, prediction: float, label: float, delta: float) -> None:
     st.markdown(f"${entry.formula}$")
     here = loss_at(name, prediction, label, delta)
     loss, slope = float(here.loss[0]), float(here.slope[0])
-    st.markdown(f"Loss **{loss:.4f}**, slope **{slope:+.4f}**: {_push(entry.across, slope)}")
+    st.markdown(f"Loss **{loss:.4f}**, slope **{slope + 0.0:+.4f}**: {_push(entry.across, slope)}")
     curve = loss_curve(name, label, delta)
     surface = loss_surface(name, delta)
     flat, solid = st.columns(2)
@@ -79,6 +80,11 @@ def _push(across: str, slope: float) -> str:
     if abs(slope) < 5e-5:
         return "nothing pulls."
     return f"a gradient step makes the {across} {'smaller' if slope > 0 else 'larger'}."
+
+
+def _short(value: float) -> str:
+    """Four digits; 0 without the sign that float32 keeps."""
+    return f"{value + 0.0:.4g}"
 
 
 def _formula() -> None:
@@ -101,10 +107,10 @@ def _logits() -> None:
     label = st.segmented_control("Label", [1, 0], default=1, key="blocks.logit_label", required=True, persist_state="session")
     rows = logit_rows(label)
     st.dataframe(pd.DataFrame([{
-        "Logit": f"{row.logit:g}", "Sigmoid": f"{row.probability:.4g}", "Log by hand": f"{row.by_hand:.4g}",
-        "… its gradient": f"{row.gradient_by_hand:.4g}", "BCE": f"{row.from_probability:.4g}",
-        "… gradient": f"{row.gradient_from_probability:.4g}", "BCE with logits": f"{row.from_logit:.4g}",
-        "… gradient ": f"{row.gradient_from_logit:.4g}"} for row in rows]), hide_index=True, height="content",
+        "Logit": f"{row.logit:g}", "Sigmoid": f"{row.probability:.4g}", "Log by hand": _short(row.by_hand),
+        "… its gradient": _short(row.gradient_by_hand), "BCE": _short(row.from_probability),
+        "… gradient": _short(row.gradient_from_probability), "BCE with logits": _short(row.from_logit),
+        "… gradient ": _short(row.gradient_from_logit)} for row in rows]), hide_index=True, height="content",
                  key="blocks.logit_table")
     dense = logit_rows(label, DENSE)
     st.plotly_chart(lines(np.array(DENSE), {"BCE with logits": [row.from_logit for row in dense],

@@ -44,10 +44,11 @@ def show() -> None:
                             persist_state="session")
         surface = landscape(name)
         st.caption(surface.about)
-        racers = tuple(st.multiselect("Racers", list(RACERS), ["sgd", "momentum", "nesterov", "rmsprop", "adam"],
-                                      format_func=lambda key: RACERS[key].title, key="blocks.racers", persist_state="session"))
         config = _settings(name, surface)
     with picture:
+        chosen = st.pills("Racers", list(RACERS), default=["sgd", "momentum", "nesterov", "rmsprop", "adam"], key="blocks.racers",
+                          selection_mode="multi", format_func=lambda key: RACERS[key].title, persist_state="session")
+        racers = tuple(name for name in RACERS if name in chosen)
         if not racers:
             st.info("Choose at least one racer.", icon=":material/sprint:")
             return
@@ -97,6 +98,7 @@ def _picture(name: str, surface: Surface, paths: list[Path], config: RaceConfig)
     st.plotly_chart(race_map(drawn_ground(name), surface.minima, {path.racer: path.points for path in paths}, titles, surface.x,
                              surface.y, upto, animated=view == "Animated"), key="blocks.map", width="stretch")
     st.dataframe(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
+    st.markdown("\n".join(f"- **{titles[path.racer]}.** {path.words}" for path in paths))
     st.plotly_chart(race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest), key="blocks.race_losses",
                     width="stretch")
 
@@ -106,6 +108,6 @@ def _table(paths: list[Path], upto: int | None) -> pd.DataFrame:
     for path in paths:
         step = len(path.points) - 1 if upto is None else min(upto, len(path.points) - 1)
         (x, y), loss = path.points[step], path.losses[step]
-        rows.append({"Optimizer": RACERS[path.racer].title, "Step": step, "x": f"{x:.4g}", "y": f"{y:.4g}", "Loss": f"{loss:.4g}",
-                     "In the end": path.words})
+        rows.append({"Optimizer": RACERS[path.racer].title, "Step": step, "x": f"{x:.4g}", "y": f"{y:.4g}",
+                     "Loss": f"{loss:.4g}" if abs(loss) >= 1e-12 else "below 1e-12"})
     return pd.DataFrame(rows)
