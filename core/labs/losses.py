@@ -49,8 +49,7 @@ BCE_FORMULA = r"-\big(y \log p + (1 - y) \log(1 - p)\big)"
 LOSSES: dict[str, Loss] = {
     "bce_with_logits": Loss(
         "BCE with logits", "Binary cross-entropy for a yes-or-no answer, from the raw number (logit) z. The sigmoid happens "
-        "inside, "
-        "so that nothing overflows. Wrong and sure costs about |z|: the further, the more.",
+        "inside, so that nothing overflows. Wrong and sure costs about |z|: the further, the more.",
         BCE_FORMULA + r",\quad p = \sigma(z)",
         lambda z, y, delta: F.binary_cross_entropy_with_logits(z, y, reduction="none"),
         "F.binary_cross_entropy_with_logits(prediction, label)", "logit z", "label y", (-6.0, 6.0), (0.0, 1.0), 1.0),
