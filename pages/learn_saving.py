@@ -69,7 +69,7 @@ def files() -> None:
     predict(PATH, LARGEST)
     if not st.toggle("Save it three ways", key="saving.three", on_change=tried, args=(PATH,), persist_state="session"):
         return
-    st.dataframe(pd.DataFrame([{"Way": file.title, "How": file.code, "File (bytes)": len(file.content),
+    st.dataframe(pd.DataFrame([{"Way": file.title, "File (bytes)": len(file.content), "How": file.code,
                                 "Asks Python for": f"{len(file.names)} names" if file.names else "nothing"}
                                for file in saved.values()]), hide_index=True, height="content", key="saving.files")
     name = st.selectbox("Look inside", list(saved), format_func=lambda key: saved[key].title, key="saving.inside",
@@ -157,12 +157,15 @@ def own_file() -> None:
     except WeightsRefused as error:
         st.error(str(error), icon=":material/gpp_bad:")
         return
-    st.markdown(f"{report.kind}: {len(report.rows):,} tensors with {report.numbers:,} values in {report.size:,} bytes. All "
-                f"values are finite. {report.note}")
-    show_table(report.rows, "saving.own")
+    many = "tensor" if len(report.rows) == 1 else "tensors"
+    st.markdown(f"{report.kind}: {len(report.rows):,} {many} with {report.numbers:,} values in {report.size:,} bytes. "
+                f"All values are finite. {report.note}")
+    show_table(report.rows,
+        "saving.own")
 
 
-open_lab(PATH, "Look inside a saved network and find out what is in the file and what is not. Then see what can go wrong on the "
+open_lab(PATH, "Look inside a saved network and find out what is in the file and what is not. Then see what can go wrong on "
+    "the "
          "way back: a hostile file, weights that don't fit, a forgotten eval().")
 state()
 files()

@@ -58,7 +58,7 @@ def show() -> None:
         for racer in racers:
             st.markdown(f"**{RACERS[racer].title}.** {RACERS[racer].about}  \n${RACERS[racer].formula}$")
         st.caption("g: gradient, η: learning rate, μ: momentum. The page computes these rules in NumPy; the project's tests hold "
-                   "each to torch.optim's own path within a millionth, and the code below uses torch.optim itself.")
+                   "each to torch.optim's own path within a millionth over 120 steps. The code below uses torch.optim itself.")
     show_code(race_code(surface, racers, config))
     try_next([
         Next("Train the same network once with SGD and once with Adam:", "pages/train_model.py", "Train model",
