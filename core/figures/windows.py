@@ -7,6 +7,7 @@ from torch import Tensor
 
 from core.figures.curves import TRAIN, VALIDATION
 from core.inspection.weights import Histogram
+from core.inspection.windows import Box, number
 
 DIVERGING = [[0, "rgb(33,102,172)"], [0.5, "rgb(247,247,247)"], [1, "rgb(178,24,43)"]]
 GREY = [[0, "black"], [1, "white"]]
@@ -44,16 +45,7 @@ def numbers_heatmap(values: Tensor, title: str, bound: float | None = None, outs
     return figure
 
 
-def number(value: float) -> str:
-    """Short, with a real minus: 0.12, −1.5, 240, 1e-05; −∞ for padding of a max-pooling."""
-    if not np.isfinite(value):
-        return "NaN" if np.isnan(value) else "∞" if value > 0 else "−∞"
-    size = abs(value)
-    text = "0" if size == 0 else f"{value:.2f}" if 0.01 <= size < 100 else f"{value:.0f}" if 100 <= size < 1e5 else f"{value:.0e}"
-    return text.replace("-", "−", 1) if value < 0 else text
-
-
-def sliding_kernel(source: Tensor, output: Tensor, boxes: list[tuple[float, float, float, float]], row: int,
+def sliding_kernel(source: Tensor, output: Tensor, boxes: list[Box], row: int,
                    column: int) -> go.Figure:
     """One input map and one output map; Play moves the window along a row of output pixels, in the browser.
 
@@ -88,7 +80,7 @@ def sliding_kernel(source: Tensor, output: Tensor, boxes: list[tuple[float, floa
     return figure
 
 
-def _marks(box: tuple[float, float, float, float], row: int, column: int) -> list[dict[str, object]]:
+def _marks(box: Box, row: int, column: int) -> list[dict[str, object]]:
     left, top, right, bottom = box
     line = {"color": TRAIN, "width": 3}
     return [{"type": "rect", "xref": "x", "yref": "y", "x0": left, "x1": right, "y0": top, "y1": bottom, "line": line},

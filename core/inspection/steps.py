@@ -46,6 +46,23 @@ def strongest_weights(linear: nn.Linear, k: int, unit: int | None = None, input:
     return found
 
 
+@dataclass(frozen=True)
+class LinearSum:
+    """One output of a linear layer: total = Σ weight · value + bias."""
+
+    products: float  # Σ weight · value
+    bias: float
+    total: float
+
+
+def linear_sum(linear: nn.Linear, input: Tensor, unit: int) -> LinearSum:
+    """What unit `unit` answers to input (features,). Raises ValueError as strongest_weights does."""
+    strongest_weights(linear, 0, unit, input)  # its checks
+    products = float((linear.weight[unit].detach().double() * input.detach().double()).sum())
+    bias = 0.0 if linear.bias is None else float(linear.bias[unit])
+    return LinearSum(products, bias, products + bias)
+
+
 def place_of(feature: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Where a number of a flattened tensor stood before: (channel, row, column) for shape (C, H, W)."""
     place = []

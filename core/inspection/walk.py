@@ -97,6 +97,17 @@ def layer_of(model: nn.Module, stage: Stage) -> nn.Module | None:
     return None if stage.path is None else model.get_submodule(stage.path)
 
 
+def picture_before(stages: list[Stage], index: int) -> Shape | None:
+    """(C, h, w) of what was flattened into the row of numbers at `stages[index]`; None where it was no picture."""
+    features = stages[index].values.numel()
+    place: int | None = index
+    while place is not None and stages[place].values.numel() == features:
+        if stages[place].values.dim() == 3:
+            return tuple(stages[place].values.shape)
+        place = stages[place].source
+    return None
+
+
 class _Misfit(Exception):
     """What follows the layer's name where its input does not fit."""
 

@@ -1,6 +1,7 @@
 """One output pixel of a convolution or a pooling, with everything that goes into it."""
 
 from dataclasses import dataclass
+from math import isfinite, isnan
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from core.inspection.misfits import many
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the input; pixel 0 is from −0.5 to 0.5
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
@@ -40,6 +42,17 @@ class ConvolutionSum:
         """The sum of the products of each input channel."""
         return self.products.double().sum((1, 2)).tolist()
 
+    @property
+    def strongest_channel(self) -> int:
+        """Which input channel adds or takes away most, counted within the window."""
+        return max(range(len(self.channel_sums)), key=lambda channel: abs(self.channel_sums[channel]))
+
+    def written_out(self, channel: int) -> str:
+        """One input channel's products as a sum: "0.5·1.2 + 0.25·(−0.3) = 0.53"."""
+        terms = [f"{number(value)}·{f'({number(weight)})' if weight < 0 else number(weight)}" for value, weight in zip(
+            self.window[channel].flatten().tolist(), self.kernel[channel].flatten().tolist(), strict=True)]
+        return f"{' + '.join(terms)} = {number(self.channel_sums[channel])}"
+
 
 @dataclass(frozen=True)
 class PoolingResult:
@@ -58,6 +71,34 @@ class PoolingResult:
     divisor: int
     rows: tuple[int, ...]
     columns: tuple[int, ...]
+
+
+def number(value: float) -> str:
+    """Short, with a real minus: 0.12, −1.50, 3, 240, 0.0063, 1e-05; −∞ for padding of a max-pooling."""
+    if not isfinite(value):
+        return "NaN" if isnan(value) else "∞" if value > 0 else "−∞"
+    size = abs(value)
+    if size < 1e5 and size == int(size):
+        text = str(int(size))
+    elif 0.01 <= size < 1e5:
+        text = f"{size:.2f}" if size < 100 else f"{size:.0f}"
+    else:
+        text = f"{size:.2g}" if 1e-4 <= size < 0.01 else f"{size:.0e}"
+    return f"−{text}" if value < 0 else text
+
+
+def output_at(module: nn.Module, input: Tensor, channel: int, row: int, column: int) -> ConvolutionSum | PoolingResult:
+    """convolution_at or pooling_at, whichever the layer is. Raises WindowError."""
+    return (convolution_at if isinstance(module, nn.Conv2d) else pooling_at)(module, input, channel, row, column)
+
+
+def boxes_along(module: nn.Module, input: Tensor, channel: int, row: int, columns: int) -> list[Box]:
+    """Where the window lies for each of the first `columns` pixels of an output row. Raises WindowError."""
+    boxes = []
+    for column in range(columns):
+        at = output_at(module, input, channel, row, column)
+        boxes.append((at.columns[0] - 0.5, at.rows[0] - 0.5, at.columns[-1] + 0.5, at.rows[-1] + 0.5))
+    return boxes
 
 
 def convolution_at(module: nn.Conv2d, input: Tensor, channel: int, row: int, column: int) -> ConvolutionSum:

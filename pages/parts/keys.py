@@ -8,3 +8,5 @@ DRAFT_VERSION = "session.draft_version"  # part of the form's widget keys: a new
 CANVAS = "draw.canvas"
 CANVAS_VERSION = "session.canvas_version"
 METRICS = "session.metrics"  # what has been read of the current run's metrics
+DRAWING = "session.drawing"  # the last prepared drawing, (1, 28, 28) float32 in [0, 1], for other pages to look at
+WALK = "session.walk"  # the last walk through a network: what it was of, and its stages
