@@ -61,10 +61,10 @@ def row_picture(values: Tensor, most: int = 4096) -> np.ndarray:
     """(F,) → (H, W, 3) uint8: the numbers as one row of squares, broken into lines like text where it is too long."""
     numbers = values[:most].numpy()
     count = max(1, len(numbers))
-    cell = next((size for up_to, size in ((24, 28), (144, 14), (720, 8)) if count <= up_to), 5)
+    cell = next((size for up_to, size in ((24, 28), (144, 14), (2048, 8)) if count <= up_to), 5)
     line = min(count, SHEET_WIDTH // cell)
     lines = -(-count // line)
-    height = max(cell, 10)
+    height = max(cell, 8)
     sheet = np.full((lines * (height + LINE_GAP) - LINE_GAP, line * cell, 3), BACKGROUND, dtype=np.uint8)
     shaded = colours(numbers)
     for index in range(lines):

@@ -5,11 +5,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from torch import Tensor
 
-from core.figures.curves import TRAIN, VALIDATION
+from core.figures.curves import VALIDATION
 from core.inspection.weights import Histogram
 from core.inspection.windows import Box, number
 
 DIVERGING = [[0, "rgb(33,102,172)"], [0.5, "rgb(247,247,247)"], [1, "rgb(178,24,43)"]]
+MARK = "#00c853"  # green: seen on blue, red, black and white
 GREY = [[0, "black"], [1, "white"]]
 CELL = 46  # pixels for one number
 NUMBERS_UP_TO = 7  # a window with longer sides has no room for them
@@ -72,17 +73,18 @@ def sliding_kernel(source: Tensor, output: Tensor, boxes: list[Box], row: int,
                           {"label": "▶ Slide along this row", "method": "animate",
                            "args": [[frame.name for frame in frames], step | {"mode": "immediate", "fromcurrent": False}]},
                           {"label": "❚❚ Pause", "method": "animate", "args": [[None], {"mode": "immediate"}]}]}])
-    for place, values in enumerate((source, output), start=1):
+    beyond = max(-0.5 - min(box[0] for box in boxes), 0.0) + 0.5  # padding, so that the window stays in sight
+    for place, (values, edge) in enumerate(((source, beyond), (output, 0.5)), start=1):
         height, width = values.shape
-        figure.update_xaxes(visible=False, range=[-1.5, width + 0.5], constrain="domain", row=1, col=place)
-        figure.update_yaxes(visible=False, range=[height + 0.5, -1.5], scaleanchor=f"x{place if place > 1 else ''}",
+        figure.update_xaxes(visible=False, range=[-0.5 - edge, width - 0.5 + edge], constrain="domain", row=1, col=place)
+        figure.update_yaxes(visible=False, range=[height - 0.5 + edge, -0.5 - edge], scaleanchor=f"x{place if place > 1 else ''}",
                             constrain="domain", row=1, col=place)
     return figure
 
 
 def _marks(box: Box, row: int, column: int) -> list[dict[str, object]]:
     left, top, right, bottom = box
-    line = {"color": TRAIN, "width": 3}
+    line = {"color": MARK, "width": 3}
     return [{"type": "rect", "xref": "x", "yref": "y", "x0": left, "x1": right, "y0": top, "y1": bottom, "line": line},
             {"type": "rect", "xref": "x2", "yref": "y2", "x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5,
              "y1": row + 0.5, "line": line}]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from core.inspection.misfits import many
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the input; pixel 0 is from −0.5 to 0.5
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
@@ -49,7 +50,7 @@ class ConvolutionSum:
 
     def written_out(self, channel: int) -> str:
         """One input channel's products as a sum: "0.5·1.2 + 0.25·(−0.3) = 0.53"."""
-        terms = [f"{number(value)}·{f'({number(weight)})' if weight < 0 else number(weight)}" for value, weight in zip(
+        terms = [f"{_factor(value)}·{_factor(weight)}" for value, weight in zip(
             self.window[channel].flatten().tolist(), self.kernel[channel].flatten().tolist(), strict=True)]
         return f"{' + '.join(terms)} = {number(self.channel_sums[channel])}"
 
@@ -74,7 +75,7 @@ class PoolingResult:
 
 
 def number(value: float) -> str:
-    """Short, with a real minus: 0.12, −1.50, 3, 240, 0.0063, 1e-05; −∞ for padding of a max-pooling."""
+    """Short, with a real minus: 0.12, −1.50, 3, 240, 0.0063, 8·10⁻⁵; −∞ for padding of a max-pooling."""
     if not isfinite(value):
         return "NaN" if isnan(value) else "∞" if value > 0 else "−∞"
     size = abs(value)
@@ -83,8 +84,18 @@ def number(value: float) -> str:
     elif 0.01 <= size < 1e5:
         text = f"{size:.2f}" if size < 100 else f"{size:.0f}"
     else:
-        text = f"{size:.2g}" if 1e-4 <= size < 0.01 else f"{size:.0e}"
+        digits, exponent = f"{size:.0e}".split("e")
+        text = f"{size:.2g}" if 1e-4 <= size < 0.01 else f"{digits}·10{str(int(exponent)).translate(SUPERSCRIPT)}"
     return f"−{text}" if value < 0 else text
+
+
+def added(value: float) -> str:
+    """A number as the next term of a sum: "+ 0.12" or "− 0.07"."""
+    return f"− {number(-value)}" if value < 0 else f"+ {number(value)}"
+
+
+def _factor(value: float) -> str:
+    return f"({number(value)})" if value < 0 else number(value)
 
 
 def output_at(module: nn.Module, input: Tensor, channel: int, row: int, column: int) -> ConvolutionSum | PoolingResult:

@@ -18,7 +18,7 @@ from core.inspection import (
     strongest_weights,
     templates,
 )
-from core.inspection.windows import ConvolutionSum, PoolingResult, number
+from core.inspection.windows import ConvolutionSum, PoolingResult, added, number
 from pages.parts.subject import Subject
 
 PLAIN = {"displayModeBar": False}
@@ -91,8 +91,8 @@ def _convolution(at: ConvolutionSum, shown: int) -> None:
         st.markdown(f"Products{which}: {at.written_out(shown)}")
     else:
         st.markdown(f"{at.window[shown].numel()} products{which} add up to {number(sums[shown])}.")
-    others = f" + {number(sum(sums) - sums[shown])} from the other {len(sums) - 1} input maps" if len(sums) > 1 else ""
-    st.markdown(f"{number(sums[shown])}{others} + {number(at.bias)} (bias) = **{number(at.total)}**, the output pixel.")
+    others = f" {added(sum(sums) - sums[shown])} from the other {len(sums) - 1} input maps" if len(sums) > 1 else ""
+    st.markdown(f"{number(sums[shown])}{others} {added(at.bias)} (bias) = **{number(at.total)}**, the output pixel.")
 
 
 def _pooling(at: PoolingResult) -> None:
@@ -113,8 +113,8 @@ def batch_norm_detail(layer: nn.BatchNorm2d, source: Stage, stage: Stage) -> Non
     except ValueError as error:
         st.caption(f"{error}.")
         return
-    st.markdown(f"({number(steps.value)} − {number(steps.mean)}) / √({number(steps.variance)} + {steps.eps:g}) · "
-                f"{number(steps.weight)} + {number(steps.bias)} = **{number(steps.result)}**")
+    st.markdown(f"({number(steps.value)} {added(-steps.mean)}) / √({number(steps.variance)} + {steps.eps:g}) · "
+                f"{number(steps.weight)} {added(steps.bias)} = **{number(steps.result)}**")
     st.caption("Value minus the channel's running mean, divided by its running deviation; then times a learned weight, plus a "
                "learned bias.")
 
@@ -131,7 +131,7 @@ def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: Su
                         format_func=lambda i: f"{i} · {subject.classes[i]}" if named else str(i), width=220,
                         key=f"build.look.unit.{stage.name}.{int(stage.values.argmax())}")
     total = linear_sum(layer, before.values, unit)
-    st.markdown(f"{layer.in_features:,} products add up to {number(total.products)}; + {number(total.bias)} (bias) = "
+    st.markdown(f"{layer.in_features:,} products add up to {number(total.products)}; {added(total.bias)} (bias) = "
                 f"**{number(total.total)}**. The {min(STRONGEST, layer.in_features)} that count most:")
     shape = picture_before(stages, stages[place].source or 0)
     st.dataframe(_strongest(layer, unit, before.values, shape), hide_index=True, height="content", key="build.look.strongest")
@@ -144,7 +144,7 @@ def _strongest(layer: nn.Linear, unit: int, values: Tensor, shape: tuple[int, ..
     rows = []
     for one in strongest_weights(layer, STRONGEST, unit, values):
         row = {"Input": one.feature}
-        if shape is not None:
+        if shape is not None and shape[1:].count(1) < 2:  # maps of one pixel: the input's number is the map's
             row |= dict(zip(("Map", "Row", "Column"), place_of(one.feature, shape), strict=True))
         rows.append(row | {"Value": number(one.value or 0), "Weight": number(one.weight), "Product": number(one.product or 0)})
     return pd.DataFrame(rows)

@@ -14,7 +14,7 @@ from core.inspection.windows import POOLING, number
 from core.models import ModelError
 from pages.parts import keys
 from pages.parts.layer_view import batch_norm_detail, linear_detail, window_detail
-from pages.parts.run_panel import figures
+from pages.parts.run_panel import figures, percent
 from pages.parts.services import Services
 from pages.parts.subject import Sample, Subject, choose_sample, choose_subject
 from pages.parts.weights_view import weights_section
@@ -60,24 +60,31 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
             st.caption("Send one picture through the network and see what every layer makes of it, or look at the weights.")
             return
         try:
-            subject = choose_subject(server, config, model)
-            if subject is not None:
-                _walk(subject) if view == WALK else weights_section(subject)
+            left, right = st.columns(2)
+            with left:
+                subject = choose_subject(server, config, model)
+            if subject is None:
+                return
+            if view == WEIGHTS:
+                weights_section(subject)
+                return
+            with right:
+                sample = choose_sample(subject)
+            _walk(subject, sample)
         except (InspectionError, ModelError) as error:
             st.error(str(error), icon=":material/error:")
 
     st.fragment(section)()
 
 
-def _walk(subject: Subject) -> None:
+def _walk(subject: Subject, sample: Sample) -> None:
     if not subject.trained:
         st.caption("Its weights are still random, so the maps show chance patterns. Train it, then choose the run above to see "
                    "what training changed.")
-    sample = choose_sample(subject)
     stages = _stages(subject, sample)
     names = [*(f"{index} · {stage.name} · {stage.kind} · {shape_text(stage)}" for index, stage in enumerate(stages)),
              f"{len(stages)} · probabilities"]
-    place = _stepper(names, f"build.look.stage.{len(names)}")
+    place = _stepper(names)
     if place == len(stages):
         _probabilities(subject, stages[-1], sample)
     else:
@@ -95,18 +102,21 @@ def _stages(subject: Subject, sample: Sample) -> list[Stage]:
     return kept[1]
 
 
-def _stepper(names: list[str], key: str) -> int:
-    """Which stage, with a step back and a step on."""
+def _stepper(names: list[str]) -> int:
+    """Which stage, with a step back and a step on. It stays the same when another sample goes through."""
+    last = len(names) - 1
+    key = f"build.look.stage.{hash(tuple(names))}"  # options with other names are another widget
 
     def move(by: int) -> None:
-        st.session_state[key] = min(max(0, st.session_state.get(key, 0) + by), len(names) - 1)
+        st.session_state[key] = min(max(0, st.session_state[key] + by), last)
 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.selectbox("Stage", range(len(names)), format_func=names.__getitem__, key=key, width=420)
-        at = st.session_state[key]
+        at = st.selectbox("Stage", range(len(names)), min(st.session_state.get(keys.WALK_STAGE, 0), last), width=420,
+                          format_func=names.__getitem__, key=key)
         st.button("Back", icon=":material/arrow_back:", key="build.look.back", on_click=move, args=(-1,), disabled=at == 0)
         st.button("Next", icon=":material/arrow_forward:", key="build.look.next", on_click=move, args=(1,),
-                  disabled=at == len(names) - 1, type="primary")
+                  disabled=at == last, type="primary")
+    st.session_state[keys.WALK_STAGE] = at
     return at
 
 
@@ -213,6 +223,6 @@ def _sigmoid(logits: Tensor, classes: tuple[str, ...]) -> Tensor:
                 "means more likely yes than no.")
     _steps({"logit": steps.logits, "e to minus that": steps.exponentials, "1 plus that": steps.denominators,
             "1 divided by that": steps.sigmoids}, [classes[-1]] if single else _names(classes, len(logits)))
-    st.caption(f"The rest, {number(float(steps.normalized[0]))}, is the probability of “{classes[0]}”." if single else
+    st.caption(f"The rest, {percent(float(steps.normalized[0]))}, is the probability of “{classes[0]}”." if single else
                "Each class is a question of its own, so these need not add up to 1; a prediction divides them by their sum.")
     return steps.normalized

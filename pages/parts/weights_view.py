@@ -115,8 +115,9 @@ def _dead(subject: Subject) -> None:
         "Share": f"{len(layer.dead) / max(1, layer.units):.0%}".replace("%", " %"),
         "Which": ", ".join(map(str, layer.dead[:20])) + (" …" if len(layer.dead) > 20 else "") or "none",
     } for layer in layers]), hide_index=True, height="content", key="build.look.dead")
-    st.caption(f"A ReLU unit that was 0 for all of {count:,} {what}. It passes no gradient, so it learns nothing any more. A "
-               "few are usual; many mean the learning rate was too high. After a convolution a unit is a whole map.")
+    st.caption(f"Dead: 0 for all of {count:,} {what}. Such a ReLU unit passes no gradient on from these images, so it hardly "
+               "learns any more. Some are usual; many can mean that the learning rate was too high. After a convolution a unit is a "
+               "whole map.")
 
 
 def _for(subject: Subject, what: str, compute):
