@@ -59,7 +59,7 @@ def linear_sum(linear: nn.Linear, input: Tensor, unit: int) -> LinearSum:
     """What unit `unit` answers to input (features,). Raises ValueError as strongest_weights does."""
     strongest_weights(linear, 0, unit, input)  # its checks
     products = float((linear.weight[unit].detach().double() * input.detach().double()).sum())
-    bias = 0.0 if linear.bias is None else float(linear.bias[unit])
+    bias = 0.0 if linear.bias is None else float(linear.bias.detach()[unit])
     return LinearSum(products, bias, products + bias)
 
 
@@ -90,8 +90,8 @@ def batch_norm_steps(module: _BatchNorm, channel: int, value: float) -> BatchNor
     if module.running_mean is None or module.running_var is None:
         raise ValueError("this layer keeps no running statistics: it always uses those of the batch")
     mean, variance = float(module.running_mean[channel]), float(module.running_var[channel])
-    weight = 1.0 if module.weight is None else float(module.weight[channel])
-    bias = 0.0 if module.bias is None else float(module.bias[channel])
+    weight = 1.0 if module.weight is None else float(module.weight.detach()[channel])
+    bias = 0.0 if module.bias is None else float(module.bias.detach()[channel])
     result = (value - mean) / sqrt(variance + module.eps) * weight + bias
     return BatchNormSteps(value, mean, variance, module.eps, weight, bias, result)
 

@@ -116,8 +116,8 @@ def _dead(subject: Subject) -> None:
         "Which": ", ".join(map(str, layer.dead[:20])) + (" …" if len(layer.dead) > 20 else "") or "none",
     } for layer in layers]), hide_index=True, height="content", key="build.look.dead")
     st.caption(f"Dead: 0 for all of {count:,} {what}. Such a ReLU unit passes no gradient on from these images, so it hardly "
-               "learns any more. Some are usual; many can mean that the learning rate was too high. After a convolution a unit is a "
-               "whole map.")
+               "learns any more. Some are usual; many can mean that the learning rate was too high. After a convolution a unit "
+               "is a whole map.")
 
 
 def _for(subject: Subject, what: str, compute):
