@@ -191,6 +191,14 @@ def test_three_random_images(runs):
     assert at.metric[0].value == "3×196"
 
 
+def test_random_images_are_not_drawn_like_the_weights(runs):
+    """From one seed, both were the same numbers and the first unit's sum stood out 14 deviations."""
+    at = section(tiny(model__hidden=[50]))
+    choose(at, SAMPLE, RANDOM)
+    sums = next(stage for stage in at.session_state[keys.WALK][1] if stage.name == "fc1").values
+    assert float((sums - sums.mean()).abs().max()) < 5 * float(sums.std())
+
+
 def test_the_stage_stays_while_samples_change(runs):
     at = go_to_stage(section(CNN), "relu2")
     choose(at, SAMPLE, RANDOM)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import RunConfig
-from core.data import DataError, Dataset, normalize, spec_of
+from core.data import DataError, Dataset, spec_of
 from core.models import ModelConfig, build
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import outputs_for
@@ -16,6 +16,9 @@ from pages.parts import keys
 from pages.parts.run_panel import percent
 from pages.parts.services import Services, dataset, trained_model
 
+# No seed that weights can have: from the same one, the first unit's weights would be the picture itself. The generator looks
+# at 32 bits.
+RANDOM_SEED = 2**31
 UNTRAINED = ""  # the choice that is no run
 RUNS_LISTED = 100
 MOST_PARAMETERS = 150_000_000  # 600 MB of weights; vgg16 has 138 million
@@ -129,8 +132,12 @@ def choose_sample(subject: Subject) -> Sample:
         seed = st.session_state["build.look.seed"] = seed + 1
     st.caption("Every pixel is a random number from 0 to 1: no digit, only something of the right shape. A batch of three shows "
                "that the first number of each shape is the batch, and that no layer touches it.")
-    images = torch.rand(3, *subject.input_shape, generator=torch.Generator().manual_seed(seed))
-    return Sample(f"random.{seed}", images, "")
+    return Sample(f"random.{seed}", random_images(subject, 3, seed), "")
+
+
+def random_images(subject: Subject, count: int, seed: int = 0) -> Tensor:
+    """(count, C, H, W) float32, evenly from 0 to 1."""
+    return torch.rand(count, *subject.input_shape, generator=torch.Generator().manual_seed(RANDOM_SEED + seed))
 
 
 def _from_data(data: Dataset) -> Sample:
@@ -142,8 +149,3 @@ def _from_data(data: Dataset) -> Sample:
                   on_click=lambda: st.session_state.update({key: random.randrange(count)}))
     images, labels = data.validation.take(torch.tensor([index]))
     return Sample(f"{data.name}.{data.classes}.{index}", images, data.classes[int(labels[0])])
-
-
-def prepared(subject: Subject, images: Tensor) -> Tensor:
-    """Images as the network gets them."""
-    return normalize(images, subject.mean, subject.std)

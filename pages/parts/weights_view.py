@@ -16,7 +16,7 @@ from core.inspection import (
     templates,
 )
 from core.inspection.windows import number
-from pages.parts.subject import Subject
+from pages.parts.subject import Subject, random_images
 
 FILTERS, HISTOGRAMS, TABLE, NORMS, DEAD = "Filters", "Histograms", "Parameters", "Spectral norms", "Dead units"
 MOST_FILTERS = 128
@@ -103,7 +103,7 @@ def _dead(subject: Subject) -> None:
         images, what = subject.data.validation.take(torch.arange(count))[0], "validation images"
     else:
         count = 64
-        images = torch.rand(count, *subject.input_shape, generator=torch.Generator().manual_seed(0))
+        images = random_images(subject, count)
         what = "random images, as the data is not on this machine"
     with st.spinner("Trying the units…"):
         layers = _for(subject, f"dead.{count}", lambda: dead_units(subject.model, images, subject.mean, subject.std))
