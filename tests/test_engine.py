@@ -5,6 +5,7 @@ Waits are generous and nothing is asserted about how long something took: machin
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,10 +17,11 @@ import pytest
 import torch
 
 from core.config import read_config
-from core.runs import LocalEngine, RunNotFound, has_checkpoint, load_model
+from core.runs import LocalEngine, RunNotFound, RunStore, has_checkpoint, load_model
 from core.runs.engine import describe_exit
-from core.training import Step, build_for, fit
-from tests.helpers import PATIENCE, is_alive, tiny, wait_for, wait_until
+from core.runs.execute import execute
+from core.training import Epoch, Step, build_for, fit
+from tests.helpers import PATIENCE, is_alive, run_here, tiny, wait_for, wait_until
 
 LONG = {"training__epochs": 1000, "training__batch_size": 16}  # would go on for a minute or more
 
@@ -177,10 +179,26 @@ def test_a_killed_worker_is_replaced_and_its_run_failed(lively):
     assert lively.worker_pids != [pid] and not is_alive(pid)
 
 
+def freeze(store, pid):
+    """Stop a process as it stands, but not while it writes: it would hold the store's lock, which no hanging step does."""
+    def frozen():
+        os.kill(pid, signal.SIGSTOP)
+        with sqlite3.connect(store.path / "runs.sqlite3", timeout=0.2, isolation_level=None) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+                return True
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                return False
+
+    wait_until(frozen, lambda: f"{pid} is writing all the time")
+
+
 def test_a_worker_that_hangs_is_ended_on_cancel(lively):
     run_id = long_run(lively)
     pid, = lively.worker_pids
-    os.kill(pid, signal.SIGSTOP)
+    freeze(lively.store, pid)
     lively.cancel(run_id)
     run = wait_for(lively.store, run_id)
     assert (run.status, run.message) == ("stopped", "Stopped.")
@@ -194,7 +212,7 @@ def test_a_worker_that_was_asleep_goes_on_with_its_run(lively, monkeypatch):
     monkeypatch.setattr("core.runs.engine.SECONDS_OF_SILENCE", 0.5)
     run_id = long_run(lively)
     pid, = lively.worker_pids
-    os.kill(pid, signal.SIGSTOP)
+    freeze(lively.store, pid)
     time.sleep(1.5)
     step = lively.status(run_id).step
     assert lively.status(run_id).status == "running"
@@ -217,6 +235,47 @@ def test_what_another_engines_worker_does_is_left_alone(lively, store):
         assert lively.status(run.id).status == "running"
     finally:
         lively.store.finish(run.id, "finished")
+
+
+# --- what can go wrong in the middle of a run
+
+@pytest.mark.parametrize(("error", "says"), [
+    (RuntimeError("no kernel for this\nand a long trace"), "PyTorch stopped the run: no kernel for this"),
+    (RuntimeError(), "PyTorch stopped the run: RuntimeError"),
+    (MemoryError(), "more memory than this machine has"),
+    (OSError(28, "No space left on device", "/cache/x"), "No space left on device"),
+])
+def test_errors_end_the_run_with_one_line(store, settings, monkeypatch, error, says):
+    monkeypatch.setattr("core.runs.execute.evaluate", lambda *arguments: throw(error))
+    run = run_here(store, settings, tiny())
+    assert run.status == "failed" and says in run.message and len(run.message.splitlines()) == 1
+    assert has_checkpoint(store, run.id)
+
+
+def throw(error):
+    raise error
+
+
+def test_a_mistake_in_the_code_is_written_down_and_raised(store, settings, monkeypatch):
+    monkeypatch.setattr("core.runs.execute.evaluate", lambda *arguments: throw(KeyError("gone")))
+    with pytest.raises(KeyError):
+        run_here(store, settings, tiny())
+    run, = store.runs()
+    assert (run.status, run.message) == ("failed", "The run ended with KeyError: 'gone'")
+
+
+def test_a_run_that_was_deleted_meanwhile_writes_nothing_more(store, settings):
+    """Taken for dead and deleted while its process slept: it must not come back as a folder without a row."""
+    run = store.create_running(tiny(), "tester", "here")
+
+    def delete(event):
+        if isinstance(event, Epoch):  # the checkpoint comes next
+            store.finish(run.id, "interrupted")
+            store.delete(run.id)
+
+    with pytest.raises(RunNotFound):
+        execute(store, run, settings, report=delete)
+    assert store.runs() == [] and not [path for path in store.path.iterdir() if path.is_dir()]
 
 
 # --- starting and ending
@@ -305,6 +364,14 @@ def test_no_workers_no_training(store, settings):
         assert engine.status(run_id).status == "stopped"
 
 
+def test_the_workers_look_into_the_store_they_are_for(tmp_path, places):
+    """Not into the folder that PLAYGROUND_RUNS names."""
+    store = RunStore(tmp_path / "elsewhere")
+    with LocalEngine(store) as engine:
+        assert engine.settings.runs_dir == tmp_path / "elsewhere" != places / "runs"
+        assert wait_for(store, engine.submit(tiny(), "ann")).status == "finished"
+
+
 def test_a_worker_finds_packages_where_this_process_does(store, settings, monkeypatch, tmp_path):
     """PYTHONPATH is handed on: some people's torch is found through it."""
     (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'was here')!r}, 'w').close()")
@@ -316,3 +383,47 @@ def test_a_worker_finds_packages_where_this_process_does(store, settings, monkey
 @pytest.mark.parametrize(("code", "says"), [(-9, "memory ran out"), (-11, "signal 11"), (1, "exit code 1")])
 def test_how_a_process_ended_in_words(code, says):
     assert says in describe_exit(code)
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(engine):
+    """Through the store and the worker process: the same losses as a run that was left alone."""
+    config = tiny(training__epochs=6, model__hidden=[64], model__dropout=0.2)
+    store = engine.store
+    whole = wait_for(store, engine.submit(config, "ann"))
+    broken = engine.submit(config.with_values({"training.epochs": 6}), "ben")
+    wait_for(store, broken, lambda run: run.step > 20 or not run.is_active)
+    engine.cancel(broken)
+    stopped = wait_for(store, broken)
+    if stopped.status == "stopped":  # it may have been faster than the request
+        engine.resume(broken)
+        assert wait_for(store, broken).status == "finished"
+    ours, theirs = store.metrics(broken, names=("loss",)).series["loss"], store.metrics(whole.id, names=("loss",)).series["loss"]
+    assert ours == theirs
+    assert store.get(broken).test_accuracy == whole.test_accuracy
+
+
+def test_a_finished_run_goes_on_for_more_epochs(engine):
+    run = wait_for(engine.store, engine.submit(tiny(), "ann"))
+    engine.resume(run.id, more_epochs=2)
+    longer = wait_for(engine.store, run.id)
+    assert (longer.status, longer.epoch, longer.step) == ("finished", 3, 3 * run.step)
+    straight = wait_for(engine.store, engine.submit(tiny(training__epochs=3), "ann"))
+    assert engine.store.metrics(run.id, names=("loss",)).series == engine.store.metrics(straight.id, names=("loss",)).series
+
+
+def test_a_running_run_is_paused_and_goes_on(engine):
+    run_id = engine.submit(tiny(training__epochs=300), "ann")
+    wait_for(engine.store, run_id, lambda run: run.step > 0)
+    engine.pause(run_id)
+    standing = wait_until(lambda: _stands_still(engine.store, run_id), lambda: engine.store.get(run_id))
+    engine.pause(run_id, False)
+    wait_for(engine.store, run_id, lambda run: run.step > standing or not run.is_active)
+    engine.cancel(run_id)
+    assert wait_for(engine.store, run_id).status == "stopped"
+
+
+def _stands_still(store, run_id):
+    """The step of a run that has not moved for half a second; 0 while it moves."""
+    step = store.get(run_id).step
+    time.sleep(0.5)
+    return step if store.get(run_id).step == step else 0

@@ -16,7 +16,12 @@ CHOICES = {
     "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
     "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh",
     "flatten": "Flatten", "global_average": "Global average pooling",
-    "adam": "Adam", "sgd": "SGD", "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
+    "nll": "Negative log-likelihood", "bce": "Binary cross-entropy (after a sigmoid)", "mse": "Mean squared error",
+    "adam": "Adam", "sgd": "SGD", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad",
+    "constant": "Constant", "step": "Steps", "cosine": "Cosine", "one_cycle": "One cycle", "warm_up": "Warm-up",
+    "plateau": "On a plateau", "default": "PyTorch's own", "xavier_uniform": "Xavier", "kaiming_normal": "Kaiming (He)",
+    "normal": "Normal, deviation 0.01", "zeros": "All zeros", "last": "Last epoch", "best": "Best epoch",
+    "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
 }
 
 
