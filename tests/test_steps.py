@@ -8,7 +8,16 @@ import scipy.special
 import torch
 from torch import nn
 
-from core.inspection import batch_norm_steps, linear_sum, place_of, sigmoid_steps, softmax_steps, strongest_weights
+from core.inspection import (
+    SoftmaxSteps,
+    batch_norm_steps,
+    linear_sum,
+    place_of,
+    probability_steps,
+    sigmoid_steps,
+    softmax_steps,
+    strongest_weights,
+)
 from core.training import OBJECTIVES
 
 
@@ -61,6 +70,18 @@ def test_several_sigmoids_are_divided_by_their_sum_as_the_objective_does():
     assert steps.normalized.tolist() == pytest.approx(OBJECTIVES["bce_with_logits"].probabilities(logits[None])[0].tolist())
 
 
+@pytest.mark.parametrize("loss", OBJECTIVES)
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_the_steps_end_where_the_objective_does(loss, count):
+    logits = torch.randn(count, generator=torch.Generator().manual_seed(count)) * 3
+    if count == 1 and OBJECTIVES[loss].outputs(2) != 1:
+        pytest.skip("this loss never has one output")
+    steps = probability_steps(loss, logits)
+    ours = steps.probabilities if isinstance(steps, SoftmaxSteps) else steps.normalized
+    assert ours.tolist() == pytest.approx(OBJECTIVES[loss].probabilities(logits[None])[0].tolist(), abs=1e-6)
+    assert isinstance(steps, SoftmaxSteps) == (loss in {"cross_entropy", "nll"} or (loss == "mse" and count > 1))
+
+
 @pytest.mark.parametrize("steps", [softmax_steps, sigmoid_steps])
 @pytest.mark.parametrize("logits", [torch.zeros(2, 2), torch.zeros(0), torch.tensor([1.0, float("nan")]),
                                     torch.tensor([float("inf"), 0.0])])
@@ -84,7 +105,7 @@ def test_all_products_and_the_bias_are_the_output():
     layer, values = nn.Linear(20, 4), torch.randn(20)
     for unit in range(4):
         total = linear_sum(layer, values, unit)
-        assert total.total == pytest.approx(float(layer(values)[unit]), abs=1e-5)
+        assert total.total == pytest.approx(float(layer(values).detach()[unit]), abs=1e-5)
         assert sum(s.product for s in strongest_weights(layer, 20, unit, values)) == pytest.approx(total.products, abs=1e-5)
     assert linear_sum(linear([[2.0, 1.0]]), torch.tensor([3.0, 4.0]), 0).bias == 0
 
@@ -112,6 +133,6 @@ def test_batch_norm_of_one_number_is_the_layers():
     picture = torch.randn(1, 2, 3, 3)
     steps = batch_norm_steps(layer, 1, float(picture[0, 1, 2, 0]))
     assert (steps.mean, steps.variance, steps.weight, steps.bias) == (2, 9, 2, -1)
-    assert steps.result == pytest.approx(float(layer(picture)[0, 1, 2, 0]), abs=1e-5)
+    assert steps.result == pytest.approx(float(layer(picture).detach()[0, 1, 2, 0]), abs=1e-5)
     with pytest.raises(ValueError, match="keeps no running statistics"):
         batch_norm_steps(nn.BatchNorm2d(2, track_running_stats=False), 0, 1.0)

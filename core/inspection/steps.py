@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from core.training.objectives import OBJECTIVES
+
 
 @dataclass(frozen=True)
 class Strongest:
@@ -147,6 +149,17 @@ def sigmoid_steps(logits: Tensor) -> SigmoidSteps:
     else:
         normalized = torch.nn.functional.logsigmoid(values).softmax(0)
     return SigmoidSteps(values, exponentials, 1 + exponentials, sigmoids, normalized)
+
+
+def probability_steps(loss: str, logits: Tensor) -> SoftmaxSteps | SigmoidSteps:
+    """How a run with this loss (a key of OBJECTIVES) turns logits (K,) into probabilities. Raises ValueError as both do.
+
+    Which of the two it is, is asked of the objective itself, with scores that the two answer differently.
+    """
+    scores = torch.arange(len(logits), dtype=torch.float64).unsqueeze(0)
+    answer = OBJECTIVES[loss].probabilities(scores)
+    is_softmax = answer.shape == scores.shape and torch.allclose(answer, scores.softmax(1))
+    return softmax_steps(logits) if is_softmax and len(logits) > 1 else sigmoid_steps(logits)
 
 
 def _finite_row(logits: Tensor) -> Tensor:

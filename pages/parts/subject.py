@@ -7,11 +7,10 @@ import streamlit as st
 import torch
 from torch import Tensor, nn
 
-from core.config import RunConfig
+from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, spec_of
-from core.models import ModelConfig, build
 from core.runs import CheckpointError, Run, has_checkpoint
-from core.training import outputs_for
+from core.training import fresh_model
 from pages.parts import keys
 from pages.parts.run_panel import percent
 from pages.parts.services import Services, dataset, trained_model
@@ -87,8 +86,11 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
                 f"{MOST_PARAMETERS:,} can be looked into.", icon=":material/memory:")
         return None
     spec, data = spec_of(config.data.dataset), _data(server, config)
-    outputs = outputs_for(config, len(spec.classes))
-    fresh = _fresh(config.model, spec.input_shape, outputs, config.training.seed)
+    training = config.training
+    start = RunConfig(  # what the first weights depend on, so that another learning rate does not draw them again
+        data=DataConfig(dataset=config.data.dataset, task=config.data.task), model=config.model,
+        training=TrainingConfig(loss=training.loss, seed=training.seed, initialization=training.initialization))
+    fresh = _fresh(start)
     channels = spec.input_shape[0]
     if data is not None:
         classes, mean, std = data.classes, data.mean, data.std
@@ -96,13 +98,14 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
         classes = spec.classes if config.data.task == "classes" else ("no", "yes")
         half = (0.5,) * channels
         mean, std = (half, half) if config.data.normalization == "half" else ((0.0,) * channels, (1.0,) * channels)
-    key = f"new.{config.model.model_dump_json()}.{config.training.seed}.{config.data.model_dump_json()}.{outputs}"
+    key = f"new.{start.model_dump_json()}.{config.data.model_dump_json()}"
     return Subject(key, fresh, config, classes, spec.input_shape, mean, std, data, trained=False)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Drawing fresh weights…")
-def _fresh(config: ModelConfig, shape: tuple[int, ...], outputs: int, seed: int) -> nn.Module:
-    return build(config, shape, outputs, seed=seed).eval()
+def _fresh(config: RunConfig) -> nn.Module:
+    spec = spec_of(config.data.dataset)
+    return fresh_model(config, spec.input_shape, len(spec.classes)).eval()
 
 
 def _data(server: Services, config: RunConfig) -> Dataset | None:

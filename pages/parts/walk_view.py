@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.figures.bars import probability_bars
 from core.figures.maps import colour_picture, map_sheet, row_picture
-from core.inspection import InspectionError, Stage, layer_of, sigmoid_steps, softmax_steps, walk
+from core.inspection import InspectionError, SigmoidSteps, SoftmaxSteps, Stage, layer_of, probability_steps, walk
 from core.inspection.walk import BETWEEN, IMAGE, NORMALISED
 from core.inspection.windows import POOLING, number
 from core.models import ModelError
@@ -186,8 +186,9 @@ def _probabilities(subject: Subject, last: Stage, sample: Sample) -> None:
     if not bool(torch.isfinite(logits).all()):
         st.warning("The last layer returned infinite or NaN numbers; there are no probabilities for them.")
         return
-    softmax = subject.config.training.loss == "cross_entropy"
-    probabilities = _softmax(logits, subject.classes) if softmax else _sigmoid(logits, subject.classes)
+    steps = probability_steps(subject.config.training.loss, logits)
+    softmax = isinstance(steps, SoftmaxSteps)
+    probabilities = _softmax(steps, subject.classes) if softmax else _sigmoid(steps, subject.classes)
     classes = _names(subject.classes, len(probabilities))
     height = max(120, 28 * len(classes) + 40)
     st.echarts_chart(probability_bars(classes, probabilities.tolist()), height=height, key="build.look.bars")
@@ -204,25 +205,23 @@ def _steps(rows: dict[str, Tensor], names: list[str]) -> None:
                  key="build.look.steps")
 
 
-def _softmax(logits: Tensor, classes: tuple[str, ...]) -> Tensor:
-    steps = softmax_steps(logits)
+def _softmax(steps: SoftmaxSteps, classes: tuple[str, ...]) -> Tensor:
     st.markdown("**Softmax** turns the last layer's scores (logits) into shares that add up to 1: take the largest score away, "
                 "raise e to each, divide by the sum.")
     _steps({"logit": steps.logits, f"minus the largest ({number(steps.maximum)})": steps.shifted,
             "e to that": steps.exponentials, f"divided by the sum ({number(steps.total)})": steps.probabilities},
-           _names(classes, len(logits)))
+           _names(classes, len(steps.logits)))
     st.caption("Taking the largest away changes no share, since it divides top and bottom by the same number; it keeps e from "
                "growing beyond what a computer can hold.")
     return steps.probabilities
 
 
-def _sigmoid(logits: Tensor, classes: tuple[str, ...]) -> Tensor:
-    steps = sigmoid_steps(logits)
-    single = len(logits) == 1
+def _sigmoid(steps: SigmoidSteps, classes: tuple[str, ...]) -> Tensor:
+    single = len(steps.logits) == 1
     st.markdown("**Sigmoid** turns each score (logit) into a probability of its own: 1 / (1 + e to minus the logit). Above 0 "
                 "means more likely yes than no.")
     _steps({"logit": steps.logits, "e to minus that": steps.exponentials, "1 plus that": steps.denominators,
-            "1 divided by that": steps.sigmoids}, [classes[-1]] if single else _names(classes, len(logits)))
+            "1 divided by that": steps.sigmoids}, [classes[-1]] if single else _names(classes, len(steps.logits)))
     st.caption(f"The rest, {percent(float(steps.normalized[0]))}, is the probability of “{classes[0]}”." if single else
                "Each class is a question of its own, so these need not add up to 1; a prediction divides them by their sum.")
     return steps.normalized
