@@ -147,7 +147,7 @@ def _from_data(data: Dataset) -> Sample:
     count = len(data.validation)
     key = f"build.look.index.{data.name}.{count}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        index = st.number_input(f"Validation image (0 to {count - 1:,})", 0, count - 1, 0, key=key, width=220)
+        index = st.number_input(f"Validation image (0 to {count - 1:,})", 0, count - 1, key=key, width=220)
         st.button("Another at random", icon=":material/casino:", key="build.look.random",
                   on_click=lambda: st.session_state.update({key: random.randrange(count)}))
     images, labels = data.validation.take(torch.tensor([index]))

@@ -110,9 +110,9 @@ def _stepper(names: list[str]) -> int:
     def move(by: int) -> None:
         st.session_state[key] = min(max(0, st.session_state[key] + by), last)
 
+    st.session_state.setdefault(key, min(st.session_state.get(keys.WALK_STAGE, 0), last))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        at = st.selectbox("Stage", range(len(names)), min(st.session_state.get(keys.WALK_STAGE, 0), last), width=420,
-                          format_func=names.__getitem__, key=key)
+        at = st.selectbox("Stage", range(len(names)), format_func=names.__getitem__, key=key, width=420)
         st.button("Back", icon=":material/arrow_back:", key="build.look.back", on_click=move, args=(-1,), disabled=at == 0)
         st.button("Next", icon=":material/arrow_forward:", key="build.look.next", on_click=move, args=(1,),
                   disabled=at == last, type="primary")
