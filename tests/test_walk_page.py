@@ -1,13 +1,17 @@
 """The section "Look inside": nothing until asked, then every stage and every view of the weights, for any network."""
 
+import base64
+import io
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.config import RunConfig
+from core.data.drawing import prepare as prepare_drawing
 from core.inspection import dead_units, parameter_table, walk
 from core.inspection.windows import number
 from core.models import CNNConfig, MLPConfig
@@ -17,6 +21,7 @@ from pages.parts import keys
 from pages.parts.subject import DRAWING, RANDOM
 from pages.parts.walk_view import WALK, WEIGHTS
 from pages.parts.weights_view import VIEWS
+from tests import strokes
 from tests.helpers import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -226,6 +231,18 @@ def test_the_last_drawing_goes_through(runs):
     choose(at, "build.look.sample.3.From the data", DRAWING)
     assert at.metric[2].value == number(15 / 784)
     assert torch.equal(at.session_state[keys.WALK][1][0].values, picture)
+
+
+def test_the_draw_page_keeps_its_last_drawing(finished):
+    rgba = strokes.draw(7, 0, 20, 280)
+    at = AppTest.from_file(str(ROOT / "pages/draw_digit.py"), default_timeout=60)
+    at.query_params["run"] = finished
+    at.run()
+    file = io.BytesIO()
+    Image.fromarray(rgba).save(file, format="PNG")
+    data = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    choose(at, f"{keys.CANVAS}.0", {"drawing": {"raw": {"objects": [{}]}, "data": data}, "backgroundFit": None})
+    assert torch.equal(at.session_state[keys.DRAWING], prepare_drawing(rgba).image)
 
 
 def test_a_drawing_of_another_shape_is_not_offered(runs):
