@@ -13,6 +13,7 @@ from pages.parts.forms import field
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import services
+from pages.parts.walk_view import walk_section
 
 
 def form() -> None:
@@ -84,7 +85,9 @@ with picture:
             model = build(config.model, spec.input_shape, outputs)
         show(describe_layers(model, spec.input_shape))
     except (ModelError, InspectionError) as error:
+        model = None
         st.error(str(error), icon=":material/error:")
     else:
         with st.expander("As PyTorch prints it", icon=":material/code:"):
             st.code(str(model), language="python")
+walk_section(server, config, model)
