@@ -94,8 +94,8 @@ def few_per_class(case: Case) -> Finding | None:
 
 
 # benchmarks/doctor_tables.py: 360 test digits, 784-50-10 trained for 200 epochs with Adam 1e-3, mean of 2 seeds; a CNN the same
-PER_CLASS_ACCURACY = ("On scikit-learn's digits a small network with 1, 5, 10, 20, 50 and 100 images of each class got 67, 80, 83, 86, "
-                      "93 and 96 % of the test images right.")
+PER_CLASS_ACCURACY = ("On scikit-learn's digits a small network with 1, 5, 10, 20, 50 and 100 images of each class got 67, 80, "
+                      "83, 86, 93 and 96 % of the test images right.")
 
 
 def unbalanced_question(case: Case) -> Finding | None:
@@ -201,7 +201,8 @@ def test_set_reused(case: Case) -> Finding | None:
         f"Of {tested} equally good networks with 95 % accuracy, the best looks up to {luck:.1f} points better on {images:,} test "
         f"images by luck alone (√(0.95·0.05/{images}) · √(2·ln {tested})).",
         "A test set says how well a network does on images that had no part in making it. Choosing settings by it makes it a "
-        "part. Choose by validation accuracy and look at the test accuracy of the chosen one.", "Compare runs by validation accuracy")
+        "part. Choose by validation accuracy and look at the test accuracy of the chosen one.",
+        "Compare runs by validation accuracy")
 
 
 def same_images_in_splits(case: Case) -> Finding | None:
