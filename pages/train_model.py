@@ -7,7 +7,7 @@ from core.data import DATASETS, spec_of
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
 from core.runs import Run
-from pages.parts import draft
+from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
 from pages.parts.run_panel import current_run, next_steps, run_panel
@@ -90,6 +90,7 @@ config, run = draft.draft(server.settings), current_run(server)
 top_row(server, config, run)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
+    doctor_view.show_problems(config)
     training_form(config)
     model_form(config)
     data_form(config)
