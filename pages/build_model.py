@@ -88,5 +88,5 @@ with picture:
     else:
         with st.expander("As PyTorch prints it", icon=":material/code:"):
             st.code(str(model), language="python")
-        doctor_view.show_code(config)
     doctor_view.show_findings(config)
+    doctor_view.show_code(config)

@@ -2,6 +2,7 @@
 
 import inspect
 import keyword
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,15 @@ from core.models import ARCHITECTURES, build
 
 Shape = tuple[int, ...]
 LINE = 100  # columns of the code that is written
-IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
+IMPORTS = (
+    {"math.": "import math", "OrderedDict(": "from collections import OrderedDict",
+     "@dataclass": "from dataclasses import dataclass"},
+    {"np.": "import numpy as np", "torch.": "import torch", "F.": "import torch.nn.functional as F",
+     "Image.": "from PIL import Image", "load_digits()": "from sklearn.datasets import load_digits",
+     "nn.": "from torch import nn",
+     "Subset(": "from torch.utils.data import DataLoader, Subset",
+     "TensorDataset(": "from torch.utils.data import DataLoader, TensorDataset",
+     "transforms.": "from torchvision import datasets, transforms"})
 PREFIXES = {"Conv": "conv", "Linear": "fc", "BatchNorm": "bn", "Dropout": "dropout", "MaxPool": "pool", "AvgPool": "pool"}
 OPERATORS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "matmul": "@", "pow": "**", "radd": "+", "rmul": "*",
              "iadd": "+", "imul": "*"}
@@ -61,7 +70,13 @@ def model_class(network: ModelConfig | nn.Module, input_shape: Shape, outputs: i
     writer = _Writer(record(network, input_shape), input_shape)
     writer.write(network, name)
     text = "\n\n".join(writer.classes)
-    return f"{IMPORTS}\n\n{text}" if imports else text
+    return f"{imports_of(text)}\n\n\n{text}" if imports else text
+
+
+def imports_of(text: str) -> str:
+    """The import lines that a text needs, as a linter sorts them."""
+    used = [[line for word, line in group.items() if re.search(rf"(?<![\w.]){re.escape(word)}", text)] for group in IMPORTS]
+    return "\n\n".join("\n".join(lines) for lines in used if lines)
 
 
 def _words(title: str) -> list[str]:
@@ -115,8 +130,6 @@ class _Writer:
         numbered = list(children) == [str(number) for number in range(len(children))]
         items = [self.constructor(child) if numbered else f'("{name}", {self.constructor(child)})'
                  for name, child in children.items()]
-        if not numbered:
-            self.uses_ordered_dict = True
         left, right = ("([", "])") if kind == "ModuleList" else ("(", ")") if numbered else ("(OrderedDict([", "]))")
         one = f"nn.{kind}{left}{', '.join(items)}{right}"
         if len(one) <= LINE - 24 and "\n" not in one:
@@ -250,10 +263,29 @@ class _Body:
         if number in self.variables and number != begin:
             return self.variables[number]
         step = self.forward.steps[number]
-        args = [self._written(item) for item in step.args]
         if isinstance(step.target, nn.Module):
-            return self._module_call(step.target, args)
-        return self._function_call(step, args)
+            return self._module_call(step.target, [self._written(item) for item in step.args])
+        name = getattr(step.target, "__name__", "").strip("_")
+        if name in ("view", "reshape") and META_BATCH in step.args:
+            return self._view(step)
+        if name == "getitem":
+            return f"{_in_brackets(self._written(step.args[0]))}[{self._index(step.args[1])}]"
+        return self._function_call(step, [self._written(item) for item in step.args])
+
+    def _view(self, step: Step) -> str:
+        """x.view(x.size(0), -1), in words that don't need the batch size."""
+        sizes = [size for size in step.args[1:] if size != META_BATCH]
+        first = self._written(step.args[0])
+        return f"torch.flatten({first}, 1)" if len(sizes) == 1 else f"{first}.reshape(-1, {', '.join(map(_literal, sizes))})"
+
+    def _index(self, index: Any) -> str:
+        """What stands in square brackets."""
+        if isinstance(index, tuple):
+            return ", ".join(map(self._index, index))
+        if isinstance(index, slice):
+            parts = ["" if part is None else self._written(part) for part in (index.start, index.stop)]
+            return ":".join(parts) + (f":{self._written(index.step)}" if index.step is not None else "")
+        return "..." if index is Ellipsis else self._written(index)
 
     def _written(self, item: Any) -> str:
         if isinstance(item, Value):
@@ -280,11 +312,6 @@ class _Body:
         plain = name.strip("_")
         if name.startswith("__") and plain in OPERATORS or plain in ("add", "mul", "sub") and len(args) == 2 and not step.kwargs:
             return f"{_in_brackets(args[0])} {OPERATORS[plain]} {_in_brackets(args[1])}"
-        if plain in ("view", "reshape") and META_BATCH in step.args:
-            sizes = [size for size in step.args[1:] if size != META_BATCH]
-            first = self._written(step.args[0])
-            return f"torch.flatten({first}, 1)" if sizes == [-1] or len(sizes) == 1 else \
-                f"{first}.reshape(-1, {', '.join(map(_literal, sizes))})"
         kwargs = self._keywords(step, plain)
         if getattr(F, plain, None) is not None and hasattr(F, plain) and not hasattr(torch, name):
             return f"F.{plain}({', '.join(args + kwargs)})"

@@ -1,12 +1,10 @@
 """A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
 
-import re
-
 from core.config import DataConfig, RunConfig, SGDConfig
 from core.data import DatasetSpec, spec_of
 from core.export.digits_code import preparing_code, varying_code
 from core.export.forward import ExportError
-from core.export.model_class import model_class
+from core.export.model_class import imports_of, model_class
 from core.models import ARCHITECTURES
 from core.presets import title_of
 from core.training import outputs_for
@@ -31,21 +29,7 @@ def script(config: RunConfig) -> str:
     parts = [_constants(config), _data(config, spec), _loaders(), network.rstrip(),
              _training(config, spec, name, outputs), _testing(), _saving(config)]
     text = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
-    return "\n\n".join([_head(config), _imports(text), text])
-
-
-def _imports(text: str) -> str:
-    """The imports that the text uses."""
-    standard = {"math.": "import math", "OrderedDict(": "from collections import OrderedDict",
-                "@dataclass": "from dataclasses import dataclass"}
-    others = {"np.": "import numpy as np", "torch.": "import torch", "F.": "import torch.nn.functional as F",
-              "Image.": "from PIL import Image", "load_digits()": "from sklearn.datasets import load_digits",
-              "nn.": "from torch import nn", "Subset(": "from torch.utils.data import DataLoader, Subset",
-              "TensorDataset(": "from torch.utils.data import DataLoader, TensorDataset",
-              "transforms.": "from torchvision import datasets, transforms"}
-    groups = [[line for word, line in group.items() if re.search(rf"(?<![\w.]){re.escape(word)}", text)]
-              for group in (standard, others)]
-    return "\n\n".join("\n".join(group) for group in groups if group)
+    return "\n\n".join([_head(config), imports_of(text), text])
 
 
 def _head(config: RunConfig) -> str:

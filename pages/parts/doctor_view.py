@@ -32,10 +32,9 @@ def show_findings(config: RunConfig) -> None:
         st.markdown(":green[:material/check_circle:] Nothing wrong was found in network, training and data settings."
                     + (" Worth knowing:" if found else ""))
     for finding in found:
-        text, button = st.columns([3, 1.2], vertical_alignment="top", gap="small")
-        with text:
-            _explained(finding)
-        with button:
+        with st.container(gap="xsmall"):
+            with _expander(finding):
+                _details(finding)
             _fix_button(finding, "build")
 
 
@@ -46,11 +45,6 @@ def show_problems(config: RunConfig) -> None:
             with _expander(finding):
                 _details(finding)
                 _fix_button(finding, "train")
-
-
-def _explained(finding: Finding) -> None:
-    with _expander(finding):
-        _details(finding)
 
 
 def _expander(finding: Finding) -> DeltaGenerator:
@@ -73,7 +67,7 @@ def _plain(text: str) -> str:
 def _fix_button(finding: Finding, page: str) -> None:
     if finding.fix is not None:
         st.button(_plain(finding.remedy), key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=draft.take,
-                  args=(finding.fix,), help="Changes this in the settings; nothing starts yet.", width="stretch")
+                  args=(finding.fix,), type="tertiary", help="Changes the settings; nothing starts yet.")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -87,12 +81,14 @@ def code(config_json: str) -> dict[str, str]:
 
 def show_code(config: RunConfig) -> None:
     """The network's class and the whole training script, each to copy or to download."""
-    st.subheader("As code")
     try:
         files = code(config.model_dump_json())
-    except (ExportError, ModelError, DataError) as error:
+    except (ModelError, DataError):
+        return  # the doctor says what is wrong; there is no code of a network that can't be built
+    except ExportError as error:
         st.info(str(error), icon=":material/code_off:")
         return
+    st.subheader("As code")
     texts = {"network.py": ("The network as a class", "Plain PyTorch, for your own notebook. It takes this app's weights: "
                             "load_state_dict reads the file from Compare runs."),
              "train.py": ("The whole training script", "Loads the same images, trains the same network, tests it and saves its "

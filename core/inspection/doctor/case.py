@@ -128,6 +128,8 @@ class Case:
 
     @cached_property
     def _built(self) -> nn.Module | str:
+        if not self.input_shape:
+            return ""  # without known data there is nothing to build for, and another rule says so
         if self.given is not None:
             return self.given
         try:
@@ -138,8 +140,8 @@ class Case:
 
     @cached_property
     def _described(self) -> list[LayerRow] | str:
-        if not self.input_shape or isinstance(self._built, str):
-            return self._built if isinstance(self._built, str) else []
+        if isinstance(self._built, str):
+            return self._built
         try:
             return describe_layers(self._built, self.input_shape)
         except InspectionError as error:
@@ -167,7 +169,8 @@ class Case:
     @cached_property
     def flow(self) -> Flow:
         """The operations of forward, in order."""
-        return flow(self._built, self.input_shape) if self.rows and isinstance(self._built, nn.Module) else Flow([], None)
+        runs = isinstance(self._built, nn.Module) and not self.misfit
+        return flow(self._built, self.input_shape) if runs else Flow([], None)
 
     def changed(self, **values: Any) -> RunConfig | None:
         """The config with fields replaced, "training__loss" for training.loss; None where a config can't be that."""

@@ -137,7 +137,7 @@ def outputs_not_classes(case: Case) -> Finding | None:
     """As many outputs as the question has answers."""
     if case.flow.result is None:
         return None
-    shape = case.flow.operations[case.flow.result].output[1:]
+    shape = tuple(case.input_shape) if case.flow.result == INPUT else case.flow.operations[case.flow.result].output[1:]
     if shape == (case.outputs,):
         return None
     got = "×".join(map(str, shape)) or "no"
