@@ -220,6 +220,19 @@ def test_no_activation_between_convolutions():
     assert found("no_activation_between", PLAIN, cnn(nn.ReLU())) is None
 
 
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "vgg11_bn", "squeezenet1_1"])
+def test_published_networks_are_sound(name):
+    from core.torchvision_guard import torchvision
+
+    with torch.device("meta"):
+        model = getattr(torchvision.models, name)(num_classes=10)
+    data = PLAIN.with_values({"data.dataset": "digits", "data.validation": 200})
+    in_colour = Case(data, model)
+    object.__setattr__(in_colour, "input_shape", (3, 64, 64))
+    serious = [finding for rule in RULES.values() if (finding := rule(in_colour)) and finding.severity != "note"]
+    assert [finding.rule for finding in serious if finding.rule != "epoch_too_long"] == []
+
+
 def test_the_order_is_that_of_forward_and_not_of_the_modules():
     class Shuffled(nn.Module):
         def __init__(self):

@@ -242,8 +242,11 @@ class _Body:
     def _goes_into_next(self, number: int) -> bool:
         """Whether a result is written inside the expression that uses it: an activation or pooling around a layer."""
         readers = self.readers[number]
-        return len(readers) == 1 and self._is_light(readers[0]) and len(_values(self.forward.steps[readers[0]])) == 1 \
-            and not self._is_flatten(readers[0])
+        if len(readers) != 1 or not self._is_light(readers[0]) or self._is_flatten(readers[0]):
+            return False
+        # a sum such as body(x) + skip(x): nothing may be assigned between a term and the sum
+        return len(_values(self.forward.steps[readers[0]])) == 1 or all(
+            self.readers[between] == readers and self._goes_into_next(between) for between in range(number + 1, readers[0]))
 
     def _is_light(self, number: int) -> bool:
         target = self.forward.steps[number].target

@@ -102,7 +102,8 @@ def relu_on_output(case: Case) -> Finding | None:
 def _twins(case: Case) -> list[tuple[Operation, Operation]]:
     """Linear layers that feed another linear layer with nothing but linear steps between, where one layer would do as well.
 
-    A narrow middle (784→10→784) is no twin: one layer would need more weights. Nor is a depthwise convolution.
+    A narrow middle (784→10→784) is no twin: one layer would need more weights. Nor is a depthwise convolution, nor the end of
+    one block of a published design and the start of the next (linear bottlenecks: Sandler et al., MobileNetV2, 2018).
     """
     found = []
     for later in case.flow.named(MATRIX):
@@ -113,7 +114,9 @@ def _twins(case: Case) -> list[tuple[Operation, Operation]]:
             continue
         middle, into, out = first.weight[0], first.weight[1], later.weight[0]
         grouped = len(first.input) > 1 and first.name != "linear" and first.input[1] != into
-        if middle >= min(into, out) and not grouped:
+        blocks = [operation.layer.split(".")[:-1] for operation in (first, later)]
+        designed = blocks[0] != blocks[1] and min(map(len, blocks)) >= 3
+        if middle >= min(into, out) and not grouped and not designed:
             found.append((first, later))
     return found
 
