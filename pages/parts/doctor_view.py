@@ -32,19 +32,21 @@ def show_findings(config: RunConfig) -> None:
         st.markdown(":green[:material/check_circle:] Nothing wrong was found in network, training and data settings."
                     + (" Worth knowing:" if found else ""))
     for finding in found:
-        with st.container(gap="xsmall"):
-            with _expander(finding):
-                _details(finding)
-            _fix_button(finding, "build")
+        _show(finding, "build")
 
 
 def show_problems(config: RunConfig) -> None:
     """Errors and warnings alone, for a narrow column; nothing where there are none."""
     for finding in findings(config.model_dump_json()):
         if finding.severity != "note":
-            with _expander(finding):
-                _details(finding)
-                _fix_button(finding, "train")
+            _show(finding, "train")
+
+
+def _show(finding: Finding, page: str) -> None:
+    with st.container(gap="xxsmall"):
+        with _expander(finding):
+            _details(finding)
+        _fix_button(finding, page)
 
 
 def _expander(finding: Finding) -> DeltaGenerator:
@@ -66,7 +68,7 @@ def _plain(text: str) -> str:
 
 def _fix_button(finding: Finding, page: str) -> None:
     if finding.fix is not None:
-        st.button(_plain(finding.remedy), key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=draft.take,
+        st.button(f":blue[Fix: {_plain(finding.remedy[:1].lower() + finding.remedy[1:])}]", key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=draft.take,
                   args=(finding.fix,), type="tertiary", help="Changes the settings; nothing starts yet.")
 
 

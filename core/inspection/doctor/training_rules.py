@@ -68,8 +68,8 @@ def learning_rate_too_high(case: Case) -> Finding | None:
         evidence = f"The learning rate is {rate:g}; in the range test on this data the loss blew up at {measured:.2g}."
         better = float(f"{case.range_test.suggested:.1g}") if case.range_test else usual_rate(case.config)
     elif rate > highest:
-        evidence = (f"The learning rate is {rate:g}; above {highest:.2g}, {name_of(case.config)} failed on small networks and "
-                    f"handwritten digits ({BENCHMARK}).")
+        evidence = (f"The learning rate is {rate:g}; above {highest:.2g}, {name_of(case.config)} did not train every "
+                    f"small network on handwritten digits (measured with {BENCHMARK}).")
         better = usual_rate(case.config)
     else:
         return None
@@ -98,7 +98,7 @@ def learning_rate_too_low(case: Case) -> Finding | None:
         "learning_rate_too_low", severity,
         f"With a learning rate of {rate:g} the run {'hardly begins' if severity == 'warning' else 'ends before it is done'}",
         f"{far}. Small networks needed about {known.little:g} for 90 % on handwritten digits, and at {known.least:g} most were "
-        f"far below ({BENCHMARK}).",
+        f"far below (measured with {BENCHMARK}).",
         "The smaller the steps, the more of them it takes. Nothing is wrong with the network: it has only not got there yet.",
         f"Set the learning rate to {better:g}", case.changed(training__optimizer__learning_rate=better))
 
