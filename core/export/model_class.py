@@ -17,6 +17,8 @@ from core.models import ARCHITECTURES, build
 
 Shape = tuple[int, ...]
 LINE = 100  # columns of the code that is written
+MARK = re.compile(r"⟦(\w+):(\d+)⟧")  # a number that may become an argument of the class
+MOST_ARGUMENTS = 6
 IMPORTS = (
     {"math.": "import math", "OrderedDict(": "from collections import OrderedDict",
      "@dataclass": "from dataclasses import dataclass"},
@@ -85,36 +87,69 @@ def _words(title: str) -> list[str]:
 
 @dataclass
 class _Writer:
-    """Writes one class for each module that is neither a layer nor a plain Sequential, the inner ones first."""
+    """Writes classes for the modules that are neither layers nor plain Sequentials, the innermost first.
+
+    Modules of one kind that differ in some numbers only, as the blocks of a residual network do, share a class with
+    arguments. Until it is known which, such numbers stand in marks: ⟦out_channels:64⟧.
+    """
 
     forwards: dict[nn.Module, Forward]
     input_shape: Shape
     classes: list[str] = field(default_factory=list)
-    known: dict[str, str] = field(default_factory=dict)  # text of a class without its name → its name
-    names: dict[nn.Module, str] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)  # names of classes
+    calls: dict[nn.Module, str] = field(default_factory=dict)  # what makes a module that has its class already
 
-    def write(self, module: nn.Module, wanted: str) -> str:
-        """Write a module's class, unless one with the same text is there. Returns its name."""
-        if module in self.names:
-            return self.names[module]
-        forward = self.forwards.get(module)
+    def write(self, root: nn.Module, name: str) -> None:
+        """Write the classes of all modules in `root`, and its own last."""
+        heights = {module: _height(module) for module in root.modules() if _is_custom(module) or module is root}
+        self.taken.add(_identifier(name))
+        for height in range(heights[root] + 1):
+            kinds: dict[tuple[str, str], dict[nn.Module, str]] = {}  # class and text without numbers → modules, with them
+            for module in (module for module, own in heights.items() if own == height and module is not root):
+                text = self.class_body(module, False)
+                kinds.setdefault((type(module).__name__, MARK.sub(r"⟦\1⟧", text)), {})[module] = text
+            for (kind, _), group in kinds.items():
+                self._write_group(kind, group)
+        self.classes.append(f"class {_identifier(name)}(nn.Module):\n{_plain(self.class_body(root, True))}")
+
+    def _write_group(self, kind: str, group: dict[nn.Module, str]) -> None:
+        """One class for modules that differ in numbers, or one for each where they differ in too many."""
+        slots = [MARK.findall(text) for text in group.values()]  # for each module (name, value) of each mark
+        columns = list(zip(*[[value for _, value in marks] for marks in slots], strict=True))
+        varying = list(dict.fromkeys(column for column in columns if len(set(column)) > 1))
+        if len(varying) > MOST_ARGUMENTS and len(group) > 1:
+            for text in dict.fromkeys(group.values()):
+                self._write_group(kind, {module: own for module, own in group.items() if own == text})
+            return
+        arguments: dict[tuple[str, ...], str] = {}
+        for column in varying:  # numbers that are always equal are one argument
+            wanted = slots[0][columns.index(column)][0]
+            arguments[column] = _unused(wanted, set(arguments.values()))
+        name = _unused(_identifier(kind), self.taken)
+        self.taken.add(name)
+        order = iter(columns)
+        text = MARK.sub(lambda mark: arguments.get(next(order), mark[2]), next(iter(group.values())))
+        heading = f"def __init__({', '.join(['self', *arguments.values()])}):"
+        self.classes.append(f"class {name}(nn.Module):\n" + text.replace("def __init__(self):", heading, 1))
+        for number, module in enumerate(group):
+            given = ", ".join(f"⟦{argument}:{column[number]}⟧" for column, argument in arguments.items())
+            self.calls[module] = f"{name}({given})"
+
+    def class_body(self, module: nn.Module, is_root: bool) -> str:
+        """All of a class but its first line."""
+        forward, name = self.forwards.get(module), type(module).__name__
         if forward is None or forward.result is None:
-            raise ExportError(f"{wanted}: forward does not return a tensor made from its input.")
+            raise ExportError(f"{name}: forward does not return a tensor made from its input.")
         own = [name for name, _ in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))]
         if own:
-            raise ExportError(f"{wanted} has weights of its own ({', '.join(own)}) beside its layers; that can't be written.")
+            raise ExportError(f"{name} has weights of its own ({', '.join(own)}) beside its layers; that can't be written.")
         names = _child_names(module)
         body = _Body(self, module, forward, names)
-        lines = body.forward_lines()
+        lines = body.forward_lines(is_root)
         inits = [f"self.{names[key]} = {self.constructor(child)}" for key, child in module.named_children() if key in body.used]
-        text = "\n".join(["    def __init__(self):", "        super().__init__()",
+        return "\n".join(["    def __init__(self):", "        super().__init__()",
                           *(f"        {line}" for init in inits for line in init.split("\n")), "",
                           *(f"    {line}" for line in lines), ""])
-        if text not in self.known:
-            self.known[text] = _unused(_identifier(wanted), set(self.known.values()))
-            self.classes.append(f"class {self.known[text]}(nn.Module):\n{text}")
-        self.names[module] = self.known[text]
-        return self.known[text]
 
     def constructor(self, module: nn.Module) -> str:
         """The expression that makes a module anew, such as nn.Conv2d(1, 32, kernel_size=3, padding=1)."""
@@ -122,7 +157,7 @@ class _Writer:
             return f"nn.{type(module).__name__}({', '.join(_arguments(module))})"
         if is_sequential(module) or type(module) is nn.ModuleList:
             return self._container(module)
-        return f"{self.write(module, type(module).__name__)}()"
+        return self.calls[module]
 
     def _container(self, module: nn.Module) -> str:
         kind = "Sequential" if is_sequential(module) else "ModuleList"
@@ -132,10 +167,26 @@ class _Writer:
                  for name, child in children.items()]
         left, right = ("([", "])") if kind == "ModuleList" else ("(", ")") if numbered else ("(OrderedDict([", "]))")
         one = f"nn.{kind}{left}{', '.join(items)}{right}"
-        if len(one) <= LINE - 24 and "\n" not in one:
+        if len(_plain(one)) <= LINE - 24 and "\n" not in one:
             return one
         inner = "\n".join(f"    {line}" for item in items for line in (item + ",").split("\n"))
         return f"nn.{kind}{left}\n{inner}\n{right}"
+
+
+def _is_custom(module: nn.Module) -> bool:
+    """Whether a module needs a class of its own."""
+    return not (is_layer(module) or is_sequential(module) or type(module) is nn.ModuleList)
+
+
+def _height(module: nn.Module) -> int:
+    """How many classes deep a module is: 0 where it holds layers alone."""
+    inner = [_height(child) + _is_custom(child) for child in module.children()]
+    return max(inner, default=0)
+
+
+def _plain(text: str) -> str:
+    """A text with its marks replaced by their numbers."""
+    return MARK.sub(r"\2", text)
 
 
 def _child_names(module: nn.Module) -> dict[str, str]:
@@ -178,7 +229,8 @@ def _arguments(layer: nn.Module) -> list[str]:
         required = parameter.default is inspect.Parameter.empty
         if required or value != _short(parameter.default) or name == "p":
             first = required and name != "kernel_size" or name in {"p", "kernel_size"} and not written
-            written.append(_literal(value) if first else f"{name}={_literal(value)}")
+            text = f"⟦{name}:{value}⟧" if type(value) is int else _literal(value)
+            written.append(text if first else f"{name}={text}")
     return written
 
 
@@ -206,8 +258,8 @@ class _Body:
     used: set[str] = field(default_factory=set)  # children that are attributes
     variables: dict[int, str] = field(default_factory=lambda: {-1: "x"})  # where a step's result is kept
 
-    def forward_lines(self) -> list[str]:
-        """The method, with the shape after each line."""
+    def forward_lines(self, with_shapes: bool) -> list[str]:
+        """The method, with the shape after each line or without."""
         steps, result = self.forward.steps, self.forward.result
         assert result is not None
         self.paths = {child: path for path, child in self.module.named_modules() if path}
@@ -221,13 +273,11 @@ class _Body:
                 self.variables[number] = self._free_name(number, result.step)
                 lines.append((f"{self.variables[number]} = {text}", steps[number].output))
         lines.append((f"return {self.expression(result, result.step)}", steps[result.step].output if result.step >= 0 else ()))
+        if not with_shapes:
+            return ["def forward(self, x):", *(f"    {text}" for text, _ in lines)]
         width = min(72, max(len(text) for text, _ in lines))
-        return ["def forward(self, x):" + (f"{'':{max(2, width - 15)}}# {_shape((META_BATCH, *self.writer.input_shape))}"
-                                           if len(self.writer.forwards) and self._is_root() else ""),
-                *(f"    {text:{width}}  # {_shape(shape)}".rstrip() for text, shape in lines)]
-
-    def _is_root(self) -> bool:
-        return self.module is list(self.writer.forwards)[-1]
+        first = f"def forward(self, x):{'':{max(2, width - 15)}}# {_shape((META_BATCH, *self.writer.input_shape))}"
+        return [first, *(f"    {text:{width}}  # {_shape(shape)}".rstrip() for text, shape in lines)]
 
     def _needed(self, number: int) -> set[int]:
         """The steps that a result comes from."""

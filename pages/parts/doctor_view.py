@@ -68,7 +68,8 @@ def _plain(text: str) -> str:
 
 def _fix_button(finding: Finding, page: str) -> None:
     if finding.fix is not None:
-        st.button(f":blue[Fix: {_plain(finding.remedy[:1].lower() + finding.remedy[1:])}]", key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=draft.take,
+        label = _plain(finding.remedy[:1].lower() + finding.remedy[1:])
+        st.button(f":blue[Fix: {label}]", key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=draft.take,
                   args=(finding.fix,), type="tertiary", help="Changes the settings; nothing starts yet.")
 
 
