@@ -148,18 +148,15 @@ def _training(config: RunConfig, spec: DatasetSpec, name: str, outputs: int) -> 
     momentum = f", momentum={optimizer.momentum!r}" if isinstance(optimizer, SGDConfig) and optimizer.momentum else ""
     targets = _labels(config, len(spec.classes))
     takes = "logits" if training.loss == "bce_with_logits" else "logits, and applies the softmax itself"
-    right = _right(config, outputs)
-    return f'''model = {name}().to(device)
+    parts = [f'''model = {name}().to(device)
 criterion = nn.{criterion}()  # takes {takes}
-optimizer = torch.optim.{kind}(model.parameters(), lr=LEARNING_RATE{momentum})
-
-
-def targets_of(labels):
+optimizer = torch.optim.{kind}(model.parameters(), lr=LEARNING_RATE{momentum})''', f'''def targets_of(labels):
     """What the loss compares the network's answer with."""
-    return {targets or "labels"}
+    return {targets or "labels"}''', EVALUATE.replace("RIGHT", _right(config, outputs)), LOOP]
+    return "\n\n\n".join(parts)
 
 
-def evaluate(loader):
+EVALUATE = '''def evaluate(loader):
     """Mean loss and accuracy over all images of a loader."""
     model.eval()  # dropout off, batch norm as learned
     loss, right, count = 0.0, 0, 0
@@ -168,12 +165,11 @@ def evaluate(loader):
             images, targets = images.to(device), targets_of(labels.to(device))
             logits = model(images)
             loss += criterion(logits, targets).item() * len(images)
-            right += {right}
+            right += RIGHT
             count += len(images)
-    return loss / count, right / count
+    return loss / count, right / count'''
 
-
-for epoch in range(1, EPOCHS + 1):
+LOOP = '''for epoch in range(1, EPOCHS + 1):
     model.train()
     total, count = 0.0, 0
     for images, labels in train_loader:
@@ -185,8 +181,8 @@ for epoch in range(1, EPOCHS + 1):
         total += loss.item() * len(images)
         count += len(images)
     validation_loss, validation_accuracy = evaluate(validation_loader)
-    print(f"epoch {{epoch}}: loss {{total / count:.4f}}, validation loss {{validation_loss:.4f}}, "
-          f"validation accuracy {{validation_accuracy:.2%}}")'''
+    print(f"epoch {epoch}: loss {total / count:.4f}, validation loss {validation_loss:.4f}, "
+          f"validation accuracy {validation_accuracy:.2%}")'''
 
 
 def _right(config: RunConfig, outputs: int) -> str:
