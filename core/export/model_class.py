@@ -111,6 +111,9 @@ class _Writer:
         arguments: dict[tuple[str, ...], str] = {}
         for column in varying:  # numbers that are always equal are one argument
             wanted = slots[0][columns.index(column)][0]
+            alike = {marks[0] for marks, other in zip(slots[0], columns, strict=True) if other == column}
+            if len(varying) == 1 and {"in_channels", "out_channels"} <= alike:
+                wanted = "channels"
             arguments[column] = _unused(wanted, set(arguments.values()))
         name = _unused(_identifier(kind), self.taken)
         self.taken.add(name)

@@ -10,6 +10,9 @@ from core.presets import title_of
 from core.training import outputs_for
 
 TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # our names of torchvision's data sets
+# Settings that a script says, or that change nothing of what it would say
+WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
+           "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum"}
 
 
 def script(config: RunConfig) -> str:
@@ -22,6 +25,7 @@ def script(config: RunConfig) -> str:
         DataMissing: there is no such data set. ExportError: it has no plain PyTorch counterpart, or the network can't be
         written. ModelError: the network can't take this data.
     """
+    _refuse_unknown(config)
     spec = spec_of(config.data.dataset)
     outputs = outputs_for(config, len(spec.classes))
     network = model_class(config.model, spec.input_shape, outputs, imports=False)
@@ -30,6 +34,15 @@ def script(config: RunConfig) -> str:
              _training(config, spec, name, outputs), _testing(), _saving(config)]
     text = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
     return "\n\n".join([_head(config), imports_of(text), text])
+
+
+def _refuse_unknown(config: RunConfig) -> None:
+    """A setting that this module does not know must not be left out in silence. Raises ExportError."""
+    parts = {"data": config.data, "training": config.training, "training.optimizer": config.training.optimizer}
+    for path, part in parts.items():
+        for name, entry in type(part).model_fields.items():
+            if name not in WRITTEN and getattr(part, name) != entry.get_default(call_default_factory=True):
+                raise ExportError(f"{path}.{name} can't be written as a script yet; set it to its default.")
 
 
 def _head(config: RunConfig) -> str:
@@ -134,7 +147,8 @@ def _labels(config: RunConfig, classes: int) -> str:
     """Lines that turn a batch's labels into what the loss takes; "" where they are."""
     yes_no = config.data.task == "is_target"
     if config.training.loss == "bce_with_logits":
-        return "(labels == TARGET).float().view(-1, 1)" if yes_no else f"F.one_hot(labels, {classes}).float()"
+        several = "labels.float().view(-1, 1)" if classes == 2 else f"F.one_hot(labels, {classes}).float()"
+        return "(labels == TARGET).float().view(-1, 1)" if yes_no else several
     return "(labels == TARGET).long()" if yes_no else ""
 
 
