@@ -8,7 +8,7 @@ from core.data import DATASETS, spec_of
 from core.inspection import InspectionError, LayerRow, describe_layers, totals
 from core.models import ARCHITECTURES, ModelError, build
 from core.training import outputs_for
-from pages.parts import draft
+from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
@@ -90,4 +90,6 @@ with picture:
     else:
         with st.expander("As PyTorch prints it", icon=":material/code:"):
             st.code(str(model), language="python")
+    doctor_view.show_findings(config)
+    doctor_view.show_code(config)
 walk_section(server, config, model)
