@@ -66,9 +66,9 @@ def move(stack: StackConfig, place: int | Place, to: int | Place) -> StackConfig
     if place[:-1] != to[:-1]:
         raise ConfigError("A layer moves within its own list: copy it to move it into a residual block, or out of one.")
     layer = layer_at(stack, place)
-    siblings = len(_siblings(stack, place))
-    if not 0 <= to[-1] < siblings:
-        raise ConfigError(f"There is no row {to[-1] + 1} to move to; there are {siblings}.")
+    count = len(siblings(stack, place))
+    if not 0 <= to[-1] < count:
+        raise ConfigError(f"There is no row {to[-1] + 1} to move to; there are {count}.")
     return add(delete(stack, place), layer, to)
 
 
@@ -91,10 +91,10 @@ def replace(stack: StackConfig, place: int | Place, layer: Config) -> StackConfi
 def layer_at(stack: StackConfig, place: int | Place) -> Any:
     """The layer there. Raises ConfigError where there is none."""
     place = _place(place)
-    siblings = _siblings(stack, place)
-    if not 0 <= place[-1] < len(siblings):
+    beside = siblings(stack, place)
+    if not 0 <= place[-1] < len(beside):
         raise ConfigError(f"There is no row {row_number(place)}.")
-    return siblings[place[-1]]
+    return beside[place[-1]]
 
 
 def places(stack: StackConfig) -> list[Place]:
@@ -124,8 +124,8 @@ def _place(place: int | Place) -> Place:
     return (place,) if isinstance(place, int) else tuple(place)
 
 
-def _siblings(stack: StackConfig, place: Place) -> tuple[Config, ...]:
-    """The list of layers that a place is in. Raises ConfigError where there is no such list."""
+def siblings(stack: StackConfig, place: Place) -> tuple[Config, ...]:
+    """The list of layers that a place is in: the stack's own, or a block's. Raises ConfigError where there is no such list."""
     if len(place) == 1:
         return stack.layers
     block = stack.layers[place[0]] if len(place) == 2 and 0 <= place[0] < len(stack.layers) else None
@@ -136,10 +136,10 @@ def _siblings(stack: StackConfig, place: Place) -> tuple[Config, ...]:
 
 def _changed(stack: StackConfig, place: Place, instead: Sequence[Config], insert: bool = False) -> StackConfig:
     """With `instead` in place of one layer, or with `insert` before it. Raises ConfigError."""
-    siblings, at = _siblings(stack, place), place[-1]
-    if not 0 <= at < len(siblings) + insert:
+    beside, at = siblings(stack, place), place[-1]
+    if not 0 <= at < len(beside) + insert:
         raise ConfigError(f"There is no row {row_number(place)}.")
-    layers: tuple[Config, ...] = (*siblings[:at], *instead, *siblings[at + (not insert):])
+    layers: tuple[Config, ...] = (*beside[:at], *instead, *beside[at + (not insert):])
     if len(place) == 2:
         block = _checked(ResidualConfig, layers=layers, skip=stack.layers[place[0]].skip)
         layers = (*stack.layers[:place[0]], block, *stack.layers[place[0] + 1:])

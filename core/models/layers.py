@@ -170,6 +170,29 @@ class Residual(nn.Module):
         return self.body(x) + self.skip(x)
 
 
+def settings_of(layer: Config, outputs: int) -> str:
+    """What a person decided for a layer, in a few words: "32 filters, 3×3, padding 1"; "" where there is nothing."""
+    match layer:
+        case Conv2dConfig() | MaxPool2dConfig() | AvgPool2dConfig():
+            filters = f"{layer.out_channels:,} filters, " if isinstance(layer, Conv2dConfig) else ""
+            usual = 1 if filters else layer.kernel
+            parts = [f"{filters}{layer.kernel}×{layer.kernel}", f"stride {layer.stride}" if layer.stride != usual else "",
+                     f"padding {layer.padding}" if layer.padding else "", "" if getattr(layer, "bias", True) else "no bias"]
+            return ", ".join(part for part in parts if part)
+        case AdaptiveAvgPool2dConfig():
+            return f"to {layer.size}×{layer.size}"
+        case LinearConfig():
+            units = f"{layer.out_features:,} units" if layer.out_features else f"{outputs} for the answer"
+            return units + ("" if layer.bias else ", no bias")
+        case DropoutConfig():
+            return f"{layer.share:.0%}".replace("%", " %")
+        case LeakyReLUConfig():
+            return f"slope {layer.slope:g}"
+        case ResidualConfig():
+            return "plus its input" if layer.skip == "identity" else "plus its input through a projection"
+    return ""
+
+
 def make(layer: Config, received: Shape, outputs: int) -> nn.Module:
     """The module of one plain layer, for input of the shape `received` (without batch), which must fit."""
     match layer:
