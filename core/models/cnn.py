@@ -87,12 +87,12 @@ def _shrunk(length: int, config: CNNConfig, padding: int) -> int:
 
 def _too_small(config: CNNConfig, input_shape: Shape, number: int) -> str:
     """What to change where block `number` has nothing left to look at."""
-    picture = f"{input_shape[1]}×{input_shape[2]} picture"
     if number == 1:
-        return f"A {picture} is too small for one block with these settings; choose a smaller kernel or stride, or padding."
+        return (f"{input_shape[1]}×{input_shape[2]} pixels are too few for one block with these settings; choose a smaller "
+                "kernel or stride, or padding.")
     usual = config.stride == 1 and config.padding == "half" and config.pooling != "none"
-    return (f"{len(config.channels)} blocks {'halve' if usual else 'shrink'} a {picture} to nothing; "
-            f"use at most {number - 1} channels.")
+    return (f"{len(config.channels)} blocks {'halve' if usual else 'shrink'} a {input_shape[1]}×{input_shape[2]} picture "
+            f"to nothing; use at most {number - 1} channels.")
 
 
 CNN = Architecture(

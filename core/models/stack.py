@@ -1,7 +1,7 @@
 """A network that a person composes: a list of layers, built in order. What each layer takes is inferred from shapes."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -68,30 +68,44 @@ def build(config: StackConfig, input_shape: Shape, outputs: int) -> nn.Sequentia
     Raises:
         ModelError: a layer does not fit what it receives, or what comes out is not `outputs` numbers; the line names the row.
     """
-    received = [*_received(config.layers, tuple(input_shape), outputs, "")]
-    if not received:
+    plan = _plan(config.layers, tuple(input_shape), outputs, "")
+    if not plan:
         raise ModelError("The network has no layers yet: add Flatten and Linear.")
-    returned = output_shape(config.layers[-1], received[-1], outputs)
-    if returned != (outputs,):
-        raise ModelError(f"Row {len(received)} ({title(config.layers[-1])}) returns {size(returned)}, and {outputs} "
+    if plan[-1].returned != (outputs,):
+        raise ModelError(f"Row {len(plan)} ({title(config.layers[-1])}) returns {size(plan[-1].returned)}, and {outputs} "
                          f"number{'s are' if outputs > 1 else ' is'} needed at the end: set the units of the last linear layer.")
-    return _sequential(config.layers, received, outputs)
+    return _sequential(plan, outputs)
 
 
-def _received(layers: Iterable[Config], shape: Shape, outputs: int, above: str) -> Iterator[Shape]:
-    """What each layer receives. Raises ModelError for the first that does not fit."""
+@dataclass(frozen=True)
+class _Planned:
+    """A layer with what it receives and returns."""
+
+    layer: Config
+    received: Shape
+    returned: Shape
+    inside: tuple["_Planned", ...] = ()
+
+
+def _plan(layers: Iterable[Config], shape: Shape, outputs: int, above: str) -> tuple[_Planned, ...]:
+    """All layers with their shapes. Raises ModelError for the first that does not fit."""
+    plan = []
     for number, layer in enumerate(layers, start=1):
         row = f"{above}{number}"
         if problem := misfit(layer, shape):
             raise ModelError(f"Row {row} ({title(layer)}) received {size(shape)} and needs {problem.needs}.")
-        yield shape
-        if isinstance(layer, ResidualConfig):
-            for _ in _received(layer.layers, shape, outputs, f"{row}."):
-                pass
+        inside = _plan(layer.layers, shape, outputs, f"{row}.") if isinstance(layer, ResidualConfig) else ()
         try:
-            shape = output_shape(layer, shape, outputs)
+            if isinstance(layer, ResidualConfig):
+                returned = inside[-1].returned if inside else shape
+                check_skip(layer, shape, returned)
+            else:
+                returned = probe(layer, shape, outputs).returned
         except ModelError as error:
             raise ModelError(f"Row {row} ({title(layer)}) {error}") from None
+        plan.append(_Planned(layer, shape, returned, inside))
+        shape = returned
+    return tuple(plan)
 
 
 def misfit(layer: Config, shape: Shape) -> Misfit | None:
@@ -109,25 +123,33 @@ def misfit(layer: Config, shape: Shape) -> Misfit | None:
     return None
 
 
-def output_shape(layer: Config, received: Shape, outputs: int) -> Shape:
-    """What a layer that fits returns (without batch), found on the meta device: nothing is computed or allocated.
+@dataclass(frozen=True)
+class Probe:
+    """What a layer does with a shape."""
+
+    returned: Shape  # without batch
+    parameters: int
+
+
+def probe(layer: Config, received: Shape, outputs: int) -> Probe:
+    """Try a plain layer that fits on the meta device, where nothing is computed or allocated.
 
     Raises:
-        ModelError: the result has more numbers than PyTorch can count, or a residual block's paths can't be added. The line
-            completes "Row 3 (Linear) …".
+        ModelError: the result has more numbers than PyTorch can count; the line completes "Row 3 (Linear) …".
     """
     try:
         with torch.device("meta"), torch.no_grad():
-            if isinstance(layer, ResidualConfig):
-                shape = received
-                for inner in layer.layers:
-                    shape = output_shape(inner, shape, outputs)
-                _skip(layer, received, shape)
-                return shape
             module = make(layer, received, outputs).eval()
-            return tuple(module(torch.empty(BATCH, *received)).shape[1:])
+            returned = tuple(module(torch.empty(BATCH, *received)).shape[1:])
     except (RuntimeError, OverflowError) as error:
         raise ModelError(f"received {size(received)} and can't work with it: {str(error).splitlines()[0]}") from None
+    return Probe(returned, sum(parameter.numel() for parameter in module.parameters()))
+
+
+def check_skip(layer: ResidualConfig, received: Shape, returned: Shape) -> int:
+    """How many parameters the way around a block has. Raises ModelError where it does not lead to the shape `returned`."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in _skip(layer, received, returned).parameters())
 
 
 def _skip(layer: ResidualConfig, received: Shape, returned: Shape) -> nn.Module:
@@ -156,16 +178,14 @@ def projection_stride(received: Shape, returned: Shape) -> int | None:
     return None
 
 
-def _sequential(layers: Iterable[Config], received: Iterable[Shape], outputs: int) -> nn.Sequential:
-    """The modules, in order."""
+def _sequential(plan: Sequence[_Planned], outputs: int) -> nn.Sequential:
+    """The modules, in order: what is inside a block before its skip, as a seed draws them."""
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    layers = tuple(layers)
-    for name, layer, shape in zip(named(layers), layers, received, strict=True):
-        if isinstance(layer, ResidualConfig):
-            body = _sequential(layer.layers, _received(layer.layers, shape, outputs, ""), outputs)
-            modules[name] = Residual(body, _skip(layer, shape, output_shape(layer, shape, outputs)))
+    for name, row in zip(named(row.layer for row in plan), plan, strict=True):
+        if isinstance(row.layer, ResidualConfig):
+            modules[name] = Residual(_sequential(row.inside, outputs), _skip(row.layer, row.received, row.returned))
         else:
-            modules[name] = make(layer, shape, outputs)
+            modules[name] = make(row.layer, row.received, outputs)
     return nn.Sequential(modules)
 
 

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-import torch
-
 from core.fields import Config
 from core.models.base import ModelError, Shape
 from core.models.composer import Edit, Place, apply, places, with_fields
@@ -16,15 +14,15 @@ from core.models.layers import (
     FlattenConfig,
     LinearConfig,
     ResidualConfig,
-    make,
 )
 from core.models.stack import (
     PICTURE_LAYERS,
     Misfit,
     StackConfig,
+    check_skip,
     misfit,
     named,
-    output_shape,
+    probe,
     size,
     title,
 )
@@ -108,13 +106,12 @@ class _Walk:
     def plain(self, row: RowCheck, layer: Config) -> tuple[RowCheck, Shape]:
         """A layer that fits, unless it is too large to count."""
         try:
-            returned = output_shape(layer, row.input_shape, self.outputs)
+            tried = probe(layer, row.input_shape, self.outputs)
         except ModelError as error:
             fix = _smaller(layer, row.place)
             return replace(row, problem=str(error), needs="fewer numbers", fix=fix), self.after(fix, layer, row.input_shape)
-        with torch.device("meta"):
-            count = sum(p.numel() for p in make(layer, row.input_shape, self.outputs).parameters())
-        return replace(row, output_shape=returned, parameters=count, warning=_warning(count, returned)), returned
+        warning = _warning(tried.parameters, tried.returned)
+        return replace(row, output_shape=tried.returned, parameters=tried.parameters, warning=warning), tried.returned
 
     def block(self, row: RowCheck, layer: ResidualConfig) -> tuple[RowCheck, Shape]:
         """A residual block: what is inside, then whether the two ways can be added."""
@@ -124,16 +121,21 @@ class _Walk:
         if problems(inside):  # first things first
             return replace(row, parameters=count), returned
         try:
-            returned = output_shape(layer, row.input_shape, self.outputs)
+            count += check_skip(layer, row.input_shape, returned)
         except ModelError as error:
-            fix = self.mend_block(layer, row, returned)
-            return replace(row, parameters=count, problem=str(error), needs="two ways that end in the same shape", fix=fix), (
-                output_shape(fix.layers[0], row.input_shape, self.outputs) if fix.layers else returned)
-        if layer.skip == "projection":
-            count += row.input_shape[0] * returned[0]
+            fix = self.mend_block(layer, row)
+            mended_shape = self.inner_shape(fix.layers[0], row.input_shape) if fix.layers else returned
+            return replace(row, parameters=count, problem=str(error), needs="two ways that end in the same shape", fix=fix), \
+                mended_shape
         return replace(row, output_shape=returned, parameters=count), returned
 
-    def mend_block(self, layer: ResidualConfig, row: RowCheck, returned: Shape) -> Edit:
+    def inner_shape(self, layer: ResidualConfig, shape: Shape) -> Shape:
+        """What comes out of a block's layers, all of which fit."""
+        for inner in layer.layers:
+            shape = probe(inner, shape, self.outputs).returned
+        return shape
+
+    def mend_block(self, layer: ResidualConfig, row: RowCheck) -> Edit:
         """A projection where that is enough, else padding that keeps sizes as well, else no block."""
         kept = tuple(_padded(inner) if isinstance(inner, Conv2dConfig) and inner.kernel % 2 else inner for inner in layer.layers)
         for label, changes in (("Make the skip a projection", {"skip": "projection"}),
@@ -141,7 +143,7 @@ class _Walk:
                                ("Pad so that sizes stay, with a projection", {"layers": kept, "skip": "projection"})):
             candidate = with_fields(layer, **changes)
             try:
-                output_shape(candidate, row.input_shape, self.outputs)
+                check_skip(candidate, row.input_shape, self.inner_shape(candidate, row.input_shape))
             except ModelError:
                 continue
             return Edit(label, "replace", row.place, (candidate,))
@@ -155,7 +157,7 @@ class _Walk:
 
     def after_mended(self, layer: Config, shape: Shape) -> Shape:
         try:
-            return output_shape(layer, shape, self.outputs)
+            return probe(layer, shape, self.outputs).returned
         except ModelError:  # still too large
             return shape
 

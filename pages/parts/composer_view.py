@@ -61,9 +61,9 @@ def composer(config: RunConfig, input_shape: Shape, outputs: int) -> list[RowChe
 def _tools(stack: StackConfig, input_shape: Shape, outputs: int) -> None:
     """Undo, what to start from, and the composition as a file or text."""
     history: History = st.session_state[keys.HISTORY]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         st.selectbox("Start from", list(STARTS), None, format_func=STARTS.__getitem__, placeholder="a preset or a classic",
-                     key=_key("start"), on_change=_start, args=(_key("start"), input_shape, outputs), width=260,
+                     key=_key("start"), on_change=_start, args=(_key("start"), input_shape, outputs), width=180,
                      help="Replaces all rows; undo brings them back.")
         st.button("Undo", icon=":material/undo:", key="compose.undo", disabled=not history.before, on_click=_step, args=(False,))
         st.button("Redo", icon=":material/redo:", key="compose.redo", disabled=not history.after, on_click=_step, args=(True,))
@@ -86,11 +86,10 @@ def _row(stack: StackConfig, row: RowCheck, outputs: int, opened: bool) -> None:
     """One layer: its name to open it, what it is, its shapes; what is wrong with it and the button that mends it."""
     number = row_number(row.place)
     if row.name:
-        inside = "↳ " if len(row.place) > 1 else ""
         icon = ":material/error:" if row.problem else ":material/expand_less:" if opened else ":material/expand_more:"
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.button(f"{inside}**{row.name}** · {row.title}", key=f"compose.row.{number}", type="tertiary", icon=icon,
-                      on_click=_open, args=(None if opened else row.place,))
+            st.button(f"{'↳ ' * (len(row.place) - 1)}{number} · **{row.name}** · {row.title}", key=f"compose.row.{number}",
+                      type="tertiary", icon=icon, on_click=_open, args=(None if opened else row.place,))
             returned = f" → {size(row.output_shape)}" if row.output_shape is not None else ""
             settings = settings_of(layer_at(stack, row.place), outputs)
             weights = f"{row.parameters:,} parameters" if row.parameters else ""
