@@ -40,8 +40,8 @@ def thirty_layers() -> StackConfig:
     """Six blocks of four layers, then six layers: 30 rows."""
     block = (Conv2dConfig(out_channels=16), BatchNorm2dConfig(), ReLUConfig())
     layers = [layer for number in range(6) for layer in (*block, MaxPool2dConfig() if number < 3 else ReLUConfig())]
-    end = (FlattenConfig(), LinearConfig(), ReLUConfig(), DropoutConfig(), LinearConfig(out_features=32), LinearConfig(out_features=0))
-    return StackConfig(layers=(*layers, *end))
+    linear = (FlattenConfig(), LinearConfig(), ReLUConfig(), DropoutConfig(), LinearConfig(out_features=32))
+    return StackConfig(layers=(*layers, *linear, LinearConfig(out_features=0)))
 
 
 def table_after_edit(stack: StackConfig, filters: int) -> None:

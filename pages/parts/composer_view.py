@@ -47,14 +47,16 @@ def composer(config: RunConfig, input_shape: Shape, outputs: int) -> list[RowChe
     st.session_state.setdefault(keys.COMPOSE_VERSION, 0)
     rows = check(stack, input_shape, outputs)
     _tools(stack, input_shape, outputs)
+    if wrong := problems(rows):
+        st.caption(f":red[{len(wrong)} row{'s do' if len(wrong) > 1 else ' does'} not fit yet.] After a wrong row, shapes are as "
+                   "they will be once it is fixed. The layer table comes back when all rows fit.")
+    else:
+        st.caption(f"All {len(rows)} rows fit. Press a row to change it." if len(rows) > 1 else "Press a row to change it.")
     opened = st.session_state.get(keys.COMPOSE_PLACE)
     with st.container(border=True, gap="xxsmall"):
         for row in rows:
             _row(stack, row, outputs, row.place == opened)
     _add(stack, opened if opened in {row.place for row in rows} else None)
-    if wrong := problems(rows):
-        st.caption(f":red[{len(wrong)} row{'s do' if len(wrong) > 1 else ' does'} not fit yet.] After a wrong row, shapes are as "
-                   "they will be once it is fixed.")
     return rows
 
 
@@ -70,7 +72,12 @@ def _tools(stack: StackConfig, input_shape: Shape, outputs: int) -> None:
         with st.popover("Save or load", icon=":material/share:"):
             _share(stack)
     if problem := st.session_state.get(keys.COMPOSE_PROBLEM):
-        st.error(problem, icon=":material/error:")
+        st.error(_plain(problem), icon=":material/error:")
+
+
+def _plain(text: str) -> str:
+    """Text that may hold a person's own, without links, pictures, colours or formulas."""
+    return text.replace("[", "\\[").replace("]", "\\]").replace("$", "\\$")
 
 
 def _share(stack: StackConfig) -> None:
@@ -83,20 +90,18 @@ def _share(stack: StackConfig) -> None:
 
 
 def _row(stack: StackConfig, row: RowCheck, outputs: int, opened: bool) -> None:
-    """One layer: its name to open it, what it is, its shapes; what is wrong with it and the button that mends it."""
+    """One layer: its name to open it, what it is, what it returns; what is wrong with it and the button that mends it."""
     number = row_number(row.place)
     if row.name:
         icon = ":material/error:" if row.problem else ":material/expand_less:" if opened else ":material/expand_more:"
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.button(f"{'↳ ' * (len(row.place) - 1)}{number} · **{row.name}** · {row.title}", key=f"compose.row.{number}",
                       type="tertiary", icon=icon, on_click=_open, args=(None if opened else row.place,))
-            returned = f" → {size(row.output_shape)}" if row.output_shape is not None else ""
-            settings = settings_of(layer_at(stack, row.place), outputs)
-            weights = f"{row.parameters:,} parameters" if row.parameters else ""
-            st.caption(" · ".join(part for part in (settings, size(row.input_shape) + returned, weights) if part))
+            returned = f"→ {size(row.output_shape)}" if row.output_shape is not None else ""
+            st.caption(f"{settings_of(layer_at(stack, row.place), outputs)} {returned}")
     if row.problem:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f":red[:material/error: {row.name} {row.problem}.]", width="stretch")
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.markdown(f":red[:material/error: {row.name} {_plain(row.problem)}.]", width="stretch")
             if row.fix:
                 st.button(f"Fix: {row.fix.label}", key=f"compose.fix.{number}", icon=":material/build:",
                           on_click=_make, args=(row.fix,))
@@ -142,7 +147,7 @@ def _field(layer: Config, name: str, place: Place) -> None:
                      format_func=lambda choice: CHOICES.get(choice, choice), **common)
     else:
         kind = type(value)
-        st.number_input(label, kind(about.minimum), kind(about.maximum), value, step=kind(about.step or 1), width=150,
+        st.number_input(label, kind(about.minimum), kind(about.maximum), value, step=kind(about.step or 1), width=140,
                         format="%g" if kind is float else None, **common)
 
 
