@@ -11,7 +11,7 @@ from pages.parts.draft import first_preset
 from pages.parts.frame import device, go_to, link, open_page, select_run
 from pages.parts.run_panel import STATUS, current_run, next_steps, percent, run_panel
 from pages.parts.services import Services, dataset, services
-from pages.parts.start import start, stop_button
+from pages.parts.start import control_buttons, start
 
 PATH = [
     ("pages/explore_data.py", "1. Look at the data", ":material/grid_view:", "What does the network get to see?"),
@@ -94,7 +94,8 @@ try:
     if run := current_run(server):
         with st.container(border=True):
             run_panel(server, run)
-            stop_button(server, run)
+            with st.container(horizontal=True):
+                control_buttons(server, run)
             next_steps(server, run)
     path()
     presets(server)

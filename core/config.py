@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, ValidationError
+from pydantic import Discriminator, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from core.fields import Config, ConfigError, explain, setting
 from core.models import MLPConfig, ModelConfig
@@ -26,35 +27,161 @@ class DataConfig(Config):
     split_seed: int = setting(0, "Decides which images are held back; the same number gives the same split.", ge=0, le=2**31 - 1)
 
 
+def optimizer_name(name: str) -> Any:
+    """The field that says which optimizer a config is for."""
+    return setting(name, "The rule that turns gradients into new weights.", label="Optimizer")
+
+
+def learning_rate(default: float) -> Any:
+    """Every optimizer's first field."""
+    return setting(default, "How far each step moves the weights. Too small learns slowly, too large never settles.",
+                   gt=0.0, le=100.0)
+
+
+def weight_decay(default: float = 0.0) -> Any:
+    """A pull of all weights towards zero."""
+    return setting(default, "Pulls all weights a little towards zero at each step, so that none grows large without need.",
+                   ge=0.0, le=10.0, step=0.0001)
+
+
 class SGDConfig(Config):
     """Stochastic gradient descent."""
 
-    name: Literal["sgd"] = setting("sgd", "The rule that turns gradients into new weights.", label="Optimizer")
-    learning_rate: float = setting(0.01, "How far each step moves the weights against the gradient.", gt=0.0, le=100.0)
+    name: Literal["sgd"] = optimizer_name("sgd")
+    learning_rate: float = learning_rate(0.01)
     momentum: float = setting(0.0, "Share of the last step that is kept in the next one.", ge=0.0, lt=1.0, step=0.05)
+    nesterov: bool = setting(False, "Look ahead along the momentum before taking the gradient. Needs momentum above 0.")
+    weight_decay: float = weight_decay()
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "SGDConfig":
+        if self.nesterov and not self.momentum:
+            raise PydanticCustomError("nesterov", "nesterov needs momentum above 0, such as 0.9")
+        return self
 
 
 class AdamConfig(Config):
-    """Adam: a step size of its own for each weight."""
+    """Adam: a step size of its own for each weight (Kingma & Ba, arXiv:1412.6980)."""
 
-    name: Literal["adam"] = setting("adam", "The rule that turns gradients into new weights.", label="Optimizer")
-    learning_rate: float = setting(0.001, "How far each step moves the weights, before Adam scales it for each one.",
-                                   gt=0.0, le=100.0)
+    name: Literal["adam"] = optimizer_name("adam")
+    learning_rate: float = learning_rate(0.001)
+    beta1: float = setting(0.9, "Share of the running mean of gradients that each step keeps.", ge=0.0, lt=1.0, step=0.01)
+    beta2: float = setting(0.999, "Share of the running mean of squared gradients that is kept.", ge=0.0, lt=1.0, step=0.001)
+    weight_decay: float = weight_decay()
 
 
-OptimizerConfig = Annotated[SGDConfig | AdamConfig, Discriminator("name")]
-TAGS = {"architecture", "name"}  # the fields that say which kind of model or optimizer it is
-OPTIMIZERS: dict[str, type[SGDConfig] | type[AdamConfig]] = {"adam": AdamConfig, "sgd": SGDConfig}
+class AdamWConfig(Config):
+    """Adam with weight decay kept apart from the gradients (Loshchilov & Hutter, arXiv:1711.05101)."""
+
+    name: Literal["adamw"] = optimizer_name("adamw")
+    learning_rate: float = learning_rate(0.001)
+    beta1: float = setting(0.9, "Share of the running mean of gradients that each step keeps.", ge=0.0, lt=1.0, step=0.01)
+    beta2: float = setting(0.999, "Share of the running mean of squared gradients that is kept.", ge=0.0, lt=1.0, step=0.001)
+    weight_decay: float = weight_decay(0.01)
+
+
+class RMSpropConfig(Config):
+    """RMSprop: gradients divided by their recent size."""
+
+    name: Literal["rmsprop"] = optimizer_name("rmsprop")
+    learning_rate: float = learning_rate(0.01)
+    alpha: float = setting(0.99, "Share of the running mean of squared gradients that is kept.", ge=0.0, lt=1.0, step=0.01)
+    momentum: float = setting(0.0, "Share of the last step that is kept in the next one.", ge=0.0, lt=1.0, step=0.05)
+    weight_decay: float = weight_decay()
+
+
+class AdagradConfig(Config):
+    """Adagrad: gradients divided by the size of all that came before, so steps only shrink."""
+
+    name: Literal["adagrad"] = optimizer_name("adagrad")
+    learning_rate: float = learning_rate(0.01)
+    weight_decay: float = weight_decay()
+
+
+OptimizerConfig = Annotated[SGDConfig | AdamConfig | AdamWConfig | RMSpropConfig | AdagradConfig, Discriminator("name")]
+OPTIMIZERS: dict[str, type[Config]] = {
+    "adam": AdamConfig, "adamw": AdamWConfig, "sgd": SGDConfig, "rmsprop": RMSpropConfig, "adagrad": AdagradConfig}
+
+
+def schedule_name(name: str) -> Any:
+    """The field that says which schedule a config is for."""
+    return setting(name, "How the learning rate changes while the network learns.", label="Schedule")
+
+
+class ConstantConfig(Config):
+    """The same learning rate from start to end."""
+
+    name: Literal["constant"] = schedule_name("constant")
+
+
+class StepConfig(Config):
+    """The learning rate falls by a factor every few epochs."""
+
+    name: Literal["step"] = schedule_name("step")
+    every: int = setting(2, "Epochs between two falls.", unit="epochs", ge=1, le=1000, step=1)
+    factor: float = setting(0.5, "What the learning rate is multiplied by at each fall.", gt=0.0, lt=1.0, step=0.05)
+
+
+class CosineConfig(Config):
+    """The learning rate falls along half a cosine, slowly at first and at the end."""
+
+    name: Literal["cosine"] = schedule_name("cosine")
+    final: float = setting(0.0, "Share of the learning rate that is left at the end.", ge=0.0, le=1.0, step=0.05)
+
+
+class OneCycleConfig(Config):
+    """The learning rate rises to its full value and falls to almost nothing (Smith & Topin, arXiv:1708.07120)."""
+
+    name: Literal["one_cycle"] = schedule_name("one_cycle")
+    rise: float = setting(0.3, "Share of all steps during which the learning rate rises.", gt=0.0, lt=1.0, step=0.05)
+
+
+class WarmUpConfig(Config):
+    """The learning rate rises from almost nothing, then stays."""
+
+    name: Literal["warm_up"] = schedule_name("warm_up")
+    share: float = setting(0.1, "Share of all steps during which the learning rate rises.", gt=0.0, lt=1.0, step=0.05)
+
+
+class PlateauConfig(Config):
+    """The learning rate falls when the validation loss no longer does."""
+
+    name: Literal["plateau"] = schedule_name("plateau")
+    patience: int = setting(2, "Epochs to wait for a smaller validation loss.", unit="epochs", ge=0, le=100, step=1)
+    factor: float = setting(0.5, "What the learning rate is multiplied by then.", gt=0.0, lt=1.0, step=0.05)
+
+
+ScheduleConfig = Annotated[ConstantConfig | StepConfig | CosineConfig | OneCycleConfig | WarmUpConfig | PlateauConfig,
+                           Discriminator("name")]
+SCHEDULES: dict[str, type[Config]] = {
+    "constant": ConstantConfig, "step": StepConfig, "cosine": CosineConfig, "one_cycle": OneCycleConfig,
+    "warm_up": WarmUpConfig, "plateau": PlateauConfig}
+TAGS = {"architecture", "name"}  # the fields that say which kind of model, optimizer or schedule it is
 
 
 class TrainingConfig(Config):
     """How the network learns."""
 
-    loss: Literal["cross_entropy", "bce_with_logits"] = setting(
+    loss: Literal["cross_entropy", "nll", "bce_with_logits", "bce", "mse"] = setting(
         "cross_entropy", "What is made small. cross_entropy picks one of several classes; bce_with_logits answers yes or no.")
+    label_smoothing: float = setting(
+        0.0, "Ask for a little less than certainty: this share is spread over all classes. For cross-entropy only.",
+        ge=0.0, le=0.9, step=0.05)
     optimizer: OptimizerConfig = setting(AdamConfig(), "The rule that turns gradients into new weights.")
+    schedule: ScheduleConfig = setting(ConstantConfig(), "How the learning rate changes while the network learns.")
     batch_size: int = setting(64, "Images seen before each change of the weights.", unit="images", ge=1, le=4096, step=16)
     epochs: int = setting(5, "How many times the network goes through all training images.", unit="epochs", ge=1, le=1000, step=1)
+    gradient_clipping: float = setting(
+        0.0, "Longest gradient that is let through, as the norm over all weights; longer ones are shortened. 0 lets all through.",
+        ge=0.0, le=1000.0, step=0.5)
+    initialization: Literal["default", "xavier_uniform", "kaiming_normal", "normal", "zeros"] = setting(
+        "default", "Where the weights start. default: PyTorch's own for each layer. zeros: see what happens when all are equal.")
+    early_stopping: int = setting(
+        0, "Stop after so many epochs without a smaller validation loss; 0 never does.",
+        unit="epochs", ge=0, le=1000, step=1)
+    keep: Literal["last", "best"] = setting(
+        "last", "Which weights are kept: those of the last epoch, or of the epoch with the smallest validation loss.",
+        label="Weights to keep")
     seed: int = setting(0, "Start of the random numbers: weights, order of images, dropout. Same seed, same curve.",
                         ge=0, le=2**31 - 1, step=1)
     precision: Literal["auto", "float32", "bfloat16"] = setting(

@@ -2,19 +2,23 @@
 
 import streamlit as st
 
-from core.config import OPTIMIZERS, RunConfig
+from core.config import OPTIMIZERS, SCHEDULES, RunConfig
 from core.data import DATASETS, spec_of
+from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
 from core.runs import Run
+from core.training.schedules import preview
 from pages.parts import draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
 from pages.parts.run_panel import current_run, next_steps, run_panel
 from pages.parts.services import Services, services
-from pages.parts.start import start, stop_button
+from pages.parts.start import control_buttons, retrain_on_change, start
 
 OWN = ""  # the choice for values of one's own
+ESSENTIALS, ALL = "Essentials", "All settings"
+MORE = ("loss", "label_smoothing", "gradient_clipping", "initialization", "early_stopping", "keep", "precision", "device")
 
 
 def preset_choice(config: RunConfig) -> None:
@@ -51,17 +55,30 @@ def model_form(config: RunConfig) -> None:
         link("pages/build_model.py", "See its layers and shapes", ":material/account_tree:")
 
 
-def training_form(config: RunConfig) -> None:
+def training_form(config: RunConfig, everything: bool) -> None:
     """How it learns: what one changes most comes first."""
+    training = config.training
     with st.expander("Training", icon=":material/tune:", expanded=True):
         field(config, "training.epochs")
         field(config, "training.optimizer.name", list(OPTIMIZERS))
-        for name in type(config.training.optimizer).model_fields:
-            if name != "name":
-                field(config, f"training.optimizer.{name}")
+        field(config, "training.optimizer.learning_rate")
         field(config, "training.batch_size")
+        field(config, "training.seed")
+    if not everything:
+        return
+    with st.expander("Optimizer", icon=":material/moving:"):
+        for name in type(training.optimizer).model_fields:
+            if name not in {"name", "learning_rate"}:
+                field(config, f"training.optimizer.{name}")
+    with st.expander("Schedule", icon=":material/timeline:", expanded=training.schedule.name != "constant"):
+        field(config, "training.schedule.name", list(SCHEDULES))
+        for name in type(training.schedule).model_fields:
+            if name != "name":
+                field(config, f"training.schedule.{name}")
+        points = preview(training.schedule, training.optimizer.learning_rate, training.epochs)
+        st.echarts_chart(schedule_chart(points), height=150, key="train.schedule")
     with st.expander("More settings", icon=":material/more_horiz:"):
-        for name in ("loss", "seed", "precision", "device"):
+        for name in MORE:
             field(config, f"training.{name}")
 
 
@@ -77,7 +94,7 @@ def top_row(server: Services, config: RunConfig, run: Run | None) -> None:
             start(server, config)
             st.rerun()
         if run:
-            stop_button(server, run)
+            control_buttons(server, run)
     if not ready:
         st.warning(f"{spec.title} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
@@ -90,9 +107,13 @@ config, run = draft.draft(server.settings), current_run(server)
 top_row(server, config, run)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
-    training_form(config)
+    view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
+                                persist_state="session", label_visibility="collapsed")
+    retrain_on_change(server, config, run)
+    training_form(config, view == ALL)
     model_form(config)
-    data_form(config)
+    if view == ALL:
+        data_form(config)
 with picture:
     if run:
         run_panel(server, run)

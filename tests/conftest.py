@@ -32,6 +32,13 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
+def real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, places: Path) -> None:
+    """Tests marked mnist see the PLAYGROUND_DATA that pytest was started with."""
+    if REAL_DATA and request.node.get_closest_marker("mnist"):
+        monkeypatch.setenv("PLAYGROUND_DATA", REAL_DATA)
+
+
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Tiny networks are fastest with one thread, and sums come out the same whatever ran before."""
     torch.set_num_threads(1)

@@ -1,19 +1,12 @@
-"""Small idx files in torchvision's layout, for tests of what reads them; and where the real MNIST is."""
+"""Small idx files in torchvision's layout, for tests of what reads them."""
 
 import gzip
-import os
 import struct
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
-# the settings' own variable: where people keep the files for the app, the tests find them too
-REAL = Path(os.environ.get("PLAYGROUND_DATA") or "data").absolute()
-needs_mnist = [pytest.mark.mnist, pytest.mark.skipif(not (REAL / "MNIST/raw").is_dir(),
-                                                     reason="PLAYGROUND_DATA names no folder with MNIST/raw in it")]
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

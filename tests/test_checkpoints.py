@@ -376,7 +376,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_checkpoint(store, settings):
                 os.kill(pids[-1], signal.SIGKILL)
                 wait_until(lambda: not is_alive(pids[-1]), lambda: f"{pids[-1]} is still there")
                 trained = load_model(store, run.id)
-                values = {value.item() for tensor in trained.model.state_dict().values() for value in (tensor.min(), tensor.max())}
+                values = {value for tensor in trained.model.state_dict().values() for value in tensor.flatten().tolist()}
                 assert values == {float(trained.epoch)} and trained.epoch >= written + 2
                 written = trained.epoch
         finally:

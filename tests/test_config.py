@@ -111,7 +111,7 @@ def test_the_order_of_changes_does_not_matter():
 
 
 @pytest.mark.parametrize(("changes", "line"), [
-    ({"training.epoch": 2}, "training.epoch: there is no such field; training has loss, optimizer, batch_size, epochs"),
+    ({"training.epoch": 2}, "training.epoch: there is no such field; training has loss, label_smoothing, optimizer"),
     ({"trainin.epochs": 2}, "trainin.epochs: there is no such field; a run has data, model, training"),
     ({"epochs": 2}, "epochs: there is no such field; a run has data, model, training"),
     ({"model.kernel": 3}, "model.kernel: there is no such field; model has architecture, hidden, activation, dropout"),
@@ -128,7 +128,7 @@ def test_the_order_of_changes_does_not_matter():
     ({"training.seed": 2**31}, "training.seed is 2147483648; it must be from 0 to 2147483647"),
     ({"training.epo\nchs": 1}, "training.epo\\nchs: there is no such field"),
     ({"training.epochs": "many"}, "training.epochs is 'many'; "),
-    ({"training.loss": "mae"}, "training.loss is 'mae'; input should be 'cross_entropy' or 'bce_with_logits'"),
+    ({"training.loss": "mae"}, "training.loss is 'mae'; input should be 'cross_entropy', 'nll'"),
     ({"training.optimizer.learning_rate": float("nan")}, "training.optimizer.learning_rate is nan; "),
 ])
 def test_the_line_says_what_is_wrong(changes, line):

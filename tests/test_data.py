@@ -28,13 +28,13 @@ from core.data import (
 )
 from core.data.batches import Batches
 from core.data.sources import read_idx
-from tests.idx_files import NAMES, REAL, make_arrays, needs_mnist, write_idx, write_set
+from tests.idx_files import NAMES, make_arrays, write_idx, write_set
 
 CPU = torch.device("cpu")
 SMALL = (300, 50)  # images for training and for the test in the small files that stand for a download
 # every registered data set: those with files on small ones, those without and MNIST as they are
 SOURCES = [pytest.param(name, "small" if spec.folder else "real", id=name) for name, spec in DATASETS.items()]
-SOURCES.append(pytest.param("mnist", "real", marks=needs_mnist, id="mnist, the real one"))
+SOURCES.append(pytest.param("mnist", "real", marks=pytest.mark.mnist, id="mnist, the real one"))
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,12 @@ def source(request, small, tmp_path, cache):
     name, kind = request.param
     if kind == "small":
         small(name)
+        root = tmp_path
+    else:
+        root = request.getfixturevalue("mnist_root") if DATASETS[name].folder else Path("no files needed")
 
     def get(**values) -> Dataset:
-        return load(DataConfig(dataset=name, **{"validation": 40} | values), tmp_path if kind == "small" else REAL, cache)
+        return load(DataConfig(dataset=name, **{"validation": 40} | values), root, cache)
 
     return name, get
 
@@ -223,9 +226,9 @@ def test_digits_are_scikit_learns(cache):
     assert len(np.unique(rows, axis=0)) == 1797
 
 
-@pytest.mark.parametrize("root", [pytest.param(REAL, marks=needs_mnist, id="real")])
-def test_mnists_well_known_mean_and_deviation(root, cache):
-    data = load(DataConfig(dataset="mnist", normalization="standard", validation=5000), root, cache)
+@pytest.mark.mnist
+def test_mnists_well_known_mean_and_deviation(mnist_root, cache):
+    data = load(DataConfig(dataset="mnist", normalization="standard", validation=5000), mnist_root, cache)
     assert data.mean == pytest.approx((0.1307,), abs=5e-4) and data.std == pytest.approx((0.3081,), abs=5e-4)
     mean, std = channel_statistics(Split(data.train.images, data.train.labels, torch.arange(60_000)))
     assert mean == pytest.approx((0.1307,), abs=5e-5) and std == pytest.approx((0.3081,), abs=5e-5)
@@ -473,9 +476,9 @@ def test_variations_of_too_many_images(small, tmp_path, cache, monkeypatch):
     assert len(load(config, tmp_path, tmp_path / "cache").train) == 780
 
 
-@pytest.mark.parametrize("root", [pytest.param(REAL, marks=needs_mnist, id="real")])
-def test_variations_of_mnist(root, cache):
-    assert "110,000 copies" in refusal(DataError, DataConfig(dataset="mnist", validation=5000, variations=2), root, cache)
+@pytest.mark.mnist
+def test_variations_of_mnist(mnist_root, cache):
+    assert "110,000 copies" in refusal(DataError, DataConfig(dataset="mnist", validation=5000, variations=2), mnist_root, cache)
 
 
 @pytest.mark.parametrize("shape", [(3, 28, 28), (1, 32, 32), (1, 28, 27)])

@@ -1,8 +1,5 @@
 """Drawings in MNIST's form: known boxes and centres, symmetry, invariances, awkward pictures."""
 
-import gzip
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from core.config import DataConfig
+from core.data import load
 from core.data.drawing import Box, DrawingError, Shift, fit, place_like_mnist, prepare
 from tests.strokes import STROKES, VARIANTS, draw
 
@@ -246,19 +245,9 @@ def test_noise_of_any_kind_gives_an_image(seed, height, width, values):
     assert torch.isfinite(image).all() and image.min() >= 0 and image.max() <= 1
 
 
-def mnist_test_images():
-    path = Path(os.environ.get("PLAYGROUND_DATA", "nowhere")) / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
-    for name, opener in ((path, open), (path.with_name(path.name + ".gz"), gzip.open)):
-        if name.exists():
-            with opener(name, "rb") as file:
-                return np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
-    return None
-
-
 @pytest.mark.mnist
-@pytest.mark.skipif(mnist_test_images() is None, reason="PLAYGROUND_DATA holds no MNIST/raw/t10k-images-idx3-ubyte(.gz)")
-def test_real_mnist_drawn_large_comes_back():
-    images = mnist_test_images()
+def test_real_mnist_drawn_large_comes_back(mnist_root, cache_dir):
+    images = load(DataConfig(dataset="mnist"), mnist_root, cache_dir).test.images[:, 0].numpy()
     centres = np.array([centre_of_mass(image) for image in images])
     assert centres.min() >= 13.5 - 1e-9 and centres.max() < 14.5  # the convention that the module states
     differences = {filter: [] for filter in (Image.Resampling.NEAREST, Image.Resampling.BICUBIC)}

@@ -37,7 +37,7 @@ def test_every_spike_stays():
     for step, value in spikes.items():
         values[step] = value
     steps, kept = thin(range(10_000), values.tolist(), 300)
-    assert len(steps) <= 300
+    assert len(steps) <= 300 and steps == sorted(steps)
     found = dict(zip(steps, kept, strict=True))
     assert all(found[step] == value for step, value in spikes.items())
 
@@ -183,16 +183,16 @@ def test_comparison_chart():
 def test_probability_bars():
     chart = plain(probability_bars(["a", "b", "c"], [0.1, 0.75, 0.15]))
     bars = chart["series"][0]["data"]
-    assert [bar["value"] for bar in bars] == [0.1, 0.75, 0.15]
+    assert [bar["value"] for bar in bars] == [10, 75, 15]  # in %
     assert chart["yAxis"]["data"] == ["a", "b", "c"]
-    assert (chart["xAxis"]["min"], chart["xAxis"]["max"]) == (0, 1)
+    assert (chart["xAxis"]["min"], chart["xAxis"]["max"]) == (0, 100)
     colours = [bar["itemStyle"]["color"] for bar in bars]
     assert colours[0] == colours[2] != colours[1]  # the most probable one stands out
 
 
 @pytest.mark.parametrize("probabilities", [np.array([0.2, 0.8], np.float32), torch.tensor([0.2, 0.8])])
 def test_probability_bars_of_arrays_and_tensors(probabilities):
-    assert [bar["value"] for bar in plain(probability_bars(("no", "yes"), probabilities))["series"][0]["data"]] == [0.2, 0.8]
+    assert [bar["value"] for bar in plain(probability_bars(("no", "yes"), probabilities))["series"][0]["data"]] == [20, 80]
 
 
 def test_probability_bars_of_a_broken_network():

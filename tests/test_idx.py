@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import core.torchvision_guard  # noqa: F401  (before torchvision)
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.idx import IdxFolder, as_images, map_idx, unpack
-from tests.idx_files import NAMES, REAL, idx_bytes, make_arrays, needs_mnist, write_set
+from tests.idx_files import NAMES, idx_bytes, make_arrays, write_set
 
 FOLDER = "MNIST/raw"
 ROWS = (60, 20)
@@ -83,9 +83,9 @@ def test_same_as_torchvision(plain, train):
     assert torch.equal(torch.from_numpy(labels).long(), theirs.targets)
 
 
-@pytest.mark.parametrize("root", [pytest.param(REAL, marks=needs_mnist, id="real")])
-def test_the_real_files(root, tmp_path):
-    arrays = IdxFolder(FOLDER, (60_000, 10_000)).load(root, tmp_path)
+@pytest.mark.mnist
+def test_the_real_files(mnist_root, tmp_path):
+    arrays = IdxFolder(FOLDER, (60_000, 10_000)).load(mnist_root, tmp_path)
     # MD5 of the original files, unpacked
     assert [hashlib.md5(idx_bytes(array), usedforsecurity=False).hexdigest() for array in arrays] == [
         "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",

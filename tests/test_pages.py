@@ -280,6 +280,7 @@ def test_a_huge_layer_is_answered_without_building_it(runs):
 
 def test_train_starts_what_the_form_says(runs):
     at = page("pages/train_model.py")
+    at.session_state["train.view"] = "All settings"
     at.number_input(key=form_key(at, "training.epochs")).set_value(3).run()
     at.selectbox(key=form_key(at, "training.optimizer.name")).select("sgd").run()
     at.number_input(key=form_key(at, "training.optimizer.momentum")).set_value(0.9).run()
@@ -293,6 +294,8 @@ def test_train_starts_what_the_form_says(runs):
 
 def test_any_digit_can_be_the_target(runs):
     at = page("pages/train_model.py")
+    at.session_state["train.view"] = "All settings"
+    at.run()
     at.selectbox(key=form_key(at, "data.task")).select("is_target").run()
     at.selectbox(key=form_key(at, "data.target")).select(3).run()
     at.selectbox(key=form_key(at, "training.loss")).select("bce_with_logits").run()
@@ -300,6 +303,66 @@ def test_any_digit_can_be_the_target(runs):
     assert_whole(at)
     assert (runs.runs()[0].config.data.target, runs.runs()[0].config.training.loss) == (3, "bce_with_logits")
     assert "is it 3?" in runs.runs()[0].title
+
+
+def test_a_change_retrains_only_where_that_is_switched_on(runs):
+    at = page("pages/train_model.py")
+    click(at, "train.start")
+    at.number_input(key=form_key(at, "training.epochs")).set_value(3).run()
+    assert len(runs.runs()) == 1, "the switch is off"
+    at.toggle(key="train.live").set_value(True).run()
+    assert len(runs.runs()) == 1, "nothing has changed since"
+    at.number_input(key=form_key(at, "training.epochs")).set_value(2).run()
+    assert_whole(at)
+    new, old = runs.runs()
+    assert (new.config.training.epochs, new.status, old.status) == (2, "queued", "stopped")
+    assert at.query_params["run"] == new.id and at.session_state[keys.PREVIOUS_RUN] == old.id
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "one_cycle", "warm_up", "plateau"])
+def test_every_schedule_has_its_fields_and_is_drawn(runs, schedule):
+    at = page("pages/train_model.py")
+    at.session_state["train.view"] = "All settings"
+    at.run()
+    at.selectbox(key=form_key(at, "training.schedule.name")).select(schedule).run()
+    assert_whole(at)
+    assert at.session_state[keys.DRAFT]["training"]["schedule"]["name"] == schedule
+
+
+def test_nesterov_without_momentum_says_so_and_changes_nothing(runs):
+    at = page("pages/train_model.py")
+    at.session_state["train.view"] = "All settings"
+    at.run()
+    at.selectbox(key=form_key(at, "training.optimizer.name")).select("sgd").run()
+    at.toggle(key=form_key(at, "training.optimizer.nesterov")).set_value(True).run()
+    assert_whole(at)
+    assert any("needs momentum above 0" in caption.value for caption in at.caption)
+    assert at.session_state[keys.DRAFT]["training"]["optimizer"]["nesterov"] is False
+
+
+def test_a_running_run_is_paused_and_given_another_learning_rate(runs):
+    run = runs.create_running(tiny(), "someone", "here", "A run that is going")
+    at = page("pages/train_model.py", run.id)
+    click(at, "run.pause")
+    assert runs.command(run.id).pause
+    click(at, "run.pause")
+    assert not runs.command(run.id).pause
+    at.number_input(key=f"run.rate.{run.id}").set_value(0.5).run()
+    click(at, "run.use_rate")
+    assert_whole(at)
+    assert runs.command(run.id).learning_rate == 0.5
+
+
+def test_a_finished_run_goes_on_for_more_epochs(tmp_path, trained, monkeypatch):
+    shutil.copytree(trained[0].path, tmp_path / "copy")
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "copy"))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+    at = page("pages/train_model.py", trained[1].id)
+    at.number_input(key=f"run.more.{trained[1].id}").set_value(3).run()
+    click(at, "run.continue")
+    assert_whole(at)
+    run = RunStore(tmp_path / "copy").get(trained[1].id)
+    assert (run.status, run.config.training.epochs) == ("queued", trained[1].config.training.epochs + 3)
 
 
 def test_settings_last_from_page_to_page(runs):

@@ -1,5 +1,6 @@
 """Loss and accuracy over a run: as ECharts options while it trains, as Plotly figures afterwards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -10,6 +11,7 @@ from core.figures.thinning import smooth, thin
 
 Series = tuple[list[int], list[float]]
 
+PREVIOUS = "#9a9a9a"
 TRAIN, VALIDATION = "#e4572e", "#2e86ab"  # distinguishable with colour-blind eyes, on white and on black
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
 
@@ -26,8 +28,11 @@ class Curves:
         return self.series.get(name, ([], []))
 
 
-def live_chart(curves: Curves, quantity: str) -> dict[str, Any]:
-    """ECharts option for "loss" or "accuracy", with a fixed horizontal axis so that nothing jumps while points arrive."""
+def live_chart(curves: Curves, quantity: str, previous: Curves | None = None) -> dict[str, Any]:
+    """ECharts option for "loss" or "accuracy", with a fixed horizontal axis so that nothing jumps while points arrive.
+
+    previous: an earlier run's curves, whose running mean stays behind in grey.
+    """
     percent = quantity == "accuracy"
     scale = 100 if percent else 1  # ECharts' axis labels can't multiply
     steps, values = curves.of(quantity)
@@ -38,18 +43,56 @@ def live_chart(curves: Curves, quantity: str) -> dict[str, Any]:
         y_axis["max"] = 100
     return {
         "animation": False,
-        "title": {"text": QUANTITIES[quantity], "left": 0, "top": 0, "textStyle": {"fontSize": 14, "fontWeight": 600}},
+        "title": {"text": QUANTITIES[quantity], "left": 0, "top": 2, "textStyle": {"fontSize": 14, "fontWeight": 600}},
         "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["training", "validation"]},
         "grid": {"left": 4, "right": 16, "top": 36, "bottom": 22, "containLabel": True},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.2f %%" if percent else "%.4f"},
         "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},
         "yAxis": y_axis,
-        "series": [
+        "series": _previous_line(previous, quantity, scale) + [
             _line("each batch", _points(curves, thin(steps, values), scale), TRAIN, width=1, opacity=0.3),
             _line("training", _points(curves, smoothed, scale), TRAIN, width=2),
             _line("validation", _points(curves, validation, scale), VALIDATION, width=2, symbols=True),
         ],
+    }
+
+
+def _previous_line(previous: Curves | None, quantity: str, scale: float) -> list[dict[str, Any]]:
+    """An earlier run's running mean in grey, or nothing."""
+    if previous is None or not previous.of(quantity)[0]:
+        return []
+    steps, values = previous.of(quantity)
+    return [_line("run before", _points(previous, thin(steps, smooth(values), 200), scale), PREVIOUS, width=2, opacity=0.6)]
+
+
+def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic: bool = False) -> dict[str, Any]:
+    """ECharts option with a line for each metric in `names` (metric → label), such as the learning rate or gradient norms."""
+    lines = [{"name": label, "type": "line", "showSymbol": False, "lineStyle": {"width": 1.5},
+              "data": _points(curves, thin(*curves.of(name), 200))} for name, label in names.items()]
+    return {
+        "animation": False,
+        "title": {"text": title, "left": 0, "top": 2, "textStyle": {"fontSize": 14, "fontWeight": 600}},
+        "legend": {"type": "scroll", "left": 0, "top": 22, "itemWidth": 14, "show": len(names) > 1},
+        "grid": {"left": 4, "right": 16, "top": 54 if len(names) > 1 else 34, "bottom": 22, "containLabel": True},
+        "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
+        "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
+                  "nameGap": 24},
+        "yAxis": {"type": "log" if logarithmic else "value", "scale": True},
+        "series": lines,
+    }
+
+
+def schedule_chart(points: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """ECharts option of (epoch, learning rate) before a run."""
+    return {
+        "animation": False,
+        "grid": {"left": 4, "right": 12, "top": 12, "bottom": 22, "containLabel": True},
+        "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
+        "xAxis": {"type": "value", "min": 0, "max": "dataMax", "name": "epoch", "nameLocation": "middle", "nameGap": 24},
+        "yAxis": {"type": "value", "min": 0, "splitNumber": 2},
+        "series": [{"name": "learning rate", "type": "line", "showSymbol": False, "color": VALIDATION,
+                    "data": [[round(epoch, 3), float(f"{rate:.4g}")] for epoch, rate in points]}],
     }
 
 

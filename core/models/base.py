@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
-from core.fields import Config
+from core.fields import Config, setting
 
 Shape = tuple[int, ...]
 
@@ -23,6 +24,11 @@ class Architecture:
     summary: str
     config: type[Config]
     build: Callable[[Config, Shape, int], nn.Module]  # (config, input_shape (C, H, W), outputs)
+
+
+def which(name: str) -> Any:
+    """The field that says which architecture a config is for."""
+    return setting(name, "The kind of network: what its layers are and how they are connected.", label="Architecture")
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

@@ -7,11 +7,11 @@ from pydantic import Field
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import Architecture, ModelError, Shape
+from core.models.base import Architecture, ModelError, Shape, which
 
 
 class CNNConfig(Config):
-    architecture: Literal["cnn"] = "cnn"
+    architecture: Literal["cnn"] = which("cnn")
     channels: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = setting(
         (32, 64), "Filters in each convolution, first to last. Each block halves the picture's height and width.",
         label="Channels", unit="filters", min_length=1, max_length=8)

@@ -6,13 +6,13 @@ from typing import Literal
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import ACTIVATIONS, Architecture, ModelError, Shape
+from core.models.base import ACTIVATIONS, Architecture, ModelError, Shape, which
 
 PAPER_SIDE = 32  # the paper's pictures: digits of 28×28 with a border of 2
 
 
 class LeNet5Config(Config):
-    architecture: Literal["lenet5"] = "lenet5"
+    architecture: Literal["lenet5"] = which("lenet5")
     activation: Literal["tanh", "relu", "sigmoid"] = setting(
         "tanh", "What each unit does with its sum. The paper uses tanh; ReLU learns faster.")
     pooling: Literal["average", "max"] = setting(

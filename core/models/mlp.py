@@ -8,11 +8,11 @@ from pydantic import Field
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import ACTIVATIONS, Architecture, Shape
+from core.models.base import ACTIVATIONS, Architecture, Shape, which
 
 
 class MLPConfig(Config):
-    architecture: Literal["mlp"] = "mlp"
+    architecture: Literal["mlp"] = which("mlp")
     hidden: tuple[Annotated[int, Field(ge=1, le=16384)], ...] = setting(
         (50,), "Units in each hidden layer, first to last, such as 512, 512. More units can learn more and take longer.",
         label="Hidden layers", unit="units", max_length=16)

@@ -5,11 +5,11 @@ from typing import Literal
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import Architecture, ModelError, Shape
+from core.models.base import Architecture, ModelError, Shape, which
 
 
 class MobileNetV3SmallConfig(Config):
-    architecture: Literal["mobilenet_v3_small"] = "mobilenet_v3_small"
+    architecture: Literal["mobilenet_v3_small"] = which("mobilenet_v3_small")
     stem: Literal["small", "imagenet"] = setting(
         "small", "How it begins. small: the first convolution keeps the size, for pictures of about 32×32. imagenet: "
         "torchvision's own, with stride 2, for pictures of about 224×224; four times less work.", label="First layers")

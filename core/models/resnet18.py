@@ -5,11 +5,11 @@ from typing import Literal
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import Architecture, ModelError, Shape
+from core.models.base import Architecture, ModelError, Shape, which
 
 
 class ResNet18Config(Config):
-    architecture: Literal["resnet18"] = "resnet18"
+    architecture: Literal["resnet18"] = which("resnet18")
     stem: Literal["small", "imagenet"] = setting(
         "small", "How it begins. small: a 3×3 convolution that keeps the size, for pictures of about 32×32. imagenet: "
         "torchvision's own 7×7 convolution with stride 2 and max-pooling, for pictures of about 224×224; many times less work.",

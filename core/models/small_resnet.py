@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import Architecture, ModelError, Shape
+from core.models.base import Architecture, ModelError, Shape, which
 from core.models.layers import (
     AdaptiveAvgPool2dConfig,
     BatchNorm2dConfig,
@@ -21,7 +21,7 @@ from core.models.stack import build as build_stack
 
 
 class SmallResNetConfig(Config):
-    architecture: Literal["small_resnet"] = "small_resnet"
+    architecture: Literal["small_resnet"] = which("small_resnet")
     channels: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = setting(
         (16, 32, 64), "Filters in each stage, first to last. Each stage after the first halves the picture's height and width.",
         label="Channels", unit="filters", min_length=1, max_length=6)

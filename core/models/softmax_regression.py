@@ -7,11 +7,11 @@ from typing import Literal
 from torch import nn
 
 from core.fields import Config
-from core.models.base import Architecture, Shape
+from core.models.base import Architecture, Shape, which
 
 
 class SoftmaxRegressionConfig(Config):
-    architecture: Literal["softmax_regression"] = "softmax_regression"
+    architecture: Literal["softmax_regression"] = which("softmax_regression")
 
 
 def build(config: SoftmaxRegressionConfig, input_shape: Shape, outputs: int) -> nn.Module:

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import Architecture, ModelError, Shape
+from core.models.base import Architecture, ModelError, Shape, which
 from core.models.layers import (
     LAYERS,
     AdaptiveAvgPool2dConfig,
@@ -41,7 +41,7 @@ RESHAPE = (*WINDOWS, AdaptiveAvgPool2dConfig, FlattenConfig, LinearConfig)  # al
 class StackConfig(Config):
     """A composed network. Edit it with core.models.composer, which also says what is wrong with it."""
 
-    architecture: Literal["stack"] = "stack"
+    architecture: Literal["stack"] = which("stack")
     layers: tuple[LayerConfig, ...] = setting(
         (FlattenConfig(), LinearConfig(), ReLUConfig(), LinearConfig(out_features=0)),
         "The layers, first to last.", max_length=MOST_LAYERS)

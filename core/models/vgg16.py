@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import Architecture, ModelError, Shape
+from core.models.base import Architecture, ModelError, Shape, which
 
 
 class VGG16Config(Config):
-    architecture: Literal["vgg16"] = "vgg16"
+    architecture: Literal["vgg16"] = which("vgg16")
     batch_norm: bool = setting(
         False, "Bring each channel to mean 0 and standard deviation 1 within the batch. Without it 16 layers are slow to start.")
     fc_width: int = setting(4096, "Units of the two linear layers before the output. The paper's 4096 hold nine tenths of the "

@@ -19,12 +19,13 @@ from core.files import write_atomically
 from core.models import build
 from core.runs.database import StoreError
 from core.runs.store import RunStore
-from core.training import OBJECTIVES, Checkpoint
+from core.training import OBJECTIVES, Checkpoint, TrainingState
 from core.training.inference import evaluation_mode
 
 # What reading a file of any content can raise; RuntimeError is PyTorch's word for impossible shapes
 UNREADABLE = (SafetensorError, ConfigError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-WEIGHTS, CONFIG = "checkpoint.safetensors", "config.json"
+WEIGHTS, CONFIG, TRAINING = "checkpoint.safetensors", "config.json", "training.safetensors"
+LATEST = "weights."  # prefix of the weights to go on with, beside the training's state
 
 
 class CheckpointError(ValueError):
@@ -72,10 +73,48 @@ def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Datas
     readable = json.dumps(about["config"], indent=2).encode()
     try:
         write_atomically(folder / CONFIG, lambda file: file.write(readable))
+        if checkpoint.state is not None:
+            training = _training_file(checkpoint.weights, checkpoint.state)
+            write_atomically(folder / TRAINING, lambda file: file.write(training))
         write_atomically(folder / WEIGHTS, lambda file: file.write(content))
     except OSError as error:
         raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror}. Free some space, or set "
                          "PLAYGROUND_RUNS to another folder.") from None
+
+
+def _training_file(weights: dict[str, Tensor], state: TrainingState) -> bytes:
+    """Weights and state in one file, so that a crash between two files can't pair one with another's."""
+    return safetensors_save(state.tensors | {LATEST + name: value for name, value in weights.items()},
+                            metadata={"about": json.dumps(state.about())})
+
+
+def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingState | None:
+    """Put a run's last weights into `model` and return the state to go on from; None where it has kept none.
+
+    Raises CheckpointError where the file is damaged or for another network.
+    """
+    path = store.folder(run_id) / TRAINING
+    if not path.exists():
+        return None
+    try:
+        tensors, about = _read(path)
+        weights = {name.removeprefix(LATEST): value for name, value in tensors.items() if name.startswith(LATEST)}
+        check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
+        model.load_state_dict(weights)
+        rest = {name: value for name, value in tensors.items() if not name.startswith(LATEST)}
+        return TrainingState(int(about["step"]), int(about["epoch"]), int(about["batch"]), dict(about["numbers"]), rest)
+    except CheckpointError:
+        raise
+    except (OSError, *UNREADABLE) as error:
+        raise CheckpointError(f"{path} is damaged ({type(error).__name__}). Start the run anew.") from None
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A safetensors file's tensors and what it says about itself."""
+    content = path.read_bytes()
+    tensors = safetensors_load(content)
+    header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
+    return tensors, json.loads(header["__metadata__"]["about"])
 
 
 def checkpoint_path(store: RunStore, run_id: str) -> Path:
@@ -105,10 +144,7 @@ def load_model(store: RunStore, run_id: str) -> TrainedModel:
 def read_checkpoint(path: Path) -> TrainedModel:
     """Rebuild a network from its checkpoint alone, after checking it. Raises CheckpointError."""
     try:
-        content = path.read_bytes()
-        weights = safetensors_load(content)
-        header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
-        about: dict[str, Any] = json.loads(header["__metadata__"]["about"])
+        weights, about = _read(path)
         config = read_config(about["config"])
         classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
         mean, std = tuple(about["mean"]), tuple(about["std"])

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # One entry for each schema version; a file of version n gets the entries from n on. Never change one that has shipped.
+# Statements end with a semicolon, so comments have none.
 MIGRATIONS = [
     """
     CREATE TABLE runs (
@@ -45,6 +46,12 @@ MIGRATIONS = [
         UNIQUE (run, name, step)
     );
     CREATE INDEX metrics_run ON metrics(run);
+    """,
+    # first_step: where the run began or went on the last time. learning_rate: instead of the config's, while it trains.
+    """
+    ALTER TABLE runs ADD COLUMN pause_requested REAL;
+    ALTER TABLE runs ADD COLUMN first_step INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN learning_rate REAL
     """,
 ]
 

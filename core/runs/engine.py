@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Protocol
 from uuid import uuid4
@@ -28,6 +28,25 @@ class Engine(Protocol):
     """What runs need from whoever does them: this machine, or later a cluster."""
 
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None) -> str: ...
+    def resume(self, run_id: str, more_epochs: int = 0) -> None:
+        """Go on with a run that has ended, from its last checkpoint, for more epochs if wanted.
+
+        With the same number of epochs it continues as if it had never stopped. Raises RunNotFound, StoreError while it is
+        active, ConfigError where there would be too many epochs.
+        """
+        run = self.store.get(run_id)
+        config = run.config.with_values({"training.epochs": run.config.training.epochs + more_epochs})
+        self.store.requeue(run_id, config)
+        self.wake()
+
+    def pause(self, run_id: str, pause: bool = True) -> None:
+        """Let a running run wait after its next step, or go on. Raises RunNotFound."""
+        self.store.set_pause(run_id, pause)
+
+    def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
+        """Another learning rate from the run's next step on. Raises RunNotFound and ConfigError."""
+        self.store.set_learning_rate(run_id, learning_rate)
+
     def cancel(self, run_id: str) -> None: ...
     def status(self, run_id: str) -> Run: ...
 
@@ -56,7 +75,8 @@ class LocalEngine:
 
     def __init__(self, store: RunStore, settings: Settings | None = None) -> None:
         self.store = store
-        self.settings = settings or Settings.from_environment()
+        # the workers look into this store, whatever the environment says
+        self.settings = replace(settings or Settings.from_environment(), runs_dir=store.path.absolute())
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self.store.end_abandoned(SECONDS_OF_SILENCE)
@@ -77,10 +97,33 @@ class LocalEngine:
         Raises StoreError where the runs directory can't be written to.
         """
         run_id = self.store.create(config, owner, title, key)
+        self.wake()
+        return run_id
+
+    def wake(self) -> None:
+        """Tell the workers that there is something in the queue."""
         with self._lock:
             for worker in self._workers:
                 worker.wake()
-        return run_id
+
+    def resume(self, run_id: str, more_epochs: int = 0) -> None:
+        """Go on with a run that has ended, from its last checkpoint, for more epochs if wanted.
+
+        With the same number of epochs it continues as if it had never stopped. Raises RunNotFound, StoreError while it is
+        active, ConfigError where there would be too many epochs.
+        """
+        run = self.store.get(run_id)
+        config = run.config.with_values({"training.epochs": run.config.training.epochs + more_epochs})
+        self.store.requeue(run_id, config)
+        self.wake()
+
+    def pause(self, run_id: str, pause: bool = True) -> None:
+        """Let a running run wait after its next step, or go on. Raises RunNotFound."""
+        self.store.set_pause(run_id, pause)
+
+    def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
+        """Another learning rate from the run's next step on. Raises RunNotFound and ConfigError."""
+        self.store.set_learning_rate(run_id, learning_rate)
 
     def cancel(self, run_id: str) -> None:
         """Stop a run within two seconds; what it has learned so far is kept. Raises RunNotFound."""
@@ -123,7 +166,8 @@ class LocalEngine:
             [sys.executable, "-m", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir), str(s.workers)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
             cwd=Path(__file__).parents[2],  # where the package `core` is
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(
+                [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])},
             start_new_session=True,  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
         )
         if not isinstance(log, int):

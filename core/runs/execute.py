@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from math import isfinite
 
 import torch
 
@@ -11,11 +13,11 @@ from core.data import DataError, Dataset
 from core.devices import DeviceError, select_device, threads_for
 from core.evaluation import evaluate
 from core.models import ModelError
-from core.runs.checkpoints import save_checkpoint
+from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
 from core.runs.store import Metric, Run, RunStore
 from core.settings import Settings
-from core.training import Checkpoint, Control, Epoch, Event, Finished, Started, Step, fit, prepare
+from core.training import Checkpoint, Command, Control, Epoch, Event, Finished, Gradients, Started, Step, fit, prepare
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
 SECONDS_PER_LOOK = 0.2  # at the control row
@@ -27,14 +29,14 @@ class StoreControl:
     def __init__(self, store: RunStore, run_id: str, leaving: threading.Event) -> None:
         self.store, self.run_id, self.leaving = store, run_id, leaving
         self.looked = time.monotonic()
-        self.stop = False
+        self.last = Command()
 
-    def stop_requested(self) -> bool:
+    def command(self) -> Command:
         now = time.monotonic()
         if now - self.looked >= SECONDS_PER_LOOK:
             self.looked = now
-            self.stop = self.stop or self.leaving.is_set() or self.store.stop_requested(self.run_id)
-        return self.stop
+            self.last = Command(stop=True) if self.last.stop or self.leaving.is_set() else self.store.command(self.run_id)
+        return self.last
 
 
 class Recorder:
@@ -52,6 +54,12 @@ class Recorder:
         self.progress["step"] = event.step
         if time.monotonic() - self.flushed >= SECONDS_PER_FLUSH:
             self.flush()
+
+    def gradients(self, event: Gradients) -> None:
+        """Learning rate and gradient norms, as often as there is something to flush."""
+        if self.metrics:
+            self.metrics.append(Metric("learning_rate", event.step, event.learning_rate))
+            self.metrics += [Metric(f"gradient.{name}", event.step, norm) for name, norm in event.norms.items() if isfinite(norm)]
 
     def epoch(self, event: Epoch) -> None:
         for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second"):
@@ -77,7 +85,7 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
     """
     try:
         _train(store, run, settings, control, report)
-    except (DataError, ModelError, DeviceError) as error:
+    except (CheckpointError, DataError, ModelError, DeviceError) as error:
         store.finish(run.id, "failed", str(error))
     except MemoryError:
         store.finish(run.id, "failed", "The run needs more memory than this machine has. Try a smaller network or batch size.")
@@ -106,12 +114,19 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
     recorder = Recorder(store, run.id)
     finished: Finished | None = None
-    for event in fit(config, data, model, device, control):
+    state = None
+    if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
+        state = kept
+        store.forget_after(run.id, state.step)
+    before = run.seconds or 0.0 if state else 0.0
+    for event in fit(config, data, model, device, control, state):
         match event:
             case Started():
                 store.begin(run.id, event)
             case Step():
                 recorder.step(event)
+            case Gradients():
+                recorder.gradients(event)
             case Epoch():
                 recorder.epoch(event)
             case Checkpoint():
@@ -119,7 +134,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
                 if recorder.is_ours:  # a deleted run must not come back as a folder
                     save_checkpoint(store, run.id, config, data, event)
             case Finished():
-                finished = event
+                finished = replace(event, seconds=event.seconds + before)
         report(event)
         if not recorder.is_ours:
             return  # ended from outside: this worker was taken for dead, or the run deleted
@@ -132,7 +147,7 @@ def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, mo
     """The one look at the test images, unless the run was cut short: then there is nothing to compare it with."""
     if event.reason == "completed":
         result = evaluate(model, data, config)
-        store.finish(run_id, "finished", "", result.accuracy, result.loss, event.seconds)
+        store.finish(run_id, "finished", event.message, result.accuracy, result.loss, event.seconds)
     else:
         status = "stopped" if event.reason == "stopped" else "failed"
         store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)

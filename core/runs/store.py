@@ -13,7 +13,7 @@ from uuid import uuid4
 from core.config import RunConfig, read_config
 from core.fields import ConfigError
 from core.runs.database import Database, StoreError
-from core.training import Started
+from core.training import Command, Started
 
 Status = Literal["queued", "running", "finished", "stopped", "failed", "interrupted"]
 ACTIVE: tuple[Status, ...] = ("queued", "running")
@@ -42,10 +42,13 @@ class Run:
     finished: float | None
     heartbeat: float | None
     stop_requested: float | None
+    pause_requested: float | None
+    learning_rate: float | None
     worker: str | None
     steps_per_epoch: int
     steps: int
     step: int
+    first_step: int
     epoch: int
     parameters: int | None
     device: str
@@ -66,10 +69,11 @@ class Run:
         return self.step / self.steps if self.steps else 0.0
 
     def seconds_left(self, now: float) -> float | None:
-        """Time to the last step at the pace so far; None before the first steps."""
-        if self.status != "running" or not self.step or self.started is None:
+        """Time to the last step at the pace so far; None before the first steps, while it waits, and right after it went on."""
+        done = self.step - self.first_step
+        if self.status != "running" or done <= 0 or self.started is None or self.pause_requested:
             return None
-        return max(0.0, (now - self.started) / self.step * (self.steps - self.step))
+        return max(0.0, (now - self.started) / done * (self.steps - self.step))
 
 
 @dataclass(frozen=True)
@@ -191,9 +195,9 @@ class RunStore:
     def begin(self, run_id: str, event: Started) -> None:
         """Note what training is about to do; the clock of `seconds_left` starts here."""
         with self._database.writing() as db:
-            db.execute("UPDATE runs SET started = ?, steps_per_epoch = ?, steps = ?, parameters = ?, device = ?, precision = ? "
-                       "WHERE id = ?", (time.time(), event.steps_per_epoch, event.steps, event.parameters, event.device,
-                                        event.precision, run_id))
+            db.execute("UPDATE runs SET started = ?, first_step = step, steps_per_epoch = ?, steps = ?, parameters = ?, "
+                       "device = ?, precision = ? WHERE id = ?",
+                       (time.time(), event.steps_per_epoch, event.steps, event.parameters, event.device, event.precision, run_id))
 
     def record(self, run_id: str, metrics: list[Metric], **progress: Any) -> bool:
         """Keep a batch of metrics and progress (step, epoch, validation_accuracy) together; a metric at the same step is
@@ -237,11 +241,45 @@ class RunStore:
             db.execute("UPDATE runs SET stop_requested = coalesce(stop_requested, ?) WHERE id = ? AND status = 'running'",
                        (now, run_id))
 
-    def stop_requested(self, run_id: str) -> bool:
-        """Whether a run should stop; also where it was deleted or ended from outside."""
+    def set_pause(self, run_id: str, pause: bool) -> None:
+        """Ask a running run to wait after its next step, or to go on. Raises RunNotFound."""
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET pause_requested = ? WHERE id = ? AND status = 'running'",
+                       (time.time() if pause else None, run_id))
+        self.get(run_id)
+
+    def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
+        """Give a running run another learning rate from its next step on. Raises RunNotFound, and ConfigError where it is out of
+        the optimizer's bounds."""
+        self.get(run_id).config.with_values({"training.optimizer.learning_rate": learning_rate})
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET learning_rate = ? WHERE id = ? AND status = 'running'", (learning_rate, run_id))
+
+    def command(self, run_id: str) -> Command:
+        """What a run should do now. One that was deleted or ended from outside should stop."""
         with self._database.reading() as db:
-            row = db.execute("SELECT stop_requested, status FROM runs WHERE id = ?", (run_id,)).fetchone()
-        return row is None or row["stop_requested"] is not None or row["status"] != "running"
+            row = db.execute("SELECT stop_requested, pause_requested, learning_rate, status FROM runs WHERE id = ?",
+                             (run_id,)).fetchone()
+        if row is None:
+            return Command(stop=True)
+        return Command(row["stop_requested"] is not None or row["status"] != "running", row["pause_requested"] is not None,
+                       row["learning_rate"])
+
+    def requeue(self, run_id: str, config: RunConfig) -> None:
+        """Put a run that has ended back into the queue, to go on from its last checkpoint. Raises RunNotFound, or StoreError
+        while it is active."""
+        with self._database.writing() as db:
+            changed = db.execute(
+                "UPDATE runs SET status = 'queued', config = ?, message = '', finished = NULL, stop_requested = NULL, "
+                "pause_requested = NULL, worker = NULL, test_accuracy = NULL, test_loss = NULL "
+                "WHERE id = ? AND status NOT IN ('queued', 'running')", (config.model_dump_json(), run_id)).rowcount
+        if self.get(run_id) and not changed:
+            raise StoreError("This run is still going.")
+
+    def forget_after(self, run_id: str, step: int) -> None:
+        """Drop metrics beyond a step: what a run recorded after the checkpoint it now goes on from."""
+        with self._database.writing() as db:
+            db.execute("DELETE FROM metrics WHERE step > ? AND run = (SELECT number FROM runs WHERE id = ?)", (step, run_id))
 
     def end_runs_of(self, worker: str, status: Status, message: str) -> list[str]:
         """End what a worker that is gone was doing; the ids of those runs."""

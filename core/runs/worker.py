@@ -19,7 +19,7 @@ from core.data import default_config
 from core.models import CNNConfig
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
-from core.runs.store import RunStore
+from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
 from core.training import fit, prepare
 
@@ -45,7 +45,8 @@ class Worker:
             if run is None:
                 self.wake.wait(1.0)  # a line on the lifeline ends the wait; the second covers another process's queue
                 continue
-            execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving))
+            with suppress(RunNotFound):  # deleted meanwhile
+                execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving))
 
     def watch_lifeline(self) -> None:
         for _ in sys.stdin.buffer:

@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from core.config import RunConfig
 from core.data import Dataset, load
 from core.models import build
-from core.training.events import Checkpoint, Epoch, Event, Finished, Started, Step
-from core.training.loop import Control, fit
+from core.training.control import Command, Control
+from core.training.events import Checkpoint, Epoch, Event, Finished, Gradients, Started, Step
+from core.training.initialization import initialize
+from core.training.loop import fit
 from core.training.objectives import OBJECTIVES
+from core.training.state import TrainingState
 
 
 def outputs_for(config: RunConfig, source_classes: int) -> int:
@@ -20,7 +24,11 @@ def outputs_for(config: RunConfig, source_classes: int) -> int:
 
 def build_for(config: RunConfig, data: Dataset) -> nn.Module:
     """The run's network for this data, with as many outputs as its loss needs and weights drawn from its seed."""
-    return build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)), seed=config.training.seed)
+    model = build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)), seed=config.training.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        initialize(model, config.training.initialization)
+    return model
 
 
 def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[Dataset, nn.Module]:
@@ -29,5 +37,5 @@ def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[D
     return data, build_for(config, data)
 
 
-__all__ = ["OBJECTIVES", "Checkpoint", "Control", "Epoch", "Event", "Finished", "Started", "Step", "build_for", "fit",
-           "outputs_for", "prepare"]
+__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Started", "Step",
+           "TrainingState", "build_for", "fit", "outputs_for", "prepare"]

@@ -5,6 +5,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from core.training.state import TrainingState
+
 
 @dataclass(frozen=True)
 class Started:
@@ -28,6 +30,15 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Gradients:
+    """What the last step did, a few times a second: its learning rate, and the norm of each layer's gradient by its name."""
+
+    step: int
+    learning_rate: float
+    norms: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Epoch:
     """One pass through the training images, then the validation images.
 
@@ -47,11 +58,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights so far: a state_dict of copies on the CPU."""
+    """The weights so far, a state_dict of copies on the CPU, and what fit() needs to go on from there (None: it can't)."""
 
     epoch: int
     step: int
     weights: dict[str, Tensor]
+    state: TrainingState | None = None
 
 
 @dataclass(frozen=True)
@@ -65,4 +77,4 @@ class Finished:
     message: str = ""
 
 
-Event = Started | Step | Epoch | Checkpoint | Finished
+Event = Started | Step | Gradients | Epoch | Checkpoint | Finished

@@ -3,63 +3,65 @@
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from math import isfinite
-from typing import Protocol
+from math import inf, isfinite
 
 import torch
 from torch import Tensor, nn
 
-from core.config import RunConfig
+from core.config import PlateauConfig, RunConfig
 from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
 from core.devices import autocast_type
-from core.training.events import Checkpoint, Epoch, Event, Finished, Started, Step
+from core.training.control import Command, Control
+from core.training.events import Checkpoint, Epoch, Event, Finished, Gradients, Started, Step
 from core.training.inference import autocasting, infer
-from core.training.objectives import OBJECTIVES
+from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
+from core.training.schedules import Plateau, factor_at
+from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
 STEPS_PER_READ = 32
 SECONDS_PER_READ = 0.1  # sooner for slow networks, so that a chart moves
+SECONDS_PER_LOOK = 0.05  # at the control, while paused
 
 
-class Control(Protocol):
-    """How the outside world reaches a loop that is running."""
-
-    def stop_requested(self) -> bool:
-        """Looked at between steps, so it should be quick."""
-        ...
-
-
-def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device,
-        control: Control | None = None) -> Iterator[Event]:
+def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, control: Control | None = None,
+        resume: TrainingState | None = None) -> Iterator[Event]:
     """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
-    The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds).
+    The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
+    Gradients, which come by the clock).
     Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
     the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
     left in training mode, as a loop of one's own leaves it.
+
+    Args:
+        control: asked between steps whether to stop, to pause, or to use another learning rate.
+        resume: a Checkpoint's state to go on from, with `model` holding that checkpoint's weights. The events are then those
+            that an unbroken run would have sent from there.
     """
-    loop = Loop(config, data, model, device)
-    yield Started(loop.steps_per_epoch, loop.steps_per_epoch * config.training.epochs,
-                  sum(p.numel() for p in model.parameters()), str(device), loop.precision)
+    loop = Loop(config, data, model, device, control)
+    if resume is not None:
+        loop.restore(resume)
+    yield Started(loop.steps_per_epoch, loop.steps, sum(p.numel() for p in model.parameters()), str(device), loop.precision)
     began = time.perf_counter()
-    epoch = 0
-    outcome = "completed"
-    for epoch in range(1, config.training.epochs + 1):
-        outcome = yield from loop.train_epoch(epoch, control)
+    outcome, message = "completed", ""
+    while loop.epoch <= config.training.epochs:
+        outcome = yield from loop.train_epoch()
         if outcome != "completed":
             break
-        yield loop.epoch_event(epoch)
-        if epoch < config.training.epochs:
-            yield Checkpoint(epoch, loop.step, copy_weights(model))
-    message = ""
+        yield loop.finish_epoch()
+        if message := loop.reason_to_stop_early():
+            break
+        if loop.epoch <= config.training.epochs:
+            yield loop.checkpoint()
     if outcome == "diverged":
         model.load_state_dict(loop.last_good)
-        message = (f"The loss or a weight became NaN or infinite at step {loop.step} (epoch {epoch}); the last good weights were "
-                   "kept. Try a smaller learning rate.")
-    yield Checkpoint(epoch, loop.step, copy_weights(model))
-    yield Finished(outcome, epoch - (outcome != "completed"), loop.step, time.perf_counter() - began, message)
+        message = (f"The loss or a weight became NaN or infinite at step {loop.step} (epoch {loop.epoch}); the last good weights "
+                   "were kept. Try a smaller learning rate.")
+    yield loop.checkpoint(final=True)
+    yield Finished(outcome, loop.epoch - 1, loop.step, time.perf_counter() - began, message)
 
 
 @dataclass
@@ -98,82 +100,195 @@ class Sums:
 class Loop:
     """The state of one training: network, optimizer, place in the data, sums of the current epoch."""
 
-    def __init__(self, config: RunConfig, data: Dataset, model: nn.Module, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, data: Dataset, model: nn.Module, device: torch.device,
+                 control: Control | None = None) -> None:
         training = config.training
-        self.config, self.device = training, device
+        self.config, self.device, self.control = training, device, control
         convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
         self.model = model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)
         self.autocast = autocast_type(training.precision, device, convolutional)
-        self.objective = OBJECTIVES[training.loss]
+        self.objective = objective_of(training)
         self.optimizer = Stepper(build_optimizer(training.optimizer, model.parameters()))
         self.train = Batches(data, data.train, device, channels_last=convolutional)
         self.validation = Batches(data, data.validation, device, channels_last=convolutional)
         self.steps_per_epoch = -(-len(self.train) // training.batch_size)
-        self.step = 0
+        self.steps = self.steps_per_epoch * training.epochs
+        self.step, self.epoch, self.batch = 0, 1, 0  # done; the next batch is the batch-th (from 0) of the epoch-th (from 1)
+        self.sums = Sums()
+        self.plateau = Plateau(training.schedule) if isinstance(training.schedule, PlateauConfig) else None
+        self.best_loss, self.epochs_waited = inf, 0
+        self.best_weights: dict[str, Tensor] = {}
         self.last_good = copy_weights(model)
-        self.epoch_sums = Sums()
         torch.manual_seed(training.seed)
 
     @property
     def precision(self) -> str:
         return "bfloat16" if self.autocast else "float32"
 
-    def train_epoch(self, epoch: int, control: Control | None) -> Generator[Event, None, str]:
-        """One pass through the training images. Yields Steps; returns "completed", "stopped" or "diverged"."""
+    # --- one epoch
+
+    def train_epoch(self) -> Generator[Event, None, str]:
+        """What is left of one pass through the training images. Yields Steps; returns "completed", "stopped" or "diverged"."""
         # a generator for each epoch, so that an epoch's order depends on nothing that went before
-        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(self.config.seed * 100_003 + epoch))
-        self.epoch_sums = Sums()
+        seed = self.config.seed * 100_003 + self.epoch
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
         self.model.train()
         pending = Pending()
-        for batch in self.train.iterate(self.config.batch_size, order):
-            if control is not None and control.stop_requested():
+        for batch in self.train.iterate(self.config.batch_size, order[self.batch * self.config.batch_size:]):
+            command = self.control.command() if self.control is not None else Command()
+            if command.stop or command.pause:
                 # even so: weights that became NaN since the last read must not be kept
-                return "stopped" if (yield from self.read(pending, epoch)) else "diverged"
-            pending.add(*self.train_step(batch))
+                if not (yield from self.read(pending)):
+                    return "diverged"
+                command = self.wait(command)
+                pending = Pending()
+                if command.stop:
+                    return "stopped"
+            pending.add(*self.train_step(batch, command.learning_rate))
             if pending.is_due():
-                if not (yield from self.read(pending, epoch)):
+                if not (yield from self.read(pending)):
                     return "diverged"
                 pending = Pending()
-        return "completed" if (yield from self.read(pending, epoch)) else "diverged"
+        return "completed" if (yield from self.read(pending)) else "diverged"
 
-    def train_step(self, batch: Batch) -> tuple[Tensor, Tensor, int]:
+    def wait(self, command: Command) -> Command:
+        """Sleep while the run is paused; the command that ends the pause."""
+        while self.control is not None and command.pause and not command.stop:
+            time.sleep(SECONDS_PER_LOOK)
+            command = self.control.command()
+        return command
+
+    def learning_rate(self, instead: float | None, step: int) -> float:
+        """For the step after `step` steps: the schedule's share of the config's learning rate, or of the one given instead."""
+        base = self.config.optimizer.learning_rate if instead is None else instead
+        factor = self.plateau.factor if self.plateau else factor_at(self.config.schedule, step, self.steps, self.steps_per_epoch)
+        return base * factor
+
+    def train_step(self, batch: Batch, learning_rate: float | None = None) -> tuple[Tensor, Tensor, int]:
         """Forward, loss, backward, new weights. Returns loss and number of right answers, both still on the device, and size."""
+        self.optimizer.learning_rate = self.learning_rate(learning_rate, (self.epoch - 1) * self.steps_per_epoch + self.batch)
         self.optimizer.zero_grad()
         with autocasting(self.device, self.autocast):
             logits = self.model(batch.images)
         logits = logits.float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
         loss = self.objective.loss(logits, batch.labels)
         loss.backward()
+        if self.config.gradient_clipping:
+            nn.utils.clip_grad_norm_(self.optimizer.weights, self.config.gradient_clipping)
         self.optimizer.step()
+        self.batch += 1
         correct = (self.objective.predict(logits.detach()) == batch.labels).sum()
         return loss.detach(), correct, len(batch.labels)
 
-    def read(self, pending: Pending, epoch: int) -> Generator[Step, None, bool]:
+    def read(self, pending: Pending) -> Generator[Event, None, bool]:
         """Turn pending steps into events. Returns whether all is still finite, and keeps the weights if so."""
         if not pending.losses:
             return True
         losses, correct = torch.stack(pending.losses).tolist(), torch.stack(pending.correct).tolist()
         # here, where a GPU has caught up and nobody has been handed an event yet: what they do with it is not training
-        self.epoch_sums.seconds += time.perf_counter() - pending.since
+        self.sums.seconds += time.perf_counter() - pending.since
         for loss, right, size in zip(losses, correct, pending.sizes, strict=True):
             self.step += 1
             if not isfinite(loss):
                 return False
-            self.epoch_sums.add(loss, right, size)
-            yield Step(self.step, epoch, loss, right / size)
+            self.sums.add(loss, right, size)
+            yield Step(self.step, self.epoch, loss, right / size)
         state = self.model.state_dict()  # with batch norm's running statistics, which can overflow before any weight does
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             return False
         self.last_good = {name: value.clone() for name, value in state.items()}
+        yield Gradients(self.step, self.optimizer.learning_rate, gradient_norms(self.model))
         return True
 
-    def epoch_event(self, epoch: int) -> Epoch:
-        """The epoch's means, after a look at the validation images."""
-        sums = self.epoch_sums
+    def finish_epoch(self) -> Epoch:
+        """The epoch's means, after a look at the validation images; the next epoch is the current one then."""
+        sums = self.sums
         answers = infer(self.model, self.validation, self.autocast)
-        return Epoch(epoch, self.step, sums.loss / sums.examples, sums.correct / sums.examples,
-                     answers.loss(self.objective), answers.accuracy(self.objective),
-                     sums.seconds, sums.examples / max(sums.seconds, 1e-9))
+        event = Epoch(self.epoch, self.step, sums.loss / sums.examples, sums.correct / sums.examples,
+                      answers.loss(self.objective), answers.accuracy(self.objective),
+                      sums.seconds, sums.examples / max(sums.seconds, 1e-9))
+        self.epoch, self.batch, self.sums = self.epoch + 1, 0, Sums()
+        if self.plateau:
+            self.plateau.look(event.validation_loss)
+        if event.validation_loss < self.best_loss:
+            self.best_loss, self.epochs_waited = event.validation_loss, 0
+            if self.config.keep == "best":
+                self.best_weights = copy_weights(self.model)
+        else:
+            self.epochs_waited += 1
+        return event
+
+    def reason_to_stop_early(self) -> str:
+        """One line where the validation loss has not fallen for long enough; "" otherwise."""
+        patience = self.config.early_stopping
+        if not patience or self.epochs_waited < patience:
+            return ""
+        return f"Stopped early: the validation loss had not become smaller for {patience} epoch{'s' * (patience > 1)}."
+
+    # --- going on later
+
+    def checkpoint(self, final: bool = False) -> Checkpoint:
+        """The weights to keep and the state to go on from. In the end the best weights, if the config says so."""
+        latest = copy_weights(self.model)
+        chosen = self.best_weights if final and self.best_weights else latest
+        state = self.state()
+        if chosen is not latest:
+            state = TrainingState(state.step, state.epoch, state.batch, state.numbers,
+                                  state.tensors | {CURRENT + name: value for name, value in latest.items()})
+            self.model.load_state_dict(chosen)  # so that whoever evaluates the model evaluates what was kept
+        return Checkpoint(self.epoch if self.batch else self.epoch - 1, self.step, chosen, state)
+
+    def state(self) -> TrainingState:
+        """Where the training is."""
+        tensors = {BEST + name: value for name, value in self.best_weights.items()}
+        for number, values in self.optimizer.optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"{OPTIMIZER}{number}.{name}"] = value.detach().to("cpu", copy=True).contiguous()
+        tensors[f"{RANDOM}cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(self.device)
+        numbers = {"loss": self.sums.loss, "correct": self.sums.correct, "examples": self.sums.examples,
+                   "seconds": self.sums.seconds, "best_loss": self.best_loss, "epochs_waited": self.epochs_waited}
+        if self.plateau:
+            numbers |= {"plateau_factor": self.plateau.factor, "plateau_best": self.plateau.best,
+                        "plateau_waited": self.plateau.waited}
+        finite = {name: value for name, value in numbers.items() if isfinite(value)}  # JSON knows no infinity
+        return TrainingState(self.step, self.epoch, self.batch, finite, tensors)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go to where `state` was taken. The model holds that checkpoint's weights already."""
+        if latest := state.under(CURRENT):
+            self.model.load_state_dict(latest)
+        self.last_good = copy_weights(self.model)
+        self.step, self.epoch, self.batch = state.step, state.epoch, state.batch
+        numbers = state.numbers
+        self.sums = Sums(numbers.get("loss", 0.0), int(numbers.get("correct", 0)), int(numbers.get("examples", 0)),
+                         numbers.get("seconds", 0.0))
+        self.best_loss, self.epochs_waited = numbers.get("best_loss", inf), int(numbers.get("epochs_waited", 0))
+        self.best_weights = state.under(BEST)
+        if self.plateau:
+            self.plateau.factor = numbers.get("plateau_factor", 1.0)
+            self.plateau.best, self.plateau.waited = numbers.get("plateau_best", inf), int(numbers.get("plateau_waited", 0))
+        self.optimizer.load(state.under(OPTIMIZER))
+        random = state.under(RANDOM)
+        if "cpu" in random:
+            torch.set_rng_state(random["cpu"])
+        if "cuda" in random and self.device.type == "cuda":
+            torch.cuda.set_rng_state(random["cuda"], self.device)
+
+
+def gradient_norms(model: nn.Module) -> dict[str, float]:
+    """Euclidean norm of the gradients that each layer's own weights have now, by the layer's name; the sum over a layer's
+    weights and biases. Layers without gradients are left out."""
+    layers: dict[str, list[Tensor]] = {}
+    for name, weight in model.named_parameters():
+        if weight.grad is not None:
+            layers.setdefault(name.rpartition(".")[0], []).append(weight.grad)
+    if not layers:
+        return {}
+    norms = torch.stack([torch.stack(torch._foreach_norm(gradients)).norm() for gradients in layers.values()])
+    return dict(zip(layers, norms.tolist(), strict=True))
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -1,11 +1,14 @@
 """Losses: what the network's outputs mean for each, how wrong they are, and which answer they give."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from core.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,27 @@ def binary_probabilities(logits: Tensor) -> Tensor:
     return F.logsigmoid(logits).softmax(1)
 
 
+def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared difference between probabilities and a one-hot answer; for one output, between yes and 0 or 1."""
+    if logits.shape[1] == 1:
+        return F.mse_loss(torch.sigmoid(logits[:, 0]), labels.to(logits.dtype))
+    return F.mse_loss(logits.softmax(1), F.one_hot(labels, logits.shape[1]).to(logits.dtype))
+
+
+def binary_cross_entropy_on_probabilities(logits: Tensor, labels: Tensor) -> Tensor:
+    """The sigmoid first and torch.nn.BCELoss on what comes out: the same value as on logits until the sigmoid is 0 or 1."""
+    targets = labels.unsqueeze(1) if logits.shape[1] == 1 else F.one_hot(labels, logits.shape[1])
+    return F.binary_cross_entropy(torch.sigmoid(logits), targets.to(logits.dtype))
+
+
+def objective_of(training: TrainingConfig) -> Objective:
+    """The config's loss, with its label smoothing."""
+    objective = OBJECTIVES[training.loss]
+    if training.loss != "cross_entropy" or not training.label_smoothing:
+        return objective
+    return replace(objective, loss=partial(F.cross_entropy, label_smoothing=training.label_smoothing))
+
+
 OBJECTIVES: dict[str, Objective] = {
     "cross_entropy": Objective(
         title="Cross-entropy",
@@ -62,5 +86,26 @@ OBJECTIVES: dict[str, Objective] = {
         loss=binary_cross_entropy,
         predict=binary_predict,
         probabilities=binary_probabilities,
+    ),
+    "nll": Objective(
+        title="Negative log-likelihood, after a log-softmax",
+        outputs=lambda classes: classes,
+        loss=lambda logits, labels: F.nll_loss(logits.log_softmax(1), labels),
+        predict=lambda logits: logits.argmax(1),
+        probabilities=lambda logits: logits.softmax(1),
+    ),
+    "bce": Objective(
+        title="Binary cross-entropy, after a sigmoid",
+        outputs=lambda classes: 1 if classes == 2 else classes,
+        loss=binary_cross_entropy_on_probabilities,
+        predict=binary_predict,
+        probabilities=binary_probabilities,
+    ),
+    "mse": Objective(
+        title="Mean squared error of the probabilities",
+        outputs=lambda classes: 1 if classes == 2 else classes,
+        loss=squared_error,
+        predict=binary_predict,
+        probabilities=lambda logits: binary_probabilities(logits) if logits.shape[1] == 1 else logits.softmax(1),
     ),
 }

@@ -5,16 +5,26 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from core.config import AdamConfig, OptimizerConfig, SGDConfig
+from core.config import AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RMSpropConfig, SGDConfig
 
 
 def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """PyTorch's optimizer, fused: one kernel for all weights, on the CPU too."""
     match config:
         case SGDConfig():
-            return torch.optim.SGD(parameters, lr=config.learning_rate, momentum=config.momentum, fused=True)
+            return torch.optim.SGD(parameters, config.learning_rate, config.momentum, weight_decay=config.weight_decay,
+                                   nesterov=config.nesterov, fused=True)
         case AdamConfig():
-            return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+            return torch.optim.Adam(parameters, config.learning_rate, (config.beta1, config.beta2),
+                                    weight_decay=config.weight_decay, fused=True)
+        case AdamWConfig():
+            return torch.optim.AdamW(parameters, config.learning_rate, (config.beta1, config.beta2),
+                                     weight_decay=config.weight_decay, fused=True)
+        case RMSpropConfig():  # has no fused kernel; foreach handles all weights together
+            return torch.optim.RMSprop(parameters, config.learning_rate, config.alpha, momentum=config.momentum,
+                                       weight_decay=config.weight_decay, foreach=True)
+        case AdagradConfig():
+            return torch.optim.Adagrad(parameters, config.learning_rate, weight_decay=config.weight_decay)
 
 
 class Stepper:
@@ -29,6 +39,25 @@ class Stepper:
         self.optimizer = optimizer
         self.weights: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         self.state: dict[str, list[Tensor]] = {}  # filled by the first step, which PyTorch does itself
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.optimizer.param_groups[0]["lr"] = value
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take up a state that was saved by "number of the weight.name", such as "0.exp_avg"."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            number, _, kind = name.partition(".")
+            state.setdefault(int(number), {})[kind] = value.clone()
+        if state:
+            self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+            self._remember()
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -53,7 +82,7 @@ class Stepper:
     def _remember(self) -> None:
         states = [self.optimizer.state.get(weight, {}) for weight in self.weights]
         same_device = len({weight.device for weight in self.weights}) == 1
-        if isinstance(self.optimizer, torch.optim.Adam) and same_device and all("exp_avg" in state for state in states):
+        if type(self.optimizer) is torch.optim.Adam and same_device and all("exp_avg" in state for state in states):
             for state in states:
                 state["step"] = states[0]["step"]  # all count the same steps
             self.state = {name: [state[name] for state in states] for name in ("step", "exp_avg", "exp_avg_sq")}

@@ -20,7 +20,12 @@ CHOICES = {
     "flatten": "Flatten", "global_average": "Global average pooling",
     "average": "Mean", "max": "Largest", "small": "For small pictures", "imagenet": "As for ImageNet",
     "identity": "The input as it is", "projection": "The input through a 1×1 convolution",
-    "adam": "Adam", "sgd": "SGD", "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
+    "nll": "Negative log-likelihood", "bce": "Binary cross-entropy (after a sigmoid)", "mse": "Mean squared error",
+    "adam": "Adam", "sgd": "SGD", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad",
+    "constant": "Constant", "step": "Steps", "cosine": "Cosine", "one_cycle": "One cycle", "warm_up": "Warm-up",
+    "plateau": "On a plateau", "default": "PyTorch's own", "xavier_uniform": "Xavier", "kaiming_normal": "Kaiming (He)",
+    "normal": "Normal, deviation 0.01", "zeros": "All zeros", "last": "Last epoch", "best": "Best epoch",
+    "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
 }
 # where one word means different things
 CHOICES_OF = {

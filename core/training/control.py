@@ -1,0 +1,19 @@
+"""How the outside world reaches a loop that is running."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the loop should do now. learning_rate: instead of the config's, from the next step on; None for the config's."""
+
+    stop: bool = False
+    pause: bool = False
+    learning_rate: float | None = None
+
+
+class Control(Protocol):
+    """Asked between steps, so it should answer at once."""
+
+    def command(self) -> Command: ...
