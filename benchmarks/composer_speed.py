@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from benchmarks.conditions import conditions, spread
 from core.inspection import describe_layers
 from core.models import MobileNetV3SmallConfig, ModelConfig, ResNet18Config, SmallResNetConfig, StackConfig, VGG16Config, build
-from core.models.composer import replace
+from core.models.composer import check, replace
 from core.models.layers import (
     BatchNorm2dConfig,
     Conv2dConfig,
@@ -29,7 +29,6 @@ from core.models.layers import (
     ReLUConfig,
 )
 from core.models.small_resnet import layers_of
-from core.models.stack_check import check
 from pages.parts import keys
 
 SHAPE, OUTPUTS = (1, 28, 28), 10

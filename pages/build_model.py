@@ -7,7 +7,7 @@ import torch
 from core.data import DATASETS, spec_of
 from core.inspection import InspectionError, LayerRow, describe_layers, totals
 from core.models import ARCHITECTURES, ModelError, StackConfig, build
-from core.models.stack_check import problems
+from core.models.composer import problems
 from core.training import outputs_for
 from pages.parts import draft
 from pages.parts.composer_view import composer

@@ -26,13 +26,16 @@ from core.models.composer import (
     History,
     add,
     apply,
+    check,
     delete,
     duplicate,
     from_json,
     from_model_config,
     layer_at,
+    mended,
     move,
     places,
+    problems,
     replace,
     to_json,
     with_fields,
@@ -52,7 +55,6 @@ from core.models.layers import (
     SoftmaxConfig,
     TanhConfig,
 )
-from core.models.stack_check import check, mended, problems
 from core.presets import PRESETS
 from tests.random_stacks import random_stack
 

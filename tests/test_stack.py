@@ -9,6 +9,7 @@ from torch import nn
 from core.config import RunConfig
 from core.inspection import describe_layers
 from core.models import ModelError, StackConfig, build
+from core.models.composer import check, problems
 from core.models.layers import (
     LAYERS,
     BatchNorm2dConfig,
@@ -24,7 +25,6 @@ from core.models.layers import (
     make,
 )
 from core.models.stack import Probe, named, probe
-from core.models.stack_check import check, problems
 from core.training import Epoch, fit, prepare
 from tests.helpers import tiny
 from tests.random_stacks import random_stack

@@ -6,7 +6,6 @@ from math import prod
 
 from core.fields import Config
 from core.models.base import ModelError, Shape
-from core.models.composer import Edit, Place, apply, places, with_fields
 from core.models.layers import (
     BatchNorm1dConfig,
     BatchNorm2dConfig,
@@ -26,6 +25,7 @@ from core.models.stack import (
     size,
     title,
 )
+from core.models.stack_edits import Edit, Place, apply, places, with_fields
 
 HUGE = 50_000_000  # parameters of one layer: 200 MB of float32, and Adam keeps four times as much
 WIDE = 16_000_000  # numbers that a layer returns for one image: 4 GB for a batch of 64

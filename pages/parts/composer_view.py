@@ -12,14 +12,17 @@ from core.models.composer import (
     Edit,
     History,
     Place,
+    RowCheck,
     add,
     apply,
+    check,
     delete,
     duplicate,
     from_json,
     from_model_config,
     layer_at,
     move,
+    problems,
     replace,
     row_number,
     siblings,
@@ -28,7 +31,6 @@ from core.models.composer import (
 )
 from core.models.layers import LAYERS, ResidualConfig, settings_of
 from core.models.stack import size
-from core.models.stack_check import RowCheck, check, problems
 from core.presets import PRESETS
 from pages.parts import draft, keys
 from pages.parts.forms import CHOICES
