@@ -96,6 +96,10 @@ def explain(error: ValidationError, root: type[Config]) -> str:
     }.get(kind)
     if line is None and kind in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
         line = f"{where} is {_short(first['input'])}; it must be {path.bounds}"
+    if kind == "too_long" and "actual_length" in (context := first.get("ctx", {})):
+        line = f"{where} has {context['actual_length']} entries; it can have at most {context['max_length']}"
+    if line is None and kind == "value_error":  # a rule of ours that looks at more than one field
+        line = f"{where}: {first['ctx']['error']}"
     if line is None:
         line = f"{where} is {_short(first.get('input'))}; {_lower_first(first['msg'])}"
     return line + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
@@ -119,12 +123,13 @@ def _field_path(location: tuple[int | str, ...], root: type[Config]) -> _FieldPa
             kind = info.annotation
             unit = _unit(info)
             names.append(str(part))
-        elif member := next((m for m in get_args(kind) if part in _tags(m)), None):
+        elif member := next((m for m in _members(kind) if part in _tags(m)), None):
             kind = member
         else:
             names.append(str(part))
             item = next((a for a in get_args(kind) if get_args(a)), None)  # tuple[Annotated[int, Field(ge=1)], ...]
             info = next((m for m in get_args(item)[1:] if isinstance(m, FieldInfo)), None)
+            kind = next(iter(get_args(item)), None)  # what a tuple holds: numbers, or one of several configs
     return _FieldPath(".".join(names), _range(info, unit) if info else "in range")
 
 
@@ -147,6 +152,13 @@ def _number(value: float) -> str:
 def _unit(info: FieldInfo) -> str:
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     return str(extra.get("unit") or "")
+
+
+def _members(kind: Any) -> list[Any]:
+    """The configs that a union offers, also those of unions inside it."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [member for part in get_args(kind) for member in _members(part)]
 
 
 def _tags(member: Any) -> set[Any]:

@@ -1,14 +1,17 @@
-"""Build model: what is this network, layer by layer, and does it fit the data?"""
+"""Build model: what is this network, layer by layer, and will it work?"""
 
 import pandas as pd
 import streamlit as st
 import torch
+from torch import nn
 
 from core.data import DATASETS, spec_of
 from core.inspection import InspectionError, LayerRow, describe_layers, totals
-from core.models import ARCHITECTURES, ModelError, build
+from core.models import ARCHITECTURES, ModelError, StackConfig, build
+from core.models.composer import problems
 from core.training import outputs_for
 from pages.parts import doctor_view, draft
+from pages.parts.composer_view import composer
 from pages.parts.forms import field
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
@@ -16,14 +19,26 @@ from pages.parts.services import services
 from pages.parts.walk_view import walk_section
 
 
-def form() -> None:
-    """The architecture's own fields."""
+def choices() -> None:
+    """Which architecture, for which data."""
     field(config, "model.architecture", list(ARCHITECTURES))
     st.caption(ARCHITECTURES[config.model.architecture].summary)
-    for name in type(config.model).model_fields:
-        if name != "architecture":
-            field(config, f"model.{name}")
+    if not isinstance(config.model, StackConfig):
+        for name in type(config.model).model_fields:
+            if name != "architecture":
+                field(config, f"model.{name}")
     field(config, "data.dataset", list(DATASETS), {name: entry.title for name, entry in DATASETS.items()})
+
+
+def next_steps(works: bool) -> None:
+    """Where to go with this network."""
+    with st.container(horizontal=True):
+        if st.button("Train this network", type="primary", icon=":material/model_training:", key="build.train",
+                     disabled=not works):
+            go_to("pages/train_model.py")
+        if not isinstance(config.model, StackConfig):
+            st.button("Compose it layer by layer", icon=":material/reorder:", key="build.compose", on_click=draft.take_apart,
+                      help="Turns the network into rows to add, move, change and delete.")
 
 
 def shape(values: tuple[int, ...]) -> str:
@@ -66,30 +81,43 @@ def show(rows: list[LayerRow]) -> None:
     })
 
 
-open_page("Build model")
-server = services()
-st.title("Build model")
-config = draft.draft(server.settings)
-spec = spec_of(config.data.dataset)
-controls, picture = st.columns([1, 2.8], gap="large")
-with controls:
-    form()
-    if st.button("Train this network", type="primary", icon=":material/model_training:", key="build.train"):
-        go_to("pages/train_model.py")
-with picture:
-    outputs = outputs_for(config, len(spec.classes))
-    st.markdown(f"From one {shape(spec.input_shape)} image of {spec.title} (channels × height × width) to {outputs} "
-                f"output{'s' * (outputs > 1)}. Shapes are for one image.")
+def layer_table() -> nn.Module | None:
+    """The network's layers and totals, or the line that says why it can't be built. Returns it, without numbers, if it can."""
     try:
         with torch.device("meta"):  # shapes without weights: a layer of a billion parameters answers at once
             model = build(config.model, spec.input_shape, outputs)
         show(describe_layers(model, spec.input_shape))
     except (ModelError, InspectionError) as error:
-        model = None
         st.error(str(error), icon=":material/error:")
-    else:
-        with st.expander("As PyTorch prints it", icon=":material/code:"):
-            st.code(str(model), language="python")
-    doctor_view.show_findings(config)
-    doctor_view.show_code(config)
-walk_section(server, config, model)
+        return None
+    with st.expander("As PyTorch prints it", icon=":material/code:"):
+        st.code(str(model), language="python")
+    return model
+
+
+open_page("Build model")
+server = services()
+st.title("Build model")
+config = draft.draft(server.settings)
+spec = spec_of(config.data.dataset)
+outputs = outputs_for(config, len(spec.classes))
+composed = isinstance(config.model, StackConfig)
+controls, picture = st.columns([1, 2.8], gap="large")
+works, network = True, None
+with controls:
+    choices()
+    actions = st.container()
+with picture:
+    st.markdown(f"From one {shape(spec.input_shape)} image of {spec.title} (channels × height × width) to {outputs} "
+                f"output{'s' * (outputs > 1)}. Shapes are for one image.")
+    if composed:
+        works = not problems(composer(config, spec.input_shape, outputs))
+if works:
+    with st.container() if composed else picture:
+        network = layer_table()
+        works = network is not None
+        doctor_view.show_findings(config)
+        doctor_view.show_code(config)
+with actions:
+    next_steps(works)
+walk_section(server, config, network)

@@ -30,7 +30,8 @@ from core.training.loop import copy_weights
 from tests.helpers import is_alive, run_here, tiny, wait_until
 
 SMALL = {"softmax_regression": {}, "mlp": {"model__hidden": [8, 6]},
-         "cnn": {"model__channels": [4, 6], "model__fc_width": 8, "model__batch_norm": True}}
+         "cnn": {"model__channels": [4, 6], "model__fc_width": 8, "model__batch_norm": True},
+         "vgg16": {"model__fc_width": 8}}
 
 
 def one_line(error):

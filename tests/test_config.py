@@ -178,6 +178,8 @@ def test_every_field_is_described_and_bounded(config, name, info: FieldInfo):
     elif get_origin(info.annotation) is tuple:
         item = get_args(get_args(info.annotation)[0])
         assert any(hasattr(rule, "max_length") for rule in info.metadata)
+        if configs_in(info.annotation):
+            return  # configs with fields of their own
         rules = next(rule for rule in item if isinstance(rule, FieldInfo)).metadata
         assert any(isinstance(rule, Ge | Gt) for rule in rules) and any(isinstance(rule, Le | Lt) for rule in rules)
 

@@ -11,7 +11,19 @@ from torch.nn.utils import parametrizations
 
 import core.torchvision_guard  # noqa: F401 - torchvision comes after it
 from core.inspection import InspectionError, LayerRow, describe_layers, totals
-from core.models import ARCHITECTURES, CNNConfig, MLPConfig, SoftmaxRegressionConfig, build
+from core.models import (
+    ARCHITECTURES,
+    CNNConfig,
+    LeNet5Config,
+    MLPConfig,
+    MobileNetV3SmallConfig,
+    ResNet18Config,
+    SmallResNetConfig,
+    SoftmaxRegressionConfig,
+    StackConfig,
+    VGG16Config,
+    build,
+)
 
 CONFIGS = [
     SoftmaxRegressionConfig(),
@@ -21,6 +33,14 @@ CONFIGS = [
     CNNConfig(),
     CNNConfig(channels=(8, 16, 8), kernel=5, batch_norm=True, head="global_average", dropout=0.5),
     CNNConfig(channels=(6,), kernel=2, fc_width=0),
+    CNNConfig(channels=(4, 6), stride=2, padding="none", pooling="average"),
+    LeNet5Config(),
+    SmallResNetConfig(),
+    SmallResNetConfig(channels=(4, 8), blocks=2),
+    VGG16Config(fc_width=16, batch_norm=True),
+    ResNet18Config(),
+    MobileNetV3SmallConfig(),
+    StackConfig(),
 ]
 
 

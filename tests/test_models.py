@@ -1,6 +1,8 @@
 """Every architecture builds and runs; counts by hand; names as in the notes; errors that say what to change."""
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,9 +10,24 @@ from torch import nn
 
 from core.config import RunConfig
 from core.fields import ConfigError
-from core.models import ACTIVATIONS, ARCHITECTURES, CNNConfig, MLPConfig, ModelError, SoftmaxRegressionConfig, build
+from core.models import (
+    ACTIVATIONS,
+    ARCHITECTURES,
+    CNNConfig,
+    LeNet5Config,
+    MLPConfig,
+    MobileNetV3SmallConfig,
+    ModelError,
+    ResNet18Config,
+    SmallResNetConfig,
+    SoftmaxRegressionConfig,
+    VGG16Config,
+    build,
+)
 
 SHAPES = [(1, 28, 28), (3, 32, 32)]
+PICTURES = ("cnn", "lenet5", "small_resnet", "vgg16", "resnet18", "mobilenet_v3_small")  # architectures that need pictures
+SMALL = {"vgg16": VGG16Config(fc_width=64)}  # its own linear layers have 120 million weights
 
 
 def parameters(layer: nn.Module) -> int:
@@ -19,8 +36,7 @@ def parameters(layer: nn.Module) -> int:
 
 @pytest.mark.parametrize(("key", "shape", "outputs"), list(itertools.product(ARCHITECTURES, SHAPES, (1, 10))))
 def test_every_architecture_answers_with_finite_logits(key, shape, outputs):
-    spec = ARCHITECTURES[key]
-    model = build(spec.config(), shape, outputs, seed=0)
+    model = build(SMALL.get(key, ARCHITECTURES[key].config()), shape, outputs, seed=0)
     logits = model(torch.rand(3, *shape))
     assert logits.shape == (3, outputs)
     assert logits.isfinite().all()
@@ -77,7 +93,7 @@ def test_pooling_before_relu_changes_no_bit():
 
 @pytest.mark.parametrize("key", ARCHITECTURES)
 def test_a_seed_decides_the_weights_and_nothing_else(key):
-    config = ARCHITECTURES[key].config()
+    config = SMALL.get(key, ARCHITECTURES[key].config())
     torch.manual_seed(123)
     state = torch.get_rng_state()
     one, two, other = (build(config, (1, 28, 28), 10, seed=seed).state_dict() for seed in (7, 7, 8))
@@ -121,6 +137,117 @@ def test_too_many_blocks():
 def test_a_cnn_needs_pictures():
     with pytest.raises(ModelError, match=r"needs pictures .*not shape \(784,\); choose an MLP"):
         build(CNNConfig(), (784,), 10)
+
+
+@pytest.mark.parametrize("key", PICTURES)
+def test_rows_of_numbers_are_no_pictures(key):
+    with pytest.raises(ModelError, match=r"needs pictures \(channels, height, width\), not shape \(784,\); choose an MLP\.$"):
+        build(ARCHITECTURES[key].config(), (784,), 10)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", ["half", "none"])
+@pytest.mark.parametrize("pooling", ["max", "average", "none"])
+def test_every_option_of_the_cnn_fits_the_linear_layer(stride, padding, pooling):
+    for kernel in (2, 5):
+        config = CNNConfig(channels=(2, 3), kernel=kernel, stride=stride, padding=padding, pooling=pooling)
+        model = build(config, (1, 50, 61), 3)
+        assert model(torch.rand(1, 1, 50, 61)).shape == (1, 3)
+        assert {type(layer) for name, layer in model.named_children() if name.startswith("pool")} == {
+            "max": {nn.MaxPool2d}, "average": {nn.AvgPool2d}, "none": set()}[pooling]
+        assert (model.conv2.stride, model.conv2.padding) == ((stride,) * 2, (kernel // 2 if padding == "half" else 0,) * 2)
+
+
+@pytest.mark.parametrize(("config", "side", "line"), [
+    (CNNConfig(padding="none", pooling="none", channels=(2,) * 8, kernel=5), 28,
+     "8 blocks shrink a 28×28 picture to nothing; use at most 6 channels."),
+    (CNNConfig(padding="none", kernel=11), 8,
+     "8×8 pixels are too few for one block with these settings; choose a smaller kernel or stride, or padding."),
+    (LeNet5Config(), 11, "LeNet-5 shrinks a 11×11 picture to nothing; it needs at least 12×12 pixels."),
+])
+def test_pictures_that_are_too_small(config, side, line):
+    with pytest.raises(ModelError) as caught:
+        build(config, (1, side, side), 10)
+    assert str(caught.value) == line
+
+
+def test_lenet_as_published():
+    """61,706 parameters, the count usually given for ten classes; LeCun et al. (1998) have 120 and 84 units."""
+    for shape in ((1, 28, 28), (1, 32, 32)):
+        model = build(LeNet5Config(), shape, 10)
+        assert [parameters(layer) for layer in (model.conv1, model.conv2, model.fc1, model.fc2, model.fc3)] == [
+            156, 2_416, 48_120, 10_164, 850]
+        assert parameters(model) == 61_706
+    assert build(LeNet5Config(), (1, 12, 12), 10)(torch.rand(1, 1, 12, 12)).shape == (1, 10)
+
+
+def test_small_resnet_by_hand():
+    model = build(SmallResNetConfig(channels=(4, 8)), (1, 28, 28), 10)
+    first, second = model.residual1, model.residual2
+    assert isinstance(first.skip, nn.Identity) and (second.skip.kernel_size, second.skip.stride) == ((1, 1), (2, 2))
+    assert parameters(first) == 2 * (4 * 4 * 9 + 2 * 4)
+    assert parameters(second) == 4 * 8 * 9 + 8 * 8 * 9 + 2 * 2 * 8 + 4 * 8
+    assert parameters(model) == 36 + 8 + parameters(first) + parameters(second) + 8 * 10 + 10
+    deep = build(SmallResNetConfig(channels=(4, 8, 8), blocks=3), (3, 32, 32), 10)
+    assert sum(name.startswith("residual") for name, _ in deep.named_children()) == 9
+    assert build(SmallResNetConfig(), (1, 1, 1), 2).eval()(torch.rand(1, 1, 1, 1)).shape == (1, 2)
+
+
+@pytest.mark.parametrize(("config", "name"), [
+    (VGG16Config(), "vgg16"), (VGG16Config(batch_norm=True), "vgg16_bn"), (ResNet18Config(stem="imagenet"), "resnet18"),
+    (MobileNetV3SmallConfig(stem="imagenet"), "mobilenet_v3_small")])
+def test_torchvision_networks_are_torchvisions(config, name):
+    """Without adaptation to small pictures they are torchvision's own: the same weights, the same outputs."""
+    from core.torchvision_guard import torchvision
+
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, name)(weights=None)
+        ours = build(config, (3, 64, 64), 1000)
+    assert {key: value.shape for key, value in ours.state_dict().items()} == {
+        key: value.shape for key, value in theirs.state_dict().items()}
+    if name.startswith("vgg"):  # without their linear layers, which take half a gigabyte
+        ours, theirs = ours.features, theirs.features
+    ours, theirs = ours.to_empty(device="cpu"), theirs.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    weights = {key: torch.rand(value.shape, generator=generator) * 0.1 if value.is_floating_point() else torch.zeros_like(value)
+               for key, value in theirs.state_dict().items()}
+    ours.load_state_dict(weights)
+    theirs.load_state_dict(weights)
+    images = torch.rand(1, 3, 64, 64, generator=generator)
+    with torch.inference_mode():
+        assert torch.equal(ours.eval()(images), theirs.eval()(images))
+
+
+@pytest.mark.parametrize("config", [VGG16Config(fc_width=8), ResNet18Config(), MobileNetV3SmallConfig()])
+def test_torchvision_networks_are_drawn_like_torchvisions(config):
+    """Weights have torchvision's spread, also in what is replaced."""
+    from core.torchvision_guard import torchvision
+
+    model = build(config, (1, 32, 32), 10, seed=0)
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    fan_out = first.out_channels * first.kernel_size[0] * first.kernel_size[1]
+    assert first.in_channels == 1
+    assert first.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.25)
+    assert type(model).__module__.startswith(torchvision.__name__)
+    if not isinstance(config, ResNet18Config):
+        assert model.classifier[0].weight.std().item() == pytest.approx(0.01, rel=0.1)
+        assert not model.classifier[0].bias.any()
+
+
+@pytest.mark.parametrize("side", [1, 5, 28, 33])
+@pytest.mark.parametrize("key", ["vgg16", "resnet18", "mobilenet_v3_small"])
+def test_torchvision_networks_take_any_size(key, side):
+    model = build(SMALL.get(key, ARCHITECTURES[key].config()), (2, side, side), 3, seed=0).eval()
+    with torch.inference_mode():
+        assert model(torch.rand(1, 2, side, side)).isfinite().all()
+
+
+def test_torchvision_is_imported_by_those_who_want_it():
+    """It takes half a second and memory: neither pages nor workers import it for other networks."""
+    code = ("import sys, core.models, core.presets, core.runs.worker, core.models.stack_check; "
+            "core.models.build(core.models.LeNet5Config(), (1, 28, 28), 10); assert 'torchvision' not in sys.modules; "
+            "core.models.build(core.models.ResNet18Config(), (1, 28, 28), 10); assert 'torchvision' in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(("changes", "line"), [

@@ -12,10 +12,18 @@ from torch import nn
 
 from core.models.base import ACTIVATIONS, Architecture, ModelError, Shape
 from core.models.cnn import CNN, CNNConfig
+from core.models.lenet5 import LENET5, LeNet5Config
 from core.models.mlp import MLP, MLPConfig
+from core.models.mobilenet_v3_small import MOBILENET_V3_SMALL, MobileNetV3SmallConfig
+from core.models.resnet18 import RESNET18, ResNet18Config
+from core.models.small_resnet import SMALL_RESNET, SmallResNetConfig
 from core.models.softmax_regression import SOFTMAX_REGRESSION, SoftmaxRegressionConfig
+from core.models.stack import STACK, StackConfig
+from core.models.vgg16 import VGG16, VGG16Config
 
-ModelConfig = Annotated[SoftmaxRegressionConfig | MLPConfig | CNNConfig, Discriminator("architecture")]
+ModelConfig = Annotated[
+    SoftmaxRegressionConfig | MLPConfig | CNNConfig | LeNet5Config | SmallResNetConfig | VGG16Config | ResNet18Config
+    | MobileNetV3SmallConfig | StackConfig, Discriminator("architecture")]
 
 
 def build(config: ModelConfig, input_shape: Shape, outputs: int, seed: int | None = None) -> nn.Module:
@@ -37,7 +45,10 @@ def build(config: ModelConfig, input_shape: Shape, outputs: int, seed: int | Non
         return spec.build(config, input_shape, outputs)
 
 
-ARCHITECTURES: dict[str, Architecture] = {"softmax_regression": SOFTMAX_REGRESSION, "mlp": MLP, "cnn": CNN}
+ARCHITECTURES: dict[str, Architecture] = {
+    "softmax_regression": SOFTMAX_REGRESSION, "mlp": MLP, "cnn": CNN, "lenet5": LENET5, "small_resnet": SMALL_RESNET,
+    "vgg16": VGG16, "resnet18": RESNET18, "mobilenet_v3_small": MOBILENET_V3_SMALL, "stack": STACK}
 
-__all__ = ["ACTIVATIONS", "ARCHITECTURES", "Architecture", "CNNConfig", "MLPConfig", "ModelConfig", "ModelError",
-           "SoftmaxRegressionConfig", "build"]
+__all__ = ["ACTIVATIONS", "ARCHITECTURES", "Architecture", "CNNConfig", "LeNet5Config", "MLPConfig", "MobileNetV3SmallConfig",
+           "ModelConfig", "ModelError", "ResNet18Config", "SmallResNetConfig", "SoftmaxRegressionConfig", "StackConfig",
+           "VGG16Config", "build"]

@@ -1,4 +1,4 @@
-"""Convolutional network: blocks of convolution and max-pooling, then one hidden linear layer."""
+"""Convolutional network: blocks of convolution and pooling, then one hidden linear layer."""
 
 from collections import OrderedDict
 from typing import Annotated, Literal
@@ -16,6 +16,13 @@ class CNNConfig(Config):
         (32, 64), "Filters in each convolution, first to last. Each block halves the picture's height and width.",
         label="Channels", unit="filters", min_length=1, max_length=8)
     kernel: int = setting(3, "Height and width of the window that slides over the picture.", unit="pixels", ge=1, le=11, step=2)
+    stride: int = setting(1, "How far the window moves each time. 2 halves the picture in the convolution itself.", unit="pixels",
+                          ge=1, le=4, step=1)
+    padding: Literal["half", "none"] = setting(
+        "half", "Zeros around the picture. half: half of the window on each side, which keeps the size for odd windows. none: "
+        "the window stays inside, so each convolution shrinks the picture.")
+    pooling: Literal["max", "average", "none"] = setting(
+        "max", "What becomes of every 2×2 pixels after a convolution: their largest, their mean, or all four stay.")
     batch_norm: bool = setting(
         False, "Bring each channel to mean 0 and standard deviation 1 within the batch. Often trains faster and steadier.")
     head: Literal["flatten", "global_average"] = setting(
@@ -25,6 +32,9 @@ class CNNConfig(Config):
                             label="Linear layer", unit="units", ge=0, le=16384, step=16)
     dropout: float = setting(
         0.0, "Share of units switched off at random before the output in each training step.", ge=0.0, le=0.95, step=0.05)
+
+
+POOLING: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 def build(config: CNNConfig, input_shape: Shape, outputs: int) -> nn.Module:
@@ -40,17 +50,17 @@ def build(config: CNNConfig, input_shape: Shape, outputs: int) -> nn.Module:
         raise ModelError(f"A CNN needs pictures (channels, height, width), not shape {input_shape}; choose an MLP.")
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels, height, width = input_shape
+    padding = config.kernel // 2 if config.padding == "half" else 0
     for number, filters in enumerate(config.channels, start=1):
         # kernel // 2 on each side keeps the size for odd kernels and adds one pixel for even ones
-        layers[f"conv{number}"] = nn.Conv2d(channels, filters, config.kernel, padding=config.kernel // 2)
-        grow = 1 - config.kernel % 2
-        height, width = (height + grow) // 2, (width + grow) // 2
+        layers[f"conv{number}"] = nn.Conv2d(channels, filters, config.kernel, config.stride, padding)
+        height, width = (_shrunk(length, config, padding) for length in (height, width))
         if min(height, width) < 1:
-            raise ModelError(f"{len(config.channels)} blocks halve a {input_shape[1]}×{input_shape[2]} picture to nothing; "
-                             f"use at most {number - 1} channels.")
+            raise ModelError(_too_small(config, input_shape, number))
         if config.batch_norm:
             layers[f"bn{number}"] = nn.BatchNorm2d(filters)
-        layers[f"pool{number}"] = nn.MaxPool2d(2)
+        if config.pooling != "none":
+            layers[f"pool{number}"] = POOLING[config.pooling](2)
         layers[f"relu{number}"] = nn.ReLU()
         channels = filters
     if config.head == "global_average":
@@ -66,6 +76,23 @@ def build(config: CNNConfig, input_shape: Shape, outputs: int) -> nn.Module:
         layers["dropout"] = nn.Dropout(config.dropout)
     layers["fc2" if config.fc_width else "fc1"] = nn.Linear(features, outputs)
     return nn.Sequential(layers)
+
+
+def _shrunk(length: int, config: CNNConfig, padding: int) -> int:
+    """Height or width after one block; below 1 where nothing is left."""
+    room = length + 2 * padding - config.kernel
+    convolved = room // config.stride + 1 if room >= 0 else 0
+    return convolved if config.pooling == "none" else convolved // 2
+
+
+def _too_small(config: CNNConfig, input_shape: Shape, number: int) -> str:
+    """What to change where block `number` has nothing left to look at."""
+    if number == 1:
+        return (f"{input_shape[1]}×{input_shape[2]} pixels are too few for one block with these settings; choose a smaller "
+                "kernel or stride, or padding.")
+    usual = config.stride == 1 and config.padding == "half" and config.pooling != "none"
+    return (f"{len(config.channels)} blocks {'halve' if usual else 'shrink'} a {input_shape[1]}×{input_shape[2]} picture "
+            f"to nothing; use at most {number - 1} channels.")
 
 
 CNN = Architecture(

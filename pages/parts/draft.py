@@ -5,8 +5,11 @@ import streamlit as st
 from core.config import DataConfig, RunConfig, read_config
 from core.data import spec_of
 from core.fields import ConfigError
+from core.models import ModelConfig, ModelError, StackConfig
+from core.models.composer import from_model_config
 from core.presets import PRESETS
 from core.settings import Settings
+from core.training import outputs_for
 from pages.parts import keys
 
 
@@ -41,8 +44,29 @@ def take_data(data: DataConfig) -> None:
     take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
 
 
+def take_model(model: ModelConfig) -> None:
+    """Another network for the draft; data and training stay as they are."""
+    values = st.session_state[keys.DRAFT]
+    st.session_state[keys.DRAFT] = values | {"model": model.model_dump(mode="json")}
+    if values["model"]["architecture"] != model.architecture:
+        st.session_state[keys.DRAFT_VERSION] += 1
+
+
+def take_apart() -> None:
+    """The draft's network as a composition to change layer by layer; a small one where it can't be taken apart."""
+    config = read_config(st.session_state[keys.DRAFT])
+    spec = spec_of(config.data.dataset)
+    try:
+        stack = from_model_config(config.model, spec.input_shape, outputs_for(config, len(spec.classes)))
+    except ModelError:
+        stack = StackConfig()
+    take_model(stack)
+
+
 def change(path: str, value: object) -> None:
     """Change one dotted field of the draft; a value that is not allowed leaves it as it was and says why."""
+    if (path, value) == ("model.architecture", "stack"):
+        return take_apart()
     try:
         config = read_config(st.session_state[keys.DRAFT]).with_values({path: value})
     except ConfigError as error:

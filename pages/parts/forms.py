@@ -6,22 +6,31 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.fields import Config, Setting, describe
+from core.models import ARCHITECTURES
+from core.models.stack import count_layers
 from pages.parts import draft, keys
 
 # What choices are called on a page; a value that is not here is shown as it is.
 CHOICES = {
-    "softmax_regression": "Softmax regression", "mlp": "Multilayer perceptron (MLP)", "cnn": "Convolutional network (CNN)",
+    **{name: spec.title for name, spec in ARCHITECTURES.items()},
     "classes": "Which class is it?", "is_target": "Is it this class?",
     "none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, deviation 1",
     "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
     "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh",
     "flatten": "Flatten", "global_average": "Global average pooling",
+    "average": "Mean", "max": "Largest", "small": "For small pictures", "imagenet": "As for ImageNet",
+    "identity": "The input as it is", "projection": "The input through a 1×1 convolution",
     "nll": "Negative log-likelihood", "bce": "Binary cross-entropy (after a sigmoid)", "mse": "Mean squared error",
     "adam": "Adam", "sgd": "SGD", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad",
     "constant": "Constant", "step": "Steps", "cosine": "Cosine", "one_cycle": "One cycle", "warm_up": "Warm-up",
     "plateau": "On a plateau", "default": "PyTorch's own", "xavier_uniform": "Xavier", "kaiming_normal": "Kaiming (He)",
     "normal": "Normal, deviation 0.01", "zeros": "All zeros", "last": "Last epoch", "best": "Best epoch",
     "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
+}
+# where one word means different things
+CHOICES_OF = {
+    "model.padding": {"half": "Half of the window", "none": "None"},
+    "model.pooling": {"none": "None"},
 }
 
 
@@ -38,7 +47,7 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
     key = f"form.{st.session_state.get(keys.DRAFT_VERSION, 0)}.{path}"
     label = f"{about.label} ({about.unit})" if about.unit and about.unit.lower() != about.label.lower() else about.label
     common = {"key": key, "help": about.help, "on_change": _changed, "args": (path, key)}
-    names = CHOICES | (labels or {})
+    names = CHOICES | CHOICES_OF.get(path, {}) | (labels or {})
     options = choices or ([c for c in about.choices if isinstance(c, str)] if isinstance(value, str) else [])
     if options:
         st.selectbox(label, options, options.index(value), format_func=lambda choice: names.get(choice, str(choice)), **common)
@@ -46,6 +55,8 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
         st.toggle(label, value, **common)
     elif isinstance(value, int | float):
         _number(about, label, value, common)
+    elif path == "model.layers":
+        st.caption(f"{count_layers(value)} layers of your own, changed on the page “Build model”.")
     elif isinstance(value, tuple):
         st.text_input(label, ", ".join(map(str, value)), **common)
     if problem := st.session_state.get(f"problem.{path}"):

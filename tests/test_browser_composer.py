@@ -1,0 +1,46 @@
+"""The composer in a real browser as wide as a phone: a row deleted, its mistake read, fixed with one click, undone, kept.
+
+    pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
+"""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.test_browser import address, page  # noqa: F401 - fixtures: the app on a free port, a browser tab
+
+pytestmark = pytest.mark.browser
+WIDTH = 400
+expect.set_options(timeout=30_000)  # a busy machine is no failure
+
+
+def test_a_network_is_composed_on_a_phone(address: str, page: Page):  # noqa: F811
+    page.set_viewport_size({"width": WIDTH, "height": 900})
+    page.goto(f"{address}/build_model")
+    page.get_by_role("button", name="Compose it layer by layer").click()
+    expect(page.get_by_text("rows fit. Press a row to change it.")).to_be_visible()
+    train, flatten = page.get_by_role("button", name="Train this network"), page.get_by_role("button", name="· flatten ·")
+
+    flatten.click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("needs one row of numbers, as Flatten makes it.")).to_be_visible()
+    expect(train).to_be_disabled()
+    page.get_by_role("button", name="Fix: Put Flatten before it").click()
+    expect(flatten).to_be_visible()
+    expect(train).to_be_enabled()
+
+    page.get_by_role("button", name="· fc1 ·").click()
+    units = page.get_by_role("spinbutton", name="Units")
+    units.fill("77")
+    units.press("Enter")
+    expect(page.get_by_text("77 units")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("77 units")).to_have_count(0)
+    page.get_by_role("button", name="Redo").click()
+    expect(page.get_by_text("77 units")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= WIDTH, "nothing is wider than the phone"
+
+    train.click()
+    expect(page.get_by_role("heading", name="Train model")).to_be_visible()
+    page.get_by_text("Network", exact=True).click()
+    expect(page.get_by_text("layers of your own")).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
