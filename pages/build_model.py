@@ -8,7 +8,7 @@ from torch import nn
 from core.data import DATASETS, spec_of
 from core.inspection import InspectionError, LayerRow, describe_layers, totals
 from core.models import ARCHITECTURES, ModelError, StackConfig, build
-from core.models.composer import problems
+from core.models.composer import huge, problems
 from core.training import outputs_for
 from pages.parts import doctor_view, draft
 from pages.parts.composer_view import composer
@@ -37,7 +37,7 @@ def next_steps(works: bool) -> None:
                      disabled=not works):
             go_to("pages/train_model.py")
         if not isinstance(config.model, StackConfig):
-            st.button("Compose it layer by layer", icon=":material/reorder:", key="build.compose", on_click=draft.take_apart,
+            st.button("Compose layers", icon=":material/reorder:", key="build.compose", on_click=draft.take_apart,
                       help="Turns the network into rows to add, move, change and delete.")
 
 
@@ -86,10 +86,14 @@ def layer_table() -> nn.Module | None:
     try:
         with torch.device("meta"):  # shapes without weights: a layer of a billion parameters answers at once
             model = build(config.model, spec.input_shape, outputs)
-        show(describe_layers(model, spec.input_shape))
+        rows = describe_layers(model, spec.input_shape)
     except (ModelError, InspectionError) as error:
         st.error(str(error), icon=":material/error:")
         return None
+    show(rows)
+    for row in rows:
+        if not composed and (warning := huge(row.parameters, row.output_shape)):  # the composer's rows say so themselves
+            st.warning(f"{row.name}: {warning}", icon=":material/warning:")
     with st.expander("As PyTorch prints it", icon=":material/code:"):
         st.code(str(model), language="python")
     return model

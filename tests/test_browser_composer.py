@@ -16,7 +16,7 @@ expect.set_options(timeout=30_000)  # a busy machine is no failure
 def test_a_network_is_composed_on_a_phone(address: str, page: Page):  # noqa: F811
     page.set_viewport_size({"width": WIDTH, "height": 900})
     page.goto(f"{address}/build_model")
-    page.get_by_role("button", name="Compose it layer by layer").click()
+    page.get_by_role("button", name="Compose layers").click()
     expect(page.get_by_text("rows fit. Press a row to change it.")).to_be_visible()
     train, flatten = page.get_by_role("button", name="Train this network"), page.get_by_role("button", name="· flatten ·")
 

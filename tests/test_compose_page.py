@@ -130,7 +130,7 @@ def test_a_wrong_row_is_marked_and_fixed(runs):
 
 def test_several_wrong_rows_each_with_its_fix(runs):
     at = compose(StackConfig(layers=(FlattenConfig(), BatchNorm2dConfig(), MaxPool2dConfig(), LinearConfig(out_features=3))))
-    assert "3 rows do not fit yet" in shown(at)
+    assert "Rows 2, 3, 4 do not fit yet" in shown(at)
     press(at, "fix.2", "fix.4", "fix.3")
     assert kinds(at) == ["max_pool2d", "flatten", "batch_norm1d", "linear"]
     assert stack_of(at).layers[3].out_features == 10
@@ -205,6 +205,14 @@ def test_a_billion_parameters_are_warned_of(runs):
     at = compose(StackConfig(layers=(FlattenConfig(), LinearConfig(out_features=1_300_000), LinearConfig(out_features=0))))
     assert "1,020,500,000 parameters: 4.1 GB of weights" in shown(at)
     assert at.metric[0].value == "1,033,500,010"
+
+
+def test_large_layers_of_other_networks_are_warned_of_too(runs):
+    at = AppTest.from_file(str(ROOT / "pages/build_model.py"), default_timeout=60).run()
+    at.selectbox(key=f"form.{at.session_state[keys.DRAFT_VERSION]}.model.architecture").select("vgg16").run()
+    assert_whole(at)
+    assert [warning.value for warning in at.warning] == [
+        "classifier.0: 102,764,544 parameters: 0.4 GB of weights, and training with Adam needs four times as much."]
 
 
 def test_what_was_composed_is_trained(runs):

@@ -110,7 +110,7 @@ class _Walk:
         except ModelError as error:
             fix = _smaller(layer, row.place)
             return replace(row, problem=str(error), needs="fewer numbers", fix=fix), self.after(fix, layer, row.input_shape)
-        warning = _warning(tried.parameters, tried.returned)
+        warning = huge(tried.parameters, tried.returned)
         return replace(row, output_shape=tried.returned, parameters=tried.parameters, warning=warning), tried.returned
 
     def block(self, row: RowCheck, layer: ResidualConfig) -> tuple[RowCheck, Shape]:
@@ -234,7 +234,8 @@ def _list(layers: Sequence[Config]) -> str:
                         for layer in layers)
 
 
-def _warning(parameters: int, returned: Shape) -> str:
+def huge(parameters: int, returned: Shape) -> str:
+    """What to know of a layer with very many parameters or results (for one example); "" for all others."""
     if parameters > HUGE:
         return (f"{parameters:,} parameters: {parameters * 4 / 1e9:.1f} GB of weights, and training with Adam needs four "
                 "times as much.")

@@ -50,8 +50,10 @@ def composer(config: RunConfig, input_shape: Shape, outputs: int) -> list[RowChe
     rows = check(stack, input_shape, outputs)
     _tools(stack, input_shape, outputs)
     if wrong := problems(rows):
-        st.caption(f":red[{len(wrong)} row{'s do' if len(wrong) > 1 else ' does'} not fit yet.] After a wrong row, shapes are as "
-                   "they will be once it is fixed. The layer table comes back when all rows fit.")
+        numbers = ", ".join(row_number(row.place) for row in wrong)
+        which = f"Rows {numbers} do" if len(wrong) > 1 else f"Row {numbers} does"
+        st.caption(f":red[{which} not fit yet.] After a wrong row, shapes are as they will be once it is fixed. The layer table "
+                   "comes back when all rows fit.")
     else:
         st.caption(f"All {len(rows)} rows fit. Press a row to change it." if len(rows) > 1 else "Press a row to change it.")
     opened = st.session_state.get(keys.COMPOSE_PLACE)
