@@ -70,9 +70,9 @@ def actions(server: Services, run: Run) -> None:
         if st.button("Use its settings", icon=":material/tune:", key="compare.settings", help="Start a new run from this one's."):
             draft.take(run.config)
             go_to("pages/train_model.py")
-        if has_checkpoint(server.store, run.id):
+        if has_checkpoint(server.store, run.id) and not run.is_active:  # while it trains, its weights change all the time
             downloads(server, run)
-            if st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw", disabled=run.is_active):
+            if st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
                 select_run(run.id)
                 go_to("pages/draw_digit.py")
         if not run.is_active:

@@ -91,9 +91,10 @@ def try_next(items: Sequence[Next]) -> None:
 def lab_path() -> None:
     """The labs as a path, with what this browser session has opened and tried. For Home."""
     st.subheader("Learn how it works")
-    columns = st.columns(3)
     for index, (path, (title, goal, icon)) in enumerate(LABS.items()):
-        with columns[index % 3].container(border=True, height="stretch"):
+        if index % 2 == 0:  # two a row: titles fit, and a row's cards are equally high
+            columns = st.columns(2)
+        with columns[index % 2].container(border=True, height="stretch"):
             link(path, f"**{index + 1}. {title}**", icon)
             st.caption(goal)
             state = progress(path)
