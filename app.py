@@ -9,6 +9,7 @@ from core.runs import StoreError
 from core.version import TORCH_VERSION
 from pages.parts.draft import first_preset
 from pages.parts.frame import device, go_to, link, open_page, select_run
+from pages.parts.lab import lab_path
 from pages.parts.run_panel import STATUS, current_run, next_steps, percent, run_panel
 from pages.parts.services import Services, dataset, services
 from pages.parts.start import control_buttons, start
@@ -98,6 +99,7 @@ try:
                 control_buttons(server, run)
             next_steps(server, run)
     path()
+    lab_path()
     presets(server)
     recent(server)
 except StoreError as error:

@@ -1,4 +1,4 @@
-"""The command line: `python -m core presets | train | summary | runs`."""
+"""The command line: `python -m core presets | train | summary | export | runs`."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import isfinite
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -18,7 +19,9 @@ import torch
 from core.config import RunConfig
 from core.data import DataError, spec_of
 from core.devices import DeviceError
+from core.export import ExportError, script
 from core.fields import ConfigError
+from core.files import write_atomically
 from core.inspection import InspectionError, describe_layers, totals
 from core.models import ModelError, build
 from core.presets import PRESETS, UnknownPreset, preset
@@ -28,7 +31,8 @@ from core.settings import Settings
 from core.training import Epoch, Event, outputs_for
 
 OWNER = "command line"
-USER_ERRORS = (ConfigError, DataError, DeviceError, InspectionError, ModelError, RunNotFound, StoreError, UnknownPreset)
+USER_ERRORS = (ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, RunNotFound, StoreError,
+               UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         settings = Settings.from_environment().with_places(getattr(args, "data", None), getattr(args, "runs", None))
-        return {"presets": presets, "train": train, "summary": summary, "runs": runs}[args.command](args, settings)
+        commands = {"presets": presets, "train": train, "summary": summary, "export": export, "runs": runs}
+        return commands[args.command](args, settings)
     except USER_ERRORS as error:
         print(f"{error}".splitlines()[0], file=sys.stderr)
         return 2
@@ -57,6 +62,11 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("preset", metavar="PRESET")
         command.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
         command.add_argument("--json", action="store_true", help="one JSON object for each line")
+    taking = commands.add_parser("export", parents=[places], help="a preset or run as something to take away")
+    taking.add_argument("preset", metavar="PRESET_OR_RUN")
+    taking.add_argument("--to", choices=sorted(EXPORTS), required=True, help="script: a whole training script in plain PyTorch")
+    taking.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen")
+    taking.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
     listing = commands.add_parser("runs", parents=[places], help="list recorded runs")
     listing.add_argument("--json", action="store_true", help="one JSON object for each line")
     return top
@@ -80,16 +90,21 @@ def presets(args: argparse.Namespace, settings: Settings) -> int:
 
 def configured(args: argparse.Namespace) -> RunConfig:
     """The preset with its --set changes. Raises UnknownPreset or ConfigError."""
-    changes: dict[str, Any] = {}
+    return preset(args.preset).config.with_values(changes(args))
+
+
+def changes(args: argparse.Namespace) -> dict[str, Any]:
+    """What --set asks for. Raises ConfigError."""
+    asked: dict[str, Any] = {}
     for assignment in args.set:
         field, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError(f"--set {assignment}: write it as FIELD=VALUE, such as training.epochs=2")
         try:
-            changes[field] = json.loads(value)
+            asked[field] = json.loads(value)
         except ValueError:
-            changes[field] = value  # a word such as cnn
-    return preset(args.preset).config.with_values(changes)
+            asked[field] = value  # a word such as cnn
+    return asked
 
 
 def train(args: argparse.Namespace, settings: Settings) -> int:
@@ -191,6 +206,32 @@ def summary(args: argparse.Namespace, settings: Settings) -> int:
     print(f"total: {total.parameters:,} parameters, {total.parameters * 4 / 1e6:.2f} MB in float32; "
           f"{total.mult_adds:,} multiply-adds for one image")
     return 0
+
+
+def export(args: argparse.Namespace, settings: Settings) -> int:
+    """A preset or a recorded run as code, on the screen or in a file."""
+    if args.preset in PRESETS:
+        config = preset(args.preset).config
+    else:
+        try:
+            config = RunStore(settings.runs_dir).get(args.preset).config
+        except RunNotFound:
+            raise UnknownPreset(f"There is no preset or run {args.preset!r}; choose from {', '.join(PRESETS)}, or see "
+                                "python -m core runs.") from None
+    text = EXPORTS[args.to](config.with_values(changes(args)))
+    if args.out is None:
+        print(text, end="")
+        return 0
+    try:
+        if not Path(args.out).absolute().parent.is_dir():
+            raise FileNotFoundError(2, "there is no such folder")
+        write_atomically(Path(args.out), lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise ExportError(f"{args.out} can't be written to: {error.strerror or error}.") from None
+    return 0
+
+
+EXPORTS = {"script": script}  # what --to can be
 
 
 def runs(args: argparse.Namespace, settings: Settings) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +42,20 @@ def describe_device(device: torch.device | None = None) -> DeviceInfo:
     if device.type == "mps":
         return DeviceInfo("mps", f"Apple GPU ({platform.processor() or 'Apple silicon'})", cores)
     return DeviceInfo("cpu", f"CPU ({cores} core{'s' if cores != 1 else ''})", cores)
+
+
+def memory_bytes(device: torch.device | None = None) -> int | None:
+    """Memory of the device, for processors what this machine or container may use at most; None where that isn't known."""
+    device = device or select_device()
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    found = []
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):  # a container's, v2 and v1
+        with suppress(OSError, ValueError), open(path) as file:
+            found.append(int(file.read()))
+    with suppress(OSError, ValueError, AttributeError):  # sysconf is not on Windows
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min(found, default=None)
 
 
 def usable_cores() -> int:

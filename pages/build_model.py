@@ -3,18 +3,20 @@
 import pandas as pd
 import streamlit as st
 import torch
+from torch import nn
 
 from core.data import DATASETS, spec_of
 from core.inspection import InspectionError, LayerRow, describe_layers, totals
 from core.models import ARCHITECTURES, ModelError, StackConfig, build
 from core.models.composer import huge, problems
 from core.training import outputs_for
-from pages.parts import draft
+from pages.parts import doctor_view, draft
 from pages.parts.composer_view import composer
 from pages.parts.forms import field
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import services
+from pages.parts.walk_view import walk_section
 
 
 def choices() -> None:
@@ -79,22 +81,22 @@ def show(rows: list[LayerRow]) -> None:
     })
 
 
-def layer_table() -> bool:
-    """The network's layers and totals, or the line that says why it can't be built. Returns whether it can."""
+def layer_table() -> nn.Module | None:
+    """The network's layers and totals, or the line that says why it can't be built. Returns it, without numbers, if it can."""
     try:
         with torch.device("meta"):  # shapes without weights: a layer of a billion parameters answers at once
             model = build(config.model, spec.input_shape, outputs)
         rows = describe_layers(model, spec.input_shape)
     except (ModelError, InspectionError) as error:
         st.error(str(error), icon=":material/error:")
-        return False
+        return None
     show(rows)
     for row in rows:
         if not composed and (warning := huge(row.parameters, row.output_shape)):  # the composer's rows say so themselves
             st.warning(f"{row.name}: {warning}", icon=":material/warning:")
     with st.expander("As PyTorch prints it", icon=":material/code:"):
         st.code(str(model), language="python")
-    return True
+    return model
 
 
 open_page("Build model")
@@ -105,7 +107,7 @@ spec = spec_of(config.data.dataset)
 outputs = outputs_for(config, len(spec.classes))
 composed = isinstance(config.model, StackConfig)
 controls, picture = st.columns([1, 2.8], gap="large")
-works = True
+works, network = True, None
 with controls:
     choices()
     actions = st.container()
@@ -116,6 +118,10 @@ with picture:
         works = not problems(composer(config, spec.input_shape, outputs))
 if works:
     with st.container() if composed else picture:
-        works = layer_table()
+        network = layer_table()
+        works = network is not None
+        doctor_view.show_findings(config)
+        doctor_view.show_code(config)
 with actions:
     next_steps(works)
+walk_section(server, config, network)

@@ -59,7 +59,10 @@ def canvas() -> Drawing | None:
     except DrawingError as error:
         st.error(str(error), icon=":material/broken_image:")
         return None
-    return None if drawing.empty else drawing
+    if drawing.empty:
+        return None
+    st.session_state[keys.DRAWING] = drawing.image
+    return drawing
 
 
 def answer(model: TrainedModel, drawing: Drawing) -> None:

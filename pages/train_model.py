@@ -9,7 +9,7 @@ from core.models import ARCHITECTURES
 from core.presets import PRESETS
 from core.runs import Run
 from core.training.schedules import preview
-from pages.parts import draft
+from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
 from pages.parts.run_panel import current_run, next_steps, run_panel
@@ -110,6 +110,7 @@ with controls:
     view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
                                 persist_state="session", label_visibility="collapsed")
     retrain_on_change(server, config, run)
+    doctor_view.show_problems(config)
     training_form(config, view == ALL)
     model_form(config)
     if view == ALL:

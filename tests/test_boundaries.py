@@ -156,7 +156,7 @@ def test_the_pair_that_pip_can_install_without_cuda():
 
 
 MODULES = {"PIL": "pillow", "sklearn": "scikit-learn", "streamlit_drawable_canvas": "streamlit-drawable-canvas"}
-BROUGHT_ALONG = {"scipy": "scikit-learn", "annotated_types": "pydantic"}  # by what is required
+BROUGHT_ALONG = {"scipy": "scikit-learn", "annotated_types": "pydantic", "pydantic_core": "pydantic"}  # by what is required
 
 
 def test_all_that_is_imported_is_required():

@@ -4,6 +4,9 @@ import io
 
 import torch
 
+from core.export.forward import ExportError
+from core.export.model_class import model_class
+from core.export.script import script
 from core.runs import TrainedModel
 
 
@@ -17,3 +20,6 @@ def weights_file(trained: TrainedModel) -> bytes:
 def config_file(trained: TrainedModel) -> bytes:
     """The run's config as JSON."""
     return trained.config.model_dump_json(indent=2).encode()
+
+
+__all__ = ["ExportError", "config_file", "model_class", "script", "weights_file"]

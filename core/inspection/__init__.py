@@ -1,5 +1,26 @@
-"""Looking into networks: what each layer takes, makes and costs."""
+"""Looking into networks: what each layer takes, makes and costs, what becomes of a sample, the weights, and what is wrong
+with a run before it starts."""
 
+from core.inspection.doctor import Finding, Surroundings, diagnose
 from core.inspection.layers import InspectionError, LayerRow, Totals, describe_layers, totals
+from core.inspection.steps import (
+    SigmoidSteps,
+    SoftmaxSteps,
+    batch_norm_steps,
+    linear_sum,
+    place_of,
+    probability_steps,
+    sigmoid_steps,
+    softmax_steps,
+    strongest_weights,
+)
+from core.inspection.walk import Stage, layer_of, picture_before, walk
+from core.inspection.weights import dead_units, filters, histogram, parameter_table, spectral_norm, spectral_norms, templates
+from core.inspection.windows import WindowError, boxes_along, convolution_at, output_at, pooling_at
 
-__all__ = ["InspectionError", "LayerRow", "Totals", "describe_layers", "totals"]
+__all__ = ["Finding", "InspectionError", "LayerRow", "SigmoidSteps", "SoftmaxSteps", "Stage", "Surroundings", "Totals",
+           "WindowError", "diagnose",
+           "batch_norm_steps", "boxes_along", "convolution_at", "dead_units", "describe_layers", "filters", "histogram",
+           "layer_of", "linear_sum", "output_at", "parameter_table", "picture_before", "place_of", "pooling_at",
+           "probability_steps", "sigmoid_steps", "softmax_steps", "spectral_norm", "spectral_norms", "strongest_weights",
+           "templates", "totals", "walk"]

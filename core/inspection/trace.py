@@ -69,7 +69,7 @@ def trace(model: nn.Module, input_shape: Shape) -> Trace:
         call = Call(lazy, None, [(META_BATCH, *input_shape)])
         line = "does not know its sizes yet; run one batch through the network first"
         return Trace(META_BATCH, [call], failure=Misfit(line), failed=call, line=line)
-    with _untouched(model):
+    with untouched(model):
         result = _run(model, input_shape, meta=True)
         on_meta = any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()])
         if result.failure is not None and not result.line and not on_meta:
@@ -167,7 +167,7 @@ def _hooks(model: nn.Module, result: Trace, tracker: Tracker, integers: bool) ->
 
 
 @contextmanager
-def _untouched(model: nn.Module) -> Iterator[None]:
+def untouched(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; afterwards every module's mode and attributes and all random states are as before."""
     modules = list(model.modules())
     modes = [module.training for module in modules]
@@ -200,8 +200,9 @@ def _restore(module: nn.Module, before: dict[str, Any]) -> None:
         del now[name]
     for name, value in before.items():
         if name in REGISTERS:
-            now[name].clear()
-            now[name].update(value)
+            if list(map(id, now[name].values())) != list(map(id, value.values())) or list(now[name]) != list(value):
+                now[name].clear()  # only where something changed: another session may be using the same network
+                now[name].update(value)
         elif now.get(name) is not value:
             now[name] = value
 

@@ -22,13 +22,18 @@ def outputs_for(config: RunConfig, source_classes: int) -> int:
     return OBJECTIVES[config.training.loss].outputs(classes)
 
 
-def build_for(config: RunConfig, data: Dataset) -> nn.Module:
-    """The run's network for this data, with as many outputs as its loss needs and weights drawn from its seed."""
-    model = build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)), seed=config.training.seed)
+def fresh_model(config: RunConfig, input_shape: tuple[int, ...], source_classes: int) -> nn.Module:
+    """The network that a run of `config` starts from: as many outputs as its loss needs, weights drawn from its seed."""
+    model = build(config.model, input_shape, outputs_for(config, source_classes), seed=config.training.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         initialize(model, config.training.initialization)
     return model
+
+
+def build_for(config: RunConfig, data: Dataset) -> nn.Module:
+    """The run's network for this data, with fresh weights."""
+    return fresh_model(config, data.input_shape, len(data.source_classes))
 
 
 def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[Dataset, nn.Module]:

@@ -8,6 +8,7 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from core.devices import DeviceInfo, describe_device
 from pages.parts import keys
+from pages.parts.labs import LABS
 
 HOME = "app.py"
 ICON = Path(__file__).parents[2] / "assets" / "icon.png"  # a named icon would be fetched from the internet
@@ -30,6 +31,9 @@ def open_page(title: str) -> None:
         st.markdown("### Torch Playground")
         for path, (label, icon) in MENU.items():
             link(path, label, icon)
+        st.markdown("**Learn**")
+        for path, (label, _, icon) in LABS.items():
+            link(path, label, icon)
         st.caption(f"{device().title}")
 
 
@@ -51,7 +55,7 @@ def link(path: str, label: str, icon: str | None = None) -> None:
 def go_to(path: str) -> None:
     """Open another page with the current run; stays where a page runs alone."""
     run = st.session_state.get(keys.RUN)
-    if Path(path).name in {Path(known).name for known in MENU}:
+    if Path(path).name in {Path(known).name for known in (*MENU, *LABS)}:
         try:
             st.switch_page(path, query_params={"run": run} if run else None)
         except (StreamlitPageNotFoundError, KeyError):

@@ -1,0 +1,33 @@
+"""The code that brings scikit-learn's digits to 28×28 and makes varied copies, as text for a script without this project.
+
+It is our own code, read from its modules, so that a script's digits are the same pixels as a run's.
+"""
+
+import inspect
+import re
+
+from core.data import digits, drawing
+from core.data.sources import DIGITS_TEST
+
+PREPARING = (drawing.Box, drawing.Shift, drawing.find_box, drawing.fit, drawing.place, drawing._box_side, digits._enlarge)
+VARYING = (drawing.place_like_mnist, digits._bend, digits._thin, digits._uniform, digits.vary)
+
+
+def preparing_code() -> str:
+    """Functions and constants that `_enlarge(ink)` needs."""
+    return "\n\n".join([f"BOX_SHARE = {drawing.BOX_SHARE}\nCONTRAST = {digits.CONTRAST}\nTEST_IMAGES = {DIGITS_TEST}\n",
+                        *map(_source, PREPARING)])
+
+
+def varying_code() -> str:
+    """Functions and constants that `vary(images, copies)` needs, beside those of preparing_code."""
+    constants = {name: getattr(digits, name) for name in ("SLANT", "TURN", "WIDTH", "WOBBLE", "EDGE")}
+    return "\n\n".join(["\n".join(f"{name} = {value!r}" for name, value in constants.items()) + "\n", *map(_source, VARYING)])
+
+
+def _source(thing: object) -> str:
+    text = inspect.getsource(thing).rstrip()  # type: ignore[arg-type]
+    return re.sub(r"\b_(enlarge|bend|thin|uniform|box_side)\b", r"\1", text) + "\n"
+
+
+__all__ = ["preparing_code", "varying_code"]

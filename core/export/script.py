@@ -1,0 +1,219 @@
+"""A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
+
+from core.config import DataConfig, RunConfig, SGDConfig
+from core.data import DatasetSpec, spec_of
+from core.export.digits_code import preparing_code, varying_code
+from core.export.forward import ExportError
+from core.export.model_class import imports_of, model_class
+from core.models import ARCHITECTURES
+from core.presets import title_of
+from core.training import outputs_for
+
+TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # our names of torchvision's data sets
+# Settings that a script says, or that change nothing of what it would say
+WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
+           "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum"}
+
+
+def script(config: RunConfig) -> str:
+    """A complete training script for exactly this run: the same images, split, normalisation, network, loss and optimizer.
+
+    The order of images and the first weights are drawn from the same seed, but in PyTorch's usual way, and arithmetic is
+    float32, so results agree as two runs with different seeds do.
+
+    Raises:
+        DataMissing: there is no such data set. ExportError: it has no plain PyTorch counterpart, or the network can't be
+        written. ModelError: the network can't take this data.
+    """
+    _refuse_unknown(config)
+    spec = spec_of(config.data.dataset)
+    outputs = outputs_for(config, len(spec.classes))
+    network = model_class(config.model, spec.input_shape, outputs, imports=False)
+    name = network.rpartition("\nclass ")[2].removeprefix("class ").split("(")[0]
+    parts = [_constants(config), _data(config, spec), _loaders(), network.rstrip(),
+             _training(config, spec, name, outputs), _testing(), _saving(config)]
+    text = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+    return "\n\n".join([_head(config), imports_of(text), text])
+
+
+def _refuse_unknown(config: RunConfig) -> None:
+    """A setting that this module does not know must not be left out in silence. Raises ExportError."""
+    parts = {"data": config.data, "training": config.training, "training.optimizer": config.training.optimizer}
+    for path, part in parts.items():
+        for name, entry in type(part).model_fields.items():
+            if name not in WRITTEN and getattr(part, name) != entry.get_default(call_default_factory=True):
+                raise ExportError(f"{path}.{name} can't be written as a script yet; set it to its default.")
+
+
+def _head(config: RunConfig) -> str:
+    """What the script does, as its docstring."""
+    title = title_of(config)
+    return f'"""{title}{"" if title.endswith("?") else "."} Trains, tests and saves the network in plain PyTorch."""'
+
+
+def _constants(config: RunConfig) -> str:
+    training, data = config.training, config.data
+    lines = [f"BATCH_SIZE = {training.batch_size}", f"EPOCHS = {training.epochs}",
+             f"LEARNING_RATE = {training.optimizer.learning_rate!r}", f"VALIDATION = {data.validation}  # images held back",
+             *([f"TARGET = {data.target}  # the class that “yes” is about"] if data.task == "is_target" else []),
+             *([f"COPIES = {data.variations}  # varied copies of each training image"] if data.variations else []),
+             "", f"torch.manual_seed({training.seed})", f"device = torch.device({_device(config)})"]
+    return "\n".join(lines)
+
+
+def _device(config: RunConfig) -> str:
+    wanted = config.training.device
+    return '"cuda" if torch.cuda.is_available() else "cpu"' if wanted == "auto" else f'"{wanted}"'
+
+
+def _data(config: RunConfig, spec: DatasetSpec) -> str:
+    """Lines that make train_set, validation_set and test_set."""
+    if config.data.dataset == "digits":
+        return _digits(config.data)
+    if config.data.dataset not in TORCHVISION:
+        raise ExportError(f"{spec.title} is not one of torchvision's data sets, so a plain script can't load it.")
+    if config.data.variations:
+        raise ExportError("Varied copies are written for scikit-learn's digits only; set data.variations to 0.")
+    return _torchvision(config.data, TORCHVISION[config.data.dataset])
+
+
+def _split(data: DataConfig) -> str:
+    return (f"# the same images held back each time\norder = torch.randperm({{count}}, generator=torch.Generator().manual_seed("
+            f"{data.split_seed}))\nvalidation_rows, train_rows = order[:VALIDATION], order[VALIDATION:]")
+
+
+def _torchvision(data: DataConfig, name: str) -> str:
+    load = f'datasets.{name}("data", train={{train}}, download=True, transform=transform)'
+    split = _split(data).format(count="len(training)")
+    if data.normalization == "standard":
+        first = f'training = datasets.{name}("data", train=True, download=True)'
+        statistics = ("pixels = training.data[train_rows] / 255  # (N, 28, 28), from 0 to 1\n"
+                      "mean, std = pixels.mean().item(), pixels.std(correction=0).item()\n"
+                      "transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((mean,), (std,))])\n"
+                      "training.transform = transform")
+        lines = [first, split, statistics]
+    else:
+        transform = "transforms.ToTensor()  # pixels from 0 to 1" if data.normalization == "none" else \
+            "transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])  # pixels from −1 to 1"
+        lines = [f"transform = {transform}", f"training = {load.format(train=True)}", split]
+    return "\n".join([*lines, "train_set = Subset(training, train_rows)", "validation_set = Subset(training, validation_rows)",
+                      f"test_set = {load.format(train=False)}"])
+
+
+def _digits(data: DataConfig) -> str:
+    mean, std = {"none": ("0.0", "1.0"), "half": ("0.5", "0.5"), "standard": ("pixels.mean()", "pixels.std(correction=0)")}[
+        data.normalization]
+    copies = ("images = np.concatenate([images, vary(images[:, 0], COPIES)[:, None]])\n"
+              "labels = labels.repeat(COPIES + 1)\n") if data.variations else ""
+    blank = '\n\n\n'
+    return f'''# scikit-learn's digits have 8×8 pixels. These functions make MNIST's form of them: 20×20 pixels of ink in a 28×28
+# frame, placed by their centre of mass.
+{preparing_code()}{blank + varying_code() if data.variations else ""}
+
+digits = load_digits()
+pixels = np.stack([enlarge(ink) for ink in (digits.images / 16).astype(np.float32)])
+pixels = np.rint(pixels * 255).astype(np.uint8)[:, None]  # (1797, 1, 28, 28)
+labels = torch.from_numpy(digits.target.astype(np.int64))
+
+# a fifth is for testing, always the same; scikit-learn has no test set of its own
+order = np.random.default_rng(0).permutation(len(pixels))
+test_rows, learn_rows = np.sort(order[:TEST_IMAGES]), np.sort(order[TEST_IMAGES:])
+{_split(data).format(count="len(learn_rows)")}
+train_rows, validation_rows = learn_rows[train_rows.sort().values], learn_rows[validation_rows.sort().values]
+test_images, test_labels = pixels[test_rows], labels[test_rows]
+validation_images, validation_labels = pixels[validation_rows], labels[validation_rows]
+images, labels = pixels[train_rows], labels[train_rows]
+{copies}
+pixels = torch.from_numpy(images) / 255  # from 0 to 1
+mean, std = {mean}, {std}
+
+
+def normalized(images, labels):
+    return TensorDataset((torch.from_numpy(images) / 255 - mean) / std, labels)
+
+
+train_set = normalized(images, labels)
+validation_set = normalized(validation_images, validation_labels)
+test_set = normalized(test_images, test_labels)'''
+
+
+def _loaders() -> str:
+    return '''train_loader = DataLoader(train_set, batch_size=BATCH_SIZE, shuffle=True)
+validation_loader = DataLoader(validation_set, batch_size=1000)
+test_loader = DataLoader(test_set, batch_size=1000)'''
+
+
+def _labels(config: RunConfig, classes: int) -> str:
+    """Lines that turn a batch's labels into what the loss takes; "" where they are."""
+    yes_no = config.data.task == "is_target"
+    if config.training.loss == "bce_with_logits":
+        several = "labels.float().view(-1, 1)" if classes == 2 else f"F.one_hot(labels, {classes}).float()"
+        return "(labels == TARGET).float().view(-1, 1)" if yes_no else several
+    return "(labels == TARGET).long()" if yes_no else ""
+
+
+def _training(config: RunConfig, spec: DatasetSpec, name: str, outputs: int) -> str:
+    optimizer, training = config.training.optimizer, config.training
+    criterion = {"cross_entropy": "CrossEntropyLoss", "bce_with_logits": "BCEWithLogitsLoss"}.get(training.loss)
+    kind = {"adam": "Adam", "sgd": "SGD"}.get(optimizer.name)
+    if criterion is None or kind is None:
+        what = f"loss {training.loss}" if criterion is None else f"optimizer {optimizer.name}"
+        raise ExportError(f"The {what} can't be written.")
+    momentum = f", momentum={optimizer.momentum!r}" if isinstance(optimizer, SGDConfig) and optimizer.momentum else ""
+    targets = _labels(config, len(spec.classes))
+    takes = "logits" if training.loss == "bce_with_logits" else "logits, and applies the softmax itself"
+    parts = [f'''model = {name}().to(device)
+criterion = nn.{criterion}()  # takes {takes}
+optimizer = torch.optim.{kind}(model.parameters(), lr=LEARNING_RATE{momentum})''', f'''def targets_of(labels):
+    """What the loss compares the network's answer with."""
+    return {targets or "labels"}''', EVALUATE.replace("RIGHT", _right(config, outputs)), LOOP]
+    return "\n\n\n".join(parts)
+
+
+EVALUATE = '''def evaluate(loader):
+    """Mean loss and accuracy over all images of a loader."""
+    model.eval()  # dropout off, batch norm as learned
+    loss, right, count = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            images, targets = images.to(device), targets_of(labels.to(device))
+            logits = model(images)
+            loss += criterion(logits, targets).item() * len(images)
+            right += RIGHT
+            count += len(images)
+    return loss / count, right / count'''
+
+LOOP = '''for epoch in range(1, EPOCHS + 1):
+    model.train()
+    total, count = 0.0, 0
+    for images, labels in train_loader:
+        images, targets = images.to(device), targets_of(labels.to(device))
+        loss = criterion(model(images), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(images)
+        count += len(images)
+    validation_loss, validation_accuracy = evaluate(validation_loader)
+    print(f"epoch {epoch}: loss {total / count:.4f}, validation loss {validation_loss:.4f}, "
+          f"validation accuracy {validation_accuracy:.2%}")'''
+
+
+def _right(config: RunConfig, outputs: int) -> str:
+    """The number of right answers of a batch."""
+    if config.training.loss == "bce_with_logits" and outputs == 1:
+        return "((logits > 0) == (targets > 0.5)).sum().item()  # logit above 0: probability above 0.5"
+    if config.training.loss == "bce_with_logits":
+        return "(logits.argmax(1) == targets.argmax(1)).sum().item()"
+    return "(logits.argmax(1) == targets).sum().item()"
+
+
+def _testing() -> str:
+    return '''test_loss, test_accuracy = evaluate(test_loader)  # once, at the end
+print(f"test loss {test_loss:.4f}, test accuracy {test_accuracy:.2%}")'''
+
+
+def _saving(config: RunConfig) -> str:
+    name = ARCHITECTURES[config.model.architecture].short_title.lower().replace(" ", "-")
+    return (f'torch.save(model.state_dict(), "{name}.pth")\n'
+            f'# to use it again: model.load_state_dict(torch.load("{name}.pth", weights_only=True))')

@@ -1,0 +1,21 @@
+"""Pictures for the lab on saving."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+SHADES = ("#2e86ab", "#e4572e", "#7d8590")
+
+
+def answers_figure(answers: Sequence[Sequence[float]], classes: Sequence[str]) -> go.Figure:
+    """Probabilities (times, classes) as one stacked bar for each time the network was asked."""
+    figure = go.Figure()
+    asked = [f"time {number}" for number in range(1, len(answers) + 1)]
+    for index, name in enumerate(classes):
+        figure.add_bar(x=asked, y=[answer[index] for answer in answers], name=name, marker_color=SHADES[index % 3],
+                       text=[f"{100 * answer[index]:.1f} %" for answer in answers], textposition="inside", textangle=0,
+                       hovertemplate="%{y:.2%}<extra>" + name + "</extra>")
+    figure.update_layout(barmode="stack", height=340, margin={"l": 8, "r": 8, "t": 40, "b": 8}, bargap=0.15,
+                         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+                         yaxis={"tickformat": ".0%", "range": [0, 1], "title": "probability"})
+    return figure

@@ -1,0 +1,74 @@
+"""The config doctor: what is wrong or doubtful about a run, why, and the edit that mends it.
+
+To add a rule: write a function that takes a Case and returns a Finding or None, and name it in RULES below.
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from core.config import RunConfig
+from core.data import Dataset
+from core.inspection.doctor import cost_rules, data_rules, network_rules, training_rules
+from core.inspection.doctor.case import Case, Finding, Severity, Surroundings
+from core.inspection.doctor.cost_rules import measured_speed, training_bytes
+from core.inspection.range_test import RangeTest
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
+
+
+def diagnose(config: RunConfig, model: nn.Module | None = None, criterion: nn.Module | None = None, *,
+             data: Dataset | None = None, surroundings: Surroundings | None = None,
+             range_test: RangeTest | None = None) -> list[Finding]:
+    """What is wrong or doubtful about a run, worst first. No weights are made, no image is looked at unless `data` is given.
+
+    Args:
+        model: a network of one's own in place of the one that `config` describes. It is left as it was.
+        criterion: its loss, such as nn.BCEWithLogitsLoss(), in place of the config's.
+        data: the loaded data set, for exact counts and statistics; without it the registry's figures serve.
+        surroundings: time allowed, memory and speed of the device.
+        range_test: what core.inspection.range_test.range_test found, for the learning rate.
+    """
+    case = Case(config, model, criterion, data, surroundings or Surroundings(), range_test)
+    found = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+RULES: dict[str, Callable[[Case], Finding | None]] = {
+    "unknown_data": data_rules.unknown_data,
+    "target_not_a_class": data_rules.target_not_a_class,
+    "does_not_fit": network_rules.does_not_fit,
+    "device_not_there": training_rules.device_not_there,
+    "outputs_not_classes": network_rules.outputs_not_classes,
+    "squashed_before_loss": network_rules.squashed_before_loss,
+    "probabilities_expected": network_rules.probabilities_expected,
+    "log_softmax_twice": network_rules.log_softmax_twice,
+    "relu_on_output": network_rules.relu_on_output,
+    "yes_no_loss_for_classes": training_rules.yes_no_loss_for_classes,
+    "distance_loss_for_classes": training_rules.distance_loss_for_classes,
+    "no_activation_between": network_rules.no_activation_between,
+    "saturating_activations": network_rules.saturating_activations,
+    "bottleneck": network_rules.bottleneck,
+    "dropout_on_output": network_rules.dropout_on_output,
+    "dropout_always_on": network_rules.dropout_always_on,
+    "batch_norm_small_batch": network_rules.batch_norm_small_batch,
+    "bias_before_batch_norm": network_rules.bias_before_batch_norm,
+    "learning_rate_too_high": training_rules.learning_rate_too_high,
+    "learning_rate_too_low": training_rules.learning_rate_too_low,
+    "batch_larger_than_data": training_rules.batch_larger_than_data,
+    "few_steps": training_rules.few_steps,
+    "batch_of_one": training_rules.batch_of_one,
+    "nothing_left_to_learn": data_rules.nothing_left_to_learn,
+    "few_to_validate": data_rules.few_to_validate,
+    "few_per_class": data_rules.few_per_class,
+    "same_images_in_splits": data_rules.same_images_in_splits,
+    "test_set_reused": data_rules.test_set_reused,
+    "unbalanced_question": data_rules.unbalanced_question,
+    "no_normalisation": data_rules.no_normalisation,
+    "flips_on_digits": data_rules.flips_on_digits,
+    "variations_not_handwriting": data_rules.variations_not_handwriting,
+    "epoch_too_long": cost_rules.epoch_too_long,
+    "beyond_memory": cost_rules.beyond_memory,
+}
+
+__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "diagnose", "measured_speed", "training_bytes"]

@@ -1,0 +1,184 @@
+"""What the doctor looks at: a run's config, its network as built, and whatever is known of data and machine."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from core.config import RunConfig
+from core.data import DATASETS, Dataset, DatasetSpec
+from core.fields import ConfigError
+from core.inspection.flow import Flow, flow
+from core.inspection.layers import InspectionError, LayerRow, describe_layers, totals
+from core.inspection.range_test import RangeTest
+from core.models import ModelError, build
+from core.training import outputs_for
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or doubtful.
+
+    rule: its name in RULES.
+    severity: "error" for what can't run or can't learn what it is asked, "warning" for what is probably a mistake, "note" for
+        what is worth knowing.
+    title: one line. evidence: the numbers it rests on. explanation: why it matters, for a beginner.
+    remedy: what to do, as an imperative; of `fix`, where there is one.
+    fix: the config with the mistake mended; None where a config can't say it.
+    """
+
+    rule: str
+    severity: Severity
+    title: str
+    evidence: str
+    explanation: str
+    remedy: str = ""
+    fix: RunConfig | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a config does not say. None: not known, and the rules that need it are silent.
+
+    seconds_per_epoch: how long one pass through the training images may take.
+    images_per_second: training speed, measured on the device that will train; without it the speed is estimated.
+    memory_bytes: of the device that will train.
+    tested_runs: how many runs on this data set have already shown their test accuracy.
+    transform: a torchvision transform that the images go through, where that is not the config's.
+    """
+
+    seconds_per_epoch: float = 600.0
+    images_per_second: float | None = None
+    memory_bytes: int | None = None
+    tested_runs: int = 0
+    transform: Any = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything the rules ask for, worked out once and only if asked. Without a network that runs, its lists are empty.
+
+    model: a network of the person's own in place of the config's. criterion: its loss, in place of the config's.
+    """
+
+    config: RunConfig
+    given: nn.Module | None = None
+    criterion: nn.Module | None = None
+    data: Dataset | None = None
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    range_test: RangeTest | None = None
+
+    @cached_property
+    def spec(self) -> DatasetSpec | None:
+        """The data set's facts; None for a data set that isn't known."""
+        return DATASETS.get(self.config.data.dataset)
+
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.data.input_shape if self.data else self.spec.input_shape if self.spec else ()
+
+    @cached_property
+    def source_classes(self) -> int:
+        """Classes of the data set itself."""
+        return len(self.data.source_classes) if self.data else len(self.spec.classes) if self.spec else 0
+
+    @property
+    def classes(self) -> int:
+        """Classes of the question that is asked."""
+        return 2 if self.config.data.task == "is_target" else self.source_classes
+
+    @cached_property
+    def held(self) -> int:
+        """Training images before any are held back for validation; 0 where not known."""
+        if self.data:
+            return len(self.data.train) // (1 + self.config.data.variations) + len(self.data.validation)
+        return self.spec.counts[0] if self.spec else 0
+
+    @property
+    def originals(self) -> int:
+        """Training images without varied copies, after the validation images are held back."""
+        return max(0, self.held - self.config.data.validation) if not self.data else self.held - len(self.data.validation)
+
+    @property
+    def per_epoch(self) -> int:
+        """Images that one epoch goes through, varied copies included."""
+        return self.originals * (1 + self.config.data.variations)
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss: the config's, or the criterion's: "cross_entropy", "bce_with_logits", "mse", "nll", "bce", …"""
+        if self.criterion is None:
+            return str(self.config.training.loss)
+        names = {nn.CrossEntropyLoss: "cross_entropy", nn.BCEWithLogitsLoss: "bce_with_logits", nn.MSELoss: "mse",
+                 nn.BCELoss: "bce", nn.NLLLoss: "nll", nn.L1Loss: "l1", nn.SmoothL1Loss: "smooth_l1", nn.HuberLoss: "huber"}
+        return names.get(type(self.criterion), type(self.criterion).__name__)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs the loss needs for the question."""
+        if self.loss in {"cross_entropy", "nll"}:
+            return self.classes
+        if self.loss in {"bce_with_logits", "bce"}:
+            return 1 if self.classes == 2 else self.classes
+        return outputs_for(self.config, self.source_classes) if self.criterion is None else self.classes
+
+    @cached_property
+    def _built(self) -> nn.Module | str:
+        if not self.input_shape:
+            return ""  # without known data there is nothing to build for, and another rule says so
+        if self.given is not None:
+            return self.given
+        try:
+            with torch.device("meta"):  # shapes without weights
+                return build(self.config.model, self.input_shape, self.outputs)
+        except ModelError as error:
+            return str(error)
+
+    @cached_property
+    def _described(self) -> list[LayerRow] | str:
+        if isinstance(self._built, str):
+            return self._built
+        try:
+            return describe_layers(self._built, self.input_shape)
+        except InspectionError as error:
+            return str(error)
+
+    @property
+    def misfit(self) -> str:
+        """Why the network can't be built or run on this data; "" if it can."""
+        return self._described if isinstance(self._described, str) else ""
+
+    @property
+    def rows(self) -> list[LayerRow]:
+        """The layer table."""
+        return [] if isinstance(self._described, str) else self._described
+
+    @cached_property
+    def totals(self) -> Any:
+        return totals(self.rows)
+
+    @cached_property
+    def modules(self) -> dict[str, nn.Module]:
+        """The network's modules by dotted path."""
+        return {} if isinstance(self._built, str) else dict(self._built.named_modules())
+
+    @cached_property
+    def flow(self) -> Flow:
+        """The operations of forward, in order."""
+        runs = isinstance(self._built, nn.Module) and not self.misfit
+        return flow(self._built, self.input_shape) if runs else Flow([], None)
+
+    def changed(self, **values: Any) -> RunConfig | None:
+        """The config with fields replaced, "training__loss" for training.loss; None where a config can't be that."""
+        try:
+            return self.config.with_values({name.replace("__", "."): value for name, value in values.items()})
+        except ConfigError:
+            return None
+
+    def with_own_network(self, config: RunConfig) -> "Case":
+        """The same surroundings with another config and its own network."""
+        return replace(self, config=config, given=None)

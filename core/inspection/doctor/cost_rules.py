@@ -1,0 +1,141 @@
+"""Rules about time and memory."""
+
+import time
+
+import torch
+from torch import nn
+
+from core.config import RunConfig, SGDConfig
+from core.inspection.doctor.case import Case, Finding, Severity
+from core.training import OBJECTIVES
+
+FLOAT32_BYTES = 4
+# Forward and backward together take about three times the multiply-adds of forward alone: backward computes the gradient by
+# inputs and by weights. Multiply-adds each second of a whole training step, taken for an estimate where none was measured.
+# CPU: measured with measured_speed() on one thread of a Xeon in float32, batch 64: CNN 8-16 1.1e10, CNN 32-64 2.6e10, 784-50-10
+# 2.6e10, ResNet-18 4.4e10, 784-512-512-10 6.2e10. The others are guesses on the low side: no GPU was there to measure.
+PER_SECOND = {"cpu": 3e10, "mps": 2e11, "cuda": 1e12}
+STEPS_COST = 3
+
+
+def images_per_second(case: Case) -> float:
+    """Training speed: measured where it was, else estimated from the multiply-adds; 0 where nothing is known."""
+    if case.surroundings.images_per_second:
+        return case.surroundings.images_per_second
+    work = STEPS_COST * case.totals.mult_adds if case.rows else 0
+    return PER_SECOND[_device(case.config)] / work if work else 0.0
+
+
+def _device(config: RunConfig) -> str:
+    wanted = config.training.device
+    return wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def epoch_too_long(case: Case) -> Finding | None:
+    """An epoch that won't finish in the time allowed."""
+    speed, allowed = images_per_second(case), case.surroundings.seconds_per_epoch
+    seconds = case.per_epoch / speed if speed else 0.0
+    if seconds <= allowed:
+        return None
+    measured = case.surroundings.images_per_second is not None
+    how = f"measured {speed:,.0f} images/s" if measured else \
+        f"about {speed:,.3g} images/s, estimated from {case.totals.mult_adds:,} multiply-adds for each image"
+    return Finding(
+        "epoch_too_long", "warning", f"One epoch takes about {duration(seconds)}",
+        f"{case.per_epoch:,} images at {how}: {duration(seconds)}; {duration(allowed)} are allowed. The whole run takes "
+        f"{duration(seconds * case.config.training.epochs)}.",
+        "Nothing can be seen of validation accuracy before the first epoch is over. Fewer channels or units, or fewer copies of "
+        "the images, make it shorter; the work of a layer grows with its inputs times its outputs.",
+        *_lighter(case))
+
+
+def _lighter(case: Case) -> tuple[str, RunConfig | None]:
+    """A smaller network that would do: half as wide until an epoch fits."""
+    if case.given is not None:
+        return "Make the network narrower", None
+    config = case.config
+    for halvings in range(1, 9):
+        changes = {}
+        for name in ("hidden", "channels"):
+            if widths := getattr(case.config.model, name, ()):
+                changes[f"model__{name}"] = [max(8, width >> halvings) for width in widths]
+        config = case.changed(**changes) if changes else None
+        if config is None:
+            return "Make the network narrower", None
+        smaller = case.with_own_network(config)
+        work = STEPS_COST * smaller.totals.mult_adds
+        faster = images_per_second(case) * STEPS_COST * case.totals.mult_adds / work if work else 0.0
+        if faster and case.per_epoch / faster <= case.surroundings.seconds_per_epoch:
+            return f"Divide the widths of its layers by {2 ** halvings}", config
+    return "Make the network narrower", None
+
+
+def training_bytes(case: Case) -> int:
+    """Memory that training needs: weights, gradients, the optimizer's state, and what all layers return for a batch.
+
+    Adam keeps two numbers for each weight and SGD with momentum one. Working memory of single operations comes on top.
+    """
+    optimizer = case.config.training.optimizer
+    kept = 2 if optimizer.name == "adam" else int(isinstance(optimizer, SGDConfig) and optimizer.momentum > 0)
+    weights = case.totals.parameters * FLOAT32_BYTES * (2 + kept)
+    return weights + case.totals.activation_bytes * case.config.training.batch_size
+
+
+def beyond_memory(case: Case) -> Finding | None:
+    """More memory than the device has."""
+    limit = case.surroundings.memory_bytes
+    if limit is None or not case.rows:
+        return None
+    needed = training_bytes(case)
+    if needed <= 0.8 * limit:
+        return None
+    severity: Severity = "error" if needed > limit else "warning"
+    per_image, batch = case.totals.activation_bytes, case.config.training.batch_size
+    fixed = needed - per_image * batch
+    room = int((0.5 * limit - fixed) / per_image) if per_image else 0
+    fix = case.changed(training__batch_size=1 << (room.bit_length() - 1)) if 0 < room < batch else None
+    return Finding(
+        "beyond_memory", severity, f"Training needs about {gigabytes(needed)}, and the device has {gigabytes(limit)}",
+        f"Weights, gradients and optimizer state: {gigabytes(fixed)}. What the layers return: {gigabytes(per_image)} for each "
+        f"image, {gigabytes(per_image * batch)} for a batch of {batch}.",
+        "Training keeps the result of every layer for the whole batch until the backward pass has used it, and for each weight a "
+        "gradient and what the optimizer remembers. Where memory runs out, the run ends.",
+        f"Set the batch size to {fix.training.batch_size}" if fix else "Make the network narrower", fix)
+
+
+def measured_speed(model: nn.Module, config: RunConfig, input_shape: tuple[int, ...], classes: int,
+                   seconds: float = 0.3) -> float:
+    """Training speed of `model` on the CPU in images/s, by a few steps on random images. The model's weights change.
+
+    classes: number of classes of the question.
+    """
+    batch = config.training.batch_size
+    images, labels = torch.randn(batch, *input_shape), torch.arange(batch) % max(1, classes)
+    loss = OBJECTIVES[config.training.loss].loss
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    model.train()
+    done, began = 0, 0.0
+    for step in range(1000):
+        if step == 1:
+            began = time.perf_counter()  # the first step warms up and is not counted
+        optimizer.zero_grad()
+        loss(model(images), labels).backward()
+        optimizer.step()
+        done += step > 0
+        if done and time.perf_counter() - began >= seconds:
+            break
+    return done * batch / (time.perf_counter() - began)
+
+
+def duration(seconds: float) -> str:
+    """Time as people say it: 8.2 s, 12 min, 3.1 h, 4 days."""
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def gigabytes(count: float) -> str:
+    """Bytes as people read them: 3.4 kB, 1.7 MB, 4.0 GB."""
+    unit, factor = next(((u, f) for u, f in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if count >= f), ("B", 1.0))
+    return f"{count / factor:,.3g} {unit}"

@@ -1,0 +1,191 @@
+"""Rules about loss, learning rate, batches and the device."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from core.config import RunConfig, SGDConfig
+from core.devices import DeviceError, select_device
+from core.inspection.doctor.case import Case, Finding, Severity
+from core.inspection.doctor.network_rules import NAMES
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What is known of an optimizer's learning rates.
+
+    usual: where to start. highest: above it training fails. least, little: rate × steps / (1 − momentum) below which a
+    network has hardly begun, or is far from done.
+    """
+
+    usual: float
+    highest: float
+    least: float
+    little: float
+
+
+# From benchmarks/doctor_tables.py: 1,237 digits, batch 64, 200 steps, mean of 2 seeds, test accuracy in %, of an MLP with 50
+# hidden units and a CNN with 8 and 16 filters (measured on 2 Xeon cores, torch 2.13, float32):
+#   rate             1e-5  3e-5  1e-4  3e-4  1e-3  3e-3  1e-2  3e-2  1e-1  3e-1     1
+#   Adam, MLP          21    63    85    91    95    97    97    97    60    13     9
+#   Adam, CNN          20    58    76    92    95    96    97     9     8    10     9
+#   SGD, MLP           11    11    11    12    19    59    80    91    94    94    10
+#   SGD, CNN           12    12    12    12    12    15    31    62    91    96     9
+#   momentum 0.9, MLP  11    12    19    57    79    92    95    96    96    82     8
+#   momentum 0.9, CNN  12    12    12    15    29    59    94    97    96     8     8
+# They agree with the usual advice: 1e-3 for Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1), and for SGD 0.01 to start
+# from, below 1 where inputs are about 1 in size (Bengio, arXiv:1206.5533, section 3.1.1).
+RATES = {"adam": Rates(usual=1e-3, highest=0.02, least=0.01, little=0.03),
+         "sgd": Rates(usual=0.1, highest=0.5, least=2.0, little=10.0)}
+BENCHMARK = "benchmarks/doctor_tables.py"
+
+
+def steps(case: Case) -> int:
+    """Changes of the weights in the whole run."""
+    training = case.config.training
+    return training.epochs * ceil(case.per_epoch / training.batch_size)
+
+
+def momentum(config: RunConfig) -> float:
+    optimizer = config.training.optimizer
+    return optimizer.momentum if isinstance(optimizer, SGDConfig) else 0.0
+
+
+def usual_rate(config: RunConfig) -> float:
+    """A learning rate to start from: with momentum 0.9 a tenth of the one without, as each step counts ten times."""
+    return float(f"{RATES[config.training.optimizer.name].usual * (1 - momentum(config)):.1g}")
+
+
+def learning_rate_too_high(case: Case) -> Finding | None:
+    """A learning rate at which training fails."""
+    optimizer = case.config.training.optimizer
+    rate, known = optimizer.learning_rate, RATES.get(optimizer.name)
+    if known is None:
+        return None
+    # momentum 0.9 adds up to ten steps; measured, three times the sum that fails without it still learns
+    highest = min(known.highest, 3 * known.highest * (1 - momentum(case.config)))
+    measured = case.range_test.too_high if case.range_test else None
+    if measured is not None and rate >= measured:
+        evidence = f"The learning rate is {rate:g}; in the range test on this data the loss blew up at {measured:.2g}."
+        better = float(f"{case.range_test.suggested:.1g}") if case.range_test else usual_rate(case.config)
+    elif rate > highest:
+        evidence = (f"The learning rate is {rate:g}; above {highest:.2g}, {name_of(case.config)} did not train every "
+                    f"small network on handwritten digits (measured with {BENCHMARK}).")
+        better = usual_rate(case.config)
+    else:
+        return None
+    return Finding(
+        "learning_rate_too_high", "warning", f"A learning rate of {rate:g} is too high for {name_of(case.config)}", evidence,
+        "Each step goes so far that it jumps over the place it was heading for. The loss grows instead of falling, or all ReLUs "
+        "go dead and the network gives the same answer for everything.",
+        f"Set the learning rate to {better:g}", case.changed(training__optimizer__learning_rate=better))
+
+
+def learning_rate_too_low(case: Case) -> Finding | None:
+    """A learning rate with which the run ends before it has learned much."""
+    optimizer = case.config.training.optimizer
+    rate, known, total = optimizer.learning_rate, RATES.get(optimizer.name), steps(case)
+    better = usual_rate(case.config)
+    if known is None or not total or rate >= better:
+        return None
+    travel = rate * total / (1 - momentum(case.config))
+    if travel >= known.little:
+        return None
+    severity: Severity = "warning" if travel < known.least else "note"
+    far = (f"With Adam a weight moves by about the learning rate at each step: in {total:,} steps by {travel:.2g} in all"
+           if optimizer.name == "adam" else
+           f"{total:,} steps of {rate:g} times the gradient add up to {travel:.2g} times a gradient")
+    return Finding(
+        "learning_rate_too_low", severity,
+        f"With a learning rate of {rate:g} the run {'hardly begins' if severity == 'warning' else 'ends before it is done'}",
+        f"{far}. Small networks needed about {known.little:g} for 90 % on handwritten digits, and at {known.least:g} most were "
+        f"far below (measured with {BENCHMARK}).",
+        "The smaller the steps, the more of them it takes. Nothing is wrong with the network: it has only not got there yet.",
+        f"Set the learning rate to {better:g}", case.changed(training__optimizer__learning_rate=better))
+
+
+def name_of(config: RunConfig) -> str:
+    """The optimizer for people: "Adam", "SGD", "SGD with momentum 0.9"."""
+    name = {"adam": "Adam", "sgd": "SGD"}.get(config.training.optimizer.name, config.training.optimizer.name)
+    return f"{name} with momentum {momentum(config):g}" if momentum(config) else name
+
+
+def yes_no_loss_for_classes(case: Case) -> Finding | None:
+    """Binary cross-entropy where exactly one of several classes is right."""
+    if case.loss not in {"bce_with_logits", "bce"} or case.classes < 3:
+        return None
+    fix = case.changed(training__loss="cross_entropy") if case.criterion is None else None
+    return Finding(
+        "yes_no_loss_for_classes", "warning", f"A yes-no loss for {case.classes} classes",
+        f"The loss is {NAMES[case.loss]}; each image belongs to exactly one of {case.classes} classes. It asks "
+        f"{case.classes} separate questions, of which {case.classes - 1} have the answer “no”.",
+        "Binary cross-entropy fits where several answers may be right at once. Here exactly one is, and cross-entropy knows "
+        "that: a higher score for one class is a lower probability for the others, and probabilities add up to 1.",
+        "Use cross-entropy" if fix else "Use nn.CrossEntropyLoss", fix)
+
+
+def distance_loss_for_classes(case: Case) -> Finding | None:
+    """Mean squared error and its relatives where the answer is a class."""
+    if case.loss not in {"mse", "l1", "smooth_l1", "huber"} or case.classes < 2:
+        return None
+    better = "cross_entropy" if case.classes > 2 else "bce_with_logits"
+    fix = case.changed(training__loss=better) if case.criterion is None else None
+    return Finding(
+        "distance_loss_for_classes", "warning", "A loss for quantities, and the answer is a class",
+        f"The loss is {NAMES.get(case.loss, case.loss)}; the question has {case.classes} classes.",
+        "It measures how far a number is from another. Class numbers are names: mistaking a 1 for a 9 is no worse than for a 2. "
+        "And where the network is surely wrong, its gradient through a sigmoid or softmax is close to 0, so it learns least "
+        "from its worst mistakes.", f"Use {NAMES[better]}", fix)
+
+
+def batch_larger_than_data(case: Case) -> Finding | None:
+    """One batch holds the whole training set."""
+    batch = case.config.training.batch_size
+    if not case.per_epoch or batch <= case.per_epoch:
+        return None
+    return Finding(
+        "batch_larger_than_data", "warning", "One batch holds all training images",
+        f"Batch size {batch:,}; {case.per_epoch:,} training images: one step in each epoch.",
+        "The weights change once for each batch. With all images in one batch an epoch is a single step, and the run has only as "
+        "many steps as epochs.", "Set the batch size to 64", case.changed(training__batch_size=64))
+
+
+FEW_STEPS = 100  # digits need 200 for 95 %: see RATES
+
+
+def few_steps(case: Case) -> Finding | None:
+    """A run with hardly any changes of the weights."""
+    total = steps(case)
+    if not total or total >= FEW_STEPS or batch_larger_than_data(case) is not None:
+        return None
+    training = case.config.training
+    per_epoch = total // training.epochs
+    epochs = ceil(2 * FEW_STEPS / per_epoch)
+    return Finding(
+        "few_steps", "warning", f"The weights change only {total} times in the whole run",
+        f"{training.epochs} epoch{'s' * (training.epochs > 1)} of {per_epoch} step{'s' * (per_epoch > 1)}, at "
+        f"{training.batch_size:,} images a step.",
+        "A network learns in small steps. Small ones needed some 200 to read 95 % of handwritten digits "
+        f"({BENCHMARK}); smaller batches or more epochs make more of them.",
+        f"Train for {epochs} epochs", case.changed(training__epochs=epochs))
+
+
+def batch_of_one(case: Case) -> Finding | None:
+    """A step for each image."""
+    if case.config.training.batch_size > 1 or not case.per_epoch:
+        return None
+    return Finding(
+        "batch_of_one", "note", "Each step looks at a single image",
+        f"Batch size 1: {case.per_epoch:,} steps in each epoch.",
+        "A step costs almost as much time for one image as for several, and one image says little about which way is better for "
+        "all. Batches of 16 to 128 are usual.", "Set the batch size to 64", case.changed(training__batch_size=64))
+
+
+def device_not_there(case: Case) -> Finding | None:
+    """A device that this machine does not have."""
+    try:
+        select_device(case.config.training.device)
+    except DeviceError as error:
+        return Finding("device_not_there", "error", f"There is no {case.config.training.device.upper()} device here", str(error),
+                       "The run would end at once. A config from another machine may name a device that this one lacks.",
+                       "Let the device be chosen automatically", case.changed(training__device="auto"))
+    return None

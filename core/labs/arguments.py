@@ -1,0 +1,58 @@
+"""What operations take: each check returns the argument as PyTorch wants it, or raises ExpressionError with one line."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.labs.limits import sizes, whole
+from core.labs.messages import ExpressionError
+
+
+def tensor(value: Any, what: str = "This operation") -> Tensor:
+    if not isinstance(value, Tensor):
+        raise ExpressionError(f"{what} needs a tensor. Make one with torch.tensor(…).")
+    return value
+
+
+def operand(value: Any) -> Any:
+    """A tensor or a number."""
+    if not isinstance(value, Tensor | int | float):
+        kind = {list: "A list", tuple: "A tuple", torch.dtype: "A dtype", type(None): "None", slice: "A slice"}.get(type(value))
+        raise ExpressionError(f"{kind or 'This'} can't be calculated with. Make a tensor of it first: torch.tensor([1, 2]) * 2.")
+    return value
+
+
+def number(value: Any) -> Any:
+    if not isinstance(value, int | float):
+        raise ExpressionError("A plain number is needed here.")
+    return value
+
+
+def as_dtype(value: Any) -> torch.dtype | None:
+    if value is not None and not isinstance(value, torch.dtype):
+        raise ExpressionError("dtype must be one like torch.float32 or torch.int64.")
+    return value
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ExpressionError("True or False is needed here.")
+    return value
+
+
+def as_dims(value: Any) -> Any:
+    """None, a dimension, or a tuple of dimensions."""
+    if value is None:
+        return None
+    return tuple(sizes([value], "dimension", -10)) if isinstance(value, list | tuple) else whole(value, "dimension", -10, 10)
+
+
+def tensor_list(values: Any) -> list[Tensor]:
+    if not isinstance(values, list | tuple) or not values:
+        raise ExpressionError("A list of tensors is needed here, for example [x, x].")
+    return [tensor(value, "Joining") for value in values]
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    return tuple(value.shape) if isinstance(value, Tensor) else ()

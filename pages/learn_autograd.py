@@ -1,0 +1,194 @@
+"""Autograd: how does PyTorch find out which way to change every weight?"""
+
+import pandas as pd
+import streamlit as st
+
+from core.figures.autograd_graph import graph_dot
+from core.figures.grids import tensor_grid
+from core.labs.autograd import (
+    INPUTS,
+    OUTPUTS,
+    AutogradError,
+    Pass,
+    Switches,
+    Values,
+    accumulate,
+    accumulate_code,
+    backward_twice,
+    check,
+    check_code,
+    read_values,
+    run,
+    start_values,
+    step_code,
+)
+from pages.parts.lab import Next, open_lab, predict, refusal, show_code, tried, try_next
+from pages.parts.lab_questions import AUTOGRAD
+from pages.parts.run_panel import figures
+
+PATH = "pages/learn_autograd.py"
+STILL = {"displayModeBar": False}
+NEXT = [
+    Next("Each training step is this backward pass and a small step against the gradient.", "pages/train_model.py",
+         "Train a network",
+         ":material/model_training:"),
+    Next("Every parameter that the layer table counts gets a gradient like w and b here.", "pages/build_model.py",
+         "Count parameters", ":material/account_tree:"),
+    Next("In-place operations can destroy what the backward pass needs: topic “In place”.", "pages/learn_tensors.py", "Tensors",
+         ":material/grid_on:"),
+]
+
+
+def editors() -> Values | None:
+    """Tables in which every value can be changed; None, with a line that says why, where one can't be used."""
+    start = start_values()
+    with st.expander("Change any value", icon=":material/edit:"), st.container(horizontal=True, gap="large"):
+        number = st.column_config.NumberColumn(format="%.4g", min_value=-1000, max_value=1000, width="small")
+        with st.container(width="content"):
+            st.caption("Inputs x, and the weights w from each input to each output")
+            table = pd.DataFrame([[x, *row] for x, row in zip(start.x, start.w, strict=True)],
+                                 columns=["x", *(f"w to {j + 1}" for j in range(OUTPUTS))], index=range(1, INPUTS + 1))
+            inputs = st.data_editor(table, key="autograd.inputs", on_change=tried, args=(PATH,),
+                                    column_config={name: number for name in table.columns})
+        with st.container(width="content"):
+            st.caption("Biases b, and targets y (0 to 1), for each output")
+            table = pd.DataFrame({"b": start.b, "y": start.y}, index=range(1, OUTPUTS + 1))
+            outputs = st.data_editor(table, key="autograd.outputs", on_change=tried, args=(PATH,), column_config={
+                "b": number, "y": st.column_config.NumberColumn(format="%.4g", min_value=0, max_value=1, width="small")})
+    try:
+        return read_values(inputs["x"].tolist(), inputs.iloc[:, 1:].values.tolist(), outputs["b"].tolist(), outputs["y"].tolist())
+    except AutogradError as error:
+        st.warning(str(error), icon=":material/edit:")
+        return None
+
+
+def graph(passed: Pass, step: int, detach: str | None = None) -> None:
+    st.graphviz_chart(graph_dot(passed, step, detach), width="stretch")
+
+
+def grid(tensor, key: str) -> None:
+    st.plotly_chart(tensor_grid(tensor), width="content", key=key, config=STILL)
+
+
+def step_by_step(values: Values) -> None:
+    """Values forward, gradients backward, one node at a time."""
+    predict(PATH, AUTOGRAD["step"])
+    want_x = st.toggle("The input's gradient too", key="autograd.want_x", help="x.requires_grad_(): how the loss changes "
+                                                                               "with the input.")
+    passed = run(values, Switches(want_x=want_x))
+    count = len(passed.steps)
+    step = st.slider("Step", 0, count, 0, key=f"autograd.step_{count}", on_change=tried, args=(PATH,),
+                     help="The first four go forward, the others backward.")
+    picture, words = st.columns([1.1, 1], gap="large")
+    with picture:
+        graph(passed, step)
+    with words:
+        if step == 0:
+            st.info("Move the slider: first the values go forward to the loss, then gradients come back from it.",
+                    icon=":material/swipe_right:")
+        else:
+            explain_step(passed, step)
+    show_code(step_code(values, Switches(want_x=want_x)))
+
+
+def explain_step(passed: Pass, step: int) -> None:
+    """The step's formula, with numbers put in, and what came out."""
+    now = passed.steps[step - 1]
+    node = passed.nodes[now.node]
+    st.markdown(f"**{'Backward' if now.backward else 'Forward'}, step {step} of {len(passed.steps)}. {now.title}**")
+    st.latex(now.formula)
+    st.code("\n".join(now.numbers), language=None, wrap_lines=True)
+    st.markdown(f"**{'Gradient of the loss with respect to ' if now.backward else 'Value of '}{now.node}**")
+    grid(node.gradient if now.backward else node.value, "autograd.node_grid")
+    if node.made_by:
+        st.caption(f"PyTorch keeps for it what the way back needs: its grad_fn is {node.made_by}.")
+
+
+def accumulating(values: Values) -> None:
+    """backward() adds to what is there."""
+    predict(PATH, AUTOGRAD["accumulate"])
+    zero = st.toggle("zero_grad() before each backward()", key="autograd.zero")
+    with st.container(horizontal=True):
+        if st.button("Forward and backward once more", type="primary", icon=":material/replay:", key="autograd.again",
+                     on_click=tried,
+                     args=(PATH,)):
+            st.session_state["autograd.presses"] = min(20, st.session_state.get("autograd.presses", 1) + 1)
+        if st.button("Start over", icon=":material/restart_alt:", key="autograd.restart"):
+            st.session_state["autograd.presses"] = 1
+    presses = st.session_state.get("autograd.presses", 1)
+    seen = accumulate(values, presses, zero)
+    st.dataframe(pd.DataFrame([[i + 1, *grad.tolist(), grad[0].item() / seen[0][0].item() if seen[0][0] else float("nan")]
+                               for i, grad in enumerate(seen)],
+                              columns=["backward() number", "b.grad 1", "b.grad 2", "b.grad 3", "times the first"]),
+                 hide_index=True, key="autograd.presses_table", column_config={
+                     **{f"b.grad {j}": st.column_config.NumberColumn(format="%.5f") for j in (1, 2, 3)},
+                     "times the first": st.column_config.NumberColumn(format="%.2f×")})
+    st.caption("At most 20 times here." if presses == 20 else "The loss is the same each time: nothing has changed w or b.")
+    with st.expander("And twice backward() after one forward pass?", icon=":material/block:"):
+        refusal(backward_twice(values))
+        st.markdown("After the first backward() PyTorch has thrown the intermediate values away to save memory. Calculate "
+                    "the loss anew, "
+                    "or ask for `backward(retain_graph=True)`.")
+    show_code(accumulate_code(values, presses, zero))
+
+
+def switching_off(values: Values) -> None:
+    """no_grad, detach and frozen parameters."""
+    predict(PATH, AUTOGRAD["off"])
+    controls, picture = st.columns([1, 1.4], gap="large")
+    with controls:
+        no_grad = st.toggle("Forward pass inside torch.no_grad()", key="autograd.no_grad", on_change=tried, args=(PATH,))
+        cut = st.segmented_control("detach()", ["nothing", "u", "z"], default="nothing", required=True, key="autograd.detach",
+                                   on_change=tried, args=(PATH,), help="The same values, but cut off from how they were made.")
+        frozen = frozenset(name for name in ("w", "b") if st.toggle(
+            f"Freeze {name}: {name}.requires_grad_(False)", key=f"autograd.freeze_{name}", on_change=tried, args=(PATH,)))
+        switches = Switches(no_grad, None if cut == "nothing" else cut, frozen)
+        passed = run(values, switches)
+        figures({"Loss": (f"{passed.nodes['loss'].value.item():.4f}", "The value is the same whatever is switched off."),
+                 "w.grad": ("there" if passed.nodes["w"].gradient is not None else "none", None),
+                 "b.grad": ("there" if passed.nodes["b"].gradient is not None else "none", None)})
+        if passed.error:
+            refusal(passed.error)
+            st.markdown("No tensor on the way to the loss asks for a gradient, so there is nothing to go back to.")
+    with picture:
+        graph(passed, len(passed.steps), switches.detach)
+        st.caption("Grey and dashed: PyTorch does not track it. Orange arrows: where gradients went.")
+    st.dataframe(pd.DataFrame([{
+        "Tensor": node.name, "requires_grad": node.requires_grad, "is_leaf": node.is_leaf, "grad_fn": node.made_by or "–",
+        "Gradient arrived": node.gradient is not None} for node in passed.nodes.values()]), hide_index=True, key="autograd.nodes")
+    show_code(step_code(values, switches))
+
+
+def checking(values: Values) -> None:
+    """The same gradients from nothing but the definition of a derivative."""
+    st.markdown("A derivative says how much the loss moves when one value moves a little. So move each value by "
+                "$h = 10^{-5}$ up and down, and divide:")
+    st.latex(r"\frac{\partial\,\mathrm{loss}}{\partial v} \approx \frac{\mathrm{loss}(v + h) - \mathrm{loss}(v - h)}{2h}")
+    result = check(values)
+    rows = [{"Value": f"{name}[{', '.join(map(str, place))}]", "Autograd": exact, "Finite difference": near,
+             "Gap": abs(exact - near)}
+            for name in ("w", "b", "x") for place, exact, near in _entries(result.autograd[name], result.differences[name])]
+    figures({"Largest gap": (f"{result.largest_gap:.1e}", "Between autograd and finite differences, in float64."),
+             "Forward passes": (str(2 * len(rows)), "Two for each value. Autograd needs one forward and one backward pass "
+                                                    "for all.")})
+    number = st.column_config.NumberColumn(format="%.8f")
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="autograd.check", height=320, column_config={
+        "Autograd": number, "Finite difference": number, "Gap": st.column_config.NumberColumn(format="%.1e")})
+    show_code(check_code(values))
+
+
+def _entries(exact, near):
+    for index, (one, other) in enumerate(zip(exact.flatten().tolist(), near.flatten().tolist(), strict=True)):
+        yield (divmod(index, OUTPUTS) if exact.dim() == 2 else (index,)), one, other
+
+
+TOPICS = {"Step by step": step_by_step, "Accumulate": accumulating, "Switch it off": switching_off, "Check it": checking}
+
+open_lab(PATH, "One layer with three outputs: five inputs x, weights w, biases b, and a loss that compares with the targets "
+               "y. See how "
+               "PyTorch goes back from the loss to a gradient for every weight, and what stops it.")
+topic = st.pills("Topic", list(TOPICS), default="Step by step", required=True, key="autograd.topic")
+values = editors()
+if values is not None:
+    TOPICS[topic](values)
+try_next(NEXT)

@@ -1,0 +1,14 @@
+"""Building blocks: what do activations, losses and optimizers do to numbers and to gradients?"""
+
+import streamlit as st
+
+from pages.parts import blocks_activations, blocks_losses, blocks_race
+from pages.parts.lab import open_lab
+
+PARTS = {"Activations": blocks_activations, "Losses": blocks_losses, "Optimizers": blocks_race}
+
+open_lab("pages/learn_building_blocks.py", "See what each building block does to numbers on the way forward and to gradients "
+         "on the way back. Then race seven optimizers across the same landscape and say why one wins.")
+part = st.segmented_control("Part", list(PARTS), default="Activations", key="blocks.part", required=True,
+                            label_visibility="collapsed", persist_state="session")
+PARTS[part].show()

@@ -1,0 +1,12 @@
+"""The labs, in the order they are meant to be taken. Home lists them as a path and the sidebar as a menu."""
+
+# path → (title, goal in one line, icon); one entry a line
+LABS: dict[str, tuple[str, str, str]] = {
+    "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),
+    "pages/learn_autograd.py": ("Autograd", "How PyTorch finds out which way to change every weight.", ":material/graph_3:"),
+    "pages/learn_building_blocks.py": ("Activations, losses, optimizers",
+                                       "What each building block does to numbers and gradients.",
+                                       ":material/category:"),
+    "pages/learn_saving.py": ("Save and load", "What is in a file of weights, and what goes wrong on the way back.",
+                              ":material/save:"),
+}

@@ -1,0 +1,542 @@
+"""Every rule finds the mistake it is for, and says nothing where there is none; fixes mend; presets are sound."""
+
+from collections import OrderedDict
+from dataclasses import replace
+from math import e, log
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from core.config import RunConfig, read_config
+from core.data import Dataset, Split
+from core.devices import memory_bytes
+from core.inspection import Finding, Surroundings, diagnose
+from core.inspection.doctor import RULES, SEVERITIES, measured_speed, training_bytes
+from core.inspection.doctor.case import Case
+from core.inspection.doctor.network_rules import floor_of_loss
+from core.inspection.range_test import RangeTest, range_test
+from core.models import build
+from core.presets import PRESETS
+from core.training import build_for
+
+IS_8 = {"data.task": "is_target", "training.loss": "bce_with_logits"}
+PLAIN = RunConfig().with_values({"data.normalization": "standard"})  # nothing to say about it but what a test plants
+
+
+def config(**changes) -> RunConfig:
+    return PLAIN.with_values({name.replace("__", "."): value for name, value in changes.items()})
+
+
+def found(rule: str, *args, **kwargs) -> Finding | None:
+    return next((finding for finding in diagnose(*args, **kwargs) if finding.rule == rule), None)
+
+
+def network(*layers: nn.Module, outputs: int = 10) -> nn.Sequential:
+    """784 pixels → 20 → the layers → outputs."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.ReLU(), nn.Linear(20, outputs), *layers)
+
+
+class NotesCNN(nn.Module):
+    """A network written as the notes write theirs, with functions in forward. `end` is applied to what it returns."""
+
+    def __init__(self, end=lambda x: x) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, kernel_size=3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 16, kernel_size=3, padding=1)
+        self.gap = nn.AdaptiveAvgPool2d((1, 1))
+        self.fc1 = nn.Linear(16, 32)
+        self.dropout = nn.Dropout(0.5)
+        self.fc2 = nn.Linear(32, 1)
+        self.end = end
+
+    def forward(self, x):
+        x = torch.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 2)
+        x = torch.max_pool2d(torch.relu(self.conv2(x)), 2)
+        x = self.gap(x)
+        x = x.view(x.size(0), -1)
+        return self.end(self.fc2(self.dropout(torch.relu(self.fc1(x)))))
+
+
+# --- the whole
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_sound(name):
+    assert [finding for finding in diagnose(PRESETS[name].config) if finding.severity != "note"] == []
+
+
+def test_a_sound_run_gets_no_finding():
+    assert diagnose(config(model__architecture="cnn")) == []
+
+
+def test_every_rule_is_named_as_it_reports_and_tested():
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert all(f'"{rule}"' in text for rule in RULES), [rule for rule in RULES if f'"{rule}"' not in text]
+    assert all(rule == function.__name__ and function.__doc__ for rule, function in RULES.items())
+
+
+def test_worst_first_and_every_finding_can_be_read():
+    everything = diagnose(config(data__validation=59_999, training__batch_size=1, training__optimizer__learning_rate=5.0,
+                                 training__loss="bce_with_logits", data__normalization="none"))
+    places = [SEVERITIES.index(finding.severity) for finding in everything]
+    assert len(everything) >= 4 and places == sorted(places)
+    for finding in everything:
+        assert finding.title and "\n" not in finding.title and not finding.title.endswith(".")
+        assert any(c.isdigit() for c in finding.evidence)
+        assert finding.explanation.endswith(".") and not finding.remedy.endswith(".")
+
+
+def test_diagnosing_changes_nothing():
+    model = NotesCNN(torch.sigmoid)
+    model.bn1.eval()
+    modes, state = [m.training for m in model.modules()], {k: v.clone() for k, v in model.state_dict().items()}
+    random = torch.get_rng_state()
+    diagnose(config(**{k.replace(".", "__"): v for k, v in IS_8.items()}), model)
+    assert [m.training for m in model.modules()] == modes
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(random, torch.get_rng_state())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+@pytest.mark.parametrize("broken", [
+    nn.Sequential(), nn.Linear(3, 3), nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.Linear(21, 10)), nn.LazyLinear(10),
+    nn.Embedding(10, 4)])
+def test_networks_that_do_not_run_get_a_finding_and_no_traceback(broken):
+    assert diagnose(PLAIN, broken)
+
+
+def test_a_fix_ends_its_finding():
+    planted = {
+        "learning_rate_too_high": config(training__optimizer__learning_rate=3.0),
+        "learning_rate_too_low": config(training__optimizer__learning_rate=1e-7),
+        "yes_no_loss_for_classes": config(training__loss="bce_with_logits"),
+        "batch_larger_than_data": config(data__dataset="digits", data__validation=200, training__batch_size=4096),
+        "few_steps": config(data__dataset="digits", data__validation=200, training__epochs=1),
+        "batch_of_one": config(training__batch_size=1),
+        "nothing_left_to_learn": config(data__validation=60_000),
+        "few_to_validate": config(data__validation=5),
+        "no_normalisation": config(data__normalization="none"),
+        "variations_not_handwriting": config(data__dataset="fashion_mnist", data__variations=1),
+        "target_not_a_class": config(data__task="is_target", data__target=12),
+        "unknown_data": config(data__dataset="flowers"),
+        "does_not_fit": config(model__architecture="cnn", model__channels=[8] * 7),
+        "saturating_activations": config(model__hidden=[20, 20, 20], model__activation="sigmoid"),
+        "bottleneck": config(model__hidden=[50, 2]),
+        "batch_norm_small_batch": config(model__architecture="cnn", model__batch_norm=True, training__batch_size=1),
+        "dropout_on_output": config(model__dropout=0.9),
+    }
+    for rule, mistake in planted.items():
+        finding = found(rule, mistake)
+        assert finding is not None and finding.fix is not None and finding.remedy, rule
+        assert found(rule, finding.fix) is None, rule
+
+
+# --- the network
+
+
+@pytest.mark.parametrize("end", [torch.sigmoid, F.sigmoid, nn.Sigmoid(), lambda x: x.sigmoid(),
+                                 lambda x: torch.sigmoid(x).view(-1, 1), nn.Sequential(nn.Sigmoid(), nn.Dropout(0.0))])
+def test_the_notes_sigmoid_into_a_loss_that_applies_one(end):
+    finding = found("squashed_before_loss", PLAIN.with_values(IS_8), NotesCNN(end))
+    assert finding is not None and finding.severity == "warning"
+    assert "sigmoid" in finding.title and "0.693" in finding.evidence  # log 2: a sure "no" still costs this
+    assert found("squashed_before_loss", PLAIN.with_values(IS_8), NotesCNN()) is None
+
+
+def test_the_notes_sigmoid_with_the_notes_own_loss():
+    task = config(data__task="is_target")
+    assert found("squashed_before_loss", task, NotesCNN(torch.sigmoid), nn.BCEWithLogitsLoss()) is not None
+    assert found("squashed_before_loss", task, NotesCNN(torch.sigmoid), nn.BCELoss()) is None
+
+
+@pytest.mark.parametrize(("layer", "names"), [(nn.Softmax(1), "softmax"), (nn.Sigmoid(), "sigmoid"), (nn.Tanh(), "tanh")])
+def test_softmax_before_cross_entropy(layer, names):
+    finding = found("squashed_before_loss", PLAIN, network(layer))
+    assert finding is not None and names in finding.title
+    assert found("squashed_before_loss", PLAIN, network()) is None
+
+
+def test_a_sigmoid_in_the_middle_is_no_mistake():
+    middle = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.Sigmoid(), nn.Linear(20, 10))
+    assert found("squashed_before_loss", PLAIN, middle) is None
+
+
+def test_the_floor_of_the_loss_is_pytorchs():
+    best = torch.full((1, 10), 0.0)
+    best[0, 3] = 1.0
+    assert floor_of_loss("cross_entropy", 0, 1, 10) == pytest.approx(F.cross_entropy(best, torch.tensor([3])).item(), abs=1e-6)
+    assert floor_of_loss("cross_entropy", 0, 1, 10) == pytest.approx(log(1 + 9 / e))
+    no = F.binary_cross_entropy_with_logits(torch.zeros(1), torch.zeros(1)).item()
+    assert floor_of_loss("bce_with_logits", 0, 1, 2) == pytest.approx(no)
+
+
+def test_probabilities_where_the_loss_wants_them():
+    assert found("probabilities_expected", PLAIN, network(), nn.NLLLoss()) is not None
+    assert found("probabilities_expected", PLAIN, network(nn.LogSoftmax(1)), nn.NLLLoss()) is None
+    task = config(data__task="is_target")
+    assert found("probabilities_expected", task, NotesCNN(), nn.BCELoss()) is not None
+    assert found("probabilities_expected", task, NotesCNN(torch.sigmoid), nn.BCELoss()) is None
+
+
+def test_log_softmax_twice_changes_no_loss():
+    logits = torch.randn(8, 10, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(8)
+    assert torch.allclose(F.cross_entropy(logits, labels), F.cross_entropy(logits.log_softmax(1), labels))
+    assert found("log_softmax_twice", PLAIN, network(nn.LogSoftmax(1))).severity == "note"
+    assert found("log_softmax_twice", PLAIN, network()) is None
+
+
+@pytest.mark.parametrize("end", [nn.ReLU(), nn.ReLU(inplace=True), nn.GELU(), F.relu])
+def test_relu_on_the_output(end):
+    finding = found("relu_on_output", PLAIN.with_values(IS_8), NotesCNN(end))
+    assert finding is not None and "probability" in finding.evidence
+    assert found("relu_on_output", PLAIN.with_values(IS_8), NotesCNN()) is None
+
+
+@pytest.mark.parametrize(("layers", "mistake"), [
+    ([nn.Linear(784, 64), nn.Linear(64, 10)], True),
+    ([nn.Linear(784, 64), nn.Dropout(0.5), nn.Linear(64, 10)], True),
+    ([nn.Linear(784, 64), nn.BatchNorm1d(64), nn.Linear(64, 10)], True),
+    ([nn.Linear(784, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10)], False),
+    ([nn.Linear(784, 8), nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 10)], False),  # fewer weights than 784→64: a bottleneck
+    ([nn.Linear(784, 10)], False),
+])
+def test_no_activation_between_linear_layers(layers, mistake):
+    assert (found("no_activation_between", PLAIN, nn.Sequential(nn.Flatten(), *layers)) is not None) is mistake
+
+
+def test_no_activation_between_convolutions():
+    def cnn(*between: nn.Module) -> nn.Module:
+        return nn.Sequential(OrderedDict(
+            conv1=nn.Conv2d(1, 8, 3), between=nn.Sequential(*between), conv2=nn.Conv2d(8, 8, 3), relu=nn.ReLU(),
+            gap=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(8, 10)))
+
+    assert "conv1 → conv2" in found("no_activation_between", PLAIN, cnn(nn.AvgPool2d(2))).evidence
+    assert found("no_activation_between", PLAIN, cnn(nn.MaxPool2d(2))) is None  # a maximum is no sum
+    assert found("no_activation_between", PLAIN, cnn(nn.ReLU())) is None
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "vgg11_bn", "squeezenet1_1"])
+def test_published_networks_are_sound(name):
+    from core.torchvision_guard import torchvision
+
+    with torch.device("meta"):
+        model = getattr(torchvision.models, name)(num_classes=10)
+    data = PLAIN.with_values({"data.dataset": "digits", "data.validation": 200})
+    in_colour = Case(data, model)
+    object.__setattr__(in_colour, "input_shape", (3, 64, 64))
+    serious = [finding for rule in RULES.values() if (finding := rule(in_colour)) and finding.severity != "note"]
+    assert [finding.rule for finding in serious if finding.rule != "epoch_too_long"] == []
+
+
+def test_the_order_is_that_of_forward_and_not_of_the_modules():
+    class Shuffled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.end, self.fc2, self.act, self.fc1 = nn.Identity(), nn.Linear(20, 10), nn.ReLU(), nn.Linear(784, 20)
+
+        def forward(self, x):
+            return self.fc2(self.act(self.fc1(x.flatten(1))))
+
+    assert diagnose(PLAIN, Shuffled()) == []
+
+
+@pytest.mark.parametrize(("outputs", "severity"), [(7, "error"), (11, "warning"), (1, "error"), (10, None)])
+def test_outputs_not_classes(outputs, severity):
+    finding = found("outputs_not_classes", PLAIN, network(outputs=outputs))
+    assert (finding.severity if finding else None) == severity
+    if outputs == 1:
+        assert "always 1" in finding.explanation
+
+
+def test_outputs_of_another_shape():
+    assert "(10,)" not in found("outputs_not_classes", PLAIN, nn.Sequential(nn.Conv2d(1, 10, 28))).title
+    assert found("outputs_not_classes", PLAIN.with_values(IS_8), NotesCNN(lambda x: x.squeeze(1))) is not None
+    assert found("outputs_not_classes", PLAIN.with_values(IS_8), NotesCNN()) is None
+
+
+def test_does_not_fit():
+    wrong = nn.Sequential(nn.Flatten(), nn.Linear(700, 10))
+    assert "784" in found("does_not_fit", PLAIN, wrong).evidence and "700" in found("does_not_fit", PLAIN, wrong).evidence
+    assert found("does_not_fit", PLAIN, network()) is None
+    blocks = found("does_not_fit", config(model__architecture="cnn", model__channels=[8] * 5))
+    assert len(blocks.fix.model.channels) == 4
+
+
+def test_dropout_on_the_output():
+    assert found("dropout_on_output", PLAIN, network(nn.Dropout(0.2))).severity == "warning"
+    assert found("dropout_on_output", PLAIN, network(nn.Dropout(0.0))) is None
+    before = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.ReLU(), nn.Dropout(0.5), nn.Linear(20, 10))
+    assert found("dropout_on_output", PLAIN, before) is None, "as in the notes' improved network"
+    assert found("dropout_on_output", config(model__dropout=0.9)).severity == "note"
+
+
+def test_dropout_always_on():
+    assert found("dropout_always_on", PLAIN.with_values(IS_8), NotesCNN(lambda x: F.dropout(x, 0.1))) is not None
+    model = NotesCNN()
+    model.end = lambda x: F.dropout(x, 0.1, training=model.training)
+    assert found("dropout_always_on", PLAIN.with_values(IS_8), model) is None
+
+
+def test_bias_before_batch_norm():
+    finding = found("bias_before_batch_norm", config(model__architecture="cnn", model__batch_norm=True))
+    assert finding.severity == "note" and "96 biases" in finding.evidence  # 32 + 64
+    assert found("bias_before_batch_norm", PLAIN.with_values(IS_8), NotesCNN()) is None  # bias=False there
+
+
+def test_batch_norm_small_batch():
+    def cnn(batch: int) -> RunConfig:
+        return config(model__architecture="cnn", model__batch_norm=True, training__batch_size=batch)
+
+    assert found("batch_norm_small_batch", cnn(1)).severity == "warning"
+    assert found("batch_norm_small_batch", cnn(2)).severity == "note"
+    assert found("batch_norm_small_batch", cnn(64)) is None
+    assert found("batch_norm_small_batch", config(training__batch_size=1)) is None
+
+
+def test_a_last_batch_of_one_image_stops_batch_norm():
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Linear(20, 10))
+    finding = found("batch_norm_small_batch", config(training__batch_size=54), flat)  # 55,000 = 1,018·54 + 28
+    assert finding is None
+    finding = found("batch_norm_small_batch", config(training__batch_size=9), flat)  # 55,000 = 6,111·9 + 1
+    assert finding.severity == "error" and finding.fix.training.batch_size == 10
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        flat.train()(torch.rand(1, 1, 28, 28))
+    assert found("batch_norm_small_batch", config(training__batch_size=1), flat).severity == "error"
+
+
+def test_saturating_activations():
+    assert "0.016" in found("saturating_activations", config(model__hidden=[20] * 3, model__activation="sigmoid")).evidence
+    assert found("saturating_activations", config(model__hidden=[20], model__activation="sigmoid")) is None
+    assert found("saturating_activations", config(model__hidden=[20] * 3)) is None
+
+
+def test_bottleneck():
+    assert found("bottleneck", config(model__hidden=[100, 3])).fix.model.hidden == (100, 20)
+    assert found("bottleneck", config(model__hidden=[100, 20])) is None
+    assert found("bottleneck", config(model__hidden=[3], **{"data__task": "is_target"})) is None
+
+
+# --- training
+
+
+@pytest.mark.parametrize(("optimizer", "rate", "momentum", "mistake"), [
+    ("adam", 0.1, 0.0, True), ("adam", 0.01, 0.0, False), ("sgd", 1.0, 0.0, True), ("sgd", 0.3, 0.0, False),
+    ("sgd", 0.3, 0.9, True), ("sgd", 0.1, 0.9, False)])
+def test_learning_rate_too_high(optimizer, rate, momentum, mistake):
+    changes = {"training.optimizer.name": optimizer, "training.optimizer.learning_rate": rate}
+    changes |= {"training.optimizer.momentum": momentum} if optimizer == "sgd" else {}
+    assert (found("learning_rate_too_high", PLAIN.with_values(changes)) is not None) is mistake
+
+
+@pytest.mark.parametrize(("optimizer", "rate", "severity"), [
+    ("adam", 1e-7, "warning"), ("adam", 5e-6, "note"), ("adam", 1e-4, None),
+    ("sgd", 1e-4, "warning"), ("sgd", 1e-3, "note"), ("sgd", 1e-2, None)])
+def test_learning_rate_too_low(optimizer, rate, severity):
+    finding = found("learning_rate_too_low", PLAIN.with_values(
+        {"training.optimizer.name": optimizer, "training.optimizer.learning_rate": rate}))
+    assert (finding.severity if finding else None) == severity
+
+
+def test_a_range_test_decides_where_there_is_one():
+    measured = RangeTest((1e-6, 1e-3), (2.3, 1.0), suggested=2e-4, too_high=5e-3)
+    finding = found("learning_rate_too_high", config(training__optimizer__learning_rate=0.01), range_test=measured)
+    assert "0.005" in finding.evidence and finding.fix.training.optimizer.learning_rate == 2e-4
+    assert found("learning_rate_too_high", PLAIN, range_test=measured) is None
+
+
+def test_the_range_test_finds_where_sgd_blows_up(digits: Dataset):
+    sgd = read_config({"data": {"dataset": "digits", "validation": 200}, "training": {
+        "optimizer": {"name": "sgd"}, "batch_size": 32}})
+    model = build_for(sgd, digits)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    result = range_test(sgd, digits, model, steps=80)
+    assert 0.2 < result.too_high <= 10.0  # benchmarks/doctor_tables.py: 0.3 learns, 1 does not
+    assert 0.003 < result.suggested < 0.5
+    assert len(result.rates) == len(result.losses) and list(result.rates) == sorted(result.rates)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert range_test(sgd, digits, model, steps=80) == result
+    with pytest.raises(ValueError, match="at least 10"):
+        range_test(sgd, digits, model, steps=3)
+
+
+def test_yes_no_loss_for_classes():
+    assert found("yes_no_loss_for_classes", config(training__loss="bce_with_logits")).fix.training.loss == "cross_entropy"
+    assert found("yes_no_loss_for_classes", PLAIN.with_values(IS_8)) is None
+    assert found("yes_no_loss_for_classes", PLAIN) is None
+
+
+def test_distance_loss_for_classes():
+    assert found("distance_loss_for_classes", PLAIN, network(), nn.MSELoss()) is not None
+    assert found("distance_loss_for_classes", PLAIN, network(), nn.CrossEntropyLoss()) is None
+
+
+def test_batch_larger_than_data():
+    small = {"data__dataset": "digits", "data__validation": 200}
+    assert "1,237" in found("batch_larger_than_data", config(training__batch_size=1238, **small)).evidence
+    assert found("batch_larger_than_data", config(training__batch_size=1237, **small)) is None
+
+
+def test_few_steps():
+    small = {"data__dataset": "digits", "data__validation": 200}  # 1,237 images: 20 steps of 64
+    finding = found("few_steps", config(training__epochs=4, **small))
+    assert "80 times" in finding.title and finding.fix.training.epochs == 10
+    assert found("few_steps", config(training__epochs=5, **small)) is None
+
+
+def test_batch_of_one():
+    assert "55,000 steps" in found("batch_of_one", config(training__batch_size=1)).evidence
+    assert found("batch_of_one", config(training__batch_size=2)) is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_device_not_there():
+    assert found("device_not_there", config(training__device="cuda")).fix.training.device == "auto"
+    assert found("device_not_there", PLAIN) is None
+
+
+# --- data
+
+
+def test_unknown_data():
+    assert found("unknown_data", config(data__dataset="flowers")).severity == "error"
+    assert found("unknown_data", PLAIN) is None
+
+
+def test_target_not_a_class():
+    assert found("target_not_a_class", config(data__task="is_target", data__target=10)).fix.data.target == 9
+    assert found("target_not_a_class", config(data__task="is_target", data__target=9)) is None
+    assert found("target_not_a_class", config(data__target=10)) is None
+
+
+@pytest.mark.parametrize(("validation", "severity"), [(60_000, "error"), (40_000, "warning"), (30_000, None)])
+def test_nothing_left_to_learn(validation, severity):
+    finding = found("nothing_left_to_learn", config(data__validation=validation))
+    assert (finding.severity if finding else None) == severity
+
+
+def test_few_to_validate():
+    assert "90 ± 19" in found("few_to_validate", config(data__validation=10)).evidence  # 1.96·√(0.09/10) = 0.186
+    assert found("few_to_validate", config(data__validation=100)) is None
+
+
+def test_few_per_class():
+    assert found("few_per_class", config(data__validation=59_850)).severity == "warning"  # 15 of each
+    assert found("few_per_class", config(data__validation=59_700)).severity == "note"  # 30 of each
+    assert found("few_per_class", config(data__dataset="digits", data__validation=200)) is None
+
+
+def test_few_per_class_counts_what_is_there(digits: Dataset):
+    rare = torch.cat([digits.train.positions(label, 0, 5 if label == 7 else 100) for label in range(10)])
+    train = Split(digits.train.images, digits.train.labels, digits.train.rows[rare].sort().values)
+    case = config(data__dataset="digits", data__validation=200)
+    assert "“7” has 5 training images" in found("few_per_class", case, data=replace(digits, train=train)).evidence
+    assert found("few_per_class", case, data=digits) is None
+
+
+def test_unbalanced_question(digits: Dataset):
+    assert "90 %" in found("unbalanced_question", PLAIN.with_values(IS_8)).title
+    assert found("unbalanced_question", PLAIN) is None
+
+
+def test_no_normalisation(digits: Dataset):
+    assert found("no_normalisation", config(data__normalization="none")).fix.data.normalization == "standard"
+    assert "mean 0." in found("no_normalisation", config(data__dataset="digits", data__validation=200,
+                                                         data__normalization="none"), data=digits).evidence
+    assert found("no_normalisation", config(data__normalization="half")) is None
+
+
+class Compose:
+    """As torchvision's: a list of transforms."""
+
+    def __init__(self, *transforms: object) -> None:
+        self.transforms = list(transforms)
+
+
+def transform(*names: str) -> Compose:
+    return Compose(*(type(name, (), {})() for name in names))
+
+
+def test_flips_on_digits():
+    flipped = Surroundings(transform=transform("ToTensor", "RandomHorizontalFlip", "Normalize"))
+    assert "RandomHorizontalFlip" in found("flips_on_digits", PLAIN, surroundings=flipped).evidence
+    assert found("flips_on_digits", config(data__dataset="fashion_mnist"), surroundings=flipped) is None
+    upright = Surroundings(transform=transform("ToTensor", "Normalize"))
+    assert found("flips_on_digits", PLAIN, surroundings=upright) is None
+
+
+def test_a_transform_without_normalize():
+    none = config(data__normalization="none")
+    assert found("no_normalisation", none, surroundings=Surroundings(transform=transform("ToTensor"))).severity == "note"
+    raw = found("no_normalisation", none, surroundings=Surroundings(transform=transform("PILToTensor")))
+    assert raw.severity == "warning" and "0 to 255" in raw.title
+    assert found("no_normalisation", none, surroundings=Surroundings(transform=transform("ToTensor", "Normalize"))) is None
+
+
+def test_variations_not_handwriting():
+    assert found("variations_not_handwriting", config(data__dataset="fashion_mnist", data__validation=59_000,
+                                                      data__variations=2)).severity == "warning"
+    assert found("variations_not_handwriting", config(data__variations=1)).severity == "error"  # 55,000 copies
+    assert found("variations_not_handwriting", config(data__dataset="digits", data__validation=200, data__variations=4)) is None
+
+
+def test_test_set_reused():
+    finding = found("test_set_reused", PLAIN, surroundings=Surroundings(tested_runs=20))
+    assert "0.5 points" in finding.evidence  # 100·√(0.0475/10,000)·√(2·ln 20) = 0.218·2.448
+    assert found("test_set_reused", PLAIN, surroundings=Surroundings(tested_runs=3)) is None
+
+
+def test_same_images_in_splits(digits: Dataset):
+    case = config(data__dataset="digits", data__validation=200)
+    leaky = replace(digits, validation=digits.test)
+    assert "Validation" not in (finding := found("same_images_in_splits", case, data=leaky)).title
+    assert "100 %" in finding.evidence and "test" in finding.title.lower()
+    learned = replace(digits, test=Split(digits.train.images, digits.train.labels, digits.train.rows[:300]))
+    assert found("same_images_in_splits", case, data=learned).title == "Test images are among the train images"
+    assert found("same_images_in_splits", case, data=digits) is None
+
+
+# --- cost
+
+
+def test_epoch_too_long():
+    slow = Surroundings(images_per_second=50.0)
+    finding = found("epoch_too_long", PLAIN, surroundings=slow)
+    assert "18.3 min" in finding.title and "50 images/s" in finding.evidence  # 55,000 / 50 = 1,100 s
+    assert found("epoch_too_long", PLAIN, surroundings=Surroundings(images_per_second=5000.0)) is None
+    assert found("epoch_too_long", PLAIN) is None
+
+
+def test_epoch_too_long_by_estimate_and_its_fix():
+    wide = config(model__architecture="cnn", model__channels=[512, 1024], training__device="cpu")
+    finding = found("epoch_too_long", wide)
+    assert "estimated" in finding.evidence
+    assert found("epoch_too_long", finding.fix) is None
+    assert finding.fix.model.channels[0] < 512
+
+
+def test_beyond_memory():
+    wide = config(model__hidden=[1024])  # 784·1024 + 1024 + 1024·10 + 10 = 814,090 weights, 16 bytes each with Adam
+    weights = 814_090 * 16
+    assert training_bytes(Case(wide)) - weights == 64 * 4 * (784 + 1024 + 1024 + 10)
+    assert found("beyond_memory", wide, surroundings=Surroundings(memory_bytes=10 ** 7)).severity == "error"
+    assert found("beyond_memory", wide, surroundings=Surroundings(memory_bytes=10 ** 9)) is None
+    assert found("beyond_memory", wide) is None
+    large = config(model__architecture="cnn", training__batch_size=4096)
+    finding = found("beyond_memory", large, surroundings=Surroundings(memory_bytes=10 ** 9))
+    assert found("beyond_memory", finding.fix, surroundings=Surroundings(memory_bytes=10 ** 9)) is None
+
+
+def test_a_network_of_many_billions_is_answered_at_once():
+    finding = found("beyond_memory", config(model__hidden=[16384] * 16), surroundings=Surroundings(memory_bytes=10 ** 10))
+    assert finding is not None and "GB" in finding.title
+
+
+def test_speed_and_memory_are_measured():
+    model = build(PLAIN.model, (1, 28, 28), 10, seed=0)
+    assert measured_speed(model, PLAIN, (1, 28, 28), 10, seconds=0.05) > 100
+    assert memory_bytes(torch.device("cpu")) > 10 ** 8

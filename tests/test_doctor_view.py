@@ -1,0 +1,88 @@
+"""What the doctor says on the pages, the click that mends it, and the code to take away."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.config import RunConfig, read_config
+from core.export import model_class, script
+from core.presets import PRESETS
+from pages.parts import keys
+
+ROOT = Path(__file__).parents[1]
+QUICK = PRESETS["digits-quick"].config
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, places, monkeypatch):
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+
+
+def page(path: str, config: RunConfig) -> AppTest:
+    at = AppTest.from_file(str(ROOT / path), default_timeout=60)
+    at.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    at.session_state[keys.DRAFT_TITLE] = ""
+    at.session_state[keys.DRAFT_VERSION] = 0
+    at.run()
+    assert [e.value for e in at.exception] == []
+    return at
+
+
+def labels(at: AppTest) -> list[str]:
+    return [expander.label for expander in at.expander]
+
+
+def draft(at: AppTest) -> RunConfig:
+    return read_config(at.session_state[keys.DRAFT])
+
+
+@pytest.mark.parametrize(("path", "key"), [("pages/build_model.py", "build"), ("pages/train_model.py", "train")])
+def test_one_click_mends(path, key):
+    at = page(path, QUICK.with_values({"training.optimizer.learning_rate": 2.0}))
+    assert any("Doubtful" in label and "learning rate of 2 is too high" in label for label in labels(at))
+    at.button(key=f"{key}.fix.learning_rate_too_high").click().run()
+    assert [e.value for e in at.exception] == []
+    assert draft(at) == QUICK.with_values({"training.optimizer.learning_rate": 0.001})
+    assert not any("learning rate" in label for label in labels(at))
+
+
+def test_the_form_shows_the_mended_value():
+    at = page("pages/train_model.py", QUICK.with_values({"training.batch_size": 4096, "data.variations": 0}))
+    at.button(key="train.fix.batch_larger_than_data").click().run()
+    assert at.number_input(key=f"form.{at.session_state[keys.DRAFT_VERSION]}.training.batch_size").value == 64
+
+
+def test_a_network_that_does_not_fit_is_mended_too():
+    at = page("pages/build_model.py", QUICK.with_values({"model.channels": [8] * 5}))
+    assert at.error and any("Can't work" in label for label in labels(at))
+    assert "As code" not in [entry.value for entry in at.subheader]
+    at.button(key="build.fix.does_not_fit").click().run()
+    assert not at.error and draft(at).model.channels == (8, 8, 8, 8)
+
+
+def test_notes_are_shown_where_there_is_room_and_nothing_else_is_said_of_a_sound_run():
+    built = page("pages/build_model.py", QUICK)
+    assert any("Nothing wrong was found" in text.value for text in built.markdown)
+    assert any("Worth knowing" in label for label in labels(built))
+    trained = page("pages/train_model.py", QUICK)
+    assert not any(word in label for label in labels(trained) for word in ("Worth knowing", "Doubtful", "Can't work"))
+
+
+def test_evidence_and_explanation_are_on_the_page_as_text():
+    at = page("pages/build_model.py", QUICK.with_values({"training.loss": "bce_with_logits"}))
+    written = "\n".join(text.value for text in at.markdown)
+    assert "10 separate questions, of which 9" in written
+    hostile = page("pages/build_model.py", RunConfig().with_values({"data.dataset": "digits"}))
+    assert not any("<" in text.value for text in hostile.markdown)
+
+
+def test_the_code_is_that_of_the_draft():
+    at = page("pages/build_model.py", QUICK)
+    texts = [block.value for block in at.code]
+    assert model_class(QUICK.model, (1, 28, 28), 10).strip() in texts and script(QUICK).strip() in texts  # trimmed
+    assert {button.proto.label for button in at.get("download_button")} == {"Download network.py", "Download train.py"}
+    for text in (texts[-1], texts[-2]):
+        ast.parse(text)

@@ -1,0 +1,52 @@
+"""`python -m core export`: a preset or a recorded run as a script."""
+
+import ast
+
+import pytest
+
+from core.__main__ import main
+from core.export import script
+from core.presets import PRESETS
+from core.runs import Run, RunStore
+
+
+@pytest.fixture
+def where(tmp_path) -> list[str]:
+    return ["--runs", str(tmp_path / "runs"), "--data", str(tmp_path / "data")]
+
+
+def test_a_preset_on_the_screen(capsys, where):
+    assert main(["export", "digits-quick", "--to", "script", *where]) == 0
+    assert capsys.readouterr().out == script(PRESETS["digits-quick"].config)
+
+
+def test_a_changed_preset_in_a_file(tmp_path, capsys, where):
+    out = tmp_path / "train.py"
+    assert main(["export", "mnist-mlp-50", "--to", "script", "--out", str(out), "--set", "training.epochs=3", *where]) == 0
+    assert capsys.readouterr().out == ""
+    assert "EPOCHS = 3" in out.read_text() and ast.parse(out.read_text())
+
+
+def test_a_recorded_run(capsys, trained: tuple[RunStore, Run], tmp_path):
+    store, run = trained
+    assert main(["export", run.id, "--to", "script", "--runs", str(store.path), "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == script(run.config)
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["nonsense", "--to", "script"], "no preset or run 'nonsense'"),
+    (["../../etc/passwd", "--to", "script"], "no preset or run"),
+    (["digits-quick", "--to", "script", "--set", "data.dataset=flowers"], "no data set 'flowers'"),
+    (["digits-quick", "--to", "script", "--set", "model.channels=[8,8,8,8,8]"], "at most 4"),
+    (["digits-quick", "--to", "script", "--out", "/no/such/folder/train.py"], "no such folder"),
+])
+def test_what_cannot_be_exported_gets_one_line(arguments, says, capsys, where):
+    assert main(["export", *arguments, *where]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and says in said.err and said.err.count("\n") == 1
+
+
+def test_an_unknown_format_gets_one_line(capsys, where):
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "digits-quick", "--to", "poem", *where])
+    assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
