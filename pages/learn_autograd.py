@@ -48,12 +48,13 @@ def editors() -> Values | None:
             st.caption("Inputs x, and the weights w from each input to each output")
             table = pd.DataFrame([[x, *row] for x, row in zip(start.x, start.w, strict=True)],
                                  columns=["x", *(f"w to {j + 1}" for j in range(OUTPUTS))], index=range(1, INPUTS + 1))
-            inputs = st.data_editor(table, key="autograd.inputs", on_change=tried, args=(PATH,),
+            inputs = st.data_editor(table, key="autograd.inputs", width="content", on_change=tried, args=(PATH,),
                                     column_config={name: number for name in table.columns})
         with st.container(width="content"):
             st.caption("Biases b, and targets y (0 to 1), for each output")
             table = pd.DataFrame({"b": start.b, "y": start.y}, index=range(1, OUTPUTS + 1))
-            outputs = st.data_editor(table, key="autograd.outputs", on_change=tried, args=(PATH,), column_config={
+            outputs = st.data_editor(table, key="autograd.outputs", width="content", on_change=tried, args=(PATH,),
+                                     column_config={
                 "b": number, "y": st.column_config.NumberColumn(format="%.4g", min_value=0, max_value=1, width="small")})
     try:
         return read_values(inputs["x"].tolist(), inputs.iloc[:, 1:].values.tolist(), outputs["b"].tolist(), outputs["y"].tolist())
@@ -155,7 +156,9 @@ def switching_off(values: Values) -> None:
         st.caption("Grey and dashed: PyTorch does not track it. Orange arrows: where gradients went.")
     st.dataframe(pd.DataFrame([{
         "Tensor": node.name, "requires_grad": node.requires_grad, "is_leaf": node.is_leaf, "grad_fn": node.made_by or "–",
-        "Gradient arrived": node.gradient is not None} for node in passed.nodes.values()]), hide_index=True, key="autograd.nodes")
+        "Gradient arrived": node.gradient is not None} for node in passed.nodes.values()]), hide_index=True,
+        key="autograd.nodes", column_config={
+            "grad_fn": st.column_config.TextColumn(width="large")})
     show_code(step_code(values, switches))
 
 

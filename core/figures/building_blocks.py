@@ -129,8 +129,9 @@ def _animate(figure: go.Figure, paths: dict[str, np.ndarray], longest: int) -> N
     numbers = list(range(2, 3 + len(paths)))
     figure.frames = [{"name": str(step), "traces": numbers, "data": [
         {"type": "scatter", **part} for part in _moment(paths, step, thin=True)]} for step in steps]
-    now = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
-    play = {"fromcurrent": True, "frame": {"duration": 70, "redraw": False}, "transition": {"duration": 0}}
+    # without a redraw, the browser takes the landscape away at the first frame
+    now = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+    play = {"fromcurrent": True, "frame": {"duration": 70, "redraw": True}, "transition": {"duration": 0}}
     buttons = [{"label": "▶ Play", "method": "animate", "args": [None, play]},
                {"label": "❚❚ Pause", "method": "animate", "args": [[None], now]}]
     # the theme's text colour does not reach the buttons: a dark grey on light grey reads in both themes

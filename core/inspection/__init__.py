@@ -1,5 +1,4 @@
-"""Looking into networks: what each layer takes, makes and costs, what becomes of a sample, the weights, and what is wrong
-with a run before it starts."""
+"""Looking into networks: layers and their cost, a sample's way through, the weights, and what is wrong with a run."""
 
 from core.inspection.doctor import Finding, Surroundings, diagnose
 from core.inspection.layers import InspectionError, LayerRow, Totals, describe_layers, totals

@@ -18,6 +18,7 @@ RAVINE = Question(
 TITLES = {"bowl": "Bowl", "ravine": "Ravine", "saddle": "Saddle", "rosenbrock": "Rosenbrock's valley",
           "network": "A real network's loss"}
 RATES = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0]
+FIRST = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
 VIEWS = ["Whole paths", "Step by step", "Animated"]
 
 
@@ -46,9 +47,7 @@ def show() -> None:
         st.caption(surface.about)
         config = _settings(name, surface)
     with picture:
-        chosen = st.pills("Racers", list(RACERS), default=["sgd", "momentum", "nesterov", "rmsprop", "adam"], key="blocks.racers",
-                          selection_mode="multi", format_func=lambda key: RACERS[key].title, persist_state="session")
-        racers = tuple(name for name in RACERS if name in chosen)
+        racers = _racers()
         if not racers:
             st.info("Choose at least one racer.", icon=":material/sprint:")
             return
@@ -68,6 +67,13 @@ def show() -> None:
     st.markdown("And here:\n\n"
                 "- Ravine: raise the learning rate to 0.1. Who diverges, and why only some?\n"
                 "- Saddle: start on the ridge (y = 0), first without noise, then with a noise of 0.1. What does noise do?\n")
+
+
+def _racers() -> tuple[str, ...]:
+    """Boxes to tick, in rows that wrap on a phone."""
+    with st.container(horizontal=True, gap="medium"):
+        return tuple(name for name, racer in RACERS.items() if st.checkbox(
+            racer.title, name in FIRST, key=f"blocks.racer.{name}", help=racer.about, persist_state="session", width="content"))
 
 
 def _settings(name: str, surface: Surface) -> RaceConfig:

@@ -113,7 +113,7 @@ def batch_norm_detail(layer: nn.BatchNorm2d, source: Stage, stage: Stage) -> Non
     except ValueError as error:
         st.caption(f"{error}.")
         return
-    st.markdown(f"({number(steps.value)} {added(-steps.mean)}) / √({number(steps.variance)} + {steps.eps:g}) · "
+    st.markdown(f"({number(steps.value)} {added(-steps.mean)}) / √({number(steps.variance)} + {number(steps.eps)}) · "
                 f"{number(steps.weight)} {added(steps.bias)} = **{number(steps.result)}**")
     st.caption("Value minus the channel's running mean, divided by its running deviation; then times a learned weight, plus a "
                "learned bias.")
