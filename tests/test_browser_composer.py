@@ -13,33 +13,39 @@ WIDTH = 400
 expect.set_options(timeout=30_000)  # a busy machine is no failure
 
 
+def press(page: Page, name: str) -> None:  # noqa: F811
+    """Click a button once the page is drawn: what is clicked while it is being drawn for the first time can get lost."""
+    expect(page.locator(".stApp[data-test-script-state='notRunning']")).to_be_visible()
+    page.get_by_role("button", name=name).click()
+
+
 def test_a_network_is_composed_on_a_phone(address: str, page: Page):  # noqa: F811
     page.set_viewport_size({"width": WIDTH, "height": 900})
     page.goto(f"{address}/build_model")
-    page.get_by_role("button", name="Compose layers").click()
+    press(page, "Compose layers")
     expect(page.get_by_text("rows fit. Press a row to change it.")).to_be_visible()
     train, flatten = page.get_by_role("button", name="Train this network"), page.get_by_role("button", name="· flatten ·")
 
-    flatten.click()
-    page.get_by_role("button", name="Delete").click()
+    press(page, "· flatten ·")
+    press(page, "Delete")
     expect(page.get_by_text("needs one row of numbers, as Flatten makes it.")).to_be_visible()
     expect(train).to_be_disabled()
-    page.get_by_role("button", name="Fix: Put Flatten before it").click()
+    press(page, "Fix: Put Flatten before it")
     expect(flatten).to_be_visible()
     expect(train).to_be_enabled()
 
-    page.get_by_role("button", name="· fc1 ·").click()
+    press(page, "· fc1 ·")
     units = page.get_by_role("spinbutton", name="Units")
     units.fill("77")
     units.press("Enter")
     expect(page.get_by_text("77 units")).to_be_visible()
-    page.get_by_role("button", name="Undo").click()
+    press(page, "Undo")
     expect(page.get_by_text("77 units")).to_have_count(0)
-    page.get_by_role("button", name="Redo").click()
+    press(page, "Redo")
     expect(page.get_by_text("77 units")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= WIDTH, "nothing is wider than the phone"
 
-    train.click()
+    press(page, "Train this network")
     expect(page.get_by_role("heading", name="Train model")).to_be_visible()
     page.get_by_text("Network", exact=True).click()
     expect(page.get_by_text("layers of your own")).to_be_visible()
