@@ -5,7 +5,7 @@ Networks that need numbers to decide what to do (`.item()`, `if x.sum() > 0`) ar
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -154,6 +154,13 @@ def _hooks(model: nn.Module, result: Trace, tracker: Tracker, integers: bool) ->
         call.finished = True
         result.failed = active[-1] if active else None
 
+    with hooked(model, before, after):
+        yield
+
+
+@contextmanager
+def hooked(model: nn.Module, before: Callable[..., None], after: Callable[..., None]) -> Iterator[None]:
+    """Every module's forward hooks, with keyword arguments, for as long as the context lasts."""
     handles = []
     try:
         for module in model.modules():

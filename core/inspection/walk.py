@@ -3,7 +3,7 @@
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan, prod
 from typing import Any
@@ -16,7 +16,7 @@ from core.data import normalize
 from core.inspection.formulas import arguments
 from core.inspection.layers import InspectionError
 from core.inspection.misfits import misfit
-from core.inspection.trace import Shape, tensors_of, untouched
+from core.inspection.trace import Shape, hooked, tensors_of, untouched
 
 VALUES_KEPT = 2**20  # of one stage: 4 MB, enough for 64 maps of 128×128
 IMAGE, NORMALISED, BETWEEN = "Image", "Normalisation", "Between layers"  # kinds of stages that are no layer
@@ -226,16 +226,8 @@ def _hooks(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
         if not call["inside"] and (call["leaf"] or not call["called"]) and tensor is not None:
             recorder.returned(module, tensor, call["source"])
 
-    handles = []
-    try:
-        for module in model.modules():
-            with suppress(RuntimeError, TypeError):  # some scripted modules refuse hooks
-                handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-                handles.append(module.register_forward_hook(after, with_kwargs=True))
+    with hooked(model, before, after):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

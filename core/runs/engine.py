@@ -28,25 +28,9 @@ class Engine(Protocol):
     """What runs need from whoever does them: this machine, or later a cluster."""
 
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None) -> str: ...
-    def resume(self, run_id: str, more_epochs: int = 0) -> None:
-        """Go on with a run that has ended, from its last checkpoint, for more epochs if wanted.
-
-        With the same number of epochs it continues as if it had never stopped. Raises RunNotFound, StoreError while it is
-        active, ConfigError where there would be too many epochs.
-        """
-        run = self.store.get(run_id)
-        config = run.config.with_values({"training.epochs": run.config.training.epochs + more_epochs})
-        self.store.requeue(run_id, config)
-        self.wake()
-
-    def pause(self, run_id: str, pause: bool = True) -> None:
-        """Let a running run wait after its next step, or go on. Raises RunNotFound."""
-        self.store.set_pause(run_id, pause)
-
-    def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
-        """Another learning rate from the run's next step on. Raises RunNotFound and ConfigError."""
-        self.store.set_learning_rate(run_id, learning_rate)
-
+    def resume(self, run_id: str, more_epochs: int = 0) -> None: ...
+    def pause(self, run_id: str, pause: bool = True) -> None: ...
+    def set_learning_rate(self, run_id: str, learning_rate: float) -> None: ...
     def cancel(self, run_id: str) -> None: ...
     def status(self, run_id: str) -> Run: ...
 
