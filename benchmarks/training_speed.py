@@ -116,6 +116,14 @@ def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: P
 def train_as_we_do(system: System, model: nn.Module, data: Dataset, seed: int) -> list[float]:
     """Seconds for each epoch of fit()."""
     config = system.config.with_values({"training.seed": seed})
+    torch.set_flush_denormal(True)  # as the worker process does
+    try:
+        return _epoch_seconds(config, data, model)
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _epoch_seconds(config: RunConfig, data: Dataset, model: nn.Module) -> list[float]:
     return [event.seconds for event in fit(config, data, model, select_device()) if isinstance(event, Epoch)]
 
 

