@@ -1,5 +1,6 @@
 """What every page begins with: configuration, menu, and finding the run in the address again."""
 
+import gc
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ def open_page(title: str) -> None:
     """Set the page up. To be called first on every page."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
+    settle(title)
     _recover_run()
     with st.sidebar:
         st.markdown("### Torch Playground")
@@ -35,6 +37,14 @@ def open_page(title: str) -> None:
         for path, (label, _, icon) in LABS.items():
             link(path, label, icon)
         st.caption(f"{device().title}")
+
+
+@st.cache_resource(show_spinner=False)
+def settle(what: str) -> None:
+    """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
+    (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,6 +1,5 @@
 """What every lab shares: its opening, a question to answer before pressing anything, the code, and where to go next."""
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +35,6 @@ def open_lab(path: str, goal: str) -> None:
     """Set a lab's page up; to be called first. path: its key in LABS. goal: two sentences, what one can do afterwards."""
     title = LABS[path][0]
     open_page(title)
-    _settle_memory()
     _progress().setdefault(path, "opened")
     st.title(title)
     st.markdown(goal)
@@ -105,10 +103,3 @@ def lab_path() -> None:
 
 def _progress() -> dict[str, str]:
     return st.session_state.setdefault(keys.LABS, {})
-
-
-@st.cache_resource(show_spinner=False)
-def _settle_memory() -> None:
-    """Once a server: the collection after each script run then skips torch's objects, 24 instead of 198 ms."""
-    gc.collect()
-    gc.freeze()

@@ -1,6 +1,5 @@
 """What all sessions of the server share: settings, store, engine, loaded data and trained models."""
 
-import gc
 from dataclasses import dataclass
 
 import streamlit as st
@@ -33,9 +32,6 @@ def services() -> Services:
 def _start(settings: Settings) -> Services:
     store = RunStore(settings.runs_dir)
     engine = LocalEngine(store, settings)
-    # Streamlit collects garbage after every script run; without torch's objects that takes 24 instead of 198 ms
-    gc.collect()
-    gc.freeze()
     return Services(settings, store, engine)
 
 
