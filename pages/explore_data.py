@@ -4,18 +4,15 @@ import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, default_config
 from core.data.download import Progress, download
-from core.figures.bars import class_counts
-from core.figures.images import contact_sheet
-from pages.parts import draft
+from pages.parts import draft, explore_look
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import Services, dataset, services
 
-SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
-SPLIT_HELP = ("Training images are learned from. Validation images are held back to check each epoch. Test images are looked at "
-              "once, at the end, so that the result is honest.")
-ALL = "All classes"
-COLUMNS, ROWS = 12, 6
+# Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
+SECTIONS = {
+    "Look": (":material/grid_view:", explore_look.section),
+}
 
 
 def choose(server: Services) -> str:
@@ -64,33 +61,6 @@ def card(name: str, data: Dataset) -> None:
     st.caption(f"Source: {spec.source}. Licence: {spec.licence}.")
 
 
-def grid(data: Dataset) -> None:
-    """Images by split and class, page by page, and how many there are of each class."""
-    left, middle, right = st.columns([1.4, 1, 1], vertical_alignment="bottom")
-    split_name = left.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.get, key="explore.split",
-                                        help=SPLIT_HELP, required=True, persist_state="session")
-    classes = [ALL, *data.classes]
-    chosen = middle.selectbox("Class", classes, key="explore.class", persist_state="session")
-    split = data.split(split_name)
-    counts = split.counts(len(data.classes))
-    found = len(split) if chosen == ALL else counts[data.classes.index(chosen)]
-    pages = max(1, -(-found // (COLUMNS * ROWS)))
-    page = right.number_input(f"Page (of {pages:,})", 1, pages, 1, key=f"explore.page.{data.name}.{split_name}.{chosen}")
-    label = None if chosen == ALL else data.classes.index(chosen)
-    positions = split.positions(label, (page - 1) * COLUMNS * ROWS, COLUMNS * ROWS)
-    images, labels = split.take(positions)
-    if not len(images):
-        st.info("There are no images of this class in this split.")
-        return
-    st.image(contact_sheet(images, COLUMNS), width="stretch", output_format="PNG",
-             alt=f"{len(images)} {SPLITS[split_name].lower()} images of {data.title}")
-    with st.expander("Labels of these images, in rows"):
-        names = [data.classes[label] for label in labels.tolist()]
-        st.code("\n".join("  ".join(names[i:i + COLUMNS]) for i in range(0, len(names), COLUMNS)), language=None)
-    st.subheader(f"{SPLITS[split_name]} images for each class")
-    st.plotly_chart(class_counts(data.classes, counts), key="explore.counts", config={"displayModeBar": False})
-
-
 open_page("Explore data")
 server = services()
 st.title("Explore data")
@@ -104,7 +74,10 @@ except DataError as error:
     st.error(str(error), icon=":material/broken_image:")
     st.stop()
 card(name, data)
-grid(data)
+chosen = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="explore.section",
+                              format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
+                              label_visibility="collapsed")
+SECTIONS[chosen][1](server, data)
 if st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
     draft.take_data(default_config(name))
     go_to("pages/train_model.py")
