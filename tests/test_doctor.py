@@ -64,9 +64,14 @@ class NotesCNN(nn.Module):
 # --- the whole
 
 
+# The notes' first network is rebuilt with what it does wrong; the lab about it says so.
+NOTES_MISTAKES = {"toy-sigmoid": {"distance_loss_for_classes", "learning_rate_too_low", "few_steps"}}
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_sound(name):
-    assert [finding for finding in diagnose(PRESETS[name].config) if finding.severity != "note"] == []
+    found = {finding.rule for finding in diagnose(PRESETS[name].config) if finding.severity != "note"}
+    assert found == NOTES_MISTAKES.get(name, set())
 
 
 def test_a_sound_run_gets_no_finding():

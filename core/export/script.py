@@ -1,7 +1,7 @@
 """A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
 
 from core.config import DataConfig, RunConfig, SGDConfig
-from core.data import DatasetSpec, spec_of
+from core.data import DatasetSpec, outline, spec_of
 from core.export.digits_code import preparing_code, varying_code
 from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
@@ -26,9 +26,11 @@ def script(config: RunConfig) -> str:
         written. ModelError: the network can't take this data.
     """
     _refuse_unknown(config)
-    spec = spec_of(config.data.dataset)
-    outputs = outputs_for(config, len(spec.classes))
-    network = model_class(config.model, spec.input_shape, outputs, imports=False)
+    spec, shape = spec_of(config.data.dataset), outline(config.data)
+    if shape.kind != "images":
+        raise ExportError(f"{shape.title} has no plain script yet: it is computed by this app.")
+    outputs = outputs_for(config, len(shape.source_classes))
+    network = model_class(config.model, shape.input_shape, outputs, imports=False)
     name = network.rpartition("\nclass ")[2].removeprefix("class ").split("(")[0]
     parts = [_constants(config), _data(config, spec), _loaders(), network.rstrip(),
              _training(config, spec, name, outputs), _testing(), _saving(config)]
