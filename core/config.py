@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from core.fields import Config, ConfigError, explain, setting
 from core.models import MLPConfig, ModelConfig
+from core.transforms import MOST_STEPS, Steps
 
 
 class DataConfig(Config):
@@ -27,6 +28,9 @@ class DataConfig(Config):
     split_seed: int = setting(
         0, "Decides which images are held back, and which points a computed set gets; the same number gives the same ones.",
         ge=0, le=2**31 - 1)
+    transforms: Steps = setting(
+        (), "Steps that images go through on their way to the network, in this order; normalization comes after them. Random "
+        "ones act on training images alone.", max_length=MOST_STEPS)
     points: int = setting(100, "For computed sets: how many points to learn from.", unit="points", ge=10, le=10_000, step=10)
     noise: float = setting(0.0, "For computed sets: how far points stray from where they belong, as a standard deviation.",
                            ge=0.0, le=1.0, step=0.05)

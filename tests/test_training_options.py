@@ -208,6 +208,8 @@ GOING_ON = {
                       "training__optimizer": {"name": "sgd", "learning_rate": 2.0}},
     "rmsprop": {"training__optimizer": {"name": "rmsprop", "momentum": 0.5}},
     "adagrad": {"training__optimizer": {"name": "adagrad"}},
+    "random transforms": {"model__dropout": 0.5, "data__transforms": [
+        {"kind": "random_affine"}, {"kind": "random_erasing"}, {"kind": "gaussian_noise"}]},
 }
 
 
@@ -216,6 +218,7 @@ GOING_ON = {
 def test_going_on_gives_the_curve_of_an_unbroken_run(few, name, look):
     """Bit for bit on the CPU, wherever it was stopped: before the first step, in an epoch, between two."""
     config = config_of(**GOING_ON[name])
+    few = replace(few, transforms=config.data.transforms, last_mean=few.mean, last_std=few.std)
     whole_model = build_for(config, few)
     whole = list(fit(config, few, whole_model, CPU))
 

@@ -4,7 +4,7 @@
     data.train.take(torch.arange(10))     # ten images and their labels
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind
 from core.data.sources import DATASETS, DatasetSpec, Raw, spec_of
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
+from core.transforms import fixed_sizes, shape_after, with_normalizes
 
 
 def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
@@ -53,7 +54,9 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     train = Split(raw.train_images, raw.train_labels, order[held_back:].sort().values)
     if config.variations:
         train = with_variations(train, config, cache)
-    mean, std = _normalization(config, train)
+    last_mean, last_std = _normalization(config, train)
+    mean, std = with_normalizes(config.transforms, last_mean, last_std)
+    sizes = fixed_sizes(config.transforms)
     return Dataset(
         name=config.dataset,
         title=spec.title,
@@ -61,9 +64,12 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
         source_classes=spec.classes,
         mean=mean,
         std=std,
-        train=train,
-        validation=Split(raw.train_images, raw.train_labels, order[:held_back].sort().values),
-        test=Split(raw.test_images, raw.test_labels, torch.arange(len(raw.test_labels))),
+        train=replace(train, sizes=sizes),
+        validation=Split(raw.train_images, raw.train_labels, order[:held_back].sort().values, sizes),
+        test=Split(raw.test_images, raw.test_labels, torch.arange(len(raw.test_labels)), sizes),
+        transforms=config.transforms,
+        last_mean=last_mean,
+        last_std=last_std,
     )
 
 
@@ -73,6 +79,9 @@ def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
     if config.variations:
         raise DataError(f"data.variations is {config.variations}; {spec.title} are points, and copies are made of images. "
                         "Set it to 0.")
+    if config.transforms:
+        raise DataError(f"data.transforms has {len(config.transforms)} steps; {spec.title} are points, and transforms are for "
+                        "images. Set it to [].")
     drawn = spec.generate(config)
     classes = _task_classes(config, spec)
     train, validation, test = (Split(points, _task_labels(config, labels), torch.arange(len(labels)))
@@ -85,7 +94,7 @@ def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
 class Outline:
     """What a network needs to know of a data set before it is loaded: what goes in and what is to come out.
 
-    input_shape: (C, H, W) of an image, (F,) of a point, (L,) of a text.
+    input_shape: (C, H, W) of an image after the config's transforms, (F,) of a point, (L,) of a text.
     source_classes: the data set's classes, before a yes-no question is asked; none where a number is predicted.
     """
 
@@ -99,7 +108,7 @@ class Outline:
 def outline(config: DataConfig) -> Outline:
     """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
     spec = spec_of(config.dataset)
-    return Outline(spec.title, spec.input_shape, spec.classes, spec.kind, spec.target)
+    return Outline(spec.title, shape_after(spec.input_shape, config.transforms), spec.classes, spec.kind, spec.target)
 
 
 def default_config(name: str) -> DataConfig:

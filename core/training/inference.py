@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from core.training.objectives import Objective
 
 # Large batches: nothing is kept for a backward pass. 1,000 images of 28×28 at 32 channels are 100 MB in float32.
 EVALUATION_BATCH = 1000
+LARGEST_BATCH = 3_100_000  # values: 1,000 images of 3×32×32; fewer images where they are larger
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = Non
     """Run the network over all batches in evaluation mode; every module's mode is as before afterwards."""
     logits, labels = [], []
     with evaluation_mode(model), torch.inference_mode():
-        for batch in batches.iterate(EVALUATION_BATCH):
+        for batch in batches.iterate(max(1, min(EVALUATION_BATCH, LARGEST_BATCH // prod(batches.data.input_shape)))):
             with autocasting(batches.device, autocast):
                 logits.append(model(batch.images))
             labels.append(batch.labels)

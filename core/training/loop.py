@@ -135,7 +135,8 @@ class Loop:
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
         self.model.train()
         pending = Pending()
-        for batch in self.train.iterate(self.config.batch_size, order[self.batch * self.config.batch_size:]):
+        chance = (self.config.seed, self.epoch)  # so that random transforms, too, draw the same after a break
+        for batch in self.train.iterate(self.config.batch_size, order, self.batch, chance):
             command = self.control.command() if self.control is not None else Command()
             if command.stop or command.pause:
                 # even so: weights that became NaN since the last read must not be kept
