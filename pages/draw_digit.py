@@ -108,7 +108,7 @@ except CheckpointError as error:
     st.error(str(error), icon=":material/broken_image:")
     st.stop()
 with right:
-    if model.input_shape != (1, 28, 28):
+    if not model.takes((1, 28, 28)):
         size = "×".join(map(str, model.input_shape))
         st.warning(f"This model looks at images of {size}; a drawing is 1×28×28. Choose another.")
     elif drawing is None:

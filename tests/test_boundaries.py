@@ -60,7 +60,8 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 
 # transforms ← config ← data, models ← training ← runs; evaluation, inspection, export and figures read from the first three
 ABOVE = {
-    "core/transforms": ("config", "data", "models", "training", "runs", "evaluation", "inspection", "export", "figures", "presets"),
+    "core/transforms": ("config", "data", "models", "training", "runs", "evaluation", "inspection", "export", "figures",
+                        "presets"),
     "core/data": ("training", "runs", "evaluation", "inspection", "export", "figures", "presets"),
     "core/models": ("data", "config", "training", "runs", "evaluation", "inspection", "export", "figures", "presets"),
     "core/training": ("runs", "export", "figures", "presets"),

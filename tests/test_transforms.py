@@ -28,6 +28,7 @@ from core.transforms import (
     ResizeConfig,
     ToTensorConfig,
     TransformConfig,
+    Workspace,
     apply_step,
     augment,
     draw,
@@ -253,7 +254,11 @@ def test_any_pipeline_keeps_shapes_types_and_finite_values(steps, shape, seed):
     result = augment(steps, images, (0.1,) * channels, (0.5,) * channels, generator_for(seed))
     assert torch.equal(images, before), "the data set is left as it was"
     assert result.dtype == torch.float32 and result.shape == (5, *shape_after(shape, steps)) and torch.isfinite(result).all()
-    assert torch.equal(result, augment(steps, images, (0.1,) * channels, (0.5,) * channels, generator_for(seed)))
+    space, kept = Workspace(), result.clone()
+    for _ in range(2):  # with memory from the batch before, which must not be what was returned
+        assert torch.equal(kept, result), "a later batch changed an earlier one"
+        result = augment(steps, images, (0.1,) * channels, (0.5,) * channels, generator_for(seed), space)
+    assert torch.equal(kept, result)
     stages = walk(steps, images, generator_for(seed))
     assert stages[-1].dtype == "float32" and stages[-1].shape == tuple(result.shape[1:])
     fixed = walk(steps, images, None)
@@ -306,7 +311,7 @@ def test_to_tensor_is_put_where_it_is_needed():
     assert with_to_tensor((turn, norm)) == (turn, to, norm)
     assert with_to_tensor((norm, turn, to)) == (to, norm, turn)
     assert with_to_tensor((to, turn, to, norm)) == (to, turn, norm)
-    assert with_to_tensor(()) == (to,)
+    assert with_to_tensor(()) == (to,) and with_to_tensor((turn, GaussianNoiseConfig())) == (turn, to, GaussianNoiseConfig())
 
 
 def test_what_is_left_without_chance():

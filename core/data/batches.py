@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.data.dataset import Dataset, Split, normalize
-from core.transforms import augment, generator_for, has_chance
+from core.transforms import Workspace, augment, generator_for, has_chance
 
 # Images gathered and normalised at once. Smaller pays the overhead more often; larger leaves the processor's cache.
 PIECE = 512
@@ -33,6 +33,7 @@ class Batches:
         self.data, self.mean, self.std = data, data.mean, data.std
         self.device = device
         self.channels_last = channels_last
+        self.space = Workspace()
         # CPU: the memory-mapped stack itself, no copy. GPU: the split's rows once, so that no batch crosses the bus.
         self.split = split if device.type == "cpu" else Split(
             split.images[split.rows].to(device), split.labels[split.rows].to(device),
@@ -76,7 +77,8 @@ class Batches:
             images = normalize(pixels, self.mean, self.std)
         else:
             pixels, labels = self.split.stored(positions)
-            images = augment(self.data.transforms, pixels, self.data.last_mean, self.data.last_std, generator_for(*chance))
+            images = augment(self.data.transforms, pixels, self.data.last_mean, self.data.last_std, generator_for(*chance),
+                             self.space)
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return images, labels

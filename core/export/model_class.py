@@ -25,7 +25,9 @@ IMPORTS = (
      "nn.": "from torch import nn",
      "Subset(": "from torch.utils.data import DataLoader, Subset",
      "TensorDataset(": "from torch.utils.data import DataLoader, TensorDataset",
-     "transforms.": "from torchvision import datasets, transforms"})
+     "Transformed(": "from torch.utils.data import DataLoader, Dataset",
+     "datasets.": "from torchvision import datasets", "transforms.": "from torchvision import transforms",
+     "v2.": "from torchvision.transforms import v2"})
 PREFIXES = {"Conv": "conv", "Linear": "fc", "BatchNorm": "bn", "Dropout": "dropout", "MaxPool": "pool", "AvgPool": "pool"}
 
 

@@ -8,6 +8,7 @@ from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
 from core.export.points_code import drawing_code
 from core.export.training_code import training_code
+from core.export.transforms_code import tensor_data, torchvision_data
 from core.models import ARCHITECTURES
 from core.presets import title_of
 from core.training import outputs_for
@@ -17,7 +18,7 @@ TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # our names o
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
            "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum", "nesterov", "weight_decay",
            "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping",
-           "keep", "points", "noise"}
+           "keep", "points", "noise", "transforms"}
 
 
 def script(config: RunConfig) -> str:
@@ -110,6 +111,8 @@ def _split(data: DataConfig) -> str:
 def _torchvision(data: DataConfig, name: str) -> str:
     load = f'datasets.{name}("data", train={{train}}, download=True, transform=transform)'
     split = _split(data).format(count="len(training)")
+    if data.transforms:
+        return torchvision_data(name, data.transforms, data.normalization, split)
     if data.normalization == "standard":
         first = f'training = datasets.{name}("data", train=True, download=True)'
         statistics = ("pixels = training.data[train_rows] / 255  # (N, 28, 28), from 0 to 1\n"
@@ -126,7 +129,8 @@ def _torchvision(data: DataConfig, name: str) -> str:
 
 
 def _digits(data: DataConfig) -> str:
-    mean, std = {"none": ("0.0", "1.0"), "half": ("0.5", "0.5"), "standard": ("pixels.mean()", "pixels.std(correction=0)")}[
+    mean, std = {"none": ("0.0", "1.0"), "half": ("0.5", "0.5"),
+                 "standard": ("pixels.mean().item()", "pixels.std(correction=0).item()")}[
         data.normalization]
     copies = ("images = np.concatenate([images, vary(images[:, 0], COPIES)[:, None]])\n"
               "labels = labels.repeat(COPIES + 1)\n") if data.variations else ""
@@ -151,7 +155,10 @@ images, labels = pixels[train_rows], labels[train_rows]
 {copies}
 pixels = torch.from_numpy(images) / 255  # from 0 to 1
 mean, std = {mean}, {std}
+{tensor_data(data.transforms, data.normalization) if data.transforms else NORMALIZED}'''
 
+
+NORMALIZED = '''
 
 def normalized(images, labels):
     return TensorDataset((torch.from_numpy(images) / 255 - mean) / std, labels)

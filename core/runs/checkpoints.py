@@ -22,6 +22,7 @@ from core.runs.store import RunStore
 from core.training import Checkpoint, TrainingState
 from core.training.inference import evaluation_mode
 from core.training.objectives import objective_of
+from core.transforms import fixed_sizes, resize
 
 # What reading a file of any content can raise; RuntimeError is PyTorch's word for impossible shapes
 UNREADABLE = (SafetensorError, ConfigError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -50,14 +51,25 @@ class TrainedModel:
     std: tuple[float, ...]
     epoch: int
 
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether predict takes examples of this shape: the network's own, or any size where the run's transforms resize."""
+        if fixed_sizes(self.config.data.transforms):
+            return len(shape) == 3 and shape[0] == self.input_shape[0]
+        return tuple(shape) == self.input_shape
+
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities (N, K) float32 on the CPU for images (N, C, H, W) float32 in [0, 1]; normalises as in training.
+
+        Where the run's transforms bring images to another size, images of any size are taken and brought to it here.
 
         Points are (N, F) float32, texts (N, L) int64. Where a number is predicted, it is what is returned, as (N, 1).
 
         Raises:
             ValueError: images of another shape or number format.
         """
+        if images.is_floating_point() and images.dim() == 4:
+            for size in fixed_sizes(self.config.data.transforms):
+                images = resize(images, size)
         if tuple(images.shape[1:]) != self.input_shape:
             needs = ", ".join(map(str, self.input_shape))
             raise ValueError(f"images have shape {tuple(images.shape)}; this network needs (N, {needs})")

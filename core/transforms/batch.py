@@ -21,12 +21,13 @@ from core.transforms.configs import (
     is_random,
 )
 from core.transforms.draws import AffineDraw, BoxDraw, FlipDraw, NoiseDraw, draw
-from core.transforms.geometry import crop, erase, for_grid, matrix_of, one_after_the_other, resample, resize
+from core.transforms.geometry import Workspace, crop, erase, for_grid, matrix_of, one_after_the_other, resample, resize
 
 MOVES = RandomRotationConfig | RandomAffineConfig | RandomHorizontalFlipConfig
 
 
-def augment(steps: Steps, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...], generator: Generator) -> Tensor:
+def augment(steps: Steps, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...], generator: Generator,
+            space: Workspace | None = None) -> Tensor:
     """The training images that a network gets: each through the steps with random numbers of its own, then (x − mean) / std.
 
     As steps.walk does it one by one, but that pixels are not rounded before ToTensor (half a grey level at most for each step)
@@ -36,11 +37,12 @@ def augment(steps: Steps, images: Tensor, mean: tuple[float, ...], std: tuple[fl
         images: (N, C, H, W) uint8, on any device.
         mean, std: for each channel, of values after the steps.
         generator: on the CPU; what comes out depends on nothing else.
+        space: memory from the batch before; what is returned is never part of it.
 
     Returns:
         (N, C, H', W') float32.
     """
-    return _Batch(images, len(mean)).through(steps, generator).normalized(mean, std)
+    return _Batch(images, len(mean), space or Workspace()).through(steps, generator).normalized(mean, std)
 
 
 def has_chance(steps: Steps) -> bool:
@@ -51,8 +53,9 @@ def has_chance(steps: Steps) -> bool:
 class _Batch:
     """Images on their way. What they stand for is factor · pixels + addend for each channel, moved as `move` says."""
 
-    def __init__(self, images: Tensor, channels: int) -> None:
-        self.pixels = images
+    def __init__(self, images: Tensor, channels: int, space: Workspace) -> None:
+        self.pixels, self.space = images, space
+        self.is_ours = False  # whether the pixels are in a tensor of their own, which may be changed and returned
         self.factor, self.addend = [1 / 255] * channels, [0.0] * channels
         self.move: Tensor | None = None  # (N, 2, 3), not made yet
 
@@ -69,16 +72,16 @@ class _Batch:
                 assert isinstance(made, AffineDraw | FlipDraw), made
                 self.then_move(matrix_of(made))
             elif isinstance(step, ResizeConfig):
-                self.pixels = resize(self.moved(), step.size)
+                self.pixels, self.is_ours = resize(self.moved(), step.size), self.is_ours or self.resizes(step.size)
             elif isinstance(step, RandomResizedCropConfig):
                 assert isinstance(made, BoxDraw), made
-                self.pixels = crop(self.moved(), made, step.size)
+                self.pixels, self.is_ours = crop(self.moved(), made, step.size), True
             elif isinstance(step, GaussianNoiseConfig):
                 assert isinstance(made, NoiseDraw), made
                 self.add_noise(step, made.noise)
             else:
                 assert isinstance(made, BoxDraw), made
-                self.pixels = erase(self.zero_is_zero(), made)
+                self.pixels, self.is_ours = erase(self.zero_is_zero(), made), True
         return self
 
     def then_move(self, matrix: Tensor) -> None:
@@ -89,11 +92,16 @@ class _Batch:
 
     def moved(self) -> Tensor:
         """The pixels in float, where they belong."""
-        pixels = self.pixels if self.pixels.is_floating_point() else self.pixels.float()
+        if not self.pixels.is_floating_point():
+            self.pixels = self.space.floats("pixels", tuple(self.pixels.shape), self.pixels.device).copy_(self.pixels)
         if self.move is not None:
-            pixels = resample(pixels, for_grid(self.move, *pixels.shape[2:]))
-        self.pixels, self.move = pixels, None
-        return pixels
+            self.pixels = resample(self.pixels, for_grid(self.move, *self.pixels.shape[2:]), self.space)
+            self.move, self.is_ours = None, True
+        return self.pixels
+
+    def resizes(self, size: int) -> bool:
+        """Whether the pixels have another size than that."""
+        return tuple(self.pixels.shape[2:]) != (size, size)
 
     def zero_is_zero(self) -> Tensor:
         """The pixels, so that a 0 among them stands for 0."""
@@ -101,8 +109,9 @@ class _Batch:
         return self.applied(pixels) if any(self.addend) else pixels
 
     def applied(self, pixels: Tensor) -> Tensor:
-        """The values themselves, in place (the floats are ours); factor 1 and addend 0 from here on."""
-        self.pixels = pixels.mul_(_channels(self.factor, pixels))
+        """The values themselves, in a tensor of their own; factor 1 and addend 0 from here on."""
+        factor = _channels(self.factor, pixels)
+        self.pixels, self.is_ours = pixels.mul_(factor) if self.is_ours else pixels.mul(factor), True
         if any(self.addend):
             self.pixels.add_(_channels(self.addend, pixels))
         self.factor, self.addend = [1.0] * len(self.factor), [0.0] * len(self.addend)

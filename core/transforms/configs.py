@@ -183,9 +183,10 @@ def is_random(step: TransformConfig) -> bool:
 
 
 def with_to_tensor(steps: Steps) -> Steps:
-    """The steps with the one ToTensor that every pipeline has: where it is written first; where it isn't before a Normalize,
-    which needs numbers and no pixels, right before that; and at the end where nothing needed it."""
-    first = next((index for index, step in enumerate(steps) if isinstance(step, ToTensorConfig | NormalizeConfig)), len(steps))
+    """The steps with the one ToTensor that every pipeline has: where it is written first; where it isn't before a Normalize or
+    noise, which need numbers and no pixels, right before that; and at the end where nothing needs it."""
+    numbers = ToTensorConfig | NormalizeConfig | GaussianNoiseConfig
+    first = next((index for index, step in enumerate(steps) if isinstance(step, numbers)), len(steps))
     rest = tuple(step for step in steps[first:] if not isinstance(step, ToTensorConfig))
     return *steps[:first], ToTensorConfig(), *rest
 

@@ -11,6 +11,7 @@ from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, outline, spec_of
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
+from core.transforms import with_normalizes
 from pages.parts import keys
 from pages.parts.run_panel import percent
 from pages.parts.services import Services, dataset, trained_model
@@ -88,7 +89,7 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
     shape, data = outline(config.data), _data(server, config)
     training = config.training
     start = RunConfig(  # what the first weights depend on, so that another learning rate does not draw them again
-        data=DataConfig(dataset=config.data.dataset, task=config.data.task), model=config.model,
+        data=DataConfig(dataset=config.data.dataset, task=config.data.task, transforms=config.data.transforms), model=config.model,
         training=TrainingConfig(loss=training.loss, seed=training.seed, initialization=training.initialization))
     fresh = _fresh(start)
     channels = shape.input_shape[0]
@@ -97,7 +98,8 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
     else:  # without the data only its own mean and deviation are unknown
         classes = shape.source_classes if config.data.task == "classes" else ("no", "yes")
         half = (0.5,) * channels
-        mean, std = (half, half) if config.data.normalization == "half" else ((0.0,) * channels, (1.0,) * channels)
+        last = (half, half) if config.data.normalization == "half" else ((0.0,) * channels, (1.0,) * channels)
+        mean, std = with_normalizes(config.data.transforms, *last)
     key = f"new.{start.model_dump_json()}.{config.data.model_dump_json()}"
     return Subject(key, fresh, config, classes, shape.input_shape, mean, std, data, trained=False)
 
