@@ -1,6 +1,6 @@
 """Looking into networks: layers and their cost, a sample's way through, the weights, and what is wrong with a run."""
 
-from core.inspection.doctor import Finding, Surroundings, diagnose
+from core.inspection.doctor import Finding, Surroundings, advise_on_transforms, diagnose
 from core.inspection.layers import InspectionError, LayerRow, Totals, describe_layers, totals
 from core.inspection.steps import (
     SigmoidSteps,
@@ -18,7 +18,7 @@ from core.inspection.weights import dead_units, filters, histogram, parameter_ta
 from core.inspection.windows import WindowError, boxes_along, convolution_at, output_at, pooling_at
 
 __all__ = ["Finding", "InspectionError", "LayerRow", "SigmoidSteps", "SoftmaxSteps", "Stage", "Surroundings", "Totals",
-           "WindowError", "diagnose",
+           "WindowError", "advise_on_transforms", "diagnose",
            "batch_norm_steps", "boxes_along", "convolution_at", "dead_units", "describe_layers", "filters", "histogram",
            "layer_of", "linear_sum", "output_at", "parameter_table", "picture_before", "place_of", "pooling_at",
            "probability_steps", "sigmoid_steps", "softmax_steps", "spectral_norm", "spectral_norms", "strongest_weights",

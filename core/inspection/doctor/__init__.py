@@ -9,7 +9,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import Dataset
-from core.inspection.doctor import cost_rules, data_rules, network_rules, training_rules
+from core.inspection.doctor import cost_rules, data_rules, network_rules, training_rules, transform_rules
 from core.inspection.doctor.case import Case, Finding, Severity, Surroundings
 from core.inspection.doctor.cost_rules import training_bytes
 from core.inspection.range_test import RangeTest
@@ -33,6 +33,20 @@ def diagnose(config: RunConfig, model: nn.Module | None = None, criterion: nn.Mo
     found = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
+
+def advise_on_transforms(config: RunConfig) -> list[Finding]:
+    """What the rules about transforms say of a run's data settings, worst first; its network is not looked at."""
+    case = Case(config)
+    found = [finding for rule in TRANSFORM_RULES if (finding := rule(case)) is not None]
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+# what a pipeline is asked on its own page, too
+TRANSFORM_RULES: tuple[Callable[[Case], Finding | None], ...] = (
+    transform_rules.transforms_not_for_points, transform_rules.flips_on_digits, transform_rules.turned_too_far,
+    transform_rules.digits_cut_off, transform_rules.most_is_erased, transform_rules.drowned_in_noise,
+    transform_rules.normalized_twice, transform_rules.to_tensor_too_late, transform_rules.grey_corners,
+    transform_rules.varying_test_images)
 
 RULES: dict[str, Callable[[Case], Finding | None]] = {
     "unknown_data": data_rules.unknown_data,
@@ -65,10 +79,11 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "test_set_reused": data_rules.test_set_reused,
     "unbalanced_question": data_rules.unbalanced_question,
     "no_normalisation": data_rules.no_normalisation,
-    "flips_on_digits": data_rules.flips_on_digits,
+    **{rule.__name__: rule for rule in TRANSFORM_RULES},
     "variations_not_handwriting": data_rules.variations_not_handwriting,
     "epoch_too_long": cost_rules.epoch_too_long,
     "beyond_memory": cost_rules.beyond_memory,
 }
 
-__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "diagnose", "training_bytes"]
+__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "advise_on_transforms", "diagnose",
+           "training_bytes"]

@@ -49,6 +49,7 @@ class Surroundings:
     memory_bytes: of the device that will train.
     tested_runs: how many runs on this data set have already shown their test accuracy.
     transform: a torchvision transform that the images go through, where that is not the config's.
+    test_transform: a torchvision transform that the test images go through, where that is one of the person's own.
     """
 
     seconds_per_epoch: float = 600.0
@@ -56,6 +57,7 @@ class Surroundings:
     memory_bytes: int | None = None
     tested_runs: int = 0
     transform: Any = None
+    test_transform: Any = None
 
 
 @dataclass(frozen=True)

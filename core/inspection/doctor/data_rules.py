@@ -129,6 +129,8 @@ def no_normalisation(case: Case) -> Finding | None:
                        "Add transforms.Normalize(mean, std)")
     if case.config.data.normalization != "none" or not case.has_images:
         return None
+    if any(step.kind == "normalize" for step in case.config.data.transforms):
+        return None
     evidence = "Pixels go in as numbers from 0 to 1"
     if case.data:
         from core.data import channel_statistics  # reads every training image
@@ -152,22 +154,6 @@ def transform_names(transform: object) -> set[str]:
     return {type(transform).__name__, *(name for part in parts for name in transform_names(part))} - {"Compose"}
 
 
-def flips_on_digits(case: Case) -> Finding | None:
-    """Mirrored digits are other digits, or none."""
-    if case.config.data.dataset not in HANDWRITING:
-        return None
-    fields = type(case.config.data).model_fields
-    flips = [name for name in fields if "flip" in name and getattr(case.config.data, name)]
-    fix = case.changed(**{f"data__{name}": type(getattr(case.config.data, name))() for name in flips}) if flips else None
-    if case.surroundings.transform is not None:
-        flips += [name for name in sorted(transform_names(case.surroundings.transform)) if "Flip" in name]
-    if not flips:
-        return None
-    return Finding("flips_on_digits", "warning", "Mirrored digits are no digits", f"The images go through {', '.join(flips)}.",
-                   "A mirrored 2 looks like no 2 that anyone writes, and a 6 upside down is a 9 with the wrong label. Flips "
-                   "help where left and right don't matter, as for cats or shoes.", "Leave the flips out", fix)
-
-
 def variations_not_handwriting(case: Case) -> Finding | None:
     """Copies "as other hands might have written it" of what nobody wrote, or too many of them."""
     data = case.config.data
@@ -175,8 +161,9 @@ def variations_not_handwriting(case: Case) -> Finding | None:
         return None
     fix = case.changed(data__variations=0)
     copies = case.originals * data.variations
-    if tuple(case.input_shape) != (1, 28, 28) or copies > MOST_IMAGES:
-        why = f"{copies:,} copies" if copies > MOST_IMAGES else f"images of {'×'.join(map(str, case.input_shape))}"
+    shape = case.spec.input_shape  # as stored: copies are made before any transform
+    if tuple(shape) != (1, 28, 28) or copies > MOST_IMAGES:
+        why = f"{copies:,} copies" if copies > MOST_IMAGES else f"images of {'×'.join(map(str, shape))}"
         return Finding("variations_not_handwriting", "error", "These varied copies can't be made",
                        f"{why}; copies are made of gray 28×28 images, at most {MOST_IMAGES:,}.",
                        "Copies help small data sets. A data set of this size has enough hands of its own.", "Make no copies", fix)
