@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, default_config
 from core.data.download import Progress, download
-from pages.parts import draft, explore_look
+from pages.parts import draft, explore_look, explore_transform
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import Services, dataset, services
@@ -12,6 +12,7 @@ from pages.parts.services import Services, dataset, services
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
+    "Transform": (":material/transform:", explore_transform.section),
 }
 
 

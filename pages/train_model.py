@@ -9,6 +9,7 @@ from core.models import ARCHITECTURES
 from core.presets import PRESETS
 from core.runs import Run
 from core.training.schedules import preview
+from core.transforms import TRANSFORMS, has_chance
 from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
@@ -43,6 +44,19 @@ def data_form(config: RunConfig) -> None:
         field(config, "data.normalization")
         field(config, "data.validation")
         field(config, "data.variations")
+        transforms_row(config)
+
+
+def transforms_row(config: RunConfig) -> None:
+    """What images go through, with a button that takes it out."""
+    steps = config.data.transforms
+    if steps:
+        st.markdown("**Transforms**")
+        st.caption(" → ".join(TRANSFORMS[step.kind].title for step in steps)
+                   + (". Random steps act on training images alone." if has_chance(steps) else ""))
+        st.button("Remove transforms", icon=":material/delete:", key="train.transforms.remove", on_click=draft.change,
+                  args=("data.transforms", []))
+    link("pages/explore_data.py", "Change transforms" if steps else "Add transforms", ":material/transform:")
 
 
 def model_form(config: RunConfig) -> None:

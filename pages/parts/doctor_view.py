@@ -1,5 +1,7 @@
 """What the config doctor found, with a button that mends it, and a run as code to take away."""
 
+from collections.abc import Callable
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -32,21 +34,22 @@ def show_findings(config: RunConfig) -> None:
         st.markdown(":green[:material/check_circle:] Nothing wrong was found in network, training and data settings."
                     + (" Worth knowing:" if found else ""))
     for finding in found:
-        _show(finding, "build")
+        show_finding(finding, "build")
 
 
 def show_problems(config: RunConfig) -> None:
     """Errors and warnings alone, for a narrow column; nothing where there are none."""
     for finding in findings(config.model_dump_json()):
         if finding.severity != "note":
-            _show(finding, "train")
+            show_finding(finding, "train")
 
 
-def _show(finding: Finding, page: str) -> None:
+def show_finding(finding: Finding, page: str, take: Callable[[RunConfig], None] = draft.take) -> None:
+    """One finding with its button. take: what the button does with the mended config."""
     with st.container(gap="xxsmall"):
         with _expander(finding):
             _details(finding)
-        _fix_button(finding, page)
+        _fix_button(finding, page, take)
 
 
 def _expander(finding: Finding) -> DeltaGenerator:
@@ -66,10 +69,10 @@ def _plain(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_[]<>$#~|:{}" else c for c in text)
 
 
-def _fix_button(finding: Finding, page: str) -> None:
+def _fix_button(finding: Finding, page: str, take: Callable[[RunConfig], None]) -> None:
     if finding.fix is not None:
         label = _plain(finding.remedy[:1].lower() + finding.remedy[1:])
-        st.button(f":blue[Fix: {label}]", key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=draft.take,
+        st.button(f":blue[Fix: {label}]", key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=take,
                   args=(finding.fix,), type="tertiary", help="Changes the settings; nothing starts yet.")
 
 

@@ -3,13 +3,14 @@
 import streamlit as st
 
 from core.config import DataConfig, RunConfig, read_config
-from core.data import outline, spec_of
+from core.data import default_config, outline, spec_of
 from core.fields import ConfigError
 from core.models import ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
 from core.presets import PRESETS
 from core.settings import Settings
 from core.training import outputs_for
+from core.transforms import Steps
 from pages.parts import keys
 
 
@@ -41,7 +42,18 @@ def take_data(data: DataConfig) -> None:
     """Another data set for the draft; what it asks and how it normalises stay as they are."""
     values = st.session_state[keys.DRAFT]["data"]
     kept = {name: values[name] for name in ("task", "target", "normalization")}
+    if spec_of(data.dataset).kind == "images":
+        kept["transforms"] = values["transforms"]
     take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
+
+
+def take_transforms(dataset: str, steps: Steps) -> None:
+    """Transforms for the draft, on the data set they were composed for."""
+    if st.session_state[keys.DRAFT]["data"]["dataset"] != dataset:
+        take_data(default_config(dataset))
+    values = st.session_state[keys.DRAFT]
+    changed = values["data"] | {"transforms": [step.model_dump(mode="json") for step in steps]}
+    take(read_config(values | {"data": changed}))
 
 
 def take_model(model: ModelConfig) -> None:

@@ -89,7 +89,8 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
     shape, data = outline(config.data), _data(server, config)
     training = config.training
     start = RunConfig(  # what the first weights depend on, so that another learning rate does not draw them again
-        data=DataConfig(dataset=config.data.dataset, task=config.data.task, transforms=config.data.transforms), model=config.model,
+        data=DataConfig(dataset=config.data.dataset, task=config.data.task, transforms=config.data.transforms),
+        model=config.model,
         training=TrainingConfig(loss=training.loss, seed=training.seed, initialization=training.initialization))
     fresh = _fresh(start)
     channels = shape.input_shape[0]

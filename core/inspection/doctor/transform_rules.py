@@ -129,7 +129,8 @@ def digits_cut_off(case: Case) -> Finding | None:
                 f"Of {DRAWS} random draws, {share:.0%} lose more than {LOST:.0%} of the middle {shape[1] * INK_SHARE:.0f}×"
                 f"{shape[2] * INK_SHARE:.0f} pixels, where the digit is.".replace("%", " %"),
                 "An 8 without its lower half is a 0, and a 7 without its bar a 1, but the label stays: the network learns what "
-                "is wrong.", "Keep more of the picture", _with(case, tuple(_milder(s) if s is step else s for s in data.transforms)))
+                "is wrong.", "Keep more of the picture",
+                _with(case, tuple(_milder(s) if s is step else s for s in data.transforms)))
     return None
 
 
@@ -227,7 +228,8 @@ def varying_test_images(case: Case) -> Finding | None:
     return Finding("varying_test_images", "warning", "The test images are changed by chance",
                    f"They go through {', '.join(chance)}.",
                    "The result then depends on the draw: the same network gets another accuracy each time, and mostly a lower "
-                   "one. Random transforms are for training images alone.", "Use a transform without random steps for the test images")
+                   "one. Random transforms are for training images alone.",
+                   "Use a transform without random steps for the test images")
 
 
 def _names(steps: Steps) -> str:
