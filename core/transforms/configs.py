@@ -33,8 +33,8 @@ def probability(default: float, what: str) -> Any:
 
 def degrees(default: float) -> Any:
     """The largest turn."""
-    return setting(default, "Largest turn to either side; each image gets its own angle.", unit="degrees", ge=0.0, le=180.0,
-                   step=1.0)
+    return setting(default, "Largest turn to either side; each image gets its own angle.", label="Turn", unit="degrees", ge=0.0,
+                   le=180.0, step=1.0)
 
 
 class ToTensorConfig(Config):

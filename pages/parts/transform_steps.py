@@ -68,8 +68,8 @@ def _row(steps: Steps, place: int, step: TransformConfig, opened: bool) -> None:
                     _field(step, name, place)
         with st.container(horizontal=True):
             for label, to in (("Up", place - 1), ("Down", place + 1)):
-                st.button(label, icon=f":material/arrow_{label.lower()}ward:", key=f"explore.transform.{label.lower()}", on_click=_move, args=(place, to),
-                          disabled=not 0 <= to < len(steps))
+                st.button(label, icon=f":material/arrow_{label.lower()}ward:", key=f"explore.transform.{label.lower()}",
+                          on_click=_move, args=(place, to), disabled=not 0 <= to < len(steps))
             st.button("Remove", icon=":material/delete:", key="explore.transform.remove", on_click=_remove, args=(place,))
 
 
