@@ -6,23 +6,25 @@ It is our own code, read from its modules, so that a script's digits are the sam
 import inspect
 import re
 
-from core.data import digits, drawing
 from core.data.sources import DIGITS_TEST
-
-PREPARING = (drawing.Box, drawing.Shift, drawing.find_box, drawing.fit, drawing.place, drawing._box_side, digits._enlarge)
-VARYING = (drawing.place_like_mnist, digits._bend, digits._thin, digits._uniform, digits.vary)
 
 
 def preparing_code() -> str:
     """Functions and constants that `_enlarge(ink)` needs."""
+    from core.data import digits, drawing  # here: they bring scikit-learn, and pages that show other code need none
+
+    preparing = (drawing.Box, drawing.Shift, drawing.find_box, drawing.fit, drawing.place, drawing._box_side, digits._enlarge)
     return "\n\n".join([f"BOX_SHARE = {drawing.BOX_SHARE}\nCONTRAST = {digits.CONTRAST}\nTEST_IMAGES = {DIGITS_TEST}\n",
-                        *map(_source, PREPARING)])
+                        *map(_source, preparing)])
 
 
 def varying_code() -> str:
     """Functions and constants that `vary(images, copies)` needs, beside those of preparing_code."""
+    from core.data import digits, drawing
+
+    varying = (drawing.place_like_mnist, digits._bend, digits._thin, digits._uniform, digits.vary)
     constants = {name: getattr(digits, name) for name in ("SLANT", "TURN", "WIDTH", "WOBBLE", "EDGE")}
-    return "\n\n".join(["\n".join(f"{name} = {value!r}" for name, value in constants.items()) + "\n", *map(_source, VARYING)])
+    return "\n\n".join(["\n".join(f"{name} = {value!r}" for name, value in constants.items()) + "\n", *map(_source, varying)])
 
 
 def _source(thing: object) -> str:

@@ -16,7 +16,7 @@ from core.transforms import (
     without_chance,
 )
 
-LINE = 100  # columns of the code that is written
+LINE = 84  # columns of the code that is written
 BILINEAR = "interpolation=v2.InterpolationMode.BILINEAR"
 LAST = {"none": "", "half": "v2.Normalize([0.5], [0.5]),  # from −1 to 1", "standard": "v2.Normalize([mean], [std]),"}
 
@@ -62,7 +62,7 @@ def compose_code(name: str, steps: Steps, normalization: str = "none") -> str:
         line = step_code(step) + ","
         if len(line) + 4 > LINE:  # the arguments on a line of their own
             head, rest = line.split("(", 1)
-            line = f"{head}(\n        {rest}"
+            line = f"{head}(\n        {rest}".replace(", interpolation", ",\n        interpolation")
         lines.append(line + ("  # float32 from 0 to 1" if line.startswith("v2.ToDtype") else ""))
     lines += [LAST[normalization]] if LAST[normalization] else []
     return "\n".join([f"{name} = v2.Compose([", *(f"    {line}" for line in lines), "])"])

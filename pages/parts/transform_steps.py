@@ -43,15 +43,15 @@ def composer(steps: Steps) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.selectbox("Add a step", list(TRANSFORMS), format_func=lambda kind: TRANSFORMS[kind].title, width=220,
                             key="explore.transform.kind", index=list(TRANSFORMS).index("random_rotation"))
-        st.button("Add", icon=":material/add:", key="explore.transform.add", on_click=_add, args=(kind,),
-                  disabled=len(steps) >= MOST_STEPS)
+        st.button("Add at the end" if opened is None else f"Add after step {opened + 1}", icon=":material/add:",
+                  key="explore.transform.add", on_click=_add, args=(kind,), disabled=len(steps) >= MOST_STEPS)
     st.caption(TRANSFORMS[kind].summary)
 
 
 def _row(steps: Steps, place: int, step: TransformConfig, opened: bool) -> None:
     """One step: its name to open it, its settings, and a button that takes it out."""
     spec = TRANSFORMS[step.kind]
-    with st.container(border=True, gap="xxsmall"):
+    with st.container(border=True, gap="xsmall" if opened else "xxsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.button(f"{place + 1} · **{spec.title}**", key=f"explore.transform.row.{place}", type="tertiary", on_click=_open,
                       icon=":material/expand_less:" if opened else ":material/expand_more:", args=(None if opened else place,))
