@@ -20,3 +20,7 @@ LABS = "session.labs"  # lab path → "opened" or "tried"
 DRAWING = "session.drawing"  # the last prepared drawing, (1, 28, 28) float32 in [0, 1], for other pages to look at
 WALK = "session.walk"  # the last walk through a network: what it was of, and its stages
 WALK_STAGE = "session.walk_stage"  # which stage of it is looked at
+LAYER = "session.layer"  # name of the layer that table and diagram mark
+LAYER_VERSION = "session.layer_version"  # part of the table's key: a new one forgets which row was clicked
+CLOSE_LOOK = "session.close_look"  # (what was looked at, findings, a line about it)
+MEASURED = "session.measured"  # (what was measured, core.inspection.measured.Measured)
