@@ -86,10 +86,14 @@ def test_the_chart():
     drawing, _ = drawn(Notes(), (1, 8, 8))
     chart = diagram_chart(drawing, chosen=3)
     json.dumps(chart)
-    series = chart["series"][0]
+    series, lines = chart["series"]
     assert [node["value"] for node in series["data"]] == [[0, place] for place in range(9)]
     assert [node["itemStyle"]["borderWidth"] > 0 for node in series["data"]] == [place == 3 for place in range(9)]
     assert series["data"][1]["label"]["formatter"] == "conv · Conv2d\n4×8×8"
-    skip = next(link for link in series["links"] if (link["source"], link["target"]) == ("3", "7"))
-    assert skip["lineStyle"]["curveness"] * 4 * STEP / 2 > BOX_WIDTH / 2, "it passes the boxes it skips"
+    ends = [(round(a[1]), round(b[1])) for a, b in (line["coords"] for line in lines["data"])]
+    assert ends == drawing.arrows
+    skip, step = lines["data"][ends.index((3, 7))], lines["data"][ends.index((3, 4))]
+    length = STEP * (skip["coords"][1][1] - skip["coords"][0][1])
+    assert skip["lineStyle"]["curveness"] * length / 2 > BOX_WIDTH / 2, "it passes the boxes it skips"
+    assert step["lineStyle"]["curveness"] == 0 and step["coords"][0][1] < step["coords"][1][1], "it lies between two boxes"
     assert diagram_height(drawing) > 9 * 40

@@ -1,4 +1,4 @@
-"""The diagram of a network as an ECharts graph: one box below the other, so that it fits a phone; skips bend around."""
+"""The diagram of a network for ECharts: one box below the other, so that it fits a phone; skips bend around."""
 
 from typing import Any
 
@@ -24,29 +24,31 @@ def diagram_chart(drawing: Diagram, chosen: int | None = None) -> dict[str, Any]
     for place, box in enumerate(drawing.boxes):
         marked = place == chosen
         nodes.append({
-            "id": str(place), "name": f"{box.title} {place}", "value": [0, place], "symbol": "rect",
-            "symbolSize": [BOX_WIDTH, BOX_HEIGHT],
-            "itemStyle": {"color": _colour(box.kind, box.title), "opacity": 1 if marked or chosen is None else 0.75,
-                          "borderColor": "#f59e0b", "borderWidth": 4 if marked else 0},
+            "value": [0, place],
+            "itemStyle": {"color": _colour(box.kind, box.title), "opacity": 1, "borderColor": "#f59e0b",
+                          "borderWidth": 4 if marked else 0},
             "label": {"show": True, "color": "#ffffff", "fontSize": 12, "lineHeight": 14,
                       "formatter": _label(box.title, box.kind, box.shape)},
         })
-    links = [{"source": str(start), "target": str(end),
-              "lineStyle": {"curveness": 0 if end == start + 1 else _bend(end - start)}} for start, end in drawing.arrows]
+    edge = BOX_HEIGHT / 2 / STEP  # from the middle of a box to its edge, in boxes
+    lines = [{"coords": [[0, start + edge], [0, end - edge]],
+              "lineStyle": {"curveness": 0 if end == start + 1 else _bend(end - start - 2 * edge)}}
+             for start, end in drawing.arrows]
     return {
         "animation": False,
         "grid": {"left": 8, "right": 8, "top": 8 + BOX_HEIGHT / 2, "bottom": 8 + BOX_HEIGHT / 2},
         "xAxis": {"type": "value", "min": -1, "max": 1, "show": False},
         "yAxis": {"type": "value", "min": 0, "max": max(1, last), "inverse": True, "show": False},
-        "series": [{
-            "type": "graph", "coordinateSystem": "cartesian2d", "data": nodes, "links": links, "selectedMode": "single",
-            "select": {"itemStyle": {"borderColor": "#f59e0b", "borderWidth": 4}}, "edgeSymbol": ["none", "arrow"],
-            "edgeSymbolSize": 8, "lineStyle": {"color": "#94a3b8", "width": 2, "opacity": 1}, "emphasis": {"disabled": True},
-        }],
+        "series": [
+            {"type": "scatter", "data": nodes, "symbol": "rect", "symbolSize": [BOX_WIDTH, BOX_HEIGHT], "selectedMode": "single",
+             "select": {"itemStyle": {"borderColor": "#f59e0b", "borderWidth": 4}}, "emphasis": {"disabled": True}},
+            {"type": "lines", "coordinateSystem": "cartesian2d", "data": lines, "symbol": ["none", "arrow"], "symbolSize": 7,
+             "lineStyle": {"color": "#94a3b8", "width": 2, "opacity": 1}, "silent": True},
+        ],
     }
 
 
-def _bend(length: int) -> float:
+def _bend(length: float) -> float:
     """How far an arrow that skips boxes bends aside, as a share of its length: its middle passes the boxes' edge."""
     return 1.25 * BOX_WIDTH / (length * STEP)  # the middle of such a curve is half as far out
 

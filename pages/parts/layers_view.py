@@ -143,7 +143,7 @@ def _table(rows: list[LayerRow], found: Measured | None, chosen: int) -> None:
     marked = frame.style.apply(lambda row: [CHOSEN if row.name == chosen else ""] * len(row), axis=1)
     percent = st.column_config.NumberColumn(format="%.1f %%")
     version = st.session_state.get(keys.LAYER_VERSION, 0)
-    key = f"build.table.{version}"
+    key = f"build.table.{version}.{len(rows)}.{rows[0].name}"  # another network: columns as wide as it needs
     st.dataframe(marked, hide_index=True, height="content" if len(rows) <= 20 else 740, key=key,
                  on_select=lambda: _take_row(key, [row.name for row in rows]), selection_mode="single-row", column_config={
                      "Layer": st.column_config.TextColumn(pinned=True),
