@@ -46,7 +46,8 @@ def optimizer_code(config: OptimizerConfig, learning_rate: float) -> str:
         case AdamConfig() | AdamWConfig():
             given += [f"betas=({config.beta1!r}, {config.beta2!r})"] * ((config.beta1, config.beta2) != (0.9, 0.999))
         case RMSpropConfig():
-            given += [f"alpha={config.alpha!r}"] * (config.alpha != 0.99) + [f"momentum={config.momentum!r}"] * bool(config.momentum)
+            given += [f"alpha={config.alpha!r}"] * (config.alpha != 0.99)
+            given += [f"momentum={config.momentum!r}"] * bool(config.momentum)
         case AdagradConfig():
             pass
     usual = 0.01 if isinstance(config, AdamWConfig) else 0.0

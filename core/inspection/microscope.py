@@ -240,7 +240,7 @@ def _buffers_kept(model: nn.Module) -> Iterator[None]:
 
 
 def check_size(model: nn.Module) -> None:
-    """Raises MicroscopeError for a network with nothing to train, and for one too large to keep a step of. Meta tensors will do."""
+    """Raises MicroscopeError where there is nothing to train, or too much to keep a step of. Meta tensors will do."""
     count = sum(parameter.numel() for parameter in model.parameters())
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise MicroscopeError("This network has no weights to train, so a step changes nothing.")
@@ -288,7 +288,7 @@ def trace(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[int, ..
                               f"Places go from 0 to {last}.")
     before, after, gradient = frozen.before[name][index], frozen.after[name][index], frozen.gradients[name]
     old = frozen.old[name]
-    states = [{kind: value[index] if value.dim() == len(shape) and value.shape == shape else value for kind, value in kept.items()}
+    states = [{kind: value[index] if value.shape == shape else value for kind, value in kept.items()}
               for kept in (frozen.state_before[name], frozen.state_after[name])]
     lines: tuple[Line, ...] = ()
     computed = float(before)
