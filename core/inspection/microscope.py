@@ -15,7 +15,8 @@ from core.config import PlateauConfig, RunConfig
 from core.data import Dataset, normalize
 from core.inspection.layers import describe_layers, totals
 from core.inspection.update_rules import Line, State, update
-from core.training import TrainingState
+from core.models import build
+from core.training import TrainingState, build_for, outputs_for
 from core.training.objectives import objective_of
 from core.training.optimizers import build_optimizer
 from core.training.schedules import factor_at
@@ -247,6 +248,18 @@ def check_size(model: nn.Module) -> None:
     if count > MOST_PARAMETERS:
         raise MicroscopeError(f"This network has {count:,} parameters. A frozen step keeps each of them several times over, so "
                               f"networks of up to {MOST_PARAMETERS:,} can be looked at; choose a smaller one.")
+
+
+def open_fresh(config: RunConfig, data: Dataset) -> Microscope:
+    """Before the first step of a run of this config. Raises MicroscopeError, and ModelError where the network can't be built."""
+    check_config(config, data)
+    return Microscope(config, data, build_for(config, data))
+
+
+def check_config(config: RunConfig, data: Dataset) -> None:
+    """check_size for the network of a config, before any memory is taken for its weights."""
+    with torch.device("meta"):
+        check_size(build(config.model, data.input_shape, outputs_for(config, len(data.source_classes))))
 
 
 def _most_images(model: nn.Module, input_shape: tuple[int, ...]) -> int:

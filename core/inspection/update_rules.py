@@ -1,7 +1,9 @@
 """What optimizer.step() does to a weight, written out: the formulas of torch.optim's documentation, line by line with numbers."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from core.config import AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig,
 
 ADAM_EPS, RMSPROP_EPS, ADAGRAD_EPS = 1e-8, 1e-8, 1e-10  # torch.optim's defaults; build_optimizer leaves them as they are
 State = dict[str, Tensor]
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,13 @@ class Line:
     why: str
     uses: dict[str, Tensor] = field(default_factory=dict)
     kept: str = ""
+
+    def written(self) -> str:
+        """The numbers put in, for one weight: "0.9 · 0.02 + 0.1 · (−0.004)"."""
+        def put(found: re.Match[str]) -> str:
+            text = precise(float(self.uses[found[1]]))
+            return f"({text})" if found.start() and (text.startswith("−") or "·" in text) else text
+        return re.sub(r"\{(.+?)\}", put, self.numbers)
 
 
 @dataclass(frozen=True)
@@ -73,16 +83,19 @@ def update(config: OptimizerConfig, learning_rate: float, weight: Tensor, gradie
     return sheet.done()
 
 
-def n(value: float) -> str:
-    """A setting in a formula."""
-    return f"{value:.6g}".replace("-", "−")
+def precise(value: float) -> str:
+    """Six digits, enough to follow by hand, with a real minus: 0.0123457, −3, 1.2·10⁻⁷."""
+    if not isfinite(value):
+        return "NaN" if value != value else "∞" if value > 0 else "−∞"
+    digits, _, exponent = f"{value:.6g}".partition("e")
+    return (digits + (f"·10{str(int(exponent)).translate(SUPERSCRIPT)}" if exponent else "")).replace("-", "−")
 
 
 def _decay(config: SGDConfig | AdamConfig | RMSpropConfig | AdagradConfig, sheet: _Sheet) -> Tensor:
     """Weight decay as part of the gradient, as all but AdamW have it."""
     if not config.weight_decay:
         return sheet.values["g"]
-    return sheet.write("g", "g + λ·w", f"{{g}} + {n(config.weight_decay)} · {{w}}",
+    return sheet.write("g", "g + λ·w", f"{{g}} + {precise(config.weight_decay)} · {{w}}",
                        sheet.values["g"] + config.weight_decay * sheet.values["w"], "weight decay: a pull towards 0")
 
 
@@ -93,14 +106,14 @@ def _sgd(config: SGDConfig, rate: float, sheet: _Sheet, state: State) -> None:
         momentum, name = config.momentum, "b"
         if "momentum_buffer" in state:
             sheet.values["b"] = state["momentum_buffer"]
-            step = sheet.write("b", "μ·b + g", f"{n(momentum)} · {{b}} + {{g}}", momentum * state["momentum_buffer"] + gradient,
-                               "momentum: most of the last step, and the new gradient", "momentum_buffer")
+            step = sheet.write("b", "μ·b + g", f"{precise(momentum)} · {{b}} + {{g}}",
+                               momentum * state["momentum_buffer"] + gradient, "momentum: most of the last step, and the new gradient", "momentum_buffer")
         else:
             step = sheet.write("b", "g", "{g}", gradient, "momentum has nothing to keep in the first step", "momentum_buffer")
         if config.nesterov:
-            step, name = sheet.write("d", "g + μ·b", f"{{g}} + {n(momentum)} · {{b}}", gradient + momentum * step,
+            step, name = sheet.write("d", "g + μ·b", f"{{g}} + {precise(momentum)} · {{b}}", gradient + momentum * step,
                                      "Nesterov: one more momentum step ahead"), "d"
-    sheet.write("w", f"w − η·{name}", f"{{w}} − {n(rate)} · {{{name}}}", weight - rate * step, "against the slope")
+    sheet.write("w", f"w − η·{name}", f"{{w}} − {precise(rate)} · {{{name}}}", weight - rate * step, "against the slope")
 
 
 def _adam(config: AdamConfig | AdamWConfig, rate: float, sheet: _Sheet, state: State) -> None:
@@ -108,7 +121,7 @@ def _adam(config: AdamConfig | AdamWConfig, rate: float, sheet: _Sheet, state: S
     if isinstance(config, AdamWConfig):
         gradient = sheet.values["g"]
         if config.weight_decay:
-            weight = sheet.write("w", "w − η·λ·w", f"{{w}} − {n(rate)} · {n(config.weight_decay)} · {{w}}",
+            weight = sheet.write("w", "w − η·λ·w", f"{{w}} − {precise(rate)} · {precise(config.weight_decay)} · {{w}}",
                                  weight - rate * config.weight_decay * weight, "weight decay, apart from the gradient")
     else:
         gradient = _decay(config, sheet)
@@ -116,38 +129,38 @@ def _adam(config: AdamConfig | AdamWConfig, rate: float, sheet: _Sheet, state: S
     sheet.values |= {"m": state.get("exp_avg", zero), "v": state.get("exp_avg_sq", zero),
                      "t": state.get("step", torch.zeros((), dtype=torch.float64))}
     count = sheet.write("t", "t + 1", "{t} + 1", sheet.values["t"] + 1, "steps taken, this one included", "step")
-    first = sheet.write("m", "β₁·m + (1 − β₁)·g", f"{n(beta1)} · {{m}} + {n(1 - beta1)} · {{g}}",
+    first = sheet.write("m", "β₁·m + (1 − β₁)·g", f"{precise(beta1)} · {{m}} + {precise(1 - beta1)} · {{g}}",
                         beta1 * sheet.values["m"] + (1 - beta1) * gradient, "running mean of the gradient", "exp_avg")
-    second = sheet.write("v", "β₂·v + (1 − β₂)·g²", f"{n(beta2)} · {{v}} + {n(1 - beta2)} · ({{g}})²",
+    second = sheet.write("v", "β₂·v + (1 − β₂)·g²", f"{precise(beta2)} · {{v}} + {precise(1 - beta2)} · {{g}}²",
                          beta2 * sheet.values["v"] + (1 - beta2) * gradient ** 2, "running mean of its square", "exp_avg_sq")
-    first = sheet.write("m̂", "m / (1 − β₁ᵗ)", f"{{m}} / (1 − {n(beta1)}^{{t}})", first / (1 - beta1 ** count),
+    first = sheet.write("m̂", "m / (1 − β₁ᵗ)", f"{{m}} / (1 − {precise(beta1)}^{{t}})", first / (1 - beta1 ** count),
                         "corrected for its start at 0")
-    second = sheet.write("v̂", "v / (1 − β₂ᵗ)", f"{{v}} / (1 − {n(beta2)}^{{t}})", second / (1 - beta2 ** count), "likewise")
-    sheet.write("w", "w − η·m̂ / (√v̂ + ε)", f"{{w}} − {n(rate)} · {{m̂}} / (√({{v̂}}) + {n(ADAM_EPS)})",
+    second = sheet.write("v̂", "v / (1 − β₂ᵗ)", f"{{v}} / (1 − {precise(beta2)}^{{t}})", second / (1 - beta2 ** count), "likewise")
+    sheet.write("w", "w − η·m̂ / (√v̂ + ε)", f"{{w}} − {precise(rate)} · {{m̂}} / (√{{v̂}} + {precise(ADAM_EPS)})",
                 weight - rate * first / (second.sqrt() + ADAM_EPS), "about the learning rate, whatever the gradient's size")
 
 
 def _rmsprop(config: RMSpropConfig, rate: float, sheet: _Sheet, state: State) -> None:
     gradient, weight, alpha = _decay(config, sheet), sheet.values["w"], config.alpha
     sheet.values["v"] = state.get("square_avg", torch.zeros_like(gradient))
-    square = sheet.write("v", "α·v + (1 − α)·g²", f"{n(alpha)} · {{v}} + {n(1 - alpha)} · ({{g}})²",
+    square = sheet.write("v", "α·v + (1 − α)·g²", f"{precise(alpha)} · {{v}} + {precise(1 - alpha)} · {{g}}²",
                          alpha * sheet.values["v"] + (1 - alpha) * gradient ** 2, "running mean of the squared gradient",
                          "square_avg")
-    step = sheet.write("d", "g / (√v + ε)", f"{{g}} / (√({{v}}) + {n(RMSPROP_EPS)})", gradient / (square.sqrt() + RMSPROP_EPS),
-                       "the gradient, brought to size 1 or so")
+    step = sheet.write("d", "g / (√v + ε)", f"{{g}} / (√{{v}} + {precise(RMSPROP_EPS)})",
+                       gradient / (square.sqrt() + RMSPROP_EPS), "the gradient, brought to size 1 or so")
     name = "d"
     if config.momentum:
         sheet.values["b"] = state.get("momentum_buffer", torch.zeros_like(gradient))
-        name, step = "b", sheet.write("b", "μ·b + d", f"{n(config.momentum)} · {{b}} + {{d}}",
+        name, step = "b", sheet.write("b", "μ·b + d", f"{precise(config.momentum)} · {{b}} + {{d}}",
                                       config.momentum * sheet.values["b"] + step, "momentum", "momentum_buffer")
-    sheet.write("w", f"w − η·{name}", f"{{w}} − {n(rate)} · {{{name}}}", weight - rate * step, "against the slope")
+    sheet.write("w", f"w − η·{name}", f"{{w}} − {precise(rate)} · {{{name}}}", weight - rate * step, "against the slope")
 
 
 def _adagrad(config: AdagradConfig, rate: float, sheet: _Sheet, state: State) -> None:
     gradient, weight = _decay(config, sheet), sheet.values["w"]
     sheet.values["s"] = state.get("sum", torch.zeros_like(gradient))
-    total = sheet.write("s", "s + g²", "{s} + ({g})²", sheet.values["s"] + gradient ** 2, "sum of all squared gradients", "sum")
-    sheet.write("w", "w − η·g / (√s + ε)", f"{{w}} − {n(rate)} · {{g}} / (√({{s}}) + {n(ADAGRAD_EPS)})",
+    total = sheet.write("s", "s + g²", "{s} + {g}²", sheet.values["s"] + gradient ** 2, "sum of all squared gradients", "sum")
+    sheet.write("w", "w − η·g / (√s + ε)", f"{{w}} − {precise(rate)} · {{g}} / (√{{s}} + {precise(ADAGRAD_EPS)})",
                 weight - rate * gradient / (total.sqrt() + ADAGRAD_EPS), "less with every gradient that came before")
 
 

@@ -66,8 +66,8 @@ def _flat(record: Record) -> str:
         return ""
     moved = f"fell by {fall:.1%}" if fall > 0 else f"rose by {-fall:.1%}"
     return (f"Mean loss {before.mean:.4g} over steps {before.first_step:,} to {before.last_step:,}, {last.mean:.4g} over the "
-            f"next {last.last_step - last.first_step + 1:,}: it {moved} (± {SURE * error:.1%}), with {right.mean:.0%} of the training "
-            "images right.").replace("%", " %")
+            f"next {last.last_step - last.first_step + 1:,}: it {moved} (± {SURE * error:.1%}), with {right.mean:.0%} of the "
+            "training images right.").replace("%", " %")
 
 
 def _rate_is_gone(record: Record) -> bool:

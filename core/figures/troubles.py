@@ -1,0 +1,68 @@
+"""Where on a chart something is wrong: a shaded range of steps with its name, on live ECharts options and on Plotly figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from core.figures.curves import PREVIOUS, Curves, _points
+from core.figures.thinning import smooth, thin
+
+COLOURS = {"error": "#d62728", "warning": "#e69f00", "note": "#808080"}
+NARROWEST = 0.01  # share of the axis: a range of one step in thousands would not be seen
+LABEL_HEIGHT = 15  # pixels; a band's name stands below those before it
+
+
+@dataclass(frozen=True)
+class Band:
+    """A range of steps, from 1, and what it shows. severity: a key of COLOURS."""
+
+    label: str
+    severity: str
+    first_step: int
+    last_step: int
+
+
+def _range(band: Band, curves: Curves) -> tuple[float, float]:
+    """Its first and last place on the axis of epochs, wide enough to be seen."""
+    per_epoch, width = max(1, curves.steps_per_epoch), max(1, curves.epochs)
+    start, end = (band.first_step - 1) / per_epoch, band.last_step / per_epoch
+    missing = max(0.0, NARROWEST * width - (end - start))
+    return round(max(0.0, start - missing / 2), 4), round(min(float(width), end + missing / 2), 4)
+
+
+def mark_live(chart: dict[str, Any], bands: Sequence[Band], curves: Curves) -> dict[str, Any]:
+    """The same ECharts option with the bands shaded behind its last line; every line keeps its place and data."""
+    if not bands or not chart["series"]:
+        return chart
+    areas = []
+    for row, band in enumerate(bands):
+        start, end = _range(band, curves)
+        label = {"show": True, "position": "insideTopLeft", "color": COLOURS[band.severity], "fontSize": 11,
+                 "offset": [0, LABEL_HEIGHT * row]}
+        areas.append([{"name": band.label, "xAxis": start, "label": label,
+                       "itemStyle": {"color": COLOURS[band.severity], "opacity": 0.13}}, {"xAxis": end}])
+    *others, last = chart["series"]
+    return chart | {"series": [*others, last | {"markArea": {"silent": True, "data": areas}}]}
+
+
+def mark_finished(figure: go.Figure, bands: Sequence[Band], curves: Curves) -> go.Figure:
+    """The Plotly figure, with the bands shaded behind its lines."""
+    for row, band in enumerate(bands):
+        start, end = _range(band, curves)
+        colour = COLOURS[band.severity]
+        figure.add_vrect(start, end, fillcolor=colour, opacity=0.13, line_width=0, layer="below")
+        figure.add_annotation(x=start, y=1, yref="paper", yshift=-LABEL_HEIGHT * row, xanchor="left", yanchor="top",
+                              text=band.label, showarrow=False, font={"color": colour, "size": 11})
+    return figure
+
+
+def add_previous(figure: go.Figure, previous: Curves | None, quantity: str) -> go.Figure:
+    """The Plotly figure, with an earlier run's running mean behind it in grey, as live_chart has it."""
+    if previous is not None and previous.of(quantity)[0]:
+        steps, values = previous.of(quantity)
+        points = _points(previous, thin(steps, smooth(values), 400))
+        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name="run before", opacity=0.7,
+                           line={"color": PREVIOUS, "width": 2}, mode="lines", zorder=-1)
+    return figure
