@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from core.figures.curves import PREVIOUS, Curves, _points
 from core.figures.thinning import smooth, thin
 
-COLOURS = {"error": "#d62728", "warning": "#e69f00", "note": "#808080"}
+COLOURS = {"error": "#e5484d", "warning": "#c77700", "note": "#808080"}  # to be read on white and on black
 NARROWEST = 0.01  # share of the axis: a range of one step in thousands would not be seen
 LABEL_HEIGHT = 15  # pixels; a band's name stands below those before it
 

@@ -108,6 +108,16 @@ class Trace:
     state_after: dict[str, float]
     agrees: bool
 
+    @property
+    def added_up(self) -> float:
+        """What weight.grad would hold without zero_grad: backward() adds to what is there."""
+        return (self.old or 0.0) + (self.gradient or 0.0)
+
+    @property
+    def per_thousandth(self) -> float:
+        """About how much the loss would change with this weight larger by 0.001."""
+        return (self.gradient or 0.0) / 1000
+
 
 class Microscope:
     """A training that is taken one step at a time. It works on a copy of the network and leaves PyTorch's random state alone."""
@@ -142,15 +152,15 @@ class Microscope:
             self.model.load_state_dict(latest)
         self.step, self.epoch, self.batch = state.step, state.epoch, state.batch
         self.plateau = state.numbers.get("plateau_factor", 1.0)
+        shapes = [parameter.shape for parameter in self.parameters.values()]
         kept: dict[int, State] = {}
         for name, value in state.under(OPTIMIZER).items():
             number, _, kind = name.partition(".")
+            if not number.isdecimal() or int(number) >= len(shapes) or value.shape not in (torch.Size(), shapes[int(number)]):
+                raise MicroscopeError(f"The checkpoint's optimizer state ({name}) does not fit this network; start the run anew.")
             kept.setdefault(int(number), {})[kind] = value.clone()
         if kept:
-            try:
-                self.optimizer.load_state_dict({"state": kept, "param_groups": self.optimizer.state_dict()["param_groups"]})
-            except (ValueError, KeyError) as error:
-                raise MicroscopeError(f"The checkpoint's optimizer state does not fit this network: {error}.") from None
+            self.optimizer.load_state_dict({"state": kept, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.random = state.under(RANDOM).get("cpu", self.random)
 
     def take_step(self) -> FrozenStep:

@@ -107,7 +107,8 @@ def _sgd(config: SGDConfig, rate: float, sheet: _Sheet, state: State) -> None:
         if "momentum_buffer" in state:
             sheet.values["b"] = state["momentum_buffer"]
             step = sheet.write("b", "μ·b + g", f"{precise(momentum)} · {{b}} + {{g}}",
-                               momentum * state["momentum_buffer"] + gradient, "momentum: most of the last step, and the new gradient", "momentum_buffer")
+                               momentum * state["momentum_buffer"] + gradient,
+                               "momentum: most of the last step, and the new gradient", "momentum_buffer")
         else:
             step = sheet.write("b", "g", "{g}", gradient, "momentum has nothing to keep in the first step", "momentum_buffer")
         if config.nesterov:
@@ -137,7 +138,7 @@ def _adam(config: AdamConfig | AdamWConfig, rate: float, sheet: _Sheet, state: S
                         "corrected for its start at 0")
     second = sheet.write("v̂", "v / (1 − β₂ᵗ)", f"{{v}} / (1 − {precise(beta2)}^{{t}})", second / (1 - beta2 ** count), "likewise")
     sheet.write("w", "w − η·m̂ / (√v̂ + ε)", f"{{w}} − {precise(rate)} · {{m̂}} / (√{{v̂}} + {precise(ADAM_EPS)})",
-                weight - rate * first / (second.sqrt() + ADAM_EPS), "about the learning rate, whatever the gradient's size")
+                weight - rate * first / (second.sqrt() + ADAM_EPS), "about the learning rate at most, however large the gradient")
 
 
 def _rmsprop(config: RMSpropConfig, rate: float, sheet: _Sheet, state: State) -> None:

@@ -51,17 +51,14 @@ class Record:
     not_finite: bool = False
 
     def sample(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values, (n,) int64 and float64: all where there are few, else the first EARLY, the last RECENT and SAMPLE
-        or so evenly between. A mean over them is that of the whole run, but for its noise."""
+        """Steps and values, (n,) int64 and float64: all where there are few, else the first EARLY, then SAMPLE or so evenly, and
+        the last. A mean over later ones is that of the run, but for its noise."""
         steps, values = self.series.get(name, ((), ()))
         stride = max(1, len(steps) // SAMPLE)
         if stride > 1:  # slices of lists, because turning 100,000 numbers into an array takes 4 ms
-            cut = slice(EARLY, len(steps) - RECENT, stride)
-            steps = [*steps[:EARLY], *steps[cut], *steps[-RECENT:]]
-            values = [*values[:EARLY], *values[cut], *values[-RECENT:]]
-        at, of = np.asarray(steps, dtype=np.int64), np.asarray(values, dtype=float)
-        finite = np.isfinite(of)
-        return at[finite], of[finite]
+            cut = slice(EARLY, len(steps) - 1, stride)
+            steps, values = [*steps[:EARLY], *steps[cut], steps[-1]], [*values[:EARLY], *values[cut], values[-1]]
+        return _finite(steps, values)
 
     @cached_property
     def losses(self) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +67,7 @@ class Record:
 
     @property
     def last_step(self) -> int:
-        """The newest batch."""
+        """The newest batch whose loss is a number."""
         return int(self.losses[0][-1]) if len(self.losses[0]) else 0
 
     @cached_property
@@ -82,7 +79,9 @@ class Record:
     @cached_property
     def now(self) -> float:
         """The median loss of the last batches: one unlucky batch does not move it."""
-        return float(np.median(self.losses[1][-RECENT:])) if len(self.losses[1]) else 0.0
+        steps, values = self.series.get("loss", ((), ()))
+        _, recent = _finite(steps[-RECENT:], values[-RECENT:])
+        return float(np.median(recent)) if len(recent) else 0.0
 
     def window(self, begin: float, end: float, name: str = "loss") -> Window | None:
         """The batches from one share of the steps so far to another; None where they are fewer than 10."""
@@ -116,3 +115,9 @@ class Record:
         except ConfigError:
             return None
         return config if config != self.config else None
+
+
+def _finite(steps: Sequence[int], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    at, of = np.asarray(steps, dtype=np.int64), np.asarray(values, dtype=float)
+    finite = np.isfinite(of)
+    return at[finite], of[finite]
