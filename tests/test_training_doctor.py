@@ -136,7 +136,8 @@ def test_plateau_at_the_start():
     trouble = found("plateau", flat, PLAIN.with_values({"training.optimizer.learning_rate": 1e-6}))
     assert trouble.title == "The network has not begun to learn" and "10 % of the training images" in trouble.evidence
     assert trouble.fix.training.optimizer.learning_rate == 1e-3 and (trouble.first_step, trouble.last_step) == (300, 600)
-    assert found("plateau", flat, PLAIN.with_values({"training.initialization": "zeros"})).fix.training.initialization == "default"
+    zeros = PLAIN.with_values({"training.initialization": "zeros"})
+    assert found("plateau", flat, zeros).fix.training.initialization == "default"
 
 
 def test_plateau_after_learning():

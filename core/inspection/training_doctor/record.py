@@ -15,6 +15,7 @@ from core.inspection.doctor.case import Finding
 Series = tuple[Sequence[int], Sequence[float]]
 
 SAMPLE = 2000  # batches that a whole run is judged by; more of them would only make the means less noisy
+FEW = 200  # records of one layer's gradients or dead units: networks have tens of layers
 EARLY = 200  # first batches that are all looked at: a run that blows up does it here, in a step or two
 RECENT = 50  # batches whose median is "now": long enough against noise, under 1 s of a small network
 
@@ -50,11 +51,11 @@ class Record:
     steps_per_epoch: int
     not_finite: bool = False
 
-    def sample(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values, (n,) int64 and float64: all where there are few, else the first EARLY, then SAMPLE or so evenly, and
+    def sample(self, name: str, most: int = SAMPLE) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values, (n,) int64 and float64: all where there are few, else the first EARLY, then `most` or so evenly, and
         the last. A mean over later ones is that of the run, but for its noise."""
         steps, values = self.series.get(name, ((), ()))
-        stride = max(1, len(steps) // SAMPLE)
+        stride = max(1, len(steps) // most)
         if stride > 1:  # slices of lists, because turning 100,000 numbers into an array takes 4 ms
             cut = slice(EARLY, len(steps) - 1, stride)
             steps, values = [*steps[:EARLY], *steps[cut], steps[-1]], [*values[:EARLY], *values[cut], values[-1]]
@@ -95,7 +96,7 @@ class Record:
 
     def under(self, prefix: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """The series whose names begin with `prefix`, by the rest of their names, in the order of the network's layers."""
-        return {name.removeprefix(prefix): self.sample(name) for name in self.series if name.startswith(prefix)}
+        return {name.removeprefix(prefix): self.sample(name, FEW) for name in self.series if name.startswith(prefix)}
 
     def epoch_of(self, step: int) -> str:
         """Where a step is, for people: "step 1,200 (epoch 2)"."""
