@@ -47,8 +47,10 @@ EXPLAINED = {
     STEP: "`optimizer.step()` changes every weight by its gradient, the way this optimizer does it. It looks at nothing but "
           "`weight.grad` and its own memory. The gradient stays where it is until the next `zero_grad()`.",
 }
-KEPT = {"momentum_buffer": "b, momentum", "exp_avg": "m, mean of gradients", "exp_avg_sq": "v, mean of squares",
-        "square_avg": "v, mean of squares", "sum": "s, sum of squares", "step": "t, steps taken"}
+# the optimizer's memory by PyTorch's names: its letter in the formulas, and what it is
+KEPT = {"momentum_buffer": ("b", "momentum"), "exp_avg": ("m", "running mean of the gradients"),
+        "exp_avg_sq": ("v", "running mean of their squares"), "square_avg": ("v", "running mean of the squared gradients"),
+        "sum": ("s", "sum of the squared gradients"), "step": ("t", "steps taken")}
 
 
 def microscope_section(server: Services, config: RunConfig, run: Run | None) -> None:
@@ -157,6 +159,9 @@ def _stages(config: RunConfig, frozen: FrozenStep) -> tuple[str, tuple[int, ...]
     stage = st.session_state["train.microscope.stage"]
     st.markdown(EXPLAINED[stage])
     st.dataframe(_table(seen, stage), key="train.microscope.stages", height="content")
+    if memory := _memory(seen):
+        st.caption("The optimizer's memory for this weight: " + ", ".join(f"{KEPT[kind][0]} {KEPT[kind][1]}" for kind in memory)
+                   + ". Only step() changes it.")
     if stage == BEFORE and seen.old is None and frozen.number > 1:
         st.caption("A checkpoint keeps weights and the optimizer's memory, but no gradients: none are needed to go on.")
     elif stage == ZERO and seen.old is not None and seen.gradient is not None:
@@ -199,13 +204,17 @@ def _table(seen: Trace, stage: str) -> pd.DataFrame:
     old = none if seen.old is None else precise(seen.old)
     columns = {BEFORE: [precise(seen.before), old], ZERO: [precise(seen.before), none],
                BACKWARD: [precise(seen.before), gradient], STEP: [precise(seen.after), clipped]}
-    memory = [kind for kind in KEPT if kind in seen.state_before or kind in seen.state_after]
+    memory = _memory(seen)
     for column, values in columns.items():
         state = seen.state_after if column == STEP else seen.state_before
         values += [precise(state[kind]) if kind in state else "–" for kind in memory]
     shown = STAGES[:STAGES.index(stage) + 1]
     return pd.DataFrame({column: columns[column] for column in shown},
-                        index=["weight", "weight.grad", *(f"optimizer: {KEPT[kind]}" for kind in memory)])
+                        index=["weight", "weight.grad", *(KEPT[kind][0] for kind in memory)])
+
+
+def _memory(seen: Trace) -> list[str]:
+    return [kind for kind in KEPT if kind in seen.state_before or kind in seen.state_after]
 
 
 def _slope(seen: Trace) -> None:
@@ -267,7 +276,7 @@ def _layers(frozen: FrozenStep) -> None:
         "Change of the weights": f"{pull.change:.3%}".replace("%", " %"),
     } for pull in pulls(frozen)]), hide_index=True, height="content", key="train.microscope.layers")
     st.caption("A norm is the root of the sum of squares. The change is that of the whole parameter in this step, relative to "
-               "its norm: around 0.1 % is usual, far more is rough, far less is slow.")
+               "its norm: 0.1 to 1 % is usual, far more is rough, far less is slow.")
     names = [name for name, gradient in frozen.gradients.items() if gradient is not None]
     if not names:
         return
