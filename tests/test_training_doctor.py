@@ -15,7 +15,7 @@ from core.config import RunConfig
 from core.data import DataConfig, Dataset, load
 from core.devices import select_device
 from core.figures.curves import Curves, finished_chart, live_chart
-from core.figures.troubles import Band, add_previous, mark_finished, mark_live
+from core.figures.troubles import Band, add_previous, keep_in_sight, mark_finished, mark_live
 from core.inspection.training_doctor import CAUSES, RULES, Trouble, examine
 from core.inspection.training_doctor.record import EARLY, RECENT, SAMPLE, Record
 from core.inspection.weights import dead_units
@@ -388,3 +388,15 @@ def test_the_finished_chart_is_shaded_with_the_run_before_in_grey():
     assert figure.data[-1].name == "run before" and len(figure.data[-1].x) <= 400
     assert len(add_previous(finished_chart(CURVES, "loss"), None, "loss").data) == 3
     assert len(add_previous(finished_chart(CURVES, "loss"), Curves(10, 5), "loss").data) == 3
+
+
+def test_a_run_before_that_blew_up_does_not_flatten_the_new_one():
+    high = Curves(100, 10, course([2.3, 900.0] + [9.0] * 300))
+    top = max(CURVES.of("loss")[1])
+    chart = keep_in_sight(live_chart(CURVES, "loss", high))
+    assert top < chart["yAxis"]["max"] == pytest.approx(1.5 * top, rel=0.05)
+    assert "max" not in keep_in_sight(live_chart(CURVES, "loss", CURVES))["yAxis"]
+    assert "max" not in keep_in_sight(live_chart(Curves(100, 10), "loss", high))["yAxis"], "no line of its own yet"
+    assert keep_in_sight(live_chart(CURVES, "accuracy", high))["yAxis"]["max"] == 100
+    assert add_previous(finished_chart(CURVES, "loss"), high, "loss").layout.yaxis.range[1] == pytest.approx(1.5 * top, rel=0.01)
+    assert add_previous(finished_chart(CURVES, "loss"), CURVES, "loss").layout.yaxis.range is None

@@ -10,6 +10,8 @@ from core.figures.curves import PREVIOUS, Curves, _points
 from core.figures.thinning import smooth, thin
 
 COLOURS = {"error": "#e5484d", "warning": "#c77700", "note": "#808080"}  # to be read on white and on black
+BEFORE = "run before"  # what the grey line is called
+ROOM = 1.5  # times a run's own highest value: where the run before was higher, it is cut off, for it would flatten the new one
 NARROWEST = 0.01  # share of the axis: a range of one step in thousands would not be seen
 LABEL_HEIGHT = 15  # pixels; a band's name stands below those before it
 
@@ -47,6 +49,15 @@ def mark_live(chart: dict[str, Any], bands: Sequence[Band], curves: Curves) -> d
     return chart | {"series": [*others, last | {"markArea": {"silent": True, "data": areas}}]}
 
 
+def keep_in_sight(chart: dict[str, Any]) -> dict[str, Any]:
+    """The same ECharts option with an axis for its own lines, where the run before went far above them."""
+    tops = {line["name"]: max((y for _, y in line["data"] if y is not None), default=0.0) for line in chart["series"]}
+    before, own = tops.pop(BEFORE, 0.0), max(tops.values(), default=0.0)
+    if not own or before <= ROOM * own or "max" in chart["yAxis"]:
+        return chart
+    return chart | {"yAxis": chart["yAxis"] | {"max": float(f"{ROOM * own:.2g}")}}
+
+
 def mark_finished(figure: go.Figure, bands: Sequence[Band], curves: Curves) -> go.Figure:
     """The Plotly figure, with the bands shaded behind its lines."""
     for row, band in enumerate(bands):
@@ -63,6 +74,9 @@ def add_previous(figure: go.Figure, previous: Curves | None, quantity: str) -> g
     if previous is not None and previous.of(quantity)[0]:
         steps, values = previous.of(quantity)
         points = _points(previous, thin(steps, smooth(values), 400))
-        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name="run before", opacity=0.7,
+        own = max((y for line in figure.data for y in line.y if y is not None), default=0.0)
+        if own and max((y for _, y in points if y is not None), default=0.0) > ROOM * own:
+            figure.update_yaxes(range=[0, ROOM * own])
+        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=BEFORE, opacity=0.7,
                            line={"color": PREVIOUS, "width": 2}, mode="lines", zorder=-1)
     return figure

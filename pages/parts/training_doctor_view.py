@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.figures.curves import Curves, detail_chart
-from core.figures.troubles import Band, add_previous, mark_finished, mark_live
+from core.figures.troubles import Band, add_previous, keep_in_sight, mark_finished, mark_live
 from core.inspection.training_doctor import Trouble, examine
 from core.runs import Run
 from core.training.events import DIVERGED
@@ -26,7 +26,7 @@ def troubles_of(run: Run, curves: Curves) -> list[Trouble]:
 
 def marked(chart: dict, quantity: str, curves: Curves, troubles: list[Trouble]) -> dict:
     """A live chart of "loss", "accuracy", "gradient" or "dead", with the steps where something shows in it."""
-    return mark_live(chart, _bands(quantity, troubles), curves)
+    return mark_live(keep_in_sight(chart), _bands(quantity, troubles), curves)
 
 
 def marked_figure(figure: go.Figure, quantity: str, curves: Curves, troubles: list[Trouble],
@@ -44,12 +44,15 @@ def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Tro
     """Each trouble in a line, with evidence and explanation on a click and a button that tries the remedy."""
     if not troubles and not run.is_active and run.status == "finished":
         st.caption(":material/check_circle: The training doctor found nothing wrong with how this run trained.")
+    offered = []
     for trouble in troubles:
         with st.container(gap="xxsmall"):
             with st.expander(f":{COLOURS[trouble.severity]}[**{BADGES[trouble.severity]}:**] {plain(trouble.title)}",
                              icon=ICONS[trouble.severity]):
                 _details(trouble, curves, troubles)
-            _remedy(server, run, trouble)
+            if trouble.fix is None or trouble.fix not in offered:  # two troubles may have the same cause
+                _remedy(server, run, trouble)
+            offered.append(trouble.fix)
 
 
 def _details(trouble: Trouble, curves: Curves, troubles: list[Trouble]) -> None:
