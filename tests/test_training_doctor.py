@@ -400,3 +400,6 @@ def test_a_run_before_that_blew_up_does_not_flatten_the_new_one():
     assert keep_in_sight(live_chart(CURVES, "accuracy", high))["yAxis"]["max"] == 100
     assert add_previous(finished_chart(CURVES, "loss"), high, "loss").layout.yaxis.range[1] == pytest.approx(1.5 * top, rel=0.01)
     assert add_previous(finished_chart(CURVES, "loss"), CURVES, "loss").layout.yaxis.range is None
+    logarithmic = live_chart(CURVES, "loss", high) | {"yAxis": {"type": "log"}}
+    assert keep_in_sight(logarithmic) is logarithmic
+    assert add_previous(finished_chart(CURVES, "loss").update_yaxes(type="log"), high, "loss").layout.yaxis.range is None

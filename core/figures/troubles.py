@@ -53,7 +53,7 @@ def keep_in_sight(chart: dict[str, Any]) -> dict[str, Any]:
     """The same ECharts option with an axis for its own lines, where the run before went far above them."""
     tops = {line["name"]: max((y for _, y in line["data"] if y is not None), default=0.0) for line in chart["series"]}
     before, own = tops.pop(BEFORE, 0.0), max(tops.values(), default=0.0)
-    if not own or before <= ROOM * own or "max" in chart["yAxis"]:
+    if not own or before <= ROOM * own or "max" in chart["yAxis"] or chart["yAxis"]["type"] == "log":
         return chart
     return chart | {"yAxis": chart["yAxis"] | {"max": float(f"{ROOM * own:.2g}")}}
 
@@ -75,7 +75,8 @@ def add_previous(figure: go.Figure, previous: Curves | None, quantity: str) -> g
         steps, values = previous.of(quantity)
         points = _points(previous, thin(steps, smooth(values), 400))
         own = max((y for line in figure.data for y in line.y if y is not None), default=0.0)
-        if own and max((y for _, y in points if y is not None), default=0.0) > ROOM * own:
+        high = max((y for _, y in points if y is not None), default=0.0)
+        if own and high > ROOM * own and figure.layout.yaxis.type != "log":  # a log axis has room for both
             figure.update_yaxes(range=[0, ROOM * own])
         figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=BEFORE, opacity=0.7,
                            line={"color": PREVIOUS, "width": 2}, mode="lines", zorder=-1)
