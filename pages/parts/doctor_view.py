@@ -97,25 +97,25 @@ def _show(finding: Finding, page: str) -> None:
 
 
 def _expander(finding: Finding) -> DeltaGenerator:
-    return st.expander(f":{COLOURS[finding.severity]}[**{BADGES[finding.severity]}:**] {_plain(finding.title)}",
+    return st.expander(f":{COLOURS[finding.severity]}[**{BADGES[finding.severity]}:**] {plain(finding.title)}",
                        icon=ICONS[finding.severity])
 
 
 def _details(finding: Finding) -> None:
-    st.markdown(_plain(finding.evidence))
-    st.caption(_plain(finding.explanation))
+    st.markdown(plain(finding.evidence))
+    st.caption(plain(finding.explanation))
     if finding.fix is None and finding.remedy:
-        st.markdown(f"**What to do:** {_plain(finding.remedy)}.")
+        st.markdown(f"**What to do:** {plain(finding.remedy)}.")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text with nothing that Markdown would take for its own: names of networks and data may hold anything."""
     return "".join(f"\\{c}" if c in "\\`*_[]<>$#~|:{}" else c for c in text)
 
 
 def _fix_button(finding: Finding, page: str) -> None:
     if finding.fix is not None:
-        label = _plain(finding.remedy[:1].lower() + finding.remedy[1:])
+        label = plain(finding.remedy[:1].lower() + finding.remedy[1:])
         st.button(f":blue[Fix: {label}]", key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=draft.take,
                   args=(finding.fix,), type="tertiary", help="Changes the settings; nothing starts yet.")
 

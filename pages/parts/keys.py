@@ -18,6 +18,7 @@ NOTICE = "session.notice"  # what a toast says on the next script run
 METRICS = "session.metrics"  # what has been read of the current run's metrics
 LABS = "session.labs"  # lab path → "opened" or "tried"
 DRAWING = "session.drawing"  # the last prepared drawing, (1, 28, 28) float32 in [0, 1], for other pages to look at
+MICROSCOPE = "session.microscope"  # what training is under the microscope: what it is of, the Microscope, its frozen step
 WALK = "session.walk"  # the last walk through a network: what it was of, and its stages
 WALK_STAGE = "session.walk_stage"  # which stage of it is looked at
 LAYER = "session.layer"  # name of the layer that table and diagram mark
