@@ -4,7 +4,9 @@ import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, default_config
 from core.data.download import Progress, download
-from pages.parts import draft, explore_look
+from core.data.statistics import memory_bytes, moments
+from pages.parts import draft, explore_batches, explore_look
+from pages.parts.explore_cache import counts_of
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import Services, dataset, services
@@ -12,6 +14,7 @@ from pages.parts.services import Services, dataset, services
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
+    "Batches": (":material/view_module:", explore_batches.section),
 }
 
 
@@ -58,7 +61,16 @@ def card(name: str, data: Dataset) -> None:
         "One image": (f"{height}×{width}", f"{channels} channel{'s' * (channels > 1)} of {height}×{width} pixels, each a number "
                       "from 0 (black) to 255 (white)."),
     })
-    st.caption(f"Source: {spec.source}. Licence: {spec.licence}.")
+    (mean, std), megabytes = moments(counts_of(data, "train") + counts_of(data, "validation")), memory_bytes(data) / 1e6
+    shown = [" / ".join(f"{value:.4f}" for value in values) for values in (mean, std)]
+    st.caption(f"{len(data.classes)} classes · pixels from 0 to 1 have mean {shown[0]} and standard deviation {shown[1]} "
+               "(training and "
+               f"validation images{', red / green / blue' * (channels == 3)}) · {megabytes:,.1f} MB in memory · licence: "
+               f"{spec.licence} · "
+               f"source: {spec.source}.")
+    if spec.citation:
+        with st.expander("How to cite", icon=":material/format_quote:"):
+            st.code(spec.citation, language=None, wrap_lines=True)
 
 
 open_page("Explore data")

@@ -33,6 +33,7 @@ class DatasetSpec:
     counts: images in (train before validation is held back, test).
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
     download_mb: size of the download in MB.
+    citation: what its authors ask to be cited, as one reference.
     """
 
     title: str
@@ -45,6 +46,7 @@ class DatasetSpec:
     read: Callable[[Path, Path], Raw]  # (data directory, cache directory)
     folder: str = ""
     download_mb: int = 0
+    citation: str = ""
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -100,6 +102,9 @@ DATASETS: dict[str, DatasetSpec] = {
         read=read_idx("MNIST/raw", (60_000, 10_000), 10),
         folder="MNIST/raw",
         download_mb=12,
+        citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition. "
+                 "Proceedings of "
+                 "the IEEE 86(11), 2278–2324, 1998.",
     ),
     "fashion_mnist": DatasetSpec(
         title="Fashion-MNIST",
@@ -112,6 +117,9 @@ DATASETS: dict[str, DatasetSpec] = {
         read=read_idx("FashionMNIST/raw", (60_000, 10_000), 10),
         folder="FashionMNIST/raw",
         download_mb=31,
+        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a novel image dataset for benchmarking machine learning "
+                 "algorithms. "
+                 "arXiv:1708.07747, 2017.",
     ),
     "digits": DatasetSpec(
         title="Digits (scikit-learn)",
@@ -122,6 +130,8 @@ DATASETS: dict[str, DatasetSpec] = {
         input_shape=(1, 28, 28),
         counts=(1797 - DIGITS_TEST, DIGITS_TEST),
         read=read_digits,
+        citation="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine Learning Repository, 1998. "
+                 "doi:10.24432/C50P49.",
     ),
 }
 

@@ -20,3 +20,5 @@ LABS = "session.labs"  # lab path → "opened" or "tried"
 DRAWING = "session.drawing"  # the last prepared drawing, (1, 28, 28) float32 in [0, 1], for other pages to look at
 WALK = "session.walk"  # the last walk through a network: what it was of, and its stages
 WALK_STAGE = "session.walk_stage"  # which stage of it is looked at
+SAMPLE = "session.sample"  # the split of the image that Explore data shows large
+SAMPLE_NEXT = "session.sample_next"  # (split, position) of the one to show next
