@@ -61,16 +61,20 @@ def card(name: str, data: Dataset) -> None:
         "One image": (f"{height}×{width}", f"{channels} channel{'s' * (channels > 1)} of {height}×{width} pixels, each a number "
                       "from 0 (black) to 255 (white)."),
     })
-    (mean, std), megabytes = moments(counts_of(data, "train") + counts_of(data, "validation")), memory_bytes(data) / 1e6
-    shown = [" / ".join(f"{value:.4f}" for value in values) for values in (mean, std)]
-    st.caption(f"{len(data.classes)} classes · pixels from 0 to 1 have mean {shown[0]} and standard deviation {shown[1]} "
-               "(training and "
-               f"validation images{', red / green / blue' * (channels == 3)}) · {megabytes:,.1f} MB in memory · licence: "
-               f"{spec.licence} · "
-               f"source: {spec.source}.")
-    if spec.citation:
-        with st.expander("How to cite", icon=":material/format_quote:"):
-            st.code(spec.citation, language=None, wrap_lines=True)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(facts(data) + f" · licence: {spec.licence} · source: {spec.source}.")
+        if spec.citation:
+            with st.popover("How to cite", icon=":material/format_quote:", type="tertiary"):
+                st.code(spec.citation, language=None, wrap_lines=True)
+
+
+def facts(data: Dataset) -> str:
+    """Classes, mean, deviation and memory in one line."""
+    mean, std = (" / ".join(f"{value:.4f}" for value in values)
+                 for values in moments(counts_of(data, "train") + counts_of(data, "validation")))
+    colours = ", for red / green / blue" if data.input_shape[0] == 3 else ""
+    return (f"{len(data.classes)} classes · mean {mean} and standard deviation {std} of pixels from 0 to 1 (training and validation "
+            f"images{colours}) · {memory_bytes(data) / 1e6:,.1f} MB in memory")
 
 
 open_page("Explore data")

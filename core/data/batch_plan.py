@@ -10,8 +10,8 @@ ORDERS = ("shuffled", "as stored", "sorted by label")
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """sizes: of the batches of one epoch, as (how many full ones, images in the last one; 0 if all are full).
-    dropped: images that no batch has."""
+    """full: batches of batch_size images. last: images of one more, smaller batch; 0 if there is none. dropped: images that no
+    batch has."""
 
     full: int
     batch_size: int

@@ -58,13 +58,13 @@ def among_others(split: Split, classes: tuple[str, ...], count: int = 24, most: 
         return []
     distances, indices = _nearest(points, k)
     theirs = labels[indices]  # (N, k)
-    others = (theirs != labels[:, None]).sum(1)
-    order = sorted(range(len(points)), key=lambda i: (-int(others[i]), float(distances[i].mean())))
+    others, away = (theirs != labels[:, None]).sum(1).tolist(), distances.mean(1).tolist()
+    order = sorted(range(len(points)), key=lambda i: (-others[i], away[i]))
     found = []
     for index in order[:count]:
         if others[index] * 2 <= k:
             break
-        label, amount = int(labels[index]), int(others[index])
+        label, amount = int(labels[index]), others[index]
         other = int(torch.bincount(theirs[index][theirs[index] != label]).argmax())
         found.append(OddOne(int(positions[index]), label, other, amount / k,
                             f"{amount} of its {k} nearest neighbours are not {classes[label]}; most are {classes[other]}"))

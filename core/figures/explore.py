@@ -79,8 +79,8 @@ def order_chart(shares: Tensor, classes: Sequence[str], batches: float) -> go.Fi
     for index, (name, color) in enumerate(zip(classes, class_colors(len(classes)), strict=True)):
         figure.add_bar(x=at, y=shares[:, index].tolist(), width=batches / steps, name=name, marker_color=color,
                        marker_line_width=0, hovertemplate="about batch %{x:.0f}: %{y:.0%}<extra>" + name + "</extra>")
-    figure.update_layout(barmode="stack", bargap=0, height=210, margin={**MARGIN, "t": 8}, showlegend=len(classes) <= 12,
-                         legend={"traceorder": "normal", "font": {"size": 11}},
+    figure.update_layout(barmode="stack", bargap=0, height=230, margin=MARGIN, showlegend=len(classes) <= 12,
+                         legend={**LEGEND, "traceorder": "normal", "font": {"size": 11}},
                          xaxis={"title": "batch of the epoch", "range": [0, batches]},
                          yaxis={"tickformat": ".0%", "range": [0, 1], "title": "labels"})
     return figure
@@ -105,15 +105,15 @@ def map_chart(points: Tensor, labels: Tensor, classes: Sequence[str], pictures: 
                        "itemStyle": {"color": colors[label], "opacity": 0.75}, "selectedMode": "multiple",
                        "select": {"itemStyle": {"borderColor": "#000000", "borderWidth": 2, "opacity": 1}}})
     hidden = {part: {"show": False} for part in ("splitLine", "axisLabel", "axisTick")}
-    axis = {"type": "value", "scale": True, "nameLocation": "middle", "nameGap": 10, **hidden}
+    axis = {"type": "value", "scale": True, "nameLocation": "middle", "nameGap": 10, "axisLine": {"onZero": False}, **hidden}
     return {
         "animation": False,
         "dataset": datasets,
-        "legend": {"type": "scroll", "top": 26, "left": 0, "right": 0},
-        "grid": {"left": 24, "right": 12, "top": 58, "bottom": 28},
+        "legend": {"type": "scroll", "top": 42, "left": 0, "right": 0},
+        "grid": {"left": 24, "right": 12, "top": 74, "bottom": 28},
         "tooltip": {"confine": True, "formatter": "<img src='{@picture}' alt='' style='width:96px;image-rendering:pixelated;"
                                                   "display:block;margin-bottom:4px'>{@title}"},
-        "toolbox": {"left": 0, "top": 0, "itemSize": 20, "feature": {
+        "toolbox": {"left": 0, "top": 0, "itemSize": 22, "iconStyle": {"borderColor": "#80868f", "borderWidth": 1.5}, "feature": {
             "brush": {"type": ["rect", "polygon", "clear"], "title": {
                 "rect": "Select a rectangle", "polygon": "Select with a lasso", "clear": "Clear the selection"}}}},
         "brush": {"xAxisIndex": "all", "yAxisIndex": "all", "throttleType": "debounce", "throttleDelay": 400},

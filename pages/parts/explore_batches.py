@@ -32,7 +32,8 @@ def section(server: Services, data: Dataset) -> None:
         counts(cut)
     with right:
         st.markdown("**The same with a DataLoader**")
-        st.code(loader_code(len(data.train), data.input_shape, size, order == "shuffled", drop_last), language="python")
+        st.code(loader_code(len(data.train), data.input_shape, size, order == "shuffled", drop_last), language="python",
+                wrap_lines=True)
     if not cut.batches:
         st.info("No batch is left: the only one is smaller than the batch size, and drop_last leaves it out.")
         return
@@ -82,8 +83,8 @@ def one_batch(data: Dataset, cut: BatchPlan, visited) -> None:
     more = f" The first {SHOWN} are shown." if len(positions) > SHOWN else ""
     st.caption(f"images: ({len(positions)}, {channels}, {height}, {width}), labels: ({len(positions)},).{more}")
     counted = all_labels.bincount(minlength=len(data.classes)).tolist()
-    st.markdown("**Labels in this batch:** " + ", ".join(
-        f"{count} × {name}" for name, count in zip(data.classes, counted, strict=True) if count))
+    st.markdown("**Images of each class in this batch:** " + ", ".join(
+        f"{name}: {count}" for name, count in zip(data.classes, counted, strict=True) if count))
     missing = [name for name, count in zip(data.classes, counted, strict=True) if not count]
     if missing:
         st.caption(f"Not in this batch: {', '.join(missing[:20])}{' …' if len(missing) > 20 else ''}.")

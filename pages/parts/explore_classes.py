@@ -28,12 +28,12 @@ def classes_view(server: Services, data: Dataset) -> None:
     found = moments_of(data, "train")
     captions = [f"{name} ({count:,})" for name, count in zip(data.classes, found.counts.tolist(), strict=True)]
     st.subheader("The mean image of each class", anchor=False)
-    picture_grid(to_bytes(found.mean), "explore.means", "Mean images", captions, smallest=88, pick=False)
+    picture_grid(to_bytes(found.mean), "explore.means", "Mean images", captions, smallest=72, pick=False)
     st.caption("Each pixel's mean over all training images of the class. Sharp where its images agree, blurred where they "
                "differ.")
     st.subheader("Where the images of a class differ", anchor=False)
     largest = float(found.variance.nan_to_num().max()) or 1.0
-    picture_grid(to_bytes(found.variance / largest), "explore.variances", "Variance images", captions, smallest=88, pick=False)
+    picture_grid(to_bytes(found.variance / largest), "explore.variances", "Variance images", captions, smallest=72, pick=False)
     st.caption(f"Each pixel's variance: black where all images of the class agree, white at the largest of all classes, "
                f"{largest:.3f} for pixels from 0 to 1 (0.25 is the most there can be: half of them black, half white).")
 

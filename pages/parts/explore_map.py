@@ -63,8 +63,8 @@ def show_selected(data: Dataset, name: str, mapped: Mapped, chosen: list[int]) -
     rows = torch.tensor(chosen)
     rows = rows[mapped.labels[rows].argsort(stable=True)]
     counts = torch.bincount(mapped.labels[rows], minlength=len(data.classes)).tolist()
-    st.markdown(f"**{len(rows):,} selected:** " + ", ".join(
-        f"{count:,} × {label}" for label, count in zip(data.classes, counts, strict=True) if count))
+    st.markdown(f"**{len(rows):,} selected**, by class: " + ", ".join(
+        f"{label}: {count:,}" for label, count in zip(data.classes, counts, strict=True) if count))
     if len(rows) > SHOWN:
         rows = rows[torch.linspace(0, len(rows) - 1, SHOWN).long()]
         st.caption(f"{SHOWN} of them, evenly drawn:")

@@ -36,6 +36,9 @@ def odd_view(server: Services, data: Dataset) -> None:
         return
     name = st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.get, key="explore.odd.split",
                                 required=True, persist_state="session")
+    if len(data.split(name)) < 3:
+        st.info("To say what is odd takes at least three images; this split has fewer.")
+        return
     show_odd(data, name, odd_ones_of(data, name, way))
 
 

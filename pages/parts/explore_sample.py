@@ -48,8 +48,11 @@ def _dialog(data: Dataset) -> None:
     images, labels = split.take(torch.tensor([position]))
     image, label = images[0], int(labels[0])
     st.subheader(title_of(data, name, position, label), anchor=False)
-    _facts(image)
-    _numbers(image)
+    left, right = st.columns([2, 5])
+    with left:
+        _facts(image)
+    with right:
+        _numbers(image)
     _neighbours(data, name, position, label)
     st.markdown("**This image in code**")
     st.code(one_liner(data, name, position), language="python", wrap_lines=True)
@@ -59,14 +62,12 @@ def _dialog(data: Dataset) -> None:
 
 def _facts(image: Tensor) -> None:
     channels, height, width = image.shape
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.image(as_picture(image, max(1, SIDE // max(height, width))), output_format="PNG", alt="The image, enlarged")
-        with st.container(width=240):
-            st.markdown(f"{height}×{width} pixels, {channels} channel{'s' * (channels > 1)}  \n"
-                        f"values from {int(image.min())} to {int(image.max())}, mean {image.float().mean():.1f}  \n"
-                        f"{(image == 0).float().mean():.0%} of them 0".replace("%", " %"))
-            st.caption("0 is black, 255 is full brightness. To the network an image is nothing but these numbers, most often "
-                       "divided by 255.")
+    st.image(as_picture(image, max(1, SIDE // max(height, width))), output_format="PNG", alt="The image, enlarged")
+    st.markdown(f"{height}×{width} pixels, {channels} channel{'s' * (channels > 1)}  \n"
+                f"values from {int(image.min())} to {int(image.max())}, mean {image.float().mean():.1f}  \n"
+                f"{(image == 0).float().mean():.0%} of them 0".replace("%", " %"))
+    st.caption("0 is black, 255 is full brightness. To the network an image is nothing but these numbers, most often divided "
+               "by 255.")
 
 
 def _numbers(image: Tensor) -> None:
