@@ -73,8 +73,8 @@ def facts(data: Dataset) -> str:
     mean, std = (" / ".join(f"{value:.4f}" for value in values)
                  for values in moments(counts_of(data, "train") + counts_of(data, "validation")))
     colours = ", for red / green / blue" if data.input_shape[0] == 3 else ""
-    return (f"{len(data.classes)} classes · mean {mean} and standard deviation {std} of pixels from 0 to 1 (training and validation "
-            f"images{colours}) · {memory_bytes(data) / 1e6:,.1f} MB in memory")
+    return (f"{len(data.classes)} classes · mean {mean} and standard deviation {std} of pixels from 0 to 1 (training "
+            f"and validation images{colours}) · {memory_bytes(data) / 1e6:,.1f} MB in memory")
 
 
 open_page("Explore data")

@@ -73,7 +73,7 @@ def pca(images: Tensor, components: int = 2) -> Pca:
     directions = directions * directions[largest, torch.arange(kept)].sign()
     directions = F.pad(directions, (0, components - kept))
     points = rows @ directions
-    total = rows.double().square().sum()
+    total = rows.square().sum(dtype=torch.float64)
     explained = points.double().square().sum(0) / total if total > 0 else torch.zeros(components, dtype=torch.float64)
     return Pca(points, directions, centre, explained, shrunk)
 

@@ -10,7 +10,7 @@ from core.data.maps import pca, some_positions
 
 COMPONENTS = 30  # of PCA: most of what images differ in, without the noise of single pixels
 NEIGHBOURS = 10
-PIECE = 500  # images whose distances to all others are in memory at once: 10 MB
+PIECE = 100  # images whose distances to all others are in memory at once: 2 MB
 
 
 @dataclass(frozen=True)
