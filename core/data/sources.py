@@ -34,6 +34,7 @@ class DatasetSpec:
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
     download_mb: size of the download in MB.
     citation: what its authors ask to be cited, as one reference.
+    torchvision: its class in torchvision.datasets, where images have the same numbers; "" where there is none.
     """
 
     title: str
@@ -47,6 +48,7 @@ class DatasetSpec:
     folder: str = ""
     download_mb: int = 0
     citation: str = ""
+    torchvision: str = ""
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -103,8 +105,8 @@ DATASETS: dict[str, DatasetSpec] = {
         folder="MNIST/raw",
         download_mb=12,
         citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition. "
-                 "Proceedings of "
-                 "the IEEE 86(11), 2278–2324, 1998.",
+                 "Proceedings of the IEEE 86(11), 2278–2324, 1998.",
+        torchvision="MNIST",
     ),
     "fashion_mnist": DatasetSpec(
         title="Fashion-MNIST",
@@ -118,8 +120,8 @@ DATASETS: dict[str, DatasetSpec] = {
         folder="FashionMNIST/raw",
         download_mb=31,
         citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a novel image dataset for benchmarking machine learning "
-                 "algorithms. "
-                 "arXiv:1708.07747, 2017.",
+                 "algorithms. arXiv:1708.07747, 2017.",
+        torchvision="FashionMNIST",
     ),
     "digits": DatasetSpec(
         title="Digits (scikit-learn)",

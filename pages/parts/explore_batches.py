@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.data import Dataset
 from core.data.batch_plan import ORDERS, BatchPlan, plan, shares, visiting_order
-from core.export.data_code import loader_code
+from core.data.code import loader_code
 from core.figures.explore import order_chart
 from pages.parts.explore_sample import open_sample, titles_of
 from pages.parts.pictures import picture_grid

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from core.data import Dataset
+from core.data.code import image_code, one_liner
 from core.data.neighbours import MOST_PIXELS
-from core.export.data_code import image_code, one_liner
 from core.figures.images import as_picture
 from pages.parts import keys
 from pages.parts.explore_cache import neighbours_of

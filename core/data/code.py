@@ -1,7 +1,15 @@
-"""Lines of plain PyTorch that give an image, or the batches of an epoch."""
+"""Lines of plain PyTorch that give an image, or the batches of an epoch.
 
-from core.data import Dataset
-from core.export.script import TORCHVISION
+Not in core.export, which brings scikit-learn along (70 MB).
+"""
+
+from core.data.dataset import Dataset
+from core.data.sources import DATASETS
+
+
+def torchvision_name(data: Dataset) -> str:
+    """What torchvision.datasets calls this data set; "" where it does not have it."""
+    return DATASETS[data.name].torchvision if data.name in DATASETS else ""
 
 
 def image_code(data: Dataset, split: str, position: int) -> str:
@@ -13,8 +21,8 @@ def image_code(data: Dataset, split: str, position: int) -> str:
     own = ("from pathlib import Path\nimport torch\nfrom core.data import default_config, load\n\n"
            f'data = load(default_config("{data.name}"), Path("data"))\n'
            f"images, labels = data.{split}.take(torch.tensor([{position}]))")
-    name = TORCHVISION.get(data.name)
-    if name is None:
+    name = torchvision_name(data)
+    if not name:
         return own
     row = int(data.split(split).rows[position])
     return (f"from torchvision import datasets\n\n"
@@ -24,8 +32,8 @@ def image_code(data: Dataset, split: str, position: int) -> str:
 
 def one_liner(data: Dataset, split: str, position: int) -> str:
     """The shortest line that names the image."""
-    name = TORCHVISION.get(data.name)
-    if name is None:
+    name = torchvision_name(data)
+    if not name:
         return f"data.{split}.take(torch.tensor([{position}]))"
     return f"datasets.{name}(root, train={split != 'test'})[{int(data.split(split).rows[position])}]"
 
