@@ -34,9 +34,6 @@ def section(server: Services, data: Dataset) -> None:
         st.markdown("**The same with a DataLoader**")
         st.code(loader_code(len(data.train), data.input_shape, size, order == "shuffled", drop_last), language="python",
                 wrap_lines=True)
-    if not cut.batches:
-        st.info("No batch is left: the only one is smaller than the batch size, and drop_last leaves it out.")
-        return
     visited = visiting_order(data.train.labels[data.train.rows], order, seed)
     one_batch(data, cut, visited)
     label_order(data, cut, order, seed)
@@ -60,7 +57,7 @@ def controls(data: Dataset) -> tuple[int, str, bool, int]:
 
 def counts(cut: BatchPlan) -> None:
     """How many batches, and what is special about the last."""
-    last = cut.size(cut.batches - 1) if cut.batches else 0
+    last = cut.size(cut.batches - 1)
     figures({
         "Batches an epoch": (f"{cut.batches:,}", "As many times the weights change in one epoch."),
         "Images in the last": (f"{last:,}", None),
