@@ -8,7 +8,7 @@ from core.data.batch_plan import ORDERS, BatchPlan, plan, shares, visiting_order
 from core.data.code import loader_code
 from core.figures.explore import order_chart
 from pages.parts.explore_sample import open_sample, titles_of
-from pages.parts.pictures import picture_grid
+from pages.parts.pictures import as_text, picture_grid
 from pages.parts.run_panel import figures
 from pages.parts.services import Services
 
@@ -81,10 +81,10 @@ def one_batch(data: Dataset, cut: BatchPlan, visited) -> None:
     st.caption(f"images: ({len(positions)}, {channels}, {height}, {width}), labels: ({len(positions)},).{more}")
     counted = all_labels.bincount(minlength=len(data.classes)).tolist()
     st.markdown("**Images of each class in this batch:** " + ", ".join(
-        f"{name}: {count}" for name, count in zip(data.classes, counted, strict=True) if count))
+        f"{as_text(name)}: {count}" for name, count in zip(data.classes, counted, strict=True) if count))
     missing = [name for name, count in zip(data.classes, counted, strict=True) if not count]
     if missing:
-        st.caption(f"Not in this batch: {', '.join(missing[:20])}{' …' if len(missing) > 20 else ''}.")
+        st.caption(f"Not in this batch: {as_text(', '.join(missing[:20]))}{' …' if len(missing) > 20 else ''}.")
     one_hot(data, labels.tolist())
     if picked is not None:
         open_sample(data, "train", int(positions[picked]))

@@ -52,7 +52,7 @@ def pixels_view(server: Services, data: Dataset) -> None:
         with place:
             st.markdown(f"**{title}**")
             st.plotly_chart(pixel_chart(histogram, "pixel value"), key=f"explore.pixels.{key}", config=STILL)
-            st.markdown(f"mean **{histogram.mean:.4f}**, standard deviation **{histogram.std:.4f}**")
+            st.markdown(f"mean **{round(histogram.mean, 4) + 0.0:.4f}**, standard deviation **{histogram.std:.4f}**")
     st.caption("All pixels of the training images; the axis of counts is logarithmic. Red: the mean, dotted: one standard "
                "deviation to "
                "each side. Normalising moves and stretches the values, it does not change the shape: networks learn fastest from "

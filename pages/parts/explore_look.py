@@ -8,7 +8,7 @@ from pages.parts.explore_classes import classes_view, pixels_view
 from pages.parts.explore_map import map_view
 from pages.parts.explore_odd import odd_view
 from pages.parts.explore_sample import SPLITS, open_sample, titles_of
-from pages.parts.pictures import picture_grid
+from pages.parts.pictures import as_text, picture_grid
 from pages.parts.services import Services
 
 SPLIT_HELP = ("Training images are learned from. Validation images are held back to check each epoch. Test images are looked at "
@@ -50,7 +50,7 @@ def pictures_view(server: Services, data: Dataset) -> None:
         page = st.number_input(f"Page (of {pages:,})", 1, pages, 1, width=120,
                                key=f"explore.page.{data.name}.{name}.{','.join(map(str, labels))}")
     if not matching:
-        st.info(f"No class has “{text}” in its name. The classes are: {', '.join(data.classes[:30])}.")
+        st.info(as_text(f"No class has “{text}” in its name. The classes are: {', '.join(data.classes[:30])}."))
         return
     show_page(data, name, found[(page - 1) * PER_PAGE:page * PER_PAGE])
 

@@ -9,7 +9,7 @@ from core.data.tsne import FEWEST, TsneMaps
 from core.figures.explore import map_chart, selected_rows
 from pages.parts.explore_cache import Mapped, map_of, tsne_maps
 from pages.parts.explore_sample import SPLITS, open_sample, titles_of
-from pages.parts.pictures import picture_grid
+from pages.parts.pictures import as_text, picture_grid
 from pages.parts.services import Services
 
 METHODS = ("PCA", "t-SNE")
@@ -64,7 +64,7 @@ def show_selected(data: Dataset, name: str, mapped: Mapped, chosen: list[int]) -
     rows = rows[mapped.labels[rows].argsort(stable=True)]
     counts = torch.bincount(mapped.labels[rows], minlength=len(data.classes)).tolist()
     st.markdown(f"**{len(rows):,} selected**, by class: " + ", ".join(
-        f"{label}: {count:,}" for label, count in zip(data.classes, counts, strict=True) if count))
+        f"{as_text(label)}: {count:,}" for label, count in zip(data.classes, counts, strict=True) if count))
     if len(rows) > SHOWN:
         rows = rows[torch.linspace(0, len(rows) - 1, SHOWN).long()]
         st.caption(f"{SHOWN} of them, evenly drawn:")

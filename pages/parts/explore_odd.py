@@ -9,7 +9,7 @@ from core.data.neighbours import picture_at
 from core.data.odd_ones import COMPONENTS, NEIGHBOURS, OddOne
 from pages.parts.explore_cache import duplicates_of, odd_ones_of
 from pages.parts.explore_sample import SPLITS, open_sample, title_of
-from pages.parts.pictures import picture_grid
+from pages.parts.pictures import as_text, picture_grid
 from pages.parts.services import Services
 
 WAYS = {
@@ -56,7 +56,7 @@ def show_odd(data: Dataset, name: str, found: list[OddOne]) -> None:
     whole = f"{MOST_POINTS:,} images drawn from the {len(split):,}" if len(split) > MOST_POINTS else f"all {len(split):,} images"
     st.caption(f"Compared on the first {COMPONENTS} principal components of {whole}. Hover for the reason; click to open one.")
     with st.expander("The reasons, as a list"):
-        st.markdown("\n".join(f"1. {title}." for title in titles))
+        st.markdown("\n".join(f"1. {as_text(title)}." for title in titles))
     if picked is not None:
         open_sample(data, name, found[picked].position)
 

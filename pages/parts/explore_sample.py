@@ -10,7 +10,7 @@ from core.data.neighbours import MOST_PIXELS
 from core.figures.images import as_picture
 from pages.parts import keys
 from pages.parts.explore_cache import neighbours_of
-from pages.parts.pictures import number_table, picture_grid
+from pages.parts.pictures import as_text, number_table, picture_grid
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
 NEIGHBOURS = 10
@@ -47,7 +47,7 @@ def _dialog(data: Dataset) -> None:
     position = st.number_input(f"{SPLITS[name]} image (0 to {last:,})", 0, last, step=1, key=POSITION, width=220)
     images, labels = split.take(torch.tensor([position]))
     image, label = images[0], int(labels[0])
-    st.subheader(title_of(data, name, position, label), anchor=False)
+    st.subheader(as_text(title_of(data, name, position, label)), anchor=False)
     left, right = st.columns([2, 5])
     with left:
         _facts(image)
