@@ -8,7 +8,7 @@ from core.data.statistics import memory_bytes, moments
 from pages.parts import draft, explore_batches, explore_look
 from pages.parts.explore_cache import counts_of
 from pages.parts.frame import go_to, open_page
-from pages.parts.run_panel import figures
+from pages.parts.metrics_row import figures
 from pages.parts.services import Services, dataset, services
 
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
