@@ -11,7 +11,9 @@ import torch
 
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Split, normalize
-from core.data.sources import DATASETS, DatasetSpec, Raw, spec_of
+from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
+from core.data.own_sets import is_own
+from core.data.sources import DATASETS, DatasetSpec, Raw, available, spec_of
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
 
@@ -29,7 +31,7 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
         DataError: the config asks for more validation images or another class than the data set has, or the files or the
             cache can't be read or written.
     """
-    spec = spec_of(config.dataset)
+    spec = spec_of(config.dataset, root)
     try:
         return _load(config, spec, root, cache or default_cache_dir())
     except OSError as error:
@@ -62,9 +64,15 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     )
 
 
-def default_config(name: str) -> DataConfig:
-    """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few."""
-    small = spec_of(name).counts[0] < 10_000
+def default_config(name: str, root: Path | None = None) -> DataConfig:
+    """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few.
+
+    Of images of a person's own a sixth is for validation, and no copies are made: those are for handwriting.
+    """
+    train = spec_of(name, root).counts[0]
+    if is_own(name):
+        return DataConfig(dataset=name, validation=min(5000, max(1, train // 6)))
+    small = train < 10_000
     return DataConfig(dataset=name, validation=200 if small else 5000, variations=4 if small else 0)
 
 
@@ -103,5 +111,6 @@ def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ..
     return tuple(means), tuple(deviations)
 
 
-__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Split", "channel_statistics",
-           "default_config", "load", "normalize", "spec_of"]
+__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused", "ImportReport",
+           "Split", "available", "channel_statistics", "default_config", "delete_imported", "import_images", "is_own", "load",
+           "normalize", "spec_of"]
