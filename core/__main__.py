@@ -190,7 +190,7 @@ def _print_end(run: Run, as_json: bool) -> int:
 def summary(args: argparse.Namespace, settings: Settings) -> int:
     """Layers, shapes and parameters of a preset's network; needs no data."""
     config = configured(args)
-    spec = spec_of(config.data.dataset)
+    spec = spec_of(config.data.dataset, settings.data_dir)
     with torch.device("meta"):  # shapes are all that is needed
         model = build(config.model, spec.input_shape, outputs_for(config, len(spec.classes)))
     rows = describe_layers(model, spec.input_shape)

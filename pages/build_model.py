@@ -5,7 +5,7 @@ import streamlit as st
 import torch
 from torch import nn
 
-from core.data import DATASETS, spec_of
+from core.data import available, spec_of
 from core.inspection import InspectionError, LayerRow, describe_layers, totals
 from core.models import ARCHITECTURES, ModelError, StackConfig, build
 from core.models.composer import huge, problems
@@ -27,7 +27,8 @@ def choices() -> None:
         for name in type(config.model).model_fields:
             if name != "architecture":
                 field(config, f"model.{name}")
-    field(config, "data.dataset", list(DATASETS), {name: entry.title for name, entry in DATASETS.items()})
+    known = available(server.settings.data_dir)
+    field(config, "data.dataset", list(known), {name: entry.title for name, entry in known.items()})
 
 
 def next_steps(works: bool) -> None:

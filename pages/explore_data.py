@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.data import DATASETS, DataError, Dataset, default_config
+from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
 from core.data.download import Progress, download
-from pages.parts import draft, explore_look
+from pages.parts import draft, explore_look, explore_own
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import Services, dataset, services
@@ -12,15 +12,17 @@ from pages.parts.services import Services, dataset, services
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
+    "Bring your own": (":material/add_photo_alternate:", explore_own.section),
 }
 
 
 def choose(server: Services) -> str:
     """The data set; the one of the draft first."""
-    names = list(DATASETS)
+    known = available(server.settings.data_dir)
+    names = list(known)
     current = draft.draft(server.settings).data.dataset
     return st.segmented_control("Data set", names, default=current if current in names else names[0], required=True,
-                                format_func=lambda name: DATASETS[name].title, key="explore.dataset", persist_state="session")
+                                format_func=lambda name: known[name].title, key="explore.dataset", persist_state="session")
 
 
 def get_data(server: Services, name: str) -> None:
@@ -46,7 +48,7 @@ def get_data(server: Services, name: str) -> None:
 
 def card(name: str, data: Dataset) -> None:
     """What it is and where it comes from."""
-    spec = DATASETS[name]
+    spec = spec_of(name)
     st.markdown(spec.summary)
     channels, height, width = data.input_shape
     copies = default_config(name).variations
@@ -65,8 +67,9 @@ open_page("Explore data")
 server = services()
 st.title("Explore data")
 name = choose(server)
-if not DATASETS[name].is_there(server.settings.data_dir):
+if not spec_of(name, server.settings.data_dir).is_there(server.settings.data_dir):
     get_data(server, name)
+    explore_own.section(server, None)
     st.stop()
 try:
     data = dataset(default_config(name), server.settings)

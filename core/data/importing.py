@@ -21,10 +21,11 @@ from typing import Any, Literal
 import numpy as np
 
 from core.data.dataset import DataError
-from core.data.own_sets import delete_set, new_staging, publish
+from core.data.own_sets import delete_set, new_staging, publish, writing
 
 SECONDS = 600.0  # by the clock; the child has a limit on processor time too
 SMALLEST, LARGEST = 8, 128  # pixels
+UPLOAD = "upload.zip"
 ROOT = Path(__file__).parents[2]
 Progress = Callable[[int, int], None]  # images done, of how many
 
@@ -127,19 +128,24 @@ def import_images(archive: Path, into: Path, size: int = 28, channels: int = 1, 
         raise
 
 
-def check_archive(archive: Path, into: Path, size: int = 28, channels: int = 1, *, fit: Literal["pad", "crop"] = "pad",
-                  test_share: float = 0.2, seed: int = 0, drop_copies: bool = False,
+def check_archive(archive: Path | memoryview, into: Path, size: int = 28, channels: int = 1, *,
+                  fit: Literal["pad", "crop"] = "pad", test_share: float = 0.2, seed: int = 0, drop_copies: bool = False,
                   progress: Progress | None = None) -> Checked:
-    """Read an archive and say what is in it, before anything is kept. See import_images.
+    """Read an archive, a file or its bytes, and say what is in it before anything is kept. See import_images.
 
     Whoever gets the result calls keep or discard; what is forgotten is removed after some hours.
     """
     _refuse_bad_options(archive, size, channels, fit, test_share)
     folder = new_staging(into)
     try:
-        options = {"archive": str(archive.absolute()), "folder": str(folder.absolute()), "size": size, "channels": channels,
+        path = archive if isinstance(archive, Path) else folder / UPLOAD
+        if not isinstance(archive, Path):
+            with writing(into):
+                path.write_bytes(archive)
+        options = {"archive": str(path.absolute()), "folder": str(folder.absolute()), "size": size, "channels": channels,
                    "fit": fit, "test_share": test_share, "seed": seed, "drop_copies": drop_copies}
         found = _run_child(options, folder, progress)
+        (folder / UPLOAD).unlink(missing_ok=True)
         report = _report(found, folder, (channels, size, size))
         if line := found.get("refused"):
             raise ImportRefused(line, report)
@@ -168,8 +174,8 @@ def delete_imported(into: Path, name: str) -> None:
     delete_set(into, name)
 
 
-def _refuse_bad_options(archive: Path, size: int, channels: int, fit: str, test_share: float) -> None:
-    if not archive.is_file():
+def _refuse_bad_options(archive: Path | memoryview, size: int, channels: int, fit: str, test_share: float) -> None:
+    if isinstance(archive, Path) and not archive.is_file():
         raise ImportRefused(f"There is no file {archive}.")
     if not SMALLEST <= size <= LARGEST:
         raise ImportRefused(f"size is {size}; images are kept at {SMALLEST} to {LARGEST} pixels.")
