@@ -9,10 +9,12 @@ from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import Services, dataset, services
 
+OWN = "Bring your own"  # has buttons of its own for what it keeps
+DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own.look_at sets too
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
-    "Bring your own": (":material/add_photo_alternate:", explore_own.section),
+    OWN: (":material/add_photo_alternate:", explore_own.section),
 }
 
 
@@ -21,8 +23,11 @@ def choose(server: Services) -> str:
     known = available(server.settings.data_dir)
     names = list(known)
     current = draft.draft(server.settings).data.dataset
-    return st.segmented_control("Data set", names, default=current if current in names else names[0], required=True,
-                                format_func=lambda name: known[name].title, key="explore.dataset", persist_state="session")
+    if st.session_state.get(DATASET) not in names:
+        st.session_state.pop(DATASET, None)  # it has been deleted
+    first = {} if DATASET in st.session_state else {"default": current if current in names else names[0]}
+    return st.segmented_control("Data set", names, **first, required=True, format_func=lambda name: known[name].title,
+                                key=DATASET, persist_state="session")
 
 
 def get_data(server: Services, name: str) -> None:
@@ -77,10 +82,11 @@ except DataError as error:
     st.error(str(error), icon=":material/broken_image:")
     st.stop()
 card(name, data)
-chosen = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="explore.section",
+first = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
+chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True, key=SECTION,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")
 SECTIONS[chosen][1](server, data)
-if st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
+if chosen != OWN and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
     draft.take_data(default_config(name))
     go_to("pages/train_model.py")

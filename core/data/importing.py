@@ -40,7 +40,7 @@ class ImportRefused(DataError):
 
 @dataclass(frozen=True)
 class Copies:
-    """Images that are there twice, at the size they are kept in. Near: saved again, made smaller, a little brighter.
+    """Images that are there twice, at the size they are kept in. Near: saved again, a little brighter.
 
     within, across: how many lie in the same part, training or test, as their original, and how many in the other one.
     pairs: names of (original, copy), at most 20, those across first.

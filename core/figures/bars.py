@@ -42,5 +42,5 @@ def split_counts(classes: Sequence[str], train: Sequence[int], test: Sequence[in
         for name, counts, colour in (("training", train, VALIDATION), ("test", test, TRAIN))])
     figure.update_layout(height=280, barmode="stack", margin={"l": 8, "r": 8, "t": 8, "b": 8}, yaxis={"title": "images"},
                          xaxis={"title": "class", "type": "category"},
-                         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0})
+                         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "traceorder": "normal"})
     return figure

@@ -130,16 +130,18 @@ def _labels(archive: zipfile.ZipFile, table: Entry, files: list[Entry], found: P
             name = shown(cells[0]) if cells and cells[0] else f"{table.name}, row {number:,}"
             found.rejected.append((name, str(error)))
             continue
-        if labels.setdefault(path, label) != label:
-            if labels[path]:
-                found.rejected.append((shown("/".join(path)), f"has two different labels in {TABLE}"))
-            labels[path] = ""
+        if labels.setdefault(path, label) == label and label:
+            continue
+        if labels[path] or not label:  # once for each file
+            found.rejected.append((shown("/".join(path)), f"has two different labels in {TABLE}" if label else
+                                   f"its row in {TABLE} has no label"))
+        labels[path] = ""
     return labels
 
 
 def _row(cells: list[str], folder: tuple[str, ...], paths: set[tuple[str, ...]],
          by_name: dict[str, list[tuple[str, ...]]]) -> tuple[tuple[str, ...], str]:
-    """The path and the class of one row. Raises BadEntry with the reason."""
+    """The path and the class of one row, "" where that is missing. Raises BadEntry where no file can be found for it."""
     if len(cells) < 2 or not cells[0]:
         raise BadEntry(f"this row of {TABLE} needs a file name and a label")
     parts = safe_parts(unicodedata.normalize("NFC", cells[0]))
@@ -151,10 +153,7 @@ def _row(cells: list[str], folder: tuple[str, ...], paths: set[tuple[str, ...]],
         if not namesakes:
             raise BadEntry(f"named in {TABLE}, but not in the archive")
         path = namesakes[0]
-    label = plain_name(cells[1])
-    if not label:
-        raise BadEntry(f"its row in {TABLE} has no label")
-    return path, label
+    return path, plain_name(cells[1])
 
 
 def _is_header(cells: list[str]) -> bool:

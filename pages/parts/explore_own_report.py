@@ -21,9 +21,8 @@ def show_report(checked: Checked) -> None:
         "Resized": (f"{report.resized:,}", "Accepted images that had another size."),
         "Rejected": (f"{report.rejected_count:,}", "Files that can't be used, each with its reason below."),
         "Exact copies": (f"{exact.within + exact.across:,}", "Images with the same pixels as an earlier one, at the new size."),
-        "Near copies": (f"{near.within + near.across:,}", "Images that look almost like an earlier one: saved again, made "
-                        "smaller, or a little brighter. At most 6 of 64 comparisons of neighbouring areas differ, and gray "
-                        "values differ by 3 % of white at most, on average."),
+        "Near copies": (f"{near.within + near.across:,}", "Images that look almost like an earlier one: saved again or a "
+                        "little brighter. Their gray values, averaged over 16×16 blocks, correlate by 0.99 or more."),
     })
     for line in lines(report):
         st.markdown(f"- {plain(line)}")
@@ -41,7 +40,8 @@ def lines(report: ImportReport) -> list[str]:
     found = list(report.notes)
     across = report.exact_copies.across + report.near_copies.across
     if across:
-        found.append(f"{across:,} test images look like training images. Accuracy on them will be too good to be true.")
+        found.append(f"{across:,} images are in both parts: a test image looks like a training image. The test accuracy "
+                     "will be too good to be true.")
     if report.conflicts:
         found.append(f"{report.conflicts:,} images are there twice with different labels; no network can get both right.")
     if report.dropped:
@@ -55,7 +55,7 @@ def rejected(report: ImportReport) -> None:
     """Every file that was not taken, with its reason."""
     if not report.rejected:
         return
-    with st.expander(f"Rejected: {report.rejected_count:,} files", icon=":material/block:", expanded=not report.accepted):
+    with st.expander(f"Rejected: {report.rejected_count:,} files", icon=":material/block:", expanded=report.rejected_count <= 10):
         st.dataframe(pd.DataFrame(report.rejected, columns=["File", "Reason"]), hide_index=True, key="explore.own.rejected")
         if report.rejected_count > len(report.rejected):
             most = "; ".join(f"{plain(reason)}: {count:,}" for reason, count in report.reasons[:5])
