@@ -72,7 +72,7 @@ def explain(server: Services) -> None:
 
 def upload(server: Services) -> None:
     """The file and how its images are to be kept."""
-    version = st.session_state.get(keys.OWN_VERSION, 0)
+    version = st.session_state.setdefault(keys.OWN_VERSION, 0)
     file = st.file_uploader(f"Zip file (up to {MOST_MB} MB)", type="zip", key=f"explore.own.file.{version}",
                             max_upload_size=MOST_MB)
     size_column, colour_column, fit_column = st.columns(3)
@@ -117,7 +117,7 @@ def check(server: Services, file, options: dict) -> None:
         st.session_state[keys.OWN_REFUSED] = (str(error), error.report)
     except DataError as error:
         st.session_state[keys.OWN_REFUSED] = (str(error), None)
-    st.session_state[keys.OWN_VERSION] = st.session_state.get(keys.OWN_VERSION, 0) + 1
+    st.session_state[keys.OWN_VERSION] += 1
     st.rerun()
 
 

@@ -55,7 +55,7 @@ def rejected(report: ImportReport) -> None:
     """Every file that was not taken, with its reason."""
     if not report.rejected:
         return
-    with st.expander(f"Rejected: {report.rejected_count:,} files", icon=":material/block:", expanded=report.rejected_count <= 10):
+    with st.expander(f"Rejected files: {report.rejected_count:,}", icon=":material/block:", expanded=report.rejected_count <= 10):
         st.dataframe(pd.DataFrame(report.rejected, columns=["File", "Reason"]), hide_index=True, key="explore.own.rejected")
         if report.rejected_count > len(report.rejected):
             most = "; ".join(f"{plain(reason)}: {count:,}" for reason, count in report.reasons[:5])
