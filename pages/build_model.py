@@ -5,7 +5,7 @@ import streamlit as st
 import torch
 from torch import nn
 
-from core.data import available, spec_of
+from core.data import available, outline
 from core.inspection import InspectionError, LayerRow, describe_layers, totals
 from core.models import ARCHITECTURES, ModelError, StackConfig, build
 from core.models.composer import huge, problems
@@ -17,6 +17,8 @@ from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import services
 from pages.parts.walk_view import walk_section
+
+EXAMPLE = {"images": "image (channels × height × width)", "points": "point (features)", "text": "text (words)"}
 
 
 def choices() -> None:
@@ -86,8 +88,8 @@ def layer_table() -> nn.Module | None:
     """The network's layers and totals, or the line that says why it can't be built. Returns it, without numbers, if it can."""
     try:
         with torch.device("meta"):  # shapes without weights: a layer of a billion parameters answers at once
-            model = build(config.model, spec.input_shape, outputs)
-        rows = describe_layers(model, spec.input_shape)
+            model = build(config.model, data.input_shape, outputs)
+        rows = describe_layers(model, data.input_shape)
     except (ModelError, InspectionError) as error:
         st.error(str(error), icon=":material/error:")
         return None
@@ -104,8 +106,8 @@ open_page("Build model")
 server = services()
 st.title("Build model")
 config = draft.draft(server.settings)
-spec = spec_of(config.data.dataset)
-outputs = outputs_for(config, len(spec.classes))
+data = outline(config.data)
+outputs = outputs_for(config, len(data.source_classes))
 composed = isinstance(config.model, StackConfig)
 controls, picture = st.columns([1, 2.8], gap="large")
 works, network = True, None
@@ -113,10 +115,10 @@ with controls:
     choices()
     actions = st.container()
 with picture:
-    st.markdown(f"From one {shape(spec.input_shape)} image of {spec.title} (channels × height × width) to {outputs} "
+    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {data.title} to {outputs} "
                 f"output{'s' * (outputs > 1)}. Shapes are for one image.")
     if composed:
-        works = not problems(composer(config, spec.input_shape, outputs))
+        works = not problems(composer(config, data.input_shape, outputs))
 if works:
     with st.container() if composed else picture:
         network = layer_table()

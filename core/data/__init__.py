@@ -4,13 +4,15 @@
     data.train.take(torch.arange(10))     # ten images and their labels
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from core.config import DataConfig
-from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Split, normalize
+from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
 from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
 from core.data.own_sets import is_own
 from core.data.sources import DATASETS, DatasetSpec, Raw, available, spec_of
@@ -40,6 +42,9 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
 
 
 def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dataset:
+    if spec.generate is not None:
+        return _compute(config, spec)
+    assert spec.read is not None, spec
     raw = spec.read(root, cache)
     held_back = config.validation
     if held_back >= len(raw.train_labels):
@@ -64,31 +69,79 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     )
 
 
+def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
+    """A data set whose points are computed from the config."""
+    assert spec.generate is not None, spec
+    if config.variations:
+        raise DataError(f"data.variations is {config.variations}; {spec.title} are points, and copies are made of images. "
+                        "Set it to 0.")
+    drawn = spec.generate(config)
+    classes = _task_classes(config, spec)
+    train, validation, test = (Split(points, _task_labels(config, labels), torch.arange(len(labels)))
+                               for points, labels in (drawn.train, drawn.validation, drawn.test))
+    mean, std = _normalization(config, train)
+    return Dataset(config.dataset, spec.title, classes, spec.classes, mean, std, train, validation, test, spec.kind, spec.target)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a network needs to know of a data set before it is loaded: what goes in and what is to come out.
+
+    input_shape: (C, H, W) of an image, (F,) of a point, (L,) of a text.
+    source_classes: the data set's classes, before a yes-no question is asked; none where a number is predicted.
+    """
+
+    title: str
+    input_shape: tuple[int, ...]
+    source_classes: tuple[str, ...]
+    kind: Kind
+    target: Target
+
+
+def outline(config: DataConfig, root: Path | None = None) -> Outline:
+    """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
+    spec = spec_of(config.dataset, root)
+    return Outline(spec.title, spec.input_shape, spec.classes, spec.kind, spec.target)
+
+
 def default_config(name: str, root: Path | None = None) -> DataConfig:
     """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few.
 
     Of images of a person's own a sixth is for validation, and no copies are made: those are for handwriting.
     """
-    train = spec_of(name, root).counts[0]
+    spec = spec_of(name, root)
     if is_own(name):
-        return DataConfig(dataset=name, validation=min(5000, max(1, train // 6)))
-    small = train < 10_000
+        return DataConfig(dataset=name, validation=min(5000, max(1, spec.counts[0] // 6)))
+    if spec.generate is not None:
+        return DataConfig(dataset=name, validation=max(1, spec.counts[0]), points=spec.counts[0], noise=spec.noise)
+    small = spec.counts[0] < 10_000
     return DataConfig(dataset=name, validation=200 if small else 5000, variations=4 if small else 0)
 
 
 def _apply_task(config: DataConfig, spec: DatasetSpec, raw: Raw) -> tuple[tuple[str, ...], Raw]:
-    """Class names and labels of the question that is asked: all classes, or "is it this one?"."""
+    """Class names and labels of the question that is asked."""
+    return _task_classes(config, spec), Raw(raw.train_images, _task_labels(config, raw.train_labels),
+                                            raw.test_images, _task_labels(config, raw.test_labels))
+
+
+def _task_classes(config: DataConfig, spec: DatasetSpec) -> tuple[str, ...]:
+    """Names of the answers: all classes, or "is it this one?"."""
     if config.task == "classes":
-        return spec.classes, raw
+        return spec.classes
+    if not spec.classes:
+        raise DataError(f"{spec.title} has numbers to predict and no classes to ask for. Set data.task to classes.")
     if config.target >= len(spec.classes):
         raise DataError(f"data.target is {config.target}; {spec.title} has classes 0 to {len(spec.classes) - 1}.")
     name = spec.classes[config.target]
-    return (f"not {name}", name), Raw(raw.train_images, (raw.train_labels == config.target).long(),
-                                      raw.test_images, (raw.test_labels == config.target).long())
+    return f"not {name}", name
+
+
+def _task_labels(config: DataConfig, labels: Tensor) -> Tensor:
+    return labels if config.task == "classes" else (labels == config.target).long()
 
 
 def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation to normalise with, for each channel, of pixels in [0, 1]."""
+    """Mean and standard deviation to normalise with, for each channel, of pixels in [0, 1], or for each feature."""
     channels = train.images.shape[1]
     if config.normalization == "none":
         return (0.0,) * channels, (1.0,) * channels
@@ -98,7 +151,12 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
 
 
 def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and (population) standard deviation of each channel, pixels in [0, 1], exact: from counts of the 256 values."""
+    """Mean and (population) standard deviation of each channel, pixels in [0, 1], exact: from counts of the 256 values; or of
+    each feature of points."""
+    if split.images.dim() == 2:
+        points = split.images[split.rows].double()
+        deviation = points.std(0, correction=0).clamp(min=1e-6)
+        return tuple(points.mean(0).tolist()), tuple(deviation.tolist())
     values = np.arange(256) / 255
     means, deviations = [], []
     for channel in range(split.images.shape[1]):
@@ -112,5 +170,5 @@ def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ..
 
 
 __all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused", "ImportReport",
-           "Split", "available", "channel_statistics", "default_config", "delete_imported", "import_images", "is_own", "load",
-           "normalize", "spec_of"]
+           "Outline", "Split", "available", "channel_statistics", "default_config", "delete_imported", "import_images", "is_own",
+           "load", "normalize", "outline", "spec_of"]

@@ -12,6 +12,7 @@ from core.config import RunConfig
 from core.data import DataError, Dataset
 from core.devices import DeviceError, select_device, threads_for
 from core.evaluation import evaluate
+from core.fields import ConfigError
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
@@ -21,6 +22,7 @@ from core.training import Checkpoint, Command, Control, Epoch, Event, Finished, 
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
 SECONDS_PER_LOOK = 0.2  # at the control row
+SECONDS_PER_CHECKPOINT = 0.5  # at most this often: hundreds of tiny epochs a second must not wait for the disk
 
 
 class StoreControl:
@@ -50,7 +52,9 @@ class Recorder:
         self.is_ours = True
 
     def step(self, event: Step) -> None:
-        self.metrics += [Metric("loss", event.step, event.loss), Metric("accuracy", event.step, event.accuracy)]
+        self.metrics.append(Metric("loss", event.step, event.loss))
+        if event.accuracy is not None:
+            self.metrics.append(Metric("accuracy", event.step, event.accuracy))
         self.progress["step"] = event.step
         if time.monotonic() - self.flushed >= SECONDS_PER_FLUSH:
             self.flush()
@@ -63,13 +67,41 @@ class Recorder:
 
     def epoch(self, event: Epoch) -> None:
         for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second"):
-            self.metrics.append(Metric(name, event.step, getattr(event, name)))
-        self.progress |= {"step": event.step, "epoch": event.epoch, "validation_accuracy": event.validation_accuracy}
-        self.flush()
+            if (value := getattr(event, name)) is not None:
+                self.metrics.append(Metric(name, event.step, value))
+        self.progress |= {"step": event.step, "epoch": event.epoch}
+        if event.validation_accuracy is not None:
+            self.progress["validation_accuracy"] = event.validation_accuracy
+        # small networks on a few points do hundreds of epochs a second
+        if time.monotonic() - self.flushed >= SECONDS_PER_FLUSH:
+            self.flush()
 
     def flush(self) -> None:
         self.is_ours = self.store.record(self.run_id, self.metrics, **self.progress) and self.is_ours
         self.metrics, self.progress, self.flushed = [], {}, time.monotonic()
+
+
+class Keeper:
+    """Writes checkpoints down: at once where epochs are long, else the newest about twice a second, and always the last."""
+
+    def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset) -> None:
+        self.store, self.run_id, self.config, self.data = store, run_id, config, data
+        self.waiting: Checkpoint | None = None
+        self.saved = 0.0  # so the first is written at once
+
+    def offer(self, checkpoint: Checkpoint, recorder: Recorder) -> None:
+        self.waiting = checkpoint
+        if time.monotonic() - self.saved >= SECONDS_PER_CHECKPOINT:
+            self.save(recorder)
+
+    def save(self, recorder: Recorder) -> None:
+        """Write what is waiting, after the metrics that lead to it."""
+        if self.waiting is None:
+            return
+        recorder.flush()
+        if recorder.is_ours:  # a deleted run must not come back as a folder
+            save_checkpoint(self.store, self.run_id, self.config, self.data, self.waiting)
+        self.waiting, self.saved = None, time.monotonic()
 
 
 def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
@@ -85,7 +117,7 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
     """
     try:
         _train(store, run, settings, control, report)
-    except (CheckpointError, DataError, ModelError, DeviceError) as error:
+    except (CheckpointError, ConfigError, DataError, ModelError, DeviceError) as error:
         store.finish(run.id, "failed", str(error))
     except MemoryError:
         store.finish(run.id, "failed", "The run needs more memory than this machine has. Try a smaller network or batch size.")
@@ -112,7 +144,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     data, model = prepare(config, settings.data_dir, settings.cache_dir)
     convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
-    recorder = Recorder(store, run.id)
+    recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     finished: Finished | None = None
     state = None
     if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
@@ -130,10 +162,9 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
             case Epoch():
                 recorder.epoch(event)
             case Checkpoint():
-                recorder.flush()
-                if recorder.is_ours:  # a deleted run must not come back as a folder
-                    save_checkpoint(store, run.id, config, data, event)
+                keeper.offer(event, recorder)
             case Finished():
+                keeper.save(recorder)
                 finished = replace(event, seconds=event.seconds + before)
         report(event)
         if not recorder.is_ours:

@@ -21,12 +21,15 @@ class Started:
 
 @dataclass(frozen=True)
 class Step:
-    """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1."""
+    """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1.
+
+    The accuracy is None where a number is predicted: there is no right or wrong then.
+    """
 
     step: int
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ class Epoch:
     epoch: int
     step: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     seconds: float
     images_per_second: float
 

@@ -107,7 +107,8 @@ class Loop:
         convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
         self.model = model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)
         self.autocast = autocast_type(training.precision, device, convolutional)
-        self.objective = objective_of(training)
+        self.objective = objective_of(training, data.target)
+        self.counts_right = data.target == "classes"
         self.optimizer = Stepper(build_optimizer(training.optimizer, model.parameters()))
         self.train = Batches(data, data.train, device, channels_last=convolutional)
         self.validation = Batches(data, data.validation, device, channels_last=convolutional)
@@ -192,7 +193,7 @@ class Loop:
             if not isfinite(loss):
                 return False
             self.sums.add(loss, right, size)
-            yield Step(self.step, self.epoch, loss, right / size)
+            yield Step(self.step, self.epoch, loss, right / size if self.counts_right else None)
         state = self.model.state_dict()  # with batch norm's running statistics, which can overflow before any weight does
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             return False
@@ -204,8 +205,9 @@ class Loop:
         """The epoch's means, after a look at the validation images; the next epoch is the current one then."""
         sums = self.sums
         answers = infer(self.model, self.validation, self.autocast)
-        event = Epoch(self.epoch, self.step, sums.loss / sums.examples, sums.correct / sums.examples,
-                      answers.loss(self.objective), answers.accuracy(self.objective),
+        event = Epoch(self.epoch, self.step, sums.loss / sums.examples,
+                      sums.correct / sums.examples if self.counts_right else None, answers.loss(self.objective),
+                      answers.accuracy(self.objective) if self.counts_right else None,
                       sums.seconds, sums.examples / max(sums.seconds, 1e-9))
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, Sums()
         if self.plateau:

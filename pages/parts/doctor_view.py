@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.config import RunConfig, read_config
-from core.data import DataError, spec_of
+from core.data import DataError, outline
 from core.devices import memory_bytes, select_device
 from core.export import ExportError, model_class, script
 from core.inspection import Finding, Surroundings, diagnose
@@ -77,8 +77,8 @@ def _fix_button(finding: Finding, page: str) -> None:
 def code(config_json: str) -> dict[str, str]:
     """The run as code: the network's class and the whole script. Raises ExportError, ModelError and DataError."""
     config = read_config(config_json)
-    spec = spec_of(config.data.dataset)
-    return {"network.py": model_class(config.model, spec.input_shape, outputs_for(config, len(spec.classes))),
+    shape = outline(config.data)
+    return {"network.py": model_class(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes))),
             "train.py": script(config)}
 
 

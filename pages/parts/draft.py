@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.config import DataConfig, RunConfig, read_config
-from core.data import DataError, default_config, is_own, spec_of
+from core.data import DataError, default_config, is_own, outline, spec_of
 from core.fields import ConfigError
 from core.models import ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
@@ -49,7 +49,7 @@ def take_data(data: DataConfig) -> None:
     """Another data set for the draft; what it asks, as far as it has that class, and how it normalises stay as they are."""
     values = st.session_state[keys.DRAFT]["data"]
     kept = {name: values[name] for name in ("task", "target", "normalization")}
-    kept["target"] = min(kept["target"], len(spec_of(data.dataset).classes) - 1)
+    kept["target"] = max(0, min(kept["target"], len(spec_of(data.dataset).classes) - 1))
     take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
 
 
@@ -64,9 +64,9 @@ def take_model(model: ModelConfig) -> None:
 def take_apart() -> None:
     """The draft's network as a composition to change layer by layer; a small one where it can't be taken apart."""
     config = read_config(st.session_state[keys.DRAFT])
-    spec = spec_of(config.data.dataset)
+    shape = outline(config.data)
     try:
-        stack = from_model_config(config.model, spec.input_shape, outputs_for(config, len(spec.classes)))
+        stack = from_model_config(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
     except ModelError:
         stack = StackConfig()
     take_model(stack)
