@@ -147,4 +147,4 @@ def test_forms_offer_it_and_hold_back_what_suits_it(root, tmp_path):
     whole(box.set_value(report.name).run())
     data = read_config(at.session_state[keys.DRAFT]).data
     assert (data.dataset, data.validation, data.variations, data.target) == (report.name, 2, 0, 1)
-    assert "image of Pets" in written(at) and spec_of(report.name).title == "Pets"
+    assert "of Pets to 2 outputs" in written(at) and spec_of(report.name).title == "Pets"
