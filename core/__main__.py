@@ -192,7 +192,7 @@ def _print_end(run: Run, as_json: bool) -> int:
 def summary(args: argparse.Namespace, settings: Settings) -> int:
     """Layers, shapes and parameters of a preset's network; needs no data."""
     config = configured(args)
-    shape = outline(config.data)
+    shape = outline(config.data, settings.data_dir)
     with torch.device("meta"):  # shapes are all that is needed
         model = build(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
     rows = describe_layers(model, shape.input_shape)

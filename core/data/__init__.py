@@ -12,7 +12,9 @@ from torch import Tensor
 
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
-from core.data.sources import DATASETS, DatasetSpec, Raw, spec_of
+from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
+from core.data.own_sets import is_own
+from core.data.sources import DATASETS, DatasetSpec, Raw, available, spec_of
 from core.data.statistics import channel_statistics
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
@@ -31,7 +33,7 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
         DataError: the config asks for more validation images or another class than the data set has, or the files or the
             cache can't be read or written.
     """
-    spec = spec_of(config.dataset)
+    spec = spec_of(config.dataset, root)
     try:
         return _load(config, spec, root, cache or default_cache_dir())
     except OSError as error:
@@ -96,15 +98,20 @@ class Outline:
     target: Target
 
 
-def outline(config: DataConfig) -> Outline:
+def outline(config: DataConfig, root: Path | None = None) -> Outline:
     """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
-    spec = spec_of(config.dataset)
+    spec = spec_of(config.dataset, root)
     return Outline(spec.title, spec.input_shape, spec.classes, spec.kind, spec.target)
 
 
-def default_config(name: str) -> DataConfig:
-    """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few."""
-    spec = spec_of(name)
+def default_config(name: str, root: Path | None = None) -> DataConfig:
+    """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few.
+
+    Of images of a person's own a sixth is for validation, and no copies are made: those are for handwriting.
+    """
+    spec = spec_of(name, root)
+    if is_own(name):
+        return DataConfig(dataset=name, validation=min(5000, max(1, spec.counts[0] // 6)))
     if spec.generate is not None:
         return DataConfig(dataset=name, validation=max(1, spec.counts[0]), points=spec.counts[0], noise=spec.noise)
     small = spec.counts[0] < 10_000
@@ -143,5 +150,6 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
     return channel_statistics(train)
 
 
-__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Outline", "Split",
-           "channel_statistics", "default_config", "load", "normalize", "outline", "spec_of"]
+__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused", "ImportReport",
+           "Outline", "Split", "available", "channel_statistics", "default_config", "delete_imported", "import_images", "is_own",
+           "load", "normalize", "outline", "spec_of"]

@@ -18,6 +18,8 @@ from core.data.dataset import DataDamaged, DataMissing, Kind, Target
 from core.data.generated import Generated
 from core.data.idx import IdxFolder, as_images
 from core.data.kept import kept_array
+from core.data.own_sets import OwnSet, is_own, own_sets, read_arrays, read_set
+from core.settings import default_data_dir
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,34 @@ DATASETS: dict[str, DatasetSpec] = {
 }
 
 
-def spec_of(name: str) -> DatasetSpec:
-    """The registry's entry. Raises DataMissing for a name it does not have."""
-    if name not in DATASETS:
-        raise DataMissing(f"There is no data set {name!r}; choose from {', '.join(DATASETS)}.")
-    return DATASETS[name]
+def spec_of(name: str, root: Path | None = None) -> DatasetSpec:
+    """The registry's entry, or what is known of a set of a person's own, "own:<id>", kept below `root`.
+
+    Args:
+        root: the data directory; the environment's if None.
+
+    Raises:
+        DataMissing: a name that is not there. DataDamaged: a set of one's own that can't be read.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    if is_own(name):
+        return _own_spec(read_set(root or default_data_dir(), name))
+    raise DataMissing(f"There is no data set {name!r}; choose from {', '.join(DATASETS)}.")
+
+
+def available(root: Path | None = None) -> dict[str, DatasetSpec]:
+    """All that a form can offer: the registry, then sets of people's own in the data directory `root`, newest first."""
+    return DATASETS | {own.name: _own_spec(own) for own in own_sets(root or default_data_dir())}
+
+
+def _own_spec(own: OwnSet) -> DatasetSpec:
+    def read(root: Path, cache: Path) -> Raw:
+        arrays = read_arrays(root, own.name)
+        images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
+        first = own.counts[0]  # training images come first, so that both parts are views of the mapped file
+        return Raw(images[:first], labels[:first], images[first:], labels[first:])
+
+    return DatasetSpec(title=own.title, summary=f"{sum(own.counts):,} images of {len(own.classes)} classes, brought here.",
+                       source=own.source, licence="that of the images", classes=own.classes, input_shape=own.input_shape,
+                       counts=own.counts, read=read)
