@@ -21,7 +21,7 @@ LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#c9b800", "#0072b2", "#d55e00", "#cc79a7", "#8a8a8a", "#7a5195", "#a05a2c")
 MODEL_COLORS = (VALIDATION, TRAIN)  # the first and the second model
 PALE = "#9a9a9a"
-SHARES = [[0.0, "rgba(46,134,171,0.04)"], [0.25, "rgba(46,134,171,0.45)"], [1.0, "rgba(24,78,102,1)"]]
+SHARES = [[0.0, "#eef3f6"], [0.3, "#a9cfe0"], [1.0, "#1d6283"]]  # light cells in the dark theme too, so that text shows
 TEXT_HEIGHT = 13  # pixels of one line below a picture
 
 
@@ -38,15 +38,14 @@ def confusion_figure(counts: np.ndarray, shares: np.ndarray, classes: Sequence[s
             for n, s in zip(flat.tolist(), share.tolist(), strict=True)]
     about = [f"true {classes[r]}, said {classes[c]}<br>{n:,} images, {100 * s:.1f} % of class {classes[r]}"
              for r, c, n, s in zip(row.tolist(), column.tolist(), flat.tolist(), share.tolist(), strict=True)]
-    names = list(classes)
-    figure = go.Figure(go.Heatmap(z=np.sqrt(np.nan_to_num(shares)), colorscale=SHARES, zmin=0, zmax=1, showscale=False, xgap=1,
-                                  ygap=1, hoverinfo="skip"))
-    figure.add_scatter(x=column, y=row, mode="markers+text" if size <= 20 else "markers", text=text, hovertext=about,
-                       hovertemplate="%{hovertext}<extra></extra>", showlegend=False,
-                       textfont={"size": 12 if size <= 10 else 9, "color": ["white" if s > 0.25 else None for s in share]},
-                       marker={"symbol": "square", "size": max(6, 300 // size), "color": PALE, "opacity": 0.01},
-                       selected={"marker": {"opacity": 0.45}}, unselected={"marker": {"opacity": 0.01}})
-    ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False,
+    figure = go.Figure(go.Heatmap(  # the text takes black or white, whichever shows on its cell
+        z=np.sqrt(np.nan_to_num(shares)), colorscale=SHARES, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1, hoverinfo="skip",
+        text=np.reshape(text, (size, size)), texttemplate="%{text}" if size <= 20 else "",
+        textfont={"size": 12 if size <= 10 else 9}))
+    figure.add_scatter(x=column, y=row, mode="markers", hovertext=about, hovertemplate="%{hovertext}<extra></extra>",
+                       showlegend=False, marker={"symbol": "square", "size": max(6, 300 // size), "color": TRAIN, "opacity": 0.01},
+                       selected={"marker": {"opacity": 0.5}}, unselected={"marker": {"opacity": 0.01}})
+    ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": list(classes), "showgrid": False, "zeroline": False,
              "range": [-0.5, size - 0.5]}
     figure.update_layout(height=max(260, min(620, 120 + 40 * size)), margin=MARGIN, dragmode=False, clickmode="event+select",
                          title={"text": title, "font": {"size": 14}}, xaxis={**ticks, "title": "what it said"},

@@ -17,7 +17,8 @@ AFTER = " after"
 
 def section(server: Services, found: Sequence[Subject]) -> None:
     """The whole section."""
-    st.markdown("Of all answers that a network gives with 90 % certainty, 90 % should be right: then it is **calibrated**. Points "
+    st.markdown("Of all answers that a network gives with 90 % certainty, 90 % should be right: then it is **calibrated**. "
+                "Points "
                 "below the line mean that it is surer than it should be.")
     shown: dict[str, Reliability] = {}
     for place, subject in zip(columns(found), found, strict=True):
@@ -40,16 +41,19 @@ def section(server: Services, found: Sequence[Subject]) -> None:
         [[row.low for row in bins], [row.high for row in bins], [row.count for row in bins],
          [float("nan") if row.confidence is None else row.confidence for row in bins],
          [float("nan") if row.accuracy is None else row.accuracy for row in bins]]), "calibration")
-    st.caption("15 equal bins of the probability of the answer given; the bars are 95 % intervals. The expected calibration error "
+    st.caption("15 equal bins of the probability of the answer given; the bars are 95 % intervals. The expected calibration "
+               "error "
                "is the mean distance between being sure and being right, weighted by the images in each bin (Guo et al., "
                "arXiv:1706.04599).")
 
 
 def _figures(result: Reliability) -> None:
     figures({
-        "Calibration error": (f"{100 * result.error:.2f} %", "Expected calibration error: how far being sure is from being right, "
+        "Calibration error": (f"{100 * result.error:.2f} %", "Expected calibration error: how far being sure is from being "
+                                                             "right, "
                               "on average. 0 is best."),
-        "Surer than right by": (f"{100 * result.gap:+.2f} points".replace("-", "−"), "Mean certainty minus accuracy, in percentage "
+        "Surer than right by": (f"{100 * result.gap:+.2f} points".replace("-", "−"), "Mean certainty minus accuracy, in "
+                                                                                     "percentage "
                                 "points. Above 0: too sure. Below 0: too modest."),
         "−log p(true class)": (f"{result.loss:.4f}", "Mean negative logarithm of the probability it gave to what is true."),
     })
@@ -85,7 +89,8 @@ def _mended(subject: Subject, before: Reliability, after: Reliability, temperatu
     """What the temperature does on images it was not fitted on."""
     direction = "less" if temperature.value > 1 else "more"
     limit = " (the end of the range that was searched: with so few mistakes no best value can be found)" * temperature.at_limit
-    st.markdown(f"**Temperature {temperature.value:.3f}**{limit}, fitted on the validation images: all logits are divided by it, so "
+    st.markdown(f"**Temperature {temperature.value:.3f}**{limit}, fitted on the validation images: all logits are divided by "
+                "it, so "
                 f"the network is {direction} sure. No answer changes. On these test images the calibration error goes from "
                 f"{100 * before.error:.2f} % to **{100 * after.error:.2f} %**, −log p(true class) from {before.loss:.4f} to "
                 f"**{after.loss:.4f}**." + (" It does not help here." if after.error >= before.error else ""))

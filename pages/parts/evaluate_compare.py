@@ -58,7 +58,8 @@ def _counts(first: Subject, second: Subject, result: Comparison) -> None:
     how = (f"exact: 2·P(X ≤ {min(test.only_first, test.only_second)}) for {test.only_first + test.only_second} tosses of a coin"
            if test.exact else f"χ² = (|{test.only_first} − {test.only_second}| − 1)² / {test.only_first + test.only_second} = "
            f"{test.statistic:.3f} with one degree of freedom")
-    st.caption(f"McNemar's test ({how}). Only images count on which just one model is right. The test speaks for these two sets of "
+    st.caption(f"McNemar's test ({how}). Only images count on which just one model is right. The test speaks for these two sets "
+               "of "
                "weights: another seed would give others, so train several before you prefer a recipe.")
 
 

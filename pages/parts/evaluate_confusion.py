@@ -20,7 +20,8 @@ def section(server: Services, found: Sequence[Subject]) -> None:
     """The whole section."""
     as_shares = st.segmented_control("Show", ["Counts", "Shares (%)"], default="Counts", required=True, key="evaluate.confusion",
                                      persist_state="session") != "Counts"
-    st.caption("Rows are what the images are, columns what the model said: the diagonal is right. Colour is the share of the row. "
+    st.caption("Rows are what the images are, columns what the model said: the diagonal is right. Colour is the share of the "
+               "row. "
                "Click on a cell to see its images.")
     for place, subject in zip(columns(found), found, strict=True):
         with place:

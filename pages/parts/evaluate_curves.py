@@ -31,7 +31,8 @@ def section(server: Services, found: Sequence[Subject]) -> None:
         st.markdown(
             "A network answers with a probability. A **threshold** turns it into a yes: said at the threshold and above. A low "
             "one finds more (recall) and is wrong more often (false alarms).\n"
-            "- **ROC**: recall against the share of false alarms, for all thresholds. Its area is how often a random image of the "
+            "- **ROC**: recall against the share of false alarms, for all thresholds. Its area is how often a random image of "
+            "the "
             "class gets a higher probability than a random other one: 0.5 is guessing, 1 is perfect.\n"
             "- **Precision and recall**: more telling where the class is rare, because many images that are right to be refused "
             "don't count. Its area is the average precision, Σ (Rₙ − Rₙ₋₁)·Pₙ.\n\nAs scikit-learn defines them.")
@@ -86,7 +87,8 @@ def _yes_no(found: Sequence[Subject]) -> None:
     _charts(curves, MODEL_COLORS, decisions)
     st.markdown(f"The lowest cost on these images{' for the first model' if len(found) > 1 else ''} is "
                 f"**{best.cost(miss, alarm):,.6g}**, at a threshold of {min(best.threshold, 1.0):.4f} ({best.misses:,} misses, "
-                f"{best.false_alarms:,} false alarms). Choose a threshold on validation images and check it on test images: chosen "
+                f"{best.false_alarms:,} false alarms). Choose a threshold on validation images and check it on test images: "
+                "chosen "
                 "on the test images it looks better than it is.")
     _missing(curves)
 

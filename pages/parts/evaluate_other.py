@@ -33,7 +33,8 @@ class Answered:
 
 def section(server: Services, found: Sequence[Subject]) -> None:
     """The whole section."""
-    st.markdown("A test set comes from the same source as the training images. Images of another source, of the same classes, tell "
+    st.markdown("A test set comes from the same source as the training images. Images of another source, of the same classes, "
+                "tell "
                 "whether the network has learned the digits or the data set.")
     for place, subject in zip(columns(found), found, strict=True):
         with place:
@@ -79,7 +80,8 @@ def _result(subject: Subject, elsewhere: Subject, name: str) -> None:
     figures({
         "On its own data": (percent(own.accuracy), f"{own.examples:,} images it did not learn from."),
         f"On {DATASETS[name].title}": (percent(there.accuracy), f"{there.examples:,} images of the other source."),
-        "95 % interval": (f"{100 * there.interval.low:.2f} – {percent(there.interval.high)}", "Of the accuracy on the other data."),
+        "95 % interval": (f"{100 * there.interval.low:.2f} – {percent(there.interval.high)}", "Of the accuracy on the other "
+                                                                                              "data."),
     })
     wrong = confident_mistakes(elsewhere.predictions, SHOWN)
     if len(wrong):

@@ -21,7 +21,8 @@ SIZES = (500, 1000, 2000)
 
 def section(server: Services, found: Sequence[Subject]) -> None:
     """The whole section."""
-    st.markdown("The same images, made harder in one way at a time. Where the line falls steeply, the network relies on something "
+    st.markdown("The same images, made harder in one way at a time. Where the line falls steeply, the network relies on "
+                "something "
                 "that you may not be able to promise it.")
     here = [subject for subject in found if subject.data is not None]
     if len(here) < len(found):
@@ -84,4 +85,5 @@ def _example(subject: Subject) -> None:
         image = pixels.float().div_(255)
         changed = torch.cat([corrupt(image, kind, strength) for strength in entry.strengths])
         st.caption(f"{entry.about} Strength in {entry.unit}.")
-        show_pixels(changed.mul(255).round().to(torch.uint8), [f"{strength:g}" for strength in entry.strengths], f"example-{kind}")
+        lines = [f"{strength:g}" for strength in entry.strengths]
+        show_pixels(changed.mul(255).round().to(torch.uint8), lines, f"example-{kind}")

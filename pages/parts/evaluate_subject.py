@@ -149,7 +149,8 @@ def show_images(subject: Subject, positions: np.ndarray, key: str) -> None:
     if subject.data is None:
         st.warning("The images are not on this machine, so here are their numbers in the split with label and answer.",
                    icon=":material/hide_image:")
-        st.code("\n".join(f"{position:>6}  {line}" for position, line in zip(positions.tolist(), lines, strict=True)), language=None)
+        rows = zip(positions.tolist(), lines, strict=True)
+        st.code("\n".join(f"{position:>6}  {line}" for position, line in rows), language=None)
         return
     pixels, _ = subject.data.split(predictions.split).take(torch.from_numpy(np.asarray(positions, dtype=np.int64)))
     show_pixels(pixels, lines, key)
