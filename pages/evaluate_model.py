@@ -17,16 +17,16 @@ from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import current_run
 from pages.parts.services import services
 
-# Title → (icon, what draws it). Only the chosen section is computed and drawn.
+# Title → what draws it. Only the chosen section is computed and drawn.
 SECTIONS = {
-    "Overview": (":material/summarize:", evaluate_overview.section),
-    "Confusion": (":material/grid_on:", evaluate_confusion.section),
-    "Thresholds": (":material/tune:", evaluate_curves.section),
-    "Calibration": (":material/thermostat:", evaluate_calibration.section),
-    "Images": (":material/image_search:", evaluate_images.section),
-    "Robustness": (":material/fitness_center:", evaluate_robustness.section),
-    "Other data": (":material/public:", evaluate_other.section),
-    "Compare two": (":material/balance:", evaluate_compare.section),
+    "Overview": evaluate_overview.section,
+    "Confusion": evaluate_confusion.section,
+    "Thresholds": evaluate_curves.section,
+    "Calibration": evaluate_calibration.section,
+    "Images": evaluate_images.section,
+    "Robustness": evaluate_robustness.section,
+    "Other data": evaluate_other.section,
+    "Compare two": evaluate_compare.section,
 }
 
 open_page("Evaluate")
@@ -47,6 +47,5 @@ found = evaluate_subject.subjects(server, chosen)
 if not found:
     st.stop()
 name = st.segmented_control("Section", list(SECTIONS), default="Overview", required=True, key="evaluate.section",
-                            format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
-                            label_visibility="collapsed")
-SECTIONS[name][1](server, found)
+                            persist_state="session", label_visibility="collapsed")
+SECTIONS[name](server, found)

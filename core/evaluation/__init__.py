@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset, Split
-from core.evaluation.predictions import Predictions, answer, fingerprint, predict
+from core.evaluation.predictions import Predictions, answer, asker, fingerprint, predict
 from core.training import OBJECTIVES
 
 
@@ -49,4 +49,4 @@ def evaluate(model: nn.Module, data: Dataset, config: RunConfig, split: Split | 
     return Evaluation(len(answers.labels), answers.loss(objective), answers.accuracy(objective), confusion.cpu())
 
 
-__all__ = ["Evaluation", "Predictions", "evaluate", "fingerprint", "predict"]
+__all__ = ["Evaluation", "Predictions", "asker", "evaluate", "fingerprint", "predict"]

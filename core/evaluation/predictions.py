@@ -1,6 +1,7 @@
 """A network's answers on one split, kept whole: every figure of the page Evaluate is reduced from them."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from core.config import RunConfig
-from core.data import Dataset, Split
+from core.data import Dataset, Split, normalize
 from core.data.batches import Batches
 from core.devices import autocast_type
 from core.training import OBJECTIVES
-from core.training.inference import EVALUATION_BATCH, Answers, infer
+from core.training.inference import EVALUATION_BATCH, Answers, autocasting, evaluation_mode, infer
 
 YES_NO_PER_CLASS = {"bce", "bce_with_logits"}  # losses for which several outputs are one question for each class
 
@@ -113,6 +114,22 @@ def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, bat
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     batches = Batches(data, split, device, channels_last=convolutional)
     return infer(model, batches, autocast_type(config.training.precision, device, convolutional), batch_size)
+
+
+def asker(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], config: RunConfig) -> Callable[[Tensor], Tensor]:
+    """A function from images (n, C, H, W) in [0, 1] to the class of each, (n,) int64 on the CPU, computed as predict() does."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    autocast = autocast_type(config.training.precision, device, convolutional)
+
+    def ask(images: Tensor) -> Tensor:
+        inputs = normalize(images.to(device), mean, std)
+        if convolutional:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with evaluation_mode(model), torch.inference_mode(), autocasting(device, autocast):
+            return OBJECTIVES[config.training.loss].predict(model(inputs).float()).cpu()
+
+    return ask
 
 
 def fingerprint(split: Split) -> str:

@@ -22,12 +22,16 @@ CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#c9b800", "#0072b2", "#d55e00"
 MODEL_COLORS = (VALIDATION, TRAIN)  # the first and the second model
 PALE = "#9a9a9a"
 SHARES = [[0.0, "#eef3f6"], [0.3, "#a9cfe0"], [1.0, "#1d6283"]]  # light cells in the dark theme too, so that text shows
+CORNER = 0.1  # of both axes
+ZOOMED = [1 - CORNER, 1 + CORNER / 50]
 TEXT_HEIGHT = 13  # pixels of one line below a picture
 
 
 def confusion_figure(counts: np.ndarray, shares: np.ndarray, classes: Sequence[str], as_shares: bool,
                      title: str = "") -> go.Figure:
-    """(K, K) with true classes as rows; each cell is a point too, so that it can be clicked (a heat map's can't).
+    """(K, K) with true classes as rows; each cell is a point too, so that it can be clicked on (a heat map can't).
+
+    The points are invisible until selected.
 
     Colour is the share of the row, on a root scale: rare mistakes show beside a full diagonal.
     """
@@ -43,8 +47,9 @@ def confusion_figure(counts: np.ndarray, shares: np.ndarray, classes: Sequence[s
         text=np.reshape(text, (size, size)), texttemplate="%{text}" if size <= 20 else "",
         textfont={"size": 12 if size <= 10 else 9}))
     figure.add_scatter(x=column, y=row, mode="markers", hovertext=about, hovertemplate="%{hovertext}<extra></extra>",
-                       showlegend=False, marker={"symbol": "square", "size": max(6, 300 // size), "color": TRAIN, "opacity": 0.01},
-                       selected={"marker": {"opacity": 0.5}}, unselected={"marker": {"opacity": 0.01}})
+                       showlegend=False, marker={"symbol": "square", "size": max(6, 300 // size), "color": TRAIN,
+                                                 "opacity": 0},
+                       selected={"marker": {"opacity": 0.5}}, unselected={"marker": {"opacity": 0}})
     ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": list(classes), "showgrid": False, "zeroline": False,
              "range": [-0.5, size - 0.5]}
     figure.update_layout(height=max(260, min(620, 120 + 40 * size)), margin=MARGIN, dragmode=False, clickmode="event+select",
@@ -53,9 +58,12 @@ def confusion_figure(counts: np.ndarray, shares: np.ndarray, classes: Sequence[s
     return figure
 
 
-def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS,
-               points: Sequence[Decision] = ()) -> go.Figure:
-    """Recall over false alarms by name, with the diagonal of guessing; `points` are marked, one for each curve."""
+def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, points: Sequence[Decision] = (),
+               corner: bool = False) -> go.Figure:
+    """Recall over false alarms by name, with the diagonal of guessing; `points` are marked, one for each curve.
+
+    corner: show only the corner where good models are.
+    """
     figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": PALE, "dash": "dot"}, name="guessing",
                                   hoverinfo="skip"))
     for index, (name, curve) in enumerate(curves.items()):
@@ -64,12 +72,13 @@ def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS,
             _curve(figure, curve.false_alarm_rate[keep], curve.recall[keep], curve.thresholds[keep],
                    f"{name} ({curve.roc_area:.4f})", colors[index % len(colors)], "false alarms %{x:.2%}<br>recall %{y:.2%}")
     _points(figure, [(p.false_alarm_rate, p.recall) for p in points], colors)
-    return _square(figure, "ROC: area in brackets", "false alarms (false positive rate)", "recall (true positive rate)")
+    _square(figure, "ROC", "false alarms (false positive rate)", "recall (true positive rate)")
+    return figure.update_layout(xaxis_range=[-CORNER / 50, CORNER], yaxis_range=ZOOMED) if corner else figure
 
 
-def precision_recall_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS,
-                            points: Sequence[Decision] = ()) -> go.Figure:
-    """Precision over recall by name; `points` are marked, one for each curve."""
+def precision_recall_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, points: Sequence[Decision] = (),
+                            corner: bool = False) -> go.Figure:
+    """Precision over recall by name; `points` are marked, one for each curve. corner: as for roc_figure()."""
     figure = go.Figure()
     for index, (name, curve) in enumerate(curves.items()):
         if curve.average_precision is not None:
@@ -78,7 +87,8 @@ def precision_recall_figure(curves: dict[str, Sweep], colors: Sequence[str] = CL
                    f"{name} ({curve.average_precision:.4f})", colors[index % len(colors)],
                    "recall %{x:.2%}<br>precision %{y:.2%}")
     _points(figure, [(p.recall, p.precision) for p in points], colors)
-    return _square(figure, "Precision and recall: average precision in brackets", "recall", "precision")
+    _square(figure, "Precision and recall", "recall", "precision")
+    return figure.update_layout(xaxis_range=ZOOMED, yaxis_range=ZOOMED) if corner else figure
 
 
 def reliability_figure(named: dict[str, Reliability]) -> go.Figure:
@@ -99,13 +109,13 @@ def reliability_figure(named: dict[str, Reliability]) -> go.Figure:
 
 
 def confidence_figure(named: dict[str, Reliability]) -> go.Figure:
-    """How many answers fall into each bin of confidence, on a logarithmic scale."""
+    """How many answers fall into each bin of confidence, on a logarithmic scale; colours as in reliability_figure()."""
     figure = go.Figure()
     for index, (name, result) in enumerate(named.items()):
         figure.add_bar(x=[(row.low + row.high) / 2 for row in result.bins], y=[row.count or None for row in result.bins],
                        name=name, marker_color=MODEL_COLORS[index % 2],
                        hovertemplate="sure about %{x:.0%}: %{y:,} images<extra></extra>")
-    figure.update_layout(height=230, margin={**MARGIN, "t": 30}, legend=LEGEND, barmode="group", bargap=0.1,
+    figure.update_layout(height=300, margin=MARGIN, showlegend=False, barmode="group", bargap=0.1,
                          xaxis={"title": "how sure it was", "range": [0, 1], "tickformat": ".0%"},
                          yaxis={"title": "images", "type": "log", "dtick": 1, "exponentformat": "none"})
     return figure

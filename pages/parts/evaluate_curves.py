@@ -113,10 +113,12 @@ def _decision(subject: Subject, decision: Decision, miss: float, alarm: float) -
 
 
 def _charts(curves: dict[str, Sweep], colors: Sequence[str], points: Sequence[Decision]) -> None:
+    corner = st.toggle("Enlarge the corner where good models are", key="evaluate.corner", persist_state="session")
     left, right = st.columns(2)
-    left.plotly_chart(roc_figure(curves, colors, points), key="evaluate.roc", config=CHART, alt="ROC curves")
-    right.plotly_chart(precision_recall_figure(curves, colors, points), key="evaluate.pr", config=CHART,
+    left.plotly_chart(roc_figure(curves, colors, points, corner), key="evaluate.roc", config=CHART, alt="ROC curves")
+    right.plotly_chart(precision_recall_figure(curves, colors, points, corner), key="evaluate.pr", config=CHART,
                        alt="Precision-recall curves")
+    st.caption("In brackets: the area under each curve.")
     curve = next(iter(curves.values()))
     save_csv("First curve (CSV)", lambda: table_csv(
         ["threshold", "recall", "false_alarm_rate", "precision"],

@@ -7,6 +7,7 @@ import streamlit as st
 import torch
 
 from core.data import Split
+from core.evaluation import asker
 from core.evaluation.corruptions import CORRUPTIONS, corrupt
 from core.evaluation.robustness import Point, points_of, robustness, sample
 from core.evaluation.tables import robustness_csv
@@ -61,7 +62,7 @@ def _measure(server: Services, subject: Subject, count: int) -> list[Point] | No
         return None
     split = sample(_split(subject), count)
     bar, points = st.progress(0.0, f"{subject.name}…"), []
-    for point in robustness(lambda images: trained.predict(images).argmax(1), split):
+    for point in robustness(asker(trained.model, trained.mean, trained.std, trained.config), split):
         points.append(point)
         bar.progress(len(points) / points_of(), f"{subject.name}: {CORRUPTIONS[point.kind].title.lower()}")
     bar.empty()

@@ -21,7 +21,7 @@ from pages.parts.services import Services, dataset, trained_model
 
 SPLITS = {"test": "Test images", "validation": "Validation images"}
 BATCH = 250  # images at once: the server's memory is shared by all pages
-PICTURE = 92  # pixels
+PICTURE = 84  # pixels: three times MNIST's
 CHART = {"displaylogo": False, "displayModeBar": True,  # always there: its camera saves the chart as PNG
          "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"], "toImageButtonOptions": {"scale": 2}}
 NONE = ""
@@ -47,8 +47,8 @@ def usable_runs(server: Services) -> dict[str, Run]:
 
 
 def title(run: Run) -> str:
-    result = f"test {percent(run.test_accuracy)}" if run.test_accuracy is not None else run.status
-    return f"{run.title or 'Run'} · {result} · {run.id[:4]}"
+    """"Is it an 8? (ff1a) · 99.44 %"."""
+    return f"{run.title or 'Run'} ({run.id[:4]}) · {percent(run.test_accuracy) if run.test_accuracy is not None else run.status}"
 
 
 def choose(runs: dict[str, Run]) -> list[Run]:
@@ -158,22 +158,24 @@ def show_images(subject: Subject, positions: np.ndarray, key: str) -> None:
 
 def show_pixels(pixels: torch.Tensor, lines: Sequence[str], key: str) -> None:
     """Images (n, C, H, W) uint8 with a caption each, and a button that saves them as one picture."""
-    scale = max(1, 84 // max(pixels.shape[2:]))
-    st.image([as_picture(image, scale) for image in pixels], caption=list(lines), width=PICTURE, output_format="PNG")
-    save("Save as PNG", lambda: png_file(labelled_sheet(pixels, [line.replace(", ", "\n") for line in lines])), f"{key}.png",
-         "image/png", key)
+    scale = max(1, PICTURE // max(pixels.shape[2:]))
+    with st.container(horizontal=True, gap="small"):
+        for image, line in zip(pixels, lines, strict=True):
+            st.image(as_picture(image, scale), caption=line, width=PICTURE, output_format="PNG", alt=line)
+    below = [line.replace(", ", "\n").replace("\u00a0", " ") for line in lines]
+    save("Save as PNG", lambda: png_file(labelled_sheet(pixels, below)), f"{key}.png", "image/png", key)
 
 
 def caption(predictions: Predictions, position: int) -> str:
-    """"4, said 9, 97.3 % sure"."""
+    """"4, said 9, 97.3 %"."""
     truth, said = predictions.classes[predictions.truth[position]], predictions.classes[predictions.said[position]]
     sure = predictions.confidence[position]
-    return f"{truth}, said {said}, {percent_short(float(sure))} sure"
+    return f"{truth}, said {said}, {percent_short(float(sure))}"
 
 
 def percent_short(share: float) -> str:
     """97.3 %; no 100 % for what is only nearly so."""
-    return f"{min(100 * share, 99.9) if share < 1 else 100.0:.1f} %"
+    return f"{min(100 * share, 99.9) if share < 1 else 100.0:.1f}\u00a0%"
 
 
 def save(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:
