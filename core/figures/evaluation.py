@@ -16,7 +16,6 @@ from core.figures.curves import TRAIN, VALIDATION
 from core.figures.images import as_picture
 
 MARGIN = {"l": 8, "r": 8, "t": 40, "b": 8}
-LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 # ten classes told apart with most eyes: Okabe and Ito's colours, black replaced so that both themes show it, and two more
 CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#c9b800", "#0072b2", "#d55e00", "#cc79a7", "#8a8a8a", "#7a5195", "#a05a2c")
 MODEL_COLORS = (VALIDATION, TRAIN)  # the first and the second model
@@ -134,7 +133,8 @@ def robustness_figure(named: dict[str, Sequence[Point]], kind: str) -> go.Figure
         figure.add_scatter(x=x, y=[p.accuracy for p in mine], name=name, mode="lines+markers", line={"color": color, "width": 2},
                            hovertemplate="%{x:g}: %{y:.1%}<extra></extra>")
     figure.add_vline(x=entry.neutral, line={"color": PALE, "dash": "dot", "width": 1})
-    figure.update_layout(height=270, margin={**MARGIN, "t": 56}, legend={**LEGEND, "y": 1.0}, showlegend=len(named) > 1,
+    figure.update_layout(height=270 if len(named) == 1 else 310, margin=MARGIN, showlegend=len(named) > 1,
+                         legend={"orientation": "h", "y": -0.3, "yanchor": "top", "x": 0, "font": {"size": 11}},
                          title={"text": entry.title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top"},
                          xaxis={"title": entry.unit}, yaxis={"range": [0, 1.03], "tickformat": ".0%"})
     return figure

@@ -50,9 +50,13 @@ def save_predictions(store: RunStore, run_id: str, predictions: Predictions) -> 
 
 
 def load_predictions(store: RunStore, run_id: str, split: str = "test") -> Predictions | None:
-    """A run's predictions; None where none were kept, or they are of other weights or damaged: they can be computed again."""
+    """A run's predictions; None where none were kept, or they are of other weights or damaged: they can be computed again.
+
+    Raises RunNotFound for what is no id.
+    """
+    path = predictions_path(store, run_id, split)
     try:
-        tensors, about = read_tensors(predictions_path(store, run_id, split))
+        tensors, about = read_tensors(path)
         if about["weights"] != weights_stamp(store, run_id):
             return None
         predictions = Predictions(tensors["logits"], tensors["labels"].long(), tuple(map(str, about["classes"])),
@@ -80,8 +84,9 @@ def save_robustness(store: RunStore, run_id: str, images: str, count: int, point
 
 def load_robustness(store: RunStore, run_id: str, images: str, count: int) -> list[Point] | None:
     """What save_robustness() kept for the same weights, images and count; None otherwise."""
+    path = store.folder(run_id) / ROBUSTNESS
     try:
-        about: dict[str, Any] = json.loads((store.folder(run_id) / ROBUSTNESS).read_bytes())
+        about: dict[str, Any] = json.loads(path.read_bytes())
         if (about["weights"], about["images"], about["count"]) != (weights_stamp(store, run_id), images, count):
             return None
         return [Point(str(p["kind"]), float(p["strength"]), int(p["right"]), int(p["examples"])) for p in about["points"]]

@@ -36,10 +36,12 @@ def section(server: Services, found: Sequence[Subject]) -> None:
     kept = {subject.name: load_robustness(server.store, subject.run.id, subject.predictions.images, count) for subject in here}
     missing = [subject for subject in here if kept[subject.name] is None]
     if missing:
-        if not st.button(f"Try {points_of()} changes" + (" with each model" if len(missing) > 1 else ""), type="primary",
-                         key="evaluate.try", icon=":material/play_arrow:"):
+        place = st.empty()
+        if not place.button(f"Try {points_of()} changes" + (" with each model" if len(missing) > 1 else ""), type="primary",
+                            key="evaluate.try", icon=":material/play_arrow:"):
             st.caption(f"{points_of()} times up to {count:,} images: seconds for a small network, a minute for a large one.")
             return
+        place.empty()
         for subject in missing:
             kept[subject.name] = _measure(server, subject, count)
     named = {name: points for name, points in kept.items() if points}

@@ -54,7 +54,7 @@ def title(run: Run) -> str:
 def choose(runs: dict[str, Run]) -> list[Run]:
     """The model, the one in the address first, and one to lay beside it if wanted."""
     selected = st.session_state.get(keys.RUN)
-    left, right, images = st.columns([1.5, 1.5, 1], vertical_alignment="bottom")
+    left, right, images = st.columns([1.7, 1.7, 1], vertical_alignment="bottom")
     options = list(runs)
     first = left.selectbox("Model", options, options.index(selected) if selected in runs else 0, key=f"evaluate.model.{selected}",
                            format_func=lambda run_id: title(runs[run_id]))
