@@ -34,8 +34,8 @@ from core.settings import Settings
 from core.training import Epoch, Event, outputs_for
 
 OWNER = "command line"
-USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, RunNotFound, StoreError,
-               UnknownPreset)
+USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, RunNotFound,
+               StoreError, UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -56,9 +56,12 @@ def choose(runs: dict[str, Run]) -> list[Run]:
     selected = st.session_state.get(keys.RUN)
     left, right, images = st.columns([1.7, 1.7, 1], vertical_alignment="bottom")
     options = list(runs)
-    first = left.selectbox("Model", options, options.index(selected) if selected in runs else 0, key=f"evaluate.model.{selected}",
-                           format_func=lambda run_id: title(runs[run_id]))
-    if first != selected:
+    key = f"evaluate.model.{selected}"
+    # the current run changes only when a person chooses: it may be one that is training right now
+    first = left.selectbox("Model", options, options.index(selected) if selected in runs else 0, key=key,
+                           format_func=lambda run_id: title(runs[run_id]),
+                           on_change=lambda: select_run(st.session_state[key]))
+    if not selected:
         select_run(first)
     others = [run_id for run_id in options if run_id != first]
     if st.session_state.get("evaluate.second") not in {NONE, *others}:
