@@ -1,4 +1,4 @@
-"""Evaluate, Robustness: how accuracy falls as the images are shifted, turned, blurred, …"""
+"""Evaluate, Robustness: how accuracy falls as the images are shifted, turned, blurred and so on."""
 
 from collections.abc import Sequence
 from contextlib import suppress
