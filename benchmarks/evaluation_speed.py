@@ -1,8 +1,8 @@
 """What an evaluation costs: python -m benchmarks.evaluation_speed [--repeats 7]. Needs MNIST below PLAYGROUND_DATA.
 
 The network of the preset mnist-is-8-cnn, once with its one output and once with ten, and the smaller mnist-mlp-50, with fresh
-weights (how they were trained changes no time): seconds for all 10,000 test images in batches as the worker takes them and as
-the page does, and memory they need beyond what was there. Then the app is started on a runs directory of its own with
+weights (how they were trained changes no time): seconds for all 10,000 test images in batches as evaluation takes them and in
+larger ones, and memory they need beyond what was there. Then the app is started on a runs directory of its own with
 finished runs: milliseconds from asking for the page Evaluate to the end of its script over Streamlit's own websocket, for the
 first visit of all and for new sessions.
 """
@@ -29,7 +29,6 @@ from core.runs.execute import execute
 from core.settings import Settings
 from core.training import build_for
 from core.training.inference import EVALUATION_BATCH
-from pages.parts.evaluate_subject import BATCH
 
 TEN = {"data.task": "classes", "training.loss": "cross_entropy"}
 
@@ -51,7 +50,7 @@ def measure(name: str, config: RunConfig, data: Dataset, repeats: int) -> None:
     model = build_for(config, data)
     if any(isinstance(module, torch.nn.Conv2d) for module in model.modules()):
         model = model.to(memory_format=torch.channels_last)
-    for place, batch in (("page", BATCH), ("worker", EVALUATION_BATCH)):
+    for place, batch in (("as it is done", None), (f"{EVALUATION_BATCH} at once", EVALUATION_BATCH)):
         before = peak()
         predict(model, data, config, batch_size=batch)
         times = []
@@ -59,7 +58,7 @@ def measure(name: str, config: RunConfig, data: Dataset, repeats: int) -> None:
             start = time.perf_counter()
             predict(model, data, config, batch_size=batch)
             times.append(time.perf_counter() - start)
-        print(f"  {name}, {place}, {batch} at once: {spread(times, 's')}; peak memory +{peak() - before:.0f} MB")
+        print(f"  {name}, {place}: {spread(times, 's')}; peak memory +{peak() - before:.0f} MB")
 
 
 def finished_run(store: RunStore, settings: Settings, config: RunConfig) -> str:

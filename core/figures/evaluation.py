@@ -120,8 +120,11 @@ def confidence_figure(named: dict[str, Reliability]) -> go.Figure:
     return figure
 
 
-def robustness_figure(named: dict[str, Sequence[Point]], kind: str) -> go.Figure:
-    """Accuracy of each model over the strength of one kind of change, with 95 % intervals as a band."""
+def robustness_figure(named: dict[str, Sequence[Point]], kind: str, floor: float) -> go.Figure:
+    """Accuracy of each model over the strength of one kind of change, with 95 % intervals as a band.
+
+    floor: accuracy of always saying the most frequent class, drawn as a line: nothing has been recognised there.
+    """
     entry = CORRUPTIONS[kind]
     figure = go.Figure()
     for index, (name, points) in enumerate(named.items()):
@@ -133,6 +136,7 @@ def robustness_figure(named: dict[str, Sequence[Point]], kind: str) -> go.Figure
         figure.add_scatter(x=x, y=[p.accuracy for p in mine], name=name, mode="lines+markers", line={"color": color, "width": 2},
                            hovertemplate="%{x:g}: %{y:.1%}<extra></extra>")
     figure.add_vline(x=entry.neutral, line={"color": PALE, "dash": "dot", "width": 1})
+    figure.add_hline(y=floor, line={"color": PALE, "dash": "dash", "width": 1})
     figure.update_layout(height=270 if len(named) == 1 else 310, margin=MARGIN, showlegend=len(named) > 1,
                          legend={"orientation": "h", "y": -0.3, "yanchor": "top", "x": 0, "font": {"size": 11}},
                          title={"text": entry.title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top"},

@@ -17,7 +17,8 @@ MOST = 20
 def section(server: Services, found: Sequence[Subject]) -> None:
     """The whole section."""
     if len(found) < 2:
-        st.info("Choose a second model above under “Beside it”.", icon=":material/compare_arrows:")
+        st.info("Two models that have been asked about these images are needed: choose the second above under “Beside it”.",
+                icon=":material/compare_arrows:")
         return
     first, second = found
     if reason := why_unfair(first.predictions, second.predictions):

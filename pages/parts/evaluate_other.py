@@ -14,7 +14,7 @@ from core.evaluation.other_data import DRAWING_SHAPE, as_split, other_config, ot
 from core.evaluation.robustness import sample
 from core.runs import CheckpointError, TrainedModel
 from core.runs.evaluations import weights_stamp
-from pages.parts.evaluate_subject import BATCH, Subject, columns, show_images
+from pages.parts.evaluate_subject import Subject, columns, show_images
 from pages.parts.frame import link
 from pages.parts.run_panel import figures, percent
 from pages.parts.services import Services, dataset, trained_model
@@ -97,4 +97,4 @@ def _answers(_server: Services, run_id: str, name: str, drawn: bool, weights: tu
     if drawn:
         some = sample(data.test, MOST_DRAWN)
         data = replace(data, test=as_split(torch.stack(list(through_drawing(some))), some.labels[some.rows]))
-    return Answered(predict(trained.model, data, trained.config, "test", BATCH), data)
+    return Answered(predict(trained.model, data, trained.config), data)

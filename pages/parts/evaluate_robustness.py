@@ -9,12 +9,14 @@ import torch
 from core.data import Split
 from core.evaluation import asker
 from core.evaluation.corruptions import CORRUPTIONS, corrupt
+from core.evaluation.metrics import summarize
 from core.evaluation.robustness import Point, points_of, robustness, sample
 from core.evaluation.tables import robustness_csv
 from core.figures.evaluation import robustness_figure
 from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
 from pages.parts.evaluate_subject import CHART, Subject, save_csv, show_pixels
+from pages.parts.run_panel import percent
 from pages.parts.services import Services, trained_model
 
 SIZES = (500, 1000, 2000)
@@ -45,14 +47,18 @@ def section(server: Services, found: Sequence[Subject]) -> None:
         for subject in missing:
             kept[subject.name] = _measure(server, subject, count)
     named = {name: points for name, points in kept.items() if points}
+    about = summarize(here[0].predictions)
     for index, kind in enumerate(CORRUPTIONS if named else ()):
         if index % 2 == 0:
             places = st.columns(2)
-        places[index % 2].plotly_chart(robustness_figure(named, kind), key=f"evaluate.robust.{kind}", config=CHART,
+        figure = robustness_figure(named, kind, about.larger_share)
+        places[index % 2].plotly_chart(figure, key=f"evaluate.robust.{kind}", config=CHART,
                                        alt=f"Accuracy over {CORRUPTIONS[kind].title.lower()}")
     if named:
         save_csv("All points (CSV)", lambda: robustness_csv(named), "robustness")
-        st.caption("Bands are 95 % intervals. The dotted line is where nothing is changed.")
+        st.caption(f"Bands are 95 % intervals. The dotted line is where nothing is changed. The dashed line, "
+                   f"{percent(about.larger_share)}, "
+                   f"is what always saying “{about.larger_class}” gets: a model that falls to it recognises nothing any more.")
 
 
 def _measure(server: Services, subject: Subject, count: int) -> list[Point] | None:

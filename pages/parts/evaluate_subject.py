@@ -20,7 +20,6 @@ from pages.parts.run_panel import percent
 from pages.parts.services import Services, dataset, trained_model
 
 SPLITS = {"test": "Test images", "validation": "Validation images"}
-BATCH = 250  # images at once: the server's memory is shared by all pages
 PICTURE = 84  # pixels: three times MNIST's
 CHART = {"displaylogo": False, "displayModeBar": True,  # always there: its camera saves the chart as PNG
          "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"], "toImageButtonOptions": {"scale": 2}}
@@ -108,7 +107,7 @@ def compute(server: Services, run: Run, split: str) -> Predictions:
     if data.classes != trained.classes or data.input_shape != trained.input_shape:
         raise ValueError(f"{data.title} on this machine has other classes or another size than this model learned.")
     as_trained = replace(data, mean=trained.mean, std=trained.std)
-    predictions = predict(trained.model, as_trained, trained.config, split, BATCH)
+    predictions = predict(trained.model, as_trained, trained.config, split)
     with suppress(StoreError):  # a full disk: then they are computed again next time
         save_predictions(server.store, run.id, predictions)
     return predictions
