@@ -2,9 +2,9 @@
 
 The network of the preset mnist-is-8-cnn, once with its one output and once with ten, and the smaller mnist-mlp-50, with fresh
 weights (how they were trained changes no time): seconds for all 10,000 test images in batches as evaluation takes them and in
-larger ones, processor time summed over threads (which other programs change less), and the memory it took beyond before. Then the app is started on a runs directory of its own with
-finished runs: milliseconds from asking for the page Evaluate to the end of its script over Streamlit's own websocket, for the
-first visit of all and for new sessions.
+larger ones, processor time summed over threads (which other programs change less), and the memory it took beyond before. Then
+the app is started on a runs directory of its own with finished runs: milliseconds from asking for the page Evaluate to the end
+of its script over Streamlit's own websocket, for the first visit of all and for new sessions.
 """
 
 import argparse
@@ -59,7 +59,8 @@ def measure(name: str, config: RunConfig, data: Dataset, repeats: int) -> None:
             predict(model, data, config, batch_size=batch)
             times.append(time.perf_counter() - start)
             work.append(time.process_time() - used)
-        print(f"  {name}, {place}: {spread(times, 's')}; processor time {spread(work, 's')}; peak memory +{peak() - before:.0f} MB")
+        print(f"  {name}, {place}: {spread(times, 's')}; processor time {spread(work, 's')}; "
+              f"peak memory +{peak() - before:.0f} MB")
 
 
 def finished_run(store: RunStore, settings: Settings, config: RunConfig) -> str:
