@@ -114,6 +114,13 @@ def test_scores_give_the_objectives_probabilities(loss, classes):
     assert ours.is_finite and not predictions([[np.inf, 0, 0]], [0]).is_finite
 
 
+def test_a_digest_tells_answers_apart():
+    one = predictions(np.eye(3), [0, 1, 2])
+    assert one.digest == predictions(np.eye(3), [0, 1, 2]).digest
+    surer, elsewhere = predictions(np.eye(3) * 2, [0, 1, 2]), predictions(np.eye(3), [0, 1, 2], images="others")
+    assert len({one.digest, surer.digest, elsewhere.digest}) == 3
+
+
 def test_softmax_of_huge_scores_does_not_overflow():
     assert softmax(np.array([[1e5, 0.0], [-1e5, -1e5]])).tolist() == [[1, 0], [0.5, 0.5]]
 

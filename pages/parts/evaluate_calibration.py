@@ -77,11 +77,11 @@ def _temperature(server: Services, subject: Subject) -> Temperature | None:
                 return None
             st.rerun()
         return None
-    return _fitted(validation, (subject.run.id, id(validation)))
+    return _fitted(validation, validation.digest)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _fitted(_validation: Predictions, key: tuple) -> Temperature:
+def _fitted(_validation: Predictions, digest: str) -> Temperature:
     return fit_temperature(_validation.scores, _validation.truth)
 
 

@@ -39,12 +39,12 @@ def section(server: Services, found: Sequence[Subject]) -> None:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _curve(_predictions: Predictions, key: tuple, label: int) -> Sweep:
+def _curve(_predictions: Predictions, digest: str, label: int) -> Sweep:
     return sweep(_predictions.probabilities[:, label], _predictions.truth == label)
 
 
 def _sweep(subject: Subject, label: int) -> Sweep:
-    return _curve(subject.predictions, (subject.run.id, subject.predictions.split, id(subject.predictions)), label)
+    return _curve(subject.predictions, subject.predictions.digest, label)
 
 
 def _one_against_rest(found: Sequence[Subject]) -> None:
