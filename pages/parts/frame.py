@@ -19,6 +19,7 @@ MENU = {
     "pages/explore_data.py": ("Explore data", ":material/grid_view:"),
     "pages/build_model.py": ("Build model", ":material/account_tree:"),
     "pages/train_model.py": ("Train model", ":material/model_training:"),
+    "pages/evaluate_model.py": ("Evaluate", ":material/fact_check:"),
     "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
 }

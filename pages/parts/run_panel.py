@@ -160,5 +160,7 @@ def next_steps(server: Services, run: Run) -> None:
         with st.container(horizontal=True):
             if st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
                 go_to("pages/draw_digit.py")
+            if st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
+                go_to("pages/evaluate_model.py")
             if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
                 go_to("pages/compare_runs.py")
