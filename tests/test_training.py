@@ -12,7 +12,21 @@ from core.data import Split, normalize
 from core.data.batches import Batches
 from core.devices import select_device
 from core.evaluation import evaluate
-from core.training import OBJECTIVES, Checkpoint, Command, Epoch, Finished, Gradients, Started, Step, build_for, fit, outputs_for
+from core.training import (
+    OBJECTIVES,
+    Checkpoint,
+    Command,
+    Epoch,
+    Finished,
+    Gradients,
+    Predictions,
+    Started,
+    Step,
+    Validation,
+    build_for,
+    fit,
+    outputs_for,
+)
 from core.training.inference import evaluation_mode, infer
 from tests.helpers import tiny
 
@@ -185,7 +199,7 @@ def test_an_epochs_means_are_over_examples(digits):
 def without_seconds(events):
     """Events as plain values, but for what no two runs share."""
     plain = [{field: getattr(event, field) for field in event.__dataclass_fields__} for event in events
-             if not isinstance(event, Gradients)]
+             if not isinstance(event, Gradients | Predictions)]
     for values in plain:
         values.pop("seconds", None)
         values.pop("images_per_second", None)

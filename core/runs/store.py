@@ -194,9 +194,12 @@ class RunStore:
 
     def set_pause(self, run_id: str, pause: bool) -> None:
         """Ask an active run to wait after its next step, or to go on. Raises RunNotFound."""
+        now = time.time()
         with self._database.writing() as db:
-            db.execute("UPDATE runs SET pause_requested = ? WHERE id = ? AND status IN ('queued', 'running')",
-                       (time.time() if pause else None, run_id))
+            # the clock of `seconds_left` stands still meanwhile
+            db.execute("UPDATE runs SET started = started + coalesce(? - max(pause_requested, started), 0), pause_requested = ? "
+                       "WHERE id = ? AND status IN ('queued', 'running') AND (pause_requested IS NOT NULL) <> ?",
+                       (now, now if pause else None, run_id, pause))
         self.get(run_id)
 
     def request_step(self, run_id: str) -> None:
