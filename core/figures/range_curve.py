@@ -5,20 +5,20 @@ from math import isfinite
 from typing import Any
 
 from core.figures.curves import TRAIN, VALIDATION
-from core.inspection.range_test import BLOWN_UP, HIGHEST, LOWEST, RangeStep
+from core.inspection.range_test import HIGHEST, LOWEST, RangeStep
 
 
 def range_chart(steps: Sequence[RangeStep], suggested: float | None = None) -> dict[str, Any]:
     """ECharts option: loss over learning rate on a logarithmic axis, the batches pale behind their running mean.
 
-    suggested: a learning rate to mark. The axes don't move while points arrive; losses beyond the height where the test ends
-    are cut off.
+    suggested: a learning rate to mark. The axes don't move while points arrive; losses above one
+    and a half times the first are cut off.
     """
     good = [step for step in steps if isfinite(step.loss)]
-    top = BLOWN_UP * good[0].smoothed if good else 1.0
+    top = 1.5 * good[0].smoothed if good else 1.0
     mark = {} if suggested is None else {"markLine": {
         "symbol": "none", "silent": True, "data": [{"xAxis": suggested}], "lineStyle": {"color": VALIDATION, "width": 2},
-        "label": {"formatter": f"suggested {suggested:.1e}", "color": VALIDATION, "position": "insideEndTop"}}}
+        "label": {"formatter": f"suggested {suggested:.2g}", "color": VALIDATION, "position": "insideEndTop"}}}
     return {
         "animation": False,
         "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["running mean"]},

@@ -55,14 +55,14 @@ def seeds_chart(runs: Sequence[Curves], quantity: str, smoothing: float = 0.9, l
             series.append(_line(f"{name} {number}", line.steps, line.mean, per_epoch, scale, color, 1, 0.35))
         whole = band(each)
         series += _area(name, whole, per_epoch, scale, color)
-        series.append(_line(f"{name}, mean", whole.steps, whole.mean, per_epoch, scale, color, 2.5, 1.0))
+        series.append(_line(name, whole.steps, whole.mean, per_epoch, scale, color, 2.5, 1.0))
     y_axis: dict[str, Any] = {"type": "value", "min": 0, "axisLabel": {"formatter": "{value} %" if percent else "{value}"}}
     if percent:
         y_axis["max"] = 100
     return {
         "animation": False,
         "title": {"text": QUANTITIES[quantity], "left": 0, "top": 2, "textStyle": {"fontSize": 14, "fontWeight": 600}},
-        "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["training, mean", "validation, mean"]},
+        "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["training", "validation"]},
         "grid": {"left": 4, "right": 16, "top": 36, "bottom": 22, "containLabel": True},
         "xAxis": {"type": "value", "min": 0, "max": max(1, first.epochs), "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},

@@ -15,7 +15,7 @@ from core.evaluation import evaluate
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
-from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_memory, ran_out
+from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
 from core.runs.records import Run
@@ -99,8 +99,9 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     config = run.config
     device = select_device(config.training.device)
     data = load(config.data, settings.data_dir, settings.cache_dir)
-    check_memory(config, data, device)
+    check_weights_fit(config, data, device)
     model = build_for(config, data)
+    check_batch_fits(config, data, model, device)
     convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
     if run.kind == "range_test":

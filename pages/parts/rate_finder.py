@@ -68,7 +68,7 @@ def _draw(server: Services, run_id: str) -> bool:
 def _suggestion(rate: float, too_high: float | None) -> None:
     """What to make of it, and the button that takes it."""
     rounded = float(f"{rate:.1e}")
-    above = f" The loss blew up at {too_high:.1e}." if too_high is not None else ""
+    above = f" The loss blew up at {too_high:.2g}." if too_high is not None else ""
     st.caption(f"Suggested: {rounded:g}, a tenth of the rate with the lowest loss. A rule of thumb, so try its neighbours "
                f"too.{above}")
     if st.button(f"Use {rounded:g}", key="finder.use", icon=":material/check:"):

@@ -8,7 +8,7 @@ from core.data import DataError
 from core.figures.answers import answer_strip, confusion_heatmap, picture_address
 from core.figures.curves import HEIGHT, Curves, detail_chart, finished_chart, live_chart
 from core.runs import Run, RunNotFound, Snapshot
-from core.runs.recorder import CONFUSION, PREDICTIONS
+from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
 from core.settings import Settings
 from pages.parts import keys
 from pages.parts.services import Services, dataset
@@ -110,17 +110,18 @@ def dead_units(curves: Curves) -> None:
 
 def confusion(server: Services, run: Run, snapshot: Snapshot | None) -> None:
     """Which class it takes for which, after the last epoch."""
-    if snapshot is None:
-        st.caption("The confusion matrix appears after the first epoch." if run.is_active else
-                   "This run has kept no confusion matrix.")
-        return
     try:
         names = dataset(run.config.data, server.settings).classes
     except DataError:
-        names = tuple(map(str, range(len(snapshot.value["counts"]))))
-    st.caption(f"Validation images after epoch {snapshot.value['epoch']}: rows are what is right, columns what the network said. "
-               "Blue is right; orange is a mistake.")
-    st.echarts_chart(confusion_heatmap(snapshot.value["counts"], names), height=400, key="live.confusion", width=520)
+        names = tuple(map(str, range(len(snapshot.value["counts"])))) if snapshot else ()
+    if not names or (snapshot is None and (not run.is_active or len(names) > MOST_CLASSES)):
+        st.caption(f"There is no confusion matrix: the run finished no epoch, or has more than {MOST_CLASSES} classes.")
+        return
+    when = f"after epoch {snapshot.value['epoch']}" if snapshot else "after each epoch"
+    st.caption(f"Validation images {when}: rows are what is right, columns what the network said. Blue is right; orange is a "
+               "mistake.")
+    counts = snapshot.value["counts"] if snapshot else [[0] * len(names)] * len(names)  # its place is kept, so nothing jumps
+    st.echarts_chart(confusion_heatmap(counts, names), height=400, key="live.confusion", width=520)
 
 
 def _named(curves: Curves, prefix: str) -> dict[str, str]:

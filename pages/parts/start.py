@@ -52,19 +52,26 @@ def _wait(server: Services, run_id: str, seconds: float, happened: Callable[[Run
 
 def more_ways(server: Services, config: RunConfig, ready: bool) -> None:
     """Other ways to start: one step at a time, from several seeds, or looking for a learning rate first."""
-    with st.popover("More", icon=":material/more_vert:", help="Other ways to start.", disabled=not ready):
-        if st.button("Start paused", key="train.start_paused", icon=":material/pause:", type="tertiary",
-                     help="Waits before the first step, so that you can take one step at a time."):
+
+    def way(label: str, key: str, icon: str, about: str) -> bool:
+        return st.button(label, key=key, icon=icon, type="tertiary", help=about, on_click=close)
+
+    def close() -> None:
+        st.session_state["train.more"] = False
+
+    with st.popover("More", icon=":material/more_vert:", key="train.more", on_change="rerun", disabled=not ready):
+        if way("Start paused", "train.start_paused", ":material/pause:",
+               "Waits before the first step, so that you can take one step at a time."):
             start(server, config, paused=True)
             st.rerun()
         for seeds in SEEDS:
-            if st.button(f"Start {seeds} seeds", key=f"train.seeds.{seeds}", icon=":material/casino:", type="tertiary",
-                         help=f"The same settings from {seeds} different random starting weights, one after another: how much of "
-                              "a result is luck?"):
+            if way(f"Start {seeds} seeds", f"train.seeds.{seeds}", ":material/casino:",
+                   f"The same settings from {seeds} different random starting weights, one after another: how much of a result "
+                   "is luck?"):
                 start(server, config, seeds=seeds)
                 st.rerun()
-        if st.button("Find a learning rate", key="train.find_rate", icon=":material/search_insights:", type="tertiary",
-                     help="A short test in which the learning rate grows with each step. Takes seconds, keeps nothing."):
+        if way("Find a learning rate", "train.find_rate", ":material/search_insights:",
+               "A short test in which the learning rate grows with each step. Takes seconds and is no result to compare."):
             find_rate(server, config)
             st.rerun()
 
