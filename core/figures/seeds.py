@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -29,15 +28,23 @@ def band(runs: Sequence[Series], points: int = POINTS) -> Band:
     All runs record the same steps, so nothing is interpolated; NaN and infinite values are left out.
     """
     longest = max((steps for steps, _ in runs), key=len, default=[])
-    chosen = sorted({round(i) for i in np.linspace(0, len(longest) - 1, min(points, len(longest)))}) if longest else []
-    found: list[tuple[int, list[float]]] = []
-    by_step = [dict(zip(steps, values, strict=True)) for steps, values in runs]
-    for step in (longest[i] for i in chosen):
-        values = [values[step] for values in by_step if step in values and isfinite(values[step])]
-        if values:
-            found.append((step, values))
-    return Band(tuple(step for step, _ in found), tuple(min(values) for _, values in found),
-                tuple(float(np.mean(values)) for _, values in found), tuple(max(values) for _, values in found))
+    if not longest:
+        return Band((), (), (), ())
+    chosen = np.asarray(longest)[np.unique(np.linspace(0, len(longest) - 1, min(points, len(longest))).round().astype(int))]
+    values = np.array([_at(series, chosen) for series in runs])  # (runs, steps), NaN where a run has no value
+    there = np.isfinite(values).any(axis=0)
+    chosen, values = chosen[there], np.where(np.isfinite(values), values, np.nan)[:, there]
+    return Band(tuple(chosen.tolist()), tuple(np.nanmin(values, axis=0).tolist()), tuple(np.nanmean(values, axis=0).tolist()),
+                tuple(np.nanmax(values, axis=0).tolist()))
+
+
+def _at(series: Series, chosen: np.ndarray) -> np.ndarray:
+    """A run's values at the chosen steps, NaN where it has none."""
+    steps, values = np.asarray(series[0], dtype=int), np.asarray(series[1], dtype=float)
+    if not len(steps):
+        return np.full(len(chosen), np.nan)
+    places = np.searchsorted(steps, chosen).clip(max=len(steps) - 1)
+    return np.where(steps[places] == chosen, values[places], np.nan)
 
 
 def seeds_chart(runs: Sequence[Curves], quantity: str, smoothing: float = 0.9, logarithmic: bool = False) -> dict[str, Any]:
