@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from core.config import RunConfig
-from core.data import DataError, spec_of
+from core.data import DataError, outline, spec_of
 from core.devices import DeviceError
 from core.export import ExportError, script
 from core.fields import ConfigError
@@ -160,14 +160,16 @@ def interrupt_sets(interrupted: threading.Event) -> Iterator[None]:
 def _print_json(event: Event) -> None:
     assert isinstance(event, Epoch)
     # JSON has no word for NaN or infinity, which the loss of a network that goes astray can be
-    values = {name: value if isfinite(value) else None for name, value in asdict(event).items() if name != "step"}
-    print(json.dumps({"event": "epoch"} | values), flush=True)
+    values = {name: value for name, value in asdict(event).items() if name != "step"}
+    known = {name: value if value is not None and isfinite(value) else None for name, value in values.items()}
+    print(json.dumps({"event": "epoch"} | known), flush=True)
 
 
 def _print_text(event: Event) -> None:
     assert isinstance(event, Epoch)
-    print(f"epoch {event.epoch:>3}  loss {event.train_loss:.4f}  accuracy {event.train_accuracy:.2%}  "
-          f"validation loss {event.validation_loss:.4f}  accuracy {event.validation_accuracy:.2%}  "
+    right, validated = (f"  accuracy {share:.2%}" if share is not None else ""  # a predicted number is not right or wrong
+                        for share in (event.train_accuracy, event.validation_accuracy))
+    print(f"epoch {event.epoch:>3}  loss {event.train_loss:.4f}{right}  validation loss {event.validation_loss:.4f}{validated}  "
           f"{event.seconds:.2f} s  {event.images_per_second:,.0f} images/s", flush=True)
 
 
@@ -190,10 +192,10 @@ def _print_end(run: Run, as_json: bool) -> int:
 def summary(args: argparse.Namespace, settings: Settings) -> int:
     """Layers, shapes and parameters of a preset's network; needs no data."""
     config = configured(args)
-    spec = spec_of(config.data.dataset)
+    shape = outline(config.data)
     with torch.device("meta"):  # shapes are all that is needed
-        model = build(config.model, spec.input_shape, outputs_for(config, len(spec.classes)))
-    rows = describe_layers(model, spec.input_shape)
+        model = build(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
+    rows = describe_layers(model, shape.input_shape)
     if args.json:
         for row in rows:
             print(json.dumps(asdict(row)))

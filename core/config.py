@@ -24,7 +24,12 @@ class DataConfig(Config):
     variations: int = setting(
         0, "Extra copies of each training image as other hands might have written it: slanted, turned, with a thinner pen. "
         "Helps small data sets most.", unit="copies", ge=0, le=8, step=1)
-    split_seed: int = setting(0, "Decides which images are held back; the same number gives the same split.", ge=0, le=2**31 - 1)
+    split_seed: int = setting(
+        0, "Decides which images are held back, and which points a computed set gets; the same number gives the same ones.",
+        ge=0, le=2**31 - 1)
+    points: int = setting(100, "For computed sets: how many points to learn from.", unit="points", ge=10, le=10_000, step=10)
+    noise: float = setting(0.0, "For computed sets: how far points stray from where they belong, as a standard deviation.",
+                           ge=0.0, le=1.0, step=0.05)
 
 
 def optimizer_name(name: str) -> Any:

@@ -93,4 +93,31 @@ PRESETS: dict[str, Preset] = {
             training=TrainingConfig(loss="cross_entropy", optimizer=AdamConfig(learning_rate=2e-3), batch_size=64, epochs=6),
         ),
     ),
+    "circle-2d": Preset(
+        title="Inside the circle?",
+        summary="100 points and a 2-4-1 network: four hidden units bend one line around a circle.",
+        config=RunConfig(
+            data=DataConfig(dataset="circle", points=100, noise=0.0, validation=100),
+            model=MLPConfig(hidden=(4,)),
+            training=TrainingConfig(loss="bce", optimizer=SGDConfig(learning_rate=0.1), batch_size=100, epochs=100),
+        ),
+    ),
+    "toy-sigmoid": Preset(
+        title="A first network",
+        summary="Ten samples with random answers: the loss falls, and yet nothing can be learned that holds for new samples.",
+        config=RunConfig(
+            data=DataConfig(dataset="random_labels", points=10, noise=0.0, validation=100),
+            model=MLPConfig(hidden=(5,)),
+            training=TrainingConfig(loss="mse", optimizer=SGDConfig(learning_rate=0.01), batch_size=10, epochs=50),
+        ),
+    ),
+    "linear-regression": Preset(
+        title="Linear regression",
+        summary="One linear layer finds the 2, 3 and 4 of y = 2·x₁ + 3·x₂ + 4 from 100 noisy samples.",
+        config=RunConfig(
+            data=DataConfig(dataset="linear", points=100, noise=0.1, validation=100),
+            model=MLPConfig(hidden=()),
+            training=TrainingConfig(loss="mse", optimizer=SGDConfig(learning_rate=0.01), batch_size=100, epochs=1000),
+        ),
+    ),
 }

@@ -6,7 +6,7 @@ from core.data import DATASETS, DataError, Dataset, default_config
 from core.data.download import Progress, download
 from pages.parts import draft, explore_look
 from pages.parts.frame import go_to, open_page
-from pages.parts.run_panel import figures
+from pages.parts.run_words import figures
 from pages.parts.services import Services, dataset, services
 
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.

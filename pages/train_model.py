@@ -12,6 +12,7 @@ from core.training.schedules import preview
 from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
+from pages.parts.microscope_view import microscope_section
 from pages.parts.rate_finder import rate_finder
 from pages.parts.run_panel import current_run, next_steps, run_panel
 from pages.parts.services import Services, services
@@ -125,3 +126,4 @@ with picture:
     else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")
+microscope_section(server, config, run)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from core.__main__ import OWNER, main
+from core.data import DATASETS
 from core.presets import PRESETS
 from core.runs import RunStore, StoreError, has_checkpoint, load_model
 from tests.helpers import PATIENCE, wait_for, wait_until
@@ -68,7 +69,7 @@ def test_presets(command):
     assert (status, err) == (0, [])
     assert [line.split()[0] for line in out] == list(PRESETS)
     missing = [line.split()[0] for line in out if "[data not downloaded]" in line]
-    assert missing == [name for name, entry in PRESETS.items() if entry.config.data.dataset != "digits"]
+    assert missing == [name for name, entry in PRESETS.items() if DATASETS[entry.config.data.dataset].folder]
 
 
 def test_presets_as_a_process():
@@ -84,7 +85,8 @@ def test_summary(command, name):
     rows = [json.loads(row) for row in rows]
     keys = {"name", "kind", "input_shape", "output_shape", "parameters", "formula", "mult_adds"}
     assert all(keys <= row.keys() for row in rows)
-    assert rows[0]["input_shape"][-3:] == [1, 28, 28]
+    shape = list(DATASETS[PRESETS[name].config.data.dataset].input_shape)
+    assert rows[0]["input_shape"][-len(shape):] == shape
     status, text, err = command("summary", name)
     assert (status, err) == (0, [])
     assert f"total: {sum(row['parameters'] for row in rows):,} parameters" in text[-1]

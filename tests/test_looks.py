@@ -1,14 +1,16 @@
 """What a training shows of itself: answers on a few validation images, the confusion matrix, dead units."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 from torch import nn
 
-from core.data import Dataset, Split
+from core.data import Dataset, Split, load
 from core.data.batches import Batches
+from core.presets import PRESETS
 from core.training import OBJECTIVES, Epoch, Predictions, Step, Validation, build_for, fit
 from core.training.inference import infer
 from core.training.looks import SAMPLES, SHARE_OF_TIME, Samples, dead_units, one_of_each
@@ -116,3 +118,27 @@ def test_fewer_validation_images_than_the_strip_shows(digits):
     events, _ = events_of(tiny(), few)
     strip = [event for event in events if isinstance(event, Predictions)][-1]
     assert sorted(strip.positions) == [0, 1, 2] and len(strip.answers) == 3
+
+
+def test_hundreds_of_short_epochs_are_not_looked_at_one_by_one(digits, monkeypatch):
+    """But the first and the last are."""
+    monkeypatch.setattr("core.training.looks.SHARE_OF_TIME", 1e-9)
+    events, _ = events_of(tiny(training__epochs=4), digits)
+    assert [event.epoch for event in events if isinstance(event, Validation)] == [1, 4]
+
+
+def test_a_number_to_predict_has_no_confusion_and_no_strip():
+    config = PRESETS["linear-regression"].config.with_values({"training.epochs": 2})
+    data = load(config.data, Path("nowhere"))
+    events, _ = events_of(config, data)
+    assert not [event for event in events if isinstance(event, Predictions)]
+    assert [event.confusion for event in events if isinstance(event, Validation)] == [(), ()]
+
+
+def test_points_have_a_confusion_and_no_strip():
+    config = PRESETS["circle-2d"].config.with_values({"training.epochs": 1})
+    data = load(config.data, Path("nowhere"))
+    events, _ = events_of(config, data)
+    assert not [event for event in events if isinstance(event, Predictions)]
+    last = [event for event in events if isinstance(event, Validation)][-1]
+    assert sum(map(sum, last.confusion)) == len(data.validation)

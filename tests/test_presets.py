@@ -50,6 +50,24 @@ TABLE = {
         "training.batch_size": 64, "training.epochs": 6, "training.seed": 0, "training.precision": "auto",
         "training.device": "auto",
     },
+    "circle-2d": {
+        "data.dataset": "circle", "data.points": 100, "data.noise": 0.0, "data.validation": 100, "data.split_seed": 0,
+        "model.architecture": "mlp", "model.hidden": (4,), "model.activation": "relu",
+        "training.loss": "bce", "training.optimizer.name": "sgd", "training.optimizer.learning_rate": 0.1,
+        "training.optimizer.momentum": 0.0, "training.batch_size": 100, "training.epochs": 100,
+    },
+    "toy-sigmoid": {
+        "data.dataset": "random_labels", "data.points": 10, "data.noise": 0.0, "data.validation": 100, "data.split_seed": 0,
+        "model.architecture": "mlp", "model.hidden": (5,), "model.activation": "relu",
+        "training.loss": "mse", "training.optimizer.name": "sgd", "training.optimizer.learning_rate": 0.01,
+        "training.optimizer.momentum": 0.0, "training.batch_size": 10, "training.epochs": 50,
+    },
+    "linear-regression": {
+        "data.dataset": "linear", "data.points": 100, "data.noise": 0.1, "data.validation": 100, "data.split_seed": 0,
+        "model.architecture": "mlp", "model.hidden": (),
+        "training.loss": "mse", "training.optimizer.name": "sgd", "training.optimizer.learning_rate": 0.01,
+        "training.optimizer.momentum": 0.0, "training.batch_size": 100, "training.epochs": 1000,
+    },
 }
 
 # Layers and counts by hand, from the notes' networks: weights + biases of each.
@@ -59,8 +77,12 @@ PARAMETERS = {
     "mnist-is-8-gap": (9 * 32 + 32) + 2 * 32 + (9 * 32 * 64 + 64) + 2 * 64 + (64 * 128 + 128) + (128 + 1),
     "fashion-mlp-512": (784 * 512 + 512) + (512 * 512 + 512) + (512 * 10 + 10),
     "digits-quick": (25 * 8 + 8) + (25 * 8 * 16 + 16) + (16 * 7 * 7 * 128 + 128) + (128 * 10 + 10),
+    "circle-2d": (2 * 4 + 4) + (4 + 1),
+    "toy-sigmoid": (10 * 5 + 5) + (5 + 1),
+    "linear-regression": 2 + 1,
 }
-OUTPUTS = {"mnist-mlp-50": 10, "mnist-is-8-cnn": 1, "mnist-is-8-gap": 1, "fashion-mlp-512": 10, "digits-quick": 10}
+OUTPUTS = {"mnist-mlp-50": 10, "mnist-is-8-cnn": 1, "mnist-is-8-gap": 1, "fashion-mlp-512": 10, "digits-quick": 10,
+           "circle-2d": 1, "toy-sigmoid": 1, "linear-regression": 1}
 
 
 def network(config: RunConfig) -> nn.Module:

@@ -4,13 +4,15 @@
     data.train.take(torch.arange(10))     # ten images and their labels
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from core.config import DataConfig
-from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Split, normalize
+from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
 from core.data.sources import DATASETS, DatasetSpec, Raw, spec_of
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
@@ -38,6 +40,9 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
 
 
 def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dataset:
+    if spec.generate is not None:
+        return _compute(config, spec)
+    assert spec.read is not None, spec
     raw = spec.read(root, cache)
     held_back = config.validation
     if held_back >= len(raw.train_labels):
@@ -62,25 +67,74 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     )
 
 
+def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
+    """A data set whose points are computed from the config."""
+    assert spec.generate is not None, spec
+    if config.variations:
+        raise DataError(f"data.variations is {config.variations}; {spec.title} are points, and copies are made of images. "
+                        "Set it to 0.")
+    drawn = spec.generate(config)
+    classes = _task_classes(config, spec)
+    train, validation, test = (Split(points, _task_labels(config, labels), torch.arange(len(labels)))
+                               for points, labels in (drawn.train, drawn.validation, drawn.test))
+    mean, std = _normalization(config, train)
+    return Dataset(config.dataset, spec.title, classes, spec.classes, mean, std, train, validation, test, spec.kind, spec.target)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a network needs to know of a data set before it is loaded: what goes in and what is to come out.
+
+    input_shape: (C, H, W) of an image, (F,) of a point, (L,) of a text.
+    source_classes: the data set's classes, before a yes-no question is asked; none where a number is predicted.
+    """
+
+    title: str
+    input_shape: tuple[int, ...]
+    source_classes: tuple[str, ...]
+    kind: Kind
+    target: Target
+
+
+def outline(config: DataConfig) -> Outline:
+    """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
+    spec = spec_of(config.dataset)
+    return Outline(spec.title, spec.input_shape, spec.classes, spec.kind, spec.target)
+
+
 def default_config(name: str) -> DataConfig:
     """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few."""
-    small = spec_of(name).counts[0] < 10_000
+    spec = spec_of(name)
+    if spec.generate is not None:
+        return DataConfig(dataset=name, validation=max(1, spec.counts[0]), points=spec.counts[0], noise=spec.noise)
+    small = spec.counts[0] < 10_000
     return DataConfig(dataset=name, validation=200 if small else 5000, variations=4 if small else 0)
 
 
 def _apply_task(config: DataConfig, spec: DatasetSpec, raw: Raw) -> tuple[tuple[str, ...], Raw]:
-    """Class names and labels of the question that is asked: all classes, or "is it this one?"."""
+    """Class names and labels of the question that is asked."""
+    return _task_classes(config, spec), Raw(raw.train_images, _task_labels(config, raw.train_labels),
+                                            raw.test_images, _task_labels(config, raw.test_labels))
+
+
+def _task_classes(config: DataConfig, spec: DatasetSpec) -> tuple[str, ...]:
+    """Names of the answers: all classes, or "is it this one?"."""
     if config.task == "classes":
-        return spec.classes, raw
+        return spec.classes
+    if not spec.classes:
+        raise DataError(f"{spec.title} has numbers to predict and no classes to ask for. Set data.task to classes.")
     if config.target >= len(spec.classes):
         raise DataError(f"data.target is {config.target}; {spec.title} has classes 0 to {len(spec.classes) - 1}.")
     name = spec.classes[config.target]
-    return (f"not {name}", name), Raw(raw.train_images, (raw.train_labels == config.target).long(),
-                                      raw.test_images, (raw.test_labels == config.target).long())
+    return f"not {name}", name
+
+
+def _task_labels(config: DataConfig, labels: Tensor) -> Tensor:
+    return labels if config.task == "classes" else (labels == config.target).long()
 
 
 def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation to normalise with, for each channel, of pixels in [0, 1]."""
+    """Mean and standard deviation to normalise with, for each channel, of pixels in [0, 1], or for each feature."""
     channels = train.images.shape[1]
     if config.normalization == "none":
         return (0.0,) * channels, (1.0,) * channels
@@ -90,7 +144,12 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
 
 
 def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and (population) standard deviation of each channel, pixels in [0, 1], exact: from counts of the 256 values."""
+    """Mean and (population) standard deviation of each channel, pixels in [0, 1], exact: from counts of the 256 values; or of
+    each feature of points."""
+    if split.images.dim() == 2:
+        points = split.images[split.rows].double()
+        deviation = points.std(0, correction=0).clamp(min=1e-6)
+        return tuple(points.mean(0).tolist()), tuple(deviation.tolist())
     values = np.arange(256) / 255
     means, deviations = [], []
     for channel in range(split.images.shape[1]):
@@ -103,5 +162,5 @@ def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ..
     return tuple(means), tuple(deviations)
 
 
-__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Split", "channel_statistics",
-           "default_config", "load", "normalize", "spec_of"]
+__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Outline", "Split",
+           "channel_statistics", "default_config", "load", "normalize", "outline", "spec_of"]

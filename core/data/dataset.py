@@ -1,6 +1,7 @@
-"""What a loaded data set is: pixels shared with other processes, and which rows are for what."""
+"""What a loaded data set is: pixels or points shared with other processes, and which rows are for what."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,12 +19,17 @@ class DataDamaged(DataError):
     """A data set's file is not what it should be."""
 
 
+Kind = Literal["images", "points", "text"]
+Target = Literal["classes", "number"]
+
+
 @dataclass(frozen=True)
 class Split:
-    """Some rows of a stack of images.
+    """Some rows of a stack of examples.
 
-    images: (M, C, H, W) uint8, the whole stack, memory-mapped where it comes from a file.
-    labels: (M,) int64, one for each image of the stack.
+    images: the whole stack, whatever the examples are: images (M, C, H, W) uint8, memory-mapped where they come from a file;
+        points (M, F) float32; texts (M, L) int64, the number of each word, 0 where a text has ended.
+    labels: (M,) one for each example of the stack: int64 classes, or float32 where a number is to be predicted.
     rows: (N,) int64, which of them belong to this split, ascending.
     """
 
@@ -45,7 +51,9 @@ class Split:
         return found[start:start + count]
 
     def counts(self, classes: int) -> list[int]:
-        """How many images of each class the split has."""
+        """How many examples of each class the split has; none where numbers are predicted."""
+        if self.labels.is_floating_point():
+            return []
         return torch.bincount(self.labels[self.rows], minlength=classes).tolist()
 
 
@@ -54,8 +62,9 @@ class Dataset:
     """A data set as a run sees it: split, with its task's labels and its normalisation.
 
     classes: names, by label. For the task "is it an 8?" these are ("not 8", "8").
-    source_classes: names of the data set's own classes.
-    mean, std: for each channel, of pixels in [0, 1]; what normalize() uses.
+    source_classes: names of the data set's own classes. Both are empty where a number is predicted.
+    mean, std: for each channel, of pixels in [0, 1], or for each feature of points; what normalize() uses. Empty for texts.
+    kind: what the examples are. target: what is asked of them.
     """
 
     name: str
@@ -67,27 +76,31 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    kind: Kind = "images"
+    target: Target = "classes"
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one image."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one example: (C, H, W) of an image, (F,) of a point, (L,) of a text."""
+        return tuple(self.train.images.shape[1:])
 
     def split(self, name: str) -> Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
 def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Images (N, C, H, W), uint8 or float in [0, 1] → float32 with (x − mean) / std for each channel."""
+    """Images (N, C, H, W), uint8 or float in [0, 1], or points (N, F) → float32 with (x − mean) / std for each channel or
+    feature. Texts (N, L) int64 have no mean and stay as they are."""
+    if not mean:
+        return images
     scale = 1 / 255 if images.dtype == torch.uint8 else 1.0
     # one multiply and at most one add: (x · scale − m) / s = x · (scale / s) − m / s
-    pixels = images.to(torch.float32, copy=True).mul_(_channels([scale / s for s in std], images.device))
-    return pixels.add_(_channels([-m / s for m, s in zip(mean, std, strict=True)], images.device)) if any(mean) else pixels
+    pixels = images.to(torch.float32, copy=True).mul_(_channels([scale / s for s in std], images))
+    return pixels.add_(_channels([-m / s for m, s in zip(mean, std, strict=True)], images)) if any(mean) else pixels
 
 
-def _channels(values: list[float], device: torch.device) -> Tensor:
-    """One value for each channel; for a single channel a plain scalar, which is faster to multiply with."""
+def _channels(values: list[float], examples: Tensor) -> Tensor:
+    """One value for each channel or feature; for a single one a plain scalar, which is faster to multiply with."""
     if len(values) == 1:
-        return torch.tensor(values[0], device=device)
-    return torch.tensor(values, device=device).view(-1, 1, 1)
+        return torch.tensor(values[0], device=examples.device)
+    return torch.tensor(values, device=examples.device).view(-1, *(1 for _ in examples.shape[2:]))

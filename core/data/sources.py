@@ -1,6 +1,7 @@
 """Every data set a run can learn from: its facts, and how its images are found.
 
-To add one: write a function that gives a Raw, and name it in DATASETS at the foot of this module.
+To add one: write a function that gives a Raw (or, for points that are computed, a Generated), and name it in DATASETS at the
+foot of this module.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.data.dataset import DataDamaged, DataMissing
+from core.config import DataConfig
+from core.data import generated
+from core.data.dataset import DataDamaged, DataMissing, Kind, Target
+from core.data.generated import Generated
 from core.data.idx import IdxFolder, as_images
 from core.data.kept import kept_array
 
@@ -30,7 +34,8 @@ class Raw:
 class DatasetSpec:
     """One entry of DATASETS.
 
-    counts: images in (train before validation is held back, test).
+    counts: images in (train before validation is held back, test); of a generated set as one starts with it.
+    generate: for a set that is computed from its config instead of read.
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
     download_mb: size of the download in MB.
     """
@@ -42,9 +47,13 @@ class DatasetSpec:
     classes: tuple[str, ...]
     input_shape: tuple[int, int, int]
     counts: tuple[int, int]
-    read: Callable[[Path, Path], Raw]  # (data directory, cache directory)
+    read: Callable[[Path, Path], Raw] | None = None  # (data directory, cache directory)
+    generate: Callable[[DataConfig], Generated] | None = None
     folder: str = ""
     download_mb: int = 0
+    kind: Kind = "images"
+    target: Target = "classes"
+    noise: float = 0.0  # of a generated set as one starts with it
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -123,6 +132,19 @@ DATASETS: dict[str, DatasetSpec] = {
         counts=(1797 - DIGITS_TEST, DIGITS_TEST),
         read=read_digits,
     ),
+    **{name: DatasetSpec(
+        title=rule.title,
+        summary=rule.summary,
+        source=rule.source,
+        licence="none needed: computed here",
+        classes=rule.classes,
+        input_shape=(rule.features,),
+        counts=(rule.points, generated.TEST_POINTS),
+        generate=rule.generate,
+        kind="points",
+        target="classes" if rule.classes else "number",
+        noise=rule.noise,
+    ) for name, rule in generated.RULES.items()},
 }
 
 

@@ -9,21 +9,21 @@ from core.config import RunConfig
 from core.data import Dataset, Split
 from core.data.batches import Batches
 from core.devices import autocast_type
-from core.training import OBJECTIVES
 from core.training.inference import infer
+from core.training.objectives import objective_of
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Figures of one split.
 
-    loss, accuracy: means over examples; accuracy from 0 to 1.
-    confusion: (K, K) int64, rows are true classes, columns what the network said.
+    loss, accuracy: means over examples; accuracy from 0 to 1, None where a number is predicted.
+    confusion: (K, K) int64, rows are true classes, columns what the network said; (0, 0) where a number is predicted.
     """
 
     examples: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     confusion: Tensor
 
 
@@ -39,8 +39,10 @@ def evaluate(model: nn.Module, data: Dataset, config: RunConfig, split: Split | 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     batches = Batches(data, split, device, channels_last=convolutional)
-    objective = OBJECTIVES[config.training.loss]
+    objective = objective_of(config.training, data.target)
     answers = infer(model, batches, autocast_type(config.training.precision, device, convolutional))
+    if data.target == "number":
+        return Evaluation(len(batches), answers.loss(objective), None, torch.zeros(0, 0, dtype=torch.long))
     said, classes = objective.predict(answers.logits), len(data.classes)
     confusion = torch.bincount(answers.labels * classes + said, minlength=classes * classes).view(classes, classes)
     return Evaluation(len(batches), answers.loss(objective), answers.accuracy(objective), confusion.cpu())

@@ -76,7 +76,7 @@ def range_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torc
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     model = (model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)).train()
     autocast = autocast_type(config.training.precision, device, convolutional)
-    objective = objective_of(config.training)
+    objective = objective_of(config.training, data.target)
     optimizer = build_optimizer(config.training.optimizer, model.parameters())
     torch.manual_seed(config.training.seed)
     smoothed = lowest = inf

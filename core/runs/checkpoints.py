@@ -19,8 +19,9 @@ from core.files import write_atomically
 from core.models import build
 from core.runs.database import StoreError
 from core.runs.store import RunStore
-from core.training import OBJECTIVES, Checkpoint, TrainingState
+from core.training import Checkpoint, TrainingState
 from core.training.inference import evaluation_mode
+from core.training.objectives import objective_of
 
 # What reading a file of any content can raise; RuntimeError is PyTorch's word for impossible shapes
 UNREADABLE = (SafetensorError, ConfigError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -36,14 +37,15 @@ class CheckpointError(ValueError):
 class TrainedModel:
     """A run's network with its trained weights.
 
-    classes: names, by label; mean and std: for each channel, as in training; input_shape: (C, H, W).
+    classes: names, by label, none where a number is predicted; mean and std: for each channel or feature, as in training;
+    input_shape: (C, H, W) of images, (F,) of points, (L,) of texts.
     epoch: how many full or begun epochs are in the weights.
     """
 
     config: RunConfig
     classes: tuple[str, ...]
     model: nn.Module
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     epoch: int
@@ -51,17 +53,19 @@ class TrainedModel:
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities (N, K) float32 on the CPU for images (N, C, H, W) float32 in [0, 1]; normalises as in training.
 
+        Points are (N, F) float32, texts (N, L) int64. Where a number is predicted, it is what is returned, as (N, 1).
+
         Raises:
             ValueError: images of another shape or number format.
         """
-        if images.dim() != 4 or tuple(images.shape[1:]) != self.input_shape:
+        if tuple(images.shape[1:]) != self.input_shape:
             needs = ", ".join(map(str, self.input_shape))
             raise ValueError(f"images have shape {tuple(images.shape)}; this network needs (N, {needs})")
-        if not images.is_floating_point():
+        if not images.is_floating_point() and self.mean:
             raise ValueError(f"images are {images.dtype}; this network needs float32 in [0, 1]")
         with evaluation_mode(self.model), torch.inference_mode():
-            logits = self.model(normalize(images.float(), self.mean, self.std))
-            return OBJECTIVES[self.config.training.loss].probabilities(logits.float())
+            logits = self.model(normalize(images.float() if self.mean else images, self.mean, self.std))
+            return objective_of(self.config.training, "classes" if self.classes else "number").probabilities(logits.float())
 
 
 def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Dataset, checkpoint: Checkpoint) -> None:
@@ -148,9 +152,10 @@ def read_checkpoint(path: Path) -> TrainedModel:
         config = read_config(about["config"])
         classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
         mean, std = tuple(about["mean"]), tuple(about["std"])
-        if not (len(mean) == len(std) == shape[0] and all(map(isfinite, mean + std)) and min(std) > 0):
+        is_text = len(shape) == 1 and not mean  # words have no mean
+        if not is_text and not (len(mean) == len(std) == shape[0] and all(map(isfinite, mean + std)) and min(std) > 0):
             raise ValueError(f"it says mean {mean} and standard deviation {std} of {shape[0]} channels")
-        outputs = OBJECTIVES[config.training.loss].outputs(len(classes))
+        outputs = objective_of(config.training, "classes" if classes else "number").outputs(len(classes))
         with torch.device("meta"):  # the shapes alone; the weights come from the file
             model = build(config.model, shape, outputs)
         check_weights(model.state_dict(), weights)

@@ -12,6 +12,7 @@ from core.config import RunConfig
 from core.data import DataError, Dataset, load
 from core.devices import DeviceError, select_device, threads_for
 from core.evaluation import evaluate
+from core.fields import ConfigError
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
@@ -36,9 +37,11 @@ from core.training import (
     Validation,
     build_for,
     fit,
+    objective_of,
 )
 
 SECONDS_PER_LOOK = 0.2  # at the control row
+SECONDS_PER_CHECKPOINT = 0.5  # at most this often: hundreds of tiny epochs a second must not wait for the disk
 
 
 class StoreControl:
@@ -61,6 +64,29 @@ class StoreControl:
         return self.last
 
 
+class Keeper:
+    """Writes checkpoints down: at once where epochs are long, else the newest about twice a second, and always the last."""
+
+    def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset) -> None:
+        self.store, self.run_id, self.config, self.data = store, run_id, config, data
+        self.waiting: Checkpoint | None = None
+        self.saved = 0.0  # so the first is written at once
+
+    def offer(self, checkpoint: Checkpoint, recorder: Recorder) -> None:
+        self.waiting = checkpoint
+        if time.monotonic() - self.saved >= SECONDS_PER_CHECKPOINT:
+            self.save(recorder)
+
+    def save(self, recorder: Recorder) -> None:
+        """Write what is waiting, after the metrics that lead to it."""
+        if self.waiting is None:
+            return
+        recorder.flush()
+        if recorder.is_ours:  # a deleted run must not come back as a folder
+            save_checkpoint(self.store, self.run_id, self.config, self.data, self.waiting)
+        self.waiting, self.saved = None, time.monotonic()
+
+
 def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
             report: Callable[[Event], None] = lambda event: None) -> Run:
     """Do a run that is marked running: train, keep and evaluate, or look for a learning rate. Returns the run as it ended.
@@ -74,7 +100,7 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
     """
     try:
         _train(store, run, settings, control, report)
-    except (CheckpointError, DataError, ModelError, DeviceError, NotEnoughMemory) as error:
+    except (CheckpointError, ConfigError, DataError, ModelError, DeviceError, NotEnoughMemory) as error:
         store.finish(run.id, "failed", str(error))
     except MemoryError:
         store.finish(run.id, "failed", TOO_MUCH)
@@ -99,6 +125,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     config = run.config
     device = select_device(config.training.device)
     data = load(config.data, settings.data_dir, settings.cache_dir)
+    objective_of(config.training, data.target)  # before anything is built: a loss that does not fit the data
     check_weights_fit(config, data, device)
     model = build_for(config, data)
     check_batch_fits(config, data, model, device)
@@ -107,7 +134,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     if run.kind == "range_test":
         run_range_test(store, run, data, model, device, control)
         return
-    recorder = Recorder(store, run.id)
+    recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     finished: Finished | None = None
     state = None
     if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
@@ -132,10 +159,9 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
             case Paused():
                 recorder.flush()  # nothing comes for a while, and somebody looks at the last step
             case Checkpoint():
-                recorder.flush()
-                if recorder.is_ours:  # a deleted run must not come back as a folder
-                    save_checkpoint(store, run.id, config, data, event)
+                keeper.offer(event, recorder)
             case Finished():
+                keeper.save(recorder)
                 finished = replace(event, seconds=event.seconds + before)
         report(event)
         if not recorder.is_ours:

@@ -6,16 +6,16 @@ A system that promises more memory than it has would end some process, and not a
 import torch
 from torch import Tensor, nn
 
-from core.config import OptimizerConfig, RMSpropConfig, RunConfig, SGDConfig
+from core.config import RunConfig
 from core.data import Dataset, normalize
 from core.devices import free_memory_bytes
+from core.inspection.memory import values_kept
 from core.models import build
 from core.training import outputs_for
 from core.training.inference import evaluation_mode
 
 FLOAT32_BYTES = 4
 TOO_MUCH = "The run needs more memory than this machine has. Try a smaller network or batch size."
-STATES = {"adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1, "sgd": 0}  # numbers an optimizer keeps for each weight
 COPIES = 3  # of each weight besides those: the weight, its gradient, and the last good value
 
 
@@ -48,13 +48,8 @@ def check_batch_fits(config: RunConfig, data: Dataset, model: nn.Module, device:
 
 def weight_bytes(model: nn.Module, config: RunConfig) -> int:
     """What training keeps for all weights: themselves, gradients, the last good ones, the optimizer's numbers, the best."""
-    kept = COPIES + _states(config.training.optimizer) + (config.training.keep == "best")
+    kept = COPIES + values_kept(config.training.optimizer) + (config.training.keep == "best")
     return sum(p.numel() for p in model.parameters()) * FLOAT32_BYTES * kept
-
-
-def _states(optimizer: OptimizerConfig) -> int:
-    momentum = isinstance(optimizer, SGDConfig | RMSpropConfig) and optimizer.momentum > 0
-    return STATES[optimizer.name] + momentum
 
 
 def result_bytes(model: nn.Module, images: Tensor) -> int:

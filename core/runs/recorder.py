@@ -36,13 +36,15 @@ class Recorder:
         self.is_ours = True
 
     def step(self, event: Step) -> None:
-        self.metrics += [Metric("loss", event.step, event.loss), Metric("accuracy", event.step, event.accuracy)]
+        self.metrics.append(Metric("loss", event.step, event.loss))
+        if event.accuracy is not None:
+            self.metrics.append(Metric("accuracy", event.step, event.accuracy))
         self.progress["step"] = event.step
 
     def gradients(self, event: Gradients) -> None:
         """After some steps: hand them on, if it is time to, with how fast they were and what they took."""
         self.images, self.seconds = self.images + event.images, self.seconds + event.seconds
-        if self.flushed is not None and self.clock() - self.flushed < SECONDS_PER_FLUSH:
+        if not self.is_due():
             return
         self.add(event.step, {"learning_rate": event.learning_rate, "memory": resident_bytes() / MEGABYTE,
                               **{f"gradient.{name}": norm for name, norm in event.norms.items()}})
@@ -60,15 +62,24 @@ class Recorder:
             "probabilities": [round(p, 4) if isfinite(p) else None for p in event.probabilities]})
 
     def epoch(self, event: Epoch) -> None:
-        self.metrics += [Metric(name, event.step, getattr(event, name)) for name in PER_EPOCH]
-        self.progress |= {"step": event.step, "epoch": event.epoch, "validation_accuracy": event.validation_accuracy}
-        self.flush()
+        found = {name: getattr(event, name) for name in PER_EPOCH}
+        self.metrics += [Metric(name, event.step, value) for name, value in found.items() if value is not None]
+        self.progress |= {"step": event.step, "epoch": event.epoch}
+        if event.validation_accuracy is not None:
+            self.progress["validation_accuracy"] = event.validation_accuracy
+        if self.is_due():  # small networks on a few points do hundreds of epochs a second
+            self.flush()
 
     def validation(self, event: Validation) -> None:
         self.add(event.step, {f"dead.{name}": share for name, share in event.dead_units.items()})
-        if len(event.confusion) <= MOST_CLASSES:
+        if 0 < len(event.confusion) <= MOST_CLASSES:
             self.snapshots[CONFUSION] = Snapshot(CONFUSION, event.step, {"epoch": event.epoch, "counts": event.confusion})
-        self.flush()
+        if self.is_due():
+            self.flush()
+
+    def is_due(self) -> bool:
+        """Whether the last flush is long enough ago."""
+        return self.flushed is None or self.clock() - self.flushed >= SECONDS_PER_FLUSH
 
     def add(self, step: int, values: dict[str, float]) -> None:
         self.metrics += [Metric(name, step, value) for name, value in values.items() if isfinite(value)]

@@ -23,12 +23,14 @@ from core.training.events import (
 )
 from core.training.initialization import initialize
 from core.training.loop import fit
-from core.training.objectives import OBJECTIVES
+from core.training.objectives import OBJECTIVES, objective_of
 from core.training.state import TrainingState
 
 
 def outputs_for(config: RunConfig, source_classes: int) -> int:
-    """Width of the last layer: what the loss needs for the question asked of a data set with so many classes."""
+    """Width of the last layer: what the loss needs for the question asked of a data set with so many classes (0: a number)."""
+    if not source_classes:
+        return 1  # a number is predicted
     classes = 2 if config.data.task == "is_target" else source_classes
     return OBJECTIVES[config.training.loss].outputs(classes)
 
@@ -48,8 +50,10 @@ def build_for(config: RunConfig, data: Dataset) -> nn.Module:
 
 
 def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[Dataset, nn.Module]:
-    """Data and a fresh network: the two things fit() needs. Raises DataError and ModelError as load() and build() do."""
+    """Data and a fresh network: the two things fit() needs. Raises DataError and ModelError as load() and build() do, and
+    ConfigError for a loss that does not fit the data."""
     data = load(config.data, root, cache)
+    objective_of(config.training, data.target)
     return data, build_for(config, data)
 
 

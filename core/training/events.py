@@ -7,6 +7,8 @@ from torch import Tensor
 
 from core.training.state import TrainingState
 
+DIVERGED = "The loss or a weight became NaN or infinite"  # how the message of a run that has diverged begins
+
 
 @dataclass(frozen=True)
 class Started:
@@ -21,12 +23,15 @@ class Started:
 
 @dataclass(frozen=True)
 class Step:
-    """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1."""
+    """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1.
+
+    The accuracy is None where a number is predicted: there is no right or wrong then.
+    """
 
     step: int
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Paused:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the network says about a few validation images, the same ones all the time: now and then, and after each epoch.
+    """What the network says about a few validation images, the same ones all the time: now and then, and after the last epoch.
 
     positions: within the validation split. labels: what is right. answers: what it says, probabilities: how sure it is of that.
     """
@@ -67,11 +72,12 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Validation:
-    """What else an epoch's look at the validation images shows.
+    """What else an epoch's look at the validation examples shows; after each epoch, or now and then where epochs are very short,
+    and after the last one.
 
-    confusion: counts; rows are true classes, columns what the network said.
+    confusion: counts; rows are true classes, columns what the network said. Empty where a number is predicted.
     dead_units: for each ReLU by its name, the share (0 to 1) of its units, or of a convolution's channels, that were 0 for all
-        of `examined` of the images.
+        of `examined` of the examples.
     """
 
     epoch: int
@@ -92,9 +98,9 @@ class Epoch:
     epoch: int
     step: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     seconds: float
     images_per_second: float
 

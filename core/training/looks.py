@@ -6,29 +6,41 @@ import torch
 from torch import Tensor, nn
 
 from core.data.batches import Batches
-from core.training.events import Predictions
+from core.training.events import Predictions, Validation
 from core.training.inference import Answers, autocasting, evaluation_mode
 from core.training.objectives import Objective
 
 SAMPLES = 10  # validation images whose answers are shown
 SECONDS_BETWEEN_LOOKS = 0.5  # at them, at least
 SHARE_OF_TIME = 0.02  # that looking may take: after a look of 10 ms the next one comes half a second later
-EXAMINED = 500  # validation images that a unit must be 0 for to count as dead
+EXAMINED = 500  # validation examples that a unit must be 0 for to count as dead
 
 
-class Samples:
+class Paced:
+    """Something that is done now and then, so that it takes a bounded share of the time."""
+
+    def __init__(self, least: float) -> None:
+        self.least, self.next = least, 0.0  # seconds between two times, at least; when the next time comes
+
+    def is_due(self) -> bool:
+        return time.perf_counter() >= self.next
+
+    def spent(self, began: float) -> None:
+        """To be called when it is done, with when it began."""
+        now = time.perf_counter()
+        self.next = now + max(self.least, (now - began) / SHARE_OF_TIME)
+
+
+class Samples(Paced):
     """A few validation images that a network answers again and again while it learns, at a bounded cost."""
 
     def __init__(self, validation: Batches, classes: int, objective: Objective, autocast: torch.dtype | None) -> None:
+        super().__init__(SECONDS_BETWEEN_LOOKS)
         self.objective, self.autocast = objective, autocast
         split = validation.split
         self.positions = one_of_each(split.labels[split.rows].cpu(), classes, SAMPLES)
         order = torch.tensor(self.positions, dtype=torch.int64)
         self.batch = next(validation.iterate(max(1, len(order)), order), None)
-        self.next_look = 0.0
-
-    def is_due(self) -> bool:
-        return time.perf_counter() >= self.next_look
 
     def look(self, model: nn.Module, step: int, epoch: int) -> Predictions:
         """The network's answers now. Nothing about it is changed, and no random numbers are drawn."""
@@ -39,9 +51,25 @@ class Samples:
             logits = model(self.batch.images)
         best = self.objective.probabilities(logits.float()).max(1)
         said, sure = best.indices.tolist(), best.values.tolist()
-        now = time.perf_counter()
-        self.next_look = now + max(SECONDS_BETWEEN_LOOKS, (now - began) / SHARE_OF_TIME)
+        self.spent(began)
         return Predictions(step, epoch, self.positions, tuple(self.batch.labels.tolist()), tuple(said), tuple(sure))
+
+
+class CloserLook(Paced):
+    """What else can be said after an epoch: which class is taken for which, and which units never fire."""
+
+    def __init__(self, validation: Batches, classes: int, objective: Objective, autocast: torch.dtype | None) -> None:
+        super().__init__(0.0)
+        self.validation, self.classes, self.objective, self.autocast = validation, classes, objective, autocast
+
+    def look(self, model: nn.Module, answers: Answers, step: int, epoch: int) -> Validation:
+        """answers: to all validation examples, as the epoch's own look gave them."""
+        began = time.perf_counter()
+        counts = confusion_counts(answers, self.objective, self.classes).tolist() if self.classes else []
+        first = next(self.validation.iterate(EXAMINED))
+        dead = dead_units(model, first.images, self.autocast)
+        self.spent(began)
+        return Validation(epoch, step, tuple(map(tuple, counts)), dead, len(first.labels))
 
 
 def one_of_each(labels: Tensor, classes: int, count: int) -> tuple[int, ...]:

@@ -13,9 +13,9 @@ from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
 from core.devices import autocast_type
 from core.training.control import Command, Control
-from core.training.events import Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step, Validation
+from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step
 from core.training.inference import autocasting, infer
-from core.training.looks import EXAMINED, Samples, confusion_counts, dead_units
+from core.training.looks import CloserLook, Samples
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
 from core.training.schedules import Plateau, factor_at
@@ -29,11 +29,10 @@ SECONDS_PER_LOOK = 0.05  # at the control, while paused
 
 def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, control: Control | None = None,
         resume: TrainingState | None = None) -> Iterator[Event]:
-    """Train `model` in place and report: Started, then Steps, an Epoch with a Validation and a Checkpoint each epoch, Finished at
-    the end.
+    """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
     The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
-    Gradients and Predictions, which come by the clock; Paused comes where the control asks for it).
+    Gradients, Predictions and Validation, which come by the clock; Paused comes where the control asks for it).
     Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
     the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
     left in training mode, as a loop of one's own leaves it.
@@ -60,7 +59,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
             yield loop.checkpoint()
     if outcome == "diverged":
         model.load_state_dict(loop.last_good)
-        message = (f"The loss or a weight became NaN or infinite at step {loop.step} (epoch {loop.epoch}); the last good weights "
+        message = (f"{DIVERGED} at step {loop.step} (epoch {loop.epoch}); the last good weights "
                    "were kept. Try a smaller learning rate.")
     yield loop.checkpoint(final=True)
     yield Finished(outcome, loop.epoch - 1, loop.step, time.perf_counter() - began, message)
@@ -109,12 +108,14 @@ class Loop:
         convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
         self.model = model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)
         self.autocast = autocast_type(training.precision, device, convolutional)
-        self.objective = objective_of(training)
+        self.objective = objective_of(training, data.target)
+        self.counts_right = data.target == "classes"
         self.optimizer = Stepper(build_optimizer(training.optimizer, model.parameters()))
         self.train = Batches(data, data.train, device, channels_last=convolutional)
         self.validation = Batches(data, data.validation, device, channels_last=convolutional)
-        self.classes = len(data.classes)
-        self.samples = Samples(self.validation, self.classes, self.objective, self.autocast)
+        shows = data.kind == "images" and self.counts_right
+        self.samples = Samples(self.validation, len(data.classes), self.objective, self.autocast) if shows else None
+        self.closer = CloserLook(self.validation, len(data.classes), self.objective, self.autocast)
         self.steps_per_epoch = -(-len(self.train) // training.batch_size)
         self.steps = self.steps_per_epoch * training.epochs
         self.step, self.epoch, self.batch = 0, 1, 0  # done; the next batch is the batch-th (from 0) of the epoch-th (from 1)
@@ -201,13 +202,13 @@ class Loop:
             if not isfinite(loss):
                 return False
             self.sums.add(loss, right, size)
-            yield Step(self.step, self.epoch, loss, right / size)
+            yield Step(self.step, self.epoch, loss, right / size if self.counts_right else None)
         state = self.model.state_dict()  # with batch norm's running statistics, which can overflow before any weight does
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             return False
         self.last_good = {name: value.clone() for name, value in state.items()}
         yield Gradients(self.step, self.optimizer.learning_rate, gradient_norms(self.model), sum(pending.sizes), seconds)
-        if self.samples.is_due():
+        if self.samples is not None and self.samples.is_due():
             yield self.samples.look(self.model, self.step, self.epoch)
         return True
 
@@ -215,8 +216,9 @@ class Loop:
         """The epoch's means and what else a look at the validation images shows; the next epoch is the current one then."""
         done, sums = self.epoch, self.sums
         answers = infer(self.model, self.validation, self.autocast)
-        event = Epoch(self.epoch, self.step, sums.loss / sums.examples, sums.correct / sums.examples,
-                      answers.loss(self.objective), answers.accuracy(self.objective),
+        event = Epoch(self.epoch, self.step, sums.loss / sums.examples,
+                      sums.correct / sums.examples if self.counts_right else None, answers.loss(self.objective),
+                      answers.accuracy(self.objective) if self.counts_right else None,
                       sums.seconds, sums.examples / max(sums.seconds, 1e-9))
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, Sums()
         if self.plateau:
@@ -228,11 +230,11 @@ class Loop:
         else:
             self.epochs_waited += 1
         yield event
-        yield self.samples.look(self.model, self.step, done)
-        first = next(self.validation.iterate(EXAMINED))
-        confusion = confusion_counts(answers, self.objective, self.classes).tolist()
-        yield Validation(done, self.step, tuple(map(tuple, confusion)), dead_units(self.model, first.images, self.autocast),
-                         len(first.labels))
+        last = done == self.config.epochs or bool(self.reason_to_stop_early())
+        if self.samples is not None and (last or self.samples.is_due()):
+            yield self.samples.look(self.model, self.step, done)
+        if last or self.closer.is_due():
+            yield self.closer.look(self.model, answers, self.step, done)
 
     def reason_to_stop_early(self) -> str:
         """One line where the validation loss has not fallen for long enough; "" otherwise."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.config import TrainingConfig
+from core.fields import ConfigError
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,26 @@ def binary_cross_entropy_on_probabilities(logits: Tensor, labels: Tensor) -> Ten
     return F.binary_cross_entropy(torch.sigmoid(logits), targets.to(logits.dtype))
 
 
-def objective_of(training: TrainingConfig) -> Objective:
-    """The config's loss, with its label smoothing."""
+# What a number to predict is measured with; the output is the number itself, and no sigmoid goes before
+NUMBER = Objective(
+    title="Mean squared error",
+    outputs=lambda classes: 1,
+    loss=lambda outputs, numbers: F.mse_loss(outputs[:, 0], numbers),
+    predict=lambda outputs: outputs[:, 0],
+    probabilities=lambda outputs: outputs,
+)
+
+
+def objective_of(training: TrainingConfig, target: str = "classes") -> Objective:
+    """The config's loss, with its label smoothing; for a target of "number" the squared difference.
+
+    Raises:
+        ConfigError: a number is to be predicted with a loss for classes.
+    """
+    if target == "number":
+        if training.loss != "mse":
+            raise ConfigError(f"training.loss is {training.loss}; numbers are predicted with mse")
+        return NUMBER
     objective = OBJECTIVES[training.loss]
     if training.loss != "cross_entropy" or not training.label_smoothing:
         return objective

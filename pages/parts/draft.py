@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.config import DataConfig, RunConfig, read_config
-from core.data import spec_of
+from core.data import outline, spec_of
 from core.fields import ConfigError
 from core.models import ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
@@ -55,9 +55,9 @@ def take_model(model: ModelConfig) -> None:
 def take_apart() -> None:
     """The draft's network as a composition to change layer by layer; a small one where it can't be taken apart."""
     config = read_config(st.session_state[keys.DRAFT])
-    spec = spec_of(config.data.dataset)
+    shape = outline(config.data)
     try:
-        stack = from_model_config(config.model, spec.input_shape, outputs_for(config, len(spec.classes)))
+        stack = from_model_config(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
     except ModelError:
         stack = StackConfig()
     take_model(stack)

@@ -7,10 +7,12 @@ from core.config import DataConfig
 from core.data import DataError
 from core.figures.answers import answer_strip, confusion_heatmap, picture_address
 from core.figures.curves import HEIGHT, Curves, detail_chart, finished_chart, live_chart
+from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
 from core.settings import Settings
 from pages.parts import keys
+from pages.parts import training_doctor_view as doctor
 from pages.parts.services import Services, dataset
 
 SMOOTHING = 0.9
@@ -30,18 +32,22 @@ def chart_controls() -> tuple[float, bool]:
     return smoothing, logarithmic
 
 
-def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: float, logarithmic: bool) -> None:
-    """Loss and accuracy. While the run goes they are drawn by ECharts, which does not flicker; afterwards by Plotly."""
+def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: float, logarithmic: bool,
+                 troubles: list[Trouble]) -> None:
+    """Loss and accuracy, with what the training doctor found marked. While the run goes they are drawn by ECharts, which does not
+    flicker; afterwards by Plotly."""
     if not run.is_active and not curves.of("loss")[0]:
         return
     for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         log = logarithmic and quantity == "loss"
         with column:
             if run.is_active:
-                st.echarts_chart(live_chart(curves, quantity, previous, smoothing, log), height=HEIGHT, key=f"live.{quantity}")
+                chart = doctor.marked(live_chart(curves, quantity, previous, smoothing, log), quantity, curves, troubles)
+                st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}")
             else:
-                st.plotly_chart(finished_chart(curves, quantity, smoothing, log), key=f"finished.{quantity}", height=HEIGHT,
-                                config={"displaylogo": False})
+                figure = finished_chart(curves, quantity, smoothing, log)
+                st.plotly_chart(doctor.marked_figure(figure, quantity, curves, troubles, previous), key=f"finished.{quantity}",
+                                height=HEIGHT, config={"displaylogo": False})
 
 
 def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) -> None:
@@ -51,8 +57,10 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
         return
     value = snapshot.value if snapshot else {"positions": [], "labels": [], "answers": [], "probabilities": []}
     try:
-        pictures = sample_pictures(run.config.data, server.settings, tuple(value["positions"]))
-        names = dataset(run.config.data, server.settings).classes
+        data = dataset(run.config.data, server.settings)
+        if data.kind != "images" or not data.classes:
+            return
+        pictures, names = sample_pictures(run.config.data, server.settings, tuple(value["positions"])), data.classes
     except (DataError, IndexError):
         return  # the data is no longer here, or no longer what it was
     when = f"at step {snapshot.step:,}" if snapshot else "soon"
@@ -103,7 +111,7 @@ def dead_units(curves: Curves) -> None:
     names = _named(curves, "dead.")
     title = "Dead units (share of each ReLU layer)"
     st.echarts_chart(detail_chart(curves, names, title, most_symbols=30), height=260, key="live.dead")
-    st.caption("A unit is dead when ReLU gives 0 for all of the images looked at, here 500 validation images after each epoch: "
+    st.caption("A unit is dead when ReLU gives 0 for all of the images looked at, here 500 for validation: "
                "it adds nothing and no gradient reaches it. Some are normal; if most die, try a smaller learning rate."
                if names or not curves.of("validation_loss")[0] else "This network has no ReLU layers.")
 

@@ -8,9 +8,10 @@ import streamlit as st
 from core.figures.curves import Curves
 from core.runs import Run, RunNotFound, has_checkpoint
 from pages.parts import keys, run_seeds
+from pages.parts import training_doctor_view as doctor
 from pages.parts.frame import go_to, select_run, tab_title
 from pages.parts.run_live import chart_controls, curve_charts, details, example_answers, previous_curves, read_curves
-from pages.parts.run_words import STATUS, duration, percent
+from pages.parts.run_words import STATUS, duration, figures, percent
 from pages.parts.services import Services
 
 SPEEDS = 8  # last measurements of speed whose median is shown
@@ -69,6 +70,7 @@ def draw(server: Services, run: Run) -> None:
     if run.status == "running" and run.pause_requested is not None:
         label, icon = "Paused", ":material/pause_circle:"
     curves, snapshots = read_curves(server, run), server.store.snapshots(run.id)
+    troubles = doctor.troubles_of(run, curves)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
         st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
@@ -81,7 +83,8 @@ def draw(server: Services, run: Run) -> None:
     _results(run, curves)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
-        curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic)
+        curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles)
+    doctor.show_troubles(server, run, curves, troubles)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
                    "are harder. Both are off for validation.")
@@ -130,10 +133,3 @@ def next_steps(server: Services, run: Run) -> None:
                 go_to("pages/draw_digit.py")
             if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
                 go_to("pages/compare_runs.py")
-
-
-def figures(named: dict[str, tuple[str, str | None]]) -> None:
-    """Numbers in a row that wraps on a phone: label → (value, help)."""
-    with st.container(horizontal=True, gap="medium"):
-        for label, (value, about) in named.items():
-            st.metric(label, value, help=about, width="content")

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from core.config import DataConfig, RunConfig, TrainingConfig
-from core.data import DataError, Dataset, spec_of
+from core.data import DataError, Dataset, outline, spec_of
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
 from pages.parts import keys
-from pages.parts.run_panel import percent
+from pages.parts.run_words import percent
 from pages.parts.services import Services, dataset, trained_model
 
 # No seed that weights can have: from the same one, the first unit's weights would be the picture itself. The generator looks
@@ -85,27 +85,27 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
         st.info(f"This network has {count:,} parameters, too many to fill with numbers here; the layer table needs none. Up to "
                 f"{MOST_PARAMETERS:,} can be looked into.", icon=":material/memory:")
         return None
-    spec, data = spec_of(config.data.dataset), _data(server, config)
+    shape, data = outline(config.data), _data(server, config)
     training = config.training
     start = RunConfig(  # what the first weights depend on, so that another learning rate does not draw them again
         data=DataConfig(dataset=config.data.dataset, task=config.data.task), model=config.model,
         training=TrainingConfig(loss=training.loss, seed=training.seed, initialization=training.initialization))
     fresh = _fresh(start)
-    channels = spec.input_shape[0]
+    channels = shape.input_shape[0]
     if data is not None:
         classes, mean, std = data.classes, data.mean, data.std
     else:  # without the data only its own mean and deviation are unknown
-        classes = spec.classes if config.data.task == "classes" else ("no", "yes")
+        classes = shape.source_classes if config.data.task == "classes" else ("no", "yes")
         half = (0.5,) * channels
         mean, std = (half, half) if config.data.normalization == "half" else ((0.0,) * channels, (1.0,) * channels)
     key = f"new.{start.model_dump_json()}.{config.data.model_dump_json()}"
-    return Subject(key, fresh, config, classes, spec.input_shape, mean, std, data, trained=False)
+    return Subject(key, fresh, config, classes, shape.input_shape, mean, std, data, trained=False)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Drawing fresh weights…")
 def _fresh(config: RunConfig) -> nn.Module:
-    spec = spec_of(config.data.dataset)
-    return fresh_model(config, spec.input_shape, len(spec.classes)).eval()
+    shape = outline(config.data)
+    return fresh_model(config, shape.input_shape, len(shape.source_classes)).eval()
 
 
 def _data(server: Services, config: RunConfig) -> Dataset | None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.data import DATASETS, Dataset, DatasetSpec
+from core.data import DATASETS, Dataset, DatasetSpec, outline
 from core.fields import ConfigError
 from core.inspection.flow import Flow, flow
 from core.inspection.layers import InspectionError, LayerRow, describe_layers, totals
@@ -79,12 +79,19 @@ class Case:
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
-        return self.data.input_shape if self.data else self.spec.input_shape if self.spec else ()
+        return self.data.input_shape if self.data else outline(self.config.data).input_shape if self.spec else ()
 
     @cached_property
     def source_classes(self) -> int:
         """Classes of the data set itself."""
-        return len(self.data.source_classes) if self.data else len(self.spec.classes) if self.spec else 0
+        if self.data:
+            return len(self.data.source_classes)
+        return len(outline(self.config.data).source_classes) if self.spec else 0
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the examples are images, and not points or texts."""
+        return self.spec is None or self.spec.kind == "images"
 
     @property
     def classes(self) -> int:
@@ -96,6 +103,8 @@ class Case:
         """Training images before any are held back for validation; 0 where not known."""
         if self.data:
             return len(self.data.train) // (1 + self.config.data.variations) + len(self.data.validation)
+        if self.spec and self.spec.generate:
+            return self.config.data.points + self.config.data.validation  # points of their own, held back from nothing
         return self.spec.counts[0] if self.spec else 0
 
     @property
@@ -110,9 +119,13 @@ class Case:
 
     @property
     def loss(self) -> str:
-        """Name of the loss: the config's, or the criterion's: "cross_entropy", "bce_with_logits", "mse", "nll", "bce", …"""
+        """Name of the loss: the config's, or the criterion's: "cross_entropy", "bce_with_logits", "mse", "nll", "bce", …
+
+        A run's own bce and nll put the sigmoid or log-softmax on first, so they take logits as the other two do.
+        """
         if self.criterion is None:
-            return str(self.config.training.loss)
+            own = str(self.config.training.loss)
+            return {"bce": "bce_with_logits", "nll": "cross_entropy"}.get(own, own)
         names = {nn.CrossEntropyLoss: "cross_entropy", nn.BCEWithLogitsLoss: "bce_with_logits", nn.MSELoss: "mse",
                  nn.BCELoss: "bce", nn.NLLLoss: "nll", nn.L1Loss: "l1", nn.SmoothL1Loss: "smooth_l1", nn.HuberLoss: "huber"}
         return names.get(type(self.criterion), type(self.criterion).__name__)

@@ -40,7 +40,7 @@ def target_not_a_class(case: Case) -> Finding | None:
 def nothing_left_to_learn(case: Case) -> Finding | None:
     """All or most images held back for validation."""
     held_back = len(case.data.validation) if case.data else case.config.data.validation
-    if not case.held or held_back * 2 <= case.held:
+    if not case.held or not case.has_images or held_back * 2 <= case.held:
         return None
     severity: Severity = "error" if held_back >= case.held else "warning"
     better = max(1, round(case.held / 6))
@@ -68,7 +68,7 @@ def few_to_validate(case: Case) -> Finding | None:
 
 def few_per_class(case: Case) -> Finding | None:
     """Hardly any training images of a class; varied copies don't count."""
-    if not case.originals or not case.source_classes:
+    if not case.originals or not case.source_classes or not case.has_images:
         return None
     if case.data:
         originals = len(case.data.train) // (1 + case.config.data.variations)
@@ -127,7 +127,7 @@ def no_normalisation(case: Case) -> Finding | None:
         return Finding("no_normalisation", "warning" if raw else "note", f"Pixels go in as {scale}",
                        f"The transform has no Normalize: {', '.join(sorted(names)) or 'nothing'}.", WHY_NORMALISE,
                        "Add transforms.Normalize(mean, std)")
-    if case.config.data.normalization != "none":
+    if case.config.data.normalization != "none" or not case.has_images:
         return None
     evidence = "Pixels go in as numbers from 0 to 1"
     if case.data:
