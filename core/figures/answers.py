@@ -71,7 +71,7 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         "xAxis": {"type": "category", "data": names, "position": "top", "name": "what the network says", "nameLocation": "middle",
                   "nameGap": 24, "axisTick": {"show": False}, "axisLine": {"show": False}, "splitArea": {"show": False}},
         "yAxis": {"type": "category", "data": names, "inverse": True, "name": "what is right", "nameLocation": "middle",
-                  "nameGap": 22 + 7 * max(map(len, names), default=1), "axisTick": {"show": False}, "axisLine": {"show": False}},
+                  "nameGap": 14 + 6 * max(map(len, names), default=1), "axisTick": {"show": False}, "axisLine": {"show": False}},
         "visualMap": {"show": False, "min": -1, "max": 1, "dimension": 2,
                       "inRange": {"color": [TRAIN, "rgba(228, 87, 46, 0.6)", "rgba(228, 87, 46, 0)", "rgba(46, 134, 171, 0.5)",
                                             VALIDATION]}},

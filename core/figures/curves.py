@@ -14,7 +14,7 @@ Series = tuple[list[int], list[float]]
 PREVIOUS = "#9a9a9a"
 TRAIN, VALIDATION = "#e4572e", "#2e86ab"  # distinguishable with colour-blind eyes, on white and on black
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
-LOG_AXIS = {"type": "log", "min": "dataMin", "axisLabel": {"formatter": "{value}", "hideOverlap": True}}
+LOG_AXIS = {"type": "log", "axisLabel": {"hideOverlap": True}}
 HEIGHT = 300  # of a chart of loss or accuracy in pixels, live and afterwards, so that nothing jumps when a run ends
 
 
@@ -79,10 +79,10 @@ def _previous_line(previous: Curves | None, quantity: str, scale: float, smoothi
 
 
 def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic: bool = False,
-                 most_symbols: int = 2) -> dict[str, Any]:
+                 most_symbols: int = 2, shares: bool = False) -> dict[str, Any]:
     """ECharts option with a line for each metric in `names` (metric → label), such as the learning rate or gradient norms.
 
-    most_symbols: up to so many points are marked each.
+    most_symbols: up to so many points are marked each. shares: the values go from 0 to 1, and so does the axis.
     """
     lines = [{"name": label, "type": "line", "showSymbol": len(curves.of(name)[0]) <= most_symbols, "lineStyle": {"width": 1.5},
               "data": _points(curves, thin(*curves.of(name), 200))} for name, label in names.items()]
@@ -94,7 +94,7 @@ def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic:
         "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
         "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},
-        "yAxis": {"type": "log" if logarithmic else "value", "scale": True},
+        "yAxis": {"type": "value", "min": 0, "max": 1} if shares else {"type": "log" if logarithmic else "value", "scale": True},
         "series": lines,
     }
 

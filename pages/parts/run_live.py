@@ -110,7 +110,7 @@ def dead_units(curves: Curves) -> None:
     """The share of units that are never active, for each ReLU."""
     names = _named(curves, "dead.")
     title = "Dead units (share of each ReLU layer)"
-    st.echarts_chart(detail_chart(curves, names, title, most_symbols=30), height=260, key="live.dead")
+    st.echarts_chart(detail_chart(curves, names, title, most_symbols=30, shares=True), height=260, key="live.dead")
     st.caption("A unit is dead when ReLU gives 0 for all of the images looked at, here 500 for validation: "
                "it adds nothing and no gradient reaches it. Some are normal; if most die, try a smaller learning rate."
                if names or not curves.of("validation_loss")[0] else "This network has no ReLU layers.")
