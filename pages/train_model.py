@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
-from core.data import DATASETS, spec_of
+from core.data import available, spec_of
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
@@ -13,9 +13,11 @@ from core.transforms import TRANSFORMS, has_chance
 from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
+from pages.parts.microscope_view import microscope_section
+from pages.parts.rate_finder import rate_finder
 from pages.parts.run_panel import current_run, next_steps, run_panel
 from pages.parts.services import Services, services
-from pages.parts.start import control_buttons, retrain_on_change, start
+from pages.parts.start import control_buttons, more_ways, retrain_on_change, start
 
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
@@ -33,10 +35,11 @@ def preset_choice(config: RunConfig) -> None:
         st.rerun()
 
 
-def data_form(config: RunConfig) -> None:
+def data_form(server: Services, config: RunConfig) -> None:
     """Which images and which question."""
     with st.expander("Data", icon=":material/grid_view:"):
-        field(config, "data.dataset", list(DATASETS), {name: spec.title for name, spec in DATASETS.items()})
+        known = available(server.settings.data_dir)
+        field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
         field(config, "data.task")
         if config.data.task == "is_target":
             classes = spec_of(config.data.dataset).classes
@@ -107,6 +110,7 @@ def top_row(server: Services, config: RunConfig, run: Run | None) -> None:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready):
             start(server, config)
             st.rerun()
+        more_ways(server, config, ready)
         if run:
             control_buttons(server, run)
     if not ready:
@@ -128,11 +132,13 @@ with controls:
     training_form(config, view == ALL)
     model_form(config)
     if view == ALL:
-        data_form(config)
+        data_form(server, config)
 with picture:
+    rate_finder(server)
     if run:
         run_panel(server, run)
         next_steps(server, run)
     else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")
+microscope_section(server, config, run)

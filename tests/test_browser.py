@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.archives import two_classes, zipped
 from tests.browser import FLAGS, chromium, line_pixels
 from tests.helpers import wait_until
 from tests.strokes import STROKES, Point
@@ -77,6 +78,26 @@ def draw(page: Page, strokes: Sequence[Sequence[Point]]) -> None:
         page.mouse.up()
 
 
+def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, places: Path, tmp_path: Path):
+    page.goto(f"{address}/explore_data")
+    page.get_by_text("Bring your own", exact=False).first.click()
+    archive = zipped(tmp_path / "pets.zip", two_classes(10) | {"cat/notes.txt": b"not a picture"})
+    page.locator("input[type=file]").set_input_files(archive)
+    page.get_by_role("button", name="Check the images").click()
+    expect(page.get_by_text("What was found")).to_be_visible()
+    expect(page.get_by_text("Rejected files: 1")).to_be_visible()
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.get_by_text("pets is a data set now: 16 training and 4 test images.")).to_be_visible()
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_text("20 images of 2 classes")).to_be_visible()
+    page.get_by_text("Bring your own", exact=False).first.click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete this data set").click()
+    expect(page.get_by_text("Data sets that were brought here")).to_have_count(0)
+    assert list((places / "data/imported").iterdir()) == []
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
 def test_from_home_to_a_recognised_drawing(address: str, page: Page):
     page.goto(address)
     page.get_by_role("button", name="Train a first model").click()
@@ -119,3 +140,44 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
         expect(other.get_by_test_id("stException")).to_have_count(0)
         if name in {"", "train_model", "compare_runs"}:
             expect(other.get_by_text("Digits in seconds").last).to_be_visible()
+
+
+def number(page: Page, name: str):
+    return page.get_by_role("spinbutton", name=name).first
+
+
+def current_run(page: Page) -> str:
+    found = re.search(r"run=([0-9a-f]{32})", page.evaluate("location.href"))  # page.url is only renewed by other calls
+    return found[1] if found else ""
+
+
+def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page):
+    """A changed setting starts a new run on the same chart: its element is never replaced, and it never changes its height."""
+    page.goto(f"{address}/train_model")
+    page.get_by_role("button", name="Start training").wait_for()
+    page.get_by_text("Retrain on change").click()
+    number(page, "Epochs").fill("200")
+    number(page, "Epochs").press("Enter")
+    page.get_by_role("button", name="Start training").click()
+    wait_until(lambda: line_pixels(page, 0), lambda: "no line on the loss chart")
+    first = current_run(page)
+    expect(page).to_have_title(re.compile(r"^\d+ % – Train model"))
+    page.evaluate("""() => {
+        const chart = document.querySelector('.stEChartsChart');
+        chart.dataset.mark = 'the same';
+        window.heights = new Set();
+        const look = () => { const now = document.querySelector('.stEChartsChart');
+                             window.heights.add(now ? now.getBoundingClientRect().height : 0); requestAnimationFrame(look); };
+        look();
+    }""")
+    before = page.get_by_text(re.compile(r"step [\d,]+ of")).inner_text()
+    wait_until(lambda: page.get_by_text(re.compile(r"step [\d,]+ of")).inner_text() != before, lambda: "the run stands still")
+
+    number(page, "Learning rate").fill("0.01")
+    number(page, "Learning rate").press("Enter")
+    wait_until(lambda: current_run(page) not in {"", first}, lambda: page.url)
+    wait_until(lambda: line_pixels(page, 0), lambda: "no line of the new run")
+    assert page.evaluate("document.querySelector('.stEChartsChart').dataset.mark") == "the same"
+    assert page.evaluate("[...window.heights]") == [300]
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("· stopped")).to_be_visible()

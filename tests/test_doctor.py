@@ -18,7 +18,6 @@ from core.inspection.doctor import RULES, SEVERITIES, training_bytes
 from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import floor_of_loss
 from core.inspection.range_test import RangeTest, range_test
-from core.models import build
 from core.presets import PRESETS
 from core.training import build_for
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from core.config import DataConfig
-from core.data import DataError, Dataset, load, outline
+from core.data import DataError, Dataset, Split, load, outline
 from core.data.batches import PIECE, Batches
 from core.fields import ConfigError
 from core.torchvision_guard import torchvision
@@ -345,6 +345,8 @@ def test_every_split_has_the_shape_and_only_training_images_vary(places, cache_d
     first, again, later = (next(batches["train"].iterate(64, order, chance=chance)).images for chance in ((0, 1), (0, 1), (0, 2)))
     assert torch.equal(first, again) and not torch.equal(first, later), "each epoch draws anew"
     assert not torch.equal(first[0], first[1])
+    elsewhere = Split(pictures(count=3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), torch.arange(3))
+    assert next(Batches(data, elsewhere, CPU).iterate(3)).images.shape == (3, 1, 20, 20), "of whatever else it is asked"
     # validation images: Resize, ToTensor, Normalize, and the run's own normalisation, as torchvision does it
     pixels = data.validation.stored(order)[0]
     theirs = V2.Compose([V2.Resize((20, 20)), V2.ToDtype(torch.float32, scale=True), V2.Normalize([0.5], [0.5]),

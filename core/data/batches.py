@@ -4,14 +4,14 @@ A DataLoader calls Python once for each image. Here one selection serves many ba
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
 from torch import Tensor
 
 from core.data.dataset import Dataset, Split, normalize
-from core.transforms import Workspace, augment, generator_for, has_chance
+from core.transforms import Workspace, augment, fixed_sizes, generator_for, has_chance
 
 # Images gathered and normalised at once. Smaller pays the overhead more often; larger leaves the processor's cache.
 PIECE = 512
@@ -30,6 +30,8 @@ class Batches:
     """A split's images on their way to a network: in memory as uint8, on the GPU from the start if there is one."""
 
     def __init__(self, data: Dataset, split: Split, device: torch.device, channels_last: bool = False) -> None:
+        if split.images.dim() == 4:  # images from elsewhere, too, come in the size that the network gets
+            split = replace(split, sizes=fixed_sizes(data.transforms))
         self.data, self.mean, self.std = data, data.mean, data.std
         self.device = device
         self.channels_last = channels_last

@@ -110,22 +110,21 @@ def _measure(config: RunConfig, data: Dataset, device: torch.device, threads: in
     # shares are of the watched steps, which on a GPU take longer than others, as it is waited for after each layer
     layers = {name: LayerTime(forward / steps, backward / steps, (forward + backward) / watched)
               for name, (forward, backward) in sums.items()}
-    return Measured(str(device), loop.precision, threads, config.training.batch_size, len(whole), median(whole), per_epoch, layers)
+    batch = config.training.batch_size
+    return Measured(str(device), loop.precision, threads, batch, len(whole), median(whole), per_epoch, layers)
 
 
 def _random_data(config: RunConfig, shape: tuple[int, ...], classes: int, batch: int) -> Dataset:
     """A batch's worth of random examples, as load() would give them: nothing in a step's time depends on what they show."""
-    if len(shape) == 3:
-        examples = torch.randint(256, (batch, *shape), dtype=torch.uint8)
-    else:
-        examples = torch.randn(batch, *shape)
+    images = len(shape) == 3
+    examples = torch.randint(256, (batch, *shape), dtype=torch.uint8) if images else torch.randn(batch, *shape)
     answers = 2 if config.data.task == "is_target" else classes
     labels = torch.arange(batch) % answers if classes else torch.randn(batch)
     split = Split(examples, labels, torch.arange(batch))
     mean, std = (0.5,) * shape[0], (0.5,) * shape[0]
     names = tuple(map(str, range(classes)))
     return Dataset("random", "Random examples", names, names, mean, std, split, split, split,
-                   "images" if len(shape) == 3 else "points", "classes" if classes else "number")
+                   "images" if images else "points", "classes" if classes else "number")
 
 
 def _timed_steps(loop: Loop, device: torch.device, record: "_Record | None" = None) -> Iterator[float]:

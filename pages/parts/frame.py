@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from core.devices import DeviceInfo, describe_device
+from core.memory import return_large_blocks
 from pages.parts import keys
 from pages.parts.labs import LABS
 
@@ -18,6 +19,7 @@ MENU = {
     "pages/explore_data.py": ("Explore data", ":material/grid_view:"),
     "pages/build_model.py": ("Build model", ":material/account_tree:"),
     "pages/train_model.py": ("Train model", ":material/model_training:"),
+    "pages/evaluate_model.py": ("Evaluate", ":material/fact_check:"),
     "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
 }
@@ -26,6 +28,7 @@ MENU = {
 def open_page(title: str) -> None:
     """Set the page up. To be called first on every page."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
+    st.session_state[keys.PAGE] = title
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
     settle(title)
     _recover_run()
@@ -39,12 +42,18 @@ def open_page(title: str) -> None:
         st.caption(f"{device().title}")
 
 
+def tab_title(state: str) -> None:
+    """Say in the browser tab's title how a run is doing: "37 % – Train model"."""
+    st.set_page_config(page_title=f"{state} – {st.session_state[keys.PAGE]}")
+
+
 @st.cache_resource(show_spinner=False)
 def settle(what: str) -> None:
     """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
     (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms."""
     gc.collect()
     gc.freeze()
+    return_large_blocks()
 
 
 @st.cache_resource(show_spinner=False)
