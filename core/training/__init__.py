@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.data import Dataset, load
-from core.models import build
+from core.data import Dataset, load, outline
+from core.models import build, check_kind
 from core.training.control import Command, Control
 from core.training.events import Checkpoint, Epoch, Event, Finished, Gradients, Started, Step
 from core.training.initialization import initialize
@@ -26,6 +26,7 @@ def outputs_for(config: RunConfig, source_classes: int) -> int:
 
 def fresh_model(config: RunConfig, input_shape: tuple[int, ...], source_classes: int) -> nn.Module:
     """The network that a run of `config` starts from: as many outputs as its loss needs, weights drawn from its seed."""
+    check_kind(config.model, outline(config.data).kind, config.data.vocabulary)
     model = build(config.model, input_shape, outputs_for(config, source_classes), seed=config.training.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
