@@ -126,7 +126,7 @@ PRESETS: dict[str, Preset] = {
         config=RunConfig(
             data=DataConfig(dataset="reviews", validation=56, vocabulary=1000, text_length=64),
             model=TextEmbeddingConfig(words=1000, width=16, fc_width=16),
-            training=TrainingConfig(loss="bce_with_logits", optimizer=AdamConfig(learning_rate=1e-2), batch_size=32, epochs=30),
+            training=TrainingConfig(loss="bce_with_logits", optimizer=AdamConfig(learning_rate=1e-2), batch_size=32, epochs=20),
         ),
     ),
 }

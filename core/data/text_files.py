@@ -140,7 +140,8 @@ def check_csv(content: bytes) -> list[Row]:
         if not count:
             raise TextsRefused(f"No text has the label {label}; a network needs both positive and negative ones to learn from.")
     if min(counts) < FEWEST:
-        raise TextsRefused(f"There are {counts[0]} negative and {counts[1]} positive texts; at least {FEWEST} of each are needed.")
+        raise TextsRefused(f"There are {counts[0]} negative and {counts[1]} positive texts; at least {FEWEST} of each are "
+                           "needed.")
     return rows
 
 
@@ -197,7 +198,8 @@ def _row(line: int, record: list[str], names: list[str]) -> Row:
     if len(text) > MOST_CHARACTERS:
         raise TextsRefused(f"The text in line {line:,} has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read.")
     if label not in LABELS:
-        raise TextsRefused(f"The label in line {line:,} is {_short(label)}; use positive or negative (or pos and neg, or 1 and 0).")
+        raise TextsRefused(f"The label in line {line:,} is {_short(label)}; use positive or negative (or pos and neg, or 1 "
+                           "and 0).")
     return text, LABELS[label]
 
 

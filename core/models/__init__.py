@@ -39,9 +39,9 @@ def check_kind(config: ModelConfig, kind: str, vocabulary: int = 0) -> None:
     spec = ARCHITECTURES[config.architecture]
     if kind not in spec.takes:
         what = {"images": "pictures", "points": "points", "text": "texts"}
-        others = " or ".join(name for name, other in ARCHITECTURES.items() if kind in other.takes and name in {"mlp", "text_embedding"})
-        raise ModelError(f"{spec.title} can't read {what[kind]}, only {' and '.join(map(what.get, spec.takes))}; set "
-                         f"model.architecture to {others}.")
+        instead = "text_embedding" if kind == "text" else "mlp"
+        raise ModelError(f"{spec.title} can't read {what[kind]}, only {' and '.join(what[one] for one in spec.takes)}; set "
+                         f"model.architecture to {instead}.")
     if isinstance(config, TextEmbeddingConfig) and config.words < vocabulary:
         raise ModelError(f"model.words is {config.words:,} and data.vocabulary {vocabulary:,}: the table needs a row for every "
                          f"word. Set model.words to {vocabulary:,}.")
