@@ -45,8 +45,8 @@ def as_run(server: Services, config) -> None:
             tried(PATH)
             start(server, config)
             st.rerun()
-        st.caption("The training process takes the same steps in float32; the path on this page is calculated in float64. There is no "
-                   "accuracy: a predicted number is never just right or wrong.")
+        st.caption("The training process takes the same steps in float32; the path on this page is calculated in float64. There "
+                   "is no accuracy: a predicted number is never just right or wrong.")
     run = current_run(server)
     if run and run.config.data.dataset == "linear":
         run_panel(server, run)

@@ -21,8 +21,8 @@ NEXT = [
     Next("Lay the curves of both runs over each other.", "pages/compare_runs.py", "Compare runs", ":material/leaderboard:"),
 ]
 # of core.presets' reviews-embedding, seeds 0 to 4, float32 on one CPU thread with PyTorch 2.13
-MEASURED = ("Measured with five seeds: 71 % of the 120 test reviews (69 to 72 %). With so few test reviews, chance alone moves the "
-            "figure by 8 points either way (95 % interval).")
+MEASURED = ("Measured with five seeds: 71 % of the 120 test reviews (69 to 72 %). With so few test reviews, chance alone moves "
+            "the figure by 8 points either way (95 % interval).")
 
 
 def train_section(server: Services, subject: Subject) -> None:
@@ -35,8 +35,8 @@ def train_section(server: Services, subject: Subject) -> None:
             start(server, config)
             st.rerun()
         st.caption(f"{title_of(config)}: {len(subject.data.train):,} training, {len(subject.data.validation):,} validation and "
-                   f"{len(subject.data.test):,} test texts, {config.training.epochs} epochs. A run like any other: it appears under "
-                   "Compare runs.")
+                   f"{len(subject.data.test):,} test texts, {config.training.epochs} epochs. A run like any other: it appears "
+                   "under Compare runs.")
     if config.data.dataset == "reviews":
         st.caption(MEASURED)
     run = current_run(server)
@@ -52,8 +52,8 @@ TOPICS = {
     "Word order": text_meaning.order_section, "Your own texts": lambda server, subject: text_words.own_section(server),
 }
 
-open_lab(PATH, "Follow film reviews from words to numbers to an answer, and see which words pushed it. Then find the sentence that "
-         "such a network can never get right.")
+open_lab(PATH, "Follow film reviews from words to numbers to an answer, and see which words pushed it. Then find the sentence "
+         "that such a network can never get right.")
 server = services()
 topic = st.segmented_control("Topic", list(TOPICS), default="Words to numbers", required=True, key="text.topic",
                              label_visibility="collapsed", persist_state="session")

@@ -100,11 +100,11 @@ TEXT: dict[str, Question] = {
 REGRESSION: dict[str, Question] = {
     "slowest": Question(
         "regression.ask_slowest",
-        "All three numbers start near 0. With the notes' learning rate of 0.01, after how many of the 1,000 steps are they within "
-        "0.05 of 2, 3 and 4?",
-        ("about 20", "about 250", "about 900"), 1,
-        "Each step takes away about 2 % of the distance, and 0.98 has to be multiplied with itself some 230 times until a distance "
-        "of 4 has become 0.05. The other 750 steps change next to nothing."),
+        "All three numbers start near 0. With the notes' learning rate of 0.01, after how many of the 1,000 steps are they "
+        "within 0.05 of 2, 3 and 4?",
+        ("about 20", "about 230", "about 900"), 1,
+        "Each step takes away about 2 % of the distance (1.4 % in the slowest direction), and 0.98 has to be multiplied with "
+        "itself some 230 times until a distance of 4 has become 0.05. The other 750 steps change next to nothing."),
     "zero": Question(
         "regression.ask_zero",
         "After all steps, is the loss 0?",
@@ -126,8 +126,8 @@ REGRESSION: dict[str, Question] = {
 FIRST_NETWORKS: dict[str, Question] = {
     "toy-sigmoid": Question(
         "first.ask_toy",
-        "Ten samples of random numbers get answers that have nothing to do with them, and the training loss falls. What happens to "
-        "the loss on new samples of the same kind?",
+        "Ten samples of random numbers get answers that have nothing to do with them, and the training loss falls. What happens "
+        "to the loss on new samples of the same kind?",
         ("it falls too", "it does not fall"), 1,
         "There is nothing to learn that would hold for new samples. The loss on the training samples only says how much has been "
         "learned by heart."),

@@ -26,7 +26,8 @@ def converge(surface: Bowl, path: Path) -> None:
     predict(PATH, REGRESSION["slowest"])
     step = choose_step(path)
     now = path.points[step]
-    st.dataframe(pd.DataFrame({"Number": NAMES, "Now": [f"{value:.4f}" for value in now], "True": [f"{value:g}" for value in TRUE],
+    st.dataframe(pd.DataFrame({"Number": NAMES, "Now": [f"{value:.4f}" for value in now],
+                               "True": [f"{value:g}" for value in TRUE],
                                "Least squares": [f"{value:.4f}" for value in surface.best],
                                "Distance from true": [f"{abs(a - b):.4f}" for a, b in zip(now, TRUE, strict=True)]}),
                  hide_index=True, height="content", key="regression.table")
@@ -58,12 +59,14 @@ def fit_section(surface: Bowl, path: Path, x: np.ndarray, y: np.ndarray) -> None
         st.plotly_chart(predictions_figure(y, predicted), key="regression.predictions", config=STILL)
     with right:
         st.plotly_chart(residuals_figure(residuals, predicted), key="regression.residuals", config=STILL)
-    figures({"Mean squared error": (f"{float((residuals ** 2).mean()):.5f}", "The mean of the squared residuals: the loss."),
+    figures({"Mean squared error": (f"{float((residuals ** 2).mean()):.5f}", "The mean of the squared residuals: the "
+                                                                             "loss."),
              "Its square root": (f"{float((residuals ** 2).mean() ** 0.5):.4f}", "In the unit of y; compare it with the noise."),
              "Mean residual": (f"{float(residuals.mean()):+.4f}", "0 as soon as b has converged.")})
-    st.caption("A good fit leaves residuals without any pattern: only the noise. A slope or a bend in them would be something that "
-               "the model has missed.")
-    st.markdown("**Without any training.** The loss is lowest where its gradient is zero, which is a system of three linear equations: "
+    st.caption("A good fit leaves residuals without any pattern: only the noise. A slope or a bend in them would be something "
+               "that the model has missed.")
+    st.markdown("**Without any training.** The loss is lowest where its gradient is zero, which is a system of three linear "
+                "equations: "
                 r"$A^\top A\,\theta = A^\top y$, a row of $A$ being $(x_1, x_2, 1)$. Its solution: "
                 + ", ".join(f"{name} = **{value:.4f}**" for name, value in zip(NAMES, surface.best, strict=True))
                 + ". It is not exactly (2, 3, 4) either: the noise moves the lowest point.")
@@ -80,7 +83,8 @@ def rates_section(surface: Bowl, path: Path, start: np.ndarray, rate: float, ste
                                     "direction. From 1 on nothing is learned."),
              "Steps to halve": ("never" if half is None else f"{half:,.1f}", None)})
     if path.diverged:
-        st.warning(f"Diverged: after {len(path.points) - 1} steps the numbers are more than a million away. {rate:g} is above the limit "
+        st.warning(f"Diverged: after {len(path.points) - 1} steps the numbers are more than a million away. {rate:g} is above "
+                   "the limit "
                    f"{surface.limit:.4f}.", icon=":material/trending_up:")
     rates = {"a tenth of the limit": 0.1, "half of it": 0.5, "just below (98 %)": 0.98, "just above (102 %)": 1.02}
     shown = min(steps, 300)
@@ -90,6 +94,7 @@ def rates_section(surface: Bowl, path: Path, start: np.ndarray, rate: float, ste
     st.plotly_chart(rates_figure(paths, float(surface.loss(surface.best))), key="regression.rates", config=STILL)
     st.markdown("**Why there is a limit.** The loss is a bowl, and its Hessian (the matrix of second derivatives) "
                 r"$H = \frac{2}{N} A^\top A$ says how steep: here from "
-                f"λmin = {low:.3f} along its flattest axis to λmax = {high:.3f} along its steepest. Along an axis, one step multiplies the "
-                r"distance from the lowest point by $1 - \eta\lambda$. Above $\eta = 2/\lambda_{max}$ that is below −1: each step lands "
-                "on the other side, farther away. Far below the limit it is nearly 1: each step hardly moves.")
+                f"λmin = {low:.3f} along its flattest axis to λmax = {high:.3f} along its steepest. Along an axis, one step "
+                "multiplies the "
+                r"distance from the lowest point by $1 - \eta\lambda$. Above $\eta = 2/\lambda_{max}$ that is below −1: each "
+                "step lands on the other side, farther away. Far below the limit it is nearly 1: each step hardly moves.")

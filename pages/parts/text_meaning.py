@@ -21,7 +21,8 @@ STILL = {"displayModeBar": False}
 def trained(subject: Subject) -> nn.Module | None:
     """The network that has learned; None, with a line that says how to get one."""
     if subject.model is None:
-        st.info("Nobody has trained on these texts yet. Press **Train it** under the topic “Train”.", icon=":material/model_training:")
+        st.info("Nobody has trained on these texts yet. Press **Train it** under the topic “Train”.",
+                icon=":material/model_training:")
     return subject.model
 
 
@@ -43,9 +44,10 @@ def map_section(server: Services, subject: Subject) -> None:
              "Of the table's spread": (f"{found.share:.0%}".replace("%", " %"),
                                        "How much of the differences between these words' rows this plane shows.")})
     st.caption(f"The {len(chosen)} words whose training reviews are most one-sided. Each has a row of "
-               f"{subject.config.model.width} numbers in the table; the map shows the two directions in which the trained rows differ "
-               "most (principal components), for both pictures the same. Nobody told the network what a word means: rows that help "
-               "the same answer were pushed the same way.")
+               f"{subject.config.model.width} numbers in the table; the map shows the two directions in which the trained rows "
+               "differ "
+               "most (principal components), for both pictures the same. Nobody told the network what a word means: rows that "
+               "help the same answer were pushed the same way.")
 
 
 def decision_section(server: Services, subject: Subject) -> None:
@@ -59,9 +61,11 @@ def decision_section(server: Services, subject: Subject) -> None:
         st.info("There is no word in it, so nothing pushes.", icon=":material/short_text:")
         return
     st.markdown(f"## {'Positive' if decision.logit > 0 else 'Negative'} · {decision.probability:.1%} positive".replace("%", " %"))
-    st.plotly_chart(pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision)), key="text.pushes", config=STILL)
+    st.plotly_chart(pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision)), key="text.pushes",
+                    config=STILL)
     st.caption(f"Each bar is the logit ({decision.logit:+.2f}) less the logit without that word: calculated anew each time, so "
-               "nothing is estimated. The bars need not add up to the logit: the mean is taken over fewer words each time, and the "
+               "nothing is estimated. The bars need not add up to the logit: the mean is taken over fewer words each time, and "
+               "the "
                f"network bends (ReLU). Without any word the logit is {decision.empty:+.2f}.")
 
 
@@ -84,17 +88,16 @@ def order_section(server: Services, subject: Subject) -> None:
 
     st.markdown("**Opposite meaning, the same words.** The mean of the same rows is the same mean, whatever their order:")
     _table([{"Sentence": text, "Positive": answer(text)} for text in TWINS], "text.twins")
-    st.markdown("**“not” is one more word.** It has a row of its own and pulls a little in one direction, whatever follows it. It "
-                "can't turn the word behind it around:")
-    _table([row for plain, negated in NEGATIONS for row in ({"Sentence": plain, "Positive": answer(plain)},
-                                                            {"Sentence": negated, "Positive": answer(negated)})], "text.negations")
+    st.markdown("**“not” is one more word.** It has a row of its own and pulls a little in one direction, whatever follows it. "
+                "It can't turn the word behind it around:")
+    _table([{"Sentence": text, "Positive": answer(text)} for pair in NEGATIONS for text in pair], "text.negations")
     own = st.text_input("A sentence of yours", "I did not like the film, it was far from good.", max_chars=300, key="text.order",
                         on_change=tried, args=(PATH,), persist_state="session")
     orders = reordered(own)
     if orders["as written"]:
         _table([{"Order": name, "Words": text, "Positive": answer(text)} for name, text in orders.items()], "text.orders")
-    st.caption("What helps: pairs of words as words of their own (“not good”), a convolution over neighbouring words, or a network "
-               "that reads in order, such as an LSTM or a transformer.")
+    st.caption("What helps: pairs of words as words of their own (“not good”), a convolution over neighbouring words, or a "
+               "network that reads in order, such as an LSTM or a transformer.")
 
 
 def _table(rows: list[dict[str, str]], key: str) -> None:

@@ -82,7 +82,8 @@ def choose(server: Services) -> Subject | None:
     run = current_run(server)
     ours = run is not None and not run.is_active and has_checkpoint(server.store, run.id) and _name(run) in options
     first = _name(run) if ours and run else BUILT_IN
-    chosen = st.selectbox("Texts", options, options.index(first), format_func=lambda name: titles.get(name, f"Your own, {name[:6]}"),
+    titles |= {name: f"Your own, {name[:6]}" for name in kept}
+    chosen = st.selectbox("Texts", options, options.index(first), format_func=lambda name: titles[name],
                           key=f"text.source.{first}.{len(options)}") if len(options) > 1 else BUILT_IN
     if ours and run and _name(run) == chosen:
         return _from_run(server, run)

@@ -50,7 +50,8 @@ def words_section(server: Services, subject: Subject) -> str:
         return text
     st.markdown(" ".join(_badge(place, token, length) for place, token in enumerate(found[:MOST_SHOWN])))
     st.caption(f"Blue: one of the {COMMON} most frequent words. Green: another known word. Red: unknown, number {UNKNOWN}. Grey: "
-               f"beyond the {length} words that are read." + (f" The first {MOST_SHOWN} words are shown." * (len(found) > MOST_SHOWN)))
+               f"beyond the {length} words that are read."
+               + (f" The first {MOST_SHOWN} words are shown." if len(found) > MOST_SHOWN else ""))
     row = [token.number for token in found[:length]]
     shown = ", ".join(map(str, row[:24])) + (", …" if len(row) > 24 else f", {END}" * 3 + ", …" if len(row) < length - 2 else "")
     st.markdown(f"What the network gets, {length} numbers; {END} means that the text has ended:")
@@ -72,8 +73,8 @@ def _badge(place: int, token: Token, length: int) -> str:
 def vocabulary_section(server: Services, subject: Subject) -> None:
     """All known words with their counts and which way they lean."""
     vocabulary = subject.texts.vocabulary
-    st.markdown(f"The vocabulary comes from the {len(subject.texts.train):,} training reviews alone: {len(vocabulary.words):,} words, "
-                "the most frequent first. Validation and test reviews must not add to it, or they would no longer be new.")
+    st.markdown(f"The vocabulary comes from the {len(subject.texts.train):,} training reviews alone: {len(vocabulary.words):,} "
+                "words, the most frequent first. Validation and test reviews must not add to it, or they would no longer be new.")
     by_number = {lean.number: lean for lean in word_leans(subject.config.data, server.settings)}
     rows = [{"Number": number, "Word": word, "Count": count,
              "In negative reviews": by_number[number].negative if number in by_number else None,
@@ -81,8 +82,9 @@ def vocabulary_section(server: Services, subject: Subject) -> None:
             for number, (word, count) in enumerate(zip(vocabulary.words[:2000], vocabulary.counts, strict=False), start=FIRST)]
     st.dataframe(pd.DataFrame(rows), hide_index=True, height=360, key="text.vocabulary")
     once = sum(count == 1 for count in vocabulary.counts)
-    st.caption(f"Number {END} stands where a text has ended, number {UNKNOWN} for every word that is not here. {once:,} words were "
-               "seen once: the network can only learn them by heart. In how many reviews a word stands is counted from 3 on.")
+    st.caption(f"Number {END} stands where a text has ended, number {UNKNOWN} for every word that is not here. {once:,} words "
+               "were seen once: the network can only learn them by heart. In how many reviews a word stands is counted from 3 "
+               "on.")
 
 
 def own_section(server: Services) -> None:
@@ -96,7 +98,8 @@ def own_section(server: Services) -> None:
     if upload is not None:
         try:
             kept = import_csv(upload.getvalue(), server.settings.data_dir)
-            st.success(f"{kept.counts[0]:,} negative and {kept.counts[1]:,} positive texts. Choose “Your own, {kept.name[:6]}” above.",
+            st.success(f"{kept.counts[0]:,} negative and {kept.counts[1]:,} positive texts. Choose “Your own, {kept.name[:6]}” "
+                       "above.",
                        icon=":material/check_circle:")
             tried(PATH)
         except TextsRefused as error:
