@@ -19,7 +19,8 @@ RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 TOPICS = ["Line by line", "Training and new samples", "Train it as a run"]
 STILL = {"displayModeBar": False}
 NEXT = [
-    Next("Where the gradients of backward() come from, edge by edge.", "pages/learn_autograd.py", "Autograd", ":material/graph_3:"),
+    Next("Where the gradients of backward() come from, edge by edge.", "pages/learn_autograd.py", "Autograd",
+         ":material/graph_3:"),
     Next("The same loop with one layer and three numbers to watch.", "pages/learn_linear_regression.py", "Linear regression",
          ":material/show_chart:"),
     Next("The same five lines train a network that reads handwriting.", "pages/train_model.py", "Train model",
@@ -49,7 +50,8 @@ def settings() -> FirstNetworkConfig:
                                 help=about("learning_rate"), persist_state="session")
         epochs = st.slider("Epochs", 10, 500, notes.epochs, 10, key=f"first.epochs.{system}", help=about("epochs"), width=220,
                            persist_state="session")
-        seed = st.number_input("Seed", 0, 999, 0, key=f"first.seed.{system}", help=about("seed"), width=140, persist_state="session")
+        seed = st.number_input("Seed", 0, 999, 0, key=f"first.seed.{system}", help=about("seed"), width=140,
+                               persist_state="session")
     return FirstNetworkConfig(system=system, hidden=hidden, learning_rate=rate, epochs=epochs, seed=int(seed))
 
 
@@ -67,12 +69,13 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
         if not line.shown:
             st.caption("Nothing to see yet: this line only prepares.")
         for index, (name, values) in enumerate(line.shown.items()):
-            size = "one number" if values.dim() == 0 else f"shape "
-                                                          f"({', '.join(map(str, values.shape))}{',' * (values.dim() == 1)})"
+            comma = "," if values.dim() == 1 else ""
+            size = f"shape ({', '.join(map(str, values.shape))}{comma})" if values.dim() else "one number"
             st.markdown(f"`{name}` · {size}")
-            st.plotly_chart(tensor_grid(values.T if values.dim() == 2 and values.shape[1] == 1 else values[:12] if values.dim() > 1
-                                        else values), key=f"first.values.{index}", config=STILL)
-            if values.dim() == 2 and values.shape[1] == 1:
+            column = values.dim() == 2 and values.shape[1] == 1
+            st.plotly_chart(tensor_grid(values.T if column else values[:12] if values.dim() else values),
+                            key=f"first.values.{index}", config=STILL)
+            if column:
                 st.caption("A column; shown lying down." + (" Its first 24 numbers." if len(values) > 24 else ""))
             elif values.dim() == 2 and len(values) > 12:
                 st.caption("Its first 12 rows.")

@@ -228,8 +228,7 @@ def _model(config: FirstNetworkConfig) -> str:
 def network_code(config: FirstNetworkConfig) -> str:
     """The whole script; runs alone."""
     toy = config.system == "toy-sigmoid"
-    new = (f"x_new = torch.randn({NEW}, 10)\ny_new = torch.randint(2, ({NEW}, 1)).float()  # as random as those of the ten" if "
-           "toy else
+    new = (f"x_new = torch.randn({NEW}, 10)\ny_new = torch.randint(2, ({NEW}, 1)).float()  # as random as the ten" if toy else
            f"x_new = torch.randn({NEW}, 2)\ny_new = (x_new[:, 0] ** 2 + x_new[:, 1] ** 2 < 1).float().unsqueeze(1)")
     return CODE.format(seed=config.seed, x=_x(config), y=_y(config), model=_model(config), epochs=config.epochs,
                        loss=type(loss_of(config)).__name__, rate=f"{config.learning_rate:g}", every=max(1, config.epochs // 10),

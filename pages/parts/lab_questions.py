@@ -104,7 +104,7 @@ REGRESSION: dict[str, Question] = {
         "within 0.05 of 2, 3 and 4?",
         ("about 20", "about 230", "about 900"), 1,
         "Each step takes away about 2 % of the distance (1.4 % in the slowest direction), and 0.98 has to be multiplied with "
-        "itself some 230 times until a distance of 4 has become 0.05. The other 750 steps change next to nothing."),
+        "itself some 230 times until a distance of 4 has become 0.05. The other steps change next to nothing."),
     "zero": Question(
         "regression.ask_zero",
         "After all steps, is the loss 0?",
