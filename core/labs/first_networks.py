@@ -17,7 +17,7 @@ from core.fields import Config, setting
 
 SEED_OF_NEW = 1000  # the seed of samples that nobody has trained on is the data's plus this
 NEW = 500
-LOOKS = 60  # at how many epochs, at most, the new samples are asked
+LOOKS = 30  # at how many epochs, at most, the new samples are asked
 FEATURES = {"toy-sigmoid": 10, "circle-2d": 2}
 
 
@@ -27,7 +27,7 @@ class FirstNetworkConfig(Config):
     system: Literal["toy-sigmoid", "circle-2d"] = setting("toy-sigmoid", "Which script.")
     hidden: int = setting(5, "Units of the hidden layer.", unit="units", ge=1, le=64, step=1)
     learning_rate: float = setting(0.01, "How far each step moves the weights.", gt=0.0, le=10.0)
-    epochs: int = setting(50, "Steps: every epoch is one, as all samples are one batch.", unit="epochs", ge=1, le=500, step=10)
+    epochs: int = setting(50, "Steps: every epoch is one, as all samples are one batch.", unit="epochs", ge=1, le=400, step=10)
     seed: int = setting(0, "Start of the random numbers of samples and weights.", ge=0, le=999)
 
 
