@@ -12,6 +12,7 @@ from core.training.schedules import preview
 from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
+from pages.parts.microscope_view import microscope_section
 from pages.parts.run_panel import current_run, next_steps, run_panel
 from pages.parts.services import Services, services
 from pages.parts.start import control_buttons, retrain_on_change, start
@@ -122,3 +123,4 @@ with picture:
     else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")
+microscope_section(server, config, run)

@@ -48,11 +48,14 @@ class Rule:
     def generate(self, config: DataConfig) -> Generated:
         """The points that the config asks for. Each split has random numbers of its own, so that none changes with another's
         size: the training points are those of torch.manual_seed(split_seed)."""
-        # below 2³²: PyTorch's generator on the CPU looks at 32 bits of a seed
-        seeds = (config.split_seed, config.split_seed + 2**31, (config.split_seed + 2**31 + 2**30) % 2**32)
         sizes = (config.points, config.validation, TEST_POINTS)
         return Generated(*(self.draw(size, config.noise, Generator().manual_seed(seed))
-                           for size, seed in zip(sizes, seeds, strict=True)))
+                           for size, seed in zip(sizes, split_seeds(config.split_seed), strict=True)))
+
+
+def split_seeds(seed: int) -> tuple[int, int, int]:
+    """Seeds for training, validation and test points; below 2³², as PyTorch's generator on the CPU looks at 32 bits."""
+    return seed, seed + 2**31, (seed + 2**31 + 2**30) % 2**32
 
 
 def circle(count: int, noise: float, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import streamlit as st
 from core.figures.curves import Curves, detail_chart, finished_chart, live_chart
 from core.runs import Run, RunNotFound, has_checkpoint
 from pages.parts import keys
+from pages.parts import training_doctor_view as doctor
 from pages.parts.frame import go_to, select_run
 from pages.parts.services import Services
 
@@ -51,6 +52,7 @@ def draw(server: Services, run: Run) -> None:
     """One picture of a run as it is now."""
     label, icon = STATUS[run.status]
     curves, previous = read_curves(server, run), previous_curves(server, run)
+    troubles = doctor.troubles_of(run, curves)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
         st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
@@ -63,11 +65,14 @@ def draw(server: Services, run: Run) -> None:
     if run.is_active:
         for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
             with column:
-                st.echarts_chart(live_chart(curves, quantity, previous), height=300, key=f"live.{quantity}")
+                chart = doctor.marked(live_chart(curves, quantity, previous), quantity, curves, troubles)
+                st.echarts_chart(chart, height=300, key=f"live.{quantity}")
     elif curves.of("loss")[0]:
         for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
             with column:
-                st.plotly_chart(finished_chart(curves, quantity), key=f"finished.{quantity}", config={"displaylogo": False})
+                figure = doctor.marked_figure(finished_chart(curves, quantity), quantity, curves, troubles, previous)
+                st.plotly_chart(figure, key=f"finished.{quantity}", config={"displaylogo": False})
+    doctor.show_troubles(server, run, curves, troubles)
     _details(curves)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
