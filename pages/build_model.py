@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.data import DATASETS, outline
+from core.data import available, outline
 from core.models import ARCHITECTURES, StackConfig
 from core.models.composer import problems
 from core.training import outputs_for
@@ -25,7 +25,8 @@ def choices() -> None:
         for name in type(config.model).model_fields:
             if name != "architecture":
                 field(config, f"model.{name}")
-    field(config, "data.dataset", list(DATASETS), {name: entry.title for name, entry in DATASETS.items()})
+    known = available(server.settings.data_dir)
+    field(config, "data.dataset", list(known), {name: entry.title for name, entry in known.items()})
 
 
 def next_steps(works: bool) -> None:

@@ -9,7 +9,8 @@ from core.labs.first_networks import NOTES, FirstNetworkConfig, Line, Walk, netw
 from core.presets import PRESETS
 from pages.parts.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.lab_questions import FIRST_NETWORKS
-from pages.parts.run_panel import current_run, figures, run_panel
+from pages.parts.metrics_row import figures
+from pages.parts.run_panel import current_run, run_panel
 from pages.parts.services import Services, services
 from pages.parts.start import control_buttons, start
 
@@ -90,8 +91,8 @@ def beyond(config: FirstNetworkConfig, result: Walk) -> None:
              "Right, new samples": (f"{result.new_right:.0%}".replace("%", " %"), None)})
     st.plotly_chart(losses_figure(result), key="first.losses", config=STILL)
     if config.system == "toy-sigmoid":
-        st.caption("The answers are random, so nothing can be known about new samples: always saying 0.5 would give a loss of 0.25 "
-                   "there, and every other habit does worse. Try a learning rate of 3 and 400 epochs: the training loss goes to "
+        st.caption("The answers are random, so nothing can be known about new samples: always saying 0.5 would give a loss of "
+                   "0.25 there, and every other habit does worse. Try a learning rate of 3 and 400 epochs: the training loss goes to "
                    "0, the other one up, and new samples are guessed right as often as a coin would. A script that prints only "
                    "its training loss looks like a success all the while.")
     else:

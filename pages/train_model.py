@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
-from core.data import DATASETS, spec_of
+from core.data import available, spec_of
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
@@ -33,10 +33,11 @@ def preset_choice(config: RunConfig) -> None:
         st.rerun()
 
 
-def data_form(config: RunConfig) -> None:
+def data_form(server: Services, config: RunConfig) -> None:
     """Which images and which question."""
     with st.expander("Data", icon=":material/grid_view:"):
-        field(config, "data.dataset", list(DATASETS), {name: spec.title for name, spec in DATASETS.items()})
+        known = available(server.settings.data_dir)
+        field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
         field(config, "data.task")
         if config.data.task == "is_target":
             classes = spec_of(config.data.dataset).classes
@@ -115,7 +116,7 @@ with controls:
     training_form(config, view == ALL)
     model_form(config)
     if view == ALL:
-        data_form(config)
+        data_form(server, config)
 with picture:
     if run:
         run_panel(server, run)

@@ -72,7 +72,8 @@ TABLE = {
         "data.dataset": "reviews", "data.validation": 56, "data.vocabulary": 1000, "data.text_length": 64, "data.text_file": "",
         "data.split_seed": 0,
         "model.architecture": "text_embedding", "model.words": 1000, "model.width": 16, "model.fc_width": 16,
-        "model.dropout": 0.0, "training.loss": "bce_with_logits", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.01,
+        "model.dropout": 0.0,
+        "training.loss": "bce_with_logits", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.01,
         "training.batch_size": 32, "training.epochs": 20,
     },
 }
