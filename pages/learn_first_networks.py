@@ -92,8 +92,8 @@ def beyond(config: FirstNetworkConfig, result: Walk) -> None:
     st.plotly_chart(losses_figure(result), key="first.losses", config=STILL)
     if config.system == "toy-sigmoid":
         st.caption("The answers are random, so nothing can be known about new samples: always saying 0.5 would give a loss of "
-                   "0.25 there, and every other habit does worse. Try a learning rate of 3 and 400 epochs: the training loss goes to "
-                   "0, the other one up, and new samples are guessed right as often as a coin would. A script that prints only "
+                   "0.25 there, and every other habit does worse. Try a learning rate of 3 and 400 epochs: the training loss goes "
+                   "to 0, the other one up, and new samples are guessed right as often as a coin would. A script that prints only "
                    "its training loss looks like a success all the while.")
     else:
         st.caption("Here the answers follow a rule, so both curves fall. New points stay a little behind: 100 points don't pin "

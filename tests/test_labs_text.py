@@ -115,7 +115,7 @@ def test_two_outputs_are_one_logit(texts):
     model = build(TextEmbeddingConfig(words=1000), (8,), 2, seed=0)
     decision = decide(model, "a wonderful film", texts.vocabulary, 8)
     outputs = model(torch.tensor([[texts.vocabulary.numbers.get(word, 1) for word in ("a", "wonderful", "film")] + [0] * 5]))
-    assert decision.probability == pytest.approx(float(outputs.softmax(1)[0, 1]), abs=1e-6)
+    assert decision.probability == pytest.approx(outputs.softmax(1)[0, 1].item(), abs=1e-6)
 
 
 def test_order_is_lost(texts, model):

@@ -91,7 +91,7 @@ def test_a_typed_review_is_shown_word_by_word():
     at = lab(TEXT_PAGE, "Words to numbers")
     at.segmented_control(key="text.kind.words").set_value("Type my own").run()
     at.text_area(key="text.own.words").set_value("The flabbergasting <b>film</b>  # isn't dull!").run()
-    row = next(m.value for m in whole(at).markdown if "flabbergasting" in m.value)
+    row = next(m.value for m in whole(at).markdown if "background[flabbergasting" in m.value)
     assert ":red-background[flabbergasting :small[1]]" in row and "<" not in row and ":blue-background[the :small[2]]" in row
     assert at.code[0].value.startswith("[2, 1, ")
     at.text_area(key="text.own.words").set_value("?!").run()

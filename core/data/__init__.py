@@ -200,5 +200,5 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
 
 
 __all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused", "ImportReport",
-           "Outline", "Split", "Texts", "available", "channel_statistics", "default_config", "delete_imported", "import_images", "is_own",
-           "load", "normalize", "outline", "read_texts", "spec_of"]
+           "Outline", "Split", "Texts", "available", "channel_statistics", "default_config", "delete_imported", "import_images",
+           "is_own", "load", "normalize", "outline", "read_texts", "spec_of"]
