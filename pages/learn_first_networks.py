@@ -45,23 +45,24 @@ def settings() -> FirstNetworkConfig:
         return describe(FirstNetworkConfig, name).help
 
     with st.container(horizontal=True, gap="medium"):
-        hidden = st.slider("Hidden units", 1, 64, notes.hidden, key=f"first.hidden.{system}", help=about("hidden"), width=220,
+        hidden = st.slider("Hidden units", 1, 64, notes.hidden, key=f"first.hidden.{system}", help=about("hidden"), width=185,
                            persist_state="session")
-        rate = st.select_slider("Learning rate", RATES, notes.learning_rate, key=f"first.rate.{system}", width=220,
+        rate = st.select_slider("Learning rate", RATES, notes.learning_rate, key=f"first.rate.{system}", width=185,
                                 help=about("learning_rate"), persist_state="session")
-        epochs = st.slider("Epochs", 10, 400, notes.epochs, 10, key=f"first.epochs.{system}", help=about("epochs"), width=220,
+        epochs = st.slider("Epochs", 10, 400, notes.epochs, 10, key=f"first.epochs.{system}", help=about("epochs"), width=185,
                            persist_state="session")
-        seed = st.number_input("Seed", 0, 999, 0, key=f"first.seed.{system}", help=about("seed"), width=140,
+        seed = st.number_input("Seed", 0, 999, 0, key=f"first.seed.{system}", help=about("seed"), width=130,
                                persist_state="session")
     return FirstNetworkConfig(system=system, hidden=hidden, learning_rate=rate, epochs=epochs, seed=int(seed))
 
 
 def line_by_line(lines: tuple[Line, ...]) -> None:
     """One line, what it does, and what it made."""
+    predict(PATH, FIRST_NETWORKS["backward"])
     left, right = st.columns([1, 1.3], gap="large")
     with left:
         names = [line.code if len(line.code) <= 60 else line.code[:57] + "…" for line in lines]
-        place = st.radio("Line", range(len(lines)), format_func=lambda i: f"`{names[i]}`", key="first.line", on_change=tried,
+        place = st.radio("Line", range(len(lines)), 1, format_func=lambda i: f"`{names[i]}`", key="first.line", on_change=tried,
                          args=(PATH,), persist_state="session")
     line = lines[place]
     with right:
@@ -92,9 +93,9 @@ def beyond(config: FirstNetworkConfig, result: Walk) -> None:
     st.plotly_chart(losses_figure(result), key="first.losses", config=STILL)
     if config.system == "toy-sigmoid":
         st.caption("The answers are random, so nothing can be known about new samples: always saying 0.5 would give a loss of "
-                   "0.25 there, and every other habit does worse. Try a learning rate of 3 and 400 epochs: the training loss goes "
-                   "to 0, the other one up, and new samples are guessed right as often as a coin would. A script that prints only "
-                   "its training loss looks like a success all the while.")
+                   "0.25 there, and every other habit does worse. Try a learning rate of 3 and 400 epochs: the training loss "
+                   "goes to 0, the other one up, and new samples are guessed right as often as a coin would. A script that "
+                   "prints only its training loss looks like a success all the while.")
     else:
         st.caption("Here the answers follow a rule, so both curves fall. New points stay a little behind: 100 points don't pin "
                    "the circle down everywhere.")

@@ -1,10 +1,12 @@
 """Words as pictures: where they lie before and after training, and how far each pushed an answer."""
 
+import numpy as np
 import plotly.graph_objects as go
 
 from core.labs.text import Decision, WordMap
 
 POSITIVE, NEGATIVE, GREY = "#2e86ab", "#e4572e", "#9a9a9a"
+PLACES = ("top center", "bottom center", "middle right", "middle left")  # of a word, so that neighbours don't overlap
 
 
 def word_map_figure(found: WordMap, trained: bool, names: bool = True) -> go.Figure:
@@ -20,14 +22,15 @@ def word_map_figure(found: WordMap, trained: bool, names: bool = True) -> go.Fig
         mine = [i for i, lean in enumerate(found.leans) if lean * want > 0]
         figure.add_scatter(
             x=points[mine, 0], y=points[mine, 1], mode="markers+text" if names else "markers", name=title,
-            text=[found.words[i] for i in mine], textposition="top center", textfont={"size": 11, "color": colour},
+            text=[found.words[i] for i in mine], textfont={"size": 11, "color": colour},
+            textposition=[PLACES[place % len(PLACES)] for place in range(len(mine))],
             marker={"color": colour, "size": 7, "symbol": "circle" if want > 0 else "diamond"},
             hovertemplate="%{text}<extra></extra>")
-    reach = 1.15 * max(abs(found.before).max(), abs(found.after).max(), 1e-6)
+    wide, high = 1.25 * np.maximum(np.abs(np.concatenate([found.before, found.after])).max(0), 1e-6)
     figure.update_layout(height=480, margin={"l": 8, "r": 8, "t": 36, "b": 8},
                          legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-                         xaxis={"title": "first direction", "range": [-reach, reach]},
-                         yaxis={"title": "second direction", "range": [-reach, reach]})
+                         xaxis={"title": "first direction", "range": [-wide, wide]},
+                         yaxis={"title": "second direction", "range": [-high, high]})
     return figure
 
 

@@ -242,7 +242,7 @@ torch.manual_seed({seed})
 {x}
 {y}
 
-torch.manual_seed({seed})  # again, so that the weights don't depend on how many samples were drawn
+torch.manual_seed({seed})  # again: the weights don't depend on the number of samples
 {model}
 criterion = nn.{loss}()
 optimizer = torch.optim.SGD(model.parameters(), lr={rate})
@@ -264,7 +264,8 @@ with torch.no_grad():  # nothing is learned from here on
     loss_new = criterion(model(x_new), y_new)
     right = ((model(x) > 0.5) == (y > 0.5)).float().mean()
     right_new = ((model(x_new) > 0.5) == (y_new > 0.5)).float().mean()
-print(f"training samples: {{right:.0%}} right; new samples: loss {{loss_new:.4f}}, {{right_new:.0%}} right")
+print(f"training samples: {{right:.0%}} right")
+print(f"new samples: {{right_new:.0%}} right, loss {{loss_new:.4f}}")
 '''
 
 

@@ -153,7 +153,8 @@ from torch import nn
 
 torch.manual_seed({data_seed})
 x = torch.randn({points}, 2)  # {points} samples of two numbers
-y = x @ torch.tensor([2.0, 3.0]) + 4 + {noise} * torch.randn({points})  # what is to be found: 2, 3 and 4
+# what is to be found: 2, 3 and 4
+y = x @ torch.tensor([2.0, 3.0]) + 4 + {noise} * torch.randn({points})
 
 torch.manual_seed({seed})
 model = nn.Linear(2, 1)  # prediction = w1 * x1 + w2 * x2 + b
@@ -161,18 +162,19 @@ criterion = nn.MSELoss()
 optimizer = torch.optim.SGD(model.parameters(), lr={rate})
 
 for step in range(1, {steps} + 1):
-    prediction = model(x).squeeze(1)  # ({points}, 1) -> ({points},): without it, y would be broadcast to {points} x {points}
+    prediction = model(x).squeeze(1)  # from ({points}, 1) to ({points},), the shape of y
     loss = criterion(prediction, y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     if step % {every} == 0:
-        print(f"step {{step}}: loss {{loss.item():.5f}}, w {{model.weight[0].tolist()}}, b {{model.bias.item():.4f}}")
+        w1, w2 = model.weight[0].tolist()
+        print(f"{{step:5}}: loss {{loss.item():.5f}}, {{w1:.4f}}, {{w2:.4f}} and {{model.bias.item():.4f}}")
 
 # the same without any training: least squares
 rows = torch.cat([x, torch.ones({points}, 1)], dim=1)  # ({points}, 3), a column of ones for b
 best = torch.linalg.lstsq(rows, y.unsqueeze(1)).solution[:, 0]
 hessian = 2 / len(x) * rows.T @ rows
 print("least squares:", best.tolist())
-print("largest learning rate that still converges:", 2 / torch.linalg.eigvalsh(hessian).max().item())
+print("limit of the learning rate:", 2 / torch.linalg.eigvalsh(hessian).max().item())
 '''

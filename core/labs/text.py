@@ -167,7 +167,7 @@ def reordered(text: str) -> dict[str, str]:
 # Two sentences with the same words and the opposite meaning: no bag can tell them apart
 TWINS = ("The film is not dull, it is wonderful.", "The film is not wonderful, it is dull.")
 NEGATIONS = (("The acting is wonderful.", "The acting is not wonderful."), ("It is boring.", "It is not boring."),
-             ("I liked the story.", "I did not like the story."), ("A great ending.", "Not a great ending."))
+             ("The jokes are funny.", "The jokes are not funny."), ("A great ending.", "Not a great ending."))
 
 
 def text_code(model: Any) -> str:
@@ -181,9 +181,10 @@ from collections import Counter
 import torch
 from torch import nn
 
-texts = ["a wonderful, funny film", "what a great and moving story", "clever, charming and funny", "i loved every minute",
-         "superb acting and a great ending", "a lovely, warm film", "a dull and boring film", "what a terrible story",
-         "stupid, ugly and boring", "i hated every minute", "weak acting and an awful ending", "a dull, cold film"]
+texts = ["a wonderful, funny film", "what a great and moving story", "clever, charming and funny",
+         "i loved every minute", "superb acting and a great ending", "a lovely, warm film",
+         "a dull and boring film", "what a terrible story", "stupid, ugly and boring",
+         "i hated every minute", "weak acting and an awful ending", "a dull, cold film"]
 labels = torch.tensor([1.0] * 6 + [0.0] * 6).view(-1, 1)  # (12, 1): 1 is positive
 
 
@@ -207,7 +208,7 @@ def encode(texts, length=8):
 # 2. each number a row of a table, the mean of a text's rows, two linear layers
 torch.manual_seed(0)
 model = nn.Sequential(
-    nn.EmbeddingBag(len(numbers) + 2, {width}, mode="mean", padding_idx=0),  # (N, L) -> (N, {width})
+    nn.EmbeddingBag(len(numbers) + 2, {width}, mode="mean", padding_idx=0),  # to (N, {width})
     nn.Linear({width}, {units}), nn.ReLU(), nn.Linear({units}, 1))
 nn.init.normal_(model[0].weight, std=0.1)
 model[0].weight.data[0] = 0  # the row of "text has ended" stays out of every mean
@@ -228,8 +229,9 @@ with torch.no_grad():
     whole = model(encode([text]))[0, 0]
     print(f"positive with probability {{torch.sigmoid(whole):.2f}}")
     for place, word in enumerate(words(text)):
-        rest = words(text)[:place] + words(text)[place + 1:]
-        print(f"{{word:10}} {{(whole - model(encode([' '.join(rest)]))[0, 0]).item():+.2f}}")
+        rest = " ".join(words(text)[:place] + words(text)[place + 1:])
+        push = whole - model(encode([rest]))[0, 0]
+        print(f"{{word:10}} {{push.item():+.2f}}")
 
 # 5. a bag knows no order
 a, b = "the film is not dull, it is funny", "the film is not funny, it is dull"

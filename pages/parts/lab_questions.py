@@ -124,6 +124,11 @@ REGRESSION: dict[str, Question] = {
 }
 
 FIRST_NETWORKS: dict[str, Question] = {
+    "backward": Question(
+        "first.ask_backward",
+        "`loss.backward()` has run. Has any weight changed?",
+        ("yes", "no"), 1,
+        "backward() only calculates gradients and puts them beside the weights. optimizer.step() moves the weights."),
     "toy-sigmoid": Question(
         "first.ask_toy",
         "Ten samples of random numbers get answers that have nothing to do with them. Trained long enough (learning rate 3, 400 "

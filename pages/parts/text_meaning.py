@@ -45,9 +45,8 @@ def map_section(server: Services, subject: Subject) -> None:
                                        "How much of the differences between these words' rows this plane shows.")})
     st.caption(f"The {len(chosen)} words whose training reviews are most one-sided. Each has a row of "
                f"{subject.config.model.width} numbers in the table; the map shows the two directions in which the trained rows "
-               "differ "
-               "most (principal components), for both pictures the same. Nobody told the network what a word means: rows that "
-               "help the same answer were pushed the same way.")
+               "differ most (principal components), for both pictures the same. The second is drawn larger, so that words don't "
+               "overlap. Nobody told the network what a word means: rows that help the same answer were pushed the same way.")
 
 
 def decision_section(server: Services, subject: Subject) -> None:
