@@ -61,7 +61,8 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
     predict(PATH, FIRST_NETWORKS["backward"])
     left, right = st.columns([1, 1.3], gap="large")
     with left:
-        names = [line.code if len(line.code) <= 60 else line.code[:57] + "…" for line in lines]
+        codes = [" ".join(line.code.split()) for line in lines]
+        names = [code if len(code) <= 56 else code[:54] + "…" for code in codes]
         place = st.radio("Line", range(len(lines)), 1, format_func=lambda i: f"`{names[i]}`", key="first.line", on_change=tried,
                          args=(PATH,), persist_state="session")
     line = lines[place]

@@ -34,7 +34,7 @@ def train_section(server: Services, subject: Subject) -> None:
             tried(PATH)
             start(server, config)
             st.rerun()
-        st.caption(f"{title_of(config)}: {len(subject.data.train):,} training, {len(subject.data.validation):,} validation and "
+        st.caption(f"{title_of(config)} · {len(subject.data.train):,} training, {len(subject.data.validation):,} validation and "
                    f"{len(subject.data.test):,} test texts, {config.training.epochs} epochs. A run like any other: it appears "
                    "under Compare runs.")
     if config.data.dataset == "reviews":

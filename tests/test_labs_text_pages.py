@@ -167,9 +167,9 @@ def test_a_damaged_kept_file_gets_one_line(tmp_path):
 def test_the_table_has_the_numbers_beside_the_true_ones():
     at = lab(REGRESSION_PAGE, "Watch it converge")
     table = at.dataframe[0].value
-    assert list(table["True"]) == ["2", "3", "4"] and (table["Distance from true"].astype(float) < 0.05).all()
+    assert list(table["True"]) == ["2", "3", "4"] and (table["Off by"].astype(float) < 0.05).all()
     at.slider(key="regression.step.1000").set_value(0).run()
-    assert (whole(at).dataframe[0].value["Distance from true"].astype(float) > 1).all()
+    assert (whole(at).dataframe[0].value["Off by"].astype(float) > 1).all()
     at.segmented_control(key="regression.bias").set_value("b as it is now").run()
     whole(at)
 

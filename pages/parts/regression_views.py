@@ -29,7 +29,7 @@ def converge(surface: Bowl, path: Path) -> None:
     st.dataframe(pd.DataFrame({"Number": NAMES, "Now": [f"{value:.4f}" for value in now],
                                "True": [f"{value:g}" for value in TRUE],
                                "Least squares": [f"{value:.4f}" for value in surface.best],
-                               "Distance from true": [f"{abs(a - b):.4f}" for a, b in zip(now, TRUE, strict=True)]}),
+                               "Off by": [f"{abs(a - b):.4f}" for a, b in zip(now, TRUE, strict=True)]}),
                  hide_index=True, height="content", key="regression.table")
     left, right = st.columns(2)
     with left:

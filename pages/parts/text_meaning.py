@@ -59,7 +59,9 @@ def decision_section(server: Services, subject: Subject) -> None:
     if not decision.pushes:
         st.info("There is no word in it, so nothing pushes.", icon=":material/short_text:")
         return
-    st.markdown(f"## {'Positive' if decision.logit > 0 else 'Negative'} · {decision.probability:.1%} positive".replace("%", " %"))
+    positive = decision.logit > 0
+    share = decision.probability if positive else 1 - decision.probability
+    st.markdown(f"## {'Positive' if positive else 'Negative'} · {share:.1%}".replace("%", " %"))
     st.plotly_chart(pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision)), key="text.pushes",
                     config=STILL)
     st.caption(f"Each bar is the logit ({decision.logit:+.2f}) less the logit without that word: calculated anew each time, so "
