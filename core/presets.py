@@ -122,9 +122,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "reviews-embedding": Preset(
         title="Positive or negative?",
-        summary="280 short film reviews, a row of 16 numbers for each word, and their mean; the order of words is lost.",
+        summary="180 short film reviews, a row of 16 numbers for each word, and their mean; the order of words is lost.",
         config=RunConfig(
-            data=DataConfig(dataset="reviews", validation=56, vocabulary=1000, text_length=64),
+            data=DataConfig(dataset="reviews", validation=100, vocabulary=1000, text_length=64),
             model=TextEmbeddingConfig(words=1000, width=16, fc_width=16),
             training=TrainingConfig(loss="bce_with_logits", optimizer=AdamConfig(learning_rate=1e-2), batch_size=32, epochs=20),
         ),

@@ -21,8 +21,8 @@ NEXT = [
     Next("Lay the curves of both runs over each other.", "pages/compare_runs.py", "Compare runs", ":material/leaderboard:"),
 ]
 # of core.presets' reviews-embedding, seeds 0 to 4, float32 on one CPU thread with PyTorch 2.13
-MEASURED = ("Measured with five seeds: 71 % of the 120 test reviews (69 to 72 %). With so few test reviews, chance alone moves "
-            "the figure by 8 points either way (95 % interval).")
+MEASURED = ("Measured with five seeds: 69 % of the 120 test reviews (67.5 to 72.5 %). With so few test reviews, chance alone "
+            "moves the figure by 8 points either way (95 % interval).")
 
 
 def train_section(server: Services, subject: Subject) -> None:
@@ -61,7 +61,7 @@ if (subject := choose(server)) is None:
     text_words.own_section(server)
     st.stop()
 if subject.run is not None:
-    st.caption(f"The network is the run {subject.run.id[:8]}, {subject.run.title}.")
+    st.caption(f"The network comes from the run “{subject.run.title}” ({subject.run.id[:8]}).")
 TOPICS[topic](server, subject)
 show_code(text_code(subject.config.model))
 try_next(NEXT)

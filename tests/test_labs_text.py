@@ -49,9 +49,9 @@ def test_what_the_page_teaches_is_what_the_run_learns(model, tmp_path, settings)
 
 
 def test_accuracy_is_as_said(data, model):
-    """The page says 71 % (69 to 72 %) for five seeds; other processors may round their way to a few other answers."""
+    """The page says 69 % (67.5 to 72.5 %) for five seeds; other processors may round their way to a few other answers."""
     right = ((model(data.test.images)[:, 0] > 0) == (data.test.labels == 1)).float().mean().item()
-    assert right == pytest.approx(0.71, abs=0.04)
+    assert right == pytest.approx(0.69, abs=0.05)
 
 
 def test_leans_are_counted(data, texts):

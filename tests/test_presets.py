@@ -69,7 +69,7 @@ TABLE = {
         "training.optimizer.momentum": 0.0, "training.batch_size": 100, "training.epochs": 1000,
     },
     "reviews-embedding": {
-        "data.dataset": "reviews", "data.validation": 56, "data.vocabulary": 1000, "data.text_length": 64, "data.text_file": "",
+        "data.dataset": "reviews", "data.validation": 100, "data.vocabulary": 1000, "data.text_length": 64, "data.text_file": "",
         "data.split_seed": 0,
         "model.architecture": "text_embedding", "model.words": 1000, "model.width": 16, "model.fc_width": 16,
         "model.dropout": 0.0,

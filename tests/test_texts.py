@@ -48,7 +48,7 @@ def test_tokens_know_their_places():
 def test_the_built_in_reviews():
     data, texts = load(PRESET.data, NOWHERE), read_texts(PRESET.data, NOWHERE)
     everything = texts.train + texts.validation + texts.test
-    assert [len(part) for part in (texts.train, texts.validation, texts.test)] == [224, 56, 120]
+    assert [len(part) for part in (texts.train, texts.validation, texts.test)] == [180, 100, 120]
     assert len(set(everything)) == 400 and all(1 <= len(words(text)) <= 40 for text in everything)
     assert data.test.counts(2) == [60, 60]
     assert [a + b for a, b in zip(data.train.counts(2), data.validation.counts(2), strict=True)] == [140, 140]
@@ -74,7 +74,7 @@ def test_only_training_texts_make_the_vocabulary():
     ({"validation": 280}, "280 training texts"), ({"variations": 1}, "Set it to 0"), ({"task": "is_target"}, "classes 0 to 1")])
 def test_what_texts_can_not_be(values, line):
     with pytest.raises(DataError, match=line):
-        load(DataConfig(dataset="reviews", **({"validation": 56} | values)), NOWHERE)
+        load(DataConfig(dataset="reviews", **({"validation": 100} | values)), NOWHERE)
 
 
 def test_points_have_no_texts():
@@ -122,7 +122,8 @@ def test_good_files_in_many_forms(content):
 
 
 @pytest.mark.parametrize(("content", "line"), [
-    (b"", "The file is empty"), (b" \n\n", "The file is empty"), (b"text,label\n", "no texts"),
+    (b"", "The file is empty"), (b" \n\n", "The file is empty"), (b",,\n", "The file is empty"),
+    (b"\xff\xfe", "The file is empty"), (b"\xef\xbb\xbf", "The file is empty"), (b"text,label\n", "no texts"),
     (b"review,stars\nfine,5\n", "no column text; its first line is “review”, “stars”"),
     (b"text,text,label\na,b,1\n", "more than one column text"), (b"text\nfine\n", "no column label"),
     (csv_of().replace("neg", "positive").encode(), "No text has the label negative"),

@@ -161,7 +161,7 @@ def default_config(name: str, root: Path | None = None) -> DataConfig:
         return DataConfig(dataset=name, validation=max(1, spec.counts[0]), points=spec.counts[0], noise=spec.noise)
     if spec.kind == "text":
         many = spec.counts[0] >= 10_000
-        return DataConfig(dataset=name, validation=5000 if many else 56, vocabulary=20_000 if many else 1000,
+        return DataConfig(dataset=name, validation=5000 if many else 100, vocabulary=20_000 if many else 1000,
                           text_length=400 if many else 64)
     small = spec.counts[0] < 10_000
     return DataConfig(dataset=name, validation=200 if small else 5000, variations=4 if small else 0)

@@ -176,6 +176,8 @@ def _lines(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _labelled(records: list[tuple[int, list[str]]]) -> list[Row]:
+    if not records:
+        raise TextsRefused(f"The file is empty. {HOW}.")
     _, head = records[0]
     names = [name.strip().lower() for name in head]
     for name in ("text", "label"):

@@ -74,9 +74,9 @@ TEXT: dict[str, Question] = {
         "table: the network can't tell them apart."),
     "accuracy": Question(
         "text.ask_accuracy",
-        "The network learns from 224 reviews of a dozen words. How many of 120 new reviews will it judge rightly?",
+        "The network learns from 180 reviews of a dozen words. How many of 120 new reviews will it judge rightly?",
         ("about half", "about seven in ten", "nearly all"), 1,
-        "It knows all training reviews by heart after some ten epochs (accuracy 100 %), but most words of a new review were seen "
+        "It knows all training reviews by heart after seven epochs (accuracy 100 %), but most words of a new review were seen "
         "once or never. More reviews help most: counting "
         "words in IMDB's 25,000 is enough for 88 % (Maas et al., 2011)."),
     "map": Question(
