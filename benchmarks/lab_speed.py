@@ -40,7 +40,21 @@ CONTROLS: dict[tuple[str, str], Change] = {
     ("autograd", "Switch it off"): lambda at, i: at.toggle(key="autograd.no_grad").set_value(i % 2 == 0),
     ("autograd", "Check it"): lambda at, i: at.session_state.__setitem__("autograd.inputs", {
         "edited_rows": {0: {"x": float(i % 7)}}, "added_rows": [], "deleted_rows": []}),
+    ("first_networks", "Line by line"): lambda at, i: at.radio(key="first.line").set_value(1 + i % 11),
+    ("first_networks", "Training and new samples"): lambda at,
+    i: at.slider(key="first.epochs.toy-sigmoid").set_value(400 - 10 * (i % 30)),
+    ("linear_regression", "Watch it converge"): lambda at, i: at.slider(key="regression.step.1000").set_value(i * 37 % 1000),
+    ("linear_regression", "Predictions and residuals"): lambda at,
+    i: at.slider(key="regression.points").set_value(100 + 10 * (i % 9)),
+    ("linear_regression", "Learning rate"): lambda at,
+    i: at.select_slider(key="regression.rate").set_value((0.01, 0.1, 1.2)[i % 3]),
+    ("text", "Words to numbers"): lambda at, i: at.number_input(key="text.number.words.120").set_value(1 + i % 100),
+    ("text", "Map of words"): lambda at,
+    i: at.segmented_control(key="text.when").set_value(("Before training", "After training")[i % 2]),
+    ("text", "What decided"): lambda at, i: at.number_input(key="text.number.decision.120").set_value(1 + i % 100),
+    ("text", "Word order"): lambda at, i: at.text_input(key="text.order").set_value(f"not {'very ' * (i % 9)}good"),
 }
+KEYS = {"first_networks": "first", "linear_regression": "regression"}  # of a page's widgets, where not its own name
 SLOW = {  # the most that the limits let through, and the quickest refusals
     "a @ b": "a @ b",
     "4 products of (316, 316)": "@".join(["torch.rand(316,316)"] * 5),
@@ -63,7 +77,7 @@ def milliseconds(work: Callable[[], object], times: int) -> list[float]:
 def measure(page: str, topic: str, change: Change, times: int) -> list[float]:
     """Milliseconds from the change to the end of the script run, after one to warm up."""
     at = AppTest.from_file(str(ROOT / "pages" / f"learn_{page}.py"), default_timeout=60)
-    at.session_state[f"{page}.topic"] = topic
+    at.session_state[f"{KEYS.get(page, page)}.topic"] = topic
     at.run()
     took = []
     for i in range(times + 1):

@@ -34,6 +34,12 @@ class DataConfig(Config):
     points: int = setting(100, "For computed sets: how many points to learn from.", unit="points", ge=10, le=10_000, step=10)
     noise: float = setting(0.0, "For computed sets: how far points stray from where they belong, as a standard deviation.",
                            ge=0.0, le=1.0, step=0.05)
+    vocabulary: int = setting(
+        1000, "For texts: how many words get a number of their own, the most frequent of the training texts. All others share "
+        "one.", unit="words", ge=1, le=50_000, step=100)
+    text_length: int = setting(64, "For texts: how many words of each are read. What comes after is left out.", unit="words",
+                               ge=1, le=2000, step=16)
+    text_file: str = setting("", "For your own texts: which uploaded file.", max_length=64)
 
 
 def optimizer_name(name: str) -> Any:

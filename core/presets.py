@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from core.config import AdamConfig, DataConfig, RunConfig, SGDConfig, TrainingConfig
 from core.data import spec_of
-from core.models import ARCHITECTURES, CNNConfig, MLPConfig
+from core.models import ARCHITECTURES, CNNConfig, MLPConfig, TextEmbeddingConfig
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,15 @@ PRESETS: dict[str, Preset] = {
             data=DataConfig(dataset="linear", points=100, noise=0.1, validation=100),
             model=MLPConfig(hidden=()),
             training=TrainingConfig(loss="mse", optimizer=SGDConfig(learning_rate=0.01), batch_size=100, epochs=1000),
+        ),
+    ),
+    "reviews-embedding": Preset(
+        title="Positive or negative?",
+        summary="180 short film reviews, a row of 16 numbers for each word, and their mean; the order of words is lost.",
+        config=RunConfig(
+            data=DataConfig(dataset="reviews", validation=100, vocabulary=1000, text_length=64),
+            model=TextEmbeddingConfig(words=1000, width=16, fc_width=16),
+            training=TrainingConfig(loss="bce_with_logits", optimizer=AdamConfig(learning_rate=1e-2), batch_size=32, epochs=20),
         ),
     ),
 }

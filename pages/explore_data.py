@@ -25,7 +25,7 @@ SECTIONS = {
 def choose(server: Services) -> str:
     """The data set; the one of the draft first."""
     known = available(server.settings.data_dir)
-    names = list(known)
+    names = [name for name, spec in known.items() if spec.kind == "images"]  # points and texts have labs of their own
     current = draft.draft(server.settings).data.dataset
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted

@@ -49,7 +49,7 @@ def saved(store, settings, config):
     return run.id, data, model
 
 
-@pytest.mark.parametrize("key", ARCHITECTURES)
+@pytest.mark.parametrize("key", [key for key, spec in ARCHITECTURES.items() if "images" in spec.takes])
 def test_every_architecture_comes_back(store, settings, key):
     config = tiny(model__architecture=key, **SMALL.get(key, {}))
     run_id, data, model = saved(store, settings, config)

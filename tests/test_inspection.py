@@ -63,7 +63,7 @@ def compare_with_torchinfo(model: nn.Module, shape: tuple[int, ...]) -> None:
 
 
 def test_every_architecture_is_compared():
-    assert {config.architecture for config in CONFIGS} == set(ARCHITECTURES)
+    assert {config.architecture for config in CONFIGS} == {key for key, spec in ARCHITECTURES.items() if "images" in spec.takes}
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40)])

@@ -68,6 +68,14 @@ TABLE = {
         "training.loss": "mse", "training.optimizer.name": "sgd", "training.optimizer.learning_rate": 0.01,
         "training.optimizer.momentum": 0.0, "training.batch_size": 100, "training.epochs": 1000,
     },
+    "reviews-embedding": {
+        "data.dataset": "reviews", "data.validation": 100, "data.vocabulary": 1000, "data.text_length": 64, "data.text_file": "",
+        "data.split_seed": 0,
+        "model.architecture": "text_embedding", "model.words": 1000, "model.width": 16, "model.fc_width": 16,
+        "model.dropout": 0.0,
+        "training.loss": "bce_with_logits", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.01,
+        "training.batch_size": 32, "training.epochs": 20,
+    },
 }
 
 # Layers and counts by hand, from the notes' networks: weights + biases of each.
@@ -80,9 +88,11 @@ PARAMETERS = {
     "circle-2d": (2 * 4 + 4) + (4 + 1),
     "toy-sigmoid": (10 * 5 + 5) + (5 + 1),
     "linear-regression": 2 + 1,
+    "reviews-embedding": 1002 * 16 + (16 * 16 + 16) + (16 + 1),
 }
 OUTPUTS = {"mnist-mlp-50": 10, "mnist-is-8-cnn": 1, "mnist-is-8-gap": 1, "fashion-mlp-512": 10, "digits-quick": 10,
-           "circle-2d": 1, "toy-sigmoid": 1, "linear-regression": 1}
+           "circle-2d": 1, "toy-sigmoid": 1, "linear-regression": 1,
+           "reviews-embedding": 1}
 
 
 def network(config: RunConfig) -> nn.Module:
@@ -119,7 +129,8 @@ def test_its_network_fits_its_data(name):
     config = PRESETS[name].config
     model = network(config)
     assert sum(weights.numel() for weights in model.parameters()) == PARAMETERS[name]
-    images = torch.rand(5, *spec_of(config.data.dataset).input_shape)
+    spec = spec_of(config.data.dataset)
+    images = torch.rand(5, *spec.input_shape) if spec.kind != "text" else torch.randint(1002, (5, *spec.input_shape))
     assert model(images).shape == (5, OUTPUTS[name])
     # logits: the losses here put the sigmoid or softmax on themselves
     assert isinstance(list(model.modules())[-1], nn.Linear)

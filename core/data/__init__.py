@@ -16,6 +16,7 @@ from core.data.importing import ImportRefused, ImportReport, delete_imported, im
 from core.data.own_sets import is_own
 from core.data.sources import DATASETS, DatasetSpec, Raw, available, spec_of
 from core.data.statistics import channel_statistics
+from core.data.texts import RawTexts, Texts, build_vocabulary, encode
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
 from core.transforms import fixed_sizes, shape_after, with_normalizes
@@ -45,15 +46,13 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
 def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dataset:
     if spec.generate is not None:
         return _compute(config, spec)
+    if spec.read_texts is not None:
+        return _encode(config, spec, spec.read_texts(root, config))
     assert spec.read is not None, spec
     raw = spec.read(root, cache)
-    held_back = config.validation
-    if held_back >= len(raw.train_labels):
-        raise DataError(f"data.validation is {held_back:,}; {spec.title} has {len(raw.train_labels):,} training images, "
-                        "and some must be left to learn from.")
+    held_back, learned = _held_back(config, spec, len(raw.train_labels), "images")
     classes, raw = _apply_task(config, spec, raw)
-    order = torch.randperm(len(raw.train_labels), generator=torch.Generator().manual_seed(config.split_seed))
-    train = Split(raw.train_images, raw.train_labels, order[held_back:].sort().values)
+    train = Split(raw.train_images, raw.train_labels, learned)
     if config.variations:
         train = with_variations(train, config, cache)
     last_mean, last_std = _normalization(config, train)
@@ -67,12 +66,57 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
         mean=mean,
         std=std,
         train=replace(train, sizes=sizes),
-        validation=Split(raw.train_images, raw.train_labels, order[:held_back].sort().values, sizes),
+        validation=Split(raw.train_images, raw.train_labels, held_back, sizes),
         test=Split(raw.test_images, raw.test_labels, torch.arange(len(raw.test_labels)), sizes),
         transforms=config.transforms,
         last_mean=last_mean,
         last_std=last_std,
     )
+
+
+def _held_back(config: DataConfig, spec: DatasetSpec, count: int, what: str) -> tuple[Tensor, Tensor]:
+    """Rows held back for validation and rows to learn from, both ascending. Raises DataError where none would be left."""
+    if config.validation >= count:
+        raise DataError(f"data.validation is {config.validation:,}; {spec.title} has {count:,} training {what}, and some must be "
+                        "left to learn from.")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.split_seed))
+    return order[:config.validation].sort().values, order[config.validation:].sort().values
+
+
+def read_texts(config: DataConfig, root: Path) -> Texts:
+    """What the texts of a data set say, in the order of the splits that load() gives, and the vocabulary.
+
+    Raises DataError as load() does, also for a data set that is none of texts.
+    """
+    spec = spec_of(config.dataset, root)
+    if spec.read_texts is None:
+        raise DataError(f"{spec.title} has no texts.")
+    try:
+        return _texts(config, spec, spec.read_texts(root, config))
+    except OSError as error:
+        raise DataError(f"{spec.title} can't be read: {error.strerror or error}.") from None
+
+
+def _texts(config: DataConfig, spec: DatasetSpec, raw: RawTexts) -> Texts:
+    held_back, learned = _held_back(config, spec, len(raw.train), "texts")
+    train = tuple(raw.train[row] for row in learned.tolist())
+    # from training texts alone: a word that only validation or test texts use must stay unknown, as it will be later
+    return Texts(train, tuple(raw.train[row] for row in held_back.tolist()), tuple(raw.test),
+                 build_vocabulary(train, config.vocabulary))
+
+
+def _encode(config: DataConfig, spec: DatasetSpec, raw: RawTexts) -> Dataset:
+    """A data set of texts, as numbers."""
+    if config.variations:
+        raise DataError(f"data.variations is {config.variations}; {spec.title} are texts, and copies are made of images. "
+                        "Set it to 0.")
+    classes, texts = _task_classes(config, spec), _texts(config, spec, raw)
+    held_back, learned = _held_back(config, spec, len(raw.train), "texts")
+    numbers = encode(raw.train, texts.vocabulary, config.text_length)
+    tested = encode(raw.test, texts.vocabulary, config.text_length)
+    labels, test_labels = _task_labels(config, raw.train_labels), _task_labels(config, raw.test_labels)
+    return Dataset(config.dataset, spec.title, classes, spec.classes, (), (), Split(numbers, labels, learned),
+                   Split(numbers, labels, held_back), Split(tested, test_labels, torch.arange(len(test_labels))), spec.kind)
 
 
 def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
@@ -110,7 +154,8 @@ class Outline:
 def outline(config: DataConfig, root: Path | None = None) -> Outline:
     """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
     spec = spec_of(config.dataset, root)
-    return Outline(spec.title, shape_after(spec.input_shape, config.transforms), spec.classes, spec.kind, spec.target)
+    shape = (config.text_length,) if spec.kind == "text" else shape_after(spec.input_shape, config.transforms)
+    return Outline(spec.title, shape, spec.classes, spec.kind, spec.target)
 
 
 def default_config(name: str, root: Path | None = None) -> DataConfig:
@@ -123,6 +168,10 @@ def default_config(name: str, root: Path | None = None) -> DataConfig:
         return DataConfig(dataset=name, validation=min(5000, max(1, spec.counts[0] // 6)))
     if spec.generate is not None:
         return DataConfig(dataset=name, validation=max(1, spec.counts[0]), points=spec.counts[0], noise=spec.noise)
+    if spec.kind == "text":
+        many = spec.counts[0] >= 10_000
+        return DataConfig(dataset=name, validation=5000 if many else 100, vocabulary=20_000 if many else 1000,
+                          text_length=400 if many else 64)
     small = spec.counts[0] < 10_000
     return DataConfig(dataset=name, validation=200 if small else 5000, variations=4 if small else 0)
 
@@ -160,5 +209,5 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
 
 
 __all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused", "ImportReport",
-           "Outline", "Split", "available", "channel_statistics", "default_config", "delete_imported", "import_images", "is_own",
-           "load", "normalize", "outline", "spec_of"]
+           "Outline", "Split", "Texts", "available", "channel_statistics", "default_config", "delete_imported", "import_images",
+           "is_own", "load", "normalize", "outline", "read_texts", "spec_of"]

@@ -19,6 +19,8 @@ from core.data.generated import Generated
 from core.data.idx import IdxFolder, as_images
 from core.data.kept import kept_array
 from core.data.own_sets import OwnSet, is_own, own_sets, read_arrays, read_set
+from core.data.text_files import imdb_is_there, own_texts, read_imdb, read_own, read_reviews
+from core.data.texts import CLASSES, RawTexts
 from core.settings import default_data_dir
 
 
@@ -37,7 +39,8 @@ class DatasetSpec:
     """One entry of DATASETS.
 
     counts: images in (train before validation is held back, test); of a generated set as one starts with it.
-    generate: for a set that is computed from its config instead of read.
+    generate: for a set that is computed from its config instead of read. read_texts: for a set of texts.
+    found: whether its files are there, where that is not a matter of `folder`.
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
     download_mb: size of the download in MB.
     citation: what its authors ask to be cited, as one reference.
@@ -53,6 +56,8 @@ class DatasetSpec:
     counts: tuple[int, int]
     read: Callable[[Path, Path], Raw] | None = None  # (data directory, cache directory)
     generate: Callable[[DataConfig], Generated] | None = None
+    read_texts: Callable[[Path, DataConfig], RawTexts] | None = None  # (data directory, config)
+    found: Callable[[Path], bool] | None = None
     folder: str = ""
     download_mb: int = 0
     kind: Kind = "images"
@@ -63,6 +68,8 @@ class DatasetSpec:
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
+        if self.found is not None:
+            return self.found(root)
         return not self.folder or IdxFolder(self.folder, self.counts).is_there(root)
 
 
@@ -160,6 +167,41 @@ DATASETS: dict[str, DatasetSpec] = {
         target="classes" if rule.classes else "number",
         noise=rule.noise,
     ) for name, rule in generated.RULES.items()},
+    "reviews": DatasetSpec(
+        title="Short film reviews",
+        summary="400 reviews of a sentence or two, half of them positive, written for this project.",
+        source="written for this project; the films do not exist",
+        licence="MIT, like the project",
+        classes=CLASSES,
+        input_shape=(64,),
+        counts=(280, 120),
+        read_texts=read_reviews,
+        kind="text",
+    ),
+    "imdb": DatasetSpec(
+        title="IMDB reviews",
+        summary="50,000 film reviews of some 230 words each, in the folders pos and neg as their authors publish them.",
+        source="A. Maas, R. Daly, P. Pham, D. Huang, A. Ng, C. Potts: Learning Word Vectors for Sentiment Analysis, ACL 2011",
+        licence="none stated by its authors; they ask to be cited",
+        classes=CLASSES,
+        input_shape=(64,),
+        counts=(25_000, 25_000),
+        read_texts=read_imdb,
+        found=imdb_is_there,
+        kind="text",
+    ),
+    "own_texts": DatasetSpec(
+        title="Your own texts",
+        summary="A CSV of texts with a label each, positive or negative, uploaded on the page “Text”.",
+        source="uploaded",
+        licence="yours",
+        classes=CLASSES,
+        input_shape=(64,),
+        counts=(0, 0),
+        read_texts=read_own,
+        found=lambda root: bool(own_texts(root)),
+        kind="text",
+    ),
 }
 
 

@@ -26,7 +26,7 @@ def arguments(layer: nn.Module) -> list[str]:
     written = []
     for parameter in list(inspect.signature(type(layer).__init__).parameters.values())[1:]:
         name = parameter.name
-        if name in {"device", "dtype", "inplace", "args", "kwargs"}:
+        if name in {"device", "dtype", "inplace", "args", "kwargs", "_weight", "_freeze"}:
             continue
         if not hasattr(layer, name):
             raise ExportError(f"nn.{type(layer).__name__} can't be written: its argument {name} is not kept.")

@@ -79,6 +79,8 @@ def _data(config: RunConfig, spec: DatasetSpec) -> str:
         return _digits(config.data)
     if config.data.dataset in RULES:
         return _points(config.data)
+    if spec.kind == "text":
+        raise ExportError(f"{spec.title} has no plain script yet; the page “Text” has one that learns from a dozen reviews.")
     if config.data.dataset not in TORCHVISION:
         raise ExportError(f"{spec.title} is not one of torchvision's data sets, so a plain script can't load it.")
     if config.data.variations:

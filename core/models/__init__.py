@@ -19,11 +19,32 @@ from core.models.resnet18 import RESNET18, ResNet18Config
 from core.models.small_resnet import SMALL_RESNET, SmallResNetConfig
 from core.models.softmax_regression import SOFTMAX_REGRESSION, SoftmaxRegressionConfig
 from core.models.stack import STACK, StackConfig
+from core.models.text_embedding import TEXT_EMBEDDING, TextEmbeddingConfig
 from core.models.vgg16 import VGG16, VGG16Config
 
 ModelConfig = Annotated[
     SoftmaxRegressionConfig | MLPConfig | CNNConfig | LeNet5Config | SmallResNetConfig | VGG16Config | ResNet18Config
-    | MobileNetV3SmallConfig | StackConfig, Discriminator("architecture")]
+    | MobileNetV3SmallConfig | StackConfig | TextEmbeddingConfig, Discriminator("architecture")]
+
+
+def check_kind(config: ModelConfig, kind: str, vocabulary: int = 0) -> None:
+    """Whether the network can read data of this kind ("images", "points" or "text"), which a shape alone does not say.
+
+    Args:
+        vocabulary: of texts, how many words have a number.
+
+    Raises:
+        ModelError: it can't; the line says what to choose.
+    """
+    spec = ARCHITECTURES[config.architecture]
+    if kind not in spec.takes:
+        what = {"images": "pictures", "points": "points", "text": "texts"}
+        instead = "text_embedding" if kind == "text" else "mlp"
+        raise ModelError(f"{spec.title} can't read {what[kind]}, only {' and '.join(what[one] for one in spec.takes)}; set "
+                         f"model.architecture to {instead}.")
+    if isinstance(config, TextEmbeddingConfig) and config.words < vocabulary:
+        raise ModelError(f"model.words is {config.words:,} and data.vocabulary {vocabulary:,}: the table needs a row for every "
+                         f"word. Set model.words to {vocabulary:,}.")
 
 
 def build(config: ModelConfig, input_shape: Shape, outputs: int, seed: int | None = None) -> nn.Module:
@@ -47,8 +68,9 @@ def build(config: ModelConfig, input_shape: Shape, outputs: int, seed: int | Non
 
 ARCHITECTURES: dict[str, Architecture] = {
     "softmax_regression": SOFTMAX_REGRESSION, "mlp": MLP, "cnn": CNN, "lenet5": LENET5, "small_resnet": SMALL_RESNET,
-    "vgg16": VGG16, "resnet18": RESNET18, "mobilenet_v3_small": MOBILENET_V3_SMALL, "stack": STACK}
+    "vgg16": VGG16, "resnet18": RESNET18, "mobilenet_v3_small": MOBILENET_V3_SMALL, "stack": STACK,
+    "text_embedding": TEXT_EMBEDDING}
 
 __all__ = ["ACTIVATIONS", "ARCHITECTURES", "Architecture", "CNNConfig", "LeNet5Config", "MLPConfig", "MobileNetV3SmallConfig",
            "ModelConfig", "ModelError", "ResNet18Config", "SmallResNetConfig", "SoftmaxRegressionConfig", "StackConfig",
-           "VGG16Config", "build"]
+           "TextEmbeddingConfig", "VGG16Config", "build", "check_kind"]

@@ -17,13 +17,14 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Architecture:
-    """One entry of ARCHITECTURES."""
+    """One entry of ARCHITECTURES. takes: the kinds of data it can read."""
 
     title: str
     short_title: str
     summary: str
     config: type[Config]
     build: Callable[[Config, Shape, int], nn.Module]  # (config, input_shape (C, H, W), outputs)
+    takes: tuple[str, ...] = ("images", "points")
 
 
 def which(name: str) -> Any:

@@ -7,7 +7,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import Dataset, load
-from core.models import build
+from core.models import build, check_kind
 from core.training.control import Command, Control
 from core.training.events import (
     Checkpoint,
@@ -35,8 +35,13 @@ def outputs_for(config: RunConfig, source_classes: int) -> int:
     return OBJECTIVES[config.training.loss].outputs(classes)
 
 
-def fresh_model(config: RunConfig, input_shape: tuple[int, ...], source_classes: int) -> nn.Module:
-    """The network that a run of `config` starts from: as many outputs as its loss needs, weights drawn from its seed."""
+def fresh_model(config: RunConfig, input_shape: tuple[int, ...], source_classes: int, kind: str = "") -> nn.Module:
+    """The network that a run of `config` starts from: as many outputs as its loss needs, weights drawn from its seed.
+
+    Raises ModelError where it can't take the input, or data of this `kind` ("" where that is not known).
+    """
+    if kind:
+        check_kind(config.model, kind, config.data.vocabulary)
     model = build(config.model, input_shape, outputs_for(config, source_classes), seed=config.training.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
@@ -46,7 +51,7 @@ def fresh_model(config: RunConfig, input_shape: tuple[int, ...], source_classes:
 
 def build_for(config: RunConfig, data: Dataset) -> nn.Module:
     """The run's network for this data, with fresh weights."""
-    return fresh_model(config, data.input_shape, len(data.source_classes))
+    return fresh_model(config, data.input_shape, len(data.source_classes), data.kind)
 
 
 def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[Dataset, nn.Module]:

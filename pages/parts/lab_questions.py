@@ -64,3 +64,81 @@ AUTOGRAD: dict[str, Question] = {
         ("w and b", "only b", "none"), 1,
         "The way back from z to u is cut, so nothing arrives at w. b enters after the cut."),
 }
+
+TEXT: dict[str, Question] = {
+    "unknown": Question(
+        "text.ask_unknown",
+        "A review has the word “flabbergasting”, which no training review has. What does the network get for it?",
+        ("a new number", "the number of all unknown words", "nothing, the word is left out"), 1,
+        "Only words of the training reviews have a number of their own. All others share number 1, and with it one row of the "
+        "table: the network can't tell them apart."),
+    "accuracy": Question(
+        "text.ask_accuracy",
+        "The network learns from 180 reviews of a dozen words. How many of 120 new reviews will it judge rightly?",
+        ("about half", "about seven in ten", "nearly all"), 1,
+        "It knows all training reviews by heart after seven epochs (accuracy 100 %), but most words of a new review were seen "
+        "once or never. More reviews help most: counting "
+        "words in IMDB's 25,000 is enough for 88 % (Maas et al., 2011)."),
+    "map": Question(
+        "text.ask_map",
+        "Before training, do “wonderful” and “terrible” lie apart on the map?",
+        ("yes, far apart", "no, all words are mixed"), 1,
+        "The table starts with random numbers near 0. Words part only because their rows were pushed in opposite directions."),
+    "push": Question(
+        "text.ask_push",
+        "A word is left out of a review, and the network is asked again. Can “the” change the answer?",
+        ("no, it means nothing", "yes, a little"), 1,
+        "Its row is part of the mean like any other. If it stood a little more often in negative reviews, it pushes that way: "
+        "a coincidence that the network can't tell from meaning."),
+    "order": Question(
+        "text.ask_order",
+        "“Not dull, it is wonderful” and “not wonderful, it is dull”: what does the network answer?",
+        ("the first is more positive", "exactly the same to both"), 1,
+        "Both have the same words. Their mean is the same, and what comes after the mean can't know the order."),
+}
+
+REGRESSION: dict[str, Question] = {
+    "slowest": Question(
+        "regression.ask_slowest",
+        "All three numbers start near 0. With the notes' learning rate of 0.01, after how many of the 1,000 steps are they "
+        "within 0.05 of 2, 3 and 4?",
+        ("about 20", "about 230", "about 900"), 1,
+        "Each step takes away about 2 % of the distance (1.4 % in the slowest direction), and 0.98 has to be multiplied with "
+        "itself some 230 times until a distance of 4 has become 0.05. The other steps change next to nothing."),
+    "zero": Question(
+        "regression.ask_zero",
+        "After all steps, is the loss 0?",
+        ("yes", "no, about 0.01", "no, about 0.1"), 1,
+        "The noise can't be predicted. Its standard deviation is 0.1, so its mean square is about 0.1² = 0.01, and no choice of "
+        "three numbers gets below that by much."),
+    "limit": Question(
+        "regression.ask_limit",
+        "The learning rate is raised from 0.01 to 1.2, and everything else stays. What happens?",
+        ("it converges 120 times as fast", "it swings and settles slowly", "the numbers grow without end"), 2,
+        "1.2 is above 2/λmax: each step lands on the other side of the bowl, farther away than before."),
+    "same": Question(
+        "regression.ask_same",
+        "All samples are one batch. Does the order in which they are shuffled change the path?",
+        ("yes", "no"), 1,
+        "The gradient is a mean over all samples, and a mean knows no order. Only the last digits of float32 differ."),
+}
+
+FIRST_NETWORKS: dict[str, Question] = {
+    "backward": Question(
+        "first.ask_backward",
+        "`loss.backward()` has run. Has any weight changed?",
+        ("yes", "no"), 1,
+        "backward() only calculates gradients and puts them beside the weights. optimizer.step() moves the weights."),
+    "toy-sigmoid": Question(
+        "first.ask_toy",
+        "Ten samples of random numbers get answers that have nothing to do with them. Trained long enough (learning rate 3, 400 "
+        "epochs), the network gets all ten right. How many of 500 new samples of the same kind?",
+        ("nearly all", "about half"), 1,
+        "There is nothing to learn that would hold for new samples. The loss on the training samples only says how much has been "
+        "learned by heart."),
+    "circle-2d": Question(
+        "first.ask_circle",
+        "The same kind of script learns whether a point lies inside a circle. Does the loss on new points fall here?",
+        ("it falls too", "it does not fall"), 0,
+        "The answers follow a rule that holds for all points, and what is learned from 100 of them helps with others."),
+}

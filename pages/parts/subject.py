@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, outline, spec_of
+from core.models import TextEmbeddingConfig
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
 from core.transforms import with_normalizes
@@ -149,8 +150,11 @@ def _missing(dataset: str) -> str:
 
 
 def random_images(subject: Subject, count: int, seed: int = 0) -> Tensor:
-    """(count, C, H, W) float32, evenly from 0 to 1."""
-    return torch.rand(count, *subject.input_shape, generator=torch.Generator().manual_seed(RANDOM_SEED + seed))
+    """(count, C, H, W) float32, evenly from 0 to 1; of texts (count, L) int64, any word's number."""
+    generator = torch.Generator().manual_seed(RANDOM_SEED + seed)
+    if isinstance(subject.config.model, TextEmbeddingConfig):
+        return torch.randint(subject.config.model.words, (count, *subject.input_shape), generator=generator)
+    return torch.rand(count, *subject.input_shape, generator=generator)
 
 
 def _from_data(data: Dataset) -> Sample:

@@ -13,7 +13,7 @@ from core.fields import ConfigError
 from core.inspection.flow import Flow, flow
 from core.inspection.layers import InspectionError, LayerRow, describe_layers, totals
 from core.inspection.range_test import RangeTest
-from core.models import ModelError, build
+from core.models import ModelError, build, check_kind
 from core.training import outputs_for
 
 Severity = Literal["error", "warning", "note"]
@@ -151,6 +151,8 @@ class Case:
         if self.given is not None:
             return self.given
         try:
+            if self.spec:
+                check_kind(self.config.model, self.spec.kind, self.config.data.vocabulary)
             with torch.device("meta"):  # shapes without weights
                 return build(self.config.model, self.input_shape, self.outputs)
         except ModelError as error:

@@ -1,0 +1,67 @@
+"""Text: how does a network tell a good review from a bad one, and what can it not know?"""
+
+import streamlit as st
+
+from core.labs.text import text_code
+from core.presets import title_of
+from pages.parts import text_meaning, text_words
+from pages.parts.lab import Next, open_lab, predict, show_code, tried, try_next
+from pages.parts.lab_questions import TEXT
+from pages.parts.run_panel import current_run, run_panel
+from pages.parts.services import Services, services
+from pages.parts.start import control_buttons, start
+from pages.parts.text_subject import Subject, choose
+
+PATH = "pages/learn_text.py"
+NEXT = [
+    Next("See the table of embeddings as a layer, with its parameters counted.", "pages/build_model.py", "Build model",
+         ":material/account_tree:"),
+    Next("Train again with 100 words in the vocabulary, or with dropout 0.5.", "pages/train_model.py", "Train model",
+         ":material/model_training:"),
+    Next("Lay the curves of both runs over each other.", "pages/compare_runs.py", "Compare runs", ":material/leaderboard:"),
+]
+# of core.presets' reviews-embedding, seeds 0 to 4, float32 on one CPU thread with PyTorch 2.13
+MEASURED = ("Measured with five seeds: 69 % of the 120 test reviews (67.5 to 72.5 %). With so few test reviews, chance alone "
+            "moves the figure by 8 points either way (95 % interval).")
+
+
+def train_section(server: Services, subject: Subject) -> None:
+    """The run, like any other."""
+    predict(PATH, TEXT["accuracy"])
+    config = subject.config
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Train it", type="primary", icon=":material/play_arrow:", key="text.train"):
+            tried(PATH)
+            start(server, config)
+            st.rerun()
+        st.caption(f"{title_of(config)} · {len(subject.data.train):,} training, {len(subject.data.validation):,} validation and "
+                   f"{len(subject.data.test):,} test texts, {config.training.epochs} epochs. A run like any other: it appears "
+                   "under Compare runs.")
+    if config.data.dataset == "reviews":
+        st.caption(MEASURED)
+    run = current_run(server)
+    if run and run.config.data.dataset in {"reviews", "imdb", "own_texts"}:
+        run_panel(server, run)
+        with st.container(horizontal=True):
+            control_buttons(server, run)
+
+
+TOPICS = {
+    "Words to numbers": text_words.words_section, "Vocabulary": text_words.vocabulary_section, "Train": train_section,
+    "Map of words": text_meaning.map_section, "What decided": text_meaning.decision_section,
+    "Word order": text_meaning.order_section, "Your own texts": lambda server, subject: text_words.own_section(server),
+}
+
+open_lab(PATH, "Follow film reviews from words to numbers to an answer, and see which words pushed it. Then find the sentence "
+         "that such a network can never get right.")
+server = services()
+topic = st.segmented_control("Topic", list(TOPICS), default="Words to numbers", required=True, key="text.topic",
+                             label_visibility="collapsed", persist_state="session")
+if (subject := choose(server)) is None:
+    text_words.own_section(server)
+    st.stop()
+if subject.run is not None:
+    st.caption(f"The network comes from the run “{subject.run.title}” ({subject.run.id[:8]}).")
+TOPICS[topic](server, subject)
+show_code(text_code(subject.config.model))
+try_next(NEXT)

@@ -1,0 +1,237 @@
+"""Texts as data: words and numbers by hand, vocabularies from training texts alone, readers, and every way a CSV can be bad."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from core.config import DataConfig
+from core.data import DATASETS, DataDamaged, DataError, DataMissing, load, outline, read_texts
+from core.data.text_files import MOST_TEXTS, TextsRefused, check_csv, delete_own, import_csv, own_texts
+from core.data.texts import build_vocabulary, encode, tokens, words
+from core.models import ARCHITECTURES, ModelError, TextEmbeddingConfig, build, check_kind
+from core.presets import PRESETS
+from core.runs import RunStore, load_model
+from core.training import build_for, prepare
+from tests.helpers import run_here
+
+NOWHERE = Path("no files needed")
+PRESET = PRESETS["reviews-embedding"].config
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("It wasn't good.", ["it", "wasn't", "good"]), ("It wasn’t", ["it", "wasn't"]), ("", []), ("42 !?", []),
+    ("L'été, ÉTÉ", ["l'été", "été"]), ("'quoted' don''t x'", ["quoted", "don", "t", "x"]), ("a_b1c", ["a", "b", "c"]),
+    ("很好 film", ["很好", "film"])])
+def test_words_by_hand(text, found):
+    assert words(text) == found
+
+
+def test_the_most_frequent_words_get_the_smallest_numbers():
+    vocabulary = build_vocabulary(["b a b", "c b a", "d"], size=3)
+    assert (vocabulary.words, vocabulary.counts) == (("b", "a", "c"), (3, 2, 1))  # c before d: equal counts by the alphabet
+    assert len(vocabulary) == 5 and vocabulary.numbers == {"b": 2, "a": 3, "c": 4}
+    assert [vocabulary.word(number) for number in range(5)] == ["(end)", "(unknown)", "b", "a", "c"]
+    rows = encode(["A d b", "", "c c c c c"], vocabulary, length=4)
+    assert rows.dtype == torch.int64 and rows.tolist() == [[3, 1, 2, 0], [0, 0, 0, 0], [4, 4, 4, 4]]
+
+
+def test_tokens_know_their_places():
+    vocabulary = build_vocabulary(["a b"], size=9)
+    text = "İ A, b c"
+    found = tokens(text, vocabulary, length=3)
+    assert [(token.word, token.number, text[token.start:token.end]) for token in found][1:] == [
+        ("a", 2, "A"), ("b", 3, "b"), ("c", 0, "c")], "the fourth word lies beyond the length"
+
+
+def test_the_built_in_reviews():
+    data, texts = load(PRESET.data, NOWHERE), read_texts(PRESET.data, NOWHERE)
+    everything = texts.train + texts.validation + texts.test
+    assert [len(part) for part in (texts.train, texts.validation, texts.test)] == [180, 100, 120]
+    assert len(set(everything)) == 400 and all(1 <= len(words(text)) <= 40 for text in everything)
+    assert data.test.counts(2) == [60, 60]
+    assert [a + b for a, b in zip(data.train.counts(2), data.validation.counts(2), strict=True)] == [140, 140]
+    assert data.kind == "text" and data.mean == () and data.classes == ("negative", "positive")
+    assert data.input_shape == outline(PRESET.data).input_shape == (64,)
+    for name in ("train", "validation", "test"):  # numbers and texts are in the same order
+        numbers, _ = data.split(name).take(torch.arange(len(data.split(name))))
+        assert torch.equal(numbers, encode(texts.split(name), texts.vocabulary, 64))
+
+
+def test_only_training_texts_make_the_vocabulary():
+    texts = read_texts(PRESET.data, NOWHERE)
+    assert set(texts.vocabulary.words) == {word for text in texts.train for word in words(text)}
+    unseen = {word for text in texts.validation + texts.test for word in words(text)} - set(texts.vocabulary.words)
+    assert len(unseen) > 50
+    other = read_texts(PRESET.data.model_copy(update={"split_seed": 1}), NOWHERE)
+    assert other.test == texts.test and other.train != texts.train, "no split seed moves a test text"
+    few = read_texts(PRESET.data.model_copy(update={"vocabulary": 10}), NOWHERE)
+    assert few.vocabulary.words == texts.vocabulary.words[:10]
+
+
+@pytest.mark.parametrize(("values", "line"), [
+    ({"validation": 280}, "280 training texts"), ({"variations": 1}, "Set it to 0"), ({"task": "is_target"}, "classes 0 to 1")])
+def test_what_texts_can_not_be(values, line):
+    with pytest.raises(DataError, match=line):
+        load(DataConfig(dataset="reviews", **({"validation": 100} | values)), NOWHERE)
+
+
+def test_points_have_no_texts():
+    with pytest.raises(DataError, match="Circle has no texts"):
+        read_texts(DataConfig(dataset="circle"), NOWHERE)
+
+
+# --- IMDB's folders
+
+def test_imdb_is_read_from_its_folders(tmp_path):
+    config = DataConfig(dataset="imdb", validation=2, vocabulary=50, text_length=5)
+    with pytest.raises(DataMissing, match="aclImdb_v1.tar.gz"):
+        load(config, tmp_path)
+    for part in ("train", "test"):
+        for label, word in (("pos", "good"), ("neg", "bad")):
+            folder = tmp_path / "aclImdb" / part / label
+            folder.mkdir(parents=True)
+            for number in range(3):
+                (folder / f"{number}_1.txt").write_text(f"A {word} film.<br /><br />Truly {part}.", encoding="utf-8")
+    assert DATASETS["imdb"].is_there(tmp_path)
+    data, texts = load(config, tmp_path), read_texts(config, tmp_path)
+    assert (len(data.train), len(data.validation), data.test.counts(2)) == (4, 2, [3, 3])
+    assert "br" not in texts.vocabulary.words and "test" not in texts.vocabulary.words
+    positive = data.test.images[data.test.labels == 1]
+    assert (positive[:, 1] == texts.vocabulary.numbers["good"]).all() and (positive[:, 4] == 1).all()
+    (tmp_path / "aclImdb/train/pos/9_9.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(DataDamaged, match=r"9_9\.txt is not UTF-8"):
+        load(config, tmp_path)
+
+
+# --- CSV files of one's own
+
+def csv_of(rows: int = 12, head: str = "text,label") -> str:
+    return head + "\n" + "".join(f'"good, film {i}",positive\n"a bad film {i}",neg\n' for i in range(rows))
+
+
+@pytest.mark.parametrize("content", [
+    csv_of().encode(), csv_of().encode("utf-8-sig"), csv_of().encode("utf-16"), csv_of().replace("\n", "\r\n").encode(),
+    csv_of(head="Text, Label").encode(),
+    ("label;text\n" + "1;good, film\n0;bad film\n" * 12).encode(),
+    ("text\tid\tlabel\n" + "good\t1\t1\nbad\t2\t0\n" * 12).encode()])
+def test_good_files_in_many_forms(content):
+    rows = check_csv(content)
+    assert [label for _, label in rows] == [1, 0] * 12 and all(("good" in text) == bool(label) for text, label in rows)
+
+
+@pytest.mark.parametrize(("content", "line"), [
+    (b"", "The file is empty"), (b" \n\n", "The file is empty"), (b",,\n", "The file is empty"),
+    (b"\xff\xfe", "The file is empty"), (b"\xef\xbb\xbf", "The file is empty"), (b"text,label\n", "no texts"),
+    (b"review,stars\nfine,5\n", "no column text; its first line is “review”, “stars”"),
+    (b"text,text,label\na,b,1\n", "more than one column text"), (b"text\nfine\n", "no column label"),
+    (csv_of().replace("neg", "positive").encode(), "No text has the label negative"),
+    (csv_of(3).encode(), "3 negative and 3 positive texts; at least 10"),
+    (b"text,label\nfine,meh\n", "label in line 2 is “meh”"), (b"text,label\n,positive\n", "Line 2 has an empty text"),
+    (b"text,label\nok,1\na,b,1\n", "Line 3 has 3 columns"), (b'text,label\n"never closed,1\n', "opened and never closed"),
+    (b'text,label\n"a"b,1\n', "Line 2 can't be read"),
+    (csv_of().encode().replace(b"good", b"caf\xe9"), "not UTF-8 text (byte 0xe9"),
+    (csv_of().encode() + b"a\0b,1\n", "NUL bytes"), (b"\xff\xfe\x00", "not UTF-8 text"),
+    (b"text,label\n" + b"x" * 100_001 + b",1\n", "100,001 characters"),
+    (b"text,label\n" + b"y" * 200_000 + b",1\n", "field limit"),
+    (b"\x89PNG\r\n\x1a\n", "not UTF-8 text"), (b"text,label\n" + b"a,1\n" * (MOST_TEXTS + 1), "more than 100,000 texts"),
+    (b"a" * 50_000_001, "50 MB"), (b"text,label\nfine," + b"z" * 90_000 + b"\n", "…”")],
+    ids=lambda value: value if isinstance(value, str) else "")
+def test_bad_files_get_one_line(content, line):
+    with pytest.raises(TextsRefused) as caught:
+        check_csv(content)
+    said = str(caught.value)
+    assert line in said and "\n" not in said and len(said) < 300 and said.isprintable()
+
+
+def test_an_uploaded_file_is_kept_once_and_can_be_learned_from(tmp_path):
+    kept = import_csv(csv_of().encode(), tmp_path)
+    again = import_csv(csv_of().encode("utf-16"), tmp_path)
+    assert kept == again and kept.counts == (12, 12) and own_texts(tmp_path) == [kept.name]
+    config = DataConfig(dataset="own_texts", text_file=kept.name, validation=4, vocabulary=9)
+    data = load(config, tmp_path)
+    assert (len(data.train), len(data.validation), data.test.counts(2)) == (16, 4, [2, 2])
+    other = config.model_copy(update={"split_seed": 5})
+    assert read_texts(other, tmp_path).test == read_texts(config, tmp_path).test, "no split seed moves a test text"
+    (tmp_path / "texts" / f"{kept.name}.csv").write_bytes(b"text,label\n")
+    with pytest.raises(DataDamaged, match="is damaged: The file has a first line and no texts"):
+        load(config, tmp_path)
+    delete_own(tmp_path, kept.name)
+    delete_own(tmp_path, kept.name)
+    with pytest.raises(DataMissing, match="upload the CSV again"):
+        load(config, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..", "x" * 64, "A" * 16, "0123456789abcde\n"])
+def test_no_name_leads_out_of_the_folder(tmp_path, name):
+    with pytest.raises(DataMissing):
+        load(DataConfig(dataset="own_texts", text_file=name), tmp_path)
+    (tmp_path / "precious.csv").write_text("mine")
+    delete_own(tmp_path / "data", "../../precious")
+    assert (tmp_path / "precious.csv").exists()
+
+
+def test_without_a_file_there_is_a_line():
+    with pytest.raises(DataMissing, match="upload a CSV"):
+        load(DataConfig(dataset="own_texts"), NOWHERE)
+
+
+# --- the network
+
+def test_the_bag_is_the_mean_of_known_rows():
+    model = build(TextEmbeddingConfig(words=5, width=3, fc_width=4), (6,), 1, seed=0)
+    row = torch.tensor([[2, 3, 3, 0, 0, 0]])
+    table = model.embedding.weight
+    assert torch.allclose(model.embedding(row)[0], (table[2] + 2 * table[3]) / 3)
+    assert torch.equal(model.embedding(torch.zeros(1, 6, dtype=torch.long)), torch.zeros(1, 3)), "no word at all"
+    assert torch.allclose(model(row), model(torch.tensor([[0, 3, 0, 2, 3, 0]]))), "neither order nor gaps change anything"
+    plain = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    plain.load_state_dict({"0.weight": model.fc1.weight, "0.bias": model.fc1.bias, "2.weight": model.fc2.weight,
+                           "2.bias": model.fc2.bias})
+    assert torch.allclose(model(row), plain(((table[2] + 2 * table[3]) / 3)[None]))
+    model(row).sum().backward()
+    assert table.grad[2:4].any() and not table.grad[0].any() and not table.grad[4:].any()
+
+
+@pytest.mark.parametrize("key", [key for key in ARCHITECTURES if key != "text_embedding"])
+def test_other_networks_refuse_texts(key):
+    with pytest.raises(ModelError) as caught:
+        prepare(PRESET.with_values({"model.architecture": key}), NOWHERE)
+    assert str(caught.value).endswith("set model.architecture to text_embedding.") and "can't read texts" in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("images", (1, 28, 28)), ("points", (2,))])
+def test_a_bag_refuses_what_is_no_text(kind, shape):
+    with pytest.raises(ModelError, match=r"Bag of embeddings can't read .*, only texts; set model.architecture to mlp\."):
+        check_kind(TextEmbeddingConfig(), kind)
+    if kind == "images":
+        with pytest.raises(ModelError, match=r"needs texts \(words\), not shape \(1, 28, 28\)"):
+            build(TextEmbeddingConfig(), shape, 10)
+
+
+def test_a_table_that_is_too_small_is_refused():
+    with pytest.raises(ModelError, match=r"model.words is 999 and data.vocabulary 1,000.*Set model.words to 1,000"):
+        prepare(PRESET.with_values({"model.words": 999}), NOWHERE)
+
+
+def test_the_seed_decides_the_weights():
+    data = load(PRESET.data, NOWHERE)
+    state = torch.get_rng_state()
+    one, two = (build_for(PRESET, data).state_dict() for _ in range(2))
+    assert torch.equal(state, torch.get_rng_state()) and all(torch.equal(one[name], two[name]) for name in one)
+    assert one["embedding.weight"].std().item() == pytest.approx(0.1, rel=0.05) and not one["embedding.weight"][0].any()
+
+
+def test_a_run_on_texts_from_start_to_its_trained_model(tmp_path, settings):
+    store = RunStore(tmp_path / "runs")
+    run = run_here(store, settings, PRESET.with_values({"training.epochs": 4}))
+    assert run.status == "finished", run.message
+    trained = load_model(store, run.id)
+    data = load(PRESET.data, NOWHERE)
+    answers = trained.predict(data.test.images)
+    assert answers.shape == (120, 2) and torch.allclose(answers.sum(1), torch.ones(120))
+    assert run.test_accuracy == pytest.approx(float((answers.argmax(1) == data.test.labels).float().mean()))
+    with pytest.raises(ValueError, match=r"needs \(N, 64\)"):
+        trained.predict(data.test.images[:, :10])
+    store.close()
