@@ -2,11 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, ValidationError, model_validator
+from pydantic import Discriminator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.fields import Config, ConfigError, explain, setting
 from core.models import MLPConfig, ModelConfig
+
+Feature = Literal["x1", "x2", "x1_squared", "x2_squared", "x1_x2", "sin_x1", "sin_x2"]
+Coordinate = Annotated[float, Field(ge=-6.0, le=6.0)]
+AddedPoint = tuple[Coordinate, Coordinate, Annotated[int, Field(ge=0, le=1)]]
 
 
 class DataConfig(Config):
@@ -30,6 +34,12 @@ class DataConfig(Config):
     points: int = setting(100, "For computed sets: how many points to learn from.", unit="points", ge=10, le=10_000, step=10)
     noise: float = setting(0.0, "For computed sets: how far points stray from where they belong, as a standard deviation.",
                            ge=0.0, le=1.0, step=0.05)
+    features: tuple[Feature, ...] = setting(
+        ("x1", "x2"), "For points in the plane: what the network gets to see of each point. x1 and x2 are its coordinates, the "
+        "others are computed from them.", label="Inputs", min_length=1, max_length=7)
+    added: tuple[AddedPoint, ...] = setting(
+        (), "For points in the plane: training points of one's own beside the computed ones, each as x1, x2 and class 0 or 1.",
+        label="Added points", unit="points", max_length=500)
 
 
 def optimizer_name(name: str) -> Any:
@@ -179,6 +189,10 @@ class TrainingConfig(Config):
     gradient_clipping: float = setting(
         0.0, "Longest gradient that is let through, as the norm over all weights; longer ones are shortened. 0 lets all through.",
         ge=0.0, le=1000.0, step=0.5)
+    l1: float = setting(
+        0.0, "Adds this times the sum of all weights' sizes to the loss, which pulls every weight towards zero by the same amount: "
+        "those that are not needed end there. The losses shown are without it.",
+        label="L1 regularisation", ge=0.0, le=10.0, step=0.0001)
     initialization: Literal["default", "xavier_uniform", "kaiming_normal", "normal", "zeros"] = setting(
         "default", "Where the weights start. default: PyTorch's own for each layer. zeros: see what happens when all are equal.")
     early_stopping: int = setting(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
+from core.data.features import FEATURES, as_features
 from core.data.sources import DATASETS, DatasetSpec, Raw, spec_of
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
@@ -73,10 +74,14 @@ def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
     if config.variations:
         raise DataError(f"data.variations is {config.variations}; {spec.title} are points, and copies are made of images. "
                         "Set it to 0.")
+    if config.added and not (spec.in_plane and spec.classes):
+        raise DataError(f"data.added has {len(config.added)} points; {spec.title} has no two coordinates with a class to add to. "
+                        "Set it to [].")
     drawn = spec.generate(config)
     classes = _task_classes(config, spec)
-    train, validation, test = (Split(points, _task_labels(config, labels), torch.arange(len(labels)))
-                               for points, labels in (drawn.train, drawn.validation, drawn.test))
+    train, validation, test = (
+        Split(as_features(points, config.features) if spec.in_plane else points, _task_labels(config, labels),
+              torch.arange(len(labels))) for points, labels in (drawn.train, drawn.validation, drawn.test))
     mean, std = _normalization(config, train)
     return Dataset(config.dataset, spec.title, classes, spec.classes, mean, std, train, validation, test, spec.kind, spec.target)
 
@@ -99,7 +104,8 @@ class Outline:
 def outline(config: DataConfig) -> Outline:
     """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
     spec = spec_of(config.dataset)
-    return Outline(spec.title, spec.input_shape, spec.classes, spec.kind, spec.target)
+    shape = (len(config.features),) if spec.in_plane else spec.input_shape
+    return Outline(spec.title, shape, spec.classes, spec.kind, spec.target)
 
 
 def default_config(name: str) -> DataConfig:
@@ -162,5 +168,5 @@ def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ..
     return tuple(means), tuple(deviations)
 
 
-__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Outline", "Split",
-           "channel_statistics", "default_config", "load", "normalize", "outline", "spec_of"]
+__all__ = ["DATASETS", "FEATURES", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Outline", "Split",
+           "as_features", "channel_statistics", "default_config", "load", "normalize", "outline", "spec_of"]

@@ -54,6 +54,7 @@ class DatasetSpec:
     kind: Kind = "images"
     target: Target = "classes"
     noise: float = 0.0  # of a generated set as one starts with it
+    in_plane: bool = False  # points of two coordinates, from which other inputs can be computed
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -144,6 +145,7 @@ DATASETS: dict[str, DatasetSpec] = {
         kind="points",
         target="classes" if rule.classes else "number",
         noise=rule.noise,
+        in_plane=rule.in_plane,
     ) for name, rule in generated.RULES.items()},
 }
 

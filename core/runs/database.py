@@ -53,6 +53,10 @@ MIGRATIONS = [
     ALTER TABLE runs ADD COLUMN first_step INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE runs ADD COLUMN learning_rate REAL
     """,
+    # seconds that an epoch should take at least
+    """
+    ALTER TABLE runs ADD COLUMN pace REAL NOT NULL DEFAULT 0
+    """,
 ]
 
 

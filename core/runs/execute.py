@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from math import isfinite
+from math import inf, isfinite
 
 import torch
 
@@ -16,6 +16,7 @@ from core.fields import ConfigError
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
+from core.runs.live_weights import LiveWeights
 from core.runs.store import Metric, Run, RunStore
 from core.settings import Settings
 from core.training import Checkpoint, Command, Control, Epoch, Event, Finished, Gradients, Started, Step, fit, prepare
@@ -26,11 +27,11 @@ SECONDS_PER_CHECKPOINT = 0.5  # at most this often: hundreds of tiny epochs a se
 
 
 class StoreControl:
-    """Looks at the run's row a few times a second; also stops where `leaving` is set."""
+    """Looks at the run's row before the first step and then a few times a second; also stops where `leaving` is set."""
 
     def __init__(self, store: RunStore, run_id: str, leaving: threading.Event) -> None:
         self.store, self.run_id, self.leaving = store, run_id, leaving
-        self.looked = time.monotonic()
+        self.looked = -inf
         self.last = Command()
 
     def command(self) -> Command:
@@ -145,13 +146,15 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
+    live = LiveWeights(store, run.id, config, data, model, recorder.flush)
     finished: Finished | None = None
     state = None
     if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
         state = kept
         store.forget_after(run.id, state.step)
     before = run.seconds or 0.0 if state else 0.0
-    for event in fit(config, data, model, device, control, state):
+    for event in fit(config, data, model, device, live.watching(control), state):
+        live.see(event)
         match event:
             case Started():
                 store.begin(run.id, event)
@@ -170,6 +173,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         if not recorder.is_ours:
             return  # ended from outside: this worker was taken for dead, or the run deleted
     recorder.flush()
+    live.remove()
     if finished is not None:
         _conclude(store, run.id, config, data, model, finished)
 

@@ -44,6 +44,7 @@ class Run:
     stop_requested: float | None
     pause_requested: float | None
     learning_rate: float | None
+    pace: float
     worker: str | None
     steps_per_epoch: int
     steps: int
@@ -109,8 +110,11 @@ class RunStore:
 
     # --- making and finding runs
 
-    def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None) -> str:
-        """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead."""
+    def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, pace: float = 0.0) -> str:
+        """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead.
+
+        pace: seconds that an epoch should take at least; see set_pace.
+        """
         with self._database.writing() as db:
             if key is not None:
                 same = db.execute("SELECT id FROM runs WHERE owner = ? AND key = ? AND status IN ('queued', 'running')",
@@ -118,8 +122,9 @@ class RunStore:
                 if same:
                     return same["id"]
             run_id = uuid4().hex
-            db.execute("INSERT INTO runs (id, owner, key, title, config, status, created) VALUES (?, ?, ?, ?, ?, 'queued', ?)",
-                       (run_id, owner, key, title, config.model_dump_json(), time.time()))
+            db.execute("INSERT INTO runs (id, owner, key, title, config, status, created, pace) "
+                       "VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                       (run_id, owner, key, title, config.model_dump_json(), time.time(), pace))
             return run_id
 
     def create_running(self, config: RunConfig, owner: str, worker: str, title: str = "") -> Run:
@@ -255,15 +260,22 @@ class RunStore:
         with self._database.writing() as db:
             db.execute("UPDATE runs SET learning_rate = ? WHERE id = ? AND status = 'running'", (learning_rate, run_id))
 
+    def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
+        """Let a run that waits or goes take so many seconds for an epoch at least, so that eyes can follow; 0 is as fast as it
+        goes. Raises RunNotFound."""
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET pace = ? WHERE id = ? AND status IN ('queued', 'running')", (seconds_per_epoch, run_id))
+        self.get(run_id)
+
     def command(self, run_id: str) -> Command:
         """What a run should do now. One that was deleted or ended from outside should stop."""
         with self._database.reading() as db:
-            row = db.execute("SELECT stop_requested, pause_requested, learning_rate, status FROM runs WHERE id = ?",
+            row = db.execute("SELECT stop_requested, pause_requested, learning_rate, pace, status FROM runs WHERE id = ?",
                              (run_id,)).fetchone()
         if row is None:
             return Command(stop=True)
         return Command(row["stop_requested"] is not None or row["status"] != "running", row["pause_requested"] is not None,
-                       row["learning_rate"])
+                       row["learning_rate"], row["pace"])
 
     def requeue(self, run_id: str, config: RunConfig) -> None:
         """Put a run that has ended back into the queue, to go on from its last checkpoint. Raises RunNotFound, or StoreError

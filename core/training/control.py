@@ -6,11 +6,16 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Command:
-    """What the loop should do now. learning_rate: instead of the config's, from the next step on; None for the config's."""
+    """What the loop should do now. learning_rate: instead of the config's, from the next step on; None for the config's.
+
+    pace: seconds that an epoch should take at least, so that eyes can follow a training of a tenth of a second; 0 for as fast as
+        it goes.
+    """
 
     stop: bool = False
     pause: bool = False
     learning_rate: float | None = None
+    pace: float = 0.0
 
 
 class Control(Protocol):
