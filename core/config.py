@@ -190,8 +190,8 @@ class TrainingConfig(Config):
         0.0, "Longest gradient that is let through, as the norm over all weights; longer ones are shortened. 0 lets all through.",
         ge=0.0, le=1000.0, step=0.5)
     l1: float = setting(
-        0.0, "Adds this times the sum of all weights' sizes to the loss, which pulls every weight towards zero by the same amount: "
-        "those that are not needed end there. The losses shown are without it.",
+        0.0, "Adds this times the sum of all weights' sizes to the loss, which pulls every weight towards zero by the same "
+        "amount: those that are not needed end there. The losses shown are without it.",
         label="L1 regularisation", ge=0.0, le=10.0, step=0.0001)
     initialization: Literal["default", "xavier_uniform", "kaiming_normal", "normal", "zeros"] = setting(
         "default", "Where the weights start. default: PyTorch's own for each layer. zeros: see what happens when all are equal.")

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from core.config import RunConfig, TrainingConfig
-from core.data import DataMissing, Dataset, load
+from core.data import DataMissing, Dataset, load, spec_of
 from core.export import ExportError, model_class, script
 from core.models import ACTIVATIONS, ARCHITECTURES, CNNConfig, MLPConfig, ModelError, SoftmaxRegressionConfig, build
 from core.presets import PRESETS
@@ -269,7 +269,9 @@ def variants() -> list[RunConfig]:
     changes = [{"data.normalization": "standard"}, {"data.task": "is_target", "data.target": 3},
                {"training.loss": "bce_with_logits"}, {"training.optimizer.name": "sgd", "training.optimizer.momentum": 0.9},
                {"training.device": "cpu"}, {"data.task": "is_target", "training.loss": "bce_with_logits"}]
-    return base + [config.with_values(change) for config in base for change in changes]
+    of_points = [{}, {"data.normalization": "standard"}, {"training.optimizer.name": "adamw"}, {"training.l1": 0.01}]
+    return base + [config.with_values(change) for config in base
+                   for change in (of_points if spec_of(config.data.dataset).kind == "points" else changes)]
 
 
 def test_scripts_compile_and_name_all_they_use(tmp_path):

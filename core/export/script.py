@@ -2,6 +2,7 @@
 
 from core.config import DataConfig, RunConfig, SGDConfig
 from core.data import DatasetSpec, outline, spec_of
+from core.export import points_script
 from core.export.digits_code import preparing_code, varying_code
 from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
@@ -12,23 +13,27 @@ from core.training import outputs_for
 TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # our names of torchvision's data sets
 # Settings that a script says, or that change nothing of what it would say
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
-           "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum"}
+           "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum",
+           "points", "noise", "features", "added"}
 
 
 def script(config: RunConfig) -> str:
     """A complete training script for exactly this run: the same images, split, normalisation, network, loss and optimizer.
 
     The order of images and the first weights are drawn from the same seed, but in PyTorch's usual way, and arithmetic is
-    float32, so results agree as two runs with different seeds do.
+    float32, so results agree as two runs with different seeds do. Points that are computed and their order are the run's own, and
+    so are the losses.
 
     Raises:
         DataMissing: there is no such data set. ExportError: it has no plain PyTorch counterpart, or the network can't be
         written. ModelError: the network can't take this data.
     """
-    _refuse_unknown(config)
     spec, shape = spec_of(config.data.dataset), outline(config.data)
+    _refuse_unknown(config, points_script.WRITTEN if shape.kind == "points" else set())
+    if shape.kind == "points":
+        return points_script.points_script(config)
     if shape.kind != "images":
-        raise ExportError(f"{shape.title} has no plain script yet: it is computed by this app.")
+        raise ExportError(f"{shape.title} has no plain script yet.")
     outputs = outputs_for(config, len(shape.source_classes))
     network = model_class(config.model, shape.input_shape, outputs, imports=False)
     name = network.rpartition("\nclass ")[2].removeprefix("class ").split("(")[0]
@@ -38,12 +43,12 @@ def script(config: RunConfig) -> str:
     return "\n\n".join([_head(config), imports_of(text), text])
 
 
-def _refuse_unknown(config: RunConfig) -> None:
+def _refuse_unknown(config: RunConfig, also_written: set[str]) -> None:
     """A setting that this module does not know must not be left out in silence. Raises ExportError."""
     parts = {"data": config.data, "training": config.training, "training.optimizer": config.training.optimizer}
     for path, part in parts.items():
         for name, entry in type(part).model_fields.items():
-            if name not in WRITTEN and getattr(part, name) != entry.get_default(call_default_factory=True):
+            if name not in WRITTEN | also_written and getattr(part, name) != entry.get_default(call_default_factory=True):
                 raise ExportError(f"{path}.{name} can't be written as a script yet; set it to its default.")
 
 
