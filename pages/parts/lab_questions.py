@@ -64,3 +64,13 @@ AUTOGRAD: dict[str, Question] = {
         ("w and b", "only b", "none"), 1,
         "The way back from z to u is cut, so nothing arrives at w. b enters after the cut."),
 }
+
+PLANE: dict[str, Question] = {
+    "line": Question(
+        "plane.ask_line",
+        "Blue points lie inside a circle, orange ones around it. How many hidden units with ReLU does a network need at least to "
+        "enclose the blue ones?",
+        ("1", "2", "3", "100"), 2,
+        "Each unit draws one straight edge, and it takes three edges to close a shape: a triangle. Try 1, 2 and 3 units in one "
+        "layer, with ReLU and no other inputs."),
+}

@@ -7,6 +7,8 @@ LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_building_blocks.py": ("Activations, losses, optimizers",
                                        "What each building block does to numbers and gradients.",
                                        ":material/category:"),
+    "pages/learn_decision_boundary.py": ("2-D classifier", "How a network bends a line around points, unit by unit.",
+                                         ":material/bubble_chart:"),
     "pages/learn_saving.py": ("Save and load", "What is in a file of weights, and what goes wrong on the way back.",
                               ":material/save:"),
 }
