@@ -51,8 +51,8 @@ def code() -> None:
         st.info(str(error), icon=":material/code_off:")
 
 
-open_lab(PATH, "See how a network bends a line around points: every unit's own view of the plane, and how the next layer puts them "
-         "together. Then say what more units, other inputs, noise or regularisation change, and why.")
+open_lab(PATH, "See how a network bends a line around points: every unit's own view of the plane, and how the next layer puts "
+         "them together. Then say what more units, other inputs, noise or regularisation change, and why.")
 server = services()
 run = current_run(server)
 plane_config.adopt(run)
@@ -68,7 +68,10 @@ with drawing:
     plane_live.buttons(server, config, run)
     try:
         data = dataset(config.data, server.settings)
-        plane_live.picture(server, config, run, data, plane_live.display_options(bool(data.classes)))
+        place = st.container()  # the options are read first and stand below
+        options = plane_live.display_options(bool(data.classes))
+        with place:
+            plane_live.picture(server, config, run, data, options)
     except (DataError, ModelError, ConfigError) as error:
         st.error(str(error), icon=":material/error:")
     settings()

@@ -66,7 +66,7 @@ def add_point(x1: float, x2: float, label: int) -> None:
     """One training point more, of class 0 or 1; where there are too many, the reason."""
     now = config()
     if len(now.data.added) >= MOST_ADDED:
-        st.session_state[keys.PLANE_PROBLEM] = f"There are {MOST_ADDED} added points, which is all that fit. Take some back first."
+        st.session_state[keys.PLANE_PROBLEM] = f"{MOST_ADDED} points have been added, which is all that fit. Take some back."
         return
     change({"data.added": [*now.data.added, (x1, x2, label)]})
 

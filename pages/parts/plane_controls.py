@@ -42,10 +42,11 @@ def data_sets(config: RunConfig) -> None:
     """Thumbnails; the button under each chooses it."""
     with st.container(horizontal=True, gap="small", key="plane.sets"):
         for name, picture in pictures().items():
-            with st.container(width=92, gap="xxsmall", horizontal_alignment="center"):
+            with st.container(width=80, gap="xxsmall", horizontal_alignment="center"):
                 st.image(picture, width=72)
-                st.button(RULES[name].title, key=f"plane.set.{name}", type="primary" if name == config.data.dataset else "tertiary",
-                          help=RULES[name].summary, on_click=plane_config.choose_set, args=(name,), width="stretch")
+                chosen = name == config.data.dataset
+                st.button(RULES[name].title, key=f"plane.set.{name}", type="primary" if chosen else "tertiary", width="stretch",
+                          help=RULES[name].summary, on_click=plane_config.choose_set, args=(name,))
 
 
 def _write(path: str, key: str) -> None:
@@ -116,11 +117,14 @@ def network_controls(config: RunConfig) -> None:
         key = f"plane.{version}.features"
 
         def inputs() -> None:
-            chosen = st.session_state[key]
-            plane_config.change({"data.features": [name for name in FEATURES if name in chosen]})
+            chosen = [name for name in FEATURES if name in st.session_state[key]]
+            if chosen:
+                plane_config.change({"data.features": chosen})
+            else:  # a network needs something to look at: the last one stays
+                plane_config.take(plane_config.config())
 
         st.pills("Inputs", list(FEATURES), selection_mode="multi", default=list(config.data.features), key=key, on_change=inputs,
-                 required=True, format_func=lambda name: FEATURES[name].title, help=_help(DataConfig, "features"))
+                 format_func=lambda name: FEATURES[name].title, help=_help(DataConfig, "features"))
         layers_key = f"plane.{version}.layers"
 
         def layers() -> None:

@@ -11,7 +11,7 @@ from core.data.generated import Generated
 from core.fields import describe
 from core.figures.curves import Curves
 from core.figures.plane import LOSSES, losses_chart
-from core.labs.decision_boundary import SIDE, largest_number, maps_of, plane_points, standing, untrained
+from core.labs.decision_boundary import largest_number, maps_of, plane_points, standing, untrained
 from core.presets import title_of
 from core.runs import Run, RunNotFound, StoreError, TrainedModel, has_checkpoint
 from core.runs.live_weights import newest_model
@@ -23,7 +23,7 @@ from pages.parts.services import Services
 
 SPEEDS = {"1 epoch/s": 1.0, "5": 0.2, "20": 0.05, "100": 0.01, "as fast as it goes": 0.0}  # seconds for an epoch
 FIRST_SPEED = "20"
-SECONDS_PER_PICTURE = 0.15
+SECONDS_PER_PICTURE = 0.12
 SECONDS_TO_ANSWER = 1.5  # how long a button waits for the training process to do what it was asked
 FINE, COARSE, FINE_UP_TO = 34, 25, 24  # points along a unit's map, and up to how many units it is the finer
 MORE_EPOCHS = 300
@@ -45,11 +45,8 @@ def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
             label = "Start" if run is None else "Start again"
             if st.button(label, type="primary", icon=":material/play_arrow:", key="plane.start"):
                 _start(server, config)
-            if run is not None and has_checkpoint(server.store, run.id) and _more(run):
-                if st.button(f"{_more(run)} more epochs", icon=":material/forward:", key="plane.continue"):
-                    _try(lambda: server.engine.resume(run.id, _more(run)), server, run.id, lambda now: now.is_active)
-                    plane_config.take(server.store.get(run.id).config)
-                    st.rerun()
+            if run is not None and _more(server, run):
+                _continue(server, run)
         else:
             _while_active(server, run)
         speed = st.select_slider("Speed (epochs a second)", list(SPEEDS), FIRST_SPEED, key="plane.speed", persist_state="session",
@@ -59,9 +56,22 @@ def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
             server.engine.set_pace(run.id, SPEEDS[speed])
 
 
-def _more(run: Run) -> int:
-    """Epochs that a run can go on for: what it has left, or some more."""
+def _more(server: Services, run: Run) -> int:
+    """Epochs that a run can go on for: what it has left, or some more; 0 where it can't."""
+    if not has_checkpoint(server.store, run.id):
+        return 0
     return max(0, min(run.config.training.epochs - run.epoch or MORE_EPOCHS, MOST_EPOCHS - run.epoch))
+
+
+def _continue(server: Services, run: Run) -> None:
+    """Go on from the last checkpoint. A run that was cut short needs no other settings, one that has ended gets more epochs."""
+    more = _more(server, run)
+    if not st.button(f"{more} more epochs", icon=":material/forward:", key="plane.continue"):
+        return
+    beyond = max(0, run.epoch + more - run.config.training.epochs)
+    _try(lambda: server.engine.resume(run.id, beyond), server, run.id, lambda now: now.status != "queued")
+    plane_config.take(server.store.get(run.id).config)
+    st.rerun()
 
 
 def _while_active(server: Services, run: Run) -> None:

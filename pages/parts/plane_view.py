@@ -15,8 +15,8 @@ HTML = """<div class="plane"><canvas class="net" role="img"></canvas>
 <div class="out"><canvas class="big" role="img"></canvas><div class="legend"></div><div class="caption"></div></div></div>"""
 CSS = """.plane { display: flex; flex-wrap: wrap; gap: 12px 20px; align-items: flex-start; color: var(--st-text-color);
   font: 13px var(--st-font, sans-serif); }
-.net { flex: 1 1 300px; min-width: 0; width: 100%; touch-action: pan-y; }
-.out { flex: 0 1 360px; min-width: 280px; }
+.net { flex: 1 1 240px; min-width: 0; width: 100%; touch-action: pan-y; }
+.out { flex: 0 1 44%; min-width: 230px; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
 .legend { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 6px; margin-top: 6px; min-height: 20px; }
 .swatch { width: 10px; height: 10px; border-radius: 50%; box-sizing: border-box; margin-left: 6px; }
