@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, default_config
 from core.data.download import Progress, download
-from pages.parts import draft, explore_look
+from pages.parts import draft, explore_look, explore_points
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_panel import figures
 from pages.parts.services import Services, dataset, services
@@ -67,6 +67,9 @@ st.title("Explore data")
 name = choose(server)
 if not DATASETS[name].is_there(server.settings.data_dir):
     get_data(server, name)
+    st.stop()
+if DATASETS[name].kind == "points":
+    explore_points.page(server, name)
     st.stop()
 try:
     data = dataset(default_config(name), server.settings)

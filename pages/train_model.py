@@ -42,7 +42,11 @@ def data_form(config: RunConfig) -> None:
             field(config, "data.target", list(range(len(classes))), dict(enumerate(classes)))
         field(config, "data.normalization")
         field(config, "data.validation")
-        field(config, "data.variations")
+        if spec_of(config.data.dataset).kind == "points":
+            field(config, "data.points")
+            field(config, "data.noise")
+        else:
+            field(config, "data.variations")
 
 
 def model_form(config: RunConfig) -> None:

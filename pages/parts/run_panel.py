@@ -4,6 +4,7 @@ import time
 
 import streamlit as st
 
+from core.data import DATASETS
 from core.figures.curves import Curves, detail_chart, finished_chart, live_chart
 from core.runs import Run, RunNotFound, has_checkpoint
 from pages.parts import keys
@@ -60,18 +61,25 @@ def draw(server: Services, run: Run) -> None:
     elif run.status in {"failed", "interrupted"}:
         st.error(run.message, icon=icon)
     _results(run, curves)
+    quantities = quantities_of(run)
     if run.is_active:
-        for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+        for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
             with column:
                 st.echarts_chart(live_chart(curves, quantity, previous), height=300, key=f"live.{quantity}")
     elif curves.of("loss")[0]:
-        for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+        for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
             with column:
                 st.plotly_chart(finished_chart(curves, quantity), key=f"finished.{quantity}", config={"displaylogo": False})
     _details(curves)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
                    "are harder. Both are off for validation.")
+
+
+def quantities_of(run: Run) -> tuple[str, ...]:
+    """What a run has curves of: no accuracy where a number is predicted, which is never right or wrong."""
+    spec = DATASETS.get(run.config.data.dataset)
+    return ("loss",) if spec is not None and spec.target == "number" else ("loss", "accuracy")
 
 
 def _details(curves: Curves) -> None:
@@ -107,10 +115,13 @@ def _results(run: Run, curves: Curves) -> None:
     loss, accuracy = curves.of("validation_loss")[1], curves.of("validation_accuracy")[1]
     speed = curves.of("images_per_second")[1]
     tested = run.test_accuracy is not None
-    figures({
+    accuracy_figure = {
         "Test accuracy" if tested else "Validation accuracy": (
             percent(run.test_accuracy if tested else accuracy[-1] if accuracy else None),
-            "Share of right answers on images it did not learn from. The test images are looked at once, at the end."),
+            "Share of right answers on images it did not learn from. The test images are looked at once, at the end.")}
+    test_loss = {"Test loss": (f"{run.test_loss:.4f}" if run.test_loss is not None else "–",
+                               "Mean squared distance of its numbers from the right ones, on points it did not learn from.")}
+    figures((accuracy_figure if "accuracy" in quantities_of(run) else test_loss) | {
         "Validation loss": (f"{loss[-1]:.4f}" if loss else "–",
                             "How wrong the network is on the images held back, after each epoch. Smaller is better."),
         "Speed (images/s)": (f"{speed[-1]:,.0f}" if speed else "–", "Training images each second in the last epoch."),
