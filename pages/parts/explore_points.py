@@ -86,4 +86,4 @@ def _statistics(data: Dataset) -> None:
         st.caption(f"Of each class: {named}.")
     else:
         numbers = data.train.labels[data.train.rows]
-        st.caption(f"The numbers to predict go from {numbers.min():.2f} to {numbers.max():.2f}; their mean is {numbers.mean():.2f}.")
+        st.caption(f"The numbers to predict: {numbers.min():.2f} to {numbers.max():.2f}, mean {numbers.mean():.2f}.")
