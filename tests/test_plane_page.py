@@ -50,6 +50,7 @@ def shown(ended, monkeypatch) -> dict[str, object]:
 
 def opened(path: str = LAB, run: str | None = None, draft=None) -> AppTest:
     at = AppTest.from_file(str(ROOT / path), default_timeout=60)
+    at.session_state[keys.PLANE_VERSION] = 0
     if run:
         at.query_params["run"] = run
     if draft is not None:
@@ -69,8 +70,7 @@ def written(at: AppTest) -> str:
 
 
 def key(at: AppTest, name: str) -> str:
-    shown = at.session_state.filtered_state
-    return f"plane.{shown.get(keys.PLANE_VERSION, 0)}.{name}"
+    return f"plane.{at.session_state[keys.PLANE_VERSION]}.{name}"
 
 
 def config(at: AppTest):
