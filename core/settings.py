@@ -13,7 +13,8 @@ from core.fields import ConfigError
 class Settings:
     """One installation's places and limits.
 
-    data_dir: data sets in torchvision's layout (PLAYGROUND_DATA); only ever written to by a download a person asks for.
+    data_dir: data sets in torchvision's layout (PLAYGROUND_DATA); written to by downloads a person asks for and by
+        images of their own (imported/).
     runs_dir: the run database and checkpoints (PLAYGROUND_RUNS).
     cache_dir: unpacked and prepared copies of the data, safe to delete (PLAYGROUND_CACHE).
     workers: training processes (PLAYGROUND_WORKERS); each takes about 400 MB and is fastest with the cores to itself.
@@ -38,7 +39,7 @@ class Settings:
         if not workers.isascii() or not workers.isdigit() or len(workers) > 4 or int(workers) > 16:
             raise ConfigError(f"PLAYGROUND_WORKERS is {workers!r}; it must be a whole number from 0 to 16")
         return cls(
-            data_dir=_place(environment.get("PLAYGROUND_DATA") or home / "data"),
+            data_dir=default_data_dir(environment, home),
             runs_dir=_place(environment.get("PLAYGROUND_RUNS") or home / "runs"),
             cache_dir=_place(environment.get("PLAYGROUND_CACHE") or default_cache_dir(environment)),
             workers=int(workers),
@@ -55,6 +56,11 @@ def _place(path: str | Path) -> Path:
         return Path(path).expanduser().absolute()
     except RuntimeError:
         raise ConfigError(f"{path}: that home directory is not known here; write the whole path") from None
+
+
+def default_data_dir(environment: Mapping[str, str] = os.environ, home: Path | None = None) -> Path:
+    """PLAYGROUND_DATA, or "data" below `home` (the working directory). Raises ConfigError for an unknown user's home."""
+    return _place(environment.get("PLAYGROUND_DATA") or (home or Path.cwd()) / "data")
 
 
 def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:

@@ -10,7 +10,7 @@ from core.figures.images import as_picture, ink_picture
 from core.runs import CheckpointError, Run, TrainedModel, has_checkpoint
 from pages.parts import keys
 from pages.parts.frame import go_to, open_page, select_run
-from pages.parts.run_panel import percent
+from pages.parts.run_words import percent
 from pages.parts.services import Services, services, trained_model
 
 CANVAS_SIZE = 280  # pixels: ten for each of the network's, and it fits a phone

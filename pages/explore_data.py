@@ -2,25 +2,35 @@
 
 import streamlit as st
 
-from core.data import DATASETS, DataError, Dataset, default_config
+from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
 from core.data.download import Progress, download
-from pages.parts import draft, explore_look, explore_points
+from core.data.statistics import memory_bytes, moments
+from pages.parts import draft, explore_batches, explore_look, explore_own, explore_points
+from pages.parts.explore_cache import counts_of
 from pages.parts.frame import go_to, open_page
-from pages.parts.run_panel import figures
+from pages.parts.metrics_row import figures
 from pages.parts.services import Services, dataset, services
 
+OWN = "Bring your own"  # has buttons of its own for what it keeps
+DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own.look_at sets too
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
+    "Batches": (":material/view_module:", explore_batches.section),
+    OWN: (":material/add_photo_alternate:", explore_own.section),
 }
 
 
 def choose(server: Services) -> str:
     """The data set; the one of the draft first."""
-    names = list(DATASETS)
+    known = available(server.settings.data_dir)
+    names = list(known)
     current = draft.draft(server.settings).data.dataset
-    return st.segmented_control("Data set", names, default=current if current in names else names[0], required=True,
-                                format_func=lambda name: DATASETS[name].title, key="explore.dataset", persist_state="session")
+    if st.session_state.get(DATASET) not in names:
+        st.session_state.pop(DATASET, None)  # it has been deleted
+    first = {} if DATASET in st.session_state else {"default": current if current in names else names[0]}
+    return st.segmented_control("Data set", names, **first, required=True, format_func=lambda name: known[name].title,
+                                key=DATASET, persist_state="session")
 
 
 def get_data(server: Services, name: str) -> None:
@@ -46,7 +56,7 @@ def get_data(server: Services, name: str) -> None:
 
 def card(name: str, data: Dataset) -> None:
     """What it is and where it comes from."""
-    spec = DATASETS[name]
+    spec = spec_of(name)
     st.markdown(spec.summary)
     channels, height, width = data.input_shape
     copies = default_config(name).variations
@@ -58,15 +68,29 @@ def card(name: str, data: Dataset) -> None:
         "One image": (f"{height}×{width}", f"{channels} channel{'s' * (channels > 1)} of {height}×{width} pixels, each a number "
                       "from 0 (black) to 255 (white)."),
     })
-    st.caption(f"Source: {spec.source}. Licence: {spec.licence}.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(facts(data) + f" · licence: {spec.licence} · source: {spec.source}.")
+        if spec.citation:
+            with st.popover("How to cite", icon=":material/format_quote:", type="tertiary"):
+                st.code(spec.citation, language=None, wrap_lines=True)
+
+
+def facts(data: Dataset) -> str:
+    """Classes, mean, deviation and memory in one line."""
+    mean, std = (" / ".join(f"{value:.4f}" for value in values)
+                 for values in moments(counts_of(data, "train") + counts_of(data, "validation")))
+    colours = ", for red / green / blue" if data.input_shape[0] == 3 else ""
+    return (f"{len(data.classes)} classes · mean {mean} and standard deviation {std} of pixels from 0 to 1 (training "
+            f"and validation images{colours}) · {memory_bytes(data) / 1e6:,.1f} MB in memory")
 
 
 open_page("Explore data")
 server = services()
 st.title("Explore data")
 name = choose(server)
-if not DATASETS[name].is_there(server.settings.data_dir):
+if not spec_of(name, server.settings.data_dir).is_there(server.settings.data_dir):
     get_data(server, name)
+    explore_own.section(server, None)
     st.stop()
 if DATASETS[name].kind == "points":
     explore_points.page(server, name)
@@ -77,10 +101,11 @@ except DataError as error:
     st.error(str(error), icon=":material/broken_image:")
     st.stop()
 card(name, data)
-chosen = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="explore.section",
+first = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
+chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True, key=SECTION,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")
 SECTIONS[chosen][1](server, data)
-if st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
+if chosen != OWN and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
     draft.take_data(default_config(name))
     go_to("pages/train_model.py")

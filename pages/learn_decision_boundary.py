@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.data import DataError
-from core.export import ExportError, script
+from core.export import ExportError
+from core.export.points_script import points_script
 from core.fields import ConfigError
 from core.models import ModelError
 from pages.parts import draft, plane_config, plane_controls, plane_live
@@ -46,7 +47,7 @@ def settings() -> None:
 def code() -> None:
     """The run as a script."""
     try:
-        show_code(script(config))
+        show_code(points_script(config))
     except (ExportError, DataError, ModelError, ConfigError) as error:
         st.info(str(error), icon=":material/code_off:")
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
-from core.data import DATASETS, spec_of
+from core.data import available, spec_of
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
@@ -12,6 +12,7 @@ from core.training.schedules import preview
 from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
+from pages.parts.microscope_view import microscope_section
 from pages.parts.run_panel import current_run, next_steps, run_panel
 from pages.parts.services import Services, services
 from pages.parts.start import control_buttons, retrain_on_change, start
@@ -32,10 +33,11 @@ def preset_choice(config: RunConfig) -> None:
         st.rerun()
 
 
-def data_form(config: RunConfig) -> None:
+def data_form(server: Services, config: RunConfig) -> None:
     """Which images and which question."""
     with st.expander("Data", icon=":material/grid_view:"):
-        field(config, "data.dataset", list(DATASETS), {name: spec.title for name, spec in DATASETS.items()})
+        known = available(server.settings.data_dir)
+        field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
         field(config, "data.task")
         if config.data.task == "is_target":
             classes = spec_of(config.data.dataset).classes
@@ -118,7 +120,7 @@ with controls:
     training_form(config, view == ALL)
     model_form(config)
     if view == ALL:
-        data_form(config)
+        data_form(server, config)
 with picture:
     if run:
         run_panel(server, run)
@@ -126,3 +128,4 @@ with picture:
     else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")
+microscope_section(server, config, run)

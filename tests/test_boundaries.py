@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ ABOVE = {
     "core/evaluation": ("runs", "export"),
     "core/figures": ("runs", "export"),
 }
+
+
+def test_what_reads_files_of_unknown_origin_is_small():
+    """core.importing runs in a process of its own with a limit on memory: no torch, and none of our modules that need it."""
+    paths = [path for path in CORE if path.is_relative_to(ROOT / "core/importing")]
+    assert len(paths) > 5
+    for path in paths:
+        tops = {imported.split(".")[0] for imported in imports(path)} - sys.stdlib_module_names
+        assert tops <= {"numpy", "PIL", "core"}, name(path)
+        assert all(below(imported, "core.importing") for imported in imports(path) if below(imported, "core")), name(path)
 
 
 @pytest.mark.parametrize("package", ABOVE)
@@ -160,8 +171,6 @@ BROUGHT_ALONG = {"scipy": "scikit-learn", "annotated_types": "pydantic", "pydant
 
 
 def test_all_that_is_imported_is_required():
-    import sys
-
     required = {line.split("==")[0].lower() for line in requirements("requirements.txt")}
     for path in OURS:
         for imported in imports(path):

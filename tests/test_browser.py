@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.archives import two_classes, zipped
 from tests.browser import FLAGS, chromium, line_pixels
 from tests.helpers import wait_until
 from tests.strokes import STROKES, Point
@@ -75,6 +76,26 @@ def draw(page: Page, strokes: Sequence[Sequence[Point]]) -> None:
         for spot in spots[1:]:
             page.mouse.move(*spot, steps=6)
         page.mouse.up()
+
+
+def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, places: Path, tmp_path: Path):
+    page.goto(f"{address}/explore_data")
+    page.get_by_text("Bring your own", exact=False).first.click()
+    archive = zipped(tmp_path / "pets.zip", two_classes(10) | {"cat/notes.txt": b"not a picture"})
+    page.locator("input[type=file]").set_input_files(archive)
+    page.get_by_role("button", name="Check the images").click()
+    expect(page.get_by_text("What was found")).to_be_visible()
+    expect(page.get_by_text("Rejected files: 1")).to_be_visible()
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.get_by_text("pets is a data set now: 16 training and 4 test images.")).to_be_visible()
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_text("20 images of 2 classes")).to_be_visible()
+    page.get_by_text("Bring your own", exact=False).first.click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete this data set").click()
+    expect(page.get_by_text("Data sets that were brought here")).to_have_count(0)
+    assert list((places / "data/imported").iterdir()) == []
+    expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
 def test_from_home_to_a_recognised_drawing(address: str, page: Page):

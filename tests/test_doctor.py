@@ -14,11 +14,10 @@ from core.config import RunConfig, read_config
 from core.data import Dataset, Split
 from core.devices import memory_bytes
 from core.inspection import Finding, Surroundings, diagnose
-from core.inspection.doctor import RULES, SEVERITIES, measured_speed, training_bytes
+from core.inspection.doctor import RULES, SEVERITIES, training_bytes
 from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import floor_of_loss
 from core.inspection.range_test import RangeTest, range_test
-from core.models import build
 from core.presets import PRESETS
 from core.training import build_for
 
@@ -541,7 +540,5 @@ def test_a_network_of_many_billions_is_answered_at_once():
     assert finding is not None and "GB" in finding.title
 
 
-def test_speed_and_memory_are_measured():
-    model = build(PLAIN.model, (1, 28, 28), 10, seed=0)
-    assert measured_speed(model, PLAIN, (1, 28, 28), 10, seconds=0.05) > 100
+def test_memory_is_known():
     assert memory_bytes(torch.device("cpu")) > 10 ** 8

@@ -49,6 +49,43 @@ def test_one_click_mends(path, key):
     assert not any("learning rate" in label for label in labels(at))
 
 
+def test_a_close_look_reads_the_data_and_tries_learning_rates():
+    at = page("pages/build_model.py", QUICK.with_values({"data.variations": 0, "data.validation": 1200}))
+    assert not any("suits this network" in caption.value for caption in at.caption)
+    at.button(key="build.close_look").click().run()
+    assert [e.value for e in at.exception] == []
+    said = next(caption.value for caption in at.caption if "suits this network" in caption.value)
+    assert said.startswith("Looked at 237 training examples")
+    counted = "” has 1"  # the rarest class by name, where the registry alone says “about 23 of each”
+    assert any(counted in markdown.value for markdown in at.markdown)
+    at.run()  # nothing changed: it is not done again, and still there
+    assert any("suits this network" in caption.value for caption in at.caption)
+
+
+def test_a_close_look_without_the_data_says_what_to_do():
+    at = page("pages/build_model.py", QUICK.with_values({"data.dataset": "fashion_mnist", "data.variations": 0}))
+    at.button(key="build.close_look").click().run()
+    assert [e.value for e in at.exception] == []
+    assert any("Download the data set on the page" in warning.value for warning in at.warning)
+
+
+def test_measured_time_shows_in_totals_and_layers():
+    at = page("pages/build_model.py", QUICK.with_values({"model.channels": [4], "training.batch_size": 16}))
+    assert "One epoch" not in [metric.label for metric in at.metric]
+    at.button(key="build.measure").click().run()
+    assert [e.value for e in at.exception] == []
+    assert "One epoch" in [metric.label for metric in at.metric]
+    assert "Time" in at.dataframe[0].value.columns
+    at.number_input(key=f"form.{at.session_state[keys.DRAFT_VERSION]}.model.dropout").set_value(0.5).run()
+    assert "One epoch" not in [metric.label for metric in at.metric], "it was another network's"
+
+
+def test_a_network_too_large_to_measure_says_so():
+    at = page("pages/build_model.py", QUICK.with_values({"model.architecture": "mlp", "model.hidden": [16384] * 4}))
+    at.button(key="build.measure").click().run()
+    assert [e.value for e in at.exception] == [] and any("GB" in warning.value for warning in at.warning)
+
+
 def test_the_form_shows_the_mended_value():
     at = page("pages/train_model.py", QUICK.with_values({"training.batch_size": 4096, "data.variations": 0}))
     at.button(key="train.fix.batch_larger_than_data").click().run()

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core.config import read_config
 from core.data import DATASETS, default_config
 from core.data.generated import RULES
-from core.export import script
+from core.export.points_script import points_script
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.settings import Settings
@@ -92,7 +92,7 @@ def test_before_any_training_the_first_weights_are_shown(runs):
     sent = picture(at)
     assert [len(layer) for layer in sent["units"]] == [2, 4] and sent["names"] == ["x₁", "x₂"]
     assert (sent["low"], sent["high"]) == ("outside", "inside")
-    assert at.code[-1].value.strip() == script(plane_config.FIRST).strip()
+    assert at.code[-1].value.strip() == points_script(plane_config.FIRST).strip()
 
 
 def test_a_run_in_the_address_brings_its_settings(shown):

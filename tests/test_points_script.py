@@ -12,6 +12,7 @@ from core.data import DataError, default_config, load
 from core.data.generated import RULES
 from core.evaluation import evaluate
 from core.export import ExportError, script
+from core.export.points_script import points_script
 from core.fields import ConfigError
 from core.models.layers import DropoutConfig, LinearConfig, TanhConfig
 from core.presets import PRESETS
@@ -53,7 +54,7 @@ VARIANTS: dict[str, RunConfig] = {
 def test_a_script_has_the_losses_of_the_run(name, tmp_path, monkeypatch, capsys):
     config = VARIANTS[name]
     monkeypatch.chdir(tmp_path)
-    text = script(config)
+    text = points_script(config)
     assert "core" not in re.findall(r"^(?:from|import) (\w+)", text, re.M)
     Path("train.py").write_text(text)
     runpy.run_path("train.py", run_name="__main__")
@@ -76,7 +77,7 @@ def test_every_set_has_a_script_with_its_points(name, tmp_path, monkeypatch):
     config = CIRCLE.with_values({"data": default_config(name).model_dump(mode="json") | {"noise": 0.1},
                                  "training.loss": "mse", "training.epochs": 1})
     monkeypatch.chdir(tmp_path)
-    Path("train.py").write_text(script(config))
+    Path("train.py").write_text(points_script(config))
     made = runpy.run_path("train.py")
     data = load(config.data, NOWHERE)
     for part, prefix in (("train", ""), ("validation", "validation_"), ("test", "test_")):
@@ -87,9 +88,26 @@ def test_every_set_has_a_script_with_its_points(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("change", "error", "words"), [
     ({"training.schedule.name": "cosine"}, ExportError, "schedule can't be written"),
     ({"training.initialization": "zeros"}, ExportError, "initialization can't be written"),
+    ({"data.dataset": "digits"}, ExportError, "not computed"),
     ({"data.task": "is_target", "data.target": 5}, DataError, "classes 0 to 1"),
     ({"data.dataset": "linear", "training.loss": "bce"}, ConfigError, "mse"),
 ])
 def test_what_a_script_can_not_say(change, error, words):
     with pytest.raises(error, match=words):
-        script(CIRCLE.with_values(change))
+        points_script(CIRCLE.with_values(change))
+
+
+@pytest.mark.parametrize("changes", [
+    {"data.features": ["x2", "x1_x2", "sin_x1"]}, {"data.added": [[0.5, -0.25, 1], [2, 2, 0]]}, {"training.l1": 0.02},
+    {"data.features": ["x1_squared", "x2_squared"], "data.normalization": "standard", "data.added": [[1, 1, 1]],
+     "training.l1": 0.1, "training.gradient_clipping": 0.1}])
+def test_the_general_script_says_what_the_lab_can(changes, tmp_path, monkeypatch, capsys):
+    """With all points in one batch its losses are the run's too."""
+    config = CIRCLE.with_values({"training.batch_size": 200} | changes)
+    monkeypatch.chdir(tmp_path)
+    Path("train.py").write_text(script(config))
+    runpy.run_path("train.py")
+    losses = [float(number) for number in re.findall(r"^epoch \d+: loss ([\d.]+), validation", capsys.readouterr().out, re.M)]
+    data, model = prepare(config, NOWHERE)
+    epochs = [event for event in fit(config, data, model, torch.device("cpu")) if isinstance(event, Epoch)]
+    assert losses == pytest.approx([event.train_loss for event in epochs], abs=1.1e-4)

@@ -7,14 +7,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
 from core.data.features import FEATURES, as_features
-from core.data.sources import DATASETS, DatasetSpec, Raw, spec_of
+from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
+from core.data.own_sets import is_own
+from core.data.sources import DATASETS, DatasetSpec, Raw, available, spec_of
+from core.data.statistics import channel_statistics
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
 
@@ -32,7 +34,7 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
         DataError: the config asks for more validation images or another class than the data set has, or the files or the
             cache can't be read or written.
     """
-    spec = spec_of(config.dataset)
+    spec = spec_of(config.dataset, root)
     try:
         return _load(config, spec, root, cache or default_cache_dir())
     except OSError as error:
@@ -101,16 +103,21 @@ class Outline:
     target: Target
 
 
-def outline(config: DataConfig) -> Outline:
+def outline(config: DataConfig, root: Path | None = None) -> Outline:
     """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
-    spec = spec_of(config.dataset)
+    spec = spec_of(config.dataset, root)
     shape = (len(config.features),) if spec.in_plane else spec.input_shape
     return Outline(spec.title, shape, spec.classes, spec.kind, spec.target)
 
 
-def default_config(name: str) -> DataConfig:
-    """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few."""
-    spec = spec_of(name)
+def default_config(name: str, root: Path | None = None) -> DataConfig:
+    """The data set as one starts with it: 5,000 validation images where there are many, and copies where there are few.
+
+    Of images of a person's own a sixth is for validation, and no copies are made: those are for handwriting.
+    """
+    spec = spec_of(name, root)
+    if is_own(name):
+        return DataConfig(dataset=name, validation=min(5000, max(1, spec.counts[0] // 6)))
     if spec.generate is not None:
         return DataConfig(dataset=name, validation=max(1, spec.counts[0]), points=spec.counts[0], noise=spec.noise)
     small = spec.counts[0] < 10_000
@@ -149,24 +156,6 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
     return channel_statistics(train)
 
 
-def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and (population) standard deviation of each channel, pixels in [0, 1], exact: from counts of the 256 values; or of
-    each feature of points."""
-    if split.images.dim() == 2:
-        points = split.images[split.rows].double()
-        deviation = points.std(0, correction=0).clamp(min=1e-6)
-        return tuple(points.mean(0).tolist()), tuple(deviation.tolist())
-    values = np.arange(256) / 255
-    means, deviations = [], []
-    for channel in range(split.images.shape[1]):
-        counts = np.zeros(256)
-        for rows in split.rows.split(8192):  # in pieces: the whole set at once would be copied
-            counts += np.bincount(split.images[rows, channel].numpy().ravel(), minlength=256)
-        mean = float(counts @ values / counts.sum())
-        means.append(mean)
-        deviations.append(max(float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum())), 1e-6))  # 1e-6: a flat channel
-    return tuple(means), tuple(deviations)
-
-
-__all__ = ["DATASETS", "FEATURES", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "Outline", "Split",
-           "as_features", "channel_statistics", "default_config", "load", "normalize", "outline", "spec_of"]
+__all__ = ["DATASETS", "FEATURES", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused",
+           "ImportReport", "Outline", "Split", "as_features", "available", "channel_statistics", "default_config",
+           "delete_imported", "import_images", "is_own", "load", "normalize", "outline", "spec_of"]

@@ -48,11 +48,9 @@ class Rule:
     def generate(self, config: DataConfig) -> Generated:
         """The points that the config asks for. Each split has random numbers of its own, so that none changes with another's
         size: the training points are those of torch.manual_seed(split_seed)."""
-        # below 2³²: PyTorch's generator on the CPU looks at 32 bits of a seed
-        seeds = (config.split_seed, config.split_seed + 2**31, (config.split_seed + 2**31 + 2**30) % 2**32)
         sizes = (config.points, config.validation, TEST_POINTS)
         train, validation, test = (self.draw(size, config.noise, Generator().manual_seed(seed))
-                                   for size, seed in zip(sizes, seeds, strict=True))
+                                   for size, seed in zip(sizes, split_seeds(config.split_seed), strict=True))
         if config.added:
             added = torch.tensor(config.added, dtype=torch.float32)
             train = (torch.cat([train[0], added[:, :2]]), torch.cat([train[1], added[:, 2].to(train[1].dtype)]))
@@ -62,6 +60,11 @@ class Rule:
     def in_plane(self) -> bool:
         """Whether its points have two coordinates, which can be drawn, and from which other inputs can be computed."""
         return self.features == 2
+
+
+def split_seeds(seed: int) -> tuple[int, int, int]:
+    """Seeds for training, validation and test points; below 2³², as PyTorch's generator on the CPU looks at 32 bits."""
+    return seed, seed + 2**31, (seed + 2**31 + 2**30) % 2**32
 
 
 def circle(count: int, noise: float, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,8 @@ from core.data.dataset import DataDamaged, DataMissing, Kind, Target
 from core.data.generated import Generated
 from core.data.idx import IdxFolder, as_images
 from core.data.kept import kept_array
+from core.data.own_sets import OwnSet, is_own, own_sets, read_arrays, read_set
+from core.settings import default_data_dir
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class DatasetSpec:
     generate: for a set that is computed from its config instead of read.
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
     download_mb: size of the download in MB.
+    citation: what its authors ask to be cited, as one reference.
+    torchvision: its class in torchvision.datasets, where images have the same numbers; "" where there is none.
     """
 
     title: str
@@ -55,6 +59,8 @@ class DatasetSpec:
     target: Target = "classes"
     noise: float = 0.0  # of a generated set as one starts with it
     in_plane: bool = False  # points of two coordinates, from which other inputs can be computed
+    citation: str = ""
+    torchvision: str = ""
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -110,6 +116,9 @@ DATASETS: dict[str, DatasetSpec] = {
         read=read_idx("MNIST/raw", (60_000, 10_000), 10),
         folder="MNIST/raw",
         download_mb=12,
+        citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition. "
+                 "Proceedings of the IEEE 86(11), 2278–2324, 1998.",
+        torchvision="MNIST",
     ),
     "fashion_mnist": DatasetSpec(
         title="Fashion-MNIST",
@@ -122,6 +131,9 @@ DATASETS: dict[str, DatasetSpec] = {
         read=read_idx("FashionMNIST/raw", (60_000, 10_000), 10),
         folder="FashionMNIST/raw",
         download_mb=31,
+        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a novel image dataset for benchmarking machine learning "
+                 "algorithms. arXiv:1708.07747, 2017.",
+        torchvision="FashionMNIST",
     ),
     "digits": DatasetSpec(
         title="Digits (scikit-learn)",
@@ -132,12 +144,15 @@ DATASETS: dict[str, DatasetSpec] = {
         input_shape=(1, 28, 28),
         counts=(1797 - DIGITS_TEST, DIGITS_TEST),
         read=read_digits,
+        citation="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine Learning Repository, 1998. "
+                 "doi:10.24432/C50P49.",
     ),
     **{name: DatasetSpec(
         title=rule.title,
         summary=rule.summary,
         source=rule.source,
         licence="none needed: computed here",
+        citation="Nothing to cite: the points are computed by a formula and a seed.",
         classes=rule.classes,
         input_shape=(rule.features,),
         counts=(rule.points, generated.TEST_POINTS),
@@ -150,8 +165,34 @@ DATASETS: dict[str, DatasetSpec] = {
 }
 
 
-def spec_of(name: str) -> DatasetSpec:
-    """The registry's entry. Raises DataMissing for a name it does not have."""
-    if name not in DATASETS:
-        raise DataMissing(f"There is no data set {name!r}; choose from {', '.join(DATASETS)}.")
-    return DATASETS[name]
+def spec_of(name: str, root: Path | None = None) -> DatasetSpec:
+    """The registry's entry, or what is known of a set of a person's own, "own:<id>", kept below `root`.
+
+    Args:
+        root: the data directory; the environment's if None.
+
+    Raises:
+        DataMissing: a name that is not there. DataDamaged: a set of one's own that can't be read.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    if is_own(name):
+        return _own_spec(read_set(root or default_data_dir(), name))
+    raise DataMissing(f"There is no data set {name!r}; choose from {', '.join(DATASETS)}.")
+
+
+def available(root: Path | None = None) -> dict[str, DatasetSpec]:
+    """All that a form can offer: the registry, then sets of people's own in the data directory `root`, newest first."""
+    return DATASETS | {own.name: _own_spec(own) for own in own_sets(root or default_data_dir())}
+
+
+def _own_spec(own: OwnSet) -> DatasetSpec:
+    def read(root: Path, cache: Path) -> Raw:
+        arrays = read_arrays(root, own.name)
+        images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
+        first = own.counts[0]  # training images come first, so that both parts are views of the mapped file
+        return Raw(images[:first], labels[:first], images[first:], labels[first:])
+
+    return DatasetSpec(title=own.title, summary=f"{sum(own.counts):,} images of {len(own.classes)} classes, brought here.",
+                       source=own.source, licence="that of the images", classes=own.classes, input_shape=own.input_shape,
+                       counts=own.counts, read=read)

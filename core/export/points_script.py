@@ -1,21 +1,22 @@
-"""A run on computed points as a plain PyTorch script: data by formula, network, loop and decision boundary in one file.
+"""A run on computed points as the 2-D lab shows it: data by formula, network, loop and decision boundary in one short file.
 
-Unlike the scripts of image runs it repeats the run itself: the same points, first weights and order, and so the same losses.
+Where script() writes any run as one would, this repeats the run itself: the same points, first weights and order of points, and
+so the same losses, in batches of any size.
 """
 
-import inspect
-import re
-
-from core.config import AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RMSpropConfig, RunConfig, SGDConfig
-from core.data import FEATURES, DataConfig, DataError, generated, outline
-from core.data.generated import RULES, TEST_POINTS
+from core.config import DataConfig, RunConfig, TrainingConfig
+from core.data import FEATURES, DataError, outline
+from core.data.generated import RULES, TEST_POINTS, split_seeds
+from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
+from core.export.points_code import drawing_code
+from core.export.training_code import optimizer_code
 from core.models import ACTIVATIONS, MLPConfig
 from core.training import outputs_for
 from core.training.objectives import objective_of
 
-# Settings that this script says beside those of every script
-WRITTEN = {"l1", "weight_decay", "nesterov", "beta1", "beta2", "alpha"}
+# Settings that this script can't say, so they must be at their defaults
+LEFT_OUT = ("label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping", "keep")
 LOSSES = {  # what makes each, what it is given, and what its reader should know
     "cross_entropy": ("nn.CrossEntropyLoss()", "outputs, labels", "takes logits and applies the softmax itself"),
     "nll": ("nn.NLLLoss()", "outputs.log_softmax(1), labels", "takes logarithms of probabilities"),
@@ -27,20 +28,25 @@ LOSSES = {  # what makes each, what it is given, and what its reader should know
 
 
 def points_script(config: RunConfig) -> str:
-    """The script for a run on one of the computed sets. Settings it can't say must have been refused before: see script().
+    """The script for a run on one of the computed sets.
 
     Raises:
-        DataError: the config asks for a class that the set does not have. ConfigError: the loss does not fit the set.
-        ModelError: the network can't take these points.
+        ExportError: it is no such set, or a setting can't be said. DataError: the config asks for a class that the set does not
+        have. ConfigError: the loss does not fit the set. ModelError: the network can't take these points.
     """
     data, shape = config.data, outline(config.data)
+    if data.dataset not in RULES:
+        raise ExportError(f"{shape.title} is not computed; script() writes runs on it.")
+    for name in LEFT_OUT:
+        if getattr(config.training, name) != TrainingConfig.model_fields[name].get_default():
+            raise ExportError(f"training.{name} can't be written here; set it to its default.")
     objective_of(config.training, shape.target)
     if data.task == "is_target" and data.target >= len(shape.source_classes):
         raise DataError(f"data.target is {data.target}; {shape.title} has classes 0 to {len(shape.source_classes) - 1}.")
     rule = RULES[data.dataset]
     network = _network(config)
-    parts = [_constants(config), _drawing(data), _data(data), network, _loss(config), _loop(config, "ropout" in network),
-             _testing(config)]
+    parts = [_constants(config), drawing_code(data.dataset), _data(data), network, _loss(config),
+             _loop(config, "ropout" in network), _testing(config)]
     text = "\n\n\n".join(part.strip("\n") for part in (*parts, *([_picture(config)] if rule.in_plane else [])))
     imports = imports_of(text + "torch.")
     if rule.in_plane:
@@ -58,21 +64,10 @@ def _constants(config: RunConfig) -> str:
                       f"SEED = {training.seed}"])
 
 
-def _drawing(data: DataConfig) -> str:
-    """The function that draws the points: this app's own, without the types."""
-    source = inspect.getsource(RULES[data.dataset].draw)
-    names = [name for name in ("TRUE_WEIGHTS", "TRUE_BIAS", "NOTES_ANSWERS") if name in source]
-    constants = "\n".join(f"{name} = {getattr(generated, name)!r}" for name in names)
-    helper = inspect.getsource(generated._strayed) if "_strayed(" in source else ""
-    text = "\n\n\n".join(part.strip() for part in (constants, helper, source) if part)
-    text = re.sub(r"(\w+): (int|float|Generator|Tensor)(?=[,)])", r"\1", re.sub(r" -> [^:]+:", ":", text))
-    return re.sub(r"\b_strayed\b", "strayed", re.sub(r"\bpi\b", "torch.pi", text))
-
-
 def _data(data: DataConfig) -> str:
     rule = RULES[data.dataset]
-    seeds = {"points": ("POINTS", data.split_seed), "validation_points": ("VALIDATION", data.split_seed + 2**31),
-             "test_points": (str(TEST_POINTS), (data.split_seed + 2**31 + 2**30) % 2**32)}
+    learn, hold, check = split_seeds(data.split_seed)
+    seeds = {"points": ("POINTS", learn), "validation_points": ("VALIDATION", hold), "test_points": (str(TEST_POINTS), check)}
     lines = ["# each set from a seed of its own, so that none changes with another's size"]
     for name, (count, seed) in seeds.items():
         labels = name.replace("points", "labels")
@@ -121,28 +116,9 @@ def _network(config: RunConfig) -> str:
 def _loss(config: RunConfig) -> str:
     is_number = outline(config.data).target == "number"
     make, given, about = LOSSES["number" if is_number else config.training.loss]
-    return (f"criterion = {make}  # {about}\noptimizer = {_optimizer(config.training.optimizer)}\n\n\n"
+    return (f"criterion = {make}  # {about}\noptimizer = {optimizer_code(config.training.optimizer)}\n\n\n"
             f'def loss_of(points, labels):\n    """Mean loss of the network on these points."""\n'
             f"    outputs = model(inputs_of(points))\n    return criterion({given})")
-
-
-def _optimizer(config: OptimizerConfig) -> str:
-    """What makes it, with the arguments that are not PyTorch's defaults."""
-    options: dict[str, tuple[object, object]] = {"weight_decay": (config.weight_decay, 0.0)}  # name → (value, default)
-    match config:
-        case SGDConfig():
-            options |= {"momentum": (config.momentum, 0.0), "nesterov": (config.nesterov, False)}
-        case AdamConfig():
-            options["betas"] = ((config.beta1, config.beta2), (0.9, 0.999))
-        case AdamWConfig():
-            options |= {"betas": ((config.beta1, config.beta2), (0.9, 0.999)), "weight_decay": (config.weight_decay, 0.01)}
-        case RMSpropConfig():
-            options |= {"alpha": (config.alpha, 0.99), "momentum": (config.momentum, 0.0)}
-        case AdagradConfig():
-            pass
-    written = "".join(f", {name}={value!r}" for name, (value, default) in options.items() if value != default)
-    kind = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}[config.name]
-    return f"torch.optim.{kind}(model.parameters(), lr=LEARNING_RATE{written})"
 
 
 def _loop(config: RunConfig, dropout: bool) -> str:

@@ -1,11 +1,13 @@
 """A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
 
-from core.config import DataConfig, RunConfig, SGDConfig
-from core.data import DatasetSpec, outline, spec_of
-from core.export import points_script
+from core.config import DataConfig, RunConfig
+from core.data import FEATURES, DatasetSpec, Outline, outline, spec_of
+from core.data.generated import RULES, TEST_POINTS, split_seeds
 from core.export.digits_code import preparing_code, varying_code
 from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
+from core.export.points_code import drawing_code
+from core.export.training_code import training_code
 from core.models import ARCHITECTURES
 from core.presets import title_of
 from core.training import outputs_for
@@ -13,42 +15,38 @@ from core.training import outputs_for
 TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # our names of torchvision's data sets
 # Settings that a script says, or that change nothing of what it would say
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
-           "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum",
-           "points", "noise", "features", "added"}
+           "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum", "nesterov", "weight_decay",
+           "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping",
+           "keep", "points", "noise", "features", "added", "l1"}
 
 
 def script(config: RunConfig) -> str:
     """A complete training script for exactly this run: the same images, split, normalisation, network, loss and optimizer.
 
     The order of images and the first weights are drawn from the same seed, but in PyTorch's usual way, and arithmetic is
-    float32, so results agree as two runs with different seeds do. Points that are computed and their order are the run's own, and
-    so are the losses.
+    float32, so results agree as two runs with different seeds do.
 
     Raises:
         DataMissing: there is no such data set. ExportError: it has no plain PyTorch counterpart, or the network can't be
         written. ModelError: the network can't take this data.
     """
+    _refuse_unknown(config)
     spec, shape = spec_of(config.data.dataset), outline(config.data)
-    _refuse_unknown(config, points_script.WRITTEN if shape.kind == "points" else set())
-    if shape.kind == "points":
-        return points_script.points_script(config)
-    if shape.kind != "images":
-        raise ExportError(f"{shape.title} has no plain script yet.")
     outputs = outputs_for(config, len(shape.source_classes))
     network = model_class(config.model, shape.input_shape, outputs, imports=False)
     name = network.rpartition("\nclass ")[2].removeprefix("class ").split("(")[0]
     parts = [_constants(config), _data(config, spec), _loaders(), network.rstrip(),
-             _training(config, spec, name, outputs), _testing(), _saving(config)]
+             training_code(config, shape, name, outputs), _testing(shape), _saving(config)]
     text = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
     return "\n\n".join([_head(config), imports_of(text), text])
 
 
-def _refuse_unknown(config: RunConfig, also_written: set[str]) -> None:
+def _refuse_unknown(config: RunConfig) -> None:
     """A setting that this module does not know must not be left out in silence. Raises ExportError."""
     parts = {"data": config.data, "training": config.training, "training.optimizer": config.training.optimizer}
     for path, part in parts.items():
         for name, entry in type(part).model_fields.items():
-            if name not in WRITTEN | also_written and getattr(part, name) != entry.get_default(call_default_factory=True):
+            if name not in WRITTEN and getattr(part, name) != entry.get_default(call_default_factory=True):
                 raise ExportError(f"{path}.{name} can't be written as a script yet; set it to its default.")
 
 
@@ -60,8 +58,9 @@ def _head(config: RunConfig) -> str:
 
 def _constants(config: RunConfig) -> str:
     training, data = config.training, config.data
+    held = "points of their own to check each epoch with" if data.dataset in RULES else "images held back"
     lines = [f"BATCH_SIZE = {training.batch_size}", f"EPOCHS = {training.epochs}",
-             f"LEARNING_RATE = {training.optimizer.learning_rate!r}", f"VALIDATION = {data.validation}  # images held back",
+             f"LEARNING_RATE = {training.optimizer.learning_rate!r}", f"VALIDATION = {data.validation}  # {held}",
              *([f"TARGET = {data.target}  # the class that “yes” is about"] if data.task == "is_target" else []),
              *([f"COPIES = {data.variations}  # varied copies of each training image"] if data.variations else []),
              "", f"torch.manual_seed({training.seed})", f"device = torch.device({_device(config)})"]
@@ -77,11 +76,40 @@ def _data(config: RunConfig, spec: DatasetSpec) -> str:
     """Lines that make train_set, validation_set and test_set."""
     if config.data.dataset == "digits":
         return _digits(config.data)
+    if config.data.dataset in RULES:
+        return _points(config.data)
     if config.data.dataset not in TORCHVISION:
         raise ExportError(f"{spec.title} is not one of torchvision's data sets, so a plain script can't load it.")
     if config.data.variations:
         raise ExportError("Varied copies are written for scikit-learn's digits only; set data.variations to 0.")
     return _torchvision(config.data, TORCHVISION[config.data.dataset])
+
+
+def _points(data: DataConfig) -> str:
+    """Points that are computed by the same function as the run's."""
+    name = RULES[data.dataset].draw.__name__
+    lines = [drawing_code(data.dataset), "", "", "# each split has a seed of its own"]
+    sizes = (data.points, "VALIDATION", TEST_POINTS)
+    for split, size, seed in zip(("train", "validation", "test"), sizes, split_seeds(data.split_seed), strict=True):
+        lines.append(f"{split}_points, {split}_labels = {name}({size}, {data.noise!r}, torch.Generator().manual_seed({seed}))")
+    if data.added:
+        rows = ", ".join(f"({x!r}, {y!r}, {label})" for x, y, label in data.added)
+        lines += [f"added = torch.tensor([{rows}])  # points of one's own: x₁, x₂, class",
+                  "train_points = torch.cat([train_points, added[:, :2]])",
+                  "train_labels = torch.cat([train_labels, added[:, 2].long()])"]
+    if RULES[data.dataset].in_plane and data.features != ("x1", "x2"):
+        columns = ", ".join(FEATURES[name].code for name in data.features)
+        lines += ["", "", "def inputs_of(points):", '    """What the network gets to see of each point."""',
+                  f"    return torch.stack([{columns}], dim=1)", "", "",
+                  *(f"{split}_points = inputs_of({split}_points)" for split in ("train", "validation", "test"))]
+    change = {"none": "points", "half": "(points - 0.5) / 0.5",
+              "standard": "(points - train_points.mean(0)) / train_points.std(0, correction=0)"}[data.normalization]
+    if data.normalization != "none":
+        lines += ["", "", "def normalized(points):", f"    return {change}", "", ""]
+    for split in ("train", "validation", "test"):
+        points = f"{split}_points" if data.normalization == "none" else f"normalized({split}_points)"
+        lines.append(f"{split}_set = TensorDataset({points}, {split}_labels)")
+    return "\n".join(lines)
 
 
 def _split(data: DataConfig) -> str:
@@ -150,72 +178,9 @@ validation_loader = DataLoader(validation_set, batch_size=1000)
 test_loader = DataLoader(test_set, batch_size=1000)'''
 
 
-def _labels(config: RunConfig, classes: int) -> str:
-    """Lines that turn a batch's labels into what the loss takes; "" where they are."""
-    yes_no = config.data.task == "is_target"
-    if config.training.loss == "bce_with_logits":
-        several = "labels.float().view(-1, 1)" if classes == 2 else f"F.one_hot(labels, {classes}).float()"
-        return "(labels == TARGET).float().view(-1, 1)" if yes_no else several
-    return "(labels == TARGET).long()" if yes_no else ""
-
-
-def _training(config: RunConfig, spec: DatasetSpec, name: str, outputs: int) -> str:
-    optimizer, training = config.training.optimizer, config.training
-    criterion = {"cross_entropy": "CrossEntropyLoss", "bce_with_logits": "BCEWithLogitsLoss"}.get(training.loss)
-    kind = {"adam": "Adam", "sgd": "SGD"}.get(optimizer.name)
-    if criterion is None or kind is None:
-        what = f"loss {training.loss}" if criterion is None else f"optimizer {optimizer.name}"
-        raise ExportError(f"The {what} can't be written.")
-    momentum = f", momentum={optimizer.momentum!r}" if isinstance(optimizer, SGDConfig) and optimizer.momentum else ""
-    targets = _labels(config, len(spec.classes))
-    takes = "logits" if training.loss == "bce_with_logits" else "logits, and applies the softmax itself"
-    parts = [f'''model = {name}().to(device)
-criterion = nn.{criterion}()  # takes {takes}
-optimizer = torch.optim.{kind}(model.parameters(), lr=LEARNING_RATE{momentum})''', f'''def targets_of(labels):
-    """What the loss compares the network's answer with."""
-    return {targets or "labels"}''', EVALUATE.replace("RIGHT", _right(config, outputs)), LOOP]
-    return "\n\n\n".join(parts)
-
-
-EVALUATE = '''def evaluate(loader):
-    """Mean loss and accuracy over all images of a loader."""
-    model.eval()  # dropout off, batch norm as learned
-    loss, right, count = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            images, targets = images.to(device), targets_of(labels.to(device))
-            logits = model(images)
-            loss += criterion(logits, targets).item() * len(images)
-            right += RIGHT
-            count += len(images)
-    return loss / count, right / count'''
-
-LOOP = '''for epoch in range(1, EPOCHS + 1):
-    model.train()
-    total, count = 0.0, 0
-    for images, labels in train_loader:
-        images, targets = images.to(device), targets_of(labels.to(device))
-        loss = criterion(model(images), targets)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item() * len(images)
-        count += len(images)
-    validation_loss, validation_accuracy = evaluate(validation_loader)
-    print(f"epoch {epoch}: loss {total / count:.4f}, validation loss {validation_loss:.4f}, "
-          f"validation accuracy {validation_accuracy:.2%}")'''
-
-
-def _right(config: RunConfig, outputs: int) -> str:
-    """The number of right answers of a batch."""
-    if config.training.loss == "bce_with_logits" and outputs == 1:
-        return "((logits > 0) == (targets > 0.5)).sum().item()  # logit above 0: probability above 0.5"
-    if config.training.loss == "bce_with_logits":
-        return "(logits.argmax(1) == targets.argmax(1)).sum().item()"
-    return "(logits.argmax(1) == targets).sum().item()"
-
-
-def _testing() -> str:
+def _testing(data: Outline) -> str:
+    if data.target == "number":
+        return 'print(f"test loss {evaluate(test_loader):.4f}")  # once, at the end'
     return '''test_loss, test_accuracy = evaluate(test_loader)  # once, at the end
 print(f"test loss {test_loss:.4f}, test accuracy {test_accuracy:.2%}")'''
 

@@ -32,3 +32,15 @@ def class_counts(classes: Sequence[str], counts: Sequence[int]) -> go.Figure:
     figure.update_layout(height=280, margin={"l": 8, "r": 8, "t": 8, "b": 8}, yaxis={"title": "images"},
                          xaxis={"title": "class", "type": "category"})
     return figure
+
+
+def split_counts(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> go.Figure:
+    """How many images of each class there are for training and, on top of those, for testing."""
+    figure = go.Figure([
+        go.Bar(x=list(classes), y=list(counts), name=name, marker_color=colour,
+               hovertemplate=f"%{{x}}: %{{y:,}} {name} images<extra></extra>")
+        for name, counts, colour in (("training", train, VALIDATION), ("test", test, TRAIN))])
+    figure.update_layout(height=280, barmode="stack", margin={"l": 8, "r": 8, "t": 8, "b": 8}, yaxis={"title": "images"},
+                         xaxis={"title": "class", "type": "category"},
+                         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "traceorder": "normal"})
+    return figure

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from core.training.state import TrainingState
 
+DIVERGED = "The loss or a weight became NaN or infinite"  # how the message of a run that has diverged begins
+
 
 @dataclass(frozen=True)
 class Started:

@@ -13,7 +13,7 @@ from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
 from core.devices import autocast_type
 from core.training.control import Command, Control
-from core.training.events import Checkpoint, Epoch, Event, Finished, Gradients, Started, Step
+from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Started, Step
 from core.training.inference import autocasting, infer
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
@@ -59,7 +59,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
             loop.keep_pace()
     if outcome == "diverged":
         model.load_state_dict(loop.last_good)
-        message = (f"The loss or a weight became NaN or infinite at step {loop.step} (epoch {loop.epoch}); the last good weights "
+        message = (f"{DIVERGED} at step {loop.step} (epoch {loop.epoch}); the last good weights "
                    "were kept. Try a smaller learning rate.")
     yield loop.checkpoint(final=True)
     yield Finished(outcome, loop.epoch - 1, loop.step, time.perf_counter() - began - loop.held_up, message)

@@ -7,32 +7,79 @@ from core.config import RunConfig, read_config
 from core.data import DataError, outline
 from core.devices import memory_bytes, select_device
 from core.export import ExportError, model_class, script
+from core.fields import ConfigError
 from core.inspection import Finding, Surroundings, diagnose
+from core.inspection.doctor import Case
+from core.inspection.doctor.cost_rules import images_per_second
+from core.inspection.range_test import range_test
 from core.models import ModelError
-from core.training import outputs_for
-from pages.parts import draft
+from core.training import build_for, outputs_for
+from pages.parts import draft, keys
+from pages.parts.layers_view import measured_for
+from pages.parts.services import Services, dataset
 
+RANGE_STEPS = 100
+MOST_SECONDS = 20.0  # that somebody waits for a page
 ICONS = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
 COLOURS = {"error": "red", "warning": "orange", "note": "gray"}
 BADGES = {"error": "Can't work", "warning": "Doubtful", "note": "Worth knowing"}
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def findings(config_json: str) -> list[Finding]:
+def findings(config_json: str, tested_runs: int = 0, images_per_second: float | None = None) -> list[Finding]:
     """What the doctor says of a config on this server's device, worst first."""
-    return diagnose(read_config(config_json), surroundings=Surroundings(memory_bytes=memory_bytes(select_device())))
+    return diagnose(read_config(config_json), surroundings=_surroundings(tested_runs, images_per_second))
 
 
-def show_findings(config: RunConfig) -> None:
+def _surroundings(tested_runs: int, images_per_second: float | None) -> Surroundings:
+    return Surroundings(memory_bytes=memory_bytes(select_device()), tested_runs=tested_runs, images_per_second=images_per_second)
+
+
+def show_findings(server: Services, config: RunConfig) -> None:
     """All findings: one line each with its button, evidence and explanation on a click."""
-    found = findings(config.model_dump_json())
+    measured = measured_for(config)
+    speed = measured.images_per_second if measured else None
+    tested = sum(run.test_accuracy is not None and run.config.data.dataset == config.data.dataset
+                 and run.owner == st.session_state[keys.OWNER] for run in server.store.runs())
     st.subheader("What the doctor says")
+    closely = _look_closely(server, config, tested, speed)
+    found = findings(config.model_dump_json(), tested, speed) if closely is None else closely
     serious = [finding for finding in found if finding.severity != "note"]
     if not serious:
         st.markdown(":green[:material/check_circle:] Nothing wrong was found in network, training and data settings."
                     + (" Worth knowing:" if found else ""))
     for finding in found:
         _show(finding, "build")
+
+
+def _look_closely(server: Services, config: RunConfig, tested: int, speed: float | None) -> list[Finding] | None:
+    """On a click, the same rules with the data itself and a learning-rate range test; None where nobody asked."""
+    key = (config.model_dump_json(), speed)
+    kept = st.session_state.get(keys.CLOSE_LOOK)
+    if kept and kept[0] == key:
+        st.caption(kept[2])
+        return list(kept[1])
+    if not st.button("Look closely", icon=":material/stethoscope:", key="build.close_look", help="Reads the data, and tries "
+                     "learning rates from very small to very large in 100 steps. Takes a few seconds."):
+        return None
+    with st.spinner("Reading the data and trying learning rates…"):
+        try:
+            data = dataset(config.data, server.settings)
+            case = Case(config, data=data, surroundings=_surroundings(tested, speed))
+            seconds = RANGE_STEPS * config.training.batch_size / images_per_second(case) if case.rows else 0.0
+            tried = None
+            if case.rows and seconds <= MOST_SECONDS:
+                tried = range_test(config, data, build_for(config, data), RANGE_STEPS)
+            found = diagnose(config, data=data, surroundings=case.surroundings, range_test=tried)
+        except (DataError, ModelError, ConfigError) as error:
+            st.warning(str(error), icon=":material/broken_image:")
+            return None
+    what = f"Looked at {len(data.train):,} training examples"
+    what += f" and tried learning rates: about {tried.suggested:.1g} suits this network." if tried else \
+        ". Learning rates were not tried: for a network of this size that takes too long here."
+    st.session_state[keys.CLOSE_LOOK] = (key, found, what)
+    st.caption(what)
+    return found
 
 
 def show_problems(config: RunConfig) -> None:
@@ -50,25 +97,25 @@ def _show(finding: Finding, page: str) -> None:
 
 
 def _expander(finding: Finding) -> DeltaGenerator:
-    return st.expander(f":{COLOURS[finding.severity]}[**{BADGES[finding.severity]}:**] {_plain(finding.title)}",
+    return st.expander(f":{COLOURS[finding.severity]}[**{BADGES[finding.severity]}:**] {plain(finding.title)}",
                        icon=ICONS[finding.severity])
 
 
 def _details(finding: Finding) -> None:
-    st.markdown(_plain(finding.evidence))
-    st.caption(_plain(finding.explanation))
+    st.markdown(plain(finding.evidence))
+    st.caption(plain(finding.explanation))
     if finding.fix is None and finding.remedy:
-        st.markdown(f"**What to do:** {_plain(finding.remedy)}.")
+        st.markdown(f"**What to do:** {plain(finding.remedy)}.")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text with nothing that Markdown would take for its own: names of networks and data may hold anything."""
     return "".join(f"\\{c}" if c in "\\`*_[]<>$#~|:{}" else c for c in text)
 
 
 def _fix_button(finding: Finding, page: str) -> None:
     if finding.fix is not None:
-        label = _plain(finding.remedy[:1].lower() + finding.remedy[1:])
+        label = plain(finding.remedy[:1].lower() + finding.remedy[1:])
         st.button(f":blue[Fix: {label}]", key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=draft.take,
                   args=(finding.fix,), type="tertiary", help="Changes the settings; nothing starts yet.")
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.config import DataConfig, RunConfig, read_config
-from core.data import default_config, outline, spec_of
+from core.data import DataError, default_config, is_own, outline, spec_of
 from core.fields import ConfigError
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
@@ -22,6 +22,14 @@ def draft(settings: Settings) -> RunConfig:
     """The session's config in the making; a first preset's where nothing has been chosen yet."""
     if keys.DRAFT not in st.session_state:
         take_preset(first_preset(settings))
+    config = read_config(st.session_state[keys.DRAFT])
+    if not is_own(config.data.dataset):
+        return config
+    try:
+        spec_of(config.data.dataset, settings.data_dir)
+    except DataError:  # somebody has deleted it since
+        st.toast(f"The images you had chosen are gone; {spec_of('digits').title} takes their place.", icon=":material/delete:")
+        take_data(default_config("digits"))
     return read_config(st.session_state[keys.DRAFT])
 
 
@@ -38,9 +46,10 @@ def take(config: RunConfig, title: str = "") -> None:
 
 
 def take_data(data: DataConfig) -> None:
-    """Another data set for the draft; what it asks and how it normalises stay as they are."""
+    """Another data set for the draft; what it asks, as far as it has that class, and how it normalises stay as they are."""
     values = st.session_state[keys.DRAFT]["data"]
     kept = {name: values[name] for name in ("task", "target", "normalization")}
+    kept["target"] = max(0, min(kept["target"], len(spec_of(data.dataset).classes) - 1))
     take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
 
 
@@ -77,6 +86,9 @@ def change(path: str, value: object) -> None:
     """Change one dotted field of the draft; a value that is not allowed leaves it as it was and says why."""
     if (path, value) == ("model.architecture", "stack"):
         return take_apart()
+    before = st.session_state[keys.DRAFT]["data"]["dataset"]
+    if path == "data.dataset" and (is_own(str(value)) or is_own(before)):
+        return take_data(default_config(str(value)))  # its size may be anything: as many held back as suits it
     if path == "data.dataset" and isinstance(value, str) and _is_another_kind(value):
         return take_kind(default_config(value))
     try:

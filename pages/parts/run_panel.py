@@ -8,7 +8,10 @@ from core.data import DATASETS
 from core.figures.curves import Curves, detail_chart, finished_chart, live_chart
 from core.runs import Run, RunNotFound, has_checkpoint
 from pages.parts import keys
+from pages.parts import training_doctor_view as doctor
 from pages.parts.frame import go_to, select_run
+from pages.parts.metrics_row import figures
+from pages.parts.run_words import duration, percent
 from pages.parts.services import Services
 
 STATUS = {
@@ -52,6 +55,7 @@ def draw(server: Services, run: Run) -> None:
     """One picture of a run as it is now."""
     label, icon = STATUS[run.status]
     curves, previous = read_curves(server, run), previous_curves(server, run)
+    troubles = doctor.troubles_of(run, curves)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
         st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
@@ -65,11 +69,14 @@ def draw(server: Services, run: Run) -> None:
     if run.is_active:
         for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
             with column:
-                st.echarts_chart(live_chart(curves, quantity, previous), height=300, key=f"live.{quantity}")
+                chart = doctor.marked(live_chart(curves, quantity, previous), quantity, curves, troubles)
+                st.echarts_chart(chart, height=300, key=f"live.{quantity}")
     elif curves.of("loss")[0]:
         for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
             with column:
-                st.plotly_chart(finished_chart(curves, quantity), key=f"finished.{quantity}", config={"displaylogo": False})
+                figure = doctor.marked_figure(finished_chart(curves, quantity), quantity, curves, troubles, previous)
+                st.plotly_chart(figure, key=f"finished.{quantity}", config={"displaylogo": False})
+    doctor.show_troubles(server, run, curves, troubles)
     _details(curves)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
@@ -164,28 +171,7 @@ def next_steps(server: Services, run: Run) -> None:
         with st.container(horizontal=True):
             if st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
                 go_to("pages/draw_digit.py")
+            if st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
+                go_to("pages/evaluate_model.py")
             if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
                 go_to("pages/compare_runs.py")
-
-
-def figures(named: dict[str, tuple[str, str | None]]) -> None:
-    """Numbers in a row that wraps on a phone: label → (value, help)."""
-    with st.container(horizontal=True, gap="medium"):
-        for label, (value, about) in named.items():
-            st.metric(label, value, help=about, width="content")
-
-
-def duration(seconds: float) -> str:
-    """0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2%}".replace("%", " %")

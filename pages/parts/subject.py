@@ -12,7 +12,7 @@ from core.data import DataError, Dataset, outline, spec_of
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
 from pages.parts import keys
-from pages.parts.run_panel import percent
+from pages.parts.run_words import percent
 from pages.parts.services import Services, dataset, trained_model
 
 # No seed that weights can have: from the same one, the first unit's weights would be the picture itself. The generator looks
@@ -125,7 +125,7 @@ def choose_sample(subject: Subject) -> Sample:
     chosen = st.segmented_control("Sample", options, default=options[0], required=True,
                                   key=f"build.look.sample.{len(options)}.{options[0]}")
     if subject.data is None:
-        st.caption(f"{spec_of(subject.config.data.dataset).title} is not on this machine; Explore data can download it.")
+        st.caption(_missing(subject.config.data.dataset))
     if chosen == FROM_DATA and subject.data:
         return _from_data(subject.data)
     if chosen == DRAWING and fits:
@@ -136,6 +136,13 @@ def choose_sample(subject: Subject) -> Sample:
     st.caption("Every pixel is a random number from 0 to 1: no digit, only something of the right shape. A batch of three shows "
                "that the first number of each shape is the batch, and that no layer touches it.")
     return Sample(f"random.{seed}", random_images(subject, 3, seed), "")
+
+
+def _missing(dataset: str) -> str:
+    try:
+        return f"{spec_of(dataset).title} is not on this machine; Explore data can download it."
+    except DataError:
+        return "The images that this network learned from have been deleted."
 
 
 def random_images(subject: Subject, count: int, seed: int = 0) -> Tensor:

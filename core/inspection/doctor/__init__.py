@@ -11,7 +11,7 @@ from core.config import RunConfig
 from core.data import Dataset
 from core.inspection.doctor import cost_rules, data_rules, network_rules, training_rules
 from core.inspection.doctor.case import Case, Finding, Severity, Surroundings
-from core.inspection.doctor.cost_rules import measured_speed, training_bytes
+from core.inspection.doctor.cost_rules import training_bytes
 from core.inspection.range_test import RangeTest
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
@@ -71,4 +71,4 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "beyond_memory": cost_rules.beyond_memory,
 }
 
-__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "diagnose", "measured_speed", "training_bytes"]
+__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "diagnose", "training_bytes"]

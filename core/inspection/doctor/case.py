@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.data import DATASETS, Dataset, DatasetSpec, outline
+from core.data import DataError, Dataset, DatasetSpec, outline, spec_of
 from core.fields import ConfigError
 from core.inspection.flow import Flow, flow
 from core.inspection.layers import InspectionError, LayerRow, describe_layers, totals
@@ -75,7 +75,10 @@ class Case:
     @cached_property
     def spec(self) -> DatasetSpec | None:
         """The data set's facts; None for a data set that isn't known."""
-        return DATASETS.get(self.config.data.dataset)
+        try:
+            return spec_of(self.config.data.dataset)
+        except DataError:
+            return None
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:

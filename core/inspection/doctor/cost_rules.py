@@ -1,18 +1,14 @@
 """Rules about time and memory."""
 
-import time
-
 import torch
-from torch import nn
 
-from core.config import RunConfig, SGDConfig
+from core.config import RunConfig
+from core.inspection import memory
 from core.inspection.doctor.case import Case, Finding, Severity
-from core.training import OBJECTIVES
 
-FLOAT32_BYTES = 4
 # Forward and backward together take about three times the multiply-adds of forward alone: backward computes the gradient by
 # inputs and by weights. Multiply-adds each second of a whole training step, taken for an estimate where none was measured.
-# CPU: measured with measured_speed() on one thread of a Xeon in float32, batch 64: CNN 8-16 1.1e10, CNN 32-64 2.6e10, 784-50-10
+# CPU: measured on one thread of a Xeon in float32, batch 64: CNN 8-16 1.1e10, CNN 32-64 2.6e10, 784-50-10
 # 2.6e10, ResNet-18 4.4e10, 784-512-512-10 6.2e10. The others are guesses on the low side: no GPU was there to measure.
 PER_SECOND = {"cpu": 3e10, "mps": 2e11, "cuda": 1e12}
 STEPS_COST = 3
@@ -71,14 +67,8 @@ def _lighter(case: Case) -> tuple[str, RunConfig | None]:
 
 
 def training_bytes(case: Case) -> int:
-    """Memory that training needs: weights, gradients, the optimizer's state, and what all layers return for a batch.
-
-    Adam keeps two numbers for each weight and SGD with momentum one. Working memory of single operations comes on top.
-    """
-    optimizer = case.config.training.optimizer
-    kept = 2 if optimizer.name == "adam" else int(isinstance(optimizer, SGDConfig) and optimizer.momentum > 0)
-    weights = case.totals.parameters * FLOAT32_BYTES * (2 + kept)
-    return weights + case.totals.activation_bytes * case.config.training.batch_size
+    """Memory that the run's training steps need; see core.inspection.memory."""
+    return memory.training_bytes(case.rows, case.config.training.optimizer, case.config.training.batch_size)
 
 
 def beyond_memory(case: Case) -> Finding | None:
@@ -101,30 +91,6 @@ def beyond_memory(case: Case) -> Finding | None:
         "Training keeps the result of every layer for the whole batch until the backward pass has used it, and for each weight a "
         "gradient and what the optimizer remembers. Where memory runs out, the run ends.",
         f"Set the batch size to {fix.training.batch_size}" if fix else "Make the network narrower", fix)
-
-
-def measured_speed(model: nn.Module, config: RunConfig, input_shape: tuple[int, ...], classes: int,
-                   seconds: float = 0.3) -> float:
-    """Training speed of `model` on the CPU in images/s, by a few steps on random images. The model's weights change.
-
-    classes: number of classes of the question.
-    """
-    batch = config.training.batch_size
-    images, labels = torch.randn(batch, *input_shape), torch.arange(batch) % max(1, classes)
-    loss = OBJECTIVES[config.training.loss].loss
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
-    model.train()
-    done, began = 0, 0.0
-    for step in range(1000):
-        if step == 1:
-            began = time.perf_counter()  # the first step warms up and is not counted
-        optimizer.zero_grad()
-        loss(model(images), labels).backward()
-        optimizer.step()
-        done += step > 0
-        if done and time.perf_counter() - began >= seconds:
-            break
-    return done * batch / (time.perf_counter() - began)
 
 
 def duration(seconds: float) -> str:

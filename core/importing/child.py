@@ -1,0 +1,253 @@
+"""The process that reads an archive: python -m core.importing.child OPTIONS (a JSON object), started by core.data.importing.
+
+It writes images.npy, labels.npy, test.npy and result.json into the folder it is given, and nothing anywhere else. Lines on
+standard output say how far it is. It ends, and removes that folder, when its standard input is closed: its parent has died.
+"""
+
+import json
+import os
+import select
+import shutil
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from core.importing.archive import BadEntry, Refused, list_entries, opened, read_entry
+from core.importing.decode import BadImage, decode
+from core.importing.duplicates import Copies, Prints, find_copies, groups
+from core.importing.layout import Example, Plan, plan
+from core.importing.splits import drawn_test, given_test
+
+MEMORY = 288 << 20  # bytes more than it has after its imports
+CPU_SECONDS = 300
+MOST_IMAGES, MOST_CLASSES = 50_000, 1000
+MOST_LINES = 500  # of files that were not taken
+MOST_EXAMPLES = 20  # of copies that are named
+SECONDS_BETWEEN_LINES = 0.1
+OUT_OF_TIME = f"Reading the images takes more than {CPU_SECONDS} s. Make them smaller, or upload fewer at a time."
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for; see core.data.importing.import_images."""
+
+    archive: str
+    folder: str
+    size: int
+    channels: int
+    fit: str
+    test_share: float
+    seed: int
+    drop_copies: bool
+
+
+@dataclass
+class Images:
+    """What has been read, in the order of the rows of images.npy."""
+
+    examples: list[Example]
+    prints: Prints
+    resized: int
+    rejected: list[tuple[str, str]]
+
+
+def main(text: str) -> int:
+    options = Options(**json.loads(text))
+    np.ones((2, 2), np.float32) @ np.ones((2, 2), np.float32)  # makes the matrix library take its buffers before the limit
+    _limit()
+    folder = Path(options.folder)
+    try:
+        result = read(options, folder)
+    except Refused as error:
+        result = {"refused": str(error)}
+    except MemoryError:
+        result = {"refused": "The archive needs more memory than an import may take. Split it into smaller ones."}
+    except OSError as error:
+        result = {"refused": f"The images can't be written: {error.strerror or error}. Free some space, or set PLAYGROUND_DATA "
+                             "to a folder with more."}
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    return 0
+
+
+def read(options: Options, folder: Path) -> dict[str, object]:
+    """The whole work; what the report says of it. Raises Refused."""
+    with opened(Path(options.archive)) as archive:
+        listing = list_entries(archive)
+        todo = plan(archive, listing)
+        if len(todo.examples) > MOST_IMAGES:
+            raise Refused(f"The archive has {len(todo.examples):,} images; at most {MOST_IMAGES:,} are imported at once.")
+        images = read_images(archive, todo, options, folder)
+    rejected = listing.rejected + todo.rejected + images.rejected
+    report = {"rejected": rejected[:MOST_LINES], "rejected_count": len(rejected), "ignored": listing.ignored,
+              "reasons": Counter(reason for _, reason in rejected).most_common(20), "resized": images.resized}
+    copies = find_copies(images.prints)
+    classes, labels, test, rows = arrange(images, copies, options)
+    problem = unusable(classes, images, rejected)
+    if problem:
+        return report | {"refused": problem}
+    order = np.concatenate([np.flatnonzero(rows & ~test), np.flatnonzero(rows & test)])  # training images first: see own_sets
+    _reorder(folder, order)
+    np.save(folder / "labels.npy", labels[order])
+    np.save(folder / "test.npy", test[order])
+    notes = listing.notes + todo.notes + class_notes(todo, classes, labels[order], test[order])
+    return report | {"classes": classes, "notes": notes, "copies": describe(copies, images, labels, test),
+                     "dropped": int(len(rows) - len(order))}
+
+
+def read_images(archive, todo: Plan, options: Options, folder: Path) -> Images:
+    """Decode every example into images.npy, one after the other: in memory there is one picture at a time."""
+    images = Images([], Prints(), 0, [])
+    shape = (options.channels, options.size, options.size)
+    last = 0.0
+    with (folder / "images.npy").open("wb") as file:
+        _write_header(file, (0, *shape))
+        for number, example in enumerate(todo.examples):
+            if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                _say(number, len(todo.examples))
+                _end_if_alone(folder)
+            try:
+                picture = decode(read_entry(archive, example.entry), options.size, options.channels, options.fit)
+            except (BadEntry, BadImage) as error:
+                images.rejected.append((example.entry.name, str(error)))
+                continue
+            file.write(picture.pixels.tobytes())
+            images.prints.add(picture.pixels)
+            images.examples.append(example)
+            images.resized += picture.resized
+        file.seek(0)
+        _write_header(file, (len(images.examples), *shape))
+    _say(len(todo.examples), len(todo.examples))
+    return images
+
+
+def arrange(images: Images, copies: Copies, options: Options) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """Class names; for each image its label (N,) int64, whether it is for testing (N,) bool and whether it is kept (N,) bool."""
+    names = {example.label for example in images.examples}
+    are_numbers = all(name.isascii() and name.isdigit() and len(name) < 10 for name in names)
+    classes = sorted(names, key=lambda name: (int(name), name)) if are_numbers else sorted(names)
+    number = {name: label for label, name in enumerate(classes)}
+    labels = np.array([number[example.label] for example in images.examples], dtype=np.int64)
+    parts = [example.part for example in images.examples]
+    if any(parts) and 0 < (given := given_test(parts)).sum() < len(given):
+        test = given
+    else:
+        test = drawn_test(labels, groups(len(labels), copies), options.test_share, options.seed)
+    kept = np.ones(len(labels), dtype=bool)
+    if options.drop_copies:
+        for first, copy in copies.exact:
+            if labels[first] == labels[copy]:
+                kept[copy] = False
+                test[first] |= test[copy]  # a picture that is in both splits is for testing
+    return classes, labels, test, kept
+
+
+def unusable(classes: list[str], images: Images, rejected: list[tuple[str, str]]) -> str:
+    """Why nothing can be learned from what was read; "" if something can."""
+    if not images.examples:
+        if not rejected:
+            return "The archive holds no images. Put each class's PNG or JPEG files into a folder of its name."
+        name, reason = rejected[0]
+        return f"None of the {len(rejected):,} files can be used. The first: {name}: {reason}."
+    if len(classes) == 1:
+        return (f"All images are of one class, “{classes[0]}”: there is nothing to tell apart. Put each class into a folder of "
+                "its own, at least two.")
+    if len(classes) > MOST_CLASSES:
+        return f"There are {len(classes):,} classes; at most {MOST_CLASSES:,} can be told apart here."
+    return ""
+
+
+def class_notes(todo: Plan, classes: list[str], labels: np.ndarray, test: np.ndarray) -> list[str]:
+    """One line for each thing about the classes that a person should know."""
+    counts, learned = np.bincount(labels, minlength=len(classes)), np.bincount(labels[~test], minlength=len(classes))
+    notes = []
+    if empty := sorted(todo.classes - set(classes)):
+        notes.append(f"Left out, because no image of {_them(empty)} could be used: {_list(empty)}.")
+    if single := [name for name, count in zip(classes, counts, strict=True) if count == 1]:
+        notes.append(f"Only one image: {_list(single)}. It can be learned from or tested, not both; add more.")
+    if untaught := [name for name, count, rest in zip(classes, counts, learned, strict=True) if count > 1 and not rest]:
+        notes.append(f"Only test images, so the network never sees {_them(untaught)}: {_list(untaught)}.")
+    if any(example.part == "validation" for example in todo.examples):
+        became = "test images, as there is no test folder" if "test" not in {e.part for e in todo.examples} else \
+            "training images: each run holds back its own for validation"
+        notes.append(f"Images for validation became {became}.")
+    return notes
+
+
+def describe(copies: Copies, images: Images, labels: np.ndarray, test: np.ndarray) -> dict[str, object]:
+    """Counts of copies within and across splits, and the names of the first few pairs."""
+    found: dict[str, object] = {}
+    for kind, pairs in (("exact", copies.exact), ("near", copies.near)):
+        across = {copy for one, copy in pairs if test[one] != test[copy]}
+        found[f"{kind}_across"] = len(across)
+        found[f"{kind}_within"] = len({copy for _, copy in pairs} - across)
+        first = sorted(pairs, key=lambda pair: (test[pair[0]] == test[pair[1]], pair[1]))[:MOST_EXAMPLES]
+        found[kind] = [[images.examples[row].entry.name for row in pair] for pair in first]
+    found["conflicts"] = sum(int(labels[one] != labels[other]) for one, other in copies.exact)
+    return found
+
+
+def _them(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(f"“{name}”" for name in names[:8])
+    return shown + (f" and {len(names) - 8:,} more" if len(names) > 8 else "")
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """NumPy's header, 128 bytes for any number of images: it is written again when the number is known."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    assert file.tell() == 128, file.tell()
+
+
+def _reorder(folder: Path, rows: np.ndarray) -> None:
+    """Write images.npy anew with these rows in this order."""
+    with (folder / "images.npy").open("rb") as old, (folder / "ordered.npy").open("wb") as new:
+        np.lib.format.read_magic(old)
+        shape, _, _ = np.lib.format.read_array_header_1_0(old)
+        size = int(np.prod(shape[1:]))
+        _write_header(new, (len(rows), *shape[1:]))
+        for row in rows.tolist():
+            old.seek(128 + row * size)
+            new.write(old.read(size))
+    os.replace(folder / "ordered.npy", folder / "images.npy")
+
+
+def _say(done: int, total: int) -> None:
+    with suppress(OSError):
+        os.write(1, f"{done} {total}\n".encode())
+
+
+def _end_if_alone(folder: Path) -> None:
+    """End where the parent is gone: its end of our standard input is closed."""
+    if os.name == "posix" and select.select([0], [], [], 0)[0] and not os.read(0, 1):
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
+
+
+def _limit() -> None:
+    """Bounds that the system keeps for us: memory, processor time, no core file. Windows has no such limits."""
+    try:
+        import resource
+    except ImportError:
+        return
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.nice(5)  # pages come first
+    with suppress(OSError, ValueError, IndexError):  # no /proc on a Mac, which does not keep RLIMIT_AS anyway
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,158 @@
+"""One picture of unknown origin → pixels. What decoders get wrong by themselves is in the comments.
+
+Only Pillow's PNG and JPEG decoders are let near the bytes: others start programs (EPS), read other files, or are rarely tested.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageFile
+
+MOST_PIXELS = 16_000_000
+Fit = Literal["pad", "crop"]
+Image.MAX_IMAGE_PIXELS = None  # ours is smaller, and refuses where Pillow's only warns
+ImageFile.LOAD_TRUNCATED_IMAGES = False
+# The first bytes of what people take for pictures, or name .png
+KINDS = (
+    (b"GIF8", "a GIF; save it as PNG or JPEG"), (b"BM", "a BMP; save it as PNG or JPEG"),
+    (b"II*\0", "a TIFF; save it as PNG or JPEG"), (b"MM\0*", "a TIFF; save it as PNG or JPEG"),
+    (b"%PDF", "a PDF, not a picture"), (b"%!PS", "a PostScript program, not a picture"),
+    (b"PK\3\4", "an archive inside the archive; unpack it first"),
+    (b"\x1f\x8b", "an archive inside the archive; unpack it first"),
+    (b"\0\0\1\0", "an icon; save it as PNG"),
+)
+TRANSPOSE = {  # EXIF 2.32, tag 0x0112: what has to be done for the picture to stand upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}
+
+
+class BadImage(Exception):
+    """A file that is no usable picture; the message is the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """pixels: (C, size, size) uint8. resized: whether it had another size."""
+
+    pixels: np.ndarray
+    resized: bool
+
+
+def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
+    """Bytes of a PNG or JPEG file → pixels. Raises BadImage with the reason.
+
+    Its shape is kept: "pad" makes the longer side fit and fills the rest with the colour of the edge, "crop" makes the shorter
+    side fit and cuts off what sticks out, evenly. Shrinking averages (bilinear with antialiasing, as torchvision's Resize).
+    """
+    if not data:
+        raise BadImage("empty")
+    try:
+        image = _open(data)
+        resized = image.size != (size, size)
+        orientation = _orientation(image)
+        if image.format in {"JPEG", "MPO"}:
+            image.draft(None, (4 * size, 4 * size))  # a 12-megapixel photograph is decoded at an eighth, ten times faster
+        image.load()  # a truncated file opens well and fails here
+        small = _fitted(_eight_bits(image), size, fit)
+        if orientation in TRANSPOSE:
+            small = small.transpose(TRANSPOSE[orientation])
+        framed = _framed(_on_white(small), size)
+        pixels = np.asarray(framed.convert("L" if channels == 1 else "RGB"))
+    except BadImage:
+        raise
+    except MemoryError:
+        raise BadImage("needs more memory than one picture may take") from None
+    except Exception as error:  # decoders raise anything on crafted bytes: OSError, SyntaxError, struct.error, …
+        raise BadImage(_why(data, error)) from None
+    return Picture(np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1)), resized)
+
+
+def _open(data: bytes) -> Image.Image:
+    """The picture, its pixels not yet decoded."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+    except Exception as error:
+        raise BadImage(_why(data, error)) from None
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise BadImage(f"{width:,}×{height:,} pixels; at most {MOST_PIXELS // 1_000_000} megapixels")
+    # phones write photographs with a second picture inside (MPO), which is no animation: the first is the photograph
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise BadImage("an animation; save one picture of it")
+    return image
+
+
+def _why(data: bytes, error: Exception) -> str:
+    """What is wrong with these bytes, as helpful as their first ones allow."""
+    start = data[:512]
+    for first, reason in KINDS:
+        if start.startswith(first):
+            return reason
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "a WebP; save it as PNG or JPEG"
+    if start[4:8] == b"ftyp":
+        return "a HEIC or AVIF picture, or a video; save it as PNG or JPEG"
+    if b"<svg" in data[:4096].lower():
+        return "an SVG drawing, which has no pixels; export it as PNG"
+    if start.startswith((b"\x89PNG", b"\xff\xd8")):
+        truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)
+        return "cut off: the end of the picture is missing" if truncated else "damaged: it begins like a picture and isn't one"
+    return "not a PNG or JPEG picture"
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, 1 for upright. Damaged EXIF data count as none."""
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:
+        return 1
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Mode L, RGB, LA or RGBA."""
+    if image.mode.startswith("I"):  # 16-bit gray: convert("L") would clip everything above 255 to white
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.has_transparency_data and image.mode not in {"LA", "RGBA"}:
+        return image.convert("RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in {"L", "LA", "RGB", "RGBA"} else image.convert("RGB")  # palette, CMYK
+
+
+def _fitted(image: Image.Image, size: int, fit: Fit) -> Image.Image:
+    """The picture with its longer ("pad") or its shorter side ("crop") brought to `size`, and then the middle of it."""
+    width, height = image.size
+    if (width, height) == (size, size):
+        return image
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        target, box = (size, size), (left, top, left + side, top + side)
+    else:
+        scale = size / max(width, height)
+        target, box = (max(1, round(width * scale)), max(1, round(height * scale))), (0.0, 0.0, float(width), float(height))
+    # Pillow weighs colours by their alpha, so what is under clear pixels does not bleed into others
+    return image.resize(target, Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Laid on white where it is transparent: convert() would show whatever lies under clear pixels, often black."""
+    if image.mode not in {"LA", "RGBA"}:
+        return image
+    paper = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(paper, image.convert("RGBA")).convert("L" if image.mode == "LA" else "RGB")
+
+
+def _framed(image: Image.Image, size: int) -> Image.Image:
+    """In the middle of a square of the colour that its edge has most: the median of its outermost pixels."""
+    if image.size == (size, size):
+        return image
+    pixels = np.asarray(image)
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colour = np.median(edge, axis=0).astype(int)
+    frame = Image.new(image.mode, (size, size), int(colour) if image.mode == "L" else tuple(colour.tolist()))
+    frame.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+    return frame

@@ -1,0 +1,405 @@
+"""Every rule finds the trouble it is for, planted in numbers and in really trained runs, and sound runs get no finding."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.config import RunConfig
+from core.data import DataConfig, Dataset, load
+from core.devices import select_device
+from core.figures.curves import Curves, finished_chart, live_chart
+from core.figures.troubles import Band, add_previous, keep_in_sight, mark_finished, mark_live
+from core.inspection.training_doctor import CAUSES, RULES, Trouble, examine
+from core.inspection.training_doctor.record import EARLY, RECENT, SAMPLE, Record
+from core.inspection.weights import dead_units
+from core.presets import PRESETS
+from core.training import Epoch, Finished, Gradients, Started, Step, build_for, fit
+from tests.helpers import tiny
+
+CPU = select_device("cpu")
+PLAIN = RunConfig()
+LAYERS = ("fc1", "fc2", "fc3")
+
+
+def course(losses, accuracy=0.5, first=1) -> dict:
+    """Series of batches with these losses."""
+    steps = list(range(first, first + len(losses)))
+    return {"loss": (steps, list(map(float, losses))), "accuracy": (steps, [accuracy] * len(losses))}
+
+
+def noisy(mean, spread=0.05, seed=0):
+    """A course of losses with noise, as batches have."""
+    return np.asarray(mean) * np.random.default_rng(seed).normal(1, spread, len(mean))
+
+
+def falling(count, start=2.3, end=0.1):
+    return noisy(start * (end / start) ** np.linspace(0, 1, count))
+
+
+def of_layers(prefix, *values) -> dict:
+    """A course for each layer, a record each 10 steps."""
+    return {f"{prefix}.{layer}": (list(range(1, 10 * len(course), 10)), list(map(float, course)))
+            for layer, course in zip(LAYERS, values, strict=True)}
+
+
+def epochs(train, validation, per_epoch=100) -> dict:
+    ends = [per_epoch * (i + 1) for i in range(len(train))]
+    return {"train_loss": (ends, list(train)), "validation_loss": (ends, list(validation))}
+
+
+def found(rule, series, config=PLAIN, per_epoch=100, not_finite=False) -> Trouble | None:
+    return next((trouble for trouble in examine(config, series, per_epoch, not_finite) if trouble.rule == rule), None)
+
+
+def silent(series, config=PLAIN, per_epoch=100) -> bool:
+    return examine(config, series, per_epoch) == []
+
+
+# --- the whole
+
+
+def test_every_rule_is_named_as_it_reports_and_documented():
+    assert all(rule == function.__name__ and function.__doc__ for rule, function in RULES.items())
+    assert CAUSES.keys() <= RULES.keys() and set().union(*CAUSES.values()) <= RULES.keys()
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert all(f'"{rule}"' in text for rule in RULES)
+
+
+@pytest.mark.parametrize("series", [
+    {}, {"loss": ([], [])}, course([2.3]), course([2.3] * 10), {"loss": ([1], [math.nan])}, {"accuracy": ([1], [0.1])},
+    {"validation_loss": ([10], [1.0])}, course([math.nan] * 400), course([0.0] * 400), course([2.0] * 50, first=900),
+    {"gradient.fc1": ([1], [math.inf])}, {"dead.relu1": ([], [])}, {"loss": ([1, 2, 3], [2.3, None, 2.2])}])
+def test_nothing_is_said_where_nothing_is_known(series):
+    assert silent(series)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(st.sampled_from(["loss", "accuracy", "train_loss", "validation_loss", "gradient.a", "gradient.b",
+                                        "gradient.c", "dead.a", "learning_rate"]),
+                       st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)), st.booleans())
+def test_any_numbers_are_taken(values, not_finite):
+    series = {name: (list(range(1, len(entries) + 1)), entries) for name, entries in values.items()}
+    for trouble in examine(PLAIN, series, 10, not_finite):
+        assert 1 <= trouble.first_step <= trouble.last_step and trouble.evidence and trouble.remedy
+
+
+def test_a_long_run_is_sampled():
+    """100,000 steps: under 3,000 numbers are looked at, with the first and the last of them, and means stay what they are."""
+    losses = falling(100_000)
+    record = Record(PLAIN, course(losses), 1000)
+    steps, values = record.sample("loss")
+    assert len(steps) <= EARLY + SAMPLE + SAMPLE // 10
+    assert steps[:EARLY].tolist() == list(range(1, EARLY + 1)) and steps[-1] == record.last_step == 100_000
+    assert record.now == np.median(losses[-RECENT:])
+    assert np.all(np.diff(steps) > 0) and np.array_equal(values, losses[steps - 1])
+    assert values[steps > 50_000].mean() == pytest.approx(losses[50_000:].mean(), rel=0.01)
+
+
+# --- planted in numbers
+
+
+def test_diverged():
+    up = found("diverged", course([*noisy([2.3] * 30), *noisy(np.geomspace(2.3, 500, 170))]))
+    assert up.severity == "error" and 30 <= up.first_step <= 70 and up.last_step == 200
+    assert up.fix.training.optimizer.learning_rate == pytest.approx(1e-4), "a tenth of 0.001, which is usual already"
+    jumped = found("diverged", course([2.3, 40.0, 1700.0, 30.0, *noisy([2.35] * 100)]))
+    assert "1.7e+03" in jumped.evidence and "step 3 (epoch 1)" in jumped.evidence
+    back = found("diverged", course([*falling(300), *noisy([2.3] * 100)]))
+    assert "back at" in back.evidence and back.first_step <= 301
+    high = PLAIN.with_values({"training.optimizer.learning_rate": 1.0})
+    assert found("diverged", course([2.3, 40.0, *noisy([9.0] * 100)]), high).fix.training.optimizer.learning_rate == 1e-3
+
+
+def test_diverged_to_nan():
+    ended = found("diverged", course(noisy([2.3] * 8)), not_finite=True)
+    assert "no finite number any more at step 9" in ended.evidence
+    assert found("diverged", course(noisy([2.3] * 8))) is None, "8 steps alone say nothing"
+    assert found("diverged", course([2.3, 4.0, 900.0]), not_finite=True).first_step == 2
+
+
+@pytest.mark.parametrize("losses", [
+    falling(400), noisy([2.3] * 60), [2.3, 6.0, 3.0, *falling(200)], [*falling(200), 8.0, 9.0, *noisy([0.1] * 60)],
+    noisy(falling(300), 0.6)], ids=["falls", "has just begun", "a rough start", "two bad batches", "batches of one"])
+def test_no_divergence(losses):
+    assert found("diverged", course(losses)) is None
+
+
+def test_plateau_at_the_start():
+    flat = course(noisy([2.3] * 600, 0.01), accuracy=0.1)
+    trouble = found("plateau", flat, PLAIN.with_values({"training.optimizer.learning_rate": 1e-6}))
+    assert trouble.title == "The network has not begun to learn" and "10 % of the training images" in trouble.evidence
+    assert trouble.fix.training.optimizer.learning_rate == 1e-3 and (trouble.first_step, trouble.last_step) == (300, 600)
+    zeros = PLAIN.with_values({"training.initialization": "zeros"})
+    assert found("plateau", flat, zeros).fix.training.initialization == "default"
+
+
+def test_plateau_after_learning():
+    losses = np.concatenate([falling(200, 2.3, 0.8), noisy([0.8] * 800)])
+    trouble = found("plateau", course(losses, accuracy=0.7))
+    assert trouble.title == "The loss has stopped falling" and trouble.fix.training.schedule.name == "cosine"
+    assert found("plateau", course(losses, accuracy=0.99)) is None, "there is nothing left to gain"
+    assert silent(course(falling(1000), accuracy=0.7)), "it falls"
+    assert silent(course(noisy(np.linspace(2.3, 2.2, 1000), 0.005), accuracy=0.3)), "it falls slowly, as plain SGD does at first"
+    assert silent(course(losses[:250], accuracy=0.7)), "too early to say"
+    assert silent(course([2.3, *noisy([0.8] * 399, 0.9)], accuracy=0.7)), "too noisy to say"
+
+
+def test_underfitting_after_the_schedule_has_ended():
+    cosine = PLAIN.with_values({"training.schedule.name": "cosine"})
+    losses = np.concatenate([falling(200, 2.3, 0.8), noisy([0.8] * 800)])
+    series = course(losses, accuracy=0.7) | {"learning_rate": ([1, 500, 1000], [1e-3, 5e-4, 1e-6])}
+    trouble = found("underfitting", series, cosine)
+    assert trouble.severity == "note" and trouble.fix.model.hidden == (100,)
+    assert found("plateau", series, cosine) is None
+    assert found("underfitting", course(falling(1000), accuracy=0.7) | series, cosine) is not None
+    assert silent(course(falling(1000), accuracy=0.7) | {"learning_rate": series["learning_rate"]}, cosine)
+
+
+def test_overfitting():
+    train, validation = np.geomspace(2, 0.001, 12), [1.2, 0.8, 0.6, 0.5, 0.45, 0.5, 0.55, 0.6, 0.62, 0.65, 0.7, 0.72]
+    trouble = found("overfitting", course(falling(1200), 0.9) | epochs(train, validation))
+    assert (trouble.first_step, trouble.last_step) == (500, 1200) and "after epoch 5, 0.45" in trouble.evidence
+    assert trouble.fix.model.dropout == 0.5 and trouble.charts == ("loss", "accuracy")
+    dropped = PLAIN.with_values({"model.dropout": 0.5})
+    assert found("overfitting", epochs(train, validation), dropped).fix.data.variations == 4
+    clothes = dropped.with_values({"data.dataset": "fashion_mnist"})
+    assert found("overfitting", epochs(train, validation), clothes).fix.training.keep == "best"
+    keeping = clothes.with_values({"training.keep": "best"})
+    assert found("overfitting", epochs(train, validation), keeping).fix is None, "nothing left that is no change"
+
+
+@pytest.mark.parametrize(("train", "validation"), [
+    (np.geomspace(2, 0.1, 8), np.geomspace(1.5, 0.3, 8)), (np.geomspace(2, 0.1, 8), [1, 0.5, 0.4, 0.42, 0.41, 0.43, 0.42, 0.44]),
+    (np.geomspace(2, 0.1, 8), [1, 0.5, 0.4, 0.38, 0.37, 0.36, 0.35, 0.9]), ([2, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.6],
+                                                                           [1, 0.5, 0.4, 0.6, 0.6, 0.7, 0.7, 0.8]),
+    ([2, 1], [1, 2])], ids=["both fall", "rises by a tenth", "one bad epoch", "training is no better", "two epochs"])
+def test_no_overfitting(train, validation):
+    assert found("overfitting", epochs(train, validation)) is None
+
+
+HIGH = course(noisy([2.2] * 200), 0.1)
+
+
+def test_vanishing_gradients():
+    sigmoid = PLAIN.with_values({"model.activation": "sigmoid"})
+    series = HIGH | of_layers("gradient", [1e-6] * 8, [1e-3] * 8, [1.0] * 8)
+    trouble = found("vanishing_gradients", series, sigmoid)
+    assert "fc1 has norm 1e-06" in trouble.evidence and "1,000,000 times weaker" in trouble.evidence
+    assert trouble.fix.model.activation == "relu" and trouble.charts == ("gradient",)
+    assert found("vanishing_gradients", series).fix.training.initialization == "xavier_uniform"
+    assert found("vanishing_gradients", course(falling(200)) | of_layers("gradient", [1e-6] * 8, [1e-3] * 8, [1.0] * 8)) is None
+    assert silent(HIGH | of_layers("gradient", [0.05] * 8, [0.1] * 8, [1.0] * 8)), "20 times is usual for three sigmoids"
+    assert silent(HIGH | of_layers("gradient", [1e-6] * 2, [1.0] * 2, [1.0] * 2)), "two records say little"
+
+
+def test_exploding_gradients():
+    series = HIGH | of_layers("gradient", [1.0, 2.0, 5e4, 3.0, 1e3], [1.0] * 5, [0.5] * 5)
+    trouble = found("exploding_gradients", series)
+    assert "fc1 had norm 5e+04" in trouble.evidence and "2 times, first at step 21" in trouble.evidence
+    assert (trouble.first_step, trouble.last_step) == (21, 41) and trouble.fix.training.gradient_clipping == 1.0
+    assert found("exploding_gradients", series, PLAIN.with_values({"training.gradient_clipping": 5.0})) is None
+    assert silent(HIGH | of_layers("gradient", [30.0] * 5, [1.0] * 5, [1.0] * 5))
+
+
+def test_dead_relus():
+    series = HIGH | of_layers("dead", [0.1, 0.2, 0.3, 0.2], [0.2, 0.9, 1.0, 1.0], [0.3, 0.9, 0.9, 0.95])
+    trouble = found("dead_relus", series)
+    assert "100 % of the units of fc2" in trouble.evidence and "1 other layer likewise" in trouble.evidence
+    assert trouble.first_step == 11 and trouble.charts == ("loss", "dead")
+    assert trouble.fix.model.activation == "leaky_relu", "the learning rate is no higher than usual"
+    high = PLAIN.with_values({"training.optimizer.learning_rate": 0.1})
+    assert found("dead_relus", series, high).fix.training.optimizer.learning_rate == 1e-3
+    zeros = PLAIN.with_values({"training.initialization": "zeros"})
+    assert found("dead_relus", series, zeros).fix.training.initialization == "default"
+    assert silent(HIGH | of_layers("dead", [0.6] * 4, [0.7] * 4, [0.1, 1.0, 0.1, 0.2])), "many units answer to few images"
+
+
+def test_dead_relus_without_counts_of_dead_units():
+    series = HIGH | of_layers("gradient", [1.0, 0.5, 0, 0, 0, 0], [1.0, 1.0, 0, 0, 0, 0], [1.0] * 6)
+    trouble = found("dead_relus", series)
+    assert "fc1, fc2 is exactly 0 since step 21" in trouble.evidence and found("vanishing_gradients", series) is None
+    learned = course([2.3, *noisy([1e-6] * 200)], 1.0)
+    assert silent(learned | of_layers("gradient", *([[1.0, 0.0, 0.0, 0.0]] * 3))), "nothing left to correct"
+
+
+def test_a_cause_is_named_instead_of_what_it_looks_like():
+    flat = course(noisy([2.3] * 600, 0.01), accuracy=0.1)
+    assert [trouble.rule for trouble in examine(PLAIN, flat, 100)] == ["plateau"]
+    dead = flat | of_layers("dead", [1.0] * 5, [1.0] * 5, [0.9] * 5)
+    assert [trouble.rule for trouble in examine(PLAIN, dead, 100)] == ["dead_relus"]
+
+
+# --- really trained
+
+
+@dataclass
+class Trained:
+    """What a run's store would hold, and its config."""
+
+    config: RunConfig
+    series: dict = field(default_factory=dict)
+    per_epoch: int = 0
+    not_finite: bool = False
+
+    def troubles(self, until=math.inf) -> dict[str, Trouble]:
+        """What is said when the run is at step `until`."""
+        seen = {name: (steps[:sum(step <= until for step in steps)], values) for name, (steps, values) in self.series.items()}
+        cut = {name: (steps, values[:len(steps)]) for name, (steps, values) in seen.items()}
+        return {trouble.rule: trouble for trouble in examine(self.config, cut, self.per_epoch, self.not_finite)}
+
+
+def train(config: RunConfig, data: Dataset) -> Trained:
+    torch.set_num_threads(1)
+    run, model = Trained(config), build_for(config, data)
+    images = data.validation.take(torch.arange(64))[0]
+
+    def note(name: str, step: int, value: float) -> None:
+        for entries, entry in zip(run.series.setdefault(name, ([], [])), (step, value), strict=True):
+            entries.append(entry)
+
+    for event in fit(config, data, model, CPU):
+        match event:
+            case Started():
+                run.per_epoch = event.steps_per_epoch
+            case Step():
+                note("loss", event.step, event.loss)
+                note("accuracy", event.step, event.accuracy)
+            case Gradients():
+                note("learning_rate", event.step, event.learning_rate)
+                for name, norm in event.norms.items():
+                    note(f"gradient.{name}", event.step, norm)
+                for layer in dead_units(model, images, data.mean, data.std):
+                    note(f"dead.{layer.name}", event.step, len(layer.dead) / layer.units)
+            case Epoch():
+                for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
+                    note(name, event.step, getattr(event, name))
+            case Finished():
+                run.not_finite = event.reason == "diverged"
+    return run
+
+
+DEEP = {"model__hidden": [50] * 8, "training__epochs": 8}
+PLANTED = {
+    "diverged": [{"model__hidden": [50], "training__optimizer__learning_rate": 1.0, "training__epochs": 8},
+                 {"model__hidden": [64, 64, 64], "training__optimizer__name": "sgd", "training__optimizer__learning_rate": 100.0,
+                  "training__epochs": 3}],
+    "dead_relus": [{"model__hidden": [64, 64], "training__optimizer__name": "sgd", "training__optimizer__learning_rate": 2.0,
+                    "training__epochs": 8}],
+    "vanishing_gradients": [DEEP | {"model__activation": "sigmoid"}],
+    "overfitting": [{"data__validation": 1300, "model__hidden": [256], "training__epochs": 60, "training__batch_size": 16,
+                     "training__optimizer__learning_rate": 0.003}],
+    "plateau": [{"model__architecture": "mlp", "model__hidden": [50], "training__optimizer__learning_rate": 1e-7,
+                 "training__epochs": 20}],
+}
+
+
+@pytest.fixture(scope="module")
+def few_digits(places, cache_dir) -> Dataset:
+    return load(DataConfig(dataset="digits", validation=1300), places / "data", cache_dir)
+
+
+@pytest.mark.parametrize(("rule", "changes"), [(rule, changes) for rule, cases in PLANTED.items() for changes in cases],
+                         ids=[f"{rule}-{number}" for rule, cases in PLANTED.items() for number, _ in enumerate(cases)])
+def test_a_trained_run_shows_it_and_the_remedy_helps(digits, few_digits, rule, changes):
+    data = few_digits if "data__validation" in changes else digits
+    run = train(tiny(**changes), data)
+    trouble = run.troubles()[rule]
+    assert 1 <= trouble.first_step < trouble.last_step <= run.series["loss"][0][-1]
+    changed = {name for part in ("data", "model", "training") for name, value in getattr(trouble.fix, part)
+               if value != getattr(getattr(run.config, part), name)}
+    assert len(changed) == 1, "a controlled re-run changes one thing"
+    again = train(trouble.fix, data)
+    assert rule not in again.troubles()
+    before = run.series.get("validation_loss", ([], [math.inf]))[1][-1]  # none where it ended in its first epoch
+    assert again.series["validation_loss"][1][-1] < before
+
+
+SOUND = {
+    "adam": {"model__hidden": [50], "training__epochs": 20}, "deep": DEEP, "tanh": DEEP | {"model__activation": "tanh"},
+    "cnn": {"model__architecture": "cnn", "model__channels": [4, 8], "training__epochs": 4},
+    "two sigmoids": {"model__hidden": [50, 50], "model__activation": "sigmoid", "training__epochs": 15},
+    "slow": {"model__hidden": [50], "training__optimizer__name": "sgd", "training__optimizer__learning_rate": 0.001,
+             "training__epochs": 40},
+    "cosine": {"model__hidden": [50], "training__schedule__name": "cosine", "training__epochs": 20},
+    "one cycle": {"model__hidden": [50], "training__schedule__name": "one_cycle", "training__epochs": 10},
+    "batches of one": {"model__hidden": [20], "training__batch_size": 1, "training__epochs": 2},
+    "batch norm": {"model__architecture": "small_resnet", "training__epochs": 1},
+    "linear": {"model__architecture": "softmax_regression", "training__epochs": 20},
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_run_is_left_alone_all_the_way(digits, name):
+    run = train(tiny(**SOUND[name]), digits)
+    last = run.series["loss"][0][-1]
+    said = {until: list(troubles) for until in range(last // 25, last + 1, max(1, last // 25))
+            if (troubles := run.troubles(until))}
+    assert said == {}
+
+
+def test_the_preset_without_downloads_is_left_alone(places, cache_dir):
+    changes = {"training.device": "cpu", "training.precision": "float32", "training.epochs": 3}
+    config = PRESETS["digits-quick"].config.with_values(changes)
+    run = train(config, load(config.data, places / "data", cache_dir))
+    assert not any(run.troubles(until) for until in range(20, 300, 20))
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("name", ["mnist-mlp-50", "mnist-is-8-cnn"])
+def test_presets_on_mnist_are_left_alone(mnist_root, cache_dir, name):
+    smaller = {"mnist-mlp-50": {}, "mnist-is-8-cnn": {"training.epochs": 1, "model.channels": [8, 8]}}
+    config = PRESETS[name].config.with_values({"training.device": "cpu"} | smaller[name])
+    run = train(config, load(config.data, mnist_root, cache_dir))
+    last = run.series["loss"][0][-1]
+    assert not any(run.troubles(until) for until in range(50, last + 1, 200))
+
+
+# --- on the charts
+
+
+BANDS = [Band("diverged", "error", 200, 200), Band("flat", "warning", 501, 1000)]
+CURVES = Curves(100, 10, course(falling(1000), 0.5))
+
+
+def test_the_live_chart_is_shaded_and_its_lines_are_the_same():
+    plain = live_chart(CURVES, "loss")
+    marked = mark_live(plain, BANDS, CURVES)
+    assert json.loads(json.dumps(marked, allow_nan=False)) == marked
+    areas = marked["series"][-1]["markArea"]["data"]
+    assert [area[0]["name"] for area in areas] == ["diverged", "flat"]
+    assert (areas[1][0]["xAxis"], areas[1][1]["xAxis"]) == (5.0, 10.0)
+    assert areas[0][1]["xAxis"] - areas[0][0]["xAxis"] == pytest.approx(0.1), "one step of a thousand is widened to be seen"
+    assert areas[0][0]["xAxis"] < 1.995 < areas[0][1]["xAxis"]
+    assert [line["data"] for line in marked["series"]] == [line["data"] for line in plain["series"]]
+    assert "markArea" not in plain["series"][-1] and mark_live(plain, [], CURVES) is plain
+
+
+def test_the_finished_chart_is_shaded_with_the_run_before_in_grey():
+    figure = mark_finished(add_previous(finished_chart(CURVES, "loss"), CURVES, "loss"), BANDS, CURVES)
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes][1] == (5.0, 10.0)
+    assert [note.text for note in figure.layout.annotations] == ["diverged", "flat"]
+    assert figure.data[-1].name == "run before" and len(figure.data[-1].x) <= 400
+    assert len(add_previous(finished_chart(CURVES, "loss"), None, "loss").data) == 3
+    assert len(add_previous(finished_chart(CURVES, "loss"), Curves(10, 5), "loss").data) == 3
+
+
+def test_a_run_before_that_blew_up_does_not_flatten_the_new_one():
+    high = Curves(100, 10, course([2.3, 900.0] + [9.0] * 300))
+    top = max(CURVES.of("loss")[1])
+    chart = keep_in_sight(live_chart(CURVES, "loss", high))
+    assert top < chart["yAxis"]["max"] == pytest.approx(1.5 * top, rel=0.05)
+    assert "max" not in keep_in_sight(live_chart(CURVES, "loss", CURVES))["yAxis"]
+    assert "max" not in keep_in_sight(live_chart(Curves(100, 10), "loss", high))["yAxis"], "no line of its own yet"
+    assert keep_in_sight(live_chart(CURVES, "accuracy", high))["yAxis"]["max"] == 100
+    assert add_previous(finished_chart(CURVES, "loss"), high, "loss").layout.yaxis.range[1] == pytest.approx(1.5 * top, rel=0.01)
+    assert add_previous(finished_chart(CURVES, "loss"), CURVES, "loss").layout.yaxis.range is None
+    logarithmic = live_chart(CURVES, "loss", high) | {"yAxis": {"type": "log"}}
+    assert keep_in_sight(logarithmic) is logarithmic
+    assert add_previous(finished_chart(CURVES, "loss").update_yaxes(type="log"), high, "loss").layout.yaxis.range is None
