@@ -40,6 +40,11 @@ CONTROLS: dict[tuple[str, str], Change] = {
     ("autograd", "Switch it off"): lambda at, i: at.toggle(key="autograd.no_grad").set_value(i % 2 == 0),
     ("autograd", "Check it"): lambda at, i: at.session_state.__setitem__("autograd.inputs", {
         "edited_rows": {0: {"x": float(i % 7)}}, "added_rows": [], "deleted_rows": []}),
+    ("decision_boundary", "Data set"): lambda at, i: at.button(key=f"plane.set.{('xor', 'moons')[i % 2]}").click(),
+    ("decision_boundary", "Units"): lambda at, i: at.number_input(key="plane.0.units.0").set_value(1 + i % 8),
+    ("decision_boundary", "Noise"): lambda at, i: at.select_slider(key="plane.0.data.noise").set_value((i % 10) / 20),
+    ("decision_boundary", "Learning rate"): lambda at, i: at.select_slider(
+        key="plane.0.training.optimizer.learning_rate").set_value((0.1, 0.3)[i % 2]),
 }
 SLOW = {  # the most that the limits let through, and the quickest refusals
     "a @ b": "a @ b",

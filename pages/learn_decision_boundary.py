@@ -76,10 +76,10 @@ with drawing:
     except (DataError, ModelError, ConfigError) as error:
         st.error(str(error), icon=":material/error:")
     settings()
+    plane_controls.data_controls(config)
 with controls:
     plane_controls.network_controls(config)
     plane_controls.training_controls(config)
-    plane_controls.data_controls(config)
 if run is not None and run.step:
     tried(PATH)
 code()

@@ -16,6 +16,7 @@ from core.training.objectives import objective_of
 
 EXTENT = 3.0  # the maps go from −EXTENT to EXTENT both ways
 SIDE = 100  # points of the grid along each side
+FINE, COARSE, FINE_UP_TO = 34, 25, 24  # points along a unit's map, and up to how many units it is the finer: 100 kB a picture
 MOST_LAYERS, MOST_UNITS = 6, 8  # what the lab lets one compose and can draw
 
 
@@ -65,12 +66,12 @@ def grid(side: int = SIDE) -> Tensor:
     return torch.stack([x1.flatten(), x2.flatten()], dim=1)
 
 
-def maps_of(trained: TrainedModel, bound: float = 1.0, unit_side: int = 34) -> Maps:
+def maps_of(trained: TrainedModel, bound: float = 1.0, unit_side: int | None = None) -> Maps:
     """All maps in one pass over the grid.
 
     Args:
         bound: for a number to predict, which answer has the full colour.
-        unit_side: points along each side of a unit's map, at most SIDE.
+        unit_side: points along each side of a unit's map, at most SIDE; None for as many as suit the number of units.
     """
     inputs: list[tuple[nn.Linear, Tensor]] = []
     handles = [module.register_forward_pre_hook(lambda layer, given: inputs.append((layer, given[0])))
@@ -81,6 +82,8 @@ def maps_of(trained: TrainedModel, bound: float = 1.0, unit_side: int = 34) -> M
         for handle in handles:
             handle.remove()
     answer = said[:, 1] * 2 - 1 if trained.classes else said[:, 0] / bound
+    if unit_side is None:
+        unit_side = FINE if sum(values.shape[1] for _, values in inputs) <= FINE_UP_TO else COARSE
     every = torch.linspace(0, SIDE - 1, unit_side).round().long()
     units, largest = [], []
     for _, values in inputs:  # what goes into a layer is what the one before has made of the point

@@ -45,7 +45,8 @@ def data_sets(config: RunConfig) -> None:
             with st.container(width=80, gap="xxsmall", horizontal_alignment="center"):
                 st.image(picture, width=72)
                 chosen = name == config.data.dataset
-                st.button(RULES[name].title, key=f"plane.set.{name}", type="primary" if chosen else "tertiary", width="stretch",
+                label = RULES[name].title.removeprefix("Two ").removeprefix("A ").capitalize()  # short enough for one line
+                st.button(label, key=f"plane.set.{name}", type="primary" if chosen else "tertiary", width="stretch",
                           help=RULES[name].summary, on_click=plane_config.choose_set, args=(name,))
 
 

@@ -25,7 +25,6 @@ SPEEDS = {"1 epoch/s": 1.0, "5": 0.2, "20": 0.05, "100": 0.01, "as fast as it go
 FIRST_SPEED = "20"
 SECONDS_PER_PICTURE = 0.12
 SECONDS_TO_ANSWER = 1.5  # how long a button waits for the training process to do what it was asked
-FINE, COARSE, FINE_UP_TO = 34, 25, 24  # points along a unit's map, and up to how many units it is the finer
 MORE_EPOCHS = 300
 MOST_EPOCHS = int(describe(TrainingConfig, "epochs").maximum or 0)
 NO_CLICKS = "Nothing"
@@ -158,8 +157,7 @@ def draw(server: Services, config: RunConfig, run: Run | None, trained: TrainedM
          options: dict[str, object]) -> None:
     """One picture."""
     points, bound = points_of(config.model_dump_json())
-    units = len(config.data.features) + sum(config.model.hidden)
-    maps = maps_of(trained, bound, FINE if units <= FINE_UP_TO else COARSE)
+    maps = maps_of(trained, bound)
     status(run, config)
     clicked = plane_view.show(plane_view.message(
         maps, trained, data, points, discrete=bool(options["discrete"]), validation=bool(options["validation"]),
