@@ -58,6 +58,43 @@ def memory_bytes(device: torch.device | None = None) -> int | None:
     return min(found, default=None)
 
 
+def resident_bytes() -> int:
+    """Memory that this process holds now; where the system doesn't say, the most it has held."""
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if platform.system() == "Darwin" else most * 1024  # macOS counts bytes, others kibibytes
+
+
+def device_memory_bytes(device: torch.device) -> int:
+    """Memory that this process's tensors take on a GPU; 0 on the CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    return int(torch.mps.current_allocated_memory()) if device.type == "mps" else 0
+
+
+def free_memory_bytes(device: torch.device | None = None) -> int | None:
+    """Memory of the device that is free now, for processors within what this container may use; None where that isn't known."""
+    device = device or select_device()
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    found = []
+    with suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as file:
+        found.append(next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")))
+    # a container's own limit, less what it holds and could not give back
+    for folder, limit, held in (("/sys/fs/cgroup", "memory.max", "memory.current"),
+                                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")):
+        with (suppress(OSError, ValueError), open(f"{folder}/{limit}") as most, open(f"{folder}/{held}") as now,
+              open(f"{folder}/memory.stat") as parts):
+            cached = sum(int(line.split()[1]) for line in parts if line.split()[0] in ("inactive_file", "active_file"))
+            found.append(max(0, int(most.read()) - int(now.read()) + cached))
+    return min(found, default=None)
+
+
 def usable_cores() -> int:
     """Processor cores this process may use, which in a container can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,8 @@ from core.figures.curves import Curves, comparison_chart
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts import draft, keys
 from pages.parts.frame import go_to, open_page, select_run
-from pages.parts.run_panel import STATUS, current_run
+from pages.parts.run_panel import current_run
+from pages.parts.run_words import STATUS
 from pages.parts.services import Services, services, trained_model
 
 VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values

@@ -8,7 +8,7 @@ from core.data.statistics import memory_bytes, moments
 from pages.parts import draft, explore_batches, explore_look, explore_own, explore_points
 from pages.parts.explore_cache import counts_of
 from pages.parts.frame import go_to, open_page
-from pages.parts.metrics_row import figures
+from pages.parts.run_words import figures
 from pages.parts.services import Services, dataset, services
 
 OWN = "Bring your own"  # has buttons of its own for what it keeps

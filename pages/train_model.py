@@ -13,9 +13,10 @@ from pages.parts import doctor_view, draft
 from pages.parts.forms import field
 from pages.parts.frame import link, open_page
 from pages.parts.microscope_view import microscope_section
+from pages.parts.rate_finder import rate_finder
 from pages.parts.run_panel import current_run, next_steps, run_panel
 from pages.parts.services import Services, services
-from pages.parts.start import control_buttons, retrain_on_change, start
+from pages.parts.start import control_buttons, more_ways, retrain_on_change, start
 
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
@@ -99,6 +100,7 @@ def top_row(server: Services, config: RunConfig, run: Run | None) -> None:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready):
             start(server, config)
             st.rerun()
+        more_ways(server, config, ready)
         if run:
             control_buttons(server, run)
     if not ready:
@@ -122,6 +124,7 @@ with controls:
     if view == ALL:
         data_form(server, config)
 with picture:
+    rate_finder(server)
     if run:
         run_panel(server, run)
         next_steps(server, run)

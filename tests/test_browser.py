@@ -140,3 +140,44 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
         expect(other.get_by_test_id("stException")).to_have_count(0)
         if name in {"", "train_model", "compare_runs"}:
             expect(other.get_by_text("Digits in seconds").last).to_be_visible()
+
+
+def number(page: Page, name: str):
+    return page.get_by_role("spinbutton", name=name).first
+
+
+def current_run(page: Page) -> str:
+    found = re.search(r"run=([0-9a-f]{32})", page.evaluate("location.href"))  # page.url is only renewed by other calls
+    return found[1] if found else ""
+
+
+def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page):
+    """A changed setting starts a new run on the same chart: its element is never replaced, and it never changes its height."""
+    page.goto(f"{address}/train_model")
+    page.get_by_role("button", name="Start training").wait_for()
+    page.get_by_text("Retrain on change").click()
+    number(page, "Epochs").fill("200")
+    number(page, "Epochs").press("Enter")
+    page.get_by_role("button", name="Start training").click()
+    wait_until(lambda: line_pixels(page, 0), lambda: "no line on the loss chart")
+    first = current_run(page)
+    expect(page).to_have_title(re.compile(r"^\d+ % – Train model"))
+    page.evaluate("""() => {
+        const chart = document.querySelector('.stEChartsChart');
+        chart.dataset.mark = 'the same';
+        window.heights = new Set();
+        const look = () => { const now = document.querySelector('.stEChartsChart');
+                             window.heights.add(now ? now.getBoundingClientRect().height : 0); requestAnimationFrame(look); };
+        look();
+    }""")
+    before = page.get_by_text(re.compile(r"step [\d,]+ of")).inner_text()
+    wait_until(lambda: page.get_by_text(re.compile(r"step [\d,]+ of")).inner_text() != before, lambda: "the run stands still")
+
+    number(page, "Learning rate").fill("0.01")
+    number(page, "Learning rate").press("Enter")
+    wait_until(lambda: current_run(page) not in {"", first}, lambda: page.url)
+    wait_until(lambda: line_pixels(page, 0), lambda: "no line of the new run")
+    assert page.evaluate("document.querySelector('.stEChartsChart').dataset.mark") == "the same"
+    assert page.evaluate("[...window.heights]") == [300]
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("· stopped")).to_be_visible()

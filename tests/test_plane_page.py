@@ -264,6 +264,22 @@ def test_a_running_run_is_paused_and_given_another_speed_and_rate(runs):
     assert at.button(key="plane.pause"), "it is still this run"
 
 
+def test_a_run_is_gone_through_step_by_step(runs):
+    at = opened()
+    at.button(key="plane.start_paused").click().run()
+    run = runs.claim("here")
+    whole(at.run())
+    assert runs.command(run.id).pause and "Paused" in written(at)
+    at.button(key="plane.One step").click().run()
+    assert runs.command(run.id).steps == 1
+    with runs._database.writing() as db:
+        db.execute("UPDATE runs SET steps_per_epoch = 10")
+    at.run()
+    at.button(key="plane.One epoch").click().run()
+    whole(at)
+    assert runs.command(run.id).steps == 11
+
+
 def test_another_network_ends_the_run_that_is_going(runs):
     at = opened()
     run = going(at, runs)

@@ -14,6 +14,8 @@ Series = tuple[list[int], list[float]]
 PREVIOUS = "#9a9a9a"
 TRAIN, VALIDATION = "#e4572e", "#2e86ab"  # distinguishable with colour-blind eyes, on white and on black
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
+LOG_AXIS = {"type": "log", "axisLabel": {"hideOverlap": True}}
+HEIGHT = 300  # of a chart of loss or accuracy in pixels, live and afterwards, so that nothing jumps when a run ends
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,27 @@ class Curves:
         return self.series.get(name, ([], []))
 
 
-def live_chart(curves: Curves, quantity: str, previous: Curves | None = None) -> dict[str, Any]:
+def live_chart(curves: Curves, quantity: str, previous: Curves | None = None, smoothing: float = 0.9,
+               logarithmic: bool = False) -> dict[str, Any]:
     """ECharts option for "loss" or "accuracy", with a fixed horizontal axis so that nothing jumps while points arrive.
 
     previous: an earlier run's curves, whose running mean stays behind in grey.
+    smoothing: weight of the past in the running mean, 0 to below 1; what each batch said stays behind it, pale.
     """
     percent = quantity == "accuracy"
     scale = 100 if percent else 1  # ECharts' axis labels can't multiply
     steps, values = curves.of(quantity)
-    smoothed = thin(steps, smooth(values), 300)
+    raw = _points(curves, thin(steps, values), scale)
+    mean = _points(curves, thin(steps, smooth(values, smoothing), 300), scale) if smoothing else raw
     validation = curves.of(f"validation_{quantity}")
     y_axis = {"type": "value", "min": 0, "axisLabel": {"formatter": "{value} %" if percent else "{value}"}}
     if percent:
         y_axis["max"] = 100
+    lines = _previous_line(previous, quantity, scale, smoothing) + [
+        _line("each batch", raw if smoothing else [], TRAIN, width=1, opacity=0.3),
+        _line("training", mean, TRAIN, width=2 if smoothing else 1),
+        _line("validation", _points(curves, validation, scale), VALIDATION, width=2, symbols=True),
+    ]
     return {
         "animation": False,
         "title": {"text": QUANTITIES[quantity], "left": 0, "top": 2, "textStyle": {"fontSize": 14, "fontWeight": 600}},
@@ -49,26 +59,32 @@ def live_chart(curves: Curves, quantity: str, previous: Curves | None = None) ->
         "tooltip": {"trigger": "axis", "valueFormatter": "%.2f %%" if percent else "%.4f"},
         "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},
-        "yAxis": y_axis,
-        "series": _previous_line(previous, quantity, scale) + [
-            _line("each batch", _points(curves, thin(steps, values), scale), TRAIN, width=1, opacity=0.3),
-            _line("training", _points(curves, smoothed, scale), TRAIN, width=2),
-            _line("validation", _points(curves, validation, scale), VALIDATION, width=2, symbols=True),
-        ],
+        "yAxis": LOG_AXIS if logarithmic else y_axis,
+        "series": [_positive(line) for line in lines] if logarithmic else lines,
     }
 
 
-def _previous_line(previous: Curves | None, quantity: str, scale: float) -> list[dict[str, Any]]:
+def _positive(line: dict[str, Any]) -> dict[str, Any]:
+    """A line for a logarithmic axis: what has no logarithm is a gap."""
+    return line | {"data": [[x, y if y is not None and y > 0 else None] for x, y in line["data"]]}
+
+
+def _previous_line(previous: Curves | None, quantity: str, scale: float, smoothing: float) -> list[dict[str, Any]]:
     """An earlier run's running mean in grey, or nothing."""
     if previous is None or not previous.of(quantity)[0]:
         return []
     steps, values = previous.of(quantity)
-    return [_line("run before", _points(previous, thin(steps, smooth(values), 200), scale), PREVIOUS, width=2, opacity=0.6)]
+    points = _points(previous, thin(steps, smooth(values, smoothing), 200), scale)
+    return [_line("run before", points, PREVIOUS, width=2, opacity=0.6)]
 
 
-def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic: bool = False) -> dict[str, Any]:
-    """ECharts option with a line for each metric in `names` (metric → label), such as the learning rate or gradient norms."""
-    lines = [{"name": label, "type": "line", "showSymbol": False, "lineStyle": {"width": 1.5},
+def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic: bool = False,
+                 most_symbols: int = 2, shares: bool = False) -> dict[str, Any]:
+    """ECharts option with a line for each metric in `names` (metric → label), such as the learning rate or gradient norms.
+
+    most_symbols: up to so many points are marked each. shares: the values go from 0 to 1, and so does the axis.
+    """
+    lines = [{"name": label, "type": "line", "showSymbol": len(curves.of(name)[0]) <= most_symbols, "lineStyle": {"width": 1.5},
               "data": _points(curves, thin(*curves.of(name), 200))} for name, label in names.items()]
     return {
         "animation": False,
@@ -78,7 +94,7 @@ def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic:
         "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
         "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},
-        "yAxis": {"type": "log" if logarithmic else "value", "scale": True},
+        "yAxis": {"type": "value", "min": 0, "max": 1} if shares else {"type": "log" if logarithmic else "value", "scale": True},
         "series": lines,
     }
 
@@ -112,19 +128,21 @@ def _line(name: str, points: list[list[float | None]], color: str, width: int, o
             "lineStyle": {"width": width, "opacity": opacity}, "silent": name == "each batch"}
 
 
-def finished_chart(curves: Curves, quantity: str) -> go.Figure:
+def finished_chart(curves: Curves, quantity: str, smoothing: float = 0.9, logarithmic: bool = False) -> go.Figure:
     """Plotly figure of a run that has ended: each batch faint, the running mean over it, validation on top."""
     figure = go.Figure()
     steps, values = curves.of(quantity)
     lines = [
         ("each batch", thin(steps, values, 1000), {"color": TRAIN, "width": 1}, 0.3, "lines"),
-        ("training", thin(steps, smooth(values), 600), {"color": TRAIN, "width": 2}, 1.0, "lines"),
+        ("training", thin(steps, smooth(values, smoothing), 600), {"color": TRAIN, "width": 2}, 1.0, "lines"),
         ("validation", curves.of(f"validation_{quantity}"), {"color": VALIDATION, "width": 2}, 1.0, "lines+markers"),
     ]
     for name, series, line, opacity, mode in lines:
         points = _points(curves, series)
         figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, line=line, opacity=opacity, mode=mode)
     _dress(figure, quantity)
+    if logarithmic:
+        figure.update_yaxes(type="log", rangemode="normal")
     return figure
 
 
@@ -141,7 +159,7 @@ def comparison_chart(runs: dict[str, Curves], quantity: str) -> go.Figure:
 
 def _dress(figure: go.Figure, quantity: str) -> None:
     figure.update_layout(
-        title={"text": QUANTITIES[quantity], "x": 0, "y": 0.98, "yanchor": "top"}, height=330,
+        title={"text": QUANTITIES[quantity], "x": 0, "y": 0.98, "yanchor": "top"}, height=HEIGHT,
         margin={"l": 8, "r": 8, "t": 64, "b": 8}, hovermode="x unified",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         xaxis={"title": "epoch", "rangemode": "tozero"},

@@ -5,9 +5,9 @@ by a factor at each step here, as fastai's `lr_find` does it, so that one test c
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 
 import torch
 from torch import nn
@@ -15,7 +15,9 @@ from torch import nn
 from core.config import RunConfig
 from core.data import Dataset
 from core.data.batches import Batch, Batches
-from core.training import OBJECTIVES
+from core.devices import autocast_type
+from core.training.inference import autocasting
+from core.training.objectives import objective_of
 from core.training.optimizers import build_optimizer
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -38,6 +40,16 @@ class RangeTest:
     too_high: float | None
 
 
+@dataclass(frozen=True)
+class RangeStep:
+    """One step of the test, counted from 1. loss: of its batch, NaN or infinite where it blew up; smoothed: the running mean."""
+
+    step: int
+    rate: float
+    loss: float
+    smoothed: float
+
+
 def range_test(config: RunConfig, data: Dataset, model: nn.Module, steps: int = 100) -> RangeTest:
     """Train a copy of `model` for at most `steps` steps on the CPU, from a learning rate of 1e-6 to 10.
 
@@ -46,38 +58,60 @@ def range_test(config: RunConfig, data: Dataset, model: nn.Module, steps: int = 
     Raises:
         ValueError: fewer than 10 steps, or no training images.
     """
+    model = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        return conclude(list(range_steps(config, data, model, torch.device("cpu"), steps)))
+
+
+def range_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device,
+                steps: int = 100) -> Iterator[RangeStep]:
+    """The test step by step, for whoever wants to show or stop it. Trains `model` itself and seeds PyTorch's random state.
+
+    Ends after `steps` steps or where the loss has blown up. Raises ValueError as range_test() does.
+    """
     if steps < 10:
         raise ValueError(f"steps is {steps}; a range test needs at least 10")
     if not len(data.train):
         raise ValueError("there are no training images")
-    model = copy.deepcopy(model).cpu().train()
-    objective = OBJECTIVES[config.training.loss]
+    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    model = (model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)).train()
+    autocast = autocast_type(config.training.precision, device, convolutional)
+    objective = objective_of(config.training, data.target)
     optimizer = build_optimizer(config.training.optimizer, model.parameters())
-    rates: list[float] = []
-    losses: list[float] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.training.seed)
-        for step, batch in enumerate(_batches(config, data, steps)):
-            rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.zero_grad()
-            loss = objective.loss(model(batch.images).float(), batch.labels)
-            loss.backward()
-            optimizer.step()
-            if not isfinite(loss.item()):
-                return _result(rates, losses, rate)
-            smooth = loss.item() if not losses else SMOOTHING * losses[-1] + (1 - SMOOTHING) * loss.item()
-            rates.append(rate)
-            losses.append(smooth)
-            if smooth > BLOWN_UP * min(losses):
-                return _result(rates, losses, rate)
-    return _result(rates, losses, None)
+    torch.manual_seed(config.training.seed)
+    smoothed = lowest = inf
+    batches = _batches(config, Batches(data, data.train, device, channels_last=convolutional), steps)
+    for step, batch in enumerate(batches, start=1):
+        rate = LOWEST * (HIGHEST / LOWEST) ** ((step - 1) / (steps - 1))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        with autocasting(device, autocast):
+            logits = model(batch.images)
+        loss = objective.loss(logits.float(), batch.labels)
+        loss.backward()
+        optimizer.step()
+        value = loss.item()
+        smoothed = value if step == 1 else SMOOTHING * smoothed + (1 - SMOOTHING) * value
+        lowest = min(lowest, smoothed)
+        yield RangeStep(step, rate, value, smoothed)
+        if not isfinite(value) or smoothed > BLOWN_UP * lowest:
+            return
 
 
-def _batches(config: RunConfig, data: Dataset, steps: int) -> Iterator[Batch]:
+def conclude(steps: Sequence[RangeStep]) -> RangeTest:
+    """What the steps so far show. The suggestion is a tenth of the rate with the lowest smoothed loss, and 1e-6 at least."""
+    good = [step for step in steps if isfinite(step.loss)]
+    if not good:
+        return RangeTest((), (), LOWEST, steps[-1].rate if steps else None)
+    lowest = min(good, key=lambda step: step.smoothed)
+    blown_up = not isfinite(steps[-1].loss) or steps[-1].smoothed > BLOWN_UP * lowest.smoothed
+    return RangeTest(tuple(step.rate for step in good), tuple(step.smoothed for step in good), max(LOWEST, lowest.rate / 10),
+                     steps[-1].rate if blown_up else None)
+
+
+def _batches(config: RunConfig, batches: Batches, steps: int) -> Iterator[Batch]:
     """`steps` batches in random order, through the training images as often as it takes."""
-    batches = Batches(data, data.train, torch.device("cpu"))
     done = epoch = 0
     while done < steps:
         order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(config.training.seed + epoch))
@@ -87,11 +121,3 @@ def _batches(config: RunConfig, data: Dataset, steps: int) -> Iterator[Batch]:
             if done == steps:
                 return
         epoch += 1
-
-
-def _result(rates: list[float], losses: list[float], too_high: float | None) -> RangeTest:
-    """The suggestion: a tenth of the rate with the lowest smoothed loss."""
-    if not rates:
-        return RangeTest((), (), LOWEST, too_high)
-    best = rates[min(range(len(losses)), key=losses.__getitem__)]
-    return RangeTest(tuple(rates), tuple(losses), max(LOWEST, best / 10), too_high)

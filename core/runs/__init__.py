@@ -3,7 +3,8 @@
 from core.runs.checkpoints import CheckpointError, TrainedModel, checkpoint_path, has_checkpoint, load_model
 from core.runs.database import StoreError
 from core.runs.engine import Engine, LocalEngine
-from core.runs.store import ACTIVE, Metric, Metrics, Run, RunNotFound, RunStore
+from core.runs.records import ACTIVE, Metric, Metrics, Run, RunNotFound, Snapshot
+from core.runs.store import RunStore
 
 __all__ = ["ACTIVE", "CheckpointError", "Engine", "LocalEngine", "Metric", "Metrics", "Run", "RunNotFound", "RunStore",
-           "StoreError", "TrainedModel", "checkpoint_path", "has_checkpoint", "load_model"]
+           "Snapshot", "StoreError", "TrainedModel", "checkpoint_path", "has_checkpoint", "load_model"]

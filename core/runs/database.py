@@ -53,6 +53,20 @@ MIGRATIONS = [
     ALTER TABLE runs ADD COLUMN first_step INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE runs ADD COLUMN learning_rate REAL
     """,
+    # kind and group_id: see records.Run. steps_requested: counts single steps asked for while paused. snapshots: one row for
+    # each name, the newest; value is JSON.
+    """
+    ALTER TABLE runs ADD COLUMN kind TEXT NOT NULL DEFAULT 'training';
+    ALTER TABLE runs ADD COLUMN group_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN steps_requested INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE snapshots (
+        run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        step INTEGER NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (run, name)
+    ) WITHOUT ROWID
+    """,
     # seconds that an epoch should take at least
     """
     ALTER TABLE runs ADD COLUMN pace REAL NOT NULL DEFAULT 0

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import hashlib
 import os
 import socket
 import subprocess
@@ -15,7 +16,8 @@ from uuid import uuid4
 
 from core.config import RunConfig
 from core.runs.database import StoreError
-from core.runs.store import Run, RunStore
+from core.runs.records import KINDS, Run
+from core.runs.store import RunStore
 from core.settings import Settings
 
 SECONDS_PER_LOOK = 0.25
@@ -27,9 +29,13 @@ SECONDS_BETWEEN_STARTS = 5.0  # of a worker that keeps dying
 class Engine(Protocol):
     """What runs need from whoever does them: this machine, or later a cluster."""
 
-    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, pace: float = 0.0) -> str: ...
+    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
+               pace: float = 0.0) -> str: ...
+    def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None) -> list[str]: ...
+    def find_rate(self, config: RunConfig, owner: str) -> str: ...
     def resume(self, run_id: str, more_epochs: int = 0) -> None: ...
     def pause(self, run_id: str, pause: bool = True) -> None: ...
+    def step(self, run_id: str, count: int = 1) -> None: ...
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None: ...
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None: ...
     def cancel(self, run_id: str) -> None: ...
@@ -76,14 +82,37 @@ class LocalEngine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, pace: float = 0.0) -> str:
+    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
+               pace: float = 0.0) -> str:
         """Queue a run; its id. The same owner and key give the same run while it is active, so a double click makes one.
 
-        pace: seconds that an epoch should take at least, for those who want to watch a short training.
+        paused: it waits before its first step. pace: seconds that an epoch should take at least, to watch a short training.
 
         Raises StoreError where the runs directory can't be written to.
         """
-        run_id = self.store.create(config, owner, title, key, pace)
+        run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace)
+        self.wake()
+        return run_id
+
+    def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None) -> list[str]:
+        """Queue `count` runs that differ by their seed alone, from the config's seed on; their ids. Raises StoreError, and
+        ConfigError where a seed would be too large."""
+        first = config.training.seed
+        runs = [(config.with_values({"training.seed": seed}), f"{title} · seed {seed}") for seed in range(first, first + count)]
+        ids = self.store.create_group(runs, owner, key)
+        self.wake()
+        return ids
+
+    def find_rate(self, config: RunConfig, owner: str) -> str:
+        """Queue a learning-rate range test; its id. It is no training: RunStore.runs() lists it only where asked to.
+
+        What earlier tests of this owner found is forgotten. Raises StoreError.
+        """
+        for run in self.store.runs(kinds=["range_test"]):
+            if run.owner == owner and not run.is_active:
+                self.store.delete(run.id)
+        key = hashlib.sha256(f"range test of {config.model_dump_json()}".encode()).hexdigest()
+        run_id = self.store.create(config, owner, "Learning-rate finder", key, kind="range_test")
         self.wake()
         return run_id
 
@@ -107,6 +136,10 @@ class LocalEngine:
     def pause(self, run_id: str, pause: bool = True) -> None:
         """Let a running run wait after its next step, or go on. Raises RunNotFound."""
         self.store.set_pause(run_id, pause)
+
+    def step(self, run_id: str, count: int = 1) -> None:
+        """Let a paused run take one step, or so many, and wait again. Raises RunNotFound."""
+        self.store.request_step(run_id, count)
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
         """Another learning rate from the run's next step on. Raises RunNotFound and ConfigError."""
@@ -187,7 +220,7 @@ class LocalEngine:
     def _end_unwilling(self) -> None:
         """End the process of a run that does not stop: it may be in a very long step, or in a library that hangs."""
         late = time.time() - SECONDS_TO_STOP
-        for run in self.store.runs(statuses=["running"]):
+        for run in self.store.runs(statuses=["running"], kinds=KINDS):
             if run.stop_requested is not None and run.stop_requested < late:
                 with self._lock:
                     for index, worker in enumerate(self._workers):

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from math import inf, isfinite
+from math import inf
 
 import torch
 
 from core.config import RunConfig
-from core.data import DataError, Dataset
+from core.data import DataError, Dataset, load
 from core.devices import DeviceError, select_device, threads_for
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
@@ -19,69 +19,52 @@ from core.runs.checkpoints import CheckpointError, load_training, save_checkpoin
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
 from core.runs.live_weights import LiveWeights
-from core.runs.store import Metric, Run, RunStore
+from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
+from core.runs.range_run import run_range_test
+from core.runs.recorder import Recorder
+from core.runs.records import Run
+from core.runs.store import RunStore
 from core.settings import Settings
-from core.training import Checkpoint, Command, Control, Epoch, Event, Finished, Gradients, Started, Step, fit, prepare
+from core.training import (
+    Checkpoint,
+    Command,
+    Control,
+    Epoch,
+    Event,
+    Finished,
+    Gradients,
+    Paused,
+    Predictions,
+    Started,
+    Step,
+    Validation,
+    build_for,
+    fit,
+    objective_of,
+)
 
-SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
 SECONDS_PER_LOOK = 0.2  # at the control row
 SECONDS_PER_CHECKPOINT = 0.5  # at most this often: hundreds of tiny epochs a second must not wait for the disk
 
 
 class StoreControl:
-    """Looks at the run's row before the first step and then a few times a second; also stops where `leaving` is set."""
+    """Looks at the run's row before the first step and then a few times a second; also stops where `leaving` is set.
 
-    def __init__(self, store: RunStore, run_id: str, leaving: threading.Event) -> None:
-        self.store, self.run_id, self.leaving = store, run_id, leaving
+    clock: seconds that only grow.
+    """
+
+    def __init__(self, store: RunStore, run_id: str, leaving: threading.Event,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self.store, self.run_id, self.leaving, self.clock = store, run_id, leaving, clock
         self.looked = -inf
         self.last = Command()
 
     def command(self) -> Command:
-        now = time.monotonic()
+        now = self.clock()
         if now - self.looked >= SECONDS_PER_LOOK:
             self.looked = now
             self.last = Command(stop=True) if self.last.stop or self.leaving.is_set() else self.store.command(self.run_id)
         return self.last
-
-
-class Recorder:
-    """Collects a run's metrics and hands them to the store a few times a second."""
-
-    def __init__(self, store: RunStore, run_id: str) -> None:
-        self.store, self.run_id = store, run_id
-        self.metrics: list[Metric] = []
-        self.progress: dict[str, float] = {}
-        self.flushed = 0.0  # so the first step is flushed at once
-        self.is_ours = True
-
-    def step(self, event: Step) -> None:
-        self.metrics.append(Metric("loss", event.step, event.loss))
-        if event.accuracy is not None:
-            self.metrics.append(Metric("accuracy", event.step, event.accuracy))
-        self.progress["step"] = event.step
-        if time.monotonic() - self.flushed >= SECONDS_PER_FLUSH:
-            self.flush()
-
-    def gradients(self, event: Gradients) -> None:
-        """Learning rate and gradient norms, as often as there is something to flush."""
-        if self.metrics:
-            self.metrics.append(Metric("learning_rate", event.step, event.learning_rate))
-            self.metrics += [Metric(f"gradient.{name}", event.step, norm) for name, norm in event.norms.items() if isfinite(norm)]
-
-    def epoch(self, event: Epoch) -> None:
-        for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second"):
-            if (value := getattr(event, name)) is not None:
-                self.metrics.append(Metric(name, event.step, value))
-        self.progress |= {"step": event.step, "epoch": event.epoch}
-        if event.validation_accuracy is not None:
-            self.progress["validation_accuracy"] = event.validation_accuracy
-        # small networks on a few points do hundreds of epochs a second
-        if time.monotonic() - self.flushed >= SECONDS_PER_FLUSH:
-            self.flush()
-
-    def flush(self) -> None:
-        self.is_ours = self.store.record(self.run_id, self.metrics, **self.progress) and self.is_ours
-        self.metrics, self.progress, self.flushed = [], {}, time.monotonic()
 
 
 class Keeper:
@@ -109,7 +92,7 @@ class Keeper:
 
 def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
             report: Callable[[Event], None] = lambda event: None) -> Run:
-    """Train, keep and evaluate a run that is marked running; the run as it ended.
+    """Do a run that is marked running: train, keep and evaluate, or look for a learning rate. Returns the run as it ended.
 
     Whatever goes wrong ends the run as failed with one line that says so. What gets out is StoreError, where nothing can be
     written down any more, and what only a mistake in the code can raise, once the run is marked.
@@ -120,16 +103,16 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
     """
     try:
         _train(store, run, settings, control, report)
-    except (CheckpointError, ConfigError, DataError, ModelError, DeviceError) as error:
+    except (CheckpointError, ConfigError, DataError, ModelError, DeviceError, NotEnoughMemory) as error:
         store.finish(run.id, "failed", str(error))
     except MemoryError:
-        store.finish(run.id, "failed", "The run needs more memory than this machine has. Try a smaller network or batch size.")
+        store.finish(run.id, "failed", TOO_MUCH)
     except StoreError as error:
         store.finish(run.id, "failed", str(error))  # raises again where the store is unusable altogether
     except OSError as error:  # the cache folder may be full or not ours
         store.finish(run.id, "failed", f"A file can't be read or written: {first_line(error)}.")
     except RuntimeError as error:  # PyTorch's own: out of memory, an operator the device lacks
-        store.finish(run.id, "failed", f"PyTorch stopped the run: {first_line(error)}")
+        store.finish(run.id, "failed", TOO_MUCH if ran_out(error) else f"PyTorch stopped the run: {first_line(error)}")
     except Exception as error:
         store.finish(run.id, "failed", f"The run ended with {type(error).__name__}: {first_line(error)}")
         raise
@@ -144,28 +127,42 @@ def first_line(error: Exception) -> str:
 def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None]) -> None:
     config = run.config
     device = select_device(config.training.device)
-    data, model = prepare(config, settings.data_dir, settings.cache_dir)
+    data = load(config.data, settings.data_dir, settings.cache_dir)
+    objective_of(config.training, data.target)  # before anything is built: a loss that does not fit the data
+    check_weights_fit(config, data, device)
+    model = build_for(config, data)
+    check_batch_fits(config, data, model, device)
     convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
+    if run.kind == "range_test":
+        run_range_test(store, run, data, model, device, control)
+        return
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
-    live = LiveWeights(store, run.id, config, data, model, recorder.flush)
+    live = LiveWeights(store, run.id, config, data, model)
     finished: Finished | None = None
     state = None
     if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
         state = kept
         store.forget_after(run.id, state.step)
     before = run.seconds or 0.0 if state else 0.0
-    for event in fit(config, data, model, device, live.watching(control), state):
+    for event in fit(config, data, model, device, control, state):
         live.see(event)
         match event:
             case Started():
                 store.begin(run.id, event)
+                recorder.device = device
             case Step():
                 recorder.step(event)
             case Gradients():
                 recorder.gradients(event)
+            case Predictions():
+                recorder.predictions(event)
             case Epoch():
                 recorder.epoch(event)
+            case Validation():
+                recorder.validation(event)
+            case Paused():
+                recorder.flush()  # nothing comes for a while, and somebody looks at the last step
             case Checkpoint():
                 keeper.offer(event, recorder)
             case Finished():

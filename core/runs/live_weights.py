@@ -5,7 +5,6 @@ draws from them does so in a process of its own, so that drawing slows no traini
 """
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from core.data import Dataset
 from core.files import write_atomically
 from core.runs.checkpoints import CheckpointError, TrainedModel, checkpoint_bytes, checkpoint_path, read_checkpoint
 from core.runs.store import RunStore
-from core.training import Checkpoint, Command, Control, Epoch, Event, Gradients, Step
+from core.training import Checkpoint, Epoch, Event, Gradients, Paused, Step
 from core.training.loop import copy_weights
 
 SECONDS_PER_LOOK = 0.1  # so that five pictures a second are never of the same weights
@@ -25,14 +24,10 @@ FILE = "live.safetensors"
 
 
 class LiveWeights:
-    """Writes a run's weights down while it goes, where they are few and the data are points that can be drawn.
+    """Writes a run's weights down while it goes, where they are few and the data are points that can be drawn."""
 
-    on_pause: called once where the run has begun to wait, after the weights of that moment were written.
-    """
-
-    def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: nn.Module,
-                 on_pause: Callable[[], None] = lambda: None) -> None:
-        self.path, self.config, self.data, self.model, self.on_pause = live_path(store, run_id), config, data, model, on_pause
+    def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: nn.Module) -> None:
+        self.path, self.config, self.data, self.model = live_path(store, run_id), config, data, model
         self.wanted = data.kind == "points" and sum(p.numel() for p in model.parameters()) <= MOST_PARAMETERS
         self.step, self.epoch = 0, 0
         self.written_step, self.written = 0, 0.0
@@ -41,8 +36,8 @@ class LiveWeights:
         """To be called with each event, before the loop goes on."""
         if isinstance(event, Step | Epoch):
             self.step, self.epoch = event.step, event.epoch
-        elif isinstance(event, Gradients) and time.monotonic() - self.written >= SECONDS_PER_LOOK:
-            self.write()
+        elif isinstance(event, Paused) or isinstance(event, Gradients) and time.monotonic() - self.written >= SECONDS_PER_LOOK:
+            self.write()  # paused: nothing else comes for a while, and somebody looks at the last step
 
     def write(self) -> None:
         """Write the weights as they are now, unless that was done since the last step."""
@@ -53,28 +48,10 @@ class LiveWeights:
             write_atomically(self.path, lambda file: file.write(content), durable=False)
         self.written_step, self.written = self.step, time.monotonic()
 
-    def watching(self, control: Control | None) -> Control | None:
-        """The same control; where it says pause, the weights are written first: nothing else comes for a while."""
-        return control if control is None or not self.wanted else _Watched(control, self)
-
     def remove(self) -> None:
         """The run has ended, and its checkpoint has the weights."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
-
-
-class _Watched:
-    """A control that has the weights written when it says pause."""
-
-    def __init__(self, control: Control, live: LiveWeights) -> None:
-        self.control, self.live = control, live
-
-    def command(self) -> Command:
-        command = self.control.command()
-        if command.pause and self.live.step != self.live.written_step:
-            self.live.write()
-            self.live.on_pause()
-        return command
 
 
 def live_path(store: RunStore, run_id: str) -> Path:

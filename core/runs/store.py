@@ -1,97 +1,20 @@
 """RunStore: every run's description, state, metrics and weights. It is the queue and the message bus too."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 from core.config import RunConfig, read_config
 from core.fields import ConfigError
 from core.runs.database import Database, StoreError
+from core.runs.records import Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
 from core.training import Command, Started
-
-Status = Literal["queued", "running", "finished", "stopped", "failed", "interrupted"]
-ACTIVE: tuple[Status, ...] = ("queued", "running")
-
-
-class RunNotFound(KeyError):
-    """There is no such run."""
-
-    def __str__(self) -> str:
-        return f"There is no run {self.args[0]!r}. It may have been deleted; the page “Compare runs” lists those there are."
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run as the store knows it. Times are seconds since 1970; accuracies from 0 to 1; None where not known yet."""
-
-    number: int
-    id: str
-    owner: str
-    title: str
-    config: RunConfig
-    status: Status
-    message: str
-    created: float
-    started: float | None
-    finished: float | None
-    heartbeat: float | None
-    stop_requested: float | None
-    pause_requested: float | None
-    learning_rate: float | None
-    pace: float
-    worker: str | None
-    steps_per_epoch: int
-    steps: int
-    step: int
-    first_step: int
-    epoch: int
-    parameters: int | None
-    device: str
-    precision: str
-    validation_accuracy: float | None
-    test_accuracy: float | None
-    test_loss: float | None
-    seconds: float | None
-
-    @property
-    def is_active(self) -> bool:
-        """Queued or running."""
-        return self.status in ACTIVE
-
-    @property
-    def progress(self) -> float:
-        """Share of the steps that are done, 0 to 1."""
-        return self.step / self.steps if self.steps else 0.0
-
-    def seconds_left(self, now: float) -> float | None:
-        """Time to the last step at the pace so far; None before the first steps, while it waits, and right after it went on."""
-        done = self.step - self.first_step
-        if self.status != "running" or done <= 0 or self.started is None or self.pause_requested:
-            return None
-        return max(0.0, (now - self.started) / done * (self.steps - self.step))
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One value of a run: `name` at `step`."""
-
-    name: str
-    step: int
-    value: float
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Metrics by name as (steps, values), and `seq`, from which the next call goes on."""
-
-    seq: int
-    series: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
 
 
 class RunStore:
@@ -110,22 +33,39 @@ class RunStore:
 
     # --- making and finding runs
 
-    def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, pace: float = 0.0) -> str:
+    def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, *, kind: Kind = "training",
+               paused: bool = False, pace: float = 0.0) -> str:
         """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead.
 
-        pace: seconds that an epoch should take at least; see set_pace.
+        paused: it waits before its first step. pace: see set_pace.
         """
+        return self._create([(config, title)], owner, key, kind, paused, pace=pace)[0]
+
+    def create_group(self, runs: Sequence[tuple[RunConfig, str]], owner: str, key: str | None = None) -> list[str]:
+        """Put runs that belong together, each a config and a title, in the queue one after another; their ids.
+
+        While a run of this owner with the same key is active, the ids of its group instead.
+        """
+        return self._create(runs, owner, key, "training", False, uuid4().hex)
+
+    def _create(self, runs: Sequence[tuple[RunConfig, str]], owner: str, key: str | None, kind: Kind, paused: bool,
+                group: str = "", pace: float = 0.0) -> list[str]:
+        now = time.time()
         with self._database.writing() as db:
             if key is not None:
-                same = db.execute("SELECT id FROM runs WHERE owner = ? AND key = ? AND status IN ('queued', 'running')",
+                same = db.execute("SELECT id, group_id FROM runs WHERE owner = ? AND key = ? AND status IN ('queued', 'running')",
                                   (owner, key)).fetchone()
+                if same and not same["group_id"]:
+                    return [same["id"]]
                 if same:
-                    return same["id"]
-            run_id = uuid4().hex
-            db.execute("INSERT INTO runs (id, owner, key, title, config, status, created, pace) "
-                       "VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
-                       (run_id, owner, key, title, config.model_dump_json(), time.time(), pace))
-            return run_id
+                    rows = db.execute("SELECT id FROM runs WHERE group_id = ? ORDER BY number", (same["group_id"],)).fetchall()
+                    return [row["id"] for row in rows]
+            ids = [uuid4().hex for _ in runs]
+            db.executemany("INSERT INTO runs (id, kind, group_id, owner, key, title, config, status, created, pause_requested, "
+                           "pace) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
+                           [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None, pace)
+                            for run_id, (config, title) in zip(ids, runs, strict=True)])
+        return ids
 
     def create_running(self, config: RunConfig, owner: str, worker: str, title: str = "") -> Run:
         """A run that starts at once, outside the queue, as the command line's does."""
@@ -145,17 +85,20 @@ class RunStore:
             raise RunNotFound(run_id)
         return _run(row)
 
-    def runs(self, limit: int = 200, statuses: Iterable[str] | None = None) -> list[Run]:
+    def runs(self, limit: int = 200, statuses: Iterable[str] | None = None, kinds: Sequence[Kind] = ("training",)) -> list[Run]:
         """The newest runs first. One whose config this version can't read is left out."""
         wanted = list(statuses) if statuses is not None else []
-        where = f"WHERE status IN ({', '.join('?' * len(wanted))})" if statuses is not None else ""
+        where = f"AND status IN ({', '.join('?' * len(wanted))})" if statuses is not None else ""
         with self._database.reading() as db:
-            rows = db.execute(f"SELECT * FROM runs {where} ORDER BY number DESC LIMIT ?", (*wanted, limit)).fetchall()
-        found = []
-        for row in rows:
-            with suppress(StoreError):
-                found.append(_run(row))
-        return found
+            rows = db.execute(f"SELECT * FROM runs WHERE kind IN ({', '.join('?' * len(kinds))}) {where} "
+                              "ORDER BY number DESC LIMIT ?", (*kinds, *wanted, limit)).fetchall()
+        return _readable(rows)
+
+    def group(self, group_id: str) -> list[Run]:
+        """The runs that were started together, in the order in which they train."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT * FROM runs WHERE group_id = ? AND group_id <> '' ORDER BY number", (group_id,)).fetchall()
+        return _readable(rows)
 
     def queue_position(self, run_id: str) -> int:
         """How many runs start before this queued one does: 0 for the next. Counts those that are running as well."""
@@ -204,9 +147,10 @@ class RunStore:
                        "device = ?, precision = ? WHERE id = ?",
                        (time.time(), event.steps_per_epoch, event.steps, event.parameters, event.device, event.precision, run_id))
 
-    def record(self, run_id: str, metrics: list[Metric], **progress: Any) -> bool:
-        """Keep a batch of metrics and progress (step, epoch, validation_accuracy) together; a metric at the same step is
-        replaced. Returns False, and keeps nothing, where the run is no longer this worker's to write (stopped or failed)."""
+    def record(self, run_id: str, metrics: Sequence[Metric], snapshots: Sequence[Snapshot] = (), **progress: Any) -> bool:
+        """Keep a batch of metrics, snapshots and progress (step, epoch, validation_accuracy) together; a metric at the same step
+        and a snapshot of the same name are replaced. Returns False, and keeps nothing, where the run is no longer this worker's
+        to write (stopped or failed)."""
         columns = {name: progress[name] for name in ("step", "epoch", "validation_accuracy") if name in progress}
         sets = "".join(f", {name} = ?" for name in columns)
         with self._database.writing() as db:
@@ -216,6 +160,8 @@ class RunStore:
                 return False
             db.executemany("INSERT OR REPLACE INTO metrics (run, name, step, value) VALUES (?, ?, ?, ?)",
                            [(row["number"], m.name, m.step, m.value) for m in metrics])
+            db.executemany("INSERT OR REPLACE INTO snapshots (run, name, step, value) VALUES (?, ?, ?, ?)",
+                           [(row["number"], s.name, s.step, json.dumps(s.value)) for s in snapshots])
         return True
 
     def heartbeat(self, worker: str) -> None:
@@ -247,10 +193,20 @@ class RunStore:
                        (now, run_id))
 
     def set_pause(self, run_id: str, pause: bool) -> None:
-        """Ask a running run to wait after its next step, or to go on. Raises RunNotFound."""
+        """Ask an active run to wait after its next step, or to go on. Raises RunNotFound."""
+        now = time.time()
         with self._database.writing() as db:
-            db.execute("UPDATE runs SET pause_requested = ? WHERE id = ? AND status = 'running'",
-                       (time.time() if pause else None, run_id))
+            # the clock of `seconds_left` stands still meanwhile
+            db.execute("UPDATE runs SET started = started + coalesce(? - max(pause_requested, started), 0), pause_requested = ? "
+                       "WHERE id = ? AND status IN ('queued', 'running') AND (pause_requested IS NOT NULL) <> ?",
+                       (now, now if pause else None, run_id, pause))
+        self.get(run_id)
+
+    def request_step(self, run_id: str, count: int = 1) -> None:
+        """Ask a paused run for one more step; one that is not paused stays as it is. Raises RunNotFound."""
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET steps_requested = steps_requested + ? WHERE id = ? AND pause_requested IS NOT NULL "
+                       "AND status IN ('queued', 'running')", (count, run_id))
         self.get(run_id)
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
@@ -270,12 +226,12 @@ class RunStore:
     def command(self, run_id: str) -> Command:
         """What a run should do now. One that was deleted or ended from outside should stop."""
         with self._database.reading() as db:
-            row = db.execute("SELECT stop_requested, pause_requested, learning_rate, pace, status FROM runs WHERE id = ?",
-                             (run_id,)).fetchone()
+            row = db.execute("SELECT stop_requested, pause_requested, learning_rate, steps_requested, pace, status FROM runs "
+                             "WHERE id = ?", (run_id,)).fetchone()
         if row is None:
             return Command(stop=True)
         return Command(row["stop_requested"] is not None or row["status"] != "running", row["pause_requested"] is not None,
-                       row["learning_rate"], row["pace"])
+                       row["learning_rate"], row["steps_requested"], row["pace"])
 
     def requeue(self, run_id: str, config: RunConfig) -> None:
         """Put a run that has ended back into the queue, to go on from its last checkpoint. Raises RunNotFound, or StoreError
@@ -283,15 +239,16 @@ class RunStore:
         with self._database.writing() as db:
             changed = db.execute(
                 "UPDATE runs SET status = 'queued', config = ?, message = '', finished = NULL, stop_requested = NULL, "
-                "pause_requested = NULL, worker = NULL, test_accuracy = NULL, test_loss = NULL "
+                "pause_requested = NULL, steps_requested = 0, worker = NULL, test_accuracy = NULL, test_loss = NULL "
                 "WHERE id = ? AND status NOT IN ('queued', 'running')", (config.model_dump_json(), run_id)).rowcount
         if self.get(run_id) and not changed:
             raise StoreError("This run is still going.")
 
     def forget_after(self, run_id: str, step: int) -> None:
-        """Drop metrics beyond a step: what a run recorded after the checkpoint it now goes on from."""
+        """Drop metrics and snapshots beyond a step: what a run recorded after the checkpoint it now goes on from."""
         with self._database.writing() as db:
-            db.execute("DELETE FROM metrics WHERE step > ? AND run = (SELECT number FROM runs WHERE id = ?)", (step, run_id))
+            for table in ("metrics", "snapshots"):
+                db.execute(f"DELETE FROM {table} WHERE step > ? AND run = (SELECT number FROM runs WHERE id = ?)", (step, run_id))
 
     def end_runs_of(self, worker: str, status: Status, message: str) -> list[str]:
         """End what a worker that is gone was doing; the ids of those runs."""
@@ -337,6 +294,13 @@ class RunStore:
             values.append(nan if row["value"] is None else row["value"])  # SQLite keeps NaN as NULL
         return Metrics(max((row["seq"] for row in rows), default=after), series)
 
+    def snapshots(self, run_id: str) -> dict[str, Snapshot]:
+        """The newest snapshot of each name. Empty for an unknown run."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT name, step, value FROM snapshots WHERE run = (SELECT number FROM runs WHERE id = ?)",
+                              (run_id,)).fetchall()
+        return {row["name"]: Snapshot(row["name"], row["step"], json.loads(row["value"])) for row in rows}
+
     # --- files
 
     def folder(self, run_id: str) -> Path:
@@ -344,6 +308,14 @@ class RunStore:
         if not (len(run_id) == 32 and all(c in "0123456789abcdef" for c in run_id)):
             raise RunNotFound(run_id)
         return self.path / run_id
+
+
+def _readable(rows: Iterable[sqlite3.Row]) -> list[Run]:
+    found = []
+    for row in rows:
+        with suppress(StoreError):
+            found.append(_run(row))
+    return found
 
 
 def _run(row: sqlite3.Row) -> Run:

@@ -9,7 +9,18 @@ from core.config import RunConfig
 from core.data import Dataset, load
 from core.models import build
 from core.training.control import Command, Control
-from core.training.events import Checkpoint, Epoch, Event, Finished, Gradients, Started, Step
+from core.training.events import (
+    Checkpoint,
+    Epoch,
+    Event,
+    Finished,
+    Gradients,
+    Paused,
+    Predictions,
+    Started,
+    Step,
+    Validation,
+)
 from core.training.initialization import initialize
 from core.training.loop import fit
 from core.training.objectives import OBJECTIVES, objective_of
@@ -46,5 +57,5 @@ def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[D
     return data, build_for(config, data)
 
 
-__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Started", "Step",
-           "TrainingState", "build_for", "fit", "outputs_for", "prepare"]
+__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Paused", "Predictions",
+           "Started", "Step", "TrainingState", "Validation", "build_for", "fit", "outputs_for", "prepare"]

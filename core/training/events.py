@@ -36,11 +36,55 @@ class Step:
 
 @dataclass(frozen=True)
 class Gradients:
-    """What the last step did, a few times a second: its learning rate, and the norm of each layer's gradient by its name."""
+    """What the last step did, a few times a second: its learning rate, and the norm of each layer's gradient by its name.
+
+    images, seconds: how many images the steps since the last such event have seen, and the time they took.
+    """
 
     step: int
     learning_rate: float
     norms: dict[str, float]
+    images: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The loop waits before its next step because it was asked to; again after each single step."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the network says about a few validation images, the same ones all the time: now and then, and after the last epoch.
+
+    positions: within the validation split. labels: what is right. answers: what it says, probabilities: how sure it is of that.
+    """
+
+    step: int
+    epoch: int
+    positions: tuple[int, ...]
+    labels: tuple[int, ...]
+    answers: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What else an epoch's look at the validation examples shows; after each epoch, or now and then where epochs are very short,
+    and after the last one.
+
+    confusion: counts; rows are true classes, columns what the network said. Empty where a number is predicted.
+    dead_units: for each ReLU by its name, the share (0 to 1) of its units, or of a convolution's channels, that were 0 for all
+        of `examined` of the examples.
+    """
+
+    epoch: int
+    step: int
+    confusion: tuple[tuple[int, ...], ...]
+    dead_units: dict[str, float]
+    examined: int
 
 
 @dataclass(frozen=True)
@@ -82,4 +126,4 @@ class Finished:
     message: str = ""
 
 
-Event = Started | Step | Gradients | Epoch | Checkpoint | Finished
+Event = Started | Step | Gradients | Paused | Predictions | Epoch | Validation | Checkpoint | Finished

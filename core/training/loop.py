@@ -13,8 +13,9 @@ from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
 from core.devices import autocast_type
 from core.training.control import Command, Control
-from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Started, Step
+from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step
 from core.training.inference import autocasting, infer
+from core.training.looks import CloserLook, Samples
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
 from core.training.schedules import Plateau, factor_at
@@ -31,7 +32,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
     """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
     The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
-    Gradients, which come by the clock).
+    Gradients, Predictions and Validation, which come by the clock; Paused comes where the control asks for it).
     Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
     the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
     left in training mode, as a loop of one's own leaves it.
@@ -51,7 +52,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
         outcome = yield from loop.train_epoch()
         if outcome != "completed":
             break
-        yield loop.finish_epoch()
+        yield from loop.finish_epoch()
         if message := loop.reason_to_stop_early():
             break
         if loop.epoch <= config.training.epochs:
@@ -113,12 +114,16 @@ class Loop:
         self.optimizer = Stepper(build_optimizer(training.optimizer, model.parameters()))
         self.train = Batches(data, data.train, device, channels_last=convolutional)
         self.validation = Batches(data, data.validation, device, channels_last=convolutional)
+        shows = data.kind == "images" and self.counts_right
+        self.samples = Samples(self.validation, len(data.classes), self.objective, self.autocast) if shows else None
+        self.closer = CloserLook(self.validation, len(data.classes), self.objective, self.autocast)
         self.steps_per_epoch = -(-len(self.train) // training.batch_size)
         self.steps = self.steps_per_epoch * training.epochs
         self.step, self.epoch, self.batch = 0, 1, 0  # done; the next batch is the batch-th (from 0) of the epoch-th (from 1)
         self.sums = Sums()
         # pace: seconds for an epoch, as the control last said. held_up: seconds that it has made the loop wait
         self.pace, self.epoch_began, self.held_up = 0.0, time.perf_counter(), 0.0
+        self.single_steps = 0  # taken while paused, or void: what the control counts beyond is still to be taken
         self.plateau = Plateau(training.schedule) if isinstance(training.schedule, PlateauConfig) else None
         self.best_loss, self.epochs_waited = inf, 0
         self.best_weights: dict[str, Tensor] = {}
@@ -144,11 +149,13 @@ class Loop:
                 # even so: weights that became NaN since the last read must not be kept
                 if not (yield from self.read(pending)):
                     return "diverged"
+                if not command.stop:
+                    yield Paused(self.step)
                 command = self.wait(command)
                 pending = Pending()
                 if command.stop:
                     return "stopped"
-            self.pace = command.pace
+            self.single_steps, self.pace = self.single_steps + 1 if command.pause else command.steps, command.pace
             pending.add(*self.train_step(batch, command.learning_rate))
             if pending.is_due():
                 if not (yield from self.read(pending)):
@@ -157,8 +164,8 @@ class Loop:
         return "completed" if (yield from self.read(pending)) else "diverged"
 
     def wait(self, command: Command) -> Command:
-        """Sleep while the run is paused; the command that ends the pause."""
-        while self.control is not None and command.pause and not command.stop:
+        """Sleep while the run is paused and no single step is asked for; the command that ends the wait."""
+        while self.control is not None and command.pause and not command.stop and command.steps <= self.single_steps:
             time.sleep(SECONDS_PER_LOOK)
             command = self.control.command()
         return command
@@ -210,7 +217,8 @@ class Loop:
             return True
         losses, correct = torch.stack(pending.losses).tolist(), torch.stack(pending.correct).tolist()
         # here, where a GPU has caught up and nobody has been handed an event yet: what they do with it is not training
-        self.sums.seconds += time.perf_counter() - pending.since
+        seconds = time.perf_counter() - pending.since
+        self.sums.seconds += seconds
         for loss, right, size in zip(losses, correct, pending.sizes, strict=True):
             self.step += 1
             if not isfinite(loss):
@@ -221,12 +229,14 @@ class Loop:
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             return False
         self.last_good = {name: value.clone() for name, value in state.items()}
-        yield Gradients(self.step, self.optimizer.learning_rate, gradient_norms(self.model))
+        yield Gradients(self.step, self.optimizer.learning_rate, gradient_norms(self.model), sum(pending.sizes), seconds)
+        if self.samples is not None and self.samples.is_due():
+            yield self.samples.look(self.model, self.step, self.epoch)
         return True
 
-    def finish_epoch(self) -> Epoch:
-        """The epoch's means, after a look at the validation images; the next epoch is the current one then."""
-        sums = self.sums
+    def finish_epoch(self) -> Iterator[Event]:
+        """The epoch's means and what else a look at the validation images shows; the next epoch is the current one then."""
+        done, sums = self.epoch, self.sums
         answers = infer(self.model, self.validation, self.autocast)
         event = Epoch(self.epoch, self.step, sums.loss / sums.examples,
                       sums.correct / sums.examples if self.counts_right else None, answers.loss(self.objective),
@@ -241,7 +251,12 @@ class Loop:
                 self.best_weights = copy_weights(self.model)
         else:
             self.epochs_waited += 1
-        return event
+        yield event
+        last = done == self.config.epochs or bool(self.reason_to_stop_early())
+        if self.samples is not None and (last or self.samples.is_due()):
+            yield self.samples.look(self.model, self.step, done)
+        if last or self.closer.is_due():
+            yield self.closer.look(self.model, answers, self.step, done)
 
     def reason_to_stop_early(self) -> str:
         """One line where the validation loss has not fallen for long enough; "" otherwise."""

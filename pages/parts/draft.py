@@ -82,6 +82,12 @@ def take_apart() -> None:
     take_model(stack)
 
 
+def put(path: str, value: object) -> None:
+    """Change one dotted field of the draft from outside its form, which then shows it."""
+    change(path, value)
+    st.session_state[keys.DRAFT_VERSION] += 1
+
+
 def change(path: str, value: object) -> None:
     """Change one dotted field of the draft; a value that is not allowed leaves it as it was and says why."""
     if (path, value) == ("model.architecture", "stack"):

@@ -9,7 +9,7 @@ from core.evaluation.calibration import Reliability, Temperature, fit_temperatur
 from core.evaluation.tables import table_csv
 from core.figures.evaluation import confidence_figure, reliability_figure
 from pages.parts.evaluate_subject import CHART, Subject, answers, columns, compute, save_csv
-from pages.parts.run_panel import figures
+from pages.parts.run_words import figures
 from pages.parts.services import Services
 
 AFTER = " after"

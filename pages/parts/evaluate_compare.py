@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation.comparison import Comparison, compare, why_unfair
 from core.figures.evaluation import difference_figure
 from pages.parts.evaluate_subject import CHART, Subject, caption, save_csv, show_images
-from pages.parts.run_panel import figures, percent
+from pages.parts.run_words import figures, percent
 from pages.parts.services import Services
 
 MOST = 20

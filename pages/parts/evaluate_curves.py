@@ -11,7 +11,7 @@ from core.evaluation.tables import table_csv
 from core.evaluation.thresholds import Decision, Sweep, cheapest, decide, sweep
 from core.figures.evaluation import CLASS_COLORS, MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
 from pages.parts.evaluate_subject import CHART, Subject, columns, save_csv
-from pages.parts.run_panel import figures, percent
+from pages.parts.run_words import figures, percent
 from pages.parts.services import Services
 
 THRESHOLD, MISS, ALARM = "evaluate.threshold", "evaluate.miss", "evaluate.false_alarm"

@@ -16,7 +16,7 @@ from core.runs import CheckpointError, TrainedModel
 from core.runs.evaluations import weights_stamp
 from pages.parts.evaluate_subject import Subject, columns, show_images
 from pages.parts.frame import link
-from pages.parts.run_panel import figures, percent
+from pages.parts.run_words import figures, percent
 from pages.parts.services import Services, dataset, trained_model
 
 MOST_DRAWN = 500  # images through the drawing pipeline, 3 ms each

@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation.metrics import ClassRow, Means, class_table, confusion_counts, macro_means, summarize, weighted_means
 from core.evaluation.tables import classes_csv, predictions_csv
 from pages.parts.evaluate_subject import Subject, columns, save_csv
-from pages.parts.run_panel import figures, percent
+from pages.parts.run_words import figures, percent
 from pages.parts.services import Services
 
 

@@ -16,7 +16,7 @@ from core.figures.evaluation import robustness_figure
 from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
 from pages.parts.evaluate_subject import CHART, Subject, save_csv, show_pixels
-from pages.parts.run_panel import percent
+from pages.parts.run_words import percent
 from pages.parts.services import Services, trained_model
 
 SIZES = (500, 1000, 2000)

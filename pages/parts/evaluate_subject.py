@@ -16,7 +16,7 @@ from core.runs import CheckpointError, Run, StoreError, has_checkpoint
 from core.runs.evaluations import load_predictions, predictions_path, save_predictions, weights_stamp
 from pages.parts import keys
 from pages.parts.frame import link, select_run
-from pages.parts.run_panel import percent
+from pages.parts.run_words import percent
 from pages.parts.services import Services, dataset, trained_model
 
 SPLITS = {"test": "Test images", "validation": "Validation images"}

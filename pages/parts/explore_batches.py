@@ -8,8 +8,8 @@ from core.data.batch_plan import ORDERS, BatchPlan, plan, shares, visiting_order
 from core.data.code import loader_code
 from core.figures.explore import order_chart
 from pages.parts.explore_sample import open_sample, titles_of
-from pages.parts.metrics_row import figures
 from pages.parts.pictures import as_text, picture_grid
+from pages.parts.run_words import figures
 from pages.parts.services import Services
 
 SHOWN = 128  # pictures and one-hot rows of a batch

@@ -8,7 +8,7 @@ from core.data import ImportReport
 from core.data.importing import Checked
 from core.figures.bars import split_counts
 from core.figures.images import contact_sheet
-from pages.parts.run_panel import figures
+from pages.parts.run_words import figures
 
 
 def show_report(checked: Checked) -> None:

@@ -28,6 +28,7 @@ MENU = {
 def open_page(title: str) -> None:
     """Set the page up. To be called first on every page."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
+    st.session_state[keys.PAGE] = title
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
     settle(title)
     _recover_run()
@@ -39,6 +40,11 @@ def open_page(title: str) -> None:
         for path, (label, _, icon) in LABS.items():
             link(path, label, icon)
         st.caption(f"{device().title}")
+
+
+def tab_title(state: str) -> None:
+    """Say in the browser tab's title how a run is doing: "37 % – Train model"."""
+    st.set_page_config(page_title=f"{state} – {st.session_state[keys.PAGE]}")
 
 
 @st.cache_resource(show_spinner=False)

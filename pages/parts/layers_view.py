@@ -16,8 +16,7 @@ from core.inspection.memory import forward_bytes, training_bytes
 from core.models import ModelError, build
 from core.models.composer import huge
 from pages.parts import keys
-from pages.parts.metrics_row import figures
-from pages.parts.run_words import duration
+from pages.parts.run_words import duration, figures
 
 DIAGRAM_HEIGHT = 560  # pixels of the window onto a longer diagram
 CHOSEN = "background-color: rgba(245, 158, 11, 0.3)"

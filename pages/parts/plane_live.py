@@ -44,6 +44,9 @@ def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
             label = "Start" if run is None else "Start again"
             if st.button(label, type="primary", icon=":material/play_arrow:", key="plane.start"):
                 _start(server, config)
+            if st.button("Step by step", icon=":material/step:", key="plane.start_paused",
+                         help="Starts, and waits before its first change of the weights, so that you can look at each."):
+                _start(server, config, paused=True)
             if run is not None and _more(server, run):
                 _continue(server, run)
         else:
@@ -79,7 +82,7 @@ def _while_active(server: Services, run: Run) -> None:
                  key="plane.pause"):
         _try(lambda: server.engine.pause(run.id, not paused), server, run.id)
         st.rerun()
-    if hasattr(server.engine, "step") and paused:  # single steps are the engine's
+    if paused:
         for label, count in (("One step", 1), ("One epoch", max(1, run.steps_per_epoch))):
             if st.button(label, icon=":material/step:" if count == 1 else ":material/skip_next:", key=f"plane.{label}",
                          help=f"{count} change{'s' * (count > 1)} of the weights, then wait again."):
@@ -91,20 +94,16 @@ def _while_active(server: Services, run: Run) -> None:
 
 def _steps(server: Services, run: Run, count: int) -> None:
     """Let a paused run take so many steps."""
-    def ask() -> None:
-        for _ in range(count):
-            server.engine.step(run.id)
-
-    _try(ask, server, run.id, lambda now: now.step >= run.step + count)
+    _try(lambda: server.engine.step(run.id, count), server, run.id, lambda now: now.step >= run.step + count)
 
 
-def _start(server: Services, config: RunConfig) -> None:
-    """A run like any other, but slow enough to watch."""
+def _start(server: Services, config: RunConfig, paused: bool = False) -> None:
+    """A run like any other, but slow enough to watch; or waiting for its first step."""
     text = config.model_dump_json()
     pace = SPEEDS[st.session_state.get("plane.speed", FIRST_SPEED)]
     try:
         run_id = server.engine.submit(config, st.session_state[keys.OWNER], title_of(config),
-                                      key=hashlib.sha256(text.encode()).hexdigest(), pace=pace)
+                                      key=hashlib.sha256(text.encode()).hexdigest(), paused=paused, pace=pace)
     except StoreError as error:
         st.error(str(error), icon=":material/folder_off:")
         return

@@ -1,4 +1,6 @@
-"""What a run's status, times and shares are called."""
+"""What a run's status, times and shares are called, and its numbers in a row."""
+
+import streamlit as st
 
 STATUS = {
     "queued": ("Waiting", ":material/hourglass_empty:"), "running": ("Training", ":material/play_circle:"),
@@ -21,3 +23,10 @@ def duration(seconds: float) -> str:
 
 def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.2%}".replace("%", " %")
+
+
+def figures(named: dict[str, tuple[str, str | None]]) -> None:
+    """Numbers in a row that wraps on a phone: label → (value, help)."""
+    with st.container(horizontal=True, gap="medium"):
+        for label, (value, about) in named.items():
+            st.metric(label, value, help=about, width="content")

@@ -12,33 +12,78 @@ from core.presets import title_of
 from core.runs import Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts import keys
 from pages.parts.frame import select_run
+from pages.parts.rate_finder import find_rate
 from pages.parts.services import Services
 
 MOST_EPOCHS = int(describe(TrainingConfig, "epochs").maximum or 0)
 SECONDS_TO_STOP = 2.0  # the engine has ended a run by then, if need be with its process
+SECONDS_FOR_STEP = 0.6  # the worker looks several times a second
+SEEDS = (3, 5)
 SECONDS_FOR_FIRST_POINT = 1.0  # a warm worker needs 0.1 to 0.5 s; then the first picture already has a point on it
 
 
-def start(server: Services, config: RunConfig) -> None:
-    """Queue a run and make it the one that is looked at. A second click while it is going finds the same run."""
-    text = config.model_dump_json()
+def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = False) -> None:
+    """Queue a run, or one for each of several seeds, and make it the one that is looked at. A second click while it is going
+    finds the same run. paused: it waits before its first step."""
+    owner, title = st.session_state[keys.OWNER], title_of(config)
+    key = hashlib.sha256(f"{config.model_dump_json()}{seeds if seeds > 1 else ''}".encode()).hexdigest()
     try:
-        run_id = server.engine.submit(config, st.session_state[keys.OWNER], title_of(config),
-                                      key=hashlib.sha256(text.encode()).hexdigest())
-    except StoreError as error:
+        if seeds > 1:
+            run_id = server.engine.submit_seeds(config, owner, seeds, title, key)[0]
+        else:
+            run_id = server.engine.submit(config, owner, title, key, paused)
+    except (StoreError, ConfigError) as error:
         st.error(str(error), icon=":material/folder_off:")
         return
     select_run(run_id)
-    until = time.monotonic() + SECONDS_FOR_FIRST_POINT
+    _wait(server, run_id, SECONDS_FOR_FIRST_POINT, lambda run: bool(
+        run.step or (run.pause_requested and run.steps) or (run.status == "queued" and server.store.queue_position(run_id))))
+
+
+def _wait(server: Services, run_id: str, seconds: float, happened: Callable[[Run], bool]) -> None:
+    """Until something has happened to a run, or it has ended, or the time is over."""
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         run = server.store.get(run_id)
-        if run.step or not run.is_active or (run.status == "queued" and server.store.queue_position(run_id)):
+        if not run.is_active or happened(run):
             return
         time.sleep(0.02)
 
 
+def more_ways(server: Services, config: RunConfig, ready: bool) -> None:
+    """Other ways to start: one step at a time, from several seeds, or looking for a learning rate first."""
+
+    def way(label: str, key: str, icon: str, about: str) -> bool:
+        return st.button(label, key=key, icon=icon, type="tertiary", help=about, on_click=close)
+
+    def close() -> None:
+        st.session_state["train.more"] = False
+
+    with st.popover("More", icon=":material/more_vert:", key="train.more", on_change="rerun", disabled=not ready):
+        if way("Start paused", "train.start_paused", ":material/pause:",
+               "Waits before the first step, so that you can take one step at a time."):
+            start(server, config, paused=True)
+            st.rerun()
+        for seeds in SEEDS:
+            if way(f"Start {seeds} seeds", f"train.seeds.{seeds}", ":material/casino:",
+                   f"The same settings from {seeds} different random starting weights, one after another: how much of a result "
+                   "is luck?"):
+                start(server, config, seeds=seeds)
+                st.rerun()
+        if way("Find a learning rate", "train.find_rate", ":material/search_insights:",
+               "A short test in which the learning rate grows with each step. Takes seconds and is no result to compare."):
+            find_rate(server, config)
+            st.rerun()
+
+
 def control_buttons(server: Services, run: Run) -> None:
     """What can be done with a run now: stop or pause it while it is going, go on with it afterwards."""
+    waiting = [one for one in server.store.group(run.group_id) if one.is_active and one.id != run.id] if run.group_id else []
+    if waiting and st.button("Stop all seeds", icon=":material/stop:", key="run.stop_all",
+                             help="Ends the seed that trains now and takes the others out of the queue."):
+        for one in reversed(server.store.group(run.group_id)):  # the last one first, so that none starts meanwhile
+            server.engine.cancel(one.id)
+        st.rerun()
     if run.is_active:
         _while_active(server, run)
     elif has_checkpoint(server.store, run.id) and run.config.training.epochs < MOST_EPOCHS:
@@ -55,13 +100,16 @@ def _while_active(server: Services, run: Run) -> None:
     if st.button("Stop", icon=":material/stop:", key="run.stop",
                  help="Ends the run after the step it is at. What it has learned so far is kept."):
         server.engine.cancel(run.id)
-        until = time.monotonic() + SECONDS_TO_STOP
-        while time.monotonic() < until and server.store.get(run.id).is_active:
-            time.sleep(0.05)
+        _wait(server, run.id, SECONDS_TO_STOP, lambda run: False)
         st.rerun()
     if run.status != "running":
         return
     paused = run.pause_requested is not None
+    if paused and st.button("One step", icon=":material/skip_next:", key="run.step",
+                            help="One batch forward and backward, one change of the weights; then it waits again."):
+        server.engine.step(run.id)
+        _wait(server, run.id, SECONDS_FOR_STEP, lambda now: now.step > run.step)
+        st.rerun()
     if st.button("Go on" if paused else "Pause", icon=":material/play_arrow:" if paused else ":material/pause:", key="run.pause",
                  help="The run waits after its next step and keeps everything."):
         _try(lambda: server.engine.pause(run.id, not paused))

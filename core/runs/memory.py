@@ -1,0 +1,87 @@
+"""Whether a run fits into memory, answered before it takes any.
+
+A system that promises more memory than it has would end some process, and not always the one that asked for too much.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from core.config import RunConfig
+from core.data import Dataset, normalize
+from core.devices import free_memory_bytes
+from core.inspection.memory import values_kept
+from core.models import build
+from core.training import outputs_for
+from core.training.inference import evaluation_mode
+
+FLOAT32_BYTES = 4
+TOO_MUCH = "The run needs more memory than this machine has. Try a smaller network or batch size."
+COPIES = 3  # of each weight besides those: the weight, its gradient, and the last good value
+
+
+class NotEnoughMemory(ValueError):
+    """A run that would not fit; the message is one line with what it needs and what there is."""
+
+
+def check_weights_fit(config: RunConfig, data: Dataset, device: torch.device) -> None:
+    """To be asked before the network is built: whether its weights and what goes with them fit into what is free.
+
+    Only counts: a run of shapes alone through the network would load 80 MB of PyTorch's modules. Raises NotEnoughMemory, and
+    ModelError where there can be no such network.
+    """
+    with torch.device("meta"):  # weights without numbers
+        model = build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)))
+    _compare(weight_bytes(model, config), device)
+
+
+def check_batch_fits(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device) -> None:
+    """To be asked of the network as built, before it trains: whether what its layers return for a batch fits too.
+
+    Raises NotEnoughMemory.
+    """
+    pixels, _ = data.train.take(torch.arange(min(2, len(data.train))))
+    images = normalize(pixels, data.mean, data.std)
+    batch = min(config.training.batch_size, len(data.train))
+    held = sum(p.numel() for p in model.parameters()) * FLOAT32_BYTES  # already taken
+    _compare(weight_bytes(model, config) - held + result_bytes(model, images) * batch, device)
+
+
+def weight_bytes(model: nn.Module, config: RunConfig) -> int:
+    """What training keeps for all weights: themselves, gradients, the last good ones, the optimizer's numbers, the best."""
+    kept = COPIES + values_kept(config.training.optimizer) + (config.training.keep == "best")
+    return sum(p.numel() for p in model.parameters()) * FLOAT32_BYTES * kept
+
+
+def result_bytes(model: nn.Module, images: Tensor) -> int:
+    """What all layers without layers inside return for one image, which training keeps until the backward pass: measured on a
+    few images (N, C, H, W), as float32. The network is left as it was."""
+    counted = 0
+
+    def count(module: nn.Module, inputs: object, output: object) -> None:
+        nonlocal counted
+        counted += output.numel() * FLOAT32_BYTES if isinstance(output, Tensor) else 0
+
+    handles = [module.register_forward_hook(count) for module in model.modules() if not list(module.children())]
+    try:
+        with evaluation_mode(model), torch.inference_mode():
+            model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return counted // max(1, len(images))
+
+
+def _compare(needed: int, device: torch.device) -> None:
+    free = free_memory_bytes(device)
+    if free is not None and needed > free:
+        raise NotEnoughMemory(f"The run needs about {_size(needed)} of memory, and {_size(free)} are free. "
+                              "Try a smaller network or batch size.")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.3g} GB" if count >= 1e9 else f"{count / 1e6:,.3g} MB"
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether PyTorch's error says that there was no memory left. Its allocator for processors has no error of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

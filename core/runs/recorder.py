@@ -1,0 +1,91 @@
+"""What a run writes down while it trains: metrics, snapshots and progress, handed to the store a few times a second."""
+
+import time
+from collections.abc import Callable, Sequence
+from math import isfinite
+
+import torch
+
+from core.devices import device_memory_bytes, resident_bytes
+from core.runs.records import Metric, Snapshot
+from core.runs.store import RunStore
+from core.training import Epoch, Gradients, Predictions, Step, Validation
+
+SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
+MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be a million numbers
+PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second")
+PREDICTIONS, CONFUSION = "predictions", "confusion"  # names of snapshots
+MEGABYTE = 1e6
+
+
+class Recorder:
+    """Collects what a run reports and hands it to the store. `is_ours` turns False where the run was ended from outside.
+
+    Metrics for each step: loss, accuracy. A few times a second: learning_rate, gradient.LAYER, throughput (images/s of training
+    alone), memory (MB of this process) and on a GPU gpu_memory (MB). For each epoch: PER_EPOCH, dead.LAYER (0 to 1).
+    """
+
+    def __init__(self, store: RunStore, run_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.store, self.run_id, self.clock = store, run_id, clock
+        self.device = torch.device("cpu")
+        self.metrics: list[Metric] = []
+        self.snapshots: dict[str, Snapshot] = {}
+        self.progress: dict[str, float] = {}
+        self.images, self.seconds = 0, 0.0  # since the last flush
+        self.flushed: float | None = None  # so that the first steps are flushed at once
+        self.is_ours = True
+
+    def step(self, event: Step) -> None:
+        self.metrics.append(Metric("loss", event.step, event.loss))
+        if event.accuracy is not None:
+            self.metrics.append(Metric("accuracy", event.step, event.accuracy))
+        self.progress["step"] = event.step
+
+    def gradients(self, event: Gradients) -> None:
+        """After some steps: hand them on, if it is time to, with how fast they were and what they took."""
+        self.images, self.seconds = self.images + event.images, self.seconds + event.seconds
+        if not self.is_due():
+            return
+        self.add(event.step, {"learning_rate": event.learning_rate, "memory": resident_bytes() / MEGABYTE,
+                              **{f"gradient.{name}": norm for name, norm in event.norms.items()}})
+        if self.seconds:
+            self.add(event.step, {"throughput": self.images / self.seconds})
+        if self.device.type != "cpu":
+            self.add(event.step, {"gpu_memory": device_memory_bytes(self.device) / MEGABYTE})
+        self.images, self.seconds = 0, 0.0
+        self.flush()
+
+    def predictions(self, event: Predictions) -> None:
+        """Kept for the next flush: a page could not show more of them."""
+        self.snapshots[PREDICTIONS] = Snapshot(PREDICTIONS, event.step, {
+            "epoch": event.epoch, "positions": event.positions, "labels": event.labels, "answers": event.answers,
+            "probabilities": [round(p, 4) if isfinite(p) else None for p in event.probabilities]})
+
+    def epoch(self, event: Epoch) -> None:
+        found = {name: getattr(event, name) for name in PER_EPOCH}
+        self.metrics += [Metric(name, event.step, value) for name, value in found.items() if value is not None]
+        self.progress |= {"step": event.step, "epoch": event.epoch}
+        if event.validation_accuracy is not None:
+            self.progress["validation_accuracy"] = event.validation_accuracy
+        if self.is_due():  # small networks on a few points do hundreds of epochs a second
+            self.flush()
+
+    def validation(self, event: Validation) -> None:
+        self.add(event.step, {f"dead.{name}": share for name, share in event.dead_units.items()})
+        if 0 < len(event.confusion) <= MOST_CLASSES:
+            self.snapshots[CONFUSION] = Snapshot(CONFUSION, event.step, {"epoch": event.epoch, "counts": event.confusion})
+        if self.is_due():
+            self.flush()
+
+    def is_due(self) -> bool:
+        """Whether the last flush is long enough ago."""
+        return self.flushed is None or self.clock() - self.flushed >= SECONDS_PER_FLUSH
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        self.metrics += [Metric(name, step, value) for name, value in values.items() if isfinite(value)]
+
+    def flush(self) -> None:
+        """Hand over everything now."""
+        snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
+        self.is_ours = self.store.record(self.run_id, self.metrics, snapshots, **self.progress) and self.is_ours
+        self.metrics, self.snapshots, self.progress, self.flushed = [], {}, {}, self.clock()

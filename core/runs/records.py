@@ -1,0 +1,103 @@
+"""What the store keeps: runs, their metrics and snapshots, as plain values."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from core.config import RunConfig
+
+Status = Literal["queued", "running", "finished", "stopped", "failed", "interrupted"]
+ACTIVE: tuple[Status, ...] = ("queued", "running")
+Kind = Literal["training", "range_test"]
+KINDS: tuple[Kind, ...] = ("training", "range_test")
+
+
+class RunNotFound(KeyError):
+    """There is no such run."""
+
+    def __str__(self) -> str:
+        return f"There is no run {self.args[0]!r}. It may have been deleted; the page “Compare runs” lists those there are."
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as the store knows it. Times are seconds since 1970; accuracies from 0 to 1; None where not known yet.
+
+    kind: a training, or a range test, which looks for a learning rate and is no result to compare.
+    group_id: the same for runs that were started together and differ by their seed alone; "" for a run on its own.
+    pace: seconds that an epoch should take at least. steps_requested: single steps asked for so far while it is paused.
+    """
+
+    number: int
+    id: str
+    kind: Kind
+    group_id: str
+    owner: str
+    title: str
+    config: RunConfig
+    status: Status
+    message: str
+    created: float
+    started: float | None
+    finished: float | None
+    heartbeat: float | None
+    stop_requested: float | None
+    pause_requested: float | None
+    steps_requested: int
+    learning_rate: float | None
+    pace: float
+    worker: str | None
+    steps_per_epoch: int
+    steps: int
+    step: int
+    first_step: int
+    epoch: int
+    parameters: int | None
+    device: str
+    precision: str
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    test_loss: float | None
+    seconds: float | None
+
+    @property
+    def is_active(self) -> bool:
+        """Queued or running."""
+        return self.status in ACTIVE
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps that are done, 0 to 1."""
+        return self.step / self.steps if self.steps else 0.0
+
+    def seconds_left(self, now: float) -> float | None:
+        """Time to the last step at the pace so far; None before the first steps, while it waits, and right after it went on."""
+        done = self.step - self.first_step
+        if self.status != "running" or done <= 0 or self.started is None or self.pause_requested:
+            return None
+        return max(0.0, (now - self.started) / done * (self.steps - self.step))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One value of a run: `name` at `step`."""
+
+    name: str
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics by name as (steps, values), and `seq`, from which the next call goes on."""
+
+    seq: int
+    series: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Something that is no single number, such as a confusion matrix, as it was last: plain JSON values, at a step."""
+
+    name: str
+    step: int
+    value: dict[str, Any]

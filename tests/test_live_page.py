@@ -1,0 +1,150 @@
+"""The train page while a run goes: single steps, seeds, the learning-rate finder, what is shown of a run."""
+
+import json
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from core.config import read_config
+from core.runs import RunStore
+from core.runs.execute import execute
+from core.runs.records import Metric, Snapshot
+from core.settings import Settings
+from core.training import Started
+from pages.parts import keys
+from tests.helpers import tiny
+from tests.test_pages import alone, assert_whole, click, page, runs, texts  # noqa: F401 (runs is a fixture)
+
+TRAIN = "pages/train_model.py"
+
+
+@pytest.fixture
+def going(runs: RunStore, monkeypatch) -> str:  # noqa: F811
+    """The id of a run in the middle of its second epoch."""
+    monkeypatch.setattr("core.runs.engine.SECONDS_OF_SILENCE", 1e9)  # nobody beats for it
+    run = runs.create_running(tiny(training__epochs=3), "someone", "here", "A run that is going")
+    runs.begin(run.id, Started(20, 60, 6370, "cpu", "float32"))
+    steps = range(1, 31)
+    runs.record(run.id, [Metric("loss", s, 2 / s) for s in steps] + [Metric("accuracy", s, s / 30) for s in steps] + [
+        Metric("validation_loss", 20, 0.2), Metric("validation_accuracy", 20, 0.9), Metric("throughput", 30, 12_345.0),
+        Metric("memory", 30, 321.0), Metric("learning_rate", 30, 0.001), Metric("gradient.fc1", 30, 1.0),
+        Metric("dead.relu1", 20, 0.25)], [
+        Snapshot("predictions", 30, {"epoch": 2, "positions": [0, 1, 2], "labels": [3, 4, 5], "answers": [3, 9, 5],
+                                     "probabilities": [0.9, 0.4, None]}),
+        Snapshot("confusion", 20, {"epoch": 1, "counts": [[20 if i == j else 0 for j in range(10)] for i in range(10)]}),
+    ], step=30, epoch=1, validation_accuracy=0.9)
+    return run.id
+
+
+def charts(at: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in at.get("echarts_chart")]
+
+
+def named(at: AppTest, title: str) -> dict:
+    return next(chart for chart in charts(at) if chart.get("title", {}).get("text") == title)
+
+
+def test_a_run_that_is_going_shows_itself(going):
+    at = page(TRAIN, going)
+    assert_whole(at)
+    assert [m.value for m in at.metric] == ["90.00 %", "0.2000", "12,345"]
+    assert "memory 321 MB" in texts(at) and "at step 30" in texts(at)
+    labels = [point["label"]["formatter"] for chart in charts(at) for point in chart["series"][0]["data"]
+              if isinstance(point, dict) and "symbol" in point]
+    assert labels == ["✓ 3\n90 %", "✗ 9, not 4\n40 %", "✓ 5"]
+
+
+def test_smoothing_and_log_scale_act_on_the_chart(going):
+    at = page(TRAIN, going)
+    before = named(at, "Loss")
+    at.slider(key="panel.smoothing").set_value(0.5).run()
+    smoother = named(at, "Loss")
+    assert smoother["series"][0] == before["series"][0], "what each batch said stays"
+    assert smoother["series"][1] != before["series"][1]
+    at.toggle(key="panel.log").set_value(True).run()
+    assert_whole(at)
+    assert named(at, "Loss")["yAxis"]["type"] == "log" and named(at, "Accuracy")["yAxis"]["type"] == "value"
+
+
+def test_closer_looks(going):
+    at = page(TRAIN, going)
+    at.pills(key="panel.details").set_value(["Learning rate and gradients", "Speed and memory", "Dead units",
+                                             "Confusion matrix"]).run()
+    assert_whole(at)
+    titles = {chart.get("title", {}).get("text") for chart in charts(at)}
+    assert {"Learning rate", "Gradient norm of each layer", "Training speed (images/s)", "Memory (MB)",
+            "Dead units (share of each ReLU layer)"} <= titles
+    assert any(chart["series"][0]["type"] == "heatmap" and len(chart["series"][0]["data"]) == 100 for chart in charts(at))
+
+
+def test_one_step_at_a_time(going, runs):  # noqa: F811
+    at = page(TRAIN, going)
+    assert "run.step" not in {button.key for button in at.button}
+    click(at, "run.pause")
+    assert "paused" in texts(at)
+    click(at, "run.step")
+    assert_whole(at)
+    assert runs.command(going).steps == 1 and runs.command(going).pause
+
+
+def test_start_paused(runs):  # noqa: F811
+    at = click(page(TRAIN), "train.start_paused")
+    assert_whole(at)
+    run, = runs.runs()
+    assert run.pause_requested and at.query_params["run"] == run.id
+
+
+def test_three_seeds_with_one_click(runs):  # noqa: F811
+    at = click(page(TRAIN), "train.seeds.3")
+    assert_whole(at)
+    started = runs.runs()[::-1]
+    assert [run.config.training.seed for run in started] == [0, 1, 2] and len({run.group_id for run in started}) == 1
+    assert at.query_params["run"] == started[0].id
+    assert list(at.dataframe[0].value["Status"]) == ["Waiting, 0 before it", "Waiting, 1 before it", "Waiting, 2 before it"]
+    for number, run in enumerate(started):
+        taken = runs.claim("here")
+        assert taken.id == run.id
+        runs.finish(run.id, "finished", test_accuracy=0.9 + number / 100, seconds=1.0)
+    at = page(TRAIN, started[0].id)
+    assert_whole(at)
+    assert at.metric[0].value == "91.00 ± 1.00 %"
+    at.segmented_control(key=f"panel.seed.{started[0].group_id}").set_value(started[2].id).run()
+    assert_whole(at)
+    assert at.query_params["run"] == started[2].id and at.metric[0].value == "92.00 %"
+
+
+def test_all_seeds_are_stopped_at_once(runs):  # noqa: F811
+    at = click(page(TRAIN), "train.seeds.5")
+    click(at, "run.stop_all")
+    assert_whole(at)
+    assert [run.status for run in runs.runs()] == ["stopped"] * 5
+
+
+def test_the_finder_takes_its_rate_into_the_draft(runs, places):  # noqa: F811
+    at = click(page(TRAIN), "train.find_rate")
+    assert_whole(at)
+    assert runs.runs() == [] and "Learning-rate finder" in texts(at)
+    torch.set_num_threads(1)
+    run = execute(runs, runs.claim("here"), Settings(places / "data", runs.path, places / "cache"))
+    at.run()
+    assert_whole(at)
+    rate = runs.snapshots(run.id)["suggestion"].value["rate"]
+    chart = next(chart for chart in charts(at) if chart["xAxis"].get("name") == "learning rate")
+    assert chart["series"][1]["markLine"]["data"][0]["xAxis"] == pytest.approx(rate)
+    click(at, "finder.use")
+    assert read_config(at.session_state[keys.DRAFT]).training.optimizer.learning_rate == pytest.approx(rate, rel=0.1)
+    click(at, "finder.close")
+    assert_whole(at)
+    assert "Learning-rate finder" not in texts(at)
+    compare = page("pages/compare_runs.py")
+    assert "There are no runs yet" in texts(compare)
+    assert "There is no run" in alone(TRAIN, run.id).warning[0].value  # by its address either
+
+
+def test_a_finder_that_fails_says_why(runs):  # noqa: F811
+    at = click(page(TRAIN), "train.find_rate")
+    runs.finish(runs.claim("here").id, "failed", "The disk is full.")
+    at.run()
+    assert_whole(at)
+    assert at.error[0].value == "The disk is full."
