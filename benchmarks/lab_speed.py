@@ -53,6 +53,11 @@ CONTROLS: dict[tuple[str, str], Change] = {
     i: at.segmented_control(key="text.when").set_value(("Before training", "After training")[i % 2]),
     ("text", "What decided"): lambda at, i: at.number_input(key="text.number.decision.120").set_value(1 + i % 100),
     ("text", "Word order"): lambda at, i: at.text_input(key="text.order").set_value(f"not {'very ' * (i % 9)}good"),
+    ("decision_boundary", "Data set"): lambda at, i: at.button(key=f"plane.set.{('xor', 'moons')[i % 2]}").click(),
+    ("decision_boundary", "Units"): lambda at, i: at.number_input(key="plane.0.units.0").set_value(1 + i % 8),
+    ("decision_boundary", "Noise"): lambda at, i: at.select_slider(key="plane.0.data.noise").set_value((i % 10) / 20),
+    ("decision_boundary", "Learning rate"): lambda at, i: at.select_slider(
+        key="plane.0.training.optimizer.learning_rate").set_value((0.1, 0.3)[i % 2]),
 }
 KEYS = {"first_networks": "first", "linear_regression": "regression"}  # of a page's widgets, where not its own name
 SLOW = {  # the most that the limits let through, and the quickest refusals

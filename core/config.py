@@ -2,12 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, ValidationError, model_validator
+from pydantic import Discriminator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.fields import Config, ConfigError, explain, setting
 from core.models import MLPConfig, ModelConfig
 from core.transforms import MOST_STEPS, Steps
+
+Feature = Literal["x1", "x2", "x1_squared", "x2_squared", "x1_x2", "sin_x1", "sin_x2"]
+Coordinate = Annotated[float, Field(ge=-6.0, le=6.0)]
+AddedPoint = tuple[Coordinate, Coordinate, Annotated[int, Field(ge=0, le=1)]]
 
 
 class DataConfig(Config):
@@ -40,6 +44,12 @@ class DataConfig(Config):
     text_length: int = setting(64, "For texts: how many words of each are read. What comes after is left out.", unit="words",
                                ge=1, le=2000, step=16)
     text_file: str = setting("", "For your own texts: which uploaded file.", max_length=64)
+    features: tuple[Feature, ...] = setting(
+        ("x1", "x2"), "For points in the plane: what the network gets to see of each point. x1 and x2 are its coordinates, the "
+        "others are computed from them.", label="Inputs", min_length=1, max_length=7)
+    added: tuple[AddedPoint, ...] = setting(
+        (), "For points in the plane: training points of one's own beside the computed ones, each as x1, x2 and class 0 or 1.",
+        label="Added points", unit="points", max_length=500)
 
 
 def optimizer_name(name: str) -> Any:
@@ -189,6 +199,10 @@ class TrainingConfig(Config):
     gradient_clipping: float = setting(
         0.0, "Longest gradient that is let through, as the norm over all weights; longer ones are shortened. 0 lets all through.",
         ge=0.0, le=1000.0, step=0.5)
+    l1: float = setting(
+        0.0, "Adds this times the sum of all weights' sizes to the loss, which pulls every weight towards zero by the same "
+        "amount: those that are not needed end there. The losses shown are without it.",
+        label="L1 regularisation", ge=0.0, le=10.0, step=0.0001)
     initialization: Literal["default", "xavier_uniform", "kaiming_normal", "normal", "zeros"] = setting(
         "default", "Where the weights start. default: PyTorch's own for each layer. zeros: see what happens when all are equal.")
     early_stopping: int = setting(

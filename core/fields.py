@@ -1,7 +1,7 @@
 """How a setting is declared once and read by forms, the command line, error messages and documentation."""
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -127,10 +127,18 @@ def _field_path(location: tuple[int | str, ...], root: type[Config]) -> _FieldPa
             kind = member
         else:
             names.append(str(part))
-            item = next((a for a in get_args(kind) if get_args(a)), None)  # tuple[Annotated[int, Field(ge=1)], ...]
+            item = _item(kind, part)  # Annotated[int, Field(ge=1)] of tuple[Annotated[int, Field(ge=1)], ...]
             info = next((m for m in get_args(item)[1:] if isinstance(m, FieldInfo)), None)
-            kind = next(iter(get_args(item)), None)  # what a tuple holds: numbers, or one of several configs
+            kind = item if get_origin(item) is tuple else next(iter(get_args(item)), None)  # numbers, tuples, or configs
     return _FieldPath(".".join(names), _range(info, unit) if info else "in range")
+
+
+def _item(kind: Any, part: int | str) -> Any:
+    """What a tuple holds at a place: the same everywhere in tuple[int, ...], its own in tuple[float, float, int]."""
+    held = get_args(kind)
+    if get_origin(kind) is tuple and Ellipsis not in held and isinstance(part, int) and part < len(held):
+        return held[part]
+    return next((argument for argument in held if get_args(argument)), None)
 
 
 def _range(info: FieldInfo, unit: str) -> str:

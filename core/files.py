@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], None], durable: bool = True) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to disk, then rename it into place.
 
-    A crash leaves either the old file or the new one. Raises OSError as the file system does; nothing is left behind then.
+    A crash leaves either the old file or the new one. durable: False leaves it to the system when it reaches the disk, which
+    is faster and right for what the next second replaces; a power cut may then leave a damaged file. Raises OSError as the file
+    system does; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # not tempfile's, which only its owner may read: data and runs have the permissions of any other file
@@ -18,8 +20,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     try:
         with part.open("xb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)

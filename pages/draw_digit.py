@@ -3,6 +3,7 @@
 import streamlit as st
 from streamlit_drawable_canvas import st_canvas
 
+from core.data import spec_of
 from core.data.drawing import Drawing, DrawingError, prepare
 from core.figures.bars import probability_bars
 from core.figures.images import as_picture, ink_picture
@@ -110,7 +111,9 @@ except CheckpointError as error:
 with right:
     if not model.takes((1, 28, 28)):
         size = "×".join(map(str, model.input_shape))
-        st.warning(f"This model looks at images of {size}; a drawing is 1×28×28. Choose another.")
+        kind = spec_of(model.config.data.dataset).kind
+        looks_at = {"points": f"points of {size} numbers", "text": "texts"}.get(kind, f"images of {size}")
+        st.warning(f"This model looks at {looks_at}; a drawing is 1×28×28. Choose another.")
     elif drawing is None:
         st.info("Draw on the white square with mouse, pen or finger. This model answers with one of: "
                 f"{', '.join(model.classes)}.", icon=":material/draw:")

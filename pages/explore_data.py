@@ -5,7 +5,7 @@ import streamlit as st
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
 from core.data.download import Progress, download
 from core.data.statistics import memory_bytes, moments
-from pages.parts import draft, explore_batches, explore_look, explore_own, explore_transform
+from pages.parts import draft, explore_batches, explore_look, explore_own, explore_points, explore_transform
 from pages.parts.explore_cache import counts_of
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_words import figures
@@ -25,7 +25,7 @@ SECTIONS = {
 def choose(server: Services) -> str:
     """The data set; the one of the draft first."""
     known = available(server.settings.data_dir)
-    names = [name for name, spec in known.items() if spec.kind == "images"]  # points and texts have labs of their own
+    names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     current = draft.draft(server.settings).data.dataset
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted
@@ -92,6 +92,9 @@ name = choose(server)
 if not spec_of(name, server.settings.data_dir).is_there(server.settings.data_dir):
     get_data(server, name)
     explore_own.section(server, None)
+    st.stop()
+if spec_of(name, server.settings.data_dir).kind == "points":
+    explore_points.page(server, name)
     st.stop()
 try:
     data = dataset(default_config(name), server.settings)

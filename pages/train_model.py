@@ -46,8 +46,12 @@ def data_form(server: Services, config: RunConfig) -> None:
             field(config, "data.target", list(range(len(classes))), dict(enumerate(classes)))
         field(config, "data.normalization")
         field(config, "data.validation")
-        field(config, "data.variations")
-        transforms_row(config)
+        if spec_of(config.data.dataset).kind == "points":
+            field(config, "data.points")
+            field(config, "data.noise")
+        elif spec_of(config.data.dataset).kind == "images":
+            field(config, "data.variations")
+            transforms_row(config)
 
 
 def transforms_row(config: RunConfig) -> None:

@@ -1,7 +1,7 @@
 """The one description of a run: defaults, JSON, dotted changes, and errors that fit on one line."""
 
 import json
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
@@ -176,18 +176,21 @@ def test_every_field_is_described_and_bounded(config, name, info: FieldInfo):
     elif info.annotation is str:
         assert any(hasattr(rule, "max_length") for rule in info.metadata)
     elif get_origin(info.annotation) is tuple:
-        item = get_args(get_args(info.annotation)[0])
         assert any(hasattr(rule, "max_length") for rule in info.metadata)
         if configs_in(info.annotation):
             return  # configs with fields of their own
-        rules = next(rule for rule in item if isinstance(rule, FieldInfo)).metadata
-        assert any(isinstance(rule, Ge | Gt) for rule in rules) and any(isinstance(rule, Le | Lt) for rule in rules)
+        held = get_args(info.annotation)[0]
+        if get_origin(held) is Literal:
+            return  # choices
+        for item in get_args(held) if get_origin(held) is tuple else [held]:
+            rules = next(rule for rule in get_args(item) if isinstance(rule, FieldInfo)).metadata
+            assert any(isinstance(rule, Ge | Gt) for rule in rules) and any(isinstance(rule, Le | Lt) for rule in rules)
 
 
 def test_settings_for_a_form():
     epochs = describe(type(RunConfig().training), "epochs")
     assert (epochs.label, epochs.unit, epochs.default, epochs.minimum, epochs.maximum, epochs.step) == (
         "Epochs", "epochs", 5, 1, 1000, 1)
-    assert describe(MLPConfig, "activation").choices == ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
+    assert describe(MLPConfig, "activation").choices == ("relu", "leaky_relu", "gelu", "sigmoid", "tanh", "identity")
     with pytest.raises(KeyError):
         describe(MLPConfig, "kernel")

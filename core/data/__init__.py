@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
+from core.data.features import FEATURES, as_features
 from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
 from core.data.own_sets import is_own
 from core.data.sources import DATASETS, DatasetSpec, Raw, available, spec_of
@@ -128,10 +129,14 @@ def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
     if config.transforms:
         raise DataError(f"data.transforms has {len(config.transforms)} steps; {spec.title} are points, and transforms are for "
                         "images. Set it to [].")
+    if config.added and not (spec.in_plane and spec.classes):
+        raise DataError(f"data.added has {len(config.added)} points; {spec.title} has no two coordinates with a class to add to. "
+                        "Set it to [].")
     drawn = spec.generate(config)
     classes = _task_classes(config, spec)
-    train, validation, test = (Split(points, _task_labels(config, labels), torch.arange(len(labels)))
-                               for points, labels in (drawn.train, drawn.validation, drawn.test))
+    train, validation, test = (
+        Split(as_features(points, config.features) if spec.in_plane else points, _task_labels(config, labels),
+              torch.arange(len(labels))) for points, labels in (drawn.train, drawn.validation, drawn.test))
     mean, std = _normalization(config, train)
     return Dataset(config.dataset, spec.title, classes, spec.classes, mean, std, train, validation, test, spec.kind, spec.target)
 
@@ -154,7 +159,8 @@ class Outline:
 def outline(config: DataConfig, root: Path | None = None) -> Outline:
     """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
     spec = spec_of(config.dataset, root)
-    shape = (config.text_length,) if spec.kind == "text" else shape_after(spec.input_shape, config.transforms)
+    shape = (config.text_length,) if spec.kind == "text" else (len(config.features),) if spec.in_plane else \
+        shape_after(spec.input_shape, config.transforms)
     return Outline(spec.title, shape, spec.classes, spec.kind, spec.target)
 
 
@@ -208,6 +214,6 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
     return channel_statistics(train)
 
 
-__all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused", "ImportReport",
-           "Outline", "Split", "Texts", "available", "channel_statistics", "default_config", "delete_imported", "import_images",
-           "is_own", "load", "normalize", "outline", "read_texts", "spec_of"]
+__all__ = ["DATASETS", "FEATURES", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused",
+           "ImportReport", "Outline", "Split", "Texts", "as_features", "available", "channel_statistics", "default_config",
+           "delete_imported", "import_images", "is_own", "load", "normalize", "outline", "read_texts", "spec_of"]

@@ -49,8 +49,17 @@ class Rule:
         """The points that the config asks for. Each split has random numbers of its own, so that none changes with another's
         size: the training points are those of torch.manual_seed(split_seed)."""
         sizes = (config.points, config.validation, TEST_POINTS)
-        return Generated(*(self.draw(size, config.noise, Generator().manual_seed(seed))
-                           for size, seed in zip(sizes, split_seeds(config.split_seed), strict=True)))
+        train, validation, test = (self.draw(size, config.noise, Generator().manual_seed(seed))
+                                   for size, seed in zip(sizes, split_seeds(config.split_seed), strict=True))
+        if config.added:
+            added = torch.tensor(config.added, dtype=torch.float32)
+            train = (torch.cat([train[0], added[:, :2]]), torch.cat([train[1], added[:, 2].to(train[1].dtype)]))
+        return Generated(train, validation, test)
+
+    @property
+    def in_plane(self) -> bool:
+        """Whether its points have two coordinates, which can be drawn, and from which other inputs can be computed."""
+        return self.features == 2
 
 
 def split_seeds(seed: int) -> tuple[int, int, int]:
@@ -103,6 +112,16 @@ def linear(count: int, noise: float, generator: Generator) -> tuple[Tensor, Tens
     return points, points @ torch.tensor(TRUE_WEIGHTS) + TRUE_BIAS + noise * torch.randn(count, generator=generator)
 
 
+def hills(count: int, noise: float, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Three hills and three hollows in two rows, each a cone of radius 1: the number to predict is the height."""
+    points = torch.rand(count, 2, generator=generator) * 4 - 2
+    centres = torch.tensor([[x, y] for y in (-1.0, 1.0) for x in (-1.5, 0.0, 1.5)])
+    signs = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    cones = (1 - torch.cdist(points, centres)).clamp(min=0) * signs  # (N, 6); where two overlap, the larger one counts
+    heights = cones.gather(1, cones.abs().argmax(1, keepdim=True))[:, 0]
+    return points, heights + noise * torch.randn(count, generator=generator)
+
+
 def random_labels(count: int, noise: float, generator: Generator) -> tuple[Tensor, Tensor]:
     """Ten random numbers and an answer that has nothing to do with them: there is nothing to learn, only to learn by heart."""
     points = torch.randn(count, 10, generator=generator)
@@ -130,6 +149,7 @@ RULES: dict[str, Rule] = {
     "moons": Rule("Two moons", "Two half circles that reach into each other.", moons, _TWO),
     "spirals": Rule("Two spirals", "Two arms that wind around each other: the hardest of these sets.", spirals, _TWO, noise=0.05),
     "linear": Rule("A plane", "A number to predict: y = 2·x₁ + 3·x₂ + 4, and a little noise.", linear, (), points=100),
+    "hills": Rule("Hills", "A number to predict: three hills and three hollows.", hills, (), noise=0.0),
     "random_labels": Rule("Random answers", "Ten random numbers each, and answers that have nothing to do with them.",
                           random_labels, ("no", "yes"), features=10, points=10, noise=0.0),
 }

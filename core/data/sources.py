@@ -63,6 +63,7 @@ class DatasetSpec:
     kind: Kind = "images"
     target: Target = "classes"
     noise: float = 0.0  # of a generated set as one starts with it
+    in_plane: bool = False  # points of two coordinates, from which other inputs can be computed
     citation: str = ""
     torchvision: str = ""
 
@@ -166,6 +167,7 @@ DATASETS: dict[str, DatasetSpec] = {
         kind="points",
         target="classes" if rule.classes else "number",
         noise=rule.noise,
+        in_plane=rule.in_plane,
     ) for name, rule in generated.RULES.items()},
     "reviews": DatasetSpec(
         title="Short film reviews",

@@ -1,7 +1,7 @@
 """A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
 
 from core.config import DataConfig, RunConfig
-from core.data import DatasetSpec, Outline, outline, spec_of
+from core.data import FEATURES, DatasetSpec, Outline, outline, spec_of
 from core.data.generated import RULES, TEST_POINTS, split_seeds
 from core.export.digits_code import preparing_code, varying_code
 from core.export.forward import ExportError
@@ -18,7 +18,7 @@ TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # our names o
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
            "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum", "nesterov", "weight_decay",
            "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping",
-           "keep", "points", "noise", "transforms"}
+           "keep", "points", "noise", "features", "added", "l1", "transforms"}
 
 
 def script(config: RunConfig) -> str:
@@ -95,6 +95,16 @@ def _points(data: DataConfig) -> str:
     sizes = (data.points, "VALIDATION", TEST_POINTS)
     for split, size, seed in zip(("train", "validation", "test"), sizes, split_seeds(data.split_seed), strict=True):
         lines.append(f"{split}_points, {split}_labels = {name}({size}, {data.noise!r}, torch.Generator().manual_seed({seed}))")
+    if data.added:
+        rows = ", ".join(f"({x!r}, {y!r}, {label})" for x, y, label in data.added)
+        lines += [f"added = torch.tensor([{rows}])  # points of one's own: x₁, x₂, class",
+                  "train_points = torch.cat([train_points, added[:, :2]])",
+                  "train_labels = torch.cat([train_labels, added[:, 2].long()])"]
+    if RULES[data.dataset].in_plane and data.features != ("x1", "x2"):
+        columns = ", ".join(FEATURES[name].code for name in data.features)
+        lines += ["", "", "def inputs_of(points):", '    """What the network gets to see of each point."""',
+                  f"    return torch.stack([{columns}], dim=1)", "", "",
+                  *(f"{split}_points = inputs_of({split}_points)" for split in ("train", "validation", "test"))]
     change = {"none": "points", "half": "(points - 0.5) / 0.5",
               "standard": "(points - train_points.mean(0)) / train_points.std(0, correction=0)"}[data.normalization]
     if data.normalization != "none":

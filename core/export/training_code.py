@@ -170,7 +170,12 @@ def _loop(config: RunConfig, number: bool) -> str:
     lines += ["for epoch in range(1, EPOCHS + 1):", "    model.train()", "    total, count = 0.0, 0",
               "    for images, labels in train_loader:",
               "        images, targets = images.to(device), targets_of(labels.to(device))",
-              "        loss = criterion(model(images), targets)", "        optimizer.zero_grad()", "        loss.backward()"]
+              "        loss = criterion(model(images), targets)", "        optimizer.zero_grad()"]
+    if training.l1:
+        lines += [f"        penalty = {training.l1!r} * sum(weight.abs().sum() for weight in model.parameters())  # L1",
+                  "        (loss + penalty).backward()"]
+    else:
+        lines.append("        loss.backward()")
     if training.gradient_clipping:
         lines.append(f"        nn.utils.clip_grad_norm_(model.parameters(), {training.gradient_clipping!r})")
     lines.append("        optimizer.step()")

@@ -38,4 +38,5 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
+    "identity": nn.Identity,
 }

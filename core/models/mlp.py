@@ -16,7 +16,7 @@ class MLPConfig(Config):
     hidden: tuple[Annotated[int, Field(ge=1, le=16384)], ...] = setting(
         (50,), "Units in each hidden layer, first to last, such as 512, 512. More units can learn more and take longer.",
         label="Hidden layers", unit="units", max_length=16)
-    activation: Literal["relu", "leaky_relu", "gelu", "sigmoid", "tanh"] = setting(
+    activation: Literal["relu", "leaky_relu", "gelu", "sigmoid", "tanh", "identity"] = setting(
         "relu", "What each hidden unit does with its sum. Without it, any stack of linear layers is one linear layer.")
     dropout: float = setting(
         0.0, "Share of hidden units switched off at random in each training step, which makes it harder to learn by heart.",

@@ -82,11 +82,9 @@ class TrainedModel:
 
 def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Dataset, checkpoint: Checkpoint) -> None:
     """Write a run's weights and config so that a crash leaves the old ones or the new ones. Raises StoreError."""
-    about = {"config": config.model_dump(mode="json"), "classes": data.classes, "input_shape": data.input_shape,
-             "mean": data.mean, "std": data.std, "epoch": checkpoint.epoch, "step": checkpoint.step}
     folder = store.folder(run_id)
-    content = safetensors_save(checkpoint.weights, metadata={"about": json.dumps(about)})
-    readable = json.dumps(about["config"], indent=2).encode()
+    content = checkpoint_bytes(config, data, checkpoint)
+    readable = json.dumps(config.model_dump(mode="json"), indent=2).encode()
     try:
         write_atomically(folder / CONFIG, lambda file: file.write(readable))
         if checkpoint.state is not None:
@@ -96,6 +94,13 @@ def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Datas
     except OSError as error:
         raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror}. Free some space, or set "
                          "PLAYGROUND_RUNS to another folder.") from None
+
+
+def checkpoint_bytes(config: RunConfig, data: Dataset, checkpoint: Checkpoint) -> bytes:
+    """What read_checkpoint() reads: weights and all that is needed to use them."""
+    about = {"config": config.model_dump(mode="json"), "classes": data.classes, "input_shape": data.input_shape,
+             "mean": data.mean, "std": data.std, "epoch": checkpoint.epoch, "step": checkpoint.step}
+    return safetensors_save(checkpoint.weights, metadata={"about": json.dumps(about)})
 
 
 def _training_file(weights: dict[str, Tensor], state: TrainingState) -> bytes:

@@ -67,6 +67,10 @@ MIGRATIONS = [
         PRIMARY KEY (run, name)
     ) WITHOUT ROWID
     """,
+    # seconds that an epoch should take at least
+    """
+    ALTER TABLE runs ADD COLUMN pace REAL NOT NULL DEFAULT 0
+    """,
 ]
 
 

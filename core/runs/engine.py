@@ -29,13 +29,15 @@ SECONDS_BETWEEN_STARTS = 5.0  # of a worker that keeps dying
 class Engine(Protocol):
     """What runs need from whoever does them: this machine, or later a cluster."""
 
-    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False) -> str: ...
+    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
+               pace: float = 0.0) -> str: ...
     def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None) -> list[str]: ...
     def find_rate(self, config: RunConfig, owner: str) -> str: ...
     def resume(self, run_id: str, more_epochs: int = 0) -> None: ...
     def pause(self, run_id: str, pause: bool = True) -> None: ...
-    def step(self, run_id: str) -> None: ...
+    def step(self, run_id: str, count: int = 1) -> None: ...
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None: ...
+    def set_pace(self, run_id: str, seconds_per_epoch: float) -> None: ...
     def cancel(self, run_id: str) -> None: ...
     def status(self, run_id: str) -> Run: ...
 
@@ -80,14 +82,15 @@ class LocalEngine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False) -> str:
+    def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
+               pace: float = 0.0) -> str:
         """Queue a run; its id. The same owner and key give the same run while it is active, so a double click makes one.
 
-        paused: it waits before its first step.
+        paused: it waits before its first step. pace: seconds that an epoch should take at least, to watch a short training.
 
         Raises StoreError where the runs directory can't be written to.
         """
-        run_id = self.store.create(config, owner, title, key, paused=paused)
+        run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace)
         self.wake()
         return run_id
 
@@ -134,13 +137,17 @@ class LocalEngine:
         """Let a running run wait after its next step, or go on. Raises RunNotFound."""
         self.store.set_pause(run_id, pause)
 
-    def step(self, run_id: str) -> None:
-        """Let a paused run take one step and wait again. Raises RunNotFound."""
-        self.store.request_step(run_id)
+    def step(self, run_id: str, count: int = 1) -> None:
+        """Let a paused run take one step, or so many, and wait again. Raises RunNotFound."""
+        self.store.request_step(run_id, count)
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
         """Another learning rate from the run's next step on. Raises RunNotFound and ConfigError."""
         self.store.set_learning_rate(run_id, learning_rate)
+
+    def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
+        """Let each epoch take so many seconds at least; 0 is as fast as it goes. Raises RunNotFound."""
+        self.store.set_pace(run_id, seconds_per_epoch)
 
     def cancel(self, run_id: str) -> None:
         """Stop a run within two seconds; what it has learned so far is kept. Raises RunNotFound."""

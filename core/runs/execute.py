@@ -18,6 +18,7 @@ from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
+from core.runs.live_weights import LiveWeights
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
@@ -137,6 +138,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         run_range_test(store, run, data, model, device, control)
         return
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
+    live = LiveWeights(store, run.id, config, data, model)
     finished: Finished | None = None
     state = None
     if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
@@ -144,6 +146,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         store.forget_after(run.id, state.step)
     before = run.seconds or 0.0 if state else 0.0
     for event in fit(config, data, model, device, control, state):
+        live.see(event)
         match event:
             case Started():
                 store.begin(run.id, event)
@@ -169,6 +172,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         if not recorder.is_ours:
             return  # ended from outside: this worker was taken for dead, or the run deleted
     recorder.flush()
+    live.remove()
     if finished is not None:
         _conclude(store, run.id, config, data, model, finished)
 

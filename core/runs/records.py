@@ -24,7 +24,7 @@ class Run:
 
     kind: a training, or a range test, which looks for a learning rate and is no result to compare.
     group_id: the same for runs that were started together and differ by their seed alone; "" for a run on its own.
-    steps_requested: single steps asked for so far while it is paused.
+    pace: seconds that an epoch should take at least. steps_requested: single steps asked for so far while it is paused.
     """
 
     number: int
@@ -44,6 +44,7 @@ class Run:
     pause_requested: float | None
     steps_requested: int
     learning_rate: float | None
+    pace: float
     worker: str | None
     steps_per_epoch: int
     steps: int

@@ -34,12 +34,12 @@ class RunStore:
     # --- making and finding runs
 
     def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, *, kind: Kind = "training",
-               paused: bool = False) -> str:
+               paused: bool = False, pace: float = 0.0) -> str:
         """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead.
 
-        paused: it waits before its first step.
+        paused: it waits before its first step. pace: see set_pace.
         """
-        return self._create([(config, title)], owner, key, kind, paused)[0]
+        return self._create([(config, title)], owner, key, kind, paused, pace=pace)[0]
 
     def create_group(self, runs: Sequence[tuple[RunConfig, str]], owner: str, key: str | None = None) -> list[str]:
         """Put runs that belong together, each a config and a title, in the queue one after another; their ids.
@@ -49,7 +49,7 @@ class RunStore:
         return self._create(runs, owner, key, "training", False, uuid4().hex)
 
     def _create(self, runs: Sequence[tuple[RunConfig, str]], owner: str, key: str | None, kind: Kind, paused: bool,
-                group: str = "") -> list[str]:
+                group: str = "", pace: float = 0.0) -> list[str]:
         now = time.time()
         with self._database.writing() as db:
             if key is not None:
@@ -61,9 +61,9 @@ class RunStore:
                     rows = db.execute("SELECT id FROM runs WHERE group_id = ? ORDER BY number", (same["group_id"],)).fetchall()
                     return [row["id"] for row in rows]
             ids = [uuid4().hex for _ in runs]
-            db.executemany("INSERT INTO runs (id, kind, group_id, owner, key, title, config, status, created, pause_requested) "
-                           "VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
-                           [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None)
+            db.executemany("INSERT INTO runs (id, kind, group_id, owner, key, title, config, status, created, pause_requested, "
+                           "pace) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
+                           [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None, pace)
                             for run_id, (config, title) in zip(ids, runs, strict=True)])
         return ids
 
@@ -202,11 +202,11 @@ class RunStore:
                        (now, now if pause else None, run_id, pause))
         self.get(run_id)
 
-    def request_step(self, run_id: str) -> None:
+    def request_step(self, run_id: str, count: int = 1) -> None:
         """Ask a paused run for one more step; one that is not paused stays as it is. Raises RunNotFound."""
         with self._database.writing() as db:
-            db.execute("UPDATE runs SET steps_requested = steps_requested + 1 WHERE id = ? AND pause_requested IS NOT NULL "
-                       "AND status IN ('queued', 'running')", (run_id,))
+            db.execute("UPDATE runs SET steps_requested = steps_requested + ? WHERE id = ? AND pause_requested IS NOT NULL "
+                       "AND status IN ('queued', 'running')", (count, run_id))
         self.get(run_id)
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
@@ -216,15 +216,22 @@ class RunStore:
         with self._database.writing() as db:
             db.execute("UPDATE runs SET learning_rate = ? WHERE id = ? AND status = 'running'", (learning_rate, run_id))
 
+    def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
+        """Let a run that waits or goes take so many seconds for an epoch at least, so that eyes can follow; 0 is as fast as it
+        goes. Raises RunNotFound."""
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET pace = ? WHERE id = ? AND status IN ('queued', 'running')", (seconds_per_epoch, run_id))
+        self.get(run_id)
+
     def command(self, run_id: str) -> Command:
         """What a run should do now. One that was deleted or ended from outside should stop."""
         with self._database.reading() as db:
-            row = db.execute("SELECT stop_requested, pause_requested, learning_rate, steps_requested, status FROM runs "
+            row = db.execute("SELECT stop_requested, pause_requested, learning_rate, steps_requested, pace, status FROM runs "
                              "WHERE id = ?", (run_id,)).fetchone()
         if row is None:
             return Command(stop=True)
         return Command(row["stop_requested"] is not None or row["status"] != "running", row["pause_requested"] is not None,
-                       row["learning_rate"], row["steps_requested"])
+                       row["learning_rate"], row["steps_requested"], row["pace"])
 
     def requeue(self, run_id: str, config: RunConfig) -> None:
         """Put a run that has ended back into the queue, to go on from its last checkpoint. Raises RunNotFound, or StoreError

@@ -11,12 +11,15 @@ class Command:
     learning_rate: instead of the config's, from the next step on; None for the config's.
     steps: how many single steps have been asked for in all. While the loop is paused it takes one for each that is new; those
         asked for while it was not paused are void.
+    pace: seconds that an epoch should take at least, so that eyes can follow a training of a tenth of a second; 0 for as fast as
+        it goes.
     """
 
     stop: bool = False
     pause: bool = False
     learning_rate: float | None = None
     steps: int = 0
+    pace: float = 0.0
 
 
 class Control(Protocol):

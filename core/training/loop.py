@@ -57,12 +57,13 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
             break
         if loop.epoch <= config.training.epochs:
             yield loop.checkpoint()
+            loop.keep_pace()
     if outcome == "diverged":
         model.load_state_dict(loop.last_good)
         message = (f"{DIVERGED} at step {loop.step} (epoch {loop.epoch}); the last good weights "
                    "were kept. Try a smaller learning rate.")
     yield loop.checkpoint(final=True)
-    yield Finished(outcome, loop.epoch - 1, loop.step, time.perf_counter() - began, message)
+    yield Finished(outcome, loop.epoch - 1, loop.step, time.perf_counter() - began - loop.held_up, message)
 
 
 @dataclass
@@ -120,6 +121,8 @@ class Loop:
         self.steps = self.steps_per_epoch * training.epochs
         self.step, self.epoch, self.batch = 0, 1, 0  # done; the next batch is the batch-th (from 0) of the epoch-th (from 1)
         self.sums = Sums()
+        # pace: seconds for an epoch, as the control last said. held_up: seconds that it has made the loop wait
+        self.pace, self.epoch_began, self.held_up = 0.0, time.perf_counter(), 0.0
         self.single_steps = 0  # taken while paused, or void: what the control counts beyond is still to be taken
         self.plateau = Plateau(training.schedule) if isinstance(training.schedule, PlateauConfig) else None
         self.best_loss, self.epochs_waited = inf, 0
@@ -153,7 +156,7 @@ class Loop:
                 pending = Pending()
                 if command.stop:
                     return "stopped"
-            self.single_steps = self.single_steps + 1 if command.pause else command.steps
+            self.single_steps, self.pace = self.single_steps + 1 if command.pause else command.steps, command.pace
             pending.add(*self.train_step(batch, command.learning_rate))
             if pending.is_due():
                 if not (yield from self.read(pending)):
@@ -167,6 +170,17 @@ class Loop:
             time.sleep(SECONDS_PER_LOOK)
             command = self.control.command()
         return command
+
+    def keep_pace(self) -> None:
+        """After an epoch: wait until the time that it should take is over, where the control asks for a pace. Neither stopping
+        nor pausing nor another pace has to wait for that."""
+        waiting = time.perf_counter()
+        while self.control is not None and (left := self.epoch_began + self.pace - time.perf_counter()) > 0:
+            time.sleep(min(left, SECONDS_PER_LOOK))
+            command = self.control.command()
+            self.pace = 0.0 if command.stop or command.pause else command.pace
+        self.epoch_began = time.perf_counter()
+        self.held_up += self.epoch_began - waiting
 
     def learning_rate(self, instead: float | None, step: int) -> float:
         """For the step after `step` steps: the schedule's share of the config's learning rate, or of the one given instead."""
@@ -183,12 +197,20 @@ class Loop:
         logits = logits.float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
         loss = self.objective.loss(logits, batch.labels)
         loss.backward()
+        if self.config.l1:
+            self.add_l1()
         if self.config.gradient_clipping:
             nn.utils.clip_grad_norm_(self.optimizer.weights, self.config.gradient_clipping)
         self.optimizer.step()
         self.batch += 1
         correct = (self.objective.predict(logits.detach()) == batch.labels).sum()
         return loss.detach(), correct, len(batch.labels)
+
+    def add_l1(self) -> None:
+        """What l1 · Σ|w| in the loss would add to the gradients, l1 · sign(w), as autograd has it, which takes 0 at 0."""
+        weights = [weight for weight in self.optimizer.weights if weight.grad is not None]
+        signs = torch._foreach_sign([weight.detach() for weight in weights])
+        torch._foreach_add_([weight.grad for weight in weights], signs, alpha=self.config.l1)
 
     def read(self, pending: Pending) -> Generator[Event, None, bool]:
         """Turn pending steps into events. Returns whether all is still finite, and keeps the weights if so."""

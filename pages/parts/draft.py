@@ -5,7 +5,7 @@ import streamlit as st
 from core.config import DataConfig, RunConfig, read_config
 from core.data import DataError, default_config, is_own, outline, spec_of
 from core.fields import ConfigError
-from core.models import ModelConfig, ModelError, StackConfig
+from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
 from core.presets import PRESETS
 from core.settings import Settings
@@ -63,6 +63,14 @@ def take_transforms(dataset: str, steps: Steps) -> None:
     values = st.session_state[keys.DRAFT]
     changed = values["data"] | {"transforms": [step.model_dump(mode="json") for step in steps]}
     take(read_config(values | {"data": changed}))
+def take_kind(data: DataConfig) -> None:
+    """Another kind of data for the draft, such as points after images, with a loss and a network that can take it."""
+    config = read_config(st.session_state[keys.DRAFT])
+    is_number, was_number = (not spec_of(name).classes for name in (data.dataset, config.data.dataset))
+    loss = "mse" if is_number else "cross_entropy" if was_number else config.training.loss
+    fits = spec_of(data.dataset).kind == "images" or config.model.architecture in {"mlp", "softmax_regression"}
+    take(config.model_copy(update={"data": data, "model": config.model if fits else MLPConfig(hidden=(8,)),
+                                   "training": config.training.model_copy(update={"loss": loss})}))
 
 
 def take_model(model: ModelConfig) -> None:
@@ -97,6 +105,8 @@ def change(path: str, value: object) -> None:
     before = st.session_state[keys.DRAFT]["data"]["dataset"]
     if path == "data.dataset" and (is_own(str(value)) or is_own(before)):
         return take_data(default_config(str(value)))  # its size may be anything: as many held back as suits it
+    if path == "data.dataset" and isinstance(value, str) and _is_another_kind(value):
+        return take_kind(default_config(value))
     try:
         config = read_config(st.session_state[keys.DRAFT]).with_values({path: value})
     except ConfigError as error:
@@ -106,3 +116,9 @@ def change(path: str, value: object) -> None:
     st.session_state[keys.DRAFT] = config.model_dump(mode="json")
     if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults
         st.session_state[keys.DRAFT_VERSION] += 1
+
+
+def _is_another_kind(name: str) -> bool:
+    """Whether this data set has other examples, or asks for something else, than the draft's."""
+    old, new = spec_of(st.session_state[keys.DRAFT]["data"]["dataset"]), spec_of(name)
+    return (old.kind, old.target) != (new.kind, new.target)

@@ -142,3 +142,13 @@ FIRST_NETWORKS: dict[str, Question] = {
         ("it falls too", "it does not fall"), 0,
         "The answers follow a rule that holds for all points, and what is learned from 100 of them helps with others."),
 }
+
+PLANE: dict[str, Question] = {
+    "line": Question(
+        "plane.ask_line",
+        "Blue points lie inside a circle, orange ones around it. How many hidden units with ReLU does a network need at least to "
+        "enclose the blue ones?",
+        ("1", "2", "3", "100"), 2,
+        "Each unit draws one straight edge, and it takes three edges to close a shape: a triangle. Try 1, 2 and 3 units in one "
+        "layer, with ReLU and no other inputs."),
+}

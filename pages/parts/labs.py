@@ -13,6 +13,8 @@ LABS: dict[str, tuple[str, str, str]] = {
                                          ":material/show_chart:"),
     "pages/learn_text.py": ("Text", "From words to numbers to an answer, and the words that pushed it.",
                             ":material/rate_review:"),
+    "pages/learn_decision_boundary.py": ("2-D classifier", "How a network bends a line around points, unit by unit.",
+                                         ":material/bubble_chart:"),
     "pages/learn_saving.py": ("Save and load", "What is in a file of weights, and what goes wrong on the way back.",
                               ":material/save:"),
 }

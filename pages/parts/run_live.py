@@ -4,7 +4,7 @@ import streamlit as st
 import torch
 
 from core.config import DataConfig
-from core.data import DataError
+from core.data import DATASETS, DataError
 from core.figures.answers import answer_strip, confusion_heatmap, picture_address
 from core.figures.curves import HEIGHT, Curves, detail_chart, finished_chart, live_chart
 from core.inspection.training_doctor import Trouble
@@ -38,7 +38,8 @@ def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: f
     flicker; afterwards by Plotly."""
     if not run.is_active and not curves.of("loss")[0]:
         return
-    for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+    quantities = quantities_of(run)
+    for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
         log = logarithmic and quantity == "loss"
         with column:
             if run.is_active:
@@ -48,6 +49,12 @@ def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: f
                 figure = finished_chart(curves, quantity, smoothing, log)
                 st.plotly_chart(doctor.marked_figure(figure, quantity, curves, troubles, previous), key=f"finished.{quantity}",
                                 height=HEIGHT, config={"displaylogo": False})
+
+
+def quantities_of(run: Run) -> tuple[str, ...]:
+    """What a run has curves of: no accuracy where a number is predicted, which is never right or wrong."""
+    spec = DATASETS.get(run.config.data.dataset)
+    return ("loss",) if spec is not None and spec.target == "number" else ("loss", "accuracy")
 
 
 def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) -> None:

@@ -10,7 +10,15 @@ from core.runs import Run, RunNotFound, has_checkpoint
 from pages.parts import keys, run_seeds
 from pages.parts import training_doctor_view as doctor
 from pages.parts.frame import go_to, select_run, tab_title
-from pages.parts.run_live import chart_controls, curve_charts, details, example_answers, previous_curves, read_curves
+from pages.parts.run_live import (
+    chart_controls,
+    curve_charts,
+    details,
+    example_answers,
+    previous_curves,
+    quantities_of,
+    read_curves,
+)
 from pages.parts.run_words import STATUS, duration, figures, percent
 from pages.parts.services import Services
 
@@ -114,10 +122,13 @@ def _results(run: Run, curves: Curves) -> None:
     loss, accuracy = curves.of("validation_loss")[1], curves.of("validation_accuracy")[1]
     speed = (curves.of("throughput")[1][-SPEEDS:] if run.is_active else []) or curves.of("images_per_second")[1][-1:]
     tested = run.test_accuracy is not None
-    figures({
+    accuracy_figure = {
         "Test accuracy" if tested else "Validation accuracy": (
             percent(run.test_accuracy if tested else accuracy[-1] if accuracy else None),
-            "Share of right answers on images it did not learn from. The test images are looked at once, at the end."),
+            "Share of right answers on images it did not learn from. The test images are looked at once, at the end.")}
+    test_loss = {"Test loss": (f"{run.test_loss:.4f}" if run.test_loss is not None else "–",
+                               "Mean squared distance of its numbers from the right ones, on points it did not learn from.")}
+    figures((accuracy_figure if "accuracy" in quantities_of(run) else test_loss) | {
         "Validation loss": (f"{loss[-1]:.4f}" if loss else "–",
                             "How wrong the network is on the images held back, after each epoch. Smaller is better."),
         "Speed (images/s)": (f"{median(speed):,.0f}" if speed else "–",

@@ -1,0 +1,87 @@
+"""2-D classifier: how does a network bend a line around points?"""
+
+import streamlit as st
+
+from core.data import DataError
+from core.export import ExportError
+from core.export.points_script import points_script
+from core.fields import ConfigError
+from core.models import ModelError
+from pages.parts import draft, plane_config, plane_controls, plane_live
+from pages.parts.frame import go_to
+from pages.parts.lab import Next, open_lab, predict, show_code, tried, try_next
+from pages.parts.lab_questions import PLANE
+from pages.parts.run_panel import current_run
+from pages.parts.services import dataset, services
+
+PATH = "pages/learn_decision_boundary.py"
+NEXT = [
+    Next("Lay this run's losses over another's, or download its weights:", "pages/compare_runs.py", "Compare runs",
+         ":material/leaderboard:"),
+    Next("See the same network layer by layer, and what the doctor says:", "pages/build_model.py", "Build model",
+         ":material/account_tree:"),
+    Next("Do the same with pictures, where nobody can see the boundary:", "pages/train_model.py", "Train model",
+         ":material/model_training:"),
+]
+TASKS = """And here:
+
+- **Exclusive or** with no hidden layer: it fails. Add the input x₁·x₂: why is that enough?
+- **Circle** with 1, 2, 3, then 4 units: how many lines does it take to enclose it?
+- **Two spirals** with 3 layers of 8 units and tanh. Then more inputs instead of more layers.
+- 20 points, much noise, 8 units: training loss falls, validation loss rises. Then L2 at 0.03.
+- L1 at 0.003: which lines become thin, and can you do without those units?
+- Learning rate 10: what happens to the losses, and to the units?
+"""
+
+
+def settings() -> None:
+    """Where these settings came from and where they can go."""
+    with st.container(horizontal=True):
+        st.button("The notes' circle", icon=":material/menu_book:", key="plane.notes", on_click=plane_config.take,
+                  args=(plane_config.NOTES,), help="The preset circle-2d: 100 points, 2-4-1, BCE after a sigmoid, SGD 0.1.")
+        if st.button("Use these settings on Train model", icon=":material/tune:", key="plane.draft"):
+            draft.take(config)
+            go_to("pages/train_model.py")
+
+
+def code() -> None:
+    """The run as a script."""
+    try:
+        show_code(points_script(config))
+    except (ExportError, DataError, ModelError, ConfigError) as error:
+        st.info(str(error), icon=":material/code_off:")
+
+
+open_lab(PATH, "See how a network bends a line around points: every unit's own view of the plane, and how the next layer puts "
+         "them together. Then say what more units, other inputs, noise or regularisation change, and why.")
+server = services()
+run = current_run(server)
+plane_config.adopt(run)
+predict(PATH, PLANE["line"])
+config = plane_config.config()
+plane_controls.data_sets(config)
+if run is not None and not plane_config.belongs(run, config):
+    # another learning rate goes to the run that is going; any other change makes it a run of other settings
+    run = plane_config.follow(server, run, config)
+drawing, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
+with drawing:
+    plane_controls.problem()
+    plane_live.buttons(server, config, run)
+    try:
+        data = dataset(config.data, server.settings)
+        place = st.container()  # the options are read first and stand below
+        options = plane_live.display_options(bool(data.classes))
+        with place:
+            plane_live.picture(server, config, run, data, options)
+    except (DataError, ModelError, ConfigError) as error:
+        st.error(str(error), icon=":material/error:")
+    settings()
+    plane_controls.data_controls(config)
+with controls:
+    plane_controls.network_controls(config)
+    plane_controls.training_controls(config)
+if run is not None and run.step:
+    tried(PATH)
+code()
+try_next(NEXT)
+st.markdown(TASKS)
