@@ -75,6 +75,7 @@ with drawing:
             plane_live.picture(server, config, run, data, options)
     except (DataError, ModelError, ConfigError) as error:
         st.error(str(error), icon=":material/error:")
+    plane_live.speed(server, run)
     settings()
     plane_controls.data_controls(config)
 with controls:

@@ -51,11 +51,15 @@ def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
                 _continue(server, run)
         else:
             _while_active(server, run)
-        speed = st.select_slider("Speed (epochs a second)", list(SPEEDS), FIRST_SPEED, key="plane.speed", persist_state="session",
-                                 width=220, help="Epochs of so few points take a few thousandths of a second; slower, one sees "
-                                 "what happens. It changes nothing about the result.")
-        if run is not None and run.is_active and run.pace != SPEEDS[speed]:
-            server.engine.set_pace(run.id, SPEEDS[speed])
+
+
+def speed(server: Services, run: Run | None) -> None:
+    """How fast epochs follow each other; below the picture, so that no button is pushed away."""
+    chosen = st.select_slider("Speed (epochs a second)", list(SPEEDS), FIRST_SPEED, key="plane.speed", persist_state="session",
+                              help="Epochs of so few points take a few thousandths of a second; slower, one sees what happens. "
+                              "It changes nothing about the result.")
+    if run is not None and run.is_active and run.pace != SPEEDS[chosen]:
+        server.engine.set_pace(run.id, SPEEDS[chosen])
 
 
 def _more(server: Services, run: Run) -> int:
