@@ -9,8 +9,8 @@ from core.labs.first_networks import NOTES, FirstNetworkConfig, Line, Walk, netw
 from core.presets import PRESETS
 from pages.parts.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.lab_questions import FIRST_NETWORKS
-from pages.parts.metrics_row import figures
 from pages.parts.run_panel import current_run, run_panel
+from pages.parts.run_words import figures
 from pages.parts.services import Services, services
 from pages.parts.start import control_buttons, start
 

@@ -8,7 +8,7 @@ from core.figures.linear_regression import bowl_figure, predictions_figure, rate
 from core.labs.linear_regression import NAMES, TRUE, Bowl, Path, descend, ground, halving, steps_until_close
 from pages.parts.lab import predict, tried
 from pages.parts.lab_questions import REGRESSION
-from pages.parts.metrics_row import figures
+from pages.parts.run_words import figures
 
 PATH = "pages/learn_linear_regression.py"
 STILL = {"displayModeBar": False}

@@ -8,7 +8,7 @@ from core.figures.text import pushes_figure, word_map_figure
 from core.labs.text import NEGATIONS, TWINS, decide, gap, reordered, word_map
 from pages.parts.lab import predict, tried
 from pages.parts.lab_questions import TEXT
-from pages.parts.metrics_row import figures
+from pages.parts.run_words import figures
 from pages.parts.services import Services
 from pages.parts.text_subject import Subject, telling_words
 from pages.parts.text_words import review

@@ -7,7 +7,7 @@ from core.data.text_files import MOST_MEGABYTES, TextsRefused, delete_own, impor
 from core.data.texts import END, FIRST, UNKNOWN, Token, tokens
 from pages.parts.lab import predict, tried
 from pages.parts.lab_questions import TEXT
-from pages.parts.metrics_row import figures
+from pages.parts.run_words import figures
 from pages.parts.services import Services
 from pages.parts.text_subject import Subject, word_leans
 
