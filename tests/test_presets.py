@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import RunConfig, read_config
+from core.config import OneCycleConfig, RunConfig, read_config
 from core.data import spec_of
 from core.models import build
 from core.presets import PRESETS, UnknownPreset, preset, title_of
@@ -33,6 +33,12 @@ TABLE = {
         "model.batch_norm": False, "model.head": "flatten", "model.dropout": 0.0, "training.epochs": 5},
     "mnist-is-8-gap": IS_8 | {
         "model.batch_norm": True, "model.head": "global_average", "model.dropout": 0.5, "training.epochs": 10},
+    "mnist-cnn-fast": {
+        "data.dataset": "mnist", "data.normalization": "half", "data.validation": 5000, "model.architecture": "stack",
+        "model.layers": PRESETS["mnist-cnn-fast"].config.model.layers,  # by their sizes below
+        "training.loss": "cross_entropy", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.01,
+        "training.schedule": OneCycleConfig(rise=0.3), "training.batch_size": 64, "training.epochs": 1,
+    },
     "fashion-mlp-512": {
         "data.dataset": "fashion_mnist", "data.task": "classes", "data.normalization": "none", "data.validation": 5000,
         "data.variations": 0, "data.split_seed": 0,
@@ -83,6 +89,7 @@ PARAMETERS = {
     "mnist-mlp-50": (784 * 50 + 50) + (50 * 10 + 10),
     "mnist-is-8-cnn": (9 * 32 + 32) + (9 * 32 * 64 + 64) + (64 * 7 * 7 * 128 + 128) + (128 + 1),
     "mnist-is-8-gap": (9 * 32 + 32) + 2 * 32 + (9 * 32 * 64 + 64) + 2 * 64 + (64 * 128 + 128) + (128 + 1),
+    "mnist-cnn-fast": 25 * 16 + 2 * 16 + 9 * 16 * 32 + 2 * 32 + 9 * 32 * 64 + 2 * 64 + (64 * 3 * 3 * 10 + 10),
     "fashion-mlp-512": (784 * 512 + 512) + (512 * 512 + 512) + (512 * 10 + 10),
     "digits-quick": (25 * 8 + 8) + (25 * 8 * 16 + 16) + (16 * 7 * 7 * 128 + 128) + (128 * 10 + 10),
     "circle-2d": (2 * 4 + 4) + (4 + 1),
@@ -90,7 +97,8 @@ PARAMETERS = {
     "linear-regression": 2 + 1,
     "reviews-embedding": 1002 * 16 + (16 * 16 + 16) + (16 + 1),
 }
-OUTPUTS = {"mnist-mlp-50": 10, "mnist-is-8-cnn": 1, "mnist-is-8-gap": 1, "fashion-mlp-512": 10, "digits-quick": 10,
+OUTPUTS = {"mnist-cnn-fast": 10, "mnist-mlp-50": 10,
+           "mnist-is-8-cnn": 1, "mnist-is-8-gap": 1, "fashion-mlp-512": 10, "digits-quick": 10,
            "circle-2d": 1, "toy-sigmoid": 1, "linear-regression": 1,
            "reviews-embedding": 1}
 
