@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, StringConstraints, ValidationError, model_validator
+from pydantic import Discriminator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.fields import Config, ConfigError, explain, setting
 from core.models import MLPConfig, ModelConfig
 
-ClassName = Annotated[str, StringConstraints(max_length=200)]  # the name of a data set or of a class
+ClassName = Annotated[str, Field(max_length=200)]  # the name of a data set or of a class
 
 
 class DataConfig(Config):

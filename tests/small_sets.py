@@ -71,7 +71,8 @@ def cifar_batches(arrays: list[np.ndarray]) -> dict[str, bytes]:
     def records(some: np.ndarray, of: np.ndarray) -> bytes:
         return b"".join(bytes([label]) + image.tobytes() for image, label in zip(some, of, strict=True))
 
-    found = {f"data_batch_{i + 1}.bin": records(images[i * each:(i + 1) * each], labels[i * each:(i + 1) * each]) for i in range(5)}
+    found = {f"data_batch_{i + 1}.bin": records(images[i * each:(i + 1) * each], labels[i * each:(i + 1) * each])
+             for i in range(5)}
     found["test_batch.bin"] = records(tests, test_labels)
     order = [1, 3, 4, None, 5, 2]
     names = ["test_batch.bin" if i is None else f"data_batch_{i}.bin" for i in order]

@@ -161,8 +161,8 @@ def read_cifar10(folder: Path, cache: Path, counts: tuple[int, int]) -> Stack:
     sizes = {name: (batch if name.startswith("data") else counts[1]) * record for name in CIFAR_BATCHES}
     packed = folder / CIFAR_TAR
     if not cifar_is_there(folder):
-        raise DataMissing(f"{packed} is missing. Download the data set on the page “Explore data”, or set "
-                          "PLAYGROUND_DATA to the folder that holds it. (Files of the Python version are pickles, which can run code; they are not read.)")
+        raise DataMissing(f"{packed} is missing. Download the data set on the page “Explore data”, or set PLAYGROUND_DATA to the "
+                          "folder that holds it. (The Python version is made of pickles, which can run code and are not read.)")
     source = packed if packed.exists() else folder / CIFAR_FOLDER / CIFAR_BATCHES[0]
 
     def fill(put_images: Put, put_labels: Put) -> None:
