@@ -263,6 +263,25 @@ def mislabelled(noisy: Split, true_labels: Tensor) -> Tensor:
     return noisy.labels[noisy.rows] != true_labels[noisy.rows]
 
 
+def before_choosing(config: DataConfig) -> DataConfig:
+    """The same sets, classes and split with all training images, true labels and no copies."""
+    return config.model_copy(update={"fraction": 1.0, "imbalance": 1.0, "label_noise": 0.0, "join_times": 1, "variations": 0})
+
+
+def without_misfits(config: DataConfig, root: Path | None = None) -> DataConfig:
+    """The config without joined sets and classes that its data set can't have: after a change of the data set."""
+    spec = spec_of(config.dataset, root)
+    for changes in ({}, {"join": ()}, {"only_classes": ()}, {"join": (), "only_classes": ()}):
+        tried = config.model_copy(update=changes)
+        try:
+            joined_specs(tried, spec, root)
+            combined_classes(tried, spec)
+        except DataError:
+            continue
+        return tried
+    raise AssertionError("nothing joined and nothing chosen always fits")
+
+
 def is_plain(config: DataConfig) -> bool:
     """Whether nothing is combined."""
     return all(getattr(config, name) == DataConfig.model_fields[name].default for name in FIELDS)

@@ -20,8 +20,8 @@ from pages.parts.services import Services, dataset
 
 SHOWN = 60  # pictures on the contact sheet
 ABOUT = {name: describe(DataConfig, name) for name in FIELDS}
-ORDER = ("In this order: sets are joined, classes chosen, validation images held back; then, of the training images alone, a share "
-         "is taken, classes made unequal, and labels spoiled. Test images stay those of the data set itself.")
+ORDER = ("In this order: sets are joined, classes chosen, validation images held back; then, of the training images alone, a "
+         "share is taken, classes made unequal, and labels spoiled. Test images stay those of the data set itself.")
 
 
 def section(server: Services, data: Dataset) -> None:
@@ -56,8 +56,9 @@ def controls(server: Services, data: Dataset) -> DataConfig:
     fitting = [name for name, other in known.items() if not join_problem(spec, other)]
     there = [name for name in fitting if known[name].is_there(server.settings.data_dir)]
     key = f"explore.combine.{data.name}"
-    join = st.multiselect("Join with", there, format_func=lambda name: known[name].title, key=f"{key}.join", help=ABOUT["join"].help,
-                          persist_state="session", disabled=not there, placeholder="no other set" if there else "none fits")
+    join = st.multiselect("Join with", there, format_func=lambda name: known[name].title, key=f"{key}.join",
+                          help=ABOUT["join"].help, persist_state="session", disabled=not there,
+                          placeholder="no other set" if there else "none fits")
     if absent := [known[name].title for name in fitting if name not in there]:
         st.caption(as_text(f"Would fit, once downloaded: {', '.join(absent)}."))
     times = 1
@@ -69,7 +70,7 @@ def controls(server: Services, data: Dataset) -> DataConfig:
     shares = {name: percent(name, key, lowest, start) for name, lowest, start in (
         ("fraction", 1, 100), ("imbalance", 1, 100), ("label_noise", 0, 0))}
     seed = st.number_input("Seed", 0, 2**31 - 1, 0, key=f"{key}.seed", persist_state="session",
-                           help="Decides which images are held back, taken and given a wrong label. The same seed gives the same.")
+                           help="Decides which images are held back, taken and given a wrong label. Same seed, same ones.")
     return DataConfig.model_validate(first.model_dump() | shares | {
         "join": join, "join_times": times, "only_classes": chosen, "split_seed": seed})
 
@@ -90,8 +91,8 @@ def results(mixed: Dataset, whole: Dataset, wrong: Tensor) -> None:
         "Test images": (f"{len(mixed.test):,}", None),
         "Wrong training labels": (f"{int(wrong.sum()):,}", "Put there by the label noise."),
     })
-    st.plotly_chart(grouped_counts(mixed.classes, {"Training, all": before, **{
-        SPLITS[name]: values for name, values in counts.items()}}), key="explore.combine.counts", config={"displayModeBar": False})
+    groups = {"Training, all": before, **{SPLITS[name]: values for name, values in counts.items()}}
+    st.plotly_chart(grouped_counts(mixed.classes, groups), key="explore.combine.counts", config={"displayModeBar": False})
     fewest, most = min(counts["train"]), max(counts["train"])
     st.caption("Counted by the labels that the network is told. "
                + (f"The largest class has {most / fewest:.1f} times as many training images as the smallest." if fewest else
