@@ -418,20 +418,6 @@ def test_models_of_some_classes_on_other_data(sets, monkeypatch):
     assert "learned from" in why_not(DataConfig(dataset="pets", join=("wild",)), CLASSES, (1, 28, 28), "wild")
 
 
-@pytest.mark.parametrize(("values", "rule", "severity"), [
-    ({"join": ["large"]}, "does_not_combine", "error"), ({"only_classes": ["cow", "cat"]}, "does_not_combine", "error"),
-    ({"label_noise": 0.2}, "wrong_labels", "note"), ({"label_noise": 0.8}, "wrong_labels", "warning"),
-    ({"imbalance": 0.1}, "unbalanced_classes", "note"), ({"fraction": 0.1}, "few_per_class", "warning")])
-def test_the_doctor_sees_it(sets, values, rule, severity):
-    base = RunConfig(data=DataConfig(dataset="pets", validation=30))
-    config = base.with_values({f"data.{name}": value for name, value in values.items()})
-    found = {finding.rule: finding for finding in diagnose(config)}
-    assert found[rule].severity == severity
-    if rule != "few_per_class":
-        assert rule not in {finding.rule for finding in diagnose(base)}
-        assert found[rule].fix == base
-
-
 def test_the_doctor_knows_the_number_of_classes_left(sets):
     config = RunConfig(data=DataConfig(dataset="pets", validation=30, only_classes=("cat", "dog")))
     assert not [finding for finding in diagnose(config) if finding.severity == "error"]
