@@ -13,6 +13,8 @@ Feature = Literal["x1", "x2", "x1_squared", "x2_squared", "x1_x2", "sin_x1", "si
 Coordinate = Annotated[float, Field(ge=-6.0, le=6.0)]
 AddedPoint = tuple[Coordinate, Coordinate, Annotated[int, Field(ge=0, le=1)]]
 
+ClassName = Annotated[str, Field(max_length=200)]  # the name of a data set or of a class
+
 
 class DataConfig(Config):
     """Which examples, what question is asked of them, and how pixels become numbers."""
@@ -50,6 +52,22 @@ class DataConfig(Config):
     added: tuple[AddedPoint, ...] = setting(
         (), "For points in the plane: training points of one's own beside the computed ones, each as x1, x2 and class 0 or 1.",
         label="Added points", unit="points", max_length=500)
+    # how data sets are combined: core/data/combine.py, in this order
+    join: tuple[ClassName, ...] = setting(
+        (), "Other data sets whose training images are added: same image size, and no class that this one lacks. The test images "
+        "stay those of the data set itself.", label="Join with", max_length=8)
+    join_times: int = setting(1, "How often each joined image is used in an epoch: few images of your own weigh more so.",
+                              unit="times", ge=1, le=100, step=1, label="Repeat the joined images")
+    only_classes: tuple[ClassName, ...] = setting(
+        (), "Learn and test with these classes only; none chosen means all. Labels are numbered anew.", max_length=1000)
+    fraction: float = setting(1.0, "Share of the training images to learn from, the same share of each class.",
+                              gt=0.0, le=1.0, step=0.05, label="Share of the training images")
+    imbalance: float = setting(
+        1.0, "The last class keeps this share of its training images, the first all, and those between are graded. "
+        "1 changes nothing.", gt=0.0, le=1.0, step=0.05, label="Share of the rarest class")
+    label_noise: float = setting(
+        0.0, "Share of the training labels that are replaced by another class at random. Validation and test labels stay true.",
+        ge=0.0, le=1.0, step=0.05)
 
 
 def optimizer_name(name: str) -> Any:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.config import AdamConfig, DataConfig, OneCycleConfig, RunConfig, SGDConfig, TrainingConfig
-from core.data import spec_of
+from core.data import DataError, DataMissing, outline, spec_of
 from core.models import ARCHITECTURES, CNNConfig, MLPConfig, StackConfig, TextEmbeddingConfig
 from core.models.layers import BatchNorm2dConfig, Conv2dConfig, FlattenConfig, LinearConfig, MaxPool2dConfig, ReLUConfig
 
@@ -38,10 +38,16 @@ def title_of(config: RunConfig) -> str:
             return entry.title
     sizes = getattr(config.model, "hidden", None) or getattr(config.model, "channels", ())
     network = " ".join([ARCHITECTURES[config.model.architecture].short_title, "-".join(map(str, sizes))]).strip()
-    spec = spec_of(config.data.dataset)
+    try:
+        shape = outline(config.data)
+        title, classes = shape.title, shape.source_classes
+    except DataMissing:
+        raise
+    except DataError:  # what is joined or chosen does not fit, and loading will say so
+        title, classes = spec_of(config.data.dataset).title, ()
     target = config.data.target
-    question = f", is it {spec.classes[target]}?" if config.data.task == "is_target" and target < len(spec.classes) else ""
-    return f"{network} on {spec.title}{question}"
+    question = f", is it {classes[target]}?" if config.data.task == "is_target" and target < len(classes) else ""
+    return f"{network} on {title}{question}"
 
 
 # One pass is enough: 16 filters that move two pixels at a time leave little work, batch norm allows a large learning rate, and

@@ -3,21 +3,31 @@
 import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
-from core.data.download import Progress, download
+from core.data.download import download
+from core.data.download_lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
-from pages.parts import draft, explore_batches, explore_look, explore_own, explore_points, explore_transform
+from pages.parts import (
+    draft,
+    explore_batches,
+    explore_combine,
+    explore_look,
+    explore_own,
+    explore_points,
+    explore_transform,
+)
 from pages.parts.explore_cache import counts_of
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_words import figures
 from pages.parts.services import Services, dataset, services
 
-OWN = "Bring your own"  # has buttons of its own for what it keeps
+COMBINE, OWN = "Combine", "Bring your own"  # have buttons of their own for what they make
 DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own.look_at sets too
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
     "Transform": (":material/transform:", explore_transform.section),
     "Batches": (":material/view_module:", explore_batches.section),
+    COMBINE: (":material/join:", explore_combine.section),
     OWN: (":material/add_photo_alternate:", explore_own.section),
 }
 
@@ -40,19 +50,35 @@ def get_data(server: Services, name: str) -> None:
     st.info(f"{spec.title} is not on this machine yet ({spec.download_mb} MB). Download it here, or put its files into "
             f"the folder {spec.folder} of the data directory. Without internet, choose “{DATASETS['digits'].title}”.",
             icon=":material/cloud_download:")
-    if st.button(f"Download {spec.title}", type="primary", icon=":material/download:", key="explore.download"):
+    if progress_of(name, server.settings.data_dir):
+        watch(server, name)
+    elif st.button(f"Download {spec.title}", type="primary", icon=":material/download:", key="explore.download"):
         bar = st.progress(0.0, "Connecting…")
 
         def show(progress: Progress) -> None:
-            bar.progress(progress.share, f"{progress.file}: {progress.megabytes:.1f} MB of {progress.total_megabytes:.1f} MB")
+            bar.progress(progress.share, str(progress))
 
         try:
             download(name, server.settings.data_dir, show)
+        except DownloadRunning:  # begun since this page was drawn
+            st.rerun()
         except DataError as error:
             bar.empty()
             st.error(str(error), icon=":material/cloud_off:")
             return
         st.rerun()
+
+
+def watch(server: Services, name: str) -> None:
+    """Another visitor's download, until it ends."""
+
+    def look() -> None:
+        progress = progress_of(name, server.settings.data_dir)
+        if progress is None:
+            st.rerun()
+        st.progress(progress.share, f"Another visitor is downloading it. {progress if progress.file else 'Connecting…'}")
+
+    st.fragment(look, run_every="1s")()
 
 
 def card(name: str, data: Dataset) -> None:
@@ -107,6 +133,6 @@ chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")
 SECTIONS[chosen][1](server, data)
-if chosen != OWN and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
+if chosen not in {COMBINE, OWN} and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
     draft.take_data(default_config(name))
     go_to("pages/train_model.py")

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
-from core.data import available, spec_of
+from core.data import DatasetSpec, available, outline, spec_of
+from core.data.combine import join_problem
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
@@ -42,16 +43,33 @@ def data_form(server: Services, config: RunConfig) -> None:
         field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
         field(config, "data.task")
         if config.data.task == "is_target":
-            classes = spec_of(config.data.dataset).classes
+            classes = outline(config.data, server.settings.data_dir).source_classes
             field(config, "data.target", list(range(len(classes))), dict(enumerate(classes)))
         field(config, "data.normalization")
         field(config, "data.validation")
-        if spec_of(config.data.dataset).kind == "points":
+        kind = spec_of(config.data.dataset, server.settings.data_dir).kind
+        if kind == "points":
             field(config, "data.points")
             field(config, "data.noise")
-        elif spec_of(config.data.dataset).kind == "images":
+        elif kind == "images":
             field(config, "data.variations")
             transforms_row(config)
+        if kind != "text":
+            combine_form(config, known)
+
+
+def combine_form(config: RunConfig, known: dict[str, DatasetSpec]) -> None:
+    """What is joined, left out or spoiled; the page Explore data shows what it does."""
+    data, spec = config.data, known[config.data.dataset]
+    names = {name: other.title for name, other in known.items() if name != data.dataset and not join_problem(spec, other)}
+    if names:
+        field(config, "data.join", list(names), names)
+    if data.join:
+        field(config, "data.join_times")
+    if spec.classes:
+        field(config, "data.only_classes", list(spec.classes))
+    for name in ("fraction", "imbalance", "label_noise") if spec.classes else ("fraction",):
+        field(config, f"data.{name}")
 
 
 def transforms_row(config: RunConfig) -> None:

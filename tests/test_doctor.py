@@ -542,3 +542,21 @@ def test_a_network_of_many_billions_is_answered_at_once():
 
 def test_memory_is_known():
     assert memory_bytes(torch.device("cpu")) > 10 ** 8
+
+
+# Combined data
+
+@pytest.mark.parametrize(("values", "rule", "severity"), [
+    ({"join": ["fashion_mnist"]}, "does_not_combine", "error"), ({"only_classes": ["cow", "1"]}, "does_not_combine", "error"),
+    ({"label_noise": 0.2}, "wrong_labels", "note"), ({"label_noise": 0.9}, "wrong_labels", "warning"),
+    ({"imbalance": 0.1}, "unbalanced_classes", "note")])
+def test_combined_data(values, rule, severity):
+    spoiled = PLAIN.with_values({f"data.{name}": value for name, value in values.items()})
+    finding = found(rule, spoiled)
+    assert finding.severity == severity and finding.fix == PLAIN
+    assert found(rule, PLAIN) is None
+
+
+def test_a_small_share_of_the_images_is_few_per_class():
+    assert found("few_per_class", config(data__fraction=0.005)).severity == "note"  # 275 of 55,000: 27 of each
+    assert found("few_per_class", config(data__fraction=0.005, data__join=["digits"], data__join_times=100)) is None

@@ -14,7 +14,9 @@ import pytest
 from core.config import DataConfig
 from core.data import DATASETS, DataDamaged, DataError, DataMissing, load
 from core.data import download as module
-from core.data.download import Progress, Remote, download, remotes
+from core.data.download import Remote, download, remotes
+from core.data.download_lock import LOCK, PROGRESS, DownloadRunning, Progress, progress_of
+from core.data.speed import Speed
 from tests.idx_files import NAMES, idx_bytes, make_arrays
 
 FILES = {"one.gz": bytes(range(256)) * 1000, "two.gz": b"two" * 50_000}  # 256 and 150 kB: several pieces each
@@ -47,6 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", self.path)
             self.end_headers()
             return
+        if how.startswith("ranged"):
+            return self.ranged(how, name, content)
         self.send_response(200)
         if how == "chunked":  # a chunk that ends early
             self.send_header("Transfer-Encoding", "chunked")
@@ -73,6 +77,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.wfile.write(content)
 
+    def ranged(self, how: str, name: str, content: bytes) -> None:
+        """A server that can give the rest of a file. ranged: with an ETag; ranged-dated: with a date; ranged-nameless: with
+        neither, and it does not look at If-Range; ranged-astray: the wrong rest."""
+        tag, wanted = f'"{md5(content)}"', self.headers.get("Range")
+        self.server.ranges.append((wanted, self.headers.get("If-Range")))
+        known = {"ranged": tag, "ranged-dated": "Sat, 01 Jan 2000 00:00:00 GMT"}.get(how, "")
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        if known and self.headers.get("If-Range") not in (None, known):
+            start = 0
+        if wanted and start >= len(content):
+            return self.send_error(416)
+        self.send_response(206 if start or how == "ranged-unasked" else 200)
+        if known:
+            self.send_header("ETag" if how == "ranged" else "Last-Modified", known)
+        if start:
+            told = start + 7 if how == "ranged-astray" else start
+            self.send_header("Content-Range", f"bytes {told}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start:][:self.server.cuts.pop(0) if self.server.cuts else None])
+
     def log_message(self, *args) -> None:
         """Says nothing."""
 
@@ -84,6 +109,8 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files = dict(FILES)
         self.asked: list[str] = []
+        self.ranges: list[tuple[str | None, str | None]] = []  # Range and If-Range of each request to /ranged…
+        self.cuts: list[int] = []  # bytes after which the next answers to /ranged… break off
         self.go_on = threading.Event()
 
     def handle_error(self, request, address) -> None:
@@ -111,8 +138,13 @@ def server(monkeypatch):
 
 
 def left(root: Path) -> set[str]:
-    """What is in the folder besides the lock."""
-    return set(os.listdir(root / FOLDER)) - {".downloading"}
+    """What is in the folder besides the lock and parts of files, which nobody takes for files."""
+    return {name for name in os.listdir(root / FOLDER) if not name.startswith(".")}
+
+
+def parts(root: Path) -> dict[str, int]:
+    """The parts of files that wait to be completed, with their sizes."""
+    return {path.name.split(".gz.")[0].strip("."): path.stat().st_size for path in (root / FOLDER).glob(".*.part")}
 
 
 def refusal(kind: type[DataError], root: Path, files: list[Remote], report=lambda progress: None) -> str:
@@ -276,6 +308,145 @@ def test_a_visitor_who_leaves(server, tmp_path, leaving):
     assert_whole(tmp_path)
 
 
+# Going on after a break
+
+WAYS = ["ranged", "ranged-dated", "ranged-nameless"]
+BROKEN_OFF = 200_000
+
+
+def break_off(server, root: Path, how: str) -> None:
+    """A first try that ends after 200,000 of 256,000 bytes."""
+    server.cuts = [BROKEN_OFF]
+    assert f"after {BROKEN_OFF:,} of 256,000" in refusal(DataMissing, root, server.remotes(how))
+    assert left(root) == set() and parts(root) == {"one": BROKEN_OFF}
+    assert not DATASETS["mnist"].is_there(root)
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_the_next_try_asks_for_the_rest(server, tmp_path, how):
+    break_off(server, tmp_path, how)
+    seen: list[Progress] = []
+    download("mnist", tmp_path, seen.append, server.remotes(how))
+    assert_whole(tmp_path)
+    named = {"ranged": f'"{md5(FILES["one.gz"])}"', "ranged-dated": "Sat, 01 Jan 2000 00:00:00 GMT", "ranged-nameless": None}
+    assert server.ranges == [(None, None), (f"bytes={BROKEN_OFF}-", named[how]), (None, None)]
+    assert seen[0].megabytes > BROKEN_OFF / 1e6 and seen[0].total_megabytes == 0.256
+    assert parts(tmp_path) == {} and not list((tmp_path / FOLDER).glob(".*json*"))
+
+
+def test_a_break_after_a_break(server, tmp_path):
+    server.cuts = [100_000]
+    refusal(DataMissing, tmp_path, server.remotes("ranged"))
+    server.cuts = [100_000]
+    assert "after 200,000 of 256,000" in refusal(DataMissing, tmp_path, server.remotes("ranged"))
+    download("mnist", tmp_path, files=server.remotes("ranged"))
+    assert_whole(tmp_path)
+    assert [asked for asked, _ in server.ranges] == [None, "bytes=100000-", "bytes=200000-", None]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_the_rest_from_another_address(server, tmp_path, how):
+    server.cuts = [BROKEN_OFF]
+    download("mnist", tmp_path, files=server.remotes(how, "ranged"))
+    assert_whole(tmp_path)
+    # the checksum is what tells that it is the same file: another server's names for it mean nothing
+    same_address = f'"{md5(FILES["one.gz"])}"' if how == "ranged" else None
+    assert server.ranges[1] == (f"bytes={BROKEN_OFF}-", same_address)
+
+
+@pytest.mark.parametrize("how", ["good", "ranged-astray"])
+def test_a_server_that_cannot_go_on_starts_over(server, tmp_path, how):
+    break_off(server, tmp_path, "ranged")
+    download("mnist", tmp_path, files=server.remotes(how))
+    assert_whole(tmp_path)
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_file_that_changed_in_between(server, tmp_path, how):
+    server.files["one.gz"] = bytes(256_000)  # what the first try brings the start of
+    break_off(server, tmp_path, how)
+    server.files = dict(FILES)
+    download("mnist", tmp_path, files=server.remotes(how))
+    assert_whole(tmp_path)
+
+
+@pytest.mark.parametrize("what", [b"", b"x", b"\0" * 255_999, b"\0" * 256_000, b"\0" * 300_000, FILES["one.gz"]])
+def test_any_part_that_lies_there(server, tmp_path, what):
+    (tmp_path / FOLDER).mkdir(parents=True)
+    (tmp_path / FOLDER / f".one.gz.{md5(FILES['one.gz'])[:8]}.part").write_bytes(what)
+    (tmp_path / FOLDER / f".one.gz.{md5(FILES['one.gz'])[:8]}.part.json").write_text("[not JSON")
+    download("mnist", tmp_path, files=server.remotes("ranged"))
+    assert_whole(tmp_path)
+    assert parts(tmp_path) == {}
+    if what == FILES["one.gz"]:
+        assert server.asked == ["/ranged/two.gz"]  # whole already
+
+
+def test_what_is_wrong_is_not_gone_on_from(server, tmp_path):
+    assert "checksum" in refusal(DataDamaged, tmp_path, server.remotes("wrong"))
+    assert parts(tmp_path) == {}
+
+
+def test_a_part_that_nobody_asked_for(server, tmp_path):
+    assert "not asked for" in refusal(DataMissing, tmp_path, server.remotes("ranged-unasked"))
+
+
+# Speed, and what other visitors see
+
+def test_speed_is_that_of_the_last_seconds():
+    speed = Speed()
+    assert speed.value == 0
+    for second in range(11):
+        speed.see("a", second * 2.0, float(second))
+    assert speed.value == pytest.approx(2.0)
+    for second in range(11, 15):
+        speed.see("a", 20.0, float(second))
+    assert speed.value == 0.0  # it has stalled for more than three seconds
+    speed.see("a", 1.0, 15.0)
+    assert speed.value == 0.0  # it began anew
+    speed.see("a", 4.0, 16.0)
+    assert speed.value == pytest.approx(3.0)
+    speed.see("b", 5.0, 17.0)
+    assert speed.value == 0.0
+
+
+def test_speed_is_shown(server, tmp_path, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock) * 0.25)
+    seen: list[Progress] = []
+    download("mnist", tmp_path, seen.append, server.remotes("good"))
+    assert seen[0].speed == 0 and max(progress.speed for progress in seen) > 0.1
+    assert str(Progress("one.gz", 0.5, 3.14, 9.91, 2.4)) == "one.gz: 3.1 MB of 9.9 MB, 2.4 MB/s"
+    assert str(Progress("one.gz", 0.5, 3.14, 0.0)) == "one.gz: 3.1 MB"
+
+
+def test_another_visitor_sees_how_far_it_is(server, tmp_path):
+    pytest.importorskip("fcntl", reason="Windows has no such lock")
+    assert progress_of("mnist", tmp_path) is None
+    told: list[Progress] = []
+    first: list[Progress] = []
+
+    def meanwhile(progress: Progress) -> None:
+        first.append(progress)
+        told.append(progress_of("mnist", tmp_path))
+        assert progress_of("fashion_mnist", tmp_path) is None
+
+    download("mnist", tmp_path, meanwhile, server.remotes("good"))
+    assert told[0] == first[0]
+    assert progress_of("mnist", tmp_path) is None and not (tmp_path / FOLDER / PROGRESS).exists()
+
+
+@pytest.mark.parametrize("content", ["", "null", "[1]", '{"file": 1}', '{"share": "x"}'])
+def test_a_line_of_progress_that_is_none(tmp_path, content):
+    fcntl = pytest.importorskip("fcntl", reason="Windows has no such lock")
+    (tmp_path / FOLDER).mkdir(parents=True)
+    (tmp_path / FOLDER / PROGRESS).write_text(content)
+    with (tmp_path / FOLDER / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert progress_of("mnist", tmp_path) == Progress("", 0.0, 0.0, 0.0)
+    assert progress_of("mnist", tmp_path) is None  # nobody holds the lock: what is written there is old
+
+
 # The folder
 
 @pytest.mark.parametrize("blocked", ["MNIST", "MNIST/raw"])
@@ -308,7 +479,7 @@ def test_one_download_at_a_time(server, tmp_path):
 
     def meanwhile(progress: Progress) -> None:
         if not seen:
-            seen.append(refusal(DataError, tmp_path, server.remotes("good")))
+            seen.append(refusal(DownloadRunning, tmp_path, server.remotes("good")))
 
     download("mnist", tmp_path, meanwhile, server.remotes("good"))
     assert seen == ["MNIST is being downloaded for another visitor. Wait a moment, then reload the page."]
@@ -324,7 +495,7 @@ def test_another_process_is_another_visitor(server, tmp_path):
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / FOLDER / ".downloading")],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"locked\n"
-        assert "another visitor" in refusal(DataError, tmp_path, server.remotes("good"))
+        assert "another visitor" in refusal(DownloadRunning, tmp_path, server.remotes("good"))
         other.kill()
     download("mnist", tmp_path, files=server.remotes("good"))  # a lock dies with its process
     assert_whole(tmp_path)
@@ -369,7 +540,9 @@ def test_mnist_as_torchvision_knows_it():
 
 @pytest.mark.parametrize("name", [name for name, spec in DATASETS.items() if spec.folder])
 def test_every_download_brings_what_is_read(name):
-    assert {file.name for file in remotes(name)} == {f"{file}.gz" for file in NAMES}
+    one = {"emnist_letters": {"gzip.zip"}, "cifar10": {"cifar-10-binary.tar.gz"}}
+    assert {file.name for file in remotes(name)} == one.get(name, {f"{file}.gz" for file in NAMES})
+    assert all(address.startswith("http") and file.addresses for file in remotes(name) for address in file.addresses)
     assert all(len(file.md5) == 32 for file in remotes(name))
 
 

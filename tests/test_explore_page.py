@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.config import DataConfig
 from core.data import DATASETS
 from core.data.sources import Raw
-from pages.parts import explore_look
+from pages.parts import draft, explore_combine, explore_look, explore_own  # noqa: F401  (before default_config is replaced)
 from pages.parts.pictures import as_text
 from tests.helpers import wait_until
 from tests.sets import make_set

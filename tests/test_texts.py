@@ -235,3 +235,14 @@ def test_a_run_on_texts_from_start_to_its_trained_model(tmp_path, settings):
     with pytest.raises(ValueError, match=r"needs \(N, 64\)"):
         trained.predict(data.test.images[:, :10])
     store.close()
+
+
+@pytest.mark.parametrize("change", [
+    {"fraction": 0.5}, {"label_noise": 0.1}, {"imbalance": 0.5}, {"only_classes": ["positive"]}, {"join": ["imdb"]},
+    {"variations": 2}], ids=str)
+def test_what_is_not_for_texts_is_refused_and_not_left_out(change, tmp_path):
+    config = default_config("reviews").model_copy(update={name: tuple(value) if isinstance(value, list) else value
+                                                          for name, value in change.items()})
+    with pytest.raises(DataError, match=next(iter(change))) as refused:
+        load(config, tmp_path)
+    assert "\n" not in str(refused.value)

@@ -11,6 +11,17 @@ import torch
 from torch import Tensor
 
 from core.config import DataConfig
+from core.data.combine import (
+    chosen_rows,
+    combined,
+    combined_classes,
+    combined_title,
+    joined_specs,
+    kept_rows,
+    noisy_labels,
+    of_classes,
+    refuse_for_texts,
+)
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
 from core.data.features import FEATURES, as_features
 from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
@@ -48,12 +59,18 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     if spec.generate is not None:
         return _compute(config, spec)
     if spec.read_texts is not None:
+        refuse_for_texts(config, spec)
         return _encode(config, spec, spec.read_texts(root, config))
     assert spec.read is not None, spec
-    raw = spec.read(root, cache)
-    held_back, learned = _held_back(config, spec, len(raw.train_labels), "images")
-    classes, raw = _apply_task(config, spec, raw)
-    train = Split(raw.train_images, raw.train_labels, learned)
+    source = spec.read(root, cache)
+    own = len(source.train_labels) if config.join else None
+    source = combined(config, spec, source, root, cache)
+    learn, test = kept_rows(source.train_labels), kept_rows(source.test_labels)
+    held_back, learned = _held_back(config, spec, len(learn), "images")
+    source_classes = combined_classes(config, spec)
+    classes, raw = _apply_task(config, spec, source)
+    rows = chosen_rows(config, learn[learned], source.train_labels, len(source_classes), own)
+    train = Split(raw.train_images, noisy_labels(config, raw.train_labels, rows, len(classes)), rows)
     if config.variations:
         train = with_variations(train, config, cache)
     last_mean, last_std = _normalization(config, train)
@@ -61,14 +78,14 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     sizes = fixed_sizes(config.transforms)
     return Dataset(
         name=config.dataset,
-        title=spec.title,
+        title=combined_title(config, spec, root),
         classes=classes,
-        source_classes=spec.classes,
+        source_classes=source_classes,
         mean=mean,
         std=std,
         train=replace(train, sizes=sizes),
-        validation=Split(raw.train_images, raw.train_labels, held_back, sizes),
-        test=Split(raw.test_images, raw.test_labels, torch.arange(len(raw.test_labels)), sizes),
+        validation=Split(raw.train_images, raw.train_labels, learn[held_back], sizes),
+        test=Split(raw.test_images, raw.test_labels, test, sizes),
         transforms=config.transforms,
         last_mean=last_mean,
         last_std=last_std,
@@ -132,13 +149,19 @@ def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
     if config.added and not (spec.in_plane and spec.classes):
         raise DataError(f"data.added has {len(config.added)} points; {spec.title} has no two coordinates with a class to add to. "
                         "Set it to [].")
+    joined_specs(config, spec)  # which refuses: points are computed, so more of them need no joining
     drawn = spec.generate(config)
-    classes = _task_classes(config, spec)
+    source_classes, classes = combined_classes(config, spec), _task_classes(config, spec)
+    if config.only_classes:
+        drawn = of_classes(config, spec, drawn)
+    rows = chosen_rows(config, torch.arange(len(drawn.train[1])), drawn.train[1], len(source_classes))
     train, validation, test = (
         Split(as_features(points, config.features) if spec.in_plane else points, _task_labels(config, labels),
               torch.arange(len(labels))) for points, labels in (drawn.train, drawn.validation, drawn.test))
+    train = Split(train.images, noisy_labels(config, train.labels, rows, len(classes)), rows)
     mean, std = _normalization(config, train)
-    return Dataset(config.dataset, spec.title, classes, spec.classes, mean, std, train, validation, test, spec.kind, spec.target)
+    return Dataset(config.dataset, spec.title, classes, source_classes, mean, std, train, validation, test, spec.kind,
+                   spec.target)
 
 
 @dataclass(frozen=True)
@@ -157,11 +180,15 @@ class Outline:
 
 
 def outline(config: DataConfig, root: Path | None = None) -> Outline:
-    """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
+    """The shape and classes of what load() would give, without reading anything.
+
+    Raises DataMissing for an unknown name, DataError for sets that can't be joined or classes that are not there.
+    """
     spec = spec_of(config.dataset, root)
+    joined_specs(config, spec, root)  # which says what does not fit
     shape = (config.text_length,) if spec.kind == "text" else (len(config.features),) if spec.in_plane else \
         shape_after(spec.input_shape, config.transforms)
-    return Outline(spec.title, shape, spec.classes, spec.kind, spec.target)
+    return Outline(combined_title(config, spec, root), shape, combined_classes(config, spec), spec.kind, spec.target)
 
 
 def default_config(name: str, root: Path | None = None) -> DataConfig:
@@ -190,13 +217,14 @@ def _apply_task(config: DataConfig, spec: DatasetSpec, raw: Raw) -> tuple[tuple[
 
 def _task_classes(config: DataConfig, spec: DatasetSpec) -> tuple[str, ...]:
     """Names of the answers: all classes, or "is it this one?"."""
+    known = combined_classes(config, spec)
     if config.task == "classes":
-        return spec.classes
-    if not spec.classes:
+        return known
+    if not known:
         raise DataError(f"{spec.title} has numbers to predict and no classes to ask for. Set data.task to classes.")
-    if config.target >= len(spec.classes):
-        raise DataError(f"data.target is {config.target}; {spec.title} has classes 0 to {len(spec.classes) - 1}.")
-    name = spec.classes[config.target]
+    if config.target >= len(known):
+        raise DataError(f"data.target is {config.target}; {spec.title} has classes 0 to {len(known) - 1}.")
+    name = known[config.target]
     return f"not {name}", name
 
 

@@ -32,7 +32,7 @@ class Split:
     images: the whole stack, whatever the examples are: images (M, C, H, W) uint8, memory-mapped where they come from a file;
         points (M, F) float32; texts (M, L) int64, the number of each word, 0 where a text has ended.
     labels: (M,) one for each example of the stack: int64 classes, or float32 where a number is to be predicted.
-    rows: (N,) int64, which of them belong to this split, ascending.
+    rows: (N,) int64, which of them belong to this split, ascending; a row that is learned from several times is there so often.
     sizes: heights and widths that images are brought to when they are taken, one after the other; none leaves them as stored.
     """
 

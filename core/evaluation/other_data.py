@@ -23,14 +23,14 @@ def why_not(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int
     classes: the model's own, by label; input_shape: (C, H, W) it takes. Raises DataMissing for a name there is not.
     """
     spec = spec_of(name)
-    if name == config.dataset:
+    if name == config.dataset or name in config.join:
         return "it learned from this data set"
     if tuple(spec.input_shape) != tuple(input_shape):
         return (f"its images are {'×'.join(map(str, spec.input_shape))}, and this model takes "
                 f"{'×'.join(map(str, input_shape))}")
     if config.task == "is_target" and classes[1] not in spec.classes:
         return f"it has no class “{classes[1]}”"
-    if config.task == "classes" and spec.classes != classes:
+    if config.task == "classes" and tuple(one for one in spec.classes if one in classes) != classes:
         return "its classes have other names"
     return None
 
@@ -42,8 +42,10 @@ def others(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int,
 
 def other_config(config: DataConfig, classes: tuple[str, ...], name: str) -> DataConfig:
     """How to load another data set so that its labels mean what the model's do."""
-    target = spec_of(name).classes.index(classes[1]) if config.task == "is_target" else config.target
-    return DataConfig(dataset=name, task=config.task, target=target, validation=1)
+    known = spec_of(name).classes
+    if config.task == "is_target":
+        return DataConfig(dataset=name, task="is_target", target=known.index(classes[1]), validation=1)
+    return DataConfig(dataset=name, validation=1, only_classes=classes if classes != known else ())
 
 
 def to_try(other: Dataset, mean: tuple[float, ...], std: tuple[float, ...]) -> Dataset:

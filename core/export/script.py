@@ -3,6 +3,7 @@
 from core.config import DataConfig, RunConfig
 from core.data import FEATURES, DatasetSpec, Outline, outline, spec_of
 from core.data.generated import RULES, TEST_POINTS, split_seeds
+from core.export.combine_code import choosing, is_chosen, refuse_combined, renumbering
 from core.export.digits_code import preparing_code, varying_code
 from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
@@ -13,12 +14,12 @@ from core.models import ARCHITECTURES
 from core.presets import title_of
 from core.training import outputs_for
 
-TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # our names of torchvision's data sets
 # Settings that a script says, or that change nothing of what it would say
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
            "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum", "nesterov", "weight_decay",
            "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping",
-           "keep", "points", "noise", "features", "added", "l1", "transforms"}
+           "keep", "points", "noise", "features", "added", "l1", "transforms", "join", "join_times", "only_classes", "fraction",
+           "imbalance", "label_noise"}
 
 
 def script(config: RunConfig) -> str:
@@ -75,26 +76,28 @@ def _device(config: RunConfig) -> str:
 
 def _data(config: RunConfig, spec: DatasetSpec) -> str:
     """Lines that make train_set, validation_set and test_set."""
+    refuse_combined(config.data, spec)
     if config.data.dataset == "digits":
-        return _digits(config.data)
+        return _digits(config.data, spec)
     if config.data.dataset in RULES:
-        return _points(config.data)
+        return _points(config.data, spec)
     if spec.kind == "text":
         raise ExportError(f"{spec.title} has no plain script yet; the page “Text” has one that learns from a dozen reviews.")
-    if config.data.dataset not in TORCHVISION:
-        raise ExportError(f"{spec.title} is not one of torchvision's data sets, so a plain script can't load it.")
+    if not spec.torchvision:
+        raise ExportError(f"{spec.title} can't be loaded in a plain script: torchvision does not have it in this form.")
     if config.data.variations:
         raise ExportError("Varied copies are written for scikit-learn's digits only; set data.variations to 0.")
-    return _torchvision(config.data, TORCHVISION[config.data.dataset])
+    return _torchvision(config.data, spec)
 
 
-def _points(data: DataConfig) -> str:
+def _points(data: DataConfig, spec: DatasetSpec) -> str:
     """Points that are computed by the same function as the run's."""
     name = RULES[data.dataset].draw.__name__
     lines = [drawing_code(data.dataset), "", "", "# each split has a seed of its own"]
     sizes = (data.points, "VALIDATION", TEST_POINTS)
     for split, size, seed in zip(("train", "validation", "test"), sizes, split_seeds(data.split_seed), strict=True):
         lines.append(f"{split}_points, {split}_labels = {name}({size}, {data.noise!r}, torch.Generator().manual_seed({seed}))")
+    lines += _choose_points(data, spec)
     if data.added:
         rows = ", ".join(f"({x!r}, {y!r}, {label})" for x, y, label in data.added)
         lines += [f"added = torch.tensor([{rows}])  # points of one's own: x₁, x₂, class",
@@ -115,37 +118,82 @@ def _points(data: DataConfig) -> str:
     return "\n".join(lines)
 
 
+def _choose_points(data: DataConfig, spec: DatasetSpec) -> list[str]:
+    """What is left out or spoiled of them."""
+    lines = []
+    if data.only_classes:
+        lines.append(renumbering(data, spec))
+        for split in ("train", "validation", "test"):
+            lines += [f"kept = new_label[{split}_labels] >= 0",
+                      f"{split}_points, {split}_labels = {split}_points[kept], new_label[{split}_labels[kept]]"]
+    if is_chosen(data):
+        labels = "train_labels" if spec.classes else "torch.zeros(len(train_labels), dtype=torch.long)  # as one class"
+        lines += [f"labels = {labels}", "train_rows = torch.arange(len(labels))", choosing(data, spec),
+                  f"train_points, train_labels = train_points[train_rows], {'' if spec.classes else 'train_'}labels[train_rows]"]
+    return lines
+
+
 def _split(data: DataConfig) -> str:
     return (f"# the same images held back each time\norder = torch.randperm({{count}}, generator=torch.Generator().manual_seed("
             f"{data.split_seed}))\nvalidation_rows, train_rows = order[:VALIDATION], order[VALIDATION:]")
 
 
-def _torchvision(data: DataConfig, name: str) -> str:
+def _torchvision(data: DataConfig, spec: DatasetSpec) -> str:
+    name = spec.torchvision
     load = f'datasets.{name}("data", train={{train}}, download=True, transform=transform)'
-    split = _split(data).format(count="len(training)")
+    split = _chosen_split(data, spec)
     if data.transforms:
         return torchvision_data(name, data.transforms, data.normalization, split)
     if data.normalization == "standard":
         first = f'training = datasets.{name}("data", train=True, download=True)'
-        statistics = ("pixels = training.data[train_rows] / 255  # (N, 28, 28), from 0 to 1\n"
-                      "mean, std = pixels.mean().item(), pixels.std(correction=0).item()\n"
-                      "transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((mean,), (std,))])\n"
-                      "training.transform = transform")
+        gray = ("pixels = training.data[train_rows] / 255  # (N, 28, 28), from 0 to 1\n"
+                "mean, std = (pixels.mean().item(),), (pixels.std(correction=0).item(),)\n")
+        colour = ("pixels = torch.from_numpy(training.data)[train_rows] / 255  # (N, H, W, 3), from 0 to 1\n"
+                  "mean, std = pixels.mean((0, 1, 2)).tolist(), pixels.std((0, 1, 2), correction=0).tolist()\n")
+        statistics = ((colour if spec.input_shape[0] == 3 else gray)
+                      + "transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])\n"
+                        "training.transform = transform")
         lines = [first, split, statistics]
     else:
         transform = "transforms.ToTensor()  # pixels from 0 to 1" if data.normalization == "none" else \
             "transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])  # pixels from −1 to 1"
         lines = [f"transform = {transform}", f"training = {load.format(train=True)}", split]
+    test = [f"test_set = {load.format(train=False)}"]
+    if data.only_classes:
+        test += ["test_labels = new_label[torch.as_tensor(test_set.targets)]", "test_set.targets = test_labels.tolist()",
+                 "test_set = Subset(test_set, (test_labels >= 0).nonzero()[:, 0])"]
     return "\n".join([*lines, "train_set = Subset(training, train_rows)", "validation_set = Subset(training, validation_rows)",
-                      f"test_set = {load.format(train=False)}"])
+                      *test])
 
 
-def _digits(data: DataConfig) -> str:
+def _chosen_split(data: DataConfig, spec: DatasetSpec) -> str:
+    """train_rows and validation_rows of `training`, a data set of torchvision, with what is left out or spoiled."""
+    if not data.only_classes and not is_chosen(data):
+        return _split(data).format(count="len(training)")
+    labels = "torch.as_tensor(training.targets)"
+    if not data.only_classes:
+        lines = [f"labels = {labels}.clone()", _split(data).format(count="len(training)")]
+    else:
+        lines = [renumbering(data, spec), f"labels = new_label[{labels}]", "learn_rows = (labels >= 0).nonzero()[:, 0]",
+                 _split(data).format(count="len(learn_rows)"),
+                 "train_rows, validation_rows = learn_rows[train_rows], learn_rows[validation_rows]"]
+    return "\n".join([*lines, choosing(data, spec), "training.targets = labels.tolist()"])
+
+
+def _digits(data: DataConfig, spec: DatasetSpec) -> str:
     mean, std = {"none": ("0.0", "1.0"), "half": ("0.5", "0.5"),
                  "standard": ("pixels.mean().item()", "pixels.std(correction=0).item()")}[
         data.normalization]
     copies = ("images = np.concatenate([images, vary(images[:, 0], COPIES)[:, None]])\n"
               "labels = labels.repeat(COPIES + 1)\n") if data.variations else ""
+    classes = (f"{renumbering(data, spec)}\nlabels = new_label[labels]\n"
+               "test_rows, learn_rows = (rows[(labels[rows] >= 0).numpy()] for rows in (test_rows, learn_rows))\n"
+               ) if data.only_classes else ""
+    rows = "train_rows, validation_rows = learn_rows[train_rows.sort().values], learn_rows[validation_rows.sort().values]"
+    if is_chosen(data):
+        rows = ("learn_rows = torch.from_numpy(learn_rows)\n"
+                "train_rows, validation_rows = learn_rows[train_rows], learn_rows[validation_rows.sort().values]\n"
+                + choosing(data, spec) + "\ntrain_rows, validation_rows = train_rows.numpy(), validation_rows.numpy()")
     blank = '\n\n\n'
     return f'''# scikit-learn's digits have 8×8 pixels. These functions make MNIST's form of them: 20×20 pixels of ink in a 28×28
 # frame, placed by their centre of mass.
@@ -159,8 +207,8 @@ labels = torch.from_numpy(digits.target.astype(np.int64))
 # a fifth is for testing, always the same; scikit-learn has no test set of its own
 order = np.random.default_rng(0).permutation(len(pixels))
 test_rows, learn_rows = np.sort(order[:TEST_IMAGES]), np.sort(order[TEST_IMAGES:])
-{_split(data).format(count="len(learn_rows)")}
-train_rows, validation_rows = learn_rows[train_rows.sort().values], learn_rows[validation_rows.sort().values]
+{classes}{_split(data).format(count="len(learn_rows)")}
+{rows}
 test_images, test_labels = pixels[test_rows], labels[test_rows]
 validation_images, validation_labels = pixels[validation_rows], labels[validation_rows]
 images, labels = pixels[train_rows], labels[train_rows]

@@ -34,6 +34,21 @@ def class_counts(classes: Sequence[str], counts: Sequence[int]) -> go.Figure:
     return figure
 
 
+def grouped_counts(classes: Sequence[str], counts: dict[str, Sequence[int]]) -> go.Figure:
+    """How many images of each class each of up to four groups has, side by side. The first one is what the others came from.
+
+    counts: title → images of each class.
+    """
+    figure = go.Figure()
+    for (title, images), color in zip(counts.items(), ("#c5cad1", VALIDATION, "#b8860b", TRAIN), strict=False):
+        figure.add_bar(x=list(classes), y=list(images), name=f"{title} ({sum(images):,})", marker_color=color,
+                       hovertemplate="%{x}: %{y:,} images<extra>" + title + "</extra>")
+    figure.update_layout(height=340, margin={"l": 8, "r": 8, "t": 48, "b": 8}, barmode="group", bargap=0.2,
+                         yaxis={"title": "images", "rangemode": "tozero"}, xaxis={"title": "class", "type": "category"},
+                         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0})
+    return figure
+
+
 def split_counts(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> go.Figure:
     """How many images of each class there are for training and, on top of those, for testing."""
     figure = go.Figure([

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.config import DataConfig, RunConfig, read_config
 from core.data import DataError, default_config, is_own, outline, spec_of
+from core.data.combine import without_misfits
 from core.fields import ConfigError
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
@@ -25,12 +26,21 @@ def draft(settings: Settings) -> RunConfig:
         take_preset(first_preset(settings))
     config = read_config(st.session_state[keys.DRAFT])
     if not is_own(config.data.dataset):
-        return config
+        return _without_deleted(config, settings)
     try:
         spec_of(config.data.dataset, settings.data_dir)
     except DataError:  # somebody has deleted it since
         st.toast(f"The images you had chosen are gone; {spec_of('digits').title} takes their place.", icon=":material/delete:")
         take_data(default_config("digits"))
+    return _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
+
+
+def _without_deleted(config: RunConfig, settings: Settings) -> RunConfig:
+    """The draft without joined images that somebody has deleted since."""
+    fitting = without_misfits(config.data, settings.data_dir)
+    if fitting != config.data:
+        st.toast("Data that was joined or chosen is not there any more; it has been left out.", icon=":material/delete:")
+        take(config.model_copy(update={"data": fitting}))
     return read_config(st.session_state[keys.DRAFT])
 
 
@@ -52,7 +62,7 @@ def take_data(data: DataConfig) -> None:
     kept = {name: values[name] for name in ("task", "target", "normalization")}
     if spec_of(data.dataset).kind == "images":
         kept["transforms"] = values["transforms"]
-    kept["target"] = max(0, min(kept["target"], len(spec_of(data.dataset).classes) - 1))
+    kept["target"] = max(0, min(kept["target"], len(outline(data).source_classes) - 1))
     take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
 
 
@@ -111,6 +121,14 @@ def change(path: str, value: object) -> None:
         config = read_config(st.session_state[keys.DRAFT]).with_values({path: value})
     except ConfigError as error:
         st.session_state[f"problem.{path}"] = str(error)
+        return
+    if path == "data.dataset":  # what was joined and chosen may not be for this one
+        config = config.model_copy(update={"data": without_misfits(config.data)})
+    try:
+        outline(config.data)
+    except DataError as error:
+        st.session_state[f"problem.{path}"] = str(error)
+        st.session_state[keys.DRAFT_VERSION] += 1  # the form takes the draft's value again
         return
     st.session_state.pop(f"problem.{path}", None)
     st.session_state[keys.DRAFT] = config.model_dump(mode="json")

@@ -49,7 +49,10 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
     common = {"key": key, "help": about.help, "on_change": _changed, "args": (path, key)}
     names = CHOICES | CHOICES_OF.get(path, {}) | (labels or {})
     options = choices or ([c for c in about.choices if isinstance(c, str)] if isinstance(value, str) else [])
-    if options:
+    if isinstance(value, tuple) and choices is not None:
+        st.multiselect(label, choices, [one for one in value if one in choices], placeholder="",
+                       format_func=lambda choice: names.get(choice, str(choice)), **common)
+    elif options:
         st.selectbox(label, options, options.index(value), format_func=lambda choice: names.get(choice, str(choice)), **common)
     elif isinstance(value, bool):
         st.toggle(label, value, **common)

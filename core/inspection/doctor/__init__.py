@@ -50,6 +50,9 @@ TRANSFORM_RULES: tuple[Callable[[Case], Finding | None], ...] = (
 
 RULES: dict[str, Callable[[Case], Finding | None]] = {
     "unknown_data": data_rules.unknown_data,
+    "does_not_combine": data_rules.does_not_combine,
+    "wrong_labels": data_rules.wrong_labels,
+    "unbalanced_classes": data_rules.unbalanced_classes,
     "target_not_a_class": data_rules.target_not_a_class,
     "does_not_fit": network_rules.does_not_fit,
     "device_not_there": training_rules.device_not_there,

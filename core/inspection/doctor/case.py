@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.data import DataError, Dataset, DatasetSpec, outline, spec_of
+from core.data import DataError, Dataset, DatasetSpec, Outline, outline, spec_of
+from core.data.combine import held_estimate, training_estimate
 from core.fields import ConfigError
 from core.inspection.flow import Flow, flow
 from core.inspection.layers import InspectionError, LayerRow, describe_layers, totals
@@ -83,15 +84,31 @@ class Case:
             return None
 
     @cached_property
+    def _outline(self) -> Outline | str:
+        try:
+            return outline(self.config.data)
+        except DataError as error:
+            return str(error)
+
+    @property
+    def misfit_of_data(self) -> str:
+        """Why data sets can't be combined so; "" where they can, or the data set is not known."""
+        return self._outline if isinstance(self._outline, str) and self.spec and not self.data else ""
+
+    @cached_property
     def input_shape(self) -> tuple[int, ...]:
-        return self.data.input_shape if self.data else outline(self.config.data).input_shape if self.spec else ()
+        if self.data:
+            return self.data.input_shape
+        return self._outline.input_shape if isinstance(self._outline, Outline) else self.spec.input_shape if self.spec else ()
 
     @cached_property
     def source_classes(self) -> int:
         """Classes of the data set itself."""
         if self.data:
             return len(self.data.source_classes)
-        return len(outline(self.config.data).source_classes) if self.spec else 0
+        if isinstance(self._outline, Outline):
+            return len(self._outline.source_classes)
+        return len(self.spec.classes) if self.spec else 0
 
     @property
     def has_images(self) -> bool:
@@ -110,12 +127,18 @@ class Case:
             return len(self.data.train) // (1 + self.config.data.variations) + len(self.data.validation)
         if self.spec and self.spec.generate:
             return self.config.data.points + self.config.data.validation  # points of their own, held back from nothing
-        return self.spec.counts[0] if self.spec else 0
+        if not self.spec or self.misfit_of_data:
+            return self.spec.counts[0] if self.spec else 0
+        return held_estimate(self.config.data, self.spec)
 
     @property
     def originals(self) -> int:
         """Training images without varied copies, after the validation images are held back."""
-        return max(0, self.held - self.config.data.validation) if not self.data else self.held - len(self.data.validation)
+        if self.data:
+            return self.held - len(self.data.validation)
+        if not self.spec or self.misfit_of_data:
+            return max(0, self.held - self.config.data.validation)
+        return training_estimate(self.config.data, self.spec, held=self.held)
 
     @property
     def per_epoch(self) -> int:

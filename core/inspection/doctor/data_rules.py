@@ -25,6 +25,44 @@ def unknown_data(case: Case) -> Finding | None:
                    "about it until the data is known.", "Use the digits that need no download", fix)
 
 
+def does_not_combine(case: Case) -> Finding | None:
+    """Sets that can't be joined, or classes that are not there."""
+    if not case.misfit_of_data:
+        return None
+    fix = case.changed(data__join=[], data__only_classes=[])
+    return Finding("does_not_combine", "error", "Data can't be combined so", case.misfit_of_data,
+                   "Images are learned from together only where they have the same size and their classes the same names.",
+                   "Join nothing and keep all classes", fix)
+
+
+def wrong_labels(case: Case) -> Finding | None:
+    """Label noise, put there on purpose."""
+    share = case.config.data.label_noise
+    if not share or not case.classes:
+        return None
+    hopeless = share >= 1 - 1 / case.classes  # then the true label is not the most frequent one any more
+    return Finding(
+        "wrong_labels", "warning" if hopeless else "note", f"{100 * share:.3g} % of the training labels are wrong on purpose",
+        f"data.label_noise is {share:g}; of {case.classes} classes, {100 * (1 - share):.3g} % of the images keep their own.",
+        "A network first learns what most labels agree on, and later the wrong ones by heart: training accuracy then goes on "
+        "rising while validation accuracy, whose labels are true, falls. Stop at the best validation epoch."
+        + (" With so many, no class is right more often than another." if hopeless else ""),
+        "Take the noise away, or keep the best epoch", case.changed(data__label_noise=0.0))
+
+
+def unbalanced_classes(case: Case) -> Finding | None:
+    """Classes made unequal on purpose, strongly."""
+    share = case.config.data.imbalance
+    if share > 0.2:
+        return None
+    return Finding(
+        "unbalanced_classes", "note", f"The rarest class keeps {100 * share:.3g} % of its training images",
+        f"data.imbalance is {share:g}: the first class has about {1 / share:.0f} times as many images as the last.",
+        "The network hardly sees the rare classes and is seldom punished for missing them. The test images are as they were, so "
+        "test accuracy shows what that costs; look at each class on the page Evaluate.", "Keep all images of each class",
+        case.changed(data__imbalance=1.0))
+
+
 def target_not_a_class(case: Case) -> Finding | None:
     """A yes-no question about a class that the data set does not have."""
     data = case.config.data
