@@ -127,8 +127,9 @@ def grad_cam(scores: ClassScores, image: Tensor, label: int, layer: str | None =
     _check(scores, image, label)
     layers = conv_layers(scores, tuple(image.shape))
     name = usual_layer(layers).name if layer is None else layer
-    if name not in {known.name for known in layers}:
-        raise ExplanationError(f"There is no convolution {name} with maps; there are {', '.join(k.name for k in layers) or 'none'}.")
+    known = [found.name for found in layers]
+    if name not in known:
+        raise ExplanationError(f"There is no convolution {name} with maps; there are {', '.join(known) or 'none'}.")
     maps = LayerGradCam(scores, scores.network.get_submodule(name)).attribute(_leaf(image), target=label, relu_attributions=True)
     large = LayerAttribution.interpolate(maps, tuple(image.shape[1:]), interpolate_mode="bilinear")
     return GradCam(large[0].detach(), name, maps[0, 0].detach())
