@@ -6,8 +6,8 @@ from torch import Tensor
 from core.figures.maps import NEGATIVE, POSITIVE
 
 STRENGTH = np.array([123, 50, 148])  # purple: how much, without for or against
-PAPER, INK = 250.0, 150.0  # greys that the image is drawn in below the colours
-SIDE = 208  # pixels of the longer side, about
+PAPER, INK = 250.0, 200.0  # greys that the image is drawn in below the colours
+SIDE = 180  # pixels of the longer side, about: four of them are as wide as a page
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 

@@ -151,7 +151,8 @@ def occlusion(scores: ClassScores, image: Tensor, label: int, patch: int = 4, st
         raise ExplanationError(f"A patch of {patch} pixels does not fit; choose 1 to {min(height, width)}.")
     if not 1 <= stride <= patch:
         raise ExplanationError(f"With a stride of {stride} pixels some pixels are never covered; choose 1 to {patch}, the patch.")
-    stride = next(wide for wide in range(stride, max(height, width) + 1) if _patches(image, patch, wide) <= MOST_PATCHES)
+    stride = next(wide for wide in range(stride, max(height, width) + 1)
+                  if _patches(image, max(patch, wide), wide) <= MOST_PATCHES)
     patch = max(patch, stride)
     with torch.no_grad():
         values = Method(scores).attribute(_batch(image), (channels, patch, patch), (channels, stride, stride), baseline,

@@ -3,7 +3,7 @@
 import streamlit as st
 from torch import Tensor
 
-from core.figures.attribution import SIDE, difference_picture, plain_picture
+from core.figures.attribution import difference_picture, plain_picture
 from core.inspection.smallest_change import STEPS, SmallestChange, smallest_change
 from core.inspection.windows import number
 from core.runs import TrainedModel
@@ -12,6 +12,7 @@ from pages.parts.run_words import percent
 from pages.parts.why_asked import Asked
 
 ANY = -1
+CARD = 208  # pixels
 
 
 def change_section(model: TrainedModel, image: Tensor, probabilities: list[float], key: str, ask: Asked) -> None:
@@ -56,8 +57,8 @@ def _pictures(model: TrainedModel, image: Tensor, found: SmallestChange, key: st
              (plain_picture(shown), "After", f"{as_text(model.classes[said])}, {percent(float(after[said]))}"))
     with st.container(horizontal=True, gap="medium"):
         for picture, title, line in cards:
-            with st.container(width=SIDE + 16):
-                st.image(picture, output_format="PNG", alt=title, width=SIDE)
+            with st.container(width=CARD):
+                st.image(picture, output_format="PNG", alt=title)
                 st.markdown(f"**{title}**  \n{line}")
     total = float(image.double().norm())
     share = f", {percent(found.l2 / total)} of the image's own length" if total > 0 else ""
@@ -65,5 +66,5 @@ def _pictures(model: TrainedModel, image: Tensor, found: SmallestChange, key: st
                 f"have the length {number(found.l2)} (root of their summed squares, black to white = 1){share}. Then it says "
                 f"**{as_text(model.classes[found.after])}** instead of **{as_text(model.classes[found.before])}**, by a hair.")
     st.caption(f"Found with {found.steps} gradients (DeepFool and steps back towards the image). There may be a smaller change "
-               "that these steps have missed. An eye would hardly change its mind: the network looks at other things than we do, "
-               "and most networks can be fooled like this.")
+               "that these steps have missed. Often an eye would hardly change its mind: the network looks at other things than "
+               "we do, and most networks can be fooled like this.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 from torch import Tensor
 
-from core.figures.attribution import SIDE, overlay
+from core.figures.attribution import overlay
 from core.inspection.attribution import (
     STEPS,
     Attribution,
@@ -25,6 +25,7 @@ from pages.parts.pictures import as_text
 from pages.parts.run_words import percent
 from pages.parts.why_asked import Asked
 
+CARD = 192  # pixels: four fit side by side
 PLAIN = {0.0: "black", 0.5: "grey", 1.0: "white"}
 
 
@@ -53,7 +54,7 @@ def maps_section(model: TrainedModel, image: Tensor, probabilities: list[float],
                 "picture has a scale of its own.")
     with st.container(horizontal=True, gap="medium"):
         for draw in (_saliency, _integrated, _grad_cam, _occlusion):
-            with st.container(width=SIDE + 16):
+            with st.container(width=CARD):
                 draw(image, label, chosen, ask, key)
     st.caption("These maps show where, not why, and they need not agree: each answers a question of its own. That a map looks "
                "reasonable does not prove that the network is right, or right for a good reason.")
@@ -82,15 +83,16 @@ def _settings(image: Tensor, key: str, ask: Asked) -> Settings:
 
 
 def _card(title: str, image: Tensor, found: Attribution, says: str, cannot: str, strength: bool = False) -> None:
-    st.image(overlay(image, found.map, strength), output_format="PNG", alt=f"{title}: {says}", width=SIDE)
+    st.image(overlay(image, found.map, strength), output_format="PNG", alt=f"{title}: {says}")
     st.markdown(f"**{title}**  \n{says}")
     st.caption(f"Can't tell: {cannot}")
 
 
 def _saliency(image: Tensor, label: int, chosen: Settings, ask: Asked, key: str) -> None:
     found = ask.result(lambda: saliency(ask.scores(), image, label), "saliency", label)
-    _card("Saliency", image, found, "Where a tiny change of a pixel would move the score most: the size of the gradient. Largest: "
-          f"{number(float(found.map.max()))} for each unit of brightness.",
+    largest = number(float(found.map.max()))
+    _card("Saliency", image, found, "Where a tiny change of a pixel would move the score most: the size of the gradient, at most "
+          f"{largest} for each unit of brightness.",
           "for or against, and what a large change would do. It is noisy by nature.", strength=True)
 
 

@@ -31,9 +31,10 @@ def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | N
         if (line := why_not(model, image)) is not None:
             st.info(line, icon=":material/image_not_supported:")
             return
-        view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], key=f"{key}.view", persist_state="session",
-                                    label_visibility="collapsed")
-        _walk_button(image, key, run_id)
+        with st.container(horizontal=True, gap="small"):
+            view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], key=f"{key}.view", persist_state="session",
+                                        label_visibility="collapsed")
+            _walk_button(image, key, run_id)
         if view is None:
             st.caption("A network gives no reasons. But it can be asked: which pixels its answer hangs on, which training images "
                        "look the same to it, and how little has to change before it says something else.")
