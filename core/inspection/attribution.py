@@ -6,14 +6,13 @@ All take one image (C, H, W) float32 in [0, 1] and a class's index, and speak of
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from core.inspection.layers import describe_layers
 from core.inspection.scores import ClassScores, ExplanationError
 
 STEPS = 32  # of integrated gradients
 MOST_PATCHES = 1024  # how often occlusion may ask the network; a finer stride than that is not taken
-AT_ONCE = 64  # images in one call: 64 of 28×28 at 32 channels are 6 MB
+AT_ONCE = 32  # images in one call: 32 of 28×28 at 32 channels are 3 MB
 SHORTCUTS = {"skip", "downsample"}  # what small_resnet and torchvision call the way around a block; the block itself says more
 ENOUGH = 4  # maps of fewer pixels to a side say little about where
 
@@ -100,10 +99,16 @@ def integrated_gradients(scores: ClassScores, image: Tensor, label: int, steps: 
 
 def conv_layers(scores: ClassScores, input_shape: tuple[int, ...]) -> list[ConvLayer]:
     """The convolutions in order of execution whose maps have more than one pixel."""
-    known = dict(scores.network.named_modules())
-    rows = describe_layers(scores.network, input_shape)
-    return [ConvLayer(row.name, tuple(row.output_shape)) for row in rows
-            if row.kind == "Conv2d" and row.name in known and len(row.output_shape) == 3 and max(row.output_shape[1:]) > 1]
+    found: list[ConvLayer] = []
+    handles = [module.register_forward_hook(
+        lambda _module, _inputs, output, name=name: found.append(ConvLayer(name, tuple(output.shape[1:]))))
+        for name, module in scores.network.named_modules() if name and isinstance(module, nn.Conv2d)]
+    try:
+        scores.at(torch.zeros(input_shape))  # describe_layers would tell too, for 60 MB of modules that come with meta tensors
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [layer for layer in found if max(layer.shape[1:]) > 1]
 
 
 def usual_layer(layers: list[ConvLayer]) -> ConvLayer:

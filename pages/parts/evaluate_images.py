@@ -12,6 +12,7 @@ from pages.parts.services import Services, trained_model
 from pages.parts.why_view import why_section
 
 MISTAKES, UNSURE, RANDOM = "Surest mistakes", "Least sure, yet right", "At random"
+OTHER = -1  # the choice that is none of the images above
 ABOUT = {
     MISTAKES: "What it got wrong while being sure. Would you have known? Some are mistakes of those who labelled them.",
     UNSURE: "What it got right only just.",
@@ -56,15 +57,15 @@ def _why(server: Services, found: Sequence[Subject], shown: dict[str, list[int]]
     st.divider()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = next(iter(usable)) if len(usable) == 1 else st.selectbox("Ask", list(usable), key="evaluate.why.model", width=300)
-        subject, above = usable[name], [str(position) for position in shown.get(name, [])]
+        subject, above = usable[name], shown.get(name, [])
         count = len(subject.predictions)
-        typed = st.selectbox("Image: one of those above, or type a number", above or ["0"], accept_new_options=True, width=360,
-                             key=f"evaluate.why.image.{subject.run.id}.{subject.predictions.split}.{'.'.join(above)}",
-                             format_func=lambda text: _named(subject, text))
-    position = _position(typed, count)
-    if position is None:
-        st.warning(f"Type a whole number from 0 to {count - 1:,}.", icon=":material/tag:")
-        return
+        stamp = f"{subject.run.id}.{subject.predictions.split}"
+        position = st.selectbox("Image", [*above, OTHER], format_func=lambda place: "another, by its number" if place == OTHER
+                                else f"{place}: {caption(subject.predictions, place)}", width=280,
+                                key=f"evaluate.why.image.{stamp}.{'.'.join(map(str, above))}")
+        if position == OTHER:
+            position = int(st.number_input(f"Number (0 to {count - 1:,})", 0, count - 1, key=f"evaluate.why.number.{stamp}",
+                                           width=160))
     try:
         model = trained_model(server.store, subject.run.id)
     except CheckpointError as error:
@@ -72,14 +73,3 @@ def _why(server: Services, found: Sequence[Subject], shown: dict[str, list[int]]
         return
     pixels, _ = subject.data.split(subject.predictions.split).take(torch.tensor([position]))
     why_section(model, pixels[0].float() / 255, "evaluate.why", subject.data, subject.run.id)
-
-
-def _named(subject: Subject, text: str) -> str:
-    position = _position(text, len(subject.predictions))
-    return text if position is None else f"{position}: {caption(subject.predictions, position)}"
-
-
-def _position(text: str | None, count: int) -> int | None:
-    """A position that a person typed; None for anything else."""
-    plain = (text or "").strip()
-    return int(plain) if plain.isascii() and plain.isdigit() and len(plain) < 10 and int(plain) < count else None

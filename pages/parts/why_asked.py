@@ -13,7 +13,7 @@ from core.runs import TrainedModel
 from pages.parts import keys
 
 KEPT = 24  # results of one image; then the first ones are forgotten
-HEAVY = 2_000_000  # parameters; above that, hundreds of questions to the network take many seconds
+HEAVY = 8_000_000  # parameters; resnet18 has 11 million, and hundreds of questions to it take many seconds
 
 
 class Asked:
