@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 
 import streamlit as st
+import torch
 
 from core.evaluation.mistakes import confident_mistakes, random_images, unsure_successes
-from pages.parts.evaluate_subject import Subject, columns, show_images
-from pages.parts.services import Services
+from core.runs import CheckpointError
+from pages.parts.evaluate_subject import Subject, caption, columns, show_images
+from pages.parts.services import Services, trained_model
+from pages.parts.why_view import why_section
 
 MISTAKES, UNSURE, RANDOM = "Surest mistakes", "Least sure, yet right", "At random"
+OTHER = -1  # the choice that is none of the images above
 ABOUT = {
     MISTAKES: "What it got wrong while being sure. Would you have known? Some are mistakes of those who labelled them.",
     UNSURE: "What it got right only just.",
@@ -25,6 +29,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
         seed = st.number_input("Seed", 0, 9999, 0, key="evaluate.seed", persist_state="session", width=140,
                                help="Decides which images are drawn.") if kind == RANDOM else 0
     st.caption(ABOUT[kind] + " Below each image: what it is, what the model said, and how sure it was.")
+    shown: dict[str, list[int]] = {}
     for place, subject in zip(columns(found), found, strict=True):
         with place:
             predictions = subject.predictions
@@ -40,3 +45,31 @@ def section(server: Services, found: Sequence[Subject]) -> None:
             if kind == RANDOM:
                 st.markdown(f"{len(positions) - wrong} of {len(positions)} are right.")
             show_images(subject, positions, f"images-{kind.split()[0].lower()}-{subject.run.id[:8]}")
+            shown[subject.name] = positions.tolist()
+    _why(server, found, shown)
+
+
+def _why(server: Services, found: Sequence[Subject], shown: dict[str, list[int]]) -> None:
+    """One image, of those above or any other by its number, and what its answer depends on."""
+    usable = {subject.name: subject for subject in found if subject.data is not None}
+    if not usable:
+        return
+    st.divider()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = next(iter(usable)) if len(usable) == 1 else st.selectbox("Ask", list(usable), key="evaluate.why.model", width=300)
+        subject, above = usable[name], shown.get(name, [])
+        count = len(subject.predictions)
+        stamp = f"{subject.run.id}.{subject.predictions.split}"
+        position = st.selectbox("Image", [*above, OTHER], format_func=lambda place: "another, by its number" if place == OTHER
+                                else f"{place}: {caption(subject.predictions, place)}", width=280,
+                                key=f"evaluate.why.image.{stamp}.{'.'.join(map(str, above))}")
+        if position == OTHER:
+            position = int(st.number_input(f"Number (0 to {count - 1:,})", 0, count - 1, key=f"evaluate.why.number.{stamp}",
+                                           width=160))
+    try:
+        model = trained_model(server.store, subject.run.id)
+    except CheckpointError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return
+    pixels, _ = subject.data.split(subject.predictions.split).take(torch.tensor([position]))
+    why_section(model, pixels[0].float() / 255, "evaluate.why", subject.data, subject.run.id)

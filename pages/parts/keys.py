@@ -44,3 +44,5 @@ CLOSE_LOOK = "session.close_look"  # (what was looked at, findings, a line about
 MEASURED = "session.measured"  # (what was measured, core.inspection.measured.Measured)
 SAMPLE = "session.sample"  # the split of the image that Explore data shows large
 SAMPLE_NEXT = "session.sample_next"  # (split, position) of the one to show next
+WHY = "session.why"  # what has been worked out about one image: (model, the image's digest, results by what was asked)
+BROUGHT = "session.brought"  # (C, H, W) float32 in [0, 1], an image that another page has sent to the layer walk

@@ -24,6 +24,7 @@ UNTRAINED = ""  # the choice that is no run
 RUNS_LISTED = 100
 MOST_PARAMETERS = 150_000_000  # 600 MB of weights; vgg16 has 138 million
 FROM_DATA, RANDOM, DRAWING = "From the data", "Three random images", "My last drawing"
+BROUGHT = "The image you came with"
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,16 @@ def _data(server: Services, config: RunConfig) -> Dataset | None:
 
 
 def choose_sample(subject: Subject) -> Sample:
-    """What goes through: a validation image, three random images, or the last drawing."""
+    """What goes through: a validation image, three random images, the last drawing, or an image that another page sent."""
     drawing = st.session_state.get(keys.DRAWING)
     fits = drawing is not None and tuple(drawing.shape) == subject.input_shape
-    options = ([FROM_DATA] if subject.data else []) + [RANDOM] + ([DRAWING] if fits else [])
+    brought = st.session_state.get(keys.BROUGHT)  # from "Why?", where its first look is at this one
+    came = brought is not None and tuple(brought.shape) == subject.input_shape
+    options = ([BROUGHT] if came else []) + ([FROM_DATA] if subject.data else []) + [RANDOM] + ([DRAWING] if fits else [])
     chosen = st.segmented_control("Sample", options, default=options[0], required=True,
                                   key=f"build.look.sample.{len(options)}.{options[0]}")
+    if chosen == BROUGHT and came:
+        return Sample(f"brought.{hash(brought.numpy().tobytes())}", brought.unsqueeze(0), "")
     if subject.data is None:
         st.caption(_missing(subject.config.data.dataset))
     if chosen == FROM_DATA and subject.data:

@@ -1,0 +1,54 @@
+"""A trained network as a function from an image to one score for each class, in a copy that methods may hook and take apart."""
+
+import copy
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from core.data import normalize
+
+
+class ExplanationError(ValueError):
+    """Why a method can't say anything about this network or image; one line that says what would work."""
+
+
+class ClassScores(nn.Module):
+    """Images (N, C, H, W) float in [0, 1] → (N, K) scores: what the network says before softmax or sigmoid.
+
+    A network with one output z, for a yes-no question, has the scores (−z, z), so that the larger one is its answer.
+
+    The weights are the trained network's own memory; modules, hooks and buffers are copies, in evaluation mode and without
+    gradients for weights. So whatever is done to them, and wherever it fails, the trained network is as it was, also for
+    other sessions that use it at the same time.
+    """
+
+    def __init__(self, model: nn.Module, mean: tuple[float, ...] = (), std: tuple[float, ...] = ()) -> None:
+        super().__init__()
+        self.network, self.mean, self.std = private_copy(model), mean, std
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores = self.network(normalize(images, self.mean, self.std))
+        return torch.cat([-scores, scores], dim=1) if scores.shape[1] == 1 else scores
+
+    def at(self, image: Tensor) -> Tensor:
+        """Scores (K,) of one image (C, H, W). Raises ExplanationError where they are infinite or no numbers."""
+        with torch.no_grad():
+            scores = self(image.unsqueeze(0))[0]
+        if not bool(torch.isfinite(scores).all()):
+            raise ExplanationError("The network answers with numbers that are infinite or no numbers, so there is nothing to "
+                                   "explain.")
+        return scores
+
+
+def private_copy(model: nn.Module) -> nn.Module:
+    """The same network in evaluation mode, sharing the weights' memory and nothing else."""
+    known: dict[int, object] = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
+    for module in model.modules():  # copied at once: another session may be adding hooks of its own
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            known[id(hooks)] = OrderedDict(hooks)
+    network = copy.deepcopy(model, known).eval()
+    for module in network.modules():
+        if getattr(module, "inplace", False):  # would overwrite what a method has kept of the layer before
+            module.inplace = False
+    return network
