@@ -59,7 +59,8 @@ class DataConfig(Config):
     join_times: int = setting(1, "How often each joined image is used in an epoch: few images of your own weigh more so.",
                               unit="times", ge=1, le=100, step=1, label="Repeat the joined images")
     only_classes: tuple[ClassName, ...] = setting(
-        (), "Learn and test with these classes only; none chosen means all. Labels are numbered anew.", max_length=1000)
+        (), "Learn and test with these classes only; none chosen means all. Labels are numbered anew.",
+        max_length=1000, label="Only these classes")
     fraction: float = setting(1.0, "Share of the training images to learn from, the same share of each class.",
                               gt=0.0, le=1.0, step=0.05, label="Share of the training images")
     imbalance: float = setting(

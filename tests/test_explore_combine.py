@@ -110,10 +110,33 @@ def test_the_form_of_a_run(clean):
     whole(at.run())
     assert read_config(at.session_state[keys.DRAFT]).data.only_classes == ("2", "5")
     assert any("at least two classes" in caption.value for caption in at.caption)
+    at.multiselect(key=form("only_classes")).set_value(["2", "7"])  # and another one is added
+    whole(at.run())
+    assert read_config(at.session_state[keys.DRAFT]).data.only_classes == ("2", "7")
     at.selectbox(key=form("dataset")).set_value("fashion_mnist")
     whole(at.run())
     data = read_config(at.session_state[keys.DRAFT]).data
     assert (data.dataset, data.only_classes, data.fraction) == ("fashion_mnist", (), 0.5)
+
+
+def test_the_question_stays_about_its_class(clean):
+    at = AppTest.from_file(str(ROOT / "pages/train_model.py"), default_timeout=60)
+    at.session_state["train.view"] = "All settings"
+    whole(at.run())
+
+    def put(kind: str, name: str, value: object) -> DataConfig:
+        getattr(at, kind)(key=f"form.{at.session_state[keys.DRAFT_VERSION]}.data.{name}").set_value(value)
+        whole(at.run())
+        return read_config(at.session_state[keys.DRAFT]).data
+
+    put("selectbox", "task", "is_target")
+    assert put("selectbox", "target", 8).target == 8
+    assert put("multiselect", "only_classes", ["3", "8"]).target == 1  # still the 8
+    assert put("multiselect", "only_classes", ["3", "8", "5"]).target == 2
+    assert put("multiselect", "only_classes", ["3", "5"]).target == 1
+    assert put("selectbox", "dataset", "emnist_letters").only_classes == ()
+    put("selectbox", "target", 25)
+    assert put("selectbox", "dataset", "digits").target == 9
 
 
 def test_a_draft_whose_joined_set_has_been_deleted(clean):

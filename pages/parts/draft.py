@@ -35,6 +35,19 @@ def draft(settings: Settings) -> RunConfig:
     return _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
 
 
+def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:
+    """Changed data with what belongs to it: of another data set only joins and classes that fit, and the question about the same
+    class, where it is still there. Raises DataError for what can't be combined."""
+    if data.dataset != before.dataset:
+        data = without_misfits(data)
+    classes, old = outline(data).source_classes, outline(before).source_classes
+    asked = old[before.target] if before.target < len(old) else ""
+    if classes == old or not classes:
+        return data
+    target = classes.index(asked) if asked in classes else min(data.target, len(classes) - 1)
+    return data.model_copy(update={"target": target})
+
+
 def _without_deleted(config: RunConfig, settings: Settings) -> RunConfig:
     """The draft without joined images that somebody has deleted since."""
     fitting = without_misfits(config.data, settings.data_dir)
@@ -122,14 +135,14 @@ def change(path: str, value: object) -> None:
     except ConfigError as error:
         st.session_state[f"problem.{path}"] = str(error)
         return
-    if path == "data.dataset":  # what was joined and chosen may not be for this one
-        config = config.model_copy(update={"data": without_misfits(config.data)})
     try:
-        outline(config.data)
-    except DataError as error:
+        fitting = _fitting(read_config(st.session_state[keys.DRAFT]).data, config.data)
+    except DataError as error:  # such as one class, to which another will be added
         st.session_state[f"problem.{path}"] = str(error)
-        st.session_state[keys.DRAFT_VERSION] += 1  # the form takes the draft's value again
         return
+    if fitting != config.data:
+        config = config.model_copy(update={"data": fitting})
+        st.session_state[keys.DRAFT_VERSION] += 1
     st.session_state.pop(f"problem.{path}", None)
     st.session_state[keys.DRAFT] = config.model_dump(mode="json")
     if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults

@@ -33,6 +33,8 @@ CHOICES_OF = {
     "model.pooling": {"none": "None"},
 }
 
+NOTHING = {"data.join": "no other set", "data.only_classes": "all classes"}  # what an empty choice of several means
+
 
 def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels: dict[Any, str] | None = None) -> None:
     """One field of the draft as a widget, named by its dotted path. A change goes into the draft before the page reruns.
@@ -50,7 +52,7 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
     names = CHOICES | CHOICES_OF.get(path, {}) | (labels or {})
     options = choices or ([c for c in about.choices if isinstance(c, str)] if isinstance(value, str) else [])
     if isinstance(value, tuple) and choices is not None:
-        st.multiselect(label, choices, [one for one in value if one in choices], placeholder="",
+        st.multiselect(label, choices, [one for one in value if one in choices], placeholder=NOTHING.get(path, ""),
                        format_func=lambda choice: names.get(choice, str(choice)), **common)
     elif options:
         st.selectbox(label, options, options.index(value), format_func=lambda choice: names.get(choice, str(choice)), **common)
