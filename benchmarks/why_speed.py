@@ -65,7 +65,8 @@ def measure(title: str, preset: str, shape: tuple[int, ...], repeats: int) -> No
     print(f"  occlusion asked {occlusion(scores, image, 3, side // 7, side // 14).asked} times; smallest change took "
           f"{smallest_change(scores, image).steps} gradients")
     if side == 28:
-        split = Split(torch.randint(0, 256, (10_000, *shape), dtype=torch.uint8), torch.zeros(10_000).long(), torch.arange(10_000))
+        pixels = torch.randint(0, 256, (10_000, *shape), dtype=torch.uint8)
+        split = Split(pixels, torch.zeros(10_000).long(), torch.arange(10_000))
         network = LastLinear(model, *normal, shape)
         print(f"  features of 10,000 images: {spread(milliseconds(lambda: network.of_split(split), 1), 'ms', 0)}")
         features = network.of_split(split)
@@ -80,7 +81,8 @@ def main() -> None:
     print(conditions())
     before, start = resident(), time.perf_counter()
     importlib.import_module("captum.attr")
-    print(f"{torch.get_num_threads()} thread(s); captum's import {time.perf_counter() - start:.2f} s, +{resident() - before:.0f} MB")
+    print(f"{torch.get_num_threads()} thread(s); captum's import {time.perf_counter() - start:.2f} s, "
+          f"+{resident() - before:.0f} MB")
     measure("mnist-is-8-cnn with ten outputs", "mnist-is-8-cnn", (1, 28, 28), args.repeats)
     measure("mnist-mlp-50", "mnist-mlp-50", (1, 28, 28), args.repeats)
     measure("the same CNN in colour", "mnist-is-8-cnn", (3, 64, 64), args.repeats)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.config import DataConfig
-from core.data import DATASETS, DataDamaged, DataError, DataMissing, load, outline, read_texts
+from core.data import DATASETS, DataDamaged, DataError, DataMissing, default_config, load, outline, read_texts
 from core.data.text_files import MOST_TEXTS, TextsRefused, check_csv, delete_own, import_csv, own_texts
 from core.data.texts import build_vocabulary, encode, tokens, words
 from core.models import ARCHITECTURES, ModelError, TextEmbeddingConfig, build, check_kind
