@@ -1,0 +1,87 @@
+"""Training speed through the whole app beside bare fit(): python -m benchmarks.whole_app [--rounds 4].
+
+The same run in turn: fit() alone in a process of its own, as a worker is (nice 10, the same threads), and submitted to the
+engine, whose worker writes metrics, answers and checkpoints while it trains. Compared is images/s of the epochs after the first
+by the clock, validation and bookkeeping included. Needs MNIST.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.conditions import conditions, spread
+from core.presets import PRESETS
+from core.runs import LocalEngine, RunStore
+from core.settings import Settings
+
+EPOCHS = {"mnist-mlp-50": 12, "mnist-cnn-fast": 4}
+AIM = 0.95
+
+BARE = """
+import os, sys, time, torch
+from core.devices import select_device, threads_for
+from core.presets import PRESETS
+from core.settings import Settings
+from core.training import Epoch, fit, prepare
+os.nice(10)
+torch.set_flush_denormal(True)
+settings = Settings.from_environment()
+config = PRESETS[sys.argv[1]].config.with_values({"training.epochs": int(sys.argv[2])})
+data, model = prepare(config, settings.data_dir, settings.cache_dir)
+convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional))
+ends = [time.perf_counter() for event in fit(config, data, model, select_device()) if isinstance(event, Epoch)]
+print(len(data.train) * (len(ends) - 1) / (ends[-1] - ends[0]))
+"""
+
+
+def bare(name: str, epochs: int) -> float:
+    """Images/s of fit() alone."""
+    ran = subprocess.run([sys.executable, "-c", BARE, name, str(epochs)], capture_output=True, text=True, check=True)
+    return float(ran.stdout)
+
+
+def through_app(name: str, epochs: int, store: RunStore, engine: LocalEngine) -> float:
+    """Images/s of a run in the engine's worker, by when its epochs were written down."""
+    config = PRESETS[name].config.with_values({"training.epochs": epochs})
+    run_id = engine.submit(config, "benchmark")
+    seen: dict[int, float] = {}
+    while store.get(run_id).is_active:
+        steps = store.metrics(run_id, names=("validation_loss",)).series.get("validation_loss", ([], []))[0]
+        for step in steps:
+            seen.setdefault(step, time.perf_counter())
+        time.sleep(0.005)
+    first, *_, last = sorted(seen)
+    return 55_000 * (len(seen) - 1) / (seen[last] - seen[first])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=4)
+    args = parser.parse_args()
+    print(conditions())
+    with tempfile.TemporaryDirectory() as folder:
+        settings = replace(Settings.from_environment(), runs_dir=Path(folder), workers=1)
+        store = RunStore(settings.runs_dir)
+        engine = LocalEngine(store, settings)
+        try:
+            for name, epochs in EPOCHS.items():
+                alone, whole = [], []
+                through_app(name, 2, store, engine)  # the worker is warm afterwards
+                for _ in range(args.rounds):
+                    alone.append(bare(name, epochs))
+                    whole.append(through_app(name, epochs, store, engine))
+                ratio = statistics.median(whole) / statistics.median(alone)
+                print(f"\n{name}, {epochs} epochs\n  fit() alone  {spread(alone, 'images/s', 0)}\n  the app      "
+                      f"{spread(whole, 'images/s', 0)}\n  ratio {ratio:.2f} (aim {AIM})")
+        finally:
+            engine.close()
+
+
+if __name__ == "__main__":
+    main()
