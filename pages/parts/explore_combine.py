@@ -14,8 +14,8 @@ from core.figures.bars import grouped_counts
 from pages.parts import draft
 from pages.parts.explore_sample import SPLITS
 from pages.parts.frame import go_to
-from pages.parts.metrics_row import figures
 from pages.parts.pictures import as_text, picture_grid
+from pages.parts.run_words import figures
 from pages.parts.services import Services, dataset
 
 SHOWN = 60  # pictures on the contact sheet
