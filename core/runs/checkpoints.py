@@ -1,7 +1,7 @@
 """Weights on disk: safetensors with all that is needed to use them, so that a checkpoint rebuilds its network alone."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,15 @@ class TrainedModel:
         with evaluation_mode(self.model), torch.inference_mode():
             logits = self.model(normalize(images.float() if self.mean else images, self.mean, self.std))
             return objective_of(self.config.training, "classes" if self.classes else "number").probabilities(logits.float())
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether its inputs are changed by mean and std at all."""
+        return any(self.mean) or any(s != 1 for s in self.std)
+
+    def without_normalization(self) -> "TrainedModel":
+        """The same network, given values from 0 to 1 as they are."""
+        return replace(self, mean=(0.0,) * len(self.mean), std=(1.0,) * len(self.std))
 
 
 def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Dataset, checkpoint: Checkpoint) -> None:

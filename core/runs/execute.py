@@ -16,6 +16,7 @@ from core.fields import ConfigError
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
+from core.runs.familiar import keep_familiar
 from core.runs.store import Metric, Run, RunStore
 from core.settings import Settings
 from core.training import Checkpoint, Command, Control, Epoch, Event, Finished, Gradients, Started, Step, fit, prepare
@@ -182,3 +183,4 @@ def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, mo
     else:
         status = "stopped" if event.reason == "stopped" else "failed"
         store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)
+    keep_familiar(store, run_id, model, data, config.data.variations)  # after the result, which nobody should wait longer for

@@ -17,6 +17,7 @@ PREVIOUS_CURVES = "session.previous_curves"  # (its id, its series)
 NOTICE = "session.notice"  # what a toast says on the next script run
 METRICS = "session.metrics"  # what has been read of the current run's metrics
 LABS = "session.labs"  # lab path → "opened" or "tried"
+DRAW_OTHERS = "session.draw_others"  # ids of the models that are asked beside the first
 DRAWING = "session.drawing"  # the last prepared drawing, (1, 28, 28) float32 in [0, 1], for other pages to look at
 MICROSCOPE = "session.microscope"  # what training is under the microscope: what it is of, the Microscope, its frozen step
 WALK = "session.walk"  # the last walk through a network: what it was of, and its stages
