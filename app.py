@@ -10,7 +10,8 @@ from core.version import TORCH_VERSION
 from pages.parts.draft import first_preset
 from pages.parts.frame import device, go_to, link, open_page, select_run
 from pages.parts.lab import lab_path
-from pages.parts.run_panel import STATUS, current_run, next_steps, percent, run_panel
+from pages.parts.run_panel import STATUS, current_run, next_steps, run_panel
+from pages.parts.run_words import percent
 from pages.parts.services import Services, dataset, services
 from pages.parts.start import control_buttons, start
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m core presets | train | summary | export | runs`."""
+"""The command line: `python -m core presets | train | summary | evaluate | export | runs`."""
 
 import argparse
 import json
@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from types import FrameType
@@ -17,22 +17,25 @@ from typing import Any
 import torch
 
 from core.config import RunConfig
-from core.data import DataError, outline, spec_of
+from core.data import DataError, load, outline, spec_of
 from core.devices import DeviceError
+from core.evaluation import Predictions, predict
+from core.evaluation.report import evaluation_report
 from core.export import ExportError, script
 from core.fields import ConfigError
 from core.files import write_atomically
 from core.inspection import InspectionError, describe_layers, totals
 from core.models import ModelError, build
 from core.presets import PRESETS, UnknownPreset, preset
-from core.runs import Run, RunNotFound, RunStore, StoreError
+from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, load_model
+from core.runs.evaluations import load_predictions, save_predictions
 from core.runs.execute import StoreControl, execute
 from core.settings import Settings
 from core.training import Epoch, Event, outputs_for
 
 OWNER = "command line"
-USER_ERRORS = (ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, RunNotFound, StoreError,
-               UnknownPreset)
+USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, RunNotFound,
+               StoreError, UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         settings = Settings.from_environment().with_places(getattr(args, "data", None), getattr(args, "runs", None))
-        commands = {"presets": presets, "train": train, "summary": summary, "export": export, "runs": runs}
+        commands = {"presets": presets, "train": train, "summary": summary, "evaluate": evaluate, "export": export,
+                    "runs": runs}
         return commands[args.command](args, settings)
     except USER_ERRORS as error:
         print(f"{error}".splitlines()[0], file=sys.stderr)
@@ -62,6 +66,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("preset", metavar="PRESET")
         command.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
         command.add_argument("--json", action="store_true", help="one JSON object for each line")
+    judging = commands.add_parser("evaluate", parents=[places], help="what a recorded run gets right and wrong")
+    judging.add_argument("run", metavar="RUN")
+    judging.add_argument("--split", choices=["test", "validation"], default="test", help="which images; test if not said")
+    judging.add_argument("--json", action="store_true", help="all figures as one JSON object")
     taking = commands.add_parser("export", parents=[places], help="a preset or run as something to take away")
     taking.add_argument("preset", metavar="PRESET_OR_RUN")
     taking.add_argument("--to", choices=sorted(EXPORTS), required=True, help="script: a whole training script in plain PyTorch")
@@ -208,6 +216,38 @@ def summary(args: argparse.Namespace, settings: Settings) -> int:
     print(f"total: {total.parameters:,} parameters, {total.parameters * 4 / 1e6:.2f} MB in float32; "
           f"{total.mult_adds:,} multiply-adds for one image")
     return 0
+
+
+def evaluate(args: argparse.Namespace, settings: Settings) -> int:
+    """Accuracy with its interval, calibration, and each class's figures of a recorded run, from what it kept or computed now."""
+    store = RunStore(settings.runs_dir)
+    predictions = _predictions(store, store.get(args.run), settings, args.split)
+    figures = evaluation_report(predictions)
+    if args.json:
+        print(json.dumps({"run": args.run, "split": args.split} | figures))
+        return 0
+    low, high = figures["accuracy_interval"]
+    loss, error = figures["loss"], figures["calibration_error"]
+    print(f"accuracy {figures['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), {figures['right']:,} of "
+          f"{figures['examples']:,} right; loss {'–' if loss is None else f'{loss:.4f}'}; "
+          f"calibration error {'–' if error is None else f'{error:.2%}'}")
+    print(f"{'class':<16} {'precision':>9} {'recall':>9} {'F1':>9} {'support':>9}")
+    for row in figures["classes"]:
+        shares = " ".join("        –" if row[name] is None else f"{row[name]:9.4f}" for name in ("precision", "recall", "f1"))
+        print(f"{row['name']:<16} {shares} {row['support']:>9,}")
+    return 0
+
+
+def _predictions(store: RunStore, run: Run, settings: Settings, split: str) -> Predictions:
+    """Kept ones, or computed now and kept. Raises CheckpointError and DataError."""
+    if (kept := load_predictions(store, run.id, split)) is not None:
+        return kept
+    trained = load_model(store, run.id)
+    data = load(run.config.data, settings.data_dir, settings.cache_dir)
+    predictions = predict(trained.model, replace(data, mean=trained.mean, std=trained.std), trained.config, split)
+    with suppress(StoreError):  # a folder that can only be read
+        save_predictions(store, run.id, predictions)
+    return predictions
 
 
 def export(args: argparse.Namespace, settings: Settings) -> int:

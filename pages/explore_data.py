@@ -4,9 +4,11 @@ import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
 from core.data.download import Progress, download
-from pages.parts import draft, explore_look, explore_own
+from core.data.statistics import memory_bytes, moments
+from pages.parts import draft, explore_batches, explore_look, explore_own
+from pages.parts.explore_cache import counts_of
 from pages.parts.frame import go_to, open_page
-from pages.parts.run_panel import figures
+from pages.parts.metrics_row import figures
 from pages.parts.services import Services, dataset, services
 
 OWN = "Bring your own"  # has buttons of its own for what it keeps
@@ -14,6 +16,7 @@ DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
+    "Batches": (":material/view_module:", explore_batches.section),
     OWN: (":material/add_photo_alternate:", explore_own.section),
 }
 
@@ -65,7 +68,20 @@ def card(name: str, data: Dataset) -> None:
         "One image": (f"{height}×{width}", f"{channels} channel{'s' * (channels > 1)} of {height}×{width} pixels, each a number "
                       "from 0 (black) to 255 (white)."),
     })
-    st.caption(f"Source: {spec.source}. Licence: {spec.licence}.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(facts(data) + f" · licence: {spec.licence} · source: {spec.source}.")
+        if spec.citation:
+            with st.popover("How to cite", icon=":material/format_quote:", type="tertiary"):
+                st.code(spec.citation, language=None, wrap_lines=True)
+
+
+def facts(data: Dataset) -> str:
+    """Classes, mean, deviation and memory in one line."""
+    mean, std = (" / ".join(f"{value:.4f}" for value in values)
+                 for values in moments(counts_of(data, "train") + counts_of(data, "validation")))
+    colours = ", for red / green / blue" if data.input_shape[0] == 3 else ""
+    return (f"{len(data.classes)} classes · mean {mean} and standard deviation {std} of pixels from 0 to 1 (training "
+            f"and validation images{colours}) · {memory_bytes(data) / 1e6:,.1f} MB in memory")
 
 
 open_page("Explore data")

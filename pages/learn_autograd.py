@@ -24,7 +24,7 @@ from core.labs.autograd import (
 )
 from pages.parts.lab import Next, open_lab, predict, refusal, show_code, tried, try_next
 from pages.parts.lab_questions import AUTOGRAD
-from pages.parts.run_panel import figures
+from pages.parts.metrics_row import figures
 
 PATH = "pages/learn_autograd.py"
 STILL = {"displayModeBar": False}

@@ -7,7 +7,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind
 from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
 from core.data.own_sets import is_own
 from core.data.sources import DATASETS, DatasetSpec, Raw, available, spec_of
+from core.data.statistics import channel_statistics
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
 
@@ -148,25 +148,6 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
     if config.normalization == "half":
         return (0.5,) * channels, (0.5,) * channels
     return channel_statistics(train)
-
-
-def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and (population) standard deviation of each channel, pixels in [0, 1], exact: from counts of the 256 values; or of
-    each feature of points."""
-    if split.images.dim() == 2:
-        points = split.images[split.rows].double()
-        deviation = points.std(0, correction=0).clamp(min=1e-6)
-        return tuple(points.mean(0).tolist()), tuple(deviation.tolist())
-    values = np.arange(256) / 255
-    means, deviations = [], []
-    for channel in range(split.images.shape[1]):
-        counts = np.zeros(256)
-        for rows in split.rows.split(8192):  # in pieces: the whole set at once would be copied
-            counts += np.bincount(split.images[rows, channel].numpy().ravel(), minlength=256)
-        mean = float(counts @ values / counts.sum())
-        means.append(mean)
-        deviations.append(max(float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum())), 1e-6))  # 1e-6: a flat channel
-    return tuple(means), tuple(deviations)
 
 
 __all__ = ["DATASETS", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused", "ImportReport",

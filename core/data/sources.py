@@ -40,6 +40,8 @@ class DatasetSpec:
     generate: for a set that is computed from its config instead of read.
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
     download_mb: size of the download in MB.
+    citation: what its authors ask to be cited, as one reference.
+    torchvision: its class in torchvision.datasets, where images have the same numbers; "" where there is none.
     """
 
     title: str
@@ -56,6 +58,8 @@ class DatasetSpec:
     kind: Kind = "images"
     target: Target = "classes"
     noise: float = 0.0  # of a generated set as one starts with it
+    citation: str = ""
+    torchvision: str = ""
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -111,6 +115,9 @@ DATASETS: dict[str, DatasetSpec] = {
         read=read_idx("MNIST/raw", (60_000, 10_000), 10),
         folder="MNIST/raw",
         download_mb=12,
+        citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition. "
+                 "Proceedings of the IEEE 86(11), 2278–2324, 1998.",
+        torchvision="MNIST",
     ),
     "fashion_mnist": DatasetSpec(
         title="Fashion-MNIST",
@@ -123,6 +130,9 @@ DATASETS: dict[str, DatasetSpec] = {
         read=read_idx("FashionMNIST/raw", (60_000, 10_000), 10),
         folder="FashionMNIST/raw",
         download_mb=31,
+        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a novel image dataset for benchmarking machine learning "
+                 "algorithms. arXiv:1708.07747, 2017.",
+        torchvision="FashionMNIST",
     ),
     "digits": DatasetSpec(
         title="Digits (scikit-learn)",
@@ -133,12 +143,15 @@ DATASETS: dict[str, DatasetSpec] = {
         input_shape=(1, 28, 28),
         counts=(1797 - DIGITS_TEST, DIGITS_TEST),
         read=read_digits,
+        citation="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine Learning Repository, 1998. "
+                 "doi:10.24432/C50P49.",
     ),
     **{name: DatasetSpec(
         title=rule.title,
         summary=rule.summary,
         source=rule.source,
         licence="none needed: computed here",
+        citation="Nothing to cite: the points are computed by a formula and a seed.",
         classes=rule.classes,
         input_shape=(rule.features,),
         counts=(rule.points, generated.TEST_POINTS),

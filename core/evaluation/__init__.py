@@ -1,4 +1,15 @@
-"""What a trained network gets right and wrong."""
+"""What a trained network gets right and wrong.
+
+    predictions.py   every answer on a split, from which the rest is reduced
+    metrics.py       accuracy with its interval, precision, recall, F1, confusion counts
+    thresholds.py    ROC and precision-recall curves; what a threshold gives and costs
+    calibration.py   whether "90 % sure" is right 90 times of 100, and the temperature that mends it
+    mistakes.py      which images to look at
+    corruptions.py   shifted, turned, noisy, … images; robustness.py: accuracy over how much
+    other_data.py    images of another source
+    comparison.py    two models on the same images
+    tables.py        all of it as CSV
+"""
 
 from dataclasses import dataclass
 
@@ -7,9 +18,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset, Split
-from core.data.batches import Batches
-from core.devices import autocast_type
-from core.training.inference import infer
+from core.evaluation.predictions import Predictions, answer, asker, fingerprint, predict
 from core.training.objectives import objective_of
 
 
@@ -33,16 +42,13 @@ def evaluate(model: nn.Module, data: Dataset, config: RunConfig, split: Split | 
     Raises:
         ValueError: the split has no images.
     """
-    split = data.test if split is None else split
-    if not len(split):
-        raise ValueError("There are no images to evaluate on: the split is empty.")
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    batches = Batches(data, split, device, channels_last=convolutional)
+    answers = answer(model, data, config, data.test if split is None else split)
     objective = objective_of(config.training, data.target)
-    answers = infer(model, batches, autocast_type(config.training.precision, device, convolutional))
     if data.target == "number":
-        return Evaluation(len(batches), answers.loss(objective), None, torch.zeros(0, 0, dtype=torch.long))
+        return Evaluation(len(answers.labels), answers.loss(objective), None, torch.zeros(0, 0, dtype=torch.long))
     said, classes = objective.predict(answers.logits), len(data.classes)
     confusion = torch.bincount(answers.labels * classes + said, minlength=classes * classes).view(classes, classes)
-    return Evaluation(len(batches), answers.loss(objective), answers.accuracy(objective), confusion.cpu())
+    return Evaluation(len(answers.labels), answers.loss(objective), answers.accuracy(objective), confusion.cpu())
+
+
+__all__ = ["Evaluation", "Predictions", "asker", "evaluate", "fingerprint", "predict"]

@@ -1,5 +1,7 @@
 """Image tensors as arrays a page can show."""
 
+import io
+
 import numpy as np
 import torch
 from PIL import Image
@@ -43,3 +45,10 @@ def ink_picture(ink: np.ndarray, side: int = 140) -> np.ndarray:
     top, left = (side - pixels.shape[0]) // 2, (side - pixels.shape[1]) // 2
     frame[top:top + pixels.shape[0], left:left + pixels.shape[1]] = pixels
     return frame
+
+
+def png_file(picture: np.ndarray) -> bytes:
+    """(H, W) or (H, W, 3) uint8 as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()

@@ -110,7 +110,7 @@ def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingSta
     if not path.exists():
         return None
     try:
-        tensors, about = _read(path)
+        tensors, about = read_tensors(path)
         weights = {name.removeprefix(LATEST): value for name, value in tensors.items() if name.startswith(LATEST)}
         check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
         model.load_state_dict(weights)
@@ -122,7 +122,7 @@ def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingSta
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}). Start the run anew.") from None
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A safetensors file's tensors and what it says about itself."""
     content = path.read_bytes()
     tensors = safetensors_load(content)
@@ -157,7 +157,7 @@ def load_model(store: RunStore, run_id: str) -> TrainedModel:
 def read_checkpoint(path: Path) -> TrainedModel:
     """Rebuild a network from its checkpoint alone, after checking it. Raises CheckpointError."""
     try:
-        weights, about = _read(path)
+        weights, about = read_tensors(path)
         config = read_config(about["config"])
         classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
         mean, std = tuple(about["mean"]), tuple(about["std"])

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
 
@@ -11,11 +12,12 @@ import torch
 from core.config import RunConfig
 from core.data import DataError, Dataset
 from core.devices import DeviceError, select_device, threads_for
-from core.evaluation import evaluate
+from core.evaluation import evaluate, predict
 from core.fields import ConfigError
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
+from core.runs.evaluations import save_predictions
 from core.runs.familiar import keep_familiar
 from core.runs.store import Metric, Run, RunStore
 from core.settings import Settings
@@ -176,10 +178,18 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
 
 
 def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:
-    """The one look at the test images, unless the run was cut short: then there is nothing to compare it with."""
-    if event.reason == "completed":
+    """The one look at the test images, unless the run was cut short: then there is nothing to compare it with.
+
+    What the network said about each of them is kept, so that the page Evaluate opens without computing anything.
+    """
+    if event.reason == "completed" and data.target == "number":
         result = evaluate(model, data, config)
-        store.finish(run_id, "finished", event.message, result.accuracy, result.loss, event.seconds)
+        store.finish(run_id, "finished", event.message, None, result.loss, event.seconds)
+    elif event.reason == "completed":
+        predictions = predict(model, data, config)
+        with suppress(StoreError):  # they can be computed again; a full disk must not cost the run its result
+            save_predictions(store, run_id, predictions)
+        store.finish(run_id, "finished", event.message, float(predictions.right.mean()), predictions.mean_loss, event.seconds)
     else:
         status = "stopped" if event.reason == "stopped" else "failed"
         store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)

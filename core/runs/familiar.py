@@ -11,7 +11,8 @@ from torch import nn
 from core.data import DataError, Dataset, load
 from core.evaluation.unlike import NEIGHBOUR, Familiar, can_be_familiar, learn_familiar
 from core.files import write_atomically
-from core.runs.checkpoints import UNREADABLE, TrainedModel, _read, checkpoint_path
+from core.runs.checkpoints import UNREADABLE, TrainedModel, read_tensors
+from core.runs.evaluations import weights_stamp
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
 
@@ -23,10 +24,10 @@ def keep_familiar(store: RunStore, run_id: str, model: nn.Module, data: Dataset,
     if not can_be_familiar(data):
         return None
     found = learn_familiar(model, data, variations)
-    about = {"weights": _stamp(store, run_id), "limits": found.limits}
+    about = {"weights": weights_stamp(store, run_id), "limits": found.limits}
     content = safetensors_save({kind: rows.half().contiguous() for kind, rows in found.images.items()},
                                metadata={"about": json.dumps(about)})
-    if about["weights"]:  # a deleted run must not come back as a folder
+    if about["weights"][0]:  # a deleted run must not come back as a folder
         with suppress(OSError):
             write_atomically(store.folder(run_id) / FILE, lambda file: file.write(content))
     return found
@@ -35,9 +36,9 @@ def keep_familiar(store: RunStore, run_id: str, model: nn.Module, data: Dataset,
 def load_familiar(store: RunStore, run_id: str) -> Familiar | None:
     """What was kept for the run's current weights; None where nothing was, or it is damaged. Raises RunNotFound for no id."""
     try:
-        tensors, about = _read(store.folder(run_id) / FILE)
+        tensors, about = read_tensors(store.folder(run_id) / FILE)
         limits = {kind: float(about["limits"][kind]) for kind in NEIGHBOUR}
-        if about["weights"] != _stamp(store, run_id) or not all(isfinite(limit) and limit > 0 for limit in limits.values()):
+        if about["weights"] != weights_stamp(store, run_id) or not all(isfinite(limit) and limit > 0 for limit in limits.values()):
             return None
         images = {kind: tensors[kind].float() for kind in NEIGHBOUR}
         whole = all(rows.dim() == 2 and len(rows) and bool(torch.isfinite(rows).all()) for rows in images.values())
@@ -59,12 +60,3 @@ def familiar_of(store: RunStore, run_id: str, model: TrainedModel, settings: Set
     if data.input_shape != model.input_shape:
         return None
     return keep_familiar(store, run_id, model.model, data, model.config.data.variations)
-
-
-def _stamp(store: RunStore, run_id: str) -> list[int]:
-    """Tells a run's weights from later ones; empty where there are none."""
-    try:
-        about = checkpoint_path(store, run_id).stat()
-    except FileNotFoundError:
-        return []
-    return [about.st_size, about.st_mtime_ns]

@@ -30,11 +30,12 @@ class Answers:
         return int((objective.predict(self.logits) == self.labels).sum()) / len(self.labels)
 
 
-def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = None) -> Answers:
+def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = None,
+          batch_size: int = EVALUATION_BATCH) -> Answers:
     """Run the network over all batches in evaluation mode; every module's mode is as before afterwards."""
     logits, labels = [], []
     with evaluation_mode(model), torch.inference_mode():
-        for batch in batches.iterate(EVALUATION_BATCH):
+        for batch in batches.iterate(batch_size):
             with autocasting(batches.device, autocast):
                 logits.append(model(batch.images))
             labels.append(batch.labels)

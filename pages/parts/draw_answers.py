@@ -10,7 +10,7 @@ from core.figures.bars import probability_bars
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
 from pages.parts import keys
 from pages.parts.frame import select_run
-from pages.parts.run_panel import percent
+from pages.parts.run_words import percent
 from pages.parts.services import Services, familiar, trained_model
 
 DRAWING_SHAPE = (1, 28, 28)

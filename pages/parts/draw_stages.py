@@ -10,7 +10,7 @@ from core.figures.images import as_picture, ink_picture
 from core.figures.maps import colours
 from core.runs import TrainedModel
 from pages.parts.draw_answers import Asked
-from pages.parts.run_panel import percent
+from pages.parts.run_words import percent
 
 SIDE = 140  # pixels of a stage's picture
 

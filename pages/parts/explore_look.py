@@ -1,46 +1,78 @@
-"""Explore data, Look: the images by split and class, and how many there are of each."""
+"""Explore data, Look: the images, their classes and pixels, a map of them, and odd ones. One view at a time."""
 
 import streamlit as st
 
 from core.data import Dataset
-from core.figures.bars import class_counts
-from core.figures.images import contact_sheet
+from core.data.browse import find_classes, find_images
+from pages.parts.explore_classes import classes_view, pixels_view
+from pages.parts.explore_map import map_view
+from pages.parts.explore_odd import odd_view
+from pages.parts.explore_sample import SPLITS, open_sample, titles_of
+from pages.parts.pictures import as_text, picture_grid
 from pages.parts.services import Services
 
-SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
 SPLIT_HELP = ("Training images are learned from. Validation images are held back to check each epoch. Test images are looked at "
               "once, at the end, so that the result is honest.")
 ALL = "All classes"
-COLUMNS, ROWS = 12, 6
+PER_PAGE = 72
 
 
 def section(server: Services, data: Dataset) -> None:
-    """The whole section."""
-    grid(data)
+    """One view of the data."""
+    chosen = st.segmented_control("View", list(VIEWS), default=next(iter(VIEWS)), required=True, key="explore.view",
+                                  persist_state="session", label_visibility="collapsed")
+    VIEWS[chosen](server, data)
 
 
-def grid(data: Dataset) -> None:
-    """Images by split and class, page by page, and how many there are of each class."""
-    left, middle, right = st.columns([1.4, 1, 1], vertical_alignment="bottom")
-    split_name = left.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.get, key="explore.split",
-                                        help=SPLIT_HELP, required=True, persist_state="session")
-    classes = [ALL, *data.classes]
-    chosen = middle.selectbox("Class", classes, key="explore.class", persist_state="session")
-    split = data.split(split_name)
-    counts = split.counts(len(data.classes))
-    found = len(split) if chosen == ALL else counts[data.classes.index(chosen)]
-    pages = max(1, -(-found // (COLUMNS * ROWS)))
-    page = right.number_input(f"Page (of {pages:,})", 1, pages, 1, key=f"explore.page.{data.name}.{split_name}.{chosen}")
-    label = None if chosen == ALL else data.classes.index(chosen)
-    positions = split.positions(label, (page - 1) * COLUMNS * ROWS, COLUMNS * ROWS)
-    images, labels = split.take(positions)
-    if not len(images):
+def choose_split(key: str) -> str:
+    """Which part of the data."""
+    return st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.get, key=key, help=SPLIT_HELP,
+                                required=True, persist_state="session")
+
+
+def pictures_view(server: Services, data: Dataset) -> None:
+    """Images by split and class, page by page; a click opens one."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = choose_split("explore.split")
+        text = st.text_input("Find a class", placeholder="3, or shirt", key="explore.search", max_chars=100, width=110)
+        matching = find_classes(data.classes, text)
+        every = ALL if len(matching) == len(data.classes) else f"All {len(matching)} found"
+        # the words of the search in the key: a class chosen before may not be among those found now
+        chosen = st.selectbox("Class", [every, *(data.classes[label] for label in matching)], width=130,
+                              key="explore.class" if every == ALL else f"explore.class.{text}", persist_state="session")
+        seed = st.number_input("Shuffle seed", 0, 2**31 - 1, 0, key="explore.seed", persist_state="session", width=136,
+                               help="0 shows the images in the order of the file. Any other number shuffles them; the same "
+                                    "number "
+                                    "always gives the same order.")
+        labels = matching if chosen == every else [data.classes.index(chosen)]
+        found = find_images(data.split(name), None if len(labels) == len(data.classes) else labels, seed)
+        pages = max(1, -(-len(found) // PER_PAGE))
+        page = st.number_input(f"Page (of {pages:,})", 1, pages, 1, width=136,
+                               key=f"explore.page.{data.name}.{name}.{','.join(map(str, labels))}")
+    if not matching:
+        st.info(as_text(f"No class has “{text}” in its name. The classes are: {', '.join(data.classes[:30])}."))
+        return
+    show_page(data, name, found[(page - 1) * PER_PAGE:page * PER_PAGE])
+
+
+def show_page(data: Dataset, name: str, positions) -> None:
+    """One page of the grid, and another way to open an image."""
+    if not len(positions):
         st.info("There are no images of this class in this split.")
         return
-    st.image(contact_sheet(images, COLUMNS), width="stretch", output_format="PNG",
-             alt=f"{len(images)} {SPLITS[split_name].lower()} images of {data.title}")
-    with st.expander("Labels of these images, in rows"):
-        names = [data.classes[label] for label in labels.tolist()]
-        st.code("\n".join("  ".join(names[i:i + COLUMNS]) for i in range(0, len(names), COLUMNS)), language=None)
-    st.subheader(f"{SPLITS[split_name]} images for each class")
-    st.plotly_chart(class_counts(data.classes, counts), key="explore.counts", config={"displayModeBar": False})
+    images, labels = data.split(name).take(positions)
+    picked = picture_grid(images, "explore.grid", f"{SPLITS[name]} images of {data.title}",
+                          titles=titles_of(data, name, positions), smallest=56)
+    st.caption("Click a picture to see it large, with its numbers and the images most like it.")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        last = len(data.split(name)) - 1
+        number = st.number_input(f"Image number (0 to {last:,})", 0, last, int(positions[0]), width=200,
+                                 key=f"explore.number.{data.name}.{name}.{int(positions[0])}")
+        opened = st.button("Open this image", icon=":material/zoom_in:", key="explore.open")
+    with st.expander("Labels of these images"):
+        st.code("  ".join(data.classes[label] for label in labels.tolist()), language=None, wrap_lines=True)
+    if picked is not None or opened:
+        open_sample(data, name, number if picked is None else int(positions[picked]))
+
+
+VIEWS = {"Pictures": pictures_view, "Classes": classes_view, "Pixels": pixels_view, "Map": map_view, "Odd ones": odd_view}

@@ -30,3 +30,5 @@ LAYER = "session.layer"  # name of the layer that table and diagram mark
 LAYER_VERSION = "session.layer_version"  # part of the table's key: a new one forgets which row was clicked
 CLOSE_LOOK = "session.close_look"  # (what was looked at, findings, a line about it)
 MEASURED = "session.measured"  # (what was measured, core.inspection.measured.Measured)
+SAMPLE = "session.sample"  # the split of the image that Explore data shows large
+SAMPLE_NEXT = "session.sample_next"  # (split, position) of the one to show next

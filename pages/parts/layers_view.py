@@ -16,7 +16,8 @@ from core.inspection.memory import forward_bytes, training_bytes
 from core.models import ModelError, build
 from core.models.composer import huge
 from pages.parts import keys
-from pages.parts.run_panel import duration, figures
+from pages.parts.metrics_row import figures
+from pages.parts.run_words import duration
 
 DIAGRAM_HEIGHT = 560  # pixels of the window onto a longer diagram
 CHOSEN = "background-color: rgba(245, 158, 11, 0.3)"

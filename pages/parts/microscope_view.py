@@ -29,7 +29,8 @@ from core.runs import CheckpointError, Run
 from core.runs.checkpoints import TRAINING, load_training
 from core.training import build_for
 from pages.parts import keys
-from pages.parts.run_panel import figures, percent
+from pages.parts.metrics_row import figures
+from pages.parts.run_words import percent
 from pages.parts.services import Services, dataset
 
 FRESH, FROM_RUN = "Fresh weights, these settings", "This run's last checkpoint"

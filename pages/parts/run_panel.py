@@ -9,6 +9,8 @@ from core.runs import Run, RunNotFound, has_checkpoint
 from pages.parts import keys
 from pages.parts import training_doctor_view as doctor
 from pages.parts.frame import go_to, select_run
+from pages.parts.metrics_row import figures
+from pages.parts.run_words import duration, percent
 from pages.parts.services import Services
 
 STATUS = {
@@ -158,28 +160,7 @@ def next_steps(server: Services, run: Run) -> None:
         with st.container(horizontal=True):
             if st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
                 go_to("pages/draw_digit.py")
+            if st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
+                go_to("pages/evaluate_model.py")
             if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
                 go_to("pages/compare_runs.py")
-
-
-def figures(named: dict[str, tuple[str, str | None]]) -> None:
-    """Numbers in a row that wraps on a phone: label → (value, help)."""
-    with st.container(horizontal=True, gap="medium"):
-        for label, (value, about) in named.items():
-            st.metric(label, value, help=about, width="content")
-
-
-def duration(seconds: float) -> str:
-    """0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2%}".replace("%", " %")

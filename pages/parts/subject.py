@@ -12,7 +12,7 @@ from core.data import DataError, Dataset, outline, spec_of
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
 from pages.parts import keys
-from pages.parts.run_panel import percent
+from pages.parts.run_words import percent
 from pages.parts.services import Services, dataset, trained_model
 
 # No seed that weights can have: from the same one, the first unit's weights would be the picture itself. The generator looks

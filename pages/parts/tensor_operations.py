@@ -25,7 +25,7 @@ from core.labs.tensors import (
 )
 from pages.parts.lab import predict, refusal, show_code, tried
 from pages.parts.lab_questions import TENSORS
-from pages.parts.run_panel import figures
+from pages.parts.metrics_row import figures
 from pages.parts.tensor_topics import PATH, grid, shape_text
 
 

@@ -10,7 +10,7 @@ from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
 from pages.parts.lab import predict, show_code, tried
 from pages.parts.lab_questions import TENSORS
-from pages.parts.run_panel import figures
+from pages.parts.metrics_row import figures
 
 PATH = "pages/learn_tensors.py"
 STILL = {"displayModeBar": False}  # pictures to look at, not to zoom

@@ -14,7 +14,8 @@ from core.inspection.windows import POOLING, number
 from core.models import ModelError
 from pages.parts import keys
 from pages.parts.layer_view import batch_norm_detail, linear_detail, window_detail
-from pages.parts.run_panel import figures, percent
+from pages.parts.metrics_row import figures
+from pages.parts.run_words import percent
 from pages.parts.services import Services
 from pages.parts.subject import Sample, Subject, choose_sample, choose_subject
 from pages.parts.weights_view import weights_section

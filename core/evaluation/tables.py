@@ -1,0 +1,60 @@
+"""Figures as CSV files to take away: UTF-8, commas, one header line."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from core.evaluation.metrics import ClassRow, Means
+from core.evaluation.predictions import Predictions
+from core.evaluation.robustness import Point
+
+
+def predictions_csv(predictions: Predictions) -> bytes:
+    """One line for each image: its number within the split (from 0), label, answer, and the probability of each class."""
+    names = predictions.classes
+    rows = ([number, names[truth], names[said], int(truth == said), *(f"{p:.6g}" for p in probabilities)]
+            for number, (truth, said, probabilities) in enumerate(zip(
+                predictions.truth.tolist(), predictions.said.tolist(), predictions.probabilities.tolist(), strict=True)))
+    return _csv(["image", "label", "said", "right", *(f"p({name})" for name in names)], rows)
+
+
+def classes_csv(rows: Sequence[ClassRow], macro: Means, weighted: Means) -> bytes:
+    """Precision, recall, F1 and support of each class and their means; empty where undefined."""
+    lines = [[row.name, *(_number(value) for value in (row.precision, row.recall, row.f1)), row.support, row.said]
+             for row in rows]
+    total = sum(row.support for row in rows)
+    for name, means in (("macro mean", macro), ("weighted mean", weighted)):
+        lines.append([name, *(_number(value) for value in (means.precision, means.recall, means.f1)), total, total])
+    return _csv(["class", "precision", "recall", "f1", "support", "said"], lines)
+
+
+def confusion_csv(counts: np.ndarray, classes: Sequence[str]) -> bytes:
+    """Confusion counts, rows are true classes."""
+    return _csv(["true class", *(f"said {name}" for name in classes)],
+                ([name, *row] for name, row in zip(classes, counts.tolist(), strict=True)))
+
+
+def robustness_csv(named: dict[str, Sequence[Point]]) -> bytes:
+    """Accuracy of each model for each kind and strength."""
+    return _csv(["model", "change", "strength", "right", "images", "accuracy"],
+                ([name, p.kind, f"{p.strength:g}", p.right, p.examples, _number(p.accuracy)]
+                 for name, points in named.items() for p in points))
+
+
+def table_csv(header: Sequence[str], columns: Sequence[Sequence[float]]) -> bytes:
+    """Columns of numbers."""
+    return _csv(list(header), ([_number(float(value)) for value in row] for row in zip(*columns, strict=True)))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.6g}"
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,195 @@
+"""Figures of an evaluation: confusion counts, ROC and precision-recall curves, calibration, robustness, labelled pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from core.evaluation.calibration import Reliability
+from core.evaluation.corruptions import CORRUPTIONS
+from core.evaluation.metrics import wilson
+from core.evaluation.robustness import Point
+from core.evaluation.thresholds import Decision, Sweep, thinned
+from core.figures.curves import TRAIN, VALIDATION
+from core.figures.images import as_picture
+
+MARGIN = {"l": 8, "r": 8, "t": 40, "b": 8}
+# ten classes told apart with most eyes: Okabe and Ito's colours, black replaced so that both themes show it, and two more
+CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#c9b800", "#0072b2", "#d55e00", "#cc79a7", "#8a8a8a", "#7a5195", "#a05a2c")
+MODEL_COLORS = (VALIDATION, TRAIN)  # the first and the second model
+PALE = "#9a9a9a"
+SHARES = [[0.0, "#eef3f6"], [0.3, "#a9cfe0"], [1.0, "#1d6283"]]  # light cells in the dark theme too, so that text shows
+CORNER = 0.1  # of both axes
+ZOOMED = [1 - CORNER, 1 + CORNER / 50]
+TEXT_HEIGHT = 13  # pixels of one line below a picture
+
+
+def confusion_figure(counts: np.ndarray, shares: np.ndarray, classes: Sequence[str], as_shares: bool,
+                     title: str = "") -> go.Figure:
+    """(K, K) with true classes as rows; each cell is a point too, so that it can be clicked on (a heat map can't).
+
+    The points are invisible until selected.
+
+    Colour is the share of the row, on a root scale: rare mistakes show beside a full diagonal.
+    """
+    size = len(classes)
+    row, column = np.divmod(np.arange(size * size), size)
+    flat, share = counts.ravel(), np.nan_to_num(shares).ravel()
+    text = ["" if not n else f"{100 * s:.1f}" if as_shares else f"{n:,}"
+            for n, s in zip(flat.tolist(), share.tolist(), strict=True)]
+    about = [f"true {classes[r]}, said {classes[c]}<br>{n:,} images, {100 * s:.1f} % of class {classes[r]}"
+             for r, c, n, s in zip(row.tolist(), column.tolist(), flat.tolist(), share.tolist(), strict=True)]
+    figure = go.Figure(go.Heatmap(  # the text takes black or white, whichever shows on its cell
+        z=np.sqrt(np.nan_to_num(shares)), colorscale=SHARES, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1, hoverinfo="skip",
+        text=np.reshape(text, (size, size)), texttemplate="%{text}" if size <= 20 else "",
+        textfont={"size": 12 if size <= 10 else 9}))
+    figure.add_scatter(x=column, y=row, mode="markers", hovertext=about, hovertemplate="%{hovertext}<extra></extra>",
+                       showlegend=False, marker={"symbol": "square", "size": max(6, 300 // size), "color": TRAIN,
+                                                 "opacity": 0},
+                       selected={"marker": {"opacity": 0.5}}, unselected={"marker": {"opacity": 0}})
+    ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": list(classes), "showgrid": False, "zeroline": False,
+             "range": [-0.5, size - 0.5]}
+    figure.update_layout(height=max(260, min(620, 120 + 40 * size)), margin=MARGIN, dragmode=False, clickmode="event+select",
+                         title={"text": title, "font": {"size": 14}}, xaxis={**ticks, "title": "what it said"},
+                         yaxis={**ticks, "range": [size - 0.5, -0.5], "title": "true class"})
+    return figure
+
+
+def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, points: Sequence[Decision] = (),
+               corner: bool = False) -> go.Figure:
+    """Recall over false alarms by name, with the diagonal of guessing; `points` are marked, one for each curve.
+
+    corner: show only the corner where good models are.
+    """
+    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": PALE, "dash": "dot"}, name="guessing",
+                                  hoverinfo="skip"))
+    for index, (name, curve) in enumerate(curves.items()):
+        if curve.roc_area is not None:
+            keep = thinned(curve)
+            _curve(figure, curve.false_alarm_rate[keep], curve.recall[keep], curve.thresholds[keep],
+                   f"{name} ({curve.roc_area:.4f})", colors[index % len(colors)], "false alarms %{x:.2%}<br>recall %{y:.2%}")
+    _points(figure, [(p.false_alarm_rate, p.recall) for p in points], colors)
+    _square(figure, "ROC", "false alarms (false positive rate)", "recall (true positive rate)")
+    return figure.update_layout(xaxis_range=[-CORNER / 50, CORNER], yaxis_range=ZOOMED) if corner else figure
+
+
+def precision_recall_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, points: Sequence[Decision] = (),
+                            corner: bool = False) -> go.Figure:
+    """Precision over recall by name; `points` are marked, one for each curve. corner: as for roc_figure()."""
+    figure = go.Figure()
+    for index, (name, curve) in enumerate(curves.items()):
+        if curve.average_precision is not None:
+            keep = thinned(curve)
+            _curve(figure, curve.recall[keep], curve.precision[keep], curve.thresholds[keep],
+                   f"{name} ({curve.average_precision:.4f})", colors[index % len(colors)],
+                   "recall %{x:.2%}<br>precision %{y:.2%}")
+    _points(figure, [(p.recall, p.precision) for p in points], colors)
+    _square(figure, "Precision and recall", "recall", "precision")
+    return figure.update_layout(xaxis_range=ZOOMED, yaxis_range=ZOOMED) if corner else figure
+
+
+def reliability_figure(named: dict[str, Reliability]) -> go.Figure:
+    """Accuracy over confidence for each bin with its 95 % interval, and the diagonal where the two are equal."""
+    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": PALE, "dash": "dot"},
+                                  name="as right as sure", hoverinfo="skip"))
+    for index, (name, result) in enumerate(named.items()):
+        rows = [row for row in result.bins if row.count]
+        spans = [wilson(round(row.accuracy * row.count), row.count) for row in rows]
+        figure.add_scatter(
+            x=[row.confidence for row in rows], y=[row.accuracy for row in rows], name=name, mode="lines+markers",
+            line={"color": MODEL_COLORS[index % 2], "width": 2, "dash": ("solid", "dash")[index // 2 % 2]},
+            marker={"size": 8, "symbol": ("circle", "diamond")[index // 2 % 2]}, customdata=[row.count for row in rows],
+            error_y={"type": "data", "symmetric": False, "array": [s.high - r.accuracy for s, r in zip(spans, rows, strict=True)],
+                     "arrayminus": [r.accuracy - s.low for s, r in zip(spans, rows, strict=True)], "thickness": 1, "width": 2},
+            hovertemplate="sure %{x:.1%}, right %{y:.1%}<br>%{customdata:,} images<extra></extra>")
+    return _square(figure, "", "how sure it was (confidence)", "how often it was right")
+
+
+def confidence_figure(named: dict[str, Reliability]) -> go.Figure:
+    """How many answers fall into each bin of confidence, on a logarithmic scale; colours as in reliability_figure()."""
+    figure = go.Figure()
+    for index, (name, result) in enumerate(named.items()):
+        figure.add_bar(x=[(row.low + row.high) / 2 for row in result.bins], y=[row.count or None for row in result.bins],
+                       name=name, marker_color=MODEL_COLORS[index % 2],
+                       hovertemplate="sure about %{x:.0%}: %{y:,} images<extra></extra>")
+    figure.update_layout(height=300, margin=MARGIN, showlegend=False, barmode="group", bargap=0.1,
+                         xaxis={"title": "how sure it was", "range": [0, 1], "tickformat": ".0%"},
+                         yaxis={"title": "images", "type": "log", "dtick": 1, "exponentformat": "none"})
+    return figure
+
+
+def robustness_figure(named: dict[str, Sequence[Point]], kind: str, floor: float) -> go.Figure:
+    """Accuracy of each model over the strength of one kind of change, with 95 % intervals as a band.
+
+    floor: accuracy of always saying the most frequent class, drawn as a line: nothing has been recognised there.
+    """
+    entry = CORRUPTIONS[kind]
+    figure = go.Figure()
+    for index, (name, points) in enumerate(named.items()):
+        mine = [point for point in points if point.kind == kind]
+        x, color = [p.strength for p in mine], MODEL_COLORS[index % 2]
+        spans = [wilson(p.right, p.examples) for p in mine]
+        figure.add_scatter(x=x + x[::-1], y=[s.high for s in spans] + [s.low for s in spans[::-1]], fill="toself", mode="none",
+                           fillcolor=f"rgba{(*bytes.fromhex(color[1:]), 0.18)}", hoverinfo="skip", showlegend=False)
+        figure.add_scatter(x=x, y=[p.accuracy for p in mine], name=name, mode="lines+markers", line={"color": color, "width": 2},
+                           hovertemplate="%{x:g}: %{y:.1%}<extra></extra>")
+    figure.add_vline(x=entry.neutral, line={"color": PALE, "dash": "dot", "width": 1})
+    figure.add_hline(y=floor, line={"color": PALE, "dash": "dash", "width": 1})
+    figure.update_layout(height=270 if len(named) == 1 else 310, margin=MARGIN, showlegend=len(named) > 1,
+                         legend={"orientation": "h", "y": -0.3, "yanchor": "top", "x": 0, "font": {"size": 11}},
+                         title={"text": entry.title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top"},
+                         xaxis={"title": entry.unit}, yaxis={"range": [0, 1.03], "tickformat": ".0%"})
+    return figure
+
+
+def difference_figure(difference: float, low: float, high: float) -> go.Figure:
+    """A difference of accuracies in percentage points with its interval, beside zero."""
+    figure = go.Figure(go.Scatter(
+        x=[100 * difference], y=[""], mode="markers", marker={"size": 12, "color": TRAIN}, showlegend=False,
+        error_x={"type": "data", "symmetric": False, "array": [100 * (high - difference)],
+                 "arrayminus": [100 * (difference - low)], "thickness": 3, "width": 8, "color": TRAIN},
+        hovertemplate="%{x:+.2f} percentage points<extra></extra>"))
+    reach = 110 * max(abs(low), abs(high), 1e-4)
+    figure.add_vline(x=0, line={"color": PALE, "dash": "dot"})
+    figure.update_layout(height=130, margin={**MARGIN, "t": 8}, yaxis={"visible": False},
+                         xaxis={"title": "percentage points; right of 0 the second model is better", "range": [-reach, reach]})
+    return figure
+
+
+def labelled_sheet(images: Tensor, captions: Sequence[str], columns: int = 5, scale: int = 4) -> np.ndarray:
+    """(N, C, H, W) uint8 → (height, width, 3) uint8: pictures in rows, each with its caption below; "\\n" breaks a line."""
+    count, _, height, width = images.shape
+    lines = max((caption.count("\n") + 1 for caption in captions), default=1)
+    cell_h, cell_w = height * scale + TEXT_HEIGHT * lines + 10, width * scale + 10
+    sheet = Image.new("RGB", (columns * cell_w + 10, max(1, -(-count // columns)) * cell_h + 10), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, top = 10 + index % columns * cell_w, 10 + index // columns * cell_h
+        sheet.paste(Image.fromarray(as_picture(image, scale)), (left, top))
+        draw.multiline_text((left, top + height * scale + 1), caption, fill="black", font=font, spacing=2)
+    return np.asarray(sheet)
+
+
+def _curve(figure: go.Figure, x: np.ndarray, y: np.ndarray, thresholds: np.ndarray, name: str, color: str, about: str) -> None:
+    at = [f"{t:.3g}" if np.isfinite(t) else "above all" for t in thresholds]
+    figure.add_scatter(x=np.round(x, 5), y=np.round(y, 5), name=name, mode="lines", line={"color": color, "width": 2},
+                       customdata=at, hovertemplate=about + "<br>threshold %{customdata}<extra>" + name + "</extra>")
+
+
+def _points(figure: go.Figure, places: Sequence[tuple[float | None, float | None]], colors: Sequence[str]) -> None:
+    for index, (x, y) in enumerate(places):
+        if x is not None and y is not None:
+            figure.add_scatter(x=[x], y=[y], mode="markers", showlegend=False, hoverinfo="skip",
+                               marker={"size": 13, "color": colors[index % len(colors)], "line": {"width": 2, "color": "white"}})
+
+
+def _square(figure: go.Figure, title: str, across: str, up: str) -> go.Figure:
+    """Both axes from 0 to 1, with room for a long legend below the title."""
+    figure.update_layout(height=430, margin={**MARGIN, "t": 48 if title else 30}, hovermode="closest",
+                         title={"text": title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top"},
+                         legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0, "font": {"size": 11}},
+                         xaxis={"title": across, "range": [-0.01, 1.01], "tickformat": ".0%"},
+                         yaxis={"title": up, "range": [-0.01, 1.02], "tickformat": ".0%"})
+    return figure

@@ -1,0 +1,102 @@
+"""What a run's network said about images, kept beside its weights: computed once, and again where the weights have changed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as safetensors_save
+
+from core.evaluation import Predictions
+from core.evaluation.robustness import Point
+from core.files import write_atomically
+from core.runs.checkpoints import UNREADABLE, checkpoint_path, read_tensors
+from core.runs.database import StoreError
+from core.runs.store import RunStore
+from core.training import OBJECTIVES
+
+ROBUSTNESS = "robustness.json"
+
+
+def predictions_path(store: RunStore, run_id: str, split: str) -> Path:
+    """Where a run's predictions on a split are, or would be. Raises RunNotFound for what is no id."""
+    return store.folder(run_id) / f"predictions-{split}.safetensors"
+
+
+def weights_stamp(store: RunStore, run_id: str) -> list[int]:
+    """Tells a run's kept weights from later ones: size in bytes and time of change in ns; [0, 0] where there are none."""
+    try:
+        about = checkpoint_path(store, run_id).stat()
+    except FileNotFoundError:
+        return [0, 0]
+    return [about.st_size, about.st_mtime_ns]
+
+
+def save_predictions(store: RunStore, run_id: str, predictions: Predictions) -> None:
+    """Keep predictions of a run's current weights. Raises StoreError where they can't be written.
+
+    A run without weights, such as one that was deleted meanwhile, keeps nothing.
+    """
+    stamp = weights_stamp(store, run_id)
+    if not stamp[0]:
+        return
+    about = {"classes": predictions.classes, "loss": predictions.loss, "split": predictions.split, "images": predictions.images,
+             "weights": stamp}
+    content = safetensors_save({"logits": predictions.logits.contiguous(), "labels": predictions.labels.to(torch.int32)},
+                               metadata={"about": json.dumps(about)})
+    _write(store, predictions_path(store, run_id, predictions.split), content)
+
+
+def load_predictions(store: RunStore, run_id: str, split: str = "test") -> Predictions | None:
+    """A run's predictions; None where none were kept, or they are of other weights or damaged: they can be computed again.
+
+    Raises RunNotFound for what is no id.
+    """
+    path = predictions_path(store, run_id, split)
+    try:
+        tensors, about = read_tensors(path)
+        if about["weights"] != weights_stamp(store, run_id):
+            return None
+        predictions = Predictions(tensors["logits"], tensors["labels"].long(), tuple(map(str, about["classes"])),
+                                  str(about["loss"]), str(about["split"]), str(about["images"]))
+        return predictions if _is_whole(predictions) else None
+    except (OSError, *UNREADABLE):
+        return None
+
+
+def _is_whole(predictions: Predictions) -> bool:
+    """Whether shapes, number formats and labels fit together."""
+    logits, labels, classes = predictions.logits, predictions.labels, len(predictions.classes)
+    return (len(labels) > 0 and labels.dim() == 1 and logits.dtype == torch.float32
+            and tuple(logits.shape) == (len(labels), OBJECTIVES[predictions.loss].outputs(classes))
+            and int(labels.min()) >= 0 and int(labels.max()) < classes)
+
+
+def save_robustness(store: RunStore, run_id: str, images: str, count: int, points: Sequence[Point]) -> None:
+    """Keep accuracies on changed images: `count` of the test images whose fingerprint is `images`. Raises StoreError."""
+    stamp = weights_stamp(store, run_id)
+    if stamp[0]:
+        about = {"weights": stamp, "images": images, "count": count, "points": [asdict(point) for point in points]}
+        _write(store, store.folder(run_id) / ROBUSTNESS, json.dumps(about).encode())
+
+
+def load_robustness(store: RunStore, run_id: str, images: str, count: int) -> list[Point] | None:
+    """What save_robustness() kept for the same weights, images and count; None otherwise."""
+    path = store.folder(run_id) / ROBUSTNESS
+    try:
+        about: dict[str, Any] = json.loads(path.read_bytes())
+        if (about["weights"], about["images"], about["count"]) != (weights_stamp(store, run_id), images, count):
+            return None
+        return [Point(str(p["kind"]), float(p["strength"]), int(p["right"]), int(p["examples"])) for p in about["points"]]
+    except (OSError, *UNREADABLE):
+        return None
+
+
+def _write(store: RunStore, path: Path, content: bytes) -> None:
+    try:
+        write_atomically(path, lambda file: file.write(content))
+    except OSError as error:
+        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror}. Free some space, or set "
+                         "PLAYGROUND_RUNS to another folder.") from None

@@ -1,0 +1,23 @@
+"""What a run's status, times and shares are called."""
+
+STATUS = {
+    "queued": ("Waiting", ":material/hourglass_empty:"), "running": ("Training", ":material/play_circle:"),
+    "finished": ("Finished", ":material/check_circle:"), "stopped": ("Stopped", ":material/stop_circle:"),
+    "failed": ("Failed", ":material/error:"), "interrupted": ("Interrupted", ":material/power_off:"),
+}
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2%}".replace("%", " %")

@@ -1,0 +1,267 @@
+"""The page Evaluate: every section with one model and with two, clicks and lists, and what it says where something is missing."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from core.__main__ import main
+from core.evaluation.metrics import summarize
+from core.runs import RunStore, checkpoint_path
+from core.runs.evaluations import load_predictions, load_robustness, predictions_path, save_predictions
+from core.settings import Settings
+from core.training import Command
+from tests.helpers import run_here, tiny
+from tests.test_pages import assert_whole, texts
+
+ROOT = Path(__file__).parents[1]
+SECTIONS = ["Overview", "Confusion", "Thresholds", "Calibration", "Images", "Robustness", "Other data", "Compare two"]
+IS_3 = {"data__task": "is_target", "data__target": 3, "training__loss": "bce_with_logits"}
+
+
+class Stop:
+    def command(self):
+        return Command(stop=True)
+
+
+@pytest.fixture(scope="module")
+def models(places) -> dict:
+    """Ids of two models of the same data, one of a yes-no question and one that was stopped early; "store" is where they are."""
+    settings = Settings(places / "data", places / "evaluated", places / "cache")
+    store = RunStore(settings.runs_dir)
+    torch.set_num_threads(1)
+    quick = {"training__epochs": 2, "training__optimizer__learning_rate": 0.01}
+    configs = {"first": tiny(**quick), "second": tiny(training__seed=1), "is_3": tiny(**quick, **IS_3)}
+    runs = {name: run_here(store, settings, config).id for name, config in configs.items()}
+    # its weights after no step at all: enough to be asked
+    runs["stopped"] = run_here(store, settings, tiny(), Stop()).id
+    return runs | {"store": store}
+
+
+@pytest.fixture
+def store(models, monkeypatch) -> RunStore:
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(models["store"].path))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+    return models["store"]
+
+
+def open_at(run: str, section: str = "Overview", second: str | None = None, **state) -> AppTest:
+    at = AppTest.from_file(str(ROOT / "pages/evaluate_model.py"), default_timeout=60)
+    at.query_params["run"] = run
+    at.session_state["evaluate.section"] = section
+    for name, value in ({"second": second} if second else {} | state).items():
+        at.session_state[f"evaluate.{name}"] = value
+    for name, value in state.items():
+        at.session_state[f"evaluate.{name}"] = value
+    at.run()
+    assert_whole(at)
+    return at
+
+
+def charts(at: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("pair", [("first", None), ("is_3", None), ("first", "second"), ("first", "is_3"), ("is_3", "first")])
+def test_every_section_with_one_model_and_with_two(store, models, section, pair):
+    first, second = pair
+    at = open_at(models[first], section, models.get(second))
+    assert not at.error
+    assert len(at.title) == 1 and (at.get("plotly_chart") or at.markdown or at.info)
+
+
+def test_the_overview_is_what_was_kept(store, models):
+    at = open_at(models["first"])
+    about = summarize(load_predictions(store, models["first"]))
+    assert metrics(at)["Accuracy"] == f"{100 * about.accuracy:.2f} %" and metrics(at)["Loss"] == f"{about.loss:.4f}"
+    table = at.dataframe[0].value
+    assert list(table["Class"])[-2:] == ["macro mean", "weighted mean"] and table["Support"].iloc[-1] == 360
+    assert {b.proto.label for b in at.get("download_button")} == {"Table (CSV)", "All answers (CSV)"}
+
+
+def test_a_model_that_never_says_a_class_has_a_dash_and_a_reason(store, models):
+    kept = load_predictions(store, models["second"])
+    logits = torch.eye(10)[kept.labels] * 9  # right, but for the 4s
+    logits[:, 4] = -1000
+    save_predictions(store, models["second"], replace(kept, logits=logits))
+    try:
+        at = open_at(models["second"])
+        assert at.dataframe[0].value["Precision"][4] == "–"
+        assert "4: the model never says so." in texts(at)
+    finally:
+        save_predictions(store, models["second"], kept)
+
+
+def test_the_commonest_mistake_is_shown_first_and_the_lists_choose_another(store, models):
+    at = open_at(models["first"], "Confusion")
+    counts = charts(at)[0]["data"][0]["z"]
+    assert counts
+    key = f"evaluate.matrix.{models['first']}.test"
+    truth, said = at.selectbox(key=f"{key}.true").value, at.selectbox(key=f"{key}.said").value
+    assert truth != said and f"of {truth} that it called {said}" in texts(at)
+    at.selectbox(key=f"{key}.said").select(truth).run()
+    assert_whole(at)
+    assert f"of {truth} that it called {truth}" in texts(at)
+
+
+def test_the_points_that_are_clicked_on_are_the_cells(store, models):
+    at = open_at(models["first"], "Confusion")
+    figure = charts(at)[0]
+    assert figure["layout"]["clickmode"] == "event+select"
+    assert figure["data"][1]["hovertext"][73].startswith("true 7, said 3"), "point 73 is row 7, column 3"
+
+
+def test_the_threshold_moves_counts_points_and_cost(store, models):
+    at = open_at(models["is_3"], "Thresholds", threshold=0.0, miss=10.0, false_alarm=1.0)
+    kept = load_predictions(store, models["is_3"])
+    positives = int(kept.truth.sum())
+    assert metrics(at)["Recall"] == "100.00 %" and metrics(at)["Cost"] == str(360 - positives)
+    assert charts(at)[0]["data"][0]["text"] == [["", str(360 - positives)], ["", str(positives)]]
+    at.slider(key="evaluate.threshold").set_value(1.0).run()
+    assert_whole(at)
+    assert metrics(at)["Recall"] == "0.00 %" and metrics(at)["Precision"] == "–"
+    assert metrics(at)["Cost"] == str(10 * positives)
+    assert "No better than always saying “not 3”" in texts(at)
+    marked = [trace for trace in charts(at)[1]["data"] if trace["mode"] == "markers"]
+    assert [(trace["x"], trace["y"]) for trace in marked] == [([0.0], [0.0])]
+
+
+def test_a_temperature_is_fitted_on_the_validation_images(store, models):
+    at = open_at(models["first"], "Calibration")
+    at.button(key=f"evaluate.temperature.{models['first']}").click().run()
+    assert_whole(at)
+    assert "**Temperature" in texts(at) and load_predictions(store, models["first"], "validation") is not None
+    assert len([trace for trace in charts(at)[0]["data"] if trace.get("customdata")]) == 2, "before and after"
+
+
+def test_random_images_follow_the_seed(store, models):
+    at = open_at(models["first"], "Images", images="At random")
+    before = [image.proto.imgs[0].caption for image in at.get("image")]
+    assert len(before) == 10
+    at.number_input(key="evaluate.seed").set_value(5).run()
+    assert_whole(at)
+    assert [image.proto.imgs[0].caption for image in at.get("image")] != before
+
+
+def test_robustness_is_measured_once_and_kept(store, models, monkeypatch):
+    at = open_at(models["second"], "Robustness")
+    at.button(key="evaluate.try").click().run()
+    assert_whole(at)
+    assert len(at.get("plotly_chart")) == 8
+    kept = load_robustness(store, models["second"], load_predictions(store, models["second"]).images, 500)
+    assert {point.examples for point in kept} == {360}
+    again = open_at(models["second"], "Robustness")
+    assert not [b for b in again.button if b.key == "evaluate.try"] and len(again.get("plotly_chart")) == 8
+
+
+def test_other_data_that_is_not_here_says_where_to_get_it(store, models):
+    at = open_at(models["first"], "Other data")
+    assert "MNIST is not on this machine yet" in at.info[0].value
+    assert "Not Fashion-MNIST: its classes have other names." in texts(at)
+
+
+def test_two_models_are_compared_on_the_same_images(store, models):
+    at = open_at(models["first"], "Compare two", models["second"])
+    assert "is better (p < 0.0001)" in at.success[0].value
+    assert "McNemar's test" in texts(at)
+    first, second = (load_predictions(store, models[name]) for name in ("first", "second"))
+    assert metrics(at)["Difference (points)"] == f"{100 * (second.right.mean() - first.right.mean()):+.2f}".replace("-", "−")
+    assert at.dataframe[0].value["second right"][0] == int((first.right & second.right).sum())
+
+
+def test_models_of_different_data_are_not_compared(store, models):
+    at = open_at(models["first"], "Compare two", models["is_3"])
+    assert len(at.warning) == 1 and "different questions" in at.warning[0].value
+    assert not at.get("plotly_chart")
+
+
+def test_a_stopped_run_is_asked_only_when_a_person_wants_it(store, models):
+    at = open_at(models["stopped"])
+    assert "its test images are unseen" in at.info[0].value and not at.metric
+    at.button(key=f"evaluate.ask.{models['stopped']}").click().run()
+    assert_whole(at)
+    assert "Accuracy" in metrics(at)
+    predictions_path(store, models["stopped"], "test").unlink()
+
+
+def test_without_the_images_figures_stay_and_pictures_are_named(store, models, monkeypatch):
+    from core.data import DataMissing
+
+    def missing(*_):
+        raise DataMissing("Digits are not on this machine. Get them on the page “Explore data”.")
+
+    monkeypatch.setattr("pages.parts.evaluate_subject.dataset", missing)
+    at = open_at(models["first"])
+    assert "Accuracy" in metrics(at) and not at.warning
+    at = open_at(models["first"], "Images")
+    assert "not on this machine" in at.warning[0].value and "said" in at.code[0].value
+    at = open_at(models["first"], "Robustness")
+    assert "can't be changed and tried" in at.warning[0].value
+    at = open_at(models["stopped"])
+    at.button(key=f"evaluate.ask.{models['stopped']}").click().run()
+    assert_whole(at)
+    assert "Digits are not on this machine" in at.warning[0].value
+
+
+def test_damaged_weights_get_one_line(store, models):
+    path = checkpoint_path(store, models["stopped"])
+    kept = path.read_bytes()
+    path.write_bytes(b"no weights")
+    try:
+        at = open_at(models["stopped"])
+        at.button(key=f"evaluate.ask.{models['stopped']}").click().run()
+        assert_whole(at)
+        assert len(at.error) == 1 and "damaged" in at.error[0].value
+    finally:
+        path.write_bytes(kept)
+
+
+def test_logits_that_are_no_numbers_get_one_line(store, models):
+    kept = load_predictions(store, models["second"])
+    save_predictions(store, models["second"], replace(kept, logits=torch.full_like(kept.logits, float("nan"))))
+    try:
+        at = open_at(models["second"])
+        assert "infinite or no numbers" in at.error[0].value and not at.metric
+    finally:
+        save_predictions(store, models["second"], kept)
+
+
+def test_a_run_without_weights_gives_way_to_another(store, models):
+    run = store.create_running(tiny(), "someone", "here", "A run that failed")
+    store.finish(run.id, "failed", "The loss became NaN at step 3.")
+    at = open_at(run.id)
+    assert "has kept no weights" in at.info[0].value
+    assert at.selectbox(key=f"evaluate.model.{run.id}").value in models.values()
+    assert at.query_params["run"] == run.id, "the current run is what a person chose"
+    store.delete(run.id)
+
+
+# --- the same on the command line
+
+
+def test_the_command_line_says_the_same(store, models, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", models["first"], "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    about = summarize(load_predictions(store, models["first"]))
+    assert (said["accuracy"], said["examples"], said["split"]) == (about.accuracy, 360, "test")
+    assert said["accuracy_interval"] == [about.interval.low, about.interval.high]
+    assert len(said["classes"]) == 10 and sum(map(sum, said["confusion"])) == 360
+    assert main(["evaluate", models["is_3"], "--split", "validation"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[0] == "3"
+
+
+@pytest.mark.parametrize("run", ["nonsense", "0" * 32, "../../etc"])
+def test_the_command_line_names_a_run_that_is_not_there(store, run, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", run]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1 and "There is no run" in said.err
