@@ -38,7 +38,8 @@ def load_familiar(store: RunStore, run_id: str) -> Familiar | None:
     try:
         tensors, about = read_tensors(store.folder(run_id) / FILE)
         limits = {kind: float(about["limits"][kind]) for kind in NEIGHBOUR}
-        if about["weights"] != weights_stamp(store, run_id) or not all(isfinite(limit) and limit > 0 for limit in limits.values()):
+        usable = all(isfinite(limit) and limit > 0 for limit in limits.values())
+        if about["weights"] != weights_stamp(store, run_id) or not usable:
             return None
         images = {kind: tensors[kind].float() for kind in NEIGHBOUR}
         whole = all(rows.dim() == 2 and len(rows) and bool(torch.isfinite(rows).all()) for rows in images.values())
