@@ -9,16 +9,21 @@ from pages.parts import keys
 from pages.parts.draw_answers import Asked, ask, choose, show_answer, side_by_side, usable_runs
 from pages.parts.draw_canvas import canvas
 from pages.parts.draw_stages import stages
+from pages.parts.draw_upload import photographed, uploaded
 from pages.parts.frame import go_to, open_page
 from pages.parts.services import Services, services
 
-SOURCES = {"Draw": ":material/draw:"}
+SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),
+           "Camera": (":material/photo_camera:", photographed)}
 SECTIONS = {"What the network sees": stages}
 
 
 def picture() -> np.ndarray | None:
     """What is to be recognised, (H, W, 4) uint8, from the canvas or a file; None while there is nothing."""
-    return canvas()
+    source = st.segmented_control("Where from", list(SOURCES), default="Draw", required=True, key="draw.source",
+                                  format_func=lambda name: f"{SOURCES[name][0]} {name}", persist_state="session",
+                                  label_visibility="collapsed")
+    return SOURCES[source][1]()
 
 
 def drawn(pixels: np.ndarray | None) -> Drawing | None:

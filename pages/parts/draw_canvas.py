@@ -20,11 +20,12 @@ def canvas() -> np.ndarray | None:
                                     format_func=lambda name: f"{TOOLS[name]} {name}", label_visibility="collapsed")
         st.button("Clear", icon=":material/delete:", key="draw.clear", on_click=_clear)
     width = st.slider("Brush width (pixels)", 6, 40, 20, key="draw.width", persist_state="session")
+    st.space("small")  # the canvas's own tools, undo among them, appear above it
     version = st.session_state.get(keys.CANVAS_VERSION, 0)
     result = st_canvas(stroke_width=width, stroke_color=INK if tool == "Pen" else PAPER, background_color=PAPER,
                        height=CANVAS_SIZE, width=CANVAS_SIZE, drawing_mode="freedraw", update_streamlit=True,
                        return_image_data=True, key=f"{keys.CANVAS}.{version}")
-    st.caption(f"{CANVAS_SIZE}×{CANVAS_SIZE} pixels. The arrows below the canvas undo and redo a stroke.")
+    st.caption(f"{CANVAS_SIZE}×{CANVAS_SIZE} pixels. The arrows above the canvas undo and redo a stroke.")
     url = result._image_data_url  # image_data would decode a picture of any size and format
     if url is None:
         return None
