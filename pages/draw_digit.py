@@ -10,6 +10,7 @@ from pages.parts.draw_answers import Asked, ask, choose, show_answer, side_by_si
 from pages.parts.draw_canvas import canvas
 from pages.parts.draw_stages import stages
 from pages.parts.draw_upload import photographed, uploaded
+from pages.parts.draw_weights import upload_weights
 from pages.parts.frame import go_to, open_page
 from pages.parts.services import Services, services
 
@@ -83,7 +84,9 @@ st.title("Draw a digit")
 runs = usable_runs(server)
 if not runs:
     st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")
+    upload_weights(server)
     if st.button("To Home", icon=":material/home:", key="draw.home"):
         go_to("app.py")
     st.stop()
+upload_weights(server)
 studio(server, runs, choose(runs))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.importing.child import _limit
+from core.importing.child import limit
 from core.importing.decode import TRANSPOSE, BadImage, _eight_bits, _open, _orientation, _why
 
 MOST_RATIO = 40  # a strip of 16 million by 1 pixels has no digit on it
@@ -46,7 +46,7 @@ def read_picture(data: bytes, longest: int) -> np.ndarray:
 def main(text: str) -> int:
     options = json.loads(text)
     np.ones((2, 2), np.float32) @ np.ones((2, 2), np.float32)  # makes the matrix library take its buffers before the limit
-    _limit()
+    limit()
     folder = Path(options["folder"])
     try:
         np.save(folder / "picture.npy", read_picture(Path(options["file"]).read_bytes(), int(options["longest"])))

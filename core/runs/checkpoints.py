@@ -79,8 +79,23 @@ class TrainedModel:
 
 def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Dataset, checkpoint: Checkpoint) -> None:
     """Write a run's weights and config so that a crash leaves the old ones or the new ones. Raises StoreError."""
-    about = {"config": config.model_dump(mode="json"), "classes": data.classes, "input_shape": data.input_shape,
-             "mean": data.mean, "std": data.std, "epoch": checkpoint.epoch, "step": checkpoint.step}
+    save_weights(store, run_id, config, Meaning(data.classes, data.input_shape, data.mean, data.std), checkpoint)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What goes into a network and what comes out: class names, shape of one example, and what it is normalised with."""
+
+    classes: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def save_weights(store: RunStore, run_id: str, config: RunConfig, meaning: Meaning, checkpoint: Checkpoint) -> None:
+    """As save_checkpoint(), where there is no data set at hand."""
+    about = {"config": config.model_dump(mode="json"), "classes": meaning.classes, "input_shape": meaning.input_shape,
+             "mean": meaning.mean, "std": meaning.std, "epoch": checkpoint.epoch, "step": checkpoint.step}
     folder = store.folder(run_id)
     content = safetensors_save(checkpoint.weights, metadata={"about": json.dumps(about)})
     readable = json.dumps(about["config"], indent=2).encode()

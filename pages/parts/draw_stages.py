@@ -12,7 +12,7 @@ from core.runs import TrainedModel
 from pages.parts.draw_answers import Asked
 from pages.parts.run_words import percent
 
-SIDE = 140  # pixels of a stage's picture
+SIDE = 136  # pixels of a stage's picture
 
 
 def stages(asked: Asked, drawing: Drawing) -> None:
@@ -28,9 +28,9 @@ def stages(asked: Asked, drawing: Drawing) -> None:
         values = normalize(drawing.image[None], asked.model.mean, asked.model.std)[0, 0]
         about = f"Numbers from {float(values.min()):.2f} to {float(values.max()):.2f}. This is what the network gets."
         pictures["Normalise"] = (about, colours(values.numpy()).repeat(5, axis=0).repeat(5, axis=1))
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for title, (text, picture) in pictures.items():
-            with st.container(width=SIDE + 12):
+            with st.container(width=SIDE + 8):
                 st.image(picture, width=SIDE, alt=title)
                 st.markdown(f"**{title}**")
                 st.caption(text)
@@ -50,10 +50,10 @@ def with_and_without(model: TrainedModel, drawing: Drawing) -> None:
         cards.append(("Without normalising", "Numbers from 0 to 1 as they are, which it did not learn from.",
                       as_picture(drawing.image, 4), said))
     usual = max(range(len(cards[0][3])), key=cards[0][3].__getitem__)
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for title, about, picture, said in cards:
             best = max(range(len(said)), key=said.__getitem__)
-            with st.container(width=SIDE + 12):
+            with st.container(width=SIDE + 8):
                 st.image(picture, width=112, alt=title)
                 mark = ":material/check:" if best == usual else ":material/close:"
                 st.markdown(f"{mark} **{model.classes[best]}**, {percent(said[best])}  \n{title}")

@@ -9,7 +9,7 @@ from core.data.drawing import DrawingError
 from core.data.photograph import MOST_MB, Photograph, flatten, looks_photographed, read_upload
 from core.figures.images import ink_picture
 
-SHOWN = 150  # pixels
+SHOWN = 128  # pixels
 
 
 def uploaded() -> np.ndarray | None:
