@@ -1,5 +1,7 @@
-"""The process that reads one picture of unknown origin: python -m core.importing.picture OPTIONS (a JSON object with "file",
-"folder" and "longest"), started by core.data.photograph. It writes picture.npy, or result.json with why not, into the folder.
+"""The process that reads one picture of unknown origin: python -m core.importing.picture OPTIONS.
+
+OPTIONS is a JSON object with "file", "folder" and "longest". Started by core.data.photograph. It writes picture.npy, or
+result.json with why not, into the folder.
 """
 
 import json

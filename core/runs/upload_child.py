@@ -1,5 +1,7 @@
-"""The process that reads uploaded weights: python -m core.runs.upload_child OPTIONS (a JSON object with "file", "name", "folder"
-and "input_shape"), started by core.runs.uploaded. It writes weights.safetensors and result.json into the folder.
+"""The process that reads uploaded weights: python -m core.runs.upload_child OPTIONS.
+
+OPTIONS is a JSON object with "file", "name", "folder" and "input_shape". Started by core.runs.uploaded. It writes
+weights.safetensors and result.json into the folder.
 """
 
 import json
