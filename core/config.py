@@ -2,11 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, ValidationError, model_validator
+from pydantic import Discriminator, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.fields import Config, ConfigError, explain, setting
 from core.models import MLPConfig, ModelConfig
+
+ClassName = Annotated[str, StringConstraints(max_length=200)]  # the name of a data set or of a class
 
 
 class DataConfig(Config):
@@ -30,6 +32,22 @@ class DataConfig(Config):
     points: int = setting(100, "For computed sets: how many points to learn from.", unit="points", ge=10, le=10_000, step=10)
     noise: float = setting(0.0, "For computed sets: how far points stray from where they belong, as a standard deviation.",
                            ge=0.0, le=1.0, step=0.05)
+    # how data sets are combined: core/data/combine.py, in this order
+    join: tuple[ClassName, ...] = setting(
+        (), "Other data sets whose training images are added: same image size, and no class that this one lacks. The test images "
+        "stay those of the data set itself.", label="Join with", max_length=8)
+    join_times: int = setting(1, "How often each joined image is used in an epoch: few images of your own weigh more so.",
+                              unit="times", ge=1, le=100, step=1, label="Repeat the joined images")
+    only_classes: tuple[ClassName, ...] = setting(
+        (), "Learn and test with these classes only; none chosen means all. Labels are numbered anew.", max_length=1000)
+    fraction: float = setting(1.0, "Share of the training images to learn from, the same share of each class.",
+                              gt=0.0, le=1.0, step=0.05, label="Share of the training images")
+    imbalance: float = setting(
+        1.0, "The last class keeps this share of its training images, the first all, and those between are graded. "
+        "1 changes nothing.", gt=0.0, le=1.0, step=0.05, label="Share of the rarest class")
+    label_noise: float = setting(
+        0.0, "Share of the training labels that are replaced by another class at random. Validation and test labels stay true.",
+        ge=0.0, le=1.0, step=0.05)
 
 
 def optimizer_name(name: str) -> Any:

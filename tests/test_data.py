@@ -27,8 +27,8 @@ from core.data import (
     spec_of,
 )
 from core.data.batches import Batches
-from core.data.sources import read_idx
-from tests.idx_files import NAMES, make_arrays, write_idx, write_set
+from tests.idx_files import NAMES, write_idx
+from tests.small_sets import write_small
 
 CPU = torch.device("cpu")
 SMALL = (300, 50)  # images for training and for the test in the small files that stand for a download
@@ -49,11 +49,7 @@ def small(tmp_path, monkeypatch):
     """Makes a registered data set one of small files in tmp_path; their arrays."""
 
     def make(name: str, rows: tuple[int, int] = SMALL, size: int = 28) -> list[np.ndarray]:
-        spec = DATASETS[name]
-        arrays = make_arrays(rows, size, len(spec.classes))
-        write_set(tmp_path / spec.folder, arrays)
-        monkeypatch.setitem(DATASETS, name, replace(spec, counts=rows, read=read_idx(spec.folder, rows, len(spec.classes))))
-        return arrays
+        return write_small(name, tmp_path, monkeypatch, rows, size)
 
     return make
 

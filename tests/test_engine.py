@@ -246,7 +246,7 @@ def test_what_another_engines_worker_does_is_left_alone(lively, store):
     (OSError(28, "No space left on device", "/cache/x"), "No space left on device"),
 ])
 def test_errors_end_the_run_with_one_line(store, settings, monkeypatch, error, says):
-    monkeypatch.setattr("core.runs.execute.evaluate", lambda *arguments: throw(error))
+    monkeypatch.setattr("core.runs.execute.predict", lambda *arguments: throw(error))
     run = run_here(store, settings, tiny())
     assert run.status == "failed" and says in run.message and len(run.message.splitlines()) == 1
     assert has_checkpoint(store, run.id)
@@ -257,7 +257,7 @@ def throw(error):
 
 
 def test_a_mistake_in_the_code_is_written_down_and_raised(store, settings, monkeypatch):
-    monkeypatch.setattr("core.runs.execute.evaluate", lambda *arguments: throw(KeyError("gone")))
+    monkeypatch.setattr("core.runs.execute.predict", lambda *arguments: throw(KeyError("gone")))
     with pytest.raises(KeyError):
         run_here(store, settings, tiny())
     run, = store.runs()

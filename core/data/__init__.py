@@ -11,6 +11,16 @@ import torch
 from torch import Tensor
 
 from core.config import DataConfig
+from core.data.combine import (
+    chosen_rows,
+    combined,
+    combined_classes,
+    combined_title,
+    joined_specs,
+    kept_rows,
+    noisy_labels,
+    of_classes,
+)
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
 from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
 from core.data.own_sets import is_own
@@ -45,27 +55,31 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     if spec.generate is not None:
         return _compute(config, spec)
     assert spec.read is not None, spec
-    raw = spec.read(root, cache)
-    held_back = config.validation
-    if held_back >= len(raw.train_labels):
-        raise DataError(f"data.validation is {held_back:,}; {spec.title} has {len(raw.train_labels):,} training images, "
+    source, held_back = spec.read(root, cache), config.validation
+    own = len(source.train_labels) if config.join else None
+    source = combined(config, spec, source, root, cache)
+    learn, test = kept_rows(source.train_labels), kept_rows(source.test_labels)
+    if held_back >= len(learn):
+        raise DataError(f"data.validation is {held_back:,}; {spec.title} has {len(learn):,} training images, "
                         "and some must be left to learn from.")
-    classes, raw = _apply_task(config, spec, raw)
-    order = torch.randperm(len(raw.train_labels), generator=torch.Generator().manual_seed(config.split_seed))
-    train = Split(raw.train_images, raw.train_labels, order[held_back:].sort().values)
+    source_classes = combined_classes(config, spec)
+    classes, raw = _apply_task(config, spec, source)
+    order = learn[torch.randperm(len(learn), generator=torch.Generator().manual_seed(config.split_seed))]
+    rows = chosen_rows(config, order[held_back:].sort().values, source.train_labels, len(source_classes), own)
+    train = Split(raw.train_images, noisy_labels(config, raw.train_labels, rows, len(classes)), rows)
     if config.variations:
         train = with_variations(train, config, cache)
     mean, std = _normalization(config, train)
     return Dataset(
         name=config.dataset,
-        title=spec.title,
+        title=combined_title(config, spec, root),
         classes=classes,
-        source_classes=spec.classes,
+        source_classes=source_classes,
         mean=mean,
         std=std,
         train=train,
         validation=Split(raw.train_images, raw.train_labels, order[:held_back].sort().values),
-        test=Split(raw.test_images, raw.test_labels, torch.arange(len(raw.test_labels))),
+        test=Split(raw.test_images, raw.test_labels, test),
     )
 
 
@@ -75,12 +89,18 @@ def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
     if config.variations:
         raise DataError(f"data.variations is {config.variations}; {spec.title} are points, and copies are made of images. "
                         "Set it to 0.")
+    joined_specs(config, spec)  # which refuses: points are computed, so more of them need no joining
     drawn = spec.generate(config)
-    classes = _task_classes(config, spec)
+    source_classes, classes = combined_classes(config, spec), _task_classes(config, spec)
+    if config.only_classes:
+        drawn = of_classes(config, spec, drawn)
+    rows = chosen_rows(config, torch.arange(len(drawn.train[1])), drawn.train[1], len(source_classes))
     train, validation, test = (Split(points, _task_labels(config, labels), torch.arange(len(labels)))
                                for points, labels in (drawn.train, drawn.validation, drawn.test))
+    train = Split(train.images, noisy_labels(config, train.labels, rows, len(classes)), rows)
     mean, std = _normalization(config, train)
-    return Dataset(config.dataset, spec.title, classes, spec.classes, mean, std, train, validation, test, spec.kind, spec.target)
+    return Dataset(config.dataset, spec.title, classes, source_classes, mean, std, train, validation, test, spec.kind,
+                   spec.target)
 
 
 @dataclass(frozen=True)
@@ -99,9 +119,13 @@ class Outline:
 
 
 def outline(config: DataConfig, root: Path | None = None) -> Outline:
-    """The shape and classes of what load() would give, without reading anything. Raises DataMissing for an unknown name."""
+    """The shape and classes of what load() would give, without reading anything.
+
+    Raises DataMissing for an unknown name, DataError for sets that can't be joined or classes that are not there.
+    """
     spec = spec_of(config.dataset, root)
-    return Outline(spec.title, spec.input_shape, spec.classes, spec.kind, spec.target)
+    joined_specs(config, spec, root)  # which says what does not fit
+    return Outline(combined_title(config, spec, root), spec.input_shape, combined_classes(config, spec), spec.kind, spec.target)
 
 
 def default_config(name: str, root: Path | None = None) -> DataConfig:
@@ -126,13 +150,14 @@ def _apply_task(config: DataConfig, spec: DatasetSpec, raw: Raw) -> tuple[tuple[
 
 def _task_classes(config: DataConfig, spec: DatasetSpec) -> tuple[str, ...]:
     """Names of the answers: all classes, or "is it this one?"."""
+    known = combined_classes(config, spec)
     if config.task == "classes":
-        return spec.classes
-    if not spec.classes:
+        return known
+    if not known:
         raise DataError(f"{spec.title} has numbers to predict and no classes to ask for. Set data.task to classes.")
-    if config.target >= len(spec.classes):
-        raise DataError(f"data.target is {config.target}; {spec.title} has classes 0 to {len(spec.classes) - 1}.")
-    name = spec.classes[config.target]
+    if config.target >= len(known):
+        raise DataError(f"data.target is {config.target}; {spec.title} has classes 0 to {len(known) - 1}.")
+    name = known[config.target]
     return f"not {name}", name
 
 

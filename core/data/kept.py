@@ -3,10 +3,13 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from core.files import write_atomically
+
+Put = Callable[[int, np.ndarray], None]  # (first row, rows (n, …) uint8)
 
 
 def kept_array(path: Path, shape: tuple[int, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -19,6 +22,27 @@ def kept_array(path: Path, shape: tuple[int, ...], make: Callable[[], np.ndarray
         assert array.shape == shape and array.dtype == np.uint8, (array.shape, array.dtype)
         write_atomically(path, lambda file: np.save(file, array))
     # mode "c": private pages that nobody writes to stay shared, and PyTorch gets the writable array it wants
+    return np.load(path, mmap_mode="c", allow_pickle=False)
+
+
+def kept_filled(path: Path, shape: tuple[int, ...], fill: Callable[[Put], None]) -> np.ndarray:
+    """The same for arrays too large to hold in memory while they are made: `fill` is given put(first, rows) and writes them piece
+    by piece, in any order."""
+    if not _is_whole(path, shape):
+        def write(file: BinaryIO) -> None:
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            start, row = file.tell(), int(np.prod(shape[1:]))
+            # written, not mapped: a full disk is then an OSError and not a signal that ends the process
+            file.truncate(start + int(np.prod(shape)))
+
+            def put(first: int, rows: np.ndarray) -> None:
+                assert rows.dtype == np.uint8 and rows.shape[1:] == shape[1:] and 0 <= first <= shape[0] - len(rows)
+                file.seek(start + first * row)
+                file.write(np.ascontiguousarray(rows).data)
+
+            fill(put)
+
+        write_atomically(path, write)
     return np.load(path, mmap_mode="c", allow_pickle=False)
 
 

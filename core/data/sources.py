@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core.config import DataConfig
 from core.data import generated
+from core.data.archives import Stack, cifar_is_there, emnist_is_there, read_cifar10, read_emnist
 from core.data.dataset import DataDamaged, DataMissing, Kind, Target
 from core.data.generated import Generated
 from core.data.idx import IdxFolder, as_images
@@ -39,6 +40,7 @@ class DatasetSpec:
     counts: images in (train before validation is held back, test); of a generated set as one starts with it.
     generate: for a set that is computed from its config instead of read.
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
+    found: for a set that does not come as four idx files: whether it is in that folder.
     download_mb: size of the download in MB.
     citation: what its authors ask to be cited, as one reference.
     torchvision: its class in torchvision.datasets, where images have the same numbers; "" where there is none.
@@ -55,6 +57,7 @@ class DatasetSpec:
     generate: Callable[[DataConfig], Generated] | None = None
     folder: str = ""
     download_mb: int = 0
+    found: Callable[[Path], bool] | None = None
     kind: Kind = "images"
     target: Target = "classes"
     noise: float = 0.0  # of a generated set as one starts with it
@@ -63,6 +66,8 @@ class DatasetSpec:
 
     def is_there(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
+        if self.found:
+            return self.found(root / self.folder)
         return not self.folder or IdxFolder(self.folder, self.counts).is_there(root)
 
 
@@ -77,6 +82,18 @@ def read_idx(folder: str, counts: tuple[int, int], classes: int) -> Callable[[Pa
                    as_images(test_images), torch.from_numpy(test_labels.astype(np.int64)))
 
     return read
+
+
+def read_archive(read: Callable[[Path, Path, tuple[int, int]], Stack], folder: str,
+                 counts: tuple[int, int]) -> Callable[[Path, Path], Raw]:
+    """A reader for a data set of core.data.archives."""
+
+    def read_raw(root: Path, cache: Path) -> Raw:
+        stack = read(root / folder, cache, counts)
+        images, labels = torch.from_numpy(stack.images), torch.from_numpy(stack.labels.astype(np.int64))
+        return Raw(images[:counts[0]], labels[:counts[0]], images[counts[0]:], labels[counts[0]:])
+
+    return read_raw
 
 
 DIGITS_TEST = 360  # a fifth of the 1,797, as scikit-learn has no test set of its own
@@ -133,6 +150,53 @@ DATASETS: dict[str, DatasetSpec] = {
         citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a novel image dataset for benchmarking machine learning "
                  "algorithms. arXiv:1708.07747, 2017.",
         torchvision="FashionMNIST",
+    ),
+    "kmnist": DatasetSpec(
+        title="KMNIST",
+        summary="70,000 letters of old Japanese cursive script (Kuzushiji) in MNIST's format: one letter has several shapes, "
+                "so it is harder than digits.",
+        source="T. Clanuwat and others: Kuzushiji-MNIST, Center for Open Data in the Humanities (CODH), Japan",
+        licence="CC BY-SA 4.0",
+        classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        input_shape=(1, 28, 28),
+        counts=(60_000, 10_000),
+        read=read_idx("KMNIST/raw", (60_000, 10_000), 10),
+        folder="KMNIST/raw",
+        download_mb=21,
+        citation="T. Clanuwat, M. Bober-Irizar, A. Kitamoto, A. Lamb, K. Yamamoto, D. Ha: Deep learning for classical Japanese "
+                 "literature. arXiv:1812.01718, 2018.",
+        torchvision="KMNIST",
+    ),
+    "emnist_letters": DatasetSpec(
+        title="EMNIST letters",
+        summary="145,600 handwritten letters, a to z, capital and small ones together: MNIST's relatives from the same forms.",
+        source="G. Cohen and others: EMNIST, from NIST Special Database 19",
+        licence="not stated; the images are NIST's, free to use",
+        classes=tuple("abcdefghijklmnopqrstuvwxyz"),
+        input_shape=(1, 28, 28),
+        counts=(124_800, 20_800),
+        read=read_archive(read_emnist, "EMNIST/raw", (124_800, 20_800)),
+        folder="EMNIST/raw",
+        download_mb=562,
+        found=emnist_is_there,
+        citation="G. Cohen, S. Afshar, J. Tapson, A. van Schaik: EMNIST: an extension of MNIST to handwritten letters. "
+                 "arXiv:1702.05373, 2017.",
+    ),
+    "cifar10": DatasetSpec(
+        title="CIFAR-10",
+        summary="60,000 small colour photographs of animals and vehicles: the classic step from drawings to pictures.",
+        source="A. Krizhevsky, V. Nair, G. Hinton: CIFAR-10, University of Toronto",
+        licence="not stated; its authors ask to be cited",
+        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        input_shape=(3, 32, 32),
+        counts=(50_000, 10_000),
+        read=read_archive(read_cifar10, "cifar-10", (50_000, 10_000)),
+        folder="cifar-10",
+        download_mb=170,
+        found=cifar_is_there,
+        citation="A. Krizhevsky: Learning multiple layers of features from tiny images. Technical report, University of Toronto, "
+                 "2009.",
+        torchvision="CIFAR10",
     ),
     "digits": DatasetSpec(
         title="Digits (scikit-learn)",
