@@ -9,6 +9,7 @@ from pages.parts import keys
 from pages.parts.draw_answers import Asked, ask, choose, show_answer, side_by_side, usable_runs
 from pages.parts.draw_canvas import canvas
 from pages.parts.draw_stages import stages
+from pages.parts.draw_teach import teach_section
 from pages.parts.draw_upload import photographed, uploaded
 from pages.parts.draw_weights import upload_weights
 from pages.parts.frame import go_to, open_page
@@ -37,7 +38,7 @@ def drawn(pixels: np.ndarray | None) -> Drawing | None:
         st.error(str(error), icon=":material/broken_image:")
         return None
     if not drawing.empty:
-        st.session_state[keys.DRAWING] = drawing.image
+        st.session_state[keys.DRAWING] = st.session_state[keys.DRAW_NOW] = drawing.image
     return drawing
 
 
@@ -63,6 +64,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
     """Canvas, answers and what is below: all that a stroke changes, and nothing else is run again then."""
     models = [ask(server, runs, run_id) for run_id in chosen]
     left, right = st.columns([1, 1.6], gap="large")
+    st.session_state[keys.DRAW_NOW] = None
     with left:
         drawing = drawn(picture())
     with right:
@@ -89,4 +91,6 @@ if not runs:
         go_to("app.py")
     st.stop()
 upload_weights(server)
-studio(server, runs, choose(runs))
+chosen = choose(runs)
+studio(server, runs, chosen)
+teach_section(server, runs[chosen[0]])

@@ -18,7 +18,7 @@ from core.fields import ConfigError
 from core.files import write_atomically
 from core.models import build
 from core.runs.database import StoreError
-from core.runs.store import RunStore
+from core.runs.store import RunNotFound, RunStore
 from core.training import Checkpoint, TrainingState
 from core.training.inference import evaluation_mode
 from core.training.objectives import objective_of
@@ -135,6 +135,20 @@ def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingSta
         raise
     except (OSError, *UNREADABLE) as error:
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}). Start the run anew.") from None
+
+
+def take_start(store: RunStore, start_from: str, model: nn.Module) -> None:
+    """Put another run's kept weights into a fresh `model`. Raises CheckpointError with one line where that can't be done."""
+    try:
+        path = checkpoint_path(store, start_from)
+        if not path.exists():
+            raise CheckpointError("it has kept no weights, or was deleted.")
+        weights = read_checkpoint(path).model.state_dict()
+        check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
+    except (CheckpointError, RunNotFound) as error:
+        reason = str(error).removesuffix(".")
+        raise CheckpointError(f"This run can't start from the weights of run {start_from[:8]!r}: {reason}.") from None
+    model.load_state_dict(weights)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -15,7 +15,7 @@ from core.devices import DeviceError, select_device, threads_for
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
 from core.models import ModelError
-from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
+from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint, take_start
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
 from core.runs.familiar import keep_familiar
@@ -153,6 +153,8 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
         state = kept
         store.forget_after(run.id, state.step)
+    elif config.training.start_from:
+        take_start(store, config.training.start_from, model)
     before = run.seconds or 0.0 if state else 0.0
     for event in fit(config, data, model, device, control, state):
         match event:
