@@ -8,6 +8,7 @@ from core.runs import Run
 from pages.parts import keys
 from pages.parts.draw_answers import Asked, ask, choose, show_answer, side_by_side, usable_runs
 from pages.parts.draw_canvas import canvas
+from pages.parts.draw_robustness import robustness_section
 from pages.parts.draw_stages import stages
 from pages.parts.draw_teach import teach_section
 from pages.parts.draw_upload import photographed, uploaded
@@ -17,7 +18,8 @@ from pages.parts.services import Services, services
 
 SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),
            "Camera": (":material/photo_camera:", photographed)}
-SECTIONS = {"What the network sees": stages}
+SECTIONS = {"What the network sees": lambda models, drawing: stages(models[0], drawing),
+            "Move, turn, stretch it": robustness_section}
 
 
 def picture() -> np.ndarray | None:
@@ -77,7 +79,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
     section = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="draw.section",
                                    persist_state="session", label_visibility="collapsed")
     st.subheader(section)
-    SECTIONS[section](models[0], drawing)
+    SECTIONS[section](models, drawing)
 
 
 open_page("Draw a digit")

@@ -191,8 +191,7 @@ def compare(server: Services, before_id: str, after: Run, kept: MyDigits) -> Non
             st.metric("Test accuracy", percent(after.test_accuracy))
             st.caption("What the model before said about the same test images was not kept; Evaluate can compare the two.")
         else:
-            show_change("Test images", test, "What it did not learn from again. If this falls much, it forgets: repeat the drawings "
-                                             "less often.")
+            show_change("Test images", test, "If this falls much, it forgets: repeat the drawings less often.")
     if st.button("Ask the taught model from now on", icon=":material/swap_horiz:", key="draw.teach.use"):
         select_run(after.id)
         st.rerun()
