@@ -69,13 +69,17 @@ def dot(brush: float, place: Point = (0.5, 0.5)) -> Tensor:
 
 
 def solids(count: int, seed: int = 0) -> Tensor:
-    """(count, 1, 28, 28) filled boxes, almost the whole canvas among them."""
+    """(count, 1, 28, 28) filled boxes, at most 1.5 times as long as wide (a slimmer one might be a bold 1), some as large as
+    the canvas but for a rim."""
     random = np.random.default_rng(seed)
     images = []
     for _ in range(count):
         canvas = np.full((280, 280, 4), 255, np.uint8)
-        top, left = random.integers(2, 100, 2)
-        canvas[top:random.integers(180, 279), left:random.integers(180, 279), :3] = 0
+        long = int(random.integers(40, 277))
+        short = int(long / random.uniform(1, 1.5))
+        height, width = (long, short) if random.random() < 0.5 else (short, long)
+        top, left = random.integers(1, 279 - height + 1), random.integers(1, 279 - width + 1)
+        canvas[top:top + height, left:left + width, :3] = 0
         images.append(prepare(canvas).image)
     return torch.stack(images)
 

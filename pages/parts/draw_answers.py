@@ -29,15 +29,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model says. order: classes, most probable first. unlike: above 1 is unlike its training data; None unknown."""
+    """What one model says.
+
+    order: classes, most probable first. unlike: above 1 is unlike its training data; None unknown. solid: a dot or filled shape.
+    """
 
     probabilities: list[float]
     order: list[int]
     unlike: float | None
+    solid: bool
 
     @property
     def knows(self) -> bool:
-        return self.unlike is None or self.unlike <= 1
+        return not self.solid and (self.unlike is None or self.unlike <= 1)
 
 
 def usable_runs(server: Services) -> dict[str, Run]:
@@ -103,7 +107,7 @@ def answer_of(asked: Asked, drawing: Drawing) -> Answer:
     unlike = None
     if asked.familiar is not None:
         unlike = float(asked.familiar.scores(asked.model.model, images, asked.model.mean, asked.model.std)[0])
-    return Answer(probabilities, sorted(range(len(probabilities)), key=lambda i: -probabilities[i]), unlike)
+    return Answer(probabilities, sorted(range(len(probabilities)), key=lambda i: -probabilities[i]), unlike, drawing.solid)
 
 
 def show_answer(asked: Asked, drawing: Drawing) -> None:
@@ -117,8 +121,9 @@ def show_answer(asked: Asked, drawing: Drawing) -> None:
         st.caption(sure)
     else:
         st.markdown("## I don't know")
-        st.warning(f"This is unlike what the model learned from. If it had to choose, it would say {classes[best]}, {sure}",
-                   icon=":material/help:")
+        why = "This is a dot or a filled shape, without strokes to read." if said.solid else \
+            "This is unlike what the model learned from."
+        st.warning(f"{why} If it had to choose, it would say {classes[best]}, {sure}", icon=":material/help:")
     explain_unlike(said)
     st.echarts_chart(probability_bars(classes, said.probabilities), height=max(120, 28 * len(classes) + 40), key="draw.bars")
 
@@ -147,7 +152,7 @@ def side_by_side(models: list[Asked], drawing: Drawing) -> None:
                 best, second = said.order[0], said.order[1]
                 st.markdown(f"### {classes[best]}" if said.knows else "### I don't know")
                 st.caption((f"{percent(said.probabilities[best])} sure" if said.knows else
-                            f"unlike its training images; nearest to {classes[best]}")
+                            f"would say {classes[best]}, {percent(said.probabilities[best])}")
                            + f", then {classes[second]} with {percent(said.probabilities[second])}")
                 st.echarts_chart(probability_bars(classes, said.probabilities), height=max(90, 17 * len(classes) + 30),
                                  key=f"draw.bars.{place}")
