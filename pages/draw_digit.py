@@ -12,7 +12,7 @@ from pages.parts.draw_robustness import robustness_section
 from pages.parts.draw_stages import stages
 from pages.parts.draw_teach import teach_section
 from pages.parts.draw_upload import photographed, uploaded
-from pages.parts.draw_weights import upload_weights
+from pages.parts.draw_weights import told_of_upload, upload_weights
 from pages.parts.frame import go_to, open_page
 from pages.parts.services import Services, services
 
@@ -92,7 +92,9 @@ if not runs:
     if st.button("To Home", icon=":material/home:", key="draw.home"):
         go_to("app.py")
     st.stop()
-upload_weights(server)
+told_of_upload()
 chosen = choose(runs)
 studio(server, runs, chosen)
 teach_section(server, runs[chosen[0]])
+st.divider()
+upload_weights(server)

@@ -52,7 +52,8 @@ def test_presets_are_found_again_but_for_dropout(name):
 
 
 def test_the_notes_cnn_with_its_own_forward():
-    net = Named(conv1=nn.Conv2d(1, 32, 3, 1, 1), conv2=nn.Conv2d(32, 64, 3, 1, 1), fc1=nn.Linear(64 * 49, 128), fc2=nn.Linear(128, 1))
+    net = Named(conv1=nn.Conv2d(1, 32, 3, 1, 1), conv2=nn.Conv2d(32, 64, 3, 1, 1), fc1=nn.Linear(64 * 49, 128),
+                fc2=nn.Linear(128, 1))
 
     def forward(x):
         x = nn.functional.max_pool2d(net.conv1(x).relu(), 2)

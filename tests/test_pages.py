@@ -15,7 +15,6 @@ from core.data.drawing import prepare
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
 from pages.parts import keys
-from tests import strokes
 from tests.helpers import tiny
 
 ROOT = Path(__file__).parents[1]

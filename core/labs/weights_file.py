@@ -138,12 +138,17 @@ def _from_safetensors(content: bytes, file: str) -> dict[str, Tensor]:
         kinds = {name: str(entry.get("dtype")) for name, entry in header.items() if name != "__metadata__"}
         if len(kinds) > MAX_TENSORS:
             raise WeightsRefused(f"{file} lists {len(kinds):,} tensors; this page reads at most {MAX_TENSORS:,}.")
-        return safetensors_load(content)
+        return dict(sorted(safetensors_load(content).items(), key=lambda item: _by_number(item[0])))
     except WeightsRefused:
         raise
     except (safetensors.SafetensorError, ValueError, AttributeError, KeyError, TypeError, RuntimeError, RecursionError,
             OverflowError):
         raise WeightsRefused(f"{file} is a damaged or unusual .safetensors file. Save or download it again.") from None
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sorts fc2 before fc10: this format keeps no order of the layers, so that of their names has to do."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]{1,9})", name)]
 
 
 # --- PyTorch's zip archive

@@ -17,12 +17,16 @@ NORMALIZATIONS = {"none": "none: pixels from 0 to 1, as ToTensor gives them", "h
                   "standard": "standard: Normalize(mean, std) of the data set"}
 
 
-def upload_weights(server: Services) -> None:
-    """A form for a file of weights and what it learned from; afterwards the run it became is chosen."""
+def told_of_upload() -> None:
+    """Once after an upload: what it became."""
     if told := st.session_state.pop(keys.DRAW_UPLOADED, None):
         title, notes = told
         st.success(f"**{title}** is ready and chosen, here and on the other pages. " + " ".join(notes),
                    icon=":material/check_circle:")
+
+
+def upload_weights(server: Services) -> None:
+    """A form for a file of weights and what it learned from; afterwards the run it became is chosen."""
     with st.expander("Bring weights that were trained elsewhere (.pth, .safetensors)", icon=":material/upload_file:"):
         _form(server)
 
