@@ -235,6 +235,8 @@ class TrainingConfig(Config):
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "Number format of the arithmetic. bfloat16 is faster where the processor has it; auto picks what fits.")
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute; auto takes a GPU if there is one.")
+    start_from: str = setting("", "Id of a run whose weights this one starts from; its network must be the same. Empty for fresh "
+                              "weights.", label="Start from the weights of", max_length=32)
 
 
 class RunConfig(Config):

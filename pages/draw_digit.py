@@ -1,93 +1,85 @@
 """Draw a digit: does the network recognise my handwriting, and what does it see?"""
 
+import numpy as np
 import streamlit as st
-from streamlit_drawable_canvas import st_canvas
 
-from core.data import spec_of
 from core.data.drawing import Drawing, DrawingError, prepare
-from core.figures.bars import probability_bars
-from core.figures.images import as_picture, ink_picture
-from core.runs import CheckpointError, Run, TrainedModel, has_checkpoint
+from core.runs import Run
 from pages.parts import keys
-from pages.parts.frame import go_to, open_page, select_run
-from pages.parts.run_words import percent
-from pages.parts.services import Services, services, trained_model
+from pages.parts.draw_answers import Asked, ask, choose, show_answer, side_by_side, usable_runs
+from pages.parts.draw_canvas import canvas
+from pages.parts.draw_robustness import robustness_section
+from pages.parts.draw_stages import stages
+from pages.parts.draw_teach import teach_section
+from pages.parts.draw_upload import photographed, uploaded
+from pages.parts.draw_weights import told_of_upload, upload_weights
+from pages.parts.frame import go_to, open_page
+from pages.parts.services import Services, services
 
-CANVAS_SIZE = 280  # pixels: ten for each of the network's, and it fits a phone
-PAPER, INK = "#ffffff", "#1a1a1a"
-STAGES = {
-    "crop": ("Cut out", "The part with ink on it."),
-    "fitted": ("Fit into 20×20", "Made smaller, its shape kept."),
-    "image": ("Centre in 28×28", "Moved until the middle of the ink is in the middle. This is what the network gets."),
-}
-
-
-def usable_runs(server: Services) -> dict[str, Run]:
-    """Runs by id that have weights for pictures of a drawing's shape, newest first."""
-    return {run.id: run for run in server.store.runs() if not run.is_active and has_checkpoint(server.store, run.id)}
+SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),
+           "Camera": (":material/photo_camera:", photographed)}
+SECTIONS = {"What the network sees": lambda models, drawing: stages(models[0], drawing),
+            "Move, turn, stretch it": robustness_section}
 
 
-def choose(runs: dict[str, Run]) -> Run:
-    """Which trained model answers; the one in the address first."""
-    selected = st.session_state.get(keys.RUN)
-    options = list(runs)
-
-    def title(run_id: str) -> str:
-        run = runs[run_id]
-        return f"{run.title or run.id[:8]} · {'test ' + percent(run.test_accuracy) if run.test_accuracy else run.status}"
-
-    chosen = st.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, format_func=title,
-                          key=f"draw.model.{selected}")
-    if chosen != selected:
-        select_run(chosen)
-    return runs[chosen]
+def picture() -> np.ndarray | None:
+    """What is to be recognised, (H, W, 4) uint8, from the canvas or a file; None while there is nothing."""
+    source = st.segmented_control("Where from", list(SOURCES), default="Draw", required=True, key="draw.source",
+                                  format_func=lambda name: f"{SOURCES[name][0]} {name}", persist_state="session",
+                                  label_visibility="collapsed")
+    return SOURCES[source][1]()
 
 
-def canvas() -> Drawing | None:
-    """The canvas and what was drawn on it, prepared; None while it is blank."""
-    width = st.slider("Brush width (pixels)", 6, 40, 20, key="draw.width", persist_state="session")
-    version = st.session_state.get(keys.CANVAS_VERSION, 0)
-    result = st_canvas(stroke_width=width, stroke_color=INK, background_color=PAPER, height=CANVAS_SIZE, width=CANVAS_SIZE,
-                       drawing_mode="freedraw", update_streamlit=True, return_image_data=True,
-                       key=f"{keys.CANVAS}.{version}")
-    if st.button("Clear", icon=":material/ink_eraser:", key="draw.clear"):
-        st.session_state[keys.CANVAS_VERSION] = version + 1
-        st.rerun()
-    if result.image_data is None:
+def drawn(pixels: np.ndarray | None) -> Drawing | None:
+    """The picture brought to MNIST's form; None where there is nothing on it."""
+    if pixels is None:
         return None
     try:
-        drawing = prepare(result.image_data)
+        drawing = prepare(pixels)
     except DrawingError as error:
         st.error(str(error), icon=":material/broken_image:")
         return None
-    if drawing.empty:
-        return None
-    st.session_state[keys.DRAWING] = drawing.image
+    if not drawing.empty:
+        st.session_state[keys.DRAWING] = st.session_state[keys.DRAW_NOW] = drawing.image
     return drawing
 
 
-def answer(model: TrainedModel, drawing: Drawing) -> None:
-    """The most probable class and the bars."""
-    probabilities = model.predict(drawing.image.unsqueeze(0))[0].tolist()
-    order = sorted(range(len(probabilities)), key=lambda i: -probabilities[i])
-    best, second = order[0], order[1]
-    st.markdown(f"## It says: {model.classes[best]}")
-    st.caption(f"{percent(probabilities[best])} sure; next is {model.classes[second]} with {percent(probabilities[second])}.")
-    height = max(120, 28 * len(model.classes) + 40)
-    st.echarts_chart(probability_bars(model.classes, probabilities), height=height, key="draw.bars")
+def answers(models: list[Asked], drawing: Drawing | None) -> None:
+    """What the first model says, or what to do."""
+    first = models[0]
+    if first.model is None:
+        st.error(first.problem, icon=":material/broken_image:")
+    elif first.problem:
+        st.warning(first.problem, icon=":material/block:")
+    elif drawing is None:
+        st.info("Draw on the white square with mouse, pen or finger. This model answers with one of: "
+                f"{', '.join(first.model.classes)}.", icon=":material/draw:")
+    elif drawing.empty:
+        st.info("Nothing to see yet: all of it has the same colour. Draw on the white square with mouse, pen or finger.",
+                icon=":material/draw:")
+    else:
+        show_answer(first, drawing)
 
 
-def stages(drawing: Drawing) -> None:
-    """What happens to the drawing on its way to the network."""
-    st.subheader("What the network sees")
-    st.caption("MNIST's digits were prepared like this. A network only knows pictures like the ones it learned from.")
-    pictures = {"crop": ink_picture(drawing.crop), "fitted": ink_picture(drawing.fitted), "image": as_picture(drawing.image, 5)}
-    with st.container(horizontal=True, gap="medium"):
-        for name, (title, text) in STAGES.items():
-            with st.container(width=160):
-                st.image(pictures[name], width=140, alt=title)
-                st.markdown(f"**{title}**")
-                st.caption(text)
+@st.fragment
+def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
+    """Canvas, answers and what is below: all that a stroke changes, and nothing else is run again then."""
+    models = [ask(server, runs, run_id) for run_id in chosen]
+    left, right = st.columns([1, 1.6], gap="large")
+    st.session_state[keys.DRAW_NOW] = None
+    with left:
+        drawing = drawn(picture())
+    with right:
+        answers(models, drawing)
+    if drawing is None or drawing.empty:
+        return
+    if len(models) > 1:
+        st.subheader("All models side by side")
+        side_by_side(models, drawing)
+    section = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="draw.section",
+                                   persist_state="session", label_visibility="collapsed")
+    st.subheader(section)
+    SECTIONS[section](models, drawing)
 
 
 open_page("Draw a digit")
@@ -96,28 +88,13 @@ st.title("Draw a digit")
 runs = usable_runs(server)
 if not runs:
     st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")
+    upload_weights(server)
     if st.button("To Home", icon=":material/home:", key="draw.home"):
         go_to("app.py")
     st.stop()
-left, right = st.columns([1, 1.6], gap="large")
-with left:
-    run = choose(runs)
-    drawing = canvas()
-try:
-    model = trained_model(server.store, run.id)
-except CheckpointError as error:
-    st.error(str(error), icon=":material/broken_image:")
-    st.stop()
-with right:
-    if not model.takes((1, 28, 28)):
-        size = "×".join(map(str, model.input_shape))
-        kind = spec_of(model.config.data.dataset).kind
-        looks_at = {"points": f"points of {size} numbers", "text": "texts"}.get(kind, f"images of {size}")
-        st.warning(f"This model looks at {looks_at}; a drawing is 1×28×28. Choose another.")
-    elif drawing is None:
-        st.info("Draw on the white square with mouse, pen or finger. This model answers with one of: "
-                f"{', '.join(model.classes)}.", icon=":material/draw:")
-    else:
-        answer(model, drawing)
-if drawing is not None:
-    stages(drawing)
+told_of_upload()
+chosen = choose(runs)
+studio(server, runs, chosen)
+teach_section(server, runs[chosen[0]])
+st.divider()
+upload_weights(server)

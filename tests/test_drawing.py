@@ -152,6 +152,26 @@ def test_one_dot_and_straight_lines():
     assert torch.equal(prepare(upright.transpose(1, 0, 2)).image[0], image.T)
 
 
+@pytest.mark.parametrize("radius", [3, 5, 10, 40, 139])  # the thinnest brush has 6 pixels
+def test_dots_and_filled_shapes_are_solid(radius):
+    rows, columns = np.mgrid[:280, :280]
+    for place in ((140, 140), (141, 139.5)):
+        canvas = sheet()
+        canvas[(rows - place[0]) ** 2 + (columns - place[1]) ** 2 <= radius**2] = BLACK
+        assert prepare(canvas).solid
+    box = sheet()
+    box[140 - radius:140 + radius, 141 - radius:139 + radius] = BLACK
+    assert prepare(box).solid
+
+
+def test_digits_are_not_solid_and_blank_is_nothing():
+    assert not [(which, brush) for which in VARIANTS for brush in (6, 16, 28, 40) if prepare(draw(*which, brush)).solid]
+    assert not [which for which in VARIANTS if prepare(draw(*which, 4, 56)).solid]  # a fifth of the canvas
+    bold_one = sheet()
+    bold_one[60:220, 120:170] = BLACK
+    assert not prepare(bold_one).solid and not prepare(sheet()).solid
+
+
 def test_ink_on_the_edge_is_kept():
     canvas = sheet()
     canvas[:, :30] = BLACK  # all of the left edge

@@ -15,7 +15,6 @@ from core.data.drawing import prepare
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
 from pages.parts import keys
-from tests import strokes
 from tests.helpers import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -391,11 +390,13 @@ def draw(at: AppTest, rgba) -> AppTest:
     return at.run()
 
 
-def test_a_drawing_is_answered_as_the_model_answers(finished, trained):
-    at = draw(page("pages/draw_digit.py", finished), strokes.draw(7, 0, 20, 280))
+def test_a_drawing_is_answered_as_the_model_answers(finished, trained, digits):
+    pixels = np.asarray(Image.fromarray(255 - digits.test.images[3, 0].numpy()).resize((280, 280))).copy()
+    rgba = np.dstack([pixels] * 3 + [np.full_like(pixels, 255)])
+    at = draw(page("pages/draw_digit.py", finished), rgba)
     assert_whole(at)
     model = load_model(trained[0], finished)
-    said = model.classes[int(model.predict(prepare(strokes.draw(7, 0, 20, 280)).image.unsqueeze(0)).argmax())]
+    said = model.classes[int(model.predict(prepare(rgba).image.unsqueeze(0)).argmax())]
     assert f"## It says: {said}" in [m.value for m in at.markdown]
     assert "What the network sees" in [s.value for s in at.subheader]
 

@@ -17,7 +17,6 @@ import math
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
 from core.data.drawing import find_box, fit, place, place_like_mnist
@@ -36,6 +35,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     Each is cropped, enlarged to a 20×20 box and placed by its centre of mass as MNIST's were. Enlarging 8×8 pixels blurs the
     edges of the strokes, so their contrast is raised to about that of MNIST, whose edges are one pixel wide.
     """
+    from sklearn.datasets import load_digits  # here: 70 MB that only these digits need
+
     data = load_digits()
     images = np.stack([_enlarge(ink) for ink in (data.images / 16).astype(np.float32)])
     return np.rint(images * 255).astype(np.uint8), data.target.astype(np.int64)

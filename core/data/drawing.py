@@ -59,6 +59,18 @@ class Drawing:
     box: Box | None  # None if empty
     shift: Shift
 
+    @property
+    def solid(self) -> bool:
+        """Whether it is a dot or a filled shape, with no strokes to read.
+
+        Nearly as wide as high, and 72 % of its box inked: 3 of MNIST's first 55,000 digits are. Or 55 % of a box that is less
+        than a ninth of the picture, where a dot is a handful of pixels and no digit can be.
+        """
+        if self.box is None or min(self.box.height, self.box.width) < 0.6 * max(self.box.height, self.box.width):
+            return False
+        inked = float((self.fitted > 0.5).mean())
+        return inked > 0.72 or (inked > 0.55 and 9 * max(self.box.height, self.box.width) < max(self.raw.shape))
+
 
 def prepare(rgba: np.ndarray, size: int = 28) -> Drawing:
     """Bring a picture of one digit to the form of an MNIST image: white ink on black, 20×20 box, centre of mass in the middle.

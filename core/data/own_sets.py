@@ -37,7 +37,10 @@ ARRAYS = ("images.npy", "labels.npy", "test.npy")
 
 @dataclass(frozen=True)
 class OwnSet:
-    """What meta.json says of one set. counts: images in (train before validation is held back, test)."""
+    """What meta.json says of one set. counts: images in (train before validation is held back, test).
+
+    hidden: in no list, so that only who knows its name can use it: drawings that one visitor has taught a network.
+    """
 
     id: str
     title: str
@@ -46,6 +49,7 @@ class OwnSet:
     counts: tuple[int, int]
     created: str  # ISO 8601, UTC
     source: str
+    hidden: bool = False
 
     @property
     def name(self) -> str:
@@ -73,7 +77,9 @@ def own_sets(root: Path) -> list[OwnSet]:
     with contextlib.suppress(OSError):  # no such folder yet, or one that may not be entered
         for folder in (root / FOLDER).iterdir():
             with contextlib.suppress(DataError):
-                found.append(read_set(root, PREFIX + folder.name))
+                own = read_set(root, PREFIX + folder.name)
+                if not own.hidden:
+                    found.append(own)
     return sorted(found, key=lambda own: (own.created, own.id), reverse=True)
 
 
@@ -85,7 +91,8 @@ def read_set(root: Path, name: str) -> OwnSet:
         own = OwnSet(
             id=name.removeprefix(PREFIX), title=plain_name(meta["title"], MOST_TITLE), created=str(meta["created"]),
             classes=tuple(map(str, meta["classes"])), input_shape=_three(meta["input_shape"]),
-            counts=(int(meta["counts"]["train"]), int(meta["counts"]["test"])), source=plain_name(meta["source"], 200))
+            counts=(int(meta["counts"]["train"]), int(meta["counts"]["test"])), source=plain_name(meta["source"], 200),
+            hidden=meta.get("hidden") is True)
     except FileNotFoundError:
         raise DataMissing(f"There is no data set {name!r}; it may have been deleted.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -115,13 +122,14 @@ def read_arrays(root: Path, name: str) -> Arrays:
 
 
 def save_set(root: Path, title: str, classes: Sequence[str], images: np.ndarray, labels: np.ndarray, test: np.ndarray,
-             source: str = "made here") -> OwnSet:
+             source: str = "made here", hidden: bool = False) -> OwnSet:
     """Keep images as a data set of one's own.
 
     Args:
         root: the data directory.
         images: (N, C, H, W) uint8. labels: (N,) class numbers. test: (N,) bool, which are for testing.
         source: where they come from, one line; other visitors of the server can read it.
+        hidden: leave it out of own_sets().
 
     Raises:
         DataError: the data directory can't be written to.
@@ -131,10 +139,10 @@ def save_set(root: Path, title: str, classes: Sequence[str], images: np.ndarray,
     with staging(root) as folder:
         for name, array in zip(ARRAYS, (images[order], labels[order].astype(np.int64), test[order].astype(bool)), strict=True):
             np.save(folder / name, array)
-        return publish(folder, root, title, classes, source)
+        return publish(folder, root, title, classes, source, hidden)
 
 
-def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source: str) -> OwnSet:
+def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source: str, hidden: bool = False) -> OwnSet:
     """Make a staged folder with the three arrays a data set: write its meta.json and rename it.
 
     Raises DataError where that can't be done; the folder is left for whoever made it to remove.
@@ -146,9 +154,10 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
         id=secrets.token_hex(6), title=_unused(plain_name(title, MOST_TITLE) or "My images", taken),
         classes=tuple(map(plain_name, classes)), input_shape=_three(images.shape[1:]),
         counts=(len(images) - tested, tested), created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        source=plain_name(source, 200))
+        source=plain_name(source, 200), hidden=hidden)
     meta = {"format": 1, "title": own.title, "classes": own.classes, "input_shape": own.input_shape,
-            "counts": {"train": own.counts[0], "test": own.counts[1]}, "created": own.created, "source": own.source}
+            "counts": {"train": own.counts[0], "test": own.counts[1]}, "created": own.created, "source": own.source,
+            "hidden": own.hidden}
     text = json.dumps(meta, ensure_ascii=False, indent=1).encode()
     with writing(root):
         write_atomically(folder / "meta.json", lambda file: file.write(text) and None)

@@ -60,7 +60,7 @@ class Images:
 def main(text: str) -> int:
     options = Options(**json.loads(text))
     np.ones((2, 2), np.float32) @ np.ones((2, 2), np.float32)  # makes the matrix library take its buffers before the limit
-    _limit()
+    limit()
     folder = Path(options.folder)
     try:
         result = read(options, folder)
@@ -233,20 +233,20 @@ def _end_if_alone(folder: Path) -> None:
         os._exit(1)
 
 
-def _limit() -> None:
+def limit(memory: int = MEMORY, seconds: int = CPU_SECONDS) -> None:
     """Bounds that the system keeps for us: memory, processor time, no core file. Windows has no such limits."""
     try:
         import resource
     except ImportError:
         return
     with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.nice(5)  # pages come first
     with suppress(OSError, ValueError, IndexError):  # no /proc on a Mac, which does not keep RLIMIT_AS anyway
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        bound = pages * resource.getpagesize() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,15 @@ class WeightsReport:
         return sum(prod(row.shape) for row in self.rows)
 
 
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A file's tensors after all checks. kind: "PyTorch" or "safetensors"; note: "" or a remark."""
+
+    kind: str
+    tensors: dict[str, Tensor]
+    note: str = ""
+
+
 def read_weights(content: bytes, name: str) -> WeightsReport:
     """Check an uploaded file and list its tensors. Nothing in it is run; memory stays within a few times its size.
 
@@ -63,6 +72,12 @@ def read_weights(content: bytes, name: str) -> WeightsReport:
     Raises:
         WeightsRefused: with one line, whatever the bytes are.
     """
+    found = load_weights(content, name)
+    return WeightsReport(found.kind, len(content), rows_of(found.tensors), found.note)
+
+
+def load_weights(content: bytes, name: str) -> Weights:
+    """As read_weights(), with the tensors themselves."""
     if not content:
         raise WeightsRefused(f"{plain(name)} is empty. Save or download it again.")
     if len(content) > MAX_BYTES:
@@ -82,7 +97,7 @@ def read_weights(content: bytes, name: str) -> WeightsReport:
         raise WeightsRefused(f"{plain(name)} holds no tensors. Save model.state_dict().")
     for key, tensor in weights.items():
         _check(plain(name), key, tensor)
-    return WeightsReport(kind, len(content), rows_of(weights), note)
+    return Weights(kind, weights, note)
 
 
 def plain(text: object, longest: int = 60) -> str:
@@ -123,12 +138,17 @@ def _from_safetensors(content: bytes, file: str) -> dict[str, Tensor]:
         kinds = {name: str(entry.get("dtype")) for name, entry in header.items() if name != "__metadata__"}
         if len(kinds) > MAX_TENSORS:
             raise WeightsRefused(f"{file} lists {len(kinds):,} tensors; this page reads at most {MAX_TENSORS:,}.")
-        return safetensors_load(content)
+        return dict(sorted(safetensors_load(content).items(), key=lambda item: _by_number(item[0])))
     except WeightsRefused:
         raise
     except (safetensors.SafetensorError, ValueError, AttributeError, KeyError, TypeError, RuntimeError, RecursionError,
             OverflowError):
         raise WeightsRefused(f"{file} is a damaged or unusual .safetensors file. Save or download it again.") from None
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sorts fc2 before fc10: this format keeps no order of the layers, so that of their names has to do."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]{1,9})", name)]
 
 
 # --- PyTorch's zip archive

@@ -1,7 +1,7 @@
 """Weights on disk: safetensors with all that is needed to use them, so that a checkpoint rebuilds its network alone."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from core.fields import ConfigError
 from core.files import write_atomically
 from core.models import build
 from core.runs.database import StoreError
-from core.runs.store import RunStore
+from core.runs.store import RunNotFound, RunStore
 from core.training import Checkpoint, TrainingState
 from core.training.inference import evaluation_mode
 from core.training.objectives import objective_of
@@ -79,11 +79,35 @@ class TrainedModel:
             logits = self.model(normalize(images.float() if self.mean else images, self.mean, self.std))
             return objective_of(self.config.training, "classes" if self.classes else "number").probabilities(logits.float())
 
+    @property
+    def normalizes(self) -> bool:
+        """Whether its inputs are changed by mean and std at all."""
+        return any(self.mean) or any(s != 1 for s in self.std)
+
+    def without_normalization(self) -> "TrainedModel":
+        """The same network, given values from 0 to 1 as they are."""
+        return replace(self, mean=(0.0,) * len(self.mean), std=(1.0,) * len(self.std))
+
 
 def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Dataset, checkpoint: Checkpoint) -> None:
     """Write a run's weights and config so that a crash leaves the old ones or the new ones. Raises StoreError."""
+    save_weights(store, run_id, config, Meaning(data.classes, data.input_shape, data.mean, data.std), checkpoint)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What goes into a network and what comes out: class names, shape of one example, and what it is normalised with."""
+
+    classes: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def save_weights(store: RunStore, run_id: str, config: RunConfig, meaning: Meaning, checkpoint: Checkpoint) -> None:
+    """As save_checkpoint(), where there is no data set at hand."""
     folder = store.folder(run_id)
-    content = checkpoint_bytes(config, data, checkpoint)
+    content = checkpoint_bytes(config, meaning, checkpoint)
     readable = json.dumps(config.model_dump(mode="json"), indent=2).encode()
     try:
         write_atomically(folder / CONFIG, lambda file: file.write(readable))
@@ -96,7 +120,7 @@ def save_checkpoint(store: RunStore, run_id: str, config: RunConfig, data: Datas
                          "PLAYGROUND_RUNS to another folder.") from None
 
 
-def checkpoint_bytes(config: RunConfig, data: Dataset, checkpoint: Checkpoint) -> bytes:
+def checkpoint_bytes(config: RunConfig, data: Dataset | Meaning, checkpoint: Checkpoint) -> bytes:
     """What read_checkpoint() reads: weights and all that is needed to use them."""
     about = {"config": config.model_dump(mode="json"), "classes": data.classes, "input_shape": data.input_shape,
              "mean": data.mean, "std": data.std, "epoch": checkpoint.epoch, "step": checkpoint.step}
@@ -128,6 +152,20 @@ def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingSta
         raise
     except (OSError, *UNREADABLE) as error:
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}). Start the run anew.") from None
+
+
+def take_start(store: RunStore, start_from: str, model: nn.Module) -> None:
+    """Put another run's kept weights into a fresh `model`. Raises CheckpointError with one line where that can't be done."""
+    try:
+        path = checkpoint_path(store, start_from)
+        if not path.exists():
+            raise CheckpointError("it has kept no weights, or was deleted.")
+        weights = read_checkpoint(path).model.state_dict()
+        check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
+    except (CheckpointError, RunNotFound) as error:
+        reason = str(error).removesuffix(".")
+        raise CheckpointError(f"This run can't start from the weights of run {start_from[:8]!r}: {reason}.") from None
+    model.load_state_dict(weights)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

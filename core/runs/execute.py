@@ -15,9 +15,10 @@ from core.devices import DeviceError, select_device, threads_for
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
 from core.models import ModelError
-from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
+from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint, take_start
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
+from core.runs.familiar import keep_familiar
 from core.runs.live_weights import LiveWeights
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
 from core.runs.range_run import run_range_test
@@ -144,6 +145,8 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
         state = kept
         store.forget_after(run.id, state.step)
+    elif config.training.start_from:
+        take_start(store, config.training.start_from, model)
     before = run.seconds or 0.0 if state else 0.0
     for event in fit(config, data, model, device, control, state):
         live.see(event)
@@ -193,3 +196,4 @@ def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, mo
     else:
         status = "stopped" if event.reason == "stopped" else "failed"
         store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)
+    keep_familiar(store, run_id, model, data, config.data.variations)  # after the result, which nobody should wait longer for

@@ -6,7 +6,9 @@ import streamlit as st
 
 from core.config import DataConfig
 from core.data import Dataset, load
+from core.evaluation.unlike import Familiar
 from core.runs import LocalEngine, RunStore, StoreError, TrainedModel, checkpoint_path, load_model
+from core.runs.familiar import familiar_of
 from core.settings import Settings
 
 
@@ -50,3 +52,14 @@ def trained_model(store: RunStore, run_id: str) -> TrainedModel:
 @st.cache_resource(max_entries=8, show_spinner="Reading the weights…")
 def _trained_model(_store: RunStore, run_id: str, path: str, changed: int) -> TrainedModel:
     return load_model(_store, run_id)
+
+
+def familiar(server: Services, run_id: str, model: TrainedModel) -> Familiar | None:
+    """What a run's training images look like to its network; None where that can't be known. Raises RunNotFound."""
+    path = checkpoint_path(server.store, run_id)
+    return _familiar(server, model, run_id, str(path), path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking at the training images…")
+def _familiar(_server: Services, _model: TrainedModel, run_id: str, path: str, changed: int) -> Familiar | None:
+    return familiar_of(_server.store, run_id, _model, _server.settings)

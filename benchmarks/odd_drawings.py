@@ -1,0 +1,134 @@
+"""Pictures that are no digits, as somebody might put them on the canvas: letters, scribbles, dots, solid shapes, noise.
+
+All are white ink on black at 28×28, after the pipeline that drawings go through. Letters that look like a digit are left out:
+B, G, I, J, L, O, Q, S, Z and their like.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from core.data.drawing import place_like_mnist, prepare
+
+Point = tuple[float, float]
+LETTERS: dict[str, tuple[tuple[Point, ...], ...]] = {  # strokes in a unit square, x to the right and y down
+    "A": (((.2, .85), (.5, .15), (.8, .85)), ((.32, .58), (.68, .58))),
+    "E": (((.75, .15), (.3, .15), (.3, .85), (.75, .85)), ((.3, .5), (.65, .5))),
+    "F": (((.75, .15), (.3, .15), (.3, .85)), ((.3, .5), (.65, .5))),
+    "H": (((.25, .15), (.25, .85)), ((.75, .15), (.75, .85)), ((.25, .5), (.75, .5))),
+    "K": (((.3, .15), (.3, .85)), ((.75, .15), (.3, .5), (.75, .85))),
+    "M": (((.2, .85), (.2, .15), (.5, .6), (.8, .15), (.8, .85)),),
+    "N": (((.25, .85), (.25, .15), (.75, .85), (.75, .15)),),
+    "P": (((.3, .85), (.3, .15), (.65, .18), (.72, .33), (.62, .48), (.3, .5)),),
+    "R": (((.3, .85), (.3, .15), (.65, .18), (.7, .33), (.62, .48), (.3, .5), (.72, .85)),),
+    "T": (((.2, .15), (.8, .15)), ((.5, .15), (.5, .85))),
+    "U": (((.25, .15), (.25, .65), (.4, .85), (.6, .85), (.75, .65), (.75, .15)),),
+    "V": (((.2, .15), (.5, .85), (.8, .15)),),
+    "W": (((.15, .15), (.32, .85), (.5, .4), (.68, .85), (.85, .15)),),
+    "X": (((.2, .15), (.8, .85)), ((.8, .15), (.2, .85))),
+    "Y": (((.2, .15), (.5, .5), (.8, .15)), ((.5, .5), (.5, .85))),
+    "&": (((.8, .85), (.35, .3), (.45, .15), (.6, .25), (.25, .6), (.35, .85), (.6, .8), (.8, .55)),),
+    "?!": (((.2, .3), (.3, .15), (.45, .3), (.32, .5), (.32, .65)), ((.32, .82), (.33, .84)), ((.75, .15), (.75, .65)),
+           ((.75, .82), (.76, .84))),
+}
+
+
+def letters(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) letters by unsteady hands, with pens of 10 to 28 pixels on a canvas of 280."""
+    random = np.random.default_rng(seed)
+    names = list(LETTERS)
+    return torch.stack([_drawn([_shaken(stroke, random) for stroke in LETTERS[names[i % len(names)]]], random)
+                        for i in range(count)])
+
+
+def scribbles(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) lines to and fro without a plan, 8 to 30 turns."""
+    random = np.random.default_rng(seed)
+    return torch.stack([_drawn([random.uniform(0.1, 0.9, (random.integers(8, 30), 2))], random) for _ in range(count)])
+
+
+def noise(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) every pixel a random gray, a different share of them black."""
+    random = np.random.default_rng(seed)
+    images = random.random((count, 1, 28, 28)) * (random.random((count, 1, 28, 28)) < random.uniform(0.1, 1, (count, 1, 1, 1)))
+    return torch.from_numpy(images.astype(np.float32))
+
+
+def dots(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) one touch of the pen, 4 to 60 pixels wide: the pipeline enlarges it to a disc."""
+    random = np.random.default_rng(seed)
+    return torch.stack([dot(float(random.uniform(4, 60)), tuple(random.uniform(0.2, 0.8, 2))) for _ in range(count)])
+
+
+def dot(brush: float, place: Point = (0.5, 0.5)) -> Tensor:
+    """(1, 28, 28): one round dot of so many pixels on a canvas of 280."""
+    return prepare(_canvas([np.array([place, place])], brush)).image
+
+
+def solids(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) filled boxes, at most 1.5 times as long as wide (a slimmer one might be a bold 1), some as large as
+    the canvas but for a rim."""
+    random = np.random.default_rng(seed)
+    images = []
+    for _ in range(count):
+        canvas = np.full((280, 280, 4), 255, np.uint8)
+        long = int(random.integers(40, 277))
+        short = int(long / random.uniform(1, 1.5))
+        height, width = (long, short) if random.random() < 0.5 else (short, long)
+        top, left = random.integers(1, 279 - height + 1), random.integers(1, 279 - width + 1)
+        canvas[top:top + height, left:left + width, :3] = 0
+        images.append(prepare(canvas).image)
+    return torch.stack(images)
+
+
+def blank(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) zeros, and full white: what no drawing ever becomes, and a model can be asked about."""
+    return torch.stack([torch.full((1, 28, 28), float(i % 2)) for i in range(count)])
+
+
+def tiled(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) checkerboards and stripes, standing in for textures such as those of clothes."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:28, :28]
+    images = []
+    for _ in range(count):
+        period, across = int(random.integers(2, 9)), bool(random.integers(2))
+        pattern = (rows // period + (columns // period if across else 0)) % 2
+        ink = pattern * np.float32(random.uniform(0.5, 1))
+        ink[:random.integers(0, 8)] = 0
+        ink[:, :random.integers(0, 8)] = 0
+        images.append(torch.from_numpy(place_like_mnist(ink.astype(np.float32)))[None])
+    return torch.stack(images)
+
+
+def _shaken(stroke: tuple[Point, ...], random: np.random.Generator) -> np.ndarray:
+    return np.array(stroke) + random.normal(0, 0.025, (len(stroke), 2))
+
+
+def _drawn(strokes: list[np.ndarray], random: np.random.Generator) -> Tensor:
+    """Slanted a little, drawn and prepared."""
+    slant, turn = random.uniform(-0.25, 0.25), random.uniform(-0.15, 0.15)
+    matrix = np.array([[1, turn], [slant, 1]])
+    return prepare(_canvas([(stroke - 0.5) @ matrix * 0.8 + 0.5 for stroke in strokes], float(random.uniform(10, 28)))).image
+
+
+def _canvas(strokes: list[np.ndarray], brush: float) -> np.ndarray:
+    """(280, 280, 4) uint8: black strokes with round caps on white, edges smoothed."""
+    side, radius = 560, brush  # twice as large, then halved
+    mask = Image.new("L", (side, side), 0)
+    pen = ImageDraw.Draw(mask)
+    for stroke in strokes:
+        spots = [tuple(spot) for spot in stroke * side]
+        pen.line(spots, fill=255, width=max(1, round(2 * radius)))
+        for x, y in spots:
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    ink = 255 - np.asarray(mask.resize((280, 280), Image.Resampling.BOX))
+    return np.dstack([ink, ink, ink, np.full_like(ink, 255)])
+
+
+ODD: dict[str, Callable[[int, int], Tensor]] = {
+    "letters": letters, "scribbles": scribbles, "dots": dots, "solid boxes": solids, "blank and full": blank,
+    "noise": noise, "stripes and checks": tiled}

@@ -1,0 +1,113 @@
+"""Can a model tell that it is shown no digit? python -m benchmarks.unlike RUN … [--runs DIR] [--odd 300].
+
+For each trained run (ids as `python -m core runs` lists them; all finished ones with 28×28 images if none is named): the share of
+the test images and of odd pictures (letters, scribbles, dots and so on, see benchmarks/odd_drawings.py) whose score of
+core.evaluation.unlike is above its limit, and the area under the ROC curve that parts each kind from the test images: 1 is
+perfect, 0.5 is chance. Beside it the largest probability, the energy (W. Liu et al., arXiv:2010.03759), Mahalanobis distance in
+the same features (K. Lee et al., arXiv:1807.03888) and the nearest neighbours in features alone, each with its limit at the 99th
+percentile of the validation images. Needs the runs' data; scikit-learn's digits and strokes of a pen are digits from elsewhere.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from benchmarks.conditions import conditions
+from benchmarks.odd_drawings import ODD
+from core.config import DataConfig
+from core.data import DataError, Dataset, load, normalize
+from core.data.drawing import prepare
+from core.evaluation.unlike import SHARE, TRAINING, distances, features, learn_familiar, views
+from core.runs import RunStore, TrainedModel, load_model
+from core.settings import Settings
+from core.training.inference import evaluation_mode
+from tests.strokes import VARIANTS, draw
+
+
+def pictures(data: Dataset, settings: Settings, odd: int) -> dict[str, Tensor]:
+    """Named sets of images (N, 1, 28, 28) float32 in [0, 1]; the first is what the others are to be told from."""
+    small = load(DataConfig(dataset="digits", validation=1), settings.data_dir, settings.cache_dir)
+    found = {"test": data.test.take(torch.arange(min(5000, len(data.test))))[0].float() / 255}
+    if data.name != "digits":
+        found["sklearn digits"] = torch.cat([part.take(torch.arange(len(part)))[0] for part in (small.train, small.test)]) / 255.0
+    found["pen strokes"] = torch.stack([prepare(draw(*which, width)).image for which in VARIANTS for width in range(12, 29, 4)])
+    return found | {name: make(odd, 1) for name, make in ODD.items()}
+
+
+def outputs(model: TrainedModel, images: Tensor) -> Tensor:
+    """Logits; a single one becomes (0, z)."""
+    with evaluation_mode(model.model), torch.inference_mode():
+        said = torch.cat([model.model(normalize(part, model.mean, model.std)) for part in images.split(250)])
+    return torch.cat([torch.zeros_like(said), said], 1) if said.shape[1] == 1 else said
+
+
+def mahalanobis(model: TrainedModel, images: Tensor, labels: Tensor):
+    """Distance to the nearest class mean under one covariance, as a function of images."""
+    rows = features(model.model, images, model.mean, model.std).double()
+    means = torch.stack([rows[labels == label].mean(0) for label in labels.unique()])
+    centred = rows - means[torch.searchsorted(labels.unique(), labels)]
+    covariance = centred.T @ centred / len(rows)
+    covariance += 1e-3 * covariance.diagonal().mean() * torch.eye(len(covariance))
+    whiten = torch.linalg.inv(torch.linalg.cholesky(covariance)).T
+    return lambda x: torch.cdist(features(model.model, x, model.mean, model.std).double() @ whiten, means @ whiten).amin(1)
+
+
+def measure(model: TrainedModel, data: Dataset, sets: dict[str, Tensor]) -> None:
+    """The table of one model."""
+    start = time.perf_counter()
+    familiar = learn_familiar(model.model, data, model.config.data.variations)
+    print(f"  learned in {time.perf_counter() - start:.1f} s from {len(next(iter(familiar.images.values()))):,} training images")
+    positions = torch.linspace(0, len(data.train) - 1, min(TRAINING, len(data.train))).round().long()
+    train, labels = data.train.take(positions)
+    validation = data.validation.take(torch.arange(min(2000, len(data.validation))))[0].float() / 255
+    lee = mahalanobis(model, train.float() / 255, labels)
+
+    def nearest(x: Tensor) -> Tensor:
+        return distances(views(model.model, x, model.mean, model.std)["features"], familiar.images["features"], 5)
+
+    scores = {"ours": lambda x: familiar.scores(model.model, x, model.mean, model.std), "features alone": nearest,
+              "Mahalanobis": lee, "energy": lambda x: -outputs(model, x).logsumexp(1),
+              "1 − probability": lambda x: 1 - model.predict(x).amax(1)}
+    print("  above the limit, % (area under ROC against test):")
+    for name, score in scores.items():
+        limit = 1.0 if name == "ours" else float(score(validation).quantile(SHARE))
+        found = {kind: score(images).numpy() for kind, images in sets.items()}
+        usual = found["test"]
+        cells = [f"{kind} {np.mean(values > limit):.1%}" + (f" ({area(usual, values):.3f})" if kind in ODD else "")
+                 for kind, values in found.items()]
+        print(f"    {name:<16}{', '.join(cells)}")
+
+
+def area(usual: np.ndarray, odd: np.ndarray) -> float:
+    return float(roc_auc_score(np.r_[np.zeros(len(usual)), np.ones(len(odd))], np.r_[usual, odd]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ids", nargs="*")
+    parser.add_argument("--runs", type=Path)
+    parser.add_argument("--odd", type=int, default=300)
+    args = parser.parse_args()
+    settings = Settings.from_environment()
+    store = RunStore(args.runs or settings.runs_dir)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
+    print(conditions())
+    for run in [store.get(run_id) for run_id in args.ids] or store.runs(statuses=["finished"]):
+        try:
+            model = load_model(store, run.id)
+            data = load(model.config.data, settings.data_dir, settings.cache_dir)
+        except (DataError, ValueError):
+            continue
+        if model.input_shape == (1, 28, 28):
+            print(f"{run.title} ({model.config.model.architecture}), test accuracy {run.test_accuracy or 0:.2%}")
+            measure(model, data, pictures(data, settings, args.odd))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What a run's training images look like to its network, kept beside its weights: core.evaluation.unlike says what for."""
+
+import json
+from contextlib import suppress
+from math import isfinite
+
+import torch
+from safetensors.torch import save as safetensors_save
+from torch import nn
+
+from core.data import DataError, Dataset, load
+from core.evaluation.unlike import NEIGHBOUR, Familiar, can_be_familiar, learn_familiar
+from core.files import write_atomically
+from core.runs.checkpoints import UNREADABLE, TrainedModel, read_tensors
+from core.runs.evaluations import weights_stamp
+from core.runs.store import RunNotFound, RunStore
+from core.settings import Settings
+
+FILE = "familiar.safetensors"
+
+
+def keep_familiar(store: RunStore, run_id: str, model: nn.Module, data: Dataset, variations: int) -> Familiar | None:
+    """Work it out and keep it. None where there is nothing to compare. What can't be written is worked out again next time."""
+    if not can_be_familiar(data):
+        return None
+    found = learn_familiar(model, data, variations)
+    about = {"weights": weights_stamp(store, run_id), "limits": found.limits}
+    content = safetensors_save({kind: rows.half().contiguous() for kind, rows in found.images.items()},
+                               metadata={"about": json.dumps(about)})
+    if about["weights"][0]:  # a deleted run must not come back as a folder
+        with suppress(OSError):
+            write_atomically(store.folder(run_id) / FILE, lambda file: file.write(content))
+    return found
+
+
+def load_familiar(store: RunStore, run_id: str) -> Familiar | None:
+    """What was kept for the run's current weights; None where nothing was, or it is damaged. Raises RunNotFound for no id."""
+    try:
+        tensors, about = read_tensors(store.folder(run_id) / FILE)
+        limits = {kind: float(about["limits"][kind]) for kind in NEIGHBOUR}
+        usable = all(isfinite(limit) and limit > 0 for limit in limits.values())
+        if about["weights"] != weights_stamp(store, run_id) or not usable:
+            return None
+        images = {kind: tensors[kind].float() for kind in NEIGHBOUR}
+        whole = all(rows.dim() == 2 and len(rows) and bool(torch.isfinite(rows).all()) for rows in images.values())
+        return Familiar(images, limits) if whole else None
+    except RunNotFound:
+        raise
+    except (OSError, *UNREADABLE):
+        return None
+
+
+def familiar_of(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> Familiar | None:
+    """What was kept, or worked out now; None where the training images are not there any more or can't be compared."""
+    if kept := load_familiar(store, run_id):
+        return kept
+    try:
+        data = load(model.config.data, settings.data_dir, settings.cache_dir)
+    except DataError:
+        return None
+    if data.input_shape != model.input_shape:
+        return None
+    return keep_familiar(store, run_id, model.model, data, model.config.data.variations)

@@ -1,0 +1,160 @@
+"""Draw a digit: which trained models are asked, and what each of them says."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.data.drawing import Drawing
+from core.evaluation.unlike import Familiar
+from core.figures.bars import probability_bars
+from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
+from pages.parts import keys
+from pages.parts.frame import select_run
+from pages.parts.run_words import percent
+from pages.parts.services import Services, familiar, trained_model
+
+DRAWING_SHAPE = (1, 28, 28)
+MOST_OTHERS = 7  # with the first one as many as are kept in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A run that is asked: its model and what it knows, or why it can't answer a drawing."""
+
+    run: Run
+    model: TrainedModel | None
+    familiar: Familiar | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model says.
+
+    order: classes, most probable first. unlike: above 1 is unlike its training data; None unknown. solid: a dot or filled shape.
+    """
+
+    probabilities: list[float]
+    order: list[int]
+    unlike: float | None
+    solid: bool
+
+    @property
+    def knows(self) -> bool:
+        return not self.solid and (self.unlike is None or self.unlike <= 1)
+
+
+def usable_runs(server: Services) -> dict[str, Run]:
+    """Runs by id that have weights, newest first."""
+    return {run.id: run for run in server.store.runs() if not run.is_active and has_checkpoint(server.store, run.id)}
+
+
+def title_of(run: Run) -> str:
+    return f"{run.title or run.id[:8]} · {'test ' + percent(run.test_accuracy) if run.test_accuracy else run.status}"
+
+
+def choose(runs: dict[str, Run]) -> list[str]:
+    """Which trained models answer; the one in the address first, and others beside it."""
+    selected = st.session_state.get(keys.RUN)
+    options = list(runs)
+    left, right = st.columns(2)
+    chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0,
+                            format_func=lambda run_id: title_of(runs[run_id]), key=f"draw.model.{selected}")
+    if chosen != selected:
+        select_run(chosen)
+    rest = [run_id for run_id in options if run_id != chosen]
+    kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in rest]
+    others = right.multiselect("Ask these too", rest, kept, format_func=lambda run_id: title_of(runs[run_id]),
+                               max_selections=MOST_OTHERS, key=f"draw.others.{chosen}", disabled=not rest,
+                               placeholder="No other model" if rest else "There is only one model yet")
+    st.session_state[keys.DRAW_OTHERS] = others
+    return [chosen, *others]
+
+
+def ask(server: Services, runs: dict[str, Run], run_id: str) -> Asked:
+    """Load one model; what it can't do becomes a line, not an error."""
+    try:
+        model = trained_model(server.store, run_id)
+    except (CheckpointError, RunNotFound, OSError) as error:
+        return Asked(runs[run_id], None, None, str(error))
+    if problem := why_not(model):
+        return Asked(runs[run_id], model, None, problem)
+    if model.input_shape != DRAWING_SHAPE:  # it brings drawings to its own size first
+        return Asked(runs[run_id], model, None)
+    return Asked(runs[run_id], model, familiar(server, run_id, model))
+
+
+def why_not(model: TrainedModel) -> str:
+    """Why a model can't answer a drawing of 1×28×28; "" where it can."""
+    shape = model.input_shape
+    if model.takes(DRAWING_SHAPE) and model.classes:
+        return ""
+    if len(shape) == 3 and shape[0] == 3:
+        return (f"This model looks at colour images of {shape[1]}×{shape[2]}: red, green and blue. A drawing has one channel of "
+                "28×28, so it can't answer. Choose a model that learned from gray 28×28 images, such as MNIST.")
+    if len(shape) == 3:
+        return (f"This model looks at images of {shape[1]}×{shape[2]} pixels; a drawing is brought to 28×28, the size of MNIST's "
+                "digits. Choose a model that learned from images of that size.")
+    if len(shape) == 1 and not model.mean:
+        return "This model reads texts, word by word, so a drawing means nothing to it. Choose one that learned from images."
+    return (f"This model takes {shape[0]} number{'s' * (shape[0] != 1)} for each example, such as the place of a point, and no "
+            "picture. Choose one that learned from images.")
+
+
+def answer_of(asked: Asked, drawing: Drawing) -> Answer:
+    """One model's probabilities, and how unlike its training data the drawing is."""
+    assert asked.model is not None
+    images = drawing.image.unsqueeze(0)
+    probabilities = asked.model.predict(images)[0].tolist()
+    unlike = None
+    if asked.familiar is not None:
+        unlike = float(asked.familiar.scores(asked.model.model, images, asked.model.mean, asked.model.std)[0])
+    return Answer(probabilities, sorted(range(len(probabilities)), key=lambda i: -probabilities[i]), unlike, drawing.solid)
+
+
+def show_answer(asked: Asked, drawing: Drawing) -> None:
+    """The most probable class, how familiar the drawing is, and the bars."""
+    assert asked.model is not None
+    said, classes = answer_of(asked, drawing), asked.model.classes
+    best, second = said.order[0], said.order[1]
+    sure = f"{percent(said.probabilities[best])} sure; next is {classes[second]} with {percent(said.probabilities[second])}."
+    if said.knows:
+        st.markdown(f"## It says: {classes[best]}")
+        st.caption(sure)
+    else:
+        st.markdown("## I don't know")
+        why = "This is a dot or a filled shape, without strokes to read." if said.solid else \
+            "This is unlike what the model learned from."
+        st.warning(f"{why} If it had to choose, it would say {classes[best]}, {sure}", icon=":material/help:")
+    explain_unlike(said)
+    st.echarts_chart(probability_bars(classes, said.probabilities), height=max(120, 28 * len(classes) + 40), key="draw.bars")
+
+
+def explain_unlike(said: Answer) -> None:
+    """The score and what it means, in a line."""
+    if said.unlike is None:
+        st.caption("How unlike its training images this is can't be said: they are not on this machine.")
+        return
+    st.caption(f"Unlike its training images: **{said.unlike:.2f}**, where more than 1 is unlike them.",
+               help="Distance to the nearest of the images it learned from, in what the network makes of them, in their strokes "
+                    "and in their amount of ink. 99 % of the images held back for validation are below 1. The probabilities "
+                    "can't tell: they are shared out among the classes it knows, whatever the picture.")
+
+
+def side_by_side(models: list[Asked], drawing: Drawing) -> None:
+    """Every model's answer in a card of its own."""
+    with st.container(horizontal=True, gap="small"):
+        for place, asked in enumerate(models):
+            with st.container(border=True, width=250):
+                st.markdown(f"**{asked.run.title or asked.run.id[:8]}**")
+                if asked.model is None or asked.problem:
+                    st.caption(asked.problem)
+                    continue
+                said, classes = answer_of(asked, drawing), asked.model.classes
+                best, second = said.order[0], said.order[1]
+                st.markdown(f"### {classes[best]}" if said.knows else "### I don't know")
+                st.caption((f"{percent(said.probabilities[best])} sure" if said.knows else
+                            f"would say {classes[best]}, {percent(said.probabilities[best])}")
+                           + f", then {classes[second]} with {percent(said.probabilities[second])}")
+                st.echarts_chart(probability_bars(classes, said.probabilities), height=max(90, 17 * len(classes) + 30),
+                                 key=f"draw.bars.{place}")

@@ -1,0 +1,220 @@
+"""The page Draw a digit: several models at once, what can't answer, what is no digit, uploads, stages, robustness, teaching."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.data.my_digits import MyDigits
+from core.models import build
+from core.runs import RunStore
+from core.runs.checkpoints import Meaning, save_weights
+from core.settings import Settings
+from core.training import Checkpoint
+from pages.parts import keys
+from pages.parts.draw_answers import why_not
+from tests.helpers import run_here, tiny
+from tests.strokes import draw as strokes
+from tests.test_pages import assert_whole, texts
+from tests.test_photograph import photograph
+
+ROOT = Path(__file__).parents[1]
+QUICK = {"training__epochs": 2, "training__optimizer__learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def models(places) -> dict:
+    """Ids of runs: two that answer drawings, and ones for colour, 64×64, points and texts."""
+    settings = Settings(places / "data", places / "drawn", places / "cache")
+    store = RunStore(settings.runs_dir)
+    torch.set_num_threads(1)
+    ids = {"store": store, "points": run_here(store, settings, tiny(data__dataset="circle", data__validation=50)).id,
+           "second": run_here(store, settings, tiny(training__seed=1)).id, "first": run_here(store, settings, tiny(**QUICK)).id}
+    for name, shape, mean in (("colour", (3, 32, 32), 3), ("large", (1, 64, 64), 1), ("text", (20,), 0)):
+        run = store.create_running(tiny(), "me", "here", name)
+        weights = build(run.config.model, shape, 10, seed=0).state_dict()
+        meaning = Meaning(tuple(map(str, range(10))), shape, (0.0,) * mean, (1.0,) * mean)
+        save_weights(store, run.id, run.config, meaning, Checkpoint(1, 1, weights))
+        store.finish(run.id, "finished")
+        ids[name] = run.id
+    return ids
+
+
+@pytest.fixture
+def at(models, monkeypatch):
+    """Opens the page with a run."""
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(models["store"].path))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+
+    def open_page(run: str = "first", **state) -> AppTest:
+        page = AppTest.from_file(str(ROOT / "pages/draw_digit.py"), default_timeout=60)
+        page.query_params["run"] = models[run]
+        for name, value in state.items():
+            page.session_state[name] = value
+        page.run()
+        assert_whole(page)
+        return page
+
+    return open_page
+
+
+def on_canvas(page: AppTest, rgba: np.ndarray) -> AppTest:
+    """Put a picture on the canvas as the component sends it."""
+    file = io.BytesIO()
+    Image.fromarray(rgba).save(file, format="PNG")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    version = page.session_state[keys.CANVAS_VERSION] if keys.CANVAS_VERSION in page.session_state else 0  # noqa: SIM401 - no get
+    page.session_state[f"{keys.CANVAS}.{version}"] = {"drawing": {"raw": {"objects": [{}]}, "data": url}, "backgroundFit": None}
+    page.run()
+    assert_whole(page)
+    return page
+
+
+def headings(page: AppTest) -> list[str]:
+    return [one.value for one in page.main.markdown if one.value.startswith("#")]
+
+
+@pytest.mark.parametrize("rgba", [
+    np.full((280, 280, 4), 255, np.uint8), np.dstack([np.zeros((280, 280, 3), np.uint8), np.full((280, 280), 255, np.uint8)]),
+    np.zeros((280, 280, 4), np.uint8)], ids=["blank", "full black", "clear"])
+def test_one_colour_is_no_digit(at, rgba):
+    page = on_canvas(at(), rgba)
+    assert "Nothing to see yet" in page.info[0].value and not [one for one in headings(page) if "says" in one]
+
+
+@pytest.mark.parametrize("radius", [3, 10, 30])
+def test_a_dot_is_answered_with_i_dont_know(at, radius):
+    rows, columns = np.mgrid[:280, :280]
+    rgba = np.full((280, 280, 4), 255, np.uint8)
+    rgba[(rows - 140) ** 2 + (columns - 120) ** 2 <= radius**2, :3] = 26
+    page = on_canvas(at(**{keys.DRAW_OTHERS: []}), rgba)
+    assert "## I don't know" in headings(page) and not [one for one in headings(page) if "It says" in one]
+
+
+def test_a_forged_canvas_gets_one_line(at):
+    page = at()
+    page.session_state[f"{keys.CANVAS}.0"] = {"drawing": {"raw": {}, "data": "data:image/png;base64,bm8="}, "backgroundFit": None}
+    page.run()
+    assert_whole(page)
+    assert "no picture" in page.error[0].value
+
+
+def test_all_models_answer_side_by_side_and_those_that_cannot_say_why(at, models):
+    others = [models[name] for name in ("second", "colour", "large", "points", "text")]
+    page = on_canvas(at(**{keys.DRAW_OTHERS: others}), strokes(7))
+    assert "All models side by side" in [one.value for one in page.subheader]
+    said = " ".join(one.value for one in page.caption)
+    for words in ("colour images of 32×32", "images of 64×64", "takes 2 numbers", "reads texts"):
+        assert words in said
+    assert len([one for one in headings(page) if one.startswith("### ")]) == 2
+
+
+@pytest.mark.parametrize("name", ["colour", "large", "points", "text"])
+def test_a_model_of_another_input_explains_itself(at, name):
+    page = on_canvas(at(name), strokes(7))
+    assert len(page.warning) == 1 and "Choose" in page.warning[0].value and not page.error
+
+
+def test_damaged_weights_beside_others_are_a_line(at, models):
+    path = models["store"].folder(models["large"]) / "checkpoint.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(b"no weights")
+    page = on_canvas(at(**{keys.DRAW_OTHERS: [models["large"]]}), strokes(7))
+    assert any("damaged" in one.value for one in page.caption)
+    path.write_bytes(whole)
+
+
+def test_a_photograph_is_flattened_step_by_step(at):
+    page = at(**{"draw.source": "Upload"})
+    file = io.BytesIO()
+    Image.fromarray(photograph(7)[..., :3]).save(file, "JPEG")
+    page.file_uploader(key="draw.file").set_value(("seven.jpg", file.getvalue(), "image/jpeg")).run()
+    assert_whole(page)
+    assert "**Evenly lit**" in texts(page) and "What the network sees" in [one.value for one in page.subheader]
+    page.toggle[0].set_value(False).run()
+    assert_whole(page)
+    assert "**Evenly lit**" not in texts(page)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"GIF89a"])
+def test_a_file_that_is_no_picture_gets_one_line(at, content):
+    page = at(**{"draw.source": "Upload"})
+    page.file_uploader(key="draw.file").set_value(("seven.png", content, "image/png")).run()
+    assert_whole(page)
+    assert len(page.error) == 1 and "can't be used" in page.error[0].value
+
+
+def test_every_section_is_drawn_for_one_model_and_two(at, models):
+    for others in ([], [models["second"]]):
+        for section in ("What the network sees", "Move, turn, stretch it"):
+            page = on_canvas(at(**{keys.DRAW_OTHERS: others, "draw.section": section}), strokes(4))
+            assert section in [one.value for one in page.subheader]
+        assert len(page.get("plotly_chart")) == 1 + len(others)
+    page.session_state["draw.sweep"] = "pen"
+    page.run()
+    assert_whole(page)
+
+
+def test_drawings_are_kept_shown_and_dropped(at):
+    page = at()
+    page.button(key="draw.teach.keep").click().run()
+    assert "nothing on the canvas" in page.warning[0].value
+    page = on_canvas(page, strokes(7))
+    page.selectbox(key="draw.teach.label").set_value(7).run()
+    page.button(key="draw.teach.keep").click().run()
+    assert_whole(page)
+    assert len(page.session_state[keys.MY_DIGITS]) == 1 and "**My digits: 1**" in [one.value for one in page.markdown]
+    page = on_canvas(page, strokes(1))  # on a new sheet
+    page.button(key="draw.teach.keep").click().run()
+    assert page.session_state[keys.MY_DIGITS].labels.tolist() == [7, 7]
+    page.button(key="draw.teach.drop.0").click().run()
+    assert len(page.session_state[keys.MY_DIGITS]) == 1
+    page.button(key="draw.teach.delete").click().run()
+    assert_whole(page)
+    assert len(page.session_state[keys.MY_DIGITS]) == 0
+
+
+def test_another_visitor_sees_none_of_them(at):
+    page = on_canvas(at(), strokes(7))
+    page.button(key="draw.teach.keep").click().run()
+    assert len(page.session_state[keys.MY_DIGITS]) == 1
+    other = at()
+    assert "**My digits: 0**" in [one.value for one in other.markdown]
+
+
+def test_teaching_queues_a_run_that_goes_on_from_this_one(at, models, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
+    kept = MyDigits(tuple(map(str, range(10))), torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.tensor([1, 2]))
+    page = at(**{keys.MY_DIGITS: kept})
+    page.slider(key="draw.teach.times").set_value(20)
+    page.button(key="draw.teach.start").click().run()
+    assert_whole(page)
+    before, after, _ = page.session_state[keys.TAUGHT]
+    run = models["store"].get(after)
+    assert before == models["first"] == run.config.training.start_from and run.status == "queued"
+    assert run.config.data.join_times == 20 and run.config.data.join[0].startswith("own:")
+    models["store"].request_stop(after)
+
+
+def test_before_and_after_are_shown(at, models):
+    kept = MyDigits(tuple(map(str, range(10))), torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.tensor([1, 2]))
+    page = at(**{keys.MY_DIGITS: kept, keys.TAUGHT: (models["second"], models["first"], kept)})
+    labels = [one.label for one in page.metric]
+    assert labels == ["Your drawings", "Test images"]
+    assert page.metric[1].value.endswith("of 360 right")
+    page.button(key="draw.teach.use").click().run()
+    assert_whole(page)
+    assert page.session_state[keys.RUN] == models["first"]
+    gone = at(**{keys.TAUGHT: (models["second"], "0" * 32, kept)})
+    assert any("was deleted" in one.value for one in gone.info)
+
+
+def test_models_that_answer_have_no_excuse(models):
+    from core.runs import load_model
+
+    assert why_not(load_model(models["store"], models["first"])) == ""
