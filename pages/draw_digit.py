@@ -15,11 +15,21 @@ from pages.parts.draw_upload import photographed, uploaded
 from pages.parts.draw_weights import told_of_upload, upload_weights
 from pages.parts.frame import go_to, open_page
 from pages.parts.services import Services, services
+from pages.parts.why_view import why_section
 
 SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),
            "Camera": (":material/photo_camera:", photographed)}
+
+
+def why(models: list[Asked], drawing: Drawing) -> None:
+    """Which pixels speak for the first model's answer, and what would change it."""
+    first = models[0]
+    if first.model is not None and not first.problem:
+        why_section(first.model, drawing.image, "draw.why", None, first.run.id)
+
+
 SECTIONS = {"What the network sees": lambda models, drawing: stages(models[0], drawing),
-            "Move, turn, stretch it": robustness_section}
+            "Move, turn, stretch it": robustness_section, "Why this answer": why}
 
 
 def picture() -> np.ndarray | None:

@@ -99,7 +99,8 @@ def test_a_run_starts_from_exactly_those_weights(store, settings):
     assert all(torch.equal(value, weights[name]) for name, value in load_model(store, second.id).model.state_dict().items())
 
 
-@pytest.mark.parametrize(("start", "words"), [("0" * 32, "was deleted"), ("../../etc/passwd", "no run"), ("bare", "kept no weights"),
+@pytest.mark.parametrize(("start", "words"), [
+    ("0" * 32, "was deleted"), ("../../etc/passwd", "no run"), ("bare", "kept no weights"),
                                               ("other", "this network needs")])
 def test_weights_that_cannot_be_the_start_get_one_line(store, settings, start, words):
     if start == "other":
