@@ -6,7 +6,7 @@ import streamlit as st
 from core.data.drawing import Drawing, DrawingError, prepare
 from core.runs import Run
 from pages.parts import keys
-from pages.parts.draw_answers import Asked, ask, choose, show_answer, side_by_side, usable_runs
+from pages.parts.draw_answers import Answer, Asked, answer_of, ask, choose, show_answer, side_by_side, usable_runs
 from pages.parts.draw_canvas import canvas
 from pages.parts.draw_robustness import robustness_section
 from pages.parts.draw_stages import stages
@@ -54,9 +54,8 @@ def drawn(pixels: np.ndarray | None) -> Drawing | None:
     return drawing
 
 
-def answers(models: list[Asked], drawing: Drawing | None) -> None:
+def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> None:
     """What the first model says, or what to do."""
-    first = models[0]
     if first.model is None:
         st.error(first.problem, icon=":material/broken_image:")
     elif first.problem:
@@ -64,11 +63,11 @@ def answers(models: list[Asked], drawing: Drawing | None) -> None:
     elif drawing is None:
         st.info("Draw on the white square with mouse, pen or finger. This model answers with one of: "
                 f"{', '.join(first.model.classes)}.", icon=":material/draw:")
-    elif drawing.empty:
+    elif said is None:
         st.info("Nothing to see yet: all of it has the same colour. Draw on the white square with mouse, pen or finger.",
                 icon=":material/draw:")
     else:
-        show_answer(first, drawing)
+        show_answer(first, said)
 
 
 @st.fragment
@@ -79,13 +78,15 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
     st.session_state[keys.DRAW_NOW] = None
     with left:
         drawing = drawn(picture())
+    blank = drawing is None or drawing.empty
+    said = [None if blank else answer_of(asked, drawing) for asked in models]
     with right:
-        answers(models, drawing)
-    if drawing is None or drawing.empty:
+        first_answer(models[0], said[0], drawing)
+    if blank:
         return
     if len(models) > 1:
         st.subheader("All models side by side")
-        side_by_side(models, drawing)
+        side_by_side(models, said)
     section = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="draw.section",
                                    persist_state="session", label_visibility="collapsed")
     st.subheader(section)

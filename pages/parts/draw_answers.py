@@ -101,9 +101,10 @@ def why_not(model: TrainedModel) -> str:
             "picture. Choose one that learned from images.")
 
 
-def answer_of(asked: Asked, drawing: Drawing) -> Answer:
-    """One model's probabilities, and how unlike its training data the drawing is."""
-    assert asked.model is not None
+def answer_of(asked: Asked, drawing: Drawing) -> Answer | None:
+    """One model's probabilities, and how unlike its training data the drawing is; None where it can't answer."""
+    if asked.model is None or asked.problem:
+        return None
     images = drawing.image.unsqueeze(0)
     probabilities = asked.model.predict(images)[0].tolist()
     unlike = None
@@ -112,10 +113,10 @@ def answer_of(asked: Asked, drawing: Drawing) -> Answer:
     return Answer(probabilities, sorted(range(len(probabilities)), key=lambda i: -probabilities[i]), unlike, drawing.solid)
 
 
-def show_answer(asked: Asked, drawing: Drawing) -> None:
+def show_answer(asked: Asked, said: Answer) -> None:
     """The most probable class, how familiar the drawing is, and the bars."""
     assert asked.model is not None
-    said, classes = answer_of(asked, drawing), asked.model.classes
+    classes = asked.model.classes
     best, second = said.order[0], said.order[1]
     sure = f"{percent(said.probabilities[best])} sure; next is {classes[second]} with {percent(said.probabilities[second])}."
     if said.knows:
@@ -141,16 +142,16 @@ def explain_unlike(said: Answer) -> None:
                     "can't tell: they are shared out among the classes it knows, whatever the picture.")
 
 
-def side_by_side(models: list[Asked], drawing: Drawing) -> None:
-    """Every model's answer in a card of its own."""
+def side_by_side(models: list[Asked], answers: list[Answer | None]) -> None:
+    """Every model's answer in a card of its own; None for one that can't answer."""
     with st.container(horizontal=True, gap="small"):
-        for place, asked in enumerate(models):
+        for place, (asked, said) in enumerate(zip(models, answers, strict=True)):
             with st.container(border=True, width=250):
                 st.markdown(f"**{asked.run.title or asked.run.id[:8]}**")
-                if asked.model is None or asked.problem:
+                if asked.model is None or said is None:
                     st.caption(asked.problem)
                     continue
-                said, classes = answer_of(asked, drawing), asked.model.classes
+                classes = asked.model.classes
                 best, second = said.order[0], said.order[1]
                 st.markdown(f"### {classes[best]}" if said.knows else "### I don't know")
                 st.caption((f"{percent(said.probabilities[best])} sure" if said.knows else

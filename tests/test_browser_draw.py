@@ -1,0 +1,142 @@
+"""The page Draw a digit in a real browser: three digits by mouse at 400 and 1280 pixels, three by touch, undo and eraser.
+
+    pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
+"""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Page, expect, sync_playwright
+
+from benchmarks.page_latency import app
+from core.presets import PRESETS
+from core.runs import RunStore
+from core.settings import Settings
+from tests.browser import FLAGS, chromium
+from tests.helpers import run_here
+from tests.strokes import STROKES, Point
+
+pytestmark = pytest.mark.browser
+DIGITS = (7, 4, 0)
+ANSWER = re.compile(r"It says: \d|I don't know")
+
+
+@pytest.fixture(scope="module")
+def address(places: Path) -> Iterator[str]:
+    """The app with one run of digits-quick, trained for 3 epochs, and no training processes."""
+    settings = Settings(places / "data", places / "browser-draw", places / "cache")
+    store = RunStore(settings.runs_dir)
+    torch.set_num_threads(1)
+    run = run_here(store, settings, PRESETS["digits-quick"].config.with_values({"training.epochs": 3, "training.device": "cpu"}))
+    assert run.status == "finished", run.message
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_WORKERS", "0")
+        with app(settings.runs_dir) as port:
+            yield f"http://127.0.0.1:{port}/draw_digit?run={run.id}"
+
+
+@pytest.fixture
+def tabs() -> Iterator:
+    """Makes browser tabs. Skips where there is no Chromium."""
+    if chromium() is None:
+        pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+
+        def tab(width: int, touch: bool = False) -> Page:
+            context = browser.new_context(viewport={"width": width, "height": 1000}, has_touch=touch, is_mobile=touch)
+            page = context.new_page()
+            page.set_default_timeout(60_000)
+            return page
+
+        yield tab
+        browser.close()
+
+
+def opened(page: Page, address: str) -> Page:
+    page.goto(address)
+    expect(page.get_by_text("Draw on the white square")).to_be_visible()
+    page.locator("canvas.upper-canvas").wait_for()
+    time.sleep(1)  # the canvas takes its size after it appears
+    page.locator("canvas.upper-canvas").scroll_into_view_if_needed()
+    return page
+
+
+def spots(page: Page, points: Sequence[Point]) -> list[Point]:
+    box = page.locator("canvas.upper-canvas").bounding_box()
+    assert box is not None and box["width"] == box["height"] == 280
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+
+
+def by_mouse(page: Page, points: Sequence[Point]) -> None:
+    places = spots(page, points)
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
+    page.mouse.up()
+
+
+def by_touch(page: Page, points: Sequence[Point]) -> None:
+    """A finger, as the browser's own debugging protocol sends it."""
+    places = spots(page, points)
+    client = page.context.new_cdp_session(page)
+
+    def send(kind: str, *fingers: Point) -> None:
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in fingers]})
+
+    send("touchStart", places[0])
+    for (x1, y1), (x2, y2) in zip(places, places[1:], strict=False):
+        for step in range(1, 6):
+            send("touchMove", (x1 + (x2 - x1) * step / 5, y1 + (y2 - y1) * step / 5))
+    send("touchEnd")
+
+
+def draw_and_read(page: Page, digit: int, stroke) -> None:
+    """Draw a digit, read the answer, and clear the canvas."""
+    for _, points in STROKES[digit][0]:
+        stroke(page, points)
+    expect(page.get_by_role("heading", name=f"It says: {digit}")).to_be_visible()
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.get_by_text("Draw on the white square")).to_be_visible()
+    expect(page.get_by_role("heading", name=ANSWER)).to_have_count(0)
+    time.sleep(1)  # the new canvas takes its size
+    page.locator("canvas.upper-canvas").scroll_into_view_if_needed()
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_three_digits_by_mouse(address: str, tabs, width: int):
+    page = opened(tabs(width), address)
+    for digit in DIGITS:
+        draw_and_read(page, digit, by_mouse)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
+
+
+def test_three_digits_by_touch(address: str, tabs):
+    page = opened(tabs(400, touch=True), address)
+    for digit in DIGITS:
+        draw_and_read(page, digit, by_touch)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_undo_and_the_eraser_take_ink_away(address: str, tabs):
+    page = opened(tabs(1280), address)
+    by_mouse(page, [(0.5, 0.2), (0.5, 0.8)])
+    expect(page.get_by_role("heading", name="It says: 1")).to_be_visible()
+    page.get_by_role("button", name="Undo").first.click()
+    expect(page.get_by_text("Nothing to see yet").or_(page.get_by_text("Draw on the white square"))).to_be_visible()
+    by_mouse(page, [(0.5, 0.2), (0.5, 0.8)])
+    expect(page.get_by_role("heading", name="It says: 1")).to_be_visible()
+    page.get_by_role("radio", name="Eraser").click()
+    slider = page.get_by_role("slider", name="Brush width (pixels)")
+    slider.focus()
+    slider.press("End")  # the widest
+    expect(page.get_by_test_id("stSliderThumbValue").first).to_have_text("40")
+    time.sleep(1)
+    by_mouse(page, [(0.49, 0.1), (0.51, 0.9), (0.5, 0.1)])
+    expect(page.get_by_text("Nothing to see yet")).to_be_visible()
