@@ -1,16 +1,19 @@
 """Every preset is the system it says it is, down to each number, and its network fits its data."""
 
 import operator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from benchmarks.drawing_quality import drawn_strokes, measure
 from core.config import OneCycleConfig, RunConfig, read_config
 from core.data import spec_of
 from core.models import build
 from core.presets import PRESETS, UnknownPreset, preset, title_of
 from core.training import outputs_for
+from core.transforms import RandomAffineConfig
 
 # Written by hand from the classic notes that the presets rebuild; not computed from the presets.
 IS_8 = {
@@ -38,6 +41,13 @@ TABLE = {
         "model.layers": PRESETS["mnist-cnn-fast"].config.model.layers,  # by their sizes below
         "training.loss": "cross_entropy", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.01,
         "training.schedule": OneCycleConfig(rise=0.3), "training.batch_size": 64, "training.epochs": 1,
+    },
+    "mnist-handwriting": {
+        "data.dataset": "mnist", "data.normalization": "half", "data.validation": 5000, "model.architecture": "stack",
+        "data.transforms": (RandomAffineConfig(degrees=12, translate=0.07, scale_min=0.85, scale_max=1.15, shear=12),),
+        "model.layers": PRESETS["mnist-cnn-fast"].config.model.layers,
+        "training.loss": "cross_entropy", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.01,
+        "training.schedule": OneCycleConfig(rise=0.3), "training.batch_size": 64, "training.epochs": 4,
     },
     "fashion-mlp-512": {
         "data.dataset": "fashion_mnist", "data.task": "classes", "data.normalization": "none", "data.validation": 5000,
@@ -90,6 +100,7 @@ PARAMETERS = {
     "mnist-is-8-cnn": (9 * 32 + 32) + (9 * 32 * 64 + 64) + (64 * 7 * 7 * 128 + 128) + (128 + 1),
     "mnist-is-8-gap": (9 * 32 + 32) + 2 * 32 + (9 * 32 * 64 + 64) + 2 * 64 + (64 * 128 + 128) + (128 + 1),
     "mnist-cnn-fast": 25 * 16 + 2 * 16 + 9 * 16 * 32 + 2 * 32 + 9 * 32 * 64 + 2 * 64 + (64 * 3 * 3 * 10 + 10),
+    "mnist-handwriting": 25 * 16 + 2 * 16 + 9 * 16 * 32 + 2 * 32 + 9 * 32 * 64 + 2 * 64 + (64 * 3 * 3 * 10 + 10),
     "fashion-mlp-512": (784 * 512 + 512) + (512 * 512 + 512) + (512 * 10 + 10),
     "digits-quick": (25 * 8 + 8) + (25 * 8 * 16 + 16) + (16 * 7 * 7 * 128 + 128) + (128 * 10 + 10),
     "circle-2d": (2 * 4 + 4) + (4 + 1),
@@ -97,7 +108,7 @@ PARAMETERS = {
     "linear-regression": 2 + 1,
     "reviews-embedding": 1002 * 16 + (16 * 16 + 16) + (16 + 1),
 }
-OUTPUTS = {"mnist-cnn-fast": 10, "mnist-mlp-50": 10,
+OUTPUTS = {"mnist-cnn-fast": 10, "mnist-handwriting": 10, "mnist-mlp-50": 10,
            "mnist-is-8-cnn": 1, "mnist-is-8-gap": 1, "fashion-mlp-512": 10, "digits-quick": 10,
            "circle-2d": 1, "toy-sigmoid": 1, "linear-regression": 1,
            "reviews-embedding": 1}
@@ -164,6 +175,16 @@ def test_texts(name):
     assert entry is PRESETS[name]
     assert entry.title and entry.summary.endswith(".") and "\n" not in entry.summary
     assert title_of(entry.config) == entry.title
+
+
+@pytest.mark.mnist
+def test_handwriting_is_read_after_one_epoch(mnist_root, settings):
+    """The whole preset and its figures: benchmarks/drawing_quality.py."""
+    config = PRESETS["mnist-handwriting"].config.with_values({"training.epochs": 1})
+    sets = {"drawn strokes": drawn_strokes(every=7)}
+    right = measure(config, replace(settings, data_dir=mnist_root), sets)
+    assert len(sets["drawn strokes"][0]) > 150
+    assert right["MNIST test images"] > 98 and right["drawn strokes"] > 96
 
 
 def test_titles_and_configs_are_told_apart():
