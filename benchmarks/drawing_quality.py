@@ -35,9 +35,9 @@ AIMS = {"MNIST test images": 99.0, "scikit-learn's digits": 93.0, "drawn strokes
 
 
 def drawn_strokes(every: int = 1) -> tuple[Tensor, Tensor]:
-    """Prepared drawings (N, 1, 28, 28) and their digits; a pen wider than a fifth of its digit would leave a blot, and is left out.
+    """Prepared drawings (N, 1, 28, 28) and their digits; only each `every`-th way to draw them.
 
-    every: take only each so-manieth drawing.
+    A pen wider than a fifth of its digit would leave a blot, and is left out.
     """
     chance, images, labels = np.random.default_rng(0), [], []
     ways = product(VARIANTS, (12, 16, 20, 24, 28), (56, 90, 140, 200, CANVAS), (-15, 0, 15))
