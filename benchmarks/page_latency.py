@@ -37,7 +37,14 @@ PAGES = ["", "explore_data", "build_model", "train_model", "evaluate_model", "dr
 
 
 @contextmanager
-def app(runs: Path, workers: int = 1) -> Iterator[tuple[int, int]]:
+def app(runs: Path) -> Iterator[int]:
+    """The app on a free port of this machine, ended with the context."""
+    with app_process(runs) as (port, _):
+        yield port
+
+
+@contextmanager
+def app_process(runs: Path, workers: int = 1) -> Iterator[tuple[int, int]]:
     """The app on a free port of this machine, ended with the context: port and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -151,7 +158,7 @@ def main() -> None:
     parser.add_argument("--going", type=int, default=2, help="runs that train meanwhile")
     args = parser.parse_args()
     print(conditions())
-    with tempfile.TemporaryDirectory() as folder, app(Path(folder), args.going) as (port, pid):
+    with tempfile.TemporaryDirectory() as folder, app_process(Path(folder), args.going) as (port, pid):
         store = RunStore(Path(folder))
         measure_reruns(port, pid, store, args.reruns, args.going)
         with sync_playwright() as play:

@@ -321,7 +321,7 @@ def test_every_page_can_live_with_points(shown, path, name):
     at = opened(path, run.id, run.config)
     assert not at.error
     if path == "pages/draw_digit.py":
-        assert "points of" in at.warning[0].value
+        assert "the place of a point" in at.warning[0].value
     else:
         assert not at.warning
     if path == "pages/train_model.py":
