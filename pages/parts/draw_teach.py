@@ -5,12 +5,14 @@ import streamlit as st
 from core.config import ConstantConfig, RunConfig
 from core.data import DataError, outline
 from core.data.my_digits import MyDigits, as_set, zip_of
+from core.evaluation import Predictions
 from core.evaluation.teaching import Change, change_on_images, change_on_test
 from core.figures.images import as_picture
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedModel
 from core.runs.evaluations import load_predictions
 from pages.parts import keys
 from pages.parts.draw_answers import why_not
+from pages.parts.evaluate_subject import compute
 from pages.parts.frame import select_run
 from pages.parts.run_words import percent
 from pages.parts.services import Services, trained_model
@@ -181,7 +183,7 @@ def compare(server: Services, before_id: str, after: Run, kept: MyDigits) -> Non
         return
     labels = kept.labels if old.config.data.task == "classes" else (kept.labels == old.config.data.target).long()
     yours = change_on_images(old.predict, new.predict, kept.images, labels)
-    test = change_on_test(load_predictions(server.store, before_id), load_predictions(server.store, after.id))
+    test = change_on_test(answers_on_test(server, before_id), answers_on_test(server, after.id))
     left, right = st.columns(2)
     with left:
         show_change("Your drawings", yours, "It has learned from these very drawings: draw new ones to see whether it knows your "
@@ -189,12 +191,23 @@ def compare(server: Services, before_id: str, after: Run, kept: MyDigits) -> Non
     with right:
         if test is None:
             st.metric("Test accuracy", percent(after.test_accuracy))
-            st.caption("What the model before said about the same test images was not kept; Evaluate can compare the two.")
+            st.caption("The two can't be compared: the test images are not on this machine, or have changed.")
         else:
             show_change("Test images", test, "If this falls much, it forgets: repeat the drawings less often.")
     if st.button("Ask the taught model from now on", icon=":material/swap_horiz:", key="draw.teach.use"):
         select_run(after.id)
         st.rerun()
+
+
+def answers_on_test(server: Services, run_id: str) -> Predictions | None:
+    """What a run says of each test image: kept, or asked now; None where the images are not here."""
+    if kept := load_predictions(server.store, run_id):
+        return kept
+    try:
+        with st.spinner("Asking it about the test images…"):
+            return compute(server, server.store.get(run_id), "test")
+    except (DataError, CheckpointError, ValueError):
+        return None
 
 
 def show_change(title: str, change: Change, about: str) -> None:
