@@ -105,9 +105,10 @@ def test_the_commonest_mistake_is_shown_first_and_the_lists_choose_another(store
     counts = charts(at)[0]["data"][0]["z"]
     assert counts
     key = f"evaluate.matrix.{models['first']}.test"
-    truth, said = at.selectbox(key=f"{key}.true").value, at.selectbox(key=f"{key}.said").value
+    truth, said = at.session_state[f"{key}.cell"]
+    assert [at.selectbox(key=f"{key}.{place}.{truth}.{said}").value for place in (0, 1)] == [truth, said]
     assert truth != said and f"of {truth} that it called {said}" in texts(at)
-    at.selectbox(key=f"{key}.said").select(truth).run()
+    at.selectbox(key=f"{key}.1.{truth}.{said}").select(truth).run()
     assert_whole(at)
     assert f"of {truth} that it called {truth}" in texts(at)
 

@@ -39,18 +39,27 @@ def _clicked(key: str, size: int) -> None:
     """A click on the chart chooses in the two lists; a click beside the cells leaves them as they are."""
     points = st.session_state[key]["selection"]["point_indices"]
     if points:
-        st.session_state[f"{key}.true"], st.session_state[f"{key}.said"] = divmod(points[0], size)
+        st.session_state[f"{key}.cell"] = divmod(points[0], size)
+
+
+def _chosen(key: str, name: str, place: int) -> None:
+    """A choice in one of the lists: the true class (place 0) or what was said (1)."""
+    cell = list(st.session_state[f"{key}.cell"])
+    cell[place] = st.session_state[name]
+    st.session_state[f"{key}.cell"] = tuple(cell)
 
 
 def _cell(subject: Subject, counts: np.ndarray, key: str) -> None:
     """The images of one cell: that was clicked on, chosen from two lists, or at first the commonest mistake."""
     everything = list(range(len(subject.classes)))
     wrong = counts - np.diag(np.diag(counts))
-    for name, start in zip(("true", "said"), divmod(int(wrong.argmax()), len(everything)), strict=True):
-        st.session_state.setdefault(f"{key}.{name}", start)
+    truth, said = st.session_state.setdefault(f"{key}.cell", divmod(int(wrong.argmax()), len(everything)))
+    # The cell is part of the lists' keys: a click can send two events, and the second would bring the lists' old values along
     with st.container(horizontal=True):
-        truth = st.selectbox("True class", everything, format_func=lambda i: subject.classes[i], key=f"{key}.true", width=180)
-        said = st.selectbox("What it said", everything, format_func=lambda i: subject.classes[i], key=f"{key}.said", width=180)
+        for place, (label, start) in enumerate((("True class", truth), ("What it said", said))):
+            name = f"{key}.{place}.{truth}.{said}"
+            st.selectbox(label, everything, start, format_func=lambda i: subject.classes[i], key=name, width=180,
+                         on_change=partial(_chosen, key, name, place))
     positions = in_cell(subject.predictions, truth, said)
     if not len(positions):
         st.caption("No image is in this cell.")
