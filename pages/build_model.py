@@ -62,7 +62,8 @@ if works:
         network = layers_section(config, data, outputs, composed)
         works = network is not None
         doctor_view.show_findings(server, config)
-        doctor_view.show_code(config)
+        if works:
+            doctor_view.show_code(config)
 with actions:
     next_steps(works)
 walk_section(server, config, network)

@@ -118,6 +118,10 @@ def test_evidence_and_explanation_are_on_the_page_as_text():
 
 def test_the_code_is_that_of_the_draft():
     at = page("pages/build_model.py", QUICK)
+    assert not at.get("download_button"), "nothing is written before somebody opens it"
+    for file in ("network.py", "train.py"):
+        at.session_state[f"build.code.{file}"] = True
+    at.run()
     texts = [block.value for block in at.code]
     assert model_class(QUICK.model, (1, 28, 28), 10).strip() in texts and script(QUICK).strip() in texts  # trimmed
     assert {button.proto.label for button in at.get("download_button")} == {"Download network.py", "Download train.py"}
