@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read as torch is imported; two test processes share the cores
+
+import torch  # noqa: E402
 
 from core.config import DataConfig
 from core.data import DATASETS, Dataset, load
