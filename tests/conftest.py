@@ -8,7 +8,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read as torch is imported; two test processes share the cores
 
-import torch  # noqa: E402
+import torch
 
 from core.config import DataConfig
 from core.data import DATASETS, Dataset, load
