@@ -12,6 +12,7 @@ from core.inspection.diagram import Diagram, diagram
 from core.inspection.doctor import Case
 from core.inspection.measured import Measured, MeasureError, measure
 from core.inspection.memory import forward_bytes, training_bytes
+from core.memory import as_in_training
 from core.models import ModelError
 from core.models.composer import huge
 from pages.parts import keys
@@ -99,7 +100,7 @@ def _measure_button(case: Case, found: Measured | None) -> None:
     config = case.config
     examples = max(1, spec_of(config.data.dataset).counts[0] - default_config(config.data.dataset).validation)
     try:
-        with st.spinner("Measuring a few training steps…"):
+        with st.spinner("Measuring a few training steps…"), as_in_training():
             taken = measure(config, case.input_shape, case.source_classes, examples)
     except (MeasureError, ModelError, DeviceError) as error:
         st.warning(str(error), icon=":material/timer_off:")
