@@ -12,6 +12,7 @@ from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedMode
 from core.runs.evaluations import load_predictions
 from pages.parts import keys
 from pages.parts.draw_answers import why_not
+from pages.parts.draw_canvas import new_sheet
 from pages.parts.evaluate_subject import compute
 from pages.parts.frame import select_run
 from pages.parts.run_words import percent
@@ -77,7 +78,7 @@ def keep_form(kept: MyDigits) -> None:
     except DataError as error:
         st.warning(str(error), icon=":material/inventory_2:")
         return
-    st.session_state[keys.CANVAS_VERSION] = st.session_state.get(keys.CANVAS_VERSION, 0) + 1  # a new sheet for the next one
+    new_sheet()  # for the next one
     st.rerun()
 
 
