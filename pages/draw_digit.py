@@ -74,7 +74,7 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> 
 def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
     """Canvas, answers and what is below: all that a stroke changes, and nothing else is run again then."""
     models = [ask(server, runs, run_id) for run_id in chosen]
-    left, right = st.columns([1, 1.6], gap="large")
+    left, right = st.columns([1, 1.4], gap="medium")
     st.session_state[keys.DRAW_NOW] = None
     with left:
         drawing = drawn(picture())

@@ -1,7 +1,7 @@
 """Draw a digit: the sheet to draw on, a small component of our own.
 
-Ready-made ones wait before they send a drawing (streamlit-drawable-canvas 0.13.0 for 200 ms after each stroke), ask the server for
-each change of tool, and lose the drawing with the page.
+The ready-made one, streamlit-drawable-canvas 0.13.0, waits 200 ms before it sends a stroke, has the server run for each change of
+tool, and loses the drawing with the page.
 """
 
 from pathlib import Path
