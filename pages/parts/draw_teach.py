@@ -33,22 +33,30 @@ def teach_section(server: Services, run: Run) -> None:
     if why_not(model):
         st.caption("Choose a model that can answer a drawing, to teach it yours.")
         return
-    classes = source_classes(model)
-    kept = st.session_state.get(keys.MY_DIGITS)
+    classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
     if kept is None or not len(kept):
         kept = MyDigits.none_yet(classes)
-    st.markdown("Does it get your digits wrong? Keep some with what they mean, and let it go on learning with them. Five of each "
-                "are a good start.")
+    st.markdown("Does it get your digits wrong? Keep some with what they mean, beside the drawing above, and let it go on "
+                "learning with them. Five of each are a good start.")
     if kept.classes != classes:
         st.info(f"Your kept drawings are of {', '.join(kept.classes[:10])}, and this model knows {', '.join(classes[:10])}. "
                 "Choose another model, or delete the drawings.", icon=":material/info:")
-    else:
-        keep_form(kept)
     browse(server, kept)
     if len(kept) and kept.classes == classes:
         train_form(server, run, kept)
     if st.session_state.get(keys.TAUGHT):
         outcome(server)
+
+
+def keep_section(model: TrainedModel) -> None:
+    """Keeps the drawing that is looked at, beside it: who teaches draws many."""
+    classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
+    if kept is None or not len(kept):
+        keep_form(MyDigits.none_yet(classes))
+    elif kept.classes == classes:
+        keep_form(kept)
+    else:
+        st.caption("This model knows other classes than your kept drawings have: see “Teach it” below.")
 
 
 def source_classes(model: TrainedModel) -> tuple[str, ...]:
@@ -65,7 +73,8 @@ def keep_form(kept: MyDigits) -> None:
     """What the drawing means, and a button that keeps it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.selectbox("This drawing is a", range(len(kept.classes)), format_func=kept.classes.__getitem__,
-                             key="draw.teach.label", width=160, persist_state="session")
+                             key="draw.teach.label", width=130, persist_state="session",
+                             help="Keep drawings with what they mean, and teach the model with them, below.")
         pressed = st.button("Keep this drawing", icon=":material/add:", key="draw.teach.keep")
     if not pressed:
         return
@@ -78,7 +87,8 @@ def keep_form(kept: MyDigits) -> None:
     except DataError as error:
         st.warning(str(error), icon=":material/inventory_2:")
         return
-    new_sheet()  # for the next one
+    st.toast(f"Kept as {kept.classes[label]}. Teach it with {len(kept) + 1} below, or draw another.", icon=":material/check:")
+    new_sheet()
     st.rerun()
 
 

@@ -27,7 +27,8 @@ CSS = """.view { color: var(--st-text-color); font: 13px var(--st-font, sans-ser
 .value { text-align: right; font-variant-numeric: tabular-nums; }
 .cards { display: flex; flex-wrap: wrap; gap: 16px; }
 figure { margin: 0; width: 144px; }
-img { display: block; image-rendering: pixelated; object-fit: contain; background: #000; border-radius: 6px; }
+img { display: block; image-rendering: pixelated; object-fit: contain; background: #000; border-radius: 6px;
+  outline: 1px solid var(--st-border-color, #b0b4bb); outline-offset: -1px; }
 figcaption { margin-top: 6px; line-height: 1.4; }
 figcaption span { opacity: 0.7; }
 b { font-size: 15px; }"""
