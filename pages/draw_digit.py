@@ -20,6 +20,8 @@ from pages.parts.why_view import why_section
 WHY = "Why this answer"
 SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),
            "Camera": (":material/photo_camera:", photographed)}
+TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one digit.",
+         "Camera": "Photograph one digit."}
 
 
 def why(models: list[Asked], drawing: Drawing) -> None:
@@ -62,11 +64,10 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> 
     elif first.problem:
         st.warning(first.problem, icon=":material/block:")
     elif drawing is None:
-        st.info("Draw on the white square with mouse, pen or finger. This model answers with one of: "
-                f"{', '.join(first.model.classes)}.", icon=":material/draw:")
-    elif said is None:
-        st.info("Nothing to see yet: all of it has the same colour. Draw on the white square with mouse, pen or finger.",
+        st.info(f"{TO_DO[st.session_state['draw.source']]} This model answers with one of: {', '.join(first.model.classes)}.",
                 icon=":material/draw:")
+    elif said is None:
+        st.info("Nothing to see yet: all of it has the same colour.", icon=":material/draw:")
     else:
         show_answer(first, said)
 

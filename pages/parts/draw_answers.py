@@ -58,9 +58,12 @@ def choose(runs: dict[str, Run]) -> list[str]:
     selected = st.session_state.get(keys.RUN)
     options = list(runs)
     left, right = st.columns(2)
-    chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0,
-                            format_func=lambda run_id: title_of(runs[run_id]), key=f"draw.model.{selected}")
-    if chosen != selected:
+    key = f"draw.model.{selected}"
+    # Selected before the script runs: the key has the choice in it, and a key that changed later would lose the next choice
+    chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
+                            format_func=lambda run_id: title_of(runs[run_id]),
+                            on_change=lambda: select_run(st.session_state[key]))
+    if chosen != selected:  # on a first visit
         select_run(chosen)
     rest = [run_id for run_id in options if run_id != chosen]
     kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in rest]

@@ -225,5 +225,6 @@ def show_change(title: str, change: Change, about: str) -> None:
     """Right answers before and after, what came and what went."""
     points = 100 * (change.after - change.before) / max(1, change.images)
     st.metric(title, f"{change.after:,} of {change.images:,} right", f"{points:+.2f} percentage points",
-              delta_color="off" if change.after == change.before else "normal")
+              delta_color="off" if change.after == change.before else "normal",
+              delta_arrow="off" if change.after == change.before else "auto")
     st.caption(f"{change.before:,} before. {change.gained:,} newly right, {change.lost:,} newly wrong. {about}")
