@@ -60,8 +60,9 @@ FAST_LAYERS = (
     FlattenConfig(), LinearConfig(out_features=0),
 )
 
-# Measured with benchmarks/drawing_quality.py, mean of 3 seeds
-AS_OTHERS_WRITE = RandomAffineConfig(degrees=12, translate=0.07, scale_min=0.85, scale_max=1.15, shear=12)
+# Measured with benchmarks/drawing_quality.py, seeds 0 and 1. Turned by up to 12° and between 0.85 and 1.15 times as large, a one
+# with a flag was too often a seven: 65 % of those were read, 80 % are now, and 95.3 % instead of 93.9 % of scikit-learn's digits.
+AS_OTHERS_WRITE = RandomAffineConfig(degrees=6, translate=0.07, scale_min=0.75, scale_max=1.25, shear=15)
 
 IS_8_DATA = DataConfig(dataset="mnist", task="is_target", target=8, normalization="half", validation=5000)
 
