@@ -6,7 +6,7 @@ from statistics import median
 import streamlit as st
 
 from core.figures.curves import Curves
-from core.runs import Run, RunNotFound, has_checkpoint
+from core.runs import KINDS, Run, RunNotFound, has_checkpoint
 from pages.parts import keys, run_seeds
 from pages.parts import training_doctor_view as doctor
 from pages.parts.frame import go_to, select_run, tab_title
@@ -88,6 +88,8 @@ def draw(server: Services, run: Run) -> None:
         _progress(server, run)
     elif run.status in {"failed", "interrupted"}:
         st.error(run.message, icon=icon)
+    elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
+        st.info(run.message, icon=icon)
     _results(run, curves)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
@@ -105,6 +107,8 @@ def _progress(server: Services, run: Run) -> None:
     if run.status == "queued":
         before = server.store.queue_position(run.id)
         waiting = f"In the queue: {before} run{'s' * (before > 1)} before this one."
+        if before and any(one.pause_requested for one in server.store.runs(statuses=["running"], kinds=KINDS)):
+            waiting += " The one that is going is paused: after a minute of that it stops, to make room."
         st.progress(0.0, waiting if before else "Starts in a moment…")
     elif not run.step:
         st.progress(0.0, "Paused before the first step" if paused and run.steps else "Getting the data ready…")

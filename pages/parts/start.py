@@ -105,20 +105,35 @@ def _while_active(server: Services, run: Run) -> None:
     if run.status != "running":
         return
     paused = run.pause_requested is not None
+    label, icon, about = ("Go on", ":material/play_arrow:", "Goes on from the step it waits at.") if paused else \
+        ("Pause", ":material/pause:", "The run waits after its next step and keeps everything.")
+    if st.button(label, icon=icon, key="run.pause", help=about):
+        _try(lambda: server.engine.pause(run.id, not paused))
+    _learning_rate(server, run)
     if paused and st.button("One step", icon=":material/skip_next:", key="run.step",
                             help="One batch forward and backward, one change of the weights; then it waits again."):
         server.engine.step(run.id)
         _wait(server, run.id, SECONDS_FOR_STEP, lambda now: now.step > run.step)
         st.rerun()
-    if st.button("Go on" if paused else "Pause", icon=":material/play_arrow:" if paused else ":material/pause:", key="run.pause",
-                 help="The run waits after its next step and keeps everything."):
-        _try(lambda: server.engine.pause(run.id, not paused))
-    with st.popover("Learning rate", icon=":material/speed:", help="Another learning rate while it trains."):
+
+
+def _learning_rate(server: Services, run: Run) -> None:
+    """Another learning rate for a run that is going."""
+
+    def close() -> None:
+        st.session_state["run.rate_open"] = False
+
+    def use() -> None:
+        server.engine.set_learning_rate(run.id, value)
+        st.session_state[keys.NOTICE] = f"Learning rate {value:g} from the next step on."
+
+    with st.popover("Learning rate", icon=":material/speed:", help="Another learning rate while it trains.", key="run.rate_open",
+                    on_change="rerun"):
         current = run.learning_rate if run.learning_rate is not None else run.config.training.optimizer.learning_rate
         value = st.number_input("Learning rate", 1e-9, 100.0, current, step=current / 2, format="%g", key=f"run.rate.{run.id}",
                                 help="Acts from the next step on; a schedule scales it as it did the first one.")
-        if st.button("Use it", key="run.use_rate"):
-            _try(lambda: server.engine.set_learning_rate(run.id, value))
+        if st.button("Use it", key="run.use_rate", on_click=close):
+            _try(use)
 
 
 def _try(action: Callable[[], None]) -> None:
