@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
+from core.data.wording import kind_of
 from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
@@ -74,7 +75,7 @@ def actions(server: Services, run: Run) -> None:
             go_to("pages/train_model.py")
         if has_checkpoint(server.store, run.id) and not run.is_active:  # while it trains, its weights change all the time
             downloads(server, run)
-            if st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
+            if kind_of(run.config.data.dataset) == "images" and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
                 select_run(run.id)
                 go_to("pages/draw_digit.py")
         if not run.is_active:

@@ -139,7 +139,8 @@ def finished_chart(curves: Curves, quantity: str, smoothing: float = 0.9, logari
     ]
     for name, series, line, opacity, mode in lines:
         points = _points(curves, series)
-        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, line=line, opacity=opacity, mode=mode)
+        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, line=line, opacity=opacity, mode=mode,
+                           showlegend=name != "each batch")  # as in the live chart, and the legend keeps to one row
     _dress(figure, quantity)
     if logarithmic:
         figure.update_yaxes(type="log", rangemode="normal")

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.config import RunConfig
+from core.data.wording import kind_of, worded
 from core.fields import Config, Setting, describe
 from core.models import ARCHITECTURES
 from core.models.stack import count_layers
@@ -47,8 +48,10 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
         owner = getattr(owner, part)
     about, value = describe(type(owner), name), getattr(owner, name)
     key = f"form.{st.session_state.get(keys.DRAFT_VERSION, 0)}.{path}"
-    label = f"{about.label} ({about.unit})" if about.unit and about.unit.lower() != about.label.lower() else about.label
-    common = {"key": key, "help": about.help, "on_change": _changed, "args": (path, key)}
+    kind = kind_of(config.data.dataset)
+    label = f"{about.label} ({about.unit})" if about.unit and about.unit.lower() not in about.label.lower() else about.label
+    label = worded(label, kind)
+    common = {"key": key, "help": worded(about.help, kind), "on_change": _changed, "args": (path, key)}
     names = CHOICES | CHOICES_OF.get(path, {}) | (labels or {})
     options = choices or ([c for c in about.choices if isinstance(c, str)] if isinstance(value, str) else [])
     if isinstance(value, tuple) and choices is not None:
