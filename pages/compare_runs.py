@@ -75,7 +75,8 @@ def actions(server: Services, run: Run) -> None:
             go_to("pages/train_model.py")
         if has_checkpoint(server.store, run.id) and not run.is_active:  # while it trains, its weights change all the time
             downloads(server, run)
-            if kind_of(run.config.data.dataset) == "images" and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
+            is_of_images = kind_of(run.config.data.dataset) == "images"
+            if is_of_images and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
                 select_run(run.id)
                 go_to("pages/draw_digit.py")
         if not run.is_active:
