@@ -10,6 +10,7 @@ from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts import draft, keys
+from pages.parts.forms import CHOICES
 from pages.parts.frame import go_to, open_page, select_run
 from pages.parts.run_panel import current_run
 from pages.parts.run_words import STATUS
@@ -25,8 +26,9 @@ def table(runs: list[Run]) -> pd.DataFrame:
         "Run": run.title or run.id[:8], "Status": STATUS[run.status][0],
         "Test accuracy": None if run.test_accuracy is None else run.test_accuracy * 100,
         "Validation accuracy": None if run.validation_accuracy is None else run.validation_accuracy * 100,
-        "Training time (s)": run.seconds, "Epochs": f"{run.epoch} of {run.config.training.epochs}",
-        "Parameters": run.parameters, "Optimizer": f"{run.config.training.optimizer.name}, "
+        "Test loss": run.test_loss, "Training time (s)": run.seconds,
+        "Epochs": f"{run.epoch:,} of {run.config.training.epochs:,}",
+        "Parameters": run.parameters, "Optimizer": f"{CHOICES[run.config.training.optimizer.name]}, "
         f"{run.config.training.optimizer.learning_rate:g}", "Batch size": run.config.training.batch_size,
         "Seed": run.config.training.seed, "Started": datetime.fromtimestamp(run.created, UTC),
         "Yours": run.owner == mine, "Id": run.id[:8],
@@ -37,8 +39,10 @@ def choose(runs: list[Run]) -> list[Run]:
     """The table; the runs whose rows are selected, the current run where there are none."""
     percent = st.column_config.NumberColumn(format="%.2f %%")
     event = st.dataframe(table(runs), hide_index=True, on_select="rerun", selection_mode="multi-row", key="compare.table",
+                         placeholder="–",
                          column_config={
                              "Test accuracy": percent, "Validation accuracy": percent,
+                             "Test loss": st.column_config.NumberColumn(format="%.4f"),
                              "Training time (s)": st.column_config.NumberColumn(format="%.1f"),
                              "Parameters": st.column_config.NumberColumn(format="localized"),
                              "Started": st.column_config.DatetimeColumn(format="distance"),

@@ -131,7 +131,7 @@ def test_the_finder_takes_its_rate_into_the_draft(runs, places):  # noqa: F811
     assert_whole(at)
     rate = runs.snapshots(run.id)["suggestion"].value["rate"]
     chart = next(chart for chart in charts(at) if chart["xAxis"].get("name") == "learning rate")
-    assert chart["series"][1]["markLine"]["data"][0]["xAxis"] == pytest.approx(rate)
+    assert chart["series"][2]["data"][0][0] == pytest.approx(rate)
     click(at, "finder.use")
     assert read_config(at.session_state[keys.DRAFT]).training.optimizer.learning_rate == pytest.approx(rate, rel=0.1)
     click(at, "finder.close")

@@ -68,7 +68,7 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
     elif isinstance(value, tuple):
         st.text_input(label, ", ".join(map(str, value)), **common)
     if problem := st.session_state.get(f"problem.{path}"):
-        st.caption(f":red[{problem}]")
+        st.caption(f":red[{problem.replace(path, about.label)}]")  # the field's dotted name says nothing to a reader
 
 
 def _number(about: Setting, label: str, value: float, common: dict[str, Any]) -> None:

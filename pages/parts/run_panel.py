@@ -155,7 +155,7 @@ def next_steps(server: Services, run: Run) -> None:
         if kind == "text" and st.button("Ask it about a text", icon=":material/rate_review:", type="primary", key="panel.ask"):
             go_to("pages/learn_text.py")
         if kind == "points" and spec_of(run.config.data.dataset).in_plane and st.button(
-                "See how it divides the plane", icon=":material/bubble_chart:", type="primary", key="panel.plane"):
+                "See its answers in the plane", icon=":material/bubble_chart:", type="primary", key="panel.plane"):
             go_to("pages/learn_decision_boundary.py")
         if "accuracy" in quantities_of(run) and st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
             go_to("pages/evaluate_model.py")
