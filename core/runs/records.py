@@ -16,7 +16,8 @@ class RunNotFound(KeyError):
 
     def __str__(self) -> str:
         asked = str(self.args[0])
-        return f"There is no run {asked[:40] + '…' * (len(asked) > 40)!r}. It may have been deleted; the page “Compare runs” lists those there are."
+        asked = asked if len(asked) <= 40 else f"{asked[:40]}…"
+        return f"There is no run {asked!r}. It may have been deleted; the page “Compare runs” lists those there are."
 
 
 @dataclass(frozen=True)

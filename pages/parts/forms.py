@@ -1,5 +1,6 @@
 """Widgets made from the fields of a config: label, help, bounds, step and unit come from core.fields."""
 
+import re
 from typing import Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ from core.fields import Config, Setting, describe
 from core.models import ARCHITECTURES
 from core.models.stack import count_layers
 from pages.parts import draft, keys
+from pages.parts.pictures import as_text
 
 # What choices are called on a page; a value that is not here is shown as it is.
 CHOICES = {
@@ -68,7 +70,12 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
     elif isinstance(value, tuple):
         st.text_input(label, ", ".join(map(str, value)), **common)
     if problem := st.session_state.get(f"problem.{path}"):
-        st.caption(f":red[{problem.replace(path, about.label)}]")  # the field's dotted name says nothing to a reader
+        st.caption(f":red[{as_text(in_labels(problem, path, about.label))}]")
+
+
+def in_labels(problem: str, path: str, label: str) -> str:
+    """What is wrong with a field, under the name that it has on the page: "Hidden layers, number 2, is …"."""
+    return re.sub(re.escape(path) + r"(?:\.(\d+))?", lambda m: label + (f", number {int(m[1]) + 1}," if m[1] else ""), problem)
 
 
 def _number(about: Setting, label: str, value: float, common: dict[str, Any]) -> None:
