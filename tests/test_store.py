@@ -481,3 +481,11 @@ def test_a_run_that_trains_never_makes_room(store, monkeypatch) -> None:
     now[0] = 9999.0
     store.make_room(60)
     assert store.get(going).stop_requested is None
+
+
+def test_a_run_that_goes_on_waits_for_a_younger_one_that_is_running(store):
+    old = running(store)
+    store.finish(old, "stopped", "Stopped.")
+    running(store)
+    store.requeue(old, store.get(old).config)
+    assert store.queue_position(old) == 1
