@@ -69,7 +69,7 @@ IS_8_DATA = DataConfig(dataset="mnist", task="is_target", target=8, normalizatio
 PRESETS: dict[str, Preset] = {
     "mnist-mlp-50": Preset(
         title="MNIST with 50 hidden units",
-        summary="784-50-10 network with ReLU; the notes reach 97.14 % on the test images.",
+        summary="784 pixels, 50 hidden units with ReLU, 10 answers: about 97 % of the test images right.",
         config=RunConfig(
             data=DataConfig(dataset="mnist", validation=5000),
             model=MLPConfig(hidden=(50,)),
@@ -116,7 +116,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "fashion-mlp-512": Preset(
         title="Clothes with two layers of 512",
-        summary="Fashion-MNIST with plain gradient descent at a small learning rate: slow and steady, as in the notes.",
+        summary="Fashion-MNIST with plain gradient descent at a small learning rate: slow and steady.",
         config=RunConfig(
             data=DataConfig(dataset="fashion_mnist", validation=5000),
             model=MLPConfig(hidden=(512, 512)),
