@@ -15,6 +15,7 @@ from core.evaluation.glyphs import ALIKE, GLYPHS
 
 Path = np.ndarray  # (P, 2) float: points (x, y) of one stroke, in a unit square or so, y downwards
 PEN = (0.045, 0.22)  # of the longer side of what is drawn
+LED = 0.25  # of glyphs are joined up
 STEPS = 5  # points between two that a curve goes through
 BATCH = 8  # pictures drawn at once: their distances fit the processor's cache
 
@@ -68,7 +69,7 @@ def draw(pictures: Sequence[Sequence[Path]], pens: np.ndarray, size: int = 28) -
     """(N, 1, size, size) float32: white strokes on black, with round ends and smooth edges.
 
     Args:
-        pictures: the strokes of each; the longer side is brought to 20 of 28 pixels with the pen's width in it.
+        pictures: the strokes of each, of at least two points; the longer side is brought to 20 of 28 pixels with the pen's width in it.
         pens: (N,) widths as shares of the longer side.
     """
     box = size * 20 / 28
@@ -78,12 +79,13 @@ def draw(pictures: Sequence[Sequence[Path]], pens: np.ndarray, size: int = 28) -
         low, high = points.min(0), points.max(0)
         scale = (1 - pen) * box / max(float((high - low).max()), 1e-3)
         placed = [(path - (low + high) / 2) * scale + size / 2 for path in strokes]
-        segments.append(np.concatenate([np.hstack([path[:max(len(path) - 1, 1)], path[-max(len(path) - 1, 1):]]) for path in placed]))
+        segments.append(np.concatenate([np.hstack([path[:-1], path[1:]]) for path in placed]))
     radii = torch.from_numpy(pens.astype(np.float32) * box / 2)
     images = torch.empty(len(pictures), size, size)
     order = sorted(range(len(pictures)), key=lambda number: len(segments[number]))  # together with others as long
     for some in (order[start:start + BATCH] for start in range(0, len(order), BATCH)):
-        ends = np.stack([np.pad(segments[i], ((0, len(segments[some[-1]]) - len(segments[i])), (0, 0)), mode="edge") for i in some])
+        longest = len(segments[some[-1]])  # the last segment of shorter ones is repeated
+        ends = np.stack([np.pad(segments[i], ((0, longest - len(segments[i])), (0, 0)), mode="edge") for i in some])
         images[some] = _drawn(torch.from_numpy(ends.astype(np.float32)), radii[some], size)
     return _centred(images[:, None])
 
@@ -104,7 +106,22 @@ def _strokes(form: str) -> list[tuple[bool, Path]]:
             for stroke in form.split("|")]
 
 
+def _led(form: list[tuple[bool, Path]], random: np.random.Generator) -> list[tuple[bool, Path]]:
+    """With a stroke that leads in from the left, or out to the right, or both, as joined-up letters have."""
+    found = list(form)
+    for place, side in ((0, -1), (-1, 1)):
+        curved, points = found[place]
+        if random.random() < 0.7:
+            end = points[0 if side < 0 else -1]
+            first = end + (side * random.uniform(0.1, 0.2), random.uniform(-0.05, 0.12))
+            more = [first, first + (side * random.uniform(0.08, 0.25), -side * random.uniform(0.05, 0.3))]
+            found[place] = True, np.array([*more[::-1], *points] if side < 0 else [*points, *more])
+    return found
+
+
 def _by_hand(form: list[tuple[bool, Path]], random: np.random.Generator) -> list[Path]:
+    if random.random() < LED:
+        form = _led(form, random)
     wobble = random.uniform(0.01, 0.05)
     turn, slant, wide = random.uniform(-0.2, 0.2), random.uniform(-0.4, 0.25), random.uniform(0.55, 1.1)
     matrix = np.array([[wide, turn], [-turn + slant, 1]])

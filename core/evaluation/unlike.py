@@ -2,8 +2,8 @@
 
 A network answers every picture with one of its classes, often surely. So two other things are asked, and the larger score counts:
 
-    distance  to a near neighbour among some thousands of training images: in features, what the last linear layer receives, brought
-              to length 1 (Y. Sun et al.: Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022, arXiv:2204.06507);
+    distance  to a near neighbour among some thousands of training images: in features, what the last linear layer receives,
+              brought to length 1 (Y. Sun et al.: Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022, arXiv:2204.06507);
               in ink, the picture as 7×7 means; and in the directions of its strokes' edges
     judge     a small network beside the model's own, which has learned to tell features and directions of training images from
               those of letters, signs and strokes made up for it (core.evaluation.judge, core.evaluation.outliers)
@@ -28,13 +28,13 @@ from core.evaluation.judge import Judge, learn_judge
 from core.training.inference import evaluation_mode
 
 SHARE = 0.99  # of held-out images that count as familiar
-TRAINING, HELD_OUT = 4000, 2000  # images of each that are looked at
+TRAINING, HELD_OUT = 3000, 2000  # images of each that are looked at
 MOST_FEATURES = 128  # more are projected at random, which keeps distances to about a tenth (Johnson and Lindenstrauss)
 NEIGHBOUR = {"features": 5, "ink": 3, "directions": 3}
 FEWEST = 100  # training images, and as many held out, below which nothing is learned from them
 SIDES = range(16, 41)  # pixels: in this size strokes are drawn to learn from
 BEYOND = 0.998  # of held-out images that stay below the limit of each distance, where there is a judge beside them
-ODD = {"glyphs": 3000, "strokes": 700, "scribbles": 400, "shapes": 150}  # pictures made up
+ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictures made up
 BINS, CELLS = 8, 7  # directions that edges are sorted into, in each of 7×7 parts of the picture
 BATCH = 250
 SMALL_BATCH = 64  # for what is computed pixel by pixel: it fits the processor's cache
@@ -94,12 +94,13 @@ def learn_familiar(model: nn.Module, data: Dataset, variations: int = 0) -> Fami
         copies = vary(held_out.mul(255).byte()[:, 0].numpy(), variations)
         held_out = torch.cat([held_out, torch.from_numpy(copies)[:, None].float() / 255])
     received, others = (features(model, images, data.mean, data.std) for images in (train, held_out))
-    seen = {kind: _view(kind, train, received) for kind in NEIGHBOUR}
-    apart = {kind: distances(_view(kind, held_out, others), seen[kind], nth) for kind, nth in NEIGHBOUR.items()}
     judged = can_be_judged(data)
-    share = BEYOND if judged else 1 - (1 - SHARE) / len(NEIGHBOUR)
+    kinds = [kind for kind in NEIGHBOUR if kind != "features" or not judged]  # else the judge sees to them, and better
+    seen = {kind: _view(kind, train, received) for kind in kinds}
+    apart = {kind: distances(_view(kind, held_out, others), seen[kind], NEIGHBOUR[kind]) for kind in kinds}
+    share = BEYOND if judged else 1 - (1 - SHARE) / len(kinds)
     limits = {kind: max(float(found.quantile(share)), 1e-6) for kind, found in apart.items()}
-    scores = [apart[kind] / limits[kind] for kind in NEIGHBOUR]
+    scores = [apart[kind] / limits[kind] for kind in kinds]
     judge = None
     if judged:
         nearest = seen["directions"], float(apart["directions"].quantile(0.9))
