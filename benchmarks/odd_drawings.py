@@ -68,6 +68,10 @@ CURSIVE: dict[str, tuple[tuple[Point, ...], ...]] = {
 AMBIGUOUS = frozenset("OoQDIiljJZzSsBbGgq")  # what a reader would take for a digit
 FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif-Italic.ttf", "DejaVuSansMono.ttf", "cmmi10.ttf", "cmr10.ttf",
          "cmtt10.ttf", "STIXGeneral.ttf", "STIXGeneralItalic.ttf")
+NAMES: dict[str, list[str]] = {  # what pictures of letters show, one after the other and then from the beginning
+    "letters": list(LETTERS), "joined-up letters": list(CURSIVE),
+    "printed capitals": [letter for letter in ascii_uppercase if letter not in AMBIGUOUS],
+    "printed small letters": [letter for letter in ascii_lowercase if letter not in AMBIGUOUS]}
 
 
 def letters(count: int, seed: int = 0) -> Tensor:
@@ -88,12 +92,12 @@ def cursive(count: int, seed: int = 0) -> Tensor:
 
 def printed_capitals(count: int, seed: int = 0) -> Tensor:
     """(count, 1, 28, 28) capital letters of FONTS, none of them ambiguous."""
-    return _printed([letter for letter in ascii_uppercase if letter not in AMBIGUOUS], count)
+    return _printed(NAMES["printed capitals"], count)
 
 
 def printed_small(count: int, seed: int = 0) -> Tensor:
     """(count, 1, 28, 28) small letters of FONTS, none of them ambiguous."""
-    return _printed([letter for letter in ascii_lowercase if letter not in AMBIGUOUS], count)
+    return _printed(NAMES["printed small letters"], count)
 
 
 def printed_ambiguous(count: int, seed: int = 0) -> Tensor:

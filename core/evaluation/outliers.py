@@ -4,7 +4,7 @@ They are drawn with pens of many widths straight into the form that drawings are
 20 of 28 pixels, the centre of mass in the middle.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ STEPS = 5  # points between two that a curve goes through
 BATCH = 8  # pictures drawn at once: their distances fit the processor's cache
 
 
-def glyph_names(classes: Sequence[str]) -> list[str]:
+def glyph_names(classes: Collection[str]) -> list[str]:
     """The glyphs that look like none of the classes, by what the classes are called."""
     called = {name.strip() for name in classes}
     called |= {name.swapcase() for name in called if len(name) == 1}
@@ -33,6 +33,8 @@ def glyphs(names: Sequence[str], count: int, random: np.random.Generator, size: 
 
     Images (count, 1, size, size), and for each its place (count,) in names.
     """
+    if not names:
+        return torch.zeros(0, 1, size, size), torch.zeros(0, dtype=torch.long)
     forms = [(place, _strokes(form)) for place, name in enumerate(names) for form in GLYPHS[name]]
     chosen = [forms[i] for i in random.integers(len(forms), size=count)]
     images = draw([_by_hand(form, random) for _, form in chosen], _pens(count, random), size)
@@ -69,7 +71,8 @@ def draw(pictures: Sequence[Sequence[Path]], pens: np.ndarray, size: int = 28) -
     """(N, 1, size, size) float32: white strokes on black, with round ends and smooth edges.
 
     Args:
-        pictures: the strokes of each, of at least two points; the longer side is brought to 20 of 28 pixels with the pen's width in it.
+        pictures: the strokes of each, of at least two points; the longer side becomes 20 of 28 pixels,
+            with the pen's width in it.
         pens: (N,) widths as shares of the longer side.
     """
     box = size * 20 / 28
