@@ -43,7 +43,6 @@ from core.settings import Settings
 from core.training.inference import evaluation_mode
 from tests.strokes import VARIANTS, draw
 
-
 HALF = frozenset("ACEGIKMOQSUWY")
 
 
@@ -75,10 +74,12 @@ def old_rule(model: TrainedModel, data: Dataset, train: Tensor) -> Callable[[Ten
     if model.config.data.variations:
         copies = vary(held_out.mul(255).byte()[:, 0].numpy(), model.config.data.variations)
         held_out = torch.cat([held_out, torch.from_numpy(copies)[:, None].float() / 255])
-    limits = {kind: distances(rows, known[kind], nth[kind]).quantile(1 - (1 - SHARE) / 3) for kind, rows in seen(held_out).items()}
+    share = 1 - (1 - SHARE) / len(nth)
+    limits = {kind: distances(rows, known[kind], nth[kind]).quantile(share) for kind, rows in seen(held_out).items()}
 
     def score(images: Tensor) -> Tensor:
-        return torch.stack([distances(rows, known[kind], nth[kind]) / limits[kind] for kind, rows in seen(images).items()]).amax(0)
+        apart = {kind: distances(rows, known[kind], nth[kind]) for kind, rows in seen(images).items()}
+        return torch.stack([apart[kind] / limits[kind] for kind in nth]).amax(0)
 
     together = score(held_out).quantile(SHARE)
     return lambda images: score(images) / together
@@ -88,7 +89,8 @@ def unseen(model: TrainedModel, data: Dataset, sets: dict[str, Tensor]) -> str:
     """Shares of letters found by judges that have learned from none of them."""
     found: dict[str, list[float]] = {kind: [] for kind in NAMES}
     for half in (True, False):
-        out = {name for name in GLYPHS if len(name) == 1 and name.isalpha() and (not name.isascii() or (name.upper() in HALF) == half)}
+        letters = [name for name in GLYPHS if len(name) == 1 and name.isalpha()]
+        out = {name for name in letters if not name.isascii() or (name.upper() in HALF) == half}
         familiar = learn_familiar(model.model, data, model.config.data.variations, out)
         for kind, names in NAMES.items():
             asked = [i for i in range(len(sets[kind])) if (names[i % len(names)].upper() in HALF) == half]

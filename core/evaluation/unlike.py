@@ -42,6 +42,7 @@ BEYOND = 0.998  # of held-out images that stay below the limit of each distance,
 MANY, SLACK = 5000, 1.15
 ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictures made up
 BINS, CELLS = 8, 7  # directions that edges are sorted into, in each of 7×7 parts of the picture
+FAINT = 1e-4  # a slope that is rounding, on an even gray
 BATCH = 250
 SMALL_BATCH = 64  # for what is computed pixel by pixel: it fits the processor's cache
 
@@ -192,7 +193,7 @@ def directions(images: Tensor) -> Tensor:
     kernel, found = _slopes(BINS), []
     for part in images.mean(1, keepdim=True).split(SMALL_BATCH):
         slopes = F.conv2d(part, kernel, padding=2).relu_()  # (n, BINS, H, W)
-        edges = (slopes - 0.75 * slopes.amax(1, keepdim=True)).relu_()
+        edges = (slopes - 0.75 * slopes.amax(1, keepdim=True) - FAINT).relu_()
         found.append(F.adaptive_avg_pool2d(edges, CELLS).flatten(1))
     return F.normalize(torch.cat(found), dim=1)
 
