@@ -53,7 +53,8 @@ def load_familiar(store: RunStore, run_id: str, rule: int = RULE) -> Familiar | 
         whole = all(rows.dim() == 2 and len(rows) and bool(torch.isfinite(rows).all()) for rows in images.values())
         judge = Judge.from_tensors({name.removeprefix(JUDGE): values for name, values in tensors.items()
                                     if name.startswith(JUDGE)})
-        return Familiar(images, limits, judge) if whole else None
+        complete = judge is None or "directions" in limits
+        return Familiar(images, limits, judge) if whole and complete else None
     except RunNotFound:
         raise
     except (OSError, *UNREADABLE):
