@@ -38,8 +38,8 @@ FEWEST = 100  # training images, and as many held out, below which nothing is le
 SIDES = range(16, 41)  # pixels: in this size strokes are drawn to learn from
 BEYOND = 0.998  # of held-out images that stay below the limit of each distance, where there is a judge beside them
 # How many times the judge's limit, so that digits of other writers and pens stay below it too. Few images show little of how
-# others write. Without it, mnist-cnn-fast finds 6.7 % of scikit-learn's digits unlike its own, with it 2.8 %, and 1 to 4 % less
-# of the letters; digits-quick found 9 % of clean drawings unlike its own without, with it about 4 %, and some 8 % less of the letters
+# others write. mnist-cnn-fast found 6.7 % of scikit-learn's digits unlike its own without, 2.8 % with it, and 1 to 4 % less of
+# the letters; digits-quick found 9 % of clean drawings unlike its own without, 4 % with it, and some 8 % less of the letters
 PATIENCE, MORE_PATIENCE, MANY = 1.1, 1.25, 5000
 ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictures made up
 BINS, CELLS = 8, 7  # directions that edges are sorted into, in each of 7×7 parts of the picture
