@@ -14,6 +14,11 @@ from pages.parts.run_words import percent
 from pages.parts.services import Services, familiar, trained_model
 
 DRAWING_SHAPE = (1, 28, 28)
+# What the score is
+LEARNED = ("A small network beside this model has practised telling its training images from letters, signs and scribbles, by "
+           "what the model makes of them and by the directions of their strokes. The score is its doubt, or the distance to the "
+           "nearest training images where that is larger.")
+NEAREST = "The distance to the nearest training images: in what the model makes of them, in their ink, and in their strokes."
 MOST_OTHERS = 7  # with the first one as many as are kept in memory
 
 
@@ -130,18 +135,17 @@ def show_answer(asked: Asked, said: Answer) -> None:
         why = "This is a dot or a filled shape, without strokes to read." if said.solid else \
             "This is unlike what the model learned from."
         st.warning(f"{why} If it had to choose, it would say {classes[best]}, {sure}", icon=":material/help:")
-    explain_unlike(said)
+    explain_unlike(said, asked.familiar)
 
 
-def explain_unlike(said: Answer) -> None:
+def explain_unlike(said: Answer, familiar: Familiar | None) -> None:
     """The score and what it means, in a line."""
-    if said.unlike is None:
+    if said.unlike is None or familiar is None:
         st.caption("How unlike its training images this is can't be said: they are not on this machine.")
         return
     st.caption(f"Unlike its training images: **{said.unlike:.2f}**, where more than 1 is unlike them.",
-               help="Distance to the nearest of the images it learned from, in what the network makes of them, in their strokes "
-                    "and in their amount of ink. 99 % of the images held back for validation are below 1. The probabilities "
-                    "can't tell: they are shared out among the classes it knows, whatever the picture.")
+               help=f"{LEARNED if familiar.judge else NEAREST} At least 99 % of the images held back for validation are below 1. "
+                    "The probabilities can't tell: they are shared out among the classes it knows, whatever the picture.")
 
 
 def side_by_side(models: list[Asked], answers: list[Answer | None]) -> None:
