@@ -37,7 +37,7 @@ from core.runs.evaluations import weights_stamp
 from core.runs.familiar import FILE, familiar_of, keep_familiar, load_familiar
 from core.settings import Settings
 from core.training import build_for, fit
-from tests.helpers import run_here, tiny
+from tests.helpers import run_here, tiny, wait_for, wait_until
 from tests.strokes import VARIANTS, draw
 
 IMAGE_PRESETS = [name for name, preset in PRESETS.items() if preset.config.data.dataset in {"mnist", "fashion_mnist", "digits"}]
@@ -236,9 +236,15 @@ def test_it_is_kept_with_the_run_and_made_again_where_it_is_damaged(trained, tmp
     assert load_familiar(store, run_id) is None
 
 
-def test_the_worker_keeps_it_and_deleting_takes_it_along(store, settings):
+def test_the_worker_works_it_out_when_nothing_trains(engine):
+    run = wait_for(engine.store, engine.submit(tiny(), "somebody"))
+    assert run.status == "finished"
+    wait_until(lambda: load_familiar(engine.store, run.id), lambda: "the score was not kept")
+
+
+def test_deleting_takes_it_along(store, settings):
     run = run_here(store, settings, tiny())
-    assert load_familiar(store, run.id) is not None
+    assert familiar_of(store, run.id, load_model(store, run.id), settings) and load_familiar(store, run.id) is not None
     store.delete(run.id)
     model = nn.Linear(784, 10)
     data = load(tiny().data, settings.data_dir, settings.cache_dir)

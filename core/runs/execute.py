@@ -18,7 +18,6 @@ from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint, take_start
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
-from core.runs.familiar import keep_familiar
 from core.runs.live_weights import LiveWeights
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
 from core.runs.range_run import run_range_test
@@ -196,5 +195,3 @@ def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, mo
     else:
         status = "stopped" if event.reason == "stopped" else "failed"
         store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)
-        return  # who stops a run often waits for the next one; what follows takes a second and is done when somebody draws
-    keep_familiar(store, run_id, model, data, config.data.variations)  # after the result, which nobody should wait longer for

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 import torch
 
@@ -18,13 +19,16 @@ from core.config import RunConfig
 from core.data import default_config
 from core.memory import give_back_memory
 from core.models import CNNConfig
+from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
+from core.runs.familiar import familiar_of
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
 from core.training import fit, prepare, settle_process
 
 SECONDS_PER_HEARTBEAT = 1.0
+SECONDS_BEFORE_LOOKING_BACK = 0.5
 SECONDS_TO_LEAVE = 2.0  # after the server has gone
 
 
@@ -34,20 +38,39 @@ class Worker:
     def __init__(self, name: str, settings: Settings) -> None:
         self.name, self.settings = name, settings
         self.store = RunStore(settings.runs_dir)
-        self.leaving, self.wake = threading.Event(), threading.Event()
+        self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
+        self.ended: SimpleQueue[str] = SimpleQueue()
 
     def run(self) -> None:
         threading.Thread(target=self.watch_lifeline, daemon=True).start()
         threading.Thread(target=self.beat, daemon=True).start()
+        threading.Thread(target=self.look_back, daemon=True).start()
         warm_up(self.settings)
         while not self.leaving.is_set():
             self.wake.clear()
             run = self.store.claim(self.name)
             if run is None:
+                self.idle.set()
                 self.wake.wait(1.0)  # a line on the lifeline ends the wait; the second covers another process's queue
                 continue
+            self.idle.clear()
             with suppress(RunNotFound):  # deleted meanwhile
                 execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving))
+            give_back_memory()
+            self.ended.put(run.id)
+
+    def look_back(self) -> None:
+        """What is good to have but nobody waits for, while nothing trains: what a run's training images look like to its network.
+
+        A run that comes meanwhile is not kept waiting; it shares the cores for a second or two.
+        """
+        while not self.leaving.wait(SECONDS_BEFORE_LOOKING_BACK):
+            if self.ended.empty() or not self.idle.is_set():
+                continue
+            run_id = self.ended.get()
+            with suppress(StoreError, RunNotFound, CheckpointError):  # deleted, or it has kept no weights
+                if self.store.get(run_id).status == "finished":
+                    familiar_of(self.store, run_id, load_model(self.store, run_id), self.settings)
             give_back_memory()
 
     def watch_lifeline(self) -> None:
