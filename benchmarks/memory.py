@@ -1,13 +1,13 @@
-"""What the app holds in memory: PLAYGROUND_DATA=… python -m benchmarks.memory [--sessions 10] [--reruns 100] [--runs 10] [--once].
+"""What the app holds in memory: python -m benchmarks.memory [--sessions 10] [--reruns 100] [--runs 10] [--once].
 
 Starts the app twice on a runs directory and a cache of its own: with the cache empty, and again with what the first time left
 there. Each time: a fresh server, every page visited once, mnist-cnn-fast and mnist-mlp-50 trained to their ends and watched on
 Train model, and every page once more on a finished run. Then, to see whether it grows: reruns of one page, more sessions that
 visit every page, more runs of digits-quick.
 
-For server and worker, at each stage: RSS, what the kernel counts as resident now, pages of libraries and data that processes share
-counted in each of them; PSS, those shared out between the processes that map them; and the most RSS has been since the stage
-before. Aim: RSS ≤ 450 MB each. Needs MNIST, Linux, and the development requirements.
+For server and worker, at each stage: RSS, what the kernel counts as resident now, pages of libraries and data that processes
+share counted in each of them; PSS, those shared out between the processes that map them; and the most RSS has been since the
+stage before. Aim: RSS ≤ 450 MB each. Needs MNIST (PLAYGROUND_DATA), Linux, and the development requirements.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""PyTorch without the parts that only its compiler needs: 80 MB and a second less in every process that trains or shows a network.
+"""PyTorch without what only its compiler needs: 80 MB and a second less in every process that trains or shows a network.
 
 In PyTorch 2.13 the first optimizer imports torch._dynamo, only to be told that the compiler should leave four of its methods
-alone, and with it torch._inductor and half of torch.distributed. A convolution's shape on the meta device imports
-torch.fx.experimental.symbolic_shapes, and with it sympy, only to be told that True is true and that no number is a symbol. Nothing
-here is compiled, so these are stood in for by modules that answer just that. Whoever asks them for anything else, as torch.compile
+alone, and with it torch._inductor and half of torch.distributed. Shapes on the meta device import sympy and
+torch.fx.experimental.symbolic_shapes, only to be told that no number is a symbol and that True is true. Nothing here is
+compiled, so these are stood in for by modules that answer just that. Whoever asks them for anything else, as torch.compile
 does, gets the real module, and from then on nothing differs from a plain import.
 
 Installed by the package `core` before torch is imported; imports nothing of torch itself.
