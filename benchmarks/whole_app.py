@@ -27,9 +27,9 @@ import os, sys, time, torch
 from core.devices import select_device, threads_for
 from core.presets import PRESETS
 from core.settings import Settings
-from core.training import Epoch, fit, prepare
+from core.training import Epoch, fit, prepare, settle_process
 os.nice(10)
-torch.set_flush_denormal(True)
+settle_process()
 settings = Settings.from_environment()
 config = PRESETS[sys.argv[1]].config.with_values({"training.epochs": int(sys.argv[2])})
 data, model = prepare(config, settings.data_dir, settings.cache_dir)

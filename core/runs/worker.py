@@ -16,12 +16,13 @@ import torch
 
 from core.config import RunConfig
 from core.data import default_config
+from core.memory import give_back_memory
 from core.models import CNNConfig
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
-from core.training import fit, prepare
+from core.training import fit, prepare, settle_process
 
 SECONDS_PER_HEARTBEAT = 1.0
 SECONDS_TO_LEAVE = 2.0  # after the server has gone
@@ -47,6 +48,7 @@ class Worker:
                 continue
             with suppress(RunNotFound):  # deleted meanwhile
                 execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving))
+            give_back_memory()
 
     def watch_lifeline(self) -> None:
         for _ in sys.stdin.buffer:
@@ -90,9 +92,7 @@ def main() -> None:
         os.nice(10)  # a page that somebody waits for goes first; where nobody does, training has all the cores
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")  # where memory runs out all the same, the system ends this process and not the server
-    # Before any thread is started, so that all have it. Adam's averages of gradients that stay zero shrink until they are
-    # denormal, which processors handle slowly; as zeros they change no weight, and an epoch of 784-50-10 takes 10 % less.
-    torch.set_flush_denormal(True)
+    settle_process()
     name, runs, data, cache, workers = sys.argv[1:]
     Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers))).run()
 

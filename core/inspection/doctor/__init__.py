@@ -29,7 +29,11 @@ def diagnose(config: RunConfig, model: nn.Module | None = None, criterion: nn.Mo
         surroundings: time allowed, memory and speed of the device.
         range_test: what core.inspection.range_test.range_test found, for the learning rate.
     """
-    case = Case(config, model, criterion, data, surroundings or Surroundings(), range_test)
+    return examine(Case(config, model, criterion, data, surroundings or Surroundings(), range_test))
+
+
+def examine(case: Case) -> list[Finding]:
+    """What diagnose() says, of a case that somebody else looks at, too: its network is built and run once for both."""
     found = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
@@ -88,5 +92,5 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "beyond_memory": cost_rules.beyond_memory,
 }
 
-__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "advise_on_transforms", "diagnose",
+__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "advise_on_transforms", "diagnose", "examine",
            "training_bytes"]
