@@ -20,6 +20,7 @@ from core.figures.pictures import thumbnails
 from core.memory import let_go
 
 SAME = {Dataset: fingerprint}
+SECONDS_BETWEEN = 10  # two times of tidying up
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ def read_once(data: Dataset, split: str) -> Iterator[None]:
     """For a look at all images of a split, whose answer is kept: their pages needn't stay in memory."""
     yield
     let_go(data.split(split).images)
+
+
+@st.cache_resource(ttl=SECONDS_BETWEEN, max_entries=16, show_spinner=False)
+def tidy(where: int, _images: Tensor) -> bool:
+    """After the page is drawn, now and then, as it takes some milliseconds: single images that are scattered over the file bring
+    64 kB around each into memory. where: the address of the images, which tells them apart."""
+    return let_go(_images)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=SAME)
