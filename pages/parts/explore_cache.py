@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import streamlit as st
@@ -42,8 +43,14 @@ def read_once(data: Dataset, split: str) -> Iterator[None]:
 
 @st.cache_resource(ttl=SECONDS_BETWEEN, max_entries=16, show_spinner=False)
 def tidy(where: int, _images: Tensor) -> bool:
-    """After the page is drawn, now and then, as it takes some milliseconds: single images that are scattered over the file bring
-    64 kB around each into memory. where: the address of the images, which tells them apart."""
+    """After the page is drawn: single images that are scattered over the file bring 64 kB around each into memory. It takes some
+    milliseconds, so it is done now and once more for all who look within the next seconds.
+
+    where: the address of the images, which tells them apart.
+    """
+    later = Timer(SECONDS_BETWEEN, let_go, (_images,))
+    later.daemon = True
+    later.start()
     return let_go(_images)
 
 
