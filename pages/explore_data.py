@@ -39,9 +39,16 @@ def choose(server: Services) -> str:
     current = draft.draft(server.settings).data.dataset
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted
-    first = {} if DATASET in st.session_state else {"default": current if current in names else names[0]}
-    return st.segmented_control("Data set", names, **first, required=True, format_func=lambda name: known[name].title,
-                                key=DATASET, persist_state="session")
+    first = {} if DATASET in st.session_state else {"index": names.index(current) if current in names else 0}
+
+    def said(name: str) -> str:
+        spec = known[name]
+        what = "points" if spec.kind == "points" else "{1}×{2} images".format(*spec.input_shape)
+        there = spec.is_there(server.settings.data_dir)
+        return f"{spec.title} · {what}" + ("" if there else f" · not here yet, {spec.download_mb} MB")
+
+    return st.selectbox("Data set", names, **first, format_func=said, key=DATASET, persist_state="session", width=460,
+                        help="Images to recognise, or points computed from a formula. Texts have a page of their own.")
 
 
 def get_data(server: Services, name: str) -> None:

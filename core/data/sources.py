@@ -240,6 +240,7 @@ DATASETS: dict[str, DatasetSpec] = {
         counts=(280, 120),
         read_texts=read_reviews,
         kind="text",
+        citation="Nothing to cite: the reviews were written for this project.",
     ),
     "imdb": DatasetSpec(
         title="IMDB reviews",
@@ -252,6 +253,8 @@ DATASETS: dict[str, DatasetSpec] = {
         read_texts=read_imdb,
         found=imdb_is_there,
         kind="text",
+        citation="A. Maas, R. Daly, P. Pham, D. Huang, A. Ng, C. Potts: Learning word vectors for sentiment analysis. "
+                 "Proceedings of the 49th annual meeting of the Association for Computational Linguistics, 2011, pages 142–150.",
     ),
     "own_texts": DatasetSpec(
         title="Your own texts",
@@ -264,6 +267,7 @@ DATASETS: dict[str, DatasetSpec] = {
         read_texts=read_own,
         found=lambda root: bool(own_texts(root)),
         kind="text",
+        citation="The texts are your own: cite where they come from.",
     ),
 }
 

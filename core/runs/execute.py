@@ -198,4 +198,5 @@ def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, mo
     else:
         status = "stopped" if event.reason == "stopped" else "failed"
         store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)
+        return  # who stops a run often waits for the next one; what follows takes a second and is done when somebody draws
     keep_familiar(store, run_id, model, data, config.data.variations)  # after the result, which nobody should wait longer for
