@@ -3,12 +3,16 @@
 import ctypes
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from ctypes import c_size_t, c_void_p
+
+from torch import Tensor
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 LARGE = 1 << 20  # bytes
 LARGEST = 32 << 20  # bytes; the most that glibc itself raises M_MMAP_THRESHOLD to
 NEVER = 1 << 30
+MADV_DONTNEED = 4  # mman.h
 USUAL_TRIM = 128 << 10  # glibc's own
 
 
@@ -52,6 +56,27 @@ def give_back_memory() -> None:
     """Return freed memory to the system, where the C library is glibc."""
     if (trim := _from_libc("malloc_trim")) is not None:
         trim(0)
+
+
+def let_go(examples: Tensor) -> bool:
+    """After a look at all of a data set that is mapped from a file: give back the pages that were read, 47 MB for MNIST. Whoever
+    touches one again gets it from the system's cache of the file, without the disk.
+
+    Only where the system says that this memory is a file's and that nobody has written to it. Returns whether it was so.
+    """
+    address = examples.data_ptr()
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/smaps") as file:  # only Linux has it
+        for line in file:
+            if not line[0].isupper():  # a mapping's first line: from-to rights offset device inode path
+                first, last = (int(end, 16) for end in line.split(maxsplit=1)[0].split("-"))
+                if address < first:  # they are in order
+                    return False
+                inside, mapped = address < last, int(line.split()[4]) > 0
+            elif inside and line.startswith("Anonymous:"):  # pages that are not the file's any more
+                advise = _from_libc("madvise")
+                untouched = mapped and int(line.split()[1]) == 0 and advise is not None
+                return untouched and advise(c_void_p(first), c_size_t(last - first), MADV_DONTNEED) == 0
+    return False
 
 
 def _mallopt(option: int, value: int) -> bool:

@@ -15,7 +15,7 @@ from pages.parts import (
     explore_points,
     explore_transform,
 )
-from pages.parts.explore_cache import counts_of
+from pages.parts.explore_cache import counts_of, tidy
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_words import figures
 from pages.parts.services import Services, dataset, services
@@ -140,6 +140,7 @@ chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")
 SECTIONS[chosen][1](server, data)
+tidy(data.train.images.data_ptr(), data.train.images)
 if chosen not in {COMBINE, OWN} and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
     draft.take_data(default_config(name))
     go_to("pages/train_model.py")

@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image
-from scipy import ndimage
+
+from core.data.marks import label
 
 BOX_SHARE = 20 / 28  # MNIST's box, as a share of its frame
 FAINTEST = 0.1  # a picture whose pixels all differ less than this from the paper's colour is blank
@@ -221,7 +222,7 @@ def _ink(rgb: np.ndarray) -> np.ndarray:
 
 def _without_specks(ink: np.ndarray) -> np.ndarray:
     """Wipe out marks that have less than 2 % of the largest mark's ink: dust would enlarge the crop and shrink the digit."""
-    marks, count = ndimage.label(ink > 0, structure=np.ones((3, 3)))
+    marks, count = label(ink > 0)
     if count < 2:
         return ink
     amount = np.bincount(marks.ravel(), weights=ink.ravel())  # [0] is paper, with no ink

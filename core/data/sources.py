@@ -105,7 +105,7 @@ DIGITS_TEST = 360  # a fifth of the 1,797, as scikit-learn has no test set of it
 
 
 def read_digits(root: Path, cache: Path) -> Raw:
-    """scikit-learn's digits at 28×28. They are prepared once and kept: workers need not import scikit-learn (70 MB)."""
+    """scikit-learn's digits at 28×28, prepared once and kept."""
     rows = kept_array(cache / "digits" / "digits-28-v1.npy", (1797, 28 * 28 + 1), _digit_rows)
     pixels, labels = rows[:, :-1].reshape(-1, 1, 28, 28), rows[:, -1].astype(np.int64)
     # always the same fifth: no split seed may move a test image into training
@@ -117,7 +117,7 @@ def read_digits(root: Path, cache: Path) -> Raw:
 
 def _digit_rows() -> np.ndarray:
     """(1797, 785) uint8: each image's pixels and, last, its label."""
-    from core.data.digits import digits  # here, so that only whoever prepares them pays for scikit-learn
+    from core.data.digits import digits  # here, so that only whoever prepares them imports how
 
     images, labels = digits()
     return np.concatenate([images.reshape(len(images), -1), labels[:, None].astype(np.uint8)], axis=1)

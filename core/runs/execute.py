@@ -14,6 +14,7 @@ from core.data import DataError, Dataset, load
 from core.devices import DeviceError, select_device, threads_for
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
+from core.memory import give_back_memory
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint, take_start
 from core.runs.database import StoreError
@@ -175,6 +176,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
             return  # ended from outside: this worker was taken for dead, or the run deleted
     recorder.flush()
     live.remove()
+    give_back_memory()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, config, data, model, finished)
 

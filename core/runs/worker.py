@@ -108,6 +108,7 @@ def warm_up(settings: Settings) -> None:
             break
     gc.collect()
     gc.freeze()  # what is imported by now stays; collecting it again and again took 100 ms each time
+    give_back_memory()  # with an empty cache the digits were prepared here
 
 
 def main() -> None:
