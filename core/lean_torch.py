@@ -18,11 +18,13 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
 SYMPY, SHAPES, DYNAMO, UTILS = "sympy", "torch.fx.experimental.symbolic_shapes", "torch._dynamo", "torch._dynamo.utils"
 PACKAGES = (SYMPY, DYNAMO)
+KNOWN = "2.13."  # the stand-ins answer what this version asks
 MARK = "__dynamo_disable"  # where torch._compile keeps what torch._dynamo.disable returned
 
 
@@ -140,6 +142,7 @@ ANSWERS: dict[str, Callable[[Finder], dict[str, Any]]] = {
 
 
 def install() -> None:
-    """Stand in for both from now on, unless they are there already. To be called before torch is imported."""
-    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+    """Stand in for these from now on, unless they are there already, or PyTorch is another version than the one that is known.
+    To be called before torch is imported."""
+    if version("torch").startswith(KNOWN) and not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
