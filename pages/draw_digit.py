@@ -63,11 +63,11 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> 
         st.error(first.problem, icon=":material/broken_image:")
     elif first.problem:
         st.warning(first.problem, icon=":material/block:")
-    elif drawing is None:
+    elif drawing is None or (said is None and st.session_state["draw.source"] == "Draw"):
         st.info(f"{TO_DO[st.session_state['draw.source']]} This model answers with one of: {', '.join(first.model.classes)}.",
                 icon=":material/draw:")
     elif said is None:
-        st.info("Nothing to see yet: all of it has the same colour.", icon=":material/draw:")
+        st.info("Nothing to see: all of this picture has the same colour. Choose another one.", icon=":material/draw:")
     else:
         show_answer(first, said)
 
