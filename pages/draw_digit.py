@@ -63,11 +63,12 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> 
         st.error(first.problem, icon=":material/broken_image:")
     elif first.problem:
         st.warning(first.problem, icon=":material/block:")
-    elif drawing is None or (said is None and st.session_state["draw.source"] == "Draw"):
+    elif drawing is None:
         st.info(f"{TO_DO[st.session_state['draw.source']]} This model answers with one of: {', '.join(first.model.classes)}.",
                 icon=":material/draw:")
     elif said is None:
-        st.info("Nothing to see: all of this picture has the same colour. Choose another one.", icon=":material/draw:")
+        st.info(f"Nothing to see yet: all of it has the same colour. {TO_DO[st.session_state['draw.source']]}",
+                icon=":material/draw:")
     else:
         show_answer(first, said)
 
