@@ -1,10 +1,10 @@
 """From a changed setting to the first point of the new curve, in a browser: python -m benchmarks.first_point [--changes 30].
 
 "Retrain on change" is on and a run is going. The learning rate is changed with the keyboard; measured is the time from the key
-press until the loss chart shows the new run: its id stands above the chart, the old curve has turned grey, and a point or line
-of the new one is painted. The run that was going is stopped in that time, and the new one queued, taken up by a training
-process, and trained for its first steps. Trains on MNIST where it is below PLAYGROUND_DATA, else on scikit-learn's digits. Needs
-the development requirements and Debian's chromium.
+press until the loss chart shows the new run: its id stands above the chart, and what is painted in the training colour is
+something else than the old curve was, which is grey by then. The run that was going is stopped in that time, and the new one
+queued, taken up by a training process, and trained for its first steps. Trains on MNIST where it is below PLAYGROUND_DATA, else
+on scikit-learn's digits. Needs the development requirements and Debian's chromium.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from core.settings import Settings
 from tests.browser import FLAGS, chromium
 
 AIM = 1.0
-SECONDS_BETWEEN = 3.0  # so that the old curve has become long
+SECONDS_BETWEEN = 3.0  # as somebody looks at a curve for a while
 MOST_SECONDS = 15.0
 EPOCHS = 500  # no run ends by itself
-# The first moment, by the browser's clock, at which the panel shows another run and the coloured line is much shorter
+# The first moment, by the browser's clock, at which the panel shows another run and another coloured line
 WATCH = """
 window.line = () => {
     const canvas = document.querySelector('.stEChartsChart canvas');
@@ -42,9 +42,10 @@ addEventListener('keydown', event => {
     if (event.key === 'Enter') seen = {pressed: performance.now(), at: 0, run: shown(), line: line()};
 }, true);
 setInterval(() => {
-    if (!seen.pressed || seen.at || shown() === seen.run) return;
+    if (!seen.pressed || seen.at) return;
     const now = line();
-    if (now > 0 && now < 0.6 * seen.line) seen.at = performance.now();
+    if (shown() === seen.run) seen.line = now;
+    else if (now > 0 && now !== seen.line) seen.at = performance.now();
 }, 20);
 """
 

@@ -105,6 +105,14 @@ def test_position_in_the_queue(store):
     assert store.queue_position(ids[2]) == 0
 
 
+def test_a_run_that_was_asked_to_stop_is_not_waited_for(store):
+    store.create(tiny(), "ann")
+    going, queued = store.claim("w").id, store.create(tiny(), "ann")
+    assert store.queue_position(queued) == 1
+    store.request_stop(going)
+    assert store.get(going).status == "running" and store.queue_position(queued) == 0
+
+
 # --- idempotency and claims
 
 def test_the_same_key_is_the_same_run_while_it_is_active(store):

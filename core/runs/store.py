@@ -103,11 +103,12 @@ class RunStore:
         return _readable(rows)
 
     def queue_position(self, run_id: str) -> int:
-        """How many runs start before this queued one does: 0 for the next. Counts those that are running as well."""
+        """How many runs start before this queued one does: 0 for the next. Counts those that are running as well, but not one
+        that was asked to stop."""
         with self._database.reading() as db:
             # whatever its number: a run that goes on has an old one, and waits for younger ones that are running
-            row = db.execute("SELECT count(*) FROM runs WHERE id <> ?1 AND (status = 'running' OR status = 'queued' AND number < "
-                             "(SELECT number FROM runs WHERE id = ?1))", (run_id,)).fetchone()
+            row = db.execute("SELECT count(*) FROM runs WHERE id <> ?1 AND (status = 'running' AND stop_requested IS NULL "
+                             "OR status = 'queued' AND number < (SELECT number FROM runs WHERE id = ?1))", (run_id,)).fetchone()
         return row[0]
 
     def delete(self, run_id: str) -> None:

@@ -24,6 +24,7 @@ from pages.parts.run_live import (
 from pages.parts.run_words import STATUS, duration, figures, number, percent
 from pages.parts.services import Services
 
+SECONDS_BEFORE_FIRST_POINT = 0.25  # between looks: somebody has just pressed a button
 SPEEDS = 8  # last measurements of speed whose median is shown
 
 
@@ -66,12 +67,14 @@ def run_panel(server: Services, run: Run) -> None:
             st.session_state[keys.NOTICE] = (f"All {len(runs)} seeds have ended." if whole else
                                              f"{now.title or 'Your run'}: {STATUS[now.status][0].lower()}.")
             st.session_state[keys.ENDED] = run.id
-        if active and (not going or now.status != run.status):
-            st.rerun()  # the whole page, so that its buttons know too, and the timer ends
+        if active and (not going or now.status != run.status or (now.step and not run.step)):
+            st.rerun()  # the whole page, so that its buttons know too, and the timer ends or slows down
         if going:
             tab_title(f"{sum(one.progress if one.is_active else 1.0 for one in runs) / len(runs):.0%}".replace("%", " %"))
 
-    st.fragment(panel, run_every="1s" if active else None)()
+    waiting = active and not run.step and run.pause_requested is None and (
+        run.status == "running" or not server.store.queue_position(run.id))
+    st.fragment(panel, run_every=(SECONDS_BEFORE_FIRST_POINT if waiting else 1.0) if active else None)()
 
 
 def draw(server: Services, run: Run) -> None:
