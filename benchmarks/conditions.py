@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from core import WAITING
 from core.devices import describe_device, usable_cores
 
 Result = TypeVar("Result")
@@ -25,9 +26,9 @@ def conditions() -> str:
         pass
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    waiting = ", ".join(f"{name}={os.environ.get(name, 'unset')}" for name in WAITING)
     return (f"{model}, {usable_cores()} cores{', AMX' if amx else ''}; device {describe_device().title}; load before {load:.1f}\n"
-            f"Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}, "
-            f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}")
+            f"Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}, {waiting}")
 
 
 def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
@@ -36,8 +37,12 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
             f"(min {min(values):.{digits}f}, max {max(values):.{digits}f}, n={len(values)})")
 
 
-def in_own_process(work: Callable[..., Result], *given: object) -> Result:
+def in_own_process(work: Callable[..., Result], *given: object, plain: bool = False) -> Result:
     """What `work` returns, a module's function called in a fresh process: what one side of a comparison sets for its process,
-    such as how memory is kept, does not reach the other."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *given).result()
+    such as how memory is kept, does not reach the other. plain: threads wait as they do where nobody says how."""
+    ours = {name: os.environ.pop(name) for name in WAITING if name in os.environ} if plain else {}
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(work, *given).result()
+    finally:
+        os.environ |= ours

@@ -74,7 +74,7 @@ def compare(name: str, settings: Settings, root: Path, seeds: int, notes_seeds: 
     for seed in range(seeds):
         mine.append(in_own_process(ours, config, settings, seed))
         if seed < notes_seeds:
-            theirs.append(in_own_process(notes, name, settings, root, seed))
+            theirs.append(in_own_process(notes, name, settings, root, seed, plain=True))
     wanted, aim = AIMS[name]
     seconds, validation, test = zip(*mine, strict=True)
     ratio = statistics.median(line[0] for line in theirs) / statistics.median(seconds)

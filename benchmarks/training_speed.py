@@ -144,7 +144,7 @@ def compare(name: str, settings: Settings, root: Path, seeds: int) -> None:
     accuracy: dict[str, list[float]] = {"notes": [], "fit": []}
     for seed in range(seeds):
         for who in ("notes", "fit") if seed % 2 == 0 else ("fit", "notes"):
-            taken, right = in_own_process(train, name, who, seed, settings, root)
+            taken, right = in_own_process(train, name, who, seed, settings, root, plain=who == "notes")
             seconds[who] += taken
             accuracy[who].append(right)
     ratio = statistics.median(seconds["notes"]) / statistics.median(seconds["fit"])
