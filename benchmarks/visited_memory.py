@@ -7,7 +7,7 @@ the same caches; printed is what the process holds after so many runs, and of th
 """
 
 import argparse
-import gc
+import json
 import os
 import shutil
 import tempfile
@@ -16,19 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from streamlit.testing.v1 import AppTest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from websockets.sync.client import ClientConnection
 
 from benchmarks.conditions import conditions
+from benchmarks.drawing_speed import canvas_url, messages
+from benchmarks.page_latency import app_process, session
 from core.config import RunConfig
 from core.presets import PRESETS
 from core.runs import Run, RunStore
 from core.runs.execute import execute
 from core.settings import Settings
-from pages.parts import keys
-from pages.parts.draw_robustness import robustness_section
 from pages.parts.why_view import CHANGE, MAPS, NEAREST
 
-ROOT = Path(__file__).parents[1]
 SECTIONS = ("Overview", "Confusion", "Thresholds", "Calibration", "Images", "Compare two")
 SHORT = {"training.epochs": 1, "training.batch_size": 64, "data.fraction": 0.01, "data.validation": 1000}
 TEN = {"data.task": "classes", "training.loss": "cross_entropy"}
@@ -38,14 +38,39 @@ KINDS = {"mnist-mlp-50": (PRESETS["mnist-mlp-50"].config, 5), "mnist-is-8-cnn": 
          "resnet18": (PRESETS["mnist-mlp-50"].config.with_values({"model.architecture": "resnet18"}), 1)}
 
 
-def memory() -> tuple[float, float]:
-    """What this process holds and what of it is no file, in MB; NaN where the system does not tell."""
-    gc.collect()
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return int(lines["VmRSS"].split()[0]) / 1024, int(lines["RssAnon"].split()[0]) / 1024
-    except (OSError, KeyError):
-        return float("nan"), float("nan")
+def held(pid: int) -> str:
+    """What a process holds and what of it is no file, in words."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    whole, own = (int(lines[name].split()[0]) / 1000 for name in ("VmRSS", "RssAnon"))
+    return f"{whole:.0f} MB, {own:.0f} MB of them its own"
+
+
+class Visitor:
+    """One browser tab: pages are asked for over Streamlit's websocket, and buttons in rows are pressed by their words."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.rows: dict[str, tuple[str, list[str]]] = {}  # first option → widget id and options
+        self.canvas = ""
+
+    def see(self, page: str, run: str, drawing: str = "", **pressed: str) -> None:
+        """Run a page with a drawing on the canvas; `pressed`: first option of a row of buttons → the one to press."""
+        ask = BackMsg()
+        ask.rerun_script.page_name, ask.rerun_script.query_string = page, f"run={run}"
+        for first, option in pressed.items():
+            widget, options = self.rows[first.replace("_", " ")]
+            assert option in options, (option, options)
+            ask.rerun_script.widget_states.widgets.add(id=widget).string_array_value.data.append(option)
+        if drawing:
+            sheet = ask.rerun_script.widget_states.widgets.add(id=self.canvas)
+            sheet.json_value = json.dumps({"drawing": {"raw": {"objects": [{}]}, "data": drawing}, "backgroundFit": None})
+        for message in messages(self.connection, ask):
+            element = message.delta.new_element
+            if element.WhichOneof("type") == "button_group":
+                words = [option.content for option in element.button_group.options]
+                self.rows[words[0]] = (element.button_group.id, words)
+            elif element.WhichOneof("type") == "bidi_component" and page == "draw_digit":
+                self.canvas = self.canvas or element.bidi_component.id
 
 
 def laid_again(store: RunStore, run: Run, title: str) -> str:
@@ -70,46 +95,17 @@ def short(config: RunConfig) -> RunConfig:
     return config.with_values(SHORT)
 
 
-def shown(page: AppTest) -> None:
-    """Run the page; what went wrong ends the benchmark."""
-    page.run()
-    assert not page.exception, page.exception
-
-
-def visit(evaluate: AppTest, run_id: str, other: str) -> None:
-    """Every section of Evaluate, and why one image was answered so."""
-    evaluate.query_params["run"] = run_id
-    for section in SECTIONS:
-        evaluate.session_state["evaluate.section"] = section
-        evaluate.session_state["evaluate.second"] = other if section == "Compare two" else ""
-        shown(evaluate)
-    evaluate.session_state["evaluate.section"] = "Images"
+def visit(visitor: Visitor, run: str, drawing: str) -> None:
+    """Every section of Evaluate, why one image was answered so, and a drawing with its map of robustness."""
+    visitor.see("evaluate_model", run)
+    for section in SECTIONS[1:]:
+        visitor.see("evaluate_model", run, Overview=section)
     for view in (MAPS, NEAREST, CHANGE):
-        evaluate.session_state["evaluate.why.view"] = view
-        shown(evaluate)
-    evaluate.session_state["evaluate.why.view"] = None
-
-
-def draw() -> None:
-    """What Draw does with a drawing: the models' answers, how unlike, and one map of robustness."""
-    import numpy as np
-    import streamlit as st
-
-    from core.data.drawing import prepare
-    from pages.parts.draw_answers import answer_of, ask, usable_runs
-    from pages.parts.frame import open_page
-    from pages.parts.services import services
-
-    open_page("Draw")
-    server = services()
-    runs = usable_runs(server)
-    pixels = np.full((280, 280, 4), 255, np.uint8)
-    pixels[60:220, 130:150, :3] = 0
-    drawing = prepare(pixels)
-    models = [ask(server, runs, run_id) for run_id in st.session_state["chosen"]]
-    for asked in models:
-        answer_of(asked, drawing)
-    st.session_state["section"](models, drawing)
+        visitor.see("evaluate_model", run, **{"Overview": "Images", MAPS: view})
+    visitor.see("draw_digit", run)
+    visitor.see("draw_digit", run, drawing)
+    for section in ("Move, turn, stretch it", "Why this answer"):
+        visitor.see("draw_digit", run, drawing, **{"What the network sees": section})
 
 
 def main() -> None:
@@ -120,35 +116,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = replace(Settings.from_environment(), runs_dir=Path(folder), workers=0)
         os.environ |= {"PLAYGROUND_RUNS": folder, "PLAYGROUND_WORKERS": "0"}
-        if not os.fork():  # training leaves memory behind that no server has
+        if not os.fork():  # training leaves memory behind that this process needs not
             torch.set_num_threads(1)
-            store = RunStore(settings.runs_dir)
-            (Path(folder) / "ids").write_text("\n".join(make_runs(store, settings, args.runs)))
+            (Path(folder) / "ids").write_text("\n".join(make_runs(RunStore(settings.runs_dir), settings, args.runs)))
             os._exit(0)
         os.wait()
-        measure((Path(folder) / "ids").read_text().split())
+        measure(Path(folder), (Path(folder) / "ids").read_text().split())
 
 
-def measure(runs: list[str]) -> None:
-    """Visit them all and say what is held on the way."""
-    evaluate = AppTest.from_file(str(ROOT / "pages/evaluate_model.py"), default_timeout=300)
-    drawing = AppTest.from_function(draw, default_timeout=300)
-    drawing.session_state["section"] = robustness_section
-    before, start, place = memory(), time.perf_counter(), 0
-    print(f"before any page: {before[0]:.0f} MB, {before[1]:.0f} MB of them its own")
-    evaluate.query_params["run"] = runs[0]
-    evaluate.session_state["evaluate.section"] = "Overview"
-    shown(evaluate)
-    print("the page Evaluate opened: {:.0f} MB, {:.0f} MB its own".format(*memory()))
-    for place, run_id in enumerate(runs, 1):
-        visit(evaluate, run_id, runs[place % len(runs)])
-        drawing.session_state["chosen"] = [run_id, runs[place % len(runs)], runs[(place + 1) % len(runs)]]
-        drawing.session_state[keys.RUN] = run_id
-        shown(drawing)
-        if place in {1, 2, 5} or place % 10 == 0:
-            held = memory()
-            print(f"{place:>3} runs visited: {held[0]:.0f} MB, {held[1]:.0f} MB its own; {time.perf_counter() - start:.0f} s",
-                  flush=True)
+def measure(folder: Path, runs: list[str]) -> None:
+    """Visit them all and say what the server holds on the way."""
+    drawing = canvas_url(7, 16)
+    with app_process(folder, workers=0) as (port, pid), session(port) as connection:
+        visitor, start = Visitor(connection), time.perf_counter()
+        visitor.see("", runs[0])
+        print(f"Home: {held(pid)}")
+        visitor.see("evaluate_model", runs[0])
+        visitor.see("draw_digit", runs[0])
+        print(f"Evaluate and Draw opened: {held(pid)}")
+        for place, run in enumerate(runs, 1):
+            visit(visitor, run, drawing)
+            if place in {1, 2, 5} or place % 10 == 0:
+                print(f"{place:>3} runs visited: {held(pid)}; {time.perf_counter() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.data import Dataset, Split, normalize
-from core.training.inference import evaluation_mode
+from core.training.inference import batch_that_fits, private_copy
 
 SHARE = 0.99  # of held-out images that count as familiar
 TRAINING, HELD_OUT = 4000, 2000  # images of each that are looked at
 MOST_FEATURES = 128  # more are projected at random, which keeps distances to about a tenth (Johnson and Lindenstrauss)
 NEIGHBOUR = {"features": 5, "ink": 3, "shape": 3}
-BATCH = 250
+BATCH, FEW = 250, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,19 +93,18 @@ def features(model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tup
 
     A network without a linear layer is asked for its outputs.
     """
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    network = private_copy(model)  # whoever else asks the same network at this moment must not end up in `kept`
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    at_once = BATCH if len(images) <= FEW else batch_that_fits(network, images[:1].to(device), BATCH)
     kept: list[Tensor] = []
-    handle = linear[-1].register_forward_pre_hook(lambda _, given: kept.append(given[0].flatten(1))) if linear else None
-    try:
-        with evaluation_mode(model), torch.inference_mode():
-            for batch in images.split(BATCH):
-                said = model(normalize(batch.to(device), mean, std))
-                if handle is None:
-                    kept.append(said.flatten(1))
-    finally:
-        if handle is not None:
-            handle.remove()
+    if linear:
+        linear[-1].register_forward_pre_hook(lambda _, given: kept.append(given[0].flatten(1)))
+    with torch.inference_mode():
+        for batch in images.split(at_once):
+            said = network(normalize(batch.to(device), mean, std))
+            if not linear:
+                kept.append(said.flatten(1))
     found = torch.cat(kept).float().cpu()
     if found.shape[1] <= MOST_FEATURES:
         return found

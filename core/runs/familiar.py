@@ -17,6 +17,7 @@ from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
 
 FILE = "familiar.safetensors"
+LARGE = 8_000_000  # parameters; resnet18 has 11 million
 
 
 def keep_familiar(store: RunStore, run_id: str, model: nn.Module, data: Dataset, variations: int) -> Familiar | None:
@@ -51,13 +52,14 @@ def load_familiar(store: RunStore, run_id: str) -> Familiar | None:
 
 
 def familiar_of(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> Familiar | None:
-    """What was kept, or worked out now; None where the training images are not there any more or can't be compared."""
+    """What was kept, or worked out now; None where the training images are not there any more or can't be compared, and where
+    a large network would be busy with them for minutes while somebody waits."""
     if kept := load_familiar(store, run_id):
         return kept
     try:
         data = load(model.config.data, settings.data_dir, settings.cache_dir)
     except DataError:
         return None
-    if data.input_shape != model.input_shape:
+    if data.input_shape != model.input_shape or sum(p.numel() for p in model.model.parameters()) > LARGE:
         return None
     return keep_familiar(store, run_id, model.model, data, model.config.data.variations)

@@ -134,7 +134,8 @@ def show_answer(asked: Asked, said: Answer) -> None:
 def explain_unlike(said: Answer) -> None:
     """The score and what it means, in a line."""
     if said.unlike is None:
-        st.caption("How unlike its training images this is can't be said: they are not on this machine.")
+        st.caption("How unlike its training images this is can't be said: they are not on this machine, or the network is too "
+                   "large to be shown thousands of them now.")
         return
     st.caption(f"Unlike its training images: **{said.unlike:.2f}**, where more than 1 is unlike them.",
                help="Distance to the nearest of the images it learned from, in what the network makes of them, in their strokes "

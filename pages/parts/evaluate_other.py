@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 import torch
 
-from core.data import DATASETS, DataError, Dataset
+from core.data import DATASETS, Dataset
 from core.evaluation import Predictions, predict
 from core.evaluation.metrics import summarize
 from core.evaluation.mistakes import confident_mistakes
@@ -14,7 +14,7 @@ from core.evaluation.other_data import DRAWING_SHAPE, as_split, other_config, ot
 from core.evaluation.robustness import sample
 from core.runs import CheckpointError, TrainedModel
 from core.runs.evaluations import weights_stamp
-from pages.parts.evaluate_subject import Subject, columns, show_images
+from pages.parts.evaluate_subject import Subject, columns, one_line, show_images
 from pages.parts.frame import link
 from pages.parts.run_words import figures, percent
 from pages.parts.services import Services, dataset, trained_model
@@ -69,8 +69,8 @@ def _subject(server: Services, subject: Subject, trained: TrainedModel) -> None:
     st.session_state[f"{key}.done"] = (name, drawn)
     try:
         answered = _answers(server, subject.run.id, name, drawn, tuple(weights_stamp(server.store, subject.run.id)))
-    except (DataError, RuntimeError) as error:
-        st.error(str(error).splitlines()[0], icon=":material/broken_image:")
+    except (ValueError, RuntimeError, MemoryError) as error:  # DataError is a ValueError
+        st.error(one_line(error), icon=":material/broken_image:")
         return
     _result(subject, replace(subject, predictions=answered.predictions, data=answered.data), name)
 
