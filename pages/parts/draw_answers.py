@@ -57,14 +57,15 @@ def choose(runs: dict[str, Run]) -> list[str]:
     """Which trained models answer; the one in the address first, and others beside it."""
     selected = st.session_state.get(keys.RUN)
     options = list(runs)
+    titles = {run_id: title_of(run) for run_id, run in runs.items()}  # kept as long as the session: not the runs themselves
     left, right = st.columns(2)
     chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0,
-                            format_func=lambda run_id: title_of(runs[run_id]), key=f"draw.model.{selected}")
+                            format_func=titles.__getitem__, key=f"draw.model.{selected}")
     if chosen != selected:
         select_run(chosen)
     rest = [run_id for run_id in options if run_id != chosen]
     kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in rest]
-    others = right.multiselect("Ask these too", rest, kept, format_func=lambda run_id: title_of(runs[run_id]),
+    others = right.multiselect("Ask these too", rest, kept, format_func=titles.__getitem__,
                                max_selections=MOST_OTHERS, key=f"draw.others.{chosen}", disabled=not rest,
                                placeholder="No other model" if rest else "There is only one model yet")
     st.session_state[keys.DRAW_OTHERS] = others

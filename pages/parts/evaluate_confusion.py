@@ -84,7 +84,7 @@ def _images_of_cell(subject: Subject, counts: np.ndarray) -> None:
     with st.container(horizontal=True):
         for place, (label, start) in enumerate((("True class", cell.truth), ("What it said", cell.said))):
             name = f"{key}.{place}.{cell.turn}"  # other widgets each turn: a list's own value would win over the matrix's
-            st.selectbox(label, everything, start, format_func=lambda i: subject.classes[i], key=name, width=180,
+            st.selectbox(label, everything, start, format_func=subject.classes.__getitem__, key=name, width=180,
                          on_change=partial(_chosen, key, name, place, cell.turn))
     positions = in_cell(subject.predictions, cell.truth, cell.said)
     if not len(positions):

@@ -69,10 +69,12 @@ def choose(runs: dict[str, Run]) -> list[Run]:
     selected = st.session_state.get(keys.RUN)
     left, right, images = st.columns([1.7, 1.7, 1], vertical_alignment="bottom")
     options = list(runs)
+    # a session keeps what its widgets are given for as long as it lives: titles, and not the runs themselves
+    titles = {NONE: "no second model"} | {run_id: title(run) for run_id, run in runs.items()}
     key = f"evaluate.model.{selected}"
     # the current run changes only when a person chooses: it may be one that is training right now
     first = left.selectbox("Model", options, options.index(selected) if selected in runs else 0, key=key,
-                           format_func=lambda run_id: title(runs[run_id]),
+                           format_func=titles.__getitem__,
                            on_change=lambda: select_run(st.session_state[key]))
     if not selected:
         select_run(first)
@@ -80,7 +82,7 @@ def choose(runs: dict[str, Run]) -> list[Run]:
     if st.session_state.get("evaluate.second") not in {NONE, *others}:
         st.session_state["evaluate.second"] = NONE
     second = right.selectbox("Beside it", [NONE, *others], key="evaluate.second", persist_state="session",
-                             format_func=lambda run_id: title(runs[run_id]) if run_id else "no second model")
+                             format_func=titles.__getitem__)
     images.selectbox("Images", list(SPLITS), format_func=SPLITS.get, key="evaluate.split", persist_state="session",
                      help="Test images are looked at once, at the end. Validation images were used to watch the training.")
     return [runs[run_id] for run_id in (first, second) if run_id]
