@@ -30,8 +30,8 @@ def test_runs_that_were_looked_at_are_forgotten(store, models, monkeypatch):  # 
     st.cache_resource.clear()
     monkeypatch.setattr(evaluate_subject, "load_predictions", remember)
     monkeypatch.setattr(TrainedModel, "__init__", note)
-    at = open_at(models["first"])
-    for run in ("first", "second"):
+    at = open_at(models["is_3"])
+    for run in ("first", "second"):  # and is_3 before and after
         at.query_params["run"] = models[run]
         for section in SECTIONS:
             at.session_state["evaluate.section"] = section
