@@ -16,7 +16,7 @@ from core.figures.confusion import about_cells, cell_texts, row_shares
 from core.figures.curves import TRAIN, VALIDATION
 from core.figures.images import as_picture
 
-MARGIN = {"l": 8, "r": 8, "t": 40, "b": 8}
+MARGIN = {"l": 8, "r": 24, "t": 40, "b": 8}  # on the right room for half of the last number below the axis
 # ten classes told apart with most eyes: Okabe and Ito's colours, black replaced so that both themes show it, and two more
 CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#c9b800", "#0072b2", "#d55e00", "#cc79a7", "#8a8a8a", "#7a5195", "#a05a2c")
 MODEL_COLORS = (VALIDATION, TRAIN)  # the first and the second model
