@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.data import DataError, spec_of
 from core.figures.images import contact_sheet
-from core.presets import PRESETS
+from core.presets import PRESETS, Preset
 from core.runs import StoreError
 from core.version import TORCH_VERSION
 from pages.parts.draft import first_preset
@@ -21,6 +21,8 @@ PATH = [
     ("pages/train_model.py", "3. Train it", ":material/model_training:", "Loss and accuracy while it learns."),
     ("pages/draw_digit.py", "4. Draw a digit", ":material/draw:", "Does it recognise your handwriting?"),
 ]
+DATASET = "explore.dataset"  # key of that page's choice
+STRIP = 20  # digits in a row: still to be told apart on a phone
 
 
 def hero(server: Services) -> None:
@@ -44,8 +46,8 @@ def samples(server: Services, name: str) -> None:
     except DataError as error:
         st.warning(str(error), icon=":material/broken_image:")
         return
-    images, _ = train.take(train.positions(None, 0, 32))
-    st.image(contact_sheet(images, 32, gap=0), width="stretch", alt="Handwritten digits the network learns from")
+    images, _ = train.take(train.positions(None, 0, STRIP))
+    st.image(contact_sheet(images, STRIP, gap=0), width="stretch", alt="Handwritten digits the network learns from")
 
 
 def path() -> None:
@@ -57,21 +59,27 @@ def path() -> None:
 
 
 def presets(server: Services) -> None:
-    """Every preset with its own button."""
+    """Every preset with its own button; those that can be trained right now first."""
     st.subheader("Classic systems, one click each")
-    for index, (name, entry) in enumerate(PRESETS.items()):
+    ordered = sorted(PRESETS.items(), key=lambda item: not _is_there(server, item[1]))
+    for index, (name, entry) in enumerate(ordered):
         if index % 3 == 0:
             columns = st.columns(3)
-        data = spec_of(entry.config.data.dataset)
-        there = data.is_there(server.settings.data_dir)
+        data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
         with columns[index % 3].container(border=True, height="stretch"):
             st.markdown(f"**{entry.title}**")
-            st.caption(f"{entry.summary} {entry.config.training.epochs} epochs on {data.title}.")
-            if st.button("Train", key=f"home.preset.{name}", disabled=not there, icon=":material/play_arrow:"):
-                start(server, entry.config)
-                go_to("pages/train_model.py")
-            if not there:
-                st.caption(f"{data.title} is not on this machine yet: get it on the page “Explore data”.")
+            st.caption(f"{entry.summary} {epochs:,} epoch{'s' * (epochs > 1)} on {data.title}.")
+            if _is_there(server, entry):
+                if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
+                    start(server, entry.config)
+                    go_to("pages/train_model.py")
+            elif st.button(f"Get {data.title} first", key=f"home.get.{name}", icon=":material/cloud_download:", type="tertiary"):
+                st.session_state[DATASET] = entry.config.data.dataset
+                go_to("pages/explore_data.py")
+
+
+def _is_there(server: Services, entry: Preset) -> bool:
+    return spec_of(entry.config.data.dataset).is_there(server.settings.data_dir)
 
 
 def recent(server: Services) -> None:
@@ -86,7 +94,8 @@ def recent(server: Services) -> None:
             if st.button(run.title or run.id[:8], key=f"home.run.{run.id}", type="tertiary", icon=icon):
                 select_run(run.id)
                 go_to("pages/train_model.py")
-            st.caption(f"{label.lower()} · test accuracy {percent(run.test_accuracy)}")
+            reached = "" if run.test_accuracy is None else f" · test accuracy {percent(run.test_accuracy)}"
+            st.caption(label.lower() + reached)
 
 
 open_page("Home")

@@ -3,11 +3,16 @@
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
 
 import torch
 
 from core.devices import describe_device, usable_cores
+
+Result = TypeVar("Result")
 
 
 def conditions() -> str:
@@ -29,3 +34,10 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
     """Median with smallest, largest and count."""
     return (f"median {statistics.median(values):.{digits}f} {unit} "
             f"(min {min(values):.{digits}f}, max {max(values):.{digits}f}, n={len(values)})")
+
+
+def in_own_process(work: Callable[..., Result], *given: object) -> Result:
+    """What `work` returns, a module's function called in a fresh process: what one side of a comparison sets for its process,
+    such as how memory is kept, does not reach the other."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *given).result()

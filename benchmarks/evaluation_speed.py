@@ -31,8 +31,8 @@ from core.runs import RunStore
 from core.runs.execute import execute
 from core.settings import Settings
 from core.training import build_for
-from core.training.inference import EVALUATION_BATCH
 
+MANY = 1000
 TEN = {"data.task": "classes", "training.loss": "cross_entropy"}
 
 
@@ -63,7 +63,7 @@ def measure(name: str, config: RunConfig, data: Dataset, repeats: int) -> None:
     if any(isinstance(module, torch.nn.Conv2d) for module in model.modules()):
         model = model.to(memory_format=torch.channels_last)
     ways = {"as it is done": lambda: predict(model, data, config).logits,
-            f"{EVALUATION_BATCH} at once": lambda: predict(model, data, config, batch_size=EVALUATION_BATCH).logits,
+            f"{MANY} at once": lambda: predict(model, data, config, batch_size=MANY).logits,
             "a plain loop": lambda: plain(model, data)}
     times: dict[str, list[float]] = {way: [] for way in ways}
     work: dict[str, list[float]] = {way: [] for way in ways}

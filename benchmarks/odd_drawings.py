@@ -1,17 +1,22 @@
 """Pictures that are no digits, as somebody might put them on the canvas: letters, scribbles, dots, solid shapes, noise.
 
-All are white ink on black at 28×28, after the pipeline that drawings go through. Letters that look like a digit are left out:
-B, G, I, J, L, O, Q, S, Z and their like.
+All are white ink on black at 28×28, after the pipeline that drawings go through. They have nothing in common with
+core.evaluation.glyphs, which is what is learned from: capitals and joined-up small letters are strokes written down anew, printed
+letters come from fonts of matplotlib. AMBIGUOUS letters, which a reader might take for a digit, are kept apart.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from matplotlib import get_data_path
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from core.data.drawing import place_like_mnist, prepare
+from tests.strokes import rounded
 
 Point = tuple[float, float]
 LETTERS: dict[str, tuple[tuple[Point, ...], ...]] = {  # strokes in a unit square, x to the right and y down
@@ -35,6 +40,39 @@ LETTERS: dict[str, tuple[tuple[Point, ...], ...]] = {  # strokes in a unit squar
            ((.75, .82), (.76, .84))),
 }
 
+# Small letters as they are written joined up, with the strokes that lead in and out; all are smooth curves
+CURSIVE: dict[str, tuple[tuple[Point, ...], ...]] = {
+    "a": (((.62,.35), (.42,.28), (.24,.45), (.26,.70), (.45,.78), (.60,.60), (.66,.34), (.64,.62), (.70,.78), (.88,.66)),),
+    "c": (((.66,.38), (.52,.28), (.32,.38), (.25,.58), (.36,.78), (.56,.76), (.75,.62)),),
+    "d": (((.56,.48), (.42,.42), (.24,.56), (.28,.80), (.46,.82), (.60,.62), (.68,.12), (.64,.60), (.70,.84), (.86,.74)),),
+    "e": (((.14,.68), (.36,.60), (.58,.44), (.52,.28), (.36,.34), (.30,.56), (.40,.78), (.60,.76), (.82,.58)),),
+    "f": (((.16,.62), (.40,.46), (.60,.22), (.52,.10), (.42,.28), (.40,.60), (.38,.90), (.48,.86), (.52,.66), (.78,.56)),),
+    "h": (((.14,.74), (.36,.46), (.46,.18), (.36,.14), (.30,.40), (.28,.82)),
+          ((.28,.80), (.40,.54), (.56,.48), (.60,.66), (.62,.82), (.84,.70))),
+    "k": (((.16,.70), (.38,.40), (.44,.16), (.34,.14), (.28,.48), (.27,.84)),
+          ((.27,.64), (.46,.46), (.58,.52), (.48,.64), (.32,.64), (.50,.74), (.64,.84), (.82,.74))),
+    "m": (((.06,.48), (.14,.38), (.18,.74)), ((.18,.70), (.26,.42), (.38,.36), (.42,.74)),
+          ((.42,.70), (.50,.42), (.62,.36), (.67,.68), (.76,.76), (.92,.64))),
+    "n": (((.14,.46), (.24,.34), (.28,.56), (.27,.78)), ((.27,.74), (.36,.46), (.52,.34), (.60,.52), (.62,.76), (.84,.66))),
+    "p": (((.18,.40), (.32,.30), (.33,.56), (.28,.92)), ((.31,.48), (.46,.28), (.64,.36), (.62,.58), (.44,.66), (.31,.58))),
+    "r": (((.16,.72), (.36,.36), (.42,.28), (.46,.38), (.64,.38), (.60,.58), (.62,.74), (.84,.66)),),
+    "t": (((.18,.70), (.42,.38), (.50,.14), (.46,.50), (.46,.78), (.60,.80), (.76,.68)), ((.30,.36), (.52,.34), (.72,.33))),
+    "u": (((.12,.50), (.24,.34), (.22,.62), (.36,.76), (.54,.62), (.62,.34)), ((.62,.34), (.60,.66), (.70,.76), (.88,.64))),
+    "v": (((.14,.44), (.26,.32), (.32,.52), (.40,.76), (.54,.54), (.62,.32), (.70,.40), (.88,.36)),),
+    "w": (((.08,.42), (.18,.34), (.18,.64), (.30,.76), (.42,.58), (.44,.38)),
+          ((.44,.38), (.44,.66), (.58,.76), (.70,.54), (.72,.34), (.80,.42), (.94,.38))),
+    "x": (((.14,.44), (.30,.32), (.42,.50), (.52,.72), (.68,.76), (.84,.64)), ((.70,.32), (.50,.50), (.26,.78))),
+    "y": (((.14,.40), (.26,.26), (.26,.48), (.38,.58), (.54,.44), (.62,.26)),
+          ((.62,.26), (.60,.60), (.50,.90), (.34,.86), (.44,.70), (.80,.52))),
+}
+AMBIGUOUS = frozenset("OoQDIiljJZzSsBbGgq")  # what a reader would take for a digit
+FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif-Italic.ttf", "DejaVuSansMono.ttf", "cmmi10.ttf", "cmr10.ttf",
+         "cmtt10.ttf", "STIXGeneral.ttf", "STIXGeneralItalic.ttf")
+NAMES: dict[str, list[str]] = {  # what pictures of letters show, one after the other and then from the beginning
+    "letters": list(LETTERS), "joined-up letters": list(CURSIVE),
+    "printed capitals": [letter for letter in ascii_uppercase if letter not in AMBIGUOUS],
+    "printed small letters": [letter for letter in ascii_lowercase if letter not in AMBIGUOUS]}
+
 
 def letters(count: int, seed: int = 0) -> Tensor:
     """(count, 1, 28, 28) letters by unsteady hands, with pens of 10 to 28 pixels on a canvas of 280."""
@@ -42,6 +80,34 @@ def letters(count: int, seed: int = 0) -> Tensor:
     names = list(LETTERS)
     return torch.stack([_drawn([_shaken(stroke, random) for stroke in LETTERS[names[i % len(names)]]], random)
                         for i in range(count)])
+
+
+def cursive(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) joined-up small letters, none of them ambiguous, by the same hands and pens."""
+    random = np.random.default_rng(seed)
+    names = list(CURSIVE)
+    return torch.stack([_drawn([np.array(rounded(_shaken(stroke, random))) for stroke in CURSIVE[names[i % len(names)]]], random)
+                        for i in range(count)])
+
+
+def printed_capitals(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) capital letters of FONTS, none of them ambiguous."""
+    return _printed(NAMES["printed capitals"], count)
+
+
+def printed_small(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) small letters of FONTS, none of them ambiguous."""
+    return _printed(NAMES["printed small letters"], count)
+
+
+def printed_ambiguous(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) letters of FONTS that a reader might take for a digit: nobody can ask that they be told from digits."""
+    return _printed(sorted(AMBIGUOUS), count)
+
+
+def printed_digits(count: int, seed: int = 0) -> Tensor:
+    """(count, 1, 28, 28) digits of FONTS."""
+    return _printed(digits, count)
 
 
 def scribbles(count: int, seed: int = 0) -> Tensor:
@@ -104,6 +170,17 @@ def tiled(count: int, seed: int = 0) -> Tensor:
     return torch.stack(images)
 
 
+def _printed(signs: Sequence[str], count: int) -> Tensor:
+    """(count, 1, 28, 28): one after the other in one font after the other."""
+    folder, images = Path(get_data_path()) / "fonts/ttf", []
+    for number in range(count):
+        font = ImageFont.truetype(folder / FONTS[number // len(signs) % len(FONTS)], 200)
+        canvas = Image.new("RGBA", (280, 280), "white")
+        ImageDraw.Draw(canvas).text((140, 140), signs[number % len(signs)], "black", font, anchor="mm")
+        images.append(prepare(np.asarray(canvas)).image)
+    return torch.stack(images)
+
+
 def _shaken(stroke: tuple[Point, ...], random: np.random.Generator) -> np.ndarray:
     return np.array(stroke) + random.normal(0, 0.025, (len(stroke), 2))
 
@@ -130,5 +207,6 @@ def _canvas(strokes: list[np.ndarray], brush: float) -> np.ndarray:
 
 
 ODD: dict[str, Callable[[int, int], Tensor]] = {
-    "letters": letters, "scribbles": scribbles, "dots": dots, "solid boxes": solids, "blank and full": blank,
+    "letters": letters, "joined-up letters": cursive, "printed capitals": printed_capitals,
+    "printed small letters": printed_small, "scribbles": scribbles, "dots": dots, "solid boxes": solids, "blank and full": blank,
     "noise": noise, "stripes and checks": tiled}

@@ -21,7 +21,7 @@ from core.devices import select_device, threads_for
 from core.export.transforms_code import step_code
 from core.settings import Settings
 from core.torchvision_guard import torchvision
-from core.training import Epoch, build_for, fit
+from core.training import Epoch, build_for, fit, settle_process
 from core.transforms import (
     GaussianNoiseConfig,
     NormalizeConfig,
@@ -134,7 +134,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = Settings.from_environment()
     print(conditions())
-    torch.set_flush_denormal(True)  # as the worker process does
+    settle_process()  # both sides, as the app's training processes are
     try:
         for name in SYSTEMS:
             if args.only in (None, name):

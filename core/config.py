@@ -24,7 +24,8 @@ class DataConfig(Config):
         "classes", "Tell all classes apart, or answer one question: is it this class or not?")
     target: int = setting(8, "The class that the yes-no question is about.", ge=0, le=999)
     normalization: Literal["none", "half", "standard"] = setting(
-        "none", "none: pixels from 0 to 1. half: (x − 0.5) / 0.5, from −1 to 1. standard: mean 0 and standard deviation 1.")
+        "none", "none: pixels from 0 to 1. half: (x − 0.5) / 0.5, from −1 to 1. standard: mean 0 and standard deviation 1.",
+        label="Normalisation")
     validation: int = setting(
         5000, "Training images held back to check each epoch on examples the network did not learn from.",
         unit="images", ge=1, le=1_000_000, step=100, label="Validation images")
@@ -223,7 +224,8 @@ class TrainingConfig(Config):
         "amount: those that are not needed end there. The losses shown are without it.",
         label="L1 regularisation", ge=0.0, le=10.0, step=0.0001)
     initialization: Literal["default", "xavier_uniform", "kaiming_normal", "normal", "zeros"] = setting(
-        "default", "Where the weights start. default: PyTorch's own for each layer. zeros: see what happens when all are equal.")
+        "default", "Where the weights start. default: PyTorch's own for each layer. zeros: see what happens when all are equal.",
+        label="Initialisation")
     early_stopping: int = setting(
         0, "Stop after so many epochs without a smaller validation loss; 0 never does.",
         unit="epochs", ge=0, le=1000, step=1)

@@ -98,6 +98,8 @@ def explain(error: ValidationError, root: type[Config]) -> str:
         line = f"{where} is {_short(first['input'])}; it must be {path.bounds}"
     if kind == "too_long" and "actual_length" in (context := first.get("ctx", {})):
         line = f"{where} has {context['actual_length']} entries; it can have at most {context['max_length']}"
+    if kind in {"int_parsing", "int_type", "int_from_float"}:
+        line = f"{where} is {_short(first.get('input'))}; it must be a whole number"
     if line is None and kind == "value_error":  # a rule of ours that looks at more than one field
         line = f"{where}: {first['ctx']['error']}"
     if line is None:

@@ -60,15 +60,16 @@ FAST_LAYERS = (
     FlattenConfig(), LinearConfig(out_features=0),
 )
 
-# Measured with benchmarks/drawing_quality.py, mean of 3 seeds
-AS_OTHERS_WRITE = RandomAffineConfig(degrees=12, translate=0.07, scale_min=0.85, scale_max=1.15, shear=12)
+# Measured with benchmarks/drawing_quality.py, seeds 0 and 1. Turned by up to 12° and between 0.85 and 1.15 times as large, a one
+# with a flag was too often a seven: 65 % of those were read, 80 % are now, and 95.3 % instead of 93.9 % of scikit-learn's digits.
+AS_OTHERS_WRITE = RandomAffineConfig(degrees=6, translate=0.07, scale_min=0.75, scale_max=1.25, shear=15)
 
 IS_8_DATA = DataConfig(dataset="mnist", task="is_target", target=8, normalization="half", validation=5000)
 
 PRESETS: dict[str, Preset] = {
     "mnist-mlp-50": Preset(
         title="MNIST with 50 hidden units",
-        summary="784-50-10 network with ReLU; the notes reach 97.14 % on the test images.",
+        summary="784 pixels, 50 hidden units with ReLU, 10 answers: about 97 % of the test images right.",
         config=RunConfig(
             data=DataConfig(dataset="mnist", validation=5000),
             model=MLPConfig(hidden=(50,)),
@@ -115,7 +116,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "fashion-mlp-512": Preset(
         title="Clothes with two layers of 512",
-        summary="Fashion-MNIST with plain gradient descent at a small learning rate: slow and steady, as in the notes.",
+        summary="Fashion-MNIST with plain gradient descent at a small learning rate: slow and steady.",
         config=RunConfig(
             data=DataConfig(dataset="fashion_mnist", validation=5000),
             model=MLPConfig(hidden=(512, 512)),

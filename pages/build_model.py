@@ -48,7 +48,7 @@ data = outline(config.data)
 outputs = outputs_for(config, len(data.source_classes))
 composed = isinstance(config.model, StackConfig)
 controls, picture = st.columns([1, 2.8], gap="large")
-works, network = True, None
+works, case = True, doctor_view.case_of(server, config)
 with controls:
     choices()
     actions = st.container()
@@ -59,11 +59,10 @@ with picture:
         works = not problems(composer(config, data.input_shape, outputs))
 if works:
     with st.container() if composed else picture:
-        network = layers_section(config, data, outputs, composed)
-        works = network is not None
-        doctor_view.show_findings(server, config)
+        works = layers_section(case, composed)
+        doctor_view.show_findings(server, case)
         if works:
             doctor_view.show_code(config)
 with actions:
     next_steps(works)
-walk_section(server, config, network)
+walk_section(server, config, case.model if works else None)

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
+from core.data.wording import kind_of
 from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts import draft, keys
+from pages.parts.forms import CHOICES
 from pages.parts.frame import go_to, open_page, select_run
 from pages.parts.run_panel import current_run
 from pages.parts.run_words import STATUS
@@ -24,8 +26,9 @@ def table(runs: list[Run]) -> pd.DataFrame:
         "Run": run.title or run.id[:8], "Status": STATUS[run.status][0],
         "Test accuracy": None if run.test_accuracy is None else run.test_accuracy * 100,
         "Validation accuracy": None if run.validation_accuracy is None else run.validation_accuracy * 100,
-        "Training time (s)": run.seconds, "Epochs": f"{run.epoch} of {run.config.training.epochs}",
-        "Parameters": run.parameters, "Optimizer": f"{run.config.training.optimizer.name}, "
+        "Test loss": run.test_loss, "Training time (s)": run.seconds,
+        "Epochs": f"{run.epoch:,} of {run.config.training.epochs:,}",
+        "Parameters": run.parameters, "Optimizer": f"{CHOICES[run.config.training.optimizer.name]}, "
         f"{run.config.training.optimizer.learning_rate:g}", "Batch size": run.config.training.batch_size,
         "Seed": run.config.training.seed, "Started": datetime.fromtimestamp(run.created, UTC),
         "Yours": run.owner == mine, "Id": run.id[:8],
@@ -36,8 +39,10 @@ def choose(runs: list[Run]) -> list[Run]:
     """The table; the runs whose rows are selected, the current run where there are none."""
     percent = st.column_config.NumberColumn(format="%.2f %%")
     event = st.dataframe(table(runs), hide_index=True, on_select="rerun", selection_mode="multi-row", key="compare.table",
+                         placeholder="–",
                          column_config={
                              "Test accuracy": percent, "Validation accuracy": percent,
+                             "Test loss": st.column_config.NumberColumn(format="%.4f"),
                              "Training time (s)": st.column_config.NumberColumn(format="%.1f"),
                              "Parameters": st.column_config.NumberColumn(format="localized"),
                              "Started": st.column_config.DatetimeColumn(format="distance"),
@@ -74,7 +79,8 @@ def actions(server: Services, run: Run) -> None:
             go_to("pages/train_model.py")
         if has_checkpoint(server.store, run.id) and not run.is_active:  # while it trains, its weights change all the time
             downloads(server, run)
-            if st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
+            is_of_images = kind_of(run.config.data.dataset) == "images"
+            if is_of_images and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
                 select_run(run.id)
                 go_to("pages/draw_digit.py")
         if not run.is_active:

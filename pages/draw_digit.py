@@ -10,15 +10,18 @@ from pages.parts.draw_answers import Answer, Asked, answer_of, ask, choose, show
 from pages.parts.draw_canvas import canvas
 from pages.parts.draw_robustness import robustness_section
 from pages.parts.draw_stages import stages
-from pages.parts.draw_teach import teach_section
+from pages.parts.draw_teach import keep_section, teach_section
 from pages.parts.draw_upload import photographed, uploaded
 from pages.parts.draw_weights import told_of_upload, upload_weights
 from pages.parts.frame import go_to, open_page
 from pages.parts.services import Services, services
 from pages.parts.why_view import why_section
 
+WHY = "Why this answer"
 SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),
            "Camera": (":material/photo_camera:", photographed)}
+TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one digit.",
+         "Camera": "Photograph one digit."}
 
 
 def why(models: list[Asked], drawing: Drawing) -> None:
@@ -29,7 +32,7 @@ def why(models: list[Asked], drawing: Drawing) -> None:
 
 
 SECTIONS = {"What the network sees": lambda models, drawing: stages(models[0], drawing),
-            "Move, turn, stretch it": robustness_section, "Why this answer": why}
+            "Move, turn, stretch it": robustness_section, WHY: why}
 
 
 def picture() -> np.ndarray | None:
@@ -61,10 +64,10 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> 
     elif first.problem:
         st.warning(first.problem, icon=":material/block:")
     elif drawing is None:
-        st.info("Draw on the white square with mouse, pen or finger. This model answers with one of: "
-                f"{', '.join(first.model.classes)}.", icon=":material/draw:")
+        st.info(f"{TO_DO[st.session_state['draw.source']]} This model answers with one of: {', '.join(first.model.classes)}.",
+                icon=":material/draw:")
     elif said is None:
-        st.info("Nothing to see yet: all of it has the same colour. Draw on the white square with mouse, pen or finger.",
+        st.info(f"Nothing to see yet: all of it has the same colour. {TO_DO[st.session_state['draw.source']]}",
                 icon=":material/draw:")
     else:
         show_answer(first, said)
@@ -74,7 +77,7 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> 
 def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
     """Canvas, answers and what is below: all that a stroke changes, and nothing else is run again then."""
     models = [ask(server, runs, run_id) for run_id in chosen]
-    left, right = st.columns([1, 1.6], gap="large")
+    left, right = st.columns([1, 1.4], gap="medium")
     st.session_state[keys.DRAW_NOW] = None
     with left:
         drawing = drawn(picture())
@@ -82,6 +85,8 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
     said = [None if blank else answer_of(asked, drawing) for asked in models]
     with right:
         first_answer(models[0], said[0], drawing)
+        if models[0].model is not None and not models[0].problem:
+            keep_section(models[0].model)
     if blank:
         return
     if len(models) > 1:
@@ -89,7 +94,8 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
         side_by_side(models, said)
     section = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="draw.section",
                                    persist_state="session", label_visibility="collapsed")
-    st.subheader(section)
+    if section != WHY:  # which has a heading of its own
+        st.subheader(section)
     SECTIONS[section](models, drawing)
 
 

@@ -15,7 +15,7 @@ from pages.parts import (
     explore_points,
     explore_transform,
 )
-from pages.parts.explore_cache import counts_of
+from pages.parts.explore_cache import counts_of, tidy
 from pages.parts.frame import go_to, open_page
 from pages.parts.run_words import figures
 from pages.parts.services import Services, dataset, services
@@ -39,9 +39,16 @@ def choose(server: Services) -> str:
     current = draft.draft(server.settings).data.dataset
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted
-    first = {} if DATASET in st.session_state else {"default": current if current in names else names[0]}
-    return st.segmented_control("Data set", names, **first, required=True, format_func=lambda name: known[name].title,
-                                key=DATASET, persist_state="session")
+    first = {} if DATASET in st.session_state else {"index": names.index(current) if current in names else 0}
+
+    def said(name: str) -> str:
+        spec = known[name]
+        what = "points" if spec.kind == "points" else "{1}×{2} images".format(*spec.input_shape)
+        there = spec.is_there(server.settings.data_dir)
+        return f"{spec.title} · {what}" + ("" if there else f" · not here yet, {spec.download_mb} MB")
+
+    return st.selectbox("Data set", names, **first, format_func=said, key=DATASET, persist_state="session", width=460,
+                        help="Images to recognise, or points computed from a formula. Texts have a page of their own.")
 
 
 def get_data(server: Services, name: str) -> None:
@@ -133,6 +140,7 @@ chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")
 SECTIONS[chosen][1](server, data)
+tidy(data.train.images.data_ptr(), data.train.images)
 if chosen not in {COMBINE, OWN} and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
     draft.take_data(default_config(name))
     go_to("pages/train_model.py")

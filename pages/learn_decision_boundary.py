@@ -37,7 +37,7 @@ TASKS = """And here:
 def settings() -> None:
     """Where these settings came from and where they can go."""
     with st.container(horizontal=True):
-        st.button("The notes' circle", icon=":material/menu_book:", key="plane.notes", on_click=plane_config.take,
+        st.button("The classic circle", icon=":material/menu_book:", key="plane.notes", on_click=plane_config.take,
                   args=(plane_config.NOTES,), help="The preset circle-2d: 100 points, 2-4-1, BCE after a sigmoid, SGD 0.1.")
         if st.button("Use these settings on Train model", icon=":material/tune:", key="plane.draft"):
             draft.take(config)

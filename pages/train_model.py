@@ -8,7 +8,6 @@ from core.data.combine import join_problem
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
-from core.runs import Run
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
 from pages.parts import doctor_view, draft
@@ -121,8 +120,8 @@ def training_form(config: RunConfig, everything: bool) -> None:
             field(config, f"training.{name}")
 
 
-def top_row(server: Services, config: RunConfig, run: Run | None) -> None:
-    """What to start from, and the buttons."""
+def top_row(server: Services, config: RunConfig) -> None:
+    """What to start from, and the buttons that do."""
     spec = spec_of(config.data.dataset)
     ready = spec.is_there(server.settings.data_dir)
     choice, buttons = st.columns([1.2, 2], vertical_alignment="bottom")
@@ -133,8 +132,6 @@ def top_row(server: Services, config: RunConfig, run: Run | None) -> None:
             start(server, config)
             st.rerun()
         more_ways(server, config, ready)
-        if run:
-            control_buttons(server, run)
     if not ready:
         st.warning(f"{spec.title} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
@@ -144,7 +141,7 @@ open_page("Train model")
 server = services()
 st.title("Train model")
 config, run = draft.draft(server.settings), current_run(server)
-top_row(server, config, run)
+top_row(server, config)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
     view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
@@ -158,6 +155,8 @@ with controls:
 with picture:
     rate_finder(server)
     if run:
+        with st.container(horizontal=True):  # a row of their own: it is there as long as the run, and nothing wraps
+            control_buttons(server, run)
         run_panel(server, run)
         next_steps(server, run)
     else:

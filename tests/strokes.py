@@ -74,7 +74,7 @@ def draw(digit: int, variant: int = 0, brush: float = 16, canvas: int = 280, ink
     pen = ImageDraw.Draw(mask)
     radius = brush * FINE / 2
     for kind, points in STROKES[digit][variant]:
-        path = np.array(_rounded(points) if kind == "arc" else points) * side
+        path = np.array(rounded(points) if kind == "arc" else points) * side
         pen.line([tuple(point) for point in path], fill=255, width=max(1, round(2 * radius)))
         for x, y in path:
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
@@ -85,7 +85,7 @@ def draw(digit: int, variant: int = 0, brush: float = 16, canvas: int = 280, ink
     return (np.array(paper) * (1 - share) + np.array(ink) * share).round().astype(np.uint8)
 
 
-def _rounded(points: tuple[Point, ...], steps: int = 12) -> list[Point]:
+def rounded(points: tuple[Point, ...], steps: int = 12) -> list[Point]:
     """Points on the Catmull-Rom spline through `points`."""
     known = np.array([points[0], *points, points[-1]])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]

@@ -56,7 +56,7 @@ def test_the_source_is_found():
 @each(CORE)
 def test_core_knows_no_pages_and_no_streamlit(path):
     assert not [imported for imported in imports(path) if any(
-        below(imported, package) for package in ("streamlit", "streamlit_drawable_canvas", "pages", "app", "tests"))]
+        below(imported, package) for package in ("streamlit", "pages", "app", "tests"))]
 
 
 # transforms ← config ← data, models ← training ← runs; evaluation, inspection, export and figures read from the first three
@@ -168,7 +168,7 @@ def test_the_pair_that_pip_can_install_without_cuda():
     assert {"torch==2.13.0", "torchvision==0.28.0"} <= set(requirements("requirements.txt"))
 
 
-MODULES = {"PIL": "pillow", "sklearn": "scikit-learn", "streamlit_drawable_canvas": "streamlit-drawable-canvas"}
+MODULES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 BROUGHT_ALONG = {"scipy": "scikit-learn", "annotated_types": "pydantic", "pydantic_core": "pydantic"}  # by what is required
 
 

@@ -9,13 +9,14 @@ from torch import nn
 from core.figures.diagram import BOX_WIDTH, STEP, diagram_chart, diagram_height
 from core.inspection import describe_layers
 from core.inspection.diagram import Diagram, diagram
+from core.inspection.flow import flow
 from core.models import ARCHITECTURES, CNNConfig, build
 from tests.random_stacks import random_stack
 
 
 def drawn(model: nn.Module, shape=(1, 28, 28)) -> tuple[Diagram, list]:
     rows = describe_layers(model, shape)
-    return diagram(model, shape, rows), rows
+    return diagram(flow(model, shape), rows, shape), rows
 
 
 def names(drawing: Diagram) -> list[tuple[str, str]]:

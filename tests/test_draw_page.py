@@ -214,6 +214,14 @@ def test_before_and_after_are_shown(at, models):
     assert any("was deleted" in one.value for one in gone.info)
 
 
+def test_another_model_can_be_chosen_again_and_again(at, models):
+    page = at()
+    for name in ("points", "second", "colour", "first"):
+        page.selectbox[0].set_value(models[name]).run()
+        assert_whole(page)
+        assert page.session_state[keys.RUN] == page.selectbox[0].value == models[name]
+
+
 def test_models_that_answer_have_no_excuse(models):
     from core.runs import load_model
 

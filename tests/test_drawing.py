@@ -12,6 +12,7 @@ from PIL import Image
 from core.config import DataConfig
 from core.data import load
 from core.data.drawing import Box, DrawingError, Shift, fit, place_like_mnist, prepare
+from tests.other_hands import drawn, hands
 from tests.strokes import STROKES, VARIANTS, draw
 
 BLACK, WHITE, CLEAR = (0, 0, 0, 255), (255, 255, 255, 255), (0, 0, 0, 0)
@@ -155,13 +156,21 @@ def test_one_dot_and_straight_lines():
 @pytest.mark.parametrize("radius", [3, 5, 10, 40, 139])  # the thinnest brush has 6 pixels
 def test_dots_and_filled_shapes_are_solid(radius):
     rows, columns = np.mgrid[:280, :280]
-    for place in ((140, 140), (141, 139.5)):
+    at_edge = ((140, 279), (0, 120), (279, 279)) if radius < 70 else ()  # half or a quarter is seen; more would be the paper
+    for place in ((140, 140), (141, 139.5), *at_edge):
         canvas = sheet()
         canvas[(rows - place[0]) ** 2 + (columns - place[1]) ** 2 <= radius**2] = BLACK
         assert prepare(canvas).solid
     box = sheet()
     box[140 - radius:140 + radius, 141 - radius:139 + radius] = BLACK
     assert prepare(box).solid
+
+
+def test_digits_at_the_edge_are_not_solid():
+    for hand in hands(2, heights=(80, 270)):
+        ink = drawn(hand)
+        rows, columns = np.nonzero(ink[..., 0] < 200)
+        assert not prepare(ink[:, columns.min() + 2:]).solid and not prepare(ink[rows.min() + 2:]).solid, hand
 
 
 def test_digits_are_not_solid_and_blank_is_nothing():

@@ -427,3 +427,15 @@ def _stands_still(store, run_id):
     step = store.get(run_id).step
     time.sleep(0.5)
     return step if store.get(run_id).step == step else 0
+
+
+def test_a_paused_run_makes_room_for_one_that_waits_and_can_go_on(lively, monkeypatch):
+    monkeypatch.setattr("core.runs.engine.SECONDS_OF_PAUSE", 0.2)
+    paused = long_run(lively)
+    lively.pause(paused)
+    second = lively.submit(tiny(training__epochs=1), "ben")
+    assert wait_for(lively.store, second).status == "finished"
+    stopped = wait_for(lively.store, paused)
+    assert stopped.status == "stopped" and "another run was waiting" in stopped.message
+    lively.resume(paused)
+    assert wait_for(lively.store, paused, lambda run: run.step > stopped.step).message == ""

@@ -7,6 +7,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
+from core.presets import PRESETS
 from core.runs import RunStore
 from core.runs.execute import execute
 from core.runs.records import Metric, Snapshot
@@ -131,7 +132,7 @@ def test_the_finder_takes_its_rate_into_the_draft(runs, places):  # noqa: F811
     assert_whole(at)
     rate = runs.snapshots(run.id)["suggestion"].value["rate"]
     chart = next(chart for chart in charts(at) if chart["xAxis"].get("name") == "learning rate")
-    assert chart["series"][1]["markLine"]["data"][0]["xAxis"] == pytest.approx(rate)
+    assert chart["series"][2]["data"][0][0] == pytest.approx(rate)
     click(at, "finder.use")
     assert read_config(at.session_state[keys.DRAFT]).training.optimizer.learning_rate == pytest.approx(rate, rel=0.1)
     click(at, "finder.close")
@@ -148,3 +149,44 @@ def test_a_finder_that_fails_says_why(runs):  # noqa: F811
     at.run()
     assert_whole(at)
     assert at.error[0].value == "The disk is full."
+
+
+def test_seeds_of_a_regression_have_no_accuracy(runs):  # noqa: F811
+    config = PRESETS["linear-regression"].config
+    ids = runs.create_group([(config.with_values({"training.seed": seed}), f"Seed {seed}") for seed in range(2)], "someone")
+    at = page(TRAIN, ids[0])
+    assert_whole(at)
+    assert [chart["title"]["text"] for chart in charts(at) if "title" in chart] == ["Loss"]
+    assert "Test loss" in at.dataframe[0].value and "Test accuracy" not in at.dataframe[0].value
+
+
+def test_a_run_of_points_speaks_of_points_and_leads_to_the_plane(runs, places):  # noqa: F811
+    torch.set_num_threads(1)
+    runs.create(PRESETS["circle-2d"].config.with_values({"training.epochs": 2}), "someone")
+    run = execute(runs, runs.claim("here"), Settings(places / "data", runs.path, places / "cache"))
+    at = page(TRAIN, run.id)
+    assert_whole(at)
+    labels = [metric.label for metric in at.metric]
+    assert "Speed (points/s)" in labels and not any("image" in f"{m.label} {m.help}" for m in at.metric)
+    shown = {button.key for button in at.button}
+    assert "panel.plane" in shown and "panel.draw" not in shown
+
+
+def test_who_waits_for_a_paused_run_is_told_so(runs):  # noqa: F811
+    first = runs.create(tiny(), "someone", paused=True)
+    runs.claim("here")
+    waiting = runs.create(tiny(), "someone else")
+    at = page(TRAIN, waiting)
+    assert_whole(at)
+    assert runs.get(first).pause_requested and "paused" in at.get("progress")[0].proto.text
+
+
+def test_another_learning_rate_is_confirmed_and_its_popover_closes(going, runs):  # noqa: F811
+    at = page(TRAIN, going)
+    at.session_state["run.rate_open"] = True
+    at.run()
+    at.number_input(key=f"run.rate.{going}").set_value(0.5).run()
+    click(at, "run.use_rate")
+    assert_whole(at)
+    assert runs.get(going).learning_rate == 0.5 and not at.session_state["run.rate_open"]
+    assert "0.5 from the next step" in at.toast[0].value

@@ -1,6 +1,4 @@
-"""A run that does not fit into memory fails alone, with one line that says so; and what glibc does with large blocks."""
-
-import ctypes
+"""A run that does not fit into memory fails alone, with one line that says so."""
 
 import pytest
 import torch
@@ -8,7 +6,6 @@ import torch
 from core.config import OPTIMIZERS, RunConfig
 from core.devices import free_memory_bytes, resident_bytes
 from core.inspection import describe_layers, totals
-from core.memory import keeping_blocks, return_large_blocks
 from core.models import StackConfig
 from core.models.layers import FlattenConfig, LinearConfig
 from core.runs.memory import NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out, result_bytes, weight_bytes
@@ -90,35 +87,3 @@ def test_what_the_system_says():
     free = free_memory_bytes(CPU)
     assert free is None or 1e6 < free < 1e15
     assert 1e7 < resident_bytes() < 1e12
-
-
-class Mallinfo(ctypes.Structure):
-    """glibc's struct mallinfo2, of which hblks is how many blocks were taken from the system one by one."""
-
-    _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks",
-                                                     "uordblks", "fordblks", "keepcost")]
-
-
-def test_large_blocks_go_back_but_while_they_are_wanted_again_and_again():
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "mallinfo2"):
-        pytest.skip("the C library is not glibc 2.33 or later")
-    library.mallinfo2.restype = Mallinfo
-
-    def taken_from_the_system(megabytes: int) -> bool:
-        before = library.mallinfo2().hblks
-        block = bytearray(megabytes << 20)
-        return library.mallinfo2().hblks > before and len(block) > 0
-
-    assert return_large_blocks() and taken_from_the_system(3)
-    with pytest.raises(KeyError), keeping_blocks():
-        assert not taken_from_the_system(3)
-        raise KeyError("what is raised inside gets out")
-    assert taken_from_the_system(24), "larger than any hole that is left in the heap"
-
-
-def test_elsewhere_nothing_is_set(monkeypatch):
-    monkeypatch.setattr("sys.platform", "darwin")
-    monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("the C library was asked"))
-    with keeping_blocks():
-        assert not return_large_blocks()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.runs import CheckpointError, RunStore, checkpoint_path
+from core.runs import CheckpointError, RunNotFound, RunStore, checkpoint_path
 from core.runs.model_cache import ModelCache
 from tests.helpers import run_here, tiny
 
@@ -78,5 +78,5 @@ def test_a_network_whose_run_was_deleted_still_answers(places, tmp_path):
     said = model.predict(images)
     store.delete(run)
     assert torch.equal(model.predict(images), said)
-    with pytest.raises(ValueError):
+    with pytest.raises(RunNotFound):
         ModelCache().get(store, run)

@@ -44,7 +44,7 @@ TABLE = {
     },
     "mnist-handwriting": {
         "data.dataset": "mnist", "data.normalization": "half", "data.validation": 5000, "model.architecture": "stack",
-        "data.transforms": (RandomAffineConfig(degrees=12, translate=0.07, scale_min=0.85, scale_max=1.15, shear=12),),
+        "data.transforms": (RandomAffineConfig(degrees=6, translate=0.07, scale_min=0.75, scale_max=1.25, shear=15),),
         "model.layers": PRESETS["mnist-cnn-fast"].config.model.layers,
         "training.loss": "cross_entropy", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.01,
         "training.schedule": OneCycleConfig(rise=0.3), "training.batch_size": 64, "training.epochs": 4,

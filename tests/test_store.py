@@ -450,3 +450,42 @@ def test_a_config_of_another_version(store, text):
         status, message = db.execute("SELECT status, message FROM runs WHERE id = ?", (bad,)).fetchone()
     db.close()
     assert status == "failed" and "another version" in message
+
+
+def test_a_long_pause_makes_room_only_while_another_run_waits(store, monkeypatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("core.runs.store.time.time", lambda: now[0])
+    paused = store.create(tiny(), "me", paused=True)
+    store.claim("worker")
+    now[0] = 1100.0
+    store.make_room(60)
+    assert store.get(paused).stop_requested is None  # nobody waits
+    waiting = store.create(tiny(), "you")
+    store.request_step(paused)
+    now[0] = 1159.0
+    store.make_room(60)
+    assert store.get(paused).stop_requested is None  # its last step was 59 s ago
+    now[0] = 1161.0
+    store.make_room(60)
+    assert store.get(paused).stop_requested == 1161.0 and store.get(waiting).status == "queued"
+    store.finish(paused, "stopped", "Stopped.")
+    assert "another run was waiting" in store.get(paused).message
+
+
+def test_a_run_that_trains_never_makes_room(store, monkeypatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("core.runs.store.time.time", lambda: now[0])
+    going = store.create(tiny(), "me")
+    store.claim("worker")
+    store.create(tiny(), "you")
+    now[0] = 9999.0
+    store.make_room(60)
+    assert store.get(going).stop_requested is None
+
+
+def test_a_run_that_goes_on_waits_for_a_younger_one_that_is_running(store):
+    old = running(store)
+    store.finish(old, "stopped", "Stopped.")
+    running(store)
+    store.requeue(old, store.get(old).config)
+    assert store.queue_position(old) == 1

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from core.data.drawing import LUMINANCE, DrawingError
+from core.data.marks import label
 
 LONGEST = 560  # pixels: twice the canvas, so that thin lines survive
 MOST_MB = 16
@@ -88,6 +88,8 @@ def flatten(rgba: np.ndarray) -> Photograph:
     The paper's light at each place is the brightest nearby (a grey closing, J. Serra 1982), smoothed by a Gaussian; dividing by
     it leaves paper at 1 whatever the shadow. Otsu's threshold (IEEE Trans. SMC 9, 1979) then parts ink from paper.
     """
+    from scipy import ndimage  # here: 19 MB that only photographs need
+
     gray = (rgba[..., :3].astype(np.float32) @ LUMINANCE) / 255
     alpha = rgba[..., 3].astype(np.float32) / 255
     gray = gray * alpha + (1 - alpha)  # what is clear is paper
@@ -139,6 +141,8 @@ def otsu(values: np.ndarray, bins: int = 256) -> float:
 
 def _paper_light(gray: np.ndarray) -> np.ndarray:
     """How bright the paper is at each place: the brightest in a window wider than any stroke, brought back and smoothed."""
+    from scipy import ndimage
+
     small = np.asarray(Image.fromarray(gray).resize((max(8, gray.shape[1] // 4), max(8, gray.shape[0] // 4)),
                                                     Image.Resampling.BOX))
     window = max(5, max(small.shape) // BACKGROUND)
@@ -149,7 +153,9 @@ def _paper_light(gray: np.ndarray) -> np.ndarray:
 
 def _main_marks(ink: np.ndarray) -> np.ndarray:
     """Without dust, and without what reaches in from the picture's edge, such as a table, unless that is all there is."""
-    marks, count = ndimage.label(ink > 0.3, structure=np.ones((3, 3)))
+    from scipy import ndimage
+
+    marks, count = label(ink > 0.3)
     if count < 1:
         return ink
     amount = np.bincount(marks.ravel(), weights=ink.ravel())

@@ -105,7 +105,7 @@ DIGITS_TEST = 360  # a fifth of the 1,797, as scikit-learn has no test set of it
 
 
 def read_digits(root: Path, cache: Path) -> Raw:
-    """scikit-learn's digits at 28×28. They are prepared once and kept: workers need not import scikit-learn (70 MB)."""
+    """scikit-learn's digits at 28×28, prepared once and kept."""
     rows = kept_array(cache / "digits" / "digits-28-v1.npy", (1797, 28 * 28 + 1), _digit_rows)
     pixels, labels = rows[:, :-1].reshape(-1, 1, 28, 28), rows[:, -1].astype(np.int64)
     # always the same fifth: no split seed may move a test image into training
@@ -117,7 +117,7 @@ def read_digits(root: Path, cache: Path) -> Raw:
 
 def _digit_rows() -> np.ndarray:
     """(1797, 785) uint8: each image's pixels and, last, its label."""
-    from core.data.digits import digits  # here, so that only whoever prepares them pays for scikit-learn
+    from core.data.digits import digits  # here, so that only whoever prepares them imports how
 
     images, labels = digits()
     return np.concatenate([images.reshape(len(images), -1), labels[:, None].astype(np.uint8)], axis=1)
@@ -240,6 +240,7 @@ DATASETS: dict[str, DatasetSpec] = {
         counts=(280, 120),
         read_texts=read_reviews,
         kind="text",
+        citation="Nothing to cite: the reviews were written for this project.",
     ),
     "imdb": DatasetSpec(
         title="IMDB reviews",
@@ -252,6 +253,8 @@ DATASETS: dict[str, DatasetSpec] = {
         read_texts=read_imdb,
         found=imdb_is_there,
         kind="text",
+        citation="A. Maas, R. Daly, P. Pham, D. Huang, A. Ng, C. Potts: Learning word vectors for sentiment analysis. "
+                 "Proceedings of the 49th annual meeting of the Association for Computational Linguistics, 2011, pages 142–150.",
     ),
     "own_texts": DatasetSpec(
         title="Your own texts",
@@ -264,6 +267,7 @@ DATASETS: dict[str, DatasetSpec] = {
         read_texts=read_own,
         found=lambda root: bool(own_texts(root)),
         kind="text",
+        citation="The texts are your own: cite where they come from.",
     ),
 }
 

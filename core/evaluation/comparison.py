@@ -1,9 +1,9 @@
 """Two models on the same images: is one better, or was it luck?"""
 
 from dataclasses import dataclass
+from math import comb, erfc, sqrt
 
 import numpy as np
-from scipy import special
 
 from core.evaluation.metrics import Interval
 from core.evaluation.predictions import Predictions
@@ -73,10 +73,10 @@ def mcnemar(only_first: int, only_second: int) -> McNemar:
     """
     differing, smaller = only_first + only_second, min(only_first, only_second)
     if differing < FEW:
-        p = min(1.0, 2 * float(special.bdtr(smaller, differing, 0.5))) if differing else 1.0
+        p = min(1.0, 2 * sum(comb(differing, few) for few in range(smaller + 1)) / 2**differing) if differing else 1.0
         return McNemar(only_first, only_second, p, None)
     statistic = max(0, abs(only_first - only_second) - 1) ** 2 / differing
-    return McNemar(only_first, only_second, float(special.chdtrc(1, statistic)), statistic)
+    return McNemar(only_first, only_second, erfc(sqrt(statistic / 2)), statistic)
 
 
 def bootstrap_difference(first: np.ndarray, second: np.ndarray, seed: int, level: float = 0.95,

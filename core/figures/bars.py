@@ -10,19 +10,10 @@ from core.figures.curves import TRAIN, VALIDATION
 
 
 def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:
-    """ECharts option: one horizontal bar for each class, 0 to 100 %, the most probable one marked."""
-    best = max(range(len(classes)), key=lambda i: probabilities[i])
-    bars = [{"value": round(100 * float(p), 2) if isfinite(p) else None,
-             "itemStyle": {"color": TRAIN if i == best else VALIDATION}} for i, p in enumerate(probabilities)]
-    return {
-        "animation": False,
-        "grid": {"left": 8, "right": 24, "top": 4, "bottom": 24, "containLabel": True},
-        "tooltip": {"valueFormatter": "%.2f %%"},
-        "xAxis": {"type": "value", "min": 0, "max": 100, "interval": 25, "axisLabel": {"formatter": "{value} %"}},
-        "yAxis": {"type": "category", "data": list(classes), "inverse": True, "axisTick": {"show": False},
-                  "axisLabel": {"interval": 0}},
-        "series": [{"type": "bar", "data": bars, "barWidth": "62%", "name": "probability"}],
-    }
+    """What a bar for each class is drawn from: classes, values in %, None for what is no number, and the place of the best."""
+    values = [round(100 * float(p), 2) if isfinite(p) else None for p in probabilities]
+    return {"classes": list(classes), "values": values,
+            "best": max(range(len(values)), key=lambda i: -1.0 if values[i] is None else float(probabilities[i]))}
 
 
 def class_counts(classes: Sequence[str], counts: Sequence[int]) -> go.Figure:

@@ -15,6 +15,7 @@ PREVIOUS = "#9a9a9a"
 TRAIN, VALIDATION = "#e4572e", "#2e86ab"  # distinguishable with colour-blind eyes, on white and on black
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
 LOG_AXIS = {"type": "log", "axisLabel": {"hideOverlap": True}}
+MOST_MARKED = 30  # epochs; more markers would run together and hide the line of the training below
 HEIGHT = 300  # of a chart of loss or accuracy in pixels, live and afterwards, so that nothing jumps when a run ends
 
 
@@ -49,7 +50,8 @@ def live_chart(curves: Curves, quantity: str, previous: Curves | None = None, sm
     lines = _previous_line(previous, quantity, scale, smoothing) + [
         _line("each batch", raw if smoothing else [], TRAIN, width=1, opacity=0.3),
         _line("training", mean, TRAIN, width=2 if smoothing else 1),
-        _line("validation", _points(curves, validation, scale), VALIDATION, width=2, symbols=True),
+        _line("validation", _points(curves, validation, scale), VALIDATION, width=2,
+              symbols=len(validation[0]) <= MOST_MARKED),
     ]
     return {
         "animation": False,
@@ -132,14 +134,16 @@ def finished_chart(curves: Curves, quantity: str, smoothing: float = 0.9, logari
     """Plotly figure of a run that has ended: each batch faint, the running mean over it, validation on top."""
     figure = go.Figure()
     steps, values = curves.of(quantity)
+    validation = curves.of(f"validation_{quantity}")
     lines = [
         ("each batch", thin(steps, values, 1000), {"color": TRAIN, "width": 1}, 0.3, "lines"),
         ("training", thin(steps, smooth(values, smoothing), 600), {"color": TRAIN, "width": 2}, 1.0, "lines"),
-        ("validation", curves.of(f"validation_{quantity}"), {"color": VALIDATION, "width": 2}, 1.0, "lines+markers"),
+        ("validation", validation, {"color": VALIDATION, "width": 2}, 1.0, _mode(validation)),
     ]
     for name, series, line, opacity, mode in lines:
         points = _points(curves, series)
-        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, line=line, opacity=opacity, mode=mode)
+        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, line=line, opacity=opacity, mode=mode,
+                           showlegend=name != "each batch")  # as in the live chart, and the legend keeps to one row
     _dress(figure, quantity)
     if logarithmic:
         figure.update_yaxes(type="log", rangemode="normal")
@@ -150,11 +154,17 @@ def comparison_chart(runs: dict[str, Curves], quantity: str) -> go.Figure:
     """Validation loss or accuracy of several runs over epochs, by their names."""
     figure = go.Figure()
     for name, curves in runs.items():
-        points = _points(curves, curves.of(f"validation_{quantity}"))
-        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, mode="lines+markers")
+        validation = curves.of(f"validation_{quantity}")
+        points = _points(curves, validation)
+        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, mode=_mode(validation))
     _dress(figure, quantity)
     figure.update_layout(title_text=f"Validation {quantity}")
     return figure
+
+
+def _mode(series: Series) -> str:
+    """Plotly's mode for a line with a value for each epoch."""
+    return "lines+markers" if len(series[0]) <= MOST_MARKED else "lines"
 
 
 def _dress(figure: go.Figure, quantity: str) -> None:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from core.figures.curves import PREVIOUS, Curves, _points
 from core.figures.thinning import smooth, thin
 
-COLOURS = {"error": "#e5484d", "warning": "#c77700", "note": "#808080"}  # to be read on white and on black
+COLOURS = {"error": "#e5484d", "warning": "#b06800", "note": "#747474"}  # to be read on white and on black
 BEFORE = "run before"  # what the grey line is called
 ROOM = 1.5  # times a run's own highest value: where the run before was higher, it is cut off, for it would flatten the new one
 NARROWEST = 0.01  # share of the axis: a range of one step in thousands would not be seen

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import nn
-
-from core.inspection.flow import INPUT, SHAPING, Flow, Operation, flow
+from core.inspection.flow import INPUT, SHAPING, Flow, Operation
 from core.inspection.layers import LayerRow
 from core.inspection.trace import Shape
 
@@ -29,10 +27,10 @@ class Diagram:
     arrows: list[tuple[int, int]]
 
 
-def diagram(model: nn.Module, input_shape: Shape, rows: list[LayerRow]) -> Diagram:
+def diagram(found: Flow, rows: list[LayerRow], input_shape: Shape) -> Diagram:
     """Boxes for the `rows` of describe_layers(model, input_shape), and for sums, concatenations and other functions between
-    them. Nothing is computed; the model is left as it was."""
-    return _Drawing(flow(model, input_shape), rows, input_shape).draw()
+    them, connected as in the same network's flow(model, input_shape)."""
+    return _Drawing(found, rows, input_shape).draw()
 
 
 class _Drawing:

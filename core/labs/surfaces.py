@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.interpolate import RectBivariateSpline
-from scipy.optimize import minimize
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
+
+from core.data.digits import bitmap_counts
+from core.labs.spline import Bicubic, lowest
 
 Points = np.ndarray  # (N, 2) float64
 
@@ -118,9 +118,9 @@ def trained_digits(steps: int = 150) -> "Slice":
     The directions are random, each neuron's part scaled to the length of that neuron's weights, biases left alone:
     the filter normalisation of Li et al., Visualizing the loss landscape of neural nets, arXiv:1712.09913, section 4.
     """
-    data = load_digits()
-    images = torch.from_numpy(data.data[:IMAGES] / 16.0)  # (N, 64) float64 in [0, 1]
-    labels = torch.from_numpy(data.target[:IMAGES]).long()  # (N,)
+    counts, targets = bitmap_counts()
+    images = torch.from_numpy(counts[:IMAGES].reshape(-1, 64) / 16.0)  # (N, 64) float64 in [0, 1]
+    labels = torch.from_numpy(targets[:IMAGES])  # (N,)
     model = DigitsNetwork()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(steps):
@@ -170,22 +170,14 @@ def network_slice() -> Surface:
     plane = trained_digits()
     ticks = np.linspace(-REACH, REACH, GRID)
     rows = [plane.loss(np.stack([ticks, np.full(GRID, y)], axis=1)) for y in ticks]
-    spline = RectBivariateSpline(ticks, ticks, np.array(rows).T)  # first axis x
-
-    def value(points: Points) -> np.ndarray:
-        return spline.ev(*_columns(points))
-
-    def gradient(points: Points) -> Points:
-        x, y = _columns(points)
-        return np.stack([spline.ev(x, y, dx=1), spline.ev(x, y, dy=1)], axis=1)
-
-    best = minimize(lambda point: float(value(point[None])[0]), (0.0, 0.0), jac=lambda point: gradient(point[None])[0])
+    spline = Bicubic(ticks, np.array(rows).T)  # first axis x
+    best = lowest(spline, (0.0, 0.0))
     return Surface(
         "A real network's loss", "A 64-16-10 network was trained on 500 of scikit-learn's digits. The centre is where it "
         "ended; the axes are two random directions through its 1,210 weights and biases, so this is a flat cut through a space "
         "nobody can draw. The loss was measured at 41 × 41 points, with a smooth (bicubic) surface between them.",
         r"L(\theta + x\,d_1 + y\,d_2)", (-REACH, REACH), (-REACH, REACH), (-1.6, 1.5), (0.05, 0.05),
-        ((float(best.x[0]), float(best.x[1])),), float(best.fun), value, gradient, bounded=True)
+        (best,), float(spline(np.array([best]))[0]), spline, spline.gradient, bounded=True)
 
 
 SURFACES: dict[str, Callable[[], Surface]] = {

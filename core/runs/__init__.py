@@ -3,8 +3,8 @@
 from core.runs.checkpoints import CheckpointError, TrainedModel, checkpoint_path, has_checkpoint, load_model
 from core.runs.database import StoreError
 from core.runs.engine import Engine, LocalEngine
-from core.runs.records import ACTIVE, Metric, Metrics, Run, RunNotFound, Snapshot
+from core.runs.records import ACTIVE, KINDS, Metric, Metrics, Run, RunNotFound, Snapshot
 from core.runs.store import RunStore
 
-__all__ = ["ACTIVE", "CheckpointError", "Engine", "LocalEngine", "Metric", "Metrics", "Run", "RunNotFound", "RunStore",
-           "Snapshot", "StoreError", "TrainedModel", "checkpoint_path", "has_checkpoint", "load_model"]
+__all__ = ["ACTIVE", "KINDS", "CheckpointError", "Engine", "LocalEngine", "Metric", "Metrics", "Run", "RunNotFound",
+           "RunStore", "Snapshot", "StoreError", "TrainedModel", "checkpoint_path", "has_checkpoint", "load_model"]

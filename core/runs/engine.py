@@ -24,6 +24,7 @@ SECONDS_PER_LOOK = 0.25
 SECONDS_TO_STOP = 1.5  # a run that was asked to stop and hasn't by then is ended with its process
 SECONDS_OF_SILENCE = 4.0  # of a worker that beats once a second and isn't ours to watch
 SECONDS_BETWEEN_STARTS = 5.0  # of a worker that keeps dying
+SECONDS_OF_PAUSE = 60.0  # while another run waits; with nobody waiting a pause has no end
 
 
 class Engine(Protocol):
@@ -203,6 +204,7 @@ class LocalEngine:
         while not self._closing.wait(SECONDS_PER_LOOK):
             with contextlib.suppress(StoreError, OSError):  # a full disk or memory may be free at the next look
                 self._replace_dead()
+                self.store.make_room(SECONDS_OF_PAUSE)
                 self._end_unwilling()
                 self.store.end_abandoned(SECONDS_OF_SILENCE, {worker.name for worker in self._workers})
 

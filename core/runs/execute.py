@@ -14,11 +14,11 @@ from core.data import DataError, Dataset, load
 from core.devices import DeviceError, select_device, threads_for
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
+from core.memory import give_back_memory
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint, take_start
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
-from core.runs.familiar import keep_familiar
 from core.runs.live_weights import LiveWeights
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
 from core.runs.range_run import run_range_test
@@ -176,6 +176,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
             return  # ended from outside: this worker was taken for dead, or the run deleted
     recorder.flush()
     live.remove()
+    give_back_memory()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, config, data, model, finished)
 
@@ -196,4 +197,3 @@ def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, mo
     else:
         status = "stopped" if event.reason == "stopped" else "failed"
         store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)
-    keep_familiar(store, run_id, model, data, config.data.variations)  # after the result, which nobody should wait longer for

@@ -9,7 +9,8 @@ from safetensors.torch import save as safetensors_save
 from torch import nn
 
 from core.data import DataError, Dataset, load
-from core.evaluation.unlike import NEIGHBOUR, Familiar, can_be_familiar, learn_familiar
+from core.evaluation.judge import Judge
+from core.evaluation.unlike import Familiar, can_be_familiar, learn_familiar
 from core.files import write_atomically
 from core.runs.checkpoints import UNREADABLE, TrainedModel, read_tensors
 from core.runs.evaluations import weights_stamp
@@ -18,6 +19,8 @@ from core.settings import Settings
 
 FILE = "familiar.safetensors"
 LARGE = 8_000_000  # parameters; resnet18 has 11 million
+RULE = 2  # files of another version are worked out again
+JUDGE = "judge."  # prefix of its tensors
 
 
 def keep_familiar(store: RunStore, run_id: str, model: nn.Module, data: Dataset, variations: int) -> Familiar | None:
@@ -25,26 +28,34 @@ def keep_familiar(store: RunStore, run_id: str, model: nn.Module, data: Dataset,
     if not can_be_familiar(data):
         return None
     found = learn_familiar(model, data, variations)
-    about = {"weights": weights_stamp(store, run_id), "limits": found.limits}
-    content = safetensors_save({kind: rows.half().contiguous() for kind, rows in found.images.items()},
-                               metadata={"about": json.dumps(about)})
+    about = {"weights": weights_stamp(store, run_id), "limits": found.limits, "rule": RULE}
+    tensors = {kind: rows.half().contiguous() for kind, rows in found.images.items()}
+    if found.judge is not None:
+        tensors |= {JUDGE + name: values.contiguous() for name, values in found.judge.tensors().items()}
+    content = safetensors_save(tensors, metadata={"about": json.dumps(about)})
     if about["weights"][0]:  # a deleted run must not come back as a folder
         with suppress(OSError):
             write_atomically(store.folder(run_id) / FILE, lambda file: file.write(content))
     return found
 
 
-def load_familiar(store: RunStore, run_id: str) -> Familiar | None:
-    """What was kept for the run's current weights; None where nothing was, or it is damaged. Raises RunNotFound for no id."""
+def load_familiar(store: RunStore, run_id: str, rule: int = RULE) -> Familiar | None:
+    """What was kept for the run's current weights; None where nothing was, or it is damaged. Raises RunNotFound for no id.
+
+    rule: the version of the score; 1 is the one before there was a judge.
+    """
     try:
         tensors, about = read_tensors(store.folder(run_id) / FILE)
-        limits = {kind: float(about["limits"][kind]) for kind in NEIGHBOUR}
-        usable = all(isfinite(limit) and limit > 0 for limit in limits.values())
-        if about["weights"] != weights_stamp(store, run_id) or not usable:
+        limits = {kind: float(limit) for kind, limit in about["limits"].items()}
+        usable = limits and all(isfinite(limit) and limit > 0 for limit in limits.values())
+        if about["weights"] != weights_stamp(store, run_id) or about.get("rule", 1) != rule or not usable:
             return None
-        images = {kind: tensors[kind].float() for kind in NEIGHBOUR}
+        images = {kind: tensors[kind].float() for kind in limits}
         whole = all(rows.dim() == 2 and len(rows) and bool(torch.isfinite(rows).all()) for rows in images.values())
-        return Familiar(images, limits) if whole else None
+        judge = Judge.from_tensors({name.removeprefix(JUDGE): values for name, values in tensors.items()
+                                    if name.startswith(JUDGE)})
+        complete = judge is None or "directions" in limits
+        return Familiar(images, limits, judge) if whole and complete else None
     except RunNotFound:
         raise
     except (OSError, *UNREADABLE):
@@ -52,14 +63,19 @@ def load_familiar(store: RunStore, run_id: str) -> Familiar | None:
 
 
 def familiar_of(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> Familiar | None:
-    """What was kept, or worked out now; None where the training images are not there any more or can't be compared, and where
-    a large network would be busy with them for minutes while somebody waits."""
+    """What was kept, or worked out now; None where the training images are not there any more or can't be compared, and where a
+    large network would be busy with them for minutes while somebody waits.
+
+    Of a run of an earlier version it is worked out again, or is what was kept then, where the images are not there.
+    """
     if kept := load_familiar(store, run_id):
         return kept
     try:
         data = load(model.config.data, settings.data_dir, settings.cache_dir)
     except DataError:
-        return None
-    if data.input_shape != model.input_shape or sum(p.numel() for p in model.model.parameters()) > LARGE:
+        return load_familiar(store, run_id, rule=1)
+    if sum(p.numel() for p in model.model.parameters()) > LARGE:
+        return load_familiar(store, run_id, rule=1)
+    if data.input_shape != model.input_shape:
         return None
     return keep_familiar(store, run_id, model.model, data, model.config.data.variations)

@@ -15,7 +15,9 @@ class RunNotFound(KeyError):
     """There is no such run."""
 
     def __str__(self) -> str:
-        return f"There is no run {self.args[0]!r}. It may have been deleted; the page “Compare runs” lists those there are."
+        asked = str(self.args[0])
+        asked = asked if len(asked) <= 40 else f"{asked[:40]}…"
+        return f"There is no run {asked!r}. It may have been deleted; the page “Compare runs” lists those there are."
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from core.runs.database import Database, StoreError
 from core.runs.records import Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
 from core.training import Command, Started
 
+MADE_ROOM = "Stopped after a minute of pause, because another run was waiting. “Continue” goes on from where it was."
+
 
 class RunStore:
     """Runs in a directory: `runs.sqlite3`, and for each run a folder with its config and checkpoint.
@@ -103,8 +105,9 @@ class RunStore:
     def queue_position(self, run_id: str) -> int:
         """How many runs start before this queued one does: 0 for the next. Counts those that are running as well."""
         with self._database.reading() as db:
-            row = db.execute("SELECT count(*) FROM runs WHERE status IN ('queued', 'running') AND number < "
-                             "(SELECT number FROM runs WHERE id = ?)", (run_id,)).fetchone()
+            # whatever its number: a run that goes on has an old one, and waits for younger ones that are running
+            row = db.execute("SELECT count(*) FROM runs WHERE id <> ?1 AND (status = 'running' OR status = 'queued' AND number < "
+                             "(SELECT number FROM runs WHERE id = ?1))", (run_id,)).fetchone()
         return row[0]
 
     def delete(self, run_id: str) -> None:
@@ -173,9 +176,10 @@ class RunStore:
                test_loss: float | None = None, seconds: float | None = None) -> None:
         """End a run, unless it has ended already."""
         with self._database.writing() as db:
-            db.execute("UPDATE runs SET status = ?, message = ?, finished = ?, test_accuracy = ?, test_loss = ?, seconds = ? "
-                       "WHERE id = ? AND status IN ('queued', 'running')",
-                       (status, message, time.time(), test_accuracy, test_loss, seconds, run_id))
+            # why it was asked to stop says more than that it has
+            db.execute("UPDATE runs SET status = ?1, message = CASE WHEN ?1 = 'stopped' AND message <> '' THEN message "
+                       "ELSE ?2 END, finished = ?3, test_accuracy = ?4, test_loss = ?5, seconds = ?6 WHERE id = ?7 AND status IN "
+                       "('queued', 'running')", (status, message, time.time(), test_accuracy, test_loss, seconds, run_id))
 
     # --- stopping, and finding what died
 
@@ -203,11 +207,26 @@ class RunStore:
         self.get(run_id)
 
     def request_step(self, run_id: str, count: int = 1) -> None:
-        """Ask a paused run for one more step; one that is not paused stays as it is. Raises RunNotFound."""
+        """Ask a paused run for one more step, from which its pause counts anew; one that is not paused stays as it is.
+        Raises RunNotFound."""
+        now = time.time()
         with self._database.writing() as db:
-            db.execute("UPDATE runs SET steps_requested = steps_requested + ? WHERE id = ? AND pause_requested IS NOT NULL "
-                       "AND status IN ('queued', 'running')", (count, run_id))
+            db.execute("UPDATE runs SET steps_requested = steps_requested + ?, started = started + (? - max(pause_requested, "
+                       "started)), pause_requested = ? WHERE id = ? AND pause_requested IS NOT NULL AND status IN "
+                       "('queued', 'running')", (count, now, now, run_id))
         self.get(run_id)
+
+    def make_room(self, seconds: float) -> None:
+        """Ask runs that have been paused for so long to stop, if another one waits: a worker does one run at a time, and whoever
+        paused may have closed the browser. They can be continued."""
+        limit = time.time() - seconds
+        paused = "status = 'running' AND pause_requested < ? AND max(pause_requested, started) < ? AND stop_requested IS NULL"
+        with self._database.reading() as db:  # looked at first: this is asked several times a second
+            if not db.execute(f"SELECT 1 FROM runs WHERE {paused} LIMIT 1", (limit, limit)).fetchone():
+                return
+        with self._database.writing() as db:
+            db.execute(f"UPDATE runs SET stop_requested = ?, message = ? WHERE {paused} AND EXISTS "
+                       "(SELECT 1 FROM runs WHERE status = 'queued')", (time.time(), MADE_ROOM, limit, limit))
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
         """Give a running run another learning rate from its next step on. Raises RunNotFound, and ConfigError where it is out of
@@ -254,7 +273,8 @@ class RunStore:
         """End what a worker that is gone was doing; the ids of those runs."""
         with self._database.writing() as db:
             rows = db.execute("UPDATE runs SET status = CASE WHEN stop_requested IS NULL THEN ? ELSE 'stopped' END, "
-                              "message = CASE WHEN stop_requested IS NULL THEN ? ELSE 'Stopped.' END, finished = ? "
+                              "message = CASE WHEN stop_requested IS NULL THEN ? WHEN message <> '' THEN message "
+                              "ELSE 'Stopped.' END, finished = ? "
                               "WHERE worker = ? AND status = 'running' RETURNING id",
                               (status, message, time.time(), worker)).fetchall()
         return [row["id"] for row in rows]

@@ -11,19 +11,24 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 import torch
 
 from core.config import RunConfig
 from core.data import default_config
+from core.memory import give_back_memory
 from core.models import CNNConfig
+from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
+from core.runs.familiar import familiar_of
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
-from core.training import fit, prepare
+from core.training import fit, prepare, settle_process
 
 SECONDS_PER_HEARTBEAT = 1.0
+SECONDS_BEFORE_LOOKING_BACK = 0.5
 SECONDS_TO_LEAVE = 2.0  # after the server has gone
 
 
@@ -33,20 +38,40 @@ class Worker:
     def __init__(self, name: str, settings: Settings) -> None:
         self.name, self.settings = name, settings
         self.store = RunStore(settings.runs_dir)
-        self.leaving, self.wake = threading.Event(), threading.Event()
+        self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
+        self.ended: SimpleQueue[str] = SimpleQueue()
 
     def run(self) -> None:
         threading.Thread(target=self.watch_lifeline, daemon=True).start()
         threading.Thread(target=self.beat, daemon=True).start()
+        threading.Thread(target=self.look_back, daemon=True).start()
         warm_up(self.settings)
         while not self.leaving.is_set():
             self.wake.clear()
             run = self.store.claim(self.name)
             if run is None:
+                self.idle.set()
                 self.wake.wait(1.0)  # a line on the lifeline ends the wait; the second covers another process's queue
                 continue
+            self.idle.clear()
             with suppress(RunNotFound):  # deleted meanwhile
                 execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving))
+            give_back_memory()
+            self.ended.put(run.id)
+
+    def look_back(self) -> None:
+        """What is good to have but nobody waits for, while nothing trains: what a run's training images look like to its network.
+
+        A run that comes meanwhile is not kept waiting; it shares the cores for a second or two.
+        """
+        while not self.leaving.wait(SECONDS_BEFORE_LOOKING_BACK):
+            if self.ended.empty() or not self.idle.is_set():
+                continue
+            run_id = self.ended.get()
+            with suppress(StoreError, RunNotFound, CheckpointError):  # deleted, or it has kept no weights
+                if self.store.get(run_id).status == "finished":
+                    familiar_of(self.store, run_id, load_model(self.store, run_id), self.settings)
+            give_back_memory()
 
     def watch_lifeline(self) -> None:
         for _ in sys.stdin.buffer:
@@ -83,6 +108,7 @@ def warm_up(settings: Settings) -> None:
             break
     gc.collect()
     gc.freeze()  # what is imported by now stays; collecting it again and again took 100 ms each time
+    give_back_memory()  # with an empty cache the digits were prepared here
 
 
 def main() -> None:
@@ -90,9 +116,7 @@ def main() -> None:
         os.nice(10)  # a page that somebody waits for goes first; where nobody does, training has all the cores
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")  # where memory runs out all the same, the system ends this process and not the server
-    # Before any thread is started, so that all have it. Adam's averages of gradients that stay zero shrink until they are
-    # denormal, which processors handle slowly; as zeros they change no weight, and an epoch of 784-50-10 takes 10 % less.
-    torch.set_flush_denormal(True)
+    settle_process()
     name, runs, data, cache, workers = sys.argv[1:]
     Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers))).run()
 

@@ -1,6 +1,7 @@
 """What the config doctor found, with a button that mends it, and a run as code to take away."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -10,8 +11,8 @@ from core.data import DataError, outline
 from core.devices import memory_bytes, select_device
 from core.export import ExportError, model_class, script
 from core.fields import ConfigError
-from core.inspection import Finding, Surroundings, diagnose
-from core.inspection.doctor import Case
+from core.inspection import Finding, Surroundings
+from core.inspection.doctor import Case, examine
 from core.inspection.doctor.cost_rules import images_per_second
 from core.inspection.range_test import range_test
 from core.models import ModelError
@@ -28,24 +29,25 @@ BADGES = {"error": "Can't work", "warning": "Doubtful", "note": "Worth knowing"}
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def findings(config_json: str, tested_runs: int = 0, images_per_second: float | None = None) -> list[Finding]:
-    """What the doctor says of a config on this server's device, worst first."""
-    return diagnose(read_config(config_json), surroundings=_surroundings(tested_runs, images_per_second))
+def findings(config_json: str, surroundings: Surroundings, _case: Case | None = None) -> list[Finding]:
+    """What the doctor says of a config, worst first. _case: that config in these surroundings, where the page has it."""
+    return examine(_case or Case(read_config(config_json), surroundings=surroundings))
 
 
-def _surroundings(tested_runs: int, images_per_second: float | None) -> Surroundings:
-    return Surroundings(memory_bytes=memory_bytes(select_device()), tested_runs=tested_runs, images_per_second=images_per_second)
-
-
-def show_findings(server: Services, config: RunConfig) -> None:
-    """All findings: one line each with its button, evidence and explanation on a click."""
+def case_of(server: Services, config: RunConfig) -> Case:
+    """A config on this server's device, with what this session has measured and tested."""
     measured = measured_for(config)
-    speed = measured.images_per_second if measured else None
     tested = sum(run.test_accuracy is not None and run.config.data.dataset == config.data.dataset
                  and run.owner == st.session_state[keys.OWNER] for run in server.store.runs())
+    return Case(config, surroundings=Surroundings(memory_bytes=memory_bytes(select_device()), tested_runs=tested,
+                                                  images_per_second=measured.images_per_second if measured else None))
+
+
+def show_findings(server: Services, case: Case) -> None:
+    """All findings: one line each with its button, evidence and explanation on a click."""
     st.subheader("What the doctor says")
-    closely = _look_closely(server, config, tested, speed)
-    found = findings(config.model_dump_json(), tested, speed) if closely is None else closely
+    closely = _look_closely(server, case)
+    found = findings(case.config.model_dump_json(), case.surroundings, case) if closely is None else closely
     serious = [finding for finding in found if finding.severity != "note"]
     if not serious:
         st.markdown(":green[:material/check_circle:] Nothing wrong was found in network, training and data settings."
@@ -54,9 +56,10 @@ def show_findings(server: Services, config: RunConfig) -> None:
         show_finding(finding, "build")
 
 
-def _look_closely(server: Services, config: RunConfig, tested: int, speed: float | None) -> list[Finding] | None:
+def _look_closely(server: Services, page_case: Case) -> list[Finding] | None:
     """On a click, the same rules with the data itself and a learning-rate range test; None where nobody asked."""
-    key = (config.model_dump_json(), speed)
+    config, surroundings = page_case.config, page_case.surroundings
+    key = (config.model_dump_json(), surroundings.images_per_second)
     kept = st.session_state.get(keys.CLOSE_LOOK)
     if kept and kept[0] == key:
         st.caption(kept[2])
@@ -67,12 +70,12 @@ def _look_closely(server: Services, config: RunConfig, tested: int, speed: float
     with st.spinner("Reading the data and trying learning rates…"):
         try:
             data = dataset(config.data, server.settings)
-            case = Case(config, data=data, surroundings=_surroundings(tested, speed))
+            case = Case(config, data=data, surroundings=surroundings)
             seconds = RANGE_STEPS * config.training.batch_size / images_per_second(case) if case.rows else 0.0
             tried = None
             if case.rows and seconds <= MOST_SECONDS:
                 tried = range_test(config, data, build_for(config, data), RANGE_STEPS)
-            found = diagnose(config, data=data, surroundings=case.surroundings, range_test=tried)
+            found = examine(replace(case, range_test=tried))
         except (DataError, ModelError, ConfigError) as error:
             st.warning(str(error), icon=":material/broken_image:")
             return None
@@ -86,7 +89,7 @@ def _look_closely(server: Services, config: RunConfig, tested: int, speed: float
 
 def show_problems(config: RunConfig) -> None:
     """Errors and warnings alone, for a narrow column; nothing where there are none."""
-    for finding in findings(config.model_dump_json()):
+    for finding in findings(config.model_dump_json(), Surroundings(memory_bytes=memory_bytes(select_device()))):
         if finding.severity != "note":
             show_finding(finding, "train")
 

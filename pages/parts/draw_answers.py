@@ -6,14 +6,19 @@ import streamlit as st
 
 from core.data.drawing import Drawing
 from core.evaluation.unlike import Familiar
-from core.figures.bars import probability_bars
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
 from pages.parts import keys
 from pages.parts.frame import select_run
+from pages.parts.quick_view import bars
 from pages.parts.run_words import percent
 from pages.parts.services import Services, familiar, trained_model
 
 DRAWING_SHAPE = (1, 28, 28)
+# What the score is
+LEARNED = ("A small network beside this model has practised telling its training images from letters, signs and scribbles, by "
+           "what the model makes of them and by the directions of their strokes. The score is its doubt, or the distance to the "
+           "nearest training images where that is larger.")
+NEAREST = "The distance to the nearest training images: in what the model makes of them, in their ink, and in their strokes."
 MOST_OTHERS = 7  # with the first one as many as are kept in memory
 
 
@@ -59,9 +64,11 @@ def choose(runs: dict[str, Run]) -> list[str]:
     options = list(runs)
     titles = {run_id: title_of(run) for run_id, run in runs.items()}  # kept as long as the session: not the runs themselves
     left, right = st.columns(2)
-    chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0,
-                            format_func=titles.__getitem__, key=f"draw.model.{selected}")
-    if chosen != selected:
+    key = f"draw.model.{selected}"
+    # Selected before the script runs: the key has the choice in it, and a key that changed later would lose the next choice
+    chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
+                            format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
+    if chosen != selected:  # on a first visit
         select_run(chosen)
     rest = [run_id for run_id in options if run_id != chosen]
     kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in rest]
@@ -115,33 +122,31 @@ def answer_of(asked: Asked, drawing: Drawing) -> Answer | None:
 
 
 def show_answer(asked: Asked, said: Answer) -> None:
-    """The most probable class, how familiar the drawing is, and the bars."""
+    """The most probable class, the bars, and how familiar the drawing is: what differs in height last, so that no bar jumps."""
     assert asked.model is not None
     classes = asked.model.classes
     best, second = said.order[0], said.order[1]
     sure = f"{percent(said.probabilities[best])} sure; next is {classes[second]} with {percent(said.probabilities[second])}."
+    st.markdown(f"## It says: {classes[best]}" if said.knows else "## I don't know")
+    bars(classes, said.probabilities, "draw.bars", large=True)
     if said.knows:
-        st.markdown(f"## It says: {classes[best]}")
         st.caption(sure)
     else:
-        st.markdown("## I don't know")
         why = "This is a dot or a filled shape, without strokes to read." if said.solid else \
             "This is unlike what the model learned from."
         st.warning(f"{why} If it had to choose, it would say {classes[best]}, {sure}", icon=":material/help:")
-    explain_unlike(said)
-    st.echarts_chart(probability_bars(classes, said.probabilities), height=max(120, 28 * len(classes) + 40), key="draw.bars")
+    explain_unlike(said, asked.familiar)
 
 
-def explain_unlike(said: Answer) -> None:
+def explain_unlike(said: Answer, familiar: Familiar | None) -> None:
     """The score and what it means, in a line."""
-    if said.unlike is None:
+    if said.unlike is None or familiar is None:
         st.caption("How unlike its training images this is can't be said: they are not on this machine, or the network is too "
                    "large to be shown thousands of them now.")
         return
     st.caption(f"Unlike its training images: **{said.unlike:.2f}**, where more than 1 is unlike them.",
-               help="Distance to the nearest of the images it learned from, in what the network makes of them, in their strokes "
-                    "and in their amount of ink. 99 % of the images held back for validation are below 1. The probabilities "
-                    "can't tell: they are shared out among the classes it knows, whatever the picture.")
+               help=f"{LEARNED if familiar.judge else NEAREST} At least 99 % of the images held back for validation are below 1. "
+                    "The probabilities can't tell: they are shared out among the classes it knows, whatever the picture.")
 
 
 def side_by_side(models: list[Asked], answers: list[Answer | None]) -> None:
@@ -156,8 +161,7 @@ def side_by_side(models: list[Asked], answers: list[Answer | None]) -> None:
                 classes = asked.model.classes
                 best, second = said.order[0], said.order[1]
                 st.markdown(f"### {classes[best]}" if said.knows else "### I don't know")
+                bars(classes, said.probabilities, f"draw.bars.{place}")
                 st.caption((f"{percent(said.probabilities[best])} sure" if said.knows else
                             f"would say {classes[best]}, {percent(said.probabilities[best])}")
                            + f", then {classes[second]} with {percent(said.probabilities[second])}")
-                st.echarts_chart(probability_bars(classes, said.probabilities), height=max(90, 17 * len(classes) + 30),
-                                 key=f"draw.bars.{place}")

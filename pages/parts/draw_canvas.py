@@ -1,8 +1,13 @@
-"""Draw a digit: the canvas with its pen, eraser and undo."""
+"""Draw a digit: the sheet to draw on, a small component of our own.
+
+The ready-made one, streamlit-drawable-canvas 0.13.0, waits 200 ms before it sends a stroke, has the server run for each change of
+tool, and loses the drawing with the page.
+"""
+
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from streamlit_drawable_canvas import st_canvas
 
 from core.data.canvas import read_canvas
 from core.data.drawing import DrawingError
@@ -10,23 +15,49 @@ from pages.parts import keys
 
 CANVAS_SIZE = 280  # pixels: ten for each of the network's, and it fits a phone
 PAPER, INK = "#ffffff", "#1a1a1a"
-TOOLS = {"Pen": ":material/edit:", "Eraser": ":material/ink_eraser:"}
+NARROWEST, WIDEST, USUAL = 6, 40, 20  # pixels: the brush
+HTML = """<div class="sheet">
+<div class="row"><div class="pair" role="radiogroup" aria-label="Tool">
+<label><input type="radio" name="tool" value="pen" checked><span>Pen</span></label><label><input type="radio" name="tool"
+ value="eraser"><span>Eraser</span></label></div>
+<label class="width">Width <input type="range" aria-label="Brush width (pixels)"><output></output></label></div>
+<canvas class="upper-canvas" tabindex="0" role="img"
+ aria-label="White square to draw on with mouse, pen or finger"></canvas>
+<div class="row"><button class="undo" title="Ctrl+Z">Undo</button><button class="redo" title="Ctrl+Shift+Z">Redo</button>
+<button class="clear">Clear</button></div></div>"""
+CSS = """.sheet { width: 282px; max-width: 100%; color: var(--st-text-color); font: 14px var(--st-font, sans-serif);
+  user-select: none; -webkit-user-select: none; }
+.row { display: flex; align-items: center; gap: 8px; min-height: 36px; }
+canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;
+  outline: 1px solid var(--st-border-color, #b0b4bb); outline-offset: -1px; touch-action: none; cursor: crosshair; }
+canvas:focus-visible, button:focus-visible { outline: 2px solid var(--st-primary-color); }
+button { flex: 1; height: 36px; border: 1px solid var(--st-border-color, #b0b4bb); border-radius: var(--st-button-radius, 8px);
+  background: transparent; color: inherit; font: inherit; cursor: pointer; }
+button:hover:enabled { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+button:disabled { opacity: 0.45; cursor: default; }
+.pair { display: flex; }
+.pair label { position: relative; }
+.pair input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
+.pair span { display: block; padding: 7px 10px; border: 1px solid var(--st-border-color, #b0b4bb); line-height: 20px; }
+.pair label:first-child span { border-radius: 8px 0 0 8px; }
+.pair label:last-child span { border-radius: 0 8px 8px 0; margin-left: -1px; }
+.pair input:checked + span { border-color: var(--st-primary-color); color: var(--st-primary-color); position: relative;
+  background: color-mix(in srgb, var(--st-primary-color) 12%, transparent); }
+.pair input:focus-visible + span { box-shadow: 0 0 0 2px var(--st-primary-color); }
+.width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 0; }
+.width input { flex: 1; min-width: 0; accent-color: var(--st-primary-color); }
+.width output { width: 40px; text-align: right; font-variant-numeric: tabular-nums; }"""
+_component = st.components.v2.component("torch_playground.sheet", html=HTML, css=CSS,
+                                        js=(Path(__file__).parent / "draw_canvas.js").read_text(encoding="utf-8"))
 
 
 def canvas() -> np.ndarray | None:
-    """The canvas and its pixels, (H, W, 4) uint8; None while nothing was drawn."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        tool = st.segmented_control("Tool", list(TOOLS), default="Pen", required=True, key="draw.tool", persist_state="session",
-                                    format_func=lambda name: f"{TOOLS[name]} {name}", label_visibility="collapsed")
-        st.button("Clear", icon=":material/delete:", key="draw.clear", on_click=_clear)
-    width = st.slider("Brush width (pixels)", 6, 40, 20, key="draw.width", persist_state="session")
-    st.space("small")  # the canvas's own tools, undo among them, appear above it
+    """The sheet and its pixels, (H, W, 4) uint8; None while there is no ink on it."""
     version = st.session_state.get(keys.CANVAS_VERSION, 0)
-    result = st_canvas(stroke_width=width, stroke_color=INK if tool == "Pen" else PAPER, background_color=PAPER,
-                       height=CANVAS_SIZE, width=CANVAS_SIZE, drawing_mode="freedraw", update_streamlit=True,
-                       return_image_data=True, key=f"{keys.CANVAS}.{version}")
-    st.caption(f"{CANVAS_SIZE}×{CANVAS_SIZE} pixels. The arrows above the canvas undo and redo a stroke.")
-    url = result._image_data_url  # image_data would decode a picture of any size and format
+    sent = _component(key=f"{keys.CANVAS}.{version}", on_drawing_change=lambda: None, height="content",
+                      data={"side": CANVAS_SIZE, "ink": INK, "paper": PAPER, "narrowest": NARROWEST, "widest": WIDEST,
+                            "width": USUAL, "sheet": f"{st.session_state[keys.OWNER]}.{version}"}).drawing
+    url = sent.get("data") if isinstance(sent, dict) else None
     if url is None:
         return None
     try:
@@ -36,6 +67,6 @@ def canvas() -> np.ndarray | None:
         return None
 
 
-def _clear() -> None:
-    """A canvas under another key is a new one."""
+def new_sheet() -> None:
+    """Put the drawing away: a sheet under another key is a new one."""
     st.session_state[keys.CANVAS_VERSION] = st.session_state.get(keys.CANVAS_VERSION, 0) + 1

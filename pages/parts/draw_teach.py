@@ -12,6 +12,7 @@ from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedMode
 from core.runs.evaluations import load_predictions
 from pages.parts import keys
 from pages.parts.draw_answers import why_not
+from pages.parts.draw_canvas import new_sheet
 from pages.parts.evaluate_subject import compute
 from pages.parts.frame import select_run
 from pages.parts.run_words import percent
@@ -32,22 +33,30 @@ def teach_section(server: Services, run: Run) -> None:
     if why_not(model):
         st.caption("Choose a model that can answer a drawing, to teach it yours.")
         return
-    classes = source_classes(model)
-    kept = st.session_state.get(keys.MY_DIGITS)
+    classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
     if kept is None or not len(kept):
         kept = MyDigits.none_yet(classes)
-    st.markdown("Does it get your digits wrong? Keep some with what they mean, and let it go on learning with them. Five of each "
-                "are a good start.")
+    st.markdown("Does it get your digits wrong? Keep some with what they mean, beside the drawing above, and let it go on "
+                "learning with them. Five of each are a good start.")
     if kept.classes != classes:
         st.info(f"Your kept drawings are of {', '.join(kept.classes[:10])}, and this model knows {', '.join(classes[:10])}. "
                 "Choose another model, or delete the drawings.", icon=":material/info:")
-    else:
-        keep_form(kept)
     browse(server, kept)
     if len(kept) and kept.classes == classes:
         train_form(server, run, kept)
     if st.session_state.get(keys.TAUGHT):
         outcome(server)
+
+
+def keep_section(model: TrainedModel) -> None:
+    """Keeps the drawing that is looked at, beside it: who teaches draws many."""
+    classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
+    if kept is None or not len(kept):
+        keep_form(MyDigits.none_yet(classes))
+    elif kept.classes == classes:
+        keep_form(kept)
+    else:
+        st.caption("This model knows other classes than your kept drawings have: see “Teach it” below.")
 
 
 def source_classes(model: TrainedModel) -> tuple[str, ...]:
@@ -64,7 +73,8 @@ def keep_form(kept: MyDigits) -> None:
     """What the drawing means, and a button that keeps it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.selectbox("This drawing is a", range(len(kept.classes)), format_func=kept.classes.__getitem__,
-                             key="draw.teach.label", width=160, persist_state="session")
+                             key="draw.teach.label", width=130, persist_state="session",
+                             help="Keep drawings with what they mean, and teach the model with them, below.")
         pressed = st.button("Keep this drawing", icon=":material/add:", key="draw.teach.keep")
     if not pressed:
         return
@@ -77,7 +87,8 @@ def keep_form(kept: MyDigits) -> None:
     except DataError as error:
         st.warning(str(error), icon=":material/inventory_2:")
         return
-    st.session_state[keys.CANVAS_VERSION] = st.session_state.get(keys.CANVAS_VERSION, 0) + 1  # a new sheet for the next one
+    st.toast(f"Kept as {kept.classes[label]}. Teach it with {len(kept) + 1} below, or draw another.", icon=":material/check:")
+    new_sheet()
     st.rerun()
 
 
@@ -213,5 +224,6 @@ def show_change(title: str, change: Change, about: str) -> None:
     """Right answers before and after, what came and what went."""
     points = 100 * (change.after - change.before) / max(1, change.images)
     st.metric(title, f"{change.after:,} of {change.images:,} right", f"{points:+.2f} percentage points",
-              delta_color="off" if change.after == change.before else "normal")
+              delta_color="off" if change.after == change.before else "normal",
+              delta_arrow="off" if change.after == change.before else "auto")
     st.caption(f"{change.before:,} before. {change.gained:,} newly right, {change.lost:,} newly wrong. {about}")

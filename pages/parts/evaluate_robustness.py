@@ -13,7 +13,7 @@ from core.evaluation.metrics import summarize
 from core.evaluation.robustness import Point, points_of, robustness, sample
 from core.evaluation.tables import robustness_csv
 from core.figures.evaluation import robustness_figure
-from core.memory import keeping_blocks
+from core.memory import as_in_training
 from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
 from pages.parts.evaluate_subject import CHART, Subject, one_line, save_csv, show_pixels
@@ -72,7 +72,7 @@ def _measure(server: Services, subject: Subject, count: int) -> list[Point] | No
     split = sample(_split(subject), count)
     bar, points = st.progress(0.0, f"{subject.name}…"), []
     try:
-        with keeping_blocks():
+        with as_in_training():
             for point in robustness(asker(trained.model, trained.mean, trained.std, trained.config), split):
                 points.append(point)
                 bar.progress(len(points) / points_of(), f"{subject.name}: {CORRUPTIONS[point.kind].title.lower()}")

@@ -12,7 +12,7 @@ from core.data import DATASETS, DataError, Dataset, normalize
 from core.evaluation import Predictions, predict
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
-from core.memory import keeping_blocks
+from core.memory import as_in_training
 from core.runs import Run, StoreError, has_checkpoint
 from core.runs.evaluations import load_predictions, predictions_path, save_predictions, weights_stamp
 from core.runs.memory import check_answers_fit, ran_out
@@ -130,7 +130,7 @@ def compute(server: Services, run: Run, split: str) -> Predictions:
     check_answers_fit(trained.model, normalize(data.split(split).take(torch.arange(1))[0], trained.mean, trained.std))
     count, bar = len(data.split(split)), st.progress(0.0, "Asking…")
     # each report is also where Streamlit ends this work when the person has gone elsewhere
-    with keeping_blocks():
+    with as_in_training():
         predictions = predict(trained.model, as_trained, trained.config, split,
                               report=lambda done: bar.progress(done / count, f"Asked about {done:,} of {count:,}"))
     bar.empty()

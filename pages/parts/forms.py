@@ -1,14 +1,17 @@
 """Widgets made from the fields of a config: label, help, bounds, step and unit come from core.fields."""
 
+import re
 from typing import Any
 
 import streamlit as st
 
 from core.config import RunConfig
+from core.data.wording import kind_of, worded
 from core.fields import Config, Setting, describe
 from core.models import ARCHITECTURES
 from core.models.stack import count_layers
 from pages.parts import draft, keys
+from pages.parts.pictures import as_text
 
 # What choices are called on a page; a value that is not here is shown as it is.
 CHOICES = {
@@ -47,8 +50,10 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
         owner = getattr(owner, part)
     about, value = describe(type(owner), name), getattr(owner, name)
     key = f"form.{st.session_state.get(keys.DRAFT_VERSION, 0)}.{path}"
-    label = f"{about.label} ({about.unit})" if about.unit and about.unit.lower() != about.label.lower() else about.label
-    common = {"key": key, "help": about.help, "on_change": _changed, "args": (path, key)}
+    kind = kind_of(config.data.dataset)
+    label = f"{about.label} ({about.unit})" if about.unit and about.unit.lower() not in about.label.lower() else about.label
+    label = worded(label, kind)
+    common = {"key": key, "help": worded(about.help, kind), "on_change": _changed, "args": (path, key)}
     names = CHOICES | CHOICES_OF.get(path, {}) | (labels or {})
     options = choices or ([c for c in about.choices if isinstance(c, str)] if isinstance(value, str) else [])
     if isinstance(value, tuple) and choices is not None:
@@ -65,7 +70,12 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
     elif isinstance(value, tuple):
         st.text_input(label, ", ".join(map(str, value)), **common)
     if problem := st.session_state.get(f"problem.{path}"):
-        st.caption(f":red[{problem}]")
+        st.caption(f":red[{as_text(in_labels(problem, path, about.label))}]")
+
+
+def in_labels(problem: str, path: str, label: str) -> str:
+    """What is wrong with a field, under the name that it has on the page: "Hidden layers, number 2, is …"."""
+    return re.sub(re.escape(path) + r"(?:\.(\d+))?", lambda m: label + (f", number {int(m[1]) + 1}," if m[1] else ""), problem)
 
 
 def _number(about: Setting, label: str, value: float, common: dict[str, Any]) -> None:

@@ -100,7 +100,7 @@ TEXT: dict[str, Question] = {
 REGRESSION: dict[str, Question] = {
     "slowest": Question(
         "regression.ask_slowest",
-        "All three numbers start near 0. With the notes' learning rate of 0.01, after how many of the 1,000 steps are they "
+        "All three numbers start near 0. With a learning rate of 0.01, after how many of the 1,000 steps are they "
         "within 0.05 of 2, 3 and 4?",
         ("about 20", "about 230", "about 900"), 1,
         "Each step takes away about 2 % of the distance (1.4 % in the slowest direction), and 0.98 has to be multiplied with "

@@ -2,18 +2,18 @@
 
 import pandas as pd
 import streamlit as st
-import torch
-from torch import nn
 
 from core.config import RunConfig
-from core.data import Outline, default_config, spec_of
+from core.data import default_config, spec_of
 from core.devices import DeviceError
 from core.figures.diagram import diagram_chart, diagram_height
-from core.inspection import InspectionError, LayerRow, describe_layers, totals
+from core.inspection import LayerRow, totals
 from core.inspection.diagram import Diagram, diagram
+from core.inspection.doctor import Case
 from core.inspection.measured import Measured, MeasureError, measure
 from core.inspection.memory import forward_bytes, training_bytes
-from core.models import ModelError, build
+from core.memory import as_in_training
+from core.models import ModelError
 from core.models.composer import huge
 from pages.parts import keys
 from pages.parts.run_words import duration, figures
@@ -34,28 +34,23 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
-def layers_section(config: RunConfig, data: Outline, outputs: int, composed: bool) -> nn.Module | None:
-    """The whole section, or the line that says why the network can't be built. Returns it, without numbers, if it can."""
-    try:
-        with torch.device("meta"):  # shapes without weights: a layer of a billion parameters answers at once
-            model = build(config.model, data.input_shape, outputs)
-        rows = describe_layers(model, data.input_shape)
-    except (ModelError, InspectionError) as error:
-        st.error(str(error), icon=":material/error:")
-        return None
-    found = measured_for(config)
-    _totals(rows, config, found)
-    _measure_button(config, data, found)
-    drawing = diagram(model, data.input_shape, rows)
+def layers_section(case: Case, composed: bool) -> bool:
+    """The whole section, or the line that says why the network can't be built. Returns whether it can."""
+    if case.misfit:
+        st.error(case.misfit, icon=":material/error:")
+        return False
+    rows, found = case.rows, measured_for(case.config)
+    _totals(rows, case.config, found)
+    _measure_button(case, found)
     chosen = _chosen(rows)
     _table(rows, found, chosen)
-    _diagram(drawing, rows, found, chosen)
+    _diagram(diagram(case.flow, rows, case.input_shape), rows, found, chosen)
     for row in rows:
         if not composed and (warning := huge(row.parameters, row.output_shape)):  # the composer's rows say so themselves
             st.warning(f"{row.name}: {warning}", icon=":material/warning:")
     with st.expander("As PyTorch prints it", icon=":material/code:"):
-        st.code(str(model), language="python")
-    return model
+        st.code(str(case.model), language="python")
+    return True
 
 
 def _totals(rows: list[LayerRow], config: RunConfig, found: Measured | None) -> None:
@@ -97,15 +92,16 @@ def measured_for(config: RunConfig) -> Measured | None:
     return kept[1] if kept and kept[0] == _cost_key(config) else None
 
 
-def _measure_button(config: RunConfig, data: Outline, found: Measured | None) -> None:
+def _measure_button(case: Case, found: Measured | None) -> None:
     label = "Measure again" if found else "Measure the time on this machine"
     if not st.button(label, icon=":material/timer:", key="build.measure", help="Trains a copy with random weights for a few "
                      "steps on random examples: about four seconds."):
         return
+    config = case.config
     examples = max(1, spec_of(config.data.dataset).counts[0] - default_config(config.data.dataset).validation)
     try:
-        with st.spinner("Measuring a few training steps…"):
-            taken = measure(config, data.input_shape, len(data.source_classes), examples)
+        with st.spinner("Measuring a few training steps…"), as_in_training():
+            taken = measure(config, case.input_shape, case.source_classes, examples)
     except (MeasureError, ModelError, DeviceError) as error:
         st.warning(str(error), icon=":material/timer_off:")
         return

@@ -5,6 +5,7 @@ import torch
 
 from core.config import DataConfig
 from core.data import DATASETS, DataError
+from core.data.wording import kind_of, worded
 from core.figures.answers import answer_strip, confusion_heatmap, picture_address
 from core.figures.curves import HEIGHT, Curves, detail_chart, finished_chart, live_chart
 from core.inspection.training_doctor import Trouble
@@ -97,10 +98,11 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
         norms = _named(curves, "gradient.")
         pair(curves, ({"learning_rate": "learning rate"}, "Learning rate", False), (norms, "Gradient norm of each layer", True))
     if SPEED in chosen:
-        pair(curves, ({"throughput": "images/s"}, "Training speed (images/s)", False),
+        speed = worded("images/s", kind_of(run.config.data.dataset))
+        pair(curves, ({"throughput": speed}, f"Training speed ({speed})", False),
              ({"memory": "training process", "gpu_memory": "GPU"}, "Memory (MB)", False))
     if DEAD in chosen:
-        dead_units(curves)
+        dead_units(curves, run.config.data.dataset)
     if CONFUSED in chosen:
         confusion(server, run, snapshots.get(CONFUSION))
 
@@ -113,13 +115,13 @@ def pair(curves: Curves, *charts: tuple[dict[str, str], str, bool]) -> None:
             st.echarts_chart(detail_chart(curves, there, title, logarithmic), height=260, key=f"live.{title}")
 
 
-def dead_units(curves: Curves) -> None:
+def dead_units(curves: Curves, dataset: str) -> None:
     """The share of units that are never active, for each ReLU."""
     names = _named(curves, "dead.")
     title = "Dead units (share of each ReLU layer)"
     st.echarts_chart(detail_chart(curves, names, title, most_symbols=30, shares=True), height=260, key="live.dead")
-    st.caption("A unit is dead when ReLU gives 0 for all of the images looked at, here 500 for validation: "
-               "it adds nothing and no gradient reaches it. Some are normal; if most die, try a smaller learning rate."
+    st.caption(worded("A unit is dead when ReLU gives 0 for all of the validation images looked at, 500 at most: it adds nothing "
+                      "and no gradient reaches it. Some are normal; if most die, try a smaller learning rate.", kind_of(dataset))
                if names or not curves.of("validation_loss")[0] else "This network has no ReLU layers.")
 
 
@@ -133,8 +135,8 @@ def confusion(server: Services, run: Run, snapshot: Snapshot | None) -> None:
         st.caption(f"There is no confusion matrix: the run finished no epoch, or has more than {MOST_CLASSES} classes.")
         return
     when = f"after epoch {snapshot.value['epoch']}" if snapshot else "after each epoch"
-    st.caption(f"Validation images {when}: rows are what is right, columns what the network said. Blue is right; orange is a "
-               "mistake.")
+    st.caption(worded(f"Validation images {when}: rows are what is right, columns what the network said. Blue is right; orange "
+                      "is a mistake.", kind_of(run.config.data.dataset)))
     counts = snapshot.value["counts"] if snapshot else [[0] * len(names)] * len(names)  # its place is kept, so nothing jumps
     st.echarts_chart(confusion_heatmap(counts, names), height=400, key="live.confusion", width=520)
 

@@ -5,8 +5,10 @@ from statistics import median
 
 import streamlit as st
 
+from core.data import spec_of
+from core.data.wording import kind_of, worded
 from core.figures.curves import Curves
-from core.runs import Run, RunNotFound, has_checkpoint
+from core.runs import KINDS, Run, RunNotFound, has_checkpoint
 from pages.parts import keys, run_seeds
 from pages.parts import training_doctor_view as doctor
 from pages.parts.frame import go_to, select_run, tab_title
@@ -19,7 +21,7 @@ from pages.parts.run_live import (
     quantities_of,
     read_curves,
 )
-from pages.parts.run_words import STATUS, duration, figures, percent
+from pages.parts.run_words import STATUS, duration, figures, number, percent
 from pages.parts.services import Services
 
 SPEEDS = 8  # last measurements of speed whose median is shown
@@ -88,6 +90,8 @@ def draw(server: Services, run: Run) -> None:
         _progress(server, run)
     elif run.status in {"failed", "interrupted"}:
         st.error(run.message, icon=icon)
+    elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
+        st.info(run.message, icon=icon)
     _results(run, curves)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
@@ -105,6 +109,8 @@ def _progress(server: Services, run: Run) -> None:
     if run.status == "queued":
         before = server.store.queue_position(run.id)
         waiting = f"In the queue: {before} run{'s' * (before > 1)} before this one."
+        if before and any(one.pause_requested for one in server.store.runs(statuses=["running"], kinds=KINDS)):
+            waiting += " The one that is going is paused: after a minute of that it stops, to make room."
         st.progress(0.0, waiting if before else "Starts in a moment…")
     elif not run.step:
         st.progress(0.0, "Paused before the first step" if paused and run.steps else "Getting the data ready…")
@@ -122,27 +128,36 @@ def _results(run: Run, curves: Curves) -> None:
     loss, accuracy = curves.of("validation_loss")[1], curves.of("validation_accuracy")[1]
     speed = (curves.of("throughput")[1][-SPEEDS:] if run.is_active else []) or curves.of("images_per_second")[1][-1:]
     tested = run.test_accuracy is not None
-    accuracy_figure = {
+    share = run.test_accuracy if tested else accuracy[-1] if accuracy else None
+    rows = {
         "Test accuracy" if tested else "Validation accuracy": (
-            percent(run.test_accuracy if tested else accuracy[-1] if accuracy else None),
-            "Share of right answers on images it did not learn from. The test images are looked at once, at the end.")}
-    test_loss = {"Test loss": (f"{run.test_loss:.4f}" if run.test_loss is not None else "–",
-                               "Mean squared distance of its numbers from the right ones, on points it did not learn from.")}
-    figures((accuracy_figure if "accuracy" in quantities_of(run) else test_loss) | {
-        "Validation loss": (f"{loss[-1]:.4f}" if loss else "–",
+            percent(share),
+            "Share of right answers on images it did not learn from. The test images are looked at once, at the end."),
+        "Test loss": (number(run.test_loss), "How wrong it is on images it did not learn from, looked at once, at the end."),
+        "Validation loss": (number(loss[-1] if loss else None),
                             "How wrong the network is on the images held back, after each epoch. Smaller is better."),
         "Speed (images/s)": (f"{median(speed):,.0f}" if speed else "–",
                              "Training images each second: of the last moments while it trains, then of the last epoch."),
-    })
+    }
+    rows.pop("Test loss" if "accuracy" in quantities_of(run) else "Validation accuracy")
+    kind = kind_of(run.config.data.dataset)
+    figures({worded(label, kind): (value, worded(about, kind)) for label, (value, about) in rows.items()})
 
 
 def next_steps(server: Services, run: Run) -> None:
-    """Where to go from a run that has weights."""
-    if not run.is_active and has_checkpoint(server.store, run.id):
-        with st.container(horizontal=True):
-            if st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
-                go_to("pages/draw_digit.py")
-            if st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
-                go_to("pages/evaluate_model.py")
-            if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
-                go_to("pages/compare_runs.py")
+    """Where to go from a run that has weights: only to what can be done with it."""
+    if run.is_active or not has_checkpoint(server.store, run.id):
+        return
+    kind = kind_of(run.config.data.dataset)
+    with st.container(horizontal=True):
+        if kind == "images" and st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
+            go_to("pages/draw_digit.py")
+        if kind == "text" and st.button("Ask it about a text", icon=":material/rate_review:", type="primary", key="panel.ask"):
+            go_to("pages/learn_text.py")
+        if kind == "points" and spec_of(run.config.data.dataset).in_plane and st.button(
+                "See its answers in the plane", icon=":material/bubble_chart:", type="primary", key="panel.plane"):
+            go_to("pages/learn_decision_boundary.py")
+        if "accuracy" in quantities_of(run) and st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
+            go_to("pages/evaluate_model.py")
+        if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
+            go_to("pages/compare_runs.py")

@@ -7,8 +7,8 @@ from core.figures.seeds import seeds_chart
 from core.runs import Run
 from core.runs.groups import summarize
 from pages.parts.frame import select_run
-from pages.parts.run_live import chart_controls, read_curves
-from pages.parts.run_words import STATUS, duration, percent
+from pages.parts.run_live import chart_controls, quantities_of, read_curves
+from pages.parts.run_words import STATUS, duration, number, percent
 from pages.parts.services import Services
 
 ALL = ""
@@ -36,7 +36,8 @@ def draw_seeds(server: Services, runs: list[Run]) -> None:
     st.progress(min(1.0, share), f"{ended} of {len(runs)} runs have ended" if ended < len(runs) else "All runs have ended")
     smoothing, logarithmic = chart_controls()
     curves = [read_curves(server, run) for run in runs]
-    for column, quantity in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+    quantities = quantities_of(runs[0])
+    for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
         with column:
             st.echarts_chart(seeds_chart(curves, quantity, smoothing, logarithmic and quantity == "loss"), height=HEIGHT,
                              key=f"live.seeds.{quantity}")
@@ -53,9 +54,11 @@ def table(server: Services, runs: list[Run]) -> None:
         st.metric("Test accuracy, mean ± standard deviation" if spread else "Test accuracy",
                   f"{summary.mean * 100:.2f}{spread} %", help=f"Over {summary.runs} of {len(runs)} seeds. The standard deviation "
                   "is that of a sample, with n − 1.", width="content")
+    right = "accuracy" in quantities_of(runs[0])  # else a number is predicted, which is never right or wrong
     st.dataframe([{
-        "Seed": run.config.training.seed, "Status": state(server, run), "Test accuracy": percent(run.test_accuracy),
-        "Validation accuracy": percent(run.validation_accuracy),
+        "Seed": run.config.training.seed, "Status": state(server, run),
+        **({"Test accuracy": percent(run.test_accuracy), "Validation accuracy": percent(run.validation_accuracy)} if right else
+           {"Test loss": number(run.test_loss)}),
         "Training time": "–" if run.seconds is None else duration(run.seconds),
     } for run in runs], hide_index=True, key="panel.seeds", width="stretch")
 

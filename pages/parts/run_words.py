@@ -25,6 +25,11 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.2%}".replace("%", " %")
 
 
+def number(value: float | None) -> str:
+    """A loss."""
+    return "–" if value is None else f"{value:.4f}"
+
+
 def figures(named: dict[str, tuple[str, str | None]]) -> None:
     """Numbers in a row that wraps on a phone: label → (value, help)."""
     with st.container(horizontal=True, gap="medium"):

@@ -54,10 +54,7 @@ def more_ways(server: Services, config: RunConfig, ready: bool) -> None:
     """Other ways to start: one step at a time, from several seeds, or looking for a learning rate first."""
 
     def way(label: str, key: str, icon: str, about: str) -> bool:
-        return st.button(label, key=key, icon=icon, type="tertiary", help=about, on_click=close)
-
-    def close() -> None:
-        st.session_state["train.more"] = False
+        return st.button(label, key=key, icon=icon, type="tertiary", help=about, on_click=_close, args=("train.more",))
 
     with st.popover("More", icon=":material/more_vert:", key="train.more", on_change="rerun", disabled=not ready):
         if way("Start paused", "train.start_paused", ":material/pause:",
@@ -76,6 +73,11 @@ def more_ways(server: Services, config: RunConfig, ready: bool) -> None:
             st.rerun()
 
 
+def _close(popover: str) -> None:
+    """Close a popover: once its button is pressed it would only hide what comes of it."""
+    st.session_state[popover] = False
+
+
 def control_buttons(server: Services, run: Run) -> None:
     """What can be done with a run now: stop or pause it while it is going, go on with it afterwards."""
     waiting = [one for one in server.store.group(run.group_id) if one.is_active and one.id != run.id] if run.group_id else []
@@ -85,19 +87,21 @@ def control_buttons(server: Services, run: Run) -> None:
             server.engine.cancel(one.id)
         st.rerun()
     if run.is_active:
-        _while_active(server, run)
+        _while_active(server, run, f" seed {run.config.training.seed}" if waiting else "")
     elif has_checkpoint(server.store, run.id) and run.config.training.epochs < MOST_EPOCHS:
-        with st.popover("Continue", icon=":material/forward:", help="Go on from the last checkpoint."):
+        which = f" seed {run.config.training.seed}" if run.group_id else ""
+        with st.popover(f"Continue{which}", icon=":material/forward:", help="Go on from the last checkpoint.",
+                        key="run.continue_open", on_change="rerun"):
             missing = run.config.training.epochs - run.epoch
             more = st.number_input("More epochs", 0 if missing else 1, MOST_EPOCHS - run.config.training.epochs,
                                    0 if missing else 5, key=f"run.more.{run.id}",
                                    help=f"In addition to the {run.config.training.epochs} it was made for.")
-            if st.button("Continue training", type="primary", key="run.continue"):
+            if st.button("Continue training", type="primary", key="run.continue", on_click=_close, args=("run.continue_open",)):
                 _try(lambda: server.engine.resume(run.id, int(more)))
 
 
-def _while_active(server: Services, run: Run) -> None:
-    if st.button("Stop", icon=":material/stop:", key="run.stop",
+def _while_active(server: Services, run: Run, which: str) -> None:
+    if st.button(f"Stop{which}", icon=":material/stop:", key="run.stop",
                  help="Ends the run after the step it is at. What it has learned so far is kept."):
         server.engine.cancel(run.id)
         _wait(server, run.id, SECONDS_TO_STOP, lambda run: False)
@@ -105,20 +109,32 @@ def _while_active(server: Services, run: Run) -> None:
     if run.status != "running":
         return
     paused = run.pause_requested is not None
+    label, icon, about = ("Go on", ":material/play_arrow:", "Goes on from the step it waits at.") if paused else \
+        ("Pause", ":material/pause:", "The run waits after its next step and keeps everything.")
+    if st.button(label, icon=icon, key="run.pause", help=about):
+        _try(lambda: server.engine.pause(run.id, not paused))
+    _learning_rate(server, run)
     if paused and st.button("One step", icon=":material/skip_next:", key="run.step",
                             help="One batch forward and backward, one change of the weights; then it waits again."):
         server.engine.step(run.id)
         _wait(server, run.id, SECONDS_FOR_STEP, lambda now: now.step > run.step)
         st.rerun()
-    if st.button("Go on" if paused else "Pause", icon=":material/play_arrow:" if paused else ":material/pause:", key="run.pause",
-                 help="The run waits after its next step and keeps everything."):
-        _try(lambda: server.engine.pause(run.id, not paused))
-    with st.popover("Learning rate", icon=":material/speed:", help="Another learning rate while it trains."):
+
+
+def _learning_rate(server: Services, run: Run) -> None:
+    """Another learning rate for a run that is going."""
+
+    def use() -> None:
+        server.engine.set_learning_rate(run.id, value)
+        st.session_state[keys.NOTICE] = f"Learning rate {value:g} from the next step on."
+
+    with st.popover("Learning rate", icon=":material/speed:", help="Another learning rate while it trains.", key="run.rate_open",
+                    on_change="rerun"):
         current = run.learning_rate if run.learning_rate is not None else run.config.training.optimizer.learning_rate
         value = st.number_input("Learning rate", 1e-9, 100.0, current, step=current / 2, format="%g", key=f"run.rate.{run.id}",
                                 help="Acts from the next step on; a schedule scales it as it did the first one.")
-        if st.button("Use it", key="run.use_rate"):
-            _try(lambda: server.engine.set_learning_rate(run.id, value))
+        if st.button("Use it", key="run.use_rate", on_click=_close, args=("run.rate_open",)):
+            _try(use)
 
 
 def _try(action: Callable[[], None]) -> None:
@@ -145,6 +161,7 @@ def retrain_on_change(server: Services, config: RunConfig, run: Run | None) -> N
         return
     if run.is_active and run.owner == st.session_state[keys.OWNER]:
         server.engine.cancel(run.id)
-    st.session_state[keys.PREVIOUS_RUN] = run.id
+    same = (run.config.data.dataset, run.config.training.loss) == (config.data.dataset, config.training.loss)
+    st.session_state[keys.PREVIOUS_RUN] = run.id if same else None  # else the grey curve would measure something else
     start(server, config)
     st.rerun()

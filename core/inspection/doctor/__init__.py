@@ -9,6 +9,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import Dataset
+from core.data.wording import kind_of, worded_for
 from core.inspection.doctor import cost_rules, data_rules, network_rules, training_rules, transform_rules
 from core.inspection.doctor.case import Case, Finding, Severity, Surroundings
 from core.inspection.doctor.cost_rules import training_bytes
@@ -29,9 +30,20 @@ def diagnose(config: RunConfig, model: nn.Module | None = None, criterion: nn.Mo
         surroundings: time allowed, memory and speed of the device.
         range_test: what core.inspection.range_test.range_test found, for the learning rate.
     """
-    case = Case(config, model, criterion, data, surroundings or Surroundings(), range_test)
-    found = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
+    return examine(Case(config, model, criterion, data, surroundings or Surroundings(), range_test))
+
+
+def examine(case: Case) -> list[Finding]:
+    """What diagnose() says, of a case that somebody else looks at, too: its network is built and run once for both."""
+    found = [_worded(finding, case) for rule in RULES.values() if (finding := rule(case)) is not None]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _worded(finding: Finding, case: Case) -> Finding:
+    """What is said about images, said about points or texts where the data set has those."""
+    if finding.rule == "transforms_not_for_points":
+        return finding  # it is about images not being there
+    return worded_for(finding, kind_of(case.config.data.dataset))
 
 
 def advise_on_transforms(config: RunConfig) -> list[Finding]:
@@ -88,5 +100,5 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "beyond_memory": cost_rules.beyond_memory,
 }
 
-__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "advise_on_transforms", "diagnose",
+__all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "advise_on_transforms", "diagnose", "examine",
            "training_bytes"]

@@ -161,11 +161,10 @@ class Case:
     @property
     def outputs(self) -> int:
         """Outputs the loss needs for the question."""
-        if self.loss in {"cross_entropy", "nll"}:
-            return self.classes
-        if self.loss in {"bce_with_logits", "bce"}:
-            return 1 if self.classes == 2 else self.classes
-        return outputs_for(self.config, self.source_classes) if self.criterion is None else self.classes
+        if self.criterion is None:
+            return outputs_for(self.config, self.source_classes)
+        yes_or_no = self.loss in {"bce_with_logits", "bce"} and self.classes == 2
+        return 1 if yes_or_no else self.classes
 
     @cached_property
     def _built(self) -> nn.Module | str:
@@ -191,6 +190,11 @@ class Case:
             return str(error)
 
     @property
+    def model(self) -> nn.Module | None:
+        """The network, the config's without numbers (meta device); None where it can't be built."""
+        return self._built if isinstance(self._built, nn.Module) else None
+
+    @property
     def misfit(self) -> str:
         """Why the network can't be built or run on this data; "" if it can."""
         return self._described if isinstance(self._described, str) else ""
@@ -207,13 +211,12 @@ class Case:
     @cached_property
     def modules(self) -> dict[str, nn.Module]:
         """The network's modules by dotted path."""
-        return {} if isinstance(self._built, str) else dict(self._built.named_modules())
+        return {} if self.model is None else dict(self.model.named_modules())
 
     @cached_property
     def flow(self) -> Flow:
         """The operations of forward, in order."""
-        runs = isinstance(self._built, nn.Module) and not self.misfit
-        return flow(self._built, self.input_shape) if runs else Flow([], None)
+        return Flow([], None) if self.model is None or self.misfit else flow(self.model, self.input_shape)
 
     def changed(self, **values: Any) -> RunConfig | None:
         """The config with fields replaced, "training__loss" for training.loss; None where a config can't be that."""

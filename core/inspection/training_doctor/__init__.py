@@ -6,6 +6,7 @@ To add a rule: write a function that takes a Record and returns a Trouble or Non
 from collections.abc import Callable, Mapping
 
 from core.config import RunConfig
+from core.data.wording import kind_of, worded_for
 from core.inspection.training_doctor import gradient_rules, loss_rules
 from core.inspection.training_doctor.record import Record, Series, Trouble
 
@@ -24,7 +25,8 @@ def examine(config: RunConfig, series: Mapping[str, Series], steps_per_epoch: in
     """
     record = Record(config, series, steps_per_epoch, not_finite)
     found = {name: trouble for name, rule in RULES.items() if (trouble := rule(record)) is not None}
-    return [trouble for name, trouble in found.items() if not found.keys() & CAUSES.get(name, set())]
+    kind = kind_of(config.data.dataset)
+    return [worded_for(trouble, kind) for name, trouble in found.items() if not found.keys() & CAUSES.get(name, set())]
 
 
 # a flat loss is what these look like from outside: the cause is named instead, with its own remedy

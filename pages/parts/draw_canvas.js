@@ -1,0 +1,186 @@
+// The sheet to draw on: pen, eraser, undo, redo and clear, by mouse, pen or finger. The drawing goes to the server the moment the
+// pen is lifted. It is kept in this browser tab, so that a reload or a look at another page does not lose it.
+const KEPT = "torch-playground.sheet", MOST_STEPS = 400, DARK = 128;
+
+export default function (component) {
+  const { parentElement, data, setStateValue } = component;
+  const root = parentElement.querySelector(".sheet");
+  const sheet = root.sheet || (root.sheet = new Sheet(root, data));
+  sheet.send = (url, strokes) => setStateValue("drawing", { strokes, data: url });
+  sheet.begin();
+}
+
+class Sheet {
+  constructor(root, data) {
+    Object.assign(this, data); // side, ink, paper, narrowest, widest, width, sheet
+    this.steps = []; // strokes {erase, width, points: [x, y, …]} and {clear: true}
+    this.done = 0; // how many of them count: those behind were undone
+    this.stroke = null;
+    const find = (name) => root.querySelector(name);
+    this.canvas = find("canvas");
+    this.range = find("[type=range]");
+    this.number = find("output");
+    this.buttons = { undo: find(".undo"), redo: find(".redo"), clear: find(".clear") };
+    Object.assign(this.range, { min: this.narrowest, max: this.widest, value: this.width });
+    this.eraser = find("[value=eraser]");
+    this.restore();
+    this.sharpness = Math.max(1, Math.min(3, Math.round(window.devicePixelRatio || 1)));
+    this.canvas.width = this.canvas.height = this.side * this.sharpness;
+    this.range.addEventListener("input", () => this.tools());
+    root.addEventListener("change", () => this.keep());
+    this.canvas.addEventListener("pointerdown", (event) => this.down(event));
+    this.canvas.addEventListener("pointermove", (event) => this.move(event));
+    for (const end of ["pointerup", "pointercancel"]) this.canvas.addEventListener(end, (event) => this.up(event));
+    this.buttons.undo.addEventListener("click", () => this.go(-1));
+    this.buttons.redo.addEventListener("click", () => this.go(1));
+    this.buttons.clear.addEventListener("click", () => this.add({ clear: true }));
+    this.canvas.addEventListener("keydown", (event) => {
+      if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+      event.preventDefault();
+      this.go(event.shiftKey ? 1 : -1);
+    });
+    this.tools();
+    this.paint();
+  }
+
+  begin() { // once, when there is somebody to send to: the server does not know a drawing that was kept here
+    if (this.begun) return;
+    this.begun = true;
+    if (this.visible().length) this.tell();
+  }
+
+  // --- what the tools do
+
+  tools() {
+    this.width = Number(this.range.value);
+    this.number.textContent = `${this.width} px`;
+    this.buttons.undo.disabled = this.done === 0;
+    this.buttons.redo.disabled = this.done === this.steps.length;
+    this.buttons.clear.disabled = !this.visible().length;
+  }
+
+  go(by) {
+    const done = Math.min(this.steps.length, Math.max(0, this.done + by));
+    if (this.stroke || done === this.done) return;
+    this.done = done;
+    this.changed();
+  }
+
+  add(step) {
+    this.steps.splice(this.done, Infinity, step);
+    if (this.steps.length > MOST_STEPS) { // the oldest drawings that were cleared are forgotten first
+      const clear = this.steps.findIndex((one) => one.clear);
+      if (clear >= 0 && clear < this.steps.length - 1) this.steps.splice(0, clear + 1);
+    }
+    this.done = this.steps.length;
+    this.changed();
+  }
+
+  changed() {
+    this.paint();
+    this.tell();
+    this.tools();
+    this.keep();
+  }
+
+  visible() { // the strokes since the sheet was last cleared
+    const steps = this.steps.slice(0, this.done);
+    return steps.slice(steps.findLastIndex((one) => one.clear) + 1);
+  }
+
+  // --- the pen
+
+  place(event) {
+    const box = this.canvas.getBoundingClientRect(), scale = this.side / box.width;
+    return [event.clientX - box.left, event.clientY - box.top].map((value) => Math.round(value * scale * 10) / 10);
+  }
+
+  down(event) {
+    if (!event.isPrimary || event.button !== 0 || this.stroke) return;
+    event.preventDefault();
+    this.canvas.focus({ preventScroll: true });
+    this.canvas.setPointerCapture(event.pointerId);
+    this.stroke = { erase: this.eraser.checked, width: this.width, points: this.place(event), pointer: event.pointerId };
+    this.line(this.canvas.getContext("2d"), this.stroke, this.sharpness);
+  }
+
+  move(event) {
+    if (this.stroke?.pointer !== event.pointerId) return;
+    const all = event.getCoalescedEvents?.() ?? [];
+    for (const one of all.length ? all : [event]) this.stroke.points.push(...this.place(one));
+    const points = this.stroke.points, from = Math.max(0, points.length - 2 * (all.length + 3)) & ~1;
+    this.line(this.canvas.getContext("2d"), { ...this.stroke, points: points.slice(from) }, this.sharpness);
+  }
+
+  up(event) {
+    if (this.stroke?.pointer !== event.pointerId) return;
+    const { erase, width, points } = this.stroke;
+    this.stroke = null;
+    if (erase && !this.visible().length) return this.paint(); // there was nothing to erase
+    this.add({ erase, width, points });
+  }
+
+  // --- the picture
+
+  line(context, { erase, width, points }, scale) { // a smooth line through the points, or a dot
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.strokeStyle = erase ? this.paper : this.ink;
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = erase ? width + 4 : width; // an eraser as wide as the pen would leave the line's soft edge behind
+    context.beginPath();
+    context.moveTo(points[0], points[1]);
+    for (let i = 2; i + 3 < points.length; i += 2)
+      context.quadraticCurveTo(points[i], points[i + 1], (points[i] + points[i + 2]) / 2, (points[i + 1] + points[i + 3]) / 2);
+    context.lineTo(points.at(-2), points.at(-1)); // to itself where there is one point: a dot, with round ends
+    context.stroke();
+  }
+
+  draw(canvas, scale) {
+    const context = canvas.getContext("2d");
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.fillStyle = this.paper;
+    context.fillRect(0, 0, this.side, this.side);
+    for (const stroke of this.visible()) this.line(context, stroke, scale);
+    return context;
+  }
+
+  paint() {
+    this.draw(this.canvas, this.sharpness);
+  }
+
+  tell() { // the server: a PNG, or nothing where no ink is left
+    const strokes = this.visible();
+    if (!strokes.some((one) => !one.erase)) return this.send(null, 0);
+    this.copy ??= Object.assign(document.createElement("canvas"), { width: this.side, height: this.side });
+    this.copy.getContext("2d", { willReadFrequently: true }); // in main memory, where the next two lines read it
+    const pixels = this.draw(this.copy, 1).getImageData(0, 0, this.side, this.side).data;
+    const inked = strokes.some((one) => one.erase) ? pixels.some((value, i) => i % 4 === 0 && value < DARK) : true;
+    this.send(inked ? this.copy.toDataURL("image/png") : null, strokes.length);
+  }
+
+  // --- what outlives a reload
+
+  keep() {
+    try {
+      const { sheet, steps, done, width } = this;
+      sessionStorage.setItem(KEPT, JSON.stringify({ sheet, steps, done, width, erase: this.eraser.checked }));
+    } catch { /* private windows keep nothing; the drawing then lasts as long as the page */ }
+  }
+
+  restore() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+      if (!kept) return;
+      this.range.value = kept.width;
+      this.eraser.checked = Boolean(kept.erase);
+      const [visitor, number] = this.sheet.split("."), [before, last] = kept.sheet.split(".");
+      if (visitor === before && number !== last) return; // a drawing was put away and this is a new sheet
+      this.steps = kept.steps;
+      this.done = kept.done;
+      this.visible();
+    } catch {
+      this.steps = [];
+      this.done = 0;
+    }
+  }
+}

@@ -1,0 +1,43 @@
+"""What each process need not have in memory: asked of fresh processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("streamlit", "plotly", "pandas", "pyarrow")
+HEAVY = ("sklearn", "scipy", "torchvision", "matplotlib", "captum", "torch._inductor", "sympy.core")
+
+
+def loaded(code: str, names: tuple[str, ...]) -> list[str]:
+    """Which of the modules a fresh process has after running `code`."""
+    asked = f"import sys\n{code}\nprint(*[name for name in {names!r} if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True)
+    assert not ran.returncode, ran.stderr
+    return ran.stdout.split()
+
+
+def test_a_worker_trains_without_libraries_of_pages(tmp_path):
+    """From its start, with nothing prepared, to the end of a run on varied digits."""
+    code = f"""
+from pathlib import Path
+from core.config import RunConfig
+from core.data import default_config
+from core.runs import RunStore
+from core.runs.worker import warm_up
+from core.runs.execute import execute
+from core.settings import Settings
+place = Path({str(tmp_path)!r})
+settings = Settings(place / "data", place / "runs", place / "cache")
+warm_up(settings)
+store = RunStore(settings.runs_dir)
+store.create(RunConfig(data=default_config("digits")).with_values({{"training.epochs": 1}}), "ann")
+assert execute(store, store.claim("me"), settings).status == "finished"
+"""
+    assert loaded(code, (*PAGES, *HEAVY)) == []
+
+
+def test_what_pages_calculate_with_brings_nothing_heavy():
+    modules = ("core.labs.surfaces", "core.data.drawing", "core.data.photograph", "core.evaluation.comparison",
+               "core.evaluation.report", "core.inspection", "core.data.maps", "core.figures.evaluation")
+    assert loaded(f"import {', '.join(modules)}", HEAVY) == []

@@ -1,0 +1,53 @@
+"""What a process does with freed memory, seen by the page faults of taking the same 8 MB again and again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = (8 << 20) // 4096
+COUNT = """
+import resource
+from core import memory
+BLOCK = 8 << 20
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        b"x" * BLOCK
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 50
+def resident():
+    return int(open("/proc/self/statm").read().split()[1])
+"""
+
+
+def told(code: str) -> list[float]:
+    """The numbers that a fresh process prints."""
+    usual = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run([sys.executable, "-c", COUNT + code], capture_output=True, text=True, check=True,
+                          env={**usual, "PYTHONPATH": str(Path(__file__).parents[1])})
+    return [float(word) for word in done.stdout.split()]
+
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux") or "glibc" not in os.confstr("CS_GNU_LIBC_VERSION"),
+                                reason="other C libraries keep memory in their own way")
+
+
+def test_a_training_process_uses_the_same_memory_again():
+    kept, returned = told("assert memory.keep_large_blocks(); faults(); print(faults())\n"
+                          "assert memory.return_large_blocks(); print(faults())")
+    assert kept < PAGES / 20
+    assert returned > PAGES / 2, "a server gives each block back, and pays for it when it takes the next"
+
+
+def test_a_measurement_in_a_server_is_as_in_training_and_leaves_no_trace():
+    within, after = told("memory.return_large_blocks()\nwith memory.as_in_training():\n    faults(); print(faults())\n"
+                         "print(faults())")
+    assert within < PAGES / 20 and after > PAGES / 2
+
+
+def test_memory_is_given_back_after_a_run():
+    held, given = told("memory.keep_large_blocks()\nblocks = [bytearray(b'x' * (1 << 20)) for _ in range(64)]\ndel blocks\n"
+                       "print(resident()); memory.give_back_memory(); print(resident())")
+    assert held - given > 4 * PAGES
