@@ -1,4 +1,4 @@
-"""The page Evaluate in a real browser: a click on a cell of the confusion matrix shows that cell's images.
+"""The page Evaluate in a real browser: each click, tap or key on a cell of the confusion matrix shows that cell's images.
 
     pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
 """
@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.page_latency import app
+from core.evaluation import Predictions
 from core.runs.evaluations import load_predictions
 from tests.test_browser import page  # noqa: F401 - a browser tab
 
@@ -25,20 +26,60 @@ def address(trained) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
 
 
-def test_a_click_on_a_cell_shows_its_images(address: str, page: Page, trained):  # noqa: F811
+def open_matrix(address: str, page: Page, run: str) -> Locator:  # noqa: F811
+    """The cells of the run's confusion matrix, row by row."""
+    page.goto(f"{address}/evaluate_model?run={run}")
+    page.get_by_role("radio", name="Confusion").or_(page.get_by_role("button", name="Confusion")).first.click()
+    cells = page.locator("table[aria-label^='Confusion'] button")
+    expect(cells).to_have_count(100, timeout=60_000)
+    return cells
+
+
+def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:  # noqa: F811
+    """The page shows this cell's images, marks it, and both lists name it."""
+    count = int(((kept.truth == truth) & (kept.said == said)).sum())
+    wanted = re.compile(f"^{count} images? of {truth} that it called {said}") if count else "No image is in this cell."
+    expect(page.get_by_text(wanted)).to_be_visible(timeout=30_000)
+    expect(page.locator("table button[aria-pressed='true']")).to_have_attribute("aria-label",
+                                                                                re.compile(f"true {truth}, said {said}:"))
+    for label, value in (("True class", truth), ("What it said", said)):
+        expect(page.get_by_role("combobox", name=label)).to_have_value(str(value))
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_each_click_on_a_cell_shows_its_images(address: str, page: Page, trained):  # noqa: F811
     store, run = trained
     kept = load_predictions(store, run.id)
-    page.goto(f"{address}/evaluate_model?run={run.id}")
-    page.get_by_role("radio", name="Confusion").or_(page.get_by_role("button", name="Confusion")).first.click()
-    cells = page.locator(".js-plotly-plot .nsewdrag").first
-    expect(cells).to_be_visible(timeout=60_000)
-    expect(page.locator(".stApp[data-test-script-state='notRunning']")).to_be_visible(timeout=60_000)
-    expect(page.locator("[data-title='Download plot as a PNG']").first).to_be_visible(timeout=30_000)
-    truth = said = 7
-    box = cells.bounding_box()
-    page.mouse.click(box["x"] + box["width"] * (said + 0.5) / 10, box["y"] + box["height"] * (truth + 0.5) / 10)
-    count = int(((kept.truth == truth) & (kept.said == said)).sum())
-    assert count, "the run is trained well enough for that"
-    wanted = re.compile(f"^{count} images? of {truth} that it called {said}")
-    expect(page.get_by_text(wanted)).to_be_visible(timeout=30_000)
-    expect(page.get_by_test_id("stException")).to_have_count(0)
+    cells = open_matrix(address, page, run.id)
+    # at once after the answer is there, and again on a cell that was shown before
+    for truth, said in ((7, 7), (5, 5), (0, 1), (7, 7), (9, 9), (3, 2)):
+        cells.nth(10 * truth + said).click()
+        expect_images(page, kept, truth, said)
+    cells.nth(11).click()
+    cells.nth(22).click()  # before the first one's answer
+    expect_images(page, kept, 2, 2)
+    cells.nth(44).dblclick()
+    expect_images(page, kept, 4, 4)
+
+
+def test_cells_are_chosen_by_keyboard_too(address: str, page: Page, trained):  # noqa: F811
+    store, run = trained
+    kept = load_predictions(store, run.id)
+    cells = open_matrix(address, page, run.id)
+    cells.nth(66).click()
+    expect_images(page, kept, 6, 6)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect_images(page, kept, 7, 7)
+
+
+def test_a_tap_shows_the_cell_that_was_tapped(address: str, page: Page, trained):  # noqa: F811
+    store, run = trained
+    kept = load_predictions(store, run.id)
+    phone = page.context.browser.new_page(viewport={"width": 400, "height": 800}, has_touch=True)
+    cells = open_matrix(address, phone, run.id)
+    for place in (3, 8, 3):
+        cells.nth(11 * place).tap()
+        expect_images(phone, kept, place, place)
+    phone.close()

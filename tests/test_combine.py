@@ -1,5 +1,7 @@
 """Joined, cut down, unbalanced and spoiled data: against ConcatDataset and Subset, NumPy and hand values; seeds; refusals."""
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from core.data.combine import (
     unbalanced_counts,
     without_misfits,
 )
+from core.data.kept import forget_oldest
 from core.data.own_sets import save_set
 from core.data.sources import Raw, spec_of
 from core.evaluation.other_data import other_config, why_not
@@ -120,6 +123,32 @@ def test_joined_images_are_kept_once_and_mapped(get, tmp_path):
     assert list((tmp_path / "cache/joined").iterdir()) == [kept]  # subsets copy no pixels
     kept.write_bytes(kept.read_bytes()[:-9])
     assert torch.equal(images, all_of(get(join=("more",)), "train")[0])
+
+
+def test_joined_images_that_nobody_asks_for_leave_the_cache(get, tmp_path, sets, monkeypatch):
+    folder = tmp_path / "cache/joined"
+    monkeypatch.setattr("core.data.kept.RECENT", 0)
+    size = get(join=("more",)).train.images.nbytes
+    first, = folder.iterdir()
+    monkeypatch.setattr("core.data.combine.MOST_KEPT", size + 1000)
+    others = [get(join=("more",), join_times=times) for times in (2, 3)]
+    assert list(folder.iterdir()) == [first]  # the same images
+    old = others[0].train.images.clone()
+    own = save_set(tmp_path, "Drawn", CLASSES, raw(seed=5).train_images.numpy(), raw(seed=5).train_labels.numpy(),
+                   np.zeros(160, bool), "drawn here", hidden=True)
+    get(join=(own.name,))
+    assert len(list(folder.iterdir())) == 1 and not first.exists()
+    assert torch.equal(others[0].train.images, old), "who still looks at the deleted one can go on"
+    again = get(join=("more",))
+    assert torch.equal(again.train.images, old) and first.exists()
+
+
+def test_what_was_asked_for_within_a_minute_stays(tmp_path):
+    for name, minutes in (("old", 5), ("recent", 0), ("now", 0)):
+        np.save(tmp_path / f"{name}.npy", np.zeros(100, np.uint8))
+        os.utime(tmp_path / f"{name}.npy", (time.time() - 60 * minutes,) * 2)
+    forget_oldest(tmp_path, 0, tmp_path / "now.npy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["now.npy", "recent.npy"]
 
 
 def test_joined_images_several_times(get):

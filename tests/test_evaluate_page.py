@@ -100,24 +100,40 @@ def test_a_model_that_never_says_a_class_has_a_dash_and_a_reason(store, models):
         save_predictions(store, models["second"], kept)
 
 
+def matrix(at: AppTest) -> dict:
+    """What the component that draws the matrix was given."""
+    return json.loads(at.get("bidi_component")[0].proto.json)
+
+
 def test_the_commonest_mistake_is_shown_first_and_the_lists_choose_another(store, models):
     at = open_at(models["first"], "Confusion")
-    counts = charts(at)[0]["data"][0]["z"]
-    assert counts
     key = f"evaluate.matrix.{models['first']}.test"
-    truth, said = at.session_state[f"{key}.cell"]
-    assert [at.selectbox(key=f"{key}.{place}.{truth}.{said}").value for place in (0, 1)] == [truth, said]
+    cell = at.session_state[f"{key}.cell"]
+    truth, said = cell.truth, cell.said
+    assert matrix(at)["chosen"] == 10 * truth + said and matrix(at)["classes"] == list("0123456789")
+    assert [at.selectbox(key=f"{key}.{place}.0").value for place in (0, 1)] == [truth, said]
     assert truth != said and f"of {truth} that it called {said}" in texts(at)
-    at.selectbox(key=f"{key}.1.{truth}.{said}").select(truth).run()
+    at.selectbox(key=f"{key}.1.0").select(truth).run()
     assert_whole(at)
-    assert f"of {truth} that it called {truth}" in texts(at)
+    assert f"of {truth} that it called {truth}" in texts(at) and matrix(at)["chosen"] == 11 * truth
+    assert [at.selectbox(key=f"{key}.{place}.1").value for place in (0, 1)] == [truth, truth]
 
 
-def test_the_points_that_are_clicked_on_are_the_cells(store, models):
+def test_lists_of_an_earlier_turn_are_not_heard(store, models):
+    """As when a second click comes before the browser has drawn the first one's answer: it sends the former lists along."""
     at = open_at(models["first"], "Confusion")
-    figure = charts(at)[0]
-    assert figure["layout"]["clickmode"] == "event+select"
-    assert figure["data"][1]["hovertext"][73].startswith("true 7, said 3"), "point 73 is row 7, column 3"
+    key = f"evaluate.matrix.{models['first']}.test"
+    former = at.selectbox(key=f"{key}.0.0")
+    at.session_state[f"{key}.cell"] = replace(at.session_state[f"{key}.cell"], truth=7, said=7, turn=1)
+    former.select((former.value + 1) % 10).run()
+    assert_whole(at)
+    assert (at.session_state[f"{key}.cell"].truth, at.session_state[f"{key}.cell"].said) == (7, 7)
+    assert "of 7 that it called 7" in texts(at)
+
+
+def test_the_matrix_can_be_saved_as_table_and_as_picture(store, models):
+    at = open_at(models["first"], "Confusion")
+    assert {"Matrix (CSV)", "Matrix (PNG)"} <= {b.proto.label for b in at.get("download_button")}
 
 
 def test_the_threshold_moves_counts_points_and_cost(store, models):

@@ -25,7 +25,7 @@ from core.evaluation.metrics import (
 )
 from core.evaluation.mistakes import confident_mistakes, in_cell, random_images, unsure_successes
 from core.evaluation.predictions import softmax
-from core.evaluation.tables import classes_csv, confusion_csv, predictions_csv, table_csv
+from core.evaluation.tables import classes_csv, comparison_csv, confusion_csv, curves_csv, predictions_csv, table_csv
 from core.evaluation.thresholds import cheapest, decide, sweep, thinned
 from core.training import OBJECTIVES
 
@@ -347,3 +347,20 @@ def test_no_metric_warns_on_what_people_do():
                 curve = sweep(case.probabilities[:, label], case.truth == label)
                 assert curve.roc_area is None or 0 <= curve.roc_area <= 1
                 thinned(curve)
+
+
+def test_all_curves_and_the_comparison_as_csv():
+    curve = sweep(np.array([0.9, 0.8, 0.1]), np.array([True, False, True]))
+    lines = curves_csv({"0": curve, "a, b": curve}).decode().splitlines()
+    assert lines[0] == "curve,threshold,recall,false_alarm_rate,precision" and len(lines) == 1 + 2 * 4
+    assert lines[1:3] == ["0,inf,0,0,1", "0,0.9,0.5,0,1"] and lines[5].startswith('"a, b",inf')
+    labels = torch.tensor([0, 1, 0, 1])
+
+    def answers(said) -> Predictions:
+        return Predictions(torch.eye(2)[torch.tensor(said)], labels, ("a", "b"), "cross_entropy", "test", "same")
+
+    result = compare(answers([0, 1, 0, 0]), answers([0, 1, 1, 1]))
+    header, line = comparison_csv("one", "two", result).decode().splitlines()
+    found = dict(zip(header.split(","), line.split(","), strict=True))
+    assert (found["both_right"], found["only_first"], found["only_second"], found["both_wrong"]) == ("2", "1", "1", "0")
+    assert (found["difference"], found["mcnemar_p"]) == ("0", "1")

@@ -8,6 +8,7 @@ from scipy import ndimage
 from core.config import DataConfig
 from core.data import DATASETS, DataMissing, load
 from core.data.drawing import prepare
+from core.data.own_sets import save_set
 from core.evaluation.corruptions import (
     CORRUPTIONS,
     blur,
@@ -163,8 +164,20 @@ def test_which_other_data_fits():
     assert why_not(is_8, ("not 8", "8"), (1, 28, 28), "digits") is None
     assert "no class" in why_not(is_8, ("not 8", "8"), (1, 28, 28), "fashion_mnist")
     assert "learned from" in why_not(mnist, digits, (1, 28, 28), "mnist")
+    assert not {"circle", "reviews", "linear"} & found.keys(), "points and texts are no images to try"
     with pytest.raises(DataMissing):
         why_not(mnist, digits, (1, 28, 28), "nothing")
+
+
+def test_images_of_ones_own_are_other_data_too(tmp_path, cache_dir):
+    digits = DATASETS["digits"].classes
+    rng = np.random.default_rng(0)
+    own = save_set(tmp_path, "My digits", digits, rng.integers(0, 255, (40, 1, 28, 28), dtype=np.uint8),
+                   np.arange(40) % 10, np.zeros(40, bool))
+    mnist = DataConfig(dataset="mnist")
+    assert others(mnist, digits, (1, 28, 28), tmp_path)[own.name] is None
+    data = to_try(load(other_config(mnist, digits, own.name, tmp_path), tmp_path, cache_dir), (0.5,), (0.25,))
+    assert len(data.test) == 40 and data.classes == digits
 
 
 def test_other_labels_mean_the_same(places, cache_dir):

@@ -61,6 +61,22 @@ def test_features_are_what_the_last_linear_layer_receives():
     assert features(nn.Sequential(nn.Conv2d(1, 3, 2), nn.Flatten()), images, (0.0,), (1.0,)).shape == (5, 3)  # none: its outputs
 
 
+def test_who_asks_the_same_network_at_the_same_moment_does_not_get_in_the_way():
+    """Two visitors draw with one model: while the first one's drawing is looked at, the second one's comes."""
+    inner = []
+
+    class Visited(nn.Module):
+        def forward(self, images):
+            if len(images) == 5:
+                inner.append(features(network, torch.ones(2, 1, 2, 2), (), ()))
+            return images.flatten(1)
+
+    network = nn.Sequential(Visited(), nn.Linear(4, 3))
+    outer = features(network, torch.zeros(5, 1, 2, 2), (), ())
+    assert outer.shape == (5, 4) and not outer.any()
+    assert inner[0].shape == (2, 4) and inner[0].all()
+
+
 def test_wide_features_keep_their_distances():
     wide = nn.Sequential(nn.Flatten(), nn.Linear(2000, 1))
     images = torch.rand(30, 1, 20, 100)

@@ -26,10 +26,11 @@ from torch import Tensor
 from core.config import DataConfig
 from core.data.dataset import DataError, Split
 from core.data.generated import Generated
-from core.data.kept import Put, kept_filled
+from core.data.kept import Put, forget_oldest, kept_filled
 from core.data.sources import DatasetSpec, Raw, spec_of
 
 MOST_JOINED = 1 << 30  # bytes of a joined stack in the cache: six times CIFAR-10
+MOST_KEPT = 1 << 29  # bytes of all of them, but for the last one: eleven times MNIST
 PIECE = 4096  # images written at once
 FRACTION, IMBALANCE, NOISE = 1 << 29, 1 << 30, 3 << 29  # added to split_seed: each step has random numbers of its own
 
@@ -176,7 +177,10 @@ def _joined_images(raws: Sequence[Raw], cache: Path) -> Tensor:
                 first += len(piece)
 
     shape = (sum(map(len, stacks)), *stacks[0].shape[1:])
-    return torch.from_numpy(kept_filled(cache / "joined" / f"{digest.hexdigest()}.npy", shape, fill))
+    path = cache / "joined" / f"{digest.hexdigest()}.npy"
+    found = torch.from_numpy(kept_filled(path, shape, fill))
+    forget_oldest(path.parent, MOST_KEPT, path)  # each time that somebody teaches a network drawings there is another one
+    return found
 
 
 # Steps 4 to 7: of the training images alone

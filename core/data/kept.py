@@ -1,7 +1,10 @@
 """Arrays that take a moment to make: made once, kept in the cache and shared between processes from there."""
 
 import io
+import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +12,7 @@ import numpy as np
 
 from core.files import write_atomically
 
+RECENT = 60  # seconds
 Put = Callable[[int, np.ndarray], None]  # (first row, rows (n, …) uint8)
 
 
@@ -44,6 +48,29 @@ def kept_filled(path: Path, shape: tuple[int, ...], fill: Callable[[Put], None])
 
         write_atomically(path, write)
     return np.load(path, mmap_mode="c", allow_pickle=False)
+
+
+def forget_oldest(folder: Path, most: int, keep: Path) -> None:
+    """Delete arrays in a folder of the cache, those first that nobody has asked for the longest, until all take `most` bytes.
+
+    `keep` has just been asked for and stays, as do those of the last minute: another process may be about to open one. What is
+    mapped already stays readable where files can be deleted while they are open, and is not deleted where they can't.
+    """
+    with suppress(OSError):  # in a folder that only others may write to nothing is deleted either
+        os.utime(keep, ns=(time.time_ns(), keep.stat().st_mtime_ns))  # many systems don't note who reads
+    found = []
+    for path in folder.glob("*.npy"):
+        with suppress(OSError):  # another process may be deleting it as well
+            about = path.stat()
+            found.append((about.st_atime, about.st_size, path))
+    total, now = sum(size for _, size, _ in found), time.time()
+    for asked, size, path in sorted(found):
+        if total <= most:
+            return
+        if path != keep and now - asked > RECENT:
+            with suppress(OSError):
+                path.unlink()
+                total -= size
 
 
 def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:

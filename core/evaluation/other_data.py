@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.config import DataConfig
-from core.data import DATASETS, Dataset, Split, spec_of
+from core.data import DATASETS, Dataset, Split, available, spec_of
 from core.data.drawing import prepare
 
 ENOUGH = 5000  # up to so many images a data set is used whole: the model learned from none of them
@@ -17,12 +18,14 @@ CANVAS = 280  # pixels, as the page's canvas is
 DRAWING_SHAPE = (1, 28, 28)
 
 
-def why_not(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int, ...], name: str) -> str | None:
+def why_not(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int, ...], name: str,
+            root: Path | None = None) -> str | None:
     """One line that says why a model of `config` can't be tried on data set `name`; None where it can.
 
-    classes: the model's own, by label; input_shape: (C, H, W) it takes. Raises DataMissing for a name there is not.
+    classes: the model's own, by label; input_shape: (C, H, W) it takes; root: the data directory, for a person's own sets. Raises
+    DataMissing for a name there is not.
     """
-    spec = spec_of(name)
+    spec = spec_of(name, root)
     if name == config.dataset or name in config.join:
         return "it learned from this data set"
     if tuple(spec.input_shape) != tuple(input_shape):
@@ -35,14 +38,17 @@ def why_not(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int
     return None
 
 
-def others(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int, ...]) -> dict[str, str | None]:
-    """Every data set but the model's own → why_not()."""
-    return {name: why_not(config, classes, input_shape, name) for name in DATASETS if name != config.dataset}
+def others(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int, ...],
+           root: Path | None = None) -> dict[str, str | None]:
+    """Every data set of images but the model's own → why_not(). root: the data directory, for a person's own sets."""
+    known = DATASETS if root is None else available(root)
+    return {name: why_not(config, classes, input_shape, name, root) for name, spec in known.items()
+            if name != config.dataset and spec.kind == "images"}
 
 
-def other_config(config: DataConfig, classes: tuple[str, ...], name: str) -> DataConfig:
+def other_config(config: DataConfig, classes: tuple[str, ...], name: str, root: Path | None = None) -> DataConfig:
     """How to load another data set so that its labels mean what the model's do."""
-    known = spec_of(name).classes
+    known = spec_of(name, root).classes
     if config.task == "is_target":
         return DataConfig(dataset=name, task="is_target", target=known.index(classes[1]), validation=1)
     return DataConfig(dataset=name, validation=1, only_classes=classes if classes != known else ())

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from core.evaluation.comparison import Comparison
 from core.evaluation.metrics import ClassRow, Means
 from core.evaluation.predictions import Predictions
 from core.evaluation.robustness import Point
+from core.evaluation.thresholds import Sweep
 
 
 def predictions_csv(predictions: Predictions) -> bytes:
@@ -41,6 +43,23 @@ def robustness_csv(named: dict[str, Sequence[Point]]) -> bytes:
     return _csv(["model", "change", "strength", "right", "images", "accuracy"],
                 ([name, p.kind, f"{p.strength:g}", p.right, p.examples, _number(p.accuracy)]
                  for name, points in named.items() for p in points))
+
+
+def curves_csv(curves: dict[str, Sweep]) -> bytes:
+    """Every threshold of each curve by name, from the highest down."""
+    return _csv(["curve", "threshold", "recall", "false_alarm_rate", "precision"],
+                ([name, *map(_number, values)] for name, curve in curves.items()
+                 for values in zip(curve.thresholds.tolist(), curve.recall.tolist(), curve.false_alarm_rate.tolist(),
+                                   curve.precision.tolist(), strict=True)))
+
+
+def comparison_csv(first: str, second: str, result: Comparison) -> bytes:
+    """What the fair comparison of two models found; accuracies' difference and interval as shares, second minus first."""
+    test = result.test
+    return _csv(["first", "second", "both_right", "only_first", "only_second", "both_wrong", "difference", "interval_low",
+                 "interval_high", "mcnemar_p"],
+                [[first, second, result.both_right, test.only_first, test.only_second, result.both_wrong,
+                  *map(_number, (result.difference, result.interval.low, result.interval.high, test.p))]])
 
 
 def table_csv(header: Sequence[str], columns: Sequence[Sequence[float]]) -> bytes:

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from core.data import Dataset, Split, normalize
 from core.evaluation.judge import Judge, learn_judge
-from core.training.inference import evaluation_mode
+from core.training.inference import batch_that_fits, private_copy
 
 SHARE = 0.99  # of held-out images that count as familiar
 TRAINING, HELD_OUT = 3000, 2000  # images of each that are looked at
@@ -45,7 +45,7 @@ PATIENCE, MORE_PATIENCE, MANY = 1.1, 1.25, 5000
 ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictures made up
 BINS, CELLS = 8, 7  # directions that edges are sorted into, in each of 7×7 parts of the picture
 FAINT = 1e-4  # a slope that is rounding, on an even gray
-BATCH = 250
+BATCH, FEW = 250, 16
 SMALL_BATCH = 64  # for what is computed pixel by pixel: it fits the processor's cache
 
 
@@ -205,19 +205,18 @@ def features(model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tup
 
     A network without a linear layer is asked for its outputs.
     """
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    network = private_copy(model)  # whoever else asks the same network at this moment must not end up in `kept`
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    at_once = BATCH if len(images) <= FEW else batch_that_fits(network, images[:1].to(device), BATCH)
     kept: list[Tensor] = []
-    handle = linear[-1].register_forward_pre_hook(lambda _, given: kept.append(given[0].flatten(1))) if linear else None
-    try:
-        with evaluation_mode(model), torch.inference_mode():
-            for batch in images.split(BATCH):
-                said = model(normalize(batch.to(device), mean, std))
-                if handle is None:
-                    kept.append(said.flatten(1))
-    finally:
-        if handle is not None:
-            handle.remove()
+    if linear:
+        linear[-1].register_forward_pre_hook(lambda _, given: kept.append(given[0].flatten(1)))
+    with torch.inference_mode():
+        for batch in images.split(at_once):
+            said = network(normalize(batch.to(device), mean, std))
+            if not linear:
+                kept.append(said.flatten(1))
     found = torch.cat(kept).float().cpu()
     if found.shape[1] <= MOST_FEATURES:
         return found

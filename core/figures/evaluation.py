@@ -12,10 +12,11 @@ from core.evaluation.corruptions import CORRUPTIONS
 from core.evaluation.metrics import wilson
 from core.evaluation.robustness import Point
 from core.evaluation.thresholds import Decision, Sweep, thinned
+from core.figures.confusion import about_cells, cell_texts, row_shares
 from core.figures.curves import TRAIN, VALIDATION
 from core.figures.images import as_picture
 
-MARGIN = {"l": 8, "r": 8, "t": 40, "b": 8}
+MARGIN = {"l": 8, "r": 24, "t": 40, "b": 8}  # on the right room for half of the last number below the axis
 # ten classes told apart with most eyes: Okabe and Ito's colours, black replaced so that both themes show it, and two more
 CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#c9b800", "#0072b2", "#d55e00", "#cc79a7", "#8a8a8a", "#7a5195", "#a05a2c")
 MODEL_COLORS = (VALIDATION, TRAIN)  # the first and the second model
@@ -26,33 +27,18 @@ ZOOMED = [1 - CORNER, 1 + CORNER / 50]
 TEXT_HEIGHT = 13  # pixels of one line below a picture
 
 
-def confusion_figure(counts: np.ndarray, shares: np.ndarray, classes: Sequence[str], as_shares: bool,
-                     title: str = "") -> go.Figure:
-    """(K, K) with true classes as rows; each cell is a point too, so that it can be clicked on (a heat map can't).
-
-    The points are invisible until selected.
-
-    Colour is the share of the row, on a root scale: rare mistakes show beside a full diagonal.
-    """
-    size = len(classes)
-    row, column = np.divmod(np.arange(size * size), size)
-    flat, share = counts.ravel(), np.nan_to_num(shares).ravel()
-    text = ["" if not n else f"{100 * s:.1f}" if as_shares else f"{n:,}"
-            for n, s in zip(flat.tolist(), share.tolist(), strict=True)]
-    about = [f"true {classes[r]}, said {classes[c]}<br>{n:,} images, {100 * s:.1f} % of class {classes[r]}"
-             for r, c, n, s in zip(row.tolist(), column.tolist(), flat.tolist(), share.tolist(), strict=True)]
+def confusion_figure(counts: np.ndarray, classes: Sequence[str]) -> go.Figure:
+    """(K, K) counts with true classes as rows. Colour is the share of the row, on a root scale: rare mistakes show too."""
+    size, shares = len(classes), row_shares(counts)
     figure = go.Figure(go.Heatmap(  # the text takes black or white, whichever shows on its cell
-        z=np.sqrt(np.nan_to_num(shares)), colorscale=SHARES, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1, hoverinfo="skip",
-        text=np.reshape(text, (size, size)), texttemplate="%{text}" if size <= 20 else "",
+        z=np.sqrt(shares), colorscale=SHARES, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
+        text=cell_texts(counts, as_shares=False), texttemplate="%{text}" if size <= 20 else "",
+        hovertext=about_cells(counts, classes), hovertemplate="%{hovertext}<extra></extra>",
         textfont={"size": 12 if size <= 10 else 9}))
-    figure.add_scatter(x=column, y=row, mode="markers", hovertext=about, hovertemplate="%{hovertext}<extra></extra>",
-                       showlegend=False, marker={"symbol": "square", "size": max(6, 300 // size), "color": TRAIN,
-                                                 "opacity": 0},
-                       selected={"marker": {"opacity": 0.5}}, unselected={"marker": {"opacity": 0}})
     ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": list(classes), "showgrid": False, "zeroline": False,
              "range": [-0.5, size - 0.5]}
-    figure.update_layout(height=max(260, min(620, 120 + 40 * size)), margin=MARGIN, dragmode=False, clickmode="event+select",
-                         title={"text": title, "font": {"size": 14}}, xaxis={**ticks, "title": "what it said"},
+    figure.update_layout(height=max(260, min(620, 120 + 40 * size)), margin=MARGIN, dragmode=False,
+                         xaxis={**ticks, "title": "what it said"},
                          yaxis={**ticks, "range": [size - 0.5, -0.5], "title": "true class"})
     return figure
 

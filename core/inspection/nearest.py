@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from core.data import normalize
 from core.data.dataset import Split
-from core.inspection.scores import ExplanationError, private_copy
+from core.inspection.scores import ExplanationError
+from core.training.inference import batch_that_fits, private_copy
 
 MOST_IMAGES = 10_000
 MOST_BYTES = 24 * 2**20  # of features; fewer images are compared where each has many
@@ -71,12 +72,14 @@ class LastLinear:
 
     def of_split(self, split: Split, most: int = MOST_IMAGES) -> Features:
         """Features of at most `most` images of a split, evenly spread over it and as many as fit into 24 MB."""
-        width = self.features(split.take(torch.zeros(1, dtype=torch.int64))[0]).shape[1]
+        one = split.take(torch.zeros(1, dtype=torch.int64))[0]
+        width = self.features(one).shape[1]
+        at_once = batch_that_fits(self.network, normalize(one, self.mean, self.std), BATCH)
         count = max(1, min(most, len(split), MOST_BYTES // (4 * width)))
         positions = torch.linspace(0, len(split) - 1, count).round().long() if count > 1 else torch.zeros(1, dtype=torch.int64)
         values = torch.empty(count, width)
         labels = torch.empty(count, dtype=split.labels.dtype)
-        for places in torch.arange(count).split(BATCH):
+        for places in torch.arange(count).split(at_once):
             images, labels[places] = split.take(positions[places])
             values[places] = self.features(images)
         return Features(values, positions, labels, self.layer, len(split))

@@ -1,12 +1,10 @@
 """A trained network as a function from an image to one score for each class, in a copy that methods may hook and take apart."""
 
-import copy
-from collections import OrderedDict
-
 import torch
 from torch import Tensor, nn
 
 from core.data import normalize
+from core.training.inference import private_copy
 
 
 class ExplanationError(ValueError):
@@ -39,16 +37,3 @@ class ClassScores(nn.Module):
             raise ExplanationError("The network answers with numbers that are infinite or no numbers, so there is nothing to "
                                    "explain.")
         return scores
-
-
-def private_copy(model: nn.Module) -> nn.Module:
-    """The same network in evaluation mode, sharing the weights' memory and nothing else."""
-    known: dict[int, object] = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
-    for module in model.modules():  # copied at once: another session may be adding hooks of its own
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            known[id(hooks)] = OrderedDict(hooks)
-    network = copy.deepcopy(model, known).eval()
-    for module in network.modules():
-        if getattr(module, "inplace", False):  # would overwrite what a method has kept of the layer before
-            module.inplace = False
-    return network

@@ -18,6 +18,7 @@ from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
 
 FILE = "familiar.safetensors"
+LARGE = 8_000_000  # parameters; resnet18 has 11 million
 RULE = 2  # files of another version are worked out again
 JUDGE = "judge."  # prefix of its tensors
 
@@ -62,7 +63,8 @@ def load_familiar(store: RunStore, run_id: str, rule: int = RULE) -> Familiar | 
 
 
 def familiar_of(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> Familiar | None:
-    """What was kept, or worked out now; None where the training images are not there any more or can't be compared.
+    """What was kept, or worked out now; None where the training images are not there any more or can't be compared, and where a
+    large network would be busy with them for minutes while somebody waits.
 
     Of a run of an earlier version it is worked out again, or is what was kept then, where the images are not there.
     """
@@ -71,6 +73,8 @@ def familiar_of(store: RunStore, run_id: str, model: TrainedModel, settings: Set
     try:
         data = load(model.config.data, settings.data_dir, settings.cache_dir)
     except DataError:
+        return load_familiar(store, run_id, rule=1)
+    if sum(p.numel() for p in model.model.parameters()) > LARGE:
         return load_familiar(store, run_id, rule=1)
     if data.input_shape != model.input_shape:
         return None

@@ -12,7 +12,7 @@ from core.devices import free_memory_bytes
 from core.inspection.memory import values_kept
 from core.models import build
 from core.training import outputs_for
-from core.training.inference import evaluation_mode
+from core.training.inference import MOST_AT_ONCE, evaluation_mode, largest_result
 
 FLOAT32_BYTES = 4
 TOO_MUCH = "The run needs more memory than this machine has. Try a smaller network or batch size."
@@ -44,6 +44,17 @@ def check_batch_fits(config: RunConfig, data: Dataset, model: nn.Module, device:
     batch = min(config.training.batch_size, len(data.train))
     held = sum(p.numel() for p in model.parameters()) * FLOAT32_BYTES  # already taken
     _compare(weight_bytes(model, config) - held + result_bytes(model, images) * batch, device)
+
+
+def check_answers_fit(model: nn.Module, images: Tensor, least: int = MOST_AT_ONCE) -> None:
+    """To be asked before a network that is there answers many images: whether what its layers return for some of them fits.
+
+    images: a few inputs (N, …), ready for the network. least: bytes of a usual batch. Raises NotEnoughMemory.
+    """
+    needed, free = 2 * max(least, largest_result(model, images)), free_memory_bytes()  # one more for what an operation works with
+    if free is not None and needed > free:
+        raise NotEnoughMemory(f"To ask this network takes about {_size(needed)} of memory, and {_size(free)} are free. End other "
+                              "programs, or choose a smaller network.")
 
 
 def weight_bytes(model: nn.Module, config: RunConfig) -> int:

@@ -62,17 +62,17 @@ def choose(runs: dict[str, Run]) -> list[str]:
     """Which trained models answer; the one in the address first, and others beside it."""
     selected = st.session_state.get(keys.RUN)
     options = list(runs)
+    titles = {run_id: title_of(run) for run_id, run in runs.items()}  # kept as long as the session: not the runs themselves
     left, right = st.columns(2)
     key = f"draw.model.{selected}"
     # Selected before the script runs: the key has the choice in it, and a key that changed later would lose the next choice
     chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
-                            format_func=lambda run_id: title_of(runs[run_id]),
-                            on_change=lambda: select_run(st.session_state[key]))
+                            format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
     if chosen != selected:  # on a first visit
         select_run(chosen)
     rest = [run_id for run_id in options if run_id != chosen]
     kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in rest]
-    others = right.multiselect("Ask these too", rest, kept, format_func=lambda run_id: title_of(runs[run_id]),
+    others = right.multiselect("Ask these too", rest, kept, format_func=titles.__getitem__,
                                max_selections=MOST_OTHERS, key=f"draw.others.{chosen}", disabled=not rest,
                                placeholder="No other model" if rest else "There is only one model yet")
     st.session_state[keys.DRAW_OTHERS] = others
@@ -141,7 +141,8 @@ def show_answer(asked: Asked, said: Answer) -> None:
 def explain_unlike(said: Answer, familiar: Familiar | None) -> None:
     """The score and what it means, in a line."""
     if said.unlike is None or familiar is None:
-        st.caption("How unlike its training images this is can't be said: they are not on this machine.")
+        st.caption("How unlike its training images this is can't be said: they are not on this machine, or the network is too "
+                   "large to be shown thousands of them now.")
         return
     st.caption(f"Unlike its training images: **{said.unlike:.2f}**, where more than 1 is unlike them.",
                help=f"{LEARNED if familiar.judge else NEAREST} At least 99 % of the images held back for validation are below 1. "

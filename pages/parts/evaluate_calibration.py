@@ -8,7 +8,7 @@ from core.evaluation import Predictions
 from core.evaluation.calibration import Reliability, Temperature, fit_temperature, reliability
 from core.evaluation.tables import table_csv
 from core.figures.evaluation import confidence_figure, reliability_figure
-from pages.parts.evaluate_subject import CHART, Subject, answers, columns, compute, save_csv
+from pages.parts.evaluate_subject import CHART, Subject, answers, columns, compute, one_line, save_csv
 from pages.parts.run_words import figures
 from pages.parts.services import Services
 
@@ -70,10 +70,9 @@ def _temperature(server: Services, subject: Subject) -> Temperature | None:
                      icon=":material/thermostat:",
                      help="Divides all logits by one number, so that the network becomes as sure as it should be."):
             try:
-                with st.spinner("Asking it about the validation images…"):
-                    compute(server, subject.run, "validation")
-            except (ValueError, RuntimeError) as error:  # DataError and CheckpointError are ValueErrors
-                st.warning(str(error).splitlines()[0], icon=":material/broken_image:")
+                compute(server, subject.run, "validation")
+            except (ValueError, RuntimeError, MemoryError) as error:  # DataError and CheckpointError are ValueErrors
+                st.warning(one_line(error), icon=":material/broken_image:")
                 return None
             st.rerun()
         return None

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.comparison import Comparison, compare, why_unfair
+from core.evaluation.tables import comparison_csv
 from core.figures.evaluation import difference_figure
 from pages.parts.evaluate_subject import CHART, Subject, caption, save_csv, show_images
 from pages.parts.run_words import figures, percent
@@ -74,7 +75,9 @@ def _flips(first: Subject, second: Subject, result: Comparison) -> None:
             st.caption(f"Below each image: what it is, and what {wrong.name} said"
                        + (f"; the first {MOST} of them." if len(positions) > MOST else "."))
             show_images(wrong, positions[:MOST], f"flips-{key}")
-    save_csv("Flipped images (CSV)", lambda: _csv(first, second, result), f"flips-{first.run.id[:8]}-{second.run.id[:8]}")
+    name = f"{first.run.id[:8]}-{second.run.id[:8]}"
+    save_csv("Comparison (CSV)", lambda: comparison_csv(first.name, second.name, result), f"comparison-{name}")
+    save_csv("Flipped images (CSV)", lambda: _csv(first, second, result), f"flips-{name}")
 
 
 def _csv(first: Subject, second: Subject, result: Comparison) -> bytes:

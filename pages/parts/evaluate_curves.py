@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from core.evaluation import Predictions
-from core.evaluation.metrics import confusion_shares, summarize
-from core.evaluation.tables import table_csv
+from core.evaluation.metrics import summarize
+from core.evaluation.tables import curves_csv
 from core.evaluation.thresholds import Decision, Sweep, cheapest, decide, sweep
 from core.figures.evaluation import CLASS_COLORS, MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
 from pages.parts.evaluate_subject import CHART, Subject, columns, save_csv
@@ -105,7 +105,7 @@ def _decision(subject: Subject, decision: Decision, miss: float, alarm: float) -
         "Cost": (f"{decision.cost(miss, alarm):,.6g}", "Misses and false alarms, each times its cost."),
     })
     counts = np.array([[decision.rejections, decision.false_alarms], [decision.misses, decision.hits]])
-    st.plotly_chart(confusion_figure(counts, confusion_shares(counts), subject.classes, as_shares=False),
+    st.plotly_chart(confusion_figure(counts, subject.classes),
                     key=f"evaluate.counts.{subject.run.id}", config=CHART, alt="Counts at this threshold")
     if decision.accuracy <= about.larger_share:
         st.caption(f"No better than always saying “{about.larger_class}”: this is why {percent(about.larger_share)} can mean "
@@ -119,10 +119,7 @@ def _charts(curves: dict[str, Sweep], colors: Sequence[str], points: Sequence[De
     right.plotly_chart(precision_recall_figure(curves, colors, points, corner), key="evaluate.pr", config=CHART,
                        alt="Precision-recall curves")
     st.caption("In brackets: the area under each curve.")
-    curve = next(iter(curves.values()))
-    save_csv("First curve (CSV)", lambda: table_csv(
-        ["threshold", "recall", "false_alarm_rate", "precision"],
-        [curve.thresholds, curve.recall, curve.false_alarm_rate, curve.precision]), "curve")
+    save_csv("Curves (CSV)", lambda: curves_csv(curves), "curves")
 
 
 def _missing(curves: dict[str, Sweep]) -> None:

@@ -60,8 +60,8 @@ def _why(server: Services, found: Sequence[Subject], shown: dict[str, list[int]]
         subject, above = usable[name], shown.get(name, [])
         count = len(subject.predictions)
         stamp = f"{subject.run.id}.{subject.predictions.split}"
-        position = st.selectbox("Image", [*above, OTHER], format_func=lambda place: "another, by its number" if place == OTHER
-                                else f"{place}: {caption(subject.predictions, place)}", width=280,
+        lines = {place: f"{place}: {caption(subject.predictions, place)}" for place in above} | {OTHER: "another, by its number"}
+        position = st.selectbox("Image", [*above, OTHER], format_func=lines.__getitem__, width=280,
                                 key=f"evaluate.why.image.{stamp}.{'.'.join(map(str, above))}")
         if position == OTHER:
             position = int(st.number_input(f"Number (0 to {count - 1:,})", 0, count - 1, key=f"evaluate.why.number.{stamp}",

@@ -47,7 +47,8 @@ def _table(subject: Subject) -> None:
     rows = class_table(confusion_counts(subject.predictions), subject.classes)
     macro, weighted = macro_means(rows), weighted_means(rows)
     st.dataframe(_frame(rows, macro, weighted), hide_index=True, height="content" if len(rows) <= 20 else 700,
-                 key=f"evaluate.classes.{subject.run.id}", column_config={"Class": st.column_config.Column(width=115)})
+                 key=f"evaluate.classes.{subject.run.id}", column_config={
+                     "Class": st.column_config.Column(width=115), "Support": st.column_config.NumberColumn(format="localized")})
     if reasons := _reasons(rows):
         st.caption(f"{reasons} In the means a “–” counts as 0, as scikit-learn has it.")
     with st.container(horizontal=True):

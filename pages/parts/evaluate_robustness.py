@@ -13,9 +13,10 @@ from core.evaluation.metrics import summarize
 from core.evaluation.robustness import Point, points_of, robustness, sample
 from core.evaluation.tables import robustness_csv
 from core.figures.evaluation import robustness_figure
+from core.memory import as_in_training
 from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
-from pages.parts.evaluate_subject import CHART, Subject, save_csv, show_pixels
+from pages.parts.evaluate_subject import CHART, Subject, one_line, save_csv, show_pixels
 from pages.parts.run_words import percent
 from pages.parts.services import Services, trained_model
 
@@ -70,10 +71,16 @@ def _measure(server: Services, subject: Subject, count: int) -> list[Point] | No
         return None
     split = sample(_split(subject), count)
     bar, points = st.progress(0.0, f"{subject.name}…"), []
-    for point in robustness(asker(trained.model, trained.mean, trained.std, trained.config), split):
-        points.append(point)
-        bar.progress(len(points) / points_of(), f"{subject.name}: {CORRUPTIONS[point.kind].title.lower()}")
-    bar.empty()
+    try:
+        with as_in_training():
+            for point in robustness(asker(trained.model, trained.mean, trained.std, trained.config), split):
+                points.append(point)
+                bar.progress(len(points) / points_of(), f"{subject.name}: {CORRUPTIONS[point.kind].title.lower()}")
+    except (RuntimeError, MemoryError) as error:
+        st.error(one_line(error), icon=":material/broken_image:")
+        return None
+    finally:
+        bar.empty()
     with suppress(StoreError):  # a full disk: then it is measured again next time
         save_robustness(server.store, subject.run.id, subject.predictions.images, count, points)
     return points

@@ -8,12 +8,14 @@ import numpy as np
 import streamlit as st
 import torch
 
-from core.data import DATASETS, DataError, Dataset
+from core.data import DATASETS, DataError, Dataset, normalize
 from core.evaluation import Predictions, predict
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
-from core.runs import CheckpointError, Run, StoreError, has_checkpoint
+from core.memory import as_in_training
+from core.runs import Run, StoreError, has_checkpoint
 from core.runs.evaluations import load_predictions, predictions_path, save_predictions, weights_stamp
+from core.runs.memory import check_answers_fit, ran_out
 from pages.parts import keys
 from pages.parts.frame import link, select_run
 from pages.parts.run_words import percent
@@ -68,10 +70,12 @@ def choose(runs: dict[str, Run]) -> list[Run]:
     selected = st.session_state.get(keys.RUN)
     left, right, images = st.columns([1.7, 1.7, 1], vertical_alignment="bottom")
     options = list(runs)
+    # a session keeps what its widgets are given for as long as it lives: titles, and not the runs themselves
+    titles = {NONE: "no second model"} | {run_id: title(run) for run_id, run in runs.items()}
     key = f"evaluate.model.{selected}"
     # the current run changes only when a person chooses: it may be one that is training right now
     first = left.selectbox("Model", options, options.index(selected) if selected in runs else 0, key=key,
-                           format_func=lambda run_id: title(runs[run_id]),
+                           format_func=titles.__getitem__,
                            on_change=lambda: select_run(st.session_state[key]))
     if not selected:
         select_run(first)
@@ -79,7 +83,7 @@ def choose(runs: dict[str, Run]) -> list[Run]:
     if st.session_state.get("evaluate.second") not in {NONE, *others}:
         st.session_state["evaluate.second"] = NONE
     second = right.selectbox("Beside it", [NONE, *others], key="evaluate.second", persist_state="session",
-                             format_func=lambda run_id: title(runs[run_id]) if run_id else "no second model")
+                             format_func=titles.__getitem__)
     images.selectbox("Images", list(SPLITS), format_func=SPLITS.get, key="evaluate.split", persist_state="session",
                      help="Test images are looked at once, at the end. Validation images were used to watch the training.")
     return [runs[run_id] for run_id in (first, second) if run_id]
@@ -115,15 +119,31 @@ def _answers(_server: Services, run_id: str, split: str, path: str, changed: int
 
 
 def compute(server: Services, run: Run, split: str) -> Predictions:
-    """Ask the network about each image, and keep the answers. Raises DataError, CheckpointError and ValueError."""
+    """Ask the network about each image, with a bar that shows how far it is, and keep the answers.
+
+    Raises DataError, CheckpointError, and ValueError or MemoryError with one line.
+    """
     data, trained = dataset(run.config.data, server.settings), trained_model(server.store, run.id)
     if data.classes != trained.classes or data.input_shape != trained.input_shape:
         raise ValueError(f"{data.title} on this machine has other classes or another size than this model learned.")
     as_trained = replace(data, mean=trained.mean, std=trained.std)
-    predictions = predict(trained.model, as_trained, trained.config, split)
+    check_answers_fit(trained.model, normalize(data.split(split).take(torch.arange(1))[0], trained.mean, trained.std))
+    count, bar = len(data.split(split)), st.progress(0.0, "Asking…")
+    # each report is also where Streamlit ends this work when the person has gone elsewhere
+    with as_in_training():
+        predictions = predict(trained.model, as_trained, trained.config, split,
+                              report=lambda done: bar.progress(done / count, f"Asked about {done:,} of {count:,}"))
+    bar.empty()
     with suppress(StoreError):  # a full disk: then they are computed again next time
         save_predictions(server.store, run.id, predictions)
     return predictions
+
+
+def one_line(error: Exception) -> str:
+    """What to say of an error while a network was asked."""
+    if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and ran_out(error):
+        return "There is not enough memory to ask this network. End other programs, or choose a smaller network."
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _offer(server: Services, run: Run, split: str) -> None:
@@ -135,13 +155,12 @@ def _offer(server: Services, run: Run, split: str) -> None:
     if not st.button(f"Ask it about the {what}", key=f"evaluate.ask.{run.id}", icon=":material/play_arrow:", type="primary"):
         return
     try:
-        with st.spinner("Asking…"):
-            compute(server, run, split)
+        compute(server, run, split)
     except DataError as error:
         st.warning(str(error), icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get the images on the page “Explore data”", ":material/grid_view:")
-    except (CheckpointError, ValueError, RuntimeError) as error:
-        st.error(str(error).splitlines()[0], icon=":material/broken_image:")
+    except (ValueError, RuntimeError, MemoryError) as error:  # CheckpointError and NotEnoughMemory are ValueErrors
+        st.error(one_line(error), icon=":material/broken_image:")
     else:
         st.rerun()
 

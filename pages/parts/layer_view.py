@@ -126,9 +126,10 @@ def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: Su
     if not before.complete or tuple(before.values.shape) != (layer.in_features,):
         st.caption("This layer's input is too large to keep, so its products can't be shown.")
         return
-    named = place == len(stages) - 1 and layer.out_features == len(subject.classes)
+    classes = subject.classes  # the session keeps what a widget is given: not the subject with its network
+    named = place == len(stages) - 1 and layer.out_features == len(classes)
     unit = st.selectbox("Unit", range(layer.out_features), int(stage.values.argmax()),
-                        format_func=lambda i: f"{i} · {subject.classes[i]}" if named else str(i), width=220,
+                        format_func=lambda i: f"{i} · {classes[i]}" if named else str(i), width=220,
                         key=f"build.look.unit.{stage.name}.{int(stage.values.argmax())}")
     total = linear_sum(layer, before.values, unit)
     st.markdown(f"{layer.in_features:,} products add up to {number(total.products)}; {added(total.bias)} (bias) = "

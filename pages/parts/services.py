@@ -7,8 +7,9 @@ import streamlit as st
 from core.config import DataConfig
 from core.data import Dataset, load
 from core.evaluation.unlike import Familiar
-from core.runs import LocalEngine, RunStore, StoreError, TrainedModel, checkpoint_path, load_model
+from core.runs import LocalEngine, RunStore, StoreError, TrainedModel, checkpoint_path
 from core.runs.familiar import familiar_of
+from core.runs.model_cache import ModelCache
 from core.settings import Settings
 
 
@@ -45,13 +46,12 @@ def dataset(config: DataConfig, settings: Settings) -> Dataset:
 
 def trained_model(store: RunStore, run_id: str) -> TrainedModel:
     """A run's network, read again when its checkpoint has changed. Raises CheckpointError and RunNotFound."""
-    path = checkpoint_path(store, run_id)
-    return _trained_model(store, run_id, str(path), path.stat().st_mtime_ns if path.exists() else 0)
+    return _models().get(store, run_id)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading the weights…")
-def _trained_model(_store: RunStore, run_id: str, path: str, changed: int) -> TrainedModel:
-    return load_model(_store, run_id)
+@st.cache_resource(show_spinner=False)
+def _models() -> ModelCache:
+    return ModelCache()
 
 
 def familiar(server: Services, run_id: str, model: TrainedModel) -> Familiar | None:

@@ -60,8 +60,9 @@ def choose_subject(server: Services, config: RunConfig, model: nn.Module | None)
         st.info("This network can't be built, so nothing can go through it.", icon=":material/block:")
         return None
     selected = st.session_state.get(keys.RUN)
+    titles = {run_id: _title(runs.get(run_id)) for run_id in options}  # a session keeps them: not the runs themselves
     chosen = st.selectbox("Network", options, options.index(selected) if selected in runs else 0,
-                          format_func=lambda run: _title(runs.get(run)), key=f"build.look.network.{selected}.{len(options)}")
+                          format_func=titles.__getitem__, key=f"build.look.network.{selected}.{len(options)}")
     return _untrained(server, config, model) if chosen == UNTRAINED else _trained(server, runs[chosen])
 
 

@@ -18,9 +18,10 @@ CARD = 208  # pixels
 def change_section(model: TrainedModel, image: Tensor, probabilities: list[float], key: str, ask: Asked) -> None:
     """Before, difference, after."""
     order = sorted(range(len(probabilities)), key=lambda index: -probabilities[index])
+    names = dict(enumerate(model.classes)) | {ANY: "anything else"}  # not the model: a session keeps what its widgets are given
     with st.container(horizontal=True, vertical_alignment="bottom"):
         target = st.selectbox("Make it say", [ANY, *order[1:]], key=f"{key}.target.{ask.stamp}", width=260,
-                              format_func=lambda index: "anything else" if index == ANY else model.classes[index])
+                              format_func=names.__getitem__)
         steps = st.number_input("Steps at most", 1, 200, STEPS, key=f"{key}.change_steps", persist_state="session", width=160,
                                 help="How many gradients may be taken on the way.")
     what = ("change", target, int(steps))

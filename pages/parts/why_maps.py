@@ -43,9 +43,10 @@ class Settings:
 def maps_section(model: TrainedModel, image: Tensor, probabilities: list[float], key: str, ask: Asked) -> None:
     """A class, settings, and a card for each method."""
     order = sorted(range(len(probabilities)), key=lambda index: -probabilities[index])
+    titles = [f"{name} · {percent(share)}" for name, share in zip(model.classes, probabilities, strict=True)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.selectbox("Explain the score of", order, key=f"{key}.label.{ask.stamp}", width=280,
-                             format_func=lambda index: f"{model.classes[index]} · {percent(probabilities[index])}",
+                             format_func=titles.__getitem__,  # not the model: a session keeps what its widgets are given
                              help="The score is what the network says before softmax or sigmoid: high for a likely class. Ask "
                                   "about another class to see what would speak for it.")
         chosen = _settings(image, key, ask)

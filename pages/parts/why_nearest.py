@@ -8,6 +8,7 @@ from torch import Tensor
 from core.data import Dataset
 from core.figures.images import as_picture
 from core.inspection.nearest import Features, LastLinear, nearest_in_features
+from core.memory import as_in_training
 from core.runs import TrainedModel
 from pages.parts.pictures import as_text
 
@@ -62,4 +63,5 @@ def _fingerprint(model: TrainedModel) -> str:
 
 @st.cache_resource(max_entries=3, show_spinner="Showing it the training images…")  # 24 MB each at most
 def _features(_model: TrainedModel, _train: Dataset, fingerprint: str, title: str, count: int) -> Features:
-    return LastLinear(_model.model, _model.mean, _model.std, _model.input_shape).of_split(_train.train)
+    with as_in_training():
+        return LastLinear(_model.model, _model.mean, _model.std, _model.input_shape).of_split(_train.train)

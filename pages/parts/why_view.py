@@ -31,13 +31,12 @@ def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | N
         if (line := why_not(model, image)) is not None:
             st.info(line, icon=":material/image_not_supported:")
             return
-        with st.container(horizontal=True, gap="small"):
-            view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], key=f"{key}.view", persist_state="session",
-                                        label_visibility="collapsed")
-            _walk_button(image, key, run_id)
+        view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], key=f"{key}.view", persist_state="session",
+                                    label_visibility="collapsed")
         if view is None:
             st.caption("A network gives no reasons. But it can be asked: which pixels its answer hangs on, which training images "
                        "look the same to it, and how little has to change before it says something else.")
+            _walk_button(image, key, run_id)
             return
         try:
             probabilities = model.predict(image.unsqueeze(0))[0].tolist()
@@ -51,6 +50,7 @@ def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | N
                 change_section(model, image, probabilities, key, ask)
         except ExplanationError as error:
             st.info(str(error), icon=":material/info:")
+        _walk_button(image, key, run_id)
 
     st.fragment(section)()
 
