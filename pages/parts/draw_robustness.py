@@ -7,6 +7,7 @@ from core.data.drawing import Drawing
 from core.evaluation.digit_robustness import SWEEPS, changed, robustness_map
 from core.figures.images import contact_sheet
 from core.figures.robustness import robustness_figure
+from core.memory import give_back_memory
 from pages.parts.draw_answers import Asked
 from pages.parts.run_words import percent
 
@@ -33,6 +34,7 @@ def robustness_section(models: list[Asked], drawing: Drawing) -> None:
                         f"{percent(found.holds)} of {found.said.numel()} pictures")
             st.plotly_chart(robustness_figure(found, asked.model.classes), key=f"draw.sweep.{name}.{asked.run.id}",
                             config={"displayModeBar": False})
+    give_back_memory()
     with st.expander("The changed pictures", icon=":material/grid_on:"):
         pictures = changed(drawing.image, sweep).mul(255).round().to(torch.uint8)
         st.image(contact_sheet(pictures, len(sweep.across_strengths)), alt="The drawing in all its changes")
