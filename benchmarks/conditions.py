@@ -14,6 +14,7 @@ from core import WAITING
 from core.devices import describe_device, usable_cores
 
 Result = TypeVar("Result")
+PLAIN_SPINS = "300000"  # libgomp/env.c, for a wait policy that is not set
 
 
 def conditions() -> str:
@@ -39,10 +40,11 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
 
 def in_own_process(work: Callable[..., Result], *given: object, plain: bool = False) -> Result:
     """What `work` returns, a module's function called in a fresh process: what one side of a comparison sets for its process,
-    such as how memory is kept, does not reach the other. plain: threads wait as they do where nobody says how."""
-    ours = {name: os.environ.pop(name) for name in WAITING if name in os.environ} if plain else {}
+    such as how memory is kept, does not reach the other. plain: threads wait as GNU's OpenMP has it where nobody says how."""
+    before = os.environ["GOMP_SPINCOUNT"]
+    os.environ["GOMP_SPINCOUNT"] = PLAIN_SPINS if plain else before
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             return pool.submit(work, *given).result()
     finally:
-        os.environ |= ours
+        os.environ["GOMP_SPINCOUNT"] = before
