@@ -7,7 +7,7 @@ import streamlit as st
 from core.config import DataConfig
 from core.data import Dataset, load
 from core.evaluation.unlike import Familiar
-from core.runs import LocalEngine, RunStore, StoreError, TrainedModel, checkpoint_path
+from core.runs import CheckpointError, LocalEngine, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
 from core.runs.familiar import familiar_of
 from core.runs.model_cache import ModelCache
 from core.settings import Settings
@@ -45,8 +45,12 @@ def dataset(config: DataConfig, settings: Settings) -> Dataset:
 
 
 def trained_model(store: RunStore, run_id: str) -> TrainedModel:
-    """A run's network, read again when its checkpoint has changed. Raises CheckpointError and RunNotFound."""
-    return _models().get(store, run_id)
+    """A run's network, read again when its checkpoint has changed. Raises CheckpointError, also where the run was deleted
+    after the page had listed it."""
+    try:
+        return _models().get(store, run_id)
+    except RunNotFound as error:
+        raise CheckpointError(str(error)) from None
 
 
 @st.cache_resource(show_spinner=False)

@@ -11,7 +11,7 @@ from core.data.text_files import own_texts
 from core.labs.text import QUICK, Lean, leans, learn, telling
 from core.models import TextEmbeddingConfig
 from core.presets import PRESETS
-from core.runs import Run, has_checkpoint
+from core.runs import CheckpointError, Run, has_checkpoint
 from core.settings import Settings
 from core.training import build_for
 from pages.parts.run_panel import current_run
@@ -98,10 +98,11 @@ def _name(run: Run) -> str:
 def _from_run(server: Services, run: Run) -> Subject | None:
     try:
         data, texts = dataset(run.config.data, server.settings), read(run.config.data, server.settings)
-    except DataError as error:
+        trained = trained_model(server.store, run.id)
+    except (DataError, CheckpointError) as error:
         st.error(str(error), icon=":material/broken_image:")
         return None
-    return Subject(run.config, data, texts, trained_model(server.store, run.id).model, fresh(run.config, server.settings), run)
+    return Subject(run.config, data, texts, trained.model, fresh(run.config, server.settings), run)
 
 
 def _quick(server: Services, name: str) -> Subject | None:
