@@ -70,8 +70,9 @@ def test_number_format_where_torch_cannot_tell(monkeypatch):
 
 
 @pytest.mark.parametrize(("parameters", "convolutional", "shared_by", "threads"), [
-    (39_760, False, 1, 1),  # 784-50-10
-    (199_999, False, 1, 1),
+    (39_760, False, 1, 2),  # 784-50-10
+    (199_999, False, 1, 2),
+    (39_760, False, 3, 1),  # 2 of 8 cores each: one is left for who waits for a page
     (39_760, False, 8, 1),
     (200_000, False, 1, 8),
     (1_000, True, 1, 8),
