@@ -141,7 +141,7 @@ def train_form(server: Services, run: Run, kept: MyDigits) -> None:
         try:
             own = as_set(kept, server.settings.data_dir, "Drawings that were taught", copies, hidden=True)
             run_id = server.engine.submit(taught_config(run, own.name, times, epochs), st.session_state[keys.OWNER],
-                                          f"{run.title or run.id[:8]}, taught {len(kept)} drawings")
+                                          f"{run.title or run.id[:8]}, taught {len(kept)} drawing{'s' * (len(kept) != 1)}")
         except (DataError, StoreError) as error:
             st.error(str(error), icon=":material/folder_off:")
             return
