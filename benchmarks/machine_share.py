@@ -15,7 +15,7 @@ from core.data import outline
 from core.inspection import describe_layers
 from core.inspection.measured import Measured, measure
 from core.presets import PRESETS
-from core.training import fresh_model
+from core.training import fresh_model, settle_process
 
 NAMES = ("mnist-mlp-50", "mnist-is-8-cnn", "mnist-cnn-fast", "fashion-mlp-512")
 SIZE, TRIALS = 1024, 12
@@ -72,6 +72,7 @@ def report(name: str, config: RunConfig) -> None:
 
 
 def main() -> None:
+    settle_process()  # as the app's training processes are
     print(conditions())
     for name in NAMES:
         report(name, PRESETS[name].config)
