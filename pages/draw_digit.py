@@ -14,6 +14,7 @@ from pages.parts.draw_teach import keep_section, teach_section
 from pages.parts.draw_upload import photographed, uploaded
 from pages.parts.draw_weights import told_of_upload, upload_weights
 from pages.parts.frame import go_to, open_page
+from pages.parts.run_panel import current_run
 from pages.parts.services import Services, services
 from pages.parts.why_view import why_section
 
@@ -102,6 +103,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
 open_page("Draw a digit")
 server = services()
 st.title("Draw a digit")
+current_run(server)  # an address of no run is said to be one
 runs = usable_runs(server)
 if not runs:
     st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")

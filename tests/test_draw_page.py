@@ -226,3 +226,12 @@ def test_models_that_answer_have_no_excuse(models):
     from core.runs import load_model
 
     assert why_not(load_model(models["store"], models["first"])) == ""
+
+
+def test_an_address_of_no_run_says_so_and_another_model_answers(models, at):
+    page = AppTest.from_file(str(ROOT / "pages/draw_digit.py"), default_timeout=60)
+    page.query_params["run"] = "nosuchrun"
+    page.run()
+    assert_whole(page)
+    assert "There is no run 'nosuchrun'" in page.warning[0].value
+    assert page.selectbox[0].label == "Trained model" and page.selectbox[0].value in models.values()

@@ -120,7 +120,7 @@ def test_a_run_that_does_not_exist_gets_one_line(runs, path, run):
     if at.warning:
         assert "There is no run" in at.warning[0].value
     else:
-        assert is_lab(path) or path in {"pages/build_model.py", "pages/explore_data.py", "pages/draw_digit.py"}, "it shows runs"
+        assert is_lab(path) or path in {"pages/build_model.py", "pages/explore_data.py"}, "it shows runs"
 
 
 @pytest.mark.parametrize("path", ["app.py", *PAGES])

@@ -99,7 +99,7 @@ def learn_familiar(model: nn.Module, data: Dataset, variations: int = 0, leave_o
     """
     train, held_out = _some(data.train, TRAINING), _some(data.validation, HELD_OUT)
     if variations:
-        from core.data.digits import vary  # scipy and Pillow: only who needs it waits for them
+        from core.data.digits import vary  # here: only varied digits need it
 
         copies = vary(held_out.mul(255).byte()[:, 0].numpy(), variations)
         held_out = torch.cat([held_out, torch.from_numpy(copies)[:, None].float() / 255])
