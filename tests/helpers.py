@@ -1,6 +1,7 @@
 """What several test modules need: tiny configs, runs done here and now, and waiting for what another process does."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -49,3 +50,23 @@ def is_alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def stop_process(pid: int) -> None:
+    """Stop a process as it stands, every thread of it.
+
+    The signal reaches one thread, and the others run on until that one has been given a processor: on a busy machine long
+    enough to see that the server is gone, and to write it down.
+    """
+    def stopped() -> bool:
+        states = []
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            try:
+                with open(f"/proc/{pid}/task/{thread}/stat") as file:
+                    states.append(file.read().rpartition(")")[2].split()[0])
+            except (FileNotFoundError, ProcessLookupError):  # that thread has ended since it was listed
+                continue
+        return set(states) <= {"T", "Z"}
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(stopped, lambda: f"{pid} has not stopped")

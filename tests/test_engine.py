@@ -21,7 +21,7 @@ from core.runs import LocalEngine, RunNotFound, RunStore, has_checkpoint, load_m
 from core.runs.engine import describe_exit
 from core.runs.execute import execute
 from core.training import Epoch, Step, build_for, fit
-from tests.helpers import PATIENCE, is_alive, run_here, tiny, wait_for, wait_until
+from tests.helpers import PATIENCE, is_alive, run_here, stop_process, tiny, wait_for, wait_until
 
 LONG = {"training__epochs": 1000, "training__batch_size": 16}  # would go on for a minute or more
 
@@ -182,7 +182,7 @@ def test_a_killed_worker_is_replaced_and_its_run_failed(lively):
 def freeze(store, pid):
     """Stop a process as it stands, but not while it writes: it would hold the store's lock, which no hanging step does."""
     def frozen():
-        os.kill(pid, signal.SIGSTOP)
+        stop_process(pid)
         with sqlite3.connect(store.path / "runs.sqlite3", timeout=0.2, isolation_level=None) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -327,7 +327,7 @@ def test_the_next_server_marks_what_a_dead_one_left(server, store, settings):
     """Server and worker end together, as when the machine is switched off, so that nobody could write anything down."""
     process, run_id, queued, pid = server
     wait_for(store, run_id, has_steps)
-    os.kill(pid, signal.SIGSTOP)  # so that it does not see the server go
+    stop_process(pid)  # so that it does not see the server go
     process.kill()
     process.wait()
     os.kill(pid, signal.SIGKILL)
