@@ -176,7 +176,7 @@ def test_metrics_come_piece_by_piece_and_are_replaced(store):
 
     store.record(run_id, [Metric("loss", 3, 1.0), Metric("loss", 2, 1.25)])  # step 2 again, as a resumed run gives it
     more = store.metrics(run_id, after=first.seq)
-    assert more.series == {"loss": ([3, 2], [1.0, 1.25])} and more.seq > first.seq
+    assert more.series == {"loss": ([2, 3], [1.25, 1.0])} and more.seq > first.seq
     steps, values = store.metrics(run_id).series["loss"]
     assert dict(zip(steps, values, strict=True)) == {1: 2.0, 2: 1.25, 3: 1.0} and len(steps) == 3
     assert store.metrics(other).series == {"loss": ([1], [9.0])}

@@ -1,13 +1,15 @@
 """The SQLite file behind RunStore: opening it, its schema, and errors in words."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# One entry for each schema version; a file of version n gets the entries from n on. Never change one that has shipped.
-# Statements end with a semicolon, so comments have none.
-MIGRATIONS = [
+from core.runs.metric_blobs import from_single_rows
+
+# One entry for each schema version, SQL and then perhaps what SQL can't do; a file of version n gets the entries from n on.
+# Never change one that has shipped. Statements end with a semicolon, so comments have none.
+MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     """
     CREATE TABLE runs (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -71,6 +73,21 @@ MIGRATIONS = [
     """
     ALTER TABLE runs ADD COLUMN pace REAL NOT NULL DEFAULT 0
     """,
+    # metrics: a row for all points of one flush, see metric_blobs
+    ("""
+    DROP INDEX metrics_run;
+    ALTER TABLE metrics RENAME TO single_metrics;
+    CREATE TABLE metrics (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        first_step INTEGER NOT NULL,
+        last_step INTEGER NOT NULL,
+        steps BLOB NOT NULL,
+        points BLOB NOT NULL
+    );
+    CREATE INDEX metrics_run ON metrics(run)
+    """, from_single_rows),
 ]
 
 
@@ -148,8 +165,11 @@ class Database:
             if version > len(MIGRATIONS):
                 raise StoreError(f"The runs in {self.path.parent} were written by a newer version of Torch Playground "
                                  f"(schema {version}, this one knows {len(MIGRATIONS)}). Update it, or set PLAYGROUND_RUNS.")
-            for script in MIGRATIONS[version:]:
+            for migration in MIGRATIONS[version:]:
+                script, then = migration if isinstance(migration, tuple) else (migration, None)
                 for statement in script.split(";"):
                     if statement.strip():
                         connection.execute(statement)
+                if then is not None:
+                    then(connection)
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

@@ -5,7 +5,6 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from math import nan
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,6 +12,7 @@ from uuid import uuid4
 from core.config import RunConfig, read_config
 from core.fields import ConfigError
 from core.runs.database import Database, StoreError
+from core.runs.metric_blobs import forget_points, insert_metrics, read_points
 from core.runs.records import Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
 from core.training import Command, Started
 
@@ -162,8 +162,7 @@ class RunStore:
                              (time.time(), *columns.values(), run_id)).fetchone()
             if row is None:
                 return False
-            db.executemany("INSERT OR REPLACE INTO metrics (run, name, step, value) VALUES (?, ?, ?, ?)",
-                           [(row["number"], m.name, m.step, m.value) for m in metrics])
+            insert_metrics(db, row["number"], metrics)
             db.executemany("INSERT OR REPLACE INTO snapshots (run, name, step, value) VALUES (?, ?, ?, ?)",
                            [(row["number"], s.name, s.step, json.dumps(s.value)) for s in snapshots])
         return True
@@ -267,8 +266,9 @@ class RunStore:
     def forget_after(self, run_id: str, step: int) -> None:
         """Drop metrics and snapshots beyond a step: what a run recorded after the checkpoint it now goes on from."""
         with self._database.writing() as db:
-            for table in ("metrics", "snapshots"):
-                db.execute(f"DELETE FROM {table} WHERE step > ? AND run = (SELECT number FROM runs WHERE id = ?)", (step, run_id))
+            for (number,) in db.execute("SELECT number FROM runs WHERE id = ?", (run_id,)).fetchall():
+                forget_points(db, number, step)
+                db.execute("DELETE FROM snapshots WHERE step > ? AND run = ?", (step, number))
 
     def end_runs_of(self, worker: str, status: Status, message: str) -> list[str]:
         """End what a worker that is gone was doing; the ids of those runs."""
@@ -300,20 +300,18 @@ class RunStore:
     # --- metrics
 
     def metrics(self, run_id: str, after: int = 0, names: Sequence[str] = ()) -> Metrics:
-        """What was recorded since `after` (a Metrics.seq; 0 for all), in the order it came. Empty for an unknown run.
+        """What was recorded since `after` (a Metrics.seq; 0 for all), steps ascending. Empty for an unknown run.
 
         names: only these metrics; all if empty.
         """
         only = f"AND name IN ({', '.join('?' * len(names))})" if names else ""
         with self._database.reading() as db:
-            rows = db.execute("SELECT seq, name, step, value FROM metrics WHERE run = (SELECT number FROM runs WHERE id = ?) "
-                              f"AND seq > ? {only} ORDER BY {'step' if names else 'seq'}", (run_id, after, *names)).fetchall()
-        series: dict[str, tuple[list[int], list[float]]] = {}
+            rows = db.execute("SELECT seq, name, steps, points FROM metrics WHERE run = (SELECT number FROM runs WHERE id = ?) "
+                              f"AND seq > ? {only} ORDER BY seq", (run_id, after, *names)).fetchall()
+        named: dict[str, list[sqlite3.Row]] = {}
         for row in rows:
-            steps, values = series.setdefault(row["name"], ([], []))
-            steps.append(row["step"])
-            values.append(nan if row["value"] is None else row["value"])  # SQLite keeps NaN as NULL
-        return Metrics(max((row["seq"] for row in rows), default=after), series)
+            named.setdefault(row["name"], []).append(row)
+        return Metrics(rows[-1]["seq"] if rows else after, {name: read_points(its_rows) for name, its_rows in named.items()})
 
     def snapshots(self, run_id: str) -> dict[str, Snapshot]:
         """The newest snapshot of each name. Empty for an unknown run."""

@@ -1,0 +1,68 @@
+"""How the store keeps a metric's points: those of one flush together, as two blobs.
+
+A row and its place in two indices for each point took the training thread 11 µs, and a small network does 6,000 steps a
+second. A blob costs the same for one point and for a thousand, and a page reads 100,000 of them in a few milliseconds.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from core.runs.records import Metric
+
+STEPS, VALUES = np.dtype("<i8"), np.dtype("<f8")
+
+
+def insert_metrics(db: sqlite3.Connection, run: int, metrics: Iterable[Metric]) -> None:
+    """Keep metrics of a run (its number), one row for each name; of points at one step the last."""
+    named: dict[str, tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
+    for metric in metrics:
+        its = named[metric.name]
+        its[0].append(metric.step)
+        its[1].append(metric.value)
+    for name, points in named.items():
+        steps, values = in_order(np.array(points[0], STEPS), np.array(points[1], VALUES))
+        db.execute("INSERT INTO metrics (run, name, first_step, last_step, steps, points) VALUES (?, ?, ?, ?, ?, ?)",
+                   (run, name, int(steps[0]), int(steps[-1]), steps.tobytes(), values.tobytes()))
+
+
+def read_points(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:
+    """Steps and values of one metric's rows, given as they came: ascending, and of points at one step the last."""
+    steps, values = in_order(*(np.concatenate(parts) for parts in zip(*map(_blobs, rows), strict=True)))
+    return steps.tolist(), values.tolist()
+
+
+def forget_points(db: sqlite3.Connection, run: int, step: int) -> None:
+    """Drop a run's points beyond a step."""
+    cut = db.execute("SELECT seq, steps, points FROM metrics WHERE run = ? AND first_step <= ? AND last_step > ?",
+                     (run, step, step)).fetchall()
+    for row in cut:  # in its place: of points at one step those of the last row count
+        steps, values = _blobs(row)
+        kept = steps <= step
+        db.execute("UPDATE metrics SET last_step = ?, steps = ?, points = ? WHERE seq = ?",
+                   (int(steps[kept][-1]), steps[kept].tobytes(), values[kept].tobytes(), row["seq"]))
+    db.execute("DELETE FROM metrics WHERE run = ? AND first_step > ?", (run, step))
+
+
+def from_single_rows(db: sqlite3.Connection) -> None:
+    """Take over what earlier versions kept: a row for each point, in `single_metrics`, which is dropped."""
+    for (run,) in db.execute("SELECT DISTINCT run FROM single_metrics").fetchall():
+        points = db.execute("SELECT name, step, value FROM single_metrics WHERE run = ? ORDER BY seq", (run,))
+        # SQLite kept what is not a number as NULL
+        insert_metrics(db, run, (Metric(name, step, np.nan if value is None else value) for name, step, value in points))
+    db.execute("DROP TABLE single_metrics")
+
+
+def in_order(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points by ascending step; of those at one step the last."""
+    if (np.diff(steps) > 0).all():  # as they nearly always come
+        return steps, values
+    order = np.argsort(steps, kind="stable")
+    last = np.append(np.diff(steps[order]) > 0, True)
+    return steps[order][last], values[order][last]
+
+
+def _blobs(row: sqlite3.Row) -> tuple[np.ndarray, np.ndarray]:
+    return np.frombuffer(row["steps"], STEPS), np.frombuffer(row["points"], VALUES)
