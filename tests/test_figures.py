@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.figures.bars import class_counts, probability_bars
-from core.figures.curves import Curves, comparison_chart, finished_chart, live_chart
+from core.figures.curves import Curves, comparison_chart, curve_chart
 from core.figures.images import as_picture, contact_sheet, ink_picture
 from core.figures.thinning import smooth, thin
 
@@ -100,8 +100,8 @@ def plain(chart: dict) -> dict:
 @pytest.mark.parametrize("quantity", ["loss", "accuracy"])
 @pytest.mark.parametrize("data", [Curves(0, 0), Curves(10, 5), curves(1), curves(9), curves(10), curves(100_000, 1000, 100)],
                          ids=["nothing", "empty", "one point", "no epoch", "one epoch", "100,000 points"])
-def test_live_chart_is_small_plain_json(data, quantity):
-    chart = live_chart(data, quantity)
+def test_curve_chart_is_small_plain_json(data, quantity):
+    chart = curve_chart(data, quantity)
     assert plain(chart) == chart
     assert len(json.dumps(chart)) < 60_000
     names = [line["name"] for line in chart["series"]]
@@ -111,9 +111,9 @@ def test_live_chart_is_small_plain_json(data, quantity):
     assert all(0 <= point[0] <= max(1, data.epochs) for line in chart["series"] for point in line["data"])
 
 
-def test_live_chart_by_hand():
+def test_curve_chart_by_hand():
     data = Curves(2, 3, {"accuracy": ([1, 2, 3], [0.25, 0.5, 0.123456789]), "validation_accuracy": ([2], [0.4])})
-    chart = live_chart(data, "accuracy")
+    chart = curve_chart(data, "accuracy")
     batch, training, validation = (line["data"] for line in chart["series"])
     assert batch == [[0.5, 25.0], [1.0, 50.0], [1.5, 12.346]]
     assert [point[0] for point in training] == [0.5, 1.0, 1.5]
@@ -121,51 +121,37 @@ def test_live_chart_by_hand():
     assert [point[1] for point in training] == pytest.approx([100 * value for value in running], abs=1e-3)
     assert validation == [[1.0, 40.0]]
     assert chart["yAxis"]["max"] == 100 and chart["title"]["text"] == "Accuracy"
-    loss = live_chart(Curves(2, 3, {"loss": ([1], [2.5])}), "loss")
+    loss = curve_chart(Curves(2, 3, {"loss": ([1], [2.5])}), "loss")
     assert loss["series"][0]["data"] == [[0.5, 2.5]] and "max" not in loss["yAxis"] and loss["title"]["text"] == "Loss"
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("chart", [live_chart, finished_chart])
-def test_a_run_that_diverged_has_gaps(chart, value):
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_that_diverged_has_gaps(finished, value):
     data = Curves(2, 3, {"loss": ([1, 2], [1.0, 3e38]), "validation_loss": ([2, 4, 6], [1.5, value, 2.5])})
-    if chart is live_chart:
-        assert plain(live_chart(data, "loss"))["series"][2]["data"] == [[1.0, 1.5], [2.0, None], [3.0, 2.5]]
-    else:
-        assert finished_chart(data, "loss").data[2].y == (1.5, None, 2.5)
-        assert comparison_chart({"run": data}, "loss").data[0].y == (1.5, None, 2.5)
+    chart = plain(curve_chart(data, "loss", finished=finished))
+    assert chart["series"][2]["data"] == [[1.0, 1.5], [2.0, None], [3.0, 2.5]]
+    assert comparison_chart({"run": data}, "loss").data[0].y == (1.5, None, 2.5)
 
 
 def test_the_spike_of_a_long_run_is_in_its_chart():
     data = curves(100_000, 1000, 100)
     data.series["loss"][1][77_777] = 88.0
-    for points in ([p[1] for p in live_chart(data, "loss")["series"][0]["data"]], finished_chart(data, "loss").data[0].y):
-        assert max(points) == 88.0
+    for finished in (False, True):
+        assert max(value for _, value in curve_chart(data, "loss", finished=finished)["series"][0]["data"]) == 88.0
 
 
 @pytest.mark.parametrize("quantity", ["loss", "accuracy"])
-def test_finished_chart(quantity):
+def test_a_finished_chart_is_the_live_one_with_tools(quantity):
     data = curves(50)
-    figure = finished_chart(data, quantity)
-    assert [line.name for line in figure.data] == ["each batch", "training", "validation"]
-    steps, values = data.of(quantity)
-    assert figure.data[0].x == pytest.approx([step / 10 for step in steps])
-    assert figure.data[0].y == pytest.approx(values, rel=1e-4)  # shares, not percent: the axis says %
-    assert figure.data[1].y == pytest.approx(smooth(values), rel=1e-4)
-    assert figure.data[2].x == pytest.approx([1, 2, 3, 4, 5])
-    assert figure.data[2].y == pytest.approx(data.of(f"validation_{quantity}")[1], rel=1e-4)
-    assert figure.layout.yaxis.tickformat == (".0%" if quantity == "accuracy" else None)
-    assert figure.layout.title.text == quantity.capitalize()
+    live, finished = (plain(curve_chart(data, quantity, finished=over)) for over in (False, True))
+    assert set(finished.pop("toolbox")["feature"]) == {"dataZoom", "saveAsImage"}
+    assert finished == live
 
 
-def test_finished_chart_of_a_long_run_is_thinned():
-    figure = finished_chart(curves(100_000, 1000, 100), "loss")
-    assert len(figure.data[0].x) <= 1000 and len(figure.data[1].x) <= 600 and len(figure.data[2].x) == 100
-
-
-@pytest.mark.parametrize("data", [Curves(0, 0), Curves(10, 5), curves(1)], ids=["nothing", "empty", "one point"])
-def test_finished_chart_of_little(data):
-    assert [len(line.x) for line in finished_chart(data, "loss").data] == [len(data.of("loss")[0])] * 2 + [0]
+def test_a_finished_chart_of_a_long_run_is_thinned():
+    raw, mean, validation = curve_chart(curves(100_000, 1000, 100), "loss", finished=True)["series"]
+    assert 400 < len(raw["data"]) <= 800 and 300 < len(mean["data"]) <= 600 and len(validation["data"]) == 100
 
 
 def test_comparison_chart():

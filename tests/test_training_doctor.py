@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from core.config import RunConfig
 from core.data import DataConfig, Dataset, load
 from core.devices import select_device
-from core.figures.curves import Curves, finished_chart, live_chart
-from core.figures.troubles import Band, add_previous, keep_in_sight, mark_finished, mark_live
+from core.figures.curves import Curves, curve_chart
+from core.figures.troubles import Band, keep_in_sight, mark_bands
 from core.inspection.training_doctor import CAUSES, RULES, Trouble, examine
 from core.inspection.training_doctor.record import EARLY, RECENT, SAMPLE, Record
 from core.inspection.weights import dead_units
@@ -369,8 +369,8 @@ CURVES = Curves(100, 10, course(falling(1000), 0.5))
 
 
 def test_the_live_chart_is_shaded_and_its_lines_are_the_same():
-    plain = live_chart(CURVES, "loss")
-    marked = mark_live(plain, BANDS, CURVES)
+    plain = curve_chart(CURVES, "loss")
+    marked = mark_bands(plain, BANDS, CURVES)
     assert json.loads(json.dumps(marked, allow_nan=False)) == marked
     areas = marked["series"][-1]["markArea"]["data"]
     assert [area[0]["name"] for area in areas] == ["diverged", "flat"]
@@ -378,28 +378,24 @@ def test_the_live_chart_is_shaded_and_its_lines_are_the_same():
     assert areas[0][1]["xAxis"] - areas[0][0]["xAxis"] == pytest.approx(0.1), "one step of a thousand is widened to be seen"
     assert areas[0][0]["xAxis"] < 1.995 < areas[0][1]["xAxis"]
     assert [line["data"] for line in marked["series"]] == [line["data"] for line in plain["series"]]
-    assert "markArea" not in plain["series"][-1] and mark_live(plain, [], CURVES) is plain
+    assert "markArea" not in plain["series"][-1] and mark_bands(plain, [], CURVES) is plain
 
 
 def test_the_finished_chart_is_shaded_with_the_run_before_in_grey():
-    figure = mark_finished(add_previous(finished_chart(CURVES, "loss"), CURVES, "loss"), BANDS, CURVES)
-    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes][1] == (5.0, 10.0)
-    assert [note.text for note in figure.layout.annotations] == ["diverged", "flat"]
-    assert figure.data[-1].name == "run before" and len(figure.data[-1].x) <= 400
-    assert len(add_previous(finished_chart(CURVES, "loss"), None, "loss").data) == 3
-    assert len(add_previous(finished_chart(CURVES, "loss"), Curves(10, 5), "loss").data) == 3
+    chart = mark_bands(curve_chart(CURVES, "loss", CURVES, finished=True), BANDS, CURVES)
+    assert [area[0]["name"] for area in chart["series"][-1]["markArea"]["data"]] == ["diverged", "flat"]
+    assert [line["name"] for line in chart["series"]] == ["run before", "each batch", "training", "validation"]
+    assert len(curve_chart(CURVES, "loss", None, finished=True)["series"]) == 3
+    assert len(curve_chart(CURVES, "loss", Curves(10, 5), finished=True)["series"]) == 3
 
 
 def test_a_run_before_that_blew_up_does_not_flatten_the_new_one():
     high = Curves(100, 10, course([2.3, 900.0] + [9.0] * 300))
     top = max(CURVES.of("loss")[1])
-    chart = keep_in_sight(live_chart(CURVES, "loss", high))
+    chart = keep_in_sight(curve_chart(CURVES, "loss", high))
     assert top < chart["yAxis"]["max"] == pytest.approx(1.5 * top, rel=0.05)
-    assert "max" not in keep_in_sight(live_chart(CURVES, "loss", CURVES))["yAxis"]
-    assert "max" not in keep_in_sight(live_chart(Curves(100, 10), "loss", high))["yAxis"], "no line of its own yet"
-    assert keep_in_sight(live_chart(CURVES, "accuracy", high))["yAxis"]["max"] == 100
-    assert add_previous(finished_chart(CURVES, "loss"), high, "loss").layout.yaxis.range[1] == pytest.approx(1.5 * top, rel=0.01)
-    assert add_previous(finished_chart(CURVES, "loss"), CURVES, "loss").layout.yaxis.range is None
-    logarithmic = live_chart(CURVES, "loss", high) | {"yAxis": {"type": "log"}}
+    assert "max" not in keep_in_sight(curve_chart(CURVES, "loss", CURVES))["yAxis"]
+    assert "max" not in keep_in_sight(curve_chart(Curves(100, 10), "loss", high))["yAxis"], "no line of its own yet"
+    assert keep_in_sight(curve_chart(CURVES, "accuracy", high))["yAxis"]["max"] == 100
+    logarithmic = curve_chart(CURVES, "loss", high) | {"yAxis": {"type": "log"}}
     assert keep_in_sight(logarithmic) is logarithmic
-    assert add_previous(finished_chart(CURVES, "loss").update_yaxes(type="log"), high, "loss").layout.yaxis.range is None

@@ -1,4 +1,4 @@
-"""Loss and accuracy over a run: as ECharts options while it trains, as Plotly figures afterwards."""
+"""Loss and accuracy over a run, as ECharts options; several runs beside each other, as Plotly figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,12 @@ from core.figures.thinning import smooth, thin
 Series = tuple[list[int], list[float]]
 
 PREVIOUS = "#9a9a9a"
+BEFORE = "run before"  # what its grey line is called
 TRAIN, VALIDATION = "#e4572e", "#2e86ab"  # distinguishable with colour-blind eyes, on white and on black
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
 LOG_AXIS = {"type": "log", "axisLabel": {"hideOverlap": True}}
 MOST_MARKED = 30  # epochs; more markers would run together and hide the line of the training below
-HEIGHT = 300  # of a chart of loss or accuracy in pixels, live and afterwards, so that nothing jumps when a run ends
+HEIGHT = 300  # of a chart of loss or accuracy in pixels
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,21 @@ class Curves:
         return self.series.get(name, ([], []))
 
 
-def live_chart(curves: Curves, quantity: str, previous: Curves | None = None, smoothing: float = 0.9,
-               logarithmic: bool = False) -> dict[str, Any]:
+def curve_chart(curves: Curves, quantity: str, previous: Curves | None = None, smoothing: float = 0.9,
+                logarithmic: bool = False, finished: bool = False, dark: bool = False) -> dict[str, Any]:
     """ECharts option for "loss" or "accuracy", with a fixed horizontal axis so that nothing jumps while points arrive.
 
     previous: an earlier run's curves, whose running mean stays behind in grey.
     smoothing: weight of the past in the running mean, 0 to below 1; what each batch said stays behind it, pale.
+    finished: the same chart at the same place, with more points to look at closely and tools to zoom in and to save a picture.
+    dark: what is behind the saved picture; the chart on the page takes the page's colours.
     """
     percent = quantity == "accuracy"
     scale = 100 if percent else 1  # ECharts' axis labels can't multiply
     steps, values = curves.of(quantity)
-    raw = _points(curves, thin(steps, values), scale)
-    mean = _points(curves, thin(steps, smooth(values, smoothing), 300), scale) if smoothing else raw
+    most = 2 if finished else 1  # times as many points: nothing is sent anew each second
+    raw = _points(curves, thin(steps, values, 400 * most), scale)
+    mean = _points(curves, thin(steps, smooth(values, smoothing), 300 * most), scale) if smoothing else raw
     validation = curves.of(f"validation_{quantity}")
     y_axis = {"type": "value", "min": 0, "axisLabel": {"formatter": "{value} %" if percent else "{value}"}}
     if percent:
@@ -63,7 +67,15 @@ def live_chart(curves: Curves, quantity: str, previous: Curves | None = None, sm
                   "nameGap": 24},
         "yAxis": LOG_AXIS if logarithmic else y_axis,
         "series": [_positive(line) for line in lines] if logarithmic else lines,
-    }
+    } | ({"toolbox": _tools(quantity, dark)} if finished else {})
+
+
+def _tools(name: str, dark: bool) -> dict[str, Any]:
+    """A toolbox between title and legend, where there is room on a phone too. name: of the picture's file."""
+    zoom = {"title": {"zoom": "Zoom in: drag a rectangle", "back": "Zoom out"}}
+    save = {"title": "Save as picture", "name": name, "pixelRatio": 2, "backgroundColor": "#181818" if dark else "#ffffff"}
+    return {"left": 84, "top": 0, "padding": 0, "itemSize": 15, "itemGap": 10,
+            "iconStyle": {"borderColor": PREVIOUS, "borderWidth": 1.5}, "feature": {"dataZoom": zoom, "saveAsImage": save}}
 
 
 def _positive(line: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +89,7 @@ def _previous_line(previous: Curves | None, quantity: str, scale: float, smoothi
         return []
     steps, values = previous.of(quantity)
     points = _points(previous, thin(steps, smooth(values, smoothing), 200), scale)
-    return [_line("run before", points, PREVIOUS, width=2, opacity=0.6)]
+    return [_line(BEFORE, points, PREVIOUS, width=2, opacity=0.6)]
 
 
 def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic: bool = False,
@@ -130,48 +142,19 @@ def _line(name: str, points: list[list[float | None]], color: str, width: int, o
             "lineStyle": {"width": width, "opacity": opacity}, "silent": name == "each batch"}
 
 
-def finished_chart(curves: Curves, quantity: str, smoothing: float = 0.9, logarithmic: bool = False) -> go.Figure:
-    """Plotly figure of a run that has ended: each batch faint, the running mean over it, validation on top."""
-    figure = go.Figure()
-    steps, values = curves.of(quantity)
-    validation = curves.of(f"validation_{quantity}")
-    lines = [
-        ("each batch", thin(steps, values, 1000), {"color": TRAIN, "width": 1}, 0.3, "lines"),
-        ("training", thin(steps, smooth(values, smoothing), 600), {"color": TRAIN, "width": 2}, 1.0, "lines"),
-        ("validation", validation, {"color": VALIDATION, "width": 2}, 1.0, _mode(validation)),
-    ]
-    for name, series, line, opacity, mode in lines:
-        points = _points(curves, series)
-        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, line=line, opacity=opacity, mode=mode,
-                           showlegend=name != "each batch")  # as in the live chart, and the legend keeps to one row
-    _dress(figure, quantity)
-    if logarithmic:
-        figure.update_yaxes(type="log", rangemode="normal")
-    return figure
-
-
 def comparison_chart(runs: dict[str, Curves], quantity: str) -> go.Figure:
     """Validation loss or accuracy of several runs over epochs, by their names."""
     figure = go.Figure()
     for name, curves in runs.items():
         validation = curves.of(f"validation_{quantity}")
         points = _points(curves, validation)
-        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name, mode=_mode(validation))
-    _dress(figure, quantity)
-    figure.update_layout(title_text=f"Validation {quantity}")
-    return figure
-
-
-def _mode(series: Series) -> str:
-    """Plotly's mode for a line with a value for each epoch."""
-    return "lines+markers" if len(series[0]) <= MOST_MARKED else "lines"
-
-
-def _dress(figure: go.Figure, quantity: str) -> None:
+        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name,
+                           mode="lines+markers" if len(points) <= MOST_MARKED else "lines")
     figure.update_layout(
-        title={"text": QUANTITIES[quantity], "x": 0, "y": 0.98, "yanchor": "top"}, height=HEIGHT,
+        title={"text": f"Validation {quantity}", "x": 0, "y": 0.98, "yanchor": "top"}, height=HEIGHT,
         margin={"l": 8, "r": 8, "t": 64, "b": 8}, hovermode="x unified",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         xaxis={"title": "epoch", "rangemode": "tozero"},
         yaxis={"tickformat": ".0%"} if quantity == "accuracy" else {"rangemode": "tozero"},
     )
+    return figure

@@ -1,16 +1,12 @@
-"""Where on a chart something is wrong: a shaded range of steps with its name, on live ECharts options and on Plotly figures."""
+"""Where on a chart something is wrong: a shaded range of steps with its name, on ECharts options."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-
-from core.figures.curves import PREVIOUS, Curves, _points
-from core.figures.thinning import smooth, thin
+from core.figures.curves import BEFORE, Curves
 
 COLOURS = {"error": "#e5484d", "warning": "#b06800", "note": "#747474"}  # to be read on white and on black
-BEFORE = "run before"  # what the grey line is called
 ROOM = 1.5  # times a run's own highest value: where the run before was higher, it is cut off, for it would flatten the new one
 NARROWEST = 0.01  # share of the axis: a range of one step in thousands would not be seen
 LABEL_HEIGHT = 15  # pixels; a band's name stands below those before it
@@ -34,7 +30,7 @@ def _range(band: Band, curves: Curves) -> tuple[float, float]:
     return round(max(0.0, start - missing / 2), 4), round(min(float(width), end + missing / 2), 4)
 
 
-def mark_live(chart: dict[str, Any], bands: Sequence[Band], curves: Curves) -> dict[str, Any]:
+def mark_bands(chart: dict[str, Any], bands: Sequence[Band], curves: Curves) -> dict[str, Any]:
     """The same ECharts option with the bands shaded behind its last line; every line keeps its place and data."""
     if not bands or not chart["series"]:
         return chart
@@ -56,28 +52,3 @@ def keep_in_sight(chart: dict[str, Any]) -> dict[str, Any]:
     if not own or before <= ROOM * own or "max" in chart["yAxis"] or chart["yAxis"]["type"] == "log":
         return chart
     return chart | {"yAxis": chart["yAxis"] | {"max": float(f"{ROOM * own:.2g}")}}
-
-
-def mark_finished(figure: go.Figure, bands: Sequence[Band], curves: Curves) -> go.Figure:
-    """The Plotly figure, with the bands shaded behind its lines."""
-    for row, band in enumerate(bands):
-        start, end = _range(band, curves)
-        colour = COLOURS[band.severity]
-        figure.add_vrect(start, end, fillcolor=colour, opacity=0.13, line_width=0, layer="below")
-        figure.add_annotation(x=start, y=1, yref="paper", yshift=-LABEL_HEIGHT * row, xanchor="left", yanchor="top",
-                              text=band.label, showarrow=False, font={"color": colour, "size": 11})
-    return figure
-
-
-def add_previous(figure: go.Figure, previous: Curves | None, quantity: str) -> go.Figure:
-    """The Plotly figure, with an earlier run's running mean behind it in grey, as live_chart has it."""
-    if previous is not None and previous.of(quantity)[0]:
-        steps, values = previous.of(quantity)
-        points = _points(previous, thin(steps, smooth(values), 400))
-        own = max((y for line in figure.data for y in line.y if y is not None), default=0.0)
-        high = max((y for _, y in points if y is not None), default=0.0)
-        if own and high > ROOM * own and figure.layout.yaxis.type != "log":  # a log axis has room for both
-            figure.update_yaxes(range=[0, ROOM * own])
-        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=BEFORE, opacity=0.7,
-                           line={"color": PREVIOUS, "width": 2}, mode="lines", zorder=-1)
-    return figure

@@ -7,7 +7,7 @@ from core.config import DataConfig
 from core.data import DATASETS, DataError
 from core.data.wording import kind_of, worded
 from core.figures.answers import answer_strip, confusion_heatmap, picture_address
-from core.figures.curves import HEIGHT, Curves, detail_chart, finished_chart, live_chart
+from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
@@ -35,21 +35,17 @@ def chart_controls() -> tuple[float, bool]:
 
 def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: float, logarithmic: bool,
                  troubles: list[Trouble]) -> None:
-    """Loss and accuracy, with what the training doctor found marked. While the run goes they are drawn by ECharts, which does not
-    flicker; afterwards by Plotly."""
+    """Loss and accuracy, with what the training doctor found marked. When the run ends the charts stay where they are, and get
+    tools."""
     if not run.is_active and not curves.of("loss")[0]:
         return
     quantities = quantities_of(run)
     for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
         log = logarithmic and quantity == "loss"
         with column:
-            if run.is_active:
-                chart = doctor.marked(live_chart(curves, quantity, previous, smoothing, log), quantity, curves, troubles)
-                st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}")
-            else:
-                figure = finished_chart(curves, quantity, smoothing, log)
-                st.plotly_chart(doctor.marked_figure(figure, quantity, curves, troubles, previous), key=f"finished.{quantity}",
-                                height=HEIGHT, config={"displaylogo": False})
+            chart = curve_chart(curves, quantity, previous, smoothing, log, finished=not run.is_active,
+                                dark=st.context.theme.type == "dark")
+            st.echarts_chart(doctor.marked(chart, quantity, curves, troubles), height=HEIGHT, key=f"live.{quantity}")
 
 
 def quantities_of(run: Run) -> tuple[str, ...]:

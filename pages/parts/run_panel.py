@@ -89,9 +89,9 @@ def draw(server: Services, run: Run) -> None:
         st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
         memory = curves.of("memory")[1]
         st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else ""))
-    if run.is_active:
+    if run.is_active or run.status in {"finished", "stopped"}:  # it stays when a run ends, so that what is below does too
         _progress(server, run)
-    elif run.status in {"failed", "interrupted"}:
+    if run.status in {"failed", "interrupted"}:
         st.error(run.message, icon=icon)
     elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
         st.info(run.message, icon=icon)
@@ -108,6 +108,7 @@ def draw(server: Services, run: Run) -> None:
 
 
 def _progress(server: Services, run: Run) -> None:
+    """How far it is, or has come."""
     paused = run.pause_requested is not None
     if run.status == "queued":
         before = server.store.queue_position(run.id)
@@ -115,11 +116,14 @@ def _progress(server: Services, run: Run) -> None:
         if before and any(one.pause_requested for one in server.store.runs(statuses=["running"], kinds=KINDS)):
             waiting += " The one that is going is paused: after a minute of that it stops, to make room."
         st.progress(0.0, waiting if before else "Starts in a moment…")
+    elif not run.step and not run.is_active:
+        st.progress(0.0, "No step was taken.")
     elif not run.step:
         st.progress(0.0, "Paused before the first step" if paused and run.steps else "Getting the data ready…")
     else:
         left = run.seconds_left(time.time())
-        epoch = min(run.config.training.epochs, run.step // max(1, run.steps_per_epoch) + 1)
+        # the epoch that is going on; of a run that has ended the last it was in
+        epoch = min(run.config.training.epochs, (run.step - (not run.is_active)) // max(1, run.steps_per_epoch) + 1)
         text = f"Epoch {epoch} of {run.config.training.epochs} · step {run.step:,} of {run.steps:,}"
         if paused:
             text += " · paused"

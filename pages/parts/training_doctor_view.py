@@ -1,10 +1,9 @@
 """What the training doctor sees in a run, while it trains and afterwards, and the controlled re-run that tries its advice."""
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.figures.curves import Curves, detail_chart
-from core.figures.troubles import Band, add_previous, keep_in_sight, mark_finished, mark_live
+from core.figures.troubles import Band, keep_in_sight, mark_bands
 from core.inspection.training_doctor import Trouble, examine
 from core.runs import Run
 from core.training.events import DIVERGED
@@ -25,14 +24,8 @@ def troubles_of(run: Run, curves: Curves) -> list[Trouble]:
 
 
 def marked(chart: dict, quantity: str, curves: Curves, troubles: list[Trouble]) -> dict:
-    """A live chart of "loss", "accuracy", "gradient" or "dead", with the steps where something shows in it."""
-    return mark_live(keep_in_sight(chart), _bands(quantity, troubles), curves)
-
-
-def marked_figure(figure: go.Figure, quantity: str, curves: Curves, troubles: list[Trouble],
-                  previous: Curves | None) -> go.Figure:
-    """The same for a finished chart, with the run before in grey."""
-    return mark_finished(add_previous(figure, previous, quantity), _bands(quantity, troubles), curves)
+    """A chart of "loss", "accuracy", "gradient" or "dead", with the steps where something shows in it."""
+    return mark_bands(keep_in_sight(chart), _bands(quantity, troubles), curves)
 
 
 def _bands(quantity: str, troubles: list[Trouble]) -> list[Band]:
@@ -42,7 +35,9 @@ def _bands(quantity: str, troubles: list[Trouble]) -> list[Band]:
 
 def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Trouble]) -> None:
     """Each trouble in a line, with evidence and explanation on a click and a button that tries the remedy."""
-    if not troubles and not run.is_active and run.status == "finished":
+    if not troubles and run.is_active:
+        st.caption(":material/stethoscope: The training doctor is watching: nothing wrong so far.")
+    elif not troubles and run.status == "finished":
         st.caption(":material/check_circle: The training doctor found nothing wrong with how this run trained.")
     offered = []
     for trouble in troubles:
