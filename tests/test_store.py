@@ -404,14 +404,43 @@ def test_a_full_disk_is_one_line_and_loses_nothing(store, monkeypatch):
         return connection
 
     monkeypatch.setattr(store._database, "_connect", full)
+    store._database._close_idle()
     many = [Metric("loss", step, 2.0) for step in range(5, 5000)]
     with pytest.raises(StoreError, match="disk is full") as caught:
         store.record(run_id, many, step=5000)
     assert "Free some space" in one_line(caught)
     assert (store.metrics(run_id), store.get(run_id)) == before  # all of a batch, or nothing
     monkeypatch.undo()
+    store._database._close_idle()
     assert store.record(run_id, many, step=5000)
     assert len(store.metrics(run_id).series["loss"][0]) == 5000 and store.get(run_id).step == 5000
+
+
+def test_a_folder_that_is_removed_or_replaced_meanwhile(store, tmp_path):
+    """What was opened before would go on reading and writing a file that is gone."""
+    store.create(tiny(), "ann")
+    moved = tmp_path / "moved"
+    store.path.rename(moved)
+    with pytest.raises(StoreError) as caught:
+        store.create(tiny(), "ann")
+    one_line(caught)
+    RunStore(store.path).close()
+    assert store.runs() == []
+    run_id = store.create(tiny(), "bob")
+    assert [run.id for run in RunStore(store.path).runs()] == [run_id]
+    assert [run.owner for run in RunStore(moved).runs()] == ["ann"]
+
+
+def test_connections_are_used_again_but_not_after_an_error(store):
+    database = store._database
+    with database.reading() as first:
+        pass
+    with database.reading() as again, database.reading() as other:
+        assert again is first and other is not first, "one is in use"
+    with pytest.raises(KeyError), database.writing() as broken:
+        raise KeyError
+    with database.reading() as after, database.reading() as more:
+        assert broken is not after and broken is not more
 
 
 def test_a_lock_that_is_not_released_is_one_line(store, monkeypatch):
@@ -423,6 +452,7 @@ def test_a_lock_that_is_not_released_is_one_line(store, monkeypatch):
         return connection
 
     monkeypatch.setattr(store._database, "_connect", impatient)
+    store._database._close_idle()
     other = sqlite3.connect(store.path / "runs.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:

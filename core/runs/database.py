@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.runs.metric_blobs import from_single_rows
@@ -91,16 +91,21 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
 ]
 
 
+MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
+
+
 class StoreError(RuntimeError):
     """The runs directory can't be used; the message is one line that says what to do."""
 
 
 class Database:
-    """Short-lived connections to one file. Readers never wait; writers take turns for up to five seconds."""
+    """One file, used by several threads and processes at once. Readers never wait; writers take turns for up to five seconds."""
 
     def __init__(self, path: Path) -> None:
         """Open or make the file. Raises StoreError."""
         self.path = path
+        # Connections that nobody uses just now. Opening one and closing it again took 2 ms of each page's look and each flush.
+        self._idle: list[sqlite3.Connection] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -110,37 +115,63 @@ class Database:
             # Held open: when the last connection closes, SQLite folds its log back in, which costs a disk sync each time.
             self._keeper = self._connect()
             self._keeper.execute("PRAGMA journal_mode = WAL")
+            self._file = self._identity()
             self._migrate()
 
     def close(self) -> None:
+        self._close_idle()
         self._keeper.close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection for reading. Raises StoreError."""
-        with self.explained():
-            connection = self._connect()
-            try:
-                yield connection
-            finally:
-                connection.close()
+        with self.explained(), self._connection() as connection:
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that holds the write lock from its start: all of it is kept, or nothing. Raises StoreError."""
-        with self.explained():
-            connection = self._connect()
+        with self.explained(), self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
-            finally:
-                connection.close()
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else uses meanwhile: an idle one, or a new one."""
+        if self._identity() != self._file:  # somebody has removed the folder, or put another one there
+            self._close_idle()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()  # whatever it was in the middle of
+            raise
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file is at the path now; None where there is none."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -152,7 +183,7 @@ class Database:
                              "or set PLAYGROUND_RUNS to another folder.") from error
 
     def _connect(self) -> sqlite3.Connection:
-        # isolation_level None: we say BEGIN ourselves; any thread may use what it opened and nobody shares it but to close
+        # isolation_level None: we say BEGIN ourselves; a connection is used by one thread at a time
         connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = NORMAL")
