@@ -34,6 +34,8 @@ class LiveWeights:
 
     def see(self, event: Event) -> None:
         """To be called with each event, before the loop goes on."""
+        if not self.wanted:
+            return
         if isinstance(event, Step | Epoch):
             self.step, self.epoch = event.step, event.epoch
         elif isinstance(event, Paused) or isinstance(event, Gradients) and time.monotonic() - self.written >= SECONDS_PER_LOOK:
@@ -41,7 +43,7 @@ class LiveWeights:
 
     def write(self) -> None:
         """Write the weights as they are now, unless that was done since the last step."""
-        if not self.wanted or self.step == self.written_step:
+        if self.step == self.written_step:
             return
         content = checkpoint_bytes(self.config, self.data, Checkpoint(self.epoch, self.step, copy_weights(self.model)))
         with suppress(OSError):  # a picture less; what must not be lost is the checkpoint

@@ -18,14 +18,14 @@ STEPS, VALUES = np.dtype("<i8"), np.dtype("<f8")
 def insert_metrics(db: sqlite3.Connection, run: int, metrics: Iterable[Metric]) -> None:
     """Keep metrics of a run (its number), one row for each name; of points at one step the last."""
     named: dict[str, tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
-    for metric in metrics:
-        its = named[metric.name]
-        its[0].append(metric.step)
-        its[1].append(metric.value)
+    for name, step, value in metrics:
+        steps, values = named[name]
+        steps.append(step)
+        values.append(value)
     for name, points in named.items():
-        steps, values = in_order(np.array(points[0], STEPS), np.array(points[1], VALUES))
+        at, what = in_order(np.array(points[0], STEPS), np.array(points[1], VALUES))
         db.execute("INSERT INTO metrics (run, name, first_step, last_step, steps, points) VALUES (?, ?, ?, ?, ?, ?)",
-                   (run, name, int(steps[0]), int(steps[-1]), steps.tobytes(), values.tobytes()))
+                   (run, name, int(at[0]), int(at[-1]), at.tobytes(), what.tobytes()))
 
 
 def read_points(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:

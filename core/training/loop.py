@@ -203,7 +203,7 @@ class Loop:
             nn.utils.clip_grad_norm_(self.optimizer.weights, self.config.gradient_clipping)
         self.optimizer.step()
         self.batch += 1
-        correct = (self.objective.predict(logits.detach()) == batch.labels).sum()
+        correct = (self.objective.predict(logits.detach()) == batch.labels).count_nonzero()
         return loss.detach(), correct, len(batch.labels)
 
     def add_l1(self) -> None:
