@@ -148,14 +148,17 @@ def compare(name: str, settings: Settings, root: Path, seeds: int) -> None:
             seconds[who] += taken
             accuracy[who].append(right)
     ratio = statistics.median(seconds["notes"]) / statistics.median(seconds["fit"])
-    difference = statistics.mean(accuracy["fit"]) - statistics.mean(accuracy["notes"])
+    differences = [ours - theirs for ours, theirs in zip(accuracy["fit"], accuracy["notes"], strict=True)]
+    # how far the mean of so few seeds may be from that of all: each pair begins with the same weights, but sees another order
+    error = statistics.stdev(differences) / len(differences) ** 0.5 if seeds > 1 else float("nan")
     training = system.config.training
     print(f"\n{system.title}; batch {training.batch_size}, Adam {training.optimizer.learning_rate:g}, {training.epochs} epochs, "
           f"{seeds} seeds")
     for who, title in (("notes", "notes' loop"), ("fit", "fit()")):
         print(f"  {title:<12} {spread(seconds[who], 's/epoch')}; test accuracy "
               f"{', '.join(f'{a:.2f}' for a in accuracy[who])} %, mean {statistics.mean(accuracy[who]):.2f} %")
-    print(f"  ratio {ratio:.1f}× (aim {system.aim:g}×); accuracy difference {difference:+.2f} points (aim within ±0.2)")
+    print(f"  ratio {ratio:.1f}× (aim {system.aim:g}×); accuracy difference {statistics.mean(differences):+.2f} points, "
+          f"standard error {error:.2f} (aim within ±0.2)")
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from core.figures.thinning import smooth, thin
 
-Series = tuple[list[int], list[float]]
+Series = tuple[Sequence[int], Sequence[float]]
 
 PREVIOUS = "#9a9a9a"
 BEFORE = "run before"  # what its grey line is called
