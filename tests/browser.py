@@ -3,10 +3,12 @@
 import os
 import shutil
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]
+
+expect.set_options(timeout=60_000)  # of all browser tests, in any order: a busy machine is no failure
 
 
 def chromium() -> str | None:

@@ -135,7 +135,7 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
     other = page.context.browser.new_page()
     for name in ("", "explore_data", "build_model", "train_model", "draw_digit", "compare_runs"):
         other.goto(f"{address}/{name}?run={run[1]}")
-        expect(other.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
+        expect(other.get_by_role("heading", level=1)).to_be_visible()
         expect(other.get_by_text("Torch Playground").first).to_be_visible()
         expect(other.get_by_test_id("stException")).to_have_count(0)
         if name in {"", "train_model", "compare_runs"}:

@@ -10,7 +10,6 @@ from tests.test_browser import address, page  # noqa: F401 - fixtures: the app o
 
 pytestmark = pytest.mark.browser
 WIDTH = 400
-expect.set_options(timeout=30_000)  # a busy machine is no failure
 
 
 def press(page: Page, name: str) -> None:  # noqa: F811

@@ -43,7 +43,6 @@ def tabs() -> Iterator:
     """Makes browser tabs. Skips where there is no Chromium."""
     if chromium() is None:
         pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
-    expect.set_options(timeout=60_000)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
 
@@ -55,7 +54,6 @@ def tabs() -> Iterator:
 
         yield tab
         browser.close()
-    expect.set_options(timeout=5_000)
 
 
 def opened(page: Page, address: str) -> Page:

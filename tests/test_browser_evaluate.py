@@ -31,7 +31,7 @@ def open_matrix(address: str, page: Page, run: str) -> Locator:  # noqa: F811
     page.goto(f"{address}/evaluate_model?run={run}")
     page.get_by_role("radio", name="Confusion").or_(page.get_by_role("button", name="Confusion")).first.click()
     cells = page.locator("table[aria-label^='Confusion'] button")
-    expect(cells).to_have_count(100, timeout=60_000)
+    expect(cells).to_have_count(100)
     return cells
 
 
@@ -39,7 +39,7 @@ def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:
     """The page shows this cell's images, marks it, and both lists name it."""
     count = int(((kept.truth == truth) & (kept.said == said)).sum())
     wanted = re.compile(f"^{count} images? of {truth} that it called {said}") if count else "No image is in this cell."
-    expect(page.get_by_text(wanted)).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(wanted)).to_be_visible()
     expect(page.locator("table button[aria-pressed='true']")).to_have_attribute("aria-label",
                                                                                 re.compile(f"true {truth}, said {said}:"))
     for label, value in (("True class", truth), ("What it said", said)):

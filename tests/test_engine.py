@@ -412,8 +412,7 @@ def test_a_finished_run_goes_on_for_more_epochs(engine):
 
 
 def test_a_running_run_is_paused_and_goes_on(engine):
-    run_id = engine.submit(tiny(training__epochs=300), "ann")
-    wait_for(engine.store, run_id, lambda run: run.step > 0)
+    run_id = long_run(engine)
     engine.pause(run_id)
     standing = wait_until(lambda: _stands_still(engine.store, run_id), lambda: engine.store.get(run_id))
     engine.pause(run_id, False)
