@@ -65,10 +65,13 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def autocasting(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
-    """Autocast to `dtype`, or plain float32 for None."""
+def autocasting(device: torch.device, dtype: torch.dtype | None, keep_converted: bool = True) -> AbstractContextManager[object]:
+    """Autocast to `dtype`, or plain float32 for None.
+
+    keep_converted: weights that are used twice are converted once.
+    """
     # nothing at all for float32: entering a disabled autocast takes 5 % of a small network's step
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype, cache_enabled=keep_converted)
 
 
 def largest_result(model: nn.Module, images: Tensor) -> int:

@@ -14,7 +14,8 @@ from core.data.dataset import Dataset
 from core.devices import autocast_type
 from core.training.control import Command, Control
 from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step
-from core.training.inference import autocasting, infer
+from core.training.graphs import Forward
+from core.training.inference import infer
 from core.training.looks import CloserLook, Samples
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
@@ -109,6 +110,7 @@ class Loop:
         convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
         self.model = model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)
         self.autocast = autocast_type(training.precision, device, convolutional)
+        self.forward = Forward(self.model, device, self.autocast)
         self.objective = objective_of(training, data.target)
         self.counts_right = data.target == "classes"
         self.optimizer = Stepper(build_optimizer(training.optimizer, model.parameters()))
@@ -192,9 +194,7 @@ class Loop:
         """Forward, loss, backward, new weights. Returns loss and number of right answers, both still on the device, and size."""
         self.optimizer.learning_rate = self.learning_rate(learning_rate, (self.epoch - 1) * self.steps_per_epoch + self.batch)
         self.optimizer.zero_grad()
-        with autocasting(self.device, self.autocast):
-            logits = self.model(batch.images)
-        logits = logits.float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
+        logits = self.forward(batch.images).float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
         loss = self.objective.loss(logits, batch.labels)
         loss.backward()
         if self.config.l1:
@@ -233,6 +233,7 @@ class Loop:
         yield Gradients(self.step, self.optimizer.learning_rate, gradient_norms(self.model), sum(pending.sizes), seconds)
         if self.samples is not None and self.samples.is_due():
             yield self.samples.look(self.model, self.step, self.epoch)
+        self.forward.measured(len(pending.sizes), seconds, self.steps - self.step)
         return True
 
     def finish_epoch(self) -> Iterator[Event]:
