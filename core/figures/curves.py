@@ -71,10 +71,10 @@ def curve_chart(curves: Curves, quantity: str, previous: Curves | None = None, s
 
 
 def _tools(name: str, dark: bool) -> dict[str, Any]:
-    """A toolbox between title and legend, where there is room on a phone too. name: of the picture's file."""
+    """A toolbox in the corner beside the axis' name, where there is room on a phone too. name: of the picture's file."""
     zoom = {"title": {"zoom": "Zoom in: drag a rectangle", "back": "Zoom out"}}
     save = {"title": "Save as picture", "name": name, "pixelRatio": 2, "backgroundColor": "#181818" if dark else "#ffffff"}
-    return {"left": 84, "top": 0, "padding": 0, "itemSize": 15, "itemGap": 10,
+    return {"right": 4, "bottom": 3, "padding": 0, "itemSize": 13, "itemGap": 10,
             "iconStyle": {"borderColor": PREVIOUS, "borderWidth": 1.5}, "feature": {"dataZoom": zoom, "saveAsImage": save}}
 
 
