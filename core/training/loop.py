@@ -23,7 +23,7 @@ from core.training.schedules import Plateau, factor_at
 from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
-STEPS_PER_READ = 32
+STEPS_PER_READ = 64
 SECONDS_PER_READ = 0.1  # sooner for slow networks, so that a chart moves
 SECONDS_PER_LOOK = 0.05  # at the control, while paused
 
