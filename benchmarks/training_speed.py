@@ -116,7 +116,6 @@ def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: P
 
 def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset) -> list[float]:
     """Seconds for each epoch of fit()."""
-    settle_process()
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional))
     return [event.seconds for event in fit(config, data, model, select_device()) if isinstance(event, Epoch)]
@@ -124,6 +123,8 @@ def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset) -> list[f
 
 def train(name: str, who: str, seed: int, settings: Settings, root: Path) -> tuple[list[float], float]:
     """Seconds for each epoch, and test accuracy in percent. Meant for a process of its own."""
+    if who == "fit":
+        settle_process()  # first of all, as a worker does: threads that are there already stay as they were
     system = SYSTEMS[name]
     config = system.config.with_values({"training.seed": seed})
     data = load(config.data, settings.data_dir, settings.cache_dir)

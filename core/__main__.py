@@ -31,7 +31,7 @@ from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, l
 from core.runs.evaluations import load_predictions, save_predictions
 from core.runs.execute import StoreControl, execute
 from core.settings import Settings
-from core.training import Epoch, Event, outputs_for
+from core.training import Epoch, Event, outputs_for, settle_process
 
 OWNER = "command line"
 USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, RunNotFound,
@@ -290,4 +290,5 @@ def runs(args: argparse.Namespace, settings: Settings) -> int:
 
 
 if __name__ == "__main__":
+    settle_process()
     sys.exit(main())
