@@ -377,7 +377,7 @@ def test_a_worker_finds_packages_where_this_process_does(store, settings, monkey
     (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'was here')!r}, 'w').close()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with LocalEngine(store, settings):
-        wait_until(lambda: (tmp_path / "was here").exists(), lambda: "the worker has not looked into PYTHONPATH")
+        assert wait_until((tmp_path / "was here").exists, lambda: "the worker has not looked into PYTHONPATH")
 
 
 @pytest.mark.parametrize(("code", "says"), [(-9, "memory ran out"), (-11, "signal 11"), (1, "exit code 1")])

@@ -56,6 +56,36 @@ def test_a_run_that_is_going_shows_itself(going):
     assert labels == ["✓ 3\n90 %", "✗ 9, not 4\n40 %", "✓ 5"]
 
 
+def progress(at: AppTest) -> tuple[str, int]:
+    """What stands over the bar, and its percents."""
+    bar, = at.get("progress")
+    return bar.proto.text, bar.proto.value
+
+
+def test_nothing_is_lost_or_moved_when_a_run_ends(going, runs):  # noqa: F811
+    """The bar, the doctor's line and the charts keep their places; the charts get tools."""
+    going_on = page(TRAIN, going)
+    assert progress(going_on)[0].startswith("Epoch 2 of 3 · step 30 of 60") and progress(going_on)[1] == 50
+    assert "nothing wrong so far" in texts(going_on) and "toolbox" not in named(going_on, "Loss")
+    runs.record(going, [], step=60, epoch=3)
+    runs.finish(going, "finished", test_accuracy=0.9, test_loss=0.3, seconds=2.0)
+    ended = page(TRAIN, going)
+    assert_whole(ended)
+    assert progress(ended) == ("Epoch 3 of 3 · step 60 of 60", 100)
+    assert "found nothing wrong" in texts(ended) and "so far" not in texts(ended)
+    assert set(named(ended, "Loss")["toolbox"]["feature"]) == {"dataZoom", "saveAsImage"}
+    assert [line["data"] for line in named(ended, "Loss")["series"]] == [
+        line["data"] for line in named(going_on, "Loss")["series"]]
+
+
+@pytest.mark.parametrize(("step", "says"), [(0, "No step was taken."), (1, "Epoch 1 of 3 · step 1 of 60"),
+                                            (20, "Epoch 1 of 3 · step 20 of 60"), (21, "Epoch 2 of 3 · step 21 of 60")])
+def test_how_far_a_stopped_run_has_come(going, runs, step, says):  # noqa: F811
+    runs.record(going, [], step=step)
+    runs.finish(going, "stopped", "Stopped.")
+    assert progress(page(TRAIN, going))[0] == says
+
+
 def test_smoothing_and_log_scale_act_on_the_chart(going):
     at = page(TRAIN, going)
     before = named(at, "Loss")

@@ -89,8 +89,6 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     CREATE INDEX metrics_run ON metrics(run)
     """, from_single_rows),
 ]
-
-
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
 
 

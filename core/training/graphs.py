@@ -48,14 +48,15 @@ class Forward:
         if len(self.times) < WINDOWS:
             return
         now, self.times = median(self.times[1:]), []
-        if self.replay is not None:
+        if self.replay is not None:  # it has been tried
             self.decided = True
             if now > GAIN * self.before:
                 self.replay = None
-        elif self.sample is not None and now * left >= LEAST_SECONDS:
+            return
+        if self.sample is not None and now * left >= LEAST_SECONDS:
             self.before, self.shape = now, self.sample.shape
             self.replay = recorded(self.model, self.sample, self.device, self.autocast)
-        self.decided, self.sample = self.decided or self.replay is None, None
+        self.decided, self.sample = self.replay is None, None
 
 
 class _Shell(nn.Module):
