@@ -29,7 +29,7 @@ from core.models.layers import (
     ReLUConfig,
 )
 from core.models.small_resnet import layers_of
-from pages.parts import keys
+from pages.parts.shell import keys
 
 SHAPE, OUTPUTS = (1, 28, 28), 10
 PAGE = Path(__file__).parents[1] / "pages/build_model.py"

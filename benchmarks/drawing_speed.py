@@ -35,12 +35,12 @@ from benchmarks.conditions import conditions, spread
 from benchmarks.page_latency import app, session
 from core.config import RunConfig
 from core.data import spec_of
-from core.data.canvas import read_canvas
 from core.data.drawing import prepare
+from core.data.drawing.canvas import read_canvas
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
 from core.runs.execute import execute
-from core.runs.familiar import familiar_of
+from core.runs.ood_reference import familiar_of
 from core.settings import Settings
 from tests.browser import FLAGS, chromium
 from tests.strokes import STROKES, draw

@@ -17,7 +17,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.conditions import conditions, spread
-from pages.parts import explore_cache
+from pages.parts.explore import cache as explore_cache
 
 PAGE = Path(__file__).parents[1] / "pages" / "explore_data.py"
 

@@ -13,9 +13,9 @@ from benchmarks.conditions import conditions
 from core.config import RunConfig
 from core.data import outline
 from core.inspection import describe_layers
-from core.inspection.measured import Measured, measure
 from core.presets import PRESETS
 from core.training import fresh_model, settle_process
+from core.training.measured import Measured, measure
 
 NAMES = ("mnist-mlp-50", "mnist-is-8-cnn", "mnist-cnn-fast", "fashion-mlp-512")
 SIZE, TRIALS = 1024, 12

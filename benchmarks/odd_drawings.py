@@ -1,8 +1,8 @@
 """Pictures that are no digits, as somebody might put them on the canvas: letters, scribbles, dots, solid shapes, noise.
 
 All are white ink on black at 28×28, after the pipeline that drawings go through. They have nothing in common with
-core.evaluation.glyphs, which is what is learned from: capitals and joined-up small letters are strokes written down anew, printed
-letters come from fonts of matplotlib. AMBIGUOUS letters, which a reader might take for a digit, are kept apart.
+core.evaluation.ood.glyphs, which is what is learned from: capitals and joined-up small letters are strokes written down anew,
+printed letters come from fonts of matplotlib. AMBIGUOUS letters, which a reader might take for a digit, are kept apart.
 """
 
 from collections.abc import Callable, Sequence

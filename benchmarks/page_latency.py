@@ -29,7 +29,7 @@ from benchmarks.conditions import conditions, spread
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.settings import Settings
-from pages.parts.draft import first_preset
+from pages.parts.draft.draft import first_preset
 from tests.browser import FLAGS, chromium, line_pixels
 
 ROOT = Path(__file__).parents[1]

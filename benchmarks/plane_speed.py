@@ -19,9 +19,9 @@ from core.labs.decision_boundary import maps_of, plane_points, standing
 from core.runs import LocalEngine, RunStore
 from core.runs.live_weights import newest_model
 from core.settings import Settings
-from pages.parts.plane_config import FIRST
-from pages.parts.plane_live import SECONDS_PER_PICTURE, SPEEDS
-from pages.parts.plane_view import message
+from pages.parts.learn.decision_boundary.config import FIRST
+from pages.parts.learn.decision_boundary.live import SECONDS_PER_PICTURE, SPEEDS
+from pages.parts.widgets.plane import message
 
 SECONDS = 6.0
 LARGEST = {"model.hidden": [8] * 6, "data.features": ["x1", "x2", "x1_squared", "x2_squared", "x1_x2", "sin_x1", "sin_x2"]}

@@ -17,8 +17,8 @@ import torch
 from benchmarks.conditions import conditions, spread
 from core.config import RunConfig
 from core.data import load
+from core.inspection.activations.weights import dead_units
 from core.inspection.training_doctor import examine
-from core.inspection.weights import dead_units
 from core.training import Epoch, Finished, Gradients, Step, build_for, fit
 
 BASE = RunConfig().with_values({"data.dataset": "digits", "data.validation": 200, "training.device": "cpu"})

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Subset
 from benchmarks.conditions import conditions, in_own_process, spread
 from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, load
-from core.data.idx import FILES
+from core.data.sources.idx import FILES
 from core.devices import select_device, threads_for
 from core.evaluation import evaluate
 from core.models import CNNConfig, MLPConfig

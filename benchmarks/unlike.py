@@ -2,7 +2,7 @@
 
 For each trained run (ids as `python -m core runs` lists them; all finished ones with 28×28 images if none is named): the share of
 the test images and of odd pictures (letters, scribbles, dots and so on, see benchmarks/odd_drawings.py) whose score of
-core.evaluation.unlike is above its limit, and the area under the ROC curve that parts each kind from the test images: 1 is
+core.evaluation.ood.score is above its limit, and the area under the ROC curve that parts each kind from the test images: 1 is
 perfect, 0.5 is chance. Beside it
 
     unseen letters  the same for letters that the judge did not learn from: it learns without half of the alphabet (and without
@@ -33,11 +33,11 @@ from benchmarks.conditions import conditions
 from benchmarks.odd_drawings import AMBIGUOUS, NAMES, ODD, printed_ambiguous, printed_digits
 from core.config import DataConfig
 from core.data import DataError, Dataset, load, normalize, spec_of
-from core.data.digits import vary
 from core.data.drawing import prepare
-from core.evaluation.glyphs import GLYPHS
+from core.data.sources.digits import vary
+from core.evaluation.ood.glyphs import GLYPHS
+from core.evaluation.ood.score import SHARE, distances, features, learn_familiar
 from core.evaluation.other_data import through_drawing
-from core.evaluation.unlike import SHARE, distances, features, learn_familiar
 from core.runs import RunStore, TrainedModel, load_model
 from core.settings import Settings
 from core.training.inference import evaluation_mode

@@ -27,7 +27,7 @@ from core.presets import PRESETS
 from core.runs import Run, RunStore
 from core.runs.execute import execute
 from core.settings import Settings
-from pages.parts.why_view import CHANGE, MAPS, NEAREST
+from pages.parts.explain.section import CHANGE, MAPS, NEAREST
 
 SECTIONS = ("Overview", "Confusion", "Thresholds", "Calibration", "Images", "Compare two")
 SHORT = {"training.epochs": 1, "training.batch_size": 64, "data.fraction": 0.01, "data.validation": 1000}

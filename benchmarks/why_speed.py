@@ -15,10 +15,10 @@ import torch
 
 from benchmarks.conditions import conditions, spread
 from core.data.dataset import Split
-from core.inspection.attribution import grad_cam, integrated_gradients, occlusion, saliency
-from core.inspection.nearest import LastLinear, nearest_in_features
-from core.inspection.scores import ClassScores, ExplanationError
-from core.inspection.smallest_change import smallest_change
+from core.inspection.explain.attribution import grad_cam, integrated_gradients, occlusion, saliency
+from core.inspection.explain.nearest import LastLinear, nearest_in_features
+from core.inspection.explain.scores import ClassScores, ExplanationError
+from core.inspection.explain.smallest_change import smallest_change
 from core.models import build
 from core.presets import PRESETS
 

@@ -6,13 +6,14 @@ from core.data import available, outline
 from core.models import ARCHITECTURES, StackConfig
 from core.models.composer import problems
 from core.training import outputs_for
-from pages.parts import doctor_view, draft
-from pages.parts.composer_view import composer
-from pages.parts.forms import field
-from pages.parts.frame import go_to, open_page
-from pages.parts.layers_view import layers_section, shape
-from pages.parts.services import services
-from pages.parts.walk_view import walk_section
+from pages.parts.build.composer import composer
+from pages.parts.build.layer_table import layers_section, shape
+from pages.parts.build.walk import walk_section
+from pages.parts.doctors import config_doctor as doctor_view
+from pages.parts.draft import draft
+from pages.parts.draft.fields import field
+from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell.services import services
 
 EXAMPLE = {"images": "image (channels × height × width)", "points": "point (features)", "text": "text (words)"}
 

@@ -5,16 +5,17 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from core.data.wording import kind_of
 from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
-from pages.parts import draft, keys
-from pages.parts.forms import CHOICES
-from pages.parts.frame import go_to, open_page, select_run
-from pages.parts.run_panel import current_run
-from pages.parts.run_words import STATUS
-from pages.parts.services import Services, services, trained_model
+from core.wording import kind_of
+from pages.parts.draft import draft
+from pages.parts.draft.fields import CHOICES
+from pages.parts.runs.panel import current_run
+from pages.parts.runs.words import STATUS
+from pages.parts.shell import keys
+from pages.parts.shell.frame import go_to, open_page, select_run
+from pages.parts.shell.services import Services, services, trained_model
 
 VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values
 

@@ -5,18 +5,18 @@ import streamlit as st
 
 from core.data.drawing import Drawing, DrawingError, prepare
 from core.runs import Run
-from pages.parts import keys
-from pages.parts.draw_answers import Answer, Asked, answer_of, ask, choose, show_answer, side_by_side, usable_runs
-from pages.parts.draw_canvas import canvas
-from pages.parts.draw_robustness import robustness_section
-from pages.parts.draw_stages import stages
-from pages.parts.draw_teach import keep_section, teach_section
-from pages.parts.draw_upload import photographed, uploaded
-from pages.parts.draw_weights import told_of_upload, upload_weights
-from pages.parts.frame import go_to, open_page
-from pages.parts.run_panel import current_run
-from pages.parts.services import Services, services
-from pages.parts.why_view import why_section
+from pages.parts.draw.answers import Answer, Asked, answer_of, ask, choose, show_answer, side_by_side, usable_runs
+from pages.parts.draw.robustness import robustness_section
+from pages.parts.draw.stages import stages
+from pages.parts.draw.teach import keep_section, teach_section
+from pages.parts.draw.upload import photographed, uploaded
+from pages.parts.draw.weights import told_of_upload, upload_weights
+from pages.parts.explain.section import why_section
+from pages.parts.runs.panel import current_run
+from pages.parts.shell import keys
+from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell.services import Services, services
+from pages.parts.widgets.canvas import canvas
 
 WHY = "Why this answer"
 SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),

@@ -2,20 +2,18 @@
 
 import streamlit as st
 
-from pages.parts import (
-    evaluate_calibration,
-    evaluate_compare,
-    evaluate_confusion,
-    evaluate_curves,
-    evaluate_images,
-    evaluate_other,
-    evaluate_overview,
-    evaluate_robustness,
-    evaluate_subject,
-)
-from pages.parts.frame import go_to, open_page
-from pages.parts.run_panel import current_run
-from pages.parts.services import services
+from pages.parts.evaluate import calibration as evaluate_calibration
+from pages.parts.evaluate import compare as evaluate_compare
+from pages.parts.evaluate import confusion as evaluate_confusion
+from pages.parts.evaluate import images as evaluate_images
+from pages.parts.evaluate import other_data as evaluate_other
+from pages.parts.evaluate import overview as evaluate_overview
+from pages.parts.evaluate import robustness as evaluate_robustness
+from pages.parts.evaluate import subject as evaluate_subject
+from pages.parts.evaluate import thresholds as evaluate_curves
+from pages.parts.runs.panel import current_run
+from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell.services import services
 
 # Title → what draws it. Only the chosen section is computed and drawn.
 SECTIONS = {

@@ -4,21 +4,19 @@ import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
 from core.data.download import download
-from core.data.download_lock import DownloadRunning, Progress, progress_of
+from core.data.download.lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
-from pages.parts import (
-    draft,
-    explore_batches,
-    explore_combine,
-    explore_look,
-    explore_own,
-    explore_points,
-    explore_transform,
-)
-from pages.parts.explore_cache import counts_of, tidy
-from pages.parts.frame import go_to, open_page
-from pages.parts.run_words import figures
-from pages.parts.services import Services, dataset, services
+from pages.parts.draft import draft
+from pages.parts.explore import batches as explore_batches
+from pages.parts.explore import combine as explore_combine
+from pages.parts.explore import look as explore_look
+from pages.parts.explore import own as explore_own
+from pages.parts.explore import points as explore_points
+from pages.parts.explore import transform as explore_transform
+from pages.parts.explore.cache import counts_of, tidy
+from pages.parts.runs.words import figures
+from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell.services import Services, dataset, services
 
 COMBINE, OWN = "Combine", "Bring your own"  # have buttons of their own for what they make
 DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own.look_at sets too

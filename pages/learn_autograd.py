@@ -22,9 +22,9 @@ from core.labs.autograd import (
     start_values,
     step_code,
 )
-from pages.parts.lab import Next, open_lab, predict, refusal, show_code, tried, try_next
-from pages.parts.lab_questions import AUTOGRAD
-from pages.parts.run_words import figures
+from pages.parts.learn.lab import Next, open_lab, predict, refusal, show_code, tried, try_next
+from pages.parts.learn.questions import AUTOGRAD
+from pages.parts.runs.words import figures
 
 PATH = "pages/learn_autograd.py"
 STILL = {"displayModeBar": False}

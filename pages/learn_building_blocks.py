@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from pages.parts import blocks_activations, blocks_losses, blocks_race
-from pages.parts.lab import open_lab
+from pages.parts.learn.building_blocks import activations as blocks_activations
+from pages.parts.learn.building_blocks import losses as blocks_losses
+from pages.parts.learn.building_blocks import optimizer_race as blocks_race
+from pages.parts.learn.lab import open_lab
 
 PARTS = {"Activations": blocks_activations, "Losses": blocks_losses, "Optimizers": blocks_race}
 

@@ -7,12 +7,15 @@ from core.export import ExportError
 from core.export.points_script import points_script
 from core.fields import ConfigError
 from core.models import ModelError
-from pages.parts import draft, plane_config, plane_controls, plane_live
-from pages.parts.frame import go_to
-from pages.parts.lab import Next, open_lab, predict, show_code, tried, try_next
-from pages.parts.lab_questions import PLANE
-from pages.parts.run_panel import current_run
-from pages.parts.services import dataset, services
+from pages.parts.draft import draft
+from pages.parts.learn.decision_boundary import config as plane_config
+from pages.parts.learn.decision_boundary import controls as plane_controls
+from pages.parts.learn.decision_boundary import live as plane_live
+from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.questions import PLANE
+from pages.parts.runs.panel import current_run
+from pages.parts.shell.frame import go_to
+from pages.parts.shell.services import dataset, services
 
 PATH = "pages/learn_decision_boundary.py"
 NEXT = [

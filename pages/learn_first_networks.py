@@ -7,12 +7,12 @@ from core.figures.first_networks import losses_figure
 from core.figures.grids import tensor_grid
 from core.labs.first_networks import NOTES, FirstNetworkConfig, Line, Walk, network_code, run_config, walk
 from core.presets import PRESETS
-from pages.parts.lab import Next, open_lab, predict, show_code, tried, try_next
-from pages.parts.lab_questions import FIRST_NETWORKS
-from pages.parts.run_panel import current_run, run_panel
-from pages.parts.run_words import figures
-from pages.parts.services import Services, services
-from pages.parts.start import control_buttons, start
+from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.questions import FIRST_NETWORKS
+from pages.parts.runs.panel import current_run, run_panel
+from pages.parts.runs.start import control_buttons, start
+from pages.parts.runs.words import figures
+from pages.parts.shell.services import Services, services
 
 PATH = "pages/learn_first_networks.py"
 TITLES = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}

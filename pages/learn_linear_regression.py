@@ -4,12 +4,12 @@ import streamlit as st
 
 from core.labs.linear_regression import bowl, configured, descend, regression_code, samples, start_of
 from core.presets import PRESETS
-from pages.parts import regression_views
-from pages.parts.lab import Next, open_lab, predict, show_code, tried, try_next
-from pages.parts.lab_questions import REGRESSION
-from pages.parts.run_panel import current_run, run_panel
-from pages.parts.services import Services, dataset, services
-from pages.parts.start import control_buttons, start
+from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.linear_regression import views as regression_views
+from pages.parts.learn.questions import REGRESSION
+from pages.parts.runs.panel import current_run, run_panel
+from pages.parts.runs.start import control_buttons, start
+from pages.parts.shell.services import Services, dataset, services
 
 PATH = "pages/learn_linear_regression.py"
 PRESET = PRESETS["linear-regression"].config

@@ -18,7 +18,7 @@ from core.labs.saving import (
     saving_code,
     state_rows,
 )
-from pages.parts.lab import Next, Question, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.lab import Next, Question, open_lab, predict, show_code, tried, try_next
 
 PATH = "pages/learn_saving.py"
 LARGEST = Question(

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from pages.parts import tensor_operations, tensor_topics
-from pages.parts.lab import Next, open_lab, try_next
+from pages.parts.learn.lab import Next, open_lab, try_next
+from pages.parts.learn.tensors import first_half as tensor_topics
+from pages.parts.learn.tensors import second_half as tensor_operations
 
 TOPICS = {
     "Create": tensor_topics.creating, "Index and slice": tensor_topics.indexing, "Join": tensor_operations.joining,

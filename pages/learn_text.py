@@ -4,13 +4,14 @@ import streamlit as st
 
 from core.labs.text import text_code
 from core.presets import title_of
-from pages.parts import text_meaning, text_words
-from pages.parts.lab import Next, open_lab, predict, show_code, tried, try_next
-from pages.parts.lab_questions import TEXT
-from pages.parts.run_panel import current_run, run_panel
-from pages.parts.services import Services, services
-from pages.parts.start import control_buttons, start
-from pages.parts.text_subject import Subject, choose
+from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.questions import TEXT
+from pages.parts.learn.text import meaning as text_meaning
+from pages.parts.learn.text import words as text_words
+from pages.parts.learn.text.subject import Subject, choose
+from pages.parts.runs.panel import current_run, run_panel
+from pages.parts.runs.start import control_buttons, start
+from pages.parts.shell.services import Services, services
 
 PATH = "pages/learn_text.py"
 NEXT = [

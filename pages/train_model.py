@@ -10,14 +10,15 @@ from core.models import ARCHITECTURES
 from core.presets import PRESETS
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
-from pages.parts import doctor_view, draft
-from pages.parts.forms import field
-from pages.parts.frame import link, open_page
-from pages.parts.microscope_view import microscope_section
-from pages.parts.rate_finder import rate_finder
-from pages.parts.run_panel import current_run, next_steps, run_panel
-from pages.parts.services import Services, services
-from pages.parts.start import control_buttons, more_ways, retrain_on_change, start
+from pages.parts.doctors import config_doctor as doctor_view
+from pages.parts.draft import draft
+from pages.parts.draft.fields import field
+from pages.parts.runs.panel import current_run, next_steps, run_panel
+from pages.parts.runs.rate_finder import rate_finder
+from pages.parts.runs.start import control_buttons, more_ways, retrain_on_change, start
+from pages.parts.shell.frame import link, open_page
+from pages.parts.shell.services import Services, services
+from pages.parts.train.microscope import microscope_section
 
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"

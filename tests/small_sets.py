@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from core.data import DATASETS
-from core.data.archives import read_cifar10, read_emnist
 from core.data.sources import read_archive, read_idx
+from core.data.sources.archives import read_cifar10, read_emnist
 from tests.idx_files import idx_bytes, make_arrays, write_set
 
 ROWS = (300, 50)  # for training and for the test

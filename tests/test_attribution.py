@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from core.data.dataset import Split
-from core.inspection.attribution import (
+from core.inspection.explain.attribution import (
     MOST_PATCHES,
     ConvLayer,
     conv_layers,
@@ -15,9 +15,9 @@ from core.inspection.attribution import (
     saliency,
     usual_layer,
 )
-from core.inspection.nearest import LastLinear, nearest_in_features
-from core.inspection.scores import ClassScores, ExplanationError
-from core.inspection.smallest_change import smallest_change, step_in_box
+from core.inspection.explain.nearest import LastLinear, nearest_in_features
+from core.inspection.explain.scores import ClassScores, ExplanationError
+from core.inspection.explain.smallest_change import smallest_change, step_in_box
 from core.models import ARCHITECTURES, build
 
 

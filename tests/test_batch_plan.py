@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import core.torchvision_guard  # noqa: F401  (before torchvision)
 from core.data import DATASETS, DataConfig, load
 from core.data.batch_plan import plan, shares, visiting_order
-from core.data.code import image_code, loader_code, one_liner
 from core.data.sources import read_idx
+from core.export.snippets import image_code, loader_code, one_liner
 from tests.idx_files import make_arrays, write_set
 from tests.sets import make_set
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE = sorted((ROOT / "core").rglob("*.py"))
 PAGES = sorted((ROOT / "pages").glob("[!_]*.py"))
-PARTS = sorted((ROOT / "pages/parts").glob("*.py"))
+PARTS = sorted((ROOT / "pages/parts").rglob("*.py"))
 OURS = [ROOT / "app.py", *CORE, *PAGES, *PARTS]
 
 
@@ -50,7 +50,7 @@ def below(imported: str, package: str) -> bool:
 def test_the_source_is_found():
     assert len(CORE) > 40 and len(PAGES) >= 5 and len(PARTS) >= 5
     assert "core.data.DATASETS" in imports(ROOT / "pages/explore_data.py")
-    assert "core.data.digits.vary" in imports(ROOT / "core/data/variations.py")  # inside a function
+    assert "core.data.sources.digits.vary" in imports(ROOT / "core/data/variations.py")  # inside a function
 
 
 @each(CORE)

@@ -14,6 +14,7 @@ from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from core.config import DataConfig, RunConfig, read_config
 from core.data import DATASETS, DataError, DataMissing, Dataset, load, outline
+from core.data.cached_arrays import forget_oldest
 from core.data.combine import (
     before_choosing,
     held_estimate,
@@ -26,8 +27,7 @@ from core.data.combine import (
     unbalanced_counts,
     without_misfits,
 )
-from core.data.kept import forget_oldest
-from core.data.own_sets import save_set
+from core.data.own.sets import save_set
 from core.data.sources import Raw, spec_of
 from core.evaluation.other_data import other_config, why_not
 from core.inspection import diagnose
@@ -127,7 +127,7 @@ def test_joined_images_are_kept_once_and_mapped(get, tmp_path):
 
 def test_joined_images_that_nobody_asks_for_leave_the_cache(get, tmp_path, sets, monkeypatch):
     folder = tmp_path / "cache/joined"
-    monkeypatch.setattr("core.data.kept.RECENT", 0)
+    monkeypatch.setattr("core.data.cached_arrays.RECENT", 0)
     size = get(join=("more",)).train.images.nbytes
     first, = folder.iterdir()
     monkeypatch.setattr("core.data.combine.MOST_KEPT", size + 1000)

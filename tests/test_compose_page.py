@@ -11,7 +11,7 @@ from core.models import StackConfig
 from core.models.composer import to_json
 from core.models.layers import BatchNorm2dConfig, FlattenConfig, LinearConfig, MaxPool2dConfig, ReLUConfig, ResidualConfig
 from core.runs import RunStore
-from pages.parts import keys
+from pages.parts.shell import keys
 
 ROOT = Path(__file__).parents[1]
 

@@ -380,7 +380,7 @@ DAMAGES = {
 
 def test_digits_need_no_scikit_learn_the_second_time(cache, monkeypatch):
     first = digits(cache)
-    monkeypatch.setitem(sys.modules, "core.data.digits", None)  # importing it would fail
+    monkeypatch.setitem(sys.modules, "core.data.sources.digits", None)  # importing it would fail
     assert torch.equal(digits(cache).train.images, first.train.images)
 
 
@@ -440,7 +440,7 @@ def test_variations_are_made_once_for_each_question(tmp_path, monkeypatch):
     digits(tmp_path, variations=2, **FEW)
     other = digits(tmp_path, variations=1, split_seed=1, **FEW)
     assert len(list((tmp_path / "variations").iterdir())) == 3
-    monkeypatch.setitem(sys.modules, "core.data.digits", None)
+    monkeypatch.setitem(sys.modules, "core.data.sources.digits", None)
     assert torch.equal(digits(tmp_path, variations=1, **FEW).train.images, first.train.images)
     assert torch.equal(digits(tmp_path, variations=1, split_seed=1, **FEW).train.images, other.train.images)
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from core.figures.diagram import BOX_WIDTH, STEP, diagram_chart, diagram_height
 from core.inspection import describe_layers
-from core.inspection.diagram import Diagram, diagram
-from core.inspection.flow import flow
+from core.layers.diagram import Diagram, diagram
+from core.layers.flow import flow
 from core.models import ARCHITECTURES, CNNConfig, build
 from tests.random_stacks import random_stack
 

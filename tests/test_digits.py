@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from core.data.digits import digits, vary
+from core.data.sources.digits import digits, vary
 
 
 @pytest.fixture(scope="module")

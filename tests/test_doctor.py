@@ -17,9 +17,9 @@ from core.inspection import Finding, Surroundings, diagnose
 from core.inspection.doctor import RULES, SEVERITIES, training_bytes
 from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import floor_of_loss
-from core.inspection.range_test import RangeTest, range_test
 from core.presets import PRESETS
 from core.training import build_for
+from core.training.range_test import RangeTest, range_test
 
 IS_8 = {"data.task": "is_target", "training.loss": "bce_with_logits"}
 PLAIN = RunConfig().with_values({"data.normalization": "standard"})  # nothing to say about it but what a test plants

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core.config import RunConfig, read_config
 from core.export import model_class, script
 from core.presets import PRESETS
-from pages.parts import keys
+from pages.parts.shell import keys
 
 ROOT = Path(__file__).parents[1]
 QUICK = PRESETS["digits-quick"].config

@@ -15,8 +15,8 @@ from core.config import DataConfig
 from core.data import DATASETS, DataDamaged, DataError, DataMissing, load
 from core.data import download as module
 from core.data.download import Remote, download, remotes
-from core.data.download_lock import LOCK, PROGRESS, DownloadRunning, Progress, progress_of
-from core.data.speed import Speed
+from core.data.download.lock import LOCK, PROGRESS, DownloadRunning, Progress, progress_of
+from core.data.download.speed import Speed
 from tests.idx_files import NAMES, idx_bytes, make_arrays
 
 FILES = {"one.gz": bytes(range(256)) * 1000, "two.gz": b"two" * 50_000}  # 256 and 150 kB: several pieces each

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.data.my_digits import MyDigits
+from core.data.own.digits import MyDigits
 from core.models import build
 from core.runs import RunStore
 from core.runs.checkpoints import Meaning, save_weights
 from core.settings import Settings
 from core.training import Checkpoint
-from pages.parts import keys
-from pages.parts.draw_answers import why_not
+from pages.parts.draw.answers import why_not
+from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
 from tests.strokes import draw as strokes
 from tests.test_pages import assert_whole, texts

@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import DataConfig, read_config
 from core.data import DATASETS, load
-from core.data.download_lock import LOCK, PROGRESS
-from pages.parts import keys
+from core.data.download.lock import LOCK, PROGRESS
+from pages.parts.shell import keys
 from tests.small_sets import write_small
 
 ROOT = Path(__file__).parents[1]

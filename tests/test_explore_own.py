@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
 from core.data import default_config, import_images, load, spec_of
-from core.data.own_sets import FOLDER, own_sets
-from pages.parts import keys
+from core.data.own.sets import FOLDER, own_sets
+from pages.parts.shell import keys
 from tests.archives import png, two_classes, zipped
 
 ROOT = Path(__file__).parents[1]

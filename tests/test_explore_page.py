@@ -12,8 +12,11 @@ from streamlit.testing.v1 import AppTest
 from core.config import DataConfig
 from core.data import DATASETS
 from core.data.sources import Raw
-from pages.parts import draft, explore_combine, explore_look, explore_own  # noqa: F401  (before default_config is replaced)
-from pages.parts.pictures import as_text
+from pages.parts.draft import draft  # noqa: F401  (before default_config is replaced)
+from pages.parts.explore import combine as explore_combine  # noqa: F401  (before default_config is replaced)
+from pages.parts.explore import look as explore_look
+from pages.parts.explore import own as explore_own  # noqa: F401  (before default_config is replaced)
+from pages.parts.widgets.pictures import as_text
 from tests.helpers import wait_until
 from tests.sets import make_set
 

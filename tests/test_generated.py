@@ -10,7 +10,7 @@ from torch import nn
 
 from core.config import RunConfig, SGDConfig, TrainingConfig
 from core.data import DATASETS, DataConfig, DataError, default_config, load, outline
-from core.data.generated import RULES, TEST_POINTS
+from core.data.sources.generated import RULES, TEST_POINTS
 from core.evaluation import evaluate
 from core.fields import ConfigError
 from core.models import MLPConfig

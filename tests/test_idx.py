@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import core.torchvision_guard  # noqa: F401  (before torchvision)
 from core.data.dataset import DataDamaged, DataError, DataMissing
-from core.data.idx import IdxFolder, as_images, map_idx, unpack
+from core.data.sources.idx import IdxFolder, as_images, map_idx, unpack
 from tests.idx_files import NAMES, idx_bytes, make_arrays, write_set
 
 FOLDER = "MNIST/raw"

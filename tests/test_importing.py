@@ -31,10 +31,10 @@ from core.data import (
     load,
     spec_of,
 )
-from core.data import importing as parent
-from core.data.importing import check_archive, discard, keep
-from core.data.own_sets import FOLDER, own_sets, read_arrays
-from core.data.sample_archive import sample_archive
+from core.data.own import importing as parent
+from core.data.own.importing import check_archive, discard, keep
+from core.data.own.sample_archive import sample_archive
+from core.data.own.sets import FOLDER, own_sets, read_arrays
 from core.importing import child
 from core.importing.archive import MOST_BYTES
 from core.importing.decode import BadImage, decode

@@ -38,6 +38,6 @@ assert execute(store, store.claim("me"), settings).status == "finished"
 
 
 def test_what_pages_calculate_with_brings_nothing_heavy():
-    modules = ("core.labs.surfaces", "core.data.drawing", "core.data.photograph", "core.evaluation.comparison",
-               "core.evaluation.report", "core.inspection", "core.data.maps", "core.figures.evaluation")
+    modules = ("core.labs.surfaces", "core.data.drawing", "core.data.drawing.photograph", "core.evaluation.comparison",
+               "core.evaluation.report", "core.inspection", "core.data.explore.pca", "core.figures.evaluation")
     assert loaded(f"import {', '.join(modules)}", HEAVY) == []

@@ -10,9 +10,9 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import keys
-from pages.parts.lab_questions import AUTOGRAD, TENSORS
-from pages.parts.labs import LABS
+from pages.parts.learn.questions import AUTOGRAD, TENSORS
+from pages.parts.shell import keys
+from pages.parts.shell.menu import LABS
 
 ROOT = Path(__file__).parents[1]
 TENSOR_TOPICS = ["Create", "Index and slice", "Join", "Products", "Broadcasting", "Reduce", "In place", "NumPy",

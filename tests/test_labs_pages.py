@@ -14,7 +14,7 @@ from core.labs.losses import LOSSES, loss_at
 from core.labs.optimizer_race import RACERS, RaceConfig, race
 from core.labs.saving import MISFITS, misfit, network, refused_pickle
 from core.labs.surfaces import SURFACES
-from pages.parts import keys
+from pages.parts.shell import keys
 
 ROOT = Path(__file__).parents[1]
 BLOCKS, SAVING = "pages/learn_building_blocks.py", "pages/learn_saving.py"

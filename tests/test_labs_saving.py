@@ -18,7 +18,6 @@ from safetensors.torch import save as safetensors_save
 from torch import nn
 
 from core.figures.weights import answers_figure
-from core.labs import weights_file
 from core.labs.saving import (
     MARKER,
     MISFITS,
@@ -31,8 +30,9 @@ from core.labs.saving import (
     saving_code,
     state_rows,
 )
-from core.labs.weights_file import WeightsRefused, WeightsReport, plain
-from core.labs.weights_pickle import describe_pickle, names_in
+from core.weights import file as weights_file
+from core.weights.file import WeightsRefused, WeightsReport, plain
+from core.weights.pickle import describe_pickle, names_in
 
 
 def saved(what: object, **options) -> bytes:

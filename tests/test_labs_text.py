@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from core.data import load, read_texts
-from core.data.texts import END, words
+from core.data.sources.texts import END, words
 from core.figures.text import pushes_figure, word_map_figure
 from core.labs.text import NEGATIONS, TWINS, Lean, decide, gap, leans, learn, reordered, telling, text_code, word_map
 from core.models import TextEmbeddingConfig, build

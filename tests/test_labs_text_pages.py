@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.presets import PRESETS
 from core.runs import RunStore
-from pages.parts import keys
-from pages.parts.lab_questions import FIRST_NETWORKS, REGRESSION, TEXT
+from pages.parts.learn.questions import FIRST_NETWORKS, REGRESSION, TEXT
+from pages.parts.shell import keys
 
 ROOT = Path(__file__).parents[1]
 TEXT_PAGE, REGRESSION_PAGE, FIRST_PAGE = (f"pages/learn_{name}.py" for name in ("text", "linear_regression", "first_networks"))

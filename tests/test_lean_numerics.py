@@ -9,8 +9,8 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import minimize
 from sklearn.datasets import load_digits
 
-from core.data import digits
-from core.data.marks import label
+from core.data.drawing.connected_components import label
+from core.data.sources import digits
 from core.evaluation.comparison import mcnemar
 from core.labs.spline import Bicubic, lowest
 

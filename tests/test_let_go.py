@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.kept import kept_array
+from core.data.cached_arrays import kept_array
 from core.devices import resident_bytes
 from core.memory import let_go
 

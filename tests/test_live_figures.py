@@ -14,7 +14,7 @@ from core.figures.curves import Curves, curve_chart, detail_chart
 from core.figures.range_curve import range_chart
 from core.figures.seeds import band, seeds_chart
 from core.figures.thinning import thin
-from core.inspection.range_test import RangeStep
+from core.training.range_test import RangeStep
 
 LONG = 100_000
 

@@ -13,7 +13,7 @@ from core.runs.execute import execute
 from core.runs.records import Metric, Snapshot
 from core.settings import Settings
 from core.training import Started
-from pages.parts import keys
+from pages.parts.shell import keys
 from tests.helpers import tiny
 from tests.test_pages import alone, assert_whole, click, page, runs, texts  # noqa: F401 (runs is a fixture)
 

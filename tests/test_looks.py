@@ -13,7 +13,7 @@ from core.data.batches import Batches
 from core.presets import PRESETS
 from core.training import OBJECTIVES, Epoch, Predictions, Step, Validation, build_for, fit
 from core.training.inference import infer
-from core.training.looks import SAMPLES, SHARE_OF_TIME, Samples, dead_units, one_of_each
+from core.training.monitors import SAMPLES, SHARE_OF_TIME, Samples, dead_units, one_of_each
 from tests.helpers import tiny
 
 CPU = torch.device("cpu")
@@ -88,17 +88,17 @@ def test_looking_changes_nothing_of_the_training(digits, monkeypatch):
     def losses():
         return [event.loss for event in events_of(config, digits)[0] if isinstance(event, Step)]
 
-    monkeypatch.setattr("core.training.looks.SECONDS_BETWEEN_LOOKS", 0.0)
-    monkeypatch.setattr("core.training.looks.SHARE_OF_TIME", 1e9)
+    monkeypatch.setattr("core.training.monitors.SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("core.training.monitors.SHARE_OF_TIME", 1e9)
     monkeypatch.setattr("core.training.loop.STEPS_PER_READ", 1)
     often = losses()
-    monkeypatch.setattr("core.training.looks.SECONDS_BETWEEN_LOOKS", 1e9)
+    monkeypatch.setattr("core.training.monitors.SECONDS_BETWEEN_LOOKS", 1e9)
     assert often == losses()
 
 
 def test_slow_looks_come_seldom(digits, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("core.training.looks.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("core.training.monitors.time.perf_counter", lambda: now[0])
     samples = Samples(Batches(digits, digits.validation, CPU), 10, OBJECTIVES["cross_entropy"], None)
 
     class Slow(nn.Module):
@@ -122,7 +122,7 @@ def test_fewer_validation_images_than_the_strip_shows(digits):
 
 def test_hundreds_of_short_epochs_are_not_looked_at_one_by_one(digits, monkeypatch):
     """But the first and the last are."""
-    monkeypatch.setattr("core.training.looks.SHARE_OF_TIME", 1e-9)
+    monkeypatch.setattr("core.training.monitors.SHARE_OF_TIME", 1e-9)
     events, _ = events_of(tiny(training__epochs=4), digits)
     assert [event.epoch for event in events if isinstance(event, Validation)] == [1, 4]
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from core.data import maps
-from core.data.maps import pca, shrink_for, some_positions
-from core.data.tsne import TsneMaps, name_of
+from core.data.explore import pca as maps
+from core.data.explore.pca import pca, shrink_for, some_positions
+from core.data.explore.tsne import TsneMaps, name_of
 from tests.helpers import wait_until
 from tests.sets import make_set, split_of
 
@@ -134,7 +134,8 @@ def test_progress_is_read_from_the_childs_report(tmp_path, monkeypatch):
     script = tmp_path / "child.py"
     script.write_text("import time\nprint('[t-SNE] Iteration 250: error = 1.0', flush=True)\ntime.sleep(1)\n")
     started = subprocess.Popen
-    monkeypatch.setattr("core.data.tsne.subprocess.Popen", lambda command, **rest: started([sys.executable, str(script)], **rest))
+    monkeypatch.setattr("core.data.explore.tsne.subprocess.Popen",
+                        lambda command, **rest: started([sys.executable, str(script)], **rest))
     made = TsneMaps(tmp_path / "cache")
     made.ask(groups())
     seen = wait_until(lambda: (state := made.state(groups())) and state.share, lambda: made.state(groups()))

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from core.models import ARCHITECTURES, CNNConfig, MLPConfig, build
-from core.models.matching import Mismatch, match_weights
 from core.presets import PRESETS
 from core.training import outputs_for
+from core.weights.matching import Mismatch, match_weights
 
 SHAPE = (1, 28, 28)
 NAMED = sorted(name for name, entry in ARCHITECTURES.items()

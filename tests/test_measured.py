@@ -6,11 +6,11 @@ from torch import nn
 
 from core.config import AdagradConfig, AdamConfig, AdamWConfig, RMSpropConfig, RunConfig, SGDConfig
 from core.inspection import describe_layers
-from core.inspection import measured as module
-from core.inspection.measured import LayerTime, MeasureError, measure
-from core.inspection.memory import forward_bytes, training_bytes, values_kept
+from core.layers.memory import forward_bytes, training_bytes, values_kept
 from core.models import ModelError
 from core.training import fresh_model
+from core.training import measured as module
+from core.training.measured import LayerTime, MeasureError, measure
 from core.training.optimizers import build_optimizer
 
 

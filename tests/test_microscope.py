@@ -13,7 +13,8 @@ from core.config import OPTIMIZERS, AdagradConfig, AdamConfig, AdamWConfig, RMSp
 from core.data import Split
 from core.devices import select_device
 from core.export.step_code import loss_code, step_code
-from core.inspection.microscope import (
+from core.training import Checkpoint, Step, build_for, fit
+from core.training.microscope import (
     MOST_PARAMETERS,
     Microscope,
     MicroscopeError,
@@ -23,10 +24,9 @@ from core.inspection.microscope import (
     strongest,
     trace,
 )
-from core.inspection.update_rules import precise, update
-from core.training import Checkpoint, Step, build_for, fit
 from core.training.objectives import objective_of
 from core.training.optimizers import build_optimizer
+from core.training.update_rules import precise, update
 from tests.helpers import tiny
 
 CPU = select_device("cpu")

@@ -12,8 +12,8 @@ from core.inspection.training_doctor import RULES
 from core.runs import Metric, RunStore
 from core.training import Started
 from core.training.events import DIVERGED
-from pages.parts import keys
-from pages.parts.training_doctor_view import SHORT
+from pages.parts.doctors.training_doctor import SHORT
+from pages.parts.shell import keys
 from tests.helpers import tiny
 
 ROOT = Path(__file__).parents[1]

@@ -83,7 +83,7 @@ def test_a_network_whose_run_was_deleted_still_answers(places, tmp_path):
 
 
 def test_a_page_says_in_one_line_that_a_run_was_deleted_meanwhile(many):
-    from pages.parts.services import trained_model
+    from pages.parts.shell.services import trained_model
 
     with pytest.raises(CheckpointError, match="may have been deleted") as told:
         trained_model(many[0], "0" * 32)

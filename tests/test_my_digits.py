@@ -9,8 +9,8 @@ import torch
 from core.config import DataConfig
 from core.data import DataError, DataMissing, available, import_images, load
 from core.data.drawing import prepare
-from core.data.my_digits import MOST, MyDigits, as_set, zip_of
-from core.data.own_sets import own_sets, read_arrays, read_set
+from core.data.own.digits import MOST, MyDigits, as_set, zip_of
+from core.data.own.sets import own_sets, read_arrays, read_set
 from core.evaluation.teaching import change_on_images, change_on_test
 from core.runs import load_model
 from core.runs.evaluations import load_predictions

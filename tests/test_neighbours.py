@@ -8,8 +8,8 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from core.data import Split
-from core.data.neighbours import Place, duplicates, nearest, picture_at, squared_distances
-from core.data.odd_ones import among_others, far_from_class
+from core.data.explore.neighbours import Place, duplicates, nearest, picture_at, squared_distances
+from core.data.explore.odd_ones import among_others, far_from_class
 from tests.sets import make_set, split_of
 
 

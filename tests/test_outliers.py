@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from core.data.drawing import place_like_mnist
-from core.evaluation import outliers
-from core.evaluation.glyphs import ALIKE, GLYPHS
+from core.evaluation.ood import synthetic as outliers
+from core.evaluation.ood.glyphs import ALIKE, GLYPHS
 
 
 def test_each_glyph_is_strokes_on_the_grid():

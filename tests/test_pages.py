@@ -14,7 +14,7 @@ from core.config import read_config
 from core.data.drawing import prepare
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
-from pages.parts import keys
+from pages.parts.shell import keys
 from tests.helpers import tiny
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.data.drawing import DrawingError, prepare
-from core.data.photograph import LONGEST, MOST_MB, flatten, looks_photographed, otsu, read_upload
+from core.data.drawing.photograph import LONGEST, MOST_MB, flatten, looks_photographed, otsu, read_upload
 from core.importing.decode import BadImage
 from core.importing.picture import read_picture
 from tests.archives import claimed_png, png, saved

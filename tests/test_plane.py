@@ -12,7 +12,7 @@ from torch import nn
 
 from core.config import DataConfig, RunConfig, read_config
 from core.data import FEATURES, DataError, as_features, default_config, load, outline
-from core.data.generated import RULES
+from core.data.sources.generated import RULES
 from core.evaluation import evaluate
 from core.fields import ConfigError
 from core.figures.curves import Curves

@@ -8,13 +8,14 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
 from core.data import DATASETS, default_config
-from core.data.generated import RULES
+from core.data.sources.generated import RULES
 from core.export.points_script import points_script
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.settings import Settings
-from pages.parts import keys, plane_config
-from pages.parts.plane_controls import SETS
+from pages.parts.learn.decision_boundary import config as plane_config
+from pages.parts.learn.decision_boundary.controls import SETS
+from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
 
 ROOT = Path(__file__).parents[1]

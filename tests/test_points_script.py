@@ -9,7 +9,7 @@ import torch
 
 from core.config import RunConfig
 from core.data import DataError, default_config, load
-from core.data.generated import RULES
+from core.data.sources.generated import RULES
 from core.evaluation import evaluate
 from core.export import ExportError, script
 from core.export.points_script import points_script

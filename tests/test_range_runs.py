@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from core.inspection.range_test import LOWEST, conclude, range_test
 from core.runs import RunStore, StoreError
 from core.runs.execute import execute
 from core.runs.groups import summarize
@@ -12,6 +11,7 @@ from core.runs.range_run import STEPS, SUGGESTION, range_curve
 from core.runs.recorder import CONFUSION, PREDICTIONS, Recorder
 from core.runs.records import Metric, Snapshot
 from core.training import Command, Gradients, Step, build_for
+from core.training.range_test import LOWEST, conclude, range_test
 from tests.helpers import run_here, tiny, wait_for
 
 SGD = {"training__optimizer__name": "sgd", "model__hidden": [32]}

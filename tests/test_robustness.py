@@ -8,7 +8,7 @@ from scipy import ndimage
 from core.config import DataConfig
 from core.data import DATASETS, DataMissing, load
 from core.data.drawing import prepare
-from core.data.own_sets import save_set
+from core.data.own.sets import save_set
 from core.evaluation.corruptions import (
     CORRUPTIONS,
     blur,

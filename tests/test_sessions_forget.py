@@ -7,8 +7,8 @@ import pytest
 import streamlit as st
 
 from core.runs import TrainedModel
-from pages.parts import evaluate_subject
-from pages.parts.why_view import CHANGE, MAPS, NEAREST
+from pages.parts.evaluate import subject as evaluate_subject
+from pages.parts.explain.section import CHANGE, MAPS, NEAREST
 from tests.test_evaluate_page import SECTIONS, models, open_at, store  # noqa: F401  the fixtures of trained models
 from tests.test_pages import assert_whole
 

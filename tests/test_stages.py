@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from core.data.canvas import DAMAGED, read_canvas
 from core.data.drawing import DrawingError, prepare
-from core.data.stages import variants
+from core.data.drawing.canvas import DAMAGED, read_canvas
+from core.data.drawing.without_a_stage import variants
 from core.evaluation.corruptions import rotate, shift_right
 from core.evaluation.digit_robustness import SWEEPS, changed, robustness_map
 from core.evaluation.teaching import change, change_on_images, change_on_test

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.data import DataConfig, Split, channel_statistics, default_config, load
-from core.data.browse import find_classes, find_images, fingerprint
+from core.data.explore.browse import find_classes, find_images, fingerprint
 from core.data.statistics import class_balance, class_moments, memory_bytes, moments, pixel_counts, pixel_histogram
 from tests.sets import make_set, split_of
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from core.config import DataConfig
 from core.data import DATASETS, DataDamaged, DataError, DataMissing, default_config, load, outline, read_texts
-from core.data.text_files import MOST_TEXTS, TextsRefused, check_csv, delete_own, import_csv, own_texts
-from core.data.texts import build_vocabulary, encode, tokens, words
+from core.data.sources.text_files import MOST_TEXTS, TextsRefused, check_csv, delete_own, import_csv, own_texts
+from core.data.sources.texts import build_vocabulary, encode, tokens, words
 from core.models import ARCHITECTURES, ModelError, TextEmbeddingConfig, build, check_kind
 from core.presets import PRESETS
 from core.runs import RunStore, load_model

@@ -16,9 +16,9 @@ from core.data import DataConfig, Dataset, load
 from core.devices import select_device
 from core.figures.curves import Curves, curve_chart
 from core.figures.troubles import Band, keep_in_sight, mark_bands
+from core.inspection.activations.weights import dead_units
 from core.inspection.training_doctor import CAUSES, RULES, Trouble, examine
 from core.inspection.training_doctor.record import EARLY, RECENT, SAMPLE, Record
-from core.inspection.weights import dead_units
 from core.presets import PRESETS
 from core.training import Epoch, Finished, Gradients, Started, Step, build_for, fit
 from tests.helpers import tiny

@@ -20,7 +20,7 @@ from core.transforms import (
     ToTensorConfig,
 )
 from core.transforms.pipelines import PIPELINES, added, moved, read_steps, removed, settings_of, with_field
-from pages.parts import keys
+from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
 from tests.test_pages import alone, assert_whole, click, page, runs, texts  # noqa: F401
 from tests.test_transforms import pictures
@@ -128,8 +128,8 @@ def test_the_runs_own_normalisation_is_shown_and_written(at):
 def test_points_are_told_that_they_have_no_pixels(runs):  # noqa: F811
     def section() -> None:
         from core.data import default_config
-        from pages.parts import explore_transform
-        from pages.parts.services import dataset, services
+        from pages.parts.explore import transform as explore_transform
+        from pages.parts.shell.services import dataset, services
 
         server = services()
         explore_transform.section(server, dataset(default_config("circle"), server.settings))

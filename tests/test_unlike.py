@@ -16,8 +16,8 @@ from benchmarks.odd_drawings import blank, cursive, dot, letters, noise, printed
 from core.config import DataConfig
 from core.data import Dataset, Split, load, normalize
 from core.data.drawing import prepare
-from core.evaluation.judge import Judge, learn_judge
-from core.evaluation.unlike import (
+from core.evaluation.ood.classifier import Judge, learn_judge
+from core.evaluation.ood.score import (
     BINS,
     CELLS,
     MORE_PATIENCE,
@@ -34,7 +34,7 @@ from core.evaluation.unlike import (
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
 from core.runs.evaluations import weights_stamp
-from core.runs.familiar import FILE, familiar_of, keep_familiar, load_familiar
+from core.runs.ood_reference import FILE, familiar_of, keep_familiar, load_familiar
 from core.settings import Settings
 from core.training import build_for, fit
 from tests.helpers import run_here, tiny, wait_for, wait_until

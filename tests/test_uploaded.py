@@ -15,13 +15,13 @@ from torch import nn
 from core.config import DataConfig
 from core.data import load
 from core.evaluation import evaluate
-from core.labs.weights_file import MAX_BYTES
 from core.models import MLPConfig
 from core.runs import RunStore, load_model
-from core.runs.upload_child import main
 from core.runs.uploaded import UploadRefused, keep_upload
 from core.settings import Settings
-from pages.parts import keys
+from core.weights.child import main
+from core.weights.file import MAX_BYTES
+from pages.parts.shell import keys
 from tests.test_pages import PAGES, alone, assert_whole, is_lab
 
 DIGITS = DataConfig(dataset="digits", validation=200)
@@ -76,7 +76,7 @@ def run_child(content: bytes, folder: Path, name: str = "file.pth") -> dict:
     """The child's work in this process, without its limits."""
     (folder / "upload").write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.runs.upload_child.limit", lambda memory, seconds: None)
+        patch.setattr("core.weights.child.limit", lambda memory, seconds: None)
         main(json.dumps({"file": str(folder / "upload"), "name": name, "folder": str(folder), "input_shape": [1, 28, 28]}))
     return json.loads((folder / "result.json").read_text())
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from core.data import normalize
 from core.inspection import InspectionError, describe_layers, layer_of, picture_before, walk
-from core.inspection.walk import BETWEEN, IMAGE, NORMALISED, VALUES_KEPT
+from core.inspection.activations.walk import BETWEEN, IMAGE, NORMALISED, VALUES_KEPT
 from core.models import ARCHITECTURES, CNNConfig, build
 from core.runs import load_model
 from core.training import prepare

@@ -13,14 +13,14 @@ from streamlit.testing.v1 import AppTest
 from core.config import RunConfig
 from core.data.drawing import prepare as prepare_drawing
 from core.inspection import dead_units, parameter_table, walk
-from core.inspection.windows import number
+from core.inspection.activations.windows import number
 from core.models import CNNConfig, MLPConfig
 from core.runs import RunStore, load_model
 from core.training import prepare
-from pages.parts import keys
-from pages.parts.subject import DRAWING, RANDOM
-from pages.parts.walk_view import WALK, WEIGHTS
-from pages.parts.weights_view import VIEWS
+from pages.parts.build.subject import DRAWING, RANDOM
+from pages.parts.build.walk import WALK, WEIGHTS
+from pages.parts.build.weights import VIEWS
+from pages.parts.shell import keys
 from tests import strokes
 from tests.helpers import tiny
 
@@ -37,9 +37,9 @@ def script() -> None:
     from core.config import read_config
     from core.models import build
     from core.training import outputs_for
-    from pages.parts.frame import open_page
-    from pages.parts.services import services
-    from pages.parts.walk_view import walk_section
+    from pages.parts.build.walk import walk_section
+    from pages.parts.shell.frame import open_page
+    from pages.parts.shell.services import services
 
     open_page("Test")
     config = read_config(st.session_state["test.config"])

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.inspection import dead_units, filters, histogram, parameter_table, spectral_norm, spectral_norms, templates
-from core.inspection.weights import EXACT_SIDE
+from core.inspection.activations.weights import EXACT_SIDE
 from core.models import CNNConfig, build
 
 

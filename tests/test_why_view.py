@@ -11,8 +11,8 @@ from core.config import RunConfig
 from core.figures.attribution import difference_picture, overlay, plain_picture
 from core.models import build
 from core.runs import TrainedModel
-from pages.parts import keys
-from pages.parts.why_view import CHANGE, MAPS, NEAREST
+from pages.parts.explain.section import CHANGE, MAPS, NEAREST
+from pages.parts.shell import keys
 from tests.test_evaluate_page import models, open_at, store  # noqa: F401  the fixtures of trained models
 from tests.test_pages import assert_whole, texts
 
@@ -30,7 +30,7 @@ def trained(architecture: str, shape: tuple[int, ...], outputs: int = 3, classes
 def page(image, view):
     import streamlit as st
 
-    from pages.parts.why_view import why_section
+    from pages.parts.explain.section import why_section
 
     why_section(st.session_state["model"], image, "t", st.session_state.get("data"))
 
@@ -95,7 +95,7 @@ def test_the_smallest_change_is_drawn_and_flips_the_answer(architecture, shape):
 
 
 def test_what_takes_long_waits_for_a_click(monkeypatch):
-    monkeypatch.setattr("pages.parts.why_asked.HEAVY", 1)
+    monkeypatch.setattr("pages.parts.explain.asked.HEAVY", 1)
     at = section(trained("mlp", (1, 28, 28)), CHANGE)
     assert len(at.get("image")) == 1 and "this can take a minute" in texts(at)
     at.button(key="t.look").click().run()

@@ -11,7 +11,7 @@ from scipy.signal import correlate2d
 from torch import nn
 
 from core.inspection import WindowError, boxes_along, convolution_at, output_at, pooling_at
-from core.inspection.windows import added, number
+from core.inspection.activations.windows import added, number
 
 
 def some_pixels(output: torch.Tensor) -> list[tuple[int, int, int]]:

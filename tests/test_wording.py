@@ -4,10 +4,10 @@ import pytest
 
 from core.config import DataConfig, RunConfig
 from core.data import DATASETS
-from core.data.wording import kind_of, worded
 from core.inspection import diagnose
 from core.presets import PRESETS
-from pages.parts.forms import in_labels
+from core.wording import kind_of, worded
+from pages.parts.draft.fields import in_labels
 
 
 @pytest.mark.parametrize(("text", "kind", "expected"), [

@@ -24,11 +24,11 @@ from core.data.combine import (
 )
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Kind, Split, Target, normalize
 from core.data.features import FEATURES, as_features
-from core.data.importing import ImportRefused, ImportReport, delete_imported, import_images
-from core.data.own_sets import is_own
+from core.data.own.importing import ImportRefused, ImportReport, delete_imported, import_images
+from core.data.own.sets import is_own
 from core.data.sources import DATASETS, DatasetSpec, Raw, available, spec_of
+from core.data.sources.texts import RawTexts, Texts, build_vocabulary, encode
 from core.data.statistics import channel_statistics
-from core.data.texts import RawTexts, Texts, build_vocabulary, encode
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
 from core.transforms import fixed_sizes, shape_after, with_normalizes

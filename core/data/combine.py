@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from core.config import DataConfig
+from core.data.cached_arrays import Put, forget_oldest, kept_filled
 from core.data.dataset import DataError, Split
-from core.data.generated import Generated
-from core.data.kept import Put, forget_oldest, kept_filled
 from core.data.sources import DatasetSpec, Raw, spec_of
+from core.data.sources.generated import Generated
 
 MOST_JOINED = 1 << 30  # bytes of a joined stack in the cache: six times CIFAR-10
 MOST_KEPT = 1 << 29  # bytes of all of them, but for the last one: eleven times MNIST

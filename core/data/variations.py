@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from core.config import DataConfig
+from core.data.cached_arrays import kept_array
 from core.data.dataset import DataError, Split
-from core.data.kept import kept_array
 
 MOST_IMAGES = 50_000  # copies are made at some 5,000 images/s: ten seconds at most
 
@@ -39,7 +39,7 @@ def _kept(train: Split, copies: int, cache: Path) -> np.ndarray:
     name = hashlib.sha256(originals.tobytes()).hexdigest()[:16]
 
     def make() -> np.ndarray:
-        from core.data.digits import vary  # here, since it brings scikit-learn with it
+        from core.data.sources.digits import vary  # here, since it brings scikit-learn with it
 
         return np.concatenate([originals, vary(originals[:, 0], copies)[:, None]])
 

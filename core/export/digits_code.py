@@ -11,7 +11,8 @@ from core.data.sources import DIGITS_TEST
 
 def preparing_code() -> str:
     """Functions and constants that `_enlarge(ink)` needs."""
-    from core.data import digits, drawing  # here: they bring scikit-learn, and pages that show other code need none
+    from core.data import drawing  # here: they bring scikit-learn, and pages that show other code need none
+    from core.data.sources import digits
 
     preparing = (drawing.Box, drawing.Shift, drawing.find_box, drawing.fit, drawing.place, drawing._box_side, digits._enlarge)
     return "\n\n".join([f"BOX_SHARE = {drawing.BOX_SHARE}\nCONTRAST = {digits.CONTRAST}\nTEST_IMAGES = {DIGITS_TEST}\n",
@@ -20,7 +21,8 @@ def preparing_code() -> str:
 
 def varying_code() -> str:
     """Functions and constants that `vary(images, copies)` needs, beside those of preparing_code."""
-    from core.data import digits, drawing
+    from core.data import drawing
+    from core.data.sources import digits
 
     varying = (drawing.place_like_mnist, digits._bend, digits._thin, digits._uniform, digits.vary)
     constants = {name: getattr(digits, name) for name in ("SLANT", "TURN", "WIDTH", "WOBBLE", "EDGE")}

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from core.inspection.trace import META_BATCH, Shape, tensors_of, trace
+from core.layers.trace import META_BATCH, Shape, tensors_of, trace
 
 
 class ExportError(ValueError):

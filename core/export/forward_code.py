@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from core.export.forward import META_BATCH, ExportError, Forward, Step, Value
 from core.export.layer_code import FUNCTIONS, function_arguments, literal, short
-from core.inspection.trace import Shape
+from core.layers.trace import Shape
 
 OPERATORS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "matmul": "@", "pow": "**", "radd": "+", "rmul": "*",
              "iadd": "+", "imul": "*"}

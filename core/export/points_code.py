@@ -3,11 +3,11 @@
 import inspect
 import re
 
-from core.data import generated
+from core.data.sources import generated
 
 
 def drawing_code(name: str) -> str:
-    """The function that draws the points of a set of core.data.generated.RULES, and what it needs."""
+    """The function that draws the points of a set of core.data.sources.generated.RULES, and what it needs."""
     draw = inspect.getsource(generated.RULES[name].draw)
     parts = [draw]
     if "_strayed(" in draw:

@@ -6,7 +6,7 @@ so the same losses, in batches of any size.
 
 from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import FEATURES, DataError, outline
-from core.data.generated import RULES, TEST_POINTS, split_seeds
+from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
 from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
 from core.export.points_code import drawing_code

@@ -2,7 +2,7 @@
 
 from core.config import DataConfig, RunConfig
 from core.data import FEATURES, DatasetSpec, Outline, outline, spec_of
-from core.data.generated import RULES, TEST_POINTS, split_seeds
+from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
 from core.export.combine_code import choosing, is_chosen, refuse_combined, renumbering
 from core.export.digits_code import preparing_code, varying_code
 from core.export.forward import ExportError

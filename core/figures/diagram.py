@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.inspection.diagram import Diagram
+from core.layers.diagram import Diagram
 
 BOX_WIDTH, BOX_HEIGHT, STEP = 156, 36, 56  # pixels
 # Kind of layer → colour; the same words start the kinds' names in every PyTorch network

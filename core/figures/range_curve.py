@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 from core.figures.curves import TRAIN, VALIDATION
-from core.inspection.range_test import HIGHEST, LOWEST, RangeStep
+from core.training.range_test import HIGHEST, LOWEST, RangeStep
 
 
 def range_chart(steps: Sequence[RangeStep], suggested: float | None = None) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from core.figures.curves import VALIDATION
-from core.inspection.weights import Histogram
-from core.inspection.windows import Box, number
+from core.inspection.activations.weights import Histogram
+from core.inspection.activations.windows import Box, number
 
 DIVERGING = [[0, "rgb(33,102,172)"], [0.5, "rgb(247,247,247)"], [1, "rgb(178,24,43)"]]
 MARK = "#00c853"  # green: seen on blue, red, black and white

@@ -1,4 +1,4 @@
-"""The process that reads an archive: python -m core.importing.child OPTIONS (a JSON object), started by core.data.importing.
+"""The process that reads an archive: python -m core.importing.child OPTIONS (a JSON object), started by core.data.own.importing.
 
 It writes images.npy, labels.npy, test.npy and result.json into the folder it is given, and nothing anywhere else. Lines on
 standard output say how far it is. It ends, and removes that folder, when its standard input is closed: its parent has died.
@@ -35,7 +35,7 @@ OUT_OF_TIME = f"Reading the images takes more than {CPU_SECONDS} s. Make them sm
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for; see core.data.importing.import_images."""
+    """What is asked for; see core.data.own.importing.import_images."""
 
     archive: str
     folder: str

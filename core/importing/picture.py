@@ -1,6 +1,6 @@
 """The process that reads one picture of unknown origin: python -m core.importing.picture OPTIONS.
 
-OPTIONS is a JSON object with "file", "folder" and "longest". Started by core.data.photograph. It writes picture.npy, or
+OPTIONS is a JSON object with "file", "folder" and "longest". Started by core.data.drawing.photograph. It writes picture.npy, or
 result.json with why not, into the folder.
 """
 

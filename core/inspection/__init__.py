@@ -1,8 +1,6 @@
 """Looking into networks: layers and their cost, a sample's way through, the weights, and what is wrong with a run."""
 
-from core.inspection.doctor import Finding, Surroundings, advise_on_transforms, diagnose
-from core.inspection.layers import InspectionError, LayerRow, Totals, describe_layers, totals
-from core.inspection.steps import (
+from core.inspection.activations.last_steps import (
     SigmoidSteps,
     SoftmaxSteps,
     batch_norm_steps,
@@ -13,9 +11,19 @@ from core.inspection.steps import (
     softmax_steps,
     strongest_weights,
 )
-from core.inspection.walk import Stage, layer_of, picture_before, walk
-from core.inspection.weights import dead_units, filters, histogram, parameter_table, spectral_norm, spectral_norms, templates
-from core.inspection.windows import WindowError, boxes_along, convolution_at, output_at, pooling_at
+from core.inspection.activations.walk import Stage, layer_of, picture_before, walk
+from core.inspection.activations.weights import (
+    dead_units,
+    filters,
+    histogram,
+    parameter_table,
+    spectral_norm,
+    spectral_norms,
+    templates,
+)
+from core.inspection.activations.windows import WindowError, boxes_along, convolution_at, output_at, pooling_at
+from core.inspection.doctor import Finding, Surroundings, advise_on_transforms, diagnose
+from core.layers.table import InspectionError, LayerRow, Totals, describe_layers, totals
 
 __all__ = ["Finding", "InspectionError", "LayerRow", "SigmoidSteps", "SoftmaxSteps", "Stage", "Surroundings", "Totals",
            "WindowError", "advise_on_transforms", "diagnose",

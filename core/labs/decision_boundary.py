@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset, as_features, spec_of
-from core.data.generated import RULES, Generated
+from core.data.sources.generated import RULES, Generated
 from core.models import MLPConfig
 from core.runs import TrainedModel
 from core.training import build_for

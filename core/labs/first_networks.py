@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import RunConfig
-from core.data.generated import NOTES_ANSWERS
+from core.data.sources.generated import NOTES_ANSWERS
 from core.fields import Config, setting
 
 SEED_OF_NEW = 1000  # the seed of samples that nobody has trained on is the data's plus this

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.config import RunConfig, SGDConfig
 from core.data import Dataset
-from core.data.generated import TRUE_BIAS, TRUE_WEIGHTS
+from core.data.sources.generated import TRUE_BIAS, TRUE_WEIGHTS
 from core.fields import ConfigError
 from core.training import build_for
 

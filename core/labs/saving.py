@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save as safetensors_save
 from torch import Tensor, nn
 
-from core.labs.weights_file import TensorRow, WeightsRefused, WeightsReport, read_weights, rows_of
-from core.labs.weights_pickle import names_in
+from core.weights.file import TensorRow, WeightsRefused, WeightsReport, read_weights, rows_of
+from core.weights.pickle import names_in
 
 __all__ = ["MISFITS", "Entry", "Forgetting", "Refusal", "SavedFile", "TensorRow", "WeightsRefused", "WeightsReport",
            "forget_eval", "misfit", "network", "read_weights", "refused_pickle", "saved_files", "saving_code", "state_rows"]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.data.digits import bitmap_counts
+from core.data.sources.digits import bitmap_counts
 from core.labs.spline import Bicubic, lowest
 
 Points = np.ndarray  # (N, 2) float64

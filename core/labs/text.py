@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset
-from core.data.texts import CLASSES, END, FIRST, Vocabulary, encode, tokens, words
+from core.data.sources.texts import CLASSES, END, FIRST, Vocabulary, encode, tokens, words
 from core.training import Finished, build_for, fit
 from core.training.inference import evaluation_mode
 

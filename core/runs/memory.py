@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.data import Dataset, normalize
 from core.devices import free_memory_bytes
-from core.inspection.memory import values_kept
+from core.layers.memory import values_kept
 from core.models import build
 from core.training import outputs_for
 from core.training.inference import MOST_AT_ONCE, evaluation_mode, largest_result

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import torch
 
 from core.data import Dataset
-from core.inspection.range_test import RangeStep, conclude, range_steps
 from core.runs.records import Metric, Metrics, Run, Snapshot
 from core.runs.store import RunStore
 from core.training import Control, Started
+from core.training.range_test import RangeStep, conclude, range_steps
 
 STEPS = 150
 SUGGESTION = "suggestion"  # name of the snapshot

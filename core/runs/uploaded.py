@@ -14,12 +14,12 @@ from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, load, outline
 from core.fields import ConfigError
 from core.importing.names import plain_name
-from core.labs.weights_file import MAX_BYTES
 from core.runs.checkpoints import UNREADABLE, CheckpointError, Meaning, checkpoint_path, read_checkpoint, save_weights
 from core.runs.database import StoreError
 from core.runs.store import Run, RunStore
 from core.settings import Settings
 from core.training import Checkpoint, Started
+from core.weights.file import MAX_BYTES
 
 SECONDS = 90.0  # by the clock
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def _read(content: bytes, name: str, folder: Path, shape: tuple[int, ...]) -> di
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         code = subprocess.run(
-            [sys.executable, "-m", "core.runs.upload_child", options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            [sys.executable, "-m", "core.weights.child", options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, cwd=ROOT, timeout=SECONDS, check=False,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}).returncode
     except subprocess.TimeoutExpired:

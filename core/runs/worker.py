@@ -22,7 +22,7 @@ from core.models import CNNConfig
 from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
-from core.runs.familiar import familiar_of
+from core.runs.ood_reference import familiar_of
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
 from core.training import fit, prepare, settle_process

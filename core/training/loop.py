@@ -16,7 +16,7 @@ from core.training.control import Command, Control
 from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step
 from core.training.graphs import Forward
 from core.training.inference import infer
-from core.training.looks import CloserLook, Samples
+from core.training.monitors import CloserLook, Samples
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
 from core.training.schedules import Plateau, factor_at

@@ -9,11 +9,11 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import Dataset
-from core.data.wording import kind_of, worded_for
 from core.inspection.doctor import cost_rules, data_rules, network_rules, training_rules, transform_rules
 from core.inspection.doctor.case import Case, Finding, Severity, Surroundings
 from core.inspection.doctor.cost_rules import training_bytes
-from core.inspection.range_test import RangeTest
+from core.training.range_test import RangeTest
+from core.wording import kind_of, worded_for
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
 
@@ -28,7 +28,7 @@ def diagnose(config: RunConfig, model: nn.Module | None = None, criterion: nn.Mo
         criterion: its loss, such as nn.BCEWithLogitsLoss(), in place of the config's.
         data: the loaded data set, for exact counts and statistics; without it the registry's figures serve.
         surroundings: time allowed, memory and speed of the device.
-        range_test: what core.inspection.range_test.range_test found, for the learning rate.
+        range_test: what core.training.range_test.range_test found, for the learning rate.
     """
     return examine(Case(config, model, criterion, data, surroundings or Surroundings(), range_test))
 

@@ -11,11 +11,11 @@ from core.config import RunConfig
 from core.data import DataError, Dataset, DatasetSpec, Outline, outline, spec_of
 from core.data.combine import held_estimate, training_estimate
 from core.fields import ConfigError
-from core.inspection.flow import Flow, flow
-from core.inspection.layers import InspectionError, LayerRow, describe_layers, totals
-from core.inspection.range_test import RangeTest
+from core.layers.flow import Flow, flow
+from core.layers.table import InspectionError, LayerRow, describe_layers, totals
 from core.models import ModelError, build, check_kind
 from core.training import outputs_for
+from core.training.range_test import RangeTest
 
 Severity = Literal["error", "warning", "note"]
 

@@ -3,8 +3,8 @@
 import torch
 
 from core.config import RunConfig
-from core.inspection import memory
 from core.inspection.doctor.case import Case, Finding, Severity
+from core.layers import memory
 
 # Forward and backward together take about three times the multiply-adds of forward alone: backward computes the gradient by
 # inputs and by weights. Multiply-adds each second of a whole training step, taken for an estimate where none was measured.
@@ -67,7 +67,7 @@ def _lighter(case: Case) -> tuple[str, RunConfig | None]:
 
 
 def training_bytes(case: Case) -> int:
-    """Memory that the run's training steps need; see core.inspection.memory."""
+    """Memory that the run's training steps need; see core.layers.memory."""
     return memory.training_bytes(case.rows, case.config.training.optimizer, case.config.training.batch_size)
 
 

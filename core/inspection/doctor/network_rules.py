@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.config import RunConfig
 from core.inspection.doctor.case import Case, Finding, Severity
-from core.inspection.flow import DROPOUT, INPUT, LINEAR, MATRIX, SHAPING, Operation, shown
+from core.layers.flow import DROPOUT, INPUT, LINEAR, MATRIX, SHAPING, Operation, shown
 
 TO_THE_LOSS = SHAPING | DROPOUT  # what may stand between an activation and the loss and change nothing of what is said here
 SQUASHED = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "hardtanh": (-1.0, 1.0),

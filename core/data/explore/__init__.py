@@ -1,0 +1,1 @@
+"""Looking into a data set: images found, neighbours, maps, odd ones."""

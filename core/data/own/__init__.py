@@ -1,0 +1,1 @@
+"""Images of a person's own: read from an archive, kept as a data set."""

@@ -1,0 +1,221 @@
+"""Where texts come from: the reviews that come with the app, IMDB's folders, and CSV files that people bring.
+
+A CSV of one's own is checked and kept as `texts/<name>.csv` in the data directory, its name made from its content, so that the
+training process can read it, and a run that learned from it can be repeated.
+"""
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.config import DataConfig
+from core.data.dataset import DataDamaged, DataError, DataMissing
+from core.data.sources.texts import CLASSES, RawTexts
+from core.files import write_atomically
+
+REVIEWS = Path(__file__).with_name("reviews.csv")
+IMDB = "aclImdb"  # the folder that the archive of A. Maas et al. unpacks to
+OWN = "texts"  # folder of people's own files in the data directory
+MOST_MEGABYTES, MOST_TEXTS, MOST_CHARACTERS, FEWEST = 50, 100_000, 100_000, 10
+LABELS = {"negative": 0, "neg": 0, "0": 0, "positive": 1, "pos": 1, "1": 1}
+HOW = "It needs a first line text,label and then one text in each line, with the label positive or negative"
+
+
+class TextsRefused(DataError):
+    """A CSV that can't be used; the message is one line that says where and what to do."""
+
+
+@dataclass(frozen=True)
+class OwnTexts:
+    """A file of one's own that is kept. name: what DataConfig.text_file is called; counts: of (negative, positive)."""
+
+    name: str
+    counts: tuple[int, int]
+
+
+Row = tuple[str, int]  # text, label
+
+
+def read_reviews(root: Path, config: DataConfig) -> RawTexts:
+    """The 400 short film reviews written for this project: 280 to learn from, and always the same 120 for testing."""
+    with REVIEWS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    train, test = ([(row["text"], CLASSES.index(row["label"])) for row in rows if row["split"] == part]
+                   for part in ("train", "test"))
+    return _raw(train, test)
+
+
+def imdb_is_there(root: Path) -> bool:
+    """Whether IMDB's four folders are in the data directory and have texts in them."""
+    return all(next((root / IMDB / part / label).glob("*.txt"), None) for part in ("train", "test") for label in ("pos", "neg"))
+
+
+def read_imdb(root: Path, config: DataConfig) -> RawTexts:
+    """aclImdb/train/pos/*.txt and so on: 25,000 reviews to learn from and 25,000 for testing. Raises DataMissing, DataError."""
+    if not imdb_is_there(root):
+        raise DataMissing(f"IMDB's reviews are not in {root / IMDB}: unpack aclImdb_v1.tar.gz there, so that it has the folders "
+                          "train/pos, train/neg, test/pos and test/neg.")
+    parts = []
+    for part in ("train", "test"):
+        rows: list[Row] = []
+        for label, folder in enumerate(("neg", "pos")):
+            for path in sorted((root / IMDB / part / folder).glob("*.txt")):
+                try:
+                    rows.append((path.read_text(encoding="utf-8").replace("<br />", " "), label))
+                except UnicodeDecodeError:
+                    raise DataDamaged(f"{path} is not UTF-8 text. Unpack the archive again.") from None
+        parts.append(rows)
+    return _raw(*parts)
+
+
+def own_texts(root: Path) -> list[str]:
+    """Names of the files of one's own that are kept in the data directory, sorted."""
+    return sorted(path.stem for path in (root / OWN).glob("*.csv"))
+
+
+def read_own(root: Path, config: DataConfig) -> RawTexts:
+    """A kept file; of each class, always the same fifth is for testing. Raises DataMissing, DataDamaged."""
+    if not config.text_file:
+        raise DataMissing("data.text_file is empty: upload a CSV of texts on the page “Text” and train from there.")
+    path = _place(root, config.text_file)
+    if path is None or not path.is_file():
+        raise DataMissing(f"There are no texts {config.text_file!r} in {root / OWN}; upload the CSV again on the page “Text”.")
+    try:
+        rows = check_csv(path.read_bytes())
+    except TextsRefused as error:
+        raise DataDamaged(f"{path} is damaged: {error}") from None
+    train, test = [], []
+    for label in (0, 1):
+        mine = [row for row in rows if row[1] == label]
+        order = np.random.default_rng(0).permutation(len(mine))  # no split seed may move a test text into training
+        held = max(1, len(mine) // 5)
+        test += [mine[place] for place in sorted(order[:held])]
+        train += [mine[place] for place in sorted(order[held:])]
+    return _raw(train, test)
+
+
+def import_csv(content: bytes, root: Path) -> OwnTexts:
+    """Check an uploaded CSV and keep it in the data directory. The same content is kept once.
+
+    Raises:
+        TextsRefused: it can't be used; the message is one line that says why.
+        OSError: the data directory can't be written to.
+    """
+    rows = check_csv(content)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("text", "label"))
+    writer.writerows((row, CLASSES[label]) for row, label in rows)
+    kept = text.getvalue().encode()
+    name = hashlib.sha256(kept).hexdigest()[:16]
+    (root / OWN).mkdir(parents=True, exist_ok=True)
+    write_atomically(root / OWN / f"{name}.csv", lambda file: file.write(kept))
+    positive = sum(label for _, label in rows)
+    return OwnTexts(name, (len(rows) - positive, positive))
+
+
+def delete_own(root: Path, name: str) -> None:
+    """Delete a kept file; nothing happens where there is none. Raises OSError."""
+    path = _place(root, name)
+    if path is not None:
+        path.unlink(missing_ok=True)
+
+
+def check_csv(content: bytes) -> list[Row]:
+    """The texts and labels of a CSV. Raises TextsRefused with one line for anything else."""
+    if len(content) > MOST_MEGABYTES * 1_000_000:
+        raise TextsRefused(f"The file has {len(content) / 1e6:.0f} MB; at most {MOST_MEGABYTES} MB are read. Take a part of it.")
+    if not content.strip():
+        raise TextsRefused(f"The file is empty. {HOW}.")
+    rows = _labelled(_lines(_decode(content)))
+    counts = [sum(label == which for _, label in rows) for which in (0, 1)]
+    for label, count in zip(CLASSES, counts, strict=True):
+        if not count:
+            raise TextsRefused(f"No text has the label {label}; a network needs both positive and negative ones to learn from.")
+    if min(counts) < FEWEST:
+        raise TextsRefused(f"There are {counts[0]} negative and {counts[1]} positive texts; at least {FEWEST} of each are "
+                           "needed.")
+    return rows
+
+
+def _decode(content: bytes) -> str:
+    coding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = content.decode(coding)
+    except UnicodeDecodeError as error:
+        shown = f" (byte {content[error.start]:#04x} at position {error.start:,})" if coding != "utf-16" else ""
+        raise TextsRefused(f"The file is not UTF-8 text{shown}. Save it as “CSV UTF-8” and upload it again.") from None
+    if "\0" in text:
+        raise TextsRefused("The file has NUL bytes in it, as text files never do. Save it as “CSV UTF-8” and upload it again.")
+    return text
+
+
+def _lines(text: str) -> list[tuple[int, list[str]]]:
+    """Each record with the number of the line it ends on. A semicolon or tab may stand for the comma."""
+    first = text.lstrip().partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+    records = []
+    try:
+        for record in reader:
+            if any(cell.strip() for cell in record):
+                records.append((reader.line_num, record))
+            if len(records) > MOST_TEXTS + 1:
+                raise TextsRefused(f"The file has more than {MOST_TEXTS:,} texts. Take a part of it.")
+    except csv.Error as error:
+        reason = {"unexpected end of data": "a quotation mark is opened and never closed"}.get(str(error), str(error))
+        raise TextsRefused(f"Line {reader.line_num:,} can't be read: {reason}. Put a text with commas in quotation marks, and "
+                           "write a quotation mark inside it twice.") from None
+    return records
+
+
+def _labelled(records: list[tuple[int, list[str]]]) -> list[Row]:
+    if not records:
+        raise TextsRefused(f"The file is empty. {HOW}.")
+    _, head = records[0]
+    names = [name.strip().lower() for name in head]
+    for name in ("text", "label"):
+        if names.count(name) != 1:
+            have = ", ".join(_short(cell) for cell in head[:5])
+            wrong = f"more than one column {name}" if name in names else f"no column {name}"
+            raise TextsRefused(f"The file has {wrong}; its first line is {have}. {HOW}.")
+    if len(records) == 1:
+        raise TextsRefused(f"The file has a first line and no texts. {HOW}.")
+    return [_row(line, record, names) for line, record in records[1:]]
+
+
+def _row(line: int, record: list[str], names: list[str]) -> Row:
+    if len(record) != len(names):
+        raise TextsRefused(f"Line {line:,} has {len(record)} columns and the first line {len(names)}. Put a text with commas in "
+                           "quotation marks.")
+    text, label = record[names.index("text")].strip(), record[names.index("label")].strip().lower()
+    if not text:
+        raise TextsRefused(f"Line {line:,} has an empty text.")
+    if len(text) > MOST_CHARACTERS:
+        raise TextsRefused(f"The text in line {line:,} has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read.")
+    if label not in LABELS:
+        raise TextsRefused(f"The label in line {line:,} is {_short(label)}; use positive or negative (or pos and neg, or 1 "
+                           "and 0).")
+    return text, LABELS[label]
+
+
+def _short(cell: str) -> str:
+    shown = "".join(c if c.isprintable() else "?" for c in cell[:30])
+    return f"“{shown}{'…' if len(cell) > 30 else ''}”"
+
+
+def _place(root: Path, name: str) -> Path | None:
+    """Where the file of that name is, or would be; None for what import_csv never names one, such as ../secret."""
+    return root / OWN / f"{name}.csv" if re.fullmatch(r"[0-9a-f]{16}", name) else None
+
+
+def _raw(train: Iterable[Row], test: Iterable[Row]) -> RawTexts:
+    train, test = list(train), list(test)
+    return RawTexts([text for text, _ in train], torch.tensor([label for _, label in train], dtype=torch.int64),
+                    [text for text, _ in test], torch.tensor([label for _, label in test], dtype=torch.int64))

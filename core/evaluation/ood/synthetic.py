@@ -1,0 +1,223 @@
+"""Pictures made up to be unlike a data set: letters and signs, strokes without a plan, dots and boxes.
+
+They are drawn with pens of many widths straight into the form that drawings are brought to (core.data.drawing): the longer side
+20 of 28 pixels, the centre of mass in the middle.
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.evaluation.ood.glyphs import ALIKE, GLYPHS
+
+Path = np.ndarray  # (P, 2) float: points (x, y) of one stroke, in a unit square or so, y downwards
+PEN = (0.045, 0.22)  # of the longer side of what is drawn
+LED = 0.25  # of glyphs are joined up
+STEPS = 5  # points between two that a curve goes through
+BATCH = 8  # pictures drawn at once: their distances fit the processor's cache
+
+
+def glyph_names(classes: Collection[str]) -> list[str]:
+    """The glyphs that look like none of the classes, by what the classes are called."""
+    called = {name.strip() for name in classes}
+    called |= {name.swapcase() for name in called if len(name) == 1}
+    looks = {sign for group in ALIKE for sign in group if any(name in group for name in called)}
+    return [name for name in GLYPHS if name not in called | looks]
+
+
+def glyphs(names: Sequence[str], count: int, random: np.random.Generator, size: int = 28) -> tuple[Tensor, Tensor]:
+    """Glyphs by unsteady hands: each is bent, turned, slanted, and drawn with a pen of its own.
+
+    Images (count, 1, size, size), and for each its place (count,) in names.
+    """
+    if not names:
+        return torch.zeros(0, 1, size, size), torch.zeros(0, dtype=torch.long)
+    forms = [(place, _strokes(form)) for place, name in enumerate(names) for form in GLYPHS[name]]
+    chosen = [forms[i] for i in random.integers(len(forms), size=count)]
+    images = draw([_by_hand(form, random) for _, form in chosen], _pens(count, random), size)
+    return images, torch.tensor([place for place, _ in chosen])
+
+
+def strokes(count: int, random: np.random.Generator, size: int = 28) -> Tensor:
+    """(count, 1, size, size) one to four strokes without a plan, some of which begin where another one passed."""
+    return draw([_planless(random) for _ in range(count)], _pens(count, random), size)
+
+
+def scribbles(count: int, random: np.random.Generator, size: int = 28) -> Tensor:
+    """(count, 1, size, size) to and fro with 5 to 30 turns, round or sharp."""
+    found = []
+    for _ in range(count):
+        path = random.uniform(0, 1, (random.integers(5, 30), 2)) * (1, random.uniform(0.3, 1))
+        found.append([smooth(path)[:90] if random.random() < 0.5 else path])
+    return draw(found, _pens(count, random), size)
+
+
+def shapes(count: int, random: np.random.Generator, size: int = 28) -> Tensor:
+    """(count, 1, size, size) filled boxes and discs, at most 1.5 times as long as wide: a slimmer one might be a bold 1."""
+    long = random.uniform(0.6, 1, (count, 1, 1)) * size * 10 / 28
+    short = long / random.uniform(1, 1.5, (count, 1, 1))
+    upright = random.random((count, 1, 1)) < 0.5
+    middle = np.abs(np.arange(size) + 0.5 - size / 2)
+    x, y = middle / np.where(upright, short, long), middle[:, None] / np.where(upright, long, short)
+    power = random.choice([2, 16], (count, 1, 1))  # a disc, a box
+    inked = (x**power + y**power) <= 1
+    return torch.from_numpy(inked[:, None].astype(np.float32))
+
+
+def draw(pictures: Sequence[Sequence[Path]], pens: np.ndarray, size: int = 28) -> Tensor:
+    """(N, 1, size, size) float32: white strokes on black, with round ends and smooth edges.
+
+    Args:
+        pictures: the strokes of each, of at least two points; the longer side becomes 20 of 28 pixels,
+            with the pen's width in it.
+        pens: (N,) widths as shares of the longer side.
+    """
+    box = size * 20 / 28
+    segments = []
+    for strokes, pen in zip(pictures, pens, strict=True):
+        points = np.concatenate(strokes)
+        low, high = points.min(0), points.max(0)
+        scale = (1 - pen) * box / max(float((high - low).max()), 1e-3)
+        placed = [(path - (low + high) / 2) * scale + size / 2 for path in strokes]
+        segments.append(np.concatenate([np.hstack([path[:-1], path[1:]]) for path in placed]))
+    radii = torch.from_numpy(pens.astype(np.float32) * box / 2)
+    images = torch.empty(len(pictures), size, size)
+    order = sorted(range(len(pictures)), key=lambda number: len(segments[number]))  # together with others as long
+    for some in (order[start:start + BATCH] for start in range(0, len(order), BATCH)):
+        longest = len(segments[some[-1]])  # the last segment of shorter ones is repeated
+        ends = np.stack([np.pad(segments[i], ((0, longest - len(segments[i])), (0, 0)), mode="edge") for i in some])
+        images[some] = _drawn(torch.from_numpy(ends.astype(np.float32)), radii[some], size)
+    return _centred(images[:, None])
+
+
+def smooth(points: Path, steps: int = STEPS) -> Path:
+    """Points on the Catmull-Rom spline through (P, 2) points; a closed one has the same first and last point."""
+    closed = np.allclose(points[0], points[-1])
+    known = np.concatenate([points[-2:-1] if closed else points[:1], points, points[1:2] if closed else points[-1:]])
+    t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
+    a, b, c, d = (known[i:len(known) - 3 + i, None] for i in range(4))
+    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    return np.concatenate([curve.reshape(-1, 2), points[-1:]])
+
+
+def _strokes(form: str) -> list[tuple[bool, Path]]:
+    """Whether it is a curve, and points in [0, 1], for each stroke of a glyph as GLYPHS writes it."""
+    return [(stroke.startswith("~"), np.array([[int(spot[0]), int(spot[1])] for spot in stroke.lstrip("~").split()]) / 8)
+            for stroke in form.split("|")]
+
+
+def _led(form: list[tuple[bool, Path]], random: np.random.Generator) -> list[tuple[bool, Path]]:
+    """With a stroke that leads in from the left, or out to the right, or both, as joined-up letters have."""
+    found = list(form)
+    for place, side in ((0, -1), (-1, 1)):
+        curved, points = found[place]
+        if random.random() < 0.7:
+            end = points[0 if side < 0 else -1]
+            first = end + (side * random.uniform(0.1, 0.2), random.uniform(-0.05, 0.12))
+            more = [first, first + (side * random.uniform(0.08, 0.25), -side * random.uniform(0.05, 0.3))]
+            found[place] = True, np.array([*more[::-1], *points] if side < 0 else [*points, *more])
+    return found
+
+
+def _by_hand(form: list[tuple[bool, Path]], random: np.random.Generator) -> list[Path]:
+    if random.random() < LED:
+        form = _led(form, random)
+    wobble = random.uniform(0.01, 0.05)
+    turn, slant, wide = random.uniform(-0.2, 0.2), random.uniform(-0.4, 0.25), random.uniform(0.55, 1.1)
+    matrix = np.array([[wide, turn], [-turn + slant, 1]])
+    bend = random.normal(0, 0.06, 4)
+    paths = []
+    for curved, points in form:
+        points = points + random.normal(0, wobble, points.shape)
+        if not curved and len(points) < 4 and random.random() < 0.3:  # a straight line that isn't quite
+            points = _between(points) + random.normal(0, 0.03, (2 * len(points) - 1, 2))
+            curved = True
+        path = smooth(points) if curved and len(points) > 2 else points
+        centred = path - 0.5
+        path = path + np.stack([bend[0] * centred[:, 1]**2 + bend[1] * centred[:, 0] * centred[:, 1],
+                                bend[2] * centred[:, 0]**2 + bend[3] * centred[:, 0] * centred[:, 1]], 1)
+        paths.append(path @ matrix)
+    return paths
+
+
+def _between(points: Path) -> Path:
+    """With the middle of each two points."""
+    found = np.repeat(points, 2, axis=0)[:-1]
+    found[1::2] = (points[1:] + points[:-1]) / 2
+    return found
+
+
+def _planless(random: np.random.Generator) -> list[Path]:
+    paths: list[Path] = []
+    for _ in range(random.integers(1, 5)):
+        corners = random.integers(2, 4) if random.random() < 0.6 else random.integers(3, 7)
+        points = random.uniform(0, 1, (corners, 2))
+        if random.random() < 0.3:  # upright or level
+            points[1:2, random.integers(2)] = points[0, random.integers(2)]
+        if paths and random.random() < 0.6:
+            other = paths[random.integers(len(paths))]
+            points += other[random.integers(len(other))] - points[random.integers(corners)]
+        if corners > 3 and random.random() < 0.3:
+            points[-1] = points[0]
+        paths.append(smooth(points) if random.random() < 0.5 and corners > 2 else points)
+    return paths
+
+
+def _pens(count: int, random: np.random.Generator) -> np.ndarray:
+    return np.exp(random.uniform(np.log(PEN[0]), np.log(PEN[1]), count))
+
+
+def _drawn(ends: Tensor, radii: Tensor, size: int) -> Tensor:
+    """(n, S, 4) segments in pixels and (n,) radii → (n, size, size): how much of each pixel is nearer to a segment than that."""
+    middle = torch.arange(size, dtype=torch.float32) + 0.5
+    x0, y0, x1, y1 = (ends[..., i, None, None] for i in range(4))  # (n, S, 1, 1)
+    dx, dy = x1 - x0, y1 - y0
+    x, y = middle[None, None, None, :] - x0, middle[None, None, :, None] - y0
+    along = ((x * dx + y * dy) / (dx * dx + dy * dy).clamp_min(1e-9)).clamp_(0, 1)  # (n, S, size, size)
+    away = ((x - along * dx).square_() + (y - along * dy).square_()).amin(1).sqrt()
+    ink = (radii[:, None, None] - away + 0.5).clamp(0, 1)
+    return ink / ink.amax((1, 2), keepdim=True).clamp_min(1e-6)
+
+
+def _centred(images: Tensor) -> Tensor:
+    """Each moved by whole pixels until its centre of mass is in the middle, as far as no ink leaves the frame."""
+    size = images.shape[-1]
+    indices = []
+    for axis in (2, 3):
+        profile = images.sum((1, 5 - axis))  # (N, size)
+        centre = profile @ torch.arange(size, dtype=torch.float32) / profile.sum(1).clamp_min(1e-6)
+        inked = profile > 0
+        first, last = inked.float().argmax(1), size - 1 - inked.flip(1).float().argmax(1)
+        move = torch.ceil(size / 2 - 0.5 - centre).long().clamp(-first, size - 1 - last)
+        indices.append((torch.arange(size)[None] - move[:, None]) % size)
+    rows, columns = indices
+    return images[torch.arange(len(images))[:, None, None, None], 0, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def restyled(images: Tensor, random: np.random.Generator) -> Tensor:
+    """(N, 1, H, W) → the same, with strokes of another width and sharpness, some as if enlarged from a quarter of the pixels.
+
+    How something is drawn is not to tell what it is.
+    """
+    images = _coarser(images, random)
+    blurred = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    share, level, steep = (torch.from_numpy(random.uniform(low, high, (len(images), 1, 1, 1)).astype(np.float32))
+                           for low, high in ((0.3, 1), (0.15, 0.7), (1.5, 5)))
+    soft = share * blurred + (1 - share) * images
+    soft = soft / soft.amax((2, 3), keepdim=True).clamp_min(1e-6)
+    return (steep * (soft - level.maximum(0.5 / steep)) + 0.5).clamp(0, 1)
+
+
+def _coarser(images: Tensor, random: np.random.Generator) -> Tensor:
+    """Half of the images shrunk to 7 to 14 of 28 pixels and enlarged again."""
+    found, size = images.clone(), images.shape[-1]
+    sides = np.where(random.random(len(images)) < 0.5, random.integers(7, 15, len(images)), 0)
+    for side in range(7, 15):
+        some = torch.from_numpy(np.flatnonzero(sides == side))
+        if len(some):
+            small = F.adaptive_avg_pool2d(images[some], max(1, round(side * size / 28)))
+            found[some] = F.interpolate(small, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
+    return found

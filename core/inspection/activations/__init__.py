@@ -1,0 +1,1 @@
+"""One example's way through a network, and the weights it meets."""

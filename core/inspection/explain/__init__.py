@@ -1,0 +1,1 @@
+"""Why a network gave an answer: attribution, nearest images, the smallest change."""

@@ -1,0 +1,1 @@
+"""A network layer by layer: shapes, parameters, multiply-adds, memory, receptive fields."""

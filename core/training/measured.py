@@ -1,0 +1,220 @@
+"""Seconds that training takes, measured by a few steps of the real loop, and which layers they go to."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from core.config import RunConfig
+from core.data import Dataset, Split
+from core.devices import select_device, threads_for
+from core.layers.memory import training_bytes
+from core.layers.table import describe_layers, totals
+from core.training import fresh_model
+from core.training.loop import Loop
+
+MOST_SECONDS = 2.0  # for each of the two rounds: whole steps, then layer by layer
+MOST_STEPS = 30
+MOST_BYTES = 2_000_000_000  # a page must not take the memory that runs need
+
+
+class MeasureError(ValueError):
+    """A network that is not to be measured here; the message is one line that says why."""
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """Seconds of one training step that one layer takes, and its part of the step, 0 to 1."""
+
+    forward: float
+    backward: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a few training steps took on this machine.
+
+    step: seconds of one whole step, the median of `steps`; per_epoch: of an epoch of `steps_per_epoch` such steps.
+    layers: by the layer's name, of one step. What no layer accounts for (loss, optimizer, Python) is the rest.
+    """
+
+    device: str
+    precision: str
+    threads: int
+    batch_size: int
+    steps: int
+    step: float
+    steps_per_epoch: int
+    layers: dict[str, LayerTime]
+
+    @property
+    def per_epoch(self) -> float:
+        return self.step * self.steps_per_epoch
+
+    @property
+    def images_per_second(self) -> float:
+        return self.batch_size / self.step
+
+
+def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examples: int) -> Measured:
+    """Train a fresh network for a few steps on random examples, with the run's own loop, device and number format.
+
+    Takes about four seconds at most, but at least four steps however long they are. PyTorch's random state and number of
+    threads are as before afterwards.
+
+    Args:
+        input_shape: of one example; classes: of the data set, 0 where a number is predicted; examples: in an epoch.
+
+    Raises:
+        MeasureError: training would take more memory than a page may use. ModelError, DeviceError: as for a run.
+    """
+    device = select_device(config.training.device)
+    with torch.device("meta"):
+        outline = fresh_model(config, input_shape, classes)
+    rows = describe_layers(outline, input_shape)
+    batch = config.training.batch_size
+    needed = training_bytes(rows, config.training.optimizer, batch)
+    if needed > MOST_BYTES:
+        raise MeasureError(f"A training step of this network takes about {needed / 1e9:.1f} GB, more than the "
+                           f"{MOST_BYTES / 1e9:.0f} GB that are measured here. Choose a smaller batch size or network.")
+    convolutional = any(isinstance(module, nn.Conv2d) for module in outline.modules())
+    threads, before = threads_for(totals(rows).parameters, convolutional), torch.get_num_threads()
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.set_num_threads(threads)
+        try:
+            return _measure(config, _random_data(config, input_shape, classes, batch), device, threads,
+                            -(-max(1, examples) // batch))
+        finally:
+            torch.set_num_threads(before)
+
+
+def _measure(config: RunConfig, data: Dataset, device: torch.device, threads: int, per_epoch: int) -> Measured:
+    model = fresh_model(config, data.input_shape, len(data.source_classes))
+    loop = Loop(config, data, model, device)
+    loop.model.train()
+    whole = list(_timed_steps(loop, device))
+    sums: dict[str, tuple[float, float]] = {}
+    watched, steps = 0.0, 0
+    with _watching(loop.model, device) as record:
+        for seconds in _timed_steps(loop, device, record):
+            watched, steps = watched + seconds, steps + 1
+            for name, forward, backward in record.take():
+                before = sums.get(name, (0.0, 0.0))
+                sums[name] = before[0] + forward, before[1] + backward
+    # shares are of the watched steps, which on a GPU take longer than others, as it is waited for after each layer
+    layers = {name: LayerTime(forward / steps, backward / steps, (forward + backward) / watched)
+              for name, (forward, backward) in sums.items()}
+    batch = config.training.batch_size
+    return Measured(str(device), loop.precision, threads, batch, len(whole), median(whole), per_epoch, layers)
+
+
+def _random_data(config: RunConfig, shape: tuple[int, ...], classes: int, batch: int) -> Dataset:
+    """A batch's worth of random examples, as load() would give them: nothing in a step's time depends on what they show."""
+    images = len(shape) == 3
+    examples = torch.randint(256, (batch, *shape), dtype=torch.uint8) if images else torch.randn(batch, *shape)
+    answers = 2 if config.data.task == "is_target" else classes
+    labels = torch.arange(batch) % answers if classes else torch.randn(batch)
+    split = Split(examples, labels, torch.arange(batch))
+    mean, std = (0.5,) * shape[0], (0.5,) * shape[0]
+    names = tuple(map(str, range(classes)))
+    return Dataset("random", "Random examples", names, names, mean, std, split, split, split,
+                   "images" if images else "points", "classes" if classes else "number")
+
+
+def _timed_steps(loop: Loop, device: torch.device, record: "_Record | None" = None) -> Iterator[float]:
+    """Seconds of each step, data included, after one that warms up."""
+    began = time.perf_counter()
+    for step in range(MOST_STEPS):
+        if step == 1 and record is not None:
+            record.forget()
+        start = time.perf_counter()
+        for batch in loop.train.iterate(loop.config.batch_size):
+            loop.train_step(batch)
+        _wait(device)
+        now = time.perf_counter()
+        if step:
+            yield now - start
+            if now - began > MOST_SECONDS:
+                return
+
+
+def _wait(device: torch.device) -> None:
+    """Until the device has done what it was asked: a GPU answers before it has finished."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+class _Record:
+    """When each layer began and ended forward, and when the gradient of its output was there."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.began: dict[str, float] = {}
+        self.forward: dict[str, float] = {}
+        self.gradients: list[tuple[float, str]] = []
+        self.end = 0.0
+
+    def now(self) -> float:
+        _wait(self.device)
+        return time.perf_counter()
+
+    def take(self) -> list[tuple[str, float, float]]:
+        """(layer, seconds forward, seconds backward) of the step that has just been made; then everything is forgotten.
+
+        Backward visits the layers in reverse. From the moment at which a layer's output has its gradient until the next
+        layer's has, this layer's own backward runs.
+        """
+        times = [time for time, _ in self.gradients] + [self.end]
+        backward: dict[str, float] = {}
+        for number, (start, name) in enumerate(self.gradients):
+            backward[name] = backward.get(name, 0.0) + times[number + 1] - start
+        found = [(name, seconds, backward.get(name, 0.0)) for name, seconds in self.forward.items()]
+        self.forget()
+        return found
+
+    def forget(self) -> None:
+        self.began, self.forward, self.gradients = {}, {}, []
+
+
+@contextmanager
+def _watching(model: nn.Module, device: torch.device) -> Iterator[_Record]:
+    """Hooks on every layer while the block runs; they are gone afterwards, whatever happens in it."""
+    record = _Record(device)
+    handles = []
+    for name, module in model.named_modules():
+        if any(True for _ in module.children()):
+            continue
+        name = name or type(module).__name__
+        handles += [module.register_forward_pre_hook(_before(record, name)), module.register_forward_hook(_after(record, name))]
+    first = next((p for p in model.parameters() if p.requires_grad), None)
+    if first is not None:  # its gradient is the last to be ready: then backward is over
+        handles.append(first.register_post_accumulate_grad_hook(lambda weight: setattr(record, "end", record.now())))
+    try:
+        yield record
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _before(record: _Record, name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        record.began[name] = record.now()
+
+    return hook
+
+
+def _after(record: _Record, name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        record.forward[name] = record.forward.get(name, 0.0) + record.now() - record.began[name]
+        if isinstance(output, Tensor) and output.requires_grad:
+            output.register_hook(lambda gradient: record.gradients.append((record.now(), name)))
+
+    return hook

@@ -1,0 +1,1 @@
+"""Files of weights from elsewhere: read, checked, matched with an architecture."""

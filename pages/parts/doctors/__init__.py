@@ -1,0 +1,1 @@
+"""What both doctors say, as pages show it."""

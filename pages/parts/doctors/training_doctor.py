@@ -1,0 +1,79 @@
+"""What the training doctor sees in a run, while it trains and afterwards, and the controlled re-run that tries its advice."""
+
+import streamlit as st
+
+from core.figures.curves import Curves, detail_chart
+from core.figures.troubles import Band, keep_in_sight, mark_bands
+from core.inspection.training_doctor import Trouble, examine
+from core.runs import Run
+from core.training.events import DIVERGED
+from pages.parts.doctors.config_doctor import COLOURS, ICONS, plain
+from pages.parts.draft import draft
+from pages.parts.runs.start import start
+from pages.parts.shell import keys
+from pages.parts.shell.services import Services
+
+BADGES = {"error": "Trouble", "warning": "Doubtful", "note": "Worth knowing"}
+SHORT = {"diverged": "diverged", "exploding_gradients": "gradients explode", "dead_relus": "dead ReLUs",
+         "vanishing_gradients": "gradients vanish", "plateau": "flat", "underfitting": "flat", "overfitting": "overfitting"}
+CLOSER = {"gradient": ("Gradient norm of each layer", True), "dead": ("Share of dead units of each layer", False)}
+
+
+def troubles_of(run: Run, curves: Curves) -> list[Trouble]:
+    """What is wrong with a run, from its curves so far."""
+    return examine(run.config, curves.series, curves.steps_per_epoch, run.message.startswith(DIVERGED))
+
+
+def marked(chart: dict, quantity: str, curves: Curves, troubles: list[Trouble]) -> dict:
+    """A chart of "loss", "accuracy", "gradient" or "dead", with the steps where something shows in it."""
+    return mark_bands(keep_in_sight(chart), _bands(quantity, troubles), curves)
+
+
+def _bands(quantity: str, troubles: list[Trouble]) -> list[Band]:
+    return [Band(SHORT[trouble.rule], trouble.severity, trouble.first_step, trouble.last_step) for trouble in troubles
+            if quantity in trouble.charts]
+
+
+def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Trouble]) -> None:
+    """Each trouble in a line, with evidence and explanation on a click and a button that tries the remedy."""
+    if not troubles and run.is_active:
+        st.caption(":material/stethoscope: The training doctor is watching: nothing wrong so far.")
+    elif not troubles and run.status == "finished":
+        st.caption(":material/check_circle: The training doctor found nothing wrong with how this run trained.")
+    offered = []
+    for trouble in troubles:
+        with st.container(gap="xxsmall"):
+            with st.expander(f":{COLOURS[trouble.severity]}[**{BADGES[trouble.severity]}:**] {plain(trouble.title)}",
+                             icon=ICONS[trouble.severity]):
+                _details(trouble, curves, troubles)
+            if trouble.fix is None or trouble.fix not in offered:  # two troubles may have the same cause
+                _remedy(server, run, trouble)
+            offered.append(trouble.fix)
+
+
+def _details(trouble: Trouble, curves: Curves, troubles: list[Trouble]) -> None:
+    st.markdown(plain(trouble.evidence))
+    st.caption(plain(trouble.explanation))
+    for quantity in CLOSER.keys() & set(trouble.charts):
+        title, logarithmic = CLOSER[quantity]
+        names = {name: name.partition(".")[2] for name in curves.series if name.startswith(f"{quantity}.")}
+        chart = detail_chart(curves, names, title, logarithmic)
+        st.echarts_chart(marked(chart, quantity, curves, troubles), height=240, key=f"panel.doctor.{trouble.rule}.{quantity}")
+
+
+def _remedy(server: Services, run: Run, trouble: Trouble) -> None:
+    if trouble.fix is None:
+        st.markdown(f"**What to try:** {plain(trouble.remedy)}.")
+        return
+    ours = run.is_active and run.owner == st.session_state[keys.OWNER]
+    label = trouble.remedy[:1].lower() + trouble.remedy[1:]
+    if st.button(f":blue[{'Stop this run and try' if ours else 'Try it'}: {plain(label)}]", icon=":material/science:",
+                 type="tertiary", key=f"panel.try.{trouble.rule}",
+                 help="Starts a controlled re-run: same seed, same data, only this change. The curve of this run stays behind "
+                      "the new one in grey."):
+        if ours:
+            server.engine.cancel(run.id)
+        draft.take(trouble.fix)
+        st.session_state[keys.PREVIOUS_RUN] = run.id
+        start(server, trouble.fix)
+        st.rerun()

@@ -1,0 +1,1 @@
+"""The config that the session is about to train, and its form."""

@@ -1,0 +1,155 @@
+"""The RunConfig that a session's forms edit, and where it came from."""
+
+import streamlit as st
+
+from core.config import DataConfig, RunConfig, read_config
+from core.data import DataError, default_config, is_own, outline, spec_of
+from core.data.combine import without_misfits
+from core.fields import ConfigError
+from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
+from core.models.composer import from_model_config
+from core.presets import PRESETS
+from core.settings import Settings
+from core.training import outputs_for
+from core.transforms import Steps
+from pages.parts.shell import keys
+
+
+def first_preset(settings: Settings) -> str:
+    """The preset a newcomer starts with: MNIST where it is there, else the digits that need no download."""
+    return "mnist-mlp-50" if spec_of("mnist").is_there(settings.data_dir) else "digits-quick"
+
+
+def draft(settings: Settings) -> RunConfig:
+    """The session's config in the making; a first preset's where nothing has been chosen yet."""
+    if keys.DRAFT not in st.session_state:
+        take_preset(first_preset(settings))
+    config = read_config(st.session_state[keys.DRAFT])
+    if not is_own(config.data.dataset):
+        return _without_deleted(config, settings)
+    try:
+        spec_of(config.data.dataset, settings.data_dir)
+    except DataError:  # somebody has deleted it since
+        st.toast(f"The images you had chosen are gone; {spec_of('digits').title} takes their place.", icon=":material/delete:")
+        take_data(default_config("digits"))
+    return _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
+
+
+def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:
+    """Changed data with what belongs to it: of another data set only joins and classes that fit, and the question about the same
+    class, where it is still there. Raises DataError for what can't be combined."""
+    if data.dataset != before.dataset:
+        data = without_misfits(data)
+    classes, old = outline(data).source_classes, outline(before).source_classes
+    asked = old[before.target] if before.target < len(old) else ""
+    if classes == old or not classes:
+        return data
+    target = classes.index(asked) if asked in classes else min(data.target, len(classes) - 1)
+    return data.model_copy(update={"target": target})
+
+
+def _without_deleted(config: RunConfig, settings: Settings) -> RunConfig:
+    """The draft without joined images that somebody has deleted since."""
+    fitting = without_misfits(config.data, settings.data_dir)
+    if fitting != config.data:
+        st.toast("Data that was joined or chosen is not there any more; it has been left out.", icon=":material/delete:")
+        take(config.model_copy(update={"data": fitting}))
+    return read_config(st.session_state[keys.DRAFT])
+
+
+def take_preset(name: str) -> None:
+    """Start from a preset."""
+    take(PRESETS[name].config, PRESETS[name].title)
+
+
+def take(config: RunConfig, title: str = "") -> None:
+    """Replace the draft; the forms show the new values."""
+    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    st.session_state[keys.DRAFT_TITLE] = title
+    st.session_state[keys.DRAFT_VERSION] = st.session_state.get(keys.DRAFT_VERSION, 0) + 1
+
+
+def take_data(data: DataConfig) -> None:
+    """Another data set for the draft; what it asks, as far as it has that class, and how it normalises stay as they are."""
+    values = st.session_state[keys.DRAFT]["data"]
+    kept = {name: values[name] for name in ("task", "target", "normalization")}
+    if spec_of(data.dataset).kind == "images":
+        kept["transforms"] = values["transforms"]
+    kept["target"] = max(0, min(kept["target"], len(outline(data).source_classes) - 1))
+    take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
+
+
+def take_transforms(dataset: str, steps: Steps) -> None:
+    """Transforms for the draft, on the data set they were composed for."""
+    if st.session_state[keys.DRAFT]["data"]["dataset"] != dataset:
+        take_data(default_config(dataset))
+    values = st.session_state[keys.DRAFT]
+    changed = values["data"] | {"transforms": [step.model_dump(mode="json") for step in steps]}
+    take(read_config(values | {"data": changed}))
+def take_kind(data: DataConfig) -> None:
+    """Another kind of data for the draft, such as points after images, with a loss and a network that can take it."""
+    config = read_config(st.session_state[keys.DRAFT])
+    is_number, was_number = (not spec_of(name).classes for name in (data.dataset, config.data.dataset))
+    loss = "mse" if is_number else "cross_entropy" if was_number else config.training.loss
+    fits = spec_of(data.dataset).kind == "images" or config.model.architecture in {"mlp", "softmax_regression"}
+    take(config.model_copy(update={"data": data, "model": config.model if fits else MLPConfig(hidden=(8,)),
+                                   "training": config.training.model_copy(update={"loss": loss})}))
+
+
+def take_model(model: ModelConfig) -> None:
+    """Another network for the draft; data and training stay as they are."""
+    values = st.session_state[keys.DRAFT]
+    st.session_state[keys.DRAFT] = values | {"model": model.model_dump(mode="json")}
+    if values["model"]["architecture"] != model.architecture:
+        st.session_state[keys.DRAFT_VERSION] += 1
+
+
+def take_apart() -> None:
+    """The draft's network as a composition to change layer by layer; a small one where it can't be taken apart."""
+    config = read_config(st.session_state[keys.DRAFT])
+    shape = outline(config.data)
+    try:
+        stack = from_model_config(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
+    except ModelError:
+        stack = StackConfig()
+    take_model(stack)
+
+
+def put(path: str, value: object) -> None:
+    """Change one dotted field of the draft from outside its form, which then shows it."""
+    change(path, value)
+    st.session_state[keys.DRAFT_VERSION] += 1
+
+
+def change(path: str, value: object) -> None:
+    """Change one dotted field of the draft; a value that is not allowed leaves it as it was and says why."""
+    if (path, value) == ("model.architecture", "stack"):
+        return take_apart()
+    before = st.session_state[keys.DRAFT]["data"]["dataset"]
+    if path == "data.dataset" and (is_own(str(value)) or is_own(before)):
+        return take_data(default_config(str(value)))  # its size may be anything: as many held back as suits it
+    if path == "data.dataset" and isinstance(value, str) and _is_another_kind(value):
+        return take_kind(default_config(value))
+    try:
+        config = read_config(st.session_state[keys.DRAFT]).with_values({path: value})
+    except ConfigError as error:
+        st.session_state[f"problem.{path}"] = str(error)
+        return
+    try:
+        fitting = _fitting(read_config(st.session_state[keys.DRAFT]).data, config.data)
+    except DataError as error:  # such as one class, to which another will be added
+        st.session_state[f"problem.{path}"] = str(error)
+        return
+    if fitting != config.data:
+        config = config.model_copy(update={"data": fitting})
+        st.session_state[keys.DRAFT_VERSION] += 1
+    st.session_state.pop(f"problem.{path}", None)
+    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults
+        st.session_state[keys.DRAFT_VERSION] += 1
+
+
+def _is_another_kind(name: str) -> bool:
+    """Whether this data set has other examples, or asks for something else, than the draft's."""
+    old, new = spec_of(st.session_state[keys.DRAFT]["data"]["dataset"]), spec_of(name)
+    return (old.kind, old.target) != (new.kind, new.target)

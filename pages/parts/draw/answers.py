@@ -1,0 +1,167 @@
+"""Draw a digit: which trained models are asked, and what each of them says."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.data.drawing import Drawing
+from core.evaluation.ood.score import Familiar
+from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
+from pages.parts.runs.words import percent
+from pages.parts.shell import keys
+from pages.parts.shell.frame import select_run
+from pages.parts.shell.services import Services, familiar, trained_model
+from pages.parts.widgets.quick_bars import bars
+
+DRAWING_SHAPE = (1, 28, 28)
+# What the score is
+LEARNED = ("A small network beside this model has practised telling its training images from letters, signs and scribbles, by "
+           "what the model makes of them and by the directions of their strokes. The score is its doubt, or the distance to the "
+           "nearest training images where that is larger.")
+NEAREST = "The distance to the nearest training images: in what the model makes of them, in their ink, and in their strokes."
+MOST_OTHERS = 7  # with the first one as many as are kept in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A run that is asked: its model and what it knows, or why it can't answer a drawing."""
+
+    run: Run
+    model: TrainedModel | None
+    familiar: Familiar | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model says.
+
+    order: classes, most probable first. unlike: above 1 is unlike its training data; None unknown. solid: a dot or filled shape.
+    """
+
+    probabilities: list[float]
+    order: list[int]
+    unlike: float | None
+    solid: bool
+
+    @property
+    def knows(self) -> bool:
+        return not self.solid and (self.unlike is None or self.unlike <= 1)
+
+
+def usable_runs(server: Services) -> dict[str, Run]:
+    """Runs by id that have weights, newest first."""
+    return {run.id: run for run in server.store.runs() if not run.is_active and has_checkpoint(server.store, run.id)}
+
+
+def title_of(run: Run) -> str:
+    return f"{run.title or run.id[:8]} · {'test ' + percent(run.test_accuracy) if run.test_accuracy else run.status}"
+
+
+def choose(runs: dict[str, Run]) -> list[str]:
+    """Which trained models answer; the one in the address first, and others beside it."""
+    selected = st.session_state.get(keys.RUN)
+    options = list(runs)
+    titles = {run_id: title_of(run) for run_id, run in runs.items()}  # kept as long as the session: not the runs themselves
+    left, right = st.columns(2)
+    key = f"draw.model.{selected}"
+    # Selected before the script runs: the key has the choice in it, and a key that changed later would lose the next choice
+    chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
+                            format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
+    if chosen != selected:  # on a first visit
+        select_run(chosen)
+    rest = [run_id for run_id in options if run_id != chosen]
+    kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in rest]
+    others = right.multiselect("Ask these too", rest, kept, format_func=titles.__getitem__,
+                               max_selections=MOST_OTHERS, key=f"draw.others.{chosen}", disabled=not rest,
+                               placeholder="No other model" if rest else "There is only one model yet")
+    st.session_state[keys.DRAW_OTHERS] = others
+    return [chosen, *others]
+
+
+def ask(server: Services, runs: dict[str, Run], run_id: str) -> Asked:
+    """Load one model; what it can't do becomes a line, not an error."""
+    try:
+        model = trained_model(server.store, run_id)
+    except (CheckpointError, RunNotFound, OSError) as error:
+        return Asked(runs[run_id], None, None, str(error))
+    if problem := why_not(model):
+        return Asked(runs[run_id], model, None, problem)
+    if model.input_shape != DRAWING_SHAPE:  # it brings drawings to its own size first
+        return Asked(runs[run_id], model, None)
+    return Asked(runs[run_id], model, familiar(server, run_id, model))
+
+
+def why_not(model: TrainedModel) -> str:
+    """Why a model can't answer a drawing of 1×28×28; "" where it can."""
+    shape = model.input_shape
+    if model.takes(DRAWING_SHAPE) and model.classes:
+        return ""
+    if len(shape) == 3 and shape[0] == 3:
+        return (f"This model looks at colour images of {shape[1]}×{shape[2]}: red, green and blue. A drawing has one channel of "
+                "28×28, so it can't answer. Choose a model that learned from gray 28×28 images, such as MNIST.")
+    if len(shape) == 3:
+        return (f"This model looks at images of {shape[1]}×{shape[2]} pixels; a drawing is brought to 28×28, the size of MNIST's "
+                "digits. Choose a model that learned from images of that size.")
+    if len(shape) == 1 and not model.mean:
+        return "This model reads texts, word by word, so a drawing means nothing to it. Choose one that learned from images."
+    return (f"This model takes {shape[0]} number{'s' * (shape[0] != 1)} for each example, such as the place of a point, and no "
+            "picture. Choose one that learned from images.")
+
+
+def answer_of(asked: Asked, drawing: Drawing) -> Answer | None:
+    """One model's probabilities, and how unlike its training data the drawing is; None where it can't answer."""
+    if asked.model is None or asked.problem:
+        return None
+    images = drawing.image.unsqueeze(0)
+    probabilities = asked.model.predict(images)[0].tolist()
+    unlike = None
+    if asked.familiar is not None:
+        unlike = float(asked.familiar.scores(asked.model.model, images, asked.model.mean, asked.model.std)[0])
+    return Answer(probabilities, sorted(range(len(probabilities)), key=lambda i: -probabilities[i]), unlike, drawing.solid)
+
+
+def show_answer(asked: Asked, said: Answer) -> None:
+    """The most probable class, the bars, and how familiar the drawing is: what differs in height last, so that no bar jumps."""
+    assert asked.model is not None
+    classes = asked.model.classes
+    best, second = said.order[0], said.order[1]
+    sure = f"{percent(said.probabilities[best])} sure; next is {classes[second]} with {percent(said.probabilities[second])}."
+    st.markdown(f"## It says: {classes[best]}" if said.knows else "## I don't know")
+    bars(classes, said.probabilities, "draw.bars", large=True)
+    if said.knows:
+        st.caption(sure)
+    else:
+        why = "This is a dot or a filled shape, without strokes to read." if said.solid else \
+            "This is unlike what the model learned from."
+        st.warning(f"{why} If it had to choose, it would say {classes[best]}, {sure}", icon=":material/help:")
+    explain_unlike(said, asked.familiar)
+
+
+def explain_unlike(said: Answer, familiar: Familiar | None) -> None:
+    """The score and what it means, in a line."""
+    if said.unlike is None or familiar is None:
+        st.caption("How unlike its training images this is can't be said: they are not on this machine, or the network is too "
+                   "large to be shown thousands of them now.")
+        return
+    st.caption(f"Unlike its training images: **{said.unlike:.2f}**, where more than 1 is unlike them.",
+               help=f"{LEARNED if familiar.judge else NEAREST} At least 99 % of the images held back for validation are below 1. "
+                    "The probabilities can't tell: they are shared out among the classes it knows, whatever the picture.")
+
+
+def side_by_side(models: list[Asked], answers: list[Answer | None]) -> None:
+    """Every model's answer in a card of its own; None for one that can't answer."""
+    with st.container(horizontal=True, gap="small"):
+        for place, (asked, said) in enumerate(zip(models, answers, strict=True)):
+            with st.container(border=True, width=250):
+                st.markdown(f"**{asked.run.title or asked.run.id[:8]}**")
+                if asked.model is None or said is None:
+                    st.caption(asked.problem)
+                    continue
+                classes = asked.model.classes
+                best, second = said.order[0], said.order[1]
+                st.markdown(f"### {classes[best]}" if said.knows else "### I don't know")
+                bars(classes, said.probabilities, f"draw.bars.{place}")
+                st.caption((f"{percent(said.probabilities[best])} sure" if said.knows else
+                            f"would say {classes[best]}, {percent(said.probabilities[best])}")
+                           + f", then {classes[second]} with {percent(said.probabilities[second])}")

@@ -1,0 +1,229 @@
+"""Draw a digit, Teach it: keep drawings with what they mean, go on training with them, and see what was learned and forgotten."""
+
+import streamlit as st
+
+from core.config import ConstantConfig, RunConfig
+from core.data import DataError, outline
+from core.data.own.digits import MyDigits, as_set, zip_of
+from core.evaluation import Predictions
+from core.evaluation.teaching import Change, change_on_images, change_on_test
+from core.figures.images import as_picture
+from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedModel
+from core.runs.evaluations import load_predictions
+from pages.parts.draw.answers import why_not
+from pages.parts.evaluate.subject import compute
+from pages.parts.runs.words import percent
+from pages.parts.shell import keys
+from pages.parts.shell.frame import select_run
+from pages.parts.shell.services import Services, trained_model
+from pages.parts.widgets.canvas import new_sheet
+
+SHOWN = 40  # drawings that are shown, the newest
+MOST_TIMES, MOST_COPIES, MOST_EPOCHS = 50, 8, 5
+
+
+def teach_section(server: Services, run: Run) -> None:
+    """Everything about kept drawings."""
+    st.divider()
+    st.subheader("Teach it")
+    try:
+        model = trained_model(server.store, run.id)
+    except (CheckpointError, RunNotFound, OSError):
+        return
+    if why_not(model):
+        st.caption("Choose a model that can answer a drawing, to teach it yours.")
+        return
+    classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
+    if kept is None or not len(kept):
+        kept = MyDigits.none_yet(classes)
+    st.markdown("Does it get your digits wrong? Keep some with what they mean, beside the drawing above, and let it go on "
+                "learning with them. Five of each are a good start.")
+    if kept.classes != classes:
+        st.info(f"Your kept drawings are of {', '.join(kept.classes[:10])}, and this model knows {', '.join(classes[:10])}. "
+                "Choose another model, or delete the drawings.", icon=":material/info:")
+    browse(server, kept)
+    if len(kept) and kept.classes == classes:
+        train_form(server, run, kept)
+    if st.session_state.get(keys.TAUGHT):
+        outcome(server)
+
+
+def keep_section(model: TrainedModel) -> None:
+    """Keeps the drawing that is looked at, beside it: who teaches draws many."""
+    classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
+    if kept is None or not len(kept):
+        keep_form(MyDigits.none_yet(classes))
+    elif kept.classes == classes:
+        keep_form(kept)
+    else:
+        st.caption("This model knows other classes than your kept drawings have: see “Teach it” below.")
+
+
+def source_classes(model: TrainedModel) -> tuple[str, ...]:
+    """What a drawing can be said to show: the data set's own classes, also where the model only says yes or no."""
+    if model.config.data.task == "classes":
+        return model.classes
+    try:
+        return outline(model.config.data).source_classes
+    except DataError:
+        return model.classes
+
+
+def keep_form(kept: MyDigits) -> None:
+    """What the drawing means, and a button that keeps it."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label = st.selectbox("This drawing is a", range(len(kept.classes)), format_func=kept.classes.__getitem__,
+                             key="draw.teach.label", width=130, persist_state="session",
+                             help="Keep drawings with what they mean, and teach the model with them, below.")
+        pressed = st.button("Keep this drawing", icon=":material/add:", key="draw.teach.keep")
+    if not pressed:
+        return
+    image = st.session_state.get(keys.DRAW_NOW)
+    if image is None:
+        st.warning("There is nothing on the canvas yet: draw a digit first.", icon=":material/draw:")
+        return
+    try:
+        st.session_state[keys.MY_DIGITS] = kept.keep(image, label)
+    except DataError as error:
+        st.warning(str(error), icon=":material/inventory_2:")
+        return
+    st.toast(f"Kept as {kept.classes[label]}. Teach it with {len(kept) + 1} below, or draw another.", icon=":material/check:")
+    new_sheet()
+    st.rerun()
+
+
+def browse(server: Services, kept: MyDigits) -> None:
+    """My digits: pictures, and what can be done with them."""
+    count = len(kept)
+    st.markdown(f"**My digits: {count}**")
+    if not count:
+        st.caption("None yet. They stay in this browser tab alone, and are gone when it is reloaded; download them to keep them.")
+        return
+    st.caption("Kept in this browser tab alone, and gone when it is reloaded: download them to keep them. "
+               + ", ".join(f"{name}: {n}" for name, n in zip(kept.classes, kept.counts(), strict=True) if n) + ".")
+    with st.container(horizontal=True, gap="small"):
+        for place in range(max(0, count - SHOWN), count):
+            with st.container(width=62, gap=None):
+                st.image(as_picture(kept.images[place], 2), width=56, alt=f"Kept drawing {place + 1}")
+                st.button(kept.classes[int(kept.labels[place])], key=f"draw.teach.drop.{place}", icon=":material/close:",
+                          type="tertiary", help="Delete this drawing", on_click=_drop, args=(place,))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button("Download (.zip)", lambda: zip_of(kept), "my-digits.zip", "application/zip", on_click="ignore",
+                           icon=":material/folder_zip:", key="draw.teach.download",
+                           help="PNG files in a folder for each class. Explore data → Bring your own takes them back.")
+        if st.button("Save as a data set", icon=":material/save:", key="draw.teach.save",
+                     help="Everybody who can open this app sees it then, on Explore data, and can train on it or delete it."):
+            try:
+                own = as_set(kept, server.settings.data_dir, "My digits")
+                st.toast(f"Kept as “{own.title}”, on Explore data.", icon=":material/check:")
+            except DataError as error:
+                st.error(str(error), icon=":material/folder_off:")
+        st.button("Delete all", icon=":material/delete:", key="draw.teach.delete", on_click=_drop, args=(None,))
+
+
+def _drop(place: int | None) -> None:
+    kept = st.session_state[keys.MY_DIGITS]
+    st.session_state[keys.MY_DIGITS] = kept.without(place) if place is not None and place < len(kept) else \
+        MyDigits.none_yet(kept.classes)
+
+
+def train_form(server: Services, run: Run, kept: MyDigits) -> None:
+    """How the drawings are used, and the button that starts."""
+    st.markdown("**Go on learning, with them among its training images**")
+    one, two, three = st.columns(3)
+    times = one.slider("Repeat each", 1, MOST_TIMES, 10, key="draw.teach.times", persist_state="session",
+                       help="How often each drawing comes by in an epoch. A few drawings among thousands of images hardly count "
+                            "otherwise; too often, and it forgets the others.")
+    copies = two.slider("Varied copies of each", 0, MOST_COPIES, 2, key="draw.teach.copies", persist_state="session",
+                        help="Slanted, turned, with another pen: so that it learns your hand and not these pixels.")
+    epochs = three.slider("Epochs", 1, MOST_EPOCHS, 1, key="draw.teach.epochs", persist_state="session")
+    if st.button("Teach it", type="primary", icon=":material/school:", key="draw.teach.start"):
+        try:
+            own = as_set(kept, server.settings.data_dir, "Drawings that were taught", copies, hidden=True)
+            run_id = server.engine.submit(taught_config(run, own.name, times, epochs), st.session_state[keys.OWNER],
+                                          f"{run.title or run.id[:8]}, taught {len(kept)} drawing{'s' * (len(kept) != 1)}")
+        except (DataError, StoreError) as error:
+            st.error(str(error), icon=":material/folder_off:")
+            return
+        st.session_state[keys.TAUGHT] = (run.id, run_id, kept)
+        st.rerun()
+
+
+def taught_config(run: Run, name: str, times: int, epochs: int) -> RunConfig:
+    """The run's config, going on from its weights with another set joined."""
+    config = run.config
+    data = config.data.model_copy(update={"join": (*config.data.join, name), "join_times": times})
+    training = config.training.model_copy(update={"start_from": run.id, "epochs": epochs, "schedule": ConstantConfig(),
+                                                  "early_stopping": 0})
+    return RunConfig.model_validate(config.model_copy(update={"data": data, "training": training}).model_dump())
+
+
+def outcome(server: Services) -> None:
+    """The run that learns the drawings, and then what it learned and forgot. Draws itself anew each second while it goes."""
+    before_id, after_id, kept = st.session_state[keys.TAUGHT]
+
+    def panel() -> None:
+        try:
+            now = server.store.get(after_id)
+        except RunNotFound:
+            st.info("The run that learned your drawings was deleted.", icon=":material/delete:")
+            return
+        if now.is_active:
+            st.progress(now.progress, f"Learning: step {now.step:,} of {now.steps:,}" if now.steps else "Waiting for its turn…")
+        elif active:
+            st.rerun()
+        elif now.status != "finished":
+            st.error(now.message, icon=":material/error:")
+        else:
+            compare(server, before_id, now, kept)
+
+    try:
+        active = server.store.get(after_id).is_active
+    except RunNotFound:
+        active = False
+    st.fragment(panel, run_every="1s" if active else None)()
+
+
+def compare(server: Services, before_id: str, after: Run, kept: MyDigits) -> None:
+    """Before and after, on the drawings and on the test images."""
+    st.markdown("#### Before and after")
+    try:
+        old, new = trained_model(server.store, before_id), trained_model(server.store, after.id)
+    except (CheckpointError, RunNotFound, OSError) as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return
+    labels = kept.labels if old.config.data.task == "classes" else (kept.labels == old.config.data.target).long()
+    yours = change_on_images(old.predict, new.predict, kept.images, labels)
+    test = change_on_test(answers_on_test(server, before_id), answers_on_test(server, after.id))
+    left, right = st.columns(2)
+    with left:
+        show_change("Your drawings", yours, "It has learned from these very drawings: draw new ones to see whether it knows your "
+                                            "hand.")
+    with right:
+        if test is None:
+            st.metric("Test accuracy", percent(after.test_accuracy))
+            st.caption("The two can't be compared: the test images are not on this machine, or have changed.")
+        else:
+            show_change("Test images", test, "If this falls much, it forgets: repeat the drawings less often.")
+    if st.button("Ask the taught model from now on", icon=":material/swap_horiz:", key="draw.teach.use"):
+        select_run(after.id)
+        st.rerun()
+
+
+def answers_on_test(server: Services, run_id: str) -> Predictions | None:
+    """What a run says of each test image: kept, or asked now; None where the images are not here."""
+    if kept := load_predictions(server.store, run_id):
+        return kept
+    try:
+        return compute(server, server.store.get(run_id), "test")
+    except (ValueError, RuntimeError, MemoryError):  # DataError and CheckpointError are ValueErrors
+        return None
+
+
+def show_change(title: str, change: Change, about: str) -> None:
+    """Right answers before and after, what came and what went."""
+    points = 100 * (change.after - change.before) / max(1, change.images)
+    st.metric(title, f"{change.after:,} of {change.images:,} right", f"{points:+.2f} percentage points",
+              delta_color="off" if change.after == change.before else "normal",
+              delta_arrow="off" if change.after == change.before else "auto")
+    st.caption(f"{change.before:,} before. {change.gained:,} newly right, {change.lost:,} newly wrong. {about}")

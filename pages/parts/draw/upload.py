@@ -1,0 +1,69 @@
+"""Draw a digit: a picture from a file or from the camera, and what is done to a photograph."""
+
+import hashlib
+
+import numpy as np
+import streamlit as st
+
+from core.data.drawing import DrawingError
+from core.data.drawing.photograph import MOST_MB, Photograph, flatten, looks_photographed, read_upload
+from core.figures.images import ink_picture
+
+SHOWN = 128  # pixels
+
+
+def uploaded() -> np.ndarray | None:
+    """A file's picture, (H, W, 4) uint8; None while there is none or it can't be used."""
+    file = st.file_uploader(f"PNG or JPEG with one digit (up to {MOST_MB} MB)", type=["png", "jpg", "jpeg"], key="draw.file",
+                            max_upload_size=MOST_MB)
+    return _read(file.getvalue()) if file is not None else None
+
+
+def photographed() -> np.ndarray | None:
+    """The camera's picture, (H, W, 4) uint8; None while there is none."""
+    st.caption("Write one digit large with a dark pen, and let it fill most of the picture. It is looked at on this server and "
+               "not kept.")
+    shot = st.camera_input("Photograph a digit", key="draw.camera", label_visibility="collapsed")
+    return _read(shot.getvalue()) if shot is not None else None
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading the picture…")
+def _decoded(digest: str, _content: bytes) -> np.ndarray | str:
+    try:
+        return read_upload(_content)
+    except DrawingError as error:
+        return str(error)
+
+
+def _read(content: bytes) -> np.ndarray | None:
+    pixels = _decoded(hashlib.sha256(content).hexdigest(), content)
+    if isinstance(pixels, str):
+        st.error(pixels, icon=":material/broken_image:")
+        return None
+    photo = st.toggle("Take the background away", looks_photographed(pixels), key=f"draw.flatten.{pixels.shape}",
+                      help="For a photograph: shadows, the paper's colour and the table are taken away before the ink is looked "
+                           "for. A clean picture needs none of it.")
+    if not photo:
+        st.image(pixels, width=280, alt="Your picture")
+        return pixels
+    found = flatten(pixels)
+    _steps(pixels, found)
+    return found.rgba
+
+
+def _steps(pixels: np.ndarray, photo: Photograph) -> None:
+    """What is done to a photograph, in pictures."""
+    turned = " It is brighter than its ground, so light and dark were swapped." if photo.light_on_dark else ""
+    shown = (
+        ("Your picture", "At most 560 pixels long.", pixels[..., :3]),
+        ("The paper's light", "The brightest nearby, smoothed: shadows, without the ink." + turned, photo.light),
+        ("Evenly lit", "Brightness divided by the paper's light.", photo.flat),
+        ("Ink alone", f"Darker than {photo.threshold:.0%} of the paper's light (Otsu's threshold), dust and the edge left out."
+         .replace("%", " %"), ink_picture(photo.ink, SHOWN)),
+    )
+    with st.container(horizontal=True, gap="small"):
+        for title, about, picture in shown:
+            with st.container(width=SHOWN):
+                st.image(picture, width=SHOWN, alt=title, clamp=True)
+                st.markdown(f"**{title}**")
+                st.caption(about)

@@ -1,0 +1,62 @@
+"""Draw a digit: weights that were trained elsewhere, brought here as a file."""
+
+import streamlit as st
+
+from core.config import DataConfig
+from core.data import available
+from core.fields import describe
+from core.runs import StoreError
+from core.runs.uploaded import UploadRefused, keep_upload
+from core.weights.file import MAX_BYTES
+from pages.parts.shell import keys
+from pages.parts.shell.frame import select_run
+from pages.parts.shell.services import Services
+
+SHAPE = (1, 28, 28)
+NORMALIZATIONS = {"none": "none: pixels from 0 to 1, as ToTensor gives them", "half": "half: Normalize(0.5, 0.5)",
+                  "standard": "standard: Normalize(mean, std) of the data set"}
+
+
+def told_of_upload() -> None:
+    """Once after an upload: what it became."""
+    if told := st.session_state.pop(keys.DRAW_UPLOADED, None):
+        title, notes = told
+        st.success(f"**{title}** is ready and chosen, here and on the other pages. " + " ".join(notes),
+                   icon=":material/check_circle:")
+
+
+def upload_weights(server: Services) -> None:
+    """A form for a file of weights and what it learned from; afterwards the run it became is chosen."""
+    with st.expander("Bring weights that were trained elsewhere (.pth, .safetensors)", icon=":material/upload_file:"):
+        _form(server)
+
+
+def _form(server: Services) -> None:
+    st.caption("A state_dict, as `torch.save(model.state_dict(), …)` writes it, for images of 1×28×28. It is matched to an "
+               "architecture by its names and shapes. A small process reads it, and nothing in it is ever run. Everybody who "
+               "can open this app can use the result.")
+    version = st.session_state.setdefault(keys.DRAW_WEIGHTS_VERSION, 0)
+    file = st.file_uploader(f"File (up to {MAX_BYTES // 1_000_000} MB)", type=["pth", "pt", "safetensors"],
+                            key=f"draw.weights.{version}", max_upload_size=MAX_BYTES // 1_000_000)
+    known = {name: spec for name, spec in available(server.settings.data_dir).items() if tuple(spec.input_shape) == SHAPE}
+    left, middle, right = st.columns(3)
+    name = left.selectbox("Learned from", list(known), format_func=lambda key: known[key].title, key="draw.weights.data")
+    classes = known[name].classes
+    normalization = middle.selectbox("Pixels were normalised", list(NORMALIZATIONS), format_func=NORMALIZATIONS.__getitem__,
+                                     help=describe(DataConfig, "normalization").help, key="draw.weights.normalization")
+    target = right.selectbox("If it has one answer: is it …", range(len(classes)), min(8, len(classes) - 1),
+                             format_func=lambda label: f"{classes[label]}?", key=f"draw.weights.target.{name}")
+    if st.button("Check and use", type="primary", icon=":material/verified:", key="draw.weights.use", disabled=file is None):
+        assert file is not None
+        try:
+            with st.spinner("Checking the file…"):
+                kept = keep_upload(server.store, server.settings, file.getvalue(), file.name,
+                                   DataConfig(dataset=name, normalization=normalization, target=target),
+                                   st.session_state[keys.OWNER])
+        except (UploadRefused, StoreError) as error:
+            st.error(str(error), icon=":material/block:")
+            return
+        st.session_state[keys.DRAW_UPLOADED] = (kept.run.title, kept.notes)
+        st.session_state[keys.DRAW_WEIGHTS_VERSION] = version + 1
+        select_run(kept.run.id)
+        st.rerun()

@@ -1,0 +1,1 @@
+"""What only the page Evaluate shows: one module for each section."""

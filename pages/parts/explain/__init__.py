@@ -1,0 +1,1 @@
+"""Why?: the reasons for one answer, wherever a page asks."""

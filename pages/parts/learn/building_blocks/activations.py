@@ -1,0 +1,76 @@
+"""The lab's part on activations: the function, its slope, and ten layers of it."""
+
+import pandas as pd
+import streamlit as st
+
+from core.figures.building_blocks import function_and_slope, layer_histograms, sizes_by_layer
+from core.labs.activations import ACTIVATIONS, INITS, Depth, activation_at, activation_code, activation_curve, through_layers
+from pages.parts.learn.lab import Next, Question, predict, show_code, try_next
+
+PATH = "pages/learn_building_blocks.py"
+DEPTH = Question(
+    "blocks.depth", "Choose sigmoid above and PyTorch's default weights below. A gradient of size 1 arrives at layer 10: what is "
+    "left of it at layer 1?", ("About 1", "About a thousandth", "Less than a millionth"), 2,
+    "Each sigmoid multiplies it by ¼ at most, and the default weights shrink it further. Layers near the input would hardly "
+    "learn.")
+
+
+def show() -> None:
+    """The whole part."""
+    controls, picture = st.columns([1, 2.4], gap="large")
+    with controls:
+        name = st.selectbox("Activation", list(ACTIVATIONS), format_func=lambda key: ACTIVATIONS[key].title,
+                            key="blocks.activation", persist_state="session")
+        entry = ACTIVATIONS[name]
+        st.caption(entry.about)
+        x = st.slider("x", -6.0, 6.0, 1.0, 0.1, key="blocks.x", persist_state="session", help="A number that goes in.")
+    with picture:
+        here = activation_at(name, x)
+        st.markdown(f"$f(x) = {entry.formula}$, with the slope $f'(x) = {entry.slope}$")
+        st.plotly_chart(function_and_slope(*_fields(activation_curve(name)), at=(x, here.value[0], here.slope[0])),
+                        key="blocks.curve", width="stretch")
+        st.markdown(f"At x = {x:g}: f(x) = **{here.value[0]:.4f}**, slope **{here.slope[0]:.4f}**. A gradient that comes back "
+                    "through here is multiplied by the slope.")
+    init = _ten_layers(name)
+    show_code(activation_code(name, init, x))
+    try_next([
+        Next("ReLU with He's weights, then with PyTorch's default: which keeps its size? PyTorch's default is what you get on",
+            "pages/build_model.py", "Build model", ":material/account_tree:"),
+        Next("Sigmoid hides its gradients from deep layers. Train a deep network with it, and one with ReLU, and compare:",
+            "pages/train_model.py", "Train model", ":material/model_training:"),
+    ])
+    st.markdown("And here:\n\n"
+                "- Tanh with weights that are too large: where do all values end up, and what does that do to the slope?\n")
+
+
+def _fields(curve) -> tuple:
+    return curve.x, curve.value, curve.slope
+
+
+def _ten_layers(name: str) -> str:
+    """Values and gradients through ten layers; the chosen way to make first weights."""
+    st.subheader("Ten layers of it")
+    predict(PATH, DEPTH)
+    left, right = st.columns(2)
+    init = left.selectbox("First weights", list(INITS), format_func=lambda key: INITS[key].title, key="blocks.init",
+                          persist_state="session", help="How the weights are drawn before any training.")
+    seed = right.number_input("Seed", 0, 9999, 0, key="blocks.seed", persist_state="session",
+                              help="Start of the random numbers for weights, values and gradients.")
+    st.caption(f"{INITS[init].about} Each layer is Linear(128, 128) and then {ACTIVATIONS[name].title}; 256 examples of 128 "
+               "standard normal numbers go in at layer 1, and as many come back as gradients from layer 10.")
+    depth = through_layers(name, init, int(seed))
+    st.markdown(f"**{depth.forward}**  \n**{depth.backward}**")
+    st.plotly_chart(sizes_by_layer([row.std for row in depth.layers], [row.gradient for row in depth.layers]),
+                    key="blocks.sizes", width="stretch")
+    st.markdown("What comes out of each layer, each on its own scale (std: standard deviation)")
+    st.plotly_chart(layer_histograms([row.counts for row in depth.layers], [row.edges for row in depth.layers],
+                                     [row.std for row in depth.layers]), key="blocks.histograms", width="stretch")
+    with st.expander("The numbers", icon=":material/table:"):
+        st.dataframe(_table(depth), hide_index=True, height="content", key="blocks.layers")
+    return init
+
+
+def _table(depth: Depth) -> pd.DataFrame:
+    return pd.DataFrame([{"Layer": row.layer, "Mean": f"{row.mean:.3g}", "Standard deviation": f"{row.std:.3g}",
+                          "Gradient (root mean square)": f"{row.gradient:.3g}",
+                          "Slope below 0.01": f"{100 * row.flat:.0f} %"} for row in depth.layers])

@@ -1,0 +1,121 @@
+"""The lab's part on losses: surface, curve and slope, the formula, and why logits."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures.building_blocks import function_and_slope, lines, loss_surface_figure
+from core.labs.losses import (
+    BCE_FORMULA,
+    LOSSES,
+    formula_check,
+    logit_rows,
+    loss_at,
+    loss_code,
+    loss_curve,
+    loss_surface,
+)
+from pages.parts.learn.lab import Next, Question, predict, show_code, tried, try_next
+
+PATH = "pages/learn_building_blocks.py"
+LOGIT = Question(
+    "blocks.logits", "The label is 1 and the network says a logit of −200: sure and wrong. Its loss should be 200. What does "
+    "float32 make of sigmoid first and logarithm after?", ("200", "100", "infinite"), 2,
+    "The sigmoid rounds to exactly 0, whose logarithm is −∞. PyTorch's binary_cross_entropy stops at 100 instead, with a "
+    "gradient of 0: the worst mistake is the one that is not corrected. From the logit itself the loss is 200 and the "
+    "gradient −1.")
+DENSE = tuple(np.linspace(-200, 200, 201).tolist())  # logits for a line
+
+
+def show() -> None:
+    """The whole part."""
+    controls, picture = st.columns([1, 2.4], gap="large")
+    with controls:
+        name = st.selectbox("Loss", list(LOSSES), format_func=lambda key: LOSSES[key].title, key="blocks.loss",
+                            persist_state="session")
+        entry = LOSSES[name]
+        st.caption(entry.about)
+        low, high = entry.x
+        prediction = st.slider(entry.across, low, high, (low + high) / 2 if name == "bce" else -1.0, (high - low) / 400,
+                               format="%.3f" if name == "bce" else "%.2f", key=f"blocks.prediction.{name}",
+                               persist_state="session")
+        label = st.slider(entry.up, *entry.y, entry.y_start, (entry.y[1] - entry.y[0]) / 100, key=f"blocks.label.{name}",
+                          persist_state="session")
+        delta = st.slider("δ (delta)", 0.1, 3.0, 1.0, 0.1, key="blocks.delta", persist_state="session",
+                          help="Where the square ends and the straight line begins.") if name == "huber" else 1.0
+    with picture:
+        _picture(name, prediction, label, delta)
+    _formula()
+    _logits()
+    show_code(loss_code(name, prediction, label, delta))
+    try_next([
+        Next("Ask “is it this digit?” instead of “which digit is it?”, with binary cross-entropy, on", "pages/train_model.py",
+            "Train model", ":material/model_training:"),
+    ])
+    st.markdown("And here:\n\n"
+                "- Binary cross-entropy with a label of 0.9 instead of 1: where is the lowest loss now? (This is label "
+                "smoothing.)\n"
+                "- Squared error, L1 and Huber with the target at 1 and the prediction at −4: whose slope is largest?\n")
+
+
+def _picture(name: str, prediction: float, label: float, delta: float) -> None:
+    entry = LOSSES[name]
+    st.markdown(f"${entry.formula}$")
+    here = loss_at(name, prediction, label, delta)
+    loss, slope = float(here.loss[0]), float(here.slope[0])
+    st.markdown(f"Loss **{loss:.4f}**, slope **{slope + 0.0:+.4f}**: {_push(entry.across, slope)}")
+    curve = loss_curve(name, label, delta)
+    surface = loss_surface(name, delta)
+    flat, solid = st.columns(2)
+    with flat:
+        st.plotly_chart(function_and_slope(curve.x, curve.loss, np.clip(curve.slope, -20, 20), (prediction, loss, slope),
+                                           ("loss", "slope"), entry.across), key="blocks.loss_curve", width="stretch")
+    with solid:
+        st.plotly_chart(loss_surface_figure(surface.x, surface.y, surface.loss, entry.across, entry.up,
+                                            (prediction, label, loss)), key="blocks.surface", width="stretch")
+
+
+def _push(across: str, slope: float) -> str:
+    """What a gradient step would do."""
+    if abs(slope) < 5e-5:
+        return "nothing pulls."
+    return f"a gradient step makes the {across} {'smaller' if slope > 0 else 'larger'}."
+
+
+def _short(value: float) -> str:
+    """Four digits; 0 without the sign that float32 keeps."""
+    return f"{value + 0.0:.4g}"
+
+
+def _formula() -> None:
+    """The formula in its right form, beside the misprint."""
+    st.subheader("Binary cross-entropy, one sign matters")
+    check = formula_check()
+    st.markdown(f"The formula is ${BCE_FORMULA}$. For a yes (y = 1) the second half must vanish, which is what $1 - y$ does. "
+                "Some notes print $1 + y$ there: then a yes is charged for being sure, and the lowest loss is at "
+                f"p = {check.best_wrong:.3f} instead of towards p = 1.")
+    st.plotly_chart(lines(check.p, {"with 1 − y (right)": check.right, "with 1 + y (misprint)": check.wrong}, "probability p",
+                          "loss for y = 1", top=8), key="blocks.formula", width="stretch")
+
+
+def _logits() -> None:
+    """Overflow, shown in float32."""
+    st.subheader("Why logits and not sigmoids")
+    predict(PATH, LOGIT)
+    if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), persist_state="session"):
+        return
+    label = st.segmented_control("Label", [1, 0], default=1, key="blocks.logit_label", required=True, persist_state="session")
+    rows = logit_rows(label)
+    st.dataframe(pd.DataFrame([{
+        "Logit": f"{row.logit:g}", "Sigmoid": f"{row.probability:.4g}", "Log by hand": _short(row.by_hand),
+        "… its gradient": _short(row.gradient_by_hand), "BCE": _short(row.from_probability),
+        "… gradient": _short(row.gradient_from_probability), "BCE with logits": _short(row.from_logit),
+        "… gradient ": _short(row.gradient_from_logit)} for row in rows]), hide_index=True, height="content",
+                 key="blocks.logit_table")
+    dense = logit_rows(label, DENSE)
+    st.plotly_chart(lines(np.array(DENSE), {"BCE with logits": [row.from_logit for row in dense],
+                                            "BCE after sigmoid": [row.from_probability for row in dense],
+                                            "log by hand": [row.by_hand for row in dense]}, "logit", f"loss for y = {label}"),
+                    key="blocks.overflow", width="stretch")
+    st.caption("All in float32, as networks compute. Where the line “log by hand” ends, the loss is infinite and the gradient is "
+               "no number (nan): one such example ruins all weights.")

@@ -1,0 +1,119 @@
+"""The lab's part on optimizers: a race on a landscape."""
+
+import pandas as pd
+import streamlit as st
+
+from core.fields import describe
+from core.figures.building_blocks import ground, race_losses, race_map
+from core.labs.optimizer_race import RACERS, Path, RaceConfig, race, race_code
+from core.labs.surfaces import SURFACES, Surface
+from pages.parts.learn.lab import Next, Question, predict, show_code, try_next
+
+PATH = "pages/learn_building_blocks.py"
+RAVINE = Question(
+    "blocks.ravine", "Choose the ravine, 25 times steeper across than along, with a learning rate of 0.03. Plain SGD and SGD "
+    "with momentum 0.9 start at the same point: which has the lower loss after 200 steps?", ("Plain SGD", "SGD with momentum"), 1,
+    "It overshoots first and swings, but along the flat floor its steps add up.")
+
+TITLES = {"bowl": "Bowl", "ravine": "Ravine", "saddle": "Saddle", "rosenbrock": "Rosenbrock's valley",
+          "network": "A real network's loss"}
+RATES = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0]
+FIRST = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
+VIEWS = ["Whole paths", "Step by step", "Animated"]
+
+
+@st.cache_resource(show_spinner="Measuring the landscape…")
+def landscape(name: str) -> Surface:
+    """A surface, shared by all sessions; the network's takes a second to measure."""
+    return SURFACES[name]()
+
+
+@st.cache_data
+def drawn_ground(name: str):
+    """Its picture."""
+    surface = landscape(name)
+    grid = surface.grid()
+    return ground(grid.x, grid.y, grid.loss, surface.lowest)
+
+
+def show() -> None:
+    """The whole part."""
+    predict(PATH, RAVINE)
+    controls, picture = st.columns([1, 2.4], gap="large")
+    with controls:
+        name = st.selectbox("Landscape", list(SURFACES), format_func=TITLES.get, key="blocks.landscape",
+                            persist_state="session")
+        surface = landscape(name)
+        st.caption(surface.about)
+        config = _settings(name, surface)
+    with picture:
+        racers = _racers()
+        if not racers:
+            st.info("Choose at least one racer.", icon=":material/sprint:")
+            return
+        paths = race(surface, racers, config)
+        _picture(name, surface, paths, config)
+    with st.expander("The rules", icon=":material/functions:"):
+        for racer in racers:
+            st.markdown(f"**{RACERS[racer].title}.** {RACERS[racer].about}  \n${RACERS[racer].formula}$")
+        st.caption("g: gradient, η: learning rate, μ: momentum. The page computes these rules in NumPy; the project's tests hold "
+                   "each to torch.optim's own path within a millionth over 120 steps. The code below uses torch.optim itself.")
+    show_code(race_code(surface, racers, config))
+    try_next([
+        Next("Train the same network once with SGD and once with Adam:", "pages/train_model.py", "Train model",
+            ":material/model_training:"),
+        Next("and lay their curves over each other:", "pages/compare_runs.py", "Compare runs", ":material/leaderboard:"),
+    ])
+    st.markdown("And here:\n\n"
+                "- Ravine: raise the learning rate to 0.1. Who diverges, and why only some?\n"
+                "- Saddle: start on the ridge (y = 0), first without noise, then with a noise of 0.1. What does noise do?\n")
+
+
+def _racers() -> tuple[str, ...]:
+    """Boxes to tick, in rows that wrap on a phone."""
+    with st.container(horizontal=True, gap="medium"):
+        return tuple(name for name, racer in RACERS.items() if st.checkbox(
+            racer.title, name in FIRST, key=f"blocks.racer.{name}", help=racer.about, persist_state="session", width="content"))
+
+
+def _settings(name: str, surface: Surface) -> RaceConfig:
+    """Sliders; each landscape keeps its own values."""
+    def about(field: str) -> str:
+        return describe(RaceConfig, field).help
+
+    rate = st.select_slider("Learning rate (SGD, momentum, Nesterov)", RATES, surface.rates[0], key=f"blocks.rate.{name}",
+                            help=about("learning_rate"), persist_state="session")
+    adaptive = st.select_slider("Learning rate (Adagrad, RMSprop, Adam, AdamW)", RATES, surface.rates[1],
+                                key=f"blocks.adaptive.{name}", help=about("adaptive_rate"), persist_state="session")
+    momentum = st.slider("Momentum", 0.0, 0.99, 0.9, 0.01, key="blocks.momentum", help=about("momentum"), persist_state="session")
+    noise = st.slider("Gradient noise", 0.0, 5.0, 0.0, 0.1, key="blocks.noise", help=about("noise"), persist_state="session")
+    steps = st.slider("Steps", 10, 500, 200, 10, key="blocks.steps", help=about("steps"), persist_state="session")
+    x = st.slider("Start, x", *surface.x, surface.start[0], 0.01, key=f"blocks.start_x.{name}", persist_state="session")
+    y = st.slider("Start, y", *surface.y, surface.start[1], 0.01, key=f"blocks.start_y.{name}", persist_state="session")
+    return RaceConfig(learning_rate=rate, adaptive_rate=adaptive, momentum=momentum, noise=noise, steps=steps, x=x, y=y)
+
+
+def _picture(name: str, surface: Surface, paths: list[Path], config: RaceConfig) -> None:
+    st.markdown(f"${surface.formula}$")
+    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="blocks.view", required=True, label_visibility="collapsed",
+                                persist_state="session")
+    upto = None
+    if view == "Step by step":
+        upto = st.slider("Step", 0, config.steps, min(10, config.steps), key=f"blocks.step.{config.steps}")
+    titles = {path.racer: RACERS[path.racer].title for path in paths}
+    st.plotly_chart(race_map(drawn_ground(name), surface.minima, {path.racer: path.points for path in paths}, titles, surface.x,
+                             surface.y, upto, animated=view == "Animated"), key="blocks.map", width="stretch")
+    st.dataframe(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
+    st.markdown("\n".join(f"- **{titles[path.racer]}.** {path.words}" for path in paths))
+    st.plotly_chart(race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest), key="blocks.race_losses",
+                    width="stretch")
+
+
+def _table(paths: list[Path], upto: int | None) -> pd.DataFrame:
+    rows = []
+    for path in paths:
+        step = len(path.points) - 1 if upto is None else min(upto, len(path.points) - 1)
+        (x, y), loss = path.points[step], path.losses[step]
+        rows.append({"Optimizer": RACERS[path.racer].title, "Step": step, "x": f"{x:.4g}", "y": f"{y:.4g}",
+                     "Loss": f"{loss:.4g}" if abs(loss) >= 1e-12 else "below 1e-12"})
+    return pd.DataFrame(rows)

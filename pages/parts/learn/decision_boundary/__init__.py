@@ -1,0 +1,1 @@
+"""The lab 2-D classifier."""

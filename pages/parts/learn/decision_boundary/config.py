@@ -1,0 +1,103 @@
+"""The RunConfig that the 2-D lab edits, and the run that belongs to it."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.config import RunConfig, SGDConfig, TrainingConfig, read_config
+from core.data import default_config, spec_of
+from core.fields import ConfigError
+from core.labs.decision_boundary import can_show
+from core.models import MLPConfig
+from core.presets import PRESETS
+from core.runs import Run
+from pages.parts.shell import keys
+from pages.parts.shell.services import Services
+
+FIRST = RunConfig(
+    data=default_config("circle"), model=MLPConfig(hidden=(4,), activation="tanh"),
+    training=TrainingConfig(loss="bce_with_logits", optimizer=SGDConfig(learning_rate=0.1), batch_size=10, epochs=300))
+NOTES = PRESETS["circle-2d"].config
+RATE = "training.optimizer.learning_rate"
+MOST_ADDED = 500
+
+
+def config() -> RunConfig:
+    """What the lab's controls say."""
+    return read_config(st.session_state.setdefault(keys.PLANE, FIRST.model_dump(mode="json")))
+
+
+def take(new: RunConfig) -> None:
+    """Replace it; the controls show the new values."""
+    st.session_state[keys.PLANE] = new.model_dump(mode="json")
+    st.session_state[keys.PLANE_VERSION] = version() + 1
+    st.session_state.pop(keys.PLANE_PROBLEM, None)
+
+
+def version() -> int:
+    """Part of the controls' keys."""
+    return st.session_state.get(keys.PLANE_VERSION, 0)
+
+
+def change(values: dict[str, Any]) -> None:
+    """Change dotted fields; a value that is not allowed leaves all as it was and says why."""
+    try:
+        new = config().with_values(values)
+    except ConfigError as error:
+        st.session_state[keys.PLANE_PROBLEM] = str(error)
+        return
+    st.session_state.pop(keys.PLANE_PROBLEM, None)
+    st.session_state[keys.PLANE] = new.model_dump(mode="json")
+
+
+def choose_set(name: str) -> None:
+    """Another data set, with the noise it comes with; its loss too, where a number is asked for instead of a class."""
+    now, data = config(), default_config(name)
+    values: dict[str, Any] = {"data.dataset": name, "data.noise": data.noise, "data.added": []}
+    number = spec_of(name).target == "number"
+    if number:
+        values["training.loss"] = "mse"
+    elif spec_of(now.data.dataset).target == "number":
+        values["training.loss"] = FIRST.training.loss
+    take(now.with_values(values))
+
+
+def add_point(x1: float, x2: float, label: int) -> None:
+    """One training point more, of class 0 or 1; where there are too many, the reason."""
+    now = config()
+    if len(now.data.added) >= MOST_ADDED:
+        st.session_state[keys.PLANE_PROBLEM] = f"{MOST_ADDED} points have been added, which is all that fit. Take some back."
+        return
+    change({"data.added": [*now.data.added, (x1, x2, label)]})
+
+
+def adopt(run: Run | None) -> None:
+    """A run that the address names for the first time brings its settings along, if the lab can show them."""
+    if run is None or st.session_state.get(keys.PLANE_RUN) == run.id:
+        return
+    st.session_state[keys.PLANE_RUN] = run.id
+    if can_show(run.config):
+        take(run.config)
+
+
+def belongs(run: Run | None, settings: RunConfig) -> bool:
+    """Whether the run is of these settings; of its learning rate, the one it was given last."""
+    if run is None:
+        return False
+    now = run.config if run.learning_rate is None else run.config.with_values({RATE: run.learning_rate})
+    return now == settings
+
+
+def follow(server: Services, run: Run, settings: RunConfig) -> Run | None:
+    """What becomes of a run that is looked at when the settings are no longer its own.
+
+    Another learning rate is given to it while it goes. Any other change ends it, if it is this visitor's: then the settings have
+    no run yet (None).
+    """
+    mine = run.owner == st.session_state[keys.OWNER]
+    if run.status == "running" and mine and run.config.with_values({RATE: settings.training.optimizer.learning_rate}) == settings:
+        server.engine.set_learning_rate(run.id, settings.training.optimizer.learning_rate)
+        return server.store.get(run.id)
+    if run.is_active and mine and can_show(run.config):
+        server.engine.cancel(run.id)
+    return None

@@ -1,0 +1,154 @@
+"""What the labs ask before anything is pressed, by topic."""
+
+from pages.parts.learn.lab import Question
+
+TENSORS: dict[str, Question] = {
+    "create": Question(
+        "tensors.ask_create",
+        "`torch.tensor([1, 2, 3])`: which dtype does it get?",
+        ("float32", "int64", "int8"), 1,
+        "Whole numbers become int64, numbers with a point float32. Networks calculate in float32, so the points in "
+        "`[1., 2., 3.]` matter."),
+    "index": Question(
+        "tensors.ask_index",
+        "x has shape (3, 4). What is the shape of `x[1:, ::2]`?",
+        ("(2, 2)", "(3, 2)", "(2, 4)"), 0,
+        "`1:` leaves out row 0, so 2 rows remain; `::2` takes every second of 4 columns, which are 2."),
+    "join": Question(
+        "tensors.ask_join",
+        "Two tensors of shape (2, 3) are stacked with `torch.stack`. What is the result's shape?",
+        ("(4, 3)", "(2, 6)", "(2, 2, 3)"), 2,
+        "`stack` makes a new dimension, `cat` makes an existing one longer."),
+    "product": Question(
+        "tensors.ask_product",
+        "a is (2, 3) and b is (3, 2). What is the shape of `a @ b`?",
+        ("(2, 2)", "(3, 3)", "(2, 3)"), 0,
+        "Every row of a meets every column of b: 2 rows and 2 columns. The 3 in the middle is summed over."),
+    "broadcast": Question(
+        "tensors.ask_broadcast",
+        "A tensor of shape (3, 1) plus one of shape (4,): what comes out?",
+        ("an error", "shape (3, 4)", "shape (4, 3)"), 1,
+        "Aligned at the right, 1 meets 4 and is stretched; the missing dimension of the second becomes 1 and is "
+        "stretched to 3."),
+    "reduce": Question(
+        "tensors.ask_reduce",
+        "x has shape (3, 4). What is the shape of `x.sum(dim=0)`?",
+        ("(3,)", "(4,)", "(1, 4)"), 1,
+        "dim names the dimension that disappears: the rows are added up, one sum for each column remains."),
+    "in_place": Question(
+        "tensors.ask_in_place",
+        "`y = w.exp()` is changed by `y.add_(1)`. Can the gradient of `w` still be calculated?",
+        ("yes", "no, PyTorch refuses", "yes, but it is wrong"), 1,
+        "Autograd needs y as it was. It counts changes, so it refuses instead of giving a wrong gradient."),
+    "numpy": Question(
+        "tensors.ask_numpy",
+        "`n` is an array, `t = torch.from_numpy(n)`. Then `n[2] = 7`. What is `t[2]`?",
+        ("1", "7"), 1,
+        "`from_numpy` copies nothing: both look at the same memory. `torch.tensor(n)` copies."),
+}
+
+AUTOGRAD: dict[str, Question] = {
+    "step": Question(
+        "autograd.ask_step",
+        "All inputs are 1 and all targets 0. What do the three columns of w's gradient look like?",
+        ("15 different numbers", "the same number in every row of a column", "all zeros"), 1,
+        "The gradient of w is x times the gradient of u, and every x is 1: each row gets the same three numbers."),
+    "accumulate": Question(
+        "autograd.ask_accumulate",
+        "backward() is called twice, each time after a new forward pass. What is b.grad then?",
+        ("the same as after the first", "twice as large", "an error"), 1,
+        "backward() adds to .grad and never replaces it. That is why every training loop calls zero_grad()."),
+    "off": Question(
+        "autograd.ask_off",
+        "u is detached: z = u.detach() + b. Which parameters still get a gradient?",
+        ("w and b", "only b", "none"), 1,
+        "The way back from z to u is cut, so nothing arrives at w. b enters after the cut."),
+}
+
+TEXT: dict[str, Question] = {
+    "unknown": Question(
+        "text.ask_unknown",
+        "A review has the word “flabbergasting”, which no training review has. What does the network get for it?",
+        ("a new number", "the number of all unknown words", "nothing, the word is left out"), 1,
+        "Only words of the training reviews have a number of their own. All others share number 1, and with it one row of the "
+        "table: the network can't tell them apart."),
+    "accuracy": Question(
+        "text.ask_accuracy",
+        "The network learns from 180 reviews of a dozen words. How many of 120 new reviews will it judge rightly?",
+        ("about half", "about seven in ten", "nearly all"), 1,
+        "It knows all training reviews by heart after seven epochs (accuracy 100 %), but most words of a new review were seen "
+        "once or never. More reviews help most: counting "
+        "words in IMDB's 25,000 is enough for 88 % (Maas et al., 2011)."),
+    "map": Question(
+        "text.ask_map",
+        "Before training, do “wonderful” and “terrible” lie apart on the map?",
+        ("yes, far apart", "no, all words are mixed"), 1,
+        "The table starts with random numbers near 0. Words part only because their rows were pushed in opposite directions."),
+    "push": Question(
+        "text.ask_push",
+        "A word is left out of a review, and the network is asked again. Can “the” change the answer?",
+        ("no, it means nothing", "yes, a little"), 1,
+        "Its row is part of the mean like any other. If it stood a little more often in negative reviews, it pushes that way: "
+        "a coincidence that the network can't tell from meaning."),
+    "order": Question(
+        "text.ask_order",
+        "“Not dull, it is wonderful” and “not wonderful, it is dull”: what does the network answer?",
+        ("the first is more positive", "exactly the same to both"), 1,
+        "Both have the same words. Their mean is the same, and what comes after the mean can't know the order."),
+}
+
+REGRESSION: dict[str, Question] = {
+    "slowest": Question(
+        "regression.ask_slowest",
+        "All three numbers start near 0. With a learning rate of 0.01, after how many of the 1,000 steps are they "
+        "within 0.05 of 2, 3 and 4?",
+        ("about 20", "about 230", "about 900"), 1,
+        "Each step takes away about 2 % of the distance (1.4 % in the slowest direction), and 0.98 has to be multiplied with "
+        "itself some 230 times until a distance of 4 has become 0.05. The other steps change next to nothing."),
+    "zero": Question(
+        "regression.ask_zero",
+        "After all steps, is the loss 0?",
+        ("yes", "no, about 0.01", "no, about 0.1"), 1,
+        "The noise can't be predicted. Its standard deviation is 0.1, so its mean square is about 0.1² = 0.01, and no choice of "
+        "three numbers gets below that by much."),
+    "limit": Question(
+        "regression.ask_limit",
+        "The learning rate is raised from 0.01 to 1.2, and everything else stays. What happens?",
+        ("it converges 120 times as fast", "it swings and settles slowly", "the numbers grow without end"), 2,
+        "1.2 is above 2/λmax: each step lands on the other side of the bowl, farther away than before."),
+    "same": Question(
+        "regression.ask_same",
+        "All samples are one batch. Does the order in which they are shuffled change the path?",
+        ("yes", "no"), 1,
+        "The gradient is a mean over all samples, and a mean knows no order. Only the last digits of float32 differ."),
+}
+
+FIRST_NETWORKS: dict[str, Question] = {
+    "backward": Question(
+        "first.ask_backward",
+        "`loss.backward()` has run. Has any weight changed?",
+        ("yes", "no"), 1,
+        "backward() only calculates gradients and puts them beside the weights. optimizer.step() moves the weights."),
+    "toy-sigmoid": Question(
+        "first.ask_toy",
+        "Ten samples of random numbers get answers that have nothing to do with them. Trained long enough (learning rate 3, 400 "
+        "epochs), the network gets all ten right. How many of 500 new samples of the same kind?",
+        ("nearly all", "about half"), 1,
+        "There is nothing to learn that would hold for new samples. The loss on the training samples only says how much has been "
+        "learned by heart."),
+    "circle-2d": Question(
+        "first.ask_circle",
+        "The same kind of script learns whether a point lies inside a circle. Does the loss on new points fall here?",
+        ("it falls too", "it does not fall"), 0,
+        "The answers follow a rule that holds for all points, and what is learned from 100 of them helps with others."),
+}
+
+PLANE: dict[str, Question] = {
+    "line": Question(
+        "plane.ask_line",
+        "Blue points lie inside a circle, orange ones around it. How many hidden units with ReLU does a network need at least to "
+        "enclose the blue ones?",
+        ("1", "2", "3", "100"), 2,
+        "Each unit draws one straight edge, and it takes three edges to close a shape: a triangle. Try 1, 2 and 3 units in one "
+        "layer, with ReLU and no other inputs."),
+}

@@ -1,0 +1,114 @@
+"""The lab on text, first half: words become numbers, and where texts of one's own come from."""
+
+import pandas as pd
+import streamlit as st
+
+from core.data.sources.text_files import MOST_MEGABYTES, TextsRefused, delete_own, import_csv, own_texts
+from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
+from pages.parts.learn.lab import predict, tried
+from pages.parts.learn.questions import TEXT
+from pages.parts.learn.text.subject import Subject, word_leans
+from pages.parts.runs.words import figures
+from pages.parts.shell.services import Services
+
+PATH = "pages/learn_text.py"
+MOST_SHOWN = 80  # words of a text that are drawn
+LONGEST = 2000  # characters that can be typed
+OWN = "Type my own"
+COMMON = 50  # the most frequent words have a colour of their own
+
+
+def review(subject: Subject, key: str) -> str:
+    """A test review that is chosen, or one that is typed."""
+    kind = st.segmented_control("Review", ["Test review", OWN], default="Test review", required=True, key=f"text.kind.{key}",
+                                persist_state="session")
+    if kind == OWN:
+        return st.text_area("Your review", "The story is wonderful, but the ending is not.", max_chars=LONGEST,
+                            key=f"text.own.{key}", on_change=tried, args=(PATH,), persist_state="session")
+    count = len(subject.texts.test)
+    number = st.number_input(f"Test review (1 to {count:,})", 1, count, 1, key=f"text.number.{key}.{count}", width=220,
+                             on_change=tried, args=(PATH,))
+    label = subject.data.classes[int(subject.data.test.labels[number - 1])]  # test rows are all rows, in order
+    text = subject.texts.test[number - 1]
+    st.markdown(f"“{_plain(text[:LONGEST])}{'…' if len(text) > LONGEST else ''}” · its author's label: **{label}**")
+    return text
+
+
+def _plain(text: str) -> str:
+    """Text as it is: what markdown would take for commands gets a backslash."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|~$:" else c for c in text.replace("\n", " "))
+
+
+def words_section(server: Services, subject: Subject) -> str:
+    """One review as words and as the row of numbers that the network gets. Returns the review."""
+    predict(PATH, TEXT["unknown"])
+    text = review(subject, "words")
+    length = subject.config.data.text_length
+    found = tokens(text, subject.texts.vocabulary, length)
+    if not found:
+        st.info("There is no word in it: the network would see zeros only.", icon=":material/short_text:")
+        return text
+    st.markdown(" ".join(_badge(place, token, length) for place, token in enumerate(found[:MOST_SHOWN])))
+    st.caption(f"Blue: one of the {COMMON} most frequent words. Green: another known word. Red: unknown, number {UNKNOWN}. Grey: "
+               f"beyond the {length} words that are read."
+               + (f" The first {MOST_SHOWN} words are shown." if len(found) > MOST_SHOWN else ""))
+    row = [token.number for token in found[:length]]
+    shown = ", ".join(map(str, row[:24])) + (", …" if len(row) > 24 else f", {END}" * 3 + ", …" if len(row) < length - 2 else "")
+    st.markdown(f"What the network gets, {length} numbers; {END} means that the text has ended:")
+    st.code(f"[{shown}]", language=None, wrap_lines=True)
+    known = sum(token.number >= FIRST for token in found[:length])
+    figures({"Words": (f"{len(found):,}", None), "Known": (f"{known:,}", "They have a row of their own in the table."),
+             "Unknown": (f"{len(row) - known:,}", "They all share row 1.")})
+    return text
+
+
+def _badge(place: int, token: Token, length: int) -> str:
+    """A word is letters and apostrophes only, so nothing in it can be markdown."""
+    if place >= length:
+        return f":gray-background[{token.word}]"
+    colour = "red" if token.number == UNKNOWN else "blue" if token.number < COMMON + FIRST else "green"
+    return f":{colour}-background[{token.word} :small[{token.number}]]"
+
+
+def vocabulary_section(server: Services, subject: Subject) -> None:
+    """All known words with their counts and which way they lean."""
+    vocabulary = subject.texts.vocabulary
+    st.markdown(f"The vocabulary comes from the {len(subject.texts.train):,} training reviews alone: {len(vocabulary.words):,} "
+                "words, the most frequent first. Validation and test reviews must not add to it, or they would no longer be new.")
+    by_number = {lean.number: lean for lean in word_leans(subject.config.data, server.settings)}
+    rows = [{"Number": number, "Word": word, "Count": count,
+             "In negative reviews": by_number[number].negative if number in by_number else None,
+             "In positive reviews": by_number[number].positive if number in by_number else None}
+            for number, (word, count) in enumerate(zip(vocabulary.words[:2000], vocabulary.counts, strict=False), start=FIRST)]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, height=360, key="text.vocabulary")
+    once = sum(count == 1 for count in vocabulary.counts)
+    st.caption(f"Number {END} stands where a text has ended, number {UNKNOWN} for every word that is not here. {once:,} words "
+               "were seen once: the network can only learn them by heart. In how many reviews a word stands is counted from 3 "
+               "on.")
+
+
+def own_section(server: Services) -> None:
+    """Upload a CSV, or delete one."""
+    st.markdown("A CSV file with a first line `text,label` and then one text in each line, with the label positive or negative. "
+                f"UTF-8, at most {MOST_MEGABYTES} MB.")
+    upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload")
+    st.caption("It is kept in the data directory of this server, folder texts, because the training process reads it from there. "
+               "You can delete it below. IMDB's 50,000 reviews appear here once their folder aclImdb is in the data directory; "
+               "nothing is downloaded.")
+    if upload is not None:
+        try:
+            kept = import_csv(upload.getvalue(), server.settings.data_dir)
+            st.success(f"{kept.counts[0]:,} negative and {kept.counts[1]:,} positive texts. Choose “Your own, {kept.name[:6]}” "
+                       "above.",
+                       icon=":material/check_circle:")
+            tried(PATH)
+        except TextsRefused as error:
+            st.error(_plain(str(error)), icon=":material/block:")
+        except OSError as error:
+            st.error(f"The file can't be kept: {error.strerror or error}.", icon=":material/folder_off:")
+    for name in own_texts(server.settings.data_dir):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"Your own, `{name[:6]}`")
+            if st.button("Delete", key=f"text.delete.{name}", icon=":material/delete:"):
+                delete_own(server.settings.data_dir, name)
+                st.rerun()

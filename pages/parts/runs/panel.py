@@ -1,0 +1,171 @@
+"""A run as it is seen: live charts while it trains, its result afterwards."""
+
+import time
+from statistics import median
+
+import streamlit as st
+
+from core.data import spec_of
+from core.figures.curves import Curves
+from core.runs import KINDS, Run, RunNotFound, has_checkpoint
+from core.wording import kind_of, worded
+from pages.parts.doctors import training_doctor as doctor
+from pages.parts.runs import seeds as run_seeds
+from pages.parts.runs.charts import (
+    chart_controls,
+    curve_charts,
+    details,
+    example_answers,
+    previous_curves,
+    quantities_of,
+    read_curves,
+)
+from pages.parts.runs.words import STATUS, duration, figures, number, percent
+from pages.parts.shell import keys
+from pages.parts.shell.frame import go_to, select_run, tab_title
+from pages.parts.shell.services import Services
+
+SECONDS_BEFORE_FIRST_POINT = 0.25  # between looks: somebody has just pressed a button
+SPEEDS = 8  # last measurements of speed whose median is shown
+
+
+def current_run(server: Services) -> Run | None:
+    """The run in the address, if there is one. An id that does not exist gets one line, and is forgotten."""
+    run_id = st.session_state.get(keys.RUN)
+    if not run_id:
+        return None
+    try:
+        run = server.store.get(run_id)
+        if run.kind == "training":
+            return run
+        raise RunNotFound(run_id)
+    except RunNotFound as error:
+        st.warning(str(error), icon=":material/search_off:")
+        select_run(None)
+        return None
+
+
+def run_panel(server: Services, run: Run) -> None:
+    """The run's progress and charts, or those of all seeds it was started with. While something of it is active the panel draws
+    itself anew each second, and nothing else does."""
+    if notice := st.session_state.pop(keys.NOTICE, None):
+        st.toast(notice, icon=":material/notifications:")
+    if st.session_state.pop(keys.ENDED, None) == run.id:
+        tab_title("✓ Finished" if run.status == "finished" else STATUS[run.status][0])
+    together = server.store.group(run.group_id) if run.group_id else []
+    whole = bool(together) and run_seeds.choose_view(together)
+    active = any(one.is_active for one in (together if whole else [run]))
+
+    def panel() -> None:
+        now = server.store.get(run.id)
+        runs = server.store.group(run.group_id) if whole else [now]
+        if whole:
+            run_seeds.draw_seeds(server, runs)
+        else:
+            draw(server, now)
+        going = any(one.is_active for one in runs)
+        if active and not going:
+            st.session_state[keys.NOTICE] = (f"All {len(runs)} seeds have ended." if whole else
+                                             f"{now.title or 'Your run'}: {STATUS[now.status][0].lower()}.")
+            st.session_state[keys.ENDED] = run.id
+        if active and (not going or now.status != run.status or (now.step and not run.step)):
+            st.rerun()  # the whole page, so that its buttons know too, and the timer ends or slows down
+        if going:
+            tab_title(f"{sum(one.progress if one.is_active else 1.0 for one in runs) / len(runs):.0%}".replace("%", " %"))
+
+    waiting = active and not run.step and run.pause_requested is None and (
+        run.status == "running" or not server.store.queue_position(run.id))
+    st.fragment(panel, run_every=(SECONDS_BEFORE_FIRST_POINT if waiting else 1.0) if active else None)()
+
+
+def draw(server: Services, run: Run) -> None:
+    """One picture of a run as it is now."""
+    label, icon = STATUS[run.status]
+    if run.status == "running" and run.pause_requested is not None:
+        label, icon = "Paused", ":material/pause_circle:"
+    curves, snapshots = read_curves(server, run), server.store.snapshots(run.id)
+    troubles = doctor.troubles_of(run, curves)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
+        st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
+        memory = curves.of("memory")[1]
+        st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else ""))
+    if run.is_active or run.status in {"finished", "stopped"}:  # it stays when a run ends, so that what is below does too
+        _progress(server, run)
+    if run.status in {"failed", "interrupted"}:
+        st.error(run.message, icon=icon)
+    elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
+        st.info(run.message, icon=icon)
+    _results(run, curves)
+    if run.is_active or curves.of("loss")[0]:
+        smoothing, logarithmic = chart_controls()
+        curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles)
+    doctor.show_troubles(server, run, curves, troubles)
+    if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
+        st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
+                   "are harder. Both are off for validation.")
+    example_answers(server, run, snapshots)
+    details(server, run, curves, snapshots)
+
+
+def _progress(server: Services, run: Run) -> None:
+    """How far it is, or has come."""
+    paused = run.pause_requested is not None
+    if run.status == "queued":
+        before = server.store.queue_position(run.id)
+        waiting = f"In the queue: {before} run{'s' * (before > 1)} before this one."
+        if before and any(one.pause_requested for one in server.store.runs(statuses=["running"], kinds=KINDS)):
+            waiting += " The one that is going is paused: after a minute of that it stops, to make room."
+        st.progress(0.0, waiting if before else "Starts in a moment…")
+    elif not run.step and not run.is_active:
+        st.progress(0.0, "No step was taken.")
+    elif not run.step:
+        st.progress(0.0, "Paused before the first step" if paused and run.steps else "Getting the data ready…")
+    else:
+        left = run.seconds_left(time.time())
+        # the epoch that is going on; of a run that has ended the last it was in
+        epoch = min(run.config.training.epochs, (run.step - (not run.is_active)) // max(1, run.steps_per_epoch) + 1)
+        text = f"Epoch {epoch} of {run.config.training.epochs} · step {run.step:,} of {run.steps:,}"
+        if paused:
+            text += " · paused"
+        st.progress(min(1.0, run.progress), text + (f" · about {duration(left)} left" if left is not None else ""))
+
+
+def _results(run: Run, curves: Curves) -> None:
+    """The figures people look for first."""
+    loss, accuracy = curves.of("validation_loss")[1], curves.of("validation_accuracy")[1]
+    speed = (curves.of("throughput")[1][-SPEEDS:] if run.is_active else []) or curves.of("images_per_second")[1][-1:]
+    tested = run.test_accuracy is not None
+    share = run.test_accuracy if tested else accuracy[-1] if accuracy else None
+    rows = {
+        "Test accuracy" if tested else "Validation accuracy": (
+            percent(share),
+            "Share of right answers on images it did not learn from. The test images are looked at once, at the end."),
+        "Test loss": (number(run.test_loss), "How wrong it is on images it did not learn from, looked at once, at the end."),
+        "Validation loss": (number(loss[-1] if loss else None),
+                            "How wrong the network is on the images held back, after each epoch. Smaller is better."),
+        "Speed (images/s)": (f"{median(speed):,.0f}" if speed else "–",
+                             "Training images each second: of the last moments while it trains, then of the last epoch."),
+    }
+    rows.pop("Test loss" if "accuracy" in quantities_of(run) else "Validation accuracy")
+    kind = kind_of(run.config.data.dataset)
+    figures({worded(label, kind): (value, worded(about, kind)) for label, (value, about) in rows.items()})
+
+
+def next_steps(server: Services, run: Run) -> None:
+    """Where to go from a run that has weights: only to what can be done with it."""
+    if run.is_active or not has_checkpoint(server.store, run.id):
+        return
+    kind = kind_of(run.config.data.dataset)
+    with st.container(horizontal=True):
+        if kind == "images" and st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
+            go_to("pages/draw_digit.py")
+        if kind == "text" and st.button("Ask it about a text", icon=":material/rate_review:", type="primary", key="panel.ask"):
+            go_to("pages/learn_text.py")
+        if kind == "points" and spec_of(run.config.data.dataset).in_plane and st.button(
+                "See its answers in the plane", icon=":material/bubble_chart:", type="primary", key="panel.plane"):
+            go_to("pages/learn_decision_boundary.py")
+        if "accuracy" in quantities_of(run) and st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
+            go_to("pages/evaluate_model.py")
+        if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
+            go_to("pages/compare_runs.py")

@@ -1,0 +1,69 @@
+"""What all sessions of the server share: settings, store, engine, loaded data and trained models."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.config import DataConfig
+from core.data import Dataset, load
+from core.evaluation.ood.score import Familiar
+from core.runs import CheckpointError, LocalEngine, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
+from core.runs.model_cache import ModelCache
+from core.runs.ood_reference import familiar_of
+from core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """One server's settings, store and engine."""
+
+    settings: Settings
+    store: RunStore
+    engine: LocalEngine
+
+
+def services() -> Services:
+    """The server's services; on trouble with the runs directory one line on the page, and the page ends there."""
+    try:
+        return _start(Settings.from_environment())
+    except (StoreError, ValueError) as error:
+        st.error(str(error), icon=":material/folder_off:")
+        st.stop()
+
+
+@st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())
+def _start(settings: Settings) -> Services:
+    store = RunStore(settings.runs_dir)
+    engine = LocalEngine(store, settings)
+    return Services(settings, store, engine)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the data…")
+def dataset(config: DataConfig, settings: Settings) -> Dataset:
+    """A data set, memory-mapped, for all sessions to read. Raises DataError."""
+    return load(config, settings.data_dir, settings.cache_dir)
+
+
+def trained_model(store: RunStore, run_id: str) -> TrainedModel:
+    """A run's network, read again when its checkpoint has changed. Raises CheckpointError, also where the run was deleted
+    after the page had listed it."""
+    try:
+        return _models().get(store, run_id)
+    except RunNotFound as error:
+        raise CheckpointError(str(error)) from None
+
+
+@st.cache_resource(show_spinner=False)
+def _models() -> ModelCache:
+    return ModelCache()
+
+
+def familiar(server: Services, run_id: str, model: TrainedModel) -> Familiar | None:
+    """What a run's training images look like to its network; None where that can't be known. Raises RunNotFound."""
+    path = checkpoint_path(server.store, run_id)
+    return _familiar(server, model, run_id, str(path), path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking at the training images…")
+def _familiar(_server: Services, _model: TrainedModel, run_id: str, path: str, changed: int) -> Familiar | None:
+    return familiar_of(_server.store, run_id, _model, _server.settings)

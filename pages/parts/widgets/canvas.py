@@ -1,0 +1,72 @@
+"""Draw a digit: the sheet to draw on, a small component of our own.
+
+The ready-made one, streamlit-drawable-canvas 0.13.0, waits 200 ms before it sends a stroke, has the server run for each change of
+tool, and loses the drawing with the page.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from core.data.drawing import DrawingError
+from core.data.drawing.canvas import read_canvas
+from pages.parts.shell import keys
+
+CANVAS_SIZE = 280  # pixels: ten for each of the network's, and it fits a phone
+PAPER, INK = "#ffffff", "#1a1a1a"
+NARROWEST, WIDEST, USUAL = 6, 40, 20  # pixels: the brush
+HTML = """<div class="sheet">
+<div class="row"><div class="pair" role="radiogroup" aria-label="Tool">
+<label><input type="radio" name="tool" value="pen" checked><span>Pen</span></label><label><input type="radio" name="tool"
+ value="eraser"><span>Eraser</span></label></div>
+<label class="width">Width <input type="range" aria-label="Brush width (pixels)"><output></output></label></div>
+<canvas class="upper-canvas" tabindex="0" role="img"
+ aria-label="White square to draw on with mouse, pen or finger"></canvas>
+<div class="row"><button class="undo" title="Ctrl+Z">Undo</button><button class="redo" title="Ctrl+Shift+Z">Redo</button>
+<button class="clear">Clear</button></div></div>"""
+CSS = """.sheet { width: 282px; max-width: 100%; color: var(--st-text-color); font: 14px var(--st-font, sans-serif);
+  user-select: none; -webkit-user-select: none; }
+.row { display: flex; align-items: center; gap: 8px; min-height: 36px; }
+canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;
+  outline: 1px solid var(--st-border-color, #b0b4bb); outline-offset: -1px; touch-action: none; cursor: crosshair; }
+canvas:focus-visible, button:focus-visible { outline: 2px solid var(--st-primary-color); }
+button { flex: 1; height: 36px; border: 1px solid var(--st-border-color, #b0b4bb); border-radius: var(--st-button-radius, 8px);
+  background: transparent; color: inherit; font: inherit; cursor: pointer; }
+button:hover:enabled { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+button:disabled { opacity: 0.45; cursor: default; }
+.pair { display: flex; }
+.pair label { position: relative; }
+.pair input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
+.pair span { display: block; padding: 7px 10px; border: 1px solid var(--st-border-color, #b0b4bb); line-height: 20px; }
+.pair label:first-child span { border-radius: 8px 0 0 8px; }
+.pair label:last-child span { border-radius: 0 8px 8px 0; margin-left: -1px; }
+.pair input:checked + span { border-color: var(--st-primary-color); color: var(--st-primary-color); position: relative;
+  background: color-mix(in srgb, var(--st-primary-color) 12%, transparent); }
+.pair input:focus-visible + span { box-shadow: 0 0 0 2px var(--st-primary-color); }
+.width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 0; }
+.width input { flex: 1; min-width: 0; accent-color: var(--st-primary-color); }
+.width output { width: 40px; text-align: right; font-variant-numeric: tabular-nums; }"""
+_component = st.components.v2.component("torch_playground.sheet", html=HTML, css=CSS,
+                                        js=(Path(__file__).parent / "canvas.js").read_text(encoding="utf-8"))
+
+
+def canvas() -> np.ndarray | None:
+    """The sheet and its pixels, (H, W, 4) uint8; None while there is no ink on it."""
+    version = st.session_state.get(keys.CANVAS_VERSION, 0)
+    sent = _component(key=f"{keys.CANVAS}.{version}", on_drawing_change=lambda: None, height="content",
+                      data={"side": CANVAS_SIZE, "ink": INK, "paper": PAPER, "narrowest": NARROWEST, "widest": WIDEST,
+                            "width": USUAL, "sheet": f"{st.session_state[keys.OWNER]}.{version}"}).drawing
+    url = sent.get("data") if isinstance(sent, dict) else None
+    if url is None:
+        return None
+    try:
+        return read_canvas(url)
+    except DrawingError as error:
+        st.error(str(error), icon=":material/broken_image:")
+        return None
+
+
+def new_sheet() -> None:
+    """Put the drawing away: a sheet under another key is a new one."""
+    st.session_state[keys.CANVAS_VERSION] = st.session_state.get(keys.CANVAS_VERSION, 0) + 1
