@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from contextlib import contextmanager
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from types import FrameType
@@ -19,7 +19,7 @@ import torch
 from core.config import RunConfig
 from core.data import DataError, load, outline, spec_of
 from core.devices import DeviceError
-from core.evaluation import Predictions, predict
+from core.evaluation import Predictions
 from core.evaluation.report import evaluation_report
 from core.export import ExportError, script
 from core.fields import ConfigError
@@ -28,14 +28,15 @@ from core.inspection import InspectionError, describe_layers, totals
 from core.models import ModelError, build
 from core.presets import PRESETS, UnknownPreset, preset
 from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, load_model
-from core.runs.evaluations import load_predictions, save_predictions
+from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.execute import StoreControl, execute
+from core.runs.memory import NotEnoughMemory
 from core.settings import Settings
 from core.training import Epoch, Event, outputs_for, settle_process
 
 OWNER = "command line"
-USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, RunNotFound,
-               StoreError, UnknownPreset)
+USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
+               OtherImages, RunNotFound, StoreError, UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -239,15 +240,11 @@ def evaluate(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _predictions(store: RunStore, run: Run, settings: Settings, split: str) -> Predictions:
-    """Kept ones, or computed now and kept. Raises CheckpointError and DataError."""
+    """Kept ones, or computed now and kept. Raises CheckpointError, DataError, OtherImages and NotEnoughMemory."""
     if (kept := load_predictions(store, run.id, split)) is not None:
         return kept
-    trained = load_model(store, run.id)
-    data = load(run.config.data, settings.data_dir, settings.cache_dir)
-    predictions = predict(trained.model, replace(data, mean=trained.mean, std=trained.std), trained.config, split)
-    with suppress(StoreError):  # a folder that can only be read
-        save_predictions(store, run.id, predictions)
-    return predictions
+    return compute_predictions(store, run.id, load_model(store, run.id),
+                               load(run.config.data, settings.data_dir, settings.cache_dir), split)
 
 
 def export(args: argparse.Namespace, settings: Settings) -> int:

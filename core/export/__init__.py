@@ -7,7 +7,7 @@ import torch
 from core.export.forward import ExportError
 from core.export.model_class import model_class
 from core.export.script import script
-from core.runs import TrainedModel
+from core.trained_model import TrainedModel
 
 
 def weights_file(trained: TrainedModel) -> bytes:

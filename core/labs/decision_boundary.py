@@ -9,7 +9,7 @@ from core.config import RunConfig
 from core.data import Dataset, as_features, spec_of
 from core.data.sources.generated import RULES, Generated
 from core.models import MLPConfig
-from core.runs import TrainedModel
+from core.trained_model import TrainedModel
 from core.training import build_for
 from core.training.inference import EVALUATION_BATCH
 from core.training.objectives import objective_of

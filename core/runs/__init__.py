@@ -1,10 +1,11 @@
 """Runs: kept in a store, done by worker processes, found again from any page."""
 
-from core.runs.checkpoints import CheckpointError, TrainedModel, checkpoint_path, has_checkpoint, load_model
+from core.runs.checkpoints import CheckpointError, checkpoint_path, has_checkpoint, load_model
 from core.runs.database import StoreError
 from core.runs.engine import Engine, LocalEngine
 from core.runs.records import ACTIVE, KINDS, Metric, Metrics, Run, RunNotFound, Snapshot
 from core.runs.store import RunStore
+from core.trained_model import TrainedModel
 
 __all__ = ["ACTIVE", "KINDS", "CheckpointError", "Engine", "LocalEngine", "Metric", "Metrics", "Run", "RunNotFound",
            "RunStore", "Snapshot", "StoreError", "TrainedModel", "checkpoint_path", "has_checkpoint", "load_model"]

@@ -1,23 +1,31 @@
 """What a run's network said about images, kept beside its weights: computed once, and again where the weights have changed."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save as safetensors_save
 
-from core.evaluation import Predictions
+from core.data import Dataset, normalize
+from core.evaluation import Predictions, predict
 from core.evaluation.robustness import Point
 from core.files import write_atomically
 from core.runs.checkpoints import UNREADABLE, checkpoint_path, read_tensors
 from core.runs.database import StoreError
+from core.runs.memory import check_answers_fit
 from core.runs.store import RunStore
+from core.trained_model import TrainedModel
 from core.training import OBJECTIVES
 
 ROBUSTNESS = "robustness.json"
+
+
+class OtherImages(ValueError):
+    """A data set that is not the one a network was trained for; the message is one line."""
 
 
 def predictions_path(store: RunStore, run_id: str, split: str) -> Path:
@@ -32,6 +40,26 @@ def weights_stamp(store: RunStore, run_id: str) -> list[int]:
     except FileNotFoundError:
         return [0, 0]
     return [about.st_size, about.st_mtime_ns]
+
+
+def compute_predictions(store: RunStore, run_id: str, trained: TrainedModel, data: Dataset, split: str,
+                        report: Callable[[int], None] | None = None) -> Predictions:
+    """Ask a run's network about each image of a split, and keep its answers where the runs folder can be written to.
+
+    Args:
+        data: the run's data set as it is on this machine. report: told after each batch how many images are answered.
+
+    Raises:
+        OtherImages: the data set has other classes or another size by now.
+        NotEnoughMemory: the answers need more than there is.
+    """
+    if data.classes != trained.classes or data.input_shape != trained.input_shape:
+        raise OtherImages(f"{data.title} on this machine has other classes or another size than this model learned.")
+    check_answers_fit(trained.model, normalize(data.split(split).take(torch.arange(1))[0], trained.mean, trained.std))
+    predictions = predict(trained.model, replace(data, mean=trained.mean, std=trained.std), trained.config, split, report=report)
+    with suppress(StoreError):  # a full disk, or a folder that can only be read: then they are computed again next time
+        save_predictions(store, run_id, predictions)
+    return predictions
 
 
 def save_predictions(store: RunStore, run_id: str, predictions: Predictions) -> None:

@@ -13,8 +13,9 @@ from torch import nn
 from core.config import RunConfig
 from core.data import Dataset
 from core.files import write_atomically
-from core.runs.checkpoints import CheckpointError, TrainedModel, checkpoint_bytes, checkpoint_path, read_checkpoint
+from core.runs.checkpoints import CheckpointError, checkpoint_bytes, checkpoint_path, read_checkpoint
 from core.runs.store import RunStore
+from core.trained_model import TrainedModel
 from core.training import Checkpoint, Epoch, Event, Gradients, Paused, Step
 from core.training.loop import copy_weights
 

@@ -4,8 +4,9 @@ import threading
 from collections import OrderedDict
 
 from core.devices import free_memory_bytes
-from core.runs.checkpoints import CheckpointError, TrainedModel, checkpoint_path, load_model
+from core.runs.checkpoints import CheckpointError, checkpoint_path, load_model
 from core.runs.store import RunStore
+from core.trained_model import TrainedModel
 
 MOST_MODELS = 8
 MOST_BYTES = 192 * 2**20  # of weights: eight resnet18 take 360 MB, one vgg16 540 MB

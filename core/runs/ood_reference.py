@@ -12,10 +12,11 @@ from core.data import DataError, Dataset, load
 from core.evaluation.ood.classifier import Judge
 from core.evaluation.ood.score import Familiar, can_be_familiar, learn_familiar
 from core.files import write_atomically
-from core.runs.checkpoints import UNREADABLE, TrainedModel, read_tensors
+from core.runs.checkpoints import UNREADABLE, read_tensors
 from core.runs.evaluations import weights_stamp
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
+from core.trained_model import TrainedModel
 
 FILE = "familiar.safetensors"
 LARGE = 8_000_000  # parameters; resnet18 has 11 million

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, outline, spec_of
+from core.data.load import fixed_normalization
 from core.models import TextEmbeddingConfig
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
@@ -101,8 +102,7 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
         classes, mean, std = data.classes, data.mean, data.std
     else:  # without the data only its own mean and deviation are unknown
         classes = shape.source_classes if config.data.task == "classes" else ("no", "yes")
-        half = (0.5,) * channels
-        last = (half, half) if config.data.normalization == "half" else ((0.0,) * channels, (1.0,) * channels)
+        last = fixed_normalization(config.data, channels) or ((0.0,) * channels, (1.0,) * channels)
         mean, std = with_normalizes(config.data.transforms, *last)
     key = f"new.{start.model_dump_json()}.{config.data.model_dump_json()}"
     return Subject(key, fresh, config, classes, shape.input_shape, mean, std, data, trained=False)

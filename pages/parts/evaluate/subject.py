@@ -1,21 +1,20 @@
 """Evaluate: which models on which images, their answers, and how images are shown."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 import torch
 
-from core.data import DATASETS, DataError, Dataset, normalize
-from core.evaluation import Predictions, predict
+from core.data import DATASETS, DataError, Dataset
+from core.evaluation import Predictions
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
 from core.memory import as_in_training
-from core.runs import Run, StoreError, has_checkpoint
-from core.runs.evaluations import load_predictions, predictions_path, save_predictions, weights_stamp
-from core.runs.memory import check_answers_fit, ran_out
+from core.runs import Run, has_checkpoint
+from core.runs.evaluations import compute_predictions, load_predictions, predictions_path, weights_stamp
+from core.runs.memory import ran_out
 from pages.parts.runs.words import percent
 from pages.parts.shell import keys
 from pages.parts.shell.frame import link, select_run
@@ -124,18 +123,13 @@ def compute(server: Services, run: Run, split: str) -> Predictions:
     Raises DataError, CheckpointError, and ValueError or MemoryError with one line.
     """
     data, trained = dataset(run.config.data, server.settings), trained_model(server.store, run.id)
-    if data.classes != trained.classes or data.input_shape != trained.input_shape:
-        raise ValueError(f"{data.title} on this machine has other classes or another size than this model learned.")
-    as_trained = replace(data, mean=trained.mean, std=trained.std)
-    check_answers_fit(trained.model, normalize(data.split(split).take(torch.arange(1))[0], trained.mean, trained.std))
     count, bar = len(data.split(split)), st.progress(0.0, "Asking…")
     # each report is also where Streamlit ends this work when the person has gone elsewhere
     with as_in_training():
-        predictions = predict(trained.model, as_trained, trained.config, split,
-                              report=lambda done: bar.progress(done / count, f"Asked about {done:,} of {count:,}"))
+        predictions = compute_predictions(
+            server.store, run.id, trained, data, split,
+            report=lambda done: bar.progress(done / count, f"Asked about {done:,} of {count:,}"))
     bar.empty()
-    with suppress(StoreError):  # a full disk: then they are computed again next time
-        save_predictions(server.store, run.id, predictions)
     return predictions
 
 

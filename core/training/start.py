@@ -1,0 +1,47 @@
+"""What a run starts from: its data and a fresh network."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from core.config import RunConfig
+from core.data import Dataset, load
+from core.models import build, check_kind
+from core.training.initialization import initialize
+from core.training.objectives import OBJECTIVES, objective_of
+
+
+def outputs_for(config: RunConfig, source_classes: int) -> int:
+    """Width of the last layer: what the loss needs for the question asked of a data set with so many classes (0: a number)."""
+    if not source_classes:
+        return 1  # a number is predicted
+    classes = 2 if config.data.task == "is_target" else source_classes
+    return OBJECTIVES[config.training.loss].outputs(classes)
+
+
+def fresh_model(config: RunConfig, input_shape: tuple[int, ...], source_classes: int, kind: str = "") -> nn.Module:
+    """The network that a run of `config` starts from: as many outputs as its loss needs, weights drawn from its seed.
+
+    Raises ModelError where it can't take the input, or data of this `kind` ("" where that is not known).
+    """
+    if kind:
+        check_kind(config.model, kind, config.data.vocabulary)
+    model = build(config.model, input_shape, outputs_for(config, source_classes), seed=config.training.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        initialize(model, config.training.initialization)
+    return model
+
+
+def build_for(config: RunConfig, data: Dataset) -> nn.Module:
+    """The run's network for this data, with fresh weights."""
+    return fresh_model(config, data.input_shape, len(data.source_classes), data.kind)
+
+
+def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[Dataset, nn.Module]:
+    """Data and a fresh network: the two things fit() needs. Raises DataError and ModelError as load() and build() do, and
+    ConfigError for a loss that does not fit the data."""
+    data = load(config.data, root, cache)
+    objective_of(config.training, data.target)
+    return data, build_for(config, data)
