@@ -39,7 +39,8 @@ class Raw:
 class DatasetSpec:
     """One entry of DATASETS.
 
-    counts: images in (train before validation is held back, test); of a generated set as one starts with it.
+    input_shape: of one example, as one starts with the set: (C, H, W) of an image, (F,) of a point, (L,) of a text.
+    counts: examples in (train before validation is held back, test); of a generated set as one starts with it.
     generate: for a set that is computed from its config instead of read. read_texts: for a set of texts.
     folder: torchvision's name of the folder below the data directory; "" where nothing needs downloading.
     found: for a set that does not come as four idx files: whether it is in that folder.
@@ -53,7 +54,7 @@ class DatasetSpec:
     source: str
     licence: str
     classes: tuple[str, ...]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     counts: tuple[int, int]
     read: Callable[[Path, Path], Raw] | None = None  # (data directory, cache directory)
     generate: Callable[[DataConfig], Generated] | None = None
@@ -61,7 +62,6 @@ class DatasetSpec:
     found: Callable[[Path], bool] | None = None
     folder: str = ""
     download_mb: int = 0
-    found: Callable[[Path], bool] | None = None
     kind: Kind = "images"
     target: Target = "classes"
     noise: float = 0.0  # of a generated set as one starts with it
