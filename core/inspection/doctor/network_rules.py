@@ -247,7 +247,8 @@ def batch_norm_small_batch(case: Case) -> Finding | None:
     layers = {name: module for name, module in case.modules.items() if isinstance(module, _BatchNorm)}
     if not layers:
         return None
-    batch, names = case.config.training.batch_size, ", ".join(layers)
+    batch = case.config.training.batch_size
+    names = ", ".join(dict.fromkeys(row.name for row in case.rows if row.name in layers) or layers)
     lone = [row for row in case.rows if row.name in layers and not [n for n in row.output_shape[1:] if n > 1]]
     last = case.per_epoch % batch if case.per_epoch > batch else 0
     fix = case.changed(training__batch_size=64)
