@@ -15,21 +15,29 @@ def hooked(modules: Iterable[nn.Module], before: Callable[..., None] | None = No
            strict: bool = False) -> Iterator[None]:
     """The forward hooks of `modules`, for as long as the context lasts.
 
-    before(module, args, kwargs), after(module, args, kwargs, output). strict: False leaves modules that refuse hooks unwatched,
-    as some scripted ones do; True raises their RuntimeError or TypeError.
+    before(module, args, kwargs), after(module, args, kwargs, output): they watch, and what they return is of no effect. strict:
+    False leaves modules that refuse hooks unwatched, as some scripted ones do; True raises their RuntimeError or TypeError.
     """
     handles = []
     try:
         for module in modules:
             with suppress(*(() if strict else (RuntimeError, TypeError))):
                 if before is not None:
-                    handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+                    handles.append(module.register_forward_pre_hook(_watching(before), with_kwargs=True))
                 if after is not None:
-                    handles.append(module.register_forward_hook(after, with_kwargs=True))
+                    handles.append(module.register_forward_hook(_watching(after), with_kwargs=True))
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _watching(hook: Callable[..., None]) -> Callable[..., None]:
+    """PyTorch would take what a hook returns in place of the input or output."""
+    def watch(*call: Any) -> None:
+        hook(*call)
+
+    return watch
 
 
 @dataclass(eq=False)

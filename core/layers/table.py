@@ -1,5 +1,6 @@
 """The layer table: for every layer of any network its shapes, parameters, cost and receptive field."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -166,7 +167,7 @@ class _Table:
         """Whether a module with modules inside used their weights without calling them, as MultiheadAttention does."""
         if call.called_inside:
             return False
-        return any(id(parameter) in self.used for child in list(call.module.modules())[1:]
+        return any(id(parameter) in call.used for child in list(call.module.modules())[1:]
                    for parameter in child._parameters.values() if parameter is not None)
 
     def _row(self, call: Call) -> LayerRow:
@@ -175,7 +176,7 @@ class _Table:
         self.times[module] = self.times.get(module, 0) + 1
         repeated = self.times[module] > 1
         members = dict(module.named_parameters()) if not repeated else {}
-        own = self._claim(module, name, members)
+        own = self._claim(module, name, members, call.used)
         received = _without_batch(call.inputs[0], self.result.batch) if call.inputs else ()
         outputs = [_without_batch(shape, self.result.batch) for shape in call.outputs]
         returned = outputs[0] if outputs else ()
@@ -215,16 +216,17 @@ class _Table:
 
         return min(self.paths[module], key=uncalled_parts) or type(module).__name__
 
-    def _claim(self, module: nn.Module, row: str, members: dict[str, nn.Parameter | None]) -> dict[str, nn.Parameter]:
+    def _claim(self, module: nn.Module, row: str, members: dict[str, nn.Parameter | None],
+               used: Set[int] = frozenset()) -> dict[str, nn.Parameter]:
         """The parameters among `members` that no row has counted yet; from now on this row counts them.
 
-        Of a layer shown as one, weights of modules inside that were neither called nor used stay out: they are listed
-        as not used.
+        Of a layer shown as one, weights of modules inside that it has not `used` itself stay out: another row counts them, or
+        they are listed as not used.
         """
         direct = {id(parameter) for parameter in module._parameters.values()} | (
             {id(parameter) for parameter in module.parameters()} if _is_leaf(module) else set())
         own = {name: parameter for name, parameter in members.items() if parameter is not None
-               and id(parameter) not in self.owner and (id(parameter) in direct or id(parameter) in self.used)}
+               and id(parameter) not in self.owner and (id(parameter) in direct or id(parameter) in used)}
         self.owner.update({id(parameter): row for parameter in own.values()})
         return own
 

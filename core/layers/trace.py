@@ -38,6 +38,7 @@ class Call:
     receptive_field: int | Shape | None = None
     finished: bool = False
     called_inside: bool = False  # other modules were called during this call
+    used: set[int] = field(default_factory=set)  # ids of parameters and buffers in its own operations; calls inside have theirs
 
 
 @dataclass
@@ -102,7 +103,7 @@ def _run(model: nn.Module, input_shape: Shape, meta: bool, integers: bool = Fals
         result.failure, result.line = error, str(error)
     except Exception as error:  # forward is other people's code and may raise anything
         result.failure = error
-    result.used = tracker.used
+    result.used = tracker.used.union(*(call.used for call in result.calls))
     return result
 
 
@@ -128,7 +129,7 @@ def _stand_ins(originals: dict[str, Tensor], meta: bool) -> dict[str, Tensor]:
 @contextmanager
 def _hooks(model: nn.Module, result: Trace, tracker: Tracker, integers: bool) -> Iterator[None]:
     """Watch every module's calls; what can't take a hook is left unwatched."""
-    stack = CallStack()
+    stack, outside = CallStack(), tracker.used
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         tensors = list(tensors_of((args, kwargs)))
@@ -139,6 +140,7 @@ def _hooks(model: nn.Module, result: Trace, tracker: Tracker, integers: bool) ->
             parent.called_inside = True
         result.calls.append(call)
         result.failed = call
+        tracker.used = call.used
         indices = isinstance(module, nn.Embedding | nn.EmbeddingBag)
         if indices and not integers and tensors and tensors[0].is_floating_point():
             raise _WantsIntegers
@@ -155,6 +157,7 @@ def _hooks(model: nn.Module, result: Trace, tracker: Tracker, integers: bool) ->
         call.receptive_field = size_of(tracker.field(tensors[0])) if tensors else None
         call.finished = True
         result.failed = result.calls[ended.parent.number] if ended.parent else None
+        tracker.used = outside if result.failed is None else result.failed.used
 
     with hooked(model.modules(), before, after):
         yield

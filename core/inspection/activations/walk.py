@@ -223,8 +223,8 @@ def _hooks(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
         if ended is None or tensor is None:
             return
         call = calls[ended.number]
-        # a module with modules inside that called none of them is one layer, such as MultiheadAttention
-        if not call.inside and (call.leaf or not call.called):
+        # a module with modules inside that computed something and called none of them is one layer, such as MultiheadAttention
+        if not call.inside and (call.leaf or not call.called and recorder.origin(tensor) is None):
             recorder.returned(module, ended.path, tensor, call.source)
 
     with hooked(model.modules(), before, after):
