@@ -191,6 +191,20 @@ def test_a_shared_layer_has_a_stage_for_each_call():
     assert [stage.name for stage in stages] == ["image", "0", "1", "2"]
 
 
+class Reversed(nn.Sequential):
+    def forward(self, x):
+        for part in reversed(self):
+            x = part(x)
+        return x
+
+
+def test_a_shared_layers_stage_has_its_callers_name():
+    """0(1(x)), where both hold the same layer: 1's call comes first."""
+    layer = nn.Linear(3, 3)
+    stages = walk(Reversed(nn.Sequential(layer), nn.Sequential(layer)), torch.rand(1, 3))
+    assert [stage.name for stage in stages] == ["image", "1.0", "0.0"]
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_networks_that_share_agree_with_their_layer_table(seed):
     plan, shape = random_shared(seed)

@@ -62,6 +62,11 @@ class Flow:
                 return
             number = operation.sources[0]
 
+    def end_of(self, number: int | None, through: set[str]) -> Operation | None:
+        """The last operation that back_from gives: the first that is none of `through`, or the one at the network's input."""
+        found = list(self.back_from(number, through))
+        return found[-1] if found else None
+
     def named(self, names: set[str]) -> list[Operation]:
         """All operations of these names, in order."""
         return [operation for operation in self.operations if operation.name in names]
