@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 
 class DeviceError(ValueError):
@@ -98,6 +99,11 @@ def free_memory_bytes(device: torch.device | None = None) -> int | None:
 def usable_cores() -> int:
     """Processor cores this process may use, which in a container can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def is_convolutional(model: nn.Module) -> bool:
+    """Whether the network has convolutions over pictures, on which number format, threads and the layout in memory depend."""
+    return any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
 def autocast_type(precision: str, device: torch.device, convolutional: bool) -> torch.dtype | None:

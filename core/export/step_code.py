@@ -1,6 +1,6 @@
 """One training step as a few lines of plain PyTorch, with a look at one weight after each."""
 
-from core.config import AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RMSpropConfig, RunConfig, SGDConfig
+from core.config import AdamConfig, AdamWConfig, OptimizerConfig, RMSpropConfig, RunConfig, SGDConfig
 
 CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
 
@@ -39,19 +39,16 @@ def step_code(config: RunConfig, name: str, index: tuple[int, ...], learning_rat
 
 def optimizer_code(config: OptimizerConfig, learning_rate: float) -> str:
     """How torch.optim makes this optimizer; what is PyTorch's default is left out."""
-    given = [f"lr={learning_rate!r}"]
+    values: dict[str, tuple[object, object]] = {}  # the config's, and PyTorch's default
     match config:
         case SGDConfig():
-            given += [f"momentum={config.momentum!r}"] * bool(config.momentum) + ["nesterov=True"] * config.nesterov
+            values = {"momentum": (config.momentum, 0.0), "nesterov": (config.nesterov, False)}
         case AdamConfig() | AdamWConfig():
-            given += [f"betas=({config.beta1!r}, {config.beta2!r})"] * ((config.beta1, config.beta2) != (0.9, 0.999))
+            values = {"betas": ((config.beta1, config.beta2), (0.9, 0.999))}
         case RMSpropConfig():
-            given += [f"alpha={config.alpha!r}"] * (config.alpha != 0.99)
-            given += [f"momentum={config.momentum!r}"] * bool(config.momentum)
-        case AdagradConfig():
-            pass
-    usual = 0.01 if isinstance(config, AdamWConfig) else 0.0
-    given += [f"weight_decay={config.weight_decay!r}"] * (config.weight_decay != usual)
+            values = {"alpha": (config.alpha, 0.99), "momentum": (config.momentum, 0.0)}
+    values["weight_decay"] = config.weight_decay, 0.01 if isinstance(config, AdamWConfig) else 0.0
+    given = [f"lr={learning_rate!r}", *(f"{name}={value!r}" for name, (value, usual) in values.items() if value != usual)]
     return f"torch.optim.{CLASSES[config.name]}(model.parameters(), {', '.join(given)})"
 
 

@@ -11,7 +11,7 @@ import torch
 
 from core.config import RunConfig
 from core.data import DataError, Dataset, load
-from core.devices import DeviceError, select_device, threads_for
+from core.devices import DeviceError, is_convolutional, select_device, threads_for
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
 from core.memory import give_back_memory
@@ -133,7 +133,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     check_weights_fit(config, data, device)
     model = build_for(config, data)
     check_batch_fits(config, data, model, device)
-    convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+    convolutional = is_convolutional(model)
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
     if run.kind == "range_test":
         run_range_test(store, run, data, model, device, control)

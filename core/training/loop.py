@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.config import PlateauConfig, RunConfig
 from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
-from core.devices import autocast_type
+from core.devices import autocast_type, is_convolutional
 from core.training.control import Command, Control
 from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step
 from core.training.graphs import Forward
@@ -107,7 +107,7 @@ class Loop:
                  control: Control | None = None) -> None:
         training = config.training
         self.config, self.device, self.control = training, device, control
-        convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+        convolutional = is_convolutional(model)
         self.model = model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)
         self.autocast = autocast_type(training.precision, device, convolutional)
         self.forward = Forward(self.model, device, self.autocast)

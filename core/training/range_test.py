@@ -15,7 +15,7 @@ from torch import nn
 from core.config import RunConfig
 from core.data import Dataset
 from core.data.batches import Batch, Batches
-from core.devices import autocast_type
+from core.devices import autocast_type, is_convolutional
 from core.training.inference import autocasting
 from core.training.objectives import objective_of
 from core.training.optimizers import build_optimizer
@@ -73,7 +73,7 @@ def range_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torc
         raise ValueError(f"steps is {steps}; a range test needs at least 10")
     if not len(data.train):
         raise ValueError("there are no training images")
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    convolutional = is_convolutional(model)
     model = (model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)).train()
     autocast = autocast_type(config.training.precision, device, convolutional)
     objective = objective_of(config.training, data.target)
