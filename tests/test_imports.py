@@ -11,7 +11,8 @@ HEAVY = ("sklearn", "scipy", "torchvision", "matplotlib", "captum", "torch._indu
 
 def loaded(code: str, names: tuple[str, ...]) -> list[str]:
     """Which of the modules a fresh process has after running `code`."""
-    asked = f"import sys\n{code}\nprint(*[name for name in {names!r} if name in sys.modules])"
+    asked = (f"import sys\nfrom core.process import configure\nconfigure('other')\n{code}\n"
+             f"print(*[name for name in {names!r} if name in sys.modules])")
     ran = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True)
     assert not ran.returncode, ran.stderr
     return ran.stdout.split()

@@ -134,7 +134,7 @@ class _Table:
             if module in self.called or (module in self.covered and _inside_parametrized(self.paths[module])):
                 continue
             own = self._claim(module, self._name(module), dict(module.named_parameters(recurse=_is_leaf(module))))
-            used = any(id(parameter) in self.used for parameter in module._parameters.values() if parameter is not None)
+            used = any(id(parameter) in self.used for parameter in module.parameters(recurse=False))
             shown = _is_leaf(module) and not (used and module in self.covered) and not isinstance(module, CONTAINERS)
             if own or shown:
                 notes = ["used without being called" if used else "not used"]
@@ -163,7 +163,7 @@ class _Table:
         if call.called_inside:
             return False
         return any(id(parameter) in self.used for child in list(call.module.modules())[1:]
-                   for parameter in child._parameters.values() if parameter is not None)
+                   for parameter in child.parameters(recurse=False))
 
     def _row(self, call: Call) -> LayerRow:
         module = call.module
@@ -191,9 +191,7 @@ class _Table:
         """A row for each parameter that a module with layers inside holds itself."""
         path = self.paths[module][0]
         rows = []
-        for name, parameter in module._parameters.items():
-            if parameter is None:
-                continue
+        for name, parameter in module.named_parameters(recurse=False):
             full = f"{path}.{name}" if path else name
             own = self._claim(module, full, {name: parameter})
             if own:
@@ -215,7 +213,7 @@ class _Table:
         Of a layer shown as one, weights of modules inside that were neither called nor used stay out: they are listed
         as not used.
         """
-        direct = {id(parameter) for parameter in module._parameters.values()} | (
+        direct = {id(parameter) for parameter in module.parameters(recurse=False)} | (
             {id(parameter) for parameter in module.parameters()} if _is_leaf(module) else set())
         own = {name: parameter for name, parameter in members.items() if parameter is not None
                and id(parameter) not in self.owner and (id(parameter) in direct or id(parameter) in self.used)}

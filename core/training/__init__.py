@@ -24,7 +24,6 @@ from core.training.events import (
 from core.training.initialization import initialize
 from core.training.loop import fit
 from core.training.objectives import OBJECTIVES, objective_of
-from core.training.process import settle_process
 from core.training.state import TrainingState
 
 
@@ -64,5 +63,4 @@ def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[D
 
 
 __all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Paused", "Predictions",
-           "Started", "Step", "TrainingState", "Validation", "build_for", "fit", "outputs_for", "prepare",
-           "settle_process"]
+           "Started", "Step", "TrainingState", "Validation", "build_for", "fit", "outputs_for", "prepare"]
