@@ -70,8 +70,9 @@ def in_place_changes(tensor: Tensor) -> int | None:
 
 def contents_mark(tensor: Tensor) -> int:
     """A number that is another one after a change of the tensor in place. From its values, where changes are not counted."""
-    changes = in_place_changes(tensor)
-    return hash(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()) if changes is None else changes
+    if (changes := in_place_changes(tensor)) is not None:
+        return changes
+    return hash(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
 
 
 # Single operations
