@@ -2,11 +2,16 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+
+from core.lean_torch import KNOWN
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("streamlit", "plotly", "pandas", "pyarrow")
-HEAVY = ("sklearn", "scipy", "torchvision", "matplotlib", "captum", "torch._inductor", "sympy.core")
+# what the lean import keeps out, with the one version of PyTorch that it knows
+COMPILER = ("torch._inductor", "sympy.core") if version("torch").startswith(KNOWN) else ()
+HEAVY = ("sklearn", "scipy", "torchvision", "matplotlib", "captum", *COMPILER)
 
 
 def loaded(code: str, names: tuple[str, ...]) -> list[str]:

@@ -2,9 +2,15 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
+from core.lean_torch import KNOWN
+
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(not version("torch").startswith(KNOWN), reason=f"the lean import knows torch {KNOWN}x only")
 LOADED = """
 def loaded(name):
     return name in sys.modules and type(sys.modules[name]).__name__ != "StandIn"
