@@ -35,7 +35,8 @@ def adam_step(weights: list[Tensor], gradients: list[Tensor], state: dict[str, l
         group: lr, betas, weight_decay and eps, as in a group of torch.optim.Adam.
     """
     state["step"][0].add_(1.0)
-    torch._fused_adam_(  # what torch.optim.adam._fused_adam calls in the end
+    # what torch.optim.adam._fused_adam calls in the end
+    torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
         weights, gradients, state["exp_avg"], state["exp_avg_sq"], [], state["step"], lr=group["lr"], beta1=group["betas"][0],
         beta2=group["betas"][1], weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
         grad_scale=None, found_inf=None)
@@ -46,13 +47,14 @@ def has_adam_step() -> bool:
     """Whether adam_step() does exactly what a step of torch.optim.Adam does: tried once, on three numbers."""
     weights = [torch.tensor([1.0, -2.0, 3.0], requires_grad=True) for _ in range(2)]
     theirs, ours = (torch.optim.Adam([weight], 0.1, weight_decay=0.01, fused=True) for weight in weights)
+    gradient = torch.tensor([0.1, 0.2, -0.3])
     for weight in weights:
-        weight.grad = torch.tensor([0.1, 0.2, -0.3])
+        weight.grad = gradient
     for optimizer in (theirs, ours, theirs):
         optimizer.step()
     try:
         with torch.no_grad():
-            adam_step(weights[1:], [weights[1].grad], {name: [value] for name, value in ours.state[weights[1]].items()},
+            adam_step(weights[1:], [gradient], {name: [value] for name, value in ours.state[weights[1]].items()},
                       ours.param_groups[0])
     except Exception:  # gone, or called in another way
         return False

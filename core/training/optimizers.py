@@ -67,8 +67,8 @@ class Stepper:
 
     def step(self) -> None:
         """Change the weights by their gradients."""
-        gradients = [weight.grad for weight in self.weights]
-        if not self.state or any(gradient is None for gradient in gradients):
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        if not self.state or len(gradients) < len(self.weights):
             self._separate()
             self.optimizer.step()
             self._remember()
