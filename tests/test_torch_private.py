@@ -214,6 +214,20 @@ def test_layers_where_operations_do_not_say_their_arguments(name, shape, monkeyp
     assert found == without_fields(expected)
 
 
+class Averaging(nn.Module):
+    """Writes over its input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.copy_(x.mean((2, 3), keepdim=True).expand_as(x))
+
+
+def test_what_an_unknown_operation_may_have_written_to_is_unknown(monkeypatch):
+    model = nn.Sequential(Averaging(), nn.Identity())
+    assert [row.receptive_field for row in describe_layers(model, (1, 4, 4))] == [4, 4]
+    monkeypatch.setattr("core.layers.receptive_field.signature_of", lambda operation: signature_of(None))
+    assert [row.receptive_field for row in describe_layers(model, (1, 4, 4))] == [None, None]
+
+
 def test_each_operation_is_carried_out_once_by_the_handler(monkeypatch):
     seen = []
 
