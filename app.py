@@ -1,5 +1,9 @@
 """Home: what is this, and how do I see a network learn with one click?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import DataError, spec_of

@@ -1,5 +1,10 @@
 """The command line: `python -m core presets | train | summary | evaluate | export | runs`."""
 
+from core.process import configure
+
+if __name__ == "__main__":
+    configure("training")
+
 import argparse
 import json
 import signal
@@ -32,7 +37,7 @@ from core.runs.evaluations import OtherImages, compute_predictions, load_predict
 from core.runs.execute import StoreControl, execute
 from core.runs.memory import NotEnoughMemory
 from core.settings import Settings
-from core.training import Epoch, Event, outputs_for, settle_process
+from core.training import Epoch, Event, outputs_for
 
 OWNER = "command line"
 USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
@@ -287,5 +292,4 @@ def runs(args: argparse.Namespace, settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    settle_process()
     sys.exit(main())

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from core.torch_private import amx_tiles
+
 
 class DeviceError(ValueError):
     """A device that was asked for and isn't there."""
@@ -118,8 +120,7 @@ def autocast_type(precision: str, device: torch.device, convolutional: bool) -> 
         return torch.bfloat16
     if device.type == "cuda":
         return torch.bfloat16
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # private, so its absence must not matter
-    return torch.bfloat16 if device.type == "cpu" and convolutional and amx() else None
+    return torch.bfloat16 if device.type == "cpu" and convolutional and amx_tiles() else None
 
 
 def threads_for(parameters: int, convolutional: bool, shared_by: int = 1) -> int:

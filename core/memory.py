@@ -5,8 +5,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ctypes import c_size_t, c_void_p
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:  # core.process needs this module before torch is imported
+    from torch import Tensor
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 LARGE = 1 << 20  # bytes
@@ -58,7 +60,7 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def let_go(examples: Tensor) -> bool:
+def let_go(examples: "Tensor") -> bool:
     """After a look at all of a data set that is mapped from a file: give back the pages that were read, 47 MB for MNIST. Whoever
     touches one again gets it from the system's cache of the file, without the disk.
 

@@ -1,5 +1,9 @@
 """Build model: what is this network, layer by layer, and will it work?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import available, outline

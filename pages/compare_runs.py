@@ -1,5 +1,9 @@
 """Compare runs: which settings learned best, and how do I take a result with me?"""
 
+from core.process import configure
+
+configure("server")
+
 from datetime import UTC, datetime
 
 import pandas as pd

@@ -1,5 +1,9 @@
 """Explore data: what does the network get to see?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of

@@ -1,5 +1,9 @@
 """First networks: what does each line of a first PyTorch script do, and what does its loss say?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.fields import describe

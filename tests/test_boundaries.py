@@ -213,3 +213,99 @@ def test_all_that_is_imported_is_required():
             top = imported.split(".")[0]
             if top not in sys.stdlib_module_names | {"core", "pages"}:
                 assert MODULES.get(top, BROUGHT_ALONG.get(top, top)).lower() in required, f"{name(path)} imports {imported}"
+
+
+# Private parts of others: each in one place, with what is done where the next version has it no more
+
+NOT_PRIVATE = {"os._exit", "_within", "_across", "_min", "_max"}  # documented; ends of names of our own
+PRIVATE = {  # place → what of others is used there that they promise nothing about; each is in one place only
+    "core/torch_private.py": {
+        "torch._fused_adam_", "_is_amx_tile_supported", "_version", "_forward_hooks", "_forward_pre_hooks", "_schema",
+        "torch.utils._python_dispatch"},
+    "core/lean_torch.py": {"torch._dynamo", "torch._dynamo.utils"},  # installed for the one version that is known
+    "core/torchvision_guard.py": {"torchvision._meta_registrations"},  # where there is none, an empty one is in nobody's way
+    "core/layers/trace.py": {"_parameters", "_buffers", "_modules"},  # names to look for; none has to be there
+    "core/weights/matching.py": {"_orig_mod."},  # in the names of a compiled network's weights
+    "core/layers/mult_adds.py": {"_orig"},  # in the names of weights normalised by hooks
+    "core/export/forward_code.py": {"_stacklevel"},  # arguments that are not written into code; none has to be there
+    "core/export/layer_code.py": {"_weight", "_freeze"},
+    "core/weights/pickle.py": {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"},  # in files
+    "core/weights/file.py": {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"},  # in files
+    "core/data/download/__init__.py": {"hashlib._Hash"},  # a type's name, for type checkers
+    "pages/parts/explore/own.py": {"streamlit.runtime", "uploaded_file_mgr"},
+    "pages/parts/doctors/config_doctor.py": {"streamlit.delta_generator"},  # a type, for type checkers
+}
+# what Streamlit documents, besides the package itself
+STREAMLIT = {"streamlit.errors", "streamlit.components", "streamlit.testing"}
+OPERATORS = ROOT / "core/layers/receptive_field.py"  # a table of operators by name; one that is called otherwise has no rule
+
+
+def own_names() -> set[str]:
+    """Every name that our source defines, sets or has as a keyword."""
+    found = set()
+    for path in [*OURS, *PARTS]:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+            elif isinstance(node, ast.Dict):
+                found |= {key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+    return found
+
+
+def is_private(dotted: str) -> bool:
+    return any(re.match(r"_(?!_)[A-Za-z]", part) for part in dotted.split("."))
+
+
+def private_parts(path: Path, own: set[str]) -> set[str]:
+    """What a module uses of others by names that begin with an underscore, and Streamlit's modules that are not documented."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
+            module = isinstance(node.value, ast.Name) and node.value.id in sys.stdlib_module_names | {"torch", "st"}
+            found.add(ast.unparse(node) if module else node.attr)
+        elif isinstance(node, ast.Attribute) and node.attr == "uploaded_file_mgr":
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            brought = [alias.name for alias in node.names if isinstance(node, ast.ImportFrom)]
+            if not below(names[0], "core") and not below(names[0], "pages"):
+                found |= {f"{names[0]}.{name}" for name in brought if is_private(name)} | {
+                    name for name in names if is_private(name)}
+            found |= {".".join(name.split(".")[:2]) for name in names if below(name, "streamlit") and "." in name
+                      and not any(below(name, documented) for documented in STREAMLIT)}
+        elif (isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"[A-Za-z0-9_.]+", node.value)
+              and is_private(node.value) and node.value not in own and path != OPERATORS):
+            found.add(node.value)
+    return found - NOT_PRIVATE
+
+
+def test_private_parts_of_others_are_each_in_one_place():
+    own = own_names()
+    found = {name(path): parts for path in OURS if (parts := private_parts(path, own))}
+    assert found == PRIVATE
+    everywhere = [part for parts in found.values() for part in parts]
+    assert len(everywhere) == len(set(everywhere))
+
+
+@pytest.mark.parametrize(("line", "part"), [
+    ("torch._foreach_add_([], [])", "torch._foreach_add_"), ("tensor._cdata", "_cdata"),
+    ("from torch.nn.modules.conv import _ConvNd", "torch.nn.modules.conv._ConvNd"), ("import torch._dynamo", "torch._dynamo"),
+    ("from torch._inductor import config", "torch._inductor"), ("getattr(module, '_backward_hooks')", "_backward_hooks"),
+    ("from streamlit.web.server import Server", "streamlit.web"), ("import streamlit.proto.x", "streamlit.proto"),
+    ("context.uploaded_file_mgr", "uploaded_file_mgr"), ("sys._getframe()", "sys._getframe"),
+])
+def test_private_parts_are_found(line, part, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "module.py").write_text(line)
+    assert private_parts(tmp_path / "module.py", set()) == {part}
+
+
+# Entry points
+
+@each([ROOT / "app.py", *PAGES])
+def test_a_page_configures_its_process_first(path):
+    """tests/test_process.py runs them up to their first import of torch."""
+    first = [ast.unparse(node) for node in tree(path).body[1:3]]
+    assert first == ["from core.process import configure", "configure('server')"]

@@ -139,7 +139,7 @@ class _Table:
                 continue
             name = self._uncalled_name(module)
             own = self._claim(module, name, dict(module.named_parameters(recurse=_is_leaf(module))))
-            used = any(id(parameter) in self.used for parameter in module._parameters.values() if parameter is not None)
+            used = any(id(parameter) in self.used for parameter in module.parameters(recurse=False))
             shown = _is_leaf(module) and not (used and module in self.covered) and not isinstance(module, CONTAINERS)
             if own or shown:
                 notes = ["used without being called" if used else "not used"]
@@ -168,7 +168,7 @@ class _Table:
         if call.called_inside:
             return False
         return any(id(parameter) in call.used for child in list(call.module.modules())[1:]
-                   for parameter in child._parameters.values() if parameter is not None)
+                   for parameter in child.parameters(recurse=False))
 
     def _row(self, call: Call) -> LayerRow:
         module = call.module
@@ -195,9 +195,7 @@ class _Table:
     def _loose(self, call: Call) -> list[LayerRow]:
         """A row for each parameter that a module with layers inside holds itself."""
         rows = []
-        for name, parameter in call.module._parameters.items():
-            if parameter is None:
-                continue
+        for name, parameter in call.module.named_parameters(recurse=False):
             full = joined(call.path, name)
             own = self._claim(call.module, full, {name: parameter})
             if own:
@@ -223,7 +221,7 @@ class _Table:
         Of a layer shown as one, weights of modules inside that it has not `used` itself stay out: another row counts them, or
         they are listed as not used.
         """
-        direct = {id(parameter) for parameter in module._parameters.values()} | (
+        direct = {id(parameter) for parameter in module.parameters(recurse=False)} | (
             {id(parameter) for parameter in module.parameters()} if _is_leaf(module) else set())
         own = {name: parameter for name, parameter in members.items() if parameter is not None
                and id(parameter) not in self.owner and (id(parameter) in direct or id(parameter) in used)}

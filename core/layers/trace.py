@@ -18,12 +18,13 @@ from torch.nn.parameter import is_lazy
 from core.hooks import CallStack, hooked
 from core.layers.misfits import misfit
 from core.layers.receptive_field import Tracker, input_field, size_of
+from core.torch_private import each_operation
 
 Shape = tuple[int, ...]
 # A prime that is nobody's layer width: the dimension with this size is the batch, wherever a module has moved it.
 META_BATCH = 97
 REAL_BATCH = 2  # batch norm needs two
-REGISTERS = ("_parameters", "_buffers", "_modules")
+REGISTERS = ("_parameters", "_buffers", "_modules")  # of nn.Module; what forward adds stays where they are called otherwise
 
 
 @dataclass
@@ -68,7 +69,7 @@ def trace(model: nn.Module, input_shape: Shape) -> Trace:
     A failure of forward is noted in the result, not raised.
     """
     for path, module in model.named_modules():
-        if any(map(is_lazy, module._parameters.values())):
+        if any(map(is_lazy, module.parameters(recurse=False))):
             call = Call(module, path, None, [(META_BATCH, *input_shape)])
             line = "does not know its sizes yet; run one batch through the network first"
             return Trace(META_BATCH, [call], failure=Misfit(line), failed=call, line=line)
@@ -92,7 +93,8 @@ def _run(model: nn.Module, input_shape: Shape, meta: bool, integers: bool = Fals
     if meta:
         tracker.remember(example, input_field(tuple(example.shape)))
     try:
-        with _hooks(model, result, tracker, integers), torch.no_grad(), torch.device("meta") if meta else nullcontext(), tracker:
+        with (_hooks(model, result, tracker, integers), torch.no_grad(), torch.device("meta") if meta else nullcontext(),
+              each_operation(tracker.carry_out)):
             if isinstance(model, torch.jit.ScriptModule):
                 model(example)
             else:
@@ -113,7 +115,8 @@ def _slots(model: nn.Module) -> dict[str, Tensor]:
     `functional_call` puts the weights back place by place; a place named twice would be left with its stand-in.
     """
     return {f"{path}.{name}" if path else name: tensor for path, module in model.named_modules()
-            for register in (module._parameters, module._buffers) for name, tensor in register.items() if tensor is not None}
+            for named in (module.named_parameters, module.named_buffers)
+            for name, tensor in named(recurse=False, remove_duplicate=False)}
 
 
 def _stand_ins(originals: dict[str, Tensor], meta: bool) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import IO, Protocol
 from uuid import uuid4
 
 from core.config import RunConfig
+from core.process import command
 from core.runs.database import StoreError
 from core.runs.records import KINDS, Run
 from core.runs.store import RunStore
@@ -188,7 +188,7 @@ class LocalEngine:
         except OSError:
             log = subprocess.DEVNULL
         popen = subprocess.Popen(
-            [sys.executable, "-m", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir), str(s.workers)],
+            command("training", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir), str(s.workers)),
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
             cwd=Path(__file__).parents[2],  # where the package `core` is
             env={**os.environ, "PYTHONPATH": os.pathsep.join(

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, load, outline
 from core.fields import ConfigError
 from core.importing.names import plain_name
+from core.process import command
 from core.runs.checkpoints import UNREADABLE, CheckpointError, Meaning, checkpoint_path, read_checkpoint, save_weights
 from core.runs.database import StoreError
 from core.runs.store import Run, RunStore
@@ -83,7 +83,7 @@ def _read(content: bytes, name: str, folder: Path, shape: tuple[int, ...]) -> di
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         code = subprocess.run(
-            [sys.executable, "-m", "core.weights.child", options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            command("other", "core.weights.child", options), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, cwd=ROOT, timeout=SECONDS, check=False,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}).returncode
     except subprocess.TimeoutExpired:

@@ -208,9 +208,9 @@ class Loop:
 
     def add_l1(self) -> None:
         """What l1 · Σ|w| in the loss would add to the gradients, l1 · sign(w), as autograd has it, which takes 0 at 0."""
-        weights = [weight for weight in self.optimizer.weights if weight.grad is not None]
-        signs = torch._foreach_sign([weight.detach() for weight in weights])
-        torch._foreach_add_([weight.grad for weight in weights], signs, alpha=self.config.l1)
+        for weight in self.optimizer.weights:
+            if weight.grad is not None:
+                weight.grad.add_(weight.detach().sign(), alpha=self.config.l1)
 
     def read(self, pending: Pending) -> Generator[Event, None, bool]:
         """Turn pending steps into events. Returns whether all is still finite, and keeps the weights if so."""
@@ -329,7 +329,7 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
             layers.setdefault(name.rpartition(".")[0], []).append(weight.grad)
     if not layers:
         return {}
-    norms = torch.stack([torch.stack(torch._foreach_norm(gradients)).norm() for gradients in layers.values()])
+    norms = torch.stack([nn.utils.get_total_norm(gradients) for gradients in layers.values()])
     return dict(zip(layers, norms.tolist(), strict=True))
 
 

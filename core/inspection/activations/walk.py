@@ -18,6 +18,7 @@ from core.layers.formulas import arguments
 from core.layers.misfits import misfit
 from core.layers.table import InspectionError
 from core.layers.trace import Shape, tensors_of, untouched
+from core.torch_private import contents_mark
 
 VALUES_KEPT = 2**20  # of one stage: 4 MB, enough for 64 maps of 128×128
 IMAGE, NORMALISED, BETWEEN = "Image", "Normalisation", "Between layers"  # kinds of stages that are no layer
@@ -130,15 +131,15 @@ class _Recorder:
         self.batch, self.limit = batch, limit
         self.stages: list[Stage] = []
         self.failed: tuple[str, Shape] | None = None  # the layer at work, and what it received
-        self._known: dict[int, tuple[weakref.ref[Tensor], int, int]] = {}  # id → the tensor, its version, its stage
+        self._known: dict[int, tuple[weakref.ref[Tensor], int, int]] = {}  # id → the tensor, its mark, its stage
 
     def know(self, tensor: Tensor, stage: int) -> None:
-        self._known[id(tensor)] = (weakref.ref(tensor), tensor._version, stage)
+        self._known[id(tensor)] = (weakref.ref(tensor), contents_mark(tensor), stage)
 
     def origin(self, tensor: Tensor) -> int | None:
         """The stage that `tensor` is from; None where it was computed, or changed in place, outside of any layer."""
-        kept, version, stage = self._known.get(id(tensor), (lambda: None, -1, -1))
-        return stage if kept() is tensor and tensor._version == version else None
+        kept, mark, stage = self._known.get(id(tensor), (lambda: None, -1, -1))
+        return stage if kept() is tensor and contents_mark(tensor) == mark else None
 
     def received(self, name: str, tensor: Tensor) -> int:
         """The stage of a layer's input; a new one where no layer made it."""
@@ -234,11 +235,11 @@ def _hooks(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
 @contextmanager
 def _buffers_kept(model: nn.Module) -> Iterator[None]:
     """Buffers that forward changes even in evaluation mode get their values back."""
-    before = [(buffer, buffer._version, buffer.clone()) for buffer in model.buffers()]
+    before = [(buffer, contents_mark(buffer), buffer.clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
         with torch.no_grad():
-            for buffer, version, values in before:
-                if buffer._version != version:
+            for buffer, mark, values in before:
+                if contents_mark(buffer) != mark:
                     buffer.copy_(values)

@@ -2,10 +2,9 @@
 
 from math import exp, log
 
-from torch.nn.modules.batchnorm import _BatchNorm
-
 from core.config import RunConfig
 from core.inspection.doctor.case import Case, Finding, Severity
+from core.inspection.kinds import BatchNorm
 from core.layers.flow import DROPOUT, INPUT, LINEAR, MATRIX, SHAPING, Operation, shown
 from core.wording import plural
 
@@ -246,7 +245,7 @@ def bias_before_batch_norm(case: Case) -> Finding | None:
 
 def batch_norm_small_batch(case: Case) -> Finding | None:
     """Batch norm with one image in a batch, or one in the last batch of an epoch."""
-    layers = {name: module for name, module in case.modules.items() if isinstance(module, _BatchNorm)}
+    layers = {name: module for name, module in case.modules.items() if isinstance(module, BatchNorm)}
     if not layers:
         return None
     batch = case.config.training.batch_size

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core.config import RunConfig, read_config
 from core.data import DataError, outline
@@ -21,6 +21,9 @@ from pages.parts.build.layer_table import measured_for
 from pages.parts.draft import draft
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 RANGE_STEPS = 100
 MOST_SECONDS = 20.0  # that somebody waits for a page
@@ -103,7 +106,7 @@ def show_finding(finding: Finding, page: str, take: Callable[[RunConfig], None] 
         _fix_button(finding, page, take)
 
 
-def _expander(finding: Finding) -> DeltaGenerator:
+def _expander(finding: Finding) -> "DeltaGenerator":
     return st.expander(f":{COLOURS[finding.severity]}[**{BADGES[finding.severity]}:**] {plain(finding.title)}",
                        icon=ICONS[finding.severity])
 
