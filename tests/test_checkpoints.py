@@ -69,7 +69,7 @@ def test_every_architecture_comes_back(store, settings, key):
 
 def test_a_config_stands_beside_the_weights(store, settings):
     run_id, _, _ = saved(store, settings, tiny(training__seed=4))
-    text = (store.folder(run_id) / CONFIG).read_text()
+    text = (store.folder(run_id) / CONFIG).read_text(encoding="utf-8")
     assert read_config(text) == tiny(training__seed=4)
     assert sorted(path.name for path in store.folder(run_id).iterdir()) == [WEIGHTS, CONFIG]
 
@@ -324,7 +324,7 @@ def test_an_interrupted_write_keeps_the_old_weights(store, digits, monkeypatch):
 
 def test_a_runs_folder_that_vanished_is_made_again_and_one_that_is_blocked_is_one_line(store, digits):
     run = store.create_running(tiny(), "tester", "here")
-    store.folder(run.id).write_text("in the way")
+    store.folder(run.id).write_text("in the way", encoding="utf-8")
     with pytest.raises(StoreError) as caught:
         save_checkpoint(store, run.id, tiny(), digits, weights_of(1.0))
     assert str(store.path) in one_line(caught)

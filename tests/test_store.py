@@ -346,7 +346,7 @@ def test_a_newer_schema_is_left_alone(store):
 
 
 def a_file(path):
-    path.write_text("not a folder")
+    path.write_text("not a folder", encoding="utf-8")
     return path
 
 
@@ -361,7 +361,8 @@ def a_folder_in_the_way(path):
 
 def text_in_the_way(path):
     path.mkdir()
-    (path / "runs.sqlite3").write_text("This is no database, though it is long enough to hold the header of one." * 100)
+    (path / "runs.sqlite3").write_text("This is no database, though it is long enough to hold the header of one." * 100,
+                                       encoding="utf-8")
     return path
 
 
