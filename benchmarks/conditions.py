@@ -22,7 +22,7 @@ def conditions() -> str:
     """Processor, cores, load and versions, in two lines."""
     model = platform.processor() or "unknown processor"
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
             model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         pass

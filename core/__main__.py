@@ -38,6 +38,7 @@ from core.runs.execute import StoreControl, execute
 from core.runs.memory import NotEnoughMemory
 from core.settings import Settings
 from core.training import Epoch, Event, outputs_for
+from core.version import VERSION
 
 OWNER = "command line"
 USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     places.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS, help="data directory (PLAYGROUND_DATA)")
     places.add_argument("--runs", metavar="DIR", default=argparse.SUPPRESS, help="runs directory (PLAYGROUND_RUNS)")
     top = OneLineParser(prog="python -m core", description=__doc__, parents=[places])
+    top.add_argument("--version", action="version", version=f"Torch Playground {VERSION}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLineParser)
     commands.add_parser("presets", parents=[places], help="list the named runs")
     for name, text in {"train": "train a preset here and record the run", "summary": "a preset's layers and parameters"}.items():

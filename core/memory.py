@@ -67,7 +67,7 @@ def let_go(examples: "Tensor") -> bool:
     Only where the system says that this memory is a file's and that nobody has written to it. Returns whether it was so.
     """
     address = examples.data_ptr()
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/smaps") as file:  # only Linux has it
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/smaps", encoding="utf-8") as file:  # only Linux has it
         for line in file:
             if not line[0].isupper():  # a mapping's first line: from-to rights offset device inode path
                 first, last = (int(end, 16) for end in line.split(maxsplit=1)[0].split("-"))

@@ -59,17 +59,17 @@ def configure_training_process() -> None:
     keep_large_blocks()
 
 
-def command(role: Role, module: str, *arguments: str) -> list[str]:
-    """What starts a child process that runs `module` as a program, configured before that is imported."""
-    return [sys.executable, "-m", "core.process", role, module, *arguments]
+def configured(role: Role, module: str, *arguments: str) -> tuple[str, ...]:
+    """What core.subprocesses starts so that a child process is configured before `module`, its program, is imported."""
+    return "core.process", role, module, *arguments
 
 
 def main(role: Role, module: str, *arguments: str) -> None:
-    """The child's side of command()."""
+    """The child's side of configured()."""
     configure(role)
     sys.argv[1:] = arguments
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])  # type: ignore[arg-type]  # command() wrote them
+    main(*sys.argv[1:])  # type: ignore[arg-type]  # configured() wrote them

@@ -80,7 +80,7 @@ LAYERS = [
     ("core.__main__",),
     ("pages.parts.shell",),
     ("pages.parts.widgets",),
-    ("pages.parts.draft",),
+    ("pages.parts.draft.draft",),
     ("pages.parts.doctors",),
     ("pages.parts.runs",),
     ("pages.parts.explain",),
@@ -159,6 +159,53 @@ def test_no_pickle_is_trusted(path):
             assert given.get("weights_only") == "True", call.lineno
 
 
+def test_processes_are_started_and_ended_in_one_place():
+    """core.subprocesses knows what each system is asked: on Windows os.kill(pid, 0), a probe elsewhere, ends the process."""
+    elsewhere = {"os.kill", "os.killpg", "os.fork", "os.setsid", "subprocess.Popen", "subprocess.run", "subprocess.call",
+                 "subprocess.check_call", "subprocess.check_output"}
+    for path in set(OURS) - {ROOT / "core/subprocesses.py"}:
+        assert not [call.lineno for call in calls(path) if ast.unparse(call.func) in elsewhere], name(path)
+        found = {imported for imported in imports(path) if imported in elsewhere or below(imported, "multiprocessing")}
+        assert not found, name(path)
+
+
+TEXT_FILES = {"read_text": 0, "write_text": 1}  # how many arguments come before the encoding
+SAYS_MODE_SECOND = {"open", "os.fdopen", "io.open", "gzip.open", "bz2.open", "lzma.open"}
+
+
+def without_encoding(call: ast.Call) -> bool:
+    """Whether it reads or writes text in whatever encoding the system takes for the usual one; on Windows not UTF-8."""
+    function = ast.unparse(call.func)
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    if method in TEXT_FILES:
+        return len(call.args) <= TEXT_FILES[method]
+    if function not in SAYS_MODE_SECOND and method != "open":
+        return False
+    place = 1 if function in SAYS_MODE_SECOND else 0
+    given = [keyword.value for keyword in call.keywords if keyword.arg == "mode"] + call.args[place:place + 1]
+    if not given:  # of archives and images, whose open() takes a name first, the mode is no text
+        return not function.startswith(("gzip", "bz2", "lzma")) and (place == 1 or not call.args)
+    mode = given[0].value if isinstance(given[0], ast.Constant) else None
+    return isinstance(mode, str) and re.fullmatch(r"[rwxat+]+", mode) is not None
+
+
+@pytest.mark.parametrize(("code", "wrong"), [
+    ("path.read_text()", True), ("path.read_text('utf-8')", False), ("path.read_text(encoding='utf-8')", False),
+    ("path.write_text(text)", True), ("path.write_text(text, 'utf-8')", False), ("path.open()", True), ("path.open('w')", True),
+    ("path.open('rb')", False), ("open(path)", True), ("open(path, 'rb')", False), ("open(path, mode='r')", True),
+    ("open(path, 'w', encoding='ascii')", False), ("gzip.open(path)", False), ("gzip.open(path, 'rt')", True),
+    ("Image.open(file)", False), ("archive.open(entry.info)", False)])
+def test_what_reads_text_without_its_encoding_is_told(code, wrong):
+    assert without_encoding(ast.parse(code).body[0].value) is wrong
+
+
+def test_text_is_read_and_written_with_its_encoding():
+    for path in [*OURS, *(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+        assert not [call.lineno for call in calls(path) if without_encoding(call)], name(path)
+
+
 @each(OURS)
 def test_no_html_of_unknown_origin(path):
     assert "unsafe_allow_html" not in path.read_text(encoding="utf-8")
@@ -185,7 +232,7 @@ def test_torchvision_is_imported_after_its_guard(path):
 # Dependencies
 
 def requirements(file: str) -> list[str]:
-    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith("-")]
 
 

@@ -140,7 +140,7 @@ def test_what_cannot_be_kept_gets_one_line_and_its_files(root):
 
 def test_a_data_directory_that_cannot_be_written_to_gets_one_line(root):
     at = section()
-    root.write_text("a file, not a folder")
+    root.write_text("a file, not a folder", encoding="utf-8")
     at = upload(at, two_classes())
     assert len(at.error) == 1 and "PLAYGROUND\\_DATA" in at.error[0].value
 

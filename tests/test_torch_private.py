@@ -12,8 +12,9 @@ import core.torchvision_guard  # noqa: F401 - torchvision comes after it
 from core import torch_private
 from core.config import AdamConfig
 from core.devices import autocast_type
-from core.inspection import describe_layers, kinds, walk
+from core.inspection import describe_layers, walk
 from core.labs.in_place import CASES, run_case
+from core.layers import kinds
 from core.models import ARCHITECTURES, build
 from core.presets import PRESETS
 from core.torch_private import amx_tiles, contents_mark, each_operation, forward_hooks, has_adam_step, signature_of

@@ -5,7 +5,7 @@ from math import prod
 
 from torch import nn
 
-from core.inspection.kinds import AdaptivePool, BatchNorm, Convolution, InstanceNorm, TransposedConvolution
+from core.layers.kinds import AdaptivePool, BatchNorm, Convolution, InstanceNorm, TransposedConvolution
 from core.layers.misfits import POOLS, many, size
 
 Shape = tuple[int, ...]

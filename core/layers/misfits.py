@@ -4,7 +4,7 @@ from math import prod
 
 from torch import nn
 
-from core.inspection.kinds import BatchNorm, Convolution, TransposedConvolution
+from core.layers.kinds import BatchNorm, Convolution, TransposedConvolution
 
 Shape = tuple[int, ...]
 POOLS = {nn.MaxPool1d: 1, nn.MaxPool2d: 2, nn.MaxPool3d: 3, nn.AvgPool1d: 1, nn.AvgPool2d: 2, nn.AvgPool3d: 3}

@@ -116,7 +116,7 @@ def warm_up(settings: Settings) -> None:
 def main() -> None:
     if hasattr(os, "nice"):
         os.nice(10)  # a page that somebody waits for goes first; where nobody does, training has all the cores
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("500")  # where memory runs out all the same, the system ends this process and not the server
     name, runs, data, cache, workers = sys.argv[1:]
     Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers))).run()

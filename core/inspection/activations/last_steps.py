@@ -6,7 +6,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from core.inspection.kinds import BatchNorm
+from core.layers.kinds import BatchNorm
 from core.training.objectives import OBJECTIVES
 
 

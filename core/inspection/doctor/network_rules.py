@@ -4,8 +4,8 @@ from math import exp, log
 
 from core.config import RunConfig
 from core.inspection.doctor.case import Case, Finding, Severity
-from core.inspection.kinds import BatchNorm
 from core.layers.flow import DROPOUT, INPUT, LINEAR, MATRIX, SHAPING, Operation, shown
+from core.layers.kinds import BatchNorm
 from core.wording import plural
 
 TO_THE_LOSS = SHAPING | DROPOUT  # what may stand between an activation and the loss and change nothing of what is said here
