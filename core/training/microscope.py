@@ -97,8 +97,8 @@ class Pull:
 class Trace:
     """One weight through one step.
 
-    old: the gradient it had from the step before; gradient: the new one before clipping, with L1's part of it, penalty; used: the
-        one that the optimizer saw. Each None where there is none; penalty is 0 then, as it is without L1.
+    old: the gradient it had from the step before; gradient: the new one before clipping; of_loss and penalty: the loss's part of
+        it, and L1's; used: the one that the optimizer saw. Each None where there is none, but penalty, which is 0 then.
     lines: how the new value comes about, in float64; empty where there is no gradient. after: PyTorch's own new value.
     agrees: whether the last line is that value, up to float32's rounding.
     """
@@ -108,6 +108,7 @@ class Trace:
     before: float
     old: float | None
     gradient: float | None
+    of_loss: float | None
     penalty: float
     used: float | None
     clipped: float
@@ -348,7 +349,8 @@ def trace(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[int, ..
     as_numbers = [{kind: float(value) for kind, value in kept.items()} for kept in states]
     penalty = 0.0 if of_loss is None else config.training.l1 * float(before.sign())
     return Trace(name, tuple(index), float(before), None if old is None else float(old[index]),
-                 None if of_loss is None else float(of_loss[index]) + penalty, penalty,
+                 None if of_loss is None else float(of_loss[index]) + penalty,
+                 None if of_loss is None else float(of_loss[index]), penalty,
                  None if gradient is None else float(gradient[index]), frozen.clipped,
                  as_numbers[0], lines, computed, float(after), as_numbers[1], abs(computed - float(after)) <= allowed)
 
