@@ -106,6 +106,7 @@ OTHER_CASES: dict[str, dict[str, Any]] = {
     "the plateau falls": {"training__schedule": {"name": "plateau", "patience": 0, "factor": 0.5}, "training__epochs": 6,
                           "training__optimizer": {"name": "sgd", "learning_rate": 3.0}},
 }
+OTHER_CASES["the plateau falls, in bfloat16"] = OTHER_CASES["the plateau falls"] | {"training__precision": "bfloat16"}
 CASES = all_cases()
 
 
@@ -199,7 +200,7 @@ def test_the_microscope_steps_as_fit_does(name, data_of):
 def test_the_range_test_steps_as_fit_does_with_its_rates(name, data_of):
     config, steps = config_of(name), 20
     data = data_of(config)
-    model = build_for(config, data)
+    model = build_for(config, data).eval()  # as a page leaves it
     test = list(range_steps(config, data, model, CPU, steps))
     assert len(test) >= 5 and test[0].rate == LOWEST
     assert len(test) < steps or test[-1].rate == pytest.approx(HIGHEST)
@@ -307,6 +308,8 @@ def test_what_is_skipped_changes_nothing_that_comes_after(skip, data_of):
     whole, rest = (list(batches_of_epoch(loop.train, config.training, 2, begin)) for begin in (0, skip))
     assert [len(batch.labels) for batch in whole] == [48, 48, 4]
     assert all(torch.equal(ours.images, theirs.images) for ours, theirs in zip(rest, whole[skip:], strict=True))
+    by_rule = loop.train.iterate(48, order_of_epoch(3, 2, EXAMPLES), 0, (3, 2))  # the run's seed, and the epoch
+    assert all(torch.equal(ours.images, theirs.images) for ours, theirs in zip(whole, by_rule, strict=True))
 
 
 def three(l1: float = 0.0, clipping: float = 0.0) -> tuple[TrainingStep, Batch]:
