@@ -180,9 +180,9 @@ print(faults())
 
 def test_a_child_process_is_configured_before_its_module_is_imported(tmp_path):
     (tmp_path / "probe.py").write_text("import os, sys\nassert __name__ == '__main__'\n"
+                                       "print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'], sys.argv[1:])\n")
     ran = subprocess.run([sys.executable, "-m", *configured("other", "probe", "one", "two words")], cwd=ROOT,
-    ran = subprocess.run([sys.executable, "-m", *configured("other", "probe", "one", "two words")], cwd=ROOT, capture_output=True, text=True,
-                         env=plain_environment(PYTHONPATH=str(tmp_path)))
+                         capture_output=True, text=True, env=plain_environment(PYTHONPATH=str(tmp_path)))
     assert ran.stdout.strip() == "False PASSIVE ['one', 'two words']", ran.stderr
 
 

@@ -21,7 +21,7 @@ from core.models import build
 from core.runs.database import StoreError
 from core.runs.store import RunNotFound, RunStore
 from core.trained_model import TrainedModel
-from core.training import Checkpoint, TrainingState
+from core.training import Checkpoint, TrainingState, build_for
 from core.training.objectives import objective_of
 from core.version import VERSION, another_version
 
@@ -113,6 +113,17 @@ def take_start(store: RunStore, start_from: str, model: nn.Module) -> None:
         reason = str(error).removesuffix(".")
         raise CheckpointError(f"This run can't start from the weights of run {start_from[:8]!r}: {reason}.") from None
     model.load_state_dict(weights)
+
+
+def starting_model(store: RunStore, config: RunConfig, data: Dataset) -> nn.Module:
+    """The network that a run of this config starts from: fresh weights, or those that `start_from` names.
+
+    Raises ModelError where it can't be built, CheckpointError where those weights can't be had.
+    """
+    model = build_for(config, data)
+    if config.training.start_from:
+        take_start(store, config.training.start_from, model)
+    return model
 
 
 def read_tensors(path: Path, mapped: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:

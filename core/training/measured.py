@@ -18,6 +18,7 @@ from core.layers.memory import training_bytes
 from core.layers.table import describe_layers, totals
 from core.training import fresh_model
 from core.training.loop import Loop
+from core.training.step import batches_of_epoch
 
 MOST_SECONDS = 2.0  # for each of the two rounds: whole steps, then layer by layer
 MOST_STEPS = 30
@@ -130,14 +131,15 @@ def _random_data(config: RunConfig, shape: tuple[int, ...], classes: int, batch:
 
 
 def _timed_steps(loop: Loop, device: torch.device, record: "_Record | None" = None) -> Iterator[float]:
-    """Seconds of each step, data included, after one that warms up."""
+    """Seconds of each step, data included, after one that warms up. Each is an epoch of the loop's: there is one batch."""
     began = time.perf_counter()
     for step in range(MOST_STEPS):
         if step == 1 and record is not None:
             record.forget()
         start = time.perf_counter()
-        for batch in loop.train.iterate(loop.config.batch_size):
+        for batch in batches_of_epoch(loop.train, loop.config, loop.epoch):
             loop.train_step(batch)
+        loop.epoch, loop.batch = loop.epoch + 1, 0
         _wait(device)
         now = time.perf_counter()
         if step:

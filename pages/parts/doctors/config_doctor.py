@@ -15,7 +15,9 @@ from core.inspection import Finding, Surroundings
 from core.inspection.doctor import Case, examine
 from core.inspection.doctor.cost_rules import images_per_second
 from core.models import ModelError
-from core.training import build_for, outputs_for
+from core.runs import CheckpointError
+from core.runs.checkpoints import starting_model
+from core.training import outputs_for
 from core.training.range_test import range_test
 from pages.parts.build.layer_table import measured_for
 from pages.parts.draft import draft
@@ -78,9 +80,9 @@ def _look_closely(server: Services, page_case: Case) -> list[Finding] | None:
             seconds = RANGE_STEPS * config.training.batch_size / images_per_second(case) if case.rows else 0.0
             tried = None
             if case.rows and seconds <= MOST_SECONDS:
-                tried = range_test(config, data, build_for(config, data), RANGE_STEPS)
+                tried = range_test(config, data, starting_model(server.store, config, data), RANGE_STEPS)
             found = examine(replace(case, range_test=tried))
-        except (DataError, ModelError, ConfigError) as error:
+        except (DataError, ModelError, ConfigError, CheckpointError) as error:
             st.warning(str(error), icon=":material/broken_image:")
             return None
     what = f"Looked at {len(data.train):,} training examples"
