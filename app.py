@@ -7,11 +7,13 @@ from core.figures.images import contact_sheet
 from core.presets import PRESETS, Preset
 from core.runs import StoreError
 from core.version import TORCH_VERSION
+from core.wording import percent
 from pages.parts.draft.draft import first_preset
 from pages.parts.learn.lab import lab_path
+from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, next_steps, run_panel
-from pages.parts.runs.start import control_buttons, start
-from pages.parts.runs.words import STATUS, percent
+from pages.parts.runs.start import start
+from pages.parts.runs.words import STATUS
 from pages.parts.shell.frame import device, go_to, link, open_page, select_run
 from pages.parts.shell.services import Services, dataset, services
 

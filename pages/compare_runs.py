@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
+from core.data.sources import kind_of
 from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
-from core.wording import kind_of
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.runs.panel import current_run

@@ -14,9 +14,9 @@ from pages.parts.explore import own as explore_own
 from pages.parts.explore import points as explore_points
 from pages.parts.explore import transform as explore_transform
 from pages.parts.explore.cache import counts_of, tidy
-from pages.parts.runs.words import figures
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services
+from pages.parts.widgets.metrics import metrics_row
 
 COMBINE, OWN = "Combine", "Bring your own"  # have buttons of their own for what they make
 DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own.look_at sets too
@@ -93,7 +93,7 @@ def card(name: str, data: Dataset) -> None:
     channels, height, width = data.input_shape
     copies = default_config(name).variations
     varied = f"Includes {copies} copies of each image as other hands might have written it: slanted, turned, with a thinner pen."
-    figures({
+    metrics_row({
         "Training images": (f"{len(data.train):,}", varied if copies else None),
         "Validation images": (f"{len(data.validation):,}", None),
         "Test images": (f"{len(data.test):,}", None),

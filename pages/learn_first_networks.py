@@ -9,10 +9,11 @@ from core.labs.first_networks import NOTES, FirstNetworkConfig, Line, Walk, netw
 from core.presets import PRESETS
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import FIRST_NETWORKS
+from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
-from pages.parts.runs.start import control_buttons, start
-from pages.parts.runs.words import figures
+from pages.parts.runs.start import start
 from pages.parts.shell.services import Services, services
+from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_first_networks.py"
 TITLES = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}
@@ -87,10 +88,10 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
 def beyond(config: FirstNetworkConfig, result: Walk) -> None:
     """What the training loss does not say."""
     predict(PATH, FIRST_NETWORKS[config.system])
-    figures({"Training loss at the end": (f"{result.losses[-1]:.4f}", "Before the last step."),
-             "Loss on new samples": (f"{result.new_losses[-1]:.4f}", "500 samples drawn in the same way."),
-             "Right, training samples": (f"{result.right:.0%}".replace("%", " %"), None),
-             "Right, new samples": (f"{result.new_right:.0%}".replace("%", " %"), None)})
+    metrics_row({"Training loss at the end": (f"{result.losses[-1]:.4f}", "Before the last step."),
+                 "Loss on new samples": (f"{result.new_losses[-1]:.4f}", "500 samples drawn in the same way."),
+                 "Right, training samples": (f"{result.right:.0%}".replace("%", " %"), None),
+                 "Right, new samples": (f"{result.new_right:.0%}".replace("%", " %"), None)})
     st.plotly_chart(losses_figure(result), key="first.losses", config=STILL)
     if config.system == "toy-sigmoid":
         st.caption("The answers are random, so nothing can be known about new samples: always saying 0.5 would give a loss of "

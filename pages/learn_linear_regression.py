@@ -7,8 +7,9 @@ from core.presets import PRESETS
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.linear_regression import views as regression_views
 from pages.parts.learn.questions import REGRESSION
+from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
-from pages.parts.runs.start import control_buttons, start
+from pages.parts.runs.start import start
 from pages.parts.shell.services import Services, dataset, services
 
 PATH = "pages/learn_linear_regression.py"

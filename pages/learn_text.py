@@ -9,8 +9,9 @@ from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text import meaning as text_meaning
 from pages.parts.learn.text import words as text_words
 from pages.parts.learn.text.subject import Subject, choose
+from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
-from pages.parts.runs.start import control_buttons, start
+from pages.parts.runs.start import start
 from pages.parts.shell.services import Services, services
 
 PATH = "pages/learn_text.py"

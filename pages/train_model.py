@@ -10,12 +10,13 @@ from core.models import ARCHITECTURES
 from core.presets import PRESETS
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
-from pages.parts.doctors import config_doctor as doctor_view
+from pages.parts.doctors import config_doctor
 from pages.parts.draft import draft
 from pages.parts.draft.fields import field
+from pages.parts.runs.control import control_buttons, retrain_on_change
 from pages.parts.runs.panel import current_run, next_steps, run_panel
 from pages.parts.runs.rate_finder import rate_finder
-from pages.parts.runs.start import control_buttons, more_ways, retrain_on_change, start
+from pages.parts.runs.start import more_ways, start
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
@@ -148,7 +149,7 @@ with controls:
     view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
                                 persist_state="session", label_visibility="collapsed")
     retrain_on_change(server, config, run)
-    doctor_view.show_problems(config)
+    config_doctor.show_problems(config)
     training_form(config, view == ALL)
     model_form(config)
     if view == ALL:

@@ -4,9 +4,10 @@ import pytest
 
 from core.config import DataConfig, RunConfig
 from core.data import DATASETS
+from core.data.sources import kind_of
 from core.inspection import diagnose
 from core.presets import PRESETS
-from core.wording import kind_of, worded
+from core.wording import worded
 from pages.parts.draft.fields import in_labels
 
 

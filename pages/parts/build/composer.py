@@ -35,6 +35,7 @@ from core.presets import PRESETS
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
 
 STARTS = {**{f"preset.{name}": entry.title for name, entry in PRESETS.items()},
           **{name: ARCHITECTURES[name].title for name in ("softmax_regression", "lenet5", "small_resnet")}}
@@ -77,12 +78,7 @@ def _tools(stack: StackConfig, input_shape: Shape, outputs: int) -> None:
         with st.popover("Save or load", icon=":material/share:"):
             _share(stack)
     if problem := st.session_state.get(keys.COMPOSE_PROBLEM):
-        st.error(_plain(problem), icon=":material/error:")
-
-
-def _plain(text: str) -> str:
-    """Text that may hold a person's own, without links, pictures, colours or formulas."""
-    return text.replace("[", "\\[").replace("]", "\\]").replace("$", "\\$")
+        st.error(as_text(problem), icon=":material/error:")
 
 
 def _share(stack: StackConfig) -> None:
@@ -106,7 +102,7 @@ def _row(stack: StackConfig, row: RowCheck, outputs: int, opened: bool) -> None:
             st.caption(f"{settings_of(layer_at(stack, row.place), outputs)} {returned}")
     if row.problem:
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.markdown(f":red[:material/error: {row.name} {_plain(row.problem)}.]", width="stretch")
+            st.markdown(f":red[:material/error: {row.name} {as_text(row.problem)}.]", width="stretch")
             if row.fix:
                 st.button(f"Fix: {row.fix.label}", key=f"compose.fix.{number}", icon=":material/build:",
                           on_click=_make, args=(row.fix,))

@@ -14,7 +14,7 @@ from core.models import TextEmbeddingConfig
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
 from core.transforms import with_normalizes
-from pages.parts.runs.words import percent
+from core.wording import percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset, trained_model
 

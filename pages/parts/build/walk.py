@@ -12,14 +12,15 @@ from core.inspection import InspectionError, SigmoidSteps, SoftmaxSteps, Stage, 
 from core.inspection.activations.walk import BETWEEN, IMAGE, NORMALISED
 from core.inspection.activations.windows import POOLING, number
 from core.models import ModelError
+from core.wording import percent
 from pages.parts.build.layer_arithmetic import batch_norm_detail, linear_detail, window_detail
 from pages.parts.build.subject import Sample, Subject, choose_sample, choose_subject
 from pages.parts.build.weights import weights_section
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
+from pages.parts.widgets.metrics import metrics_row
 
-WALK, WEIGHTS = "Walk a sample through", "Weights"
+WALK, WEIGHTS = keys.LOOK_WALK, "Weights"
 VECTOR_PICTURE, MAPS_PICTURE = 4096, 128  # how many numbers of a row, and how many maps, are drawn
 EXPLAINED = {
     IMAGE: "The picture as it is: each pixel is a number from 0 (black) to 1 (white).",
@@ -55,7 +56,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
 
     def section() -> None:
         st.subheader("Look inside")
-        view = st.segmented_control("View", [WALK, WEIGHTS], key="build.look.view", label_visibility="collapsed")
+        view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, label_visibility="collapsed")
         if view is None:
             st.caption("Send one picture through the network and see what every layer makes of it, or look at the weights.")
             return
@@ -136,7 +137,7 @@ def _table(stages: list[Stage]) -> pd.DataFrame:
 def _show(subject: Subject, stages: list[Stage], place: int) -> None:
     """One stage: numbers, a sentence, a picture, and the arithmetic behind one number of it."""
     stage = stages[place]
-    figures({
+    metrics_row({
         "Shape": (shape_text(stage), "Batch first, then channels, height and width; or batch and features."),
         "Range": (f"{number(stage.minimum)} to {number(stage.maximum)}", "Smallest and largest number."),
         "Mean": (number(stage.mean), None),

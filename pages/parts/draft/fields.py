@@ -6,13 +6,14 @@ from typing import Any
 import streamlit as st
 
 from core.config import RunConfig
+from core.data.sources import kind_of
 from core.fields import Config, Setting, describe
 from core.models import ARCHITECTURES
 from core.models.stack import count_layers
-from core.wording import kind_of, worded
+from core.wording import worded
 from pages.parts.draft import draft
 from pages.parts.shell import keys
-from pages.parts.widgets.pictures import as_text
+from pages.parts.widgets.markdown import as_text
 
 # What choices are called on a page; a value that is not here is shown as it is.
 CHOICES = {

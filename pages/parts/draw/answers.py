@@ -7,7 +7,7 @@ import streamlit as st
 from core.data.drawing import Drawing
 from core.evaluation.ood.score import Familiar
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
-from pages.parts.runs.words import percent
+from core.wording import percent
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services, familiar, trained_model

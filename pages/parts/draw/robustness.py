@@ -8,8 +8,8 @@ from core.evaluation.digit_robustness import SWEEPS, changed, robustness_map
 from core.figures.images import contact_sheet
 from core.figures.robustness import robustness_figure
 from core.memory import give_back_memory
+from core.wording import percent
 from pages.parts.draw.answers import Asked
-from pages.parts.runs.words import percent
 
 MOST_MODELS = 2
 

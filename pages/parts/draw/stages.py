@@ -9,8 +9,8 @@ from core.data.drawing.without_a_stage import variants
 from core.figures.images import as_picture, ink_picture
 from core.figures.maps import colours
 from core.runs import TrainedModel
+from core.wording import percent
 from pages.parts.draw.answers import Asked
-from pages.parts.runs.words import percent
 from pages.parts.widgets.quick_bars import Card, cards
 
 SIDE, SMALLER = 140, 112  # pixels of a picture: five and four for each of the 28

@@ -10,9 +10,9 @@ from core.evaluation.teaching import Change, change_on_images, change_on_test
 from core.figures.images import as_picture
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedModel
 from core.runs.evaluations import load_predictions
+from core.wording import percent
 from pages.parts.draw.answers import why_not
-from pages.parts.evaluate.subject import compute
-from pages.parts.runs.words import percent
+from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services, trained_model

@@ -8,9 +8,10 @@ from core.evaluation import Predictions
 from core.evaluation.calibration import Reliability, Temperature, fit_temperature, reliability
 from core.evaluation.tables import table_csv
 from core.figures.evaluation import confidence_figure, reliability_figure
-from pages.parts.evaluate.subject import CHART, Subject, answers, columns, compute, one_line, save_csv
-from pages.parts.runs.words import figures
+from pages.parts.evaluate.subject import CHART, Subject, answers, columns, one_line, save_csv
+from pages.parts.runs.answers import compute
 from pages.parts.shell.services import Services
+from pages.parts.widgets.metrics import metrics_row
 
 AFTER = " after"
 
@@ -48,7 +49,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
 
 
 def _figures(result: Reliability) -> None:
-    figures({
+    metrics_row({
         "Calibration error": (f"{100 * result.error:.2f} %", "Expected calibration error: how far being sure is from being "
                                                              "right, "
                               "on average. 0 is best."),

@@ -8,9 +8,10 @@ import streamlit as st
 from core.evaluation.comparison import Comparison, compare, why_unfair
 from core.evaluation.tables import comparison_csv
 from core.figures.evaluation import difference_figure
+from core.wording import percent
 from pages.parts.evaluate.subject import CHART, Subject, caption, save_csv, show_images
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell.services import Services
+from pages.parts.widgets.metrics import metrics_row
 
 MOST = 20
 
@@ -40,7 +41,7 @@ def _verdict(first: Subject, second: Subject, result: Comparison) -> None:
     else:
         st.info(f"The difference may be luck ({p}): two equally good models would often differ this much on these images.",
                 icon=":material/casino:")
-    figures({
+    metrics_row({
         first.name: (percent(float(first.predictions.right.mean())), "Accuracy of the first model."),
         second.name: (percent(float(second.predictions.right.mean())), "Accuracy of the second model."),
         "Difference (points)": (_points(result.difference), "Second minus first, in percentage points."),

@@ -15,10 +15,11 @@ from core.evaluation.robustness import sample
 from core.evaluation.tables import predictions_csv
 from core.runs import CheckpointError, TrainedModel
 from core.runs.evaluations import weights_stamp
+from core.wording import percent
 from pages.parts.evaluate.subject import Subject, columns, one_line, save_csv, show_images
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell.frame import link
 from pages.parts.shell.services import Services, dataset, trained_model
+from pages.parts.widgets.metrics import metrics_row
 
 MOST_DRAWN = 500  # images through the drawing pipeline, 3 ms each
 SHOWN = 10
@@ -80,7 +81,7 @@ def _subject(server: Services, subject: Subject, trained: TrainedModel) -> None:
 
 def _result(subject: Subject, elsewhere: Subject, name: str, title: str) -> None:
     own, there = summarize(subject.predictions), summarize(elsewhere.predictions)
-    figures({
+    metrics_row({
         "On its own data": (percent(own.accuracy), f"{own.examples:,} images it did not learn from."),
         f"On {title}": (percent(there.accuracy), f"{there.examples:,} images of the other source."),
         "95 % interval": (f"{100 * there.interval.low:.2f} – {percent(there.interval.high)}", "Of the accuracy on the other "

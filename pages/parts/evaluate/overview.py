@@ -7,9 +7,10 @@ import streamlit as st
 
 from core.evaluation.metrics import ClassRow, Means, class_table, confusion_counts, macro_means, summarize, weighted_means
 from core.evaluation.tables import classes_csv, predictions_csv
+from core.wording import percent
 from pages.parts.evaluate.subject import Subject, columns, save_csv
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell.services import Services
+from pages.parts.widgets.metrics import metrics_row
 
 
 def section(server: Services, found: Sequence[Subject]) -> None:
@@ -32,7 +33,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
 
 def _figures(subject: Subject) -> None:
     about = summarize(subject.predictions)
-    figures({
+    metrics_row({
         "Accuracy": (percent(about.accuracy), "Share of right answers."),
         "95 % interval": (f"{100 * about.interval.low:.2f} – {percent(about.interval.high)}",
                           "How far the accuracy on all images of this kind may be from the one on these (Wilson's interval)."),

@@ -16,8 +16,8 @@ from core.figures.evaluation import robustness_figure
 from core.memory import as_in_training
 from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
+from core.wording import percent
 from pages.parts.evaluate.subject import CHART, Subject, one_line, save_csv, show_pixels
-from pages.parts.runs.words import percent
 from pages.parts.shell.services import Services, trained_model
 
 SIZES = (500, 1000, 2000)

@@ -11,14 +11,14 @@ from core.data import DATASETS, DataError, Dataset
 from core.evaluation import Predictions
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
-from core.memory import as_in_training
 from core.runs import Run, has_checkpoint
-from core.runs.evaluations import compute_predictions, load_predictions, predictions_path, weights_stamp
+from core.runs.evaluations import load_predictions, predictions_path, weights_stamp
 from core.runs.memory import ran_out
-from pages.parts.runs.words import percent
+from core.wording import percent
+from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import link, select_run
-from pages.parts.shell.services import Services, dataset, trained_model
+from pages.parts.shell.services import Services, dataset
 
 SPLITS = {"test": "Test images", "validation": "Validation images"}
 PICTURE = 84  # pixels: three times MNIST's
@@ -115,22 +115,6 @@ def answers(server: Services, run: Run, split: str) -> Predictions | None:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _answers(_server: Services, run_id: str, split: str, path: str, changed: int, weights: tuple[int, ...]) -> Predictions | None:
     return load_predictions(_server.store, run_id, split)
-
-
-def compute(server: Services, run: Run, split: str) -> Predictions:
-    """Ask the network about each image, with a bar that shows how far it is, and keep the answers.
-
-    Raises DataError, CheckpointError, and ValueError or MemoryError with one line.
-    """
-    data, trained = dataset(run.config.data, server.settings), trained_model(server.store, run.id)
-    count, bar = len(data.split(split)), st.progress(0.0, "Asking…")
-    # each report is also where Streamlit ends this work when the person has gone elsewhere
-    with as_in_training():
-        predictions = compute_predictions(
-            server.store, run.id, trained, data, split,
-            report=lambda done: bar.progress(done / count, f"Asked about {done:,} of {count:,}"))
-    bar.empty()
-    return predictions
 
 
 def one_line(error: Exception) -> str:

@@ -10,9 +10,10 @@ from core.evaluation.metrics import summarize
 from core.evaluation.tables import curves_csv
 from core.evaluation.thresholds import Decision, Sweep, cheapest, decide, sweep
 from core.figures.evaluation import CLASS_COLORS, MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
+from core.wording import percent
 from pages.parts.evaluate.subject import CHART, Subject, columns, save_csv
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell.services import Services
+from pages.parts.widgets.metrics import metrics_row
 
 THRESHOLD, MISS, ALARM = "evaluate.threshold", "evaluate.miss", "evaluate.false_alarm"
 
@@ -96,7 +97,7 @@ def _yes_no(found: Sequence[Subject]) -> None:
 def _decision(subject: Subject, decision: Decision, miss: float, alarm: float) -> None:
     """Figures and counts of one threshold, beside what not looking would get."""
     about = summarize(subject.predictions)
-    figures({
+    metrics_row({
         "Accuracy": (percent(decision.accuracy), "Share of right answers at this threshold."),
         f"Always “{about.larger_class}”": (percent(about.larger_share), "Accuracy of not looking at all: the larger class's "
                                            "share. A high accuracy means little where this is high too."),

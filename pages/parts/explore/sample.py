@@ -10,7 +10,8 @@ from core.export.snippets import image_code, one_liner
 from core.figures.images import as_picture
 from pages.parts.explore.cache import neighbours_of
 from pages.parts.shell import keys
-from pages.parts.widgets.pictures import as_text, number_table, picture_grid
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.pictures import number_table, picture_grid
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
 NEIGHBOURS = 10

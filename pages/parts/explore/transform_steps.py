@@ -19,6 +19,7 @@ from core.transforms.pipelines import (
     with_field,
 )
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
 
 
 def current(config: RunConfig) -> Steps:
@@ -39,7 +40,7 @@ def composer(steps: Steps) -> None:
     for place, step in enumerate(steps):
         _row(steps, place, step, place == opened)
     if problem := st.session_state.get(keys.PIPELINE_PROBLEM):
-        st.caption(f":red[{_plain(problem)}]")
+        st.caption(f":red[{as_text(problem)}]")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.selectbox("Add a step", list(TRANSFORMS), format_func=lambda kind: TRANSFORMS[kind].title, width=220,
                             key="explore.transform.kind", index=list(TRANSFORMS).index("random_rotation"))
@@ -85,10 +86,6 @@ def _field(step: TransformConfig, name: str, place: int) -> None:
     kind = type(value)
     st.number_input(label, kind(about.minimum), kind(about.maximum), value, step=kind(about.step or 1), width=150,
                     format="%g" if kind is float else None, **common)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[").replace("]", "\\]").replace("$", "\\$")
 
 
 # What buttons do, before the page is drawn again

@@ -6,11 +6,12 @@ from statistics import median
 import streamlit as st
 
 from core.data import spec_of
+from core.data.sources import kind_of
 from core.figures.curves import Curves
 from core.runs import KINDS, Run, RunNotFound, has_checkpoint
-from core.wording import kind_of, worded
-from pages.parts.doctors import training_doctor as doctor
-from pages.parts.runs import seeds as run_seeds
+from core.wording import duration, number, percent, worded
+from pages.parts.doctors import training_doctor
+from pages.parts.runs import seeds
 from pages.parts.runs.charts import (
     chart_controls,
     curve_charts,
@@ -20,10 +21,12 @@ from pages.parts.runs.charts import (
     quantities_of,
     read_curves,
 )
-from pages.parts.runs.words import STATUS, duration, figures, number, percent
+from pages.parts.runs.start import start
+from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run, tab_title
 from pages.parts.shell.services import Services
+from pages.parts.widgets.metrics import metrics_row
 
 SECONDS_BEFORE_FIRST_POINT = 0.25  # between looks: somebody has just pressed a button
 SPEEDS = 8  # last measurements of speed whose median is shown
@@ -53,14 +56,14 @@ def run_panel(server: Services, run: Run) -> None:
     if st.session_state.pop(keys.ENDED, None) == run.id:
         tab_title("✓ Finished" if run.status == "finished" else STATUS[run.status][0])
     together = server.store.group(run.group_id) if run.group_id else []
-    whole = bool(together) and run_seeds.choose_view(together)
+    whole = bool(together) and seeds.choose_view(together)
     active = any(one.is_active for one in (together if whole else [run]))
 
     def panel() -> None:
         now = server.store.get(run.id)
         runs = server.store.group(run.group_id) if whole else [now]
         if whole:
-            run_seeds.draw_seeds(server, runs)
+            seeds.draw_seeds(server, runs)
         else:
             draw(server, now)
         going = any(one.is_active for one in runs)
@@ -84,7 +87,7 @@ def draw(server: Services, run: Run) -> None:
     if run.status == "running" and run.pause_requested is not None:
         label, icon = "Paused", ":material/pause_circle:"
     curves, snapshots = read_curves(server, run), server.store.snapshots(run.id)
-    troubles = doctor.troubles_of(run, curves)
+    troubles = training_doctor.troubles_of(run, curves)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
         st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
@@ -100,7 +103,7 @@ def draw(server: Services, run: Run) -> None:
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
         curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles)
-    doctor.show_troubles(server, run, curves, troubles)
+    training_doctor.show_troubles(server, run, curves, troubles, start)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
                    "are harder. Both are off for validation.")
@@ -149,7 +152,7 @@ def _results(run: Run, curves: Curves) -> None:
     }
     rows.pop("Test loss" if "accuracy" in quantities_of(run) else "Validation accuracy")
     kind = kind_of(run.config.data.dataset)
-    figures({worded(label, kind): (value, worded(about, kind)) for label, (value, about) in rows.items()})
+    metrics_row({worded(label, kind): (value, worded(about, kind)) for label, (value, about) in rows.items()})
 
 
 def next_steps(server: Services, run: Run) -> None:

@@ -6,8 +6,9 @@ from core.figures.curves import HEIGHT
 from core.figures.seeds import seeds_chart
 from core.runs import Run
 from core.runs.groups import summarize
+from core.wording import duration, number, percent
 from pages.parts.runs.charts import chart_controls, quantities_of, read_curves
-from pages.parts.runs.words import STATUS, duration, number, percent
+from pages.parts.runs.words import STATUS
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 

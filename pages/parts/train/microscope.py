@@ -28,9 +28,10 @@ from core.training.microscope import (
     trace,
 )
 from core.training.update_rules import precise
-from pages.parts.runs.words import figures, percent
+from core.wording import percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.metrics import metrics_row
 
 FRESH, FROM_RUN = "Fresh weights, these settings", "This run's last checkpoint"
 BEFORE, ZERO, BACKWARD, STEP = STAGES = ("Before", "zero_grad()", "backward()", "step()")
@@ -139,7 +140,7 @@ def _buttons(wanted: tuple[str, ...], scope: Microscope, frozen: FrozenStep) -> 
 
 
 def _numbers(frozen: FrozenStep) -> None:
-    figures({
+    metrics_row({
         "Step": (f"{frozen.number:,}", f"Counted from 1; in epoch {frozen.epoch}."),
         "Learning rate": (precise(frozen.learning_rate), "Of this step, as the schedule has it."),
         "Images in the batch": (f"{len(frozen.labels):,}", None),

@@ -15,13 +15,14 @@ from core.labs.decision_boundary import largest_number, maps_of, plane_points, s
 from core.presets import title_of
 from core.runs import Run, RunNotFound, StoreError, TrainedModel, has_checkpoint
 from core.runs.live_weights import newest_model
+from core.wording import percent
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.controls import CLASSES
-from pages.parts.runs.panel import figures, percent
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 from pages.parts.widgets import plane as plane_view
+from pages.parts.widgets.metrics import metrics_row
 
 SPEEDS = {"1 epoch/s": 1.0, "5": 0.2, "20": 0.05, "100": 0.01, "as fast as it goes": 0.0}  # seconds for an epoch
 FIRST_SPEED = "20"
@@ -173,7 +174,7 @@ def draw(server: Services, config: RunConfig, run: Run | None, trained: TrainedM
                                  "training loss falls, the network learns its points by heart.")}
     if held_back.accuracy is not None:
         shown["Validation accuracy"] = (percent(held_back.accuracy), "Share of the validation points it gets right.")
-    figures(shown)
+    metrics_row(shown)
     st.echarts_chart(losses_chart(curves(server, run, config)), height=220, key="plane.losses")
     if clicked is not None and options["adds"] in CLASSES and (clicked := tuple(clicked)):
         plane_config.add_point(*clicked, CLASSES.index(str(options["adds"])))

@@ -26,7 +26,7 @@ from core.labs.tensors import (
 from pages.parts.learn.lab import predict, refusal, show_code, tried
 from pages.parts.learn.questions import TENSORS
 from pages.parts.learn.tensors.first_half import PATH, grid, shape_text
-from pages.parts.runs.words import figures
+from pages.parts.widgets.metrics import metrics_row
 
 
 def joining() -> None:
@@ -192,10 +192,10 @@ def in_place() -> None:
                 st.markdown(f"**{title}**")
                 changed = [[int(title == "After" and now != then) for now, then in zip(values, happened.before, strict=True)]]
                 grid(cell_grid([[number(value) for value in values]], changed, [""]), f"tensors.in_place_{title}")
-    figures({"Memory": ("the same" if happened.same_memory else "new", "Whether the result lies where the tensor lay."),
-             "Version": (str(happened.version), "How often the tensor was changed in place, as autograd counts."),
-             "w.grad": ("none" if happened.gradient is None else ", ".join(map(number, happened.gradient)),
-                        "The gradient that came out.")})
+    metrics_row({"Memory": ("the same" if happened.same_memory else "new", "Whether the result lies where the tensor lay."),
+                 "Version": (str(happened.version), "How often the tensor was changed in place, as autograd counts."),
+                 "w.grad": ("none" if happened.gradient is None else ", ".join(map(number, happened.gradient)),
+                            "The gradient that came out.")})
     if happened.error:
         refusal(happened.error)
     st.markdown(CASES[name].why)

@@ -10,8 +10,8 @@ from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import Subject, telling_words
 from pages.parts.learn.text.words import review
-from pages.parts.runs.words import figures
 from pages.parts.shell.services import Services
+from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_text.py"
 BEFORE, AFTER = "Before training", "After training"
@@ -39,10 +39,10 @@ def map_section(server: Services, subject: Subject) -> None:
     when = st.segmented_control("When", [BEFORE, AFTER], default=AFTER, required=True, key="text.when", persist_state="session",
                                 on_change=tried, args=(PATH,), label_visibility="collapsed")
     st.plotly_chart(word_map_figure(found, when == AFTER), key="text.map", config=STILL)
-    figures({"Between the two groups, before": (f"{gap(found.before, found.leans):.2f}", "Distance between the two middles."),
-             "After": (f"{gap(found.after, found.leans):.2f}", "The same distance after training."),
-             "Of the table's spread": (f"{found.share:.0%}".replace("%", " %"),
-                                       "How much of the differences between these words' rows this plane shows.")})
+    metrics_row({"Between the two groups, before": (f"{gap(found.before, found.leans):.2f}", "Distance between the two middles."),
+                 "After": (f"{gap(found.after, found.leans):.2f}", "The same distance after training."),
+                 "Of the table's spread": (f"{found.share:.0%}".replace("%", " %"),
+                                           "How much of the differences between these words' rows this plane shows.")})
     st.caption(f"The {len(chosen)} words whose training reviews are most one-sided. Each has a row of "
                f"{subject.config.model.width} numbers in the table; the map shows the two directions in which the trained rows "
                "differ most (principal components), for both pictures the same. The second is drawn larger, so that words don't "
