@@ -15,6 +15,7 @@ from pages.parts.draft import draft
 from pages.parts.draft.fields import field
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import services
+from pages.parts.widgets.markdown import as_text
 
 EXAMPLE = {"images": "image (channels × height × width)", "points": "point (features)", "text": "text (words)"}
 
@@ -55,7 +56,7 @@ with controls:
     choices()
     actions = st.container()
 with picture:
-    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {data.title} to {outputs} "
+    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {as_text(data.title)} to {outputs} "
                 f"output{'s' * (outputs > 1)}. Shapes are for one image.")
     if composed:
         works = not problems(composer(config, data.input_shape, outputs))

@@ -14,6 +14,7 @@ from pages.parts.evaluate import thresholds as evaluate_curves
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import services
+from pages.parts.widgets.markdown import as_text
 
 # Title → what draws it. Only the chosen section is computed and drawn.
 SECTIONS = {
@@ -41,7 +42,7 @@ if not runs:
 if asked and asked.id not in runs:
     why = "is not finished yet" if asked.is_active else "predicts a number, which is not right or wrong" \
         if evaluate_subject.predicts_number(asked) else "has kept no weights"
-    st.info(f"“{asked.title or asked.id[:8]}” {why}; here is another model.", icon=":material/info:")
+    st.info(f"“{as_text(asked.title or asked.id[:8])}” {why}; here is another model.", icon=":material/info:")
 chosen = evaluate_subject.choose(runs)
 found = evaluate_subject.subjects(server, chosen)
 if not found:

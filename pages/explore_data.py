@@ -16,6 +16,7 @@ from pages.parts.explore import transform as explore_transform
 from pages.parts.explore.cache import counts_of, tidy
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 COMBINE, OWN = "Combine", "Bring your own"  # have buttons of their own for what they make
@@ -69,7 +70,7 @@ def get_data(server: Services, name: str) -> None:
             st.rerun()
         except DataError as error:
             bar.empty()
-            st.error(str(error), icon=":material/cloud_off:")
+            st.error(as_text(str(error)), icon=":material/cloud_off:")
             return
         st.rerun()
 
@@ -101,7 +102,7 @@ def card(name: str, data: Dataset) -> None:
                       "from 0 (black) to 255 (white)."),
     })
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(facts(data) + f" · licence: {spec.licence} · source: {spec.source}.")
+        st.caption(facts(data) + f" · licence: {spec.licence} · source: {as_text(spec.source)}.")
         if spec.citation:
             with st.popover("How to cite", icon=":material/format_quote:", type="tertiary"):
                 st.code(spec.citation, language=None, wrap_lines=True)
@@ -130,7 +131,7 @@ if spec_of(name, server.settings.data_dir).kind == "points":
 try:
     data = dataset(default_config(name), server.settings)
 except DataError as error:
-    st.error(str(error), icon=":material/broken_image:")
+    st.error(as_text(str(error)), icon=":material/broken_image:")
     st.stop()
 card(name, data)
 first = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}

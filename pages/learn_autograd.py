@@ -24,6 +24,7 @@ from core.labs.autograd import (
 )
 from pages.parts.learn.lab import Next, open_lab, predict, refusal, show_code, tried, try_next
 from pages.parts.learn.questions import AUTOGRAD
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_autograd.py"
@@ -59,7 +60,7 @@ def editors() -> Values | None:
     try:
         return read_values(inputs["x"].tolist(), inputs.iloc[:, 1:].values.tolist(), outputs["b"].tolist(), outputs["y"].tolist())
     except AutogradError as error:
-        st.warning(str(error), icon=":material/edit:")
+        st.warning(as_text(str(error)), icon=":material/edit:")
         return None
 
 

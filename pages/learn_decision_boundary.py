@@ -16,6 +16,7 @@ from pages.parts.learn.questions import PLANE
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import dataset, services
+from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_decision_boundary.py"
 NEXT = [
@@ -52,7 +53,7 @@ def code() -> None:
     try:
         show_code(points_script(config))
     except (ExportError, DataError, ModelError, ConfigError) as error:
-        st.info(str(error), icon=":material/code_off:")
+        st.info(as_text(str(error)), icon=":material/code_off:")
 
 
 open_lab(PATH, "See how a network bends a line around points: every unit's own view of the plane, and how the next layer puts "
@@ -77,7 +78,7 @@ with drawing:
         with place:
             plane_live.picture(server, config, run, data, options)
     except (DataError, ModelError, ConfigError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(as_text(str(error)), icon=":material/error:")
     plane_live.speed(server, run)
     settings()
     plane_controls.data_controls(config)

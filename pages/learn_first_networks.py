@@ -7,6 +7,7 @@ from core.figures.first_networks import losses_figure
 from core.figures.grids import tensor_grid
 from core.labs.first_networks import NOTES, FirstNetworkConfig, Line, Walk, network_code, run_config, walk
 from core.presets import PRESETS
+from core.wording import percent
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import FIRST_NETWORKS
 from pages.parts.runs.control import control_buttons
@@ -90,8 +91,8 @@ def beyond(config: FirstNetworkConfig, result: Walk) -> None:
     predict(PATH, FIRST_NETWORKS[config.system])
     metrics_row({"Training loss at the end": (f"{result.losses[-1]:.4f}", "Before the last step."),
                  "Loss on new samples": (f"{result.new_losses[-1]:.4f}", "500 samples drawn in the same way."),
-                 "Right, training samples": (f"{result.right:.0%}".replace("%", " %"), None),
-                 "Right, new samples": (f"{result.new_right:.0%}".replace("%", " %"), None)})
+                 "Right, training samples": (percent(result.right, 0), None),
+                 "Right, new samples": (percent(result.new_right, 0), None)})
     st.plotly_chart(losses_figure(result), key="first.losses", config=STILL)
     if config.system == "toy-sigmoid":
         st.caption("The answers are random, so nothing can be known about new samples: always saying 0.5 would give a loss of "

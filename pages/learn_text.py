@@ -13,6 +13,7 @@ from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
 from pages.parts.runs.start import start
 from pages.parts.shell.services import Services, services
+from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_text.py"
 NEXT = [
@@ -63,7 +64,7 @@ if (subject := choose(server)) is None:
     text_words.own_section(server)
     st.stop()
 if subject.run is not None:
-    st.caption(f"The network comes from the run “{subject.run.title}” ({subject.run.id[:8]}).")
+    st.caption(f"The network comes from the run “{as_text(subject.run.title)}” ({subject.run.id[:8]}).")
 TOPICS[topic](server, subject)
 show_code(text_code(subject.config.model))
 try_next(NEXT)

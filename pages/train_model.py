@@ -20,6 +20,7 @@ from pages.parts.runs.start import more_ways, start
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
+from pages.parts.widgets.markdown import as_text
 
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
@@ -135,7 +136,7 @@ def top_row(server: Services, config: RunConfig) -> None:
             st.rerun()
         more_ways(server, config, ready)
     if not ready:
-        st.warning(f"{spec.title} is not on this machine yet.", icon=":material/cloud_download:")
+        st.warning(f"{as_text(spec.title)} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
 
 

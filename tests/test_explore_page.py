@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import streamlit as st
 import torch
-from pages.parts.widgets.markdown import as_text
 from streamlit.testing.v1 import AppTest
 
 from core.config import DataConfig
@@ -17,6 +16,7 @@ from pages.parts.draft import draft  # noqa: F401  (before default_config is rep
 from pages.parts.explore import combine as explore_combine  # noqa: F401  (before default_config is replaced)
 from pages.parts.explore import look as explore_look
 from pages.parts.explore import own as explore_own  # noqa: F401  (before default_config is replaced)
+from pages.parts.widgets.markdown import as_text
 from tests.helpers import wait_until
 from tests.sets import make_set
 

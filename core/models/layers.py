@@ -11,6 +11,7 @@ from torch import nn
 
 from core.fields import Config, setting
 from core.models.base import ModelError, Shape
+from core.wording import percent
 
 MOST_CHANNELS, MOST_UNITS, MOST_INSIDE = 8192, 10_000_000, 50  # bounds that keep every count of a stack below 2⁶³
 WHICH = "Which layer it is."
@@ -185,7 +186,7 @@ def settings_of(layer: Config, outputs: int) -> str:
             units = f"{layer.out_features:,} units" if layer.out_features else f"{outputs} for the answer"
             return units + ("" if layer.bias else ", no bias")
         case DropoutConfig():
-            return f"{layer.share:.0%}".replace("%", " %")
+            return percent(layer.share, 0)
         case LeakyReLUConfig():
             return f"slope {layer.slope:g}"
         case ResidualConfig():

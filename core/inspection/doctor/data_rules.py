@@ -7,6 +7,7 @@ import numpy as np
 from core.data import DATASETS, Split
 from core.data.variations import MOST_IMAGES
 from core.inspection.doctor.case import Case, Finding, Severity
+from core.wording import percent
 
 BENCHMARK = "benchmarks/doctor_tables.py"
 HANDWRITING = {"mnist", "digits", "emnist", "kmnist", "qmnist", "usps"}  # data sets whose pictures have a right way round
@@ -147,8 +148,8 @@ def unbalanced_question(case: Case) -> Finding | None:
     if not 0 < share < 0.25:
         return None
     return Finding(
-        "unbalanced_question", "note", f"Always saying “no” is right for {1 - share:.0%} of the images".replace("%", " %"),
-        f"{'The' if case.data else 'About the'} share of “yes” is {100 * share:.1f} %.",
+        "unbalanced_question", "note", f"Always saying “no” is right for {percent(1 - share, 0)} of the images",
+        f"{'The' if case.data else 'About the'} share of “yes” is {percent(share, 1)}.",
         "So an accuracy of 90 % can mean that nothing was learned. Compare accuracy with that figure, and look at which "
         "images of the rarer answer are found.", "Judge by more than accuracy")
 
@@ -242,7 +243,7 @@ def same_images_in_splits(case: Case) -> Finding | None:
         if share > 0.05:
             return Finding(
                 "same_images_in_splits", "warning", f"{held.capitalize()} images are among the {other} images",
-                f"{share:.0%} of {len(prints[held]):,} {held} images are pixel for pixel also {other} images.".replace("%", " %"),
+                f"{percent(share, 0)} of {len(prints[held]):,} {held} images are pixel for pixel also {other} images.",
                 "What a network has already seen says nothing about how it will do on new images: it may know them by heart. "
                 "Accuracy on them is too good to be true.", "Split the images so that each is in one part only")
     return None

@@ -7,6 +7,7 @@ from core.data import DataError, outline
 from core.export import ExportError, model_class, script
 from core.models import ModelError
 from core.training import outputs_for
+from pages.parts.widgets.markdown import as_text
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -44,7 +45,7 @@ def show_code(config: RunConfig) -> None:
             try:
                 text = write(config.model_dump_json())
             except (ExportError, ModelError, DataError) as error:
-                st.info(str(error), icon=":material/code_off:")
+                st.info(as_text(str(error)), icon=":material/code_off:")
                 continue
             st.caption(about)
             st.download_button(f"Download {file}", text, file, "text/x-python", key=f"build.code.{file}.download",

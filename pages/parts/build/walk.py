@@ -18,6 +18,7 @@ from pages.parts.build.subject import Sample, Subject, choose_sample, choose_sub
 from pages.parts.build.weights import weights_section
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 WALK, WEIGHTS = keys.LOOK_WALK, "Weights"
@@ -73,7 +74,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
                 sample = choose_sample(subject)
             _walk(subject, sample)
         except (InspectionError, ModelError) as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(as_text(str(error)), icon=":material/error:")
 
     st.fragment(section)()
 
@@ -130,7 +131,7 @@ def _table(stages: list[Stage]) -> pd.DataFrame:
     return pd.DataFrame([{
         "Stage": stage.name, "Kind": stage.kind, "Settings": stage.arguments, "Shape": shape_text(stage),
         "Smallest": number(stage.minimum), "Largest": number(stage.maximum), "Mean": number(stage.mean),
-        "Zeros": f"{stage.zeros:.0%}".replace("%", " %"),
+        "Zeros": percent(stage.zeros, 0),
     } for stage in stages])
 
 
@@ -141,7 +142,7 @@ def _show(subject: Subject, stages: list[Stage], place: int) -> None:
         "Shape": (shape_text(stage), "Batch first, then channels, height and width; or batch and features."),
         "Range": (f"{number(stage.minimum)} to {number(stage.maximum)}", "Smallest and largest number."),
         "Mean": (number(stage.mean), None),
-        "Zeros": (f"{stage.zeros:.0%}".replace("%", " %"), "Share of numbers that are exactly 0."),
+        "Zeros": (percent(stage.zeros, 0), "Share of numbers that are exactly 0."),
     })
     st.markdown(EXPLAINED.get(stage.kind, f"{stage.kind}: {stage.arguments or 'see its page in the PyTorch documentation'}."))
     if stage.not_finite:
@@ -193,8 +194,8 @@ def _probabilities(subject: Subject, last: Stage, sample: Sample) -> None:
     classes = _names(subject.classes, len(probabilities))
     height = max(120, 28 * len(classes) + 40)
     st.echarts_chart(probability_bars(classes, probabilities.tolist()), height=height, key="build.look.bars")
-    right = f" It is labelled {sample.label}." if sample.label else ""
-    st.markdown(f"It says **{classes[int(probabilities.argmax())]}**.{right}")
+    right = f" It is labelled {as_text(sample.label)}." if sample.label else ""
+    st.markdown(f"It says **{as_text(classes[int(probabilities.argmax())])}**.{right}")
 
 
 def _names(classes: tuple[str, ...], count: int) -> list[str]:
@@ -223,6 +224,6 @@ def _sigmoid(steps: SigmoidSteps, classes: tuple[str, ...]) -> Tensor:
                 "means more likely yes than no.")
     _steps({"logit": steps.logits, "e to minus that": steps.exponentials, "1 plus that": steps.denominators,
             "1 divided by that": steps.sigmoids}, [classes[-1]] if single else _names(classes, len(steps.logits)))
-    st.caption(f"The rest, {percent(float(steps.normalized[0]))}, is the probability of “{classes[0]}”." if single else
+    st.caption(f"The rest, {percent(float(steps.normalized[0]))}, is the probability of “{as_text(classes[0])}”." if single else
                "Each class is a question of its own, so these need not add up to 1; a prediction divides them by their sum.")
     return steps.normalized

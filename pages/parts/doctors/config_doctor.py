@@ -78,7 +78,7 @@ def _look_closely(server: Services, page_case: Case) -> list[Finding] | None:
                 tried = range_test(config, data, build_for(config, data), RANGE_STEPS)
             found = examine(replace(case, range_test=tried))
         except (DataError, ModelError, ConfigError) as error:
-            st.warning(str(error), icon=":material/broken_image:")
+            st.warning(as_text(str(error)), icon=":material/broken_image:")
             return None
     what = f"Looked at {len(data.train):,} training examples"
     what += f" and tried learning rates: about {tried.suggested:.1g} suits this network." if tried else \

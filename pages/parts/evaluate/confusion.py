@@ -15,6 +15,7 @@ from core.figures.images import png_file
 from pages.parts.evaluate.subject import Subject, columns, save, save_csv, show_images
 from pages.parts.shell.services import Services
 from pages.parts.widgets.confusion_table import confusion_table
+from pages.parts.widgets.markdown import as_text
 
 MOST = 40  # images of one cell
 
@@ -91,6 +92,6 @@ def _images_of_cell(subject: Subject, counts: np.ndarray) -> None:
         st.caption("No image is in this cell.")
         return
     some = f", the {MOST} surest of them" if len(positions) > MOST else ""
-    st.markdown(f"**{len(positions):,} image{'s' * (len(positions) > 1)}** of {subject.classes[cell.truth]} that it called "
-                f"{subject.classes[cell.said]}{some}:")
+    st.markdown(f"**{len(positions):,} image{'s' * (len(positions) > 1)}** of {as_text(subject.classes[cell.truth])} that it "
+                f"called {as_text(subject.classes[cell.said])}{some}:")
     show_images(subject, positions[:MOST], f"cell-{subject.run.id[:8]}-{cell.truth}-{cell.said}")

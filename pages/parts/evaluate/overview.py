@@ -10,6 +10,7 @@ from core.evaluation.tables import classes_csv, predictions_csv
 from core.wording import percent
 from pages.parts.evaluate.subject import Subject, columns, save_csv
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 
@@ -40,8 +41,8 @@ def _figures(subject: Subject) -> None:
         "Loss": (f"{about.loss:.4f}", "How wrong it is, counting how sure it was. Smaller is better."),
     })
     beats = "" if about.accuracy > about.larger_share else " **This model does no better.**"
-    st.markdown(f"{about.right:,} of {about.examples:,} images are right. Always saying “{about.larger_class}”, without looking, "
-                f"would get {percent(about.larger_share)}.{beats}")
+    st.markdown(f"{about.right:,} of {about.examples:,} images are right. Always saying “{as_text(about.larger_class)}”, without "
+                f"looking, would get {percent(about.larger_share)}.{beats}")
 
 
 def _table(subject: Subject) -> None:
@@ -77,7 +78,7 @@ def _reasons(rows: Sequence[ClassRow]) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return as_text(", ".join(names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _digits(share: float | None) -> str:

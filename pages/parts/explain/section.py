@@ -48,7 +48,7 @@ def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | N
             else:
                 change_section(model, image, probabilities, key, ask)
         except ExplanationError as error:
-            st.info(str(error), icon=":material/info:")
+            st.info(as_text(str(error)), icon=":material/info:")
         _walk_button(image, key, run_id)
 
     st.fragment(section)()

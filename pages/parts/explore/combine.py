@@ -39,7 +39,7 @@ def section(server: Services, data: Dataset) -> None:
         honest = dataset(config.model_copy(update={"label_noise": 0.0}), server.settings)
         whole = dataset(before_choosing(config), server.settings)
     except DataError as error:
-        st.warning(str(error), icon=":material/rule:")
+        st.warning(as_text(str(error)), icon=":material/rule:")
         return
     wrong = mislabelled(mixed.train, honest.train.labels)
     with right:

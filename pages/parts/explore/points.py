@@ -12,6 +12,7 @@ from core.figures.plane import plane_scatter
 from pages.parts.draft import draft
 from pages.parts.shell.frame import go_to, link
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
@@ -25,7 +26,7 @@ def page(server: Services, name: str) -> None:
     try:
         data = dataset(config, server.settings)
     except DataError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(as_text(str(error)), icon=":material/error:")
         return
     inputs = data.input_shape[0]
     metrics_row({

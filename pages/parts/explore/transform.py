@@ -16,6 +16,7 @@ from pages.parts.explore import transform_steps
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
 
 SAMPLES = 4  # images that are shown after every step
 DRAWS, COLUMNS = 24, 8  # of one image, beside each other
@@ -24,7 +25,8 @@ DRAWS, COLUMNS = 24, 8  # of one image, beside each other
 def section(server: Services, data: Dataset) -> None:
     """The whole section."""
     if data.kind != "images":
-        st.info(f"Transforms change pictures. {data.title} are points; choose a data set of images.", icon=":material/image:")
+        st.info(f"Transforms change pictures. {as_text(data.title)} are points; choose a data set of images.",
+                icon=":material/image:")
         return
     config = draft.draft(server.settings)
     steps = transform_steps.current(config)

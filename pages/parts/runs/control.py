@@ -10,6 +10,7 @@ from core.runs import Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts.runs.start import close_popover, start, wait_until
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 
 MOST_EPOCHS = int(describe(TrainingConfig, "epochs").maximum or 0)
 SECONDS_TO_STOP = 2.0  # the engine has ended a run by then, if need be with its process
@@ -81,7 +82,7 @@ def _try(action: Callable[[], None]) -> None:
     try:
         action()
     except (StoreError, RunNotFound, ConfigError) as error:
-        st.error(str(error))
+        st.error(as_text(str(error)))
         return
     st.rerun()
 

@@ -26,6 +26,7 @@ from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run, tab_title
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 SECONDS_BEFORE_FIRST_POINT = 0.25  # between looks: somebody has just pressed a button
@@ -43,7 +44,7 @@ def current_run(server: Services) -> Run | None:
             return run
         raise RunNotFound(run_id)
     except RunNotFound as error:
-        st.warning(str(error), icon=":material/search_off:")
+        st.warning(as_text(str(error)), icon=":material/search_off:")
         select_run(None)
         return None
 
@@ -69,12 +70,12 @@ def run_panel(server: Services, run: Run) -> None:
         going = any(one.is_active for one in runs)
         if active and not going:
             st.session_state[keys.NOTICE] = (f"All {len(runs)} seeds have ended." if whole else
-                                             f"{now.title or 'Your run'}: {STATUS[now.status][0].lower()}.")
+                                             f"{as_text(now.title) or 'Your run'}: {STATUS[now.status][0].lower()}.")
             st.session_state[keys.ENDED] = run.id
         if active and (not going or now.status != run.status or (now.step and not run.step)):
             st.rerun()  # the whole page, so that its buttons know too, and the timer ends or slows down
         if going:
-            tab_title(f"{sum(one.progress if one.is_active else 1.0 for one in runs) / len(runs):.0%}".replace("%", " %"))
+            tab_title(percent(sum(one.progress if one.is_active else 1.0 for one in runs) / len(runs), 0))
 
     waiting = active and not run.step and run.pause_requested is None and (
         run.status == "running" or not server.store.queue_position(run.id))
@@ -90,15 +91,15 @@ def draw(server: Services, run: Run) -> None:
     troubles = training_doctor.troubles_of(run, curves)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
-        st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
+        st.markdown(f"{icon} **{as_text(run.title) or 'Run'}** · {label.lower()}{took}")
         memory = curves.of("memory")[1]
         st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else ""))
     if run.is_active or run.status in {"finished", "stopped"}:  # it stays when a run ends, so that what is below does too
         _progress(server, run)
     if run.status in {"failed", "interrupted"}:
-        st.error(run.message, icon=icon)
+        st.error(as_text(run.message), icon=icon)
     elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
-        st.info(run.message, icon=icon)
+        st.info(as_text(run.message), icon=icon)
     _results(run, curves)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()

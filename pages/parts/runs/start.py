@@ -14,6 +14,7 @@ from pages.parts.runs.rate_finder import find_rate
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 
 SEEDS = (3, 5)
 SECONDS_FOR_FIRST_POINT = 1.0  # a warm worker needs 0.1 to 0.5 s; then the first picture already has a point on it
@@ -30,7 +31,7 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
         else:
             run_id = server.engine.submit(config, owner, title, key, paused)
     except (StoreError, ConfigError) as error:
-        st.error(str(error), icon=":material/folder_off:")
+        st.error(as_text(str(error)), icon=":material/folder_off:")
         return
     select_run(run_id)
     wait_until(server, run_id, SECONDS_FOR_FIRST_POINT, lambda run: bool(

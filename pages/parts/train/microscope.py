@@ -31,6 +31,7 @@ from core.training.update_rules import precise
 from core.wording import percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 FRESH, FROM_RUN = "Fresh weights, these settings", "This run's last checkpoint"
@@ -67,9 +68,9 @@ def microscope_section(server: Services, config: RunConfig, run: Run | None) -> 
         try:
             _look(server, config, run)
         except (MicroscopeError, ModelError, InspectionError, DataError) as error:
-            st.info(str(error), icon=":material/block:")
+            st.info(as_text(str(error)), icon=":material/block:")
         except CheckpointError as error:
-            st.error(str(error), icon=":material/broken_image:")
+            st.error(as_text(str(error)), icon=":material/broken_image:")
 
     st.fragment(section)()
 
@@ -274,7 +275,7 @@ def _layers(frozen: FrozenStep) -> None:
     st.dataframe(pd.DataFrame([{
         "Parameter": pull.name, "Shape": "×".join(map(str, pull.shape)), "Norm of the weights": precise(pull.weight),
         "Norm of the gradient": "None" if pull.gradient is None else precise(pull.gradient),
-        "Change of the weights": f"{pull.change:.3%}".replace("%", " %"),
+        "Change of the weights": percent(pull.change, 3),
     } for pull in pulls(frozen)]), hide_index=True, height="content", key="train.microscope.layers")
     st.caption("A norm is the root of the sum of squares. The change is that of the whole parameter in this step, relative to "
                "its norm: 0.1 to 1 % is usual, far more is rough, far less is slow.")

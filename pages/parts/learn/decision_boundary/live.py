@@ -22,6 +22,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 from pages.parts.widgets import plane as plane_view
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 SPEEDS = {"1 epoch/s": 1.0, "5": 0.2, "20": 0.05, "100": 0.01, "as fast as it goes": 0.0}  # seconds for an epoch
@@ -112,7 +113,7 @@ def _start(server: Services, config: RunConfig, paused: bool = False) -> None:
         run_id = server.engine.submit(config, st.session_state[keys.OWNER], title_of(config),
                                       key=hashlib.sha256(text.encode()).hexdigest(), paused=paused, pace=pace)
     except StoreError as error:
-        st.error(str(error), icon=":material/folder_off:")
+        st.error(as_text(str(error)), icon=":material/folder_off:")
         return
     st.session_state[keys.PLANE_RUN] = run_id
     select_run(run_id)
@@ -128,7 +129,7 @@ def _try(action, server: Services, run_id: str, done=lambda now: True) -> None:
         while not done(server.store.get(run_id)) and time.monotonic() < until:
             time.sleep(0.02)
     except (StoreError, RunNotFound) as error:
-        st.error(str(error))
+        st.error(as_text(str(error)))
         st.stop()
 
 

@@ -10,6 +10,7 @@ from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
 from pages.parts.learn.lab import predict, show_code, tried
 from pages.parts.learn.questions import TENSORS
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_tensors.py"
@@ -80,7 +81,7 @@ def indexing() -> None:
     try:
         selection = evaluate_index(text, x)
     except ExpressionError as error:
-        st.warning(str(error), icon=":material/help:")
+        st.warning(as_text(str(error)), icon=":material/help:")
         grid(tensor_grid(x), "tensors.index_grid")
         return
     left, right = st.columns(2, gap="large")
@@ -105,7 +106,7 @@ def expressions() -> None:
     try:
         result = evaluate_expression(text, names)
     except ExpressionError as error:
-        st.warning(str(error), icon=":material/help:")
+        st.warning(as_text(str(error)), icon=":material/help:")
     else:
         about = attributes(result)
         st.markdown(f"**Result**, shape {shape_text(about.shape)}, {about.dtype}")

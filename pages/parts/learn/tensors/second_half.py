@@ -26,6 +26,7 @@ from core.labs.tensors import (
 from pages.parts.learn.lab import predict, refusal, show_code, tried
 from pages.parts.learn.questions import TENSORS
 from pages.parts.learn.tensors.first_half import PATH, grid, shape_text
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 
@@ -103,7 +104,7 @@ def broadcasting() -> None:
         a, b = read_shape(first), read_shape(second)
         steps, outcome = broadcast_steps(a, b), add_shapes(a, b)
     except ExpressionError as error:
-        st.warning(str(error), icon=":material/help:")
+        st.warning(as_text(str(error)), icon=":material/help:")
         return
     number_of = st.slider("Step", 1, len(steps), len(steps), key=f"tensors.broadcast_step_{len(steps)}") if len(steps) > 1 else 1
     step = steps[number_of - 1]

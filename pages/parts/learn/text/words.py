@@ -31,7 +31,7 @@ def review(subject: Subject, key: str) -> str:
                              on_change=tried, args=(PATH,))
     label = subject.data.classes[int(subject.data.test.labels[number - 1])]  # test rows are all rows, in order
     text = subject.texts.test[number - 1]
-    st.markdown(f"“{as_text(text[:LONGEST])}{'…' if len(text) > LONGEST else ''}” · its author's label: **{label}**")
+    st.markdown(f"“{as_text(text[:LONGEST])}{'…' if len(text) > LONGEST else ''}” · its author's label: **{as_text(label)}**")
     return text
 
 
