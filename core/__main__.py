@@ -33,7 +33,7 @@ from core.runs.execute import StoreControl, execute
 from core.runs.memory import NotEnoughMemory
 from core.settings import Settings
 from core.training import Epoch, Event, outputs_for, settle_process
-from core.wording import percent
+from core.wording import percent, size_of_bytes
 
 OWNER = "command line"
 USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
@@ -215,7 +215,7 @@ def summary(args: argparse.Namespace, settings: Settings) -> int:
         shapes = ["×".join(map(str, shape)) for shape in (row.input_shape, row.output_shape)]
         print(f"{row.name:<10} {row.kind:<18} {shapes[0]:<14} {shapes[1]:<14} {row.parameters:>12,}  {row.formula}")
     total = totals(rows)
-    print(f"total: {total.parameters:,} parameters, {total.parameters * 4 / 1e6:.2f} MB in float32; "
+    print(f"total: {total.parameters:,} parameters, {size_of_bytes(total.parameters * 4)} in float32; "
           f"{total.mult_adds:,} multiply-adds for one image")
     return 0
 

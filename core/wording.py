@@ -45,10 +45,11 @@ def rough_duration(seconds: float) -> str:
 
 def size_of_bytes(count: float, digits: int = 1) -> str:
     """Bytes in decimal units, 1 MB = 10⁶ bytes: 640 B, 3.4 kB, 1.7 MB, 4.0 GB. digits: after the point."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if round(count / factor, digits) >= 1:
-            return f"{count / factor:,.{digits}f} {unit}"
-    return f"{count:.0f} B"
+    if count < 1000:
+        return f"{count:.0f} B"
+    unit, factor = next((unit, factor) for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+                        if round(count / factor, digits) >= 1)
+    return f"{count / factor:,.{digits}f} {unit}"
 
 
 def number(value: float | None) -> str:

@@ -6,6 +6,7 @@ from core.data import DATASETS, DataError, Dataset, available, default_config, s
 from core.data.download import download
 from core.data.download.lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
+from core.wording import size_of_bytes
 from pages.parts.draft import draft
 from pages.parts.explore import batches as explore_batches
 from pages.parts.explore import combine as explore_combine
@@ -114,7 +115,7 @@ def facts(data: Dataset) -> str:
                  for values in moments(counts_of(data, "train") + counts_of(data, "validation")))
     colours = ", for red / green / blue" if data.input_shape[0] == 3 else ""
     return (f"{len(data.classes)} classes · mean {mean} and standard deviation {std} of pixels from 0 to 1 (training "
-            f"and validation images{colours}) · {memory_bytes(data) / 1e6:,.1f} MB in memory")
+            f"and validation images{colours}) · {size_of_bytes(memory_bytes(data))} in memory")
 
 
 open_page("Explore data")

@@ -96,7 +96,7 @@ def test_summary(command, name):
 
 def test_summary_by_hand(command):
     text = command("summary", "mnist-mlp-50")[1]
-    assert text[-1] == "total: 39,760 parameters, 0.16 MB in float32; 39,760 multiply-adds for one image"  # as torchinfo counts
+    assert text[-1] == "total: 39,760 parameters, 159.0 kB in float32; 39,760 multiply-adds for one image"  # as torchinfo counts
     wider = command("summary", "mnist-mlp-50", "--set", "model.hidden=[100]")[1]
     assert "total: 79,510 parameters" in wider[-1]
 

@@ -16,7 +16,6 @@ from pages.parts.draft import draft  # noqa: F401  (before default_config is rep
 from pages.parts.explore import combine as explore_combine  # noqa: F401  (before default_config is replaced)
 from pages.parts.explore import look as explore_look
 from pages.parts.explore import own as explore_own  # noqa: F401  (before default_config is replaced)
-from pages.parts.widgets.markdown import as_text
 from tests.helpers import wait_until
 from tests.sets import make_set
 
@@ -53,11 +52,6 @@ def use(monkeypatch, tmp_path, places) -> Callable[..., AppTest]:
 def whole(at: AppTest) -> AppTest:
     assert [e.value for e in at.exception] == [] and not at.error
     return at
-
-
-def test_words_of_people_are_no_markdown():
-    assert as_text("**a** [b](c) <d> $e$ :f: ![g](h)") == (
-        r"\*\*a\*\* \[b\]\(c\) \<d\> \$e\$ \:f\: \!\[g\]\(h\)")
 
 
 def words(at: AppTest) -> str:
@@ -129,7 +123,7 @@ def test_a_class_without_images_says_so(use):
 def test_the_card_says_what_there_is_to_know(use):
     at = use((3, 4, 4), (6, 5))
     text = words(at)
-    assert "2 classes" in text and "red / green / blue" in text and "MB in memory" in text and "licence" in text
+    assert "2 classes" in text and "red / green / blue" in text and "B in memory" in text and "licence" in text
     assert DATASETS["digits"].citation in text
 
 

@@ -1,7 +1,6 @@
 """The composer of transforms: steps as rows to add, move, change and remove, kept in the session."""
 
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
@@ -20,6 +19,7 @@ from core.transforms.pipelines import (
 )
 from pages.parts.shell import keys
 from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.setting import setting_widget
 
 
 def current(config: RunConfig) -> Steps:
@@ -76,16 +76,8 @@ def _row(steps: Steps, place: int, step: TransformConfig, opened: bool) -> None:
 
 def _field(step: TransformConfig, name: str, place: int) -> None:
     """One setting of a step as a widget."""
-    about, value = describe(type(step), name), getattr(step, name)
     key = _key(f"{place}.{step.kind}.{name}")
-    label = f"{about.label} ({about.unit})" if about.unit and about.unit != about.label.lower() else about.label
-    common: dict[str, Any] = {"key": key, "help": about.help, "on_change": _change, "args": (place, name, key)}
-    if isinstance(value, bool):
-        st.toggle(label, value, **common)
-        return
-    kind = type(value)
-    st.number_input(label, kind(about.minimum), kind(about.maximum), value, step=kind(about.step or 1), width=150,
-                    format="%g" if kind is float else None, **common)
+    setting_widget(describe(type(step), name), getattr(step, name), key, _change, (place, name, key), number_width=150)
 
 
 # What buttons do, before the page is drawn again
