@@ -81,7 +81,7 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
             st.plotly_chart(tensor_grid(values.T if column else values[:12] if values.dim() else values),
                             key=f"first.values.{index}", config=STILL)
             if column:
-                st.caption("A column; shown lying down." + (" Its first 24 numbers." if len(values) > 24 else ""))
+                st.caption("A column; shown transposed, as a row." + (" Its first 24 numbers." if len(values) > 24 else ""))
             elif values.dim() == 2 and len(values) > 12:
                 st.caption("Its first 12 rows.")
 

@@ -201,8 +201,8 @@ def _much_dropout(case: Case, last: Operation) -> Finding | None:
                 "dropout_on_output", "note", f"The last layer sees only {percent(1 - share, 0)} of what leads to it",
                 f"{shown(operation)} switches off {percent(share, 0)} of {operation.output[-1]} units in each step: about "
                 f"{left:.0f} are left to answer with.",
-                "Some dropout before the output makes a network learn less by heart, and 0.5 is the usual most (Srivastava et "
-                "al., 2014). With much more, each step teaches a different small network and learning takes far longer.",
+                "Some dropout before the output makes a network memorise (overfit) less, and 0.5 is the usual most (Srivastava "
+                "et al., 2014). With much more, each step teaches a different small network and learning takes far longer.",
                 "Set dropout to 0.5", case.changed(model__dropout=0.5) if case.given is None else None)
     return None
 

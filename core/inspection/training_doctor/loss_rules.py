@@ -127,7 +127,7 @@ def underfitting(record: Record) -> Trouble | None:
 # Times the smallest validation loss, as the median of the last three epochs; sound runs rose by up to 19 % (200 images).
 RISE = 1.2
 SINCE = 3  # epochs since the smallest
-STILL_LEARNING = 0.9  # share that the training loss has meanwhile fallen to: else it is not the images that are learned by heart
+STILL_LEARNING = 0.9  # share that the training loss has meanwhile fallen to: else it is not the images that are memorised
 
 
 def overfitting(record: Record) -> Trouble | None:
@@ -141,10 +141,10 @@ def overfitting(record: Record) -> Trouble | None:
     if since < SINCE or now < RISE * losses[best] or train[-1] > STILL_LEARNING * train[best] or now < train[-1]:
         return None
     return Trouble(
-        "overfitting", "warning", "The network learns the training images by heart",
+        "overfitting", "warning", "The network memorises the training images (it overfits)",
         f"The validation loss was smallest after epoch {best + 1}, {losses[best]:.4g}, and is {now:.4g} now (median of the last "
         f"three epochs), {percent(now / losses[best] - 1, 0)} more. In the same {since} epochs the training loss fell from "
         f"{train[best]:.4g} to {train[-1]:.4g}.",
-        "On images it has seen it gets ever better, on others worse: it remembers these very images instead of what those of a "
+        "On images it has seen it gets ever better, on others worse: it memorises these very images instead of what those of a "
         "class have in common. Its mistakes become surer, so the loss rises even where accuracy stays.",
-        *remedies.less_by_heart(record), first_step=int(steps[best]), last_step=int(steps[-1]), charts=("loss", "accuracy"))
+        *remedies.less_overfitting(record), first_step=int(steps[best]), last_step=int(steps[-1]), charts=("loss", "accuracy"))

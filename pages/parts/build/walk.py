@@ -38,9 +38,9 @@ EXPLAINED = {
     "MaxPool2d": "Each little window keeps its largest number: fewer pixels, and what was found stays found.",
     "AvgPool2d": "Each little window becomes its mean: fewer pixels, smoother maps.",
     "AdaptiveAvgPool2d": "Each map becomes a few means, here without regard to where something was found.",
-    "BatchNorm2d": "Each map is shifted and scaled with the mean and deviation met in training, so that the next layer gets "
-                   "numbers of a usual size.",
-    "BatchNorm1d": "Each number is shifted and scaled with the mean and deviation met in training.",
+    "BatchNorm2d": "Each map is shifted and scaled with the mean and standard deviation met in training, so that the next "
+                   "layer gets numbers of a usual size.",
+    "BatchNorm1d": "Each number is shifted and scaled with the mean and standard deviation met in training.",
     "Dropout": "Switches units off in training only. Here, as in every test, it lets everything pass unchanged.",
     "Flatten": "The same numbers in one row: first map first, line by line. Nothing is computed, only where a number stood is "
                "forgotten.",

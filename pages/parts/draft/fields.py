@@ -19,7 +19,7 @@ from pages.parts.widgets.setting import setting_widget
 CHOICES = {
     **{name: spec.title for name, spec in ARCHITECTURES.items()},
     "classes": "Which class is it?", "is_target": "Is it this class?",
-    "none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, deviation 1",
+    "none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1",
     "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
     "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh",
     "flatten": "Flatten", "global_average": "Global average pooling",
@@ -29,7 +29,7 @@ CHOICES = {
     "adam": "Adam", "sgd": "SGD", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad",
     "constant": "Constant", "step": "Steps", "cosine": "Cosine", "one_cycle": "One cycle", "warm_up": "Warm-up",
     "plateau": "On a plateau", "default": "PyTorch's own", "xavier_uniform": "Xavier", "kaiming_normal": "Kaiming (He)",
-    "normal": "Normal, deviation 0.01", "zeros": "All zeros", "last": "Last epoch", "best": "Best epoch",
+    "normal": "Normal, standard deviation 0.01", "zeros": "All zeros", "last": "Last epoch", "best": "Best epoch",
     "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
 }
 # where one word means different things

@@ -172,7 +172,7 @@ def draw(server: Services, config: RunConfig, run: Run | None, trained: TrainedM
     learned, held_back = standing(trained, data, "train"), standing(trained, data, "validation")
     shown = {"Training loss": (f"{learned.loss:.4f}", "Of exactly these weights, over all training points."),
              "Validation loss": (f"{held_back.loss:.4f}", "The same over points it does not learn from. When it rises while the "
-                                 "training loss falls, the network learns its points by heart.")}
+                                 "training loss falls, the network memorises its points (it overfits).")}
     if held_back.accuracy is not None:
         shown["Validation accuracy"] = (percent(held_back.accuracy), "Share of the validation points it gets right.")
     metrics_row(shown)

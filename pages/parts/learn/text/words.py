@@ -79,7 +79,7 @@ def vocabulary_section(server: Services, subject: Subject) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, height=360, key="text.vocabulary")
     once = sum(count == 1 for count in vocabulary.counts)
     st.caption(f"Number {END} stands where a text has ended, number {UNKNOWN} for every word that is not here. {once:,} words "
-               "were seen once: the network can only learn them by heart. In how many reviews a word stands is counted from 3 "
+               "were seen once: the network can only memorise them. In how many reviews a word stands is counted from 3 "
                "on.")
 
 
