@@ -8,12 +8,8 @@ from core.data.download.lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
 from core.wording import size_of_bytes
 from pages.parts.draft import draft
-from pages.parts.explore import batches as explore_batches
-from pages.parts.explore import combine as explore_combine
+from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
-from pages.parts.explore import own as explore_own
-from pages.parts.explore import points as explore_points
-from pages.parts.explore import transform as explore_transform
 from pages.parts.explore.cache import counts_of, tidy
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services
@@ -25,10 +21,10 @@ DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
-    "Transform": (":material/transform:", explore_transform.section),
-    "Batches": (":material/view_module:", explore_batches.section),
-    COMBINE: (":material/join:", explore_combine.section),
-    OWN: (":material/add_photo_alternate:", explore_own.section),
+    "Transform": (":material/transform:", transform.section),
+    "Batches": (":material/view_module:", batches.section),
+    COMBINE: (":material/join:", combine.section),
+    OWN: (":material/add_photo_alternate:", own.section),
 }
 
 
@@ -124,10 +120,10 @@ st.title("Explore data")
 name = choose(server)
 if not spec_of(name, server.settings.data_dir).is_there(server.settings.data_dir):
     get_data(server, name)
-    explore_own.section(server, None)
+    own.section(server, None)
     st.stop()
 if spec_of(name, server.settings.data_dir).kind == "points":
-    explore_points.page(server, name)
+    points.page(server, name)
     st.stop()
 try:
     data = dataset(default_config(name), server.settings)

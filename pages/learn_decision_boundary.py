@@ -10,7 +10,7 @@ from core.models import ModelError
 from pages.parts.draft import draft
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary import controls as plane_controls
-from pages.parts.learn.decision_boundary import live as plane_live
+from pages.parts.learn.decision_boundary import live
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import PLANE
 from pages.parts.runs.panel import current_run
@@ -70,16 +70,16 @@ if run is not None and not plane_config.belongs(run, config):
 drawing, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with drawing:
     plane_controls.problem()
-    plane_live.buttons(server, config, run)
+    live.buttons(server, config, run)
     try:
         data = dataset(config.data, server.settings)
         place = st.container()  # the options are read first and stand below
-        options = plane_live.display_options(bool(data.classes))
+        options = live.display_options(bool(data.classes))
         with place:
-            plane_live.picture(server, config, run, data, options)
+            live.picture(server, config, run, data, options)
     except (DataError, ModelError, ConfigError) as error:
         st.error(as_text(str(error)), icon=":material/error:")
-    plane_live.speed(server, run)
+    live.speed(server, run)
     settings()
     plane_controls.data_controls(config)
 with controls:

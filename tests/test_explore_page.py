@@ -13,9 +13,11 @@ from core.config import DataConfig
 from core.data import DATASETS
 from core.data.sources import Raw
 from pages.parts.draft import draft  # noqa: F401  (before default_config is replaced)
-from pages.parts.explore import combine as explore_combine  # noqa: F401  (before default_config is replaced)
-from pages.parts.explore import look as explore_look
-from pages.parts.explore import own as explore_own  # noqa: F401  (before default_config is replaced)
+from pages.parts.explore import (
+    combine,  # noqa: F401  (before default_config is replaced)
+    look,
+    own,  # noqa: F401  (before default_config is replaced)
+)
 from tests.helpers import wait_until
 from tests.sets import make_set
 
@@ -59,7 +61,7 @@ def words(at: AppTest) -> str:
                      for e in kind).replace("\\", "")  # class names are escaped
 
 
-@pytest.mark.parametrize("view", explore_look.VIEWS)
+@pytest.mark.parametrize("view", look.VIEWS)
 @pytest.mark.parametrize(("shape", "counts"), SHAPES)
 def test_every_view_of_every_shape(use, view, shape, counts):
     at = use(shape, counts, explore__view=view)

@@ -21,7 +21,7 @@ from pages.parts.learn.decision_boundary.controls import CLASSES
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
-from pages.parts.widgets import plane as plane_view
+from pages.parts.widgets import plane
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
@@ -166,7 +166,7 @@ def draw(server: Services, config: RunConfig, run: Run | None, trained: TrainedM
     points, bound = points_of(config.model_dump_json())
     maps = maps_of(trained, bound)
     status(run, config)
-    clicked = plane_view.show(plane_view.message(
+    clicked = plane.show(plane.message(
         maps, trained, data, points, discrete=bool(options["discrete"]), validation=bool(options["validation"]),
         adding=options["adds"] != NO_CLICKS), key="plane.map")
     learned, held_back = standing(trained, data, "train"), standing(trained, data, "validation")
