@@ -17,10 +17,10 @@ def percent(share: float | None, digits: int = 2) -> str:
     if share is None:
         return NOTHING
     smallest = 10.0 ** -(digits + 2)
-    if 0 < abs(share) < smallest / 2:
+    shown = f"{min(share, 1 - smallest) if share < 1 else share:.{digits}%}".removesuffix("%")
+    if share and float(shown) == 0:
         return f"{'< ' if share > 0 else '> -'}{100 * smallest:.{digits}f} %"
-    shown = min(share, 1 - smallest) if share < 1 else share
-    return f"{shown:.{digits}%}".removesuffix("%") + " %"
+    return f"{shown} %"
 
 
 def duration(seconds: float) -> str:

@@ -18,14 +18,14 @@ from playwright.sync_api import expect, sync_playwright
 from pages.parts.widgets.markdown import JOINER
 from tests.browser import FLAGS, chromium
 from tests.helpers import wait_until
-from tests.test_markdown import HOSTILE
+from tests.hostile import HOSTILE
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import streamlit as st
 from pages.parts.widgets.markdown import as_text
-from tests.test_markdown import HOSTILE
+from tests.hostile import HOSTILE
 
 for place, text in enumerate(HOSTILE):
     with st.container(key=f"shown_{place}"):

@@ -2,16 +2,11 @@
 
 import pytest
 
+from core.training import Started
 from pages.parts.widgets.markdown import JOINER, as_text
-
-HOSTILE = [
-    "**bold** *soft* __b__ _i_ ~~gone~~ `code`", "[a link](https://example.org) ![a picture](https://example.org/a.png)",
-    "<b>tag</b> <!-- x --> &amp; &lt;", "$a^2$ costs $5 or $6", ":red[red] :blue-background[b] :small[s] :violet-badge[v]",
-    ":smile: :+1: :material/home: :streamlit:", "https://example.org www.example.org somebody@example.org",
-    "a -> b <- c <-> d -- e >= f <= g ~= h", "# no heading", "> no quote", "- no list", "+ no list", "1. no list", "2) no list",
-    "---", "===", "| a | b |", "back\\slash \\* \\$", "{braces} [^1] [ref]: x", "12:30, own:abc, C:\\Users\\me_too_",
-    "猫 собака 🐈", "",
-]
+from tests.helpers import tiny
+from tests.hostile import HOSTILE
+from tests.test_pages import assert_whole, page, runs, texts  # noqa: F401 (runs is a fixture)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -36,3 +31,18 @@ def test_nothing_is_added_but_backslashes_and_joiners(text):
 def test_what_has_a_meaning_is_taken_apart(text, shown):
     """_ stands for a joiner here."""
     assert as_text(text) == shown.replace("_", JOINER)
+
+
+TITLE, REASON = "**8** :material/home: [a](https://b.c) $x$", "Class <b>one_</b> is $5 [x](y)."
+
+
+@pytest.mark.parametrize("path", ["app.py", "pages/train_model.py", "pages/compare_runs.py"])
+def test_a_run_with_such_a_title_and_reason_is_shown_as_it_is(runs, path):  # noqa: F811
+    run = runs.create_running(tiny(), "someone", "here", TITLE)
+    runs.begin(run.id, Started(20, 60, 6370, "cpu", "float32"))
+    runs.finish(run.id, "failed", REASON)
+    at = page(path, run.id)
+    assert_whole(at)
+    shown = "\n".join([texts(at), *(button.label for button in at.button), *(line.value for line in at.error)])
+    assert as_text(TITLE) in shown and as_text(REASON) in shown
+    assert TITLE not in shown and REASON not in shown

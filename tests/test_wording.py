@@ -18,7 +18,7 @@ from pages.parts.draft.fields import in_labels
     (0.9999, 2, "99.99 %"), (0.9999, 1, "99.9 %"), (0.9999, 0, "99 %"), (0.999_999, 2, "99.99 %"), (0.995, 0, "99 %"),
     # and one of them is something
     (0.0001, 2, "0.01 %"), (0.0001, 1, "< 0.1 %"), (0.0001, 0, "< 1 %"), (1e-9, 2, "< 0.01 %"), (-1e-9, 2, "> -0.01 %"),
-    (0.006, 0, "1 %"), (float("nan"), 1, "nan %"),
+    (0.006, 0, "1 %"), (0.005, 0, "< 1 %"), (float("nan"), 1, "nan %"),
 ])
 def test_a_share_is_honest_at_both_ends(share, digits, text):
     assert percent(share, digits) == text

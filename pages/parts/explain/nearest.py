@@ -39,7 +39,7 @@ def nearest_section(model: TrainedModel, image: Tensor, probabilities: list[floa
              zip(found.labels.tolist(), found.closeness.tolist(), strict=True)]
     with st.container(horizontal=True, gap="small"):
         for picture, line in zip(pixels, lines, strict=True):
-            st.image(as_picture(picture, max(1, PICTURE // max(picture.shape[1:]))), caption=line, width=PICTURE,
+            st.image(as_picture(picture, max(1, PICTURE // max(picture.shape[1:]))), caption=as_text(line), width=PICTURE,
                      output_format="PNG", alt=f"A training image: {line}")
     _about(features, image, measure)
 
