@@ -160,7 +160,7 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
             "hidden": own.hidden}
     text = json.dumps(meta, ensure_ascii=False, indent=1).encode()
     with writing(root):
-        write_atomically(folder / "meta.json", lambda file: file.write(text) and None)
+        write_atomically(folder / "meta.json", lambda file: file.write(text))
         for name in ARRAYS:  # on the disk before the name is
             with (folder / name).open("rb") as file:
                 os.fsync(file.fileno())
