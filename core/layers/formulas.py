@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd
 
-from core.layers.misfits import POOLS, many, size
+from core.layers.misfits import POOLS, is_pool, many, size
 
 Shape = tuple[int, ...]
 # what PyTorch's own descriptions say of layers that are as usual
@@ -19,7 +19,7 @@ def arguments(module: nn.Module) -> str:
     """Short text such as "1→32, kernel 3×3, padding 1"; what is at its usual value is left out."""
     if isinstance(module, _ConvNd):
         return _convolution_arguments(module)
-    if type(module) in POOLS:
+    if is_pool(module):
         spatial = POOLS[type(module)]
         kernel, stride = many(module.kernel_size, spatial), many(module.stride, spatial)
         padding, dilation = many(module.padding, spatial), many(getattr(module, "dilation", 1), spatial)
@@ -123,23 +123,23 @@ def shape_formula(module: nn.Module, received: Shape, returned: Shape) -> str:
 
 def _axis_formulas(module: nn.Module, received: Shape) -> list[tuple[str, int]]:
     """For each spatial axis of a convolution or pooling the formula's text and its value."""
-    spatial = len(module.kernel_size) if isinstance(module, _ConvNd) else POOLS.get(type(module), 0)
-    if not spatial or len(received) != spatial + 1:
+    if not (isinstance(module, _ConvNd) or is_pool(module)):
         return []
-    settings = [many(getattr(module, name, 1), spatial) if not isinstance(getattr(module, name, 1), str) else None
-                for name in ("kernel_size", "stride", "padding", "dilation")]
-    kernel, stride, padding, dilation = settings
+    spatial = len(module.kernel_size) if isinstance(module, _ConvNd) else POOLS[type(module)]
+    if len(received) != spatial + 1:
+        return []
+    kernel, stride, dilation = (many(getattr(module, name, 1), spatial) for name in ("kernel_size", "stride", "dilation"))
+    asked = module.padding
     sizes = received[-spatial:]
-    if padding is None:  # "same" and "valid"
-        if module.padding == "same":
-            return [(f"padding same: {n}", n) for n in sizes]
-        padding = (0,) * spatial
+    if asked == "same":
+        return [(f"padding same: {n}", n) for n in sizes]
+    padding = (0,) * spatial if isinstance(asked, str) else many(asked, spatial)  # "valid" is none
     if isinstance(module, _ConvTransposeNd):
         return [_transposed(n, k, s, p, d, extra) for n, k, s, p, d, extra in
-                zip(sizes, kernel, stride, padding, dilation, module.output_padding, strict=True)]  # type: ignore[arg-type]
+                zip(sizes, kernel, stride, padding, dilation, module.output_padding, strict=True)]
     up = bool(getattr(module, "ceil_mode", False))
     return [_forwards(n, k, s, p, d, up) for n, k, s, p, d in
-            zip(sizes, kernel, stride, padding, dilation, strict=True)]  # type: ignore[arg-type]
+            zip(sizes, kernel, stride, padding, dilation, strict=True)]
 
 
 def _forwards(n: int, kernel: int, stride: int, padding: int, dilation: int, up: bool) -> tuple[str, int]:

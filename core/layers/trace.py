@@ -64,7 +64,8 @@ def trace(model: nn.Module, input_shape: Shape) -> Trace:
     The model is as it was afterwards: modes, weights, buffers, gradients, plain attributes, hooks and random state.
     A failure of forward is noted in the result, not raised.
     """
-    lazy = next((module for module in model.modules() if any(map(is_lazy, module._parameters.values()))), None)
+    lazy = next((module for module in model.modules() if any(
+        is_lazy(parameter) for parameter in module._parameters.values() if parameter is not None)), None)
     if lazy is not None:
         call = Call(lazy, None, [(META_BATCH, *input_shape)])
         line = "does not know its sizes yet; run one batch through the network first"

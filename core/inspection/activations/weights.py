@@ -183,7 +183,8 @@ class _Watch:
     def __init__(self, model: nn.Module) -> None:
         self.active: dict[str, Tensor] = {}  # (units,) bool
         self.calls: dict[nn.Module, int] = {}  # in the forward pass that is going on
-        self.paths = {module: path for path, module in model.named_modules() if isinstance(module, RELUS)}
+        self.paths: dict[nn.Module, str] = {
+            module: path for path, module in model.named_modules() if isinstance(module, RELUS)}
         self.handles: list[Any] = []
 
     def __enter__(self) -> None:
