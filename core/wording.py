@@ -1,14 +1,22 @@
 """What examples are called: most words are written for images, and are wrong for points and texts."""
 
 import re
-from dataclasses import fields, replace
-from typing import Any, TypeVar
+from dataclasses import Field, fields, replace
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from core.data.dataset import Kind
 from core.data.sources import DATASETS
 
 EXAMPLES: dict[Kind, str] = {"images": "images", "points": "points", "text": "texts"}
-Found = TypeVar("Found")
+
+
+class Dataclass(Protocol):
+    """Any instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Found = TypeVar("Found", bound=Dataclass)
 
 
 def kind_of(dataset: str) -> Kind:
@@ -30,6 +38,6 @@ def worded(text: str, kind: Kind) -> str:
 
 def worded_for(found: Found, kind: Kind, **kept: Any) -> Found:
     """The same dataclass with its texts worded so; those named in `kept` get that value."""
-    texts = {entry.name: worded(value, kind) for entry in fields(found)  # type: ignore[arg-type]
+    texts = {entry.name: worded(value, kind) for entry in fields(found)
              if isinstance(value := getattr(found, entry.name), str)}
-    return replace(found, **(texts | kept))  # type: ignore[type-var]
+    return replace(found, **(texts | kept))

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 
@@ -76,7 +77,7 @@ def keep_upload(store: RunStore, settings: Settings, content: bytes, name: str, 
     return Upload(store.get(run.id), tuple(map(str, found["notes"])))
 
 
-def _read(content: bytes, name: str, folder: Path, shape: tuple[int, ...]) -> dict[str, object]:
+def _read(content: bytes, name: str, folder: Path, shape: tuple[int, ...]) -> dict[str, Any]:
     """What the process says of the file. Raises UploadRefused."""
     (folder / "upload").write_bytes(content)
     options = json.dumps({"file": str(folder / "upload"), "name": name, "folder": str(folder), "input_shape": shape})
