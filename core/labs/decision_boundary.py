@@ -74,7 +74,12 @@ def maps_of(trained: TrainedModel, bound: float = 1.0, unit_side: int | None = N
         unit_side: points along each side of a unit's map, at most SIDE; None for as many as suit the number of units.
     """
     inputs: list[tuple[nn.Linear, Tensor]] = []
-    handles = [module.register_forward_pre_hook(lambda layer, given: inputs.append((layer, given[0])))
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, nn.Linear)
+        inputs.append((layer, given[0]))
+
+    handles = [module.register_forward_pre_hook(note)
                for module in trained.model.modules() if isinstance(module, nn.Linear)]
     try:
         said = trained.predict(as_features(grid(), trained.config.data.features))

@@ -109,5 +109,5 @@ def private_copy(model: nn.Module) -> nn.Module:
     network = copy.deepcopy(model, known).eval()
     for module in network.modules():
         if getattr(module, "inplace", False):  # would overwrite what a method has kept of the layer before
-            module.inplace = False
+            module.inplace = False  # pyright: ignore[reportArgumentType]  # torch's stub: a Tensor or Module, but anything may be
     return network

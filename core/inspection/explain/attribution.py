@@ -3,7 +3,9 @@
 All take one image (C, H, W) float32 in [0, 1] and a class's index, and speak of the class's score before softmax or sigmoid.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,8 +102,11 @@ def integrated_gradients(scores: ClassScores, image: Tensor, label: int, steps: 
 def conv_layers(scores: ClassScores, input_shape: tuple[int, ...]) -> list[ConvLayer]:
     """The convolutions in order of execution whose maps have more than one pixel."""
     found: list[ConvLayer] = []
-    handles = [module.register_forward_hook(
-        lambda _module, _inputs, output, name=name: found.append(ConvLayer(name, tuple(output.shape[1:]))))
+
+    def noting(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        return lambda module, inputs, output: found.append(ConvLayer(name, tuple(output.shape[1:])))
+
+    handles = [module.register_forward_hook(noting(name))
         for name, module in scores.network.named_modules() if name and isinstance(module, nn.Conv2d)]
     try:
         scores.at(torch.zeros(input_shape))  # describe_layers would tell too, for 60 MB of modules that come with meta tensors
@@ -136,6 +141,7 @@ def grad_cam(scores: ClassScores, image: Tensor, label: int, layer: str | None =
     if name not in known:
         raise ExplanationError(f"There is no convolution {name} with maps; there are {', '.join(known) or 'none'}.")
     maps = LayerGradCam(scores, scores.network.get_submodule(name)).attribute(_leaf(image), target=label, relu_attributions=True)
+    assert isinstance(maps, Tensor)  # a convolution returns one, and not several
     large = LayerAttribution.interpolate(maps, tuple(image.shape[1:]), interpolate_mode="bilinear")
     return GradCam(large[0].detach(), name, maps[0, 0].detach())
 

@@ -1,7 +1,8 @@
 """The training images that are most alike to the network itself: nearest in what its last layer gets to see."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,11 @@ class LastLinear:
         self.received: Tensor | None = None
         self.layer = ""
         called: list[str] = []
-        handles = [module.register_forward_pre_hook(lambda _module, _inputs, name=name: called.append(name))
+
+        def noting(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+            return lambda module, inputs: called.append(name)
+
+        handles = [module.register_forward_pre_hook(noting(name))
                    for name, module in self.network.named_modules() if isinstance(module, nn.Linear)]
         try:
             self._run(torch.zeros(1, *input_shape))
