@@ -1,6 +1,6 @@
 """Figures of an evaluation: confusion counts, ROC and precision-recall curves, calibration, robustness, labelled pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -106,7 +106,7 @@ def confidence_figure(named: dict[str, Reliability]) -> go.Figure:
     return figure
 
 
-def robustness_figure(named: dict[str, Sequence[Point]], kind: str, floor: float) -> go.Figure:
+def robustness_figure(named: Mapping[str, Sequence[Point]], kind: str, floor: float) -> go.Figure:
     """Accuracy of each model over the strength of one kind of change, with 95 % intervals as a band.
 
     floor: accuracy of always saying the most frequent class, drawn as a line: nothing has been recognised there.

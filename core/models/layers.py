@@ -127,7 +127,7 @@ class LayerSpec:
 
     title: str
     summary: str
-    config: type[Config]
+    config: type[LayerConfig]
     prefix: str
     alone: bool = False
 

@@ -37,7 +37,7 @@ class Answers:
 
 
 def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = None,
-          batch_size: int = EVALUATION_BATCH, report: Callable[[int], None] | None = None) -> Answers:
+          batch_size: int = EVALUATION_BATCH, report: Callable[[int], object] | None = None) -> Answers:
     """Run the network over all batches in evaluation mode; every module's mode is as before afterwards.
 
     report: told after each batch how many examples have been answered; what it raises ends the work.

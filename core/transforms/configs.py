@@ -154,7 +154,7 @@ class TransformSpec:
 
     title: str
     summary: str
-    config: type[Config]
+    config: type[TransformConfig]
     random: bool
 
 
