@@ -8,7 +8,7 @@ from core.figures.text import pushes_figure, word_map_figure
 from core.labs.text import NEGATIONS, TWINS, decide, gap, reordered, word_map
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text.subject import Subject, telling_words
+from pages.parts.learn.text.subject import Subject, network, telling_words
 from pages.parts.learn.text.words import review
 from pages.parts.runs.words import figures
 from pages.parts.shell.services import Services
@@ -44,9 +44,9 @@ def map_section(server: Services, subject: Subject) -> None:
              "Of the table's spread": (f"{found.share:.0%}".replace("%", " %"),
                                        "How much of the differences between these words' rows this plane shows.")})
     st.caption(f"The {len(chosen)} words whose training reviews are most one-sided. Each has a row of "
-               f"{subject.config.model.width} numbers in the table; the map shows the two directions in which the trained rows "
-               "differ most (principal components), for both pictures the same. The second is drawn larger, so that words don't "
-               "overlap. Nobody told the network what a word means: rows that help the same answer were pushed the same way.")
+               f"{network(subject.config).width} numbers in the table; the map shows the two directions in which the trained "
+               "rows differ most (principal components), for both pictures the same. The second is drawn larger, so that words "
+               "don't overlap. Nobody told the network what a word means: rows that help the same answer were pushed the same way.")
 
 
 def decision_section(server: Services, subject: Subject) -> None:
