@@ -66,7 +66,7 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
         st.toggle(label, value, **common)
     elif isinstance(value, int | float):
         _number(about, label, value, common)
-    elif path == "model.layers":
+    elif path == "model.layers" and isinstance(value, tuple):
         st.caption(f"{count_layers(value)} layers of your own, changed on the page “Build model”.")
     elif isinstance(value, tuple):
         st.text_input(label, ", ".join(map(str, value)), **common)

@@ -1,5 +1,7 @@
 """What a run's status, times and shares are called, and its numbers in a row."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 STATUS = {
@@ -30,7 +32,7 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
-def figures(named: dict[str, tuple[str, str | None]]) -> None:
+def figures(named: Mapping[str, tuple[str, str | None]]) -> None:
     """Numbers in a row that wraps on a phone: label → (value, help)."""
     with st.container(horizontal=True, gap="medium"):
         for label, (value, about) in named.items():
