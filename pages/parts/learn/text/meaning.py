@@ -43,10 +43,11 @@ def map_section(server: Services, subject: Subject) -> None:
              "After": (f"{gap(found.after, found.leans):.2f}", "The same distance after training."),
              "Of the table's spread": (f"{found.share:.0%}".replace("%", " %"),
                                        "How much of the differences between these words' rows this plane shows.")})
+    width = network(subject.config).width
     st.caption(f"The {len(chosen)} words whose training reviews are most one-sided. Each has a row of "
-               f"{network(subject.config).width} numbers in the table; the map shows the two directions in which the trained "
-               "rows differ most (principal components), for both pictures the same. The second is drawn larger, so that words "
-               "don't overlap. Nobody told the network what a word means: rows that help the same answer were pushed the same way.")
+               f"{width} numbers in the table; the map shows the two directions in which the trained rows "
+               "differ most (principal components), for both pictures the same. The second is drawn larger, so that words don't "
+               "overlap. Nobody told the network what a word means: rows that help the same answer were pushed the same way.")
 
 
 def decision_section(server: Services, subject: Subject) -> None:
