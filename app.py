@@ -1,5 +1,9 @@
 """Home: what is this, and how do I see a network learn with one click?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import DataError, spec_of
@@ -7,6 +11,7 @@ from core.figures.images import contact_sheet
 from core.presets import PRESETS, Preset
 from core.runs import StoreError
 from core.version import TORCH_VERSION
+from core.wording import plural
 from pages.parts.draft.draft import first_preset
 from pages.parts.learn.lab import lab_path
 from pages.parts.runs.panel import current_run, next_steps, run_panel
@@ -68,7 +73,7 @@ def presets(server: Services) -> None:
         data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
         with columns[index % 3].container(border=True, height="stretch"):
             st.markdown(f"**{entry.title}**")
-            st.caption(f"{entry.summary} {epochs:,} epoch{'s' * (epochs > 1)} on {data.title}.")
+            st.caption(f"{entry.summary} {plural(epochs, 'epoch')} on {data.title}.")
             if _is_there(server, entry):
                 if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
                     start(server, entry.config)

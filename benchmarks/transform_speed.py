@@ -20,9 +20,10 @@ from core.config import RunConfig
 from core.data import DataError, Dataset, load
 from core.devices import select_device, threads_for
 from core.export.transforms_code import step_code
+from core.process import configure_training_process
 from core.settings import Settings
 from core.torchvision_guard import torchvision
-from core.training import Epoch, build_for, fit, settle_process
+from core.training import Epoch, build_for, fit
 from core.transforms import (
     GaussianNoiseConfig,
     NormalizeConfig,
@@ -135,7 +136,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = Settings.from_environment()
     print(conditions())
-    settle_process()  # both sides, as the app's training processes are
+    configure_training_process()  # both sides, as the app's training processes are
     try:
         for name in SYSTEMS:
             if args.only in (None, name):

@@ -24,6 +24,11 @@ def kind_of(dataset: str) -> Kind:
     return DATASETS[dataset].kind if dataset in DATASETS else "images"
 
 
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """"1 epoch", "0 epochs", "1,200 epochs"; `nouns` where an s at the end won't do."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
 def worded(text: str, kind: Kind) -> str:
     """A text about images as one about points or texts: "Training images" → "Training points", "an image" → "a text"."""
     if kind == "images":

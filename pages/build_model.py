@@ -1,11 +1,16 @@
 """Build model: what is this network, layer by layer, and will it work?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import available, outline
 from core.models import ARCHITECTURES, StackConfig
 from core.models.composer import problems
 from core.training import outputs_for
+from core.wording import plural
 from pages.parts.build.composer import composer
 from pages.parts.build.layer_table import layers_section, shape
 from pages.parts.build.walk import walk_section
@@ -54,8 +59,8 @@ with controls:
     choices()
     actions = st.container()
 with picture:
-    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {data.title} to {outputs} "
-                f"output{'s' * (outputs > 1)}. Shapes are for one image.")
+    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {data.title} to "
+                f"{plural(outputs, 'output')}. Shapes are for one image.")
     if composed:
         works = not problems(composer(config, data.input_shape, outputs))
 if works:

@@ -1,5 +1,9 @@
 """Draw a digit: does the network recognise my handwriting, and what does it see?"""
 
+from core.process import configure
+
+configure("server")
+
 import numpy as np
 import streamlit as st
 

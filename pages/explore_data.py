@@ -2,12 +2,17 @@
 
 from typing import Any
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
 from core.data.download import download
 from core.data.download.lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
+from core.wording import plural
 from pages.parts.draft import draft
 from pages.parts.explore import batches as explore_batches
 from pages.parts.explore import combine as explore_combine
@@ -99,7 +104,7 @@ def card(name: str, data: Dataset) -> None:
         "Training images": (f"{len(data.train):,}", varied if copies else None),
         "Validation images": (f"{len(data.validation):,}", None),
         "Test images": (f"{len(data.test):,}", None),
-        "One image": (f"{height}×{width}", f"{channels} channel{'s' * (channels > 1)} of {height}×{width} pixels, each a number "
+        "One image": (f"{height}×{width}", f"{plural(channels, 'channel')} of {height}×{width} pixels, each a number "
                       "from 0 (black) to 255 (white)."),
     })
     with st.container(horizontal=True, vertical_alignment="center"):

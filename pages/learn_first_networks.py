@@ -2,6 +2,10 @@
 
 from typing import Literal
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.fields import describe

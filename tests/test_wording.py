@@ -6,7 +6,7 @@ from core.config import DataConfig, RunConfig
 from core.data import DATASETS
 from core.inspection import diagnose
 from core.presets import PRESETS
-from core.wording import kind_of, worded
+from core.wording import kind_of, plural, worded
 from pages.parts.draft.fields import in_labels
 
 
@@ -19,6 +19,11 @@ from pages.parts.draft.fields import in_labels
 ])
 def test_words_for_what_the_examples_are(text, kind, expected):
     assert worded(text, kind) == expected
+
+
+def test_one_and_many():
+    assert [plural(count, "run") for count in (0, 1, 2, 1200)] == ["0 runs", "1 run", "2 runs", "1,200 runs"]
+    assert [plural(count, "copy", "copies") for count in (1, 2)] == ["1 copy", "2 copies"]
 
 
 def test_what_a_data_set_has():

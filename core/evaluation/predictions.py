@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.data import Dataset, Split, normalize
 from core.data.batches import Batches
-from core.devices import autocast_type
+from core.devices import autocast_type, is_convolutional
 from core.training import OBJECTIVES
 from core.training.inference import EVALUATION_BATCH, Answers, autocasting, batch_that_fits, evaluation_mode, infer
 
@@ -121,7 +121,7 @@ def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, bat
     if not len(split):
         raise ValueError("There are no images to evaluate on: the split is empty.")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    convolutional = is_convolutional(model)
     batches = Batches(data, split, device, channels_last=convolutional)
     if batch_size is None:
         batch_size = CONVOLUTIONAL_BATCH if convolutional and device.type == "cpu" else EVALUATION_BATCH
@@ -132,7 +132,7 @@ def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, bat
 def asker(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], config: RunConfig) -> Callable[[Tensor], Tensor]:
     """A function from images (n, C, H, W) in [0, 1] to the class of each, (n,) int64 on the CPU, computed as predict() does."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    convolutional = is_convolutional(model)
     autocast = autocast_type(config.training.precision, device, convolutional)
 
     most = 0  # images at once, known from the first ones

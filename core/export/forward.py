@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from core.hooks import hooked
 from core.layers.trace import META_BATCH, Shape, tensors_of, trace
 
 
@@ -130,17 +131,11 @@ def _placed(value: Any, values: dict[int, Value]) -> Any:
 
 @contextmanager
 def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
-    handles: list[Any] = []
     try:
-        for module in model.modules():
-            handles.append(module.register_forward_pre_hook(recorder.enter, with_kwargs=True))
-            handles.append(module.register_forward_hook(recorder.leave, with_kwargs=True))
-        yield
+        with hooked(model.modules(), recorder.enter, recorder.leave, strict=True):
+            yield
     except (RuntimeError, TypeError) as error:  # scripted modules refuse hooks
         raise ExportError(f"This network can't be watched: {str(error).splitlines()[0]}") from None
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 __all__ = ["META_BATCH", "ExportError", "Forward", "Step", "Value", "is_layer", "is_sequential", "record"]

@@ -245,7 +245,7 @@ def limit(memory: int = MEMORY, seconds: int = CPU_SECONDS) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.nice(5)  # pages come first
     with suppress(OSError, ValueError, IndexError):  # no /proc on a Mac, which does not keep RLIMIT_AS anyway
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
         bound = pages * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
 

@@ -4,8 +4,8 @@ from math import prod
 from typing import TypeGuard
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from core.layers.kinds import BatchNorm, Convolution, TransposedConvolution
 
 Shape = tuple[int, ...]
 Pool = nn.MaxPool1d | nn.MaxPool2d | nn.MaxPool3d | nn.AvgPool1d | nn.AvgPool2d | nn.AvgPool3d
@@ -28,9 +28,9 @@ def misfit(module: nn.Module, shape: Shape) -> str | None:
         return None  # a subclass with a forward of its own, such as a LayerNorm that turns pictures first
     if isinstance(module, nn.Linear) and shape[-1:] != (module.in_features,):
         return _linear(module, shape)
-    if isinstance(module, _ConvNd):
+    if isinstance(module, Convolution):
         return _convolution(module, shape)
-    if isinstance(module, _BatchNorm):
+    if isinstance(module, BatchNorm):
         return _channels(module.num_features, shape) if len(shape) > 1 else None
     if isinstance(module, nn.GroupNorm):
         return _channels(module.num_channels, shape) if len(shape) > 1 else None
@@ -61,14 +61,14 @@ def _channels(needed: int, shape: Shape) -> str | None:
     return None if shape[1] == needed else f"received {shape[1]} channels and needs {needed}"
 
 
-def _convolution(module: _ConvNd, shape: Shape) -> str | None:
+def _convolution(module: Convolution, shape: Shape) -> str | None:
     spatial = len(module.kernel_size)
     if len(shape) not in (spatial + 1, spatial + 2):
         needed = ("channels and length", "channels, height and width", "channels, depth, height and width")[spatial - 1]
         return f"received shape {shape[1:]} and needs {needed}"
     if shape[-spatial - 1] != module.in_channels:
         return f"received {shape[-spatial - 1]} channels and needs {module.in_channels}"
-    if isinstance(module, _ConvTransposeNd) or isinstance(module.padding, str):
+    if isinstance(module, TransposedConvolution) or isinstance(module.padding, str):
         return None
     windows = tuple(d * (k - 1) + 1 for k, d in zip(module.kernel_size, module.dilation, strict=True))
     grown = tuple(n + 2 * p for n, p in zip(shape[-spatial:], module.padding, strict=True))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.data.batches import Batches
+from core.torch_private import forward_hooks
 from core.training.objectives import Objective
 
 # Small enough for a layer's output to be used again from the heap: 250 images of 28×28 at 32 channels are 25 MB in float32.
@@ -104,7 +105,7 @@ def private_copy(model: nn.Module) -> nn.Module:
     """The same network in evaluation mode, sharing the weights' memory and nothing else."""
     known: dict[int, object] = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
     for module in model.modules():  # copied at once: another session may be adding hooks of its own
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+        for hooks in forward_hooks(module):
             known[id(hooks)] = OrderedDict(hooks)
     network = copy.deepcopy(model, known).eval()
     for module in network.modules():

@@ -24,6 +24,7 @@ from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.download.lock import Progress, Published, alone
 from core.data.download.speed import Speed
 from core.data.sources import spec_of
+from core.files import put_in_place
 
 SECONDS_OF_SILENCE = 30
 PIECE = 1 << 16
@@ -107,12 +108,12 @@ def _fetch(remote: Remote, into: Path, report: Callable[[Progress], None]) -> No
     trouble: DataError = DataMissing(f"There is no address for {remote.name}.")
     part = Part.of(into, remote.md5)
     if part.size and _md5(part.path) == remote.md5:  # we died when it was whole and not yet renamed
-        os.replace(part.path, into)
+        put_in_place(part.path, into)
         return part.forget()
     for address in remote.addresses:
         try:
             if _try(address, remote, part, report):
-                os.replace(part.path, into)
+                put_in_place(part.path, into)
                 part.forget()
                 return
         except DataError as error:
@@ -164,12 +165,12 @@ class Part:
     def validator(self, address: str) -> str:
         """The ETag or the date that came from this address; "" where there was none or the part is another address's."""
         with suppress(OSError, ValueError, AttributeError):
-            about = json.loads(self.about.read_text())
+            about = json.loads(self.about.read_text(encoding="utf-8"))
             return str(about["validator"]) if about.get("address") == address else ""
         return ""
 
     def begin(self, address: str, validator: str) -> None:
-        self.about.write_text(json.dumps({"address": address, "validator": validator}))
+        self.about.write_text(json.dumps({"address": address, "validator": validator}), encoding="utf-8")
 
 
 @dataclass(frozen=True)

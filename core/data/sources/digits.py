@@ -57,7 +57,7 @@ def bitmap_counts() -> tuple[np.ndarray, np.ndarray]:
         data = load_digits()
         assert isinstance(data, Bunch)  # and not the tuple that it gives on request
         return data.images, data.target.astype(np.int64)
-    with gzip.open(file, "rt") as text:
+    with gzip.open(file, "rt", encoding="utf-8") as text:
         rows = np.loadtxt(text, delimiter=",")  # (1797, 65), the label last
     return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64)
 

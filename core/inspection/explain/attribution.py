@@ -3,13 +3,12 @@
 All take one image (C, H, W) float32 in [0, 1] and a class's index, and speak of the class's score before softmax or sigmoid.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from core.hooks import watched
 from core.inspection.explain.scores import ClassScores, ExplanationError
 
 STEPS = 32  # of integrated gradients
@@ -103,16 +102,12 @@ def conv_layers(scores: ClassScores, input_shape: tuple[int, ...]) -> list[ConvL
     """The convolutions in order of execution whose maps have more than one pixel."""
     found: list[ConvLayer] = []
 
-    def noting(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
-        return lambda module, inputs, output: found.append(ConvLayer(name, tuple(output.shape[1:])))
+    def note(name: str, module: nn.Module, output: Tensor) -> None:
+        if name:
+            found.append(ConvLayer(name, tuple(output.shape[1:])))
 
-    handles = [module.register_forward_hook(noting(name))
-        for name, module in scores.network.named_modules() if name and isinstance(module, nn.Conv2d)]
-    try:
+    with watched(scores.network, nn.Conv2d, note):
         scores.at(torch.zeros(input_shape))  # describe_layers would tell too, for 60 MB of modules that come with meta tensors
-    finally:
-        for handle in handles:
-            handle.remove()
     return [layer for layer in found if max(layer.shape[1:]) > 1]
 
 

@@ -1,8 +1,7 @@
 """The training images that are most alike to the network itself: nearest in what its last layer gets to see."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch.nn import functional as F
 
 from core.data import normalize
 from core.data.dataset import Split
+from core.hooks import watched
 from core.inspection.explain.scores import ExplanationError
 from core.training.inference import batch_that_fits, private_copy
 
@@ -51,17 +51,8 @@ class LastLinear:
         self.received: Tensor | None = None
         self.layer = ""
         called: list[str] = []
-
-        def noting(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-            return lambda module, inputs: called.append(name)
-
-        handles = [module.register_forward_pre_hook(noting(name))
-                   for name, module in self.network.named_modules() if isinstance(module, nn.Linear)]
-        try:
+        with watched(self.network, nn.Linear, lambda name, module, output: called.append(name)):
             self._run(torch.zeros(1, *input_shape))
-        finally:
-            for handle in handles:
-                handle.remove()
         if not called:
             raise ExplanationError("This network has no linear layer, so there is no row of features before the answer to "
                                    "compare images by.")

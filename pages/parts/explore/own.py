@@ -1,11 +1,10 @@
 """Explore data, Bring your own: a zip file of images is checked, looked at, and kept as a data set or dropped."""
 
 import threading
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data import DataError, Dataset, ImportRefused, default_config, delete_imported, spec_of
 from core.data.own.importing import Checked, check_archive, discard, keep
@@ -16,6 +15,9 @@ from pages.parts.explore.own_report import plain, rejected, show_report
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import Services
+
+if TYPE_CHECKING:  # where Streamlit has this class is no promise of its
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 MOST_MB = 100  # of an upload: while one of 97 MB arrives the server grows by 188 MB, and half of that stays until it is checked
 AT_ONCE = 2  # archives that are read at the same time, each by a process of up to 300 MB
@@ -103,7 +105,7 @@ def upload(server: Services) -> None:
                              "drop_copies": drop})
 
 
-def check(server: Services, file: UploadedFile, options: dict[str, Any]) -> None:
+def check(server: Services, file: "UploadedFile", options: dict[str, Any]) -> None:
     """Read the upload with a progress bar; the report is in the session afterwards."""
     forget_checked()
     bar = st.progress(0.0, "Waiting for another import to end…")
@@ -126,12 +128,14 @@ def check(server: Services, file: UploadedFile, options: dict[str, Any]) -> None
     st.rerun()
 
 
-def free(file: UploadedFile) -> None:
+def free(file: "UploadedFile") -> None:
     """Give an upload's memory back. Streamlit keeps it until the session is over, also when its widget is gone: three archives
-    of 97 MB took 290 MB."""
-    context = get_script_run_ctx()
-    if context is not None:
-        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+    of 97 MB took 290 MB. It has no public way to that, so where a version of Streamlit has not this one, the memory stays."""
+    with suppress(ImportError, AttributeError, TypeError):
+        from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+        if (context := get_script_run_ctx()) is not None:
+            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
 
 
 @st.cache_resource(show_spinner=False)

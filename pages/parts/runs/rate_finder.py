@@ -6,6 +6,7 @@ from core.config import RunConfig
 from core.figures.range_curve import range_chart
 from core.runs import RunNotFound, StoreError
 from core.runs.range_run import SUGGESTION, range_curve
+from core.wording import plural
 from pages.parts.draft import draft
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
@@ -49,7 +50,7 @@ def _draw(server: Services, run_id: str) -> bool:
         st.markdown(":material/search_insights: **Learning-rate finder**")
         if run.is_active:
             before = server.store.queue_position(run_id) if run.status == "queued" else 0
-            st.caption(f"waits for {before} run{'s' * (before > 1)}" if before else f"step {run.step} of {run.steps or '…'}")
+            st.caption(f"waits for {plural(before, 'run')}" if before else f"step {run.step} of {run.steps or '…'}")
         if st.button("Stop" if run.is_active else "Close", key="finder.close", icon=":material/close:", type="tertiary"):
             server.engine.cancel(run_id)
             st.session_state.pop(keys.RANGE_RUN)

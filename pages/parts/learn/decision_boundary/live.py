@@ -15,6 +15,7 @@ from core.labs.decision_boundary import largest_number, maps_of, plane_points, s
 from core.presets import title_of
 from core.runs import Run, RunNotFound, StoreError, TrainedModel, has_checkpoint
 from core.runs.live_weights import newest_model
+from core.wording import plural
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.controls import CLASSES
 from pages.parts.runs.panel import figures, percent
@@ -91,7 +92,7 @@ def _while_active(server: Services, run: Run) -> None:
     if paused:
         for label, count in (("One step", 1), ("One epoch", max(1, run.steps_per_epoch))):
             if st.button(label, icon=":material/step:" if count == 1 else ":material/skip_next:", key=f"plane.{label}",
-                         help=f"{count} change{'s' * (count > 1)} of the weights, then wait again."):
+                         help=f"{plural(count, 'change')} of the weights, then wait again."):
                 _steps(server, run, count)
     if st.button("Stop", icon=":material/stop:", key="plane.stop", help="Ends the run; what it has learned is kept."):
         _try(lambda: server.engine.cancel(run.id), server, run.id, lambda now: not now.is_active)

@@ -193,7 +193,8 @@ def in_place() -> None:
                 changed = [[int(title == "After" and now != then) for now, then in zip(values, happened.before, strict=True)]]
                 grid(cell_grid([[number(value) for value in values]], changed, [""]), f"tensors.in_place_{title}")
     figures({"Memory": ("the same" if happened.same_memory else "new", "Whether the result lies where the tensor lay."),
-             "Version": (str(happened.version), "How often the tensor was changed in place, as autograd counts."),
+             "Version": ("unknown" if happened.version is None else str(happened.version),
+                         "How often the tensor was changed in place, as autograd counts."),
              "w.grad": ("none" if happened.gradient is None else ", ".join(map(number, happened.gradient)),
                         "The gradient that came out.")})
     if happened.error:
