@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments. --data and --runs may stand before or after the command's own."""
-    places = argparse.ArgumentParser(add_help=False)
+    places = OneLineParser(add_help=False)
     # SUPPRESS, and no set_defaults(), which would reach the commands' copies too: what stands before the command must not be
     # overwritten by the absence of it after
     places.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS, help="data directory (PLAYGROUND_DATA)")

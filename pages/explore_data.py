@@ -1,5 +1,7 @@
 """Explore data: what does the network get to see?"""
 
+from typing import Any
+
 from core.process import configure
 
 configure("server")
@@ -39,7 +41,7 @@ def choose(server: Services) -> str:
     current = draft.draft(server.settings).data.dataset
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted
-    first = {} if DATASET in st.session_state else {"index": names.index(current) if current in names else 0}
+    first: dict[str, Any] = {} if DATASET in st.session_state else {"index": names.index(current) if current in names else 0}
 
     def said(name: str) -> str:
         spec = known[name]
@@ -135,7 +137,7 @@ except DataError as error:
     st.error(as_text(str(error)), icon=":material/broken_image:")
     st.stop()
 card(name, data)
-first = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
+first: dict[str, Any] = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
 chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True, key=SECTION,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")

@@ -211,6 +211,12 @@ def test_no_html_of_unknown_origin(path):
     assert "unsafe_allow_html" not in path.read_text(encoding="utf-8")
 
 
+@each([*OURS, *sorted((ROOT / "benchmarks").glob("*.py"))])
+def test_what_pyright_ignores_has_a_rule_and_a_reason(path):
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if re.search(r"#\s*(type|pyright):\s*\w", line)]
+    assert all(re.search(r"# pyright: ignore\[\w+(, \w+)*\]  # \S", line) for line in lines), lines
+
+
 @each([path for path in OURS if path.stat().st_size])
 def test_every_module_says_what_it_is_for(path):
     text = ast.get_docstring(tree(path))

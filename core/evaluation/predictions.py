@@ -102,7 +102,7 @@ class Predictions:
 
 
 def predict(model: nn.Module, data: Dataset, config: RunConfig, split: str = "test",
-            batch_size: int | None = None, report: Callable[[int], None] | None = None) -> Predictions:
+            batch_size: int | None = None, report: Callable[[int], object] | None = None) -> Predictions:
     """The answers of `model` on a split of `data` by name, computed on the model's own device.
 
     batch_size: images at once; as many as are fast and fit if None. report: told after each batch how many are answered.
@@ -116,7 +116,7 @@ def predict(model: nn.Module, data: Dataset, config: RunConfig, split: str = "te
 
 
 def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, batch_size: int | None = None,
-           report: Callable[[int], None] | None = None) -> Answers:
+           report: Callable[[int], object] | None = None) -> Answers:
     """Logits and labels of a split, on the model's own device, in the run's number format. Raises ValueError for none."""
     if not len(split):
         raise ValueError("There are no images to evaluate on: the split is empty.")

@@ -111,9 +111,10 @@ class _Recorder(TorchFunctionMode):
         if getattr(func, "__name__", "") == "dropout" and output is args[0]:
             output = output.view_as(output)  # in evaluation mode it is its own input; x + dropout(x) must still name both
         forward = self.open[-1] if self.open else None
-        known = forward is not None and any(id(tensor) in forward.values for tensor in tensors_of((args, kwargs or {})))
-        if known and isinstance(output, Tensor | tuple | list) and any(True for _ in tensors_of(output)):
-            self._add(forward, func, args, kwargs or {}, output)  # type: ignore[arg-type]
+        if forward is None or not any(id(tensor) in forward.values for tensor in tensors_of((args, kwargs or {}))):
+            return output
+        if isinstance(output, Tensor | tuple | list) and any(True for _ in tensors_of(output)):
+            self._add(forward, func, args, kwargs or {}, output)
         return output
 
 

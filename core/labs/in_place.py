@@ -35,7 +35,13 @@ def _backward(loss: Tensor, w: Tensor) -> tuple[tuple[float, ...] | None, str | 
         loss.backward()
     except RuntimeError as error:
         return None, str(error)
-    return tuple(w.grad.tolist()), None
+    return tuple(_gradient(w).tolist()), None
+
+
+def _gradient(w: Tensor) -> Tensor:
+    """Of a leaf that wants one, after backward()."""
+    assert w.grad is not None
+    return w.grad
 
 
 def _leaf() -> Tensor:
@@ -71,10 +77,10 @@ def _on_leaf() -> InPlace:
 def _update() -> InPlace:
     w = _leaf()
     (w ** 2).sum().backward()
-    before, place, gradient = tuple(w.tolist()), w.data_ptr(), tuple(w.grad.tolist())
+    before, place, gradient = tuple(w.tolist()), w.data_ptr(), _gradient(w)
     with torch.no_grad():
-        w.sub_(0.1 * w.grad)
-    return InPlace(before, tuple(w.tolist()), w.data_ptr() == place, in_place_changes(w), gradient, None)
+        w.sub_(0.1 * gradient)
+    return InPlace(before, tuple(w.tolist()), w.data_ptr() == place, in_place_changes(w), tuple(gradient.tolist()), None)
 
 
 def _copy() -> InPlace:

@@ -6,7 +6,7 @@ from math import prod
 from torch import nn
 
 from core.layers.kinds import AdaptivePool, BatchNorm, Convolution, InstanceNorm, TransposedConvolution
-from core.layers.misfits import POOLS, many, size
+from core.layers.misfits import POOLS, is_pool, many, size
 
 Shape = tuple[int, ...]
 # what PyTorch's own descriptions say of layers that are as usual
@@ -17,7 +17,7 @@ def arguments(module: nn.Module) -> str:
     """Short text such as "1→32, kernel 3×3, padding 1"; what is at its usual value is left out."""
     if isinstance(module, Convolution):
         return _convolution_arguments(module)
-    if type(module) in POOLS:
+    if is_pool(module):
         spatial = POOLS[type(module)]
         kernel, stride = many(module.kernel_size, spatial), many(module.stride, spatial)
         padding, dilation = many(module.padding, spatial), many(getattr(module, "dilation", 1), spatial)
@@ -121,23 +121,23 @@ def shape_formula(module: nn.Module, received: Shape, returned: Shape) -> str:
 
 def _axis_formulas(module: nn.Module, received: Shape) -> list[tuple[str, int]]:
     """For each spatial axis of a convolution or pooling the formula's text and its value."""
-    spatial = len(module.kernel_size) if isinstance(module, Convolution) else POOLS.get(type(module), 0)
-    if not spatial or len(received) != spatial + 1:
+    if not (isinstance(module, Convolution) or is_pool(module)):
         return []
-    settings = [many(getattr(module, name, 1), spatial) if not isinstance(getattr(module, name, 1), str) else None
-                for name in ("kernel_size", "stride", "padding", "dilation")]
-    kernel, stride, padding, dilation = settings
+    spatial = len(module.kernel_size) if isinstance(module, Convolution) else POOLS[type(module)]
+    if len(received) != spatial + 1:
+        return []
+    kernel, stride, dilation = (many(getattr(module, name, 1), spatial) for name in ("kernel_size", "stride", "dilation"))
+    asked = module.padding
     sizes = received[-spatial:]
-    if padding is None:  # "same" and "valid"
-        if module.padding == "same":
-            return [(f"padding same: {n}", n) for n in sizes]
-        padding = (0,) * spatial
+    if asked == "same":
+        return [(f"padding same: {n}", n) for n in sizes]
+    padding = (0,) * spatial if isinstance(asked, str) else many(asked, spatial)  # "valid" is none
     if isinstance(module, TransposedConvolution):
         return [_transposed(n, k, s, p, d, extra) for n, k, s, p, d, extra in
-                zip(sizes, kernel, stride, padding, dilation, module.output_padding, strict=True)]  # type: ignore[arg-type]
+                zip(sizes, kernel, stride, padding, dilation, module.output_padding, strict=True)]
     up = bool(getattr(module, "ceil_mode", False))
     return [_forwards(n, k, s, p, d, up) for n, k, s, p, d in
-            zip(sizes, kernel, stride, padding, dilation, strict=True)]  # type: ignore[arg-type]
+            zip(sizes, kernel, stride, padding, dilation, strict=True)]
 
 
 def _forwards(n: int, kernel: int, stride: int, padding: int, dilation: int, up: bool) -> tuple[str, int]:

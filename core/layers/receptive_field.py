@@ -101,8 +101,9 @@ class Tracker:
             return
         named = signature.defaults | dict(zip(signature.defaults, args, strict=False)) | kwargs
         field = None
-        if produced and None not in before.values():
-            field = _apply(signature.name, torch.Tag.pointwise in func.tags, named, before, produced[0])
+        known = {name: one for name, one in before.items() if one is not None}
+        if produced and len(known) == len(before):
+            field = _apply(signature.name, torch.Tag.pointwise in func.tags, named, known, produced[0])
         # split returns equal pieces; what else comes second (indices of a pooling, saved statistics) is not followed
         several = signature.name in SPLITS
         for number, tensor in enumerate(produced):
@@ -134,7 +135,7 @@ def tensors_in(value: Any) -> Iterable[Tensor]:
             yield from tensors_in(item)
 
 
-def _apply(name: str, pointwise: bool, named: dict[str, Any], before: dict[int, Field | None], output: Tensor) -> Field | None:
+def _apply(name: str, pointwise: bool, named: dict[str, Any], before: dict[int, Field], output: Tensor) -> Field | None:
     """The field of an operation's first output, or None where there is no rule for it."""
     rule = RULES.get(name)
     if rule is not None:
@@ -150,9 +151,9 @@ def _apply(name: str, pointwise: bool, named: dict[str, Any], before: dict[int, 
             inputs = [tensor for tensor in tensors_in(named["src"]) if before[id(tensor)] != CONSTANT]
         if not inputs:
             return None
-        if name == "cat" and inputs[0].ndim == output.ndim and before[id(inputs[0])][named["dim"]] is not None:  # type: ignore[index]
+        if name == "cat" and inputs[0].ndim == output.ndim and before[id(inputs[0])][named["dim"]] is not None:
             return None  # side by side in the picture
-        return _union([before[id(tensor)] for tensor in inputs], tuple(output.shape))  # type: ignore[misc]
+        return _union([before[id(tensor)] for tensor in inputs], tuple(output.shape))
     return None
 
 
@@ -169,17 +170,17 @@ def _union(fields: list[Field], shape: tuple[int, ...]) -> Field | None:
     result: list[Axis | None] = []
     padded = [(None,) * (len(shape) - len(field)) + field for field in fields]
     for dim, size in enumerate(shape):
-        axes = [field[dim] for field in padded]
-        if all(axis is None for axis in axes):
+        axes = [axis for field in padded if (axis := field[dim]) is not None]
+        if not axes:
             result.append(None)
             continue
-        if any(axis is None or axis.index != axes[0].index for axis in axes):  # type: ignore[union-attr]
+        if len(axes) < len(padded) or any(axis.index != axes[0].index for axis in axes):
             return None  # two different axes lie over each other
         spans = [(a.first * size if len(a.first) == 1 else a.first, a.last * size if len(a.last) == 1 else a.last)
-                 for a in axes if a is not None]
+                 for a in axes]
         if any(len(first) != size for first, _ in spans):
             return None
-        result.append(Axis(axes[0].index, tuple(map(min, zip(*(first for first, _ in spans), strict=True))),  # type: ignore[union-attr]
+        result.append(Axis(axes[0].index, tuple(map(min, zip(*(first for first, _ in spans), strict=True))),
                            tuple(map(max, zip(*(last for _, last in spans), strict=True)))))
     return tuple(result)
 
@@ -215,7 +216,7 @@ def _per_axis(field: Field, shape: tuple[int, ...], spatial: int,
             return None
         else:
             before = len(axis.first)
-            mapped.append(_gather(axis, after, lambda i, n=number, b=before, a=after: taps(n, i, b, a)))  # type: ignore[misc]
+            mapped.append(_gather(axis, after, lambda i, n=number, b=before, a=after: taps(n, i, b, a)))
     return (*field[:-spatial], *mapped)
 
 

@@ -1,9 +1,9 @@
 """The layer table: for every layer of any network its shapes, parameters, cost and receptive field."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
@@ -214,7 +214,7 @@ class _Table:
 
         return min(self.paths[module], key=uncalled_parts) or type(module).__name__
 
-    def _claim(self, module: nn.Module, row: str, members: dict[str, nn.Parameter | None],
+    def _claim(self, module: nn.Module, row: str, members: Mapping[str, nn.Parameter | None],
                used: Set[int] = frozenset()) -> dict[str, nn.Parameter]:
         """The parameters among `members` that no row has counted yet; from now on this row counts them.
 
@@ -234,7 +234,7 @@ class _Table:
         return [f"shared with {other}" for other in sorted(others)]
 
 
-def _with_parameters(own: dict[str, nn.Parameter], *, notes: list[str], **values: object) -> LayerRow:
+def _with_parameters(own: dict[str, nn.Parameter], *, notes: list[str], **values: Any) -> LayerRow:
     """A row with the numbers of the parameters `own`, and a note if they are frozen."""
     count = sum(parameter.numel() for parameter in own.values())
     trainable = sum(parameter.numel() for parameter in own.values() if parameter.requires_grad)
@@ -242,7 +242,7 @@ def _with_parameters(own: dict[str, nn.Parameter], *, notes: list[str], **values
         notes = [*notes, "partly frozen" if trainable else "frozen"]
     return LayerRow(parameters=count, trainable=trainable, note="; ".join(notes),
                     weight_bytes=sum(parameter.numel() * parameter.element_size() for parameter in own.values()),
-                    **values)  # type: ignore[arg-type]
+                    **values)
 
 
 def _is_leaf(module: nn.Module) -> bool:

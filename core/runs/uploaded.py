@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 
@@ -78,7 +79,7 @@ def keep_upload(store: RunStore, settings: Settings, content: bytes, name: str, 
     return Upload(store.get(run.id), tuple(map(str, found["notes"])))
 
 
-def _read(content: bytes, name: str, folder: Path, shape: tuple[int, ...]) -> dict[str, object]:
+def _read(content: bytes, name: str, folder: Path, shape: tuple[int, ...]) -> dict[str, Any]:
     """What the process says of the file. Raises UploadRefused."""
     (folder / "upload").write_bytes(content)
     options = json.dumps({"file": str(folder / "upload"), "name": name, "folder": str(folder), "input_shape": shape})

@@ -38,7 +38,7 @@ class Answers:
 
 
 def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = None,
-          batch_size: int = EVALUATION_BATCH, report: Callable[[int], None] | None = None) -> Answers:
+          batch_size: int = EVALUATION_BATCH, report: Callable[[int], object] | None = None) -> Answers:
     """Run the network over all batches in evaluation mode; every module's mode is as before afterwards.
 
     report: told after each batch how many examples have been answered; what it raises ends the work.
@@ -110,5 +110,5 @@ def private_copy(model: nn.Module) -> nn.Module:
     network = copy.deepcopy(model, known).eval()
     for module in network.modules():
         if getattr(module, "inplace", False):  # would overwrite what a method has kept of the layer before
-            module.inplace = False
+            module.inplace = False  # pyright: ignore[reportArgumentType]  # torch's stub: a Tensor or Module, but anything may be
     return network

@@ -16,9 +16,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO
 
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.download.lock import Progress, Published, alone
@@ -262,7 +262,7 @@ def _ask(address: str, part: Part) -> _Answer:
         part.clear()
         return _ask(address, part)
     length = int(body.headers.get("Content-Length") or 0)
-    validator = _validator(body)
+    validator = _validator(body.headers)
     if body.status != 206:
         return _Answer(body, 0, length, validator)
     if not have:
@@ -276,7 +276,7 @@ def _ask(address: str, part: Part) -> _Answer:
     return _Answer(body, have, int(told[3]) if told[3] != "*" else have + length, validator)
 
 
-def _validator(body: BinaryIO) -> str:
+def _validator(headers: Message) -> str:
     """What If-Range may name: a strong ETag, else the date of the last change."""
-    tag = body.headers.get("ETag", "")
-    return tag if tag.startswith('"') else body.headers.get("Last-Modified", "")
+    tag = headers.get("ETag", "")
+    return tag if tag.startswith('"') else headers.get("Last-Modified", "")

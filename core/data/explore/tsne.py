@@ -115,5 +115,5 @@ class TsneMaps:
 def name_of(points: Tensor) -> str:
     """The points themselves are the name: other images, or another number of them, are another map."""
     digest = hashlib.blake2b(f"v1 {tuple(points.shape)} {ITERATIONS} {PERPLEXITY}".encode(), digest_size=12)
-    digest.update(np.ascontiguousarray(points.numpy()))
+    digest.update(np.ascontiguousarray(points.numpy()).data)
     return digest.hexdigest()

@@ -131,7 +131,7 @@ def digits_cut_off(case: Case) -> Finding | None:
                 f"{shape[1] * INK_SHARE:.0f}×{shape[2] * INK_SHARE:.0f} pixels, where the digit is.",
                 "An 8 without its lower half is a 0, and a 7 without its bar a 1, but the label stays: the network learns what "
                 "is wrong.", "Keep more of the picture",
-                _with(case, tuple(_milder(s) if s is step else s for s in data.transforms)))
+                _with(case, tuple(_milder(step) if s is step else s for s in data.transforms)))
     return None
 
 

@@ -136,6 +136,7 @@ def grad_cam(scores: ClassScores, image: Tensor, label: int, layer: str | None =
     if name not in known:
         raise ExplanationError(f"There is no convolution {name} with maps; there are {', '.join(known) or 'none'}.")
     maps = LayerGradCam(scores, scores.network.get_submodule(name)).attribute(_leaf(image), target=label, relu_attributions=True)
+    assert isinstance(maps, Tensor)  # a convolution returns one, and not several
     large = LayerAttribution.interpolate(maps, tuple(image.shape[1:]), interpolate_mode="bilinear")
     return GradCam(large[0].detach(), name, maps[0, 0].detach())
 

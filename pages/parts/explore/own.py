@@ -87,10 +87,10 @@ def upload(server: Services) -> None:
                                          persist_state="session", help="Height and width that every image is brought to. More "
                                          "pixels show more and train more slowly: 64 takes about five times as long as 28.")
     channels = colour_column.segmented_control("Colour", list(CHANNELS), default=1, required=True, key="explore.own.channels",
-                                               format_func=CHANNELS.get, persist_state="session",
+                                               format_func=CHANNELS.__getitem__, persist_state="session",
                                                help="Gray has one number for each pixel, colour three.")
     fit = fit_column.segmented_control("Images that are not square", list(FITS), default="pad", required=True,
-                                       key="explore.own.fit", format_func=FITS.get, persist_state="session",
+                                       key="explore.own.fit", format_func=FITS.__getitem__, persist_state="session",
                                        help="The shape of what is shown never changes. “Show all of it” fills the rest with the "
                                        "colour of the image's edge.")
     with st.expander("Split and copies", icon=":material/call_split:"):
@@ -101,7 +101,7 @@ def upload(server: Services) -> None:
         drop = st.toggle("Leave out exact copies", key="explore.own.drop", persist_state="session",
                          help="Keeps one of several images that are pixel for pixel the same, if their class is the same.")
     if st.button("Check the images", type="primary", icon=":material/fact_check:", key="explore.own.check",
-                 disabled=file is None):
+                 disabled=file is None) and file is not None:
         check(server, file, {"size": size, "channels": channels, "fit": fit, "test_share": share / 100, "seed": int(seed),
                              "drop_copies": drop})
 

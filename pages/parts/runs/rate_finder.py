@@ -60,7 +60,7 @@ def _draw(server: Services, run_id: str) -> bool:
     st.echarts_chart(range_chart(steps, rate), height=260, key="finder.chart")
     if run.status in {"failed", "interrupted"}:
         st.error(as_text(run.message))
-    elif rate is not None:
+    elif found is not None and rate is not None:
         _suggestion(rate, found.value["too_high"])
     else:
         st.caption("A copy of the network trains for a moment while the learning rate grows tenfold again and again. "

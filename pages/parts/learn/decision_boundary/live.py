@@ -152,9 +152,10 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
 
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
-        trained = (newest_model(server.store, run.id) if run is not None and now.step else None) or fresh
+        trained = (newest_model(server.store, now.id) if now is not None and now.step else None) or fresh
         draw(server, config, now, trained, data, options)
-        if run is not None and run.is_active and (now.status, now.pause_requested) != (run.status, run.pause_requested):
+        if run is not None and now is not None and run.is_active and \
+                (now.status, now.pause_requested) != (run.status, run.pause_requested):
             st.rerun()  # the whole page, so that its buttons know too
 
     st.fragment(panel, run_every=SECONDS_PER_PICTURE if run is not None and run.is_active else None)()
@@ -177,7 +178,7 @@ def draw(server: Services, config: RunConfig, run: Run | None, trained: TrainedM
         shown["Validation accuracy"] = (percent(held_back.accuracy), "Share of the validation points it gets right.")
     metrics_row(shown)
     st.echarts_chart(losses_chart(curves(server, run, config)), height=220, key="plane.losses")
-    if clicked is not None and options["adds"] in CLASSES and (clicked := tuple(clicked)):
+    if clicked is not None and options["adds"] in CLASSES:
         plane_config.add_point(*clicked, CLASSES.index(str(options["adds"])))
         st.rerun()
 
