@@ -87,7 +87,7 @@ def presets(server: Services) -> None:
 
 
 def _is_there(server: Services, entry: Preset) -> bool:
-    return spec_of(entry.config.data.dataset).is_there(server.settings.data_dir)
+    return spec_of(entry.config.data.dataset).is_available(server.settings.data_dir)
 
 
 def recent(server: Services) -> None:

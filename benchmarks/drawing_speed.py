@@ -40,7 +40,7 @@ from core.data.drawing.canvas import read_canvas
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
 from core.runs.execute import execute
-from core.runs.ood_reference import familiar_of
+from core.runs.ood_reference import reference_of
 from core.settings import Settings
 from tests.browser import FLAGS, chromium
 from tests.strokes import STROKES, draw
@@ -67,7 +67,7 @@ requestAnimationFrame(look);
 def configs(settings: Settings, epochs: int) -> list[RunConfig]:
     """Three models that answer with ten digits."""
     found = [PRESETS["mnist-mlp-50"].config, PRESETS["mnist-is-8-cnn"].config.with_values(TEN), PRESETS["digits-quick"].config]
-    if not spec_of("mnist").is_there(settings.data_dir):
+    if not spec_of("mnist").is_available(settings.data_dir):
         found = [config.with_values({"data.dataset": "digits", "data.validation": 200}) for config in found]
     return [config.with_values({"training.epochs": epochs}) for config in found]
 
@@ -75,7 +75,7 @@ def configs(settings: Settings, epochs: int) -> list[RunConfig]:
 def measure_work(store: RunStore, settings: Settings, ids: Sequence[str], repeats: int) -> None:
     """Milliseconds of decoding the canvas, preparing the drawing, and asking three models with their scores."""
     models = [load_model(store, run_id) for run_id in ids]
-    known = [familiar_of(store, run_id, model, settings) for run_id, model in zip(ids, models, strict=True)]
+    known = [reference_of(store, run_id, model, settings) for run_id, model in zip(ids, models, strict=True)]
     url, times = canvas_url(7, 16), []
     for _ in range(repeats):
         start = time.perf_counter()

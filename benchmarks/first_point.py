@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=30)
     args = parser.parse_args()
     print(conditions())
-    dataset = "mnist" if spec_of("mnist").is_there(Settings.from_environment().data_dir) else "digits"
+    dataset = "mnist" if spec_of("mnist").is_available(Settings.from_environment().data_dir) else "digits"
     with tempfile.TemporaryDirectory() as folder, app(Path(folder)) as port, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1000})

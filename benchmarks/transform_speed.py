@@ -50,7 +50,7 @@ SYSTEMS = {
 SINGLE: tuple[TransformConfig, ...] = (
     RandomRotationConfig(), MOVES[0], RandomHorizontalFlipConfig(), RandomResizedCropConfig(), RandomErasingConfig(),
     GaussianNoiseConfig(), ResizeConfig(), NormalizeConfig())
-PIECE = 512
+CHUNK = 512
 
 
 def epochs(config: RunConfig, data: Dataset) -> Iterator[float]:
@@ -103,12 +103,12 @@ def micros(work: Callable[[], object], images: int, times: int = 40) -> list[flo
 def each_alone(data: Dataset) -> None:
     """Every transform on a piece of 512 images with one thread, and torchvision's on single images."""
     torch.set_num_threads(1)
-    pixels = data.train.take(torch.arange(PIECE))[0]
+    pixels = data.train.take(torch.arange(CHUNK))[0]
     v2, space = torchvision.transforms.v2, Workspace()
-    plain = micros(lambda: augment((), pixels, (0.0,), (1.0,), generator_for(0), space), PIECE)
-    print(f"\nOne transform alone, {PIECE} images of 28×28, one thread (ToTensor's {min(plain):.2f} µs/image included)")
+    plain = micros(lambda: augment((), pixels, (0.0,), (1.0,), generator_for(0), space), CHUNK)
+    print(f"\nOne transform alone, {CHUNK} images of 28×28, one thread (ToTensor's {min(plain):.2f} µs/image included)")
     for step in SINGLE:
-        ours = micros(lambda step=step: augment((step,), pixels, (0.0,), (1.0,), generator_for(0), space), PIECE)
+        ours = micros(lambda step=step: augment((step,), pixels, (0.0,), (1.0,), generator_for(0), space), CHUNK)
         theirs = _torchvision(step, v2)
         singles = micros(lambda theirs=theirs: [theirs(image) for image in pixels[:50]], 50, 5)
         print(f"  {type(step).__name__.removesuffix('Config'):<22} {spread(ours, 'µs/image')}; torchvision one by one "

@@ -36,7 +36,7 @@ from core.data import DataError, Dataset, load, normalize, spec_of
 from core.data.drawing import prepare
 from core.data.sources.digits import vary
 from core.evaluation.ood.glyphs import GLYPHS
-from core.evaluation.ood.score import SHARE, distances, features, learn_familiar
+from core.evaluation.ood.score import SHARE, distances, features, learn_reference
 from core.evaluation.other_data import through_drawing
 from core.runs import RunStore, TrainedModel, load_model
 from core.settings import Settings
@@ -53,7 +53,7 @@ def pictures(data: Dataset, settings: Settings, odd: int) -> dict[str, Tensor]:
     if data.name != "digits":
         found["sklearn digits"] = torch.cat([part.take(torch.arange(len(part)))[0] for part in (small.train, small.test)]) / 255.0
         found["sklearn digits drawn"] = torch.stack(list(through_drawing(small.test))) / 255.0
-    elif spec_of("mnist").is_there(settings.data_dir):
+    elif spec_of("mnist").is_available(settings.data_dir):
         other = load(DataConfig(dataset="mnist"), settings.data_dir, settings.cache_dir)
         found["MNIST"] = other.test.take(torch.arange(5000))[0].float() / 255
     found["pen strokes"] = torch.stack([prepare(draw(*which, width)).image for which in VARIANTS for width in range(12, 29, 4)])
@@ -91,7 +91,7 @@ def unseen(model: TrainedModel, data: Dataset, sets: dict[str, Tensor]) -> str:
     for half in (True, False):
         letters = [name for name in GLYPHS if len(name) == 1 and name.isalpha()]
         out = {name for name in letters if not name.isascii() or (name.upper() in HALF) == half}
-        familiar = learn_familiar(model.model, data, model.config.data.variations, out)
+        familiar = learn_reference(model.model, data, model.config.data.variations, out)
         for kind, names in NAMES.items():
             asked = [i for i in range(len(sets[kind])) if (names[i % len(names)].upper() in HALF) == half]
             found[kind] += (familiar.scores(model.model, sets[kind][asked], model.mean, model.std) > 1).tolist()
@@ -119,7 +119,7 @@ def mahalanobis(model: TrainedModel, images: Tensor, labels: Tensor):
 def measure(model: TrainedModel, data: Dataset, sets: dict[str, Tensor]) -> None:
     """The table of one model."""
     start, spent = time.perf_counter(), time.process_time()
-    familiar = learn_familiar(model.model, data, model.config.data.variations)
+    familiar = learn_reference(model.model, data, model.config.data.variations)
     print(f"  learned in {time.perf_counter() - start:.1f} s, {time.process_time() - spent:.1f} s of them on the processor; "
           f"from {len(next(iter(familiar.images.values()))):,} training images")
     positions = torch.linspace(0, len(data.train) - 1, min(4000, len(data.train))).round().long()

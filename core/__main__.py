@@ -100,7 +100,7 @@ class OneLineParser(argparse.ArgumentParser):
 def presets(args: argparse.Namespace, settings: Settings) -> int:
     """Names, what they are, and whether their data is there."""
     for name, entry in PRESETS.items():
-        there = spec_of(entry.config.data.dataset).is_there(settings.data_dir)
+        there = spec_of(entry.config.data.dataset).is_available(settings.data_dir)
         print(f"{name:<16} {entry.summary}{'' if there else '  [data not downloaded]'}")
     return 0
 

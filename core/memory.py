@@ -18,25 +18,25 @@ MADV_DONTNEED = 4  # mman.h
 USUAL_TRIM = 128 << 10  # glibc's own
 
 
-def return_large_blocks() -> bool:
+def malloc_for_server() -> bool:
     """Have glibc take blocks of a megabyte and more from the system one by one, and return each when it is freed.
 
     By default it raises that limit to 32 MB as blocks are freed, and what lies in the heap between small objects then stays
     with the process: looking at neighbours, odd ones and a map of MNIST left the server 450 MB larger, and with this (and smaller
     pieces of work) 90 MB, of which 55 MB are the mapped files.
-    Meant for servers; for a training process see keep_large_blocks().
+    Meant for servers; for a training process see malloc_for_training().
 
     Returns whether it could be set: only where the C library is glibc.
     """
     return _mallopt(M_MMAP_THRESHOLD, LARGE) and _mallopt(M_TRIM_THRESHOLD, USUAL_TRIM)
 
 
-def keep_large_blocks() -> bool:
+def malloc_for_training() -> bool:
     """Have glibc keep freed blocks of up to 32 MB for the next step of a training, which needs the same ones again.
 
     By default it returns them, and the system hands them out anew page by page, filled with zeros: 3,000 page faults in each
     step of a network with two convolutions and 64 images, which took as long as the arithmetic (2 cores: 9.6 ms a step,
-    without them 4.8 ms). give_back_memory() returns what is free, after a run.
+    without them 4.8 ms). trim_heap() returns what is free, after a run.
 
     Returns whether it could be set: only where the C library is glibc.
     """
@@ -46,21 +46,21 @@ def keep_large_blocks() -> bool:
 @contextmanager
 def as_in_training() -> Iterator[None]:
     """In a server, for a measurement: blocks are kept as in a training process, and returned as before afterwards."""
-    keep_large_blocks()
+    malloc_for_training()
     try:
         yield
     finally:
-        return_large_blocks()
-        give_back_memory()
+        malloc_for_server()
+        trim_heap()
 
 
-def give_back_memory() -> None:
+def trim_heap() -> None:
     """Return freed memory to the system, where the C library is glibc."""
     if (trim := _from_libc("malloc_trim")) is not None:
         trim(0)
 
 
-def let_go(examples: "Tensor") -> bool:
+def drop_mapped_pages(examples: "Tensor") -> bool:
     """After a look at all of a data set that is mapped from a file: give back the pages that were read, 47 MB for MNIST. Whoever
     touches one again gets it from the system's cache of the file, without the disk.
 

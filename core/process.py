@@ -12,7 +12,7 @@ import sys
 from typing import Literal
 
 from core import lean_torch
-from core.memory import keep_large_blocks, return_large_blocks
+from core.memory import malloc_for_server, malloc_for_training
 
 Role = Literal["server", "training", "other"]
 
@@ -31,7 +31,7 @@ def configure(role: Role) -> None:
     has of both; so a page may call this each time that its script runs.
 
     Args:
-        role: "server" returns large freed blocks to the system (see core.memory.return_large_blocks); "training" is as
+        role: "server" returns large freed blocks to the system (see core.memory.malloc_for_server); "training" is as
             configure_training_process() has it, and imports torch; "other" sets no more than the above.
     """
     first = "torch" not in sys.modules
@@ -43,7 +43,7 @@ def configure(role: Role) -> None:
     if role == "training":
         configure_training_process()
     elif role == "server" and first:  # only once: another session may be measuring as in training
-        return_large_blocks()
+        malloc_for_server()
 
 
 def configure_training_process() -> None:
@@ -56,7 +56,7 @@ def configure_training_process() -> None:
     import torch  # after configure() has said how
 
     torch.set_flush_denormal(True)
-    keep_large_blocks()
+    malloc_for_training()
 
 
 def configured(role: Role, module: str, *arguments: str) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def choose(server: Services) -> str:
     def said(name: str) -> str:
         spec = known[name]
         what = "points" if spec.kind == "points" else "{1}×{2} images".format(*spec.input_shape)
-        there = spec.is_there(server.settings.data_dir)
+        there = spec.is_available(server.settings.data_dir)
         return f"{spec.title} · {what}" + ("" if there else f" · not here yet, {spec.download_mb} MB")
 
     return st.selectbox("Data set", names, **first, format_func=said, key=DATASET, persist_state="session", width=460,
@@ -124,7 +124,7 @@ open_page("Explore data")
 server = services()
 st.title("Explore data")
 name = choose(server)
-if not spec_of(name, server.settings.data_dir).is_there(server.settings.data_dir):
+if not spec_of(name, server.settings.data_dir).is_available(server.settings.data_dir):
     get_data(server, name)
     own.section(server, None)
     st.stop()

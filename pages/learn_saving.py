@@ -119,9 +119,9 @@ def misfits() -> None:
     entry = MISFITS[kind]
     st.code(misfit(kind), language=None, wrap_lines=True)
     st.markdown(entry.about)
-    st.markdown("**What helps.** " + (entry.mend if kind != "prefix" else "Take it off again:"))
+    st.markdown("**What helps.** " + (entry.fix if kind != "prefix" else "Take it off again:"))
     if kind == "prefix":
-        st.code(entry.mend, language="python")
+        st.code(entry.fix, language="python")
 
 
 def forgotten() -> str:

@@ -130,7 +130,7 @@ def training_form(config: RunConfig, everything: bool) -> None:
 def top_row(server: Services, config: RunConfig) -> None:
     """What to start from, and the buttons that do."""
     spec = spec_of(config.data.dataset)
-    ready = spec.is_there(server.settings.data_dir)
+    ready = spec.is_available(server.settings.data_dir)
     choice, buttons = st.columns([1.2, 2], vertical_alignment="bottom")
     with choice:
         preset_choice(config)

@@ -102,6 +102,6 @@ def trained(places: Path) -> tuple[RunStore, Run]:
 def mnist_root() -> Path:
     """The folder with the real MNIST; skips the test where PLAYGROUND_DATA does not hold it."""
     root = Path(REAL_DATA or "data").absolute()
-    if not DATASETS["mnist"].is_there(root):
+    if not DATASETS["mnist"].is_available(root):
         pytest.skip(f"MNIST is not in {root}; set PLAYGROUND_DATA to the folder that holds it")
     return root

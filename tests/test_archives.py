@@ -78,10 +78,10 @@ def test_emnists_files_as_torchvision_leaves_them(packed, tmp_path, monkeypatch)
     images, labels, *_ = arrays = write_small("emnist_letters", tmp_path, monkeypatch)
     folder = tmp_path / "EMNIST/raw"
     (folder / "gzip.zip").unlink()
-    assert not DATASETS["emnist_letters"].is_there(tmp_path)
+    assert not DATASETS["emnist_letters"].is_available(tmp_path)
     for name, content in emnist_files(arrays).items():
         (folder / f"{name}{packed}").write_bytes(gzip.compress(content) if packed else content)
-    assert DATASETS["emnist_letters"].is_there(tmp_path)
+    assert DATASETS["emnist_letters"].is_available(tmp_path)
     data = get("emnist_letters", tmp_path)
     assert np.array_equal(data.train.images[:, 0].numpy(), images) and data.train.labels.tolist() == labels.tolist()
 

@@ -17,13 +17,13 @@ from core.data import DATASETS, DataError, DataMissing, Dataset, load, outline
 from core.data.cached_arrays import forget_oldest
 from core.data.combine import (
     before_choosing,
-    held_estimate,
     imbalance_shares,
     is_plain,
     keep_some,
     mislabelled,
     share_of,
     training_estimate,
+    training_total_estimate,
     unbalanced_counts,
     without_misfits,
 )
@@ -384,7 +384,7 @@ def test_statistics_are_of_what_is_left(get):
 def test_what_is_known_before_loading(get, sets):
     config = DataConfig(dataset="pets", validation=20, **EVERYTHING)
     spec = spec_of("pets")
-    assert held_estimate(config, spec) == 135  # (160 + 20) · 3 / 4
+    assert training_total_estimate(config, spec) == 135  # (160 + 20) · 3 / 4
     data = get(**EVERYTHING)
     assert abs(training_estimate(config, spec) - len(data.train)) < 12
     assert training_estimate(DataConfig(dataset="pets", validation=20), spec) == 140

@@ -164,7 +164,7 @@ def test_no_line_says_nan(command, monkeypatch):
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
 
-    monkeypatch.setattr("core.training.inference.Answers.loss", lambda answers, objective: float("nan"))
+    monkeypatch.setattr("core.training.inference.Outputs.loss", lambda answers, objective: float("nan"))
     status, lines, _ = command("train", "digits-quick", *QUICK, "--set", "training.epochs=1", "--json")
     epoch, end = (json.loads(line, parse_constant=refuse) for line in lines)
     assert epoch["validation_loss"] is None and epoch["train_loss"] > 0 and end["event"] == "finished"

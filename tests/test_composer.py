@@ -29,10 +29,10 @@ from core.models.composer import (
     check,
     delete,
     duplicate,
+    fixed,
     from_json,
     from_model_config,
     layer_at,
-    mended,
     move,
     places,
     problems,
@@ -306,7 +306,7 @@ def test_a_wrong_row_inside_a_block():
     rows = check(stack, (1, 28, 28), 10)
     assert [(row.place, bool(row.problem)) for row in rows] == [
         ((0,), False), ((0, 0), False), ((0, 1), True), ((0, 2), True), ((1,), False), ((2,), False)]
-    *_, right = mended(stack, (1, 28, 28), 10)
+    *_, right = fixed(stack, (1, 28, 28), 10)
     assert build(right, (1, 28, 28), 10)(torch.rand(2, 1, 28, 28)).shape == (2, 10)
 
 
@@ -335,7 +335,7 @@ def test_any_stack_builds_exactly_if_nothing_is_wrong_and_can_be_mended():
             assert not wrong
         except ModelError:
             assert wrong
-        *_, right = [stack, *mended(stack, shape, outputs)]
+        *_, right = [stack, *fixed(stack, shape, outputs)]
         assert not problems(check(right, shape, outputs))
         assert build(right, shape, outputs, seed=0).eval()(torch.rand(2, *shape)).shape == (2, outputs)
     assert 100 < broken < 200  # both cases were tried
@@ -346,6 +346,6 @@ def test_any_stack_builds_exactly_if_nothing_is_wrong_and_can_be_mended():
        st.sampled_from([(1, 28, 28), (3, 2, 1), (1, 1, 1), (7,)]), st.sampled_from([1, 10]))
 def test_any_order_of_layers_can_be_mended(layers, shape, outputs):
     stack = from_json(json.dumps({"layers": layers}))
-    *_, right = [stack, *mended(stack, shape, outputs)]
+    *_, right = [stack, *fixed(stack, shape, outputs)]
     with torch.device("meta"):
         build(right, shape, outputs)

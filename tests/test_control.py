@@ -7,7 +7,7 @@ import torch
 
 from core.runs import LocalEngine, RunNotFound, RunStore
 from core.runs.execute import SECONDS_PER_LOOK, StoreControl, execute
-from core.training import Checkpoint, Command, Gradients, Paused, Predictions, Step, Validation, build_for, fit
+from core.training import Checkpoint, Command, Gradients, Paused, SampleAnswers, Step, Validation, build_for, fit
 from core.training.loop import SECONDS_PER_LOOK as LOOP_LOOK
 from tests.helpers import tiny, wait_for
 
@@ -27,7 +27,7 @@ class Script:
 
 
 def shape(events) -> list[type]:
-    return [type(event) for event in events if not isinstance(event, Gradients | Predictions | Validation)]
+    return [type(event) for event in events if not isinstance(event, Gradients | SampleAnswers | Validation)]
 
 
 @pytest.fixture(autouse=True)

@@ -194,10 +194,10 @@ def test_facts(name):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_is_there(name, small, tmp_path):
-    assert DATASETS[name].is_there(tmp_path) == (not DATASETS[name].folder and DATASETS[name].found is None)
+    assert DATASETS[name].is_available(tmp_path) == (not DATASETS[name].folder and DATASETS[name].found is None)
     if DATASETS[name].folder:
         small(name)
-        assert DATASETS[name].is_there(tmp_path)
+        assert DATASETS[name].is_available(tmp_path)
 
 
 # One by one

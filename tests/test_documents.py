@@ -24,7 +24,7 @@ def paths_in(text: str) -> set[str]:
     return found
 
 
-def is_there(path: str, document: str) -> bool:
+def is_available(path: str, document: str) -> bool:
     """Below the root, beside the document, or, where a table goes on from a room of pages/parts, there."""
     return any((place / path).exists() for place in (ROOT, (ROOT / document).parent, ROOT / "pages/parts"))
 
@@ -35,7 +35,7 @@ def test_every_path_that_is_named_exists(document):
              or re.fullmatch(r"[a-z]+/", path)}
     # places in a reader's data directory, and a path to be filled in
     named -= {"imported/", "train.py", "pages/verb_noun.py", "pages/parts/verb/", "core/x.py", "tests/test_x.py"}
-    assert sorted(path for path in named if not is_there(path, document)) == []
+    assert sorted(path for path in named if not is_available(path, document)) == []
 
 
 def test_paths_are_found():

@@ -194,9 +194,9 @@ def test_a_whole_data_set_can_be_loaded_then(server, tmp_path, monkeypatch):
     monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], counts=(60, 20), read=read_idx(FOLDER, (60, 20), 10)))
     server.files = {f"{name}.gz": gzip.compress(idx_bytes(array)) for name, array in zip(NAMES, arrays, strict=True)}
     files = [Remote(name, md5(content), (server.address("good", name),)) for name, content in server.files.items()]
-    assert not DATASETS["mnist"].is_there(tmp_path)
+    assert not DATASETS["mnist"].is_available(tmp_path)
     download("mnist", tmp_path, files=files)
-    assert DATASETS["mnist"].is_there(tmp_path)
+    assert DATASETS["mnist"].is_available(tmp_path)
     data = load(DataConfig(dataset="mnist", validation=10), tmp_path, tmp_path / "cache")
     assert data.test.labels.tolist() == arrays[3].tolist()
 
@@ -319,7 +319,7 @@ def break_off(server, root: Path, how: str) -> None:
     server.cuts = [BROKEN_OFF]
     assert f"after {BROKEN_OFF:,} of 256,000" in refusal(DataMissing, root, server.remotes(how))
     assert left(root) == set() and parts(root) == {"one": BROKEN_OFF}
-    assert not DATASETS["mnist"].is_there(root)
+    assert not DATASETS["mnist"].is_available(root)
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -519,7 +519,7 @@ def test_the_lock_file_is_in_nobodys_way(server, tmp_path):
     lock = tmp_path / FOLDER / ".downloading"
     if lock.exists():
         assert lock.stat().st_size == 0
-        assert not DATASETS["mnist"].is_there(tmp_path)  # it is not taken for data
+        assert not DATASETS["mnist"].is_available(tmp_path)  # it is not taken for data
         lock.unlink()
     download("mnist", tmp_path, files=server.remotes("good"))
 

@@ -141,7 +141,7 @@ def test_curves_and_areas_are_scikit_learns(seed, ties):
     scores, positive = scored(seed, ties)
     ours = sweep(scores, positive)
     fpr, tpr, thresholds = reference.roc_curve(positive, scores, drop_intermediate=False)
-    assert np.allclose(ours.false_alarm_rate, fpr) and np.allclose(ours.recall, tpr)
+    assert np.allclose(ours.false_positive_rate, fpr) and np.allclose(ours.recall, tpr)
     assert np.array_equal(ours.thresholds[1:], thresholds[1:])
     precision, recall, _ = reference.precision_recall_curve(positive, scores)
     assert np.allclose(ours.precision[::-1], precision) and np.allclose(ours.recall[::-1], recall)
@@ -156,8 +156,8 @@ def test_a_decision_counts_what_is_at_or_above_the_threshold(pairs, threshold):
     scores, positive = np.array([s for s, _ in pairs]), np.array([p for _, p in pairs])
     got = decide(sweep(scores, positive), threshold)
     yes = scores >= threshold
-    assert (got.hits, got.false_alarms) == ((yes & positive).sum(), (yes & ~positive).sum())
-    assert (got.misses, got.rejections) == ((~yes & positive).sum(), (~yes & ~positive).sum())
+    assert (got.true_positives, got.false_positives) == ((yes & positive).sum(), (yes & ~positive).sum())
+    assert (got.false_negatives, got.true_negatives) == ((~yes & positive).sum(), (~yes & ~positive).sum())
     assert got.examples == len(pairs)
 
 
@@ -186,10 +186,10 @@ def test_the_cheapest_threshold_by_hand():
     equal = cheapest(curve, 1, 1)
     assert equal.cost(1, 1) == 1 and equal.threshold == 0.6, "of 0.9 and 0.6 the one nearer to one half"
     dear_misses = cheapest(curve, 10, 1)
-    assert (dear_misses.threshold, dear_misses.misses, dear_misses.false_alarms) == (0.6, 0, 1)
+    assert (dear_misses.threshold, dear_misses.false_negatives, dear_misses.false_positives) == (0.6, 0, 1)
     dear_alarms = cheapest(curve, 1, 10)
-    assert (dear_alarms.threshold, dear_alarms.misses, dear_alarms.false_alarms) == (0.9, 1, 0)
-    assert cheapest(curve, 0, 1).false_alarms == 0
+    assert (dear_alarms.threshold, dear_alarms.false_negatives, dear_alarms.false_positives) == (0.9, 1, 0)
+    assert cheapest(curve, 0, 1).false_positives == 0
 
 
 def test_thinning_keeps_the_ends_and_the_shape():
@@ -197,7 +197,7 @@ def test_thinning_keeps_the_ends_and_the_shape():
     curve = sweep(scores, positive)
     keep = thinned(curve, 200)
     assert len(keep) <= 202 and keep[0] == 0 and keep[-1] == len(curve.thresholds) - 1
-    between = np.interp(curve.false_alarm_rate, curve.false_alarm_rate[keep], curve.recall[keep])
+    between = np.interp(curve.false_positive_rate, curve.false_positive_rate[keep], curve.recall[keep])
     assert np.abs(between - curve.recall).max() < 0.02
 
 
@@ -352,7 +352,7 @@ def test_no_metric_warns_on_what_people_do():
 def test_all_curves_and_the_comparison_as_csv():
     curve = sweep(np.array([0.9, 0.8, 0.1]), np.array([True, False, True]))
     lines = curves_csv({"0": curve, "a, b": curve}).decode().splitlines()
-    assert lines[0] == "curve,threshold,recall,false_alarm_rate,precision" and len(lines) == 1 + 2 * 4
+    assert lines[0] == "curve,threshold,recall,false_positive_rate,precision" and len(lines) == 1 + 2 * 4
     assert lines[1:3] == ["0,inf,0,0,1", "0,0.9,0.5,0,1"] and lines[5].startswith('"a, b",inf')
     labels = torch.tensor([0, 1, 0, 1])
 

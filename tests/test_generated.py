@@ -203,5 +203,6 @@ def test_a_run_from_start_to_its_trained_model(name, tmp_path, settings):
 def test_every_generated_set_has_its_facts():
     for name in RULES:
         spec = DATASETS[name]
-        assert spec.summary.endswith((".", "?")) and spec.is_there(NOWHERE) and spec.counts == (RULES[name].points, TEST_POINTS)
+        assert spec.summary.endswith((".", "?")) and spec.is_available(NOWHERE)
+        assert spec.counts == (RULES[name].points, TEST_POINTS)
         assert isinstance(default_config(name), DataConfig)

@@ -158,25 +158,25 @@ def test_a_damaged_copy_in_the_cache_is_unpacked_anew(packed, damage):
 def test_missing(place, name):
     place.file(name).unlink()
     folder = IdxFolder(FOLDER, ROWS)
-    assert not folder.is_there(place.root)
+    assert not folder.is_available(place.root)
     text = refusal(place, DataMissing)
     assert str(place.root / FOLDER / name) in text and "Download" in text and "PLAYGROUND_DATA" in text
 
 
 def test_nothing_there_at_all(tmp_path):
-    assert not IdxFolder(FOLDER, ROWS).is_there(tmp_path)
+    assert not IdxFolder(FOLDER, ROWS).is_available(tmp_path)
     with pytest.raises(DataMissing, match="Download"):
         IdxFolder(FOLDER, ROWS).load(tmp_path / "never made", tmp_path)
 
 
 def test_is_there(place):
-    assert IdxFolder(FOLDER, ROWS).is_there(place.root)
+    assert IdxFolder(FOLDER, ROWS).is_available(place.root)
 
 
 def test_is_there_answers_for_impossible_places(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     for root in (tmp_path / "file", tmp_path / ("x" * 300), tmp_path / "a\0b"):
-        assert not IdxFolder(FOLDER, ROWS).is_there(root)
+        assert not IdxFolder(FOLDER, ROWS).is_available(root)
 
 
 GOOD = {name: idx_bytes(array) for name, array in zip(NAMES, make_arrays(ROWS), strict=True)}

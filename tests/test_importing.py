@@ -91,7 +91,7 @@ def test_class_folders_become_a_data_set_that_trains(tmp_path):
     assert report.title == "shades" and seen[-1] == (40, 40)
     spec = spec_of(report.name, root)
     assert (spec.title, spec.classes, spec.input_shape, spec.counts) == ("shades", ("dark", "light"), (1, 28, 28), (32, 8))
-    assert list(available(root))[-1] == report.name and spec.is_there(root)
+    assert list(available(root))[-1] == report.name and spec.is_available(root)
     data = load(default_config(report.name, root), root)
     assert (len(data.train), len(data.validation), len(data.test)) == (27, 5, 8)
     for split in (data.train, data.validation, data.test):  # every image's shade says its class

@@ -143,7 +143,7 @@ def test_the_message_is_torchs_own():
                                              ("shape", "size mismatch for 0.weight"), ("prefix", '"module.0.weight"')])
 def test_misfits_are_load_state_dicts_words(kind, words):
     assert words in misfit(kind) and misfit(kind).startswith("Error(s) in loading state_dict for Sequential")
-    assert MISFITS[kind].about and MISFITS[kind].mend
+    assert MISFITS[kind].about and MISFITS[kind].fix
 
 
 def test_every_misfit_has_a_message():
@@ -156,7 +156,7 @@ def test_every_misfit_has_a_message():
 def test_what_mends_a_prefix_mends_it():
     weights = {f"module.{name}": tensor for name, tensor in network().state_dict().items()}
     network().load_state_dict({name.removeprefix("module."): tensor for name, tensor in weights.items()})
-    assert 'removeprefix("module.")' in MISFITS["prefix"].mend
+    assert 'removeprefix("module.")' in MISFITS["prefix"].fix
 
 
 # --- eval

@@ -8,7 +8,7 @@ import torch
 
 from core.data.cached_arrays import kept_array
 from core.devices import resident_bytes
-from core.memory import let_go
+from core.memory import drop_mapped_pages
 
 SHAPE = (5000, 1, 64, 64)  # 20 MB
 
@@ -23,7 +23,7 @@ def images(tmp_path):
 def test_pages_that_were_read_are_given_back(images):
     total = int(images.sum())
     before = resident_bytes()
-    assert let_go(images[100:])  # a part of it says which file it is
+    assert drop_mapped_pages(images[100:])  # a part of it says which file it is
     assert before - resident_bytes() > 18e6
     assert int(images.sum()) == total
 
@@ -31,7 +31,7 @@ def test_pages_that_were_read_are_given_back(images):
 def test_what_was_written_stays(images):
     """A private page with other values than the file's must not be thrown away, nor memory that is no file's."""
     images[7] = 3
-    assert not let_go(images) and (images[7] == 3).all()
+    assert not drop_mapped_pages(images) and (images[7] == 3).all()
     plain = torch.ones(1 << 20)
-    assert not let_go(plain) and bool(plain.all())
-    assert not let_go(torch.empty(0))
+    assert not drop_mapped_pages(plain) and bool(plain.all())
+    assert not drop_mapped_pages(torch.empty(0))

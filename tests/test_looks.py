@@ -11,9 +11,9 @@ from torch import nn
 from core.data import Dataset, Split, load
 from core.data.batches import Batches
 from core.presets import PRESETS
-from core.training import OBJECTIVES, Epoch, Predictions, Step, Validation, build_for, fit
+from core.training import OBJECTIVES, Epoch, SampleAnswers, Step, Validation, build_for, fit
 from core.training.inference import infer
-from core.training.monitors import SAMPLES, SHARE_OF_TIME, Samples, dead_units, one_of_each
+from core.training.monitors import SAMPLES, SHARE_OF_TIME, SampleMonitor, dead_units, one_of_each
 from tests.helpers import tiny
 
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def test_an_epochs_looks_are_those_of_its_weights(digits):
     assert last.examined == 200 and set(last.dead_units) == {"relu1"}
     epoch = [event for event in events if isinstance(event, Epoch)][-1]
     assert sum(row[i] for i, row in enumerate(last.confusion)) / 200 == pytest.approx(epoch.validation_accuracy)
-    strip = [event for event in events if isinstance(event, Predictions)][-1]
+    strip = [event for event in events if isinstance(event, SampleAnswers)][-1]
     assert strip.labels == tuple(range(SAMPLES)) and strip.step == epoch.step
     assert strip.answers == tuple(said[list(strip.positions)].tolist())
     sure = answers.logits.softmax(1).max(1).values[list(strip.positions)]
@@ -105,7 +105,7 @@ def test_looking_changes_nothing_of_the_training(digits, monkeypatch):
 def test_slow_looks_come_seldom(digits, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("core.training.monitors.time.perf_counter", lambda: now[0])
-    samples = Samples(Batches(digits, digits.validation, CPU), 10, OBJECTIVES["cross_entropy"], None)
+    samples = SampleMonitor(Batches(digits, digits.validation, CPU), 10, OBJECTIVES["cross_entropy"], None)
 
     class Slow(nn.Module):
         def forward(self, x):
@@ -122,7 +122,7 @@ def test_slow_looks_come_seldom(digits, monkeypatch):
 def test_fewer_validation_images_than_the_strip_shows(digits):
     few = replace(digits, validation=Split(digits.validation.images, digits.validation.labels, digits.validation.rows[:3]))
     events, _ = events_of(tiny(), few)
-    strip = [event for event in events if isinstance(event, Predictions)][-1]
+    strip = [event for event in events if isinstance(event, SampleAnswers)][-1]
     assert sorted(strip.positions) == [0, 1, 2] and len(strip.answers) == 3
 
 
@@ -137,7 +137,7 @@ def test_a_number_to_predict_has_no_confusion_and_no_strip():
     config = PRESETS["linear-regression"].config.with_values({"training.epochs": 2})
     data = load(config.data, Path("nowhere"))
     events, _ = events_of(config, data)
-    assert not [event for event in events if isinstance(event, Predictions)]
+    assert not [event for event in events if isinstance(event, SampleAnswers)]
     assert [event.confusion for event in events if isinstance(event, Validation)] == [(), ()]
 
 
@@ -145,6 +145,6 @@ def test_points_have_a_confusion_and_no_strip():
     config = PRESETS["circle-2d"].config.with_values({"training.epochs": 1})
     data = load(config.data, Path("nowhere"))
     events, _ = events_of(config, data)
-    assert not [event for event in events if isinstance(event, Predictions)]
+    assert not [event for event in events if isinstance(event, SampleAnswers)]
     last = [event for event in events if isinstance(event, Validation)][-1]
     assert sum(map(sum, last.confusion)) == len(data.validation)

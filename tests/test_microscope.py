@@ -23,7 +23,7 @@ from core.training.microscope import (
     open_fresh,
     pulls,
     strongest,
-    trace,
+    trace_weight,
 )
 from core.training.objectives import objective_of
 from core.training.optimizers import build_optimizer
@@ -179,7 +179,7 @@ def test_every_weight_agrees_with_pytorch(digits, name):
                             frozen.state_before[parameter])
             moved = (frozen.after[parameter] - before).abs()
             assert bool(((result.weight - frozen.after[parameter]).abs() <= 2.4e-7 * before.abs() + 1e-5 * moved + 1e-8).all())
-            assert trace(config, frozen, parameter, strongest(frozen, parameter)).agrees
+            assert trace_weight(config, frozen, parameter, strongest(frozen, parameter)).agrees
 
 
 def test_what_each_stage_changes(digits):
@@ -189,7 +189,7 @@ def test_what_each_stage_changes(digits):
     for name in first.before:
         assert torch.equal(second.old[name], first.gradients[name]), "the old gradient is the one of the step before"
         assert torch.equal(second.before[name], first.after[name])
-    seen = trace(scope.config, second, "fc2.weight", (3, 2))
+    seen = trace_weight(scope.config, second, "fc2.weight", (3, 2))
     assert seen.added_up == pytest.approx(seen.old + seen.gradient)
     assert seen.before != seen.after and seen.computed == pytest.approx(seen.after, abs=1e-7)
 
@@ -209,7 +209,7 @@ def test_the_gradient_is_the_slope_of_the_loss(digits):
     config = tiny()
     model = build_for(config, digits)
     frozen = Microscope(config, digits, model).take_step()
-    seen = trace(config, frozen, "fc2.weight", strongest(frozen, "fc2.weight"))
+    seen = trace_weight(config, frozen, "fc2.weight", strongest(frozen, "fc2.weight"))
     model = model.double()
     images = frozen.images.double() / 255
     values = []
@@ -225,7 +225,7 @@ def test_clipping_is_seen(digits):
     config = tiny(training__gradient_clipping=0.01)
     frozen = open_fresh(config, digits).take_step()
     assert frozen.norm > 0.01 and frozen.clipped == pytest.approx(0.01 / frozen.norm, rel=1e-3)
-    seen = trace(config, frozen, "fc2.bias", strongest(frozen, "fc2.bias"))
+    seen = trace_weight(config, frozen, "fc2.bias", strongest(frozen, "fc2.bias"))
     plain = open_fresh(tiny(), digits).take_step().gradients["fc2.bias"]
     assert seen.gradient == pytest.approx(float(plain[seen.index]), rel=1e-4), "what backward left, before clipping"
     assert seen.agrees
@@ -251,7 +251,7 @@ def test_l1_is_part_of_the_gradient(digits, clipping):
     for name, gradient in whole.items():
         assert torch.allclose(frozen.gradients[name], gradient * frozen.clipped, rtol=1e-4, atol=1e-7), name
         assert torch.allclose(frozen.of_loss[name], gradient - 0.01 * frozen.before[name].sign(), atol=1e-6), name
-    seen = trace(config, frozen, "fc2.weight", (3, 2))
+    seen = trace_weight(config, frozen, "fc2.weight", (3, 2))
     assert seen.penalty == 0.01 * (1 if seen.before > 0 else -1) and seen.gradient == seen.of_loss + seen.penalty
     assert seen.gradient == pytest.approx(float(whole["fc2.weight"][3, 2]), rel=1e-4)
     assert seen.used == float(frozen.gradients["fc2.weight"][3, 2]) == pytest.approx(seen.gradient * seen.clipped, rel=1e-4)
@@ -263,9 +263,9 @@ def test_l1_does_not_pull_at_a_weight_that_is_zero_or_has_no_gradient(digits):
     model = build_for(config, digits)
     model.fc1.bias.requires_grad_(False)
     frozen = Microscope(config, digits, model).take_step()
-    seen = trace(config, frozen, "fc2.weight", (3, 2))
+    seen = trace_weight(config, frozen, "fc2.weight", (3, 2))
     assert (seen.before, seen.penalty, seen.gradient) == (0.0, 0.0, seen.of_loss)
-    still = trace(config, frozen, "fc1.bias", (2,))
+    still = trace_weight(config, frozen, "fc1.bias", (2,))
     assert (still.gradient, still.of_loss, still.penalty, still.used) == (None, None, 0.0, None)
 
 
@@ -314,9 +314,9 @@ def test_a_place_that_is_not_there(digits):
     frozen = open_fresh(config, digits).take_step()
     for index in ((10, 0), (0, 8), (-1, 0), (0,), (0, 0, 0), ()):
         with pytest.raises(MicroscopeError, match=r"fc2\.weight has shape 10×8; .* Places go from 0 to 9, 7\."):
-            trace(config, frozen, "fc2.weight", index)
+            trace_weight(config, frozen, "fc2.weight", index)
     with pytest.raises(MicroscopeError, match="no parameter 'fc9.weight'"):
-        trace(config, frozen, "fc9.weight", (0, 0))
+        trace_weight(config, frozen, "fc9.weight", (0, 0))
     with pytest.raises(MicroscopeError, match="no parameter"):
         strongest(frozen, "nonsense")
 
@@ -326,7 +326,7 @@ def test_frozen_weights_stay(digits):
     model = build_for(config, digits)
     model.fc1.weight.requires_grad_(False)
     frozen = Microscope(config, digits, model).take_step()
-    seen = trace(config, frozen, "fc1.weight", (0, 300))
+    seen = trace_weight(config, frozen, "fc1.weight", (0, 300))
     assert seen.gradient is None and seen.lines == () and seen.agrees and seen.before == seen.after
     assert strongest(frozen, "fc1.weight") == (0, 0)
     assert next(pull for pull in pulls(frozen) if pull.name == "fc1.weight").gradient is None
@@ -369,7 +369,7 @@ def test_not_a_number_is_shown_and_not_hidden(digits):
         model.fc2.bias[1] = float("nan")
     frozen = Microscope(config, digits, model).take_step()
     assert math.isnan(frozen.loss) and math.isnan(frozen.loss_after)
-    assert not trace(config, frozen, "fc2.bias", (1,)).agrees
+    assert not trace_weight(config, frozen, "fc2.bias", (1,)).agrees
 
 
 # --- the code
@@ -388,7 +388,7 @@ def test_the_code_does_the_same(digits, name, capsys):
     index = strongest(frozen, "fc2.weight")
     text = step_code(config, "fc2.weight", index, frozen.learning_rate, 10)
     exec(text, {"model": model, "images": frozen.images / 255, "labels": frozen.labels})  # a text that we wrote ourselves
-    seen, printed = trace(config, frozen, "fc2.weight", index), [line.split(": ")[1] for line in
+    seen, printed = trace_weight(config, frozen, "fc2.weight", index), [line.split(": ")[1] for line in
                                                                  capsys.readouterr().out.splitlines()]
     assert printed[0].split() == [str(seen.before), "None"]
     assert [float(part) for part in printed[1].split()] == [seen.before, pytest.approx(seen.gradient, rel=1e-4)]

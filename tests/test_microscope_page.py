@@ -13,7 +13,7 @@ from core.inspection.training_doctor import RULES
 from core.runs import Metric, RunStore, load_model
 from core.training import Started
 from core.training.events import DIVERGED
-from core.training.microscope import strongest, trace
+from core.training.microscope import strongest, trace_weight
 from core.training.update_rules import precise
 from pages.parts.doctors.training_doctor import SHORT
 from pages.parts.shell import keys
@@ -158,7 +158,7 @@ def test_l1_and_clipping_are_in_the_formulas(runs):
     at.session_state["train.microscope.stage"] = "backward()"
     whole(at.run())
     frozen = at.session_state[keys.MICROSCOPE][2]
-    seen = trace(config, frozen, "fc1.weight", strongest(frozen, "fc1.weight"))
+    seen = trace_weight(config, frozen, "fc1.weight", strongest(frozen, "fc1.weight"))
     pull = "0.01" if seen.before > 0 else "(−0.01)"
     assert (f"∂loss/∂w + λ₁·sign(w) = {precise(seen.of_loss)} + {pull} = **{precise(seen.gradient)}**") in written(at)
     assert "(loss + penalty).backward()" in written(at) and "the loss and its L1 penalty together" in written(at)

@@ -35,19 +35,19 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux") or "glibc" 
 
 
 def test_a_training_process_uses_the_same_memory_again():
-    kept, returned = told("assert memory.keep_large_blocks(); faults(); print(faults())\n"
-                          "assert memory.return_large_blocks(); print(faults())")
+    kept, returned = told("assert memory.malloc_for_training(); faults(); print(faults())\n"
+                          "assert memory.malloc_for_server(); print(faults())")
     assert kept < PAGES / 20
     assert returned > PAGES / 2, "a server gives each block back, and pays for it when it takes the next"
 
 
 def test_a_measurement_in_a_server_is_as_in_training_and_leaves_no_trace():
-    within, after = told("memory.return_large_blocks()\nwith memory.as_in_training():\n    faults(); print(faults())\n"
+    within, after = told("memory.malloc_for_server()\nwith memory.as_in_training():\n    faults(); print(faults())\n"
                          "print(faults())")
     assert within < PAGES / 20 and after > PAGES / 2
 
 
 def test_memory_is_given_back_after_a_run():
-    held, given = told("memory.keep_large_blocks()\nblocks = [bytearray(b'x' * (1 << 20)) for _ in range(64)]\ndel blocks\n"
-                       "print(resident()); memory.give_back_memory(); print(resident())")
+    held, given = told("memory.malloc_for_training()\nblocks = [bytearray(b'x' * (1 << 20)) for _ in range(64)]\ndel blocks\n"
+                       "print(resident()); memory.trim_heap(); print(resident())")
     assert held - given > 4 * PAGES

@@ -94,7 +94,7 @@ def test_imdb_is_read_from_its_folders(tmp_path):
             folder.mkdir(parents=True)
             for number in range(3):
                 (folder / f"{number}_1.txt").write_text(f"A {word} film.<br /><br />Truly {part}.", encoding="utf-8")
-    assert DATASETS["imdb"].is_there(tmp_path)
+    assert DATASETS["imdb"].is_available(tmp_path)
     data, texts = load(config, tmp_path), read_texts(config, tmp_path)
     assert (len(data.train), len(data.validation), data.test.counts(2)) == (4, 2, [3, 3])
     assert "br" not in texts.vocabulary.words and "test" not in texts.vocabulary.words

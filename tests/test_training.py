@@ -19,7 +19,7 @@ from core.training import (
     Epoch,
     Finished,
     Gradients,
-    Predictions,
+    SampleAnswers,
     Started,
     Step,
     Validation,
@@ -159,7 +159,7 @@ def test_events_come_in_order(digits):
     data = small(digits, 300)
     events, model = train(config, data)
     epoch = [Step] * 5 + [Epoch, Checkpoint]
-    by_the_clock = (Gradients, Predictions, Validation)
+    by_the_clock = (Gradients, SampleAnswers, Validation)
     assert [type(event) for event in events if not isinstance(event, by_the_clock)] == [Started] + epoch * 3 + [Finished]
     assert events[0] == Started(steps_per_epoch=5, steps=15, parameters=784 * 8 + 8 + 8 * 10 + 10, device="cpu",
                                 precision="float32")
@@ -199,7 +199,7 @@ def test_an_epochs_means_are_over_examples(digits):
 def without_seconds(events):
     """Events as plain values, but for what no two runs share."""
     plain = [{field: getattr(event, field) for field in event.__dataclass_fields__} for event in events
-             if not isinstance(event, Gradients | Predictions | Validation)]
+             if not isinstance(event, Gradients | SampleAnswers | Validation)]
     for values in plain:
         values.pop("seconds", None)
         values.pop("images_per_second", None)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.config import DataConfig
 from core.data import DataError, Dataset, Split, load, outline
-from core.data.batches import VARIED_PIECE, Batches
+from core.data.batches import VARIED_CHUNK, Batches
 from core.fields import ConfigError
 from core.torchvision_guard import torchvision
 from core.transforms import (
@@ -360,9 +360,9 @@ def test_pieces_are_the_same_wherever_one_begins(places, cache_dir):
     batches = Batches(data, data.train, CPU)
     order = torch.randperm(len(data.train), generator=seeded())
     whole = list(batches.iterate(48, order, chance=(5, 3)))
-    per_piece = batches.batches_per_piece(48, varied=True)
-    assert per_piece == VARIED_PIECE // 48 and len(whole) > 2 * per_piece
-    for skip in (1, per_piece - 1, per_piece, per_piece + 3, len(whole) - 1, len(whole)):
+    per_chunk = batches.batches_per_chunk(48, varied=True)
+    assert per_chunk == VARIED_CHUNK // 48 and len(whole) > 2 * per_chunk
+    for skip in (1, per_chunk - 1, per_chunk, per_chunk + 3, len(whole) - 1, len(whole)):
         rest = list(batches.iterate(48, order, skip, (5, 3)))
         assert len(rest) == len(whole) - skip
         for one, other in zip(rest, whole[skip:], strict=True):

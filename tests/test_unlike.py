@@ -24,17 +24,17 @@ from core.evaluation.ood.score import (
     MOST_FEATURES,
     NEIGHBOUR,
     SHARE,
-    can_be_familiar,
     can_be_judged,
+    can_have_reference,
     directions,
     distances,
     features,
-    learn_familiar,
+    learn_reference,
 )
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
 from core.runs.evaluations import weights_stamp
-from core.runs.ood_reference import FILE, familiar_of, keep_familiar, load_familiar
+from core.runs.ood_reference import FILE, keep_reference, load_reference, reference_of
 from core.settings import Settings
 from core.training import build_for, fit
 from tests.helpers import run_here, tiny, wait_for, wait_until
@@ -100,7 +100,7 @@ def short():
             model = build_for(config, data)
             for _ in fit(config, data, model, torch.device("cpu")):
                 pass
-            found[name] = data, model, learn_familiar(model, data, 1)
+            found[name] = data, model, learn_reference(model, data, 1)
         return found[name]
 
     return train
@@ -128,7 +128,7 @@ def held_out(data):
 
 def test_the_limit_is_what_nearly_all_held_out_images_stay_below(digits):
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    familiar = learn_familiar(model, digits)
+    familiar = learn_reference(model, digits)
     validation = digits.validation.take(torch.arange(len(digits.validation)))[0].float() / 255
     scores = familiar.scores(model, validation, digits.mean, digits.std)
     assert (scores <= 1).float().mean() >= SHARE and scores.max() > 1 / MORE_PATIENCE  # few images, so the judge has patience
@@ -155,7 +155,7 @@ def test_a_model_of_letters_knows_letters():
     parts = [Split(images, labels, rows.sort().values) for rows in order.split([300, 110, 66])]
     data = Dataset("own", "Own", ("one", "two"), ("one", "two"), (0.1,), (0.3,), *parts)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
-    familiar = learn_familiar(model, data)
+    familiar = learn_reference(model, data)
     assert (familiar.scores(model, held_out(data), data.mean, data.std) <= 1).float().mean() > 0.95
     assert (familiar.scores(model, scribbles(30), data.mean, data.std) > 1).float().mean() > 0.5
     assert familiar.scores(model, blank(2), data.mean, data.std).min() > 1
@@ -167,9 +167,9 @@ def test_without_strokes_to_learn_from_distances_count(shape):
     parts = [Split(images, torch.arange(300) % 2, rows) for rows in torch.arange(300).split(100)]
     means = (0.5,) * shape[0]
     data = Dataset("own", "Own", ("a", "b"), ("a", "b"), means, means, *parts)
-    assert can_be_familiar(data) and not can_be_judged(data)
+    assert can_have_reference(data) and not can_be_judged(data)
     model = nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(shape).numel(), 2))
-    familiar = learn_familiar(model, data)
+    familiar = learn_reference(model, data)
     assert familiar.judge is None and set(familiar.limits) == set(NEIGHBOUR)
     assert (familiar.scores(model, held_out(data), means, means) <= 1).float().mean() > 0.9
     assert familiar.scores(model, torch.stack([torch.zeros(shape), torch.ones(shape)]), means, means).min() > 1
@@ -179,7 +179,7 @@ def test_nothing_else_that_is_random_changes(digits):
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     before = torch.get_rng_state()
     few = replace(digits, train=replace(digits.train, rows=digits.train.rows[:200]))
-    found, again = learn_familiar(model, few), learn_familiar(model, few)
+    found, again = learn_reference(model, few), learn_reference(model, few)
     assert torch.equal(torch.get_rng_state(), before)
     torch.testing.assert_close(found.judge.hidden, again.judge.hidden)
     assert not found.judge.hidden.requires_grad and model[1].weight.grad is None
@@ -221,17 +221,17 @@ def test_what_an_earlier_version_kept_is_worked_out_again_or_used_without_data(t
     store = RunStore(shutil.copytree(trained[0].path, tmp_path / "runs"))
     run_id = trained[1].id
     model = load_model(store, run_id)
-    now = familiar_of(store, run_id, model, Settings(places / "data", store.path, cache_dir))
+    now = reference_of(store, run_id, model, Settings(places / "data", store.path, cache_dir))
     images = torch.rand(50, 1, 28, 28).half()
     old = {"features": torch.rand(50, 8).half(), "ink": torch.rand(50, 49).half(), "shape": torch.rand(50, 196).half()}
     about = {"weights": weights_stamp(store, run_id), "limits": {kind: 1.0 for kind in old}}
     (store.folder(run_id) / FILE).write_bytes(safetensors_save(old, metadata={"about": json.dumps(about)}))
-    assert load_familiar(store, run_id) is None
+    assert load_reference(store, run_id) is None
     without = replace(model, config=model.config.with_values({"data.dataset": "mnist"}))  # which is not there
-    kept = familiar_of(store, run_id, without, Settings(tmp_path / "no data", store.path, cache_dir))
+    kept = reference_of(store, run_id, without, Settings(tmp_path / "no data", store.path, cache_dir))
     assert kept.judge is None and set(kept.limits) == set(old)
     assert kept.scores(model.model, images.float(), model.mean, model.std).shape == (50,)
-    assert familiar_of(store, run_id, model, Settings(places / "data", store.path, cache_dir)).limits == now.limits
+    assert reference_of(store, run_id, model, Settings(places / "data", store.path, cache_dir)).limits == now.limits
 
 
 def test_it_is_kept_with_the_run_and_made_again_where_it_is_damaged(trained, tmp_path, places, cache_dir):
@@ -239,35 +239,35 @@ def test_it_is_kept_with_the_run_and_made_again_where_it_is_damaged(trained, tmp
     settings = Settings(places / "data", store.path, cache_dir)
     run_id = trained[1].id
     model = load_model(store, run_id)
-    kept = familiar_of(store, run_id, model, settings)  # the copy has another time, so it is made again
+    kept = reference_of(store, run_id, model, settings)  # the copy has another time, so it is made again
     images = dot(20)[None]
     score = kept.scores(model.model, images, model.mean, model.std)
-    again = load_familiar(store, run_id)
+    again = load_reference(store, run_id)
     torch.testing.assert_close(again.scores(model.model, images, model.mean, model.std), score, rtol=0.01, atol=0)  # float16
     (store.folder(run_id) / FILE).write_bytes(b"damaged")
-    assert load_familiar(store, run_id) is None
-    assert familiar_of(store, run_id, model, settings) is not None and load_familiar(store, run_id) is not None
+    assert load_reference(store, run_id) is None
+    assert reference_of(store, run_id, model, settings) is not None and load_reference(store, run_id) is not None
     weights = store.folder(run_id) / "checkpoint.safetensors"
     weights.write_bytes(weights.read_bytes())  # other weights now, as far as anybody can tell
-    assert load_familiar(store, run_id) is None
+    assert load_reference(store, run_id) is None
 
 
 def test_the_worker_works_it_out_when_nothing_trains(engine):
     run = wait_for(engine.store, engine.submit(tiny(), "somebody"))
     assert run.status == "finished"
-    wait_until(lambda: load_familiar(engine.store, run.id), lambda: "the score was not kept")
+    wait_until(lambda: load_reference(engine.store, run.id), lambda: "the score was not kept")
 
 
 def test_deleting_takes_it_along(store, settings):
     run = run_here(store, settings, tiny())
-    assert familiar_of(store, run.id, load_model(store, run.id), settings) and load_familiar(store, run.id) is not None
+    assert reference_of(store, run.id, load_model(store, run.id), settings) and load_reference(store, run.id) is not None
     store.delete(run.id)
     model = nn.Linear(784, 10)
     data = load(tiny().data, settings.data_dir, settings.cache_dir)
-    keep_familiar(store, run.id, nn.Sequential(nn.Flatten(), model), data, 0)
+    keep_reference(store, run.id, nn.Sequential(nn.Flatten(), model), data, 0)
     assert not store.folder(run.id).exists()
 
 
 def test_points_have_nothing_to_compare(places, cache_dir):
     data = load(DataConfig(dataset="circle", validation=50), places / "data", cache_dir)
-    assert not can_be_familiar(data)
+    assert not can_have_reference(data)

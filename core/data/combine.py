@@ -32,7 +32,7 @@ from core.wording import size_of_bytes
 
 MOST_JOINED = 1 << 30  # bytes of a joined stack in the cache: six times CIFAR-10
 MOST_KEPT = 1 << 29  # bytes of all of them, but for the last one: eleven times MNIST
-PIECE = 4096  # images written at once
+CHUNK = 4096  # images written at once
 FRACTION, IMBALANCE, NOISE = 1 << 29, 1 << 30, 3 << 29  # added to split_seed: each step has random numbers of its own
 
 
@@ -87,20 +87,20 @@ def joined_specs(config: DataConfig, spec: DatasetSpec, root: Path | None = None
     return found
 
 
-def held_estimate(config: DataConfig, spec: DatasetSpec, root: Path | None = None) -> int:
+def training_total_estimate(config: DataConfig, spec: DatasetSpec, root: Path | None = None) -> int:
     """Training images after joining and choosing classes, before any are held back; as if all classes were equally large."""
     total = sum(one.counts[0] for one in (spec, *joined_specs(config, spec, root)))
     return round(total * len(combined_classes(config, spec)) / max(1, len(spec.classes)))
 
 
-def training_estimate(config: DataConfig, spec: DatasetSpec, root: Path | None = None, held: int | None = None) -> int:
+def training_estimate(config: DataConfig, spec: DatasetSpec, root: Path | None = None, total: int | None = None) -> int:
     """Training images that are learned from in an epoch, without variations; as if all classes were equally large.
 
-    held: training images before any are held back, where that is known.
+    total: training images before any are held back, where that is known.
     """
-    held = held_estimate(config, spec, root) if held is None else held
+    total = training_total_estimate(config, spec, root) if total is None else total
     classes = max(1, len(combined_classes(config, spec)))
-    left = max(0, held - config.validation) * config.fraction
+    left = max(0, total - config.validation) * config.fraction
     left *= sum(imbalance_shares(classes, config.imbalance)) / classes
     joined = sum(other.counts[0] for other in joined_specs(config, spec, root))
     share = joined / max(1, joined + spec.counts[0])
@@ -168,15 +168,15 @@ def _joined_images(raws: Sequence[Raw], cache: Path) -> Tensor:
     digest = hashlib.blake2b(digest_size=12)
     for stack in stacks:
         digest.update(repr(tuple(stack.shape)).encode())
-        for piece in stack.split(PIECE):
-            digest.update(piece.contiguous().numpy().data)
+        for chunk in stack.split(CHUNK):
+            digest.update(chunk.contiguous().numpy().data)
 
     def fill(put: Put) -> None:
         first = 0
         for stack in stacks:
-            for piece in stack.split(PIECE):
-                put(first, piece.numpy())
-                first += len(piece)
+            for chunk in stack.split(CHUNK):
+                put(first, chunk.numpy())
+                first += len(chunk)
 
     shape = (sum(map(len, stacks)), *stacks[0].shape[1:])
     path = cache / "joined" / f"{digest.hexdigest()}.npy"

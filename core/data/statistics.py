@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from core.data.dataset import Dataset, Split
 
-PIECE = 256  # images at once: sums of 256 squares of 255 are exact in float32, and little memory is taken
+CHUNK = 256  # images at once: sums of 256 squares of 255 are exact in float32, and little memory is taken
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def pixel_counts(split: Split) -> np.ndarray:
     """(C, 256) int64: how often each pixel value occurs in each channel."""
     channels = split.images.shape[1]
     counts = np.zeros((channels, 256), dtype=np.int64)
-    for rows in split.rows.split(PIECE):
+    for rows in split.rows.split(CHUNK):
         images = split.images.index_select(0, rows).numpy()
         for channel in range(channels):
             counts[channel] += _count_bytes(images[:, channel])
@@ -100,7 +100,7 @@ def class_moments(split: Split, classes: int) -> ClassMoments:
     total = torch.zeros(classes, shape.numel(), dtype=torch.float64)
     squares = torch.zeros_like(total)
     counts = torch.bincount(split.labels[split.rows], minlength=classes)
-    for rows in split.rows.split(PIECE):
+    for rows in split.rows.split(CHUNK):
         pixels = split.images.index_select(0, rows).flatten(1).float()  # (n, C·H·W)
         member = F.one_hot(split.labels.index_select(0, rows), classes).T.float()  # (K, n)
         total += member @ pixels

@@ -58,9 +58,9 @@ def compare(first: Predictions, second: Predictions, seed: int = 0) -> Compariso
     """McNemar's test, a bootstrap interval, and the images that flipped. Raises ValueError where why_unfair() has a reason."""
     if reason := why_unfair(first, second):
         raise ValueError(reason)
-    gained, lost = np.flatnonzero(~first.right & second.right), np.flatnonzero(first.right & ~second.right)
-    both = int((first.right & second.right).sum())
-    return Comparison((len(gained) - len(lost)) / len(first), bootstrap_difference(first.right, second.right, seed),
+    gained, lost = np.flatnonzero(~first.correct & second.correct), np.flatnonzero(first.correct & ~second.correct)
+    both = int((first.correct & second.correct).sum())
+    return Comparison((len(gained) - len(lost)) / len(first), bootstrap_difference(first.correct, second.correct, seed),
                       mcnemar(len(lost), len(gained)), both, len(first) - both - len(gained) - len(lost), gained, lost)
 
 

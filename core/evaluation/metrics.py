@@ -30,7 +30,7 @@ class ClassRow:
 
     name: str
     support: int
-    said: int
+    predicted_count: int
     right: int
     precision: float | None
     recall: float | None
@@ -61,8 +61,8 @@ class Summary:
 
 def summarize(predictions: Predictions) -> Summary:
     """Accuracy with its 95 % interval, loss, and the accuracy of not looking at all."""
-    right, examples = int(predictions.right.sum()), len(predictions)
-    counts = np.bincount(predictions.truth, minlength=len(predictions.classes))
+    right, examples = int(predictions.correct.sum()), len(predictions)
+    counts = np.bincount(predictions.targets, minlength=len(predictions.classes))
     largest = int(counts.argmax())
     return Summary(examples, right, right / examples, wilson(right, examples), predictions.mean_loss,
                    float(counts[largest] / examples), predictions.classes[largest])
@@ -89,7 +89,7 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
 def confusion_counts(predictions: Predictions) -> np.ndarray:
     """(K, K) int64: rows are true classes, columns what the network said."""
     classes = len(predictions.classes)
-    return np.bincount(predictions.truth * classes + predictions.said, minlength=classes**2).reshape(classes, classes)
+    return np.bincount(predictions.targets * classes + predictions.predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def confusion_shares(counts: np.ndarray) -> np.ndarray:

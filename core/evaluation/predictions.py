@@ -14,7 +14,7 @@ from core.data import Dataset, Split, normalize
 from core.data.batches import Batches
 from core.devices import autocast_type, is_convolutional
 from core.training import OBJECTIVES
-from core.training.inference import EVALUATION_BATCH, Answers, autocasting, batch_that_fits, evaluation_mode, infer
+from core.training.inference import EVALUATION_BATCH, Outputs, autocasting, batch_that_fits, evaluation_mode, infer
 
 # Images at once for convolutional networks on the CPU, where their feature maps stay nearer to the processor's cache: 10,000
 # images take the CNN of mnist-is-8-cnn 0.37 s of one core's time with 64 to 250 at once, 0.6 s with 16 and 1.0 s with 1,000.
@@ -48,19 +48,19 @@ class Predictions:
         return hashlib.blake2b(content, digest_size=16).hexdigest()
 
     @cached_property
-    def truth(self) -> np.ndarray:
+    def targets(self) -> np.ndarray:
         """(N,) int64: the labels."""
         return self.labels.numpy()
 
     @cached_property
-    def said(self) -> np.ndarray:
+    def predicted(self) -> np.ndarray:
         """(N,) int64: the class the network decided for."""
         return OBJECTIVES[self.loss].predict(self.logits).numpy()
 
     @cached_property
-    def right(self) -> np.ndarray:
+    def correct(self) -> np.ndarray:
         """(N,) bool."""
-        return self.said == self.truth
+        return self.predicted == self.targets
 
     @cached_property
     def scores(self) -> np.ndarray:
@@ -83,7 +83,7 @@ class Predictions:
     @cached_property
     def confidence(self) -> np.ndarray:
         """(N,) float64: the probability of the class that was said."""
-        return self.probabilities[np.arange(len(self)), self.said]
+        return self.probabilities[np.arange(len(self)), self.predicted]
 
     @property
     def mean_loss(self) -> float:
@@ -116,7 +116,7 @@ def predict(model: nn.Module, data: Dataset, config: RunConfig, split: str = "te
 
 
 def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, batch_size: int | None = None,
-           report: Callable[[int], object] | None = None) -> Answers:
+           report: Callable[[int], object] | None = None) -> Outputs:
     """Logits and labels of a split, on the model's own device, in the run's number format. Raises ValueError for none."""
     if not len(split):
         raise ValueError("There are no images to evaluate on: the split is empty.")
@@ -125,7 +125,7 @@ def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, bat
     batches = Batches(data, split, device, channels_last=convolutional)
     if batch_size is None:
         batch_size = CONVOLUTIONAL_BATCH if convolutional and device.type == "cpu" else EVALUATION_BATCH
-        batch_size = batch_that_fits(model, batches.piece(torch.arange(1), None)[0], batch_size)
+        batch_size = batch_that_fits(model, batches.chunk(torch.arange(1), None)[0], batch_size)
     return infer(model, batches, autocast_type(config.training.precision, device, convolutional), batch_size, report)
 
 

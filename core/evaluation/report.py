@@ -20,10 +20,10 @@ def evaluation_report(predictions: Predictions) -> dict[str, Any]:
     about, counts = summarize(predictions), confusion_counts(predictions)
     rows = class_table(counts, predictions.classes)
     whole = predictions.is_finite
-    calibration = reliability(predictions.scores, predictions.truth) if whole else None
+    calibration = reliability(predictions.scores, predictions.targets) if whole else None
     classes = []
     for label, row in enumerate(rows):
-        curve = sweep(predictions.probabilities[:, label], predictions.truth == label) if whole else None
+        curve = sweep(predictions.probabilities[:, label], predictions.targets == label) if whole else None
         classes.append(asdict(row) | {"roc_area": curve.roc_area if curve else None,
                                       "average_precision": curve.average_precision if curve else None})
     return {

@@ -18,13 +18,13 @@ def predictions_csv(predictions: Predictions) -> bytes:
     names = predictions.classes
     rows = ([number, names[truth], names[said], int(truth == said), *(f"{p:.6g}" for p in probabilities)]
             for number, (truth, said, probabilities) in enumerate(zip(
-                predictions.truth.tolist(), predictions.said.tolist(), predictions.probabilities.tolist(), strict=True)))
+                predictions.targets.tolist(), predictions.predicted.tolist(), predictions.probabilities.tolist(), strict=True)))
     return _csv(["image", "label", "said", "right", *(f"p({name})" for name in names)], rows)
 
 
 def classes_csv(rows: Sequence[ClassRow], macro: Means, weighted: Means) -> bytes:
     """Precision, recall, F1 and support of each class and their means; empty where undefined."""
-    lines = [[row.name, *(_number(value) for value in (row.precision, row.recall, row.f1)), row.support, row.said]
+    lines = [[row.name, *(_number(value) for value in (row.precision, row.recall, row.f1)), row.support, row.predicted_count]
              for row in rows]
     total = sum(row.support for row in rows)
     for name, means in (("macro mean", macro), ("weighted mean", weighted)):
@@ -47,9 +47,9 @@ def robustness_csv(named: Mapping[str, Sequence[Point]]) -> bytes:
 
 def curves_csv(curves: dict[str, Sweep]) -> bytes:
     """Every threshold of each curve by name, from the highest down."""
-    return _csv(["curve", "threshold", "recall", "false_alarm_rate", "precision"],
+    return _csv(["curve", "threshold", "recall", "false_positive_rate", "precision"],
                 ([name, *map(_number, values)] for name, curve in curves.items()
-                 for values in zip(curve.thresholds.tolist(), curve.recall.tolist(), curve.false_alarm_rate.tolist(),
+                 for values in zip(curve.thresholds.tolist(), curve.recall.tolist(), curve.false_positive_rate.tolist(),
                                    curve.precision.tolist(), strict=True)))
 
 

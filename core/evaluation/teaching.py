@@ -37,4 +37,4 @@ def change_on_test(before: Predictions | None, after: Predictions | None) -> Cha
     """On test images; None where the two were not asked about the same ones."""
     if before is None or after is None or before.images != after.images:
         return None
-    return change(before.right, after.right)
+    return change(before.correct, after.correct)

@@ -28,7 +28,7 @@ class Value:
 
 
 @dataclass
-class Step:
+class ForwardStep:
     """One call inside a forward: of a module inside it, or of a torch function. Tensors among the arguments are Values."""
 
     target: nn.Module | Callable[..., Any]
@@ -41,7 +41,7 @@ class Step:
 class Forward:
     """The steps of one module's forward, in order, and the one whose result it returns."""
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ForwardStep] = field(default_factory=list)
     result: Value | None = None
     values: dict[int, Value] = field(default_factory=dict)  # by id of the tensor
 
@@ -62,7 +62,7 @@ def record(model: nn.Module, input_shape: Shape) -> dict[nn.Module, Forward]:
     Raises:
         ExportError: forward fails on this input, or calls a module in two different ways.
     """
-    recorder = _Recorder()
+    recorder = _ForwardRecorder()
     with _watched(model, recorder), recorder:
         result = trace(model, input_shape)
     if result.failure is not None:
@@ -72,7 +72,7 @@ def record(model: nn.Module, input_shape: Shape) -> dict[nn.Module, Forward]:
     return recorder.done
 
 
-class _Recorder(TorchFunctionMode):
+class _ForwardRecorder(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.open: list[Forward | None] = []  # None for a layer, whose inside is of no interest
@@ -101,7 +101,8 @@ class _Recorder(TorchFunctionMode):
     def _add(self, forward: Forward, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         made = list(tensors_of(output))
         self.kept += made
-        step = Step(target, _placed(args, forward.values), _placed(kwargs, forward.values), tuple(made[0].shape) if made else ())
+        step = ForwardStep(target, _placed(args, forward.values), _placed(kwargs, forward.values),
+                           tuple(made[0].shape) if made else ())
         forward.steps.append(step)
         for tensor in made[:1]:
             forward.values[id(tensor)] = Value(len(forward.steps) - 1)
@@ -130,7 +131,7 @@ def _placed(value: Any, values: dict[int, Value]) -> Any:
 
 
 @contextmanager
-def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
+def _watched(model: nn.Module, recorder: _ForwardRecorder) -> Iterator[None]:
     try:
         with hooked(model.modules(), recorder.enter, recorder.leave, strict=True):
             yield
@@ -138,4 +139,4 @@ def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
         raise ExportError(f"This network can't be watched: {str(error).splitlines()[0]}") from None
 
 
-__all__ = ["META_BATCH", "ExportError", "Forward", "Step", "Value", "is_layer", "is_sequential", "record"]
+__all__ = ["META_BATCH", "ExportError", "Forward", "ForwardStep", "Value", "is_layer", "is_sequential", "record"]

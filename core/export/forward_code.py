@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.export.forward import META_BATCH, ExportError, Forward, Step, Value
+from core.export.forward import META_BATCH, ExportError, Forward, ForwardStep, Value
 from core.export.layer_code import FUNCTIONS, function_arguments, literal, short
 from core.layers.trace import Shape
 
@@ -93,7 +93,7 @@ class Body:
             return f"{_in_brackets(self._written(step.args[0]))}[{self._index(step.args[1])}]"
         return self._function_call(step, [self._written(item) for item in step.args])
 
-    def _view(self, step: Step) -> str:
+    def _view(self, step: ForwardStep) -> str:
         """x.view(x.size(0), -1), in words that don't need the batch size."""
         sizes = [size for size in step.args[1:] if size != META_BATCH]
         first = self._written(step.args[0])
@@ -128,7 +128,7 @@ class Body:
         path = f"self.{self.names[first]}" + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in rest)
         return f"{path}({', '.join(args)})"
 
-    def _function_call(self, step: Step, args: list[str]) -> str:
+    def _function_call(self, step: ForwardStep, args: list[str]) -> str:
         name = getattr(step.target, "__name__", "")
         plain = name.strip("_")
         if name.startswith("__") and plain in OPERATORS or plain in ("add", "mul", "sub") and len(args) == 2 and not step.kwargs:
@@ -144,7 +144,7 @@ class Body:
             return f"{args[0]}.{name}({', '.join(args[1:] + kwargs)})"
         raise ExportError(f"{type(self.module).__name__}.forward calls {name or step.target!r}, which can't be written.")
 
-    def _keywords(self, step: Step, name: str) -> list[str]:
+    def _keywords(self, step: ForwardStep, name: str) -> list[str]:
         function = getattr(F, name, None)
         try:
             defaults = {key: entry.default for key, entry in inspect.signature(function).parameters.items()} if function else {}
@@ -161,7 +161,7 @@ class Body:
         return written
 
 
-def _values(step: Step) -> list[Value]:
+def _values(step: ForwardStep) -> list[Value]:
     """All results of other steps among the arguments."""
     found, left = [], [*step.args, *step.kwargs.values()]
     while left:

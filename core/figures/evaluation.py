@@ -54,9 +54,9 @@ def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, p
     for index, (name, curve) in enumerate(curves.items()):
         if curve.roc_area is not None:
             keep = thinned(curve)
-            _curve(figure, curve.false_alarm_rate[keep], curve.recall[keep], curve.thresholds[keep],
+            _curve(figure, curve.false_positive_rate[keep], curve.recall[keep], curve.thresholds[keep],
                    f"{name} ({curve.roc_area:.4f})", colors[index % len(colors)], "false alarms %{x:.2%}<br>recall %{y:.2%}")
-    _points(figure, [(p.false_alarm_rate, p.recall) for p in points], colors)
+    _points(figure, [(p.false_positive_rate, p.recall) for p in points], colors)
     _square(figure, "ROC", "false alarms (false positive rate)", "recall (true positive rate)")
     return figure.update_layout(xaxis_range=[-CORNER / 50, CORNER], yaxis_range=ZOOMED) if corner else figure
 

@@ -52,7 +52,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Step:
+class AutogradStep:
     """One move through the graph: a value forward, or a gradient backward from `source` to `node`."""
 
     backward: bool
@@ -68,7 +68,7 @@ class Pass:
     """A forward and a backward pass."""
 
     nodes: dict[str, Node]
-    steps: tuple[Step, ...]
+    steps: tuple[AutogradStep, ...]
     error: str | None  # PyTorch's own words where backward() is refused
 
 
@@ -147,27 +147,27 @@ def short(value: float) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-def _forward_steps(nodes: Mapping[str, Node]) -> list[Step]:
+def _forward_steps(nodes: Mapping[str, Node]) -> list[AutogradStep]:
     x, w, b, y, u, z, each = (nodes[name].value.tolist() for name in ("x", "w", "b", "y", "u", "z", "l"))
     outputs = range(OUTPUTS)
     sums = [" + ".join(f"{short(x[i])}·{short(w[i][j])}" for i in range(INPUTS)) for j in outputs]
     total = " + ".join(short(value) for value in each)
     return [
-        Step(False, None, "u", "Multiply: u = x @ w", r"u_j = \sum_i x_i \, w_{ij}",
+        AutogradStep(False, None, "u", "Multiply: u = x @ w", r"u_j = \sum_i x_i \, w_{ij}",
              tuple(f"u{j + 1} = {sums[j]} = {short(u[j])}" for j in outputs)),
-        Step(False, "u", "z", "Add the bias: z = u + b", r"z_j = u_j + b_j",
+        AutogradStep(False, "u", "z", "Add the bias: z = u + b", r"z_j = u_j + b_j",
              tuple(f"z{j + 1} = {short(u[j])} + {short(b[j])} = {short(z[j])}" for j in outputs)),
-        Step(False, "z", "l", "Loss of each output: binary cross-entropy with logits",
+        AutogradStep(False, "z", "l", "Loss of each output: binary cross-entropy with logits",
              r"l_j = \max(z_j, 0) - z_j \, y_j + \log(1 + e^{-|z_j|})",
              tuple(f"l{j + 1} = max({short(z[j])}, 0) - {short(z[j])}·{short(y[j])} + log(1 + e^-{short(abs(z[j]))}) = "
                    f"{short(each[j])}"
                    for j in outputs)),
-        Step(False, "l", "loss", "Mean over the outputs", r"\mathrm{loss} = \tfrac13 \, (l_1 + l_2 + l_3)",
+        AutogradStep(False, "l", "loss", "Mean over the outputs", r"\mathrm{loss} = \tfrac13 \, (l_1 + l_2 + l_3)",
              (f"loss = ({total}) / 3 = {short(nodes['loss'].value.item())}",)),
     ]
 
 
-def _backward_steps(nodes: Mapping[str, Node]) -> list[Step]:
+def _backward_steps(nodes: Mapping[str, Node]) -> list[AutogradStep]:
     """The steps whose gradient arrived."""
     grads = {name: node.gradient.tolist() for name, node in nodes.items() if node.gradient is not None}
     if "loss" not in grads:
@@ -187,7 +187,8 @@ def _backward_steps(nodes: Mapping[str, Node]) -> list[Step]:
         "x": lambda: tuple(f"∂loss/∂x{i + 1} = " + " + ".join(f"{short(w[i][j])}·{short(grads['u'][j])}" for j in outputs)
                            + f" = {short(grads['x'][i])}" for i in range(INPUTS)),
     }
-    return [Step(True, source, node, title, formula, lines[node]()) for source, node, title, formula in BACKWARD if node in grads]
+    return [AutogradStep(True, source, node, title, formula, lines[node]())
+            for source, node, title, formula in BACKWARD if node in grads]
 
 
 BACKWARD: tuple[tuple[str | None, str, str, str], ...] = (

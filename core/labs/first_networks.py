@@ -103,7 +103,7 @@ def walk(config: FirstNetworkConfig) -> Walk:
     looks, new_losses = [0], [_loss(model, criterion, new_x, new_y)]
     lines: tuple[Line, ...] = ()
     for epoch in range(1, config.epochs + 1):
-        record = _Recorder() if epoch == 1 else None
+        record = _LineRecorder() if epoch == 1 else None
         losses.append(_step(model, criterion, optimizer, x, y, record))
         if record:
             lines = (*_before(config, x, y), *record.lines)
@@ -117,7 +117,7 @@ def walk(config: FirstNetworkConfig) -> Walk:
     return Walk((*lines, end), tuple(losses), tuple(looks), tuple(new_losses), _right(model, x, y), _right(model, new_x, new_y))
 
 
-class _Recorder:
+class _LineRecorder:
     """Collects the loop's lines as they run."""
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class _Recorder:
 
 
 def _step(model: nn.Sequential, criterion: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor,
-          record: _Recorder | None) -> float:
+          record: _LineRecorder | None) -> float:
     """One epoch, which is one step; with a recorder each line is noted."""
     note: Callable[..., None] = record.note if record else _ignore
     second = model[2]

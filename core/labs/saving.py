@@ -143,27 +143,32 @@ def refused_pickle() -> Refusal:
 
 
 @dataclass(frozen=True)
-class Misfit:
+class StateDictMismatch:
     """A way in which weights don't fit, with the line that mends it."""
 
     title: str
     about: str
-    mend: str
+    fix: str
 
 
-MISFITS: dict[str, Misfit] = {
-    "missing": Misfit("A layer is missing", "The network has a layer that the file knows nothing of: it was built with another "
-                      "number of layers than the one that was saved.",
-                      "Build the network as it was when it was saved. To keep what fits, strict=False leaves the rest at its "
-                      "random first values."),
-    "unexpected": Misfit("A layer too many", "The file has numbers for a layer that this network does not have.",
-                         "Build the network as it was when it was saved; strict=False would drop those numbers."),
-    "shape": Misfit("Another width", "The names fit and the shapes don't: the saved network had another number of units. "
-                    "strict=False does not help here.",
-                    "Make the layer as wide as in the file: the first number of its weight's shape."),
-    "prefix": Misfit("A name in front", "The same weights, but every name begins with “module.”: they were saved from inside "
-                     "nn.DataParallel. torch.compile puts “_orig_mod.” there.",
-                     'weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}'),
+MISFITS: dict[str, StateDictMismatch] = {
+    "missing": StateDictMismatch(
+        "A layer is missing",
+        "The network has a layer that the file knows nothing of: it was built with another number of layers than the one that "
+        "was saved.",
+        "Build the network as it was when it was saved. To keep what fits, strict=False leaves the rest at its random first "
+        "values."),
+    "unexpected": StateDictMismatch(
+        "A layer too many", "The file has numbers for a layer that this network does not have.",
+        "Build the network as it was when it was saved; strict=False would drop those numbers."),
+    "shape": StateDictMismatch(
+        "Another width",
+        "The names fit and the shapes don't: the saved network had another number of units. strict=False does not help here.",
+        "Make the layer as wide as in the file: the first number of its weight's shape."),
+    "prefix": StateDictMismatch(
+        "A name in front", "The same weights, but every name begins with “module.”: they were saved from inside nn.DataParallel. "
+        "torch.compile puts “_orig_mod.” there.",
+        'weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}'),
 }
 
 

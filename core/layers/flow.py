@@ -77,13 +77,13 @@ def flow(model: nn.Module, input_shape: Shape) -> Flow:
 
     The model is left as it was. Where forward fails, the operations before that, and no result.
     """
-    recorder = _Recorder()
+    recorder = _FlowRecorder()
     with _named_calls(model, recorder), recorder:
         trace(model, input_shape)
     return Flow(recorder.operations, recorder.result, recorder.calls)
 
 
-class _Recorder(TorchFunctionMode):
+class _FlowRecorder(TorchFunctionMode):
     """Notes calls of torch functions. Keeps every tensor it has seen, so that no two have the same id."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class _Recorder(TorchFunctionMode):
 
 
 @contextmanager
-def _named_calls(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
+def _named_calls(model: nn.Module, recorder: _FlowRecorder) -> Iterator[None]:
     """Tell the recorder which module is running; the hooks are gone afterwards, whatever happens."""
     def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if module is model and not recorder.knows((args, kwargs)):  # else it calls itself

@@ -54,7 +54,7 @@ class Trace:
     line: str = ""  # what does not fit, where that is known
 
 
-class Misfit(Exception):
+class InputMisfit(Exception):
     """The input of one call does not fit its module. The message is what follows the layer's name."""
 
 
@@ -72,7 +72,7 @@ def trace(model: nn.Module, input_shape: Shape) -> Trace:
         if any(map(is_lazy, module.parameters(recurse=False))):
             call = Call(module, path, None, [(META_BATCH, *input_shape)])
             line = "does not know its sizes yet; run one batch through the network first"
-            return Trace(META_BATCH, [call], failure=Misfit(line), failed=call, line=line)
+            return Trace(META_BATCH, [call], failure=InputMisfit(line), failed=call, line=line)
     with untouched(model):
         result = _run(model, input_shape, meta=True)
         on_meta = any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()])
@@ -101,7 +101,7 @@ def _run(model: nn.Module, input_shape: Shape, meta: bool, integers: bool = Fals
                 torch.func.functional_call(model, stand_ins, (example,), tie_weights=False)
     except _WantsIntegers:
         return _run(model, input_shape, meta, integers=True)
-    except Misfit as error:
+    except InputMisfit as error:
         result.failure, result.line = error, str(error)
     except Exception as error:  # forward is other people's code and may raise anything
         result.failure = error
@@ -148,7 +148,7 @@ def _hooks(model: nn.Module, result: Trace, tracker: Tracker, integers: bool) ->
         if indices and not integers and tensors and tensors[0].is_floating_point():
             raise _WantsIntegers
         if call.inputs and (line := misfit(module, call.inputs[0])):
-            raise Misfit(line)
+            raise InputMisfit(line)
 
     def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         ended = stack.leave(module)

@@ -6,7 +6,7 @@
     stack = apply(stack, wrong[0].fix)                # and puts Flatten back
 """
 
-from core.models.stack_check import RowCheck, check, huge, mended, problems
+from core.models.stack_check import RowCheck, check, fixed, huge, problems
 from core.models.stack_edits import (
     Edit,
     History,
@@ -28,5 +28,5 @@ from core.models.stack_edits import (
 )
 
 __all__ = ["Edit", "History", "Place", "RowCheck", "add", "apply", "check", "delete", "duplicate", "from_json",
-           "from_model_config", "huge", "layer_at", "mended", "move", "places", "problems", "replace", "row_number", "siblings",
+           "from_model_config", "huge", "layer_at", "fixed", "move", "places", "problems", "replace", "row_number", "siblings",
            "to_json", "with_fields"]

@@ -55,7 +55,7 @@ class StackConfig(Config):
 
 
 @dataclass(frozen=True)
-class Misfit:
+class LayerMisfit:
     """Why a layer can't take a shape. `needs` completes "received 64×7×7 and needs …"."""
 
     code: Literal["picture", "row", "window", "padding", "size"]
@@ -110,18 +110,18 @@ def _plan(layers: Iterable[LayerConfig], shape: Shape, outputs: int, above: str)
     return tuple(plan)
 
 
-def misfit(layer: LayerConfig, shape: Shape) -> Misfit | None:
+def misfit(layer: LayerConfig, shape: Shape) -> LayerMisfit | None:
     """Why a layer can't take `shape` (without batch); None where it can. Of a residual block, nothing of what is inside."""
     if isinstance(layer, PICTURE_LAYERS) and len(shape) != 3:
-        return Misfit("picture", "a picture: channels × height × width")
+        return LayerMisfit("picture", "a picture: channels × height × width")
     if isinstance(layer, ROW_LAYERS) and len(shape) != 1:
-        return Misfit("row", "one row of numbers, as Flatten makes it")
+        return LayerMisfit("row", "one row of numbers, as Flatten makes it")
     if isinstance(layer, POOLS) and layer.padding > layer.kernel // 2:
-        return Misfit("padding", f"at most {layer.kernel // 2} pixels of padding for a {layer.kernel}×{layer.kernel} window, "
-                                 f"not {layer.padding}")
+        return LayerMisfit("padding", f"at most {layer.kernel // 2} pixels of padding for a {layer.kernel}×{layer.kernel} "
+                                      f"window, not {layer.padding}")
     if isinstance(layer, WINDOWS) and min(shape[1:]) + 2 * layer.padding < layer.kernel:
         with_padding = f" with its padding of {layer.padding}" if layer.padding else ""
-        return Misfit("window", f"at least {layer.kernel}×{layer.kernel} pixels{with_padding}")
+        return LayerMisfit("window", f"at least {layer.kernel}×{layer.kernel} pixels{with_padding}")
     return None
 
 

@@ -20,7 +20,7 @@ from core.models.layers import (
 from core.models.stack import (
     PICTURE_LAYERS,
     WINDOWS,
-    Misfit,
+    LayerMisfit,
     StackConfig,
     check_skip,
     misfit,
@@ -91,7 +91,7 @@ class _Walk:
         self.rows: dict[Place, RowCheck] = {}
 
     def through(self, layers: Sequence[LayerConfig], shape: Shape, above: Place) -> Shape:
-        """Notes a row for each layer; the shape at the end, as if all were mended."""
+        """Notes a row for each layer; the shape at the end, as if all were fixed."""
         received: list[Shape] = []
         for position, (name, layer) in enumerate(zip(named(layers), layers, strict=True)):
             place = (*above, position)
@@ -100,7 +100,7 @@ class _Walk:
             if isinstance(layer, ResidualConfig):
                 row, shape = self.block(row, layer)
             elif problem := misfit(layer, shape):
-                fix = mend(layer, problem, place, layers[:position])
+                fix = fix_of(layer, problem, place, layers[:position])
                 row = replace(row, problem=f"received {size(shape)} and needs {problem.needs}", needs=problem.needs, fix=fix)
                 shape = self.after(fix, layer, shape)
             else:
@@ -156,7 +156,7 @@ class _Walk:
         return Edit("Take the layers out of the block", "unwrap", row.place)
 
     def after(self, fix: Edit, layer: PlainLayerConfig, shape: Shape) -> Shape:
-        """What comes out once a plain layer is mended."""
+        """What comes out once a plain layer is fixed."""
         if fix.action == "add":  # Flatten before it
             return self.after_mended(layer, (prod(shape),))
         if fix.action == "replace" and not isinstance(fix.layers[0], ResidualConfig):
@@ -170,7 +170,7 @@ class _Walk:
             return shape
 
 
-def mend(layer: PlainLayerConfig, problem: Misfit, place: Place, before: Sequence[LayerConfig]) -> Edit:
+def fix_of(layer: PlainLayerConfig, problem: LayerMisfit, place: Place, before: Sequence[LayerConfig]) -> Edit:
     """The edit for a layer that can't take what it receives.
 
     Args:
@@ -254,7 +254,7 @@ def huge(parameters: int, returned: Shape) -> str:
     return ""
 
 
-def mended(stack: StackConfig, input_shape: Shape, outputs: int, most: int = 1000) -> Iterator[StackConfig]:
+def fixed(stack: StackConfig, input_shape: Shape, outputs: int, most: int = 1000) -> Iterator[StackConfig]:
     """The stacks on the way to one without problems, by making the first row's fix again and again."""
     for _ in range(most):
         wrong = problems(check(stack, input_shape, outputs))

@@ -14,7 +14,7 @@ from core.data import DataError, Dataset, load
 from core.devices import DeviceError, is_convolutional, select_device, threads_for
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
-from core.memory import give_back_memory
+from core.memory import trim_heap
 from core.models import ModelError
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint, take_start
 from core.runs.database import StoreError
@@ -35,7 +35,7 @@ from core.training import (
     Finished,
     Gradients,
     Paused,
-    Predictions,
+    SampleAnswers,
     Started,
     Step,
     Validation,
@@ -157,7 +157,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
                 recorder.step(event)
             case Gradients():
                 recorder.gradients(event)
-            case Predictions():
+            case SampleAnswers():
                 recorder.predictions(event)
             case Epoch():
                 recorder.epoch(event)
@@ -175,7 +175,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
             return  # ended from outside: this worker was taken for dead, or the run deleted
     recorder.flush()
     live.remove()
-    give_back_memory()  # what training has kept for its next step, before other things are asked of the network
+    trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, config, data, model, finished)
 
@@ -192,7 +192,7 @@ def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, mo
         predictions = predict(model, data, config)
         with suppress(StoreError):  # they can be computed again; a full disk must not cost the run its result
             save_predictions(store, run_id, predictions)
-        store.finish(run_id, "finished", event.message, float(predictions.right.mean()), predictions.mean_loss, event.seconds)
+        store.finish(run_id, "finished", event.message, float(predictions.correct.mean()), predictions.mean_loss, event.seconds)
     else:
         status = "stopped" if event.reason == "stopped" else "failed"
         store.finish(run_id, status, event.message or "Stopped.", seconds=event.seconds)

@@ -10,7 +10,7 @@ from torch import nn
 
 from core.data import DataError, Dataset, load
 from core.evaluation.ood.classifier import Judge
-from core.evaluation.ood.score import Familiar, can_be_familiar, learn_familiar
+from core.evaluation.ood.score import OODReference, can_have_reference, learn_reference
 from core.files import write_atomically
 from core.runs.checkpoints import UNREADABLE, read_tensors
 from core.runs.evaluations import weights_stamp
@@ -24,11 +24,11 @@ RULE = 2  # files of another version are worked out again
 JUDGE = "judge."  # prefix of its tensors
 
 
-def keep_familiar(store: RunStore, run_id: str, model: nn.Module, data: Dataset, variations: int) -> Familiar | None:
+def keep_reference(store: RunStore, run_id: str, model: nn.Module, data: Dataset, variations: int) -> OODReference | None:
     """Work it out and keep it. None where there is nothing to compare. What can't be written is worked out again next time."""
-    if not can_be_familiar(data):
+    if not can_have_reference(data):
         return None
-    found = learn_familiar(model, data, variations)
+    found = learn_reference(model, data, variations)
     about = {"weights": weights_stamp(store, run_id), "limits": found.limits, "rule": RULE}
     tensors = {kind: rows.half().contiguous() for kind, rows in found.images.items()}
     if found.judge is not None:
@@ -40,7 +40,7 @@ def keep_familiar(store: RunStore, run_id: str, model: nn.Module, data: Dataset,
     return found
 
 
-def load_familiar(store: RunStore, run_id: str, rule: int = RULE) -> Familiar | None:
+def load_reference(store: RunStore, run_id: str, rule: int = RULE) -> OODReference | None:
     """What was kept for the run's current weights; None where nothing was, or it is damaged. Raises RunNotFound for no id.
 
     rule: the version of the score; 1 is the one before there was a judge.
@@ -56,27 +56,27 @@ def load_familiar(store: RunStore, run_id: str, rule: int = RULE) -> Familiar | 
         judge = Judge.from_tensors({name.removeprefix(JUDGE): values for name, values in tensors.items()
                                     if name.startswith(JUDGE)})
         complete = judge is None or "directions" in limits
-        return Familiar(images, limits, judge) if whole and complete else None
+        return OODReference(images, limits, judge) if whole and complete else None
     except RunNotFound:
         raise
     except (OSError, *UNREADABLE):
         return None
 
 
-def familiar_of(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> Familiar | None:
+def reference_of(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> OODReference | None:
     """What was kept, or worked out now; None where the training images are not there any more or can't be compared, and where a
     large network would be busy with them for minutes while somebody waits.
 
     Of a run of an earlier version it is worked out again, or is what was kept then, where the images are not there.
     """
-    if kept := load_familiar(store, run_id):
+    if kept := load_reference(store, run_id):
         return kept
     try:
         data = load(model.config.data, settings.data_dir, settings.cache_dir)
     except DataError:
-        return load_familiar(store, run_id, rule=1)
+        return load_reference(store, run_id, rule=1)
     if sum(p.numel() for p in model.model.parameters()) > LARGE:
-        return load_familiar(store, run_id, rule=1)
+        return load_reference(store, run_id, rule=1)
     if data.input_shape != model.input_shape:
         return None
-    return keep_familiar(store, run_id, model.model, data, model.config.data.variations)
+    return keep_reference(store, run_id, model.model, data, model.config.data.variations)

@@ -9,7 +9,7 @@ import torch
 from core.devices import device_memory_bytes, resident_bytes
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
-from core.training import Epoch, Gradients, Predictions, Step, Validation
+from core.training import Epoch, Gradients, SampleAnswers, Step, Validation
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
 MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be a million numbers
@@ -55,7 +55,7 @@ class Recorder:
         self.images, self.seconds = 0, 0.0
         self.flush()
 
-    def predictions(self, event: Predictions) -> None:
+    def predictions(self, event: SampleAnswers) -> None:
         """Kept for the next flush: a page could not show more of them."""
         self.snapshots[PREDICTIONS] = Snapshot(PREDICTIONS, event.step, {
             "epoch": event.epoch, "positions": event.positions, "labels": event.labels, "answers": event.answers,

@@ -19,12 +19,12 @@ import torch
 
 from core.config import RunConfig
 from core.data import default_config
-from core.memory import give_back_memory
+from core.memory import trim_heap
 from core.models import CNNConfig
 from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
-from core.runs.ood_reference import familiar_of
+from core.runs.ood_reference import reference_of
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
 from core.training import fit, prepare
@@ -58,7 +58,7 @@ class Worker:
             self.idle.clear()
             with suppress(RunNotFound):  # deleted meanwhile
                 execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving))
-            give_back_memory()
+            trim_heap()
             self.ended.put(run.id)
 
     def look_back(self) -> None:
@@ -72,8 +72,8 @@ class Worker:
             run_id = self.ended.get()
             with suppress(StoreError, RunNotFound, CheckpointError):  # deleted, or it has kept no weights
                 if self.store.get(run_id).status == "finished":
-                    familiar_of(self.store, run_id, load_model(self.store, run_id), self.settings)
-            give_back_memory()
+                    reference_of(self.store, run_id, load_model(self.store, run_id), self.settings)
+            trim_heap()
 
     def watch_lifeline(self) -> None:
         for _ in sys.stdin.buffer:
@@ -110,7 +110,7 @@ def warm_up(settings: Settings) -> None:
             break
     gc.collect()
     gc.freeze()  # what is imported by now stays; collecting it again and again took 100 ms each time
-    give_back_memory()  # with an empty cache the digits were prepared here
+    trim_heap()  # with an empty cache the digits were prepared here
 
 
 def main() -> None:

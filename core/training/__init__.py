@@ -8,7 +8,7 @@ from core.training.events import (
     Finished,
     Gradients,
     Paused,
-    Predictions,
+    SampleAnswers,
     Started,
     Step,
     Validation,
@@ -18,6 +18,6 @@ from core.training.objectives import OBJECTIVES, objective_of
 from core.training.start import build_for, fresh_model, outputs_for, prepare
 from core.training.state import TrainingState
 
-__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Paused", "Predictions",
+__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Paused", "SampleAnswers",
            "Started", "Step", "TrainingState", "Validation", "build_for", "fit", "fresh_model", "objective_of", "outputs_for",
            "prepare"]

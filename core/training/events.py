@@ -56,7 +56,7 @@ class Paused:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class SampleAnswers:
     """What the network says about a few validation images, the same ones all the time: now and then, and after the last epoch.
 
     positions: within the validation split. labels: what is right. answers: what it says, probabilities: how sure it is of that.
@@ -126,4 +126,4 @@ class Finished:
     message: str = ""
 
 
-Event = Started | Step | Gradients | Paused | Predictions | Epoch | Validation | Checkpoint | Finished
+Event = Started | Step | Gradients | Paused | SampleAnswers | Epoch | Validation | Checkpoint | Finished

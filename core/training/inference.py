@@ -22,7 +22,7 @@ LARGEST_BATCH = 770_000  # values: 250 images of 3×32×32; fewer images where t
 
 
 @dataclass(frozen=True)
-class Answers:
+class Outputs:
     """logits: (N, outputs) float32; labels: (N,) int64; on the network's device, in the split's order."""
 
     logits: Tensor
@@ -38,7 +38,7 @@ class Answers:
 
 
 def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = None,
-          batch_size: int = EVALUATION_BATCH, report: Callable[[int], object] | None = None) -> Answers:
+          batch_size: int = EVALUATION_BATCH, report: Callable[[int], object] | None = None) -> Outputs:
     """Run the network over all batches in evaluation mode; every module's mode is as before afterwards.
 
     report: told after each batch how many examples have been answered; what it raises ends the work.
@@ -51,7 +51,7 @@ def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = Non
             labels.append(batch.labels)
             if report is not None:
                 report(sum(map(len, labels)))
-    return Answers(torch.cat(logits).float(), torch.cat(labels))
+    return Outputs(torch.cat(logits).float(), torch.cat(labels))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from core.data.dataset import Dataset
 from core.training.control import Command, Control
 from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step
 from core.training.inference import infer
-from core.training.monitors import CloserLook, Samples
+from core.training.monitors import SampleMonitor, ValidationMonitor
 from core.training.schedules import Plateau, learning_rate_at
 from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
 from core.training.step import TrainingStep, batches_of_epoch
@@ -30,7 +30,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
     """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
     The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
-    Gradients, Predictions and Validation, which come by the clock; Paused comes where the control asks for it).
+    Gradients, SampleAnswers and Validation, which come by the clock; Paused comes where the control asks for it).
     Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
     the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
     left in training mode, as a loop of one's own leaves it.
@@ -111,8 +111,8 @@ class Loop:
         self.train = Batches(data, data.train, device, channels_last=self.training_step.convolutional)
         self.validation = Batches(data, data.validation, device, channels_last=self.training_step.convolutional)
         shows = data.kind == "images" and self.counts_right
-        self.samples = Samples(self.validation, len(data.classes), self.objective, self.autocast) if shows else None
-        self.closer = CloserLook(self.validation, len(data.classes), self.objective, self.autocast)
+        self.samples = SampleMonitor(self.validation, len(data.classes), self.objective, self.autocast) if shows else None
+        self.closer = ValidationMonitor(self.validation, len(data.classes), self.objective, self.autocast)
         self.steps_per_epoch = -(-len(self.train) // training.batch_size)
         self.steps = self.steps_per_epoch * training.epochs
         self.step, self.epoch, self.batch = 0, 1, 0  # done; the next batch is the batch-th (from 0) of the epoch-th (from 1)

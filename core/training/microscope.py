@@ -94,7 +94,7 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Trace:
+class WeightTrace:
     """One weight through one step.
 
     old: the gradient it had from the step before; gradient: the new one before clipping; of_loss and penalty: the loss's part of
@@ -329,7 +329,7 @@ def strongest(frozen: FrozenStep, name: str) -> tuple[int, ...]:
     return tuple(int(i) for i in torch.unravel_index(gradient.abs().nan_to_num(nan=-1.0).argmax(), shape))
 
 
-def trace(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[int, ...]) -> Trace:
+def trace_weight(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[int, ...]) -> WeightTrace:
     """How one weight got its new value. Raises MicroscopeError for a parameter or a place that isn't there."""
     shape = tuple(_parameter(frozen, name).shape)
     if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
@@ -348,7 +348,7 @@ def trace(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[int, ..
     allowed = OF_WEIGHT * abs(float(before)) + OF_CHANGE * abs(float(after) - float(before)) + 1e-12
     as_numbers = [{kind: float(value) for kind, value in kept.items()} for kept in states]
     penalty = 0.0 if of_loss is None else config.training.l1 * float(before.sign())
-    return Trace(name, tuple(index), float(before), None if old is None else float(old[index]),
+    return WeightTrace(name, tuple(index), float(before), None if old is None else float(old[index]),
                  None if of_loss is None else float(of_loss[index]) + penalty,
                  None if of_loss is None else float(of_loss[index]), penalty,
                  None if gradient is None else float(gradient[index]), frozen.clipped,

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from core.data.batches import Batches
 from core.hooks import watched
-from core.training.events import Predictions, Validation
-from core.training.inference import Answers, autocasting, evaluation_mode
+from core.training.events import SampleAnswers, Validation
+from core.training.inference import Outputs, autocasting, evaluation_mode
 from core.training.objectives import Objective
 
 SAMPLES = 10  # validation images whose answers are shown
@@ -17,7 +17,7 @@ SHARE_OF_TIME = 0.02  # that looking may take: after a look of 10 ms the next on
 EXAMINED = 500  # validation examples that a unit must be 0 for to count as dead
 
 
-class Paced:
+class Throttle:
     """Something that is done now and then, so that it takes a bounded share of the time."""
 
     def __init__(self, least: float) -> None:
@@ -32,7 +32,7 @@ class Paced:
         self.next = now + max(self.least, (now - began) / SHARE_OF_TIME)
 
 
-class Samples(Paced):
+class SampleMonitor(Throttle):
     """A few validation images that a network answers again and again while it learns, at a bounded cost."""
 
     def __init__(self, validation: Batches, classes: int, objective: Objective, autocast: torch.dtype | None) -> None:
@@ -43,27 +43,27 @@ class Samples(Paced):
         order = torch.tensor(self.positions, dtype=torch.int64)
         self.batch = next(validation.iterate(max(1, len(order)), order), None)
 
-    def look(self, model: nn.Module, step: int, epoch: int) -> Predictions:
+    def look(self, model: nn.Module, step: int, epoch: int) -> SampleAnswers:
         """The network's answers now. Nothing about it is changed, and no random numbers are drawn."""
         began = time.perf_counter()
         if self.batch is None:
-            return Predictions(step, epoch, (), (), (), ())
+            return SampleAnswers(step, epoch, (), (), (), ())
         with evaluation_mode(model), torch.inference_mode(), autocasting(self.batch.images.device, self.autocast):
             logits = model(self.batch.images)
         best = self.objective.probabilities(logits.float()).max(1)
         said, sure = best.indices.tolist(), best.values.tolist()
         self.spent(began)
-        return Predictions(step, epoch, self.positions, tuple(self.batch.labels.tolist()), tuple(said), tuple(sure))
+        return SampleAnswers(step, epoch, self.positions, tuple(self.batch.labels.tolist()), tuple(said), tuple(sure))
 
 
-class CloserLook(Paced):
+class ValidationMonitor(Throttle):
     """What else can be said after an epoch: which class is taken for which, and which units never fire."""
 
     def __init__(self, validation: Batches, classes: int, objective: Objective, autocast: torch.dtype | None) -> None:
         super().__init__(0.0)
         self.validation, self.classes, self.objective, self.autocast = validation, classes, objective, autocast
 
-    def look(self, model: nn.Module, answers: Answers, step: int, epoch: int) -> Validation:
+    def look(self, model: nn.Module, answers: Outputs, step: int, epoch: int) -> Validation:
         """answers: to all validation examples, as the epoch's own look gave them."""
         began = time.perf_counter()
         counts = confusion_counts(answers, self.objective, self.classes).tolist() if self.classes else []
@@ -80,7 +80,7 @@ def one_of_each(labels: Tensor, classes: int, count: int) -> tuple[int, ...]:
     return tuple(rounds[:count])
 
 
-def confusion_counts(answers: Answers, objective: Objective, classes: int) -> Tensor:
+def confusion_counts(answers: Outputs, objective: Objective, classes: int) -> Tensor:
     """(K, K) int64 on the CPU: rows are true classes, columns what the network said."""
     pairs = answers.labels * classes + objective.predict(answers.logits)
     return torch.bincount(pairs, minlength=classes * classes).view(classes, classes).cpu()

@@ -27,7 +27,7 @@ from core.data.sources import spec_of
 from core.files import put_in_place
 
 SECONDS_OF_SILENCE = 30
-PIECE = 1 << 16
+CHUNK = 1 << 16
 # the binary version, which torchvision does not know: its own is of pickles. MD5 as the data set's page gives it
 CIFAR10 = ("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530",
            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz")
@@ -187,15 +187,15 @@ def _copy(address: str, remote: Remote, part: Part, report: Callable[[Progress],
     """Add what an answer brings to the part; the MD5 of all of it. Raises DataMissing where it doesn't come whole."""
     digest, file = hashlib.md5(usedforsecurity=False), None
     try:
-        for piece, answer in _pieces(address, remote.name, part):
+        for chunk, answer in _chunks(address, remote.name, part):
             if file is None:
                 file = part.path.open("ab" if answer.start else "wb")
                 part.begin(address, answer.validator)
                 have = answer.start
                 _digest_file(part.path, digest, have)
-            have += len(piece)
-            digest.update(piece)
-            file.write(piece)
+            have += len(chunk)
+            digest.update(chunk)
+            file.write(chunk)
             report(Progress(remote.name, min(1.0, have / answer.total) if answer.total else 0.0, have / 1e6, answer.total / 1e6))
         if file is None:  # an answer without a byte: what is there already may be all
             _digest_file(part.path, digest, part.size)
@@ -219,13 +219,13 @@ def _digest_file(path: Path, digest: "hashlib._Hash", size: int) -> None:
     if not size:
         return
     with path.open("rb") as file:
-        while size and (piece := file.read(min(size, 1 << 20))):
-            digest.update(piece)
-            size -= len(piece)
+        while size and (chunk := file.read(min(size, 1 << 20))):
+            digest.update(chunk)
+            size -= len(chunk)
 
 
-def _pieces(address: str, name: str, part: Part) -> Iterator[tuple[bytes, _Answer]]:
-    """An answer's bytes as they arrive, each piece with the answer it is of.
+def _chunks(address: str, name: str, part: Part) -> Iterator[tuple[bytes, _Answer]]:
+    """An answer's bytes as they arrive, each chunk with the answer it is of.
 
     A generator, so that the network's errors are told apart from the disk's, which are OSErrors too.
     """
@@ -233,9 +233,9 @@ def _pieces(address: str, name: str, part: Part) -> Iterator[tuple[bytes, _Answe
         answer = _ask(address, part)
         with answer.body as body:
             have = answer.start
-            while piece := body.read(PIECE):
-                have += len(piece)
-                yield piece, answer
+            while chunk := body.read(CHUNK):
+                have += len(chunk)
+                yield chunk, answer
         if have < answer.total:
             raise EOFError(f"the connection ended after {have:,} of {answer.total:,} bytes")
     except (OSError, EOFError, HTTPException, ValueError) as error:

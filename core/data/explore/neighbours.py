@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.data.dataset import Dataset, Split
 
-PIECE = 256  # images compared at once: 0.8 MB of MNIST's as int32. With 2,048, freed pieces stayed with the process: 200 MB
+CHUNK = 256  # images compared at once: 0.8 MB of MNIST's as int32. With 2,048, freed pieces stayed with the process: 200 MB
 MOST_PIXELS = 33_000  # 255² · 33,000 fits into the int32 in which differences are summed
 
 
@@ -54,7 +54,7 @@ def squared_distances(split: Split, image: Tensor) -> Tensor:
         raise ValueError(f"images of more than {MOST_PIXELS:,} values can't be compared; these have {image.numel():,}")
     wanted = image.flatten().int()
     found = torch.zeros(len(split), dtype=torch.int64)
-    for rows, place in zip(split.rows.split(PIECE), found.split(PIECE), strict=True):
+    for rows, place in zip(split.rows.split(CHUNK), found.split(CHUNK), strict=True):
         difference = split.images.index_select(0, rows).flatten(1).int()  # (n, C·H·W)
         difference -= wanted
         torch.sum(difference.square_(), dim=1, out=place)
@@ -80,8 +80,8 @@ def duplicates(data: Dataset) -> Duplicates:
     for name in ("train", "validation", "test"):
         split = data.split(name)
         labels = split.labels[split.rows].tolist()
-        for start in range(0, len(split), PIECE):
-            images, _ = split.take(torch.arange(start, min(start + PIECE, len(split))))
+        for start in range(0, len(split), CHUNK):
+            images, _ = split.take(torch.arange(start, min(start + CHUNK, len(split))))
             for offset, pixels in enumerate(images.flatten(1).numpy()):
                 digest = hashlib.blake2b(pixels, digest_size=16).digest()
                 groups[digest].append(Place(name, start + offset, labels[start + offset]))

@@ -10,7 +10,7 @@ from core.data.explore.pca import pca, some_positions
 
 COMPONENTS = 30  # of PCA: most of what images differ in, without the noise of single pixels
 NEIGHBOURS = 10
-PIECE = 100  # images whose distances to all others are in memory at once: 2 MB
+CHUNK = 100  # images whose distances to all others are in memory at once: 2 MB
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def _centres(points: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tens
 def _nearest(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Distances and indices (N, k) of each point's nearest others."""
     found = []
-    for start in range(0, len(points), PIECE):
-        distances = torch.cdist(points[start:start + PIECE], points)
+    for start in range(0, len(points), CHUNK):
+        distances = torch.cdist(points[start:start + CHUNK], points)
         rows = torch.arange(len(distances))
         distances[rows, start + rows] = float("inf")
         found.append(distances.topk(k, largest=False))

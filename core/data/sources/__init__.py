@@ -17,10 +17,10 @@ from core.data.cached_arrays import kept_array
 from core.data.dataset import DataDamaged, DataMissing, Target
 from core.data.own.sets import OwnSet, is_own, own_sets, read_arrays, read_set
 from core.data.sources import generated
-from core.data.sources.archives import Stack, cifar_is_there, emnist_is_there, read_cifar10, read_emnist
+from core.data.sources.archives import Stack, cifar_is_available, emnist_is_available, read_cifar10, read_emnist
 from core.data.sources.generated import Generated
 from core.data.sources.idx import IdxFolder, as_images
-from core.data.sources.text_files import imdb_is_there, own_texts, read_imdb, read_own, read_reviews
+from core.data.sources.text_files import imdb_is_available, own_texts, read_imdb, read_own, read_reviews
 from core.data.sources.texts import CLASSES, RawTexts
 from core.settings import default_data_dir
 from core.wording import Kind
@@ -70,11 +70,11 @@ class DatasetSpec:
     citation: str = ""
     torchvision: str = ""
 
-    def is_there(self, root: Path) -> bool:
+    def is_available(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
         if self.found:
             return self.found(root / self.folder)
-        return not self.folder or IdxFolder(self.folder, self.counts).is_there(root)
+        return not self.folder or IdxFolder(self.folder, self.counts).is_available(root)
 
     def read_images(self, root: Path, cache: Path) -> Raw:
         """What `read` gives, of a set of images that are read."""
@@ -189,7 +189,7 @@ DATASETS: dict[str, DatasetSpec] = {
         read=read_archive(read_emnist, "EMNIST/raw", (124_800, 20_800)),
         folder="EMNIST/raw",
         download_mb=562,
-        found=emnist_is_there,
+        found=emnist_is_available,
         citation="G. Cohen, S. Afshar, J. Tapson, A. van Schaik: EMNIST: an extension of MNIST to handwritten letters. "
                  "arXiv:1702.05373, 2017.",
     ),
@@ -204,7 +204,7 @@ DATASETS: dict[str, DatasetSpec] = {
         read=read_archive(read_cifar10, "cifar-10", (50_000, 10_000)),
         folder="cifar-10",
         download_mb=170,
-        found=cifar_is_there,
+        found=cifar_is_available,
         citation="A. Krizhevsky: Learning multiple layers of features from tiny images. Technical report, University of Toronto, "
                  "2009.",
         torchvision="CIFAR10",
@@ -257,7 +257,7 @@ DATASETS: dict[str, DatasetSpec] = {
         input_shape=(64,),
         counts=(25_000, 25_000),
         read_texts=read_imdb,
-        found=imdb_is_there,
+        found=imdb_is_available,
         kind="text",
         citation="A. Maas, R. Daly, P. Pham, D. Huang, A. Ng, C. Potts: Learning word vectors for sentiment analysis. "
                  "Proceedings of the 49th annual meeting of the Association for Computational Linguistics, 2011, pages 142–150.",

@@ -22,7 +22,7 @@ import numpy as np
 from core.data.cached_arrays import Put, kept_filled
 from core.data.dataset import DataDamaged, DataMissing
 
-PIECE = 4096  # images at once
+CHUNK = 4096  # images at once
 BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, RuntimeError,
           UnicodeDecodeError)  # RuntimeError: an encrypted member; NotImplementedError: a way of packing that Python lacks
 
@@ -76,7 +76,7 @@ EMNIST_PARTS = tuple(f"emnist-letters-{part}-{kind}-ubyte" for part in ("train",
 EMNIST_ZIP = "gzip.zip"
 
 
-def emnist_is_there(folder: Path) -> bool:
+def emnist_is_available(folder: Path) -> bool:
     """Whether the letters are there: in the zip file, or as the four files that torchvision unpacks from it."""
     return os.path.exists(folder / EMNIST_ZIP) or all(
         os.path.exists(folder / name) or os.path.exists(folder / f"{name}.gz") for name in EMNIST_PARTS)
@@ -88,7 +88,7 @@ def read_emnist(folder: Path, cache: Path, counts: tuple[int, int]) -> Stack:
     Raises:
         DataMissing: neither the zip file nor the four files are there. DataDamaged: they are not what they should be.
     """
-    if not emnist_is_there(folder):
+    if not emnist_is_available(folder):
         raise DataMissing(f"{folder / EMNIST_ZIP} is missing. Download the data set on the page “Explore data”, or set "
                           "PLAYGROUND_DATA to the folder that holds it.")
     # the unpacked files where they are all there, else the zip file
@@ -99,9 +99,9 @@ def read_emnist(folder: Path, cache: Path, counts: tuple[int, int]) -> Stack:
 
     def fill(put_images: Put, put_labels: Put) -> None:
         for part, (first, count) in enumerate(((0, counts[0]), (counts[0], counts[1]))):
-            for at, images in _idx_pieces(sources[part * 2], EMNIST_PARTS[part * 2], (count, 28, 28)):
+            for at, images in _idx_chunks(sources[part * 2], EMNIST_PARTS[part * 2], (count, 28, 28)):
                 put_images(first + at, images.transpose(0, 2, 1))
-            for at, labels in _idx_pieces(sources[part * 2 + 1], EMNIST_PARTS[part * 2 + 1], (count,)):
+            for at, labels in _idx_chunks(sources[part * 2 + 1], EMNIST_PARTS[part * 2 + 1], (count,)):
                 put_labels(first + at, labels - 1)  # a 0 becomes 255, which is refused
 
     return _kept_stack(cache / "EMNIST" / f"letters-{name}.npy", sum(counts), (1, 28, 28), 26, sources[0], fill)
@@ -122,15 +122,15 @@ def _opened(source: Path, name: str) -> Iterator[Readable]:
             yield file
 
 
-def _idx_pieces(source: Path, name: str, shape: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
+def _idx_chunks(source: Path, name: str, shape: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
     """(first row, rows (n, …) uint8) of an idx file that must have this shape; format: see core.data.sources.idx."""
     header = struct.pack(">HBB", 0, 8, len(shape)) + b"".join(struct.pack(">I", n) for n in shape)
     row = int(np.prod(shape[1:]))
     with _opened(source, name) as file:
         if file.read(len(header)) != header:
             raise DataDamaged(f"{source} is damaged: the header of {name} is wrong. Delete it and download it again.")
-        for first in range(0, shape[0], PIECE):
-            count = min(PIECE, shape[0] - first)
+        for first in range(0, shape[0], CHUNK):
+            count = min(CHUNK, shape[0] - first)
             yield first, np.frombuffer(_exactly(file, count * row), np.uint8).reshape(count, *shape[1:])
         if file.read(1):
             raise DataDamaged(f"{source} is damaged: {name} is too long. Delete it and download it again.")
@@ -152,7 +152,7 @@ CIFAR_SHAPE = (3, 32, 32)
 MOST_MEMBERS = 100  # the real archive has nine
 
 
-def cifar_is_there(folder: Path) -> bool:
+def cifar_is_available(folder: Path) -> bool:
     """Whether CIFAR-10's binary version is there, packed or unpacked."""
     return os.path.exists(folder / CIFAR_TAR) or all(os.path.exists(folder / CIFAR_FOLDER / name) for name in CIFAR_BATCHES)
 
@@ -168,7 +168,7 @@ def read_cifar10(folder: Path, cache: Path, counts: tuple[int, int]) -> Stack:
     batch, record = counts[0] // 5, 1 + int(np.prod(CIFAR_SHAPE))
     sizes = {name: (batch if name.startswith("data") else counts[1]) * record for name in CIFAR_BATCHES}
     packed = folder / CIFAR_TAR
-    if not cifar_is_there(folder):
+    if not cifar_is_available(folder):
         raise DataMissing(f"{packed} is missing. Download the data set on the page “Explore data”, or set PLAYGROUND_DATA to the "
                           "folder that holds it. (The Python version is made of pickles, which can run code and are not read.)")
     source = packed if packed.exists() else folder / CIFAR_FOLDER / CIFAR_BATCHES[0]

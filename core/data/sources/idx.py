@@ -46,7 +46,7 @@ class IdxFolder:
             self._array(root, cache, "t10k-labels-idx1-ubyte", (test,)),
         )
 
-    def is_there(self, root: Path) -> bool:
+    def is_available(self, root: Path) -> bool:
         """Whether all four files are in the data directory; says nothing about whether they are whole."""
         folder = root / self.folder
         # os.path and not Path.exists, which raises where the directory may not be entered

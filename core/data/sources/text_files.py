@@ -53,14 +53,14 @@ def read_reviews(root: Path, config: DataConfig) -> RawTexts:
     return _raw(train, test)
 
 
-def imdb_is_there(root: Path) -> bool:
+def imdb_is_available(root: Path) -> bool:
     """Whether IMDB's four folders are in the data directory and have texts in them."""
     return all(next((root / IMDB / part / label).glob("*.txt"), None) for part in ("train", "test") for label in ("pos", "neg"))
 
 
 def read_imdb(root: Path, config: DataConfig) -> RawTexts:
     """aclImdb/train/pos/*.txt and so on: 25,000 reviews to learn from and 25,000 for testing. Raises DataMissing, DataError."""
-    if not imdb_is_there(root):
+    if not imdb_is_available(root):
         raise DataMissing(f"IMDB's reviews are not in {root / IMDB}: unpack aclImdb_v1.tar.gz there, so that it has the folders "
                           "train/pos, train/neg, test/pos and test/neg.")
     parts = []

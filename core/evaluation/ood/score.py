@@ -50,7 +50,7 @@ SMALL_BATCH = 64  # for what is computed pixel by pixel: it fits the processor's
 
 
 @dataclass(frozen=True, eq=False)
-class Familiar:
+class OODReference:
     """What a network's training images look like to it.
 
     images: for each kind of comparison (M, D) float32, a row for each image. limits: what nearly all held-out images stay below,
@@ -76,7 +76,7 @@ class Familiar:
         return torch.stack(found).amax(0)
 
 
-def can_be_familiar(data: Dataset) -> bool:
+def can_have_reference(data: Dataset) -> bool:
     """Whether there is something to compare: pictures with classes, and enough of them."""
     return data.kind == "images" and data.target == "classes" and len(data.train) > 10 and len(data.validation) > 10
 
@@ -87,12 +87,12 @@ def can_be_judged(data: Dataset) -> bool:
     return channels == 1 and height == width and height in SIDES and min(len(data.train), len(data.validation)) >= FEWEST
 
 
-def learn_familiar(model: nn.Module, data: Dataset, variations: int = 0, leave_out: Collection[str] = ()) -> Familiar:
+def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_out: Collection[str] = ()) -> OODReference:
     """Look at training images, and at validation images for how far apart such pictures usually are.
 
     Args:
         model: the trained network.
-        data: what it learned from; can_be_familiar() must be true.
+        data: what it learned from; can_have_reference() must be true.
         variations: how many copies of each training image were made as other hands might have written it; so are copies of the
             validation images then, as copies are further apart.
         leave_out: glyphs that the judge is not to learn from, to measure how it fares with letters it has never seen.
@@ -121,7 +121,7 @@ def learn_familiar(model: nn.Module, data: Dataset, variations: int = 0, leave_o
         scores.append(judge.scores(evidence))
     together = max(float(torch.stack(scores).amax(0).quantile(SHARE)), 1e-6)  # they are not independent: one last step to SHARE
     patience = MORE_PATIENCE if variations or len(data.train) < MANY else PATIENCE
-    return Familiar(seen, {kind: limit * together for kind, limit in limits.items()},
+    return OODReference(seen, {kind: limit * together for kind, limit in limits.items()},
                     judge and judge.with_limit(together * patience))
 
 

@@ -70,7 +70,7 @@ def walk(model: nn.Module, images: Tensor, mean: tuple[float, ...] = (), std: tu
     """
     if images.dim() < 2 or not images.shape[0]:
         raise InspectionError(f"images have shape {tuple(images.shape)}; at least one image (N, C, H, W) is needed", [])
-    recorder = _Recorder(images.shape[0], limit)
+    recorder = _StageRecorder(images.shape[0], limit)
     with untouched(model), _buffers_kept(model), torch.no_grad():
         recorder.add("image", IMAGE, images)
         inputs = images
@@ -120,11 +120,11 @@ class _Call:
     source: int | None = None  # the stage of its input
 
 
-class _Misfit(Exception):
+class _InputMisfit(Exception):
     """What follows the layer's name where its input does not fit."""
 
 
-class _Recorder:
+class _StageRecorder:
     """Collects the stages of one walk, and knows which stage a tensor comes from."""
 
     def __init__(self, batch: int, limit: int) -> None:
@@ -175,7 +175,9 @@ class _Recorder:
         if self.failed is None:
             return f"The network can't run: {reason}"
         name, shape = self.failed
-        return f"{name} {reason}" if isinstance(error, _Misfit) else f"{name} received shape {shape} and can't use it: {reason}"
+        if isinstance(error, _InputMisfit):
+            return f"{name} {reason}"
+        return f"{name} received shape {shape} and can't use it: {reason}"
 
 
 def _shortened(values: Tensor, limit: int) -> Tensor:
@@ -193,7 +195,7 @@ def is_leaf(module: nn.Module) -> bool:
 
 
 @contextmanager
-def _hooks(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
+def _hooks(model: nn.Module, recorder: _StageRecorder) -> Iterator[None]:
     """Report this thread's calls of layers to `recorder`; all hooks are gone afterwards."""
     thread, stack = threading.get_ident(), CallStack()
     calls: list[_Call] = []  # by number
@@ -213,7 +215,7 @@ def _hooks(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
         kind = type(module).__name__
         recorder.failed = (f"{begun.path} ({kind})" if begun.path else kind, tuple(tensor.shape))
         if line := misfit(module, tuple(tensor.shape)):
-            raise _Misfit(line)
+            raise _InputMisfit(line)
         call.source = recorder.received(begun.path or kind, tensor) if call.leaf else recorder.origin(tensor)
 
     def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import DataError, Dataset, DatasetSpec, Outline, outline, spec_of
-from core.data.combine import held_estimate, training_estimate
+from core.data.combine import training_estimate, training_total_estimate
 from core.fields import ConfigError
 from core.layers.flow import Flow, flow
 from core.layers.table import InspectionError, LayerRow, describe_layers, totals
@@ -121,7 +121,7 @@ class Case:
         return 2 if self.config.data.task == "is_target" else self.source_classes
 
     @cached_property
-    def held(self) -> int:
+    def training_total(self) -> int:
         """Training images before any are held back for validation; 0 where not known."""
         if self.data:
             return len(self.data.train) // (1 + self.config.data.variations) + len(self.data.validation)
@@ -129,21 +129,21 @@ class Case:
             return self.config.data.points + self.config.data.validation  # points of their own, held back from nothing
         if not self.spec or self.misfit_of_data:
             return self.spec.counts[0] if self.spec else 0
-        return held_estimate(self.config.data, self.spec)
+        return training_total_estimate(self.config.data, self.spec)
 
     @property
-    def originals(self) -> int:
+    def unaugmented_total(self) -> int:
         """Training images without varied copies, after the validation images are held back."""
         if self.data:
-            return self.held - len(self.data.validation)
+            return self.training_total - len(self.data.validation)
         if not self.spec or self.misfit_of_data:
-            return max(0, self.held - self.config.data.validation)
-        return training_estimate(self.config.data, self.spec, held=self.held)
+            return max(0, self.training_total - self.config.data.validation)
+        return training_estimate(self.config.data, self.spec, total=self.training_total)
 
     @property
     def per_epoch(self) -> int:
         """Images that one epoch goes through, varied copies included."""
-        return self.originals * (1 + self.config.data.variations)
+        return self.unaugmented_total * (1 + self.config.data.variations)
 
     @property
     def loss(self) -> str:

@@ -79,13 +79,13 @@ def target_not_a_class(case: Case) -> Finding | None:
 def nothing_left_to_learn(case: Case) -> Finding | None:
     """All or most images held back for validation."""
     held_back = len(case.data.validation) if case.data else case.config.data.validation
-    if not case.held or not case.has_images or held_back * 2 <= case.held:
+    if not case.training_total or not case.has_images or held_back * 2 <= case.training_total:
         return None
-    severity: Severity = "error" if held_back >= case.held else "warning"
-    better = max(1, round(case.held / 6))
+    severity: Severity = "error" if held_back >= case.training_total else "warning"
+    better = max(1, round(case.training_total / 6))
     return Finding(
         "nothing_left_to_learn", severity, "More images are held back than learned from" if severity == "warning" else
-        "All training images are held back", f"{held_back:,} of {case.held:,} training images are for validation.",
+        "All training images are held back", f"{held_back:,} of {case.training_total:,} training images are for validation.",
         "Images held back for validation teach the network nothing. A tenth to a fifth is enough to see whether it learns.",
         f"Hold back {better:,} images", case.changed(data__validation=better))
 
@@ -93,10 +93,10 @@ def nothing_left_to_learn(case: Case) -> Finding | None:
 def few_to_validate(case: Case) -> Finding | None:
     """So few validation images that their accuracy is mostly chance."""
     count = len(case.data.validation) if case.data else case.config.data.validation
-    if not case.held or not count or count >= FEW_TO_VALIDATE or count >= case.held:
+    if not case.training_total or not count or count >= FEW_TO_VALIDATE or count >= case.training_total:
         return None
-    better = min(max(FEW_TO_VALIDATE, case.held // 10), 5000)
-    fix = case.changed(data__validation=better) if better < case.held / 2 else None
+    better = min(max(FEW_TO_VALIDATE, case.training_total // 10), 5000)
+    fix = case.changed(data__validation=better) if better < case.training_total / 2 else None
     return Finding(
         "few_to_validate", "warning", f"{plural(count, 'validation image')} can't tell good from lucky",
         f"At 90 % true accuracy, {count} images show 90 ± {100 * 1.96 * sqrt(0.9 * 0.1 / count):.0f} points (95 % interval, "
@@ -107,7 +107,7 @@ def few_to_validate(case: Case) -> Finding | None:
 
 def few_per_class(case: Case) -> Finding | None:
     """Hardly any training images of a class; varied copies don't count."""
-    if not case.originals or not case.source_classes or not case.has_images:
+    if not case.unaugmented_total or not case.source_classes or not case.has_images:
         return None
     if case.data:
         originals = len(case.data.train) // (1 + case.config.data.variations)
@@ -116,14 +116,14 @@ def few_per_class(case: Case) -> Finding | None:
         least = min(counts)
         evidence = f"“{case.data.classes[counts.index(least)]}” has {least:,} training images"
     else:
-        least = case.originals // case.source_classes
-        evidence = f"{case.originals:,} training images of {case.source_classes} classes: about {least:,} of each"
+        least = case.unaugmented_total // case.source_classes
+        evidence = f"{case.unaugmented_total:,} training images of {case.source_classes} classes: about {least:,} of each"
     if least >= FEW_PER_CLASS:
         return None
     severity: Severity = "warning" if least < TOO_FEW_PER_CLASS else "note"
     fix = None
-    if not case.data and case.config.data.validation > case.held // 6:
-        fix = case.changed(data__validation=max(1, case.held // 6))
+    if not case.data and case.config.data.validation > case.training_total // 6:
+        fix = case.changed(data__validation=max(1, case.training_total // 6))
     return Finding(
         "few_per_class", severity, f"About {least} images of a class is little to learn from",
         f"{evidence}. {PER_CLASS_ACCURACY}",
@@ -199,7 +199,7 @@ def variations_not_handwriting(case: Case) -> Finding | None:
     if not data.variations or case.spec is None:
         return None
     fix = case.changed(data__variations=0)
-    copies = case.originals * data.variations
+    copies = case.unaugmented_total * data.variations
     shape = case.spec.input_shape  # as stored: copies are made before any transform
     if tuple(shape) != (1, 28, 28) or copies > MOST_IMAGES:
         why = f"{copies:,} copies" if copies > MOST_IMAGES else f"images of {'×'.join(map(str, shape))}"

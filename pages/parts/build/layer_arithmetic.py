@@ -19,7 +19,7 @@ from core.inspection import (
     templates,
 )
 from core.inspection.activations.windows import ConvolutionSum, PoolingResult, added, number
-from pages.parts.build.subject import Subject
+from pages.parts.build.subject import InspectedNetwork
 
 PLAIN = {"displayModeBar": False}
 STRONGEST = 10
@@ -119,7 +119,7 @@ def batch_norm_detail(layer: nn.BatchNorm2d, source: Stage, stage: Stage) -> Non
                "learned bias.")
 
 
-def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: Subject) -> None:
+def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: InspectedNetwork) -> None:
     """One unit: the products that decide it, and its weights as a picture where its input was one."""
     st.markdown("#### One unit, written out")
     stage, before = stages[place], stages[stages[place].source or 0]

@@ -30,7 +30,7 @@ BROUGHT = "The image you came with"
 
 
 @dataclass(frozen=True)
-class Subject:
+class InspectedNetwork:
     """A network to look into. key: changes when the network does. data: None where its files are not here."""
 
     key: str
@@ -53,7 +53,7 @@ class Sample:
     label: str
 
 
-def choose_subject(server: Services, config: RunConfig, model: nn.Module | None) -> Subject | None:
+def choose_subject(server: Services, config: RunConfig, model: nn.Module | None) -> InspectedNetwork | None:
     """The network of the form with fresh weights, or a run with the weights it kept; None, and a line, where there is none."""
     runs = {run.id: run for run in server.store.runs()[:RUNS_LISTED]
             if not run.is_active and has_checkpoint(server.store, run.id)}
@@ -75,17 +75,17 @@ def _title(run: Run | None) -> str:
     return f"Run {run.id[:8]} · {run.title or 'no title'} · {result}"
 
 
-def _trained(server: Services, run: Run) -> Subject | None:
+def _trained(server: Services, run: Run) -> InspectedNetwork | None:
     try:
         found = trained_model(server.store, run.id)
     except CheckpointError as error:
         st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
-    return Subject(f"{run.id}.{found.epoch}", found.model, found.config, found.classes, found.input_shape, found.mean, found.std,
-                   _data(server, found.config), trained=True)
+    return InspectedNetwork(f"{run.id}.{found.epoch}", found.model, found.config, found.classes, found.input_shape, found.mean,
+                            found.std, _data(server, found.config), trained=True)
 
 
-def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> Subject | None:
+def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> InspectedNetwork | None:
     count = sum(parameter.numel() for parameter in model.parameters()) if model is not None else 0
     if count > MOST_PARAMETERS:
         st.info(f"This network has {count:,} parameters, too many to fill with numbers here; the layer table needs none. Up to "
@@ -106,7 +106,7 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
         last = fixed_normalization(config.data, channels) or ((0.0,) * channels, (1.0,) * channels)
         mean, std = with_normalizes(config.data.transforms, *last)
     key = f"new.{start.model_dump_json()}.{config.data.model_dump_json()}"
-    return Subject(key, fresh, config, classes, shape.input_shape, mean, std, data, trained=False)
+    return InspectedNetwork(key, fresh, config, classes, shape.input_shape, mean, std, data, trained=False)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Drawing fresh weights…")
@@ -117,14 +117,14 @@ def _fresh(config: RunConfig) -> nn.Module:
 
 def _data(server: Services, config: RunConfig) -> Dataset | None:
     try:
-        if not spec_of(config.data.dataset).is_there(server.settings.data_dir):
+        if not spec_of(config.data.dataset).is_available(server.settings.data_dir):
             return None
         return dataset(config.data, server.settings)
     except DataError:
         return None
 
 
-def choose_sample(subject: Subject) -> Sample:
+def choose_sample(subject: InspectedNetwork) -> Sample:
     """What goes through: a validation image, three random images, the last drawing, or an image that another page sent."""
     drawing = st.session_state.get(keys.DRAWING)
     fits = drawing is not None and tuple(drawing.shape) == subject.input_shape
@@ -156,7 +156,7 @@ def _missing(dataset: str) -> str:
         return "The images that this network learned from have been deleted."
 
 
-def random_images(subject: Subject, count: int, seed: int = 0) -> Tensor:
+def random_images(subject: InspectedNetwork, count: int, seed: int = 0) -> Tensor:
     """(count, C, H, W) float32, evenly from 0 to 1; of texts (count, L) int64, any word's number."""
     generator = torch.Generator().manual_seed(RANDOM_SEED + seed)
     if isinstance(subject.config.model, TextEmbeddingConfig):

@@ -14,7 +14,7 @@ from core.inspection.activations.windows import POOLING, number
 from core.models import ModelError
 from core.wording import percent
 from pages.parts.build.layer_arithmetic import batch_norm_detail, linear_detail, window_detail
-from pages.parts.build.subject import Sample, Subject, choose_sample, choose_subject
+from pages.parts.build.subject import InspectedNetwork, Sample, choose_sample, choose_subject
 from pages.parts.build.weights import weights_section
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
@@ -79,7 +79,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
     st.fragment(section)()
 
 
-def _walk(subject: Subject, sample: Sample) -> None:
+def _walk(subject: InspectedNetwork, sample: Sample) -> None:
     if not subject.trained:
         st.caption("Its weights are still random, so the maps show chance patterns. Train it, then choose the run above to see "
                    "what training changed.")
@@ -95,7 +95,7 @@ def _walk(subject: Subject, sample: Sample) -> None:
         st.dataframe(_table(stages), hide_index=True, height="content", key="build.look.table")
 
 
-def _stages(subject: Subject, sample: Sample) -> list[Stage]:
+def _stages(subject: InspectedNetwork, sample: Sample) -> list[Stage]:
     """The walk, kept while network and sample stay the same, so that a slider does not repeat it."""
     wanted = (subject.key, sample.key)
     kept = st.session_state.get(keys.WALK)
@@ -135,7 +135,7 @@ def _table(stages: list[Stage]) -> pd.DataFrame:
     } for stage in stages])
 
 
-def _show(subject: Subject, stages: list[Stage], place: int) -> None:
+def _show(subject: InspectedNetwork, stages: list[Stage], place: int) -> None:
     """One stage: numbers, a sentence, a picture, and the arithmetic behind one number of it."""
     stage = stages[place]
     metrics_row({
@@ -182,7 +182,7 @@ def _picture(stage: Stage) -> None:
     st.caption(" ".join([scale, *first, *drawn]))
 
 
-def _probabilities(subject: Subject, last: Stage, sample: Sample) -> None:
+def _probabilities(subject: InspectedNetwork, last: Stage, sample: Sample) -> None:
     """Logits to probabilities, row by row, as the run's loss wants them."""
     logits = last.values.flatten()
     if not bool(torch.isfinite(logits).all()):

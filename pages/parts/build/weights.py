@@ -17,7 +17,7 @@ from core.inspection import (
 )
 from core.inspection.activations.windows import number
 from core.wording import percent
-from pages.parts.build.subject import Subject, random_images
+from pages.parts.build.subject import InspectedNetwork, random_images
 
 FILTERS, HISTOGRAMS, TABLE, NORMS, DEAD = "Filters", "Histograms", "Parameters", "Spectral norms", "Dead units"
 MOST_FILTERS = 128
@@ -25,7 +25,7 @@ IMAGES, IMAGES_LARGE = 1000, 100  # to look for dead units with; fewer for a lar
 LARGE = 1_000_000  # parameters
 
 
-def weights_section(subject: Subject) -> None:
+def weights_section(subject: InspectedNetwork) -> None:
     """One view of the weights; only the chosen one is computed."""
     view = st.segmented_control("Weights", list(VIEWS), default=FILTERS, required=True, key="build.look.weights")
     if not any(True for _ in subject.model.parameters()):
@@ -34,7 +34,7 @@ def weights_section(subject: Subject) -> None:
     VIEWS[view](subject)
 
 
-def _filters(subject: Subject) -> None:
+def _filters(subject: InspectedNetwork) -> None:
     layers = {name or type(module).__name__: module for name, module in subject.model.named_modules()
               if isinstance(module, nn.Conv2d)
               or (isinstance(module, nn.Linear) and templates(module, subject.input_shape) is not None)}
@@ -60,7 +60,7 @@ def _filters(subject: Subject) -> None:
         st.caption("Untrained weights are random. In a trained network look for edges, strokes and blobs.")
 
 
-def _histograms(subject: Subject) -> None:
+def _histograms(subject: InspectedNetwork) -> None:
     parameters = dict(subject.model.named_parameters())
     name = st.selectbox("Parameter", list(parameters), key=f"build.look.histogram.{len(parameters)}.{next(iter(parameters))}",
                         width=320)
@@ -72,7 +72,7 @@ def _histograms(subject: Subject) -> None:
                "stay near 0, and the few far out matter most. Biases and batch norm's weights may sit elsewhere.")
 
 
-def _table(subject: Subject) -> None:
+def _table(subject: InspectedNetwork) -> None:
     rows = _for(subject, "table", lambda: [(row, histogram(subject.model.get_parameter(row.name), 24).counts.tolist())
                                            for row in parameter_table(subject.model)])
     st.dataframe(pd.DataFrame([{
@@ -88,7 +88,7 @@ def _table(subject: Subject) -> None:
     st.caption("What `model.named_parameters()` lists: every tensor that training changes, with its first values.")
 
 
-def _norms(subject: Subject) -> None:
+def _norms(subject: InspectedNetwork) -> None:
     with st.spinner("Computing…"):
         norms = _for(subject, "norms", lambda: spectral_norms(subject.model))
     st.dataframe(pd.DataFrame([{
@@ -100,7 +100,7 @@ def _norms(subject: Subject) -> None:
                "weights are taken as the matrix of filters × (maps · height · width); the factor for a whole picture differs.")
 
 
-def _dead(subject: Subject) -> None:
+def _dead(subject: InspectedNetwork) -> None:
     large = sum(parameter.numel() for parameter in subject.model.parameters()) > LARGE
     if subject.data is not None:
         count = min(IMAGES_LARGE if large else IMAGES, len(subject.data.validation))
@@ -124,7 +124,7 @@ def _dead(subject: Subject) -> None:
                "is a whole map.")
 
 
-def _for(subject: Subject, what: str, compute):
+def _for(subject: InspectedNetwork, what: str, compute):
     """The last result of a view, kept while the network stays the same."""
     key, wanted = f"session.weights.{what}", subject.key
     kept = st.session_state.get(key)

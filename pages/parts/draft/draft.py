@@ -17,7 +17,7 @@ from pages.parts.shell import keys
 
 def first_preset(settings: Settings) -> str:
     """The preset a newcomer starts with: MNIST where it is there, else the digits that need no download."""
-    return "mnist-mlp-50" if spec_of("mnist").is_there(settings.data_dir) else "digits-quick"
+    return "mnist-mlp-50" if spec_of("mnist").is_available(settings.data_dir) else "digits-quick"
 
 
 def draft(settings: Settings) -> RunConfig:

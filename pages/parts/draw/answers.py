@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.data.drawing import Drawing
-from core.evaluation.ood.score import Familiar
+from core.evaluation.ood.score import OODReference
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
 from core.wording import percent, plural
 from pages.parts.shell import keys
@@ -29,7 +29,7 @@ class Asked:
 
     run: Run
     model: TrainedModel | None
-    familiar: Familiar | None
+    familiar: OODReference | None
     problem: str = ""
 
 
@@ -141,7 +141,7 @@ def show_answer(asked: Asked, said: Answer) -> None:
     explain_unlike(said, asked.familiar)
 
 
-def explain_unlike(said: Answer, familiar: Familiar | None) -> None:
+def explain_unlike(said: Answer, familiar: OODReference | None) -> None:
     """The score and what it means, in a line."""
     if said.unlike is None or familiar is None:
         st.caption("How unlike its training images this is can't be said: they are not on this machine, or the network is too "

@@ -7,7 +7,7 @@ from core.data.drawing import Drawing
 from core.evaluation.digit_robustness import SWEEPS, changed, robustness_map
 from core.figures.images import contact_sheet
 from core.figures.robustness import robustness_figure
-from core.memory import give_back_memory
+from core.memory import trim_heap
 from core.wording import percent
 from pages.parts.draw.answers import Asked
 from pages.parts.widgets.markdown import as_text
@@ -36,7 +36,7 @@ def robustness_section(models: list[Asked], drawing: Drawing) -> None:
                         f"{percent(found.holds)} of {found.said.numel()} pictures")
             st.plotly_chart(robustness_figure(found, asked.model.classes), key=f"draw.sweep.{name}.{asked.run.id}",
                             config={"displayModeBar": False})
-    give_back_memory()
+    trim_heap()
     with st.expander("The changed pictures", icon=":material/grid_on:"):
         pictures = changed(drawing.image, sweep).mul(255).round().to(torch.uint8)
         st.image(contact_sheet(pictures, len(sweep.across_strengths)), alt="The drawing in all its changes")

@@ -9,7 +9,7 @@ from core.evaluation.calibration import Reliability, Temperature, fit_temperatur
 from core.evaluation.tables import table_csv
 from core.figures.evaluation import confidence_figure, reliability_figure
 from core.wording import percent
-from pages.parts.evaluate.subject import CHART, Subject, answers, columns, one_line, save_csv
+from pages.parts.evaluate.subject import CHART, EvaluatedRun, answers, columns, one_line, save_csv
 from pages.parts.runs.answers import compute
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
@@ -18,7 +18,7 @@ from pages.parts.widgets.metrics import metrics_row
 AFTER = " after"
 
 
-def section(server: Services, found: Sequence[Subject]) -> None:
+def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     st.markdown("Of all answers that a network gives with 90 % certainty, 90 % should be right: then it is **calibrated**. "
                 "Points "
@@ -26,12 +26,12 @@ def section(server: Services, found: Sequence[Subject]) -> None:
     shown: dict[str, Reliability] = {}
     for place, subject in zip(columns(found), found, strict=True):
         with place:
-            before = reliability(subject.predictions.scores, subject.predictions.truth)
+            before = reliability(subject.predictions.scores, subject.predictions.targets)
             shown[subject.name] = before
             _figures(before)
             temperature = _temperature(server, subject)
             if temperature is not None:
-                after = reliability(subject.predictions.scores, subject.predictions.truth, temperature.value)
+                after = reliability(subject.predictions.scores, subject.predictions.targets, temperature.value)
                 _mended(subject, before, after, temperature)
                 if len(found) == 1:
                     shown[subject.name + AFTER] = after
@@ -62,7 +62,7 @@ def _figures(result: Reliability) -> None:
     })
 
 
-def _temperature(server: Services, subject: Subject) -> Temperature | None:
+def _temperature(server: Services, subject: EvaluatedRun) -> Temperature | None:
     """Fitted on the validation images, which the test figures have not seen; a button where their answers are missing."""
     if subject.predictions.split == "validation":
         st.caption("Temperature scaling is fitted on validation images, so look at test images to judge it.")
@@ -84,10 +84,10 @@ def _temperature(server: Services, subject: Subject) -> Temperature | None:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _fitted(_validation: Predictions, digest: str) -> Temperature:
-    return fit_temperature(_validation.scores, _validation.truth)
+    return fit_temperature(_validation.scores, _validation.targets)
 
 
-def _mended(subject: Subject, before: Reliability, after: Reliability, temperature: Temperature) -> None:
+def _mended(subject: EvaluatedRun, before: Reliability, after: Reliability, temperature: Temperature) -> None:
     """What the temperature does on images it was not fitted on."""
     direction = "less" if temperature.value > 1 else "more"
     limit = " (the end of the range that was searched: with so few mistakes no best value can be found)" * temperature.at_limit

@@ -9,7 +9,7 @@ from core.evaluation.comparison import Comparison, compare, why_unfair
 from core.evaluation.tables import comparison_csv
 from core.figures.evaluation import difference_figure
 from core.wording import percent, plural
-from pages.parts.evaluate.subject import CHART, Subject, caption, save_csv, show_images
+from pages.parts.evaluate.subject import CHART, EvaluatedRun, caption, save_csv, show_images
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
@@ -17,7 +17,7 @@ from pages.parts.widgets.metrics import metrics_row
 MOST = 20
 
 
-def section(server: Services, found: Sequence[Subject]) -> None:
+def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     if len(found) < 2:
         st.info("Two models that have been asked about these images are needed: choose the second above under “Beside it”.",
@@ -33,7 +33,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
     _flips(first, second, result)
 
 
-def _verdict(first: Subject, second: Subject, result: Comparison) -> None:
+def _verdict(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> None:
     better = second if result.difference > 0 else first
     p = f"p = {result.test.p:.4f}" if result.test.p >= 0.0001 else "p < 0.0001"
     if result.test.p < 0.05:
@@ -43,8 +43,8 @@ def _verdict(first: Subject, second: Subject, result: Comparison) -> None:
         st.info(f"The difference may be luck ({p}): two equally good models would often differ this much on these images.",
                 icon=":material/casino:")
     metrics_row({
-        first.name: (percent(float(first.predictions.right.mean())), "Accuracy of the first model."),
-        second.name: (percent(float(second.predictions.right.mean())), "Accuracy of the second model."),
+        first.name: (percent(float(first.predictions.correct.mean())), "Accuracy of the first model."),
+        second.name: (percent(float(second.predictions.correct.mean())), "Accuracy of the second model."),
         "Difference (points)": (_points(result.difference), "Second minus first, in percentage points."),
         "95 % interval (points)": (f"{_points(result.interval.low)} to {_points(result.interval.high)}",
                                    "From 10,000 resamples of the images, the same for both models (paired bootstrap, seed 0)."),
@@ -53,7 +53,7 @@ def _verdict(first: Subject, second: Subject, result: Comparison) -> None:
                     config=CHART, alt="Difference of accuracies with its interval")
 
 
-def _counts(first: Subject, second: Subject, result: Comparison) -> None:
+def _counts(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> None:
     test = result.test
     st.dataframe(pd.DataFrame([
         {"": "first right", "second right": result.both_right, "second wrong": test.only_first},
@@ -67,7 +67,7 @@ def _counts(first: Subject, second: Subject, result: Comparison) -> None:
                "weights: another seed would give others, so train several before you prefer a recipe.")
 
 
-def _flips(first: Subject, second: Subject, result: Comparison) -> None:
+def _flips(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> None:
     """The images on which only one is right."""
     for positions, text, key in ((result.gained, "Only the second is right", "gained"),
                                  (result.lost, "Only the first is right", "lost")):
@@ -82,7 +82,7 @@ def _flips(first: Subject, second: Subject, result: Comparison) -> None:
     save_csv("Flipped images (CSV)", lambda: _csv(first, second, result), f"flips-{name}")
 
 
-def _csv(first: Subject, second: Subject, result: Comparison) -> bytes:
+def _csv(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> bytes:
     rows = [{"image": int(position), "right": right, "first": caption(first.predictions, int(position)),
              "second": caption(second.predictions, int(position))}
             for positions, right in ((result.gained, "second"), (result.lost, "first")) for position in positions]

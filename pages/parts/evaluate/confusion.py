@@ -13,7 +13,7 @@ from core.evaluation.tables import confusion_csv
 from core.figures.confusion import confusion_picture
 from core.figures.images import png_file
 from core.wording import plural
-from pages.parts.evaluate.subject import Subject, columns, save, save_csv, show_images
+from pages.parts.evaluate.subject import EvaluatedRun, columns, save, save_csv, show_images
 from pages.parts.shell.services import Services
 from pages.parts.widgets.confusion_table import confusion_table
 from pages.parts.widgets.markdown import as_text
@@ -30,7 +30,7 @@ class Cell:
     turn: int = 0
 
 
-def section(server: Services, found: Sequence[Subject]) -> None:
+def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     as_shares = st.segmented_control("Show", ["Counts", "Shares (%)"], default="Counts", required=True, key="evaluate.confusion",
                                      persist_state="session") != "Counts"
@@ -46,11 +46,11 @@ def section(server: Services, found: Sequence[Subject]) -> None:
             _images_of_cell(subject, counts)
 
 
-def _key(subject: Subject) -> str:
+def _key(subject: EvaluatedRun) -> str:
     return f"evaluate.matrix.{subject.run.id}.{subject.predictions.split}"
 
 
-def _cell(subject: Subject, counts: np.ndarray) -> Cell:
+def _cell(subject: EvaluatedRun, counts: np.ndarray) -> Cell:
     """The cell that was clicked on or chosen, at first the commonest mistake."""
     wrong = counts - np.diag(np.diag(counts))
     return st.session_state.setdefault(f"{_key(subject)}.cell", Cell(*divmod(int(wrong.argmax()), len(counts))))
@@ -72,7 +72,7 @@ def _chosen(key: str, name: str, place: int, turn: int) -> None:
         _picked(key, *((st.session_state[name], cell.said) if place == 0 else (cell.truth, st.session_state[name])))
 
 
-def _downloads(subject: Subject, counts: np.ndarray, as_shares: bool) -> None:
+def _downloads(subject: EvaluatedRun, counts: np.ndarray, as_shares: bool) -> None:
     name = f"confusion-{subject.run.id[:8]}-{subject.predictions.split}"
     with st.container(horizontal=True):
         save_csv("Matrix (CSV)", lambda: confusion_csv(counts, subject.classes), name)
@@ -80,7 +80,7 @@ def _downloads(subject: Subject, counts: np.ndarray, as_shares: bool) -> None:
              f"{name}.png")
 
 
-def _images_of_cell(subject: Subject, counts: np.ndarray) -> None:
+def _images_of_cell(subject: EvaluatedRun, counts: np.ndarray) -> None:
     """The two lists and the cell's images."""
     key, cell, everything = _key(subject), _cell(subject, counts), list(range(len(subject.classes)))
     with st.container(horizontal=True):

@@ -7,7 +7,7 @@ import torch
 
 from core.evaluation.mistakes import confident_mistakes, random_images, unsure_successes
 from core.runs import CheckpointError
-from pages.parts.evaluate.subject import Subject, caption, columns, show_images
+from pages.parts.evaluate.subject import EvaluatedRun, caption, columns, show_images
 from pages.parts.explain.section import why_section
 from pages.parts.shell.services import Services, trained_model
 from pages.parts.widgets.markdown import as_text
@@ -21,7 +21,7 @@ ABOUT = {
 }
 
 
-def section(server: Services, found: Sequence[Subject]) -> None:
+def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     kind = st.segmented_control("Which images", list(ABOUT), default=MISTAKES, required=True, key="evaluate.images",
                                 persist_state="session")
@@ -42,7 +42,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
                 st.success("Not a single mistake on these images." if kind == MISTAKES else "Not a single right answer.",
                            icon=":material/check:" if kind == MISTAKES else ":material/close:")
                 continue
-            wrong = int((~predictions.right[positions]).sum())
+            wrong = int((~predictions.correct[positions]).sum())
             if kind == RANDOM:
                 st.markdown(f"{len(positions) - wrong} of {len(positions)} are right.")
             show_images(subject, positions, f"images-{kind.split()[0].lower()}-{subject.run.id[:8]}")
@@ -50,7 +50,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
     _why(server, found, shown)
 
 
-def _why(server: Services, found: Sequence[Subject], shown: dict[str, list[int]]) -> None:
+def _why(server: Services, found: Sequence[EvaluatedRun], shown: dict[str, list[int]]) -> None:
     """One image, of those above or any other by its number, and what its answer depends on."""
     usable = {subject.name: subject for subject in found if subject.data is not None}
     if not usable:

@@ -16,7 +16,7 @@ from core.evaluation.tables import predictions_csv
 from core.runs import CheckpointError, TrainedModel
 from core.runs.evaluations import weights_stamp
 from core.wording import percent
-from pages.parts.evaluate.subject import Subject, columns, one_line, save_csv, show_images
+from pages.parts.evaluate.subject import EvaluatedRun, columns, one_line, save_csv, show_images
 from pages.parts.shell.frame import link
 from pages.parts.shell.services import Services, dataset, trained_model
 from pages.parts.widgets.markdown import as_text
@@ -34,7 +34,7 @@ class Answered:
     data: Dataset
 
 
-def section(server: Services, found: Sequence[Subject]) -> None:
+def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     st.markdown("A test set comes from the same source as the training images. Images of another source, of the same classes, "
                 "tell "
@@ -47,7 +47,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
                 st.error(as_text(str(error)), icon=":material/broken_image:")
 
 
-def _subject(server: Services, subject: Subject, trained: TrainedModel) -> None:
+def _subject(server: Services, subject: EvaluatedRun, trained: TrainedModel) -> None:
     """One model: which data sets fit, and its accuracy on the chosen one."""
     known = available(server.settings.data_dir)
     titles = {name: known[name].title for name in known}
@@ -61,7 +61,7 @@ def _subject(server: Services, subject: Subject, trained: TrainedModel) -> None:
     name = st.selectbox("Data set", fitting, format_func=titles.__getitem__, key=key)
     if unfit:
         st.caption(unfit)
-    if not known[name].is_there(server.settings.data_dir):
+    if not known[name].is_available(server.settings.data_dir):
         st.info(f"{as_text(titles[name])} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
         return
@@ -80,7 +80,7 @@ def _subject(server: Services, subject: Subject, trained: TrainedModel) -> None:
     _result(subject, replace(subject, predictions=answered.predictions, data=answered.data), name, titles[name])
 
 
-def _result(subject: Subject, elsewhere: Subject, name: str, title: str) -> None:
+def _result(subject: EvaluatedRun, elsewhere: EvaluatedRun, name: str, title: str) -> None:
     own, there = summarize(subject.predictions), summarize(elsewhere.predictions)
     metrics_row({
         "On its own data": (percent(own.accuracy), f"{own.examples:,} images it did not learn from."),

@@ -8,13 +8,13 @@ import streamlit as st
 from core.evaluation.metrics import ClassRow, Means, class_table, confusion_counts, macro_means, summarize, weighted_means
 from core.evaluation.tables import classes_csv, predictions_csv
 from core.wording import percent
-from pages.parts.evaluate.subject import Subject, columns, save_csv
+from pages.parts.evaluate.subject import EvaluatedRun, columns, save_csv
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 
-def section(server: Services, found: Sequence[Subject]) -> None:
+def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     for place, subject in zip(columns(found), found, strict=True):
         with place:
@@ -32,7 +32,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
             "All as scikit-learn defines them.")
 
 
-def _figures(subject: Subject) -> None:
+def _figures(subject: EvaluatedRun) -> None:
     about = summarize(subject.predictions)
     metrics_row({
         "Accuracy": (percent(about.accuracy), "Share of right answers."),
@@ -45,7 +45,7 @@ def _figures(subject: Subject) -> None:
                 f"looking, would get {percent(about.larger_share)}.{beats}")
 
 
-def _table(subject: Subject) -> None:
+def _table(subject: EvaluatedRun) -> None:
     rows = class_table(confusion_counts(subject.predictions), subject.classes)
     macro, weighted = macro_means(rows), weighted_means(rows)
     st.dataframe(_frame(rows, macro, weighted), hide_index=True, height="content" if len(rows) <= 20 else 700,

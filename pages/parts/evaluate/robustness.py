@@ -17,14 +17,14 @@ from core.memory import as_in_training
 from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
 from core.wording import percent
-from pages.parts.evaluate.subject import CHART, Subject, one_line, save_csv, show_pixels
+from pages.parts.evaluate.subject import CHART, EvaluatedRun, one_line, save_csv, show_pixels
 from pages.parts.shell.services import Services, trained_model
 from pages.parts.widgets.markdown import as_text
 
 SIZES = (500, 1000, 2000)
 
 
-def section(server: Services, found: Sequence[Subject]) -> None:
+def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     st.markdown("The same images, made harder in one way at a time. Where the line falls steeply, the network relies on "
                 "something "
@@ -63,7 +63,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
                    "falls to it recognises nothing any more.")
 
 
-def _measure(server: Services, subject: Subject, count: int) -> list[Point] | None:
+def _measure(server: Services, subject: EvaluatedRun, count: int) -> list[Point] | None:
     """All points with a progress bar; kept with the run for the next time."""
     try:
         trained = trained_model(server.store, subject.run.id)
@@ -87,12 +87,12 @@ def _measure(server: Services, subject: Subject, count: int) -> list[Point] | No
     return points
 
 
-def _split(subject: Subject) -> Split:
+def _split(subject: EvaluatedRun) -> Split:
     assert subject.data is not None
     return subject.data.split(subject.predictions.split)
 
 
-def _example(subject: Subject) -> None:
+def _example(subject: EvaluatedRun) -> None:
     """One image at every strength of one kind."""
     with st.expander("See what happens to an image", icon=":material/visibility:"):
         kind = st.selectbox("Change", list(CORRUPTIONS), format_func=lambda name: CORRUPTIONS[name].title, key="evaluate.kind",

@@ -29,7 +29,7 @@ NONE = ""
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedRun:
     """One model on one split. data is None where its images are not on this machine, or are others by now."""
 
     run: Run
@@ -54,7 +54,7 @@ def predicts_number(run: Run) -> bool:
     return spec is not None and spec.target == "number"
 
 
-def has_images(subject: Subject) -> bool:
+def has_images(subject: EvaluatedRun) -> bool:
     """Whether the run looks at images, and not at points or texts."""
     spec = DATASETS.get(subject.run.config.data.dataset)
     return spec is None or spec.kind == "images"
@@ -89,7 +89,7 @@ def choose(runs: dict[str, Run]) -> list[Run]:
     return [runs[run_id] for run_id in (first, second) if run_id]
 
 
-def subjects(server: Services, runs: Sequence[Run]) -> list[Subject]:
+def subjects(server: Services, runs: Sequence[Run]) -> list[EvaluatedRun]:
     """Those of the runs whose answers are there; for each of the others a button, or a line that says why not."""
     split = st.session_state["evaluate.split"]
     names = [f"{run.title or 'Run'} ({run.id[:4]})" for run in runs]
@@ -102,7 +102,7 @@ def subjects(server: Services, runs: Sequence[Run]) -> list[Subject]:
             st.error(f"{as_text(name)} answers with numbers that are infinite or no numbers, so there is nothing to count.",
                      icon=":material/error:")
         else:
-            found.append(Subject(run, name, predictions, _images(server, run, predictions)))
+            found.append(EvaluatedRun(run, name, predictions, _images(server, run, predictions)))
     return found
 
 
@@ -155,7 +155,7 @@ def _images(server: Services, run: Run, predictions: Predictions) -> Dataset | N
     return data if same else None
 
 
-def show_images(subject: Subject, positions: np.ndarray, key: str) -> None:
+def show_images(subject: EvaluatedRun, positions: np.ndarray, key: str) -> None:
     """Some of the split's images with label and answer, and a button that saves them as one picture."""
     predictions = subject.predictions
     lines = [caption(predictions, position) for position in positions.tolist()]
@@ -185,7 +185,7 @@ def show_pixels(pixels: torch.Tensor, lines: Sequence[str], key: str) -> None:
 
 def caption(predictions: Predictions, position: int) -> str:
     """"4, said 9, 97.3 %"."""
-    truth, said = predictions.classes[predictions.truth[position]], predictions.classes[predictions.said[position]]
+    truth, said = predictions.classes[predictions.targets[position]], predictions.classes[predictions.predicted[position]]
     sure = predictions.confidence[position]
     return f"{truth}, said {said}, {percent(float(sure), 1)}".replace(" %", "\u00a0%")
 
@@ -199,7 +199,7 @@ def save_csv(label: str, make: Callable[[], bytes], name: str) -> None:
     save(label, make, f"{name}.csv", "text/csv", name)
 
 
-def columns(found: Sequence[Subject]) -> list:
+def columns(found: Sequence[EvaluatedRun]) -> list:
     """A column for each model, with its name where there are two."""
     places = st.columns(len(found), gap="large")
     if len(found) > 1:

@@ -11,7 +11,7 @@ from core.evaluation.tables import curves_csv
 from core.evaluation.thresholds import Decision, Sweep, cheapest, decide, sweep
 from core.figures.evaluation import CLASS_COLORS, MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
 from core.wording import percent
-from pages.parts.evaluate.subject import CHART, Subject, columns, save_csv
+from pages.parts.evaluate.subject import CHART, EvaluatedRun, columns, save_csv
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
@@ -19,7 +19,7 @@ from pages.parts.widgets.metrics import metrics_row
 THRESHOLD, MISS, ALARM = "evaluate.threshold", "evaluate.miss", "evaluate.false_alarm"
 
 
-def section(server: Services, found: Sequence[Subject]) -> None:
+def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     first = found[0]
     alike = [subject for subject in found if subject.classes == first.classes]
@@ -43,14 +43,14 @@ def section(server: Services, found: Sequence[Subject]) -> None:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _curve(_predictions: Predictions, digest: str, label: int) -> Sweep:
-    return sweep(_predictions.probabilities[:, label], _predictions.truth == label)
+    return sweep(_predictions.probabilities[:, label], _predictions.targets == label)
 
 
-def _sweep(subject: Subject, label: int) -> Sweep:
+def _sweep(subject: EvaluatedRun, label: int) -> Sweep:
     return _curve(subject.predictions, subject.predictions.digest, label)
 
 
-def _one_against_rest(found: Sequence[Subject]) -> None:
+def _one_against_rest(found: Sequence[EvaluatedRun]) -> None:
     """Each class against all others; with two models, or many classes, one class at a time."""
     classes = found[0].classes
     everything = ["all classes", *classes] if len(found) == 1 and len(classes) <= 10 else list(classes)
@@ -71,7 +71,7 @@ def _one_against_rest(found: Sequence[Subject]) -> None:
     _missing(curves)
 
 
-def _yes_no(found: Sequence[Subject]) -> None:
+def _yes_no(found: Sequence[EvaluatedRun]) -> None:
     """A threshold that moves the points, the counts and the cost."""
     no, yes = found[0].classes
     curves = {subject.name: _sweep(subject, 1) for subject in found}
@@ -89,14 +89,13 @@ def _yes_no(found: Sequence[Subject]) -> None:
             _decision(subject, decision, miss, alarm)
     _charts(curves, MODEL_COLORS, decisions)
     st.markdown(f"The lowest cost on these images{' for the first model' if len(found) > 1 else ''} is "
-                f"**{best.cost(miss, alarm):,.6g}**, at a threshold of {min(best.threshold, 1.0):.4f} ({best.misses:,} misses, "
-                f"{best.false_alarms:,} false alarms). Choose a threshold on validation images and check it on test images: "
-                "chosen "
-                "on the test images it looks better than it is.")
+                f"**{best.cost(miss, alarm):,.6g}**, at a threshold of {min(best.threshold, 1.0):.4f} "
+                f"({best.false_negatives:,} misses, {best.false_positives:,} false alarms). Choose a threshold on validation "
+                "images and check it on test images: chosen on the test images it looks better than it is.")
     _missing(curves)
 
 
-def _decision(subject: Subject, decision: Decision, miss: float, alarm: float) -> None:
+def _decision(subject: EvaluatedRun, decision: Decision, miss: float, alarm: float) -> None:
     """Figures and counts of one threshold, beside what not looking would get."""
     about = summarize(subject.predictions)
     metrics_row({
@@ -108,7 +107,7 @@ def _decision(subject: Subject, decision: Decision, miss: float, alarm: float) -
         "Precision": (percent(decision.precision), "Share of its yeses that are right. “–” where it never says yes."),
         "Cost": (f"{decision.cost(miss, alarm):,.6g}", "Misses and false alarms, each times its cost."),
     })
-    counts = np.array([[decision.rejections, decision.false_alarms], [decision.misses, decision.hits]])
+    counts = np.array([[decision.true_negatives, decision.false_positives], [decision.false_negatives, decision.true_positives]])
     st.plotly_chart(confusion_figure(counts, subject.classes),
                     key=f"evaluate.counts.{subject.run.id}", config=CHART, alt="Counts at this threshold")
     if decision.accuracy <= about.larger_share:

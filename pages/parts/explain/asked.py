@@ -9,7 +9,7 @@ import streamlit as st
 from torch import Tensor
 
 from core.inspection.explain.scores import ClassScores
-from core.memory import give_back_memory
+from core.memory import trim_heap
 from core.runs import TrainedModel
 from pages.parts.shell import keys
 
@@ -40,7 +40,7 @@ class Asked:
             while len(self.results) >= KEPT:
                 del self.results[next(iter(self.results))]
             self.results[what] = work()
-            give_back_memory()  # gradients of a large network leave a hundred megabytes of small blocks behind; takes 1 to 4 ms
+            trim_heap()  # gradients of a large network leave a hundred megabytes of small blocks behind; takes 1 to 4 ms
         return self.results[what]
 
     def after_click(self, label: str, key: str, *what: Any) -> bool:

@@ -19,7 +19,7 @@ from core.data.explore.pca import Pca, pca, some_positions
 from core.data.explore.tsne import COMPONENTS, TsneMaps
 from core.data.statistics import ClassMoments, class_moments, pixel_counts
 from core.figures.pictures import thumbnails
-from core.memory import let_go
+from core.memory import drop_mapped_pages
 
 SAME: dict[str | type[Any], Callable[[Any], Any]] = {Dataset: fingerprint}
 SECONDS_BETWEEN = 10  # two times of tidying up
@@ -39,7 +39,7 @@ class Mapped:
 def read_once(data: Dataset, split: str) -> Iterator[None]:
     """For a look at all images of a split, whose answer is kept: their pages needn't stay in memory."""
     yield
-    let_go(data.split(split).images)
+    drop_mapped_pages(data.split(split).images)
 
 
 @st.cache_resource(ttl=SECONDS_BETWEEN, max_entries=16, show_spinner=False)
@@ -49,10 +49,10 @@ def tidy(where: int, _images: Tensor) -> bool:
 
     where: the address of the images, which tells them apart.
     """
-    later = Timer(SECONDS_BETWEEN, let_go, (_images,))
+    later = Timer(SECONDS_BETWEEN, drop_mapped_pages, (_images,))
     later.daemon = True
     later.start()
-    return let_go(_images)
+    return drop_mapped_pages(_images)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=SAME)

@@ -55,7 +55,7 @@ def controls(server: Services, data: Dataset) -> DataConfig:
     first, spec = default_config(data.name, server.settings.data_dir), spec_of(data.name, server.settings.data_dir)
     known = {name: other for name, other in available(server.settings.data_dir).items() if name != data.name}
     fitting = [name for name, other in known.items() if not join_problem(spec, other)]
-    there = [name for name in fitting if known[name].is_there(server.settings.data_dir)]
+    there = [name for name in fitting if known[name].is_available(server.settings.data_dir)]
     key = f"explore.combine.{data.name}"
     join = st.multiselect("Join with", there, format_func=lambda name: known[name].title, key=f"{key}.join",
                           help=ABOUT["join"].help, persist_state="session", disabled=not there,

@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.config import DataConfig
 from core.data import Dataset, load
-from core.evaluation.ood.score import Familiar
+from core.evaluation.ood.score import OODReference
 from core.runs import CheckpointError, LocalEngine, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
 from core.runs.model_cache import ModelCache
-from core.runs.ood_reference import familiar_of
+from core.runs.ood_reference import reference_of
 from core.settings import Settings
 from pages.parts.widgets.markdown import as_text
 
@@ -59,12 +59,12 @@ def _models() -> ModelCache:
     return ModelCache()
 
 
-def familiar(server: Services, run_id: str, model: TrainedModel) -> Familiar | None:
+def familiar(server: Services, run_id: str, model: TrainedModel) -> OODReference | None:
     """What a run's training images look like to its network; None where that can't be known. Raises RunNotFound."""
     path = checkpoint_path(server.store, run_id)
     return _familiar(server, model, run_id, str(path), path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking at the training images…")
-def _familiar(_server: Services, _model: TrainedModel, run_id: str, path: str, changed: int) -> Familiar | None:
-    return familiar_of(_server.store, run_id, _model, _server.settings)
+def _familiar(_server: Services, _model: TrainedModel, run_id: str, path: str, changed: int) -> OODReference | None:
+    return reference_of(_server.store, run_id, _model, _server.settings)

@@ -21,12 +21,12 @@ from core.training.microscope import (
     FrozenStep,
     Microscope,
     MicroscopeError,
-    Trace,
+    WeightTrace,
     check_config,
     open_fresh,
     pulls,
     strongest,
-    trace,
+    trace_weight,
 )
 from core.training.update_rules import precise
 from core.wording import percent
@@ -165,7 +165,7 @@ def _numbers(config: RunConfig, scope: Microscope, frozen: FrozenStep) -> None:
 def _stages(config: RunConfig, scope: Microscope, frozen: FrozenStep) -> tuple[str, tuple[int, ...]]:
     """One weight, at each stage up to the chosen one; which one it is."""
     name, index = _pick_weight(frozen)
-    seen = trace(config, frozen, name, index)
+    seen = trace_weight(config, frozen, name, index)
     stage = st.session_state["train.microscope.stage"]
     st.markdown(EXPLAINED[stage] + (EXPLAINED_L1 if stage == BACKWARD and config.training.l1 else ""))
     st.dataframe(_table(seen, stage), key="train.microscope.stages", height="content")
@@ -207,7 +207,7 @@ def _pick_weight(frozen: FrozenStep) -> tuple[str, tuple[int, ...]]:
     return name, tuple(index)
 
 
-def _table(seen: Trace, stage: str) -> pd.DataFrame:
+def _table(seen: WeightTrace, stage: str) -> pd.DataFrame:
     """Value, gradient and the optimizer's memory, a column for each stage so far."""
     old, gradient, used = ("None" if value is None else precise(value) for value in (seen.old, seen.gradient, seen.used))
     columns = {BEFORE: [precise(seen.before), old], ZERO: [precise(seen.before), "None"],
@@ -221,11 +221,11 @@ def _table(seen: Trace, stage: str) -> pd.DataFrame:
                         index=["weight", "weight.grad", *(KEPT[kind][0] for kind in memory)])
 
 
-def _memory(seen: Trace) -> list[str]:
+def _memory(seen: WeightTrace) -> list[str]:
     return [kind for kind in KEPT if kind in seen.state_before or kind in seen.state_after]
 
 
-def _slope(config: RunConfig, scope: Microscope, seen: Trace) -> None:
+def _slope(config: RunConfig, scope: Microscope, seen: WeightTrace) -> None:
     if seen.gradient is not None and config.training.l1:
         st.markdown(f"**g** ← ∂loss/∂w + λ₁·sign(w) = {precise(seen.of_loss)} + {_bracket(seen.penalty)} = "
                     f"**{precise(seen.gradient)}**  \n:gray[of the loss, and L1's pull towards zero, with λ₁ = "
@@ -244,7 +244,7 @@ def _slope(config: RunConfig, scope: Microscope, seen: Trace) -> None:
                    f"{'smaller' if seen.gradient > 0 else 'larger'}.")
 
 
-def _formula(config: RunConfig, frozen: FrozenStep, seen: Trace) -> None:
+def _formula(config: RunConfig, frozen: FrozenStep, seen: WeightTrace) -> None:
     """The new value, line by line."""
     if not seen.lines:
         st.info("There is no gradient, so the optimizer leaves this weight as it is.", icon=":material/block:")

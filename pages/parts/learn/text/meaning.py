@@ -9,7 +9,7 @@ from core.labs.text import NEGATIONS, TWINS, decide, gap, reordered, word_map
 from core.wording import percent
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text.subject import Subject, network, telling_words
+from pages.parts.learn.text.subject import TextModel, network, telling_words
 from pages.parts.learn.text.words import review
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
@@ -19,7 +19,7 @@ BEFORE, AFTER = "Before training", "After training"
 STILL = {"displayModeBar": False}
 
 
-def trained(subject: Subject) -> nn.Module | None:
+def trained(subject: TextModel) -> nn.Module | None:
     """The network that has learned; None, with a line that says how to get one."""
     if subject.model is None:
         st.info("Nobody has trained on these texts yet. Press **Train it** under the topic “Train”.",
@@ -27,7 +27,7 @@ def trained(subject: Subject) -> nn.Module | None:
     return subject.model
 
 
-def map_section(server: Services, subject: Subject) -> None:
+def map_section(server: Services, subject: TextModel) -> None:
     """The embeddings of telling words as a map."""
     predict(PATH, TEXT["map"])
     model, chosen = trained(subject), telling_words(subject, server.settings)
@@ -51,7 +51,7 @@ def map_section(server: Services, subject: Subject) -> None:
                "overlap. Nobody told the network what a word means: rows that help the same answer were pushed the same way.")
 
 
-def decision_section(server: Services, subject: Subject) -> None:
+def decision_section(server: Services, subject: TextModel) -> None:
     """What pushed one answer."""
     predict(PATH, TEXT["push"])
     text, model = review(subject, "decision"), trained(subject)
@@ -78,7 +78,7 @@ def _strongest(decision):
     return type(decision)(decision.probability, decision.logit, tuple(decision.pushes[i] for i in places), decision.empty)
 
 
-def order_section(server: Services, subject: Subject) -> None:
+def order_section(server: Services, subject: TextModel) -> None:
     """Negation, and why a bag can't know it."""
     predict(PATH, TEXT["order"])
     model = trained(subject)

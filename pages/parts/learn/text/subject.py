@@ -24,7 +24,7 @@ SHOWN = 12  # words of each side on the map
 
 
 @dataclass(frozen=True)
-class Subject:
+class TextModel:
     """config: of the run that is or would be looked at. run: where its weights come from; None for a network that the page
     taught itself. model, before: trained and untrained, None where nobody has trained on these texts yet."""
 
@@ -60,7 +60,7 @@ def word_leans(config: DataConfig, settings: Settings) -> list[Lean]:
     return leans(dataset(config, settings), read(config, settings).vocabulary)
 
 
-def telling_words(subject: Subject, settings: Settings) -> list[Lean]:
+def telling_words(subject: TextModel, settings: Settings) -> list[Lean]:
     return telling(word_leans(subject.config.data, settings), SHOWN)
 
 
@@ -81,11 +81,11 @@ def run_config(data: DataConfig) -> RunConfig:
     return PRESET.model_copy(update={"data": data, "model": model, "training": training})
 
 
-def choose(server: Services) -> Subject | None:
+def choose(server: Services) -> TextModel | None:
     """The texts and the network that has learned from them; None, with a line, where they can't be used."""
     root = server.settings.data_dir
     kept = own_texts(root)
-    options = [BUILT_IN, *(["imdb"] if spec_of("imdb").is_there(root) else []), *kept]
+    options = [BUILT_IN, *(["imdb"] if spec_of("imdb").is_available(root) else []), *kept]
     titles = {BUILT_IN: spec_of(BUILT_IN).title, "imdb": spec_of("imdb").title}
     run = current_run(server)
     ours = run is not None and not run.is_active and has_checkpoint(server.store, run.id) and _name(run) in options
@@ -103,17 +103,17 @@ def _name(run: Run) -> str:
     return data.text_file if data.dataset == "own_texts" else data.dataset
 
 
-def _from_run(server: Services, run: Run) -> Subject | None:
+def _from_run(server: Services, run: Run) -> TextModel | None:
     try:
         data, texts = dataset(run.config.data, server.settings), read(run.config.data, server.settings)
         trained = trained_model(server.store, run.id)
     except (DataError, CheckpointError) as error:
         st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
-    return Subject(run.config, data, texts, trained.model, fresh(run.config, server.settings), run)
+    return TextModel(run.config, data, texts, trained.model, fresh(run.config, server.settings), run)
 
 
-def _quick(server: Services, name: str) -> Subject | None:
+def _quick(server: Services, name: str) -> TextModel | None:
     """A network that the page teaches itself, where that takes less than a second."""
     try:
         data_config = default_config(name) if name in (BUILT_IN, "imdb") else _own_config(name, server.settings)
@@ -123,7 +123,8 @@ def _quick(server: Services, name: str) -> Subject | None:
         st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
     quick = len(data.train) <= QUICK
-    return Subject(config, data, texts, taught(config, server.settings) if quick else None, fresh(config, server.settings), None)
+    trained = taught(config, server.settings) if quick else None
+    return TextModel(config, data, texts, trained, fresh(config, server.settings), None)
 
 
 def _own_config(name: str, settings: Settings) -> DataConfig:

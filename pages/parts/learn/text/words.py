@@ -7,7 +7,7 @@ from core.data.sources.text_files import MOST_MEGABYTES, TextsRefused, delete_ow
 from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text.subject import Subject, word_leans
+from pages.parts.learn.text.subject import TextModel, word_leans
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
@@ -19,7 +19,7 @@ OWN = "Type my own"
 COMMON = 50  # the most frequent words have a colour of their own
 
 
-def review(subject: Subject, key: str) -> str:
+def review(subject: TextModel, key: str) -> str:
     """A test review that is chosen, or one that is typed."""
     kind = st.segmented_control("Review", ["Test review", OWN], default="Test review", required=True, key=f"text.kind.{key}",
                                 persist_state="session")
@@ -35,7 +35,7 @@ def review(subject: Subject, key: str) -> str:
     return text
 
 
-def words_section(server: Services, subject: Subject) -> str:
+def words_section(server: Services, subject: TextModel) -> str:
     """One review as words and as the row of numbers that the network gets. Returns the review."""
     predict(PATH, TEXT["unknown"])
     text = review(subject, "words")
@@ -66,7 +66,7 @@ def _badge(place: int, token: Token, length: int) -> str:
     return f":{colour}-background[{token.word} :small[{token.number}]]"
 
 
-def vocabulary_section(server: Services, subject: Subject) -> None:
+def vocabulary_section(server: Services, subject: TextModel) -> None:
     """All known words with their counts and which way they lean."""
     vocabulary = subject.texts.vocabulary
     st.markdown(f"The vocabulary comes from the {len(subject.texts.train):,} training reviews alone: {len(vocabulary.words):,} "
