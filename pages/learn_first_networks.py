@@ -1,7 +1,5 @@
 """First networks: what does each line of a first PyTorch script do, and what does its loss say?"""
 
-from typing import Literal
-
 from core.process import configure
 
 configure("server")
@@ -21,7 +19,7 @@ from pages.parts.runs.words import figures
 from pages.parts.shell.services import Services, services
 
 PATH = "pages/learn_first_networks.py"
-TITLES: dict[Literal["toy-sigmoid", "circle-2d"], str] = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}
+TITLES = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}
 RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 TOPICS = ["Line by line", "Training and new samples", "Train it as a run"]
 STILL = {"displayModeBar": False}
