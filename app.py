@@ -11,14 +11,16 @@ from core.figures.images import contact_sheet
 from core.presets import PRESETS, Preset
 from core.runs import StoreError
 from core.version import TORCH_VERSION
-from core.wording import plural
+from core.wording import percent, plural
 from pages.parts.draft.draft import first_preset
 from pages.parts.learn.lab import lab_path
+from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, next_steps, run_panel
-from pages.parts.runs.start import control_buttons, start
-from pages.parts.runs.words import STATUS, percent
+from pages.parts.runs.start import start
+from pages.parts.runs.words import STATUS
 from pages.parts.shell.frame import device, go_to, link, open_page, select_run
 from pages.parts.shell.services import Services, dataset, services
+from pages.parts.widgets.markdown import as_text
 
 PATH = [
     ("pages/explore_data.py", "1. Look at the data", ":material/grid_view:", "What does the network get to see?"),
@@ -49,7 +51,7 @@ def samples(server: Services, name: str) -> None:
     try:
         train = dataset(PRESETS[name].config.data, server.settings).train
     except DataError as error:
-        st.warning(str(error), icon=":material/broken_image:")
+        st.warning(as_text(str(error)), icon=":material/broken_image:")
         return
     images, _ = train.take(train.positions(None, 0, STRIP))
     st.image(contact_sheet(images, STRIP, gap=0), width="stretch", alt="Handwritten digits the network learns from")
@@ -73,12 +75,13 @@ def presets(server: Services) -> None:
         data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
         with columns[index % 3].container(border=True, height="stretch"):
             st.markdown(f"**{entry.title}**")
-            st.caption(f"{entry.summary} {plural(epochs, 'epoch')} on {data.title}.")
+            st.caption(f"{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.")
             if _is_there(server, entry):
                 if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
                     start(server, entry.config)
                     go_to("pages/train_model.py")
-            elif st.button(f"Get {data.title} first", key=f"home.get.{name}", icon=":material/cloud_download:", type="tertiary"):
+            elif st.button(f"Get {as_text(data.title)} first", key=f"home.get.{name}", icon=":material/cloud_download:",
+                           type="tertiary"):
                 st.session_state[DATASET] = entry.config.data.dataset
                 go_to("pages/explore_data.py")
 
@@ -96,7 +99,7 @@ def recent(server: Services) -> None:
     for run in runs:
         label, icon = STATUS[run.status]
         with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button(run.title or run.id[:8], key=f"home.run.{run.id}", type="tertiary", icon=icon):
+            if st.button(as_text(run.title or run.id[:8]), key=f"home.run.{run.id}", type="tertiary", icon=icon):
                 select_run(run.id)
                 go_to("pages/train_model.py")
             reached = "" if run.test_accuracy is None else f" · test accuracy {percent(run.test_accuracy)}"
@@ -118,4 +121,4 @@ try:
     presets(server)
     recent(server)
 except StoreError as error:
-    st.error(str(error), icon=":material/folder_off:")
+    st.error(as_text(str(error)), icon=":material/folder_off:")

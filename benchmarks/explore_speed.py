@@ -17,7 +17,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.conditions import conditions, spread
-from pages.parts.explore import cache as explore_cache
+from pages.parts.explore import cache
 
 PAGE = Path(__file__).parents[1] / "pages" / "explore_data.py"
 
@@ -65,7 +65,7 @@ def afresh(cached, **state: object) -> AppTest:
 
 def opened() -> AppTest:
     """A visit that opens the large view of an image, whose neighbours have to be found."""
-    explore_cache.neighbours_of.clear()
+    cache.neighbours_of.clear()
     at = visit()
     at.button(key="explore.open").click()
     return run(at)
@@ -97,12 +97,12 @@ def main() -> None:
         measure("opening the page, warm", lambda i: visit(), args.times, 400)
         at = visit()
         measure("a page of the grid", lambda i: turn(at, i), args.times, 150)
-        measure("PCA map of 5,000 images", lambda i: afresh(explore_cache.map_of, explore__view="Map"), args.times, 2000)
+        measure("PCA map of 5,000 images", lambda i: afresh(cache.map_of, explore__view="Map"), args.times, 2000)
         measure("the same, kept", lambda i: visit(explore__view="Map"), args.times)
-        measure("mean and variance images", lambda i: afresh(explore_cache.moments_of, explore__view="Classes"), args.times)
-        measure("pixel histograms", lambda i: afresh(explore_cache.counts_of, explore__view="Pixels"), args.times)
-        for way, cached in (("among", explore_cache.odd_ones_of), ("far", explore_cache.odd_ones_of),
-                            ("same", explore_cache.duplicates_of)):
+        measure("mean and variance images", lambda i: afresh(cache.moments_of, explore__view="Classes"), args.times)
+        measure("pixel histograms", lambda i: afresh(cache.counts_of, explore__view="Pixels"), args.times)
+        for way, cached in (("among", cache.odd_ones_of), ("far", cache.odd_ones_of),
+                            ("same", cache.duplicates_of)):
             measure(f"odd ones, {way}", lambda i, way=way, cached=cached: afresh(
                 cached, explore__view="Odd ones", explore__odd=way), args.times)
         measure("one image with its neighbours", lambda i: opened(), args.times)

@@ -39,6 +39,7 @@ from core.runs.memory import NotEnoughMemory
 from core.settings import Settings
 from core.training import Epoch, Event, outputs_for
 from core.version import VERSION
+from core.wording import percent, size_of_bytes
 
 OWNER = "command line"
 USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
@@ -183,7 +184,7 @@ def _print_json(event: Event) -> None:
 
 def _print_text(event: Event) -> None:
     assert isinstance(event, Epoch)
-    right, validated = (f"  accuracy {share:.2%}" if share is not None else ""  # a predicted number is not right or wrong
+    right, validated = (f"  accuracy {percent(share)}" if share is not None else ""  # a predicted number is not right or wrong
                         for share in (event.train_accuracy, event.validation_accuracy))
     print(f"epoch {event.epoch:>3}  loss {event.train_loss:.4f}{right}  validation loss {event.validation_loss:.4f}{validated}  "
           f"{event.seconds:.2f} s  {event.images_per_second:,.0f} images/s", flush=True)
@@ -198,7 +199,7 @@ def _print_end(run: Run, as_json: bool) -> int:
             "test_accuracy": run.test_accuracy, "seconds": run.seconds}
         print(json.dumps(end), flush=True)
     elif not failed:
-        accuracy = f"test accuracy {run.test_accuracy:.2%}" if run.test_accuracy is not None else run.status
+        accuracy = f"test accuracy {percent(run.test_accuracy)}" if run.test_accuracy is not None else run.status
         print(f"{accuracy}, trained in {run.seconds or 0:.1f} s; run {run.id}", flush=True)
     if failed:
         print(run.message, file=sys.stderr)
@@ -221,7 +222,7 @@ def summary(args: argparse.Namespace, settings: Settings) -> int:
         shapes = ["×".join(map(str, shape)) for shape in (row.input_shape, row.output_shape)]
         print(f"{row.name:<10} {row.kind:<18} {shapes[0]:<14} {shapes[1]:<14} {row.parameters:>12,}  {row.formula}")
     total = totals(rows)
-    print(f"total: {total.parameters:,} parameters, {total.parameters * 4 / 1e6:.2f} MB in float32; "
+    print(f"total: {total.parameters:,} parameters, {size_of_bytes(total.parameters * 4)} in float32; "
           f"{total.mult_adds:,} multiply-adds for one image")
     return 0
 
@@ -236,9 +237,9 @@ def evaluate(args: argparse.Namespace, settings: Settings) -> int:
         return 0
     low, high = figures["accuracy_interval"]
     loss, error = figures["loss"], figures["calibration_error"]
-    print(f"accuracy {figures['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}), {figures['right']:,} of "
+    print(f"accuracy {percent(figures['accuracy'])} (95 % interval {percent(low)} to {percent(high)}), {figures['right']:,} of "
           f"{figures['examples']:,} right; loss {'–' if loss is None else f'{loss:.4f}'}; "
-          f"calibration error {'–' if error is None else f'{error:.2%}'}")
+          f"calibration error {percent(error)}")
     print(f"{'class':<16} {'precision':>9} {'recall':>9} {'F1':>9} {'support':>9}")
     for row in figures["classes"]:
         shares = " ".join("        –" if row[name] is None else f"{row[name]:9.4f}" for name in ("precision", "recall", "f1"))
@@ -288,8 +289,7 @@ def runs(args: argparse.Namespace, settings: Settings) -> int:
                               "test_accuracy": run.test_accuracy, "seconds": run.seconds,
                               "config": run.config.model_dump(mode="json")}))
         else:
-            accuracy = f"{run.test_accuracy:.2%}" if run.test_accuracy is not None else "–"
-            print(f"{run.id}  {run.status:<11} {accuracy:>7}  {run.title}")
+            print(f"{run.id}  {run.status:<11} {percent(run.test_accuracy):>8}  {run.title}")
     return 0
 
 

@@ -91,12 +91,27 @@ def weight_decay(default: float = 0.0) -> Any:
                    ge=0.0, le=10.0, step=0.0001)
 
 
+def momentum() -> Any:
+    """How much of the last step goes on, of SGD and RMSprop."""
+    return setting(0.0, "Share of the last step that is kept in the next one.", ge=0.0, lt=1.0, step=0.05)
+
+
+def mean_kept() -> Any:
+    """Adam's and AdamW's β₁."""
+    return setting(0.9, "Share of the running mean of gradients that each step keeps.", ge=0.0, lt=1.0, step=0.01)
+
+
+def squares_kept(default: float, step: float) -> Any:
+    """Adam's and AdamW's β₂, and RMSprop's α."""
+    return setting(default, "Share of the running mean of squared gradients that is kept.", ge=0.0, lt=1.0, step=step)
+
+
 class SGDConfig(Config):
     """Stochastic gradient descent."""
 
     name: Literal["sgd"] = optimizer_name("sgd")
     learning_rate: float = learning_rate(0.01)
-    momentum: float = setting(0.0, "Share of the last step that is kept in the next one.", ge=0.0, lt=1.0, step=0.05)
+    momentum: float = momentum()
     nesterov: bool = setting(False, "Look ahead along the momentum before taking the gradient. Needs momentum above 0.")
     weight_decay: float = weight_decay()
 
@@ -112,8 +127,8 @@ class AdamConfig(Config):
 
     name: Literal["adam"] = optimizer_name("adam")
     learning_rate: float = learning_rate(0.001)
-    beta1: float = setting(0.9, "Share of the running mean of gradients that each step keeps.", ge=0.0, lt=1.0, step=0.01)
-    beta2: float = setting(0.999, "Share of the running mean of squared gradients that is kept.", ge=0.0, lt=1.0, step=0.001)
+    beta1: float = mean_kept()
+    beta2: float = squares_kept(0.999, 0.001)
     weight_decay: float = weight_decay()
 
 
@@ -122,8 +137,8 @@ class AdamWConfig(Config):
 
     name: Literal["adamw"] = optimizer_name("adamw")
     learning_rate: float = learning_rate(0.001)
-    beta1: float = setting(0.9, "Share of the running mean of gradients that each step keeps.", ge=0.0, lt=1.0, step=0.01)
-    beta2: float = setting(0.999, "Share of the running mean of squared gradients that is kept.", ge=0.0, lt=1.0, step=0.001)
+    beta1: float = mean_kept()
+    beta2: float = squares_kept(0.999, 0.001)
     weight_decay: float = weight_decay(0.01)
 
 
@@ -132,8 +147,8 @@ class RMSpropConfig(Config):
 
     name: Literal["rmsprop"] = optimizer_name("rmsprop")
     learning_rate: float = learning_rate(0.01)
-    alpha: float = setting(0.99, "Share of the running mean of squared gradients that is kept.", ge=0.0, lt=1.0, step=0.01)
-    momentum: float = setting(0.0, "Share of the last step that is kept in the next one.", ge=0.0, lt=1.0, step=0.05)
+    alpha: float = squares_kept(0.99, 0.01)
+    momentum: float = momentum()
     weight_decay: float = weight_decay()
 
 

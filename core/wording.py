@@ -1,13 +1,13 @@
-"""What examples are called: most words are written for images, and are wrong for points and texts."""
+"""Numbers and words as people read them: shares, times, bytes, losses, and what examples are called."""
 
 import re
 from dataclasses import Field, fields, replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
-from core.data.dataset import Kind
-from core.data.sources import DATASETS
+Kind = Literal["images", "points", "text"]  # what a data set's examples are
 
 EXAMPLES: dict[Kind, str] = {"images": "images", "points": "points", "text": "texts"}
+NOTHING = "–"  # where there is no number
 
 
 class Dataclass(Protocol):
@@ -19,9 +19,50 @@ class Dataclass(Protocol):
 Found = TypeVar("Found", bound=Dataclass)
 
 
-def kind_of(dataset: str) -> Kind:
-    """What the examples of a data set are; "images" where it is a person's own, as those always are."""
-    return DATASETS[dataset].kind if dataset in DATASETS else "images"
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share as 97.13 %, with `digits` after the point. What is not all is never 100 %, and what is something never 0 %:
+    99.99 % from there on up, < 0.01 % from there on down."""
+    if share is None:
+        return NOTHING
+    smallest = 10.0 ** -(digits + 2)
+    shown = f"{min(share, 1 - smallest) if share < 1 else share:.{digits}%}".removesuffix("%")
+    if share and float(shown) == 0:
+        return f"{'< ' if share > 0 else '> -'}{100 * smallest:.{digits}f} %"
+    return f"{shown} %"
+
+
+def duration(seconds: float) -> str:
+    """A time that was measured: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def rough_duration(seconds: float) -> str:
+    """A time that is estimated, in three digits at most: 8.2 s, 12 min, 3.1 h, 4 days."""
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def size_of_bytes(count: float, digits: int = 1) -> str:
+    """Bytes in decimal units, 1 MB = 10⁶ bytes: 640 B, 3.4 kB, 1.7 MB, 4.0 GB. digits: after the point."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    unit, factor = next((unit, factor) for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+                        if round(count / factor, digits) >= 1)
+    return f"{count / factor:,.{digits}f} {unit}"
+
+
+def number(value: float | None) -> str:
+    """A loss."""
+    return NOTHING if value is None else f"{value:.4f}"
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

@@ -11,14 +11,16 @@ from core.models import ARCHITECTURES, StackConfig
 from core.models.composer import problems
 from core.training import outputs_for
 from core.wording import plural
+from pages.parts.build.code import show_code
 from pages.parts.build.composer import composer
 from pages.parts.build.layer_table import layers_section, shape
 from pages.parts.build.walk import walk_section
-from pages.parts.doctors import config_doctor as doctor_view
+from pages.parts.doctors import config_doctor
 from pages.parts.draft import draft
 from pages.parts.draft.fields import field
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import services
+from pages.parts.widgets.markdown import as_text
 
 EXAMPLE = {"images": "image (channels × height × width)", "points": "point (features)", "text": "text (words)"}
 
@@ -54,21 +56,21 @@ data = outline(config.data)
 outputs = outputs_for(config, len(data.source_classes))
 composed = isinstance(config.model, StackConfig)
 controls, picture = st.columns([1, 2.8], gap="large")
-works, case = True, doctor_view.case_of(server, config)
+works, case = True, config_doctor.case_of(server, config)
 with controls:
     choices()
     actions = st.container()
 with picture:
-    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {data.title} to "
+    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {as_text(data.title)} to "
                 f"{plural(outputs, 'output')}. Shapes are for one image.")
     if composed:
         works = not problems(composer(config, data.input_shape, outputs))
 if works:
     with st.container() if composed else picture:
         works = layers_section(case, composed)
-        doctor_view.show_findings(server, case)
+        config_doctor.show_findings(server, case)
         if works:
-            doctor_view.show_code(config)
+            show_code(config)
 with actions:
     next_steps(works)
 walk_section(server, config, case.model if works else None)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
+from core.data.sources import kind_of
 from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
-from core.wording import kind_of
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.runs.panel import current_run
@@ -20,6 +20,7 @@ from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page, select_run
 from pages.parts.shell.services import Services, services, trained_model
+from pages.parts.widgets.markdown import as_text
 
 VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values
 
@@ -74,8 +75,8 @@ def overlay(server: Services, runs: list[Run]) -> None:
 
 def actions(server: Services, run: Run) -> None:
     """What can be done with one run."""
-    st.subheader(run.title or f"Run {run.id[:8]}")
-    st.caption(f"{STATUS[run.status][0]}{': ' + run.message if run.message else ''} · run {run.id}")
+    st.subheader(as_text(run.title) or f"Run {run.id[:8]}")
+    st.caption(f"{STATUS[run.status][0]}{': ' + as_text(run.message) if run.message else ''} · run {run.id}")
     with st.container(horizontal=True):
         if st.button("Open", icon=":material/show_chart:", key="compare.open"):
             select_run(run.id)
@@ -101,7 +102,7 @@ def downloads(server: Services, run: Run) -> None:
     try:
         trained = trained_model(server.store, run.id)
     except CheckpointError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return
     name = f"{run.config.model.architecture}-{run.id[:8]}"
     st.download_button("Weights (.pth)", lambda: weights_file(trained), f"{name}.pth", "application/octet-stream",
@@ -116,7 +117,7 @@ def delete(server: Services, run: Run) -> None:
     try:
         server.store.delete(run.id)
     except (StoreError, RunNotFound) as error:
-        st.error(str(error))
+        st.error(as_text(str(error)))
         return
     if st.session_state.get(keys.RUN) == run.id:
         select_run(None)
@@ -130,7 +131,7 @@ current_run(server)  # says so where the address names a run that is gone
 try:
     runs = server.store.runs()
 except StoreError as error:
-    st.error(str(error), icon=":material/folder_off:")
+    st.error(as_text(str(error)), icon=":material/folder_off:")
     st.stop()
 if not runs:
     st.info("There are no runs yet. Train a first model on Home, or choose your own settings.", icon=":material/model_training:")

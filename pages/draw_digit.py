@@ -21,6 +21,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.widgets.canvas import canvas
+from pages.parts.widgets.markdown import as_text
 
 WHY = "Why this answer"
 SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),
@@ -55,7 +56,7 @@ def drawn(pixels: np.ndarray | None) -> Drawing | None:
     try:
         drawing = prepare(pixels)
     except DrawingError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
     if not drawing.empty:
         st.session_state[keys.DRAWING] = st.session_state[keys.DRAW_NOW] = drawing.image
@@ -65,11 +66,12 @@ def drawn(pixels: np.ndarray | None) -> Drawing | None:
 def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> None:
     """What the first model says, or what to do."""
     if first.model is None:
-        st.error(first.problem, icon=":material/broken_image:")
+        st.error(as_text(first.problem), icon=":material/broken_image:")
     elif first.problem:
-        st.warning(first.problem, icon=":material/block:")
+        st.warning(as_text(first.problem), icon=":material/block:")
     elif drawing is None:
-        st.info(f"{TO_DO[st.session_state['draw.source']]} This model answers with one of: {', '.join(first.model.classes)}.",
+        st.info(f"{TO_DO[st.session_state['draw.source']]} This model answers with one of: "
+                f"{as_text(', '.join(first.model.classes))}.",
                 icon=":material/draw:")
     elif said is None:
         st.info(f"Nothing to see yet: all of it has the same colour. {TO_DO[st.session_state['draw.source']]}",

@@ -1,10 +1,10 @@
 """Explore data: what does the network get to see?"""
 
-from typing import Any
-
 from core.process import configure
 
 configure("server")
+
+from typing import Any
 
 import streamlit as st
 
@@ -12,28 +12,25 @@ from core.data import DATASETS, DataError, Dataset, available, default_config, s
 from core.data.download import download
 from core.data.download.lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
-from core.wording import plural
+from core.wording import plural, size_of_bytes
 from pages.parts.draft import draft
-from pages.parts.explore import batches as explore_batches
-from pages.parts.explore import combine as explore_combine
+from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
-from pages.parts.explore import own as explore_own
-from pages.parts.explore import points as explore_points
-from pages.parts.explore import transform as explore_transform
 from pages.parts.explore.cache import counts_of, tidy
-from pages.parts.runs.words import figures
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 COMBINE, OWN = "Combine", "Bring your own"  # have buttons of their own for what they make
 DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own.look_at sets too
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),
-    "Transform": (":material/transform:", explore_transform.section),
-    "Batches": (":material/view_module:", explore_batches.section),
-    COMBINE: (":material/join:", explore_combine.section),
-    OWN: (":material/add_photo_alternate:", explore_own.section),
+    "Transform": (":material/transform:", transform.section),
+    "Batches": (":material/view_module:", batches.section),
+    COMBINE: (":material/join:", combine.section),
+    OWN: (":material/add_photo_alternate:", own.section),
 }
 
 
@@ -76,7 +73,7 @@ def get_data(server: Services, name: str) -> None:
             st.rerun()
         except DataError as error:
             bar.empty()
-            st.error(str(error), icon=":material/cloud_off:")
+            st.error(as_text(str(error)), icon=":material/cloud_off:")
             return
         st.rerun()
 
@@ -100,7 +97,7 @@ def card(name: str, data: Dataset) -> None:
     channels, height, width = data.input_shape
     copies = default_config(name).variations
     varied = f"Includes {copies} copies of each image as other hands might have written it: slanted, turned, with a thinner pen."
-    figures({
+    metrics_row({
         "Training images": (f"{len(data.train):,}", varied if copies else None),
         "Validation images": (f"{len(data.validation):,}", None),
         "Test images": (f"{len(data.test):,}", None),
@@ -108,7 +105,7 @@ def card(name: str, data: Dataset) -> None:
                       "from 0 (black) to 255 (white)."),
     })
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(facts(data) + f" · licence: {spec.licence} · source: {spec.source}.")
+        st.caption(facts(data) + f" · licence: {spec.licence} · source: {as_text(spec.source)}.")
         if spec.citation:
             with st.popover("How to cite", icon=":material/format_quote:", type="tertiary"):
                 st.code(spec.citation, language=None, wrap_lines=True)
@@ -120,7 +117,7 @@ def facts(data: Dataset) -> str:
                  for values in moments(counts_of(data, "train") + counts_of(data, "validation")))
     colours = ", for red / green / blue" if data.input_shape[0] == 3 else ""
     return (f"{len(data.classes)} classes · mean {mean} and standard deviation {std} of pixels from 0 to 1 (training "
-            f"and validation images{colours}) · {memory_bytes(data) / 1e6:,.1f} MB in memory")
+            f"and validation images{colours}) · {size_of_bytes(memory_bytes(data))} in memory")
 
 
 open_page("Explore data")
@@ -129,15 +126,15 @@ st.title("Explore data")
 name = choose(server)
 if not spec_of(name, server.settings.data_dir).is_there(server.settings.data_dir):
     get_data(server, name)
-    explore_own.section(server, None)
+    own.section(server, None)
     st.stop()
 if spec_of(name, server.settings.data_dir).kind == "points":
-    explore_points.page(server, name)
+    points.page(server, name)
     st.stop()
 try:
     data = dataset(default_config(name), server.settings)
 except DataError as error:
-    st.error(str(error), icon=":material/broken_image:")
+    st.error(as_text(str(error)), icon=":material/broken_image:")
     st.stop()
 card(name, data)
 first: dict[str, Any] = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}

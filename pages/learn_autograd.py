@@ -28,7 +28,8 @@ from core.labs.autograd import (
 )
 from pages.parts.learn.lab import Next, open_lab, predict, refusal, show_code, tried, try_next
 from pages.parts.learn.questions import AUTOGRAD
-from pages.parts.runs.words import figures
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_autograd.py"
 STILL = {"displayModeBar": False}
@@ -63,7 +64,7 @@ def editors() -> Values | None:
     try:
         return read_values(inputs["x"].tolist(), inputs.iloc[:, 1:].values.tolist(), outputs["b"].tolist(), outputs["y"].tolist())
     except AutogradError as error:
-        st.warning(str(error), icon=":material/edit:")
+        st.warning(as_text(str(error)), icon=":material/edit:")
         return None
 
 
@@ -149,9 +150,9 @@ def switching_off(values: Values) -> None:
             f"Freeze {name}: {name}.requires_grad_(False)", key=f"autograd.freeze_{name}", on_change=tried, args=(PATH,)))
         switches = Switches(no_grad, None if cut == "nothing" else cut, frozen)
         passed = run(values, switches)
-        figures({"Loss": (f"{passed.nodes['loss'].value.item():.4f}", "The value is the same whatever is switched off."),
-                 "w.grad": ("there" if passed.nodes["w"].gradient is not None else "none", None),
-                 "b.grad": ("there" if passed.nodes["b"].gradient is not None else "none", None)})
+        metrics_row({"Loss": (f"{passed.nodes['loss'].value.item():.4f}", "The value is the same whatever is switched off."),
+                     "w.grad": ("there" if passed.nodes["w"].gradient is not None else "none", None),
+                     "b.grad": ("there" if passed.nodes["b"].gradient is not None else "none", None)})
         if passed.error:
             refusal(passed.error)
             st.markdown("No tensor on the way to the loss asks for a gradient, so there is nothing to go back to.")
@@ -175,9 +176,9 @@ def checking(values: Values) -> None:
     rows = [{"Value": f"{name}[{', '.join(map(str, place))}]", "Autograd": exact, "Finite difference": near,
              "Gap": abs(exact - near)}
             for name in ("w", "b", "x") for place, exact, near in _entries(result.autograd[name], result.differences[name])]
-    figures({"Largest gap": (f"{result.largest_gap:.1e}", "Between autograd and finite differences, in float64."),
-             "Forward passes": (str(2 * len(rows)), "Two for each value. Autograd needs one forward and one backward pass "
-                                                    "for all.")})
+    metrics_row({"Largest gap": (f"{result.largest_gap:.1e}", "Between autograd and finite differences, in float64."),
+                 "Forward passes": (str(2 * len(rows)), "Two for each value. Autograd needs one forward and one backward pass "
+                                                        "for all.")})
     number = st.column_config.NumberColumn(format="%.8f")
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="autograd.check", height=320, column_config={
         "Autograd": number, "Finite difference": number, "Gap": st.column_config.NumberColumn(format="%.1e")})

@@ -6,12 +6,10 @@ configure("server")
 
 import streamlit as st
 
-from pages.parts.learn.building_blocks import activations as blocks_activations
-from pages.parts.learn.building_blocks import losses as blocks_losses
-from pages.parts.learn.building_blocks import optimizer_race as blocks_race
+from pages.parts.learn.building_blocks import activations, losses, optimizer_race
 from pages.parts.learn.lab import open_lab
 
-PARTS = {"Activations": blocks_activations, "Losses": blocks_losses, "Optimizers": blocks_race}
+PARTS = {"Activations": activations, "Losses": losses, "Optimizers": optimizer_race}
 
 open_lab("pages/learn_building_blocks.py", "See what each building block does to numbers on the way forward and to gradients "
          "on the way back. Then race seven optimizers across the same landscape and say why one wins.")

@@ -14,12 +14,13 @@ from core.models import ModelError
 from pages.parts.draft import draft
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary import controls as plane_controls
-from pages.parts.learn.decision_boundary import live as plane_live
+from pages.parts.learn.decision_boundary import live
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import PLANE
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import dataset, services
+from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_decision_boundary.py"
 NEXT = [
@@ -56,7 +57,7 @@ def code() -> None:
     try:
         show_code(points_script(config))
     except (ExportError, DataError, ModelError, ConfigError) as error:
-        st.info(str(error), icon=":material/code_off:")
+        st.info(as_text(str(error)), icon=":material/code_off:")
 
 
 open_lab(PATH, "See how a network bends a line around points: every unit's own view of the plane, and how the next layer puts "
@@ -73,16 +74,16 @@ if run is not None and not plane_config.belongs(run, config):
 drawing, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with drawing:
     plane_controls.problem()
-    plane_live.buttons(server, config, run)
+    live.buttons(server, config, run)
     try:
         data = dataset(config.data, server.settings)
         place = st.container()  # the options are read first and stand below
-        options = plane_live.display_options(bool(data.classes))
+        options = live.display_options(bool(data.classes))
         with place:
-            plane_live.picture(server, config, run, data, options)
+            live.picture(server, config, run, data, options)
     except (DataError, ModelError, ConfigError) as error:
-        st.error(str(error), icon=":material/error:")
-    plane_live.speed(server, run)
+        st.error(as_text(str(error)), icon=":material/error:")
+    live.speed(server, run)
     settings()
     plane_controls.data_controls(config)
 with controls:

@@ -4,6 +4,8 @@ from core.process import configure
 
 configure("server")
 
+from typing import Literal
+
 import streamlit as st
 
 from core.fields import describe
@@ -11,12 +13,14 @@ from core.figures.first_networks import losses_figure
 from core.figures.grids import tensor_grid
 from core.labs.first_networks import NOTES, FirstNetworkConfig, Line, Walk, network_code, run_config, walk
 from core.presets import PRESETS
+from core.wording import percent
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import FIRST_NETWORKS
+from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
-from pages.parts.runs.start import control_buttons, start
-from pages.parts.runs.words import figures
+from pages.parts.runs.start import start
 from pages.parts.shell.services import Services, services
+from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_first_networks.py"
 TITLES = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}
@@ -83,7 +87,7 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
             st.plotly_chart(tensor_grid(values.T if column else values[:12] if values.dim() else values),
                             key=f"first.values.{index}", config=STILL)
             if column:
-                st.caption("A column; shown lying down." + (" Its first 24 numbers." if len(values) > 24 else ""))
+                st.caption("A column; shown transposed, as a row." + (" Its first 24 numbers." if len(values) > 24 else ""))
             elif values.dim() == 2 and len(values) > 12:
                 st.caption("Its first 12 rows.")
 
@@ -91,10 +95,10 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
 def beyond(config: FirstNetworkConfig, result: Walk) -> None:
     """What the training loss does not say."""
     predict(PATH, FIRST_NETWORKS[config.system])
-    figures({"Training loss at the end": (f"{result.losses[-1]:.4f}", "Before the last step."),
-             "Loss on new samples": (f"{result.new_losses[-1]:.4f}", "500 samples drawn in the same way."),
-             "Right, training samples": (f"{result.right:.0%}".replace("%", " %"), None),
-             "Right, new samples": (f"{result.new_right:.0%}".replace("%", " %"), None)})
+    metrics_row({"Training loss at the end": (f"{result.losses[-1]:.4f}", "Before the last step."),
+                 "Loss on new samples": (f"{result.new_losses[-1]:.4f}", "500 samples drawn in the same way."),
+                 "Right, training samples": (percent(result.right, 0), None),
+                 "Right, new samples": (percent(result.new_right, 0), None)})
     st.plotly_chart(losses_figure(result), key="first.losses", config=STILL)
     if config.system == "toy-sigmoid":
         st.caption("The answers are random, so nothing can be known about new samples: always saying 0.5 would give a loss of "

@@ -9,10 +9,11 @@ import streamlit as st
 from core.labs.linear_regression import bowl, configured, descend, regression_code, samples, start_of
 from core.presets import PRESETS
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
-from pages.parts.learn.linear_regression import views as regression_views
+from pages.parts.learn.linear_regression import views
 from pages.parts.learn.questions import REGRESSION
+from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
-from pages.parts.runs.start import control_buttons, start
+from pages.parts.runs.start import start
 from pages.parts.shell.services import Services, dataset, services
 
 PATH = "pages/learn_linear_regression.py"
@@ -71,11 +72,11 @@ path = descend(surface, begin, rate, steps)
 topic = st.segmented_control("Topic", TOPICS, default=TOPICS[0], required=True, key="regression.topic",
                              label_visibility="collapsed", persist_state="session")
 if topic == TOPICS[0]:
-    regression_views.converge(surface, path)
+    views.converge(surface, path)
 elif topic == TOPICS[1]:
-    regression_views.fit_section(surface, path, x, y)
+    views.fit_section(surface, path, x, y)
 elif topic == TOPICS[2]:
-    regression_views.rates_section(surface, path, begin, rate, steps)
+    views.rates_section(surface, path, begin, rate, steps)
 else:
     as_run(server, config)
 show_code(regression_code(config))

@@ -7,14 +7,13 @@ configure("server")
 import streamlit as st
 
 from pages.parts.learn.lab import Next, open_lab, try_next
-from pages.parts.learn.tensors import first_half as tensor_topics
-from pages.parts.learn.tensors import second_half as tensor_operations
+from pages.parts.learn.tensors import first_half, second_half
 
 TOPICS = {
-    "Create": tensor_topics.creating, "Index and slice": tensor_topics.indexing, "Join": tensor_operations.joining,
-    "Products": tensor_operations.products, "Broadcasting": tensor_operations.broadcasting,
-    "Reduce": tensor_operations.reductions, "In place": tensor_operations.in_place, "NumPy": tensor_operations.numpy_memory,
-    "Your own expression": tensor_topics.expressions,
+    "Create": first_half.creating, "Index and slice": first_half.indexing, "Join": second_half.joining,
+    "Products": second_half.products, "Broadcasting": second_half.broadcasting,
+    "Reduce": second_half.reductions, "In place": second_half.in_place, "NumPy": second_half.numpy_memory,
+    "Your own expression": first_half.expressions,
 }
 NEXT = [
     Next("The images a network learns from are tensors of shape (channels, height, width).", "pages/explore_data.py",

@@ -10,12 +10,13 @@ from core.labs.text import text_code
 from core.presets import title_of
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text import meaning as text_meaning
-from pages.parts.learn.text import words as text_words
+from pages.parts.learn.text import meaning, words
 from pages.parts.learn.text.subject import Subject, choose
+from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
-from pages.parts.runs.start import control_buttons, start
+from pages.parts.runs.start import start
 from pages.parts.shell.services import Services, services
+from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_text.py"
 NEXT = [
@@ -52,9 +53,9 @@ def train_section(server: Services, subject: Subject) -> None:
 
 
 TOPICS = {
-    "Words to numbers": text_words.words_section, "Vocabulary": text_words.vocabulary_section, "Train": train_section,
-    "Map of words": text_meaning.map_section, "What decided": text_meaning.decision_section,
-    "Word order": text_meaning.order_section, "Your own texts": lambda server, subject: text_words.own_section(server),
+    "Words to numbers": words.words_section, "Vocabulary": words.vocabulary_section, "Train": train_section,
+    "Map of words": meaning.map_section, "What decided": meaning.decision_section,
+    "Word order": meaning.order_section, "Your own texts": lambda server, subject: words.own_section(server),
 }
 
 open_lab(PATH, "Follow film reviews from words to numbers to an answer, and see which words pushed it. Then find the sentence "
@@ -63,10 +64,10 @@ server = services()
 topic = st.segmented_control("Topic", list(TOPICS), default="Words to numbers", required=True, key="text.topic",
                              label_visibility="collapsed", persist_state="session")
 if (subject := choose(server)) is None:
-    text_words.own_section(server)
+    words.own_section(server)
     st.stop()
 if subject.run is not None:
-    st.caption(f"The network comes from the run “{subject.run.title}” ({subject.run.id[:8]}).")
+    st.caption(f"The network comes from the run “{as_text(subject.run.title)}” ({subject.run.id[:8]}).")
 TOPICS[topic](server, subject)
 show_code(text_code(subject.config.model))
 try_next(NEXT)

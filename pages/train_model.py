@@ -14,15 +14,17 @@ from core.models import ARCHITECTURES
 from core.presets import PRESETS
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
-from pages.parts.doctors import config_doctor as doctor_view
+from pages.parts.doctors import config_doctor
 from pages.parts.draft import draft
 from pages.parts.draft.fields import field
+from pages.parts.runs.control import control_buttons, retrain_on_change
 from pages.parts.runs.panel import current_run, next_steps, run_panel
 from pages.parts.runs.rate_finder import rate_finder
-from pages.parts.runs.start import control_buttons, more_ways, retrain_on_change, start
+from pages.parts.runs.start import more_ways, start
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
+from pages.parts.widgets.markdown import as_text
 
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
@@ -138,7 +140,7 @@ def top_row(server: Services, config: RunConfig) -> None:
             st.rerun()
         more_ways(server, config, ready)
     if not ready:
-        st.warning(f"{spec.title} is not on this machine yet.", icon=":material/cloud_download:")
+        st.warning(f"{as_text(spec.title)} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
 
 
@@ -152,7 +154,7 @@ with controls:
     view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
                                 persist_state="session", label_visibility="collapsed")
     retrain_on_change(server, config, run)
-    doctor_view.show_problems(config)
+    config_doctor.show_problems(config)
     training_form(config, view == ALL)
     model_form(config)
     if view == ALL:

@@ -74,7 +74,7 @@ def test_too_little_memory_is_said_before_it_is_taken(monkeypatch):
     monkeypatch.setattr("core.runs.memory.free_memory_bytes", lambda: 2 * MOST_AT_ONCE)
     check_answers_fit(wide(8), image)
     monkeypatch.setattr("core.runs.memory.free_memory_bytes", lambda: 2 * MOST_AT_ONCE - 1)
-    with pytest.raises(NotEnoughMemory, match=r"To ask this network takes about 168 MB of memory, and 168 MB are free\."):
+    with pytest.raises(NotEnoughMemory, match=r"To ask this network takes about 167.8 MB of memory, and 167.8 MB are free"):
         check_answers_fit(wide(8), image)
     monkeypatch.setattr("core.runs.memory.free_memory_bytes", lambda: None)
     check_answers_fit(wide(8), image)

@@ -16,6 +16,7 @@ from core.__main__ import OWNER, main
 from core.data import DATASETS
 from core.presets import PRESETS
 from core.runs import RunStore, StoreError, has_checkpoint, load_model
+from core.wording import percent
 from tests.helpers import PATIENCE, wait_for, wait_until
 
 EPOCH_KEYS = ["event", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds",
@@ -95,7 +96,7 @@ def test_summary(command, name):
 
 def test_summary_by_hand(command):
     text = command("summary", "mnist-mlp-50")[1]
-    assert text[-1] == "total: 39,760 parameters, 0.16 MB in float32; 39,760 multiply-adds for one image"  # as torchinfo counts
+    assert text[-1] == "total: 39,760 parameters, 159.0 kB in float32; 39,760 multiply-adds for one image"  # as torchinfo counts
     wider = command("summary", "mnist-mlp-50", "--set", "model.hidden=[100]")[1]
     assert "total: 79,510 parameters" in wider[-1]
 
@@ -127,9 +128,9 @@ def test_train_prints_one_object_per_line(command, own_runs):
 def test_train_in_words(command):
     status, lines, err = command("train", "digits-quick", *QUICK, "--set", "training.epochs=2")
     assert (status, err) == (0, []) and len(lines) == 3
-    assert re.fullmatch(r"epoch   2  loss [\d.]+  accuracy [\d.]+%  validation loss [\d.]+  accuracy [\d.]+%  [\d.]+ s  "
+    assert re.fullmatch(r"epoch   2  loss [\d.]+  accuracy [\d.]+ %  validation loss [\d.]+  accuracy [\d.]+ %  [\d.]+ s  "
                         r"[\d,]+ images/s", lines[1])
-    assert re.fullmatch(r"test accuracy [\d.]+%, trained in [\d.]+ s; run [0-9a-f]{32}", lines[2])
+    assert re.fullmatch(r"test accuracy [\d.]+ %, trained in [\d.]+ s; run [0-9a-f]{32}", lines[2])
 
 
 def test_train_as_a_process(own_runs):
@@ -281,7 +282,7 @@ def test_runs(command):
     assert (oldest["run"], oldest["status"], oldest["test_accuracy"]) == (good["run"], "finished", good["test_accuracy"])
     assert oldest["config"]["model"] == {"architecture": "mlp", "hidden": [8], "activation": "relu", "dropout": 0.0}
     text = command("runs")[1]
-    assert text[0].startswith(f"{failed['run']}  failed") and f"{good['test_accuracy']:.2%}" in text[1]
+    assert text[0].startswith(f"{failed['run']}  failed") and percent(good['test_accuracy']) in text[1]
 
 
 # --- one line for what can't be done

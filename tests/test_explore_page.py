@@ -13,10 +13,11 @@ from core.config import DataConfig
 from core.data import DATASETS
 from core.data.sources import Raw
 from pages.parts.draft import draft  # noqa: F401  (before default_config is replaced)
-from pages.parts.explore import combine as explore_combine  # noqa: F401  (before default_config is replaced)
-from pages.parts.explore import look as explore_look
-from pages.parts.explore import own as explore_own  # noqa: F401  (before default_config is replaced)
-from pages.parts.widgets.pictures import as_text
+from pages.parts.explore import (
+    combine,  # noqa: F401  (before default_config is replaced)
+    look,
+    own,  # noqa: F401  (before default_config is replaced)
+)
 from tests.helpers import wait_until
 from tests.sets import make_set
 
@@ -55,17 +56,12 @@ def whole(at: AppTest) -> AppTest:
     return at
 
 
-def test_words_of_people_are_no_markdown():
-    assert as_text("**a** [b](c) <d> $e$ :f: ![g](h)") == (
-        r"\*\*a\*\* \[b\]\(c\) \<d\> \$e\$ \:f\: \!\[g\]\(h\)")
-
-
 def words(at: AppTest) -> str:
     return "\n".join(str(e.value) for kind in (at.subheader, at.markdown, at.caption, at.info, at.success, at.metric, at.code)
                      for e in kind).replace("\\", "")  # class names are escaped
 
 
-@pytest.mark.parametrize("view", explore_look.VIEWS)
+@pytest.mark.parametrize("view", look.VIEWS)
 @pytest.mark.parametrize(("shape", "counts"), SHAPES)
 def test_every_view_of_every_shape(use, view, shape, counts):
     at = use(shape, counts, explore__view=view)
@@ -129,7 +125,7 @@ def test_a_class_without_images_says_so(use):
 def test_the_card_says_what_there_is_to_know(use):
     at = use((3, 4, 4), (6, 5))
     text = words(at)
-    assert "2 classes" in text and "red / green / blue" in text and "MB in memory" in text and "licence" in text
+    assert "2 classes" in text and "red / green / blue" in text and "B in memory" in text and "licence" in text
     assert DATASETS["digits"].citation in text
 
 

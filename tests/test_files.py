@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from core.files import put_in_place, write_atomically
+from core.files import TRIES, put_in_place, write_atomically
 
 
 def test_a_new_file_below_new_folders(tmp_path):
@@ -109,7 +109,10 @@ def test_a_reader_in_the_way_is_waited_for_where_it_can_be_in_the_way(tmp_path, 
 
 
 def test_who_never_leaves_is_an_oserror_on_windows_too(tmp_path, monkeypatch):
+    tries = []
+
     def in_the_way(old, new):
+        tries.append(new)
         raise PermissionError(13, "Access is denied")
 
     monkeypatch.setattr(sys, "platform", "win32")
@@ -117,4 +120,4 @@ def test_who_never_leaves_is_an_oserror_on_windows_too(tmp_path, monkeypatch):
     monkeypatch.setattr("os.replace", in_the_way)
     with pytest.raises(PermissionError):
         write_atomically(tmp_path / "file.bin", lambda file: file.write(b"x"))
-    assert os.listdir(tmp_path) == []
+    assert len(tries) == TRIES and os.listdir(tmp_path) == []

@@ -200,7 +200,7 @@ def test_the_presets_are_the_notes():
         assert run_config(PRESETS[name].config, config) == PRESETS[name].config
 
 
-def test_random_answers_are_learned_by_heart_and_no_more():
+def test_random_answers_are_memorised_and_no_more():
     found = walk(FirstNetworkConfig(learning_rate=3.0, epochs=400))
     assert found.right == 1.0 and found.losses[-1] < 0.01
     assert 0.4 < found.new_right < 0.6 and found.new_losses[-1] > 0.25, "always saying 0.5 would be better"

@@ -39,7 +39,7 @@ def test_weights_are_counted_by_hand(digits, monkeypatch):
     needed = 6370 * 4 * 5
     monkeypatch.setattr("core.runs.memory.free_memory_bytes", lambda device: needed)
     check_weights_fit(tiny(), digits, CPU)
-    with pytest.raises(NotEnoughMemory, match="needs about 0.153 MB of memory, and 0.127 MB are free"):
+    with pytest.raises(NotEnoughMemory, match="needs about 152.9 kB of memory, and 127.4 kB are free"):
         check_weights_fit(tiny(training__keep="best"), digits, CPU)
     monkeypatch.setattr("core.runs.memory.free_memory_bytes", lambda device: None)
     check_weights_fit(huge(), digits, CPU)  # not known: it may be tried

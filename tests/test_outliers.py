@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.data.drawing import place_like_mnist
-from core.evaluation.ood import synthetic as outliers
+from core.evaluation.ood import synthetic
 from core.evaluation.ood.glyphs import ALIKE, GLYPHS
 
 
@@ -17,19 +17,19 @@ def test_each_glyph_is_strokes_on_the_grid():
 
 
 def test_what_may_be_one_of_the_classes_is_not_among_the_names():
-    digits = outliers.glyph_names([str(digit) for digit in range(10)])
+    digits = synthetic.glyph_names([str(digit) for digit in range(10)])
     assert not set("OoQDIilZzSsBbGgq") & set(digits) and set("AEFHKMNPRTUVWXY") <= set(digits)
-    assert not set("Aa") & set(outliers.glyph_names(["a"])) and "A" in outliers.glyph_names(["T-shirt", "Bag"])
+    assert not set("Aa") & set(synthetic.glyph_names(["a"])) and "A" in synthetic.glyph_names(["T-shirt", "Bag"])
     everything = [sign for group in ALIKE for sign in group] + list(GLYPHS)
-    assert outliers.glyph_names(everything) == []
-    assert outliers.glyphs([], 5, np.random.default_rng(0))[0].shape == (0, 1, 28, 28)
+    assert synthetic.glyph_names(everything) == []
+    assert synthetic.glyphs([], 5, np.random.default_rng(0))[0].shape == (0, 1, 28, 28)
 
 
 def made(kind: str, count: int, seed: int, size: int = 28) -> torch.Tensor:
     random = np.random.default_rng(seed)
     if kind == "glyphs":
-        return outliers.glyphs(["A", "n", "@"], count, random, size)[0]
-    return getattr(outliers, kind)(count, random, size)
+        return synthetic.glyphs(["A", "n", "@"], count, random, size)[0]
+    return getattr(synthetic, kind)(count, random, size)
 
 
 @pytest.mark.parametrize("kind", ["glyphs", "strokes", "scribbles", "shapes"])
@@ -47,7 +47,7 @@ def test_they_have_the_form_of_mnist(kind, size):
 
 def test_a_line_is_as_long_and_wide_as_its_pen_says():
     upright = np.array([[0.0, 0.0], [0.0, 1.0]])
-    image = outliers.draw([[upright]], np.array([0.2]))[0, 0]
+    image = synthetic.draw([[upright]], np.array([0.2]))[0, 0]
     assert image.sum(0).max() == pytest.approx(20, abs=0.6)  # 20 pixels long with its round ends
     assert image[14].sum() == pytest.approx(4, abs=0.05)  # and a fifth of that wide
     assert image.sum() == pytest.approx(16 * 4 + np.pi * 4, rel=0.03)
@@ -64,15 +64,15 @@ def test_they_are_placed_as_drawings_are():
 
 def test_a_smooth_curve_goes_through_its_points():
     points = np.array([[0.0, 0.0], [1.0, 0.5], [0.3, 1.0]])
-    curve = outliers.smooth(points)
+    curve = synthetic.smooth(points)
     for point in points:
         assert np.abs(curve - point).sum(1).min() < 1e-12
-    assert len(curve) == 2 * outliers.STEPS + 1
+    assert len(curve) == 2 * synthetic.STEPS + 1
 
 
 def test_strokes_of_another_width_show_the_same():
     images = made("glyphs", 60, 2)
-    found = outliers.restyled(images, np.random.default_rng(0))
+    found = synthetic.restyled(images, np.random.default_rng(0))
     assert found.shape == images.shape and found.min() >= 0 and found.max() <= 1
     assert found[images.amax((2, 3), keepdim=True).expand_as(images) == 0].sum() == 0
     together = torch.corrcoef(torch.cat([images.flatten(1), found.flatten(1)]))[:60, 60:]

@@ -7,7 +7,7 @@ import pytest
 import streamlit as st
 
 from core.runs import TrainedModel
-from pages.parts.evaluate import subject as evaluate_subject
+from pages.parts.evaluate import subject
 from pages.parts.explain.section import CHANGE, MAPS, NEAREST
 from tests.test_evaluate_page import SECTIONS, models, open_at, store  # noqa: F401  the fixtures of trained models
 from tests.test_pages import assert_whole
@@ -15,7 +15,7 @@ from tests.test_pages import assert_whole
 
 def test_runs_that_were_looked_at_are_forgotten(store, models, monkeypatch):  # noqa: F811
     seen: dict[str, list[weakref.ref]] = {}
-    load, made = evaluate_subject.load_predictions, TrainedModel.__init__
+    load, made = subject.load_predictions, TrainedModel.__init__
 
     def remember(store, run, split="test"):
         found = load(store, run, split)
@@ -28,7 +28,7 @@ def test_runs_that_were_looked_at_are_forgotten(store, models, monkeypatch):  # 
         seen.setdefault("networks", []).append(weakref.ref(self))
 
     st.cache_resource.clear()
-    monkeypatch.setattr(evaluate_subject, "load_predictions", remember)
+    monkeypatch.setattr(subject, "load_predictions", remember)
     monkeypatch.setattr(TrainedModel, "__init__", note)
     at = open_at(models["is_3"])
     for run in ("first", "second"):  # and is_3 before and after

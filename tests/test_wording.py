@@ -1,13 +1,50 @@
-"""Words for images, said about points and texts."""
+"""Numbers as people read them, and words for images, said about points and texts."""
 
 import pytest
 
 from core.config import DataConfig, RunConfig
 from core.data import DATASETS
+from core.data.sources import kind_of
 from core.inspection import diagnose
 from core.presets import PRESETS
-from core.wording import kind_of, plural, worded
+from core.wording import duration, number, percent, plural, rough_duration, size_of_bytes, worded
 from pages.parts.draft.fields import in_labels
+
+
+@pytest.mark.parametrize(("share", "digits", "text"), [
+    (0.97126, 2, "97.13 %"), (0.971, 1, "97.1 %"), (0.5, 0, "50 %"), (0.00123, 3, "0.123 %"), (1.5, 0, "150 %"),
+    (-0.05, 2, "-5.00 %"), (None, 2, "–"), (0.0, 2, "0.00 %"), (0, 0, "0 %"), (1.0, 2, "100.00 %"), (1, 0, "100 %"),
+    # all but one of 10,000 and of a million is not all
+    (0.9999, 2, "99.99 %"), (0.9999, 1, "99.9 %"), (0.9999, 0, "99 %"), (0.999_999, 2, "99.99 %"), (0.995, 0, "99 %"),
+    # and one of them is something
+    (0.0001, 2, "0.01 %"), (0.0001, 1, "< 0.1 %"), (0.0001, 0, "< 1 %"), (1e-9, 2, "< 0.01 %"), (-1e-9, 2, "> -0.01 %"),
+    (0.006, 0, "1 %"), (0.005, 0, "< 1 %"), (float("nan"), 1, "nan %"),
+])
+def test_a_share_is_honest_at_both_ends(share, digits, text):
+    assert percent(share, digits) == text
+
+
+def test_a_share_has_two_digits_where_nothing_else_is_asked():
+    assert percent(0.5) == "50.00 %"
+
+
+@pytest.mark.parametrize(("seconds", "measured", "estimated"), [
+    (0.42, "0.4 s", "0.42 s"), (9.96, "10 s", "9.96 s"), (59.6, "1 min 0 s", "59.6 s"), (185, "3 min 5 s", "3.08 min"),
+    (7800, "2 h 10 min", "2.17 h"), (400_000, "111 h 6 min", "4.63 days")])
+def test_times(seconds, measured, estimated):
+    assert duration(seconds) == measured and rough_duration(seconds) == estimated
+
+
+@pytest.mark.parametrize(("count", "text"), [
+    (0, "0 B"), (640, "640 B"), (999, "999 B"), (3400, "3.4 kB"), (1_700_000, "1.7 MB"), (999_960, "1.0 MB"), (4e9, "4.0 GB"),
+    (1.5e12, "1,500.0 GB")])
+def test_bytes_are_in_decimal_units(count, text):
+    assert size_of_bytes(count) == text
+
+
+def test_bytes_with_other_digits_and_a_loss():
+    assert size_of_bytes(50_000_000, 0) == "50 MB" and size_of_bytes(999_600, 0) == "1 MB"
+    assert number(0.12345) == "0.1235" and number(None) == "–"
 
 
 @pytest.mark.parametrize(("text", "kind", "expected"), [

@@ -28,6 +28,7 @@ from core.data.cached_arrays import Put, forget_oldest, kept_filled
 from core.data.dataset import DataError, Split
 from core.data.sources import DatasetSpec, Raw, spec_of
 from core.data.sources.generated import Generated
+from core.wording import size_of_bytes
 
 MOST_JOINED = 1 << 30  # bytes of a joined stack in the cache: six times CIFAR-10
 MOST_KEPT = 1 << 29  # bytes of all of them, but for the last one: eleven times MNIST
@@ -162,8 +163,8 @@ def _joined_images(raws: Sequence[Raw], cache: Path) -> Tensor:
     stacks = [raw.train_images for raw in raws]
     size = sum(stack.nbytes for stack in stacks)
     if size > MOST_JOINED:
-        raise DataError(f"The joined images take {size / 1e9:.1f} GB; at most {MOST_JOINED / 1e9:.1f} GB are kept. Join fewer "
-                        "sets.")
+        raise DataError(f"The joined images take {size_of_bytes(size)}; at most {size_of_bytes(MOST_JOINED)} are kept. Join "
+                        "fewer sets.")
     digest = hashlib.blake2b(digest_size=12)
     for stack in stacks:
         digest.update(repr(tuple(stack.shape)).encode())

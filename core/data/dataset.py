@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from core.transforms import Steps, resize, shape_after
+from core.wording import Kind
 
 
 class DataError(ValueError):
@@ -21,7 +22,6 @@ class DataDamaged(DataError):
     """A data set's file is not what it should be."""
 
 
-Kind = Literal["images", "points", "text"]
 Target = Literal["classes", "number"]
 
 

@@ -18,7 +18,7 @@ from core.data.combine import (
     of_classes,
     refuse_for_texts,
 )
-from core.data.dataset import DataError, Dataset, Kind, Split, Target
+from core.data.dataset import DataError, Dataset, Split, Target
 from core.data.features import as_features
 from core.data.own.sets import is_own
 from core.data.sources import DatasetSpec, Raw, spec_of
@@ -27,6 +27,7 @@ from core.data.statistics import channel_statistics
 from core.data.variations import with_variations
 from core.settings import default_cache_dir
 from core.transforms import fixed_sizes, shape_after, with_normalizes
+from core.wording import Kind
 
 
 def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:

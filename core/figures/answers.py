@@ -10,6 +10,7 @@ from torch import Tensor
 
 from core.figures.curves import TRAIN, VALIDATION
 from core.figures.images import as_picture
+from core.wording import percent
 
 PICTURE = 48  # pixels on the screen
 RIGHT, WRONG = "#2e80a6", "#cf4a22"  # of small text: 4.2 to 4.5 times as light or dark as either background
@@ -33,9 +34,9 @@ def answer_strip(pictures: Sequence[str], labels: Sequence[str], answers: Sequen
     for place, (picture, label, answer, sure) in enumerate(zip(pictures, labels, answers, probabilities, strict=True)):
         right = answer == label
         text = f"✓ {short(answer)}" if right else f"✗ {short(answer)}, not {short(label)}"
-        percent = "" if sure is None else f"\n{sure:.0%}".replace("%", " %")
+        share = "" if sure is None else f"\n{percent(sure, 0)}"
         points.append({"value": [place, 0], "symbol": f"image://{picture}", "symbolSize": PICTURE, "label": {
-            "show": True, "position": "bottom", "distance": 6, "formatter": text + percent, "lineHeight": 17, "fontSize": 12,
+            "show": True, "position": "bottom", "distance": 6, "formatter": text + share, "lineHeight": 17, "fontSize": 12,
             "color": RIGHT if right else WRONG, "fontWeight": "normal" if right else "bold"}})
     return {
         "animation": False,

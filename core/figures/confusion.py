@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from core.evaluation.metrics import confusion_shares
+from core.wording import percent
 
 PALE, DEEP = np.array([238, 243, 246]), np.array([29, 98, 131])  # nothing, and all of the row; light also in the dark theme
 CELL, HEAD = 48, 96  # pixels of the picture
@@ -26,7 +27,7 @@ def cell_texts(counts: np.ndarray, as_shares: bool) -> list[list[str]]:
 
 def about_cells(counts: np.ndarray, classes: Sequence[str]) -> list[list[str]]:
     """Each cell in words: "true 7, said 3: 4 images, 0.4 % of class 7"."""
-    return [[f"true {truth}, said {said}: {n:,} image{'' if n == 1 else 's'}, {100 * share:.1f} % of class {truth}"
+    return [[f"true {truth}, said {said}: {n:,} image{'' if n == 1 else 's'}, {percent(share, 1)} of class {truth}"
              for said, n, share in zip(classes, *row, strict=True)]
             for truth, row in zip(classes, zip(counts.tolist(), row_shares(counts).tolist(), strict=True), strict=True)]
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from core.wording import percent
+
 SHADES = ("#2e86ab", "#e4572e", "#7d8590")
 
 
@@ -13,7 +15,7 @@ def answers_figure(answers: Sequence[Sequence[float]], classes: Sequence[str]) -
     asked = [f"time {number}" for number in range(1, len(answers) + 1)]
     for index, name in enumerate(classes):
         figure.add_bar(x=asked, y=[answer[index] for answer in answers], name=name, marker_color=SHADES[index % 3],
-                       text=[f"{100 * answer[index]:.1f} %" for answer in answers], textposition="inside", textangle=0,
+                       text=[percent(answer[index], 1) for answer in answers], textposition="inside", textangle=0,
                        hovertemplate="%{y:.2%}<extra>" + name + "</extra>")
     figure.update_layout(barmode="stack", height=340, margin={"l": 8, "r": 8, "t": 40, "b": 8}, bargap=0.15,
                          legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},

@@ -97,16 +97,17 @@ INITS: dict[str, Init] = {
     "default": Init("PyTorch's default", "nn.Linear's own: uniform between ±1/√inputs, a standard deviation of 0.58/√inputs.",
                     _default, "nn.init.uniform_(layer.weight, -layer.in_features**-0.5, layer.in_features**-0.5)\n"
                     "    nn.init.uniform_(layer.bias, -layer.in_features**-0.5, layer.in_features**-0.5)"),
-    "xavier": Init("Xavier", "Deviation √(2/(inputs + outputs)): keeps sizes where the slope is near 1, as tanh's around 0.",
+    "xavier": Init("Xavier", "Standard deviation √(2/(inputs + outputs)): keeps sizes where the slope is near 1, as "
+                   "tanh's around 0.",
                    lambda layer, generator: nn.init.xavier_normal_(layer.weight, generator=generator),
                    "nn.init.xavier_normal_(layer.weight)\n    nn.init.zeros_(layer.bias)"),
-    "he": Init("He (Kaiming)", "Deviation √(2/inputs): makes up for the half that ReLU cuts off.",
+    "he": Init("He (Kaiming)", "Standard deviation √(2/inputs): makes up for the half that ReLU cuts off.",
                lambda layer, generator: nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator),
                'nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")\n    nn.init.zeros_(layer.bias)'),
-    "small": Init("Too small", "Deviation 0.01, whatever the width.",
+    "small": Init("Too small", "Standard deviation 0.01, whatever the width.",
                   lambda layer, generator: nn.init.normal_(layer.weight, std=0.01, generator=generator),
                   "nn.init.normal_(layer.weight, std=0.01)\n    nn.init.zeros_(layer.bias)"),
-    "large": Init("Too large", "Deviation 1, whatever the width.",
+    "large": Init("Too large", "Standard deviation 1, whatever the width.",
                   lambda layer, generator: nn.init.normal_(layer.weight, std=1.0, generator=generator),
                   "nn.init.normal_(layer.weight, std=1.0)\n    nn.init.zeros_(layer.bias)"),
 }

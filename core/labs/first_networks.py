@@ -202,7 +202,8 @@ def _before(config: FirstNetworkConfig, x: Tensor, y: Tensor) -> list[Line]:
                         for name in ("weight", "bias")}),
         Line(f"criterion = nn.{type(loss_of(config)).__name__}()", "The mean of the squared differences between prediction and "
                                                                    "answer. "
-             "For yes-no answers binary cross-entropy is the better choice: it punishes being surely wrong far more." if toy else
+             "For yes-no answers binary cross-entropy is the better choice: it punishes being confidently wrong far "
+             "more." if toy else
              "Binary cross-entropy on probabilities: −log of the probability that was given to the right answer. "
              "nn.BCEWithLogitsLoss without the sigmoid layer does the same and can't overflow.", {}),
         Line(f"optimizer = torch.optim.SGD(model.parameters(), lr={config.learning_rate:g})", "Knows all weights of the network "

@@ -11,6 +11,7 @@ from torch import nn
 
 from core.fields import Config, setting
 from core.models.base import ModelError, Shape
+from core.wording import percent
 
 MOST_CHANNELS, MOST_UNITS, MOST_INSIDE = 8192, 10_000_000, 50  # bounds that keep every count of a stack below 2⁶³
 WHICH = "Which layer it is."
@@ -142,10 +143,10 @@ LAYERS: dict[str, LayerSpec] = {
     "flatten": LayerSpec("Flatten", "Writes a picture as one row of numbers, which linear layers need.", FlattenConfig, "flatten",
                          alone=True),
     "linear": LayerSpec("Linear", "Every unit sums all numbers it receives, each times its own weight.", LinearConfig, "fc"),
-    "batch_norm1d": LayerSpec("BatchNorm1d", "Brings each number to mean 0 and deviation 1 within the batch.", BatchNorm1dConfig,
-                              "bn"),
-    "batch_norm2d": LayerSpec("BatchNorm2d", "Brings each channel to mean 0 and deviation 1 within the batch.", BatchNorm2dConfig,
-                              "bn"),
+    "batch_norm1d": LayerSpec("BatchNorm1d", "Brings each number to mean 0 and standard deviation 1 within the batch.",
+                              BatchNorm1dConfig, "bn"),
+    "batch_norm2d": LayerSpec("BatchNorm2d", "Brings each channel to mean 0 and standard deviation 1 within the batch.",
+                              BatchNorm2dConfig, "bn"),
     "dropout": LayerSpec("Dropout", "Switches numbers off at random while training, so that no unit relies on another.",
                          DropoutConfig, "dropout", alone=True),
     "relu": LayerSpec("ReLU", "Numbers below 0 become 0.", ReLUConfig, "relu"),
@@ -185,7 +186,7 @@ def settings_of(layer: LayerConfig, outputs: int) -> str:
             units = f"{layer.out_features:,} units" if layer.out_features else f"{outputs} for the answer"
             return units + ("" if layer.bias else ", no bias")
         case DropoutConfig():
-            return f"{layer.share:.0%}".replace("%", " %")
+            return percent(layer.share, 0)
         case LeakyReLUConfig():
             return f"slope {layer.slope:g}"
         case ResidualConfig():

@@ -19,7 +19,8 @@ class MLPConfig(Config):
     activation: Literal["relu", "leaky_relu", "gelu", "sigmoid", "tanh", "identity"] = setting(
         "relu", "What each hidden unit does with its sum. Without it, any stack of linear layers is one linear layer.")
     dropout: float = setting(
-        0.0, "Share of hidden units switched off at random in each training step, which makes it harder to learn by heart.",
+        0.0, "Share of hidden units switched off at random in each training step, which makes it harder to memorise the "
+        "images (overfit).",
         ge=0.0, le=0.95, step=0.05)
 
 

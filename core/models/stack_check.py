@@ -30,6 +30,7 @@ from core.models.stack import (
     title,
 )
 from core.models.stack_edits import Edit, Place, apply, places, with_fields
+from core.wording import size_of_bytes
 
 HUGE = 50_000_000  # parameters of one layer: 200 MB of float32, and Adam keeps four times as much
 WIDE = 16_000_000  # numbers that a layer returns for one image: 4 GB for a batch of 64
@@ -245,10 +246,11 @@ def _list(layers: Sequence[LayerConfig]) -> str:
 def huge(parameters: int, returned: Shape) -> str:
     """What to know of a layer with very many parameters or results (for one example); "" for all others."""
     if parameters > HUGE:
-        return (f"{parameters:,} parameters: {parameters * 4 / 1e9:.1f} GB of weights, and training with Adam needs four "
+        return (f"{parameters:,} parameters: {size_of_bytes(parameters * 4)} of weights, and training with Adam needs four "
                 "times as much.")
     if prod(returned) > WIDE:
-        return f"returns {prod(returned):,} numbers for each image: {prod(returned) * 4 / 1e9:.1f} GB with every one in a batch."
+        memory = size_of_bytes(prod(returned) * 4)
+        return f"returns {prod(returned):,} numbers for each image: {memory} with every one in a batch."
     return ""
 
 

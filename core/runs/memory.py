@@ -14,6 +14,7 @@ from core.layers.memory import values_kept
 from core.models import build
 from core.training import outputs_for
 from core.training.inference import MOST_AT_ONCE, evaluation_mode, largest_result
+from core.wording import size_of_bytes
 
 FLOAT32_BYTES = 4
 TOO_MUCH = "The run needs more memory than this machine has. Try a smaller network or batch size."
@@ -54,8 +55,8 @@ def check_answers_fit(model: nn.Module, images: Tensor, least: int = MOST_AT_ONC
     """
     needed, free = 2 * max(least, largest_result(model, images)), free_memory_bytes()  # one more for what an operation works with
     if free is not None and needed > free:
-        raise NotEnoughMemory(f"To ask this network takes about {_size(needed)} of memory, and {_size(free)} are free. End other "
-                              "programs, or choose a smaller network.")
+        raise NotEnoughMemory(f"To ask this network takes about {size_of_bytes(needed)} of memory, and {size_of_bytes(free)} are "
+                              "free. End other programs, or choose a smaller network.")
 
 
 def weight_bytes(model: nn.Module, config: RunConfig) -> int:
@@ -82,12 +83,8 @@ def result_bytes(model: nn.Module, images: Tensor) -> int:
 def _compare(needed: int, device: torch.device) -> None:
     free = free_memory_bytes(device)
     if free is not None and needed > free:
-        raise NotEnoughMemory(f"The run needs about {_size(needed)} of memory, and {_size(free)} are free. "
+        raise NotEnoughMemory(f"The run needs about {size_of_bytes(needed)} of memory, and {size_of_bytes(free)} are free. "
                               "Try a smaller network or batch size.")
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:,.3g} GB" if count >= 1e9 else f"{count / 1e6:,.3g} MB"
 
 
 def ran_out(error: RuntimeError) -> bool:

@@ -7,6 +7,7 @@ from core.devices import free_memory_bytes
 from core.runs.checkpoints import CheckpointError, checkpoint_path, load_model
 from core.runs.store import RunStore
 from core.trained_model import TrainedModel
+from core.wording import size_of_bytes
 
 MOST_MODELS = 8
 MOST_BYTES = 192 * 2**20  # of weights: eight resnet18 take 360 MB, one vgg16 540 MB
@@ -59,7 +60,7 @@ class ModelCache:
             self._forget(size)
         free = free_memory_bytes()
         if free is not None and size and size + ROOM > free:
-            raise CheckpointError(f"These weights take {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB of memory are free. End "
+            raise CheckpointError(f"These weights take {size_of_bytes(size)}, and {size_of_bytes(free)} of memory are free. End "
                                   "other programs, or choose a smaller network.")
 
     def _forget(self, coming: int) -> None:

@@ -22,6 +22,7 @@ from core.settings import Settings
 from core.subprocesses import ONE_THREAD, run
 from core.training import Checkpoint, Started
 from core.weights.file import MAX_BYTES
+from core.wording import size_of_bytes
 
 SECONDS = 90.0  # by the clock
 KNOWN = {"mnist": (0.1306604762738429, 0.30810780717887876)}  # of all 60,000, for who has not downloaded them
@@ -51,7 +52,8 @@ def keep_upload(store: RunStore, settings: Settings, content: bytes, name: str, 
         UploadRefused: with one line; nothing is kept then. StoreError: the runs folder can't be written to.
     """
     if len(content) > MAX_BYTES:
-        raise UploadRefused(f"This file has {len(content) / 1e6:.0f} MB; weights may have {MAX_BYTES / 1e6:.0f} MB at most.")
+        raise UploadRefused(f"This file has {size_of_bytes(len(content))}; weights may have "
+                            f"{size_of_bytes(MAX_BYTES, 0)} at most.")
     try:
         shape = outline(data, settings.data_dir).input_shape
     except DataError as error:

@@ -19,6 +19,7 @@ from core.layers.table import describe_layers, totals
 from core.training import fresh_model
 from core.training.loop import Loop
 from core.training.step import batches_of_epoch
+from core.wording import size_of_bytes
 
 MOST_SECONDS = 2.0  # for each of the two rounds: whole steps, then layer by layer
 MOST_STEPS = 30
@@ -83,8 +84,8 @@ def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examp
     batch = config.training.batch_size
     needed = training_bytes(rows, config.training.optimizer, batch)
     if needed > MOST_BYTES:
-        raise MeasureError(f"A training step of this network takes about {needed / 1e9:.1f} GB, more than the "
-                           f"{MOST_BYTES / 1e9:.0f} GB that are measured here. Choose a smaller batch size or network.")
+        raise MeasureError(f"A training step of this network takes about {size_of_bytes(needed)}, more than the "
+                           f"{size_of_bytes(MOST_BYTES)} that are measured here. Choose a smaller batch size or network.")
     convolutional = is_convolutional(outline)
     threads, before = threads_for(totals(rows).parameters, convolutional), torch.get_num_threads()
     devices = [device] if device.type == "cuda" else []

@@ -14,6 +14,7 @@ from safetensors.torch import load as safetensors_load
 from torch import Tensor
 
 from core.weights.pickle import PickleRefused, TensorRef, describe_pickle
+from core.wording import size_of_bytes
 
 MAX_BYTES = 50_000_000
 MAX_PICKLE, MAX_HEADER = 2_000_000, 2_000_000  # bytes of the list of tensors
@@ -81,7 +82,8 @@ def load_weights(content: bytes, name: str) -> Weights:
     if not content:
         raise WeightsRefused(f"{plain(name)} is empty. Save or download it again.")
     if len(content) > MAX_BYTES:
-        raise WeightsRefused(f"{plain(name)} has {len(content) / 1e6:.0f} MB; this page reads at most {MAX_BYTES / 1e6:.0f} MB.")
+        raise WeightsRefused(f"{plain(name)} has {size_of_bytes(len(content))}; this page reads at most "
+                             f"{size_of_bytes(MAX_BYTES, 0)}.")
     if content[:4] == b"PK\x03\x04":
         weights, note = _from_zip(content, plain(name))
         kind = "PyTorch"
@@ -132,7 +134,7 @@ def _from_safetensors(content: bytes, file: str) -> dict[str, Tensor]:
     """A header in JSON, then raw numbers; the library checks that they fit."""
     length = int.from_bytes(content[:8], "little")
     if length > MAX_HEADER:
-        raise WeightsRefused(f"{file}: its header has {length / 1e6:.1f} MB, more than any list of tensors needs.")
+        raise WeightsRefused(f"{file}: its header has {size_of_bytes(length)}, more than any list of tensors needs.")
     try:
         header = json.loads(content[8:8 + length])
         kinds = {name: str(entry.get("dtype")) for name, entry in header.items() if name != "__metadata__"}
@@ -174,7 +176,7 @@ def _from_zip(content: bytes, file: str) -> tuple[dict[str, Tensor], str]:
     described, note = _state_dict(found, file)
     claimed = sum(prod(ref.shape) * ref.storage.dtype.itemsize for ref in described.values())
     if claimed > 4 * len(content):  # tied weights count twice, which is fine; a thousand times is a trick
-        raise WeightsRefused(f"{file}: its tensors share their numbers so often that they would take {claimed / 1e6:,.0f} MB.")
+        raise WeightsRefused(f"{file}: its tensors share their numbers so often that they would take {size_of_bytes(claimed)}.")
     storages: dict[tuple[str, torch.dtype], Tensor] = {}
     return {name: _tensor(file, name, ref, entries, folder, storages) for name, ref in described.items()}, note
 
@@ -189,10 +191,10 @@ def _entries(content: bytes, file: str) -> dict[str, bytes]:
         infos = archive.infolist()
         claimed = sum(info.file_size for info in infos)
         if any(info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size for info in infos):
-            raise WeightsRefused(f"{file} is compressed and says it unpacks to {claimed / 1e6:,.1f} MB. torch.save does not "
+            raise WeightsRefused(f"{file} is compressed and says it unpacks to {size_of_bytes(claimed)}. torch.save does not "
                                  "compress: save it again with torch.save.")
         if claimed > len(content):
-            raise WeightsRefused(f"{file} says it holds {claimed / 1e6:,.1f} MB, which is more than the file itself has. Save "
+            raise WeightsRefused(f"{file} says it holds {size_of_bytes(claimed)}, which is more than the file itself has. Save "
                                  "or download it again.")
         if len({info.filename for info in infos}) < len(infos):
             raise damaged

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.data.dataset import DataError
 from core.data.sources import spec_of
+from core.wording import size_of_bytes
 
 LOCK, PROGRESS = ".downloading", ".downloading.json"
 EVERY = 0.5  # seconds between two lines for others
@@ -32,8 +33,8 @@ class Progress:
 
     def __str__(self) -> str:
         """"train-images-idx3-ubyte.gz: 3.1 MB of 9.9 MB, 2.4 MB/s"."""
-        total = f" of {self.total_megabytes:.1f} MB" if self.total_megabytes else ""
-        return f"{self.file}: {self.megabytes:.1f} MB{total}" + (f", {self.speed:.1f} MB/s" if self.speed else "")
+        have, total, speed = (size_of_bytes(1e6 * size) for size in (self.megabytes, self.total_megabytes, self.speed))
+        return f"{self.file}: {have}" + (f" of {total}" if self.total_megabytes else "") + (f", {speed}/s" if self.speed else "")
 
 
 @dataclass

@@ -17,6 +17,7 @@ from PIL import Image
 from core.data.drawing import LUMINANCE, DrawingError
 from core.data.drawing.connected_components import label
 from core.subprocesses import ONE_THREAD, run
+from core.wording import size_of_bytes
 
 LONGEST = 560  # pixels: twice the canvas, so that thin lines survive
 MOST_MB = 16
@@ -48,7 +49,7 @@ class Photograph:
 def read_upload(content: bytes) -> np.ndarray:
     """A PNG or JPEG file of unknown origin → (H, W, 4) uint8, at most 560 pixels long. Raises DrawingError with one line."""
     if len(content) > MOST_MB << 20:
-        raise DrawingError(f"This file has {len(content) / 1e6:.0f} MB; a picture of at most {MOST_MB} MB can be read.")
+        raise DrawingError(f"This file has {size_of_bytes(len(content))}; a picture of at most {MOST_MB} MB can be read.")
     with tempfile.TemporaryDirectory(prefix="playground-picture-") as name:
         folder = Path(name)
         (folder / "upload").write_bytes(content)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from core.config import DataConfig
 from core.data.cached_arrays import kept_array
-from core.data.dataset import DataDamaged, DataMissing, Kind, Target
+from core.data.dataset import DataDamaged, DataMissing, Target
 from core.data.own.sets import OwnSet, is_own, own_sets, read_arrays, read_set
 from core.data.sources import generated
 from core.data.sources.archives import Stack, cifar_is_there, emnist_is_there, read_cifar10, read_emnist
@@ -23,6 +23,7 @@ from core.data.sources.idx import IdxFolder, as_images
 from core.data.sources.text_files import imdb_is_there, own_texts, read_imdb, read_own, read_reviews
 from core.data.sources.texts import CLASSES, RawTexts
 from core.settings import default_data_dir
+from core.wording import Kind
 
 
 @dataclass(frozen=True)
@@ -291,6 +292,11 @@ def spec_of(name: str, root: Path | None = None) -> DatasetSpec:
     if is_own(name):
         return _own_spec(read_set(root or default_data_dir(), name))
     raise DataMissing(f"There is no data set {name!r}; choose from {', '.join(DATASETS)}.")
+
+
+def kind_of(name: str) -> Kind:
+    """What the examples of a data set are; "images" where it is a person's own, as those always are."""
+    return DATASETS[name].kind if name in DATASETS else "images"
 
 
 def available(root: Path | None = None) -> dict[str, DatasetSpec]:

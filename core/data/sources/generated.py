@@ -123,7 +123,7 @@ def hills(count: int, noise: float, generator: Generator) -> tuple[Tensor, Tenso
 
 
 def random_labels(count: int, noise: float, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Ten random numbers and an answer that has nothing to do with them: there is nothing to learn, only to learn by heart."""
+    """Ten random numbers and an answer that has nothing to do with them: there is nothing to learn, only to memorise."""
     points = torch.randn(count, 10, generator=generator)
     if count == len(NOTES_ANSWERS):
         return points, torch.tensor(NOTES_ANSWERS)

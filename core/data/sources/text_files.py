@@ -19,6 +19,7 @@ from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.sources.texts import CLASSES, RawTexts
 from core.files import write_atomically
+from core.wording import size_of_bytes
 
 REVIEWS = Path(__file__).with_name("reviews.csv")
 IMDB = "aclImdb"  # the folder that the archive of A. Maas et al. unpacks to
@@ -131,7 +132,8 @@ def delete_own(root: Path, name: str) -> None:
 def check_csv(content: bytes) -> list[Row]:
     """The texts and labels of a CSV. Raises TextsRefused with one line for anything else."""
     if len(content) > MOST_MEGABYTES * 1_000_000:
-        raise TextsRefused(f"The file has {len(content) / 1e6:.0f} MB; at most {MOST_MEGABYTES} MB are read. Take a part of it.")
+        raise TextsRefused(f"The file has {size_of_bytes(len(content))}; at most {MOST_MEGABYTES} MB are read. Take a part "
+                           "of it.")
     if not content.strip():
         raise TextsRefused(f"The file is empty. {HOW}.")
     rows = _labelled(_lines(_decode(content)))

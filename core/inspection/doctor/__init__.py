@@ -9,11 +9,12 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import Dataset
+from core.data.sources import kind_of
 from core.inspection.doctor import cost_rules, data_rules, network_rules, training_rules, transform_rules
 from core.inspection.doctor.case import Case, Finding, Severity, Surroundings
 from core.inspection.doctor.cost_rules import training_bytes
 from core.training.range_test import RangeTest
-from core.wording import kind_of, worded_for
+from core.wording import worded_for
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
 

@@ -5,6 +5,7 @@ import torch
 from core.config import RunConfig
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.layers import memory
+from core.wording import rough_duration, size_of_bytes
 
 # Forward and backward together take about three times the multiply-adds of forward alone: backward computes the gradient by
 # inputs and by weights. Multiply-adds each second of a whole training step, taken for an estimate where none was measured.
@@ -37,9 +38,9 @@ def epoch_too_long(case: Case) -> Finding | None:
     how = f"measured {speed:,.0f} images/s" if measured else \
         f"about {speed:,.3g} images/s, estimated from {case.totals.mult_adds:,} multiply-adds for each image"
     return Finding(
-        "epoch_too_long", "warning", f"One epoch takes about {duration(seconds)}",
-        f"{case.per_epoch:,} images at {how}: {duration(seconds)}; {duration(allowed)} are allowed. The whole run takes "
-        f"{duration(seconds * case.config.training.epochs)}.",
+        "epoch_too_long", "warning", f"One epoch takes about {rough_duration(seconds)}",
+        f"{case.per_epoch:,} images at {how}: {rough_duration(seconds)}; {rough_duration(allowed)} are allowed. The whole run "
+        f"takes {rough_duration(seconds * case.config.training.epochs)}.",
         "Nothing can be seen of validation accuracy before the first epoch is over. Fewer channels or units, or fewer copies of "
         "the images, make it shorter; the work of a layer grows with its inputs times its outputs.",
         *_lighter(case))
@@ -85,23 +86,9 @@ def beyond_memory(case: Case) -> Finding | None:
     room = int((0.5 * limit - fixed) / per_image) if per_image else 0
     fix = case.changed(training__batch_size=1 << (room.bit_length() - 1)) if 0 < room < batch else None
     return Finding(
-        "beyond_memory", severity, f"Training needs about {gigabytes(needed)}, and the device has {gigabytes(limit)}",
-        f"Weights, gradients and optimizer state: {gigabytes(fixed)}. What the layers return: {gigabytes(per_image)} for each "
-        f"image, {gigabytes(per_image * batch)} for a batch of {batch}.",
+        "beyond_memory", severity, f"Training needs about {size_of_bytes(needed)}, and the device has {size_of_bytes(limit)}",
+        f"Weights, gradients and optimizer state: {size_of_bytes(fixed)}. What the layers return: {size_of_bytes(per_image)} for "
+        f"each image, {size_of_bytes(per_image * batch)} for a batch of {batch}.",
         "Training keeps the result of every layer for the whole batch until the backward pass has used it, and for each weight a "
         "gradient and what the optimizer remembers. Where memory runs out, the run ends.",
         f"Set the batch size to {fix.training.batch_size}" if fix else "Make the network narrower", fix)
-
-
-def duration(seconds: float) -> str:
-    """Time as people say it: 8.2 s, 12 min, 3.1 h, 4 days."""
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:,.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def gigabytes(count: float) -> str:
-    """Bytes as people read them: 3.4 kB, 1.7 MB, 4.0 GB."""
-    unit, factor = next(((u, f) for u, f in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if count >= f), ("B", 1.0))
-    return f"{count / factor:,.3g} {unit}"

@@ -7,7 +7,7 @@ import numpy as np
 from core.data import DATASETS, Split
 from core.data.variations import MOST_IMAGES
 from core.inspection.doctor.case import Case, Finding, Severity
-from core.wording import plural
+from core.wording import percent, plural
 
 BENCHMARK = "benchmarks/doctor_tables.py"
 HANDWRITING = {"mnist", "digits", "emnist", "kmnist", "qmnist", "usps"}  # data sets whose pictures have a right way round
@@ -45,7 +45,7 @@ def wrong_labels(case: Case) -> Finding | None:
     return Finding(
         "wrong_labels", "warning" if hopeless else "note", f"{100 * share:.3g} % of the training labels are wrong on purpose",
         f"data.label_noise is {share:g}; of {case.classes} classes, {100 * (1 - share):.3g} % of the images keep their own.",
-        "A network first learns what most labels agree on, and later the wrong ones by heart: training accuracy then goes on "
+        "A network first learns what most labels agree on, and later memorises the wrong ones: training accuracy then goes on "
         "rising while validation accuracy, whose labels are true, falls. Stop at the best validation epoch."
         + (" With so many, no class is right more often than another." if hopeless else ""),
         "Take the noise away, or keep the best epoch", case.changed(data__label_noise=0.0))
@@ -127,8 +127,8 @@ def few_per_class(case: Case) -> Finding | None:
     return Finding(
         "few_per_class", severity, f"About {least} images of a class is little to learn from",
         f"{evidence}. {PER_CLASS_ACCURACY}",
-        "From a few examples a network learns these examples by heart, and not what they have in common. More images help most; "
-        "varied copies of them, a smaller network or dropout help a little.",
+        "With few examples a network memorises them (it overfits) instead of learning what they have in common. More images help "
+        "most; varied copies of them, a smaller network or dropout help a little.",
         "Hold back fewer images" if fix else "Add images, or varied copies of them", fix)
 
 
@@ -148,8 +148,8 @@ def unbalanced_question(case: Case) -> Finding | None:
     if not 0 < share < 0.25:
         return None
     return Finding(
-        "unbalanced_question", "note", f"Always saying “no” is right for {1 - share:.0%} of the images".replace("%", " %"),
-        f"{'The' if case.data else 'About the'} share of “yes” is {100 * share:.1f} %.",
+        "unbalanced_question", "note", f"Always saying “no” is right for {percent(1 - share, 0)} of the images",
+        f"{'The' if case.data else 'About the'} share of “yes” is {percent(share, 1)}.",
         "So an accuracy of 90 % can mean that nothing was learned. Compare accuracy with that figure, and look at which "
         "images of the rarer answer are found.", "Judge by more than accuracy")
 
@@ -181,9 +181,9 @@ def no_normalisation(case: Case) -> Finding | None:
 
 
 WHY_NORMALISE = ("With inputs that are all positive, a step can only raise or lower all weights of a first unit together, so the "
-                 "way to good weights zigzags (LeCun et al.: Efficient BackProp, 1998, section 4.3). Mean 0 and deviation 1 "
-                 "often make training faster. For small networks on digits the difference is small: 96.1 instead of 95.4 % of "
-                 f"test images after 10 epochs of 784-50-10 ({BENCHMARK}, mean of 4 seeds).")
+                 "way to good weights zigzags (LeCun et al.: Efficient BackProp, 1998, section 4.3). Mean 0 and standard "
+                 "deviation 1 often make training faster. For small networks on digits the difference is small: 96.1 instead of "
+                 f"95.4 % of test images after 10 epochs of 784-50-10 ({BENCHMARK}, mean of 4 seeds).")
 
 
 def transform_names(transform: object) -> set[str]:
@@ -243,8 +243,8 @@ def same_images_in_splits(case: Case) -> Finding | None:
         if share > 0.05:
             return Finding(
                 "same_images_in_splits", "warning", f"{held.capitalize()} images are among the {other} images",
-                f"{share:.0%} of {len(prints[held]):,} {held} images are pixel for pixel also {other} images.".replace("%", " %"),
-                "What a network has already seen says nothing about how it will do on new images: it may know them by heart. "
+                f"{percent(share, 0)} of {len(prints[held]):,} {held} images are pixel for pixel also {other} images.",
+                "What a network has already seen says nothing about how it will do on new images: it may have memorised them. "
                 "Accuracy on them is too good to be true.", "Split the images so that each is in one part only")
     return None
 

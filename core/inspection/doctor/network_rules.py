@@ -6,7 +6,7 @@ from core.config import RunConfig
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.layers.flow import DROPOUT, INPUT, LINEAR, MATRIX, SHAPING, Operation, shown
 from core.layers.kinds import BatchNorm
-from core.wording import plural
+from core.wording import percent, plural
 
 TO_THE_LOSS = SHAPING | DROPOUT  # what may stand between an activation and the loss and change nothing of what is said here
 SQUASHED = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "hardtanh": (-1.0, 1.0),
@@ -183,7 +183,7 @@ def dropout_on_output(case: Case) -> Finding | None:
         if operation.name in DROPOUT and (share := _dropout_share(operation)):
             return Finding(
                 "dropout_on_output", "warning", "Dropout comes after the last layer, on the answer itself",
-                f"{shown(operation)} sets {share:.0%} of the outputs to 0 in each training step.".replace("%", " %"),
+                f"{shown(operation)} sets {percent(share, 0)} of the outputs to 0 in each training step.",
                 "Dropout makes hidden units stand in for each other. An output has no stand-in: where it is set to 0 the network "
                 "is blamed for an answer it did not give, and the loss can't become small.",
                 "Move the dropout before the last linear layer")
@@ -198,11 +198,11 @@ def _much_dropout(case: Case, last: Operation) -> Finding | None:
         if share > 0.7:
             left = operation.output[-1] * (1 - share)
             return Finding(
-                "dropout_on_output", "note", f"The last layer sees only {1 - share:.0%} of what leads to it".replace("%", " %"),
-                f"{shown(operation)} switches off {share:.0%} of {operation.output[-1]} units in each step: about {left:.0f} are "
-                "left to answer with.".replace("%", " %"),
-                "Some dropout before the output makes a network learn less by heart, and 0.5 is the usual most (Srivastava et "
-                "al., 2014). With much more, each step teaches a different small network and learning takes far longer.",
+                "dropout_on_output", "note", f"The last layer sees only {percent(1 - share, 0)} of what leads to it",
+                f"{shown(operation)} switches off {percent(share, 0)} of {operation.output[-1]} units in each step: about "
+                f"{left:.0f} are left to answer with.",
+                "Some dropout before the output makes a network memorise (overfit) less, and 0.5 is the usual most (Srivastava "
+                "et al., 2014). With much more, each step teaches a different small network and learning takes far longer.",
                 "Set dropout to 0.5", case.changed(model__dropout=0.5) if case.given is None else None)
     return None
 

@@ -134,7 +134,7 @@ def distance_loss_for_classes(case: Case) -> Finding | None:
         "distance_loss_for_classes", "warning", "A loss for quantities, and the answer is a class",
         f"The loss is {NAMES.get(case.loss, case.loss)}; the question has {case.classes} classes.",
         "It measures how far a number is from another. Class numbers are names: mistaking a 1 for a 9 is no worse than for a 2. "
-        "And where the network is surely wrong, its gradient through a sigmoid or softmax is close to 0, so it learns least "
+        "And where the network is confidently wrong, its gradient through a sigmoid or softmax is close to 0, so it learns least "
         "from its worst mistakes.", f"Use {NAMES[better]}", fix)
 
 

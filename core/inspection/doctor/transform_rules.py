@@ -25,7 +25,7 @@ from core.transforms import (
     with_to_tensor,
 )
 from core.transforms.geometry import matrix_of
-from core.wording import plural
+from core.wording import percent, plural
 
 TURN = 45.0  # degrees from which a 6 on its side and a 9 on its side begin to look alike
 SMALL_TURN = 15.0
@@ -127,8 +127,8 @@ def digits_cut_off(case: Case) -> Finding | None:
         if isinstance(step, MOVES) and (share := _share_cut(step, shape[1], shape[2])) > OFTEN:
             return Finding(
                 "digits_cut_off", "warning", f"{_names((step,))} cuts parts of digits off",
-                f"Of {DRAWS} random draws, {share:.0%} lose more than {LOST:.0%} of the middle {shape[1] * INK_SHARE:.0f}×"
-                f"{shape[2] * INK_SHARE:.0f} pixels, where the digit is.".replace("%", " %"),
+                f"Of {DRAWS} random draws, {percent(share, 0)} lose more than {percent(LOST, 0)} of the middle "
+                f"{shape[1] * INK_SHARE:.0f}×{shape[2] * INK_SHARE:.0f} pixels, where the digit is.",
                 "An 8 without its lower half is a 0, and a 7 without its bar a 1, but the label stays: the network learns what "
                 "is wrong.", "Keep more of the picture",
                 _with(case, tuple(_milder(step) if s is step else s for s in data.transforms)))
@@ -173,8 +173,8 @@ def most_is_erased(case: Case) -> Finding | None:
                 for step in steps)
     side = sqrt(large[0].scale_max)
     return Finding("most_is_erased", "warning", "More is erased than is left",
-                   f"Holes of up to {large[0].scale_max:.0%} of the picture: as a square, {side:.0%} of its height and width."
-                   .replace("%", " %"),
+                   f"Holes of up to {percent(large[0].scale_max, 0)} of the picture: as a square, {percent(side, 0)} of its "
+                   "height and width.",
                    "A hole teaches a network not to rely on one spot. Where the whole digit or shoe is gone, there is nothing to "
                    "learn but the label of a black picture.", "Erase a fifth at most", _with(case, fix))
 

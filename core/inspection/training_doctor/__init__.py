@@ -6,9 +6,10 @@ To add a rule: write a function that takes a Record and returns a Trouble or Non
 from collections.abc import Callable, Mapping
 
 from core.config import RunConfig
+from core.data.sources import kind_of
 from core.inspection.training_doctor import gradient_rules, loss_rules
 from core.inspection.training_doctor.record import Record, Series, Trouble
-from core.wording import kind_of, worded_for
+from core.wording import worded_for
 
 
 def examine(config: RunConfig, series: Mapping[str, Series], steps_per_epoch: int, not_finite: bool = False) -> list[Trouble]:

@@ -5,7 +5,7 @@ import numpy as np
 from core.inspection.training_doctor import remedies
 from core.inspection.training_doctor.loss_rules import NEVER_BETTER
 from core.inspection.training_doctor.record import Record, Trouble
-from core.wording import plural
+from core.wording import percent, plural
 
 LOOKS = 20  # the last records of a gradient that are judged; they come a few times a second
 LEAST_LOOKS = 3
@@ -81,8 +81,8 @@ def dead_relus(record: Record) -> Trouble | None:
         return None
     begun = int(steps[np.flatnonzero(shares >= DEAD)[0]])
     others = sum(float(np.median(values[-LEAST_LOOKS:])) >= DEAD for _, values in found.values()) - 1
-    return _dead(record, f"{share:.0%} of the units of {worst} were 0 for every image of the last look, since "
-                         f"{record.epoch_of(begun)}".replace("%", " %")
+    return _dead(record, f"{percent(share, 0)} of the units of {worst} were 0 for every image of the last look, since "
+                         f"{record.epoch_of(begun)}"
                  + (f"; {plural(others, 'other layer')} likewise." if others else "."), begun, ("dead",))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from core.inspection.training_doctor import remedies
 from core.inspection.training_doctor.record import RECENT, Record, Trouble
+from core.wording import percent
 
 # Measured with benchmarks/training_doctor.py on 18 runs of small networks on digits, sound and troubled: the highest single batch
 # of a sound run was at most 2.9 times the first loss (batch size 1), of one that had blown up 5 to 750 times.
@@ -64,10 +65,10 @@ def _flat(record: Record) -> str:
     fall, error = 1 - last.mean / before.mean, np.hypot(before.error, last.error) / before.mean
     if fall + SURE * error > (FLAT if fall < SURE * error else CRAWLING):
         return ""
-    moved = f"fell by {fall:.1%}" if fall > 0 else f"rose by {-fall:.1%}"
+    moved = f"fell by {percent(fall, 1)}" if fall > 0 else f"rose by {percent(-fall, 1)}"
     return (f"Mean loss {before.mean:.4g} over steps {before.first_step:,} to {before.last_step:,}, {last.mean:.4g} over the "
-            f"next {last.last_step - last.first_step + 1:,}: it {moved} (± {SURE * error:.1%}), with {right.mean:.0%} of the "
-            "training images right.").replace("%", " %")
+            f"next {last.last_step - last.first_step + 1:,}: it {moved} (± {percent(SURE * error, 1)}), with "
+            f"{percent(right.mean, 0)} of the training images right.")
 
 
 def _rate_is_gone(record: Record) -> bool:
@@ -126,7 +127,7 @@ def underfitting(record: Record) -> Trouble | None:
 # Times the smallest validation loss, as the median of the last three epochs; sound runs rose by up to 19 % (200 images).
 RISE = 1.2
 SINCE = 3  # epochs since the smallest
-STILL_LEARNING = 0.9  # share that the training loss has meanwhile fallen to: else it is not the images that are learned by heart
+STILL_LEARNING = 0.9  # share that the training loss has meanwhile fallen to: else it is not the images that are memorised
 
 
 def overfitting(record: Record) -> Trouble | None:
@@ -140,10 +141,10 @@ def overfitting(record: Record) -> Trouble | None:
     if since < SINCE or now < RISE * losses[best] or train[-1] > STILL_LEARNING * train[best] or now < train[-1]:
         return None
     return Trouble(
-        "overfitting", "warning", "The network learns the training images by heart",
+        "overfitting", "warning", "The network memorises the training images (it overfits)",
         f"The validation loss was smallest after epoch {best + 1}, {losses[best]:.4g}, and is {now:.4g} now (median of the last "
-        f"three epochs), {now / losses[best] - 1:.0%} more. In the same {since} epochs the training loss fell from "
-        f"{train[best]:.4g} to {train[-1]:.4g}.".replace("%", " %"),
-        "On images it has seen it gets ever better, on others worse: it remembers these very images instead of what those of a "
+        f"three epochs), {percent(now / losses[best] - 1, 0)} more. In the same {since} epochs the training loss fell from "
+        f"{train[best]:.4g} to {train[-1]:.4g}.",
+        "On images it has seen it gets ever better, on others worse: it memorises these very images instead of what those of a "
         "class have in common. Its mistakes become surer, so the loss rises even where accuracy stays.",
-        *remedies.less_by_heart(record), first_step=int(steps[best]), last_step=int(steps[-1]), charts=("loss", "accuracy"))
+        *remedies.less_overfitting(record), first_step=int(steps[best]), last_step=int(steps[-1]), charts=("loss", "accuracy"))

@@ -32,8 +32,8 @@ def larger_steps(record: Record) -> Remedy:
     return f"Set the learning rate to {usual:g}", record.changed(training__optimizer__learning_rate=usual)
 
 
-def less_by_heart(record: Record) -> Remedy:
-    """What makes learning by heart harder: dropout, else varied copies, else keeping the weights of the best epoch."""
+def less_overfitting(record: Record) -> Remedy:
+    """What makes overfitting harder: dropout, else varied copies, else keeping the weights of the best epoch."""
     dropout = getattr(record.config.model, "dropout", None)
     if dropout is not None and dropout < 0.3:
         return "Switch half of the units off in each step (dropout 0.5)", record.changed(model__dropout=0.5)

@@ -1,6 +1,5 @@
 """The composer: a network's layers as rows to add, move, copy, delete and change, each with its shapes or what is wrong."""
 
-from typing import Any
 
 import streamlit as st
 
@@ -35,6 +34,8 @@ from core.presets import PRESETS
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.setting import setting_widget
 
 STARTS = {**{f"preset.{name}": entry.title for name, entry in PRESETS.items()},
           **{name: ARCHITECTURES[name].title for name in ("softmax_regression", "lenet5", "small_resnet")}}
@@ -78,12 +79,7 @@ def _tools(stack: StackConfig, input_shape: Shape, outputs: int) -> None:
         with st.popover("Save or load", icon=":material/share:"):
             _share(stack)
     if problem := st.session_state.get(keys.COMPOSE_PROBLEM):
-        st.error(_plain(problem), icon=":material/error:")
-
-
-def _plain(text: str) -> str:
-    """Text that may hold a person's own, without links, pictures, colours or formulas."""
-    return text.replace("[", "\\[").replace("]", "\\]").replace("$", "\\$")
+        st.error(as_text(problem), icon=":material/error:")
 
 
 def _share(stack: StackConfig) -> None:
@@ -107,7 +103,7 @@ def _row(stack: StackConfig, row: RowCheck, outputs: int, opened: bool) -> None:
             st.caption(f"{settings_of(layer_at(stack, row.place), outputs)} {returned}")
     if row.problem:
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.markdown(f":red[:material/error: {row.name} {_plain(row.problem)}.]", width="stretch")
+            st.markdown(f":red[:material/error: {row.name} {as_text(row.problem)}.]", width="stretch")
             if row.fix:
                 st.button(f"Fix: {row.fix.label}", key=f"compose.fix.{number}", icon=":material/build:",
                           on_click=_make, args=(row.fix,))
@@ -142,19 +138,9 @@ def _editor(stack: StackConfig, place: Place, outputs: int) -> None:
 
 def _field(layer: LayerConfig, name: str, place: Place) -> None:
     """One field of a layer as a widget."""
-    about, value = describe(type(layer), name), getattr(layer, name)
     key = _key(f"{row_number(place)}.{layer.kind}.{name}")
-    label = f"{about.label} ({about.unit})" if about.unit and about.unit != about.label.lower() else about.label
-    common: dict[str, Any] = {"key": key, "help": about.help, "on_change": _change_field, "args": (place, name, key)}
-    if isinstance(value, bool):
-        st.toggle(label, value, **common)
-    elif isinstance(value, str):
-        st.selectbox(label, about.choices, about.choices.index(value), width=260,
-                     format_func=lambda choice: str(CHOICES.get(choice, choice)), **common)
-    else:
-        kind = type(value)
-        st.number_input(label, kind(about.minimum), kind(about.maximum), value, step=kind(about.step or 1), width=140,
-                        format="%g" if kind is float else None, **common)
+    setting_widget(describe(type(layer), name), getattr(layer, name), key, _change_field, (place, name, key), names=CHOICES,
+                   number_width=140, choice_width=260)
 
 
 def _add(stack: StackConfig, opened: Place | None) -> None:

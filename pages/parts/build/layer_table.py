@@ -15,8 +15,11 @@ from core.memory import as_in_training
 from core.models import ModelError
 from core.models.composer import huge
 from core.training.measured import Measured, MeasureError, measure
-from pages.parts.runs.words import duration, figures
+from core.wording import duration, percent, size_of_bytes
+from pages.parts.draft.measured import keep_measured, measured_for
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 DIAGRAM_HEIGHT = 560  # pixels of the window onto a longer diagram
 CHOSEN = "background-color: rgba(245, 158, 11, 0.3)"
@@ -24,14 +27,6 @@ CHOSEN = "background-color: rgba(245, 158, 11, 0.3)"
 
 def shape(values: tuple[int, ...]) -> str:
     return "×".join(map(str, values)) or "–"
-
-
-def size(count: float) -> str:
-    """Bytes as people read them: 640 B, 3.4 kB, 1.7 MB, 4.0 GB."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count:.0f} B"
 
 
 def layers_section(case: Case, composed: bool) -> bool:
@@ -57,40 +52,26 @@ def _totals(rows: list[LayerRow], config: RunConfig, found: Measured | None) -> 
     total, training = totals(rows), config.training
     batch = training.batch_size
     frozen = total.parameters - total.trainable
-    figures({
+    metrics_row({
         "Parameters": (f"{total.parameters:,}", f"Weights and biases. Training changes {total.trainable:,} of them; {frozen:,} "
                        "are frozen."),
-        "Weights": (size(total.weight_bytes), "Memory for the parameters: four bytes each."),
+        "Weights": (size_of_bytes(total.weight_bytes), "Memory for the parameters: four bytes each."),
         "Multiply-adds": (f"{total.mult_adds:,}", "Work for one example, from input to output."),
-        "Memory, forward": (size(forward_bytes(rows, batch)), f"For answers on a batch of {batch}: the weights, and the largest "
-                            "layer's input and output. The others are freed on the way."),
-        "Memory, training": (size(training_bytes(rows, training.optimizer, batch)), f"For a training step on a batch of {batch}: "
-                             "weights, gradients, what the optimizer remembers, and what every layer returned, which is kept "
-                             "until the backward pass."),
+        "Memory, forward": (size_of_bytes(forward_bytes(rows, batch)), f"For answers on a batch of {batch}: the weights, and the "
+                            "largest layer's input and output. The others are freed on the way."),
+        "Memory, training": (size_of_bytes(training_bytes(rows, training.optimizer, batch)), "For a training step on a batch of "
+                             f"{batch}: weights, gradients, what the optimizer remembers, and what every layer returned, which "
+                             "is kept until the backward pass."),
         **({"One epoch": (duration(found.per_epoch), f"Measured here: {found.step * 1000:.3g} ms for each of "
                           f"{found.steps_per_epoch:,} steps, the median of {found.steps}, on {found.device} in {found.precision} "
                           "while other work may have been going on.")} if found else {}),
     })
     largest = max(rows, key=lambda row: row.parameters)
     if total.parameters:
-        st.caption(f"{total.share(largest):.0%} of the parameters are in {largest.name}.".replace("%", " %"))
+        st.caption(f"{percent(total.share(largest), 0)} of the parameters are in {largest.name}.")
 
 
 # --- time
-
-def _cost_key(config: RunConfig) -> str:
-    """What a step's time depends on."""
-    training = config.training
-    changed = {"epochs": 1, "seed": 0}
-    return config.data.dataset + config.data.task + config.model.model_dump_json() + training.model_copy(
-        update=changed).model_dump_json()
-
-
-def measured_for(config: RunConfig) -> Measured | None:
-    """What this session has measured for such a run, if it has."""
-    kept = st.session_state.get(keys.MEASURED)
-    return kept[1] if kept and kept[0] == _cost_key(config) else None
-
 
 def _measure_button(case: Case, found: Measured | None) -> None:
     label = "Measure again" if found else "Measure the time on this machine"
@@ -103,9 +84,9 @@ def _measure_button(case: Case, found: Measured | None) -> None:
         with st.spinner("Measuring a few training steps…"), as_in_training():
             taken = measure(config, case.input_shape, case.source_classes, examples)
     except (MeasureError, ModelError, DeviceError) as error:
-        st.warning(str(error), icon=":material/timer_off:")
+        st.warning(as_text(str(error)), icon=":material/timer_off:")
         return
-    st.session_state[keys.MEASURED] = (_cost_key(config), taken)
+    keep_measured(config, taken)
     st.rerun()
 
 
@@ -118,7 +99,8 @@ def table(rows: list[LayerRow], found: Measured | None = None) -> pd.DataFrame:
         "Layer": row.name, "Kind": row.kind, "Settings": row.arguments, "Input": shape(row.input_shape),
         "Output": shape(row.output_shape), "Parameters": row.parameters, "Share": 100 * total.share(row),
         "How they come about": row.formula, "Output size": row.shape_formula, "Multiply-adds": row.mult_adds,
-        "Activations": size(row.activation_bytes), "Receptive field": _field(row), "Frozen": row.parameters - row.trainable,
+        "Activations": size_of_bytes(row.activation_bytes), "Receptive field": _field(row),
+        "Frozen": row.parameters - row.trainable,
     } for row in rows]
     if found:
         for line in columns:
@@ -137,7 +119,7 @@ def _field(row: LayerRow) -> str:
 def _table(rows: list[LayerRow], found: Measured | None, chosen: int) -> None:
     frame = table(rows, found)
     marked = frame.style.apply(lambda row: [CHOSEN if row.name == chosen else ""] * len(row), axis=1)
-    percent = st.column_config.NumberColumn(format="%.1f %%")
+    share = st.column_config.NumberColumn(format="%.1f %%")
     version = st.session_state.get(keys.LAYER_VERSION, 0)
     key = f"build.table.{version}.{len(rows)}.{rows[0].name}"  # another network: columns as wide as it needs
     st.dataframe(marked, hide_index=True, height="content" if len(rows) <= 20 else 740, key=key,
@@ -149,7 +131,7 @@ def _table(rows: list[LayerRow], found: Measured | None, chosen: int) -> None:
                      "Activations": st.column_config.TextColumn(help="What the layer returns for one example, as float32."),
                      "Receptive field": st.column_config.TextColumn(help="Pixels of the image that one output depends on."),
                      "Frozen": st.column_config.NumberColumn(format="localized", help="Parameters that training leaves alone."),
-                     **({"Time": percent} if found else {})})
+                     **({"Time": share} if found else {})})
 
 
 # --- the chosen layer
@@ -198,16 +180,17 @@ def _details(row: LayerRow, share: float, found: Measured | None) -> None:
     st.markdown(f"**{row.name}** · {row.kind}")
     lines = {
         "Settings": row.arguments, "Goes in": shape(row.input_shape), "Comes out": shape(row.output_shape),
-        "Output size": row.shape_formula, "Parameters": f"{row.parameters:,} ({100 * share:.1f} % of all)",
+        "Output size": row.shape_formula, "Parameters": f"{row.parameters:,} ({percent(share, 1)} of all)",
         "How they come about": row.formula,
         "Frozen": f"{row.parameters - row.trainable:,}" if row.parameters > row.trainable else "",
-        "Multiply-adds": f"{row.mult_adds:,} for one example", "Activations": f"{size(row.activation_bytes)} for one example",
+        "Multiply-adds": f"{row.mult_adds:,} for one example",
+        "Activations": f"{size_of_bytes(row.activation_bytes)} for one example",
         "Receptive field": f"{_field(row)} pixels of the image for each output number" if row.receptive_field else "",
         "Note": row.note,
     }
     if found and (taken := found.layers.get(row.name)):
-        lines["Time"] = (f"{taken.share:.0%} of a training step: {taken.forward * 1000:.3g} ms forward, "
-                         f"{taken.backward * 1000:.3g} ms backward").replace("%", " %")
+        lines["Time"] = (f"{percent(taken.share, 0)} of a training step: {taken.forward * 1000:.3g} ms forward, "
+                         f"{taken.backward * 1000:.3g} ms backward")
     st.dataframe(pd.DataFrame([(name, value) for name, value in lines.items() if value], columns=["What", "Value"]),
                  hide_index=True, height="content", key="build.layer", column_config={
                      "What": st.column_config.TextColumn(width=150), "Value": st.column_config.TextColumn(width="large")})

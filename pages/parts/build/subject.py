@@ -14,9 +14,10 @@ from core.models import TextEmbeddingConfig
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
 from core.transforms import with_normalizes
-from pages.parts.runs.words import percent
+from core.wording import percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset, trained_model
+from pages.parts.widgets.markdown import as_text
 
 # No seed that weights can have: from the same one, the first unit's weights would be the picture itself. The generator looks
 # at 32 bits.
@@ -78,7 +79,7 @@ def _trained(server: Services, run: Run) -> Subject | None:
     try:
         found = trained_model(server.store, run.id)
     except CheckpointError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
     return Subject(f"{run.id}.{found.epoch}", found.model, found.config, found.classes, found.input_shape, found.mean, found.std,
                    _data(server, found.config), trained=True)
@@ -150,7 +151,7 @@ def choose_sample(subject: Subject) -> Sample:
 
 def _missing(dataset: str) -> str:
     try:
-        return f"{spec_of(dataset).title} is not on this machine; Explore data can download it."
+        return f"{as_text(spec_of(dataset).title)} is not on this machine; Explore data can download it."
     except DataError:
         return "The images that this network learned from have been deleted."
 

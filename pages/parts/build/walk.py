@@ -12,14 +12,16 @@ from core.inspection import InspectionError, SigmoidSteps, SoftmaxSteps, Stage, 
 from core.inspection.activations.walk import BETWEEN, IMAGE, NORMALISED
 from core.inspection.activations.windows import POOLING, number
 from core.models import ModelError
+from core.wording import percent
 from pages.parts.build.layer_arithmetic import batch_norm_detail, linear_detail, window_detail
 from pages.parts.build.subject import Sample, Subject, choose_sample, choose_subject
 from pages.parts.build.weights import weights_section
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
-WALK, WEIGHTS = "Walk a sample through", "Weights"
+WALK, WEIGHTS = keys.LOOK_WALK, "Weights"
 VECTOR_PICTURE, MAPS_PICTURE = 4096, 128  # how many numbers of a row, and how many maps, are drawn
 EXPLAINED = {
     IMAGE: "The picture as it is: each pixel is a number from 0 (black) to 1 (white).",
@@ -36,9 +38,9 @@ EXPLAINED = {
     "MaxPool2d": "Each little window keeps its largest number: fewer pixels, and what was found stays found.",
     "AvgPool2d": "Each little window becomes its mean: fewer pixels, smoother maps.",
     "AdaptiveAvgPool2d": "Each map becomes a few means, here without regard to where something was found.",
-    "BatchNorm2d": "Each map is shifted and scaled with the mean and deviation met in training, so that the next layer gets "
-                   "numbers of a usual size.",
-    "BatchNorm1d": "Each number is shifted and scaled with the mean and deviation met in training.",
+    "BatchNorm2d": "Each map is shifted and scaled with the mean and standard deviation met in training, so that the next "
+                   "layer gets numbers of a usual size.",
+    "BatchNorm1d": "Each number is shifted and scaled with the mean and standard deviation met in training.",
     "Dropout": "Switches units off in training only. Here, as in every test, it lets everything pass unchanged.",
     "Flatten": "The same numbers in one row: first map first, line by line. Nothing is computed, only where a number stood is "
                "forgotten.",
@@ -55,7 +57,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
 
     def section() -> None:
         st.subheader("Look inside")
-        view = st.segmented_control("View", [WALK, WEIGHTS], key="build.look.view", label_visibility="collapsed")
+        view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, label_visibility="collapsed")
         if view is None:
             st.caption("Send one picture through the network and see what every layer makes of it, or look at the weights.")
             return
@@ -72,7 +74,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
                 sample = choose_sample(subject)
             _walk(subject, sample)
         except (InspectionError, ModelError) as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(as_text(str(error)), icon=":material/error:")
 
     st.fragment(section)()
 
@@ -129,18 +131,18 @@ def _table(stages: list[Stage]) -> pd.DataFrame:
     return pd.DataFrame([{
         "Stage": stage.name, "Kind": stage.kind, "Settings": stage.arguments, "Shape": shape_text(stage),
         "Smallest": number(stage.minimum), "Largest": number(stage.maximum), "Mean": number(stage.mean),
-        "Zeros": f"{stage.zeros:.0%}".replace("%", " %"),
+        "Zeros": percent(stage.zeros, 0),
     } for stage in stages])
 
 
 def _show(subject: Subject, stages: list[Stage], place: int) -> None:
     """One stage: numbers, a sentence, a picture, and the arithmetic behind one number of it."""
     stage = stages[place]
-    figures({
+    metrics_row({
         "Shape": (shape_text(stage), "Batch first, then channels, height and width; or batch and features."),
         "Range": (f"{number(stage.minimum)} to {number(stage.maximum)}", "Smallest and largest number."),
         "Mean": (number(stage.mean), None),
-        "Zeros": (f"{stage.zeros:.0%}".replace("%", " %"), "Share of numbers that are exactly 0."),
+        "Zeros": (percent(stage.zeros, 0), "Share of numbers that are exactly 0."),
     })
     st.markdown(EXPLAINED.get(stage.kind, f"{stage.kind}: {stage.arguments or 'see its page in the PyTorch documentation'}."))
     if stage.not_finite:
@@ -192,8 +194,8 @@ def _probabilities(subject: Subject, last: Stage, sample: Sample) -> None:
     classes = _names(subject.classes, len(probabilities))
     height = max(120, 28 * len(classes) + 40)
     st.echarts_chart(probability_bars(classes, probabilities.tolist()), height=height, key="build.look.bars")
-    right = f" It is labelled {sample.label}." if sample.label else ""
-    st.markdown(f"It says **{classes[int(probabilities.argmax())]}**.{right}")
+    right = f" It is labelled {as_text(sample.label)}." if sample.label else ""
+    st.markdown(f"It says **{as_text(classes[int(probabilities.argmax())])}**.{right}")
 
 
 def _names(classes: tuple[str, ...], count: int) -> list[str]:
@@ -222,6 +224,6 @@ def _sigmoid(steps: SigmoidSteps, classes: tuple[str, ...]) -> Tensor:
                 "means more likely yes than no.")
     _steps({"logit": steps.logits, "e to minus that": steps.exponentials, "1 plus that": steps.denominators,
             "1 divided by that": steps.sigmoids}, [classes[-1]] if single else _names(classes, len(steps.logits)))
-    st.caption(f"The rest, {percent(float(steps.normalized[0]))}, is the probability of “{classes[0]}”." if single else
+    st.caption(f"The rest, {percent(float(steps.normalized[0]))}, is the probability of “{as_text(classes[0])}”." if single else
                "Each class is a question of its own, so these need not add up to 1; a prediction divides them by their sum.")
     return steps.normalized

@@ -16,6 +16,7 @@ from core.inspection import (
     templates,
 )
 from core.inspection.activations.windows import number
+from core.wording import percent
 from pages.parts.build.subject import Subject, random_images
 
 FILTERS, HISTOGRAMS, TABLE, NORMS, DEAD = "Filters", "Histograms", "Parameters", "Spectral norms", "Dead units"
@@ -115,7 +116,7 @@ def _dead(subject: Subject) -> None:
         return
     st.dataframe(pd.DataFrame([{
         "Layer": layer.name, "Units": layer.units, "Dead": len(layer.dead),
-        "Share": f"{len(layer.dead) / max(1, layer.units):.0%}".replace("%", " %"),
+        "Share": percent(len(layer.dead) / max(1, layer.units), 0),
         "Which": ", ".join(map(str, layer.dead[:20])) + (" …" if len(layer.dead) > 20 else "") or "none",
     } for layer in layers]), hide_index=True, height="content", key="build.look.dead")
     st.caption(f"Dead: 0 for all of {count:,} {what}. Such a ReLU unit passes no gradient on from these images, so it hardly "

@@ -1,4 +1,4 @@
-"""What the config doctor found, with a button that mends it, and a run as code to take away."""
+"""What the config doctor found, with a button that mends it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.config import RunConfig, read_config
-from core.data import DataError, outline
+from core.data import DataError
 from core.devices import memory_bytes, select_device
-from core.export import ExportError, model_class, script
 from core.fields import ConfigError
 from core.inspection import Finding, Surroundings
 from core.inspection.doctor import Case, examine
@@ -17,12 +16,12 @@ from core.inspection.doctor.cost_rules import images_per_second
 from core.models import ModelError
 from core.runs import CheckpointError
 from core.runs.checkpoints import starting_model
-from core.training import outputs_for
 from core.training.range_test import range_test
-from pages.parts.build.layer_table import measured_for
 from pages.parts.draft import draft
+from pages.parts.draft.measured import measured_for
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -83,7 +82,7 @@ def _look_closely(server: Services, page_case: Case) -> list[Finding] | None:
                 tried = range_test(config, data, starting_model(server.store, config, data), RANGE_STEPS)
             found = examine(replace(case, range_test=tried))
         except (DataError, ModelError, ConfigError, CheckpointError) as error:
-            st.warning(str(error), icon=":material/broken_image:")
+            st.warning(as_text(str(error)), icon=":material/broken_image:")
             return None
     what = f"Looked at {len(data.train):,} training examples"
     what += f" and tried learning rates: about {tried.suggested:.1g} suits this network." if tried else \
@@ -109,67 +108,19 @@ def show_finding(finding: Finding, page: str, take: Callable[[RunConfig], None] 
 
 
 def _expander(finding: Finding) -> "DeltaGenerator":
-    return st.expander(f":{COLOURS[finding.severity]}[**{BADGES[finding.severity]}:**] {plain(finding.title)}",
+    return st.expander(f":{COLOURS[finding.severity]}[**{BADGES[finding.severity]}:**] {as_text(finding.title)}",
                        icon=ICONS[finding.severity])
 
 
 def _details(finding: Finding) -> None:
-    st.markdown(plain(finding.evidence))
-    st.caption(plain(finding.explanation))
+    st.markdown(as_text(finding.evidence))
+    st.caption(as_text(finding.explanation))
     if finding.fix is None and finding.remedy:
-        st.markdown(f"**What to do:** {plain(finding.remedy)}.")
-
-
-def plain(text: str) -> str:
-    """Text with nothing that Markdown would take for its own: names of networks and data may hold anything."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>$#~|:{}" else c for c in text)
+        st.markdown(f"**What to do:** {as_text(finding.remedy)}.")
 
 
 def _fix_button(finding: Finding, page: str, take: Callable[[RunConfig], None]) -> None:
     if finding.fix is not None:
-        label = plain(finding.remedy[:1].lower() + finding.remedy[1:])
+        label = as_text(finding.remedy[:1].lower() + finding.remedy[1:])
         st.button(f":blue[Fix: {label}]", key=f"{page}.fix.{finding.rule}", icon=":material/build:", on_click=take,
                   args=(finding.fix,), type="tertiary", help="Changes the settings; nothing starts yet.")
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def network_code(config_json: str) -> str:
-    """The network's class. Raises ExportError, ModelError and DataError."""
-    config = read_config(config_json)
-    shape = outline(config.data)
-    return model_class(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def training_code(config_json: str) -> str:
-    """The whole script. Raises ExportError, ModelError and DataError."""
-    return script(read_config(config_json))
-
-
-# File → (title, what it is, what writes it)
-CODE = {
-    "network.py": ("The network as a class", "Plain PyTorch, for your own notebook. It takes this app's weights: "
-                   "load_state_dict reads the file from Compare runs.", network_code),
-    "train.py": ("The whole training script", "Loads the same images, trains the same network, tests it and saves its weights. "
-                 "Needs PyTorch and, for the data, torchvision or scikit-learn.", training_code),
-}
-
-
-def show_code(config: RunConfig) -> None:
-    """The network's class and the whole training script, each to copy or to download; written when somebody opens it, since
-    that takes longer than the layer table."""
-    st.subheader("As code")
-    for file, (title, about, write) in CODE.items():
-        box = st.expander(title, icon=":material/code:", key=f"build.code.{file}", on_change="rerun")
-        if not box.open:
-            continue
-        with box:
-            try:
-                text = write(config.model_dump_json())
-            except (ExportError, ModelError, DataError) as error:
-                st.info(str(error), icon=":material/code_off:")
-                continue
-            st.caption(about)
-            st.download_button(f"Download {file}", text, file, "text/x-python", key=f"build.code.{file}.download",
-                               icon=":material/download:", on_click="ignore")
-            st.code(text, language="python", height=480 if file == "train.py" else "content")

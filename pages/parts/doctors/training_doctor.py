@@ -1,17 +1,20 @@
 """What the training doctor sees in a run, while it trains and afterwards, and the controlled re-run that tries its advice."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
+from core.config import RunConfig
 from core.figures.curves import Curves, detail_chart
 from core.figures.troubles import Band, keep_in_sight, mark_bands
 from core.inspection.training_doctor import Trouble, examine
 from core.runs import Run
 from core.training.events import DIVERGED
-from pages.parts.doctors.config_doctor import COLOURS, ICONS, plain
+from pages.parts.doctors.config_doctor import COLOURS, ICONS
 from pages.parts.draft import draft
-from pages.parts.runs.start import start
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 
 BADGES = {"error": "Trouble", "warning": "Doubtful", "note": "Worth knowing"}
 SHORT = {"diverged": "diverged", "exploding_gradients": "gradients explode", "dead_relus": "dead ReLUs",
@@ -34,8 +37,9 @@ def _bands(quantity: str, troubles: list[Trouble]) -> list[Band]:
             if quantity in trouble.charts]
 
 
-def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Trouble]) -> None:
-    """Each trouble in a line, with evidence and explanation on a click and a button that tries the remedy."""
+def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Trouble],
+                  start: Callable[[Services, RunConfig], None]) -> None:
+    """Each trouble in a line, with evidence and explanation on a click and a button that tries the remedy with `start`."""
     if not troubles and run.is_active:
         st.caption(":material/stethoscope: The training doctor is watching: nothing wrong so far.")
     elif not troubles and run.status == "finished":
@@ -43,17 +47,17 @@ def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Tro
     offered = []
     for trouble in troubles:
         with st.container(gap="xxsmall"):
-            with st.expander(f":{COLOURS[trouble.severity]}[**{BADGES[trouble.severity]}:**] {plain(trouble.title)}",
+            with st.expander(f":{COLOURS[trouble.severity]}[**{BADGES[trouble.severity]}:**] {as_text(trouble.title)}",
                              icon=ICONS[trouble.severity]):
                 _details(trouble, curves, troubles)
             if trouble.fix is None or trouble.fix not in offered:  # two troubles may have the same cause
-                _remedy(server, run, trouble)
+                _remedy(server, run, trouble, start)
             offered.append(trouble.fix)
 
 
 def _details(trouble: Trouble, curves: Curves, troubles: list[Trouble]) -> None:
-    st.markdown(plain(trouble.evidence))
-    st.caption(plain(trouble.explanation))
+    st.markdown(as_text(trouble.evidence))
+    st.caption(as_text(trouble.explanation))
     for quantity in CLOSER.keys() & set(trouble.charts):
         title, logarithmic = CLOSER[quantity]
         names = {name: name.partition(".")[2] for name in curves.series if name.startswith(f"{quantity}.")}
@@ -61,13 +65,13 @@ def _details(trouble: Trouble, curves: Curves, troubles: list[Trouble]) -> None:
         st.echarts_chart(marked(chart, quantity, curves, troubles), height=240, key=f"panel.doctor.{trouble.rule}.{quantity}")
 
 
-def _remedy(server: Services, run: Run, trouble: Trouble) -> None:
+def _remedy(server: Services, run: Run, trouble: Trouble, start: Callable[[Services, RunConfig], None]) -> None:
     if trouble.fix is None:
-        st.markdown(f"**What to try:** {plain(trouble.remedy)}.")
+        st.markdown(f"**What to try:** {as_text(trouble.remedy)}.")
         return
     ours = run.is_active and run.owner == st.session_state[keys.OWNER]
     label = trouble.remedy[:1].lower() + trouble.remedy[1:]
-    if st.button(f":blue[{'Stop this run and try' if ours else 'Try it'}: {plain(label)}]", icon=":material/science:",
+    if st.button(f":blue[{'Stop this run and try' if ours else 'Try it'}: {as_text(label)}]", icon=":material/science:",
                  type="tertiary", key=f"panel.try.{trouble.rule}",
                  help="Starts a controlled re-run: same seed, same data, only this change. The curve of this run stays behind "
                       "the new one in grey."):

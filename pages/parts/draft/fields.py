@@ -6,19 +6,20 @@ from typing import Any
 import streamlit as st
 
 from core.config import RunConfig
-from core.fields import Config, Setting, describe
+from core.data.sources import kind_of
+from core.fields import Config, describe
 from core.models import ARCHITECTURES
 from core.models.stack import count_layers
-from core.wording import kind_of, worded
 from pages.parts.draft import draft
 from pages.parts.shell import keys
-from pages.parts.widgets.pictures import as_text
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.setting import setting_widget
 
 # What choices are called on a page; a value that is not here is shown as it is.
 CHOICES = {
     **{name: spec.title for name, spec in ARCHITECTURES.items()},
     "classes": "Which class is it?", "is_target": "Is it this class?",
-    "none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, deviation 1",
+    "none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1",
     "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
     "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh",
     "flatten": "Flatten", "global_average": "Global average pooling",
@@ -28,7 +29,7 @@ CHOICES = {
     "adam": "Adam", "sgd": "SGD", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad",
     "constant": "Constant", "step": "Steps", "cosine": "Cosine", "one_cycle": "One cycle", "warm_up": "Warm-up",
     "plateau": "On a plateau", "default": "PyTorch's own", "xavier_uniform": "Xavier", "kaiming_normal": "Kaiming (He)",
-    "normal": "Normal, deviation 0.01", "zeros": "All zeros", "last": "Last epoch", "best": "Best epoch",
+    "normal": "Normal, standard deviation 0.01", "zeros": "All zeros", "last": "Last epoch", "best": "Best epoch",
     "auto": "Automatic", "cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU",
 }
 # where one word means different things
@@ -51,25 +52,11 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
         owner = getattr(owner, part)
     about, value = describe(type(owner), name), getattr(owner, name)
     key = f"form.{st.session_state.get(keys.DRAFT_VERSION, 0)}.{path}"
-    kind = kind_of(config.data.dataset)
-    label = f"{about.label} ({about.unit})" if about.unit and about.unit.lower() not in about.label.lower() else about.label
-    label = worded(label, kind)
-    common = {"key": key, "help": worded(about.help, kind), "on_change": _changed, "args": (path, key)}
-    names = CHOICES | CHOICES_OF.get(path, {}) | (labels or {})
-    options = choices or ([c for c in about.choices if isinstance(c, str)] if isinstance(value, str) else [])
-    if isinstance(value, tuple) and choices is not None:
-        st.multiselect(label, choices, [one for one in value if one in choices], placeholder=NOTHING.get(path, ""),
-                       format_func=lambda choice: names.get(choice, str(choice)), **common)
-    elif options:
-        st.selectbox(label, options, options.index(value), format_func=lambda choice: names.get(choice, str(choice)), **common)
-    elif isinstance(value, bool):
-        st.toggle(label, value, **common)
-    elif isinstance(value, int | float):
-        _number(about, label, value, common)
-    elif path == "model.layers" and isinstance(value, tuple):
+    if path == "model.layers" and isinstance(value, tuple):
         st.caption(f"{count_layers(value)} layers of your own, changed on the page “Build model”.")
-    elif isinstance(value, tuple):
-        st.text_input(label, ", ".join(map(str, value)), **common)
+    else:
+        setting_widget(about, value, key, _changed, (path, key), options=choices, kind=kind_of(config.data.dataset),
+                       names=CHOICES | CHOICES_OF.get(path, {}) | (labels or {}), nothing=NOTHING.get(path, ""))
     if problem := st.session_state.get(f"problem.{path}"):
         st.caption(f":red[{as_text(in_labels(problem, path, about.label))}]")
 
@@ -77,15 +64,6 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
 def in_labels(problem: str, path: str, label: str) -> str:
     """What is wrong with a field, under the name that it has on the page: "Hidden layers, number 2, is …"."""
     return re.sub(re.escape(path) + r"(?:\.(\d+))?", lambda m: label + (f", number {int(m[1]) + 1}," if m[1] else ""), problem)
-
-
-def _number(about: Setting, label: str, value: float, common: dict[str, Any]) -> None:
-    kind = type(value)
-    low, high = (kind(bound) if bound is not None else None for bound in (about.minimum, about.maximum))
-    if kind is float:
-        st.number_input(label, low, high, value, step=about.step or 10 ** -3, format="%g", **common)
-    else:
-        st.number_input(label, low, high, value, step=int(about.step or 1), **common)
 
 
 def _changed(path: str, key: str) -> None:

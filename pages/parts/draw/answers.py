@@ -7,11 +7,11 @@ import streamlit as st
 from core.data.drawing import Drawing
 from core.evaluation.ood.score import Familiar
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
-from core.wording import plural
-from pages.parts.runs.words import percent
+from core.wording import percent, plural
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services, familiar, trained_model
+from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.quick_bars import bars
 
 DRAWING_SHAPE = (1, 28, 28)
@@ -127,15 +127,17 @@ def show_answer(asked: Asked, said: Answer) -> None:
     assert asked.model is not None
     classes = asked.model.classes
     best, second = said.order[0], said.order[1]
-    sure = f"{percent(said.probabilities[best])} sure; next is {classes[second]} with {percent(said.probabilities[second])}."
-    st.markdown(f"## It says: {classes[best]}" if said.knows else "## I don't know")
+    name = as_text(classes[best])
+    sure = (f"{percent(said.probabilities[best])} sure; next is {as_text(classes[second])} with "
+            f"{percent(said.probabilities[second])}.")
+    st.markdown(f"## It says: {name}" if said.knows else "## I don't know")
     bars(classes, said.probabilities, "draw.bars", large=True)
     if said.knows:
         st.caption(sure)
     else:
         why = "This is a dot or a filled shape, without strokes to read." if said.solid else \
             "This is unlike what the model learned from."
-        st.warning(f"{why} If it had to choose, it would say {classes[best]}, {sure}", icon=":material/help:")
+        st.warning(f"{why} If it had to choose, it would say {name}, {sure}", icon=":material/help:")
     explain_unlike(said, asked.familiar)
 
 
@@ -155,14 +157,15 @@ def side_by_side(models: list[Asked], answers: list[Answer | None]) -> None:
     with st.container(horizontal=True, gap="small"):
         for place, (asked, said) in enumerate(zip(models, answers, strict=True)):
             with st.container(border=True, width=250):
-                st.markdown(f"**{asked.run.title or asked.run.id[:8]}**")
+                st.markdown(f"**{as_text(asked.run.title or asked.run.id[:8])}**")
                 if asked.model is None or said is None:
-                    st.caption(asked.problem)
+                    st.caption(as_text(asked.problem))
                     continue
                 classes = asked.model.classes
                 best, second = said.order[0], said.order[1]
-                st.markdown(f"### {classes[best]}" if said.knows else "### I don't know")
+                name = as_text(classes[best])
+                st.markdown(f"### {name}" if said.knows else "### I don't know")
                 bars(classes, said.probabilities, f"draw.bars.{place}")
                 st.caption((f"{percent(said.probabilities[best])} sure" if said.knows else
-                            f"would say {classes[best]}, {percent(said.probabilities[best])}")
-                           + f", then {classes[second]} with {percent(said.probabilities[second])}")
+                            f"would say {name}, {percent(said.probabilities[best])}")
+                           + f", then {as_text(classes[second])} with {percent(said.probabilities[second])}")

@@ -8,8 +8,9 @@ from core.evaluation.digit_robustness import SWEEPS, changed, robustness_map
 from core.figures.images import contact_sheet
 from core.figures.robustness import robustness_figure
 from core.memory import give_back_memory
+from core.wording import percent
 from pages.parts.draw.answers import Asked
-from pages.parts.runs.words import percent
+from pages.parts.widgets.markdown import as_text
 
 MOST_MODELS = 2
 
@@ -30,7 +31,8 @@ def robustness_section(models: list[Asked], drawing: Drawing) -> None:
         with column:
             assert asked.model is not None
             found = robustness_map(asked.model.predict, drawing.image, sweep)
-            st.markdown(f"**{asked.run.title or asked.run.id[:8]}**: still {asked.model.classes[found.usual]} for "
+            st.markdown(f"**{as_text(asked.run.title or asked.run.id[:8])}**: still "
+                        f"{as_text(asked.model.classes[found.usual])} for "
                         f"{percent(found.holds)} of {found.said.numel()} pictures")
             st.plotly_chart(robustness_figure(found, asked.model.classes), key=f"draw.sweep.{name}.{asked.run.id}",
                             config={"displayModeBar": False})

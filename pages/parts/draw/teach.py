@@ -10,14 +10,14 @@ from core.evaluation.teaching import Change, change_on_images, change_on_test
 from core.figures.images import as_picture
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedModel
 from core.runs.evaluations import load_predictions
-from core.wording import plural
+from core.wording import percent, plural
 from pages.parts.draw.answers import why_not
-from pages.parts.evaluate.subject import compute
-from pages.parts.runs.words import percent
+from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services, trained_model
 from pages.parts.widgets.canvas import new_sheet
+from pages.parts.widgets.markdown import as_text
 
 SHOWN = 40  # drawings that are shown, the newest
 MOST_TIMES, MOST_COPIES, MOST_EPOCHS = 50, 8, 5
@@ -40,8 +40,9 @@ def teach_section(server: Services, run: Run) -> None:
     st.markdown("Does it get your digits wrong? Keep some with what they mean, beside the drawing above, and let it go on "
                 "learning with them. Five of each are a good start.")
     if kept.classes != classes:
-        st.info(f"Your kept drawings are of {', '.join(kept.classes[:10])}, and this model knows {', '.join(classes[:10])}. "
-                "Choose another model, or delete the drawings.", icon=":material/info:")
+        ours, known = (as_text(", ".join(names[:10])) for names in (kept.classes, classes))
+        st.info(f"Your kept drawings are of {ours}, and this model knows {known}. Choose another model, or delete the drawings.",
+                icon=":material/info:")
     browse(server, kept)
     if len(kept) and kept.classes == classes:
         train_form(server, run, kept)
@@ -86,9 +87,10 @@ def keep_form(kept: MyDigits) -> None:
     try:
         st.session_state[keys.MY_DIGITS] = kept.keep(image, label)
     except DataError as error:
-        st.warning(str(error), icon=":material/inventory_2:")
+        st.warning(as_text(str(error)), icon=":material/inventory_2:")
         return
-    st.toast(f"Kept as {kept.classes[label]}. Teach it with {len(kept) + 1} below, or draw another.", icon=":material/check:")
+    st.toast(f"Kept as {as_text(kept.classes[label])}. Teach it with {len(kept) + 1} below, or draw another.",
+             icon=":material/check:")
     new_sheet()
     st.rerun()
 
@@ -101,12 +103,12 @@ def browse(server: Services, kept: MyDigits) -> None:
         st.caption("None yet. They stay in this browser tab alone, and are gone when it is reloaded; download them to keep them.")
         return
     st.caption("Kept in this browser tab alone, and gone when it is reloaded: download them to keep them. "
-               + ", ".join(f"{name}: {n}" for name, n in zip(kept.classes, kept.counts(), strict=True) if n) + ".")
+               + ", ".join(f"{as_text(name)}: {n}" for name, n in zip(kept.classes, kept.counts(), strict=True) if n) + ".")
     with st.container(horizontal=True, gap="small"):
         for place in range(max(0, count - SHOWN), count):
             with st.container(width=62, gap=None):
                 st.image(as_picture(kept.images[place], 2), width=56, alt=f"Kept drawing {place + 1}")
-                st.button(kept.classes[int(kept.labels[place])], key=f"draw.teach.drop.{place}", icon=":material/close:",
+                st.button(as_text(kept.classes[int(kept.labels[place])]), key=f"draw.teach.drop.{place}", icon=":material/close:",
                           type="tertiary", help="Delete this drawing", on_click=_drop, args=(place,))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button("Download (.zip)", lambda: zip_of(kept), "my-digits.zip", "application/zip", on_click="ignore",
@@ -116,9 +118,9 @@ def browse(server: Services, kept: MyDigits) -> None:
                      help="Everybody who can open this app sees it then, on Explore data, and can train on it or delete it."):
             try:
                 own = as_set(kept, server.settings.data_dir, "My digits")
-                st.toast(f"Kept as “{own.title}”, on Explore data.", icon=":material/check:")
+                st.toast(f"Kept as “{as_text(own.title)}”, on Explore data.", icon=":material/check:")
             except DataError as error:
-                st.error(str(error), icon=":material/folder_off:")
+                st.error(as_text(str(error)), icon=":material/folder_off:")
         st.button("Delete all", icon=":material/delete:", key="draw.teach.delete", on_click=_drop, args=(None,))
 
 
@@ -144,7 +146,7 @@ def train_form(server: Services, run: Run, kept: MyDigits) -> None:
             run_id = server.engine.submit(taught_config(run, own.name, times, epochs), st.session_state[keys.OWNER],
                                           f"{run.title or run.id[:8]}, taught {plural(len(kept), 'drawing')}")
         except (DataError, StoreError) as error:
-            st.error(str(error), icon=":material/folder_off:")
+            st.error(as_text(str(error)), icon=":material/folder_off:")
             return
         st.session_state[keys.TAUGHT] = (run.id, run_id, kept)
         st.rerun()
@@ -174,7 +176,7 @@ def outcome(server: Services) -> None:
         elif active:
             st.rerun()
         elif now.status != "finished":
-            st.error(now.message, icon=":material/error:")
+            st.error(as_text(now.message), icon=":material/error:")
         else:
             compare(server, before_id, now, kept)
 
@@ -191,7 +193,7 @@ def compare(server: Services, before_id: str, after: Run, kept: MyDigits) -> Non
     try:
         old, new = trained_model(server.store, before_id), trained_model(server.store, after.id)
     except (CheckpointError, RunNotFound, OSError) as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return
     labels = kept.labels if old.config.data.task == "classes" else (kept.labels == old.config.data.target).long()
     yours = change_on_images(old.predict, new.predict, kept.images, labels)

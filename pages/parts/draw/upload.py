@@ -8,6 +8,8 @@ import streamlit as st
 from core.data.drawing import DrawingError
 from core.data.drawing.photograph import MOST_MB, Photograph, flatten, looks_photographed, read_upload
 from core.figures.images import ink_picture
+from core.wording import percent
+from pages.parts.widgets.markdown import as_text
 
 SHOWN = 128  # pixels
 
@@ -38,7 +40,7 @@ def _decoded(digest: str, _content: bytes) -> np.ndarray | str:
 def _read(content: bytes) -> np.ndarray | None:
     pixels = _decoded(hashlib.sha256(content).hexdigest(), content)
     if isinstance(pixels, str):
-        st.error(pixels, icon=":material/broken_image:")
+        st.error(as_text(pixels), icon=":material/broken_image:")
         return None
     photo = st.toggle("Take the background away", looks_photographed(pixels), key=f"draw.flatten.{pixels.shape}",
                       help="For a photograph: shadows, the paper's colour and the table are taken away before the ink is looked "
@@ -58,8 +60,9 @@ def _steps(pixels: np.ndarray, photo: Photograph) -> None:
         ("Your picture", "At most 560 pixels long.", pixels[..., :3]),
         ("The paper's light", "The brightest nearby, smoothed: shadows, without the ink." + turned, photo.light),
         ("Evenly lit", "Brightness divided by the paper's light.", photo.flat),
-        ("Ink alone", f"Darker than {photo.threshold:.0%} of the paper's light (Otsu's threshold), dust and the edge left out."
-         .replace("%", " %"), ink_picture(photo.ink, SHOWN)),
+        ("Ink alone", f"Darker than {percent(photo.threshold, 0)} of the paper's light (Otsu's threshold), dust and the edge "
+         "left out.",
+         ink_picture(photo.ink, SHOWN)),
     )
     with st.container(horizontal=True, gap="small"):
         for title, about, picture in shown:

@@ -13,6 +13,7 @@ from core.weights.file import MAX_BYTES
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 
 SHAPE = (1, 28, 28)
 NORMALIZATIONS: dict[Literal["none", "half", "standard"], str] = {
@@ -24,7 +25,7 @@ def told_of_upload() -> None:
     """Once after an upload: what it became."""
     if told := st.session_state.pop(keys.DRAW_UPLOADED, None):
         title, notes = told
-        st.success(f"**{title}** is ready and chosen, here and on the other pages. " + " ".join(notes),
+        st.success(f"**{as_text(title)}** is ready and chosen, here and on the other pages. " + " ".join(notes),
                    icon=":material/check_circle:")
 
 

@@ -8,9 +8,12 @@ from core.evaluation import Predictions
 from core.evaluation.calibration import Reliability, Temperature, fit_temperature, reliability
 from core.evaluation.tables import table_csv
 from core.figures.evaluation import confidence_figure, reliability_figure
-from pages.parts.evaluate.subject import CHART, Subject, answers, columns, compute, one_line, save_csv
-from pages.parts.runs.words import figures
+from core.wording import percent
+from pages.parts.evaluate.subject import CHART, Subject, answers, columns, one_line, save_csv
+from pages.parts.runs.answers import compute
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 AFTER = " after"
 
@@ -48,8 +51,8 @@ def section(server: Services, found: Sequence[Subject]) -> None:
 
 
 def _figures(result: Reliability) -> None:
-    figures({
-        "Calibration error": (f"{100 * result.error:.2f} %", "Expected calibration error: how far being sure is from being "
+    metrics_row({
+        "Calibration error": (percent(result.error), "Expected calibration error: how far being sure is from being "
                                                              "right, "
                               "on average. 0 is best."),
         "Surer than right by": (f"{100 * result.gap:+.2f} points".replace("-", "−"), "Mean certainty minus accuracy, in "
@@ -72,7 +75,7 @@ def _temperature(server: Services, subject: Subject) -> Temperature | None:
             try:
                 compute(server, subject.run, "validation")
             except (ValueError, RuntimeError, MemoryError) as error:  # DataError and CheckpointError are ValueErrors
-                st.warning(one_line(error), icon=":material/broken_image:")
+                st.warning(as_text(one_line(error)), icon=":material/broken_image:")
                 return None
             st.rerun()
         return None
@@ -91,5 +94,5 @@ def _mended(subject: Subject, before: Reliability, after: Reliability, temperatu
     st.markdown(f"**Temperature {temperature.value:.3f}**{limit}, fitted on the validation images: all logits are divided by "
                 "it, so "
                 f"the network is {direction} sure. No answer changes. On these test images the calibration error goes from "
-                f"{100 * before.error:.2f} % to **{100 * after.error:.2f} %**, −log p(true class) from {before.loss:.4f} to "
+                f"{percent(before.error)} to **{percent(after.error)}**, −log p(true class) from {before.loss:.4f} to "
                 f"**{after.loss:.4f}**." + (" It does not help here." if after.error >= before.error else ""))

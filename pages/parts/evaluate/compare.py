@@ -8,10 +8,11 @@ import streamlit as st
 from core.evaluation.comparison import Comparison, compare, why_unfair
 from core.evaluation.tables import comparison_csv
 from core.figures.evaluation import difference_figure
-from core.wording import plural
+from core.wording import percent, plural
 from pages.parts.evaluate.subject import CHART, Subject, caption, save_csv, show_images
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 MOST = 20
 
@@ -36,12 +37,12 @@ def _verdict(first: Subject, second: Subject, result: Comparison) -> None:
     better = second if result.difference > 0 else first
     p = f"p = {result.test.p:.4f}" if result.test.p >= 0.0001 else "p < 0.0001"
     if result.test.p < 0.05:
-        st.success(f"**{better.name}** is better ({p}): a difference like this would be rare if both were equally good.",
+        st.success(f"**{as_text(better.name)}** is better ({p}): a difference like this would be rare if both were equally good.",
                    icon=":material/trophy:")
     else:
         st.info(f"The difference may be luck ({p}): two equally good models would often differ this much on these images.",
                 icon=":material/casino:")
-    figures({
+    metrics_row({
         first.name: (percent(float(first.predictions.right.mean())), "Accuracy of the first model."),
         second.name: (percent(float(second.predictions.right.mean())), "Accuracy of the second model."),
         "Difference (points)": (_points(result.difference), "Second minus first, in percentage points."),
@@ -73,7 +74,7 @@ def _flips(first: Subject, second: Subject, result: Comparison) -> None:
         st.subheader(f"{text}: {plural(len(positions), 'image')}")
         if len(positions):
             wrong = first if key == "gained" else second
-            st.caption(f"Below each image: what it is, and what {wrong.name} said"
+            st.caption(f"Below each image: what it is, and what {as_text(wrong.name)} said"
                        + (f"; the first {MOST} of them." if len(positions) > MOST else "."))
             show_images(wrong, positions[:MOST], f"flips-{key}")
     name = f"{first.run.id[:8]}-{second.run.id[:8]}"

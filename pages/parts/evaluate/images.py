@@ -10,6 +10,7 @@ from core.runs import CheckpointError
 from pages.parts.evaluate.subject import Subject, caption, columns, show_images
 from pages.parts.explain.section import why_section
 from pages.parts.shell.services import Services, trained_model
+from pages.parts.widgets.markdown import as_text
 
 MISTAKES, UNSURE, RANDOM = "Surest mistakes", "Least sure, yet right", "At random"
 OTHER = -1  # the choice that is none of the images above
@@ -70,7 +71,7 @@ def _why(server: Services, found: Sequence[Subject], shown: dict[str, list[int]]
     try:
         model = trained_model(server.store, subject.run.id)
     except CheckpointError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return
     pixels, _ = subject.data.split(subject.predictions.split).take(torch.tensor([position]))
     why_section(model, pixels[0].float() / 255, "evaluate.why", subject.data, subject.run.id)

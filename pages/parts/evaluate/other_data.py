@@ -15,10 +15,12 @@ from core.evaluation.robustness import sample
 from core.evaluation.tables import predictions_csv
 from core.runs import CheckpointError, TrainedModel
 from core.runs.evaluations import weights_stamp
+from core.wording import percent
 from pages.parts.evaluate.subject import Subject, columns, one_line, save_csv, show_images
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell.frame import link
 from pages.parts.shell.services import Services, dataset, trained_model
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 MOST_DRAWN = 500  # images through the drawing pipeline, 3 ms each
 SHOWN = 10
@@ -42,7 +44,7 @@ def section(server: Services, found: Sequence[Subject]) -> None:
             try:
                 _subject(server, subject, trained_model(server.store, subject.run.id))
             except CheckpointError as error:
-                st.error(str(error), icon=":material/broken_image:")
+                st.error(as_text(str(error)), icon=":material/broken_image:")
 
 
 def _subject(server: Services, subject: Subject, trained: TrainedModel) -> None:
@@ -60,7 +62,7 @@ def _subject(server: Services, subject: Subject, trained: TrainedModel) -> None:
     if unfit:
         st.caption(unfit)
     if not known[name].is_there(server.settings.data_dir):
-        st.info(f"{titles[name]} is not on this machine yet.", icon=":material/cloud_download:")
+        st.info(f"{as_text(titles[name])} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
         return
     drawn = trained.input_shape == DRAWING_SHAPE and st.toggle(
@@ -73,16 +75,16 @@ def _subject(server: Services, subject: Subject, trained: TrainedModel) -> None:
     try:
         answered = _answers(server, subject.run.id, name, drawn, tuple(weights_stamp(server.store, subject.run.id)))
     except (ValueError, RuntimeError, MemoryError) as error:  # DataError is a ValueError
-        st.error(one_line(error), icon=":material/broken_image:")
+        st.error(as_text(one_line(error)), icon=":material/broken_image:")
         return
     _result(subject, replace(subject, predictions=answered.predictions, data=answered.data), name, titles[name])
 
 
 def _result(subject: Subject, elsewhere: Subject, name: str, title: str) -> None:
     own, there = summarize(subject.predictions), summarize(elsewhere.predictions)
-    figures({
+    metrics_row({
         "On its own data": (percent(own.accuracy), f"{own.examples:,} images it did not learn from."),
-        f"On {title}": (percent(there.accuracy), f"{there.examples:,} images of the other source."),
+        f"On {as_text(title)}": (percent(there.accuracy), f"{there.examples:,} images of the other source."),
         "95 % interval": (f"{100 * there.interval.low:.2f} – {percent(there.interval.high)}", "Of the accuracy on the other "
                                                                                               "data."),
     })

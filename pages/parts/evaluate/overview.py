@@ -7,9 +7,11 @@ import streamlit as st
 
 from core.evaluation.metrics import ClassRow, Means, class_table, confusion_counts, macro_means, summarize, weighted_means
 from core.evaluation.tables import classes_csv, predictions_csv
+from core.wording import percent
 from pages.parts.evaluate.subject import Subject, columns, save_csv
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 
 def section(server: Services, found: Sequence[Subject]) -> None:
@@ -32,15 +34,15 @@ def section(server: Services, found: Sequence[Subject]) -> None:
 
 def _figures(subject: Subject) -> None:
     about = summarize(subject.predictions)
-    figures({
+    metrics_row({
         "Accuracy": (percent(about.accuracy), "Share of right answers."),
         "95 % interval": (f"{100 * about.interval.low:.2f} – {percent(about.interval.high)}",
                           "How far the accuracy on all images of this kind may be from the one on these (Wilson's interval)."),
         "Loss": (f"{about.loss:.4f}", "How wrong it is, counting how sure it was. Smaller is better."),
     })
     beats = "" if about.accuracy > about.larger_share else " **This model does no better.**"
-    st.markdown(f"{about.right:,} of {about.examples:,} images are right. Always saying “{about.larger_class}”, without looking, "
-                f"would get {percent(about.larger_share)}.{beats}")
+    st.markdown(f"{about.right:,} of {about.examples:,} images are right. Always saying “{as_text(about.larger_class)}”, without "
+                f"looking, would get {percent(about.larger_share)}.{beats}")
 
 
 def _table(subject: Subject) -> None:
@@ -76,7 +78,7 @@ def _reasons(rows: Sequence[ClassRow]) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return as_text(", ".join(names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _digits(share: float | None) -> str:

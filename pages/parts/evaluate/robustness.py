@@ -16,9 +16,10 @@ from core.figures.evaluation import robustness_figure
 from core.memory import as_in_training
 from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
+from core.wording import percent
 from pages.parts.evaluate.subject import CHART, Subject, one_line, save_csv, show_pixels
-from pages.parts.runs.words import percent
 from pages.parts.shell.services import Services, trained_model
+from pages.parts.widgets.markdown import as_text
 
 SIZES = (500, 1000, 2000)
 
@@ -58,8 +59,8 @@ def section(server: Services, found: Sequence[Subject]) -> None:
     if named:
         save_csv("All points (CSV)", lambda: robustness_csv(named), "robustness")
         st.caption(f"Bands are 95 % intervals. The dotted line is where nothing is changed. The dashed line, "
-                   f"{percent(about.larger_share)}, "
-                   f"is what always saying “{about.larger_class}” gets: a model that falls to it recognises nothing any more.")
+                   f"{percent(about.larger_share)}, is what always saying “{as_text(about.larger_class)}” gets: a model that "
+                   "falls to it recognises nothing any more.")
 
 
 def _measure(server: Services, subject: Subject, count: int) -> list[Point] | None:
@@ -67,17 +68,17 @@ def _measure(server: Services, subject: Subject, count: int) -> list[Point] | No
     try:
         trained = trained_model(server.store, subject.run.id)
     except CheckpointError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
     split = sample(_split(subject), count)
-    bar, points = st.progress(0.0, f"{subject.name}…"), []
+    bar, points = st.progress(0.0, f"{as_text(subject.name)}…"), []
     try:
         with as_in_training():
             for point in robustness(asker(trained.model, trained.mean, trained.std, trained.config), split):
                 points.append(point)
-                bar.progress(len(points) / points_of(), f"{subject.name}: {CORRUPTIONS[point.kind].title.lower()}")
+                bar.progress(len(points) / points_of(), f"{as_text(subject.name)}: {CORRUPTIONS[point.kind].title.lower()}")
     except (RuntimeError, MemoryError) as error:
-        st.error(one_line(error), icon=":material/broken_image:")
+        st.error(as_text(one_line(error)), icon=":material/broken_image:")
         return None
     finally:
         bar.empty()

@@ -11,14 +11,15 @@ from core.data import DATASETS, DataError, Dataset
 from core.evaluation import Predictions
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
-from core.memory import as_in_training
 from core.runs import Run, has_checkpoint
-from core.runs.evaluations import compute_predictions, load_predictions, predictions_path, weights_stamp
+from core.runs.evaluations import load_predictions, predictions_path, weights_stamp
 from core.runs.memory import ran_out
-from pages.parts.runs.words import percent
+from core.wording import percent
+from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import link, select_run
-from pages.parts.shell.services import Services, dataset, trained_model
+from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
 
 SPLITS = {"test": "Test images", "validation": "Validation images"}
 PICTURE = 84  # pixels: three times MNIST's
@@ -98,7 +99,7 @@ def subjects(server: Services, runs: Sequence[Run]) -> list[Subject]:
         if predictions is None:
             _offer(server, run, split)
         elif not predictions.is_finite:
-            st.error(f"{name} answers with numbers that are infinite or no numbers, so there is nothing to count.",
+            st.error(f"{as_text(name)} answers with numbers that are infinite or no numbers, so there is nothing to count.",
                      icon=":material/error:")
         else:
             found.append(Subject(run, name, predictions, _images(server, run, predictions)))
@@ -117,22 +118,6 @@ def _answers(_server: Services, run_id: str, split: str, path: str, changed: int
     return load_predictions(_server.store, run_id, split)
 
 
-def compute(server: Services, run: Run, split: str) -> Predictions:
-    """Ask the network about each image, with a bar that shows how far it is, and keep the answers.
-
-    Raises DataError, CheckpointError, and ValueError or MemoryError with one line.
-    """
-    data, trained = dataset(run.config.data, server.settings), trained_model(server.store, run.id)
-    count, bar = len(data.split(split)), st.progress(0.0, "Asking…")
-    # each report is also where Streamlit ends this work when the person has gone elsewhere
-    with as_in_training():
-        predictions = compute_predictions(
-            server.store, run.id, trained, data, split,
-            report=lambda done: bar.progress(done / count, f"Asked about {done:,} of {count:,}"))
-    bar.empty()
-    return predictions
-
-
 def one_line(error: Exception) -> str:
     """What to say of an error while a network was asked."""
     if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and ran_out(error):
@@ -143,7 +128,7 @@ def one_line(error: Exception) -> str:
 def _offer(server: Services, run: Run, split: str) -> None:
     """A button that computes what is missing."""
     what = SPLITS[split].lower()
-    st.info(f"“{run.title or run.id[:8]}” has not been asked about the {what} yet."
+    st.info(f"“{as_text(run.title or run.id[:8])}” has not been asked about the {what} yet."
             + (" It did not train to its end, so its test images are unseen." if run.status != "finished" else ""),
             icon=":material/quiz:")
     if not st.button(f"Ask it about the {what}", key=f"evaluate.ask.{run.id}", icon=":material/play_arrow:", type="primary"):
@@ -151,10 +136,10 @@ def _offer(server: Services, run: Run, split: str) -> None:
     try:
         compute(server, run, split)
     except DataError as error:
-        st.warning(str(error), icon=":material/cloud_download:")
+        st.warning(as_text(str(error)), icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get the images on the page “Explore data”", ":material/grid_view:")
     except (ValueError, RuntimeError, MemoryError) as error:  # CheckpointError and NotEnoughMemory are ValueErrors
-        st.error(one_line(error), icon=":material/broken_image:")
+        st.error(as_text(one_line(error)), icon=":material/broken_image:")
     else:
         st.rerun()
 
@@ -193,7 +178,7 @@ def show_pixels(pixels: torch.Tensor, lines: Sequence[str], key: str) -> None:
     scale = max(1, PICTURE // max(pixels.shape[2:]))
     with st.container(horizontal=True, gap="small"):
         for image, line in zip(pixels, lines, strict=True):
-            st.image(as_picture(image, scale), caption=line, width=PICTURE, output_format="PNG", alt=line)
+            st.image(as_picture(image, scale), caption=as_text(line), width=PICTURE, output_format="PNG", alt=line)
     below = [line.replace(", ", "\n").replace("\u00a0", " ") for line in lines]
     save("Save as PNG", lambda: png_file(labelled_sheet(pixels, below)), f"{key}.png", "image/png", key)
 
@@ -202,12 +187,7 @@ def caption(predictions: Predictions, position: int) -> str:
     """"4, said 9, 97.3 %"."""
     truth, said = predictions.classes[predictions.truth[position]], predictions.classes[predictions.said[position]]
     sure = predictions.confidence[position]
-    return f"{truth}, said {said}, {percent_short(float(sure))}"
-
-
-def percent_short(share: float) -> str:
-    """97.3 %; no 100 % for what is only nearly so."""
-    return f"{min(100 * share, 99.9) if share < 1 else 100.0:.1f}\u00a0%"
+    return f"{truth}, said {said}, {percent(float(sure), 1)}".replace(" %", "\u00a0%")
 
 
 def save(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:
@@ -224,5 +204,5 @@ def columns(found: Sequence[Subject]) -> list:
     places = st.columns(len(found), gap="large")
     if len(found) > 1:
         for place, subject in zip(places, found, strict=True):
-            place.markdown(f"**{subject.name}**")
+            place.markdown(f"**{as_text(subject.name)}**")
     return places

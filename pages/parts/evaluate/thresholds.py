@@ -10,9 +10,11 @@ from core.evaluation.metrics import summarize
 from core.evaluation.tables import curves_csv
 from core.evaluation.thresholds import Decision, Sweep, cheapest, decide, sweep
 from core.figures.evaluation import CLASS_COLORS, MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
+from core.wording import percent
 from pages.parts.evaluate.subject import CHART, Subject, columns, save_csv
-from pages.parts.runs.words import figures, percent
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 THRESHOLD, MISS, ALARM = "evaluate.threshold", "evaluate.miss", "evaluate.false_alarm"
 
@@ -22,7 +24,8 @@ def section(server: Services, found: Sequence[Subject]) -> None:
     first = found[0]
     alike = [subject for subject in found if subject.classes == first.classes]
     if len(alike) < len(found):
-        st.info(f"{found[1].name} answers another question, so its curves are not laid over these.", icon=":material/info:")
+        st.info(f"{as_text(found[1].name)} answers another question, so its curves are not laid over these.",
+                icon=":material/info:")
     if len(first.classes) == 2:
         _yes_no(alike)
     else:
@@ -96,10 +99,11 @@ def _yes_no(found: Sequence[Subject]) -> None:
 def _decision(subject: Subject, decision: Decision, miss: float, alarm: float) -> None:
     """Figures and counts of one threshold, beside what not looking would get."""
     about = summarize(subject.predictions)
-    figures({
+    metrics_row({
         "Accuracy": (percent(decision.accuracy), "Share of right answers at this threshold."),
-        f"Always “{about.larger_class}”": (percent(about.larger_share), "Accuracy of not looking at all: the larger class's "
-                                           "share. A high accuracy means little where this is high too."),
+        f"Always “{as_text(about.larger_class)}”": (
+            percent(about.larger_share), "Accuracy of not looking at all: the larger class's share. A high accuracy means little "
+                                         "where this is high too."),
         "Recall": (percent(decision.recall), "Share of the yes-images that it finds."),
         "Precision": (percent(decision.precision), "Share of its yeses that are right. “–” where it never says yes."),
         "Cost": (f"{decision.cost(miss, alarm):,.6g}", "Misses and false alarms, each times its cost."),
@@ -108,8 +112,8 @@ def _decision(subject: Subject, decision: Decision, miss: float, alarm: float) -
     st.plotly_chart(confusion_figure(counts, subject.classes),
                     key=f"evaluate.counts.{subject.run.id}", config=CHART, alt="Counts at this threshold")
     if decision.accuracy <= about.larger_share:
-        st.caption(f"No better than always saying “{about.larger_class}”: this is why {percent(about.larger_share)} can mean "
-                   "nothing.")
+        st.caption(f"No better than always saying “{as_text(about.larger_class)}”: this is why {percent(about.larger_share)} "
+                   "can mean nothing.")
 
 
 def _charts(curves: dict[str, Sweep], colors: Sequence[str], points: Sequence[Decision]) -> None:
@@ -126,5 +130,5 @@ def _missing(curves: dict[str, Sweep]) -> None:
     """Classes that have no curve, and why."""
     for name, curve in curves.items():
         if curve.roc_area is None:
-            st.caption(f"No curve for {name}: "
+            st.caption(f"No curve for {as_text(name)}: "
                        f"{'no image is of this class' if not curve.positives else 'every image is of this class'}.")

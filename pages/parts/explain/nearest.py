@@ -10,7 +10,7 @@ from core.figures.images import as_picture
 from core.inspection.explain.nearest import Features, LastLinear, nearest_in_features
 from core.memory import as_in_training
 from core.runs import TrainedModel
-from pages.parts.widgets.pictures import as_text
+from pages.parts.widgets.markdown import as_text
 
 MEASURES = {"cosine": "Pattern (angle)", "distance": "Distance"}
 ABOUT = {"cosine": "the cosine, 1 for the same pattern", "distance": "the distance, 0 for the same numbers"}
@@ -39,7 +39,7 @@ def nearest_section(model: TrainedModel, image: Tensor, probabilities: list[floa
              zip(found.labels.tolist(), found.closeness.tolist(), strict=True)]
     with st.container(horizontal=True, gap="small"):
         for picture, line in zip(pixels, lines, strict=True):
-            st.image(as_picture(picture, max(1, PICTURE // max(picture.shape[1:]))), caption=line, width=PICTURE,
+            st.image(as_picture(picture, max(1, PICTURE // max(picture.shape[1:]))), caption=as_text(line), width=PICTURE,
                      output_format="PNG", alt=f"A training image: {line}")
     _about(features, image, measure)
 

@@ -21,9 +21,9 @@ from core.inspection.explain.attribution import (
     usual_layer,
 )
 from core.runs import TrainedModel
+from core.wording import percent
 from pages.parts.explain.asked import Asked
-from pages.parts.runs.words import percent
-from pages.parts.widgets.pictures import as_text
+from pages.parts.widgets.markdown import as_text
 
 CARD = 192  # pixels: four fit side by side
 PLAIN = {0.0: "black", 0.5: "grey", 1.0: "white"}

@@ -7,15 +7,14 @@ from core.data import Dataset
 from core.figures.attribution import plain_picture
 from core.inspection.explain.scores import ExplanationError
 from core.runs import TrainedModel
-from pages.parts.build.walk import WALK
+from core.wording import percent
 from pages.parts.explain.asked import Asked
 from pages.parts.explain.nearest import nearest_section
 from pages.parts.explain.saliency import maps_section
 from pages.parts.explain.smallest_change import change_section
-from pages.parts.runs.words import percent
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run
-from pages.parts.widgets.pictures import as_text
+from pages.parts.widgets.markdown import as_text
 
 MAPS, NEAREST, CHANGE = "Which pixels matter", "Most alike in training", "Smallest change that flips it"
 
@@ -49,7 +48,7 @@ def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | N
             else:
                 change_section(model, image, probabilities, key, ask)
         except ExplanationError as error:
-            st.info(str(error), icon=":material/info:")
+            st.info(as_text(str(error)), icon=":material/info:")
         _walk_button(image, key, run_id)
 
     st.fragment(section)()
@@ -81,7 +80,7 @@ def _walk_button(image: Tensor, key: str, run_id: str | None) -> None:
     if st.button("Walk it through the layers", icon=":material/footprint:", key=f"{key}.walk",
                  help="Opens Build model, where every layer's maps of this image are shown, one after the other."):
         st.session_state[keys.BROUGHT] = image.detach().clone()
-        st.session_state["build.look.view"] = WALK
+        st.session_state[keys.LOOK] = keys.LOOK_WALK
         if run_id:
             select_run(run_id)
         go_to("pages/build_model.py")

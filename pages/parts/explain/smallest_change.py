@@ -7,9 +7,9 @@ from core.figures.attribution import difference_picture, plain_picture
 from core.inspection.activations.windows import number
 from core.inspection.explain.smallest_change import STEPS, SmallestChange, smallest_change
 from core.runs import TrainedModel
+from core.wording import percent
 from pages.parts.explain.asked import Asked
-from pages.parts.runs.words import percent
-from pages.parts.widgets.pictures import as_text
+from pages.parts.widgets.markdown import as_text
 
 ANY = -1
 CARD = 208  # pixels

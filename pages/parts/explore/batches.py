@@ -8,9 +8,10 @@ from core.data.batch_plan import ORDERS, BatchPlan, plan, shares, visiting_order
 from core.export.snippets import loader_code
 from core.figures.explore import order_chart
 from pages.parts.explore.sample import open_sample, titles_of
-from pages.parts.runs.words import figures
 from pages.parts.shell.services import Services
-from pages.parts.widgets.pictures import as_text, picture_grid
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.pictures import picture_grid
 
 SHOWN = 128  # pictures and one-hot rows of a batch
 STILL = {"displayModeBar": False}
@@ -58,7 +59,7 @@ def controls(data: Dataset) -> tuple[int, str, bool, int]:
 def counts(cut: BatchPlan) -> None:
     """How many batches, and what is special about the last."""
     last = cut.size(cut.batches - 1)
-    figures({
+    metrics_row({
         "Batches an epoch": (f"{cut.batches:,}", "As many times the weights change in one epoch."),
         "Images in the last": (f"{last:,}", None),
         "Left out": (f"{cut.dropped:,}", "Images that no batch of this epoch has."),

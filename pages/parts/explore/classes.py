@@ -12,7 +12,7 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.pictures import picture_grid
 
 STILL = {"displayModeBar": False}
-NORMALIZATIONS = {"none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, deviation 1"}
+NORMALIZATIONS = {"none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1"}
 
 
 def classes_view(server: Services, data: Dataset) -> None:

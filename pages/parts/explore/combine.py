@@ -13,10 +13,11 @@ from core.fields import describe
 from core.figures.bars import grouped_counts
 from pages.parts.draft import draft
 from pages.parts.explore.sample import SPLITS
-from pages.parts.runs.words import figures
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import Services, dataset
-from pages.parts.widgets.pictures import as_text, picture_grid
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.pictures import picture_grid
 
 SHOWN = 60  # pictures on the contact sheet
 ABOUT = {name: describe(DataConfig, name) for name in FIELDS}
@@ -38,7 +39,7 @@ def section(server: Services, data: Dataset) -> None:
         honest = dataset(config.model_copy(update={"label_noise": 0.0}), server.settings)
         whole = dataset(before_choosing(config), server.settings)
     except DataError as error:
-        st.warning(str(error), icon=":material/rule:")
+        st.warning(as_text(str(error)), icon=":material/rule:")
         return
     wrong = mislabelled(mixed.train, honest.train.labels)
     with right:
@@ -84,7 +85,7 @@ def percent(name: str, key: str, lowest: int, start: int) -> float:
 def results(mixed: Dataset, whole: Dataset, wrong: Tensor) -> None:
     """How many images of each class each split has, beside what there was."""
     counts, before = class_balance(mixed), class_balance(whole)["train"]
-    figures({
+    metrics_row({
         "Training images": (f"{len(mixed.train):,}", f"Of {len(whole.train):,} before any were left out; repeated and varied "
                             "images count each time."),
         "Validation images": (f"{len(mixed.validation):,}", None),

@@ -7,10 +7,12 @@ from core.data import Dataset
 from core.data.explore.pca import EXACT, MOST_POINTS
 from core.data.explore.tsne import FEWEST, TsneMaps
 from core.figures.explore import map_chart, selected_rows
+from core.wording import percent
 from pages.parts.explore.cache import Mapped, map_of, tsne_maps
 from pages.parts.explore.sample import SPLITS, open_sample, titles_of
 from pages.parts.shell.services import Services
-from pages.parts.widgets.pictures import as_text, picture_grid
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.pictures import picture_grid
 
 METHODS = ("PCA", "t-SNE")
 HELP = ("PCA turns the cloud of images so that the two directions in which they differ most lie on the page: quick, and "
@@ -43,12 +45,12 @@ def draw(data: Dataset, name: str, method: str, mapped: Mapped, points: torch.Te
     """The chart, and the selected samples as a grid."""
     titles = titles_of(data, name, mapped.positions)
     shares = mapped.pca.explained[:2].tolist()
-    said = [f"component {i + 1}: {share:.1%} of the variance".replace("%", " %") for i, share in enumerate(shares)]
+    said = [f"component {i + 1}: {percent(share, 1)} of the variance" for i, share in enumerate(shares)]
     axes = (said[0], said[1]) if method == "PCA" else ("", "")
     event = st.echarts_chart(map_chart(points, mapped.labels, data.classes, mapped.pictures, titles, axes), height=560,
                              on_select="rerun", key=f"explore.map.{data.name}.{name}.{method}.{len(titles)}",
                              alt=f"Map of {len(titles)} {SPLITS[name].lower()} images of {data.title} by {method}")
-    shrunk = f" Images were shrunk to {1 / mapped.pca.shrunk:.0%} of their width first.".replace("%", " %") \
+    shrunk = f" Images were shrunk to {percent(1 / mapped.pca.shrunk, 0)} of their width first." \
         if mapped.pca.shrunk > 1 else ""
     st.caption(f"{len(titles):,} images; hover over a point to see its picture. Click points, or press the rectangle or the "
                "lasso "
@@ -84,7 +86,7 @@ def tsne_points(maps: TsneMaps, mapped: Mapped) -> torch.Tensor | None:
     state = maps.state(features)
     if state is None or state.problem:
         if state is not None:
-            st.error(state.problem, icon=":material/error:")
+            st.error(as_text(state.problem), icon=":material/error:")
         if len(features) < FEWEST:
             st.info(f"t-SNE needs at least {FEWEST} images.")
             return None
@@ -103,7 +105,7 @@ def tsne_points(maps: TsneMaps, mapped: Mapped) -> torch.Tensor | None:
         elif now.share is None:
             st.progress(0.0, "Waiting for another map to be finished…")
         else:
-            st.progress(now.share, f"Arranging {len(features):,} images: {now.share:.0%}".replace("%", " %")
+            st.progress(now.share, f"Arranging {len(features):,} images: {percent(now.share, 0)}"
                         if now.share else "Looking for each image's neighbours…")
 
     st.fragment(progress, run_every="1s")()

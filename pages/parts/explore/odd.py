@@ -10,7 +10,8 @@ from core.data.explore.pca import MOST_POINTS
 from pages.parts.explore.cache import duplicates_of, odd_ones_of
 from pages.parts.explore.sample import SPLITS, open_sample, title_of
 from pages.parts.shell.services import Services
-from pages.parts.widgets.pictures import as_text, picture_grid
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.pictures import picture_grid
 
 WAYS = {
     "among": ("Among other classes", f"Most of their {NEIGHBOURS} nearest neighbours have another label: written oddly, or "

@@ -11,10 +11,11 @@ from core.data.own.importing import Checked, check_archive, discard, keep
 from core.data.own.sample_archive import sample_archive
 from core.data.own.sets import OwnSet, own_sets
 from pages.parts.draft import draft
-from pages.parts.explore.own_report import plain, rejected, show_report
+from pages.parts.explore.own_report import rejected, show_report
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 
 if TYPE_CHECKING:  # where Streamlit has this class is no promise of its
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -45,7 +46,7 @@ def section(server: Services, data: Dataset | None) -> None:
     upload(server)
     if refused := st.session_state.get(keys.OWN_REFUSED):
         line, report = refused
-        st.error(plain(line), icon=":material/block:")
+        st.error(as_text(line), icon=":material/block:")
         if report:
             rejected(report)
     if checked := st.session_state.get(keys.OWN_CHECKED):
@@ -159,7 +160,7 @@ def decide(checked: Checked) -> None:
             try:
                 report = keep(checked, title)
             except DataError as error:
-                st.error(plain(str(error)), icon=":material/folder_off:")
+                st.error(as_text(str(error)), icon=":material/folder_off:")
                 return
             st.session_state.pop(keys.OWN_CHECKED)
             st.session_state[keys.OWN_KEPT] = [*st.session_state.get(keys.OWN_KEPT, []), report.name]
@@ -175,7 +176,7 @@ def next_steps(server: Services, name: str) -> None:
         spec = spec_of(name, server.settings.data_dir)
     except DataError:
         return  # deleted since
-    st.success(f"**{plain(spec.title)}** is a data set now: {spec.counts[0]:,} training and {spec.counts[1]:,} test images.",
+    st.success(f"**{as_text(spec.title)}** is a data set now: {spec.counts[0]:,} training and {spec.counts[1]:,} test images.",
                icon=":material/check_circle:")
     with st.container(horizontal=True):
         if st.button("Train on it", type="primary", icon=":material/model_training:", key="explore.own.train"):
@@ -199,7 +200,7 @@ def list_sets(server: Services) -> None:
     mine = st.session_state.get(keys.OWN_KEPT, [])
     for own in found:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{plain(own.title)}**")
+            st.markdown(f"**{as_text(own.title)}**")
             channels, height, width = own.input_shape
             whose = " · yours" if own.name in mine else ""
             st.caption(f"{sum(own.counts):,} images, {len(own.classes)} classes, {height}×{width} "
@@ -215,6 +216,6 @@ def delete(server: Services, own: OwnSet) -> None:
             try:
                 delete_imported(server.settings.data_dir, own.name)
             except DataError as error:
-                st.error(plain(str(error)))
+                st.error(as_text(str(error)))
                 return
             st.rerun()

@@ -8,7 +8,8 @@ from core.data import ImportReport
 from core.data.own.importing import Checked
 from core.figures.bars import split_counts
 from core.figures.images import contact_sheet
-from pages.parts.runs.words import figures
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 
 def show_report(checked: Checked) -> None:
@@ -16,7 +17,7 @@ def show_report(checked: Checked) -> None:
     report = checked.report
     st.markdown("#### What was found")
     exact, near = report.exact_copies, report.near_copies
-    figures({
+    metrics_row({
         "Accepted": (f"{report.accepted:,}", f"Images of {len(report.classes)} classes that can be learned from."),
         "Resized": (f"{report.resized:,}", "Accepted images that had another size."),
         "Rejected": (f"{report.rejected_count:,}", "Files that can't be used, each with its reason below."),
@@ -25,7 +26,7 @@ def show_report(checked: Checked) -> None:
                         "little brighter. Their gray values, averaged over 16×16 blocks, correlate by 0.99 or more."),
     })
     for line in lines(report):
-        st.markdown(f"- {plain(line)}")
+        st.markdown(f"- {as_text(line)}")
     st.image(contact_sheet(torch.from_numpy(checked.samples()), 12, gap=2), width="stretch", output_format="PNG",
              alt="Some of the accepted images, as the network will see them")
     st.caption("Some of the accepted images, as the network will see them.")
@@ -58,7 +59,7 @@ def rejected(report: ImportReport) -> None:
     with st.expander(f"Rejected files: {report.rejected_count:,}", icon=":material/block:", expanded=report.rejected_count <= 10):
         st.dataframe(pd.DataFrame(report.rejected, columns=["File", "Reason"]), hide_index=True, key="explore.own.rejected")
         if report.rejected_count > len(report.rejected):
-            most = "; ".join(f"{plain(reason)}: {count:,}" for reason, count in report.reasons[:5])
+            most = "; ".join(f"{as_text(reason)}: {count:,}" for reason, count in report.reasons[:5])
             st.caption(f"The first {len(report.rejected):,}. The most frequent reasons: {most}.")
 
 
@@ -70,8 +71,3 @@ def copies(report: ImportReport) -> None:
         with st.expander("Copies", icon=":material/content_copy:"):
             st.caption("Where the split is drawn here, copies stay on the same side of it, as far as that is possible.")
             st.dataframe(pd.DataFrame(pairs), hide_index=True, key="explore.own.copies")
-
-
-def plain(text: str) -> str:
-    """Text with nothing that Markdown would take for its own: names of files and classes may hold anything."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>$#~|:{}" else c for c in text)

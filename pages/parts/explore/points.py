@@ -10,9 +10,10 @@ from core.data.sources.generated import RULES
 from core.fields import describe
 from core.figures.plane import plane_scatter
 from pages.parts.draft import draft
-from pages.parts.runs.panel import figures
 from pages.parts.shell.frame import go_to, link
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
 SHOWN = 1000  # points in the picture
@@ -25,10 +26,10 @@ def page(server: Services, name: str) -> None:
     try:
         data = dataset(config, server.settings)
     except DataError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(as_text(str(error)), icon=":material/error:")
         return
     inputs = data.input_shape[0]
-    figures({
+    metrics_row({
         "Training points": (f"{len(data.train):,}", None), "Validation points": (f"{len(data.validation):,}", None),
         "Test points": (f"{len(data.test):,}", "Looked at once, at the end."),
         "One point": (f"{inputs} numbers", "What the network gets to see of each."),

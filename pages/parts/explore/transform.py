@@ -16,6 +16,7 @@ from pages.parts.explore import transform_steps
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
 
 SAMPLES = 4  # images that are shown after every step
 DRAWS, COLUMNS = 24, 8  # of one image, beside each other
@@ -24,12 +25,13 @@ DRAWS, COLUMNS = 24, 8  # of one image, beside each other
 def section(server: Services, data: Dataset) -> None:
     """The whole section."""
     if data.kind != "images":
-        st.info(f"Transforms change pictures. {data.title} are points; choose a data set of images.", icon=":material/image:")
+        st.info(f"Transforms change pictures. {as_text(data.title)} are points; choose a data set of images.",
+                icon=":material/image:")
         return
     config = draft.draft(server.settings)
     steps = transform_steps.current(config)
     st.markdown("What happens to images on their way to the network. Random steps act on **training images alone**, anew in each "
-                "epoch: the network hardly ever sees the same picture twice, and can't learn it by heart.")
+                "epoch: the network hardly ever sees the same picture twice, and can't memorise it (overfit).")
     left, right = st.columns([1, 1.5], gap="large")
     with left:
         transform_steps.composer(steps)

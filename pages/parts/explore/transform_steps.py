@@ -1,7 +1,6 @@
 """The composer of transforms: steps as rows to add, move, change and remove, kept in the session."""
 
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
@@ -19,6 +18,8 @@ from core.transforms.pipelines import (
     with_field,
 )
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.setting import setting_widget
 
 
 def current(config: RunConfig) -> Steps:
@@ -39,7 +40,7 @@ def composer(steps: Steps) -> None:
     for place, step in enumerate(steps):
         _row(steps, place, step, place == opened)
     if problem := st.session_state.get(keys.PIPELINE_PROBLEM):
-        st.caption(f":red[{_plain(problem)}]")
+        st.caption(f":red[{as_text(problem)}]")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.selectbox("Add a step", list(TRANSFORMS), format_func=lambda kind: TRANSFORMS[kind].title, width=220,
                             key="explore.transform.kind", index=list(TRANSFORMS).index("random_rotation"))
@@ -75,20 +76,8 @@ def _row(steps: Steps, place: int, step: TransformConfig, opened: bool) -> None:
 
 def _field(step: TransformConfig, name: str, place: int) -> None:
     """One setting of a step as a widget."""
-    about, value = describe(type(step), name), getattr(step, name)
     key = _key(f"{place}.{step.kind}.{name}")
-    label = f"{about.label} ({about.unit})" if about.unit and about.unit != about.label.lower() else about.label
-    common: dict[str, Any] = {"key": key, "help": about.help, "on_change": _change, "args": (place, name, key)}
-    if isinstance(value, bool):
-        st.toggle(label, value, **common)
-        return
-    kind = type(value)
-    st.number_input(label, kind(about.minimum), kind(about.maximum), value, step=kind(about.step or 1), width=150,
-                    format="%g" if kind is float else None, **common)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[").replace("]", "\\]").replace("$", "\\$")
+    setting_widget(describe(type(step), name), getattr(step, name), key, _change, (place, name, key), number_width=150)
 
 
 # What buttons do, before the page is drawn again

@@ -76,9 +76,9 @@ TEXT: dict[str, Question] = {
         "text.ask_accuracy",
         "The network learns from 180 reviews of a dozen words. How many of 120 new reviews will it judge rightly?",
         ("about half", "about seven in ten", "nearly all"), 1,
-        "It knows all training reviews by heart after seven epochs (accuracy 100 %), but most words of a new review were seen "
-        "once or never. More reviews help most: counting "
-        "words in IMDB's 25,000 is enough for 88 % (Maas et al., 2011)."),
+        "It has memorised all training reviews after seven epochs (accuracy 100 %: it overfits), but most words of a new review "
+        "were seen once or never. More reviews help most: counting words in IMDB's 25,000 is enough for 88 % (Maas et al., "
+        "2011)."),
     "map": Question(
         "text.ask_map",
         "Before training, do “wonderful” and “terrible” lie apart on the map?",
@@ -135,7 +135,7 @@ FIRST_NETWORKS: dict[str, Question] = {
         "epochs), the network gets all ten right. How many of 500 new samples of the same kind?",
         ("nearly all", "about half"), 1,
         "There is nothing to learn that would hold for new samples. The loss on the training samples only says how much has been "
-        "learned by heart."),
+        "memorised: the network overfits."),
     "circle-2d": Question(
         "first.ask_circle",
         "The same kind of script learns whether a point lies inside a circle. Does the loss on new points fall here?",

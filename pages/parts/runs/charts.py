@@ -7,14 +7,15 @@ import torch
 
 from core.config import DataConfig
 from core.data import DATASETS, DataError
+from core.data.sources import kind_of
 from core.figures.answers import answer_strip, confusion_heatmap, picture_address
 from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
 from core.settings import Settings
-from core.wording import kind_of, worded
-from pages.parts.doctors import training_doctor as doctor
+from core.wording import worded
+from pages.parts.doctors import training_doctor
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
 
@@ -47,7 +48,7 @@ def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: f
         with column:
             chart = curve_chart(curves, quantity, previous, smoothing, log, finished=not run.is_active,
                                 dark=st.context.theme.type == "dark")
-            st.echarts_chart(doctor.marked(chart, quantity, curves, troubles), height=HEIGHT, key=f"live.{quantity}")
+            st.echarts_chart(training_doctor.marked(chart, quantity, curves, troubles), height=HEIGHT, key=f"live.{quantity}")
 
 
 def quantities_of(run: Run) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ from statistics import median
 import streamlit as st
 
 from core.data import spec_of
+from core.data.sources import kind_of
 from core.figures.curves import Curves
 from core.runs import KINDS, Run, RunNotFound, has_checkpoint
-from core.wording import kind_of, plural, worded
-from pages.parts.doctors import training_doctor as doctor
-from pages.parts.runs import seeds as run_seeds
+from core.wording import duration, number, percent, plural, worded
+from pages.parts.doctors import training_doctor
+from pages.parts.runs import seeds
 from pages.parts.runs.charts import (
     chart_controls,
     curve_charts,
@@ -20,10 +21,13 @@ from pages.parts.runs.charts import (
     quantities_of,
     read_curves,
 )
-from pages.parts.runs.words import STATUS, duration, figures, number, percent
+from pages.parts.runs.start import start
+from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run, tab_title
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 SECONDS_BEFORE_FIRST_POINT = 0.25  # between looks: somebody has just pressed a button
 SPEEDS = 8  # last measurements of speed whose median is shown
@@ -40,7 +44,7 @@ def current_run(server: Services) -> Run | None:
             return run
         raise RunNotFound(run_id)
     except RunNotFound as error:
-        st.warning(str(error), icon=":material/search_off:")
+        st.warning(as_text(str(error)), icon=":material/search_off:")
         select_run(None)
         return None
 
@@ -53,25 +57,25 @@ def run_panel(server: Services, run: Run) -> None:
     if st.session_state.pop(keys.ENDED, None) == run.id:
         tab_title("✓ Finished" if run.status == "finished" else STATUS[run.status][0])
     together = server.store.group(run.group_id) if run.group_id else []
-    whole = bool(together) and run_seeds.choose_view(together)
+    whole = bool(together) and seeds.choose_view(together)
     active = any(one.is_active for one in (together if whole else [run]))
 
     def panel() -> None:
         now = server.store.get(run.id)
         runs = server.store.group(run.group_id) if whole else [now]
         if whole:
-            run_seeds.draw_seeds(server, runs)
+            seeds.draw_seeds(server, runs)
         else:
             draw(server, now)
         going = any(one.is_active for one in runs)
         if active and not going:
             st.session_state[keys.NOTICE] = (f"All {len(runs)} seeds have ended." if whole else
-                                             f"{now.title or 'Your run'}: {STATUS[now.status][0].lower()}.")
+                                             f"{as_text(now.title) or 'Your run'}: {STATUS[now.status][0].lower()}.")
             st.session_state[keys.ENDED] = run.id
         if active and (not going or now.status != run.status or (now.step and not run.step)):
             st.rerun()  # the whole page, so that its buttons know too, and the timer ends or slows down
         if going:
-            tab_title(f"{sum(one.progress if one.is_active else 1.0 for one in runs) / len(runs):.0%}".replace("%", " %"))
+            tab_title(percent(sum(one.progress if one.is_active else 1.0 for one in runs) / len(runs), 0))
 
     waiting = active and not run.step and run.pause_requested is None and (
         run.status == "running" or not server.store.queue_position(run.id))
@@ -84,23 +88,23 @@ def draw(server: Services, run: Run) -> None:
     if run.status == "running" and run.pause_requested is not None:
         label, icon = "Paused", ":material/pause_circle:"
     curves, snapshots = read_curves(server, run), server.store.snapshots(run.id)
-    troubles = doctor.troubles_of(run, curves)
+    troubles = training_doctor.troubles_of(run, curves)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
-        st.markdown(f"{icon} **{run.title or 'Run'}** · {label.lower()}{took}")
+        st.markdown(f"{icon} **{as_text(run.title) or 'Run'}** · {label.lower()}{took}")
         memory = curves.of("memory")[1]
         st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else ""))
     if run.is_active or run.status in {"finished", "stopped"}:  # it stays when a run ends, so that what is below does too
         _progress(server, run)
     if run.status in {"failed", "interrupted"}:
-        st.error(run.message, icon=icon)
+        st.error(as_text(run.message), icon=icon)
     elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
-        st.info(run.message, icon=icon)
+        st.info(as_text(run.message), icon=icon)
     _results(run, curves)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
         curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles)
-    doctor.show_troubles(server, run, curves, troubles)
+    training_doctor.show_troubles(server, run, curves, troubles, start)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
                    "are harder. Both are off for validation.")
@@ -149,7 +153,7 @@ def _results(run: Run, curves: Curves) -> None:
     }
     rows.pop("Test loss" if "accuracy" in quantities_of(run) else "Validation accuracy")
     kind = kind_of(run.config.data.dataset)
-    figures({worded(label, kind): (value, worded(about, kind)) for label, (value, about) in rows.items()})
+    metrics_row({worded(label, kind): (value, worded(about, kind)) for label, (value, about) in rows.items()})
 
 
 def next_steps(server: Services, run: Run) -> None:

@@ -10,6 +10,7 @@ from core.wording import plural
 from pages.parts.draft import draft
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 
 RATE = "training.optimizer.learning_rate"
 
@@ -19,7 +20,7 @@ def find_rate(server: Services, config: RunConfig) -> None:
     try:
         st.session_state[keys.RANGE_RUN] = server.engine.find_rate(config, st.session_state[keys.OWNER])
     except StoreError as error:
-        st.error(str(error), icon=":material/folder_off:")
+        st.error(as_text(str(error)), icon=":material/folder_off:")
 
 
 def rate_finder(server: Services) -> None:
@@ -58,7 +59,7 @@ def _draw(server: Services, run_id: str) -> bool:
     steps = range_curve(server.store.metrics(run_id))
     st.echarts_chart(range_chart(steps, rate), height=260, key="finder.chart")
     if run.status in {"failed", "interrupted"}:
-        st.error(run.message)
+        st.error(as_text(run.message))
     elif found is not None and rate is not None:
         _suggestion(rate, found.value["too_high"])
     else:

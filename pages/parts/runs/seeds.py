@@ -6,10 +6,12 @@ from core.figures.curves import HEIGHT
 from core.figures.seeds import seeds_chart
 from core.runs import Run
 from core.runs.groups import summarize
+from core.wording import duration, number, percent
 from pages.parts.runs.charts import chart_controls, quantities_of, read_curves
-from pages.parts.runs.words import STATUS, duration, number, percent
+from pages.parts.runs.words import STATUS
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
 
 ALL = ""
 
@@ -31,7 +33,7 @@ def draw_seeds(server: Services, runs: list[Run]) -> None:
     """One picture of all seeds as they are now."""
     ended = sum(not run.is_active for run in runs)
     title = runs[0].title.rpartition(" · seed ")[0] or runs[0].title
-    st.markdown(f":material/casino: **{title}** · {len(runs)} seeds")
+    st.markdown(f":material/casino: **{as_text(title)}** · {len(runs)} seeds")
     share = sum(run.progress if run.is_active else 1.0 for run in runs) / len(runs)
     st.progress(min(1.0, share), f"{ended} of {len(runs)} runs have ended" if ended < len(runs) else "All runs have ended")
     smoothing, logarithmic = chart_controls()

@@ -10,19 +10,9 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from core.devices import DeviceInfo, describe_device
 from pages.parts.shell import keys
-from pages.parts.shell.menu import LABS
+from pages.parts.shell.menu import LABS, MENU
 
-HOME = "app.py"
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
-MENU = {
-    HOME: ("Home", ":material/home:"),
-    "pages/explore_data.py": ("Explore data", ":material/grid_view:"),
-    "pages/build_model.py": ("Build model", ":material/account_tree:"),
-    "pages/train_model.py": ("Train model", ":material/model_training:"),
-    "pages/evaluate_model.py": ("Evaluate", ":material/fact_check:"),
-    "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
-    "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
-}
 
 
 def open_page(title: str) -> None:

@@ -1,6 +1,16 @@
-"""The labs, in the order they are meant to be taken. Home lists them as a path and the sidebar as a menu."""
+"""All pages: those of a model's way from data to drawing, and the labs in the order they are meant to be taken."""
 
-# path → (title, goal in one line, icon); one entry a line
+# path → (title, icon), in the order of the sidebar
+MENU = {
+    "app.py": ("Home", ":material/home:"),
+    "pages/explore_data.py": ("Explore data", ":material/grid_view:"),
+    "pages/build_model.py": ("Build model", ":material/account_tree:"),
+    "pages/train_model.py": ("Train model", ":material/model_training:"),
+    "pages/evaluate_model.py": ("Evaluate", ":material/fact_check:"),
+    "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
+    "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
+}
+# path → (title, goal in one line, icon); one entry a line. Home lists them as a path and the sidebar as a menu
 LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),
     "pages/learn_autograd.py": ("Autograd", "How PyTorch finds out which way to change every weight.", ":material/graph_3:"),

@@ -29,9 +29,11 @@ from core.training.microscope import (
     trace,
 )
 from core.training.update_rules import precise
-from pages.parts.runs.words import figures, percent
+from core.wording import percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 FRESH, FROM_RUN = "Fresh weights, these settings", "This run's last checkpoint"
 BEFORE, ZERO, BACKWARD, STEP = STAGES = ("Before", "zero_grad()", "backward()", "step()")
@@ -72,9 +74,9 @@ def microscope_section(server: Services, config: RunConfig, run: Run | None) -> 
         try:
             _look(server, config, run)
         except (MicroscopeError, ModelError, InspectionError, DataError, ConfigError) as error:
-            st.info(str(error), icon=":material/block:")
+            st.info(as_text(str(error)), icon=":material/block:")
         except CheckpointError as error:
-            st.error(str(error), icon=":material/broken_image:")
+            st.error(as_text(str(error)), icon=":material/broken_image:")
 
     st.fragment(section)()
 
@@ -147,7 +149,7 @@ def _buttons(wanted: tuple[str, ...], scope: Microscope, frozen: FrozenStep) -> 
 
 def _numbers(config: RunConfig, scope: Microscope, frozen: FrozenStep) -> None:
     without = " Without the L1 penalty, as in a run's curves." if config.training.l1 else ""
-    figures({
+    metrics_row({
         "Step": (f"{frozen.number:,}", f"Counted from 1; in epoch {frozen.epoch}."),
         "Learning rate": (precise(frozen.learning_rate), "Of this step, as the schedule has it."),
         f"{EXAMPLES[scope.data.kind]} in the batch": (f"{len(frozen.labels):,}", None),
@@ -316,7 +318,7 @@ def _layers(config: RunConfig, frozen: FrozenStep) -> None:
     st.dataframe(pd.DataFrame([{
         "Parameter": pull.name, "Shape": "×".join(map(str, pull.shape)), "Norm of the weights": precise(pull.weight),
         "Norm of the gradient": "None" if pull.gradient is None else precise(pull.gradient),
-        "Change of the weights": f"{pull.change:.3%}".replace("%", " %"),
+        "Change of the weights": percent(pull.change, 3),
     } for pull in pulls(frozen)]), hide_index=True, height="content", key="train.microscope.layers")
     parts = [part for part, there in (("with L1's part", config.training.l1), ("after clipping", frozen.clipped < 1)) if there]
     if parts:

@@ -12,6 +12,7 @@ import streamlit as st
 from core.data.drawing import DrawingError
 from core.data.drawing.canvas import read_canvas
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
 
 CANVAS_SIZE = 280  # pixels: ten for each of the network's, and it fits a phone
 PAPER, INK = "#ffffff", "#1a1a1a"
@@ -63,7 +64,7 @@ def canvas() -> np.ndarray | None:
     try:
         return read_canvas(url)
     except DrawingError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
 
 

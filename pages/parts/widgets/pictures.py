@@ -4,7 +4,6 @@ Streamlit's own st.image can't be clicked, and charts have one height on a phone
 of our own: the scripts beside this module build elements and set text; what people wrote never becomes HTML.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,11 +44,6 @@ def number_table(channel: Tensor, key: str, label: str, tint: tuple[int, int, in
     """(H, W) uint8 as numbers, each cell in its shade: black for 0, `tint` for 255."""
     light = (0.299 * tint[0] + 0.587 * tint[1] + 0.114 * tint[2]) / 255  # how bright the tint looks (ITU-R BT.601)
     _numbers(key=key, data={"rows": channel.tolist(), "label": label, "tint": list(tint), "light": light})
-
-
-def as_text(words: str) -> str:
-    """Words of a person, such as the name of a class, for st.markdown: shown as they are, not as Markdown."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~<>$:&])", r"\\\1", words)
 
 
 def _nothing() -> None:

@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, sizes_by_layer
 from core.labs.activations import ACTIVATIONS, INITS, Depth, activation_at, activation_code, activation_curve, through_layers
+from core.wording import percent
 from pages.parts.learn.lab import Next, Question, predict, show_code, try_next
 
 PATH = "pages/learn_building_blocks.py"
@@ -73,4 +74,4 @@ def _ten_layers(name: str) -> str:
 def _table(depth: Depth) -> pd.DataFrame:
     return pd.DataFrame([{"Layer": row.layer, "Mean": f"{row.mean:.3g}", "Standard deviation": f"{row.std:.3g}",
                           "Gradient (root mean square)": f"{row.gradient:.3g}",
-                          "Slope below 0.01": f"{100 * row.flat:.0f} %"} for row in depth.layers])
+                          "Slope below 0.01": percent(row.flat, 0)} for row in depth.layers])

@@ -16,6 +16,7 @@ from core.models import ACTIVATIONS, MLPConfig
 from pages.parts.draft.fields import CHOICES
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
 
 SETS = [name for name, rule in RULES.items() if rule.in_plane]
 RATES = [0.00001, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
@@ -194,4 +195,4 @@ def regularisation(config: RunConfig) -> None:
 def problem() -> None:
     """What a person has asked for that can't be, in one line."""
     if line := st.session_state.get(keys.PLANE_PROBLEM):
-        st.warning(line, icon=":material/error:")
+        st.warning(as_text(line), icon=":material/error:")

@@ -15,14 +15,15 @@ from core.labs.decision_boundary import largest_number, maps_of, plane_points, s
 from core.presets import title_of
 from core.runs import Run, RunNotFound, StoreError, TrainedModel, has_checkpoint
 from core.runs.live_weights import newest_model
-from core.wording import plural
+from core.wording import percent, plural
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.controls import CLASSES
-from pages.parts.runs.panel import figures, percent
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
-from pages.parts.widgets import plane as plane_view
+from pages.parts.widgets import plane
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 SPEEDS = {"1 epoch/s": 1.0, "5": 0.2, "20": 0.05, "100": 0.01, "as fast as it goes": 0.0}  # seconds for an epoch
 FIRST_SPEED = "20"
@@ -112,7 +113,7 @@ def _start(server: Services, config: RunConfig, paused: bool = False) -> None:
         run_id = server.engine.submit(config, st.session_state[keys.OWNER], title_of(config),
                                       key=hashlib.sha256(text.encode()).hexdigest(), paused=paused, pace=pace)
     except StoreError as error:
-        st.error(str(error), icon=":material/folder_off:")
+        st.error(as_text(str(error)), icon=":material/folder_off:")
         return
     st.session_state[keys.PLANE_RUN] = run_id
     select_run(run_id)
@@ -128,7 +129,7 @@ def _try(action, server: Services, run_id: str, done=lambda now: True) -> None:
         while not done(server.store.get(run_id)) and time.monotonic() < until:
             time.sleep(0.02)
     except (StoreError, RunNotFound) as error:
-        st.error(str(error))
+        st.error(as_text(str(error)))
         st.stop()
 
 
@@ -166,16 +167,16 @@ def draw(server: Services, config: RunConfig, run: Run | None, trained: TrainedM
     points, bound = points_of(config.model_dump_json())
     maps = maps_of(trained, bound)
     status(run, config)
-    clicked = plane_view.show(plane_view.message(
+    clicked = plane.show(plane.message(
         maps, trained, data, points, discrete=bool(options["discrete"]), validation=bool(options["validation"]),
         adding=options["adds"] != NO_CLICKS), key="plane.map")
     learned, held_back = standing(trained, data, "train"), standing(trained, data, "validation")
     shown = {"Training loss": (f"{learned.loss:.4f}", "Of exactly these weights, over all training points."),
              "Validation loss": (f"{held_back.loss:.4f}", "The same over points it does not learn from. When it rises while the "
-                                 "training loss falls, the network learns its points by heart.")}
+                                 "training loss falls, the network memorises its points (it overfits).")}
     if held_back.accuracy is not None:
         shown["Validation accuracy"] = (percent(held_back.accuracy), "Share of the validation points it gets right.")
-    figures(shown)
+    metrics_row(shown)
     st.echarts_chart(losses_chart(curves(server, run, config)), height=220, key="plane.losses")
     if clicked is not None and options["adds"] in CLASSES:
         plane_config.add_point(*clicked, CLASSES.index(str(options["adds"])))

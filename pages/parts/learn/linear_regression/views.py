@@ -8,7 +8,7 @@ from core.figures.linear_regression import bowl_figure, predictions_figure, rate
 from core.labs.linear_regression import NAMES, TRUE, Bowl, Path, descend, ground, halving, steps_until_close
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import REGRESSION
-from pages.parts.runs.words import figures
+from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_linear_regression.py"
 STILL = {"displayModeBar": False}
@@ -59,10 +59,11 @@ def fit_section(surface: Bowl, path: Path, x: np.ndarray, y: np.ndarray) -> None
         st.plotly_chart(predictions_figure(y, predicted), key="regression.predictions", config=STILL)
     with right:
         st.plotly_chart(residuals_figure(residuals, predicted), key="regression.residuals", config=STILL)
-    figures({"Mean squared error": (f"{float((residuals ** 2).mean()):.5f}", "The mean of the squared residuals: the "
-                                                                             "loss."),
-             "Its square root": (f"{float((residuals ** 2).mean() ** 0.5):.4f}", "In the unit of y; compare it with the noise."),
-             "Mean residual": (f"{float(residuals.mean()):+.4f}", "0 as soon as b has converged.")})
+    metrics_row({"Mean squared error": (f"{float((residuals ** 2).mean()):.5f}", "The mean of the squared residuals: "
+                                                                                 "the loss."),
+                 "Its square root": (f"{float((residuals ** 2).mean() ** 0.5):.4f}", "In the unit of y; compare it with "
+                                                                                       "the noise."),
+                 "Mean residual": (f"{float(residuals.mean()):+.4f}", "0 as soon as b has converged.")})
     st.caption("A good fit leaves residuals without any pattern: only the noise. A slope or a bend in them would be something "
                "that the model has missed.")
     st.markdown("**Without any training.** The loss is lowest where its gradient is zero, which is a system of three linear "
@@ -77,11 +78,11 @@ def rates_section(surface: Bowl, path: Path, start: np.ndarray, rate: float, ste
     predict(PATH, REGRESSION["limit"])
     low, high = surface.eigenvalues[0], surface.eigenvalues[-1]
     half = halving(surface, rate)
-    figures({"Limit 2/λmax": (f"{surface.limit:.4f}", "Above it, each step overshoots by more than it was away."),
-             "Fastest 2/(λmin + λmax)": (f"{surface.fastest:.4f}", "The slowest direction shrinks most at each step."),
-             "Slowest factor now": (f"{surface.shrink(rate):.4f}", "What is left after one step of the distance in the slowest "
-                                    "direction. From 1 on nothing is learned."),
-             "Steps to halve": ("never" if half is None else f"{half:,.1f}", None)})
+    metrics_row({"Limit 2/λmax": (f"{surface.limit:.4f}", "Above it, each step overshoots by more than it was away."),
+                 "Fastest 2/(λmin + λmax)": (f"{surface.fastest:.4f}", "The slowest direction shrinks most at each step."),
+                 "Slowest factor now": (f"{surface.shrink(rate):.4f}", "What is left after one step of the distance in the "
+                                        "slowest direction. From 1 on nothing is learned."),
+                 "Steps to halve": ("never" if half is None else f"{half:,.1f}", None)})
     if path.diverged:
         st.warning(f"Diverged: after {len(path.points) - 1} steps the numbers are more than a million away. {rate:g} is above "
                    "the limit "

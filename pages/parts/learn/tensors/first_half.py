@@ -10,7 +10,8 @@ from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
 from pages.parts.learn.lab import predict, show_code, tried
 from pages.parts.learn.questions import TENSORS
-from pages.parts.runs.words import figures
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_tensors.py"
 STILL = {"displayModeBar": False}  # pictures to look at, not to zoom
@@ -49,14 +50,15 @@ def creating() -> None:
     about = attributes(tensor)
     with picture:
         grid(tensor_grid(tensor), "tensors.create_grid")
-        figures({"Shape": (shape_text(about.shape), "How many elements along each dimension."),
-                 "dtype": (about.dtype, "The kind of number, and how many bytes it takes."),
-                 "Device": (about.device, "Where the numbers are. cuda would be a GPU's memory."),
-                 "Strides": (shape_text(about.strides), "Elements to go on in memory for one step down, and for one step right."),
-                 "Memory": (f"{about.elements * about.element_bytes} B", f"{about.elements} elements of "
-                                                                         f"{about.element_bytes} B."),
-                 "Contiguous": ("yes" if about.contiguous else "no", "Whether reading row by row reads memory from start to "
-                                                                     "end.")})
+        metrics_row({"Shape": (shape_text(about.shape), "How many elements along each dimension."),
+                     "dtype": (about.dtype, "The kind of number, and how many bytes it takes."),
+                     "Device": (about.device, "Where the numbers are. cuda would be a GPU's memory."),
+                     "Strides": (shape_text(about.strides), "Elements to go on in memory for one step down, and for one "
+                                 "step right."),
+                     "Memory": (f"{about.elements * about.element_bytes} B", f"{about.elements} elements of "
+                                                                             f"{about.element_bytes} B."),
+                     "Contiguous": ("yes" if about.contiguous else "no", "Whether reading row by row reads memory from start to "
+                                                                         "end.")})
         st.caption("Memory is one long row. The strides say how to find an element in it; transposing swaps them and moves "
                    "nothing.")
         grid(cell_grid([[number(value) for value in about.memory[:12]]], rows=["memory"],
@@ -79,7 +81,7 @@ def indexing() -> None:
     try:
         selection = evaluate_index(text, x)
     except ExpressionError as error:
-        st.warning(str(error), icon=":material/help:")
+        st.warning(as_text(str(error)), icon=":material/help:")
         grid(tensor_grid(x), "tensors.index_grid")
         return
     left, right = st.columns(2, gap="large")
@@ -104,7 +106,7 @@ def expressions() -> None:
     try:
         result = evaluate_expression(text, names)
     except ExpressionError as error:
-        st.warning(str(error), icon=":material/help:")
+        st.warning(as_text(str(error)), icon=":material/help:")
     else:
         about = attributes(result)
         st.markdown(f"**Result**, shape {shape_text(about.shape)}, {about.dtype}")

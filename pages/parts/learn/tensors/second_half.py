@@ -26,7 +26,8 @@ from core.labs.tensors import (
 from pages.parts.learn.lab import predict, refusal, show_code, tried
 from pages.parts.learn.questions import TENSORS
 from pages.parts.learn.tensors.first_half import PATH, grid, shape_text
-from pages.parts.runs.words import figures
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 
 def joining() -> None:
@@ -103,7 +104,7 @@ def broadcasting() -> None:
         a, b = read_shape(first), read_shape(second)
         steps, outcome = broadcast_steps(a, b), add_shapes(a, b)
     except ExpressionError as error:
-        st.warning(str(error), icon=":material/help:")
+        st.warning(as_text(str(error)), icon=":material/help:")
         return
     number_of = st.slider("Step", 1, len(steps), len(steps), key=f"tensors.broadcast_step_{len(steps)}") if len(steps) > 1 else 1
     step = steps[number_of - 1]
@@ -192,11 +193,11 @@ def in_place() -> None:
                 st.markdown(f"**{title}**")
                 changed = [[int(title == "After" and now != then) for now, then in zip(values, happened.before, strict=True)]]
                 grid(cell_grid([[number(value) for value in values]], changed, [""]), f"tensors.in_place_{title}")
-    figures({"Memory": ("the same" if happened.same_memory else "new", "Whether the result lies where the tensor lay."),
-             "Version": ("unknown" if happened.version is None else str(happened.version),
-                         "How often the tensor was changed in place, as autograd counts."),
-             "w.grad": ("none" if happened.gradient is None else ", ".join(map(number, happened.gradient)),
-                        "The gradient that came out.")})
+    metrics_row({"Memory": ("the same" if happened.same_memory else "new", "Whether the result lies where the tensor lay."),
+                 "Version": ("unknown" if happened.version is None else str(happened.version),
+                             "How often the tensor was changed in place, as autograd counts."),
+                 "w.grad": ("none" if happened.gradient is None else ", ".join(map(number, happened.gradient)),
+                            "The gradient that came out.")})
     if happened.error:
         refusal(happened.error)
     st.markdown(CASES[name].why)

@@ -6,12 +6,13 @@ from torch import nn
 
 from core.figures.text import pushes_figure, word_map_figure
 from core.labs.text import NEGATIONS, TWINS, decide, gap, reordered, word_map
+from core.wording import percent
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import Subject, network, telling_words
 from pages.parts.learn.text.words import review
-from pages.parts.runs.words import figures
 from pages.parts.shell.services import Services
+from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_text.py"
 BEFORE, AFTER = "Before training", "After training"
@@ -39,10 +40,10 @@ def map_section(server: Services, subject: Subject) -> None:
     when = st.segmented_control("When", [BEFORE, AFTER], default=AFTER, required=True, key="text.when", persist_state="session",
                                 on_change=tried, args=(PATH,), label_visibility="collapsed")
     st.plotly_chart(word_map_figure(found, when == AFTER), key="text.map", config=STILL)
-    figures({"Between the two groups, before": (f"{gap(found.before, found.leans):.2f}", "Distance between the two middles."),
-             "After": (f"{gap(found.after, found.leans):.2f}", "The same distance after training."),
-             "Of the table's spread": (f"{found.share:.0%}".replace("%", " %"),
-                                       "How much of the differences between these words' rows this plane shows.")})
+    metrics_row({"Between the two groups, before": (f"{gap(found.before, found.leans):.2f}", "Distance between the two middles."),
+                 "After": (f"{gap(found.after, found.leans):.2f}", "The same distance after training."),
+                 "Of the table's spread": (percent(found.share, 0),
+                                           "How much of the differences between these words' rows this plane shows.")})
     width = network(subject.config).width
     st.caption(f"The {len(chosen)} words whose training reviews are most one-sided. Each has a row of "
                f"{width} numbers in the table; the map shows the two directions in which the trained rows "
@@ -62,7 +63,7 @@ def decision_section(server: Services, subject: Subject) -> None:
         return
     positive = decision.logit > 0
     share = decision.probability if positive else 1 - decision.probability
-    st.markdown(f"## {'Positive' if positive else 'Negative'} · {share:.1%}".replace("%", " %"))
+    st.markdown(f"## {'Positive' if positive else 'Negative'} · {percent(share, 1)}")
     st.plotly_chart(pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision)), key="text.pushes",
                     config=STILL)
     st.caption(f"Each bar is the logit ({decision.logit:+.2f}) less the logit without that word: calculated anew each time, so "
@@ -86,7 +87,7 @@ def order_section(server: Services, subject: Subject) -> None:
     vocabulary, length = subject.texts.vocabulary, subject.config.data.text_length
 
     def answer(text: str) -> str:
-        return f"{decide(model, text, vocabulary, length).probability:.1%}".replace("%", " %")
+        return percent(decide(model, text, vocabulary, length).probability, 1)
 
     st.markdown("**Opposite meaning, the same words.** The mean of the same rows is the same mean, whatever their order:")
     _table([{"Sentence": text, "Positive": answer(text)} for text in TWINS], "text.twins")

@@ -16,6 +16,7 @@ from core.settings import Settings
 from core.training import build_for
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.services import Services, dataset, trained_model
+from pages.parts.widgets.markdown import as_text
 
 PRESET = PRESETS["reviews-embedding"].config
 BUILT_IN = "reviews"
@@ -107,7 +108,7 @@ def _from_run(server: Services, run: Run) -> Subject | None:
         data, texts = dataset(run.config.data, server.settings), read(run.config.data, server.settings)
         trained = trained_model(server.store, run.id)
     except (DataError, CheckpointError) as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
     return Subject(run.config, data, texts, trained.model, fresh(run.config, server.settings), run)
 
@@ -119,7 +120,7 @@ def _quick(server: Services, name: str) -> Subject | None:
         config = run_config(data_config)
         data, texts = dataset(config.data, server.settings), read(config.data, server.settings)
     except DataError as error:
-        st.error(str(error), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
     quick = len(data.train) <= QUICK
     return Subject(config, data, texts, taught(config, server.settings) if quick else None, fresh(config, server.settings), None)

@@ -8,8 +8,9 @@ from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import Subject, word_leans
-from pages.parts.runs.words import figures
 from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_text.py"
 MOST_SHOWN = 80  # words of a text that are drawn
@@ -30,13 +31,8 @@ def review(subject: Subject, key: str) -> str:
                              on_change=tried, args=(PATH,))
     label = subject.data.classes[int(subject.data.test.labels[number - 1])]  # test rows are all rows, in order
     text = subject.texts.test[number - 1]
-    st.markdown(f"“{_plain(text[:LONGEST])}{'…' if len(text) > LONGEST else ''}” · its author's label: **{label}**")
+    st.markdown(f"“{as_text(text[:LONGEST])}{'…' if len(text) > LONGEST else ''}” · its author's label: **{as_text(label)}**")
     return text
-
-
-def _plain(text: str) -> str:
-    """Text as it is: what markdown would take for commands gets a backslash."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|~$:" else c for c in text.replace("\n", " "))
 
 
 def words_section(server: Services, subject: Subject) -> str:
@@ -57,8 +53,8 @@ def words_section(server: Services, subject: Subject) -> str:
     st.markdown(f"What the network gets, {length} numbers; {END} means that the text has ended:")
     st.code(f"[{shown}]", language=None, wrap_lines=True)
     known = sum(token.number >= FIRST for token in found[:length])
-    figures({"Words": (f"{len(found):,}", None), "Known": (f"{known:,}", "They have a row of their own in the table."),
-             "Unknown": (f"{len(row) - known:,}", "They all share row 1.")})
+    metrics_row({"Words": (f"{len(found):,}", None), "Known": (f"{known:,}", "They have a row of their own in the table."),
+                 "Unknown": (f"{len(row) - known:,}", "They all share row 1.")})
     return text
 
 
@@ -83,7 +79,7 @@ def vocabulary_section(server: Services, subject: Subject) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, height=360, key="text.vocabulary")
     once = sum(count == 1 for count in vocabulary.counts)
     st.caption(f"Number {END} stands where a text has ended, number {UNKNOWN} for every word that is not here. {once:,} words "
-               "were seen once: the network can only learn them by heart. In how many reviews a word stands is counted from 3 "
+               "were seen once: the network can only memorise them. In how many reviews a word stands is counted from 3 "
                "on.")
 
 
@@ -103,7 +99,7 @@ def own_section(server: Services) -> None:
                        icon=":material/check_circle:")
             tried(PATH)
         except TextsRefused as error:
-            st.error(_plain(str(error)), icon=":material/block:")
+            st.error(as_text(str(error)), icon=":material/block:")
         except OSError as error:
             st.error(f"The file can't be kept: {error.strerror or error}.", icon=":material/folder_off:")
     for name in own_texts(server.settings.data_dir):

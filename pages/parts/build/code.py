@@ -1,0 +1,53 @@
+"""A run as code to take away: its network's class and its whole training script."""
+
+import streamlit as st
+
+from core.config import RunConfig, read_config
+from core.data import DataError, outline
+from core.export import ExportError, model_class, script
+from core.models import ModelError
+from core.training import outputs_for
+from pages.parts.widgets.markdown import as_text
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def network_code(config_json: str) -> str:
+    """The network's class. Raises ExportError, ModelError and DataError."""
+    config = read_config(config_json)
+    shape = outline(config.data)
+    return model_class(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def training_code(config_json: str) -> str:
+    """The whole script. Raises ExportError, ModelError and DataError."""
+    return script(read_config(config_json))
+
+
+# File → (title, what it is, what writes it)
+CODE = {
+    "network.py": ("The network as a class", "Plain PyTorch, for your own notebook. It takes this app's weights: "
+                   "load_state_dict reads the file from Compare runs.", network_code),
+    "train.py": ("The whole training script", "Loads the same images, trains the same network, tests it and saves its weights. "
+                 "Needs PyTorch and, for the data, torchvision or scikit-learn.", training_code),
+}
+
+
+def show_code(config: RunConfig) -> None:
+    """The network's class and the whole training script, each to copy or to download; written when somebody opens it, since
+    that takes longer than the layer table."""
+    st.subheader("As code")
+    for file, (title, about, write) in CODE.items():
+        box = st.expander(title, icon=":material/code:", key=f"build.code.{file}", on_change="rerun")
+        if not box.open:
+            continue
+        with box:
+            try:
+                text = write(config.model_dump_json())
+            except (ExportError, ModelError, DataError) as error:
+                st.info(as_text(str(error)), icon=":material/code_off:")
+                continue
+            st.caption(about)
+            st.download_button(f"Download {file}", text, file, "text/x-python", key=f"build.code.{file}.download",
+                               icon=":material/download:", on_click="ignore")
+            st.code(text, language="python", height=480 if file == "train.py" else "content")

@@ -1,0 +1,107 @@
+"""What can be done with a run while it goes and afterwards, and runs that start by themselves when a setting changes."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.config import RunConfig, TrainingConfig
+from core.fields import ConfigError, describe
+from core.runs import Run, RunNotFound, StoreError, has_checkpoint
+from pages.parts.runs.start import close_popover, start, wait_until
+from pages.parts.shell import keys
+from pages.parts.shell.services import Services
+from pages.parts.widgets.markdown import as_text
+
+MOST_EPOCHS = int(describe(TrainingConfig, "epochs").maximum or 0)
+SECONDS_TO_STOP = 2.0  # the engine has ended a run by then, if need be with its process
+SECONDS_FOR_STEP = 0.6  # the worker looks several times a second
+
+
+def control_buttons(server: Services, run: Run) -> None:
+    """What can be done with a run now: stop or pause it while it is going, go on with it afterwards."""
+    waiting = [one for one in server.store.group(run.group_id) if one.is_active and one.id != run.id] if run.group_id else []
+    if waiting and st.button("Stop all seeds", icon=":material/stop:", key="run.stop_all",
+                             help="Ends the seed that trains now and takes the others out of the queue."):
+        for one in reversed(server.store.group(run.group_id)):  # the last one first, so that none starts meanwhile
+            server.engine.cancel(one.id)
+        st.rerun()
+    if run.is_active:
+        _while_active(server, run, f" seed {run.config.training.seed}" if waiting else "")
+    elif has_checkpoint(server.store, run.id) and run.config.training.epochs < MOST_EPOCHS:
+        which = f" seed {run.config.training.seed}" if run.group_id else ""
+        with st.popover(f"Continue{which}", icon=":material/forward:", help="Go on from the last checkpoint.",
+                        key="run.continue_open", on_change="rerun"):
+            missing = run.config.training.epochs - run.epoch
+            more = st.number_input("More epochs", 0 if missing else 1, MOST_EPOCHS - run.config.training.epochs,
+                                   0 if missing else 5, key=f"run.more.{run.id}",
+                                   help=f"In addition to the {run.config.training.epochs} it was made for.")
+            if st.button("Continue training", type="primary", key="run.continue", on_click=close_popover,
+                         args=("run.continue_open",)):
+                _try(lambda: server.engine.resume(run.id, int(more)))
+
+
+def _while_active(server: Services, run: Run, which: str) -> None:
+    if st.button(f"Stop{which}", icon=":material/stop:", key="run.stop",
+                 help="Ends the run after the step it is at. What it has learned so far is kept."):
+        server.engine.cancel(run.id)
+        wait_until(server, run.id, SECONDS_TO_STOP, lambda run: False)
+        st.rerun()
+    if run.status != "running":
+        return
+    paused = run.pause_requested is not None
+    label, icon, about = ("Go on", ":material/play_arrow:", "Goes on from the step it waits at.") if paused else \
+        ("Pause", ":material/pause:", "The run waits after its next step and keeps everything.")
+    if st.button(label, icon=icon, key="run.pause", help=about):
+        _try(lambda: server.engine.pause(run.id, not paused))
+    _learning_rate(server, run)
+    if paused and st.button("One step", icon=":material/skip_next:", key="run.step",
+                            help="One batch forward and backward, one change of the weights; then it waits again."):
+        server.engine.step(run.id)
+        wait_until(server, run.id, SECONDS_FOR_STEP, lambda now: now.step > run.step)
+        st.rerun()
+
+
+def _learning_rate(server: Services, run: Run) -> None:
+    """Another learning rate for a run that is going."""
+
+    def use() -> None:
+        server.engine.set_learning_rate(run.id, value)
+        st.session_state[keys.NOTICE] = f"Learning rate {value:g} from the next step on."
+
+    with st.popover("Learning rate", icon=":material/speed:", help="Another learning rate while it trains.", key="run.rate_open",
+                    on_change="rerun"):
+        current = run.learning_rate if run.learning_rate is not None else run.config.training.optimizer.learning_rate
+        value = st.number_input("Learning rate", 1e-9, 100.0, current, step=current / 2, format="%g", key=f"run.rate.{run.id}",
+                                help="Acts from the next step on; a schedule scales it as it did the first one.")
+        if st.button("Use it", key="run.use_rate", on_click=close_popover, args=("run.rate_open",)):
+            _try(use)
+
+
+def _try(action: Callable[[], None]) -> None:
+    """Do it and draw the page anew, or say in one line why it can't be done."""
+    try:
+        action()
+    except (StoreError, RunNotFound, ConfigError) as error:
+        st.error(as_text(str(error)))
+        return
+    st.rerun()
+
+
+def retrain_on_change(server: Services, config: RunConfig, run: Run | None) -> None:
+    """With the switch on, a changed setting stops the run that is going and starts the new one, the old curve kept in grey.
+
+    Settings are compared with those of the run that is looked at, so turning the switch on starts nothing by itself.
+    """
+    live = st.toggle("Retrain on change", key="train.live", persist_state="session",
+                     help="Each change of a setting starts a new run at once; the last one's curve stays behind it in grey.")
+    text = config.model_dump_json()
+    seen = st.session_state.get(keys.LAST_DRAFT, text)
+    st.session_state[keys.LAST_DRAFT] = text
+    if not live or seen == text or run is None or run.config == config:
+        return
+    if run.is_active and run.owner == st.session_state[keys.OWNER]:
+        server.engine.cancel(run.id)
+    same = (run.config.data.dataset, run.config.training.loss) == (config.data.dataset, config.training.loss)
+    st.session_state[keys.PREVIOUS_RUN] = run.id if same else None  # else the grey curve would measure something else
+    start(server, config)
+    st.rerun()

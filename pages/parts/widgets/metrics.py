@@ -1,0 +1,10 @@
+"""Numbers in a row."""
+
+import streamlit as st
+
+
+def metrics_row(named: dict[str, tuple[str, str | None]]) -> None:
+    """Numbers in a row that wraps on a phone: label → (value, help)."""
+    with st.container(horizontal=True, gap="medium"):
+        for label, (value, about) in named.items():
+            st.metric(label, value, help=about, width="content")
