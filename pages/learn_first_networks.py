@@ -4,8 +4,6 @@ from core.process import configure
 
 configure("server")
 
-from typing import Literal
-
 import streamlit as st
 
 from core.fields import describe
