@@ -67,6 +67,11 @@ def drop_mapped_pages(examples: "Tensor") -> bool:
     Only where the system says that this memory is a file's and that nobody has written to it. Returns whether it was so.
     """
     address = examples.data_ptr()
+    advise = _from_libc("madvise")
+    if advise is None:
+        return False
+    first = last = 0
+    inside = mapped = False
     with suppress(OSError, ValueError, IndexError), open("/proc/self/smaps", encoding="utf-8") as file:  # only Linux has it
         for line in file:
             if not line[0].isupper():  # a mapping's first line: from-to rights offset device inode path
@@ -75,8 +80,7 @@ def drop_mapped_pages(examples: "Tensor") -> bool:
                     return False
                 inside, mapped = address < last, int(line.split()[4]) > 0
             elif inside and line.startswith("Anonymous:"):  # pages that are not the file's any more
-                advise = _from_libc("madvise")
-                untouched = mapped and int(line.split()[1]) == 0 and advise is not None
+                untouched = mapped and int(line.split()[1]) == 0
                 return untouched and advise(c_void_p(first), c_size_t(last - first), MADV_DONTNEED) == 0
     return False
 

@@ -64,12 +64,13 @@ def configured(role: Role, module: str, *arguments: str) -> tuple[str, ...]:
     return "core.process", role, module, *arguments
 
 
-def main(role: Role, module: str, *arguments: str) -> None:
+def main(role: str, module: str, *arguments: str) -> None:
     """The child's side of configured()."""
+    assert role in ("server", "training", "other")
     configure(role)
     sys.argv[1:] = arguments
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])  # pyright: ignore[reportArgumentType]  # configured() wrote them
+    main(*sys.argv[1:])

@@ -4,8 +4,6 @@ from core.process import configure
 
 configure("server")
 
-from typing import Literal
-
 import streamlit as st
 
 from core.fields import describe
@@ -23,7 +21,7 @@ from pages.parts.shell.services import Services, services
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_first_networks.py"
-TITLES: dict[Literal["toy-sigmoid", "circle-2d"], str] = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}
+TITLES = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}
 RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 TOPICS = ["Line by line", "Training and new samples", "Train it as a run"]
 STILL = {"displayModeBar": False}

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from core.training.state import TrainingState
 
+Outcome = Literal["completed", "stopped", "diverged"]
 DIVERGED = "The loss or a weight became NaN or infinite"  # how the message of a run that has diverged begins
 
 
@@ -119,7 +120,7 @@ class Checkpoint:
 class Finished:
     """Training is over. `reason` says how, `message` in one line why where it did not run to its end."""
 
-    reason: Literal["completed", "stopped", "diverged"]
+    reason: Outcome
     epochs: int
     steps: int
     seconds: float

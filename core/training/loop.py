@@ -12,7 +12,7 @@ from core.config import PlateauConfig, RunConfig
 from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
 from core.training.control import Command, Control
-from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step
+from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Outcome, Paused, Started, Step
 from core.training.inference import infer
 from core.training.monitors import SampleMonitor, ValidationMonitor
 from core.training.schedules import Plateau, learning_rate_at
@@ -45,7 +45,8 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
         loop.restore(resume)
     yield Started(loop.steps_per_epoch, loop.steps, sum(p.numel() for p in model.parameters()), str(device), loop.precision)
     began = time.perf_counter()
-    outcome, message = "completed", ""
+    outcome: Outcome = "completed"
+    message = ""
     while loop.epoch <= config.training.epochs:
         outcome = yield from loop.train_epoch()
         if outcome != "completed":
@@ -132,7 +133,7 @@ class Loop:
 
     # --- one epoch
 
-    def train_epoch(self) -> Generator[Event, None, str]:
+    def train_epoch(self) -> Generator[Event, None, Outcome]:
         """What is left of one pass through the training images. Yields Steps; returns "completed", "stopped" or "diverged"."""
         self.model.train()
         pending = Pending()

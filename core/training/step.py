@@ -59,7 +59,9 @@ class TrainingStep:
         """
         self.training = training
         self.convolutional = is_convolutional(model)
-        self.model = model.to(device, memory_format=torch.channels_last) if self.convolutional else model.to(device)
+        self.model = model.to(device)
+        if self.convolutional:
+            self.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
         self.autocast = autocast_type(training.precision, device, self.convolutional)
         self.forward = Forward(self.model, device, self.autocast)
         self.objective = objective_of(training, target)

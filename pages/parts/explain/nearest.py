@@ -7,12 +7,12 @@ from torch import Tensor
 
 from core.data import Dataset
 from core.figures.images import as_picture
-from core.inspection.explain.nearest import Features, LastLinear, Measure, nearest_in_features
+from core.inspection.explain.nearest import Features, LastLinear, nearest_in_features
 from core.memory import as_in_training
 from core.runs import TrainedModel
 from pages.parts.widgets.markdown import as_text
 
-MEASURES: dict[Measure, str] = {"cosine": "Pattern (angle)", "distance": "Distance"}
+MEASURES = {"cosine": "Pattern (angle)", "distance": "Distance"}
 ABOUT = {"cosine": "the cosine, 1 for the same pattern", "distance": "the distance, 0 for the same numbers"}
 COUNT, PICTURE = 12, 84
 

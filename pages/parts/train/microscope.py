@@ -226,7 +226,7 @@ def _memory(seen: WeightTrace) -> list[str]:
 
 
 def _slope(config: RunConfig, scope: Microscope, seen: WeightTrace) -> None:
-    if seen.gradient is not None and config.training.l1:
+    if seen.gradient is not None and seen.of_loss is not None and config.training.l1:
         st.markdown(f"**g** ← ∂loss/∂w + λ₁·sign(w) = {precise(seen.of_loss)} + {_bracket(seen.penalty)} = "
                     f"**{precise(seen.gradient)}**  \n:gray[of the loss, and L1's pull towards zero, with λ₁ = "
                     f"{precise(config.training.l1)}]")
@@ -249,7 +249,7 @@ def _formula(config: RunConfig, frozen: FrozenStep, seen: WeightTrace) -> None:
     if not seen.lines:
         st.info("There is no gradient, so the optimizer leaves this weight as it is.", icon=":material/block:")
         return
-    if seen.clipped < 1 and seen.gradient is not None:
+    if seen.clipped < 1 and seen.gradient is not None and seen.used is not None:
         most = precise(config.training.gradient_clipping)
         st.markdown(f"**g** ← g · c / ‖g‖ = {precise(seen.gradient)} · {most} / {precise(frozen.norm)} = "
                     f"**{precise(seen.used)}**  \n:gray[clipping: ‖g‖ is the length of all weights' gradients together, and more "
@@ -325,11 +325,12 @@ def _layers(config: RunConfig, frozen: FrozenStep) -> None:
         st.caption(f"Gradients are {' and '.join(parts)}, as the optimizer sees them.")
     st.caption("A norm is the root of the sum of squares. The change is that of the whole parameter in this step, relative to "
                "its norm: 0.1 to 1 % is usual, far more is rough, far less is slow.")
-    names = [name for name, gradient in frozen.gradients.items() if gradient is not None]
+    gradients = {name: gradient for name, gradient in frozen.gradients.items() if gradient is not None}
+    names = list(gradients)
     if not names:
         return
     name = st.selectbox("Gradient of", names, key=f"train.microscope.histogram.{hash(tuple(names))}", width=240)
-    values = histogram(frozen.gradients[name])
+    values = histogram(gradients[name])
     st.plotly_chart(histogram_chart(values, f"gradient of {name}"), key="train.microscope.histogram.chart",
                     config={"displayModeBar": False})
     if values.not_finite:
