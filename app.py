@@ -1,5 +1,9 @@
 """Home: what is this, and how do I see a network learn with one click?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import DataError, spec_of
@@ -7,7 +11,7 @@ from core.figures.images import contact_sheet
 from core.presets import PRESETS, Preset
 from core.runs import StoreError
 from core.version import TORCH_VERSION
-from core.wording import percent
+from core.wording import percent, plural
 from pages.parts.draft.draft import first_preset
 from pages.parts.learn.lab import lab_path
 from pages.parts.runs.control import control_buttons
@@ -71,7 +75,7 @@ def presets(server: Services) -> None:
         data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
         with columns[index % 3].container(border=True, height="stretch"):
             st.markdown(f"**{entry.title}**")
-            st.caption(f"{entry.summary} {epochs:,} epoch{'s' * (epochs > 1)} on {as_text(data.title)}.")
+            st.caption(f"{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.")
             if _is_there(server, entry):
                 if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
                     start(server, entry.config)

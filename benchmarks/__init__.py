@@ -1,3 +1,8 @@
-"""Side-by-side timings that print their conditions."""
+"""Side-by-side timings that print their conditions.
 
-import core  # noqa: F401 - before torch, whose threads would otherwise spin beside other programs: see there
+Importing this package configures the process: the first thing that each of its programs and their child processes do.
+"""
+
+from core.process import configure
+
+configure("other")

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import torch
 
-from core import WAITING
 from core.devices import describe_device, usable_cores
+from core.process import WAITING
+from core.torch_private import amx_tiles
 
 Result = TypeVar("Result")
 PLAIN_SPINS = "300000"  # libgomp/env.c, for a wait policy that is not set
@@ -21,14 +22,14 @@ def conditions() -> str:
     """Processor, cores, load and versions, in two lines."""
     model = platform.processor() or "unknown processor"
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
             model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     waiting = ", ".join(f"{name}={os.environ.get(name, 'unset')}" for name in WAITING)
-    return (f"{model}, {usable_cores()} cores{', AMX' if amx else ''}; device {describe_device().title}; load before {load:.1f}\n"
+    amx = ", AMX" if amx_tiles() else ""
+    return (f"{model}, {usable_cores()} cores{amx}; device {describe_device().title}; load before {load:.1f}\n"
             f"Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}, {waiting}")
 
 

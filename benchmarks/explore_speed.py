@@ -24,7 +24,7 @@ PAGE = Path(__file__).parents[1] / "pages" / "explore_data.py"
 
 def memory() -> float:
     """Resident memory in MB; what is mapped from files counts once it has been read."""
-    with open("/proc/self/status") as file:
+    with open("/proc/self/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1000
 
 

@@ -32,7 +32,7 @@ def make(path: Path, images: int, side: int) -> None:
 def resident(process: str, what: str) -> float:
     """A figure of /proc/PROCESS/status in MB; 0 where there is none."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
     except (OSError, StopIteration):
         return 0.0

@@ -14,7 +14,8 @@ from core.config import RunConfig
 from core.data import outline
 from core.inspection import describe_layers
 from core.presets import PRESETS
-from core.training import fresh_model, settle_process
+from core.process import configure_training_process
+from core.training import fresh_model
 from core.training.measured import Measured, measure
 
 NAMES = ("mnist-mlp-50", "mnist-is-8-cnn", "mnist-cnn-fast", "fashion-mlp-512")
@@ -72,7 +73,7 @@ def report(name: str, config: RunConfig) -> None:
 
 
 def main() -> None:
-    settle_process()  # as the app's training processes are
+    configure_training_process()  # as the app's training processes are
     print(conditions())
     for name in NAMES:
         report(name, PRESETS[name].config)

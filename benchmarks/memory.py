@@ -45,13 +45,13 @@ def held(pid: int) -> Held:
     """What a process holds now, and the most it has held since this was last asked of it."""
     rollup = _kilobytes(Path(f"/proc/{pid}/smaps_rollup"))
     status = _kilobytes(Path(f"/proc/{pid}/status"))
-    Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="utf-8")  # the peak begins anew
     return Held(rollup["Rss"] / 1000, rollup["Pss"] / 1000, status["VmHWM"] / 1000)
 
 
 def _kilobytes(path: Path) -> dict[str, float]:
     """The lines "Name:  123 kB" of a file below /proc, a kB being 1,024 bytes; in thousands of bytes."""
-    lines = [line.split() for line in path.read_text().splitlines()]
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     return {parts[0].rstrip(":"): int(parts[1]) * 1.024 for parts in lines if len(parts) == 3 and parts[2] == "kB"}
 
 

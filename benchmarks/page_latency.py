@@ -109,13 +109,13 @@ def percentile(values: list[float], share: float) -> float:
 
 def memory(pid: int) -> float:
     """Resident memory in MB."""
-    with open(f"/proc/{pid}/status") as file:
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1000
 
 
 def children(pid: int) -> list[int]:
     """Process ids of a process's children."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 def measure_memory(pid: int) -> None:

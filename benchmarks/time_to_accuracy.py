@@ -23,8 +23,9 @@ from core.devices import select_device, threads_for
 from core.evaluation import evaluate
 from core.models import MLPConfig
 from core.presets import PRESETS
+from core.process import configure_training_process
 from core.settings import Settings
-from core.training import Epoch, build_for, fit, settle_process
+from core.training import Epoch, build_for, fit
 
 MOST_EPOCHS = 8  # of the notes' CNN loop, should it not get there
 FAST_MLP = RunConfig(
@@ -35,7 +36,7 @@ AIMS = {"mlp": (97.14, 25.0), "cnn": (99.0, 10.0)}
 
 def ours(config: RunConfig, settings: Settings, seed: int) -> tuple[float, float, float]:
     """Seconds, validation and test accuracy in percent of one run."""
-    settle_process()  # first of all, as a worker does: threads that are there already stay as they were
+    configure_training_process()  # first of all, as a worker does: threads that are there already stay as they were
     config = config.with_values({"training.seed": seed})
     data = load(config.data, settings.data_dir, settings.cache_dir)
     model = build_for(config, data)

@@ -26,9 +26,10 @@ from core.data.sources.idx import FILES
 from core.devices import select_device, threads_for
 from core.evaluation import evaluate
 from core.models import CNNConfig, MLPConfig
+from core.process import configure_training_process
 from core.settings import Settings
 from core.torchvision_guard import torchvision
-from core.training import Epoch, build_for, fit, settle_process
+from core.training import Epoch, build_for, fit
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset) -> list[f
 def train(name: str, who: str, seed: int, settings: Settings, root: Path) -> tuple[list[float], float]:
     """Seconds for each epoch, and test accuracy in percent. Meant for a process of its own."""
     if who == "fit":
-        settle_process()  # first of all, as a worker does: threads that are there already stay as they were
+        configure_training_process()  # first of all, as a worker does: threads that are there already stay as they were
     system = SYSTEMS[name]
     config = system.config.with_values({"training.seed": seed})
     data = load(config.data, settings.data_dir, settings.cache_dir)

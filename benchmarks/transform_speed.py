@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import ModuleType
 
 import torch
 
@@ -19,9 +20,10 @@ from core.config import RunConfig
 from core.data import DataError, Dataset, load
 from core.devices import select_device, threads_for
 from core.export.transforms_code import step_code
+from core.process import configure_training_process
 from core.settings import Settings
 from core.torchvision_guard import torchvision
-from core.training import Epoch, build_for, fit, settle_process
+from core.training import Epoch, build_for, fit
 from core.transforms import (
     GaussianNoiseConfig,
     NormalizeConfig,
@@ -113,9 +115,9 @@ def each_alone(data: Dataset) -> None:
               f"{statistics.median(singles):.0f} µs/image{'' if is_random(step) else ' (not random)'}")
 
 
-def _torchvision(step: TransformConfig, v2: object) -> Callable[[torch.Tensor], torch.Tensor]:
+def _torchvision(step: TransformConfig, v2: ModuleType) -> Callable[[torch.Tensor], torch.Tensor]:
     """torchvision's own: the class and arguments that the exported code names."""
-    to = v2.ToDtype(torch.float32, scale=True)  # type: ignore[attr-defined]
+    to = v2.ToDtype(torch.float32, scale=True)
     made = {"random_rotation": lambda: v2.RandomRotation(10, interpolation=v2.InterpolationMode.BILINEAR),
             "random_affine": lambda: v2.RandomAffine(10, translate=(0.1, 0.1), scale=(0.9, 1.1),
                                                      interpolation=v2.InterpolationMode.BILINEAR),
@@ -134,7 +136,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = Settings.from_environment()
     print(conditions())
-    settle_process()  # both sides, as the app's training processes are
+    configure_training_process()  # both sides, as the app's training processes are
     try:
         for name in SYSTEMS:
             if args.only in (None, name):

@@ -40,7 +40,7 @@ KINDS = {"mnist-mlp-50": (PRESETS["mnist-mlp-50"].config, 5), "mnist-is-8-cnn": 
 
 def held(pid: int) -> str:
     """What a process holds and what of it is no file, in words."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines())
     whole, own = (int(lines[name].split()[0]) / 1000 for name in ("VmRSS", "RssAnon"))
     return f"{whole:.0f} MB, {own:.0f} MB of them its own"
 
@@ -118,10 +118,11 @@ def main() -> None:
         os.environ |= {"PLAYGROUND_RUNS": folder, "PLAYGROUND_WORKERS": "0"}
         if not os.fork():  # training leaves memory behind that this process needs not
             torch.set_num_threads(1)
-            (Path(folder) / "ids").write_text("\n".join(make_runs(RunStore(settings.runs_dir), settings, args.runs)))
+            made = make_runs(RunStore(settings.runs_dir), settings, args.runs)
+            (Path(folder) / "ids").write_text("\n".join(made), encoding="utf-8")
             os._exit(0)
         os.wait()
-        measure(Path(folder), (Path(folder) / "ids").read_text().split())
+        measure(Path(folder), (Path(folder) / "ids").read_text(encoding="utf-8").split())
 
 
 def measure(folder: Path, runs: list[str]) -> None:

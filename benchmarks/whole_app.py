@@ -25,13 +25,14 @@ AIM = 0.95
 SECONDS_PER_LOOK = 0.05
 
 BARE = """
+from core.process import configure
+configure("training")
 import os, sys, time, torch
 from core.devices import select_device, threads_for
 from core.presets import PRESETS
 from core.settings import Settings
-from core.training import Epoch, fit, prepare, settle_process
+from core.training import Epoch, fit, prepare
 os.nice(10)
-settle_process()
 settings = Settings.from_environment()
 config = PRESETS[sys.argv[1]].config.with_values({"training.epochs": int(sys.argv[2])})
 data, model = prepare(config, settings.data_dir, settings.cache_dir)

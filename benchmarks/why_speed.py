@@ -28,7 +28,7 @@ MB = 1024  # kB
 def resident() -> float:
     """Memory of this process in MB; NaN where the system does not tell."""
     try:
-        with open("/proc/self/status") as file:
+        with open("/proc/self/status", encoding="utf-8") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / MB
     except OSError:
         return float("nan")

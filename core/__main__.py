@@ -1,5 +1,10 @@
 """The command line: `python -m core presets | train | summary | evaluate | export | runs`."""
 
+from core.process import configure
+
+if __name__ == "__main__":
+    configure("training")
+
 import argparse
 import json
 import signal
@@ -32,7 +37,8 @@ from core.runs.evaluations import OtherImages, compute_predictions, load_predict
 from core.runs.execute import StoreControl, execute
 from core.runs.memory import NotEnoughMemory
 from core.settings import Settings
-from core.training import Epoch, Event, outputs_for, settle_process
+from core.training import Epoch, Event, outputs_for
+from core.version import VERSION
 from core.wording import percent, size_of_bytes
 
 OWNER = "command line"
@@ -55,12 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments. --data and --runs may stand before or after the command's own."""
-    places = argparse.ArgumentParser(add_help=False)
+    places = OneLineParser(add_help=False)
     # SUPPRESS, and no set_defaults(), which would reach the commands' copies too: what stands before the command must not be
     # overwritten by the absence of it after
     places.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS, help="data directory (PLAYGROUND_DATA)")
     places.add_argument("--runs", metavar="DIR", default=argparse.SUPPRESS, help="runs directory (PLAYGROUND_RUNS)")
     top = OneLineParser(prog="python -m core", description=__doc__, parents=[places])
+    top.add_argument("--version", action="version", version=f"Torch Playground {VERSION}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLineParser)
     commands.add_parser("presets", parents=[places], help="list the named runs")
     for name, text in {"train": "train a preset here and record the run", "summary": "a preset's layers and parameters"}.items():
@@ -287,5 +294,4 @@ def runs(args: argparse.Namespace, settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    settle_process()
     sys.exit(main())

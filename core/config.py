@@ -1,5 +1,6 @@
 """RunConfig: the one description of a run. Plain JSON in and out; forms and the command line read its fields."""
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, ValidationError, model_validator
@@ -8,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from core.fields import Config, ConfigError, explain, setting
 from core.models import MLPConfig, ModelConfig
 from core.transforms import MOST_STEPS, Steps
+from core.version import VERSION
 
 Feature = Literal["x1", "x2", "x1_squared", "x2_squared", "x1_x2", "sin_x1", "sin_x2"]
 Coordinate = Annotated[float, Field(ge=-6.0, le=6.0)]
@@ -263,6 +265,12 @@ class RunConfig(Config):
     model: ModelConfig = MLPConfig()
     training: TrainingConfig = TrainingConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _files_say_who_wrote_them(cls, values: Any) -> Any:
+        """Files of configs name the version that wrote them, which decides nothing: see config_bytes."""
+        return {name: value for name, value in values.items() if name != "version"} if isinstance(values, dict) else values
+
     def with_values(self, changes: dict[str, Any]) -> "RunConfig":
         """A copy with dotted fields replaced, such as {"training.epochs": 2}.
 
@@ -290,6 +298,11 @@ def read_config(values: dict[str, Any] | str | bytes) -> RunConfig:
         return RunConfig.model_validate_json(values) if isinstance(values, str | bytes) else RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error, RunConfig)) from None
+
+
+def config_bytes(config: RunConfig) -> bytes:
+    """A config as a file for people and for read_config(): JSON, the version that wrote it first."""
+    return json.dumps({"version": VERSION} | config.model_dump(mode="json"), indent=2).encode()
 
 
 def _find(values: dict[str, Any], path: str, tags_only: bool = False) -> tuple[dict[str, Any], str]:

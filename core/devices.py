@@ -6,6 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
+from torch import nn
+
+from core.torch_private import amx_tiles
 
 
 class DeviceError(ValueError):
@@ -51,7 +54,7 @@ def memory_bytes(device: torch.device | None = None) -> int | None:
         return int(torch.cuda.get_device_properties(device).total_memory)
     found = []
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):  # a container's, v2 and v1
-        with suppress(OSError, ValueError), open(path) as file:
+        with suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
             found.append(int(file.read()))
     with suppress(OSError, ValueError, AttributeError):  # sysconf is not on Windows
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -60,7 +63,7 @@ def memory_bytes(device: torch.device | None = None) -> int | None:
 
 def resident_bytes() -> int:
     """Memory that this process holds now; where the system doesn't say, the most it has held."""
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm") as file:
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm", encoding="utf-8") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     try:
         import resource  # not on Windows
@@ -83,13 +86,13 @@ def free_memory_bytes(device: torch.device | None = None) -> int | None:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     found = []
-    with suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as file:
+    with suppress(OSError, ValueError, StopIteration), open("/proc/meminfo", encoding="utf-8") as file:
         found.append(next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")))
     # a container's own limit, less what it holds and could not give back
     for folder, limit, held in (("/sys/fs/cgroup", "memory.max", "memory.current"),
                                 ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")):
-        with (suppress(OSError, ValueError), open(f"{folder}/{limit}") as most, open(f"{folder}/{held}") as now,
-              open(f"{folder}/memory.stat") as parts):
+        with (suppress(OSError, ValueError), open(f"{folder}/{limit}", encoding="utf-8") as most,
+              open(f"{folder}/{held}", encoding="utf-8") as now, open(f"{folder}/memory.stat", encoding="utf-8") as parts):
             cached = sum(int(line.split()[1]) for line in parts if line.split()[0] in ("inactive_file", "active_file"))
             found.append(max(0, int(most.read()) - int(now.read()) + cached))
     return min(found, default=None)
@@ -98,6 +101,11 @@ def free_memory_bytes(device: torch.device | None = None) -> int | None:
 def usable_cores() -> int:
     """Processor cores this process may use, which in a container can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def is_convolutional(model: nn.Module) -> bool:
+    """Whether the network has convolutions over pictures, on which number format, threads and the layout in memory depend."""
+    return any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
 def autocast_type(precision: str, device: torch.device, convolutional: bool) -> torch.dtype | None:
@@ -112,8 +120,7 @@ def autocast_type(precision: str, device: torch.device, convolutional: bool) -> 
         return torch.bfloat16
     if device.type == "cuda":
         return torch.bfloat16
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # private, so its absence must not matter
-    return torch.bfloat16 if device.type == "cpu" and convolutional and amx() else None
+    return torch.bfloat16 if device.type == "cpu" and convolutional and amx_tiles() else None
 
 
 def threads_for(parameters: int, convolutional: bool, shared_by: int = 1) -> int:

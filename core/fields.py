@@ -65,7 +65,7 @@ def describe(config: type[Config], name: str) -> Setting:
         default=info.get_default(call_default_factory=True),
         minimum=low,
         maximum=high,
-        step=extra.get("step"),  # type: ignore[arg-type]
+        step=step if isinstance(step := extra.get("step"), int | float) else None,
         choices=tuple(get_args(info.annotation)),
     )
 
@@ -75,10 +75,16 @@ def bounds_of(info: FieldInfo) -> tuple[float | None, float | None]:
     low = high = None
     for rule in info.metadata:
         if isinstance(rule, Ge | Gt):
-            low = rule.ge if isinstance(rule, Ge) else rule.gt
+            low = _as_number(rule.ge if isinstance(rule, Ge) else rule.gt)
         if isinstance(rule, Le | Lt):
-            high = rule.le if isinstance(rule, Le) else rule.lt
-    return low, high  # type: ignore[return-value]
+            high = _as_number(rule.le if isinstance(rule, Le) else rule.lt)
+    return low, high
+
+
+def _as_number(bound: object) -> float:
+    """A bound of a field, which pydantic would let be anything that can be compared."""
+    assert isinstance(bound, int | float)
+    return bound
 
 
 def explain(error: ValidationError, root: type[Config]) -> str:
@@ -101,7 +107,7 @@ def explain(error: ValidationError, root: type[Config]) -> str:
     if kind in {"int_parsing", "int_type", "int_from_float"}:
         line = f"{where} is {_short(first.get('input'))}; it must be a whole number"
     if line is None and kind == "value_error":  # a rule of ours that looks at more than one field
-        line = f"{where}: {first['ctx']['error']}"
+        line = f"{where}: {first.get('ctx', {})['error']}"
     if line is None:
         line = f"{where} is {_short(first.get('input'))}; {_lower_first(first['msg'])}"
     return line + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")

@@ -2,12 +2,16 @@
 
 import os
 import secrets
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+TRIES, SECONDS_BETWEEN = 50, 0.02  # to put a file into its place on Windows
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None], durable: bool = True) -> None:
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: bool = True) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to disk, then rename it into place.
 
     A crash leaves either the old file or the new one. durable: False leaves it to the system when it reaches the disk, which
@@ -23,7 +27,22 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None], durable: boo
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.replace(part, path)
+        put_in_place(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Rename a whole file to its name, over what is there. Raises OSError as the file system does.
+
+    Windows refuses while somebody has the old file open, as a reader or a virus scanner does for moments: it is asked again for
+    a second. Elsewhere nobody stands in the way.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return os.replace(part, path)
+        except PermissionError:
+            if sys.platform != "win32" or not left:
+                raise
+            time.sleep(SECONDS_BETWEEN)

@@ -6,7 +6,7 @@ torch.fx.experimental.symbolic_shapes, only to be told that no number is a symbo
 compiled, so these are stood in for by modules that answer just that. Whoever asks them for anything else, as torch.compile
 does, gets the real module, and from then on nothing differs from a plain import.
 
-Installed by the package `core` before torch is imported; imports nothing of torch itself.
+Installed by core.process.configure() before torch is imported; imports nothing of torch itself.
 """
 
 import functools
@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
@@ -144,5 +144,9 @@ ANSWERS: dict[str, Callable[[Finder], dict[str, Any]]] = {
 def install() -> None:
     """Stand in for these from now on, unless they are there already, or PyTorch is another version than the one that is known.
     To be called before torch is imported."""
-    if version("torch").startswith(KNOWN) and not any(isinstance(finder, Finder) for finder in sys.meta_path):
+    try:
+        known = version("torch").startswith(KNOWN)
+    except PackageNotFoundError:  # built or put there by hand
+        return
+    if known and not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ctypes import c_size_t, c_void_p
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:  # core.process needs this module before torch is imported
+    from torch import Tensor
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 LARGE = 1 << 20  # bytes
@@ -58,14 +60,14 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def let_go(examples: Tensor) -> bool:
+def let_go(examples: "Tensor") -> bool:
     """After a look at all of a data set that is mapped from a file: give back the pages that were read, 47 MB for MNIST. Whoever
     touches one again gets it from the system's cache of the file, without the disk.
 
     Only where the system says that this memory is a file's and that nobody has written to it. Returns whether it was so.
     """
     address = examples.data_ptr()
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/smaps") as file:  # only Linux has it
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/smaps", encoding="utf-8") as file:  # only Linux has it
         for line in file:
             if not line[0].isupper():  # a mapping's first line: from-to rights offset device inode path
                 first, last = (int(end, 16) for end in line.split(maxsplit=1)[0].split("-"))

@@ -1,14 +1,22 @@
 """Numbers and words as people read them: shares, times, bytes, losses, and what examples are called."""
 
 import re
-from dataclasses import fields, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import Field, fields, replace
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 Kind = Literal["images", "points", "text"]  # what a data set's examples are
 
 EXAMPLES: dict[Kind, str] = {"images": "images", "points": "points", "text": "texts"}
-Found = TypeVar("Found")
 NOTHING = "–"  # where there is no number
+
+
+class Dataclass(Protocol):
+    """Any instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Found = TypeVar("Found", bound=Dataclass)
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -57,6 +65,11 @@ def number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.4f}"
 
 
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """"1 epoch", "0 epochs", "1,200 epochs"; `nouns` where an s at the end won't do."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
 def worded(text: str, kind: Kind) -> str:
     """A text about images as one about points or texts: "Training images" → "Training points", "an image" → "a text"."""
     if kind == "images":
@@ -71,6 +84,6 @@ def worded(text: str, kind: Kind) -> str:
 
 def worded_for(found: Found, kind: Kind, **kept: Any) -> Found:
     """The same dataclass with its texts worded so; those named in `kept` get that value."""
-    texts = {entry.name: worded(value, kind) for entry in fields(found)  # type: ignore[arg-type]
+    texts = {entry.name: worded(value, kind) for entry in fields(found)
              if isinstance(value := getattr(found, entry.name), str)}
-    return replace(found, **(texts | kept))  # type: ignore[type-var]
+    return replace(found, **(texts | kept))

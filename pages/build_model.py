@@ -1,11 +1,16 @@
 """Build model: what is this network, layer by layer, and will it work?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import available, outline
 from core.models import ARCHITECTURES, StackConfig
 from core.models.composer import problems
 from core.training import outputs_for
+from core.wording import plural
 from pages.parts.build.code import show_code
 from pages.parts.build.composer import composer
 from pages.parts.build.layer_table import layers_section, shape
@@ -56,8 +61,8 @@ with controls:
     choices()
     actions = st.container()
 with picture:
-    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {as_text(data.title)} to {outputs} "
-                f"output{'s' * (outputs > 1)}. Shapes are for one image.")
+    st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {as_text(data.title)} to "
+                f"{plural(outputs, 'output')}. Shapes are for one image.")
     if composed:
         works = not problems(composer(config, data.input_shape, outputs))
 if works:

@@ -1,5 +1,9 @@
 """Compare runs: which settings learned best, and how do I take a result with me?"""
 
+from core.process import configure
+
+configure("server")
+
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -61,7 +65,8 @@ def overlay(server: Services, runs: list[Run]) -> None:
         series = server.store.metrics(run.id, names=VALIDATION).series
         curves[f"{run.title or 'Run'} ({run.id[:4]})"] = Curves(run.steps_per_epoch, run.config.training.epochs, series)
     if any(one.of("validation_loss")[0] for one in curves.values()):
-        quantities = ["loss", *["accuracy"] * any(one.of("validation_accuracy")[0] for one in curves.values())]
+        measured = any(one.of("validation_accuracy")[0] for one in curves.values())  # not where a number is predicted
+        quantities = ["loss", "accuracy"] if measured else ["loss"]
         for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
             column.plotly_chart(comparison_chart(curves, quantity), key=f"compare.{quantity}", config={"displaylogo": False})
     else:

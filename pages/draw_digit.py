@@ -1,5 +1,9 @@
 """Draw a digit: does the network recognise my handwriting, and what does it see?"""
 
+from core.process import configure
+
+configure("server")
+
 import numpy as np
 import streamlit as st
 
@@ -85,7 +89,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
     with left:
         drawing = drawn(picture())
     blank = drawing is None or drawing.empty
-    said = [None if blank else answer_of(asked, drawing) for asked in models]
+    said = [None if drawing is None or drawing.empty else answer_of(asked, drawing) for asked in models]
     with right:
         first_answer(models[0], said[0], drawing)
         if models[0].model is not None and not models[0].problem:

@@ -1,5 +1,9 @@
 """Evaluate: what does a trained model get right and wrong, how sure is it, and can it be trusted elsewhere?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from pages.parts.evaluate import calibration, compare, confusion, images, other_data, overview, robustness, subject, thresholds

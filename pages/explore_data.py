@@ -1,12 +1,18 @@
 """Explore data: what does the network get to see?"""
 
+from typing import Any
+
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
 from core.data.download import download
 from core.data.download.lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
-from core.wording import size_of_bytes
+from core.wording import plural, size_of_bytes
 from pages.parts.draft import draft
 from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
@@ -35,7 +41,7 @@ def choose(server: Services) -> str:
     current = draft.draft(server.settings).data.dataset
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted
-    first = {} if DATASET in st.session_state else {"index": names.index(current) if current in names else 0}
+    first: dict[str, Any] = {} if DATASET in st.session_state else {"index": names.index(current) if current in names else 0}
 
     def said(name: str) -> str:
         spec = known[name]
@@ -95,7 +101,7 @@ def card(name: str, data: Dataset) -> None:
         "Training images": (f"{len(data.train):,}", varied if copies else None),
         "Validation images": (f"{len(data.validation):,}", None),
         "Test images": (f"{len(data.test):,}", None),
-        "One image": (f"{height}×{width}", f"{channels} channel{'s' * (channels > 1)} of {height}×{width} pixels, each a number "
+        "One image": (f"{height}×{width}", f"{plural(channels, 'channel')} of {height}×{width} pixels, each a number "
                       "from 0 (black) to 255 (white)."),
     })
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -131,7 +137,7 @@ except DataError as error:
     st.error(as_text(str(error)), icon=":material/broken_image:")
     st.stop()
 card(name, data)
-first = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
+first: dict[str, Any] = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
 chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True, key=SECTION,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")

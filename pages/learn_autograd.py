@@ -1,5 +1,9 @@
 """Autograd: how does PyTorch find out which way to change every weight?"""
 
+from core.process import configure
+
+configure("server")
+
 import pandas as pd
 import streamlit as st
 

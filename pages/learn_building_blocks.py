@@ -1,5 +1,9 @@
 """Building blocks: what do activations, losses and optimizers do to numbers and to gradients?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from pages.parts.learn.building_blocks import activations, losses, optimizer_race

@@ -1,5 +1,9 @@
 """2-D classifier: how does a network bend a line around points?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.data import DataError

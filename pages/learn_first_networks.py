@@ -1,5 +1,11 @@
 """First networks: what does each line of a first PyTorch script do, and what does its loss say?"""
 
+from typing import Literal
+
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.fields import describe
@@ -17,7 +23,7 @@ from pages.parts.shell.services import Services, services
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_first_networks.py"
-TITLES = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}
+TITLES: dict[Literal["toy-sigmoid", "circle-2d"], str] = {"toy-sigmoid": "Ten random samples", "circle-2d": "Inside the circle?"}
 RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 TOPICS = ["Line by line", "Training and new samples", "Train it as a run"]
 STILL = {"displayModeBar": False}
@@ -39,7 +45,7 @@ def walked(config: FirstNetworkConfig) -> Walk:
 
 def settings() -> FirstNetworkConfig:
     """Which script, and its numbers."""
-    system = st.segmented_control("Script", list(TITLES), format_func=TITLES.get, default="toy-sigmoid", required=True,
+    system = st.segmented_control("Script", list(TITLES), format_func=TITLES.__getitem__, default="toy-sigmoid", required=True,
                                   key="first.system", persist_state="session", on_change=tried, args=(PATH,))
     notes = NOTES[system]
 

@@ -1,5 +1,9 @@
 """Linear regression: how do three numbers find their values, and what can a learning rate do wrong?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.labs.linear_regression import bowl, configured, descend, regression_code, samples, start_of

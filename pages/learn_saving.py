@@ -1,5 +1,9 @@
 """Save and load: what is in a file of weights, and what can go wrong on the way back?"""
 
+from core.process import configure
+
+configure("server")
+
 import pandas as pd
 import streamlit as st
 

@@ -1,5 +1,9 @@
 """Tensors: what are a network's numbers kept in, and what can be done with them?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from pages.parts.learn.lab import Next, open_lab, try_next

@@ -1,5 +1,9 @@
 """Text: how does a network tell a good review from a bad one, and what can it not know?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.labs.text import text_code

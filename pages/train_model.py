@@ -1,5 +1,9 @@
 """Train model: how does the network learn, with these settings?"""
 
+from core.process import configure
+
+configure("server")
+
 import streamlit as st
 
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig

@@ -8,6 +8,10 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read as torch is imported; two test processes share the cores
 
+from core.process import configure
+
+configure("other")
+
 import torch
 
 from core.config import DataConfig

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from core import subprocesses
 from core.config import RunConfig
 from core.runs import Run, RunStore
 from core.runs.execute import execute
@@ -43,10 +44,11 @@ def wait_for(store: RunStore, run_id: str, until: Callable[[Run], bool] = lambda
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process is there and has not just ended (a zombie waits for its parent to look)."""
+    """Whether a process is there and has not just ended (a zombie waits for its parent to look). Zombies are told on Linux."""
+    if not subprocesses.is_alive(pid) or not os.path.isdir("/proc/self"):
+        return subprocesses.is_alive(pid)
     try:
-        os.kill(pid, 0)
-        with open(f"/proc/{pid}/stat") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
@@ -62,7 +64,7 @@ def stop_process(pid: int) -> None:
         states = []
         for thread in os.listdir(f"/proc/{pid}/task"):
             try:
-                with open(f"/proc/{pid}/task/{thread}/stat") as file:
+                with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8") as file:
                     states.append(file.read().rpartition(")")[2].split()[0])
             except (FileNotFoundError, ProcessLookupError):  # that thread has ended since it was listed
                 continue

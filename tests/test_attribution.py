@@ -133,6 +133,14 @@ def test_grad_cam_looks_at_the_last_convolution_with_maps():
     assert "skip" not in usual_layer(conv_layers(ClassScores(resnet), (1, 28, 28))).name
     assert usual_layer([ConvLayer("a", (8, 7, 7)), ConvLayer("b", (8, 2, 2))]).name == "a"
     assert usual_layer([ConvLayer("b", (8, 2, 2))]).name == "b"
+
+
+def test_shared_layers_have_their_callers_names():
+    conv, last = nn.Conv2d(1, 1, 3, padding=1), nn.Linear(36, 36)
+    model = nn.Sequential(nn.Sequential(conv), nn.Sequential(nn.ReLU(), conv), nn.Flatten(), nn.Sequential(last),
+                          nn.Sequential(nn.ReLU(), last))
+    assert [layer.name for layer in conv_layers(ClassScores(model), (1, 6, 6))] == ["0.0", "1.1"]
+    assert LastLinear(model, (), (), (1, 6, 6)).layer == "4.1"
     with pytest.raises(ExplanationError, match="no convolution"):
         grad_cam(linear()[1], torch.rand(2, 5, 6), 0)
     with pytest.raises(ExplanationError, match="no convolution nowhere"):

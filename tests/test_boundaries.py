@@ -80,7 +80,7 @@ LAYERS = [
     ("core.__main__",),
     ("pages.parts.shell",),
     ("pages.parts.widgets",),
-    ("pages.parts.draft",),
+    ("pages.parts.draft.draft",),
     ("pages.parts.doctors",),
     ("pages.parts.runs",),
     ("pages.parts.explain",),
@@ -159,9 +159,62 @@ def test_no_pickle_is_trusted(path):
             assert given.get("weights_only") == "True", call.lineno
 
 
+def test_processes_are_started_and_ended_in_one_place():
+    """core.subprocesses knows what each system is asked: on Windows os.kill(pid, 0), a probe elsewhere, ends the process."""
+    elsewhere = {"os.kill", "os.killpg", "os.fork", "os.setsid", "subprocess.Popen", "subprocess.run", "subprocess.call",
+                 "subprocess.check_call", "subprocess.check_output"}
+    for path in set(OURS) - {ROOT / "core/subprocesses.py"}:
+        assert not [call.lineno for call in calls(path) if ast.unparse(call.func) in elsewhere], name(path)
+        found = {imported for imported in imports(path) if imported in elsewhere or below(imported, "multiprocessing")}
+        assert not found, name(path)
+
+
+TEXT_FILES = {"read_text": 0, "write_text": 1}  # how many arguments come before the encoding
+SAYS_MODE_SECOND = {"open", "os.fdopen", "io.open", "gzip.open", "bz2.open", "lzma.open"}
+
+
+def without_encoding(call: ast.Call) -> bool:
+    """Whether it reads or writes text in whatever encoding the system takes for the usual one; on Windows not UTF-8."""
+    function = ast.unparse(call.func)
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    if method in TEXT_FILES:
+        return len(call.args) <= TEXT_FILES[method]
+    if function not in SAYS_MODE_SECOND and method != "open":
+        return False
+    place = 1 if function in SAYS_MODE_SECOND else 0
+    given = [keyword.value for keyword in call.keywords if keyword.arg == "mode"] + call.args[place:place + 1]
+    if not given:  # of archives and images, whose open() takes a name first, the mode is no text
+        return not function.startswith(("gzip", "bz2", "lzma")) and (place == 1 or not call.args)
+    mode = given[0].value if isinstance(given[0], ast.Constant) else None
+    return isinstance(mode, str) and re.fullmatch(r"[rwxat+]+", mode) is not None
+
+
+@pytest.mark.parametrize(("code", "wrong"), [
+    ("path.read_text()", True), ("path.read_text('utf-8')", False), ("path.read_text(encoding='utf-8')", False),
+    ("path.write_text(text)", True), ("path.write_text(text, 'utf-8')", False), ("path.open()", True), ("path.open('w')", True),
+    ("path.open('rb')", False), ("open(path)", True), ("open(path, 'rb')", False), ("open(path, mode='r')", True),
+    ("open(path, 'w', encoding='ascii')", False), ("gzip.open(path)", False), ("gzip.open(path, 'rt')", True),
+    ("Image.open(file)", False), ("archive.open(entry.info)", False)])
+def test_what_reads_text_without_its_encoding_is_told(code, wrong):
+    assert without_encoding(ast.parse(code).body[0].value) is wrong
+
+
+def test_text_is_read_and_written_with_its_encoding():
+    for path in [*OURS, *(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+        assert not [call.lineno for call in calls(path) if without_encoding(call)], name(path)
+
+
 @each(OURS)
 def test_no_html_of_unknown_origin(path):
     assert "unsafe_allow_html" not in path.read_text(encoding="utf-8")
+
+
+@each([*OURS, *sorted((ROOT / "benchmarks").glob("*.py"))])
+def test_what_pyright_ignores_has_a_rule_and_a_reason(path):
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if re.search(r"#\s*(type|pyright):\s*\w", line)]
+    assert all(re.search(r"# pyright: ignore\[\w+(, \w+)*\]  # \S", line) for line in lines), lines
 
 
 @each([path for path in OURS if path.stat().st_size])
@@ -185,7 +238,7 @@ def test_torchvision_is_imported_after_its_guard(path):
 # Dependencies
 
 def requirements(file: str) -> list[str]:
-    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith("-")]
 
 
@@ -213,3 +266,99 @@ def test_all_that_is_imported_is_required():
             top = imported.split(".")[0]
             if top not in sys.stdlib_module_names | {"core", "pages"}:
                 assert MODULES.get(top, BROUGHT_ALONG.get(top, top)).lower() in required, f"{name(path)} imports {imported}"
+
+
+# Private parts of others: each in one place, with what is done where the next version has it no more
+
+NOT_PRIVATE = {"os._exit", "_within", "_across", "_min", "_max"}  # documented; ends of names of our own
+PRIVATE = {  # place → what of others is used there that they promise nothing about; each is in one place only
+    "core/torch_private.py": {
+        "torch._fused_adam_", "_is_amx_tile_supported", "_version", "_forward_hooks", "_forward_pre_hooks", "_schema",
+        "torch.utils._python_dispatch"},
+    "core/lean_torch.py": {"torch._dynamo", "torch._dynamo.utils"},  # installed for the one version that is known
+    "core/torchvision_guard.py": {"torchvision._meta_registrations"},  # where there is none, an empty one is in nobody's way
+    "core/layers/trace.py": {"_parameters", "_buffers", "_modules"},  # names to look for; none has to be there
+    "core/weights/matching.py": {"_orig_mod."},  # in the names of a compiled network's weights
+    "core/layers/mult_adds.py": {"_orig"},  # in the names of weights normalised by hooks
+    "core/export/forward_code.py": {"_stacklevel"},  # arguments that are not written into code; none has to be there
+    "core/export/layer_code.py": {"_weight", "_freeze"},
+    "core/weights/pickle.py": {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"},  # in files
+    "core/weights/file.py": {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"},  # in files
+    "core/data/download/__init__.py": {"hashlib._Hash"},  # a type's name, for type checkers
+    "pages/parts/explore/own.py": {"streamlit.runtime", "uploaded_file_mgr"},
+    "pages/parts/doctors/config_doctor.py": {"streamlit.delta_generator"},  # a type, for type checkers
+}
+# what Streamlit documents, besides the package itself
+STREAMLIT = {"streamlit.errors", "streamlit.components", "streamlit.testing"}
+OPERATORS = ROOT / "core/layers/receptive_field.py"  # a table of operators by name; one that is called otherwise has no rule
+
+
+def own_names() -> set[str]:
+    """Every name that our source defines, sets or has as a keyword."""
+    found = set()
+    for path in [*OURS, *PARTS]:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+            elif isinstance(node, ast.Dict):
+                found |= {key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+    return found
+
+
+def is_private(dotted: str) -> bool:
+    return any(re.match(r"_(?!_)[A-Za-z]", part) for part in dotted.split("."))
+
+
+def private_parts(path: Path, own: set[str]) -> set[str]:
+    """What a module uses of others by names that begin with an underscore, and Streamlit's modules that are not documented."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
+            module = isinstance(node.value, ast.Name) and node.value.id in sys.stdlib_module_names | {"torch", "st"}
+            found.add(ast.unparse(node) if module else node.attr)
+        elif isinstance(node, ast.Attribute) and node.attr == "uploaded_file_mgr":
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            brought = [alias.name for alias in node.names if isinstance(node, ast.ImportFrom)]
+            if not below(names[0], "core") and not below(names[0], "pages"):
+                found |= {f"{names[0]}.{name}" for name in brought if is_private(name)} | {
+                    name for name in names if is_private(name)}
+            found |= {".".join(name.split(".")[:2]) for name in names if below(name, "streamlit") and "." in name
+                      and not any(below(name, documented) for documented in STREAMLIT)}
+        elif (isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"[A-Za-z0-9_.]+", node.value)
+              and is_private(node.value) and node.value not in own and path != OPERATORS):
+            found.add(node.value)
+    return found - NOT_PRIVATE
+
+
+def test_private_parts_of_others_are_each_in_one_place():
+    own = own_names()
+    found = {name(path): parts for path in OURS if (parts := private_parts(path, own))}
+    assert found == PRIVATE
+    everywhere = [part for parts in found.values() for part in parts]
+    assert len(everywhere) == len(set(everywhere))
+
+
+@pytest.mark.parametrize(("line", "part"), [
+    ("torch._foreach_add_([], [])", "torch._foreach_add_"), ("tensor._cdata", "_cdata"),
+    ("from torch.nn.modules.conv import _ConvNd", "torch.nn.modules.conv._ConvNd"), ("import torch._dynamo", "torch._dynamo"),
+    ("from torch._inductor import config", "torch._inductor"), ("getattr(module, '_backward_hooks')", "_backward_hooks"),
+    ("from streamlit.web.server import Server", "streamlit.web"), ("import streamlit.proto.x", "streamlit.proto"),
+    ("context.uploaded_file_mgr", "uploaded_file_mgr"), ("sys._getframe()", "sys._getframe"),
+])
+def test_private_parts_are_found(line, part, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "module.py").write_text(line)
+    assert private_parts(tmp_path / "module.py", set()) == {part}
+
+
+# Entry points
+
+@each([ROOT / "app.py", *PAGES])
+def test_a_page_configures_its_process_first(path):
+    """tests/test_process.py runs them up to their first import of torch."""
+    first = [ast.unparse(node) for node in tree(path).body[1:3]]
+    assert first == ["from core.process import configure", "configure('server')"]

@@ -19,14 +19,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from core.config import read_config
+from core.config import RunConfig, read_config
 from core.data import load
 from core.export import config_file, weights_file
 from core.models import ARCHITECTURES
 from core.runs import CheckpointError, RunNotFound, StoreError, has_checkpoint, load_model
-from core.runs.checkpoints import CONFIG, WEIGHTS, read_checkpoint, save_checkpoint
+from core.runs.checkpoints import CONFIG, WEIGHTS, read_checkpoint, read_tensors, save_checkpoint
 from core.training import Checkpoint, build_for
 from core.training.loop import copy_weights
+from core.version import VERSION, another_version
 from tests.helpers import is_alive, run_here, tiny, wait_until
 
 SMALL = {"softmax_regression": {}, "mlp": {"model__hidden": [8, 6]},
@@ -69,8 +70,9 @@ def test_every_architecture_comes_back(store, settings, key):
 
 def test_a_config_stands_beside_the_weights(store, settings):
     run_id, _, _ = saved(store, settings, tiny(training__seed=4))
-    text = (store.folder(run_id) / CONFIG).read_text()
-    assert read_config(text) == tiny(training__seed=4)
+    text = (store.folder(run_id) / CONFIG).read_text(encoding="utf-8")
+    assert json.loads(text)["version"] == VERSION
+    assert read_config(text) == tiny(training__seed=4) == RunConfig.model_validate_json(text)
     assert sorted(path.name for path in store.folder(run_id).iterdir()) == [WEIGHTS, CONFIG]
 
 
@@ -204,11 +206,12 @@ def test_a_header_with_wrong_bytes_is_read_or_refused(trained, tmp_path, data):
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
                     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
                     max_leaves=6)
+FIELDS = ["version", "config", "classes", "input_shape", "mean", "std", "epoch"]
 
 
 @hypothesis_settings(max_examples=150, deadline=None, derandomize=True,
                      suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.dictionaries(st.sampled_from(["config", "classes", "input_shape", "mean", "std", "epoch"]), JSON, min_size=1))
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON, min_size=1))
 def test_whatever_it_says_about_itself_is_read_or_refused(trained, tmp_path, about):
     store, run = trained
     path = tmp_path / WEIGHTS
@@ -229,6 +232,26 @@ def test_whatever_it_says_about_itself_is_read_or_refused(trained, tmp_path, abo
 def test_what_it_says_about_itself_must_make_sense(checkpoint, about):
     rewrite(checkpoint, about=about)
     refused(checkpoint)
+
+
+@pytest.mark.parametrize(("wrote", "says"), [
+    ("9.1.2", f"was written by {another_version('9.1.2')} and can't be used (model: there is no 'new'"),
+    ("", f"is damaged, or was written by {another_version('')} (model: there is no 'new'"),
+    (VERSION, "is damaged (model: there is no 'new'")])
+def test_one_that_cannot_be_read_names_the_version_that_wrote_it(checkpoint, wrote, says):
+    about = {"config": {"model": {"architecture": "new"}}, "version": wrote}
+    rewrite(checkpoint, about=about)
+    assert says in refused(checkpoint)
+
+
+def test_one_of_an_earlier_version_is_read(store, settings):
+    """Neither file named a version before 0.6.0."""
+    run_id, _, model = saved(store, settings, tiny())
+    weights, about = read_tensors(store.folder(run_id) / WEIGHTS)
+    assert about.pop("version") == VERSION
+    save_file(weights, store.folder(run_id) / WEIGHTS, metadata={"about": json.dumps(about)})
+    again = read_checkpoint(store.folder(run_id) / WEIGHTS).model.state_dict()
+    assert torch.equal(again["fc1.weight"], model.state_dict()["fc1.weight"])
 
 
 @pytest.mark.parametrize("metadata", [{}, {"other": "x"}, {"about": ""}, {"about": "[]"}, {"about": "{}"}, {"about": "7"},
@@ -292,7 +315,7 @@ def test_a_weights_file_loads_into_plain_pytorch(store, settings, changes, plain
     images = torch.rand(6, 1, 28, 28)
     with torch.no_grad():
         assert torch.allclose(model.eval()(images).softmax(1), trained.predict(images), atol=1e-6)
-    assert read_config(config_file(trained)) == trained.config
+    assert read_config(config_file(trained)) == trained.config and json.loads(config_file(trained))["version"] == VERSION
 
 
 # --- writing that is cut short
@@ -324,7 +347,7 @@ def test_an_interrupted_write_keeps_the_old_weights(store, digits, monkeypatch):
 
 def test_a_runs_folder_that_vanished_is_made_again_and_one_that_is_blocked_is_one_line(store, digits):
     run = store.create_running(tiny(), "tester", "here")
-    store.folder(run.id).write_text("in the way")
+    store.folder(run.id).write_text("in the way", encoding="utf-8")
     with pytest.raises(StoreError) as caught:
         save_checkpoint(store, run.id, tiny(), digits, weights_of(1.0))
     assert str(store.path) in one_line(caught)

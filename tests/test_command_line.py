@@ -190,7 +190,7 @@ def test_a_store_that_can_no_longer_be_written(command, monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written(command, monkeypatch, tmp_path):
-    (tmp_path / "blocked").write_text("a file")
+    (tmp_path / "blocked").write_text("a file", encoding="utf-8")
     monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path / "blocked"))
     out = fails(command("train", "digits-quick", "--json"))
     assert json.loads(out[-1])["event"] == "failed"
@@ -199,7 +199,7 @@ def test_a_cache_that_cannot_be_written(command, monkeypatch, tmp_path):
 def test_copies_that_cannot_be_kept(command, monkeypatch, tmp_path, cache_dir):
     """The digits are there, and the folder for their copies is not to be had."""
     (tmp_path / "digits").symlink_to(cache_dir / "digits")
-    (tmp_path / "variations").write_text("a file")
+    (tmp_path / "variations").write_text("a file", encoding="utf-8")
     monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path))
     out = fails(command("train", "digits-quick", "--json"), "variations")
     assert json.loads(out[-1])["event"] == "failed"
@@ -325,7 +325,7 @@ def test_what_shows_only_when_it_starts(command, field, says):
 
 @pytest.mark.parametrize("arguments", [["runs"], ["train", "digits-quick", *QUICK]], ids=["runs", "train"])
 def test_a_runs_folder_that_cannot_be_used(command, tmp_path, arguments):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         assert fails(command(*arguments, "--runs", place), str(place), "PLAYGROUND_RUNS") == []
 

@@ -350,7 +350,7 @@ def test_a_folder_where_a_file_should_be(small, tmp_path, cache):
 def test_a_cache_that_cannot_be_written(small, tmp_path, name):
     if name == "mnist":
         small(name)
-    (tmp_path / "blocked").write_text("a file where a folder should be")
+    (tmp_path / "blocked").write_text("a file where a folder should be", encoding="utf-8")
     config = DataConfig(dataset=name, validation=40)
     assert DATASETS[name].title in refusal(DataError, config, tmp_path, tmp_path / "blocked")
 
@@ -369,7 +369,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 DAMAGES = {
     "empty": lambda path: path.write_bytes(b""),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-100]),
-    "text": lambda path: path.write_text("this is a text"),
+    "text": lambda path: path.write_text("this is a text", encoding="utf-8"),
     "another shape": lambda path: np.save(path, np.zeros((10, 785), np.uint8)),
     "another type": lambda path: np.save(path, np.zeros((1797, 785), np.float32)),
     "pickled objects": lambda path: np.save(path, np.array([{}, {}], dtype=object), allow_pickle=True),
@@ -491,7 +491,7 @@ def test_variations_of_other_pictures(small, tmp_path, cache, monkeypatch, shape
 
 def test_variations_that_cannot_be_kept(tmp_path, cache):
     digits(tmp_path)
-    (tmp_path / "variations").write_text("a file where a folder should be")
+    (tmp_path / "variations").write_text("a file where a folder should be", encoding="utf-8")
     config = DataConfig(dataset="digits", variations=1, **FEW)
     assert str(tmp_path / "variations") in refusal(DataError, config, Path(), tmp_path)
 

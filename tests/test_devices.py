@@ -2,9 +2,18 @@
 
 import pytest
 import torch
+from torch import nn
 
 from core import devices
-from core.devices import DeviceError, autocast_type, describe_device, select_device, threads_for, usable_cores
+from core.devices import (
+    DeviceError,
+    autocast_type,
+    describe_device,
+    is_convolutional,
+    select_device,
+    threads_for,
+    usable_cores,
+)
 
 CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
 
@@ -84,6 +93,11 @@ def test_number_format_where_torch_cannot_tell(monkeypatch):
 def test_threads(monkeypatch, parameters, convolutional, shared_by, threads):
     monkeypatch.setattr(devices, "usable_cores", lambda: 8)
     assert threads_for(parameters, convolutional, shared_by) == threads
+
+
+def test_what_is_convolutional():
+    assert is_convolutional(nn.Sequential(nn.ReLU(), nn.Sequential(nn.Conv2d(1, 1, 1))))
+    assert not is_convolutional(nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(1, 1)))
 
 
 def test_cores_are_the_ones_this_process_may_use(monkeypatch):

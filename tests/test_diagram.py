@@ -12,6 +12,7 @@ from core.layers.diagram import Diagram, diagram
 from core.layers.flow import flow
 from core.models import ARCHITECTURES, CNNConfig, build
 from tests.random_stacks import random_stack
+from tests.shared_networks import random_shared
 
 
 def drawn(model: nn.Module, shape=(1, 28, 28)) -> tuple[Diagram, list]:
@@ -71,6 +72,38 @@ def test_every_architecture_is_one_piece(name):
 def test_random_compositions_are_one_piece(seed):
     config, shape, outputs = random_stack(seed)
     whole(*drawn(build(config, shape, outputs), shape))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_networks_that_share_are_one_piece(seed):
+    plan, shape = random_shared(seed)
+    whole(*drawn(plan.build(), shape))
+
+
+class Again(nn.Module):
+    """One layer three times in a row, the last time by calling itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(5, 5)
+
+    def forward(self, x, last=False):
+        return self.fc(x) if last else self(self.fc(self.fc(x)), True)
+
+
+def test_each_call_is_a_box_also_where_nothing_is_between():
+    drawing, _ = drawn(Again(), (5,))
+    assert [(box.title, box.row) for box in drawing.boxes] == [("input", None), ("fc", 0), ("fc", 1), ("fc", 2)]
+    assert drawing.arrows == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_a_function_is_no_part_of_the_only_layer():
+    class One(Again):
+        def forward(self, x):
+            return torch.relu(self.fc(x))
+
+    drawing, _ = drawn(One(), (5,))
+    assert names(drawing) == [("input", "fc"), ("fc", "relu()")]
 
 
 def whole(drawing: Diagram, rows: list) -> None:

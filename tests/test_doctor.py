@@ -313,6 +313,15 @@ def test_a_last_batch_of_one_image_stops_batch_norm():
     assert found("batch_norm_small_batch", config(training__batch_size=1), flat).severity == "error"
 
 
+def test_a_shared_batch_norm_is_named_where_it_is_called():
+    norm = nn.BatchNorm1d(10)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Sequential(nn.ReLU(), norm), nn.Sequential(norm))
+    assert found("batch_norm_small_batch", config(training__batch_size=2), network).evidence == "2.1, 3.0; batch size 2."
+    network[2].forward = lambda x: x  # 3.0 is the only call, and not the first place where it stands
+    finding = found("batch_norm_small_batch", config(training__batch_size=1), network)
+    assert finding.severity == "error" and finding.evidence.startswith("3.0 has one number")
+
+
 def test_saturating_activations():
     assert "0.016" in found("saturating_activations", config(model__hidden=[20] * 3, model__activation="sigmoid")).evidence
     assert found("saturating_activations", config(model__hidden=[20], model__activation="sigmoid")) is None

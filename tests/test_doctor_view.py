@@ -62,6 +62,14 @@ def test_a_close_look_reads_the_data_and_tries_learning_rates():
     assert any("suits this network" in caption.value for caption in at.caption)
 
 
+def test_a_close_look_tries_the_weights_that_the_run_would_start_from():
+    config = QUICK.with_values({"data.variations": 0, "data.validation": 1200, "training.start_from": "0" * 32})
+    at = page("pages/build_model.py", config)
+    at.button(key="build.close_look").click().run()
+    assert [e.value for e in at.exception] == []
+    assert any("can't start from the weights of run '00000000'" in warning.value for warning in at.warning)
+
+
 def test_a_close_look_without_the_data_says_what_to_do():
     at = page("pages/build_model.py", QUICK.with_values({"data.dataset": "fashion_mnist", "data.variations": 0}))
     at.button(key="build.close_look").click().run()

@@ -374,7 +374,7 @@ def test_a_file_that_changed_in_between(server, tmp_path, how):
 def test_any_part_that_lies_there(server, tmp_path, what):
     (tmp_path / FOLDER).mkdir(parents=True)
     (tmp_path / FOLDER / f".one.gz.{md5(FILES['one.gz'])[:8]}.part").write_bytes(what)
-    (tmp_path / FOLDER / f".one.gz.{md5(FILES['one.gz'])[:8]}.part.json").write_text("[not JSON")
+    (tmp_path / FOLDER / f".one.gz.{md5(FILES['one.gz'])[:8]}.part.json").write_text("[not JSON", encoding="utf-8")
     download("mnist", tmp_path, files=server.remotes("ranged"))
     assert_whole(tmp_path)
     assert parts(tmp_path) == {}
@@ -440,8 +440,8 @@ def test_another_visitor_sees_how_far_it_is(server, tmp_path):
 def test_a_line_of_progress_that_is_none(tmp_path, content):
     fcntl = pytest.importorskip("fcntl", reason="Windows has no such lock")
     (tmp_path / FOLDER).mkdir(parents=True)
-    (tmp_path / FOLDER / PROGRESS).write_text(content)
-    with (tmp_path / FOLDER / LOCK).open("w") as lock:
+    (tmp_path / FOLDER / PROGRESS).write_text(content, encoding="utf-8")
+    with (tmp_path / FOLDER / LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert progress_of("mnist", tmp_path) == Progress("", 0.0, 0.0, 0.0)
     assert progress_of("mnist", tmp_path) is None  # nobody holds the lock: what is written there is old
@@ -453,10 +453,10 @@ def test_a_line_of_progress_that_is_none(tmp_path, content):
 def test_a_file_where_the_folder_should_be(server, tmp_path, blocked):
     path = tmp_path / blocked
     path.parent.mkdir(exist_ok=True)
-    path.write_text("mine")
+    path.write_text("mine", encoding="utf-8")
     text = refusal(DataError, tmp_path, server.remotes("good"))
     assert str(tmp_path / FOLDER) in text and "PLAYGROUND_DATA" in text
-    assert path.read_text() == "mine" and server.asked == []
+    assert path.read_text(encoding="utf-8") == "mine" and server.asked == []
 
 
 @pytest.mark.parametrize("call", ["pathlib.Path.mkdir", "os.fsync", "os.replace"])

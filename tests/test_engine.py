@@ -69,7 +69,7 @@ def test_a_run_from_submit_to_its_result(lively):
     assert series["train_loss"][1] == pytest.approx(sorted(series["train_loss"][1], reverse=True))
     trained = load_model(lively.store, run_id)
     assert trained.config == config and trained.epoch == 3
-    assert read_config((lively.store.folder(run_id) / "config.json").read_text()) == config
+    assert read_config((lively.store.folder(run_id) / "config.json").read_text(encoding="utf-8")) == config
     assert lively.status(run_id) == run
 
 
@@ -374,7 +374,7 @@ def test_the_workers_look_into_the_store_they_are_for(tmp_path, places):
 
 def test_a_worker_finds_packages_where_this_process_does(store, settings, monkeypatch, tmp_path):
     """PYTHONPATH is handed on: some people's torch is found through it."""
-    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'was here')!r}, 'w').close()")
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'was here')!r}, 'w').close()", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with LocalEngine(store, settings):
         assert wait_until((tmp_path / "was here").exists, lambda: "the worker has not looked into PYTHONPATH")

@@ -152,8 +152,9 @@ def test_another_visitors_download_is_shown(clean):
     fcntl = pytest.importorskip("fcntl", reason="Windows has no such lock")
     folder = clean / DATASETS["kmnist"].folder
     folder.mkdir(parents=True)
-    (folder / PROGRESS).write_text('{"file": "a.gz", "share": 0.25, "megabytes": 5, "total_megabytes": 18, "speed": 2.5}')
-    with (folder / LOCK).open("w") as lock:
+    (folder / PROGRESS).write_text('{"file": "a.gz", "share": 0.25, "megabytes": 5, "total_megabytes": 18, "speed": 2.5}',
+                                   encoding="utf-8")
+    with (folder / LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         at = open_section(**{"explore.dataset": "kmnist"})
         assert not [button for button in at.button if button.key == "explore.download"]

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
@@ -102,6 +103,32 @@ def test_it_can_be_dropped_again_and_a_new_check_drops_the_last_one(root):
     assert list((root / FOLDER).iterdir()) == [] and "What was found" not in written(at)
 
 
+def files_removed(monkeypatch) -> list[str]:
+    """Uploads whose memory is given back from now on, by their ids."""
+    removed: list[str] = []
+    remove = MemoryUploadedFileManager.remove_file
+    monkeypatch.setattr(MemoryUploadedFileManager, "remove_file",
+                        lambda manager, session, file: (removed.append(file), remove(manager, session, file)))
+    return removed
+
+
+def test_an_uploads_memory_is_given_back(root, monkeypatch):
+    """A private part of Streamlit, see `free`."""
+    removed = files_removed(monkeypatch)
+    assert metrics(upload(section(), two_classes()))["Accepted"] == "8"
+    assert len(removed) == 1
+
+
+@pytest.mark.parametrize("part", ["streamlit.runtime.scriptrunner.get_script_run_ctx",
+                                  "streamlit.runtime.memory_uploaded_file_manager.MemoryUploadedFileManager.remove_file"])
+def test_an_upload_is_read_where_its_memory_can_not_be_given_back(part, root, monkeypatch):
+    at = section()
+    removed = files_removed(monkeypatch)
+    monkeypatch.delattr(part)
+    assert metrics(upload(at, two_classes()))["Accepted"] == "8"
+    assert removed == []
+
+
 def test_what_cannot_be_kept_gets_one_line_and_its_files(root):
     at = upload(section(), {"one*/a.png": png(), "one*/b.txt": b"x"})
     assert r"one class, “one\*”" in at.error[0].value
@@ -113,7 +140,7 @@ def test_what_cannot_be_kept_gets_one_line_and_its_files(root):
 
 def test_a_data_directory_that_cannot_be_written_to_gets_one_line(root):
     at = section()
-    root.write_text("a file, not a folder")
+    root.write_text("a file, not a folder", encoding="utf-8")
     at = upload(at, two_classes())
     assert len(at.error) == 1 and "PLAYGROUND\\_DATA" in at.error[0].value
 

@@ -287,7 +287,7 @@ def test_scripts_compile_and_name_all_they_use(tmp_path):
         text = script(config)
         compile(text, "train.py", "exec")
         assert not re.search(r"\b(from|import) core\b", text)
-        (tmp_path / f"train{number}.py").write_text(text)
+        (tmp_path / f"train{number}.py").write_text(text, encoding="utf-8")
     found = subprocess.run([sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F,E9", tmp_path],
                            capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
@@ -312,7 +312,7 @@ def test_a_script_of_digits_runs_and_learns(tmp_path, cache_dir, digits: Dataset
     config = tiny(model__hidden=[32], training__epochs=15, data__normalization="standard", data__variations=1)
     check = "\nnp.savez('seen.npz', train=train_set.tensors[0], labels=train_set.tensors[1], test=test_set.tensors[0], " \
             "validation=validation_set.tensors[0])\n"
-    (tmp_path / "train.py").write_text(script(config) + check)
+    (tmp_path / "train.py").write_text(script(config) + check, encoding="utf-8")
     ran = subprocess.run([sys.executable, "-I", "train.py"], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     accuracy = float(re.search(r"test accuracy ([\d.]+)%", ran.stdout)[1])
@@ -354,7 +354,7 @@ WAYS = [
 def losses_of_script(config: RunConfig, folder: Path) -> tuple[list[float], dict]:
     """What the script prints for each epoch, and what it leaves behind. Run here: it is our own text, and torch is loaded."""
     path = folder / "train.py"
-    path.write_text(script(config))
+    path.write_text(script(config), encoding="utf-8")
     said = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(said):
         left = runpy.run_path(str(path))
@@ -400,7 +400,8 @@ def test_an_mnist_script_runs(tmp_path, mnist_root):
     for file in (mnist_root / "MNIST" / "raw").glob("*ubyte*"):
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         (raw / file.name.removesuffix(".gz")).write_bytes(content)
-    (tmp_path / "train.py").write_text(script(PRESETS["mnist-mlp-50"].config.with_values({"training.epochs": 1})))
+    text = script(PRESETS["mnist-mlp-50"].config.with_values({"training.epochs": 1}))
+    (tmp_path / "train.py").write_text(text, encoding="utf-8")
     guarded = "import runpy, sys; sys.path.insert(0, sys.argv[1]); import core.torchvision_guard; runpy.run_path('train.py')"
     ran = subprocess.run([sys.executable, "-c", guarded, str(Path(__file__).parents[1])], cwd=tmp_path, capture_output=True,
                          text=True)

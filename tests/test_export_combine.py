@@ -32,7 +32,7 @@ CHOICES = [
 def run(config: RunConfig, folder: Path) -> dict:
     """What the script leaves behind. Run here: it is our own text, and torch is loaded."""
     path = folder / "train.py"
-    path.write_text(script(config))
+    path.write_text(script(config), encoding="utf-8")
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
         return runpy.run_path(str(path))
 

@@ -24,7 +24,7 @@ def test_a_changed_preset_in_a_file(tmp_path, capsys, where):
     out = tmp_path / "train.py"
     assert main(["export", "mnist-mlp-50", "--to", "script", "--out", str(out), "--set", "training.epochs=3", *where]) == 0
     assert capsys.readouterr().out == ""
-    assert "EPOCHS = 3" in out.read_text() and ast.parse(out.read_text())
+    assert "EPOCHS = 3" in out.read_text(encoding="utf-8") and ast.parse(out.read_text(encoding="utf-8"))
 
 
 def test_a_recorded_run(capsys, trained: tuple[RunStore, Run], tmp_path):

@@ -103,7 +103,7 @@ def test_a_script_of_digits_trains_with_its_transforms(tmp_path, cache_dir):
     config = tiny(model__hidden=[32], training__epochs=2, data__normalization="standard", data__transforms=PIPELINE,
                   training__optimizer__learning_rate=0.005)
     path = tmp_path / "train.py"
-    path.write_text(script(config))
+    path.write_text(script(config), encoding="utf-8")
     said = io.StringIO()
     with contextlib.chdir(tmp_path), contextlib.redirect_stdout(said):
         left = runpy.run_path(str(path))

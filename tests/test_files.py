@@ -2,10 +2,11 @@
 
 import os
 import stat
+import sys
 
 import pytest
 
-from core.files import write_atomically
+from core.files import TRIES, put_in_place, write_atomically
 
 
 def test_a_new_file_below_new_folders(tmp_path):
@@ -75,8 +76,48 @@ def test_two_writers_at_once(tmp_path):
 
 @pytest.mark.parametrize("place", ["blocked/file.bin", "folder"])
 def test_what_the_file_system_refuses_is_an_oserror(tmp_path, place):
-    (tmp_path / "blocked").write_text("a file where a folder should be")
+    (tmp_path / "blocked").write_text("a file where a folder should be", encoding="utf-8")
     (tmp_path / "folder/with something in it").mkdir(parents=True)
     with pytest.raises(OSError):
         write_atomically(tmp_path / place, lambda file: file.write(b"x"))
     assert sorted(os.listdir(tmp_path)) == ["blocked", "folder"]
+
+
+@pytest.mark.parametrize(("system", "asked"), [("linux", 1), ("win32", 3)])
+def test_a_reader_in_the_way_is_waited_for_where_it_can_be_in_the_way(tmp_path, monkeypatch, system, asked):
+    """Windows puts no file over one that is open, which a reader or a virus scanner has for a moment."""
+    (tmp_path / "old").write_bytes(b"old")
+    (tmp_path / "new").write_bytes(b"new")
+    tries, replace = [], os.replace
+
+    def in_the_way(old, new):
+        tries.append(new)
+        if len(tries) < 3:
+            raise PermissionError(13, "Access is denied")
+        replace(old, new)
+
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr("core.files.SECONDS_BETWEEN", 0)
+    monkeypatch.setattr("os.replace", in_the_way)
+    if system == "win32":
+        put_in_place(tmp_path / "new", tmp_path / "old")
+    else:
+        with pytest.raises(PermissionError):
+            put_in_place(tmp_path / "new", tmp_path / "old")
+    assert len(tries) == asked
+    assert (tmp_path / "old").read_bytes() == (b"new" if system == "win32" else b"old")
+
+
+def test_who_never_leaves_is_an_oserror_on_windows_too(tmp_path, monkeypatch):
+    tries = []
+
+    def in_the_way(old, new):
+        tries.append(new)
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("core.files.SECONDS_BETWEEN", 0)
+    monkeypatch.setattr("os.replace", in_the_way)
+    with pytest.raises(PermissionError):
+        write_atomically(tmp_path / "file.bin", lambda file: file.write(b"x"))
+    assert len(tries) == TRIES and os.listdir(tmp_path) == []

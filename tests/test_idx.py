@@ -174,7 +174,7 @@ def test_is_there(place):
 
 
 def test_is_there_answers_for_impossible_places(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     for root in (tmp_path / "file", tmp_path / ("x" * 300), tmp_path / "a\0b"):
         assert not IdxFolder(FOLDER, ROWS).is_there(root)
 

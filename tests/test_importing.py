@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -132,7 +131,7 @@ def test_checked_and_dropped_leaves_nothing_and_kept_twice_gets_another_title(tm
     assert titles == ["Pets (x)(http://e.vil) ‹b›", "Pets (x)(http://e.vil) ‹b› 2"]
     folder = root / FOLDER / own_sets(root)[0].id
     assert sorted(path.name for path in folder.iterdir()) == ["images.npy", "labels.npy", "meta.json", "test.npy"]
-    assert "0.png" not in (folder / "meta.json").read_text()  # names of files are nobody else's business
+    assert "0.png" not in (folder / "meta.json").read_text(encoding="utf-8")  # names of files are nobody else's business
 
 
 def test_an_uploads_bytes_are_as_good_as_a_file(tmp_path):
@@ -168,7 +167,7 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
 
 
 def test_a_data_directory_that_cannot_be_written_to_gets_one_line(tmp_path):
-    (tmp_path / "data").write_text("a file, not a folder")
+    (tmp_path / "data").write_text("a file, not a folder", encoding="utf-8")
     with pytest.raises(DataError, match="set PLAYGROUND_DATA") as caught:
         import_images(zipped(tmp_path / "a.zip", two_classes()), tmp_path / "data")
     assert len(str(caught.value).splitlines()) == 1
@@ -530,12 +529,13 @@ def test_memory_stays_below_300_mb_whatever_is_uploaded(tmp_path):
     code = "import sys; from core.importing.child import main; main(sys.argv[1])" + SAY_PEAK
     options = {"archive": str(archive), "folder": str(tmp_path), "size": 64, "channels": 3, "fit": "pad", "test_share": 0.2,
                "seed": 0, "drop_copies": False}
-    with open("/dev/zero") as endless:  # a parent that stays
+    with open("/dev/zero", encoding="utf-8") as endless:  # a parent that stays
         done = subprocess.run([sys.executable, "-c", code, json.dumps(options)], cwd=ROOT, capture_output=True, text=True,
                               check=True, stdin=endless)
     assert int(done.stdout.split()[-1]) < 300_000, done.stdout  # kB
-    found = json.loads((tmp_path / "result.json").read_text())
+    found = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert {name for name, _ in found["rejected"]} == {"dog/claimed.png"}  # the others fit
+    resource = pytest.importorskip("resource", reason="Windows does not count it so")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert import_images(archive, tmp_path / "data", 64, 3).accepted == 12
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; of this process
@@ -546,7 +546,7 @@ def test_what_goes_over_the_limits_gets_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(parent, "SECONDS", 0.01)
     assert "too long" in refusal(archive, tmp_path / "data")
     monkeypatch.undo()
-    monkeypatch.setattr(parent, "ROOT", tmp_path)  # no such module there: the child dies at once
+    monkeypatch.setattr("core.subprocesses.ROOT", tmp_path)  # no such module there: the child dies at once
     monkeypatch.delenv("PYTHONPATH", raising=False)
     assert "failed (exit code 1)" in refusal(archive, tmp_path / "data")
 
@@ -586,4 +586,30 @@ def test_what_both_left_behind_is_swept_at_the_next_import(tmp_path):
     (left / "images.npy").write_bytes(b"half")
     report = import_images(zipped(tmp_path / "a.zip", two_classes()), tmp_path)
     assert not left.exists()
+    assert read_arrays(tmp_path, report.name).images.shape == (8, 1, 28, 28)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux what is open")
+def test_nothing_in_a_set_is_open_when_it_gets_its_name(tmp_path, monkeypatch):
+    """Windows renames no folder in which a file is open or mapped, and flushes no file that was opened for reading alone."""
+    flushed, renamed, flush, rename = [], [], os.fsync, os.rename
+
+    def is_written_to(handle):
+        flushed.append(os.readlink(f"/proc/self/fd/{handle}"))
+        access = next(line for line in Path(f"/proc/self/fdinfo/{handle}").read_text(encoding="utf-8").splitlines()
+                      if line.startswith("flags:"))
+        assert int(access.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
+        flush(handle)
+
+    def is_closed(old, new):
+        for handle in Path("/proc/self/fd").iterdir():
+            assert str(old) not in (os.readlink(handle) if handle.is_symlink() else ""), handle
+        assert str(old) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+        renamed.append(new)
+        rename(old, new)
+
+    monkeypatch.setattr("os.fsync", is_written_to)
+    monkeypatch.setattr("os.rename", is_closed)
+    report = import_images(zipped(tmp_path / "a.zip", two_classes()), tmp_path)
+    assert len(renamed) == 1 and {Path(path).name for path in flushed} >= {"images.npy", "labels.npy", "test.npy"}
     assert read_arrays(tmp_path, report.name).images.shape == (8, 1, 28, 28)

@@ -2,16 +2,22 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+
+from core.lean_torch import KNOWN
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("streamlit", "plotly", "pandas", "pyarrow")
-HEAVY = ("sklearn", "scipy", "torchvision", "matplotlib", "captum", "torch._inductor", "sympy.core")
+# what the lean import keeps out, with the one version of PyTorch that it knows
+COMPILER = ("torch._inductor", "sympy.core") if version("torch").startswith(KNOWN) else ()
+HEAVY = ("sklearn", "scipy", "torchvision", "matplotlib", "captum", *COMPILER)
 
 
 def loaded(code: str, names: tuple[str, ...]) -> list[str]:
     """Which of the modules a fresh process has after running `code`."""
-    asked = f"import sys\n{code}\nprint(*[name for name in {names!r} if name in sys.modules])"
+    asked = (f"import sys\nfrom core.process import configure\nconfigure('other')\n{code}\n"
+             f"print(*[name for name in {names!r} if name in sys.modules])")
     ran = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True)
     assert not ran.returncode, ran.stderr
     return ran.stdout.split()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import core.torchvision_guard  # noqa: F401 - torchvision comes after it
-from core.inspection import InspectionError, LayerRow, describe_layers, totals
+from core.inspection import InspectionError, LayerRow, describe_layers, totals, walk
 from core.models import (
     ARCHITECTURES,
     CNNConfig,
@@ -24,6 +24,7 @@ from core.models import (
     VGG16Config,
     build,
 )
+from tests.shared_networks import Plan, random_shared
 
 CONFIGS = [
     SoftmaxRegressionConfig(),
@@ -104,6 +105,33 @@ def random_stack(seed: int) -> tuple[nn.Module, tuple[int, ...]]:
 @pytest.mark.parametrize("seed", range(30))
 def test_random_stacks_agree_with_torchinfo(seed):
     compare_with_torchinfo(*random_stack(seed))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_networks_that_share_agree_with_torchinfo(seed):
+    """Names, kinds, shapes, parameters and mult-adds of each call, in order.
+
+    torchinfo 1.8.0 names every call of a shared module by the last place where it stands, and counts some weights twice (its
+    pull requests 396 and 397 mend both). So it is asked about the twin in which each place has a module of its own: there it
+    gives each call its caller's name. Weights count at the first call of what the plan shares.
+    """
+    plan, shape = random_shared(seed)
+    model, plans = plan.build(), dict[nn.Module, Plan]()
+    info = torchinfo.summary(plan.build_apart(plans), input_size=(1, *shape), depth=20, verbose=0, device="cpu", mode="eval")
+    rows, theirs, counted = describe_layers(model, shape), [], set()
+    for layer in (layer for layer in info.summary_list if layer.is_leaf_layer and layer.executed):
+        names, place, part = [], layer, plans[layer.module]
+        while place.parent_info is not None:
+            names.insert(0, place.var_name)
+            place = place.parent_info
+        parameters = 0 if part in counted else layer.num_params
+        counted.add(part)
+        theirs.append((".".join(names), layer.class_name, tuple(layer.output_size[1:]), parameters, layer.macs))
+    called = [row for row in rows if row.input_shape]
+    assert [(row.name, row.kind, row.output_shape, row.parameters, row.mult_adds) for row in called] == theirs
+    assert all(type(model.get_submodule(row.name)).__name__ == row.kind for row in rows)
+    assert totals(rows).mult_adds == info.total_mult_adds
+    assert totals(rows).parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -244,6 +272,98 @@ def test_a_layer_used_twice_is_counted_once():
         ("0", 20, 20, ""), ("1", 0, 0, ""), ("2", 0, 20, "shared"), ("3", 0, 0, "used again")]
     assert linear.weight is weight
     assert not linear.weight.is_meta
+
+
+class Calls(nn.Module):
+    """Its parts one after the other, by name."""
+
+    def __init__(self, *names: str, **parts: nn.Module) -> None:
+        super().__init__()
+        self.names = names
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for name in self.names:
+            x = self.get_submodule(name)(x)
+        return x
+
+
+def test_a_shared_layer_has_its_callers_name():
+    """a(b(x)): the first call is b's, and has the 20 parameters."""
+    lin = nn.Linear(4, 4)
+    model = Calls("b", "a", a=Calls("lin", lin=lin), b=Calls("lin", lin=lin))
+    rows = describe_layers(model, (4,))
+    assert [(row.name, row.parameters, row.mult_adds, row.note) for row in rows] == [
+        ("b.lin", 20, 20, ""), ("a.lin", 0, 20, "shared")]
+    assert totals(rows).parameters == 20 and totals(rows).mult_adds == 40
+
+
+def test_what_a_shared_block_does_not_call_is_listed_where_the_block_is_called():
+    block = Calls("used", used=nn.Linear(4, 4), unused=nn.Linear(4, 2))
+    model = Calls("b", a=Calls(inner=block), b=Calls("inner", "inner", inner=block))
+    assert [(row.name, row.parameters, row.note) for row in describe_layers(model, (4,))] == [
+        ("b.inner.used", 20, ""), ("b.inner.used", 0, "shared"), ("b.inner.unused", 10, "not used")]
+    nobody = Calls("b", a=Calls(inner=block), b=Calls("relu", relu=nn.ReLU(), inner=block))
+    assert [row.name for row in describe_layers(nobody, (4,))] == ["b.relu", "b.inner.used", "b.inner.unused"]
+
+
+def test_a_shared_blocks_own_parameter_has_its_callers_name():
+    class Scales(Calls):
+        def __init__(self) -> None:
+            super().__init__("relu", relu=nn.ReLU())
+            self.scale = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * self.scale.sum()
+
+    block = Scales()
+    rows = describe_layers(Calls("b", "a", a=Calls("inner", inner=block), b=Calls("inner", inner=block)), (4,))
+    assert [(row.name, row.parameters) for row in rows] == [("b.inner.scale", 3), ("b.inner.relu", 0), ("a.inner.relu", 0)]
+
+
+def test_a_network_that_calls_itself():
+    class Again(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, times: int = 3) -> Tensor:
+            return self(self.lin(x), times - 1) if times else x
+
+    rows = describe_layers(Again(), (4,))
+    assert [(row.name, row.parameters) for row in rows] == [("lin", 20), ("lin", 0), ("lin", 0)]
+    assert totals(rows).mult_adds == 60
+
+
+def test_weights_used_by_a_function_beside_a_shared_call():
+    class Uses(nn.Module):
+        def __init__(self, lin: nn.Linear) -> None:
+            super().__init__()
+            self.lin = lin
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.lin.weight)
+
+    lin = nn.Linear(4, 4)
+    rows = describe_layers(Calls("a", "b", a=Uses(lin), b=Calls("lin", lin=lin)), (4,))
+    assert [(row.name, row.parameters, row.note) for row in rows] == [("a", 16, ""), ("b.lin", 4, "shared with a")]
+    rows = describe_layers(Calls("b", "a", a=Uses(lin), b=Calls("lin", lin=lin)), (4,))
+    assert [(row.name, row.parameters, row.note) for row in rows] == [("b.lin", 20, ""), ("a", 0, "shared with b.lin")]
+
+
+def test_a_block_that_does_nothing_is_no_layer():
+    lin = nn.Linear(4, 4)
+    model = Calls("full", "empty", full=Calls("lin", lin=lin), empty=Calls(lin=lin))
+    assert [row.name for row in describe_layers(model, (4,))] == ["full.lin"]
+    assert [stage.name for stage in walk(model, torch.rand(1, 4))] == ["image", "full.lin"]
+
+
+def test_the_line_names_a_shared_layer_by_its_caller():
+    lin = nn.Linear(4, 4)
+    model = Calls("b", "wider", "a", a=Calls("lin", lin=lin), b=Calls("lin", lin=lin), wider=nn.Linear(4, 5))
+    with pytest.raises(InspectionError, match=r"^a\.lin \(Linear\) received 5 features and needs 4$"):
+        describe_layers(model, (4,))
 
 
 def test_tied_weights_are_counted_once():

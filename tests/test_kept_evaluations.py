@@ -122,7 +122,7 @@ def test_robustness_is_kept_for_the_same_weights_images_and_count(copy):
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null", json.dumps({"weights": None, "images": "images", "count": 10})])
 def test_damaged_robustness_is_as_none(copy, content):
     store, run_id = copy
-    (store.folder(run_id) / ROBUSTNESS).write_text(content)
+    (store.folder(run_id) / ROBUSTNESS).write_text(content, encoding="utf-8")
     assert load_robustness(store, run_id, "images", 10) is None
 
 

@@ -2,14 +2,22 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
+from core.lean_torch import KNOWN
+
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(not version("torch").startswith(KNOWN), reason=f"the lean import knows torch {KNOWN}x only")
 LOADED = """
 def loaded(name):
     return name in sys.modules and type(sys.modules[name]).__name__ != "StandIn"
 """
 SHAPES_AND_STEPS = LOADED + """
+from core.process import configure
+configure("other")
 import torch
 from core.config import OPTIMIZERS, RunConfig
 from core.inspection import describe_layers
@@ -35,7 +43,9 @@ print([name for name in ("sympy", "sympy.core", "torch._dynamo", "torch._inducto
 """
 THE_REAL_ONES = LOADED + """
 import itertools
-import core, torch
+from core.process import configure
+configure("other")
+import torch
 
 optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(3))])
 torch.empty(2, 1, 28, 28, device="meta").relu() + torch.nn.functional.conv2d(

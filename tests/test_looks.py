@@ -55,6 +55,12 @@ def test_dead_channels_and_a_relu_used_twice():
     assert dead_units(Twice(), images) == {"relu": 0.75, "relu #2": 0.0}
 
 
+def test_a_shared_relu_has_its_callers_names():
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Sequential(nn.Flatten(), relu), nn.Linear(4, 4), nn.Sequential(relu))
+    assert list(dead_units(model, torch.rand(2, 1, 2, 2))) == ["0.1", "2.0"]
+
+
 def test_no_relu_nothing_dead():
     assert dead_units(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.rand(2, 1, 2, 2)) == {}
 

@@ -122,7 +122,7 @@ def test_a_child_that_fails_is_reported_in_one_line(tmp_path):
 
 
 def test_a_cache_that_cannot_be_written_to_is_reported(tmp_path):
-    (tmp_path / "maps").write_text("a file where the folder should be")
+    (tmp_path / "maps").write_text("a file where the folder should be", encoding="utf-8")
     made = TsneMaps(tmp_path)
     made.ask(groups())
     finished(made, groups())
@@ -132,9 +132,9 @@ def test_a_cache_that_cannot_be_written_to_is_reported(tmp_path):
 def test_progress_is_read_from_the_childs_report(tmp_path, monkeypatch):
     # a child that reports as scikit-learn does and then waits
     script = tmp_path / "child.py"
-    script.write_text("import time\nprint('[t-SNE] Iteration 250: error = 1.0', flush=True)\ntime.sleep(1)\n")
+    script.write_text("import time\nprint('[t-SNE] Iteration 250: error = 1.0', flush=True)\ntime.sleep(1)\n", encoding="utf-8")
     started = subprocess.Popen
-    monkeypatch.setattr("core.data.explore.tsne.subprocess.Popen",
+    monkeypatch.setattr("core.subprocesses.subprocess.Popen",
                         lambda command, **rest: started([sys.executable, str(script)], **rest))
     made = TsneMaps(tmp_path / "cache")
     made.ask(groups())

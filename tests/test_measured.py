@@ -90,6 +90,18 @@ def test_every_layer_has_its_time(changes):
     assert found.images_per_second == pytest.approx(found.batch_size / found.step)
 
 
+def test_a_shared_layers_time_is_told_apart_by_caller(monkeypatch):
+    def build(config, shape, classes):
+        shared = Sleeper(0.5, 0.25)
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Sequential(shared), nn.Sequential(shared, nn.ReLU()))
+
+    monkeypatch.setattr(module, "fresh_model", build)
+    monkeypatch.setattr(module, "time", clock)
+    found = measure(RunConfig(), (1, 28, 28), 10, 1000)
+    assert list(found.layers) == ["0", "1", "2.0", "3.0", "3.1"]
+    assert found.layers["2.0"] == found.layers["3.0"] == LayerTime(0.5, 0.25, pytest.approx(0.5))
+
+
 def test_points_and_numbers_are_measured_too():
     config = RunConfig().with_values({"data.dataset": "linear", "training.loss": "mse", "model.hidden": []})
     assert set(measure(config, (2,), 0, 100).layers) == {"flatten", "fc1"}

@@ -4,13 +4,14 @@ import ast
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from core.config import OPTIMIZERS, AdagradConfig, AdamConfig, AdamWConfig, RMSpropConfig, SGDConfig
-from core.data import Split
+from core.data import Split, load
 from core.devices import select_device
 from core.export.step_code import loss_code, step_code
 from core.training import Checkpoint, Step, build_for, fit
@@ -30,6 +31,7 @@ from core.training.update_rules import precise, update
 from tests.helpers import tiny
 
 CPU = select_device("cpu")
+NOWHERE = Path("nowhere")  # computed sets need no files
 DECAY = {"weight_decay": 0.02}
 RULES = {
     "sgd": SGDConfig(learning_rate=0.1), "sgd decay": SGDConfig(learning_rate=0.1, **DECAY),
@@ -229,6 +231,66 @@ def test_clipping_is_seen(digits):
     assert seen.agrees
 
 
+def gradients_with_penalty(config, data, frozen):
+    """Of loss + l1 · Σ|w|, by autograd, as one writes it in a loop of one's own."""
+    model = build_for(config, data)
+    loss = objective_of(config.training, data.target).loss(model(frozen.images.float() / 255), frozen.labels)
+    (loss + config.training.l1 * sum(weight.abs().sum() for weight in model.parameters())).backward()
+    return {name: weight.grad for name, weight in model.named_parameters()}, float(loss.detach())
+
+
+@pytest.mark.parametrize("clipping", [0.0, 0.05])
+def test_l1_is_part_of_the_gradient(digits, clipping):
+    config = tiny(training__l1=0.01, training__gradient_clipping=clipping)
+    frozen = open_fresh(config, digits).take_step()
+    whole, loss = gradients_with_penalty(config, digits, frozen)
+    assert frozen.loss == pytest.approx(loss, rel=1e-6), "the loss that is shown is without the penalty"
+    length = float(torch.cat([gradient.flatten() for gradient in whole.values()]).norm())
+    assert frozen.norm == pytest.approx(length, rel=1e-5)
+    assert frozen.clipped == (pytest.approx(clipping / length, rel=1e-3) if clipping else 1.0) and length > 0.05
+    for name, gradient in whole.items():
+        assert torch.allclose(frozen.gradients[name], gradient * frozen.clipped, rtol=1e-4, atol=1e-7), name
+        assert torch.allclose(frozen.of_loss[name], gradient - 0.01 * frozen.before[name].sign(), atol=1e-6), name
+    seen = trace(config, frozen, "fc2.weight", (3, 2))
+    assert seen.penalty == 0.01 * (1 if seen.before > 0 else -1) and seen.gradient == seen.of_loss + seen.penalty
+    assert seen.gradient == pytest.approx(float(whole["fc2.weight"][3, 2]), rel=1e-4)
+    assert seen.used == float(frozen.gradients["fc2.weight"][3, 2]) == pytest.approx(seen.gradient * seen.clipped, rel=1e-4)
+    assert seen.agrees and seen.lines[1].uses["g"] == seen.used
+
+
+def test_l1_does_not_pull_at_a_weight_that_is_zero_or_has_no_gradient(digits):
+    config = tiny(training__l1=0.01, training__initialization="zeros")
+    model = build_for(config, digits)
+    model.fc1.bias.requires_grad_(False)
+    frozen = Microscope(config, digits, model).take_step()
+    seen = trace(config, frozen, "fc2.weight", (3, 2))
+    assert (seen.before, seen.penalty, seen.gradient) == (0.0, 0.0, seen.of_loss)
+    still = trace(config, frozen, "fc1.bias", (2,))
+    assert (still.gradient, still.of_loss, still.penalty, still.used) == (None, None, 0.0, None)
+
+
+def test_gradients_of_infinite_length_are_not_made_nan_by_looking(digits):
+    """Their squares are too large for float32; fit() without clipping leaves them as they are."""
+    config = tiny(training__optimizer__name="sgd")
+    model = build_for(config, digits)
+    with torch.no_grad():
+        model.fc2.weight.mul_(1e30)
+    frozen = Microscope(config, digits, model).take_step()
+    assert math.isinf(frozen.norm) and frozen.clipped == 1
+    assert all(bool(gradient.isfinite().all()) for gradient in frozen.gradients.values())
+
+
+def test_a_number_is_predicted_with_its_own_loss():
+    """Not by way of the sigmoid that a yes-no answer with the same loss has."""
+    config = tiny(data__dataset="linear", data__validation=20, training__loss="mse", model__hidden=[])
+    data = load(config.data, NOWHERE)
+    frozen = open_fresh(config, data).take_step()
+    differences = frozen.logits[:, 0] - frozen.labels
+    assert frozen.losses.tolist() == pytest.approx((differences ** 2).tolist(), rel=1e-5)
+    assert frozen.loss == pytest.approx(float((differences ** 2).mean()), rel=1e-5) and frozen.images.shape == (64, 2)
+    assert frozen.gradients["fc1.bias"].tolist() == pytest.approx([float(2 * differences.mean())], rel=1e-5)
+
+
 def test_nothing_outside_changes(digits):
     config = tiny(model__architecture="small_resnet", training__batch_size=16)
     model = build_for(config, digits).eval()
@@ -314,7 +376,8 @@ def test_not_a_number_is_shown_and_not_hidden(digits):
 
 
 CASES = {**{name: AS_CONFIG[name] for name in RULES}, "clipping": {"training__gradient_clipping": 0.05},
-         "smoothing": {"training__label_smoothing": 0.1}}
+         "smoothing": {"training__label_smoothing": 0.1}, "l1": {"training__l1": 0.01},
+         "l1 and clipping": {"training__l1": 0.01, "training__gradient_clipping": 0.05}}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -341,6 +404,18 @@ def test_the_loss_in_code_is_ours(loss, outputs):
     logits, labels = torch.randn(6, outputs, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 1, 0])
     value = eval(loss_code(config, outputs), {"F": nn.functional, "torch": torch, "logits": logits, "labels": labels})
     assert float(value) == pytest.approx(float(objective_of(config.training).loss(logits, labels)), rel=1e-6)
+
+
+def test_the_code_of_a_number_to_predict_does_the_same(capsys):
+    config = tiny(data__dataset="linear", data__validation=20, training__loss="mse")
+    data = load(config.data, NOWHERE)
+    model = build_for(config, data)
+    frozen = Microscope(config, data, model).take_step()
+    text = step_code(config, "fc2.bias", (0,), frozen.learning_rate, 1, data.target)
+    exec(text, {"model": model, "images": frozen.images, "labels": frozen.labels})  # a text that we wrote ourselves
+    printed = capsys.readouterr().out.splitlines()
+    assert float(printed[1].split()[-1]) == pytest.approx(float(frozen.gradients["fc2.bias"]), rel=1e-4)
+    assert float(printed[2].split()[-1]) == pytest.approx(float(frozen.after["fc2.bias"]), abs=1e-7)
 
 
 def test_the_code_needs_nothing_of_ours():

@@ -5,13 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
 from core.inspection.training_doctor import RULES
-from core.runs import Metric, RunStore
+from core.runs import Metric, RunStore, load_model
 from core.training import Started
 from core.training.events import DIVERGED
+from core.training.microscope import strongest, trace
+from core.training.update_rules import precise
 from pages.parts.doctors.training_doctor import SHORT
 from pages.parts.shell import keys
 from tests.helpers import tiny
@@ -135,7 +138,11 @@ def test_a_step_stage_by_stage_and_the_next(runs):
 @pytest.mark.parametrize("changes", [
     {"model__architecture": "cnn", "model__channels": [4], "training__loss": "bce_with_logits", "data__task": "is_target"},
     {"training__optimizer__name": "sgd", "model__dropout": 0.5, "training__gradient_clipping": 0.01},
-    {"model__architecture": "small_resnet", "training__batch_size": 8}])
+    {"training__l1": 0.01, "training__gradient_clipping": 0.01},
+    {"model__architecture": "small_resnet", "training__batch_size": 8},
+    {"data__dataset": "linear", "data__validation": 20, "training__loss": "mse"},
+    {"data__dataset": "moons", "data__validation": 20, "training__loss": "bce_with_logits"},
+    {"data__dataset": "reviews", "data__validation": 100, "model__architecture": "text_embedding"}])
 def test_every_view_of_it(runs, changes):
     at = opened(page(tiny(**changes)))
     for view in ("The batch", "All layers", "The code"):
@@ -143,6 +150,41 @@ def test_every_view_of_it(runs, changes):
         at.session_state["train.microscope.stage"] = "step()"
         whole(at.run())
     assert "optimizer.zero_grad()" in at.code[-1].value and not at.error
+
+
+def test_l1_and_clipping_are_in_the_formulas(runs):
+    config = tiny(training__l1=0.01, training__gradient_clipping=0.05, training__optimizer__name="sgd")
+    at = opened(page(config))
+    at.session_state["train.microscope.stage"] = "backward()"
+    whole(at.run())
+    frozen = at.session_state[keys.MICROSCOPE][2]
+    seen = trace(config, frozen, "fc1.weight", strongest(frozen, "fc1.weight"))
+    pull = "0.01" if seen.before > 0 else "(−0.01)"
+    assert (f"∂loss/∂w + λ₁·sign(w) = {precise(seen.of_loss)} + {pull} = **{precise(seen.gradient)}**") in written(at)
+    assert "(loss + penalty).backward()" in written(at) and "the loss and its L1 penalty together" in written(at)
+    at.session_state["train.microscope.stage"] = "step()"
+    whole(at.run())
+    assert f"g · c / ‖g‖ = {precise(seen.gradient)} · 0.05 / {precise(frozen.norm)} = **{precise(seen.used)}**" in written(at)
+    assert stages(at).loc["weight.grad"].tolist()[-2:] == [precise(seen.gradient), precise(seen.used)]
+    without = written(opened(page(tiny())))
+    assert "λ₁" not in without and "penalty" not in without
+
+
+def test_it_begins_with_the_weights_that_are_named(finished, trained):
+    config = tiny(training__start_from=finished)
+    at = opened(page(config))
+    before = at.session_state[keys.MICROSCOPE][2].before
+    assert all(torch.equal(value, before[name]) for name, value in load_model(trained[0], finished).model.named_parameters())
+
+
+def test_weights_that_are_gone_get_one_line(runs):
+    at = opened(page(tiny(training__start_from="0" * 32)))
+    assert len(at.error) == 1 and "can't start from the weights of run '00000000'" in at.error[0].value
+
+
+def test_a_loss_that_cannot_be_gets_one_line(runs):
+    at = opened(page(tiny(data__dataset="linear", data__validation=20)))
+    assert "numbers are predicted with mse" in at.info[-1].value
 
 
 def test_a_place_is_chosen_and_kept_in_bounds(runs):

@@ -60,7 +60,7 @@ def test_a_hidden_set_is_in_no_list_and_works_by_its_name(tmp_path):
 
 
 def test_a_data_directory_that_cannot_be_written_to_gets_one_line(tmp_path):
-    (tmp_path / "imported").write_text("a file where a folder should be")
+    (tmp_path / "imported").write_text("a file where a folder should be", encoding="utf-8")
     with pytest.raises(DataError, match="can't be kept"):
         as_set(drawings(1), tmp_path, "Drawings")
 

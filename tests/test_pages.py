@@ -125,7 +125,7 @@ def test_a_run_that_does_not_exist_gets_one_line(runs, path, run):
 
 @pytest.mark.parametrize("path", ["app.py", *PAGES])
 def test_a_runs_folder_that_cannot_be_used_gets_one_line(tmp_path, places, monkeypatch, path):
-    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "file"))
     at = alone(path)
     assert_whole(at)

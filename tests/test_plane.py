@@ -35,6 +35,7 @@ from core.runs.execute import StoreControl, execute
 from core.runs.live_weights import live_path, newest_model
 from core.training import Checkpoint, Command, Epoch, Finished, Gradients, Step, fit, prepare
 from core.training import loop as loop_module
+from core.training.step import TrainingStep
 from tests.helpers import tiny
 
 NOWHERE = Path("no files needed")
@@ -149,7 +150,7 @@ def test_l1_is_a_plain_loop_with_a_penalty(clipping):
 
 
 def test_no_l1_is_no_change_and_adds_nothing(monkeypatch):
-    monkeypatch.setattr(loop_module.Loop, "add_l1", lambda self: pytest.fail("called without l1"))
+    monkeypatch.setattr(TrainingStep, "add_l1", lambda self: pytest.fail("called without l1"))
     assert len(losses(circle(training__epochs=2))) == 2
     with pytest.raises(ConfigError, match="training.l1"):
         circle(training__l1=-0.1)

@@ -56,7 +56,7 @@ def test_a_script_has_the_losses_of_the_run(name, tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     text = points_script(config)
     assert "core" not in re.findall(r"^(?:from|import) (\w+)", text, re.M)
-    Path("train.py").write_text(text)
+    Path("train.py").write_text(text, encoding="utf-8")
     runpy.run_path("train.py", run_name="__main__")
     said = capsys.readouterr().out
     losses = [float(number) for number in re.findall(r"^epoch \d+: loss ([\d.]+), validation", said, re.M)]
@@ -77,7 +77,7 @@ def test_every_set_has_a_script_with_its_points(name, tmp_path, monkeypatch):
     config = CIRCLE.with_values({"data": default_config(name).model_dump(mode="json") | {"noise": 0.1},
                                  "training.loss": "mse", "training.epochs": 1})
     monkeypatch.chdir(tmp_path)
-    Path("train.py").write_text(points_script(config))
+    Path("train.py").write_text(points_script(config), encoding="utf-8")
     made = runpy.run_path("train.py")
     data = load(config.data, NOWHERE)
     for part, prefix in (("train", ""), ("validation", "validation_"), ("test", "test_")):
@@ -105,7 +105,7 @@ def test_the_general_script_says_what_the_lab_can(changes, tmp_path, monkeypatch
     """With all points in one batch its losses are the run's too."""
     config = CIRCLE.with_values({"training.batch_size": 200} | changes)
     monkeypatch.chdir(tmp_path)
-    Path("train.py").write_text(script(config))
+    Path("train.py").write_text(script(config), encoding="utf-8")
     runpy.run_path("train.py")
     losses = [float(number) for number in re.findall(r"^epoch \d+: loss ([\d.]+), validation", capsys.readouterr().out, re.M)]
     data, model = prepare(config, NOWHERE)

@@ -105,6 +105,6 @@ def test_cache_where_the_home_is_not_writable(home, monkeypatch):
 def test_cache_where_a_file_is_in_the_way(blocked, home):
     (home / ".cache").rmdir()
     (home / blocked).parent.mkdir(exist_ok=True)
-    (home / blocked).write_text("")
+    (home / blocked).write_text("", encoding="utf-8")
     (home / blocked).chmod(0o755)  # so that its permissions alone say nothing
     assert default_cache_dir({}) == TEMPORARY

@@ -146,7 +146,7 @@ def test_the_line_names_the_row(layers, line):
 
 def resident() -> int:
     """Bytes of memory in use by this process."""
-    with open("/proc/self/statm") as file:
+    with open("/proc/self/statm", encoding="utf-8") as file:
         return int(file.read().split()[1]) * 4096
 
 

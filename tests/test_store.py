@@ -14,9 +14,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from core.runs import ACTIVE, Metric, RunNotFound, RunStore, StoreError
+from core.runs import ACTIVE, Metric, RunNotFound, RunStore, Snapshot, StoreError
 from core.runs.database import MIGRATIONS
+from core.runs.metric_blobs import insert_metrics
 from core.training import Started
+from core.version import VERSION
 from tests.helpers import tiny
 
 ANY_ID = "0123456789abcdef" * 2
@@ -336,9 +338,11 @@ def test_a_newer_schema_is_left_alone(store):
     with sqlite3.connect(store.path / "runs.sqlite3") as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     db.close()
-    with pytest.raises(StoreError, match="newer version") as caught:
+    with pytest.raises(StoreError, match="another version") as caught:
         RunStore(store.path)
-    one_line(caught)
+    line = one_line(caught)
+    assert f"(a newer one; this is {VERSION})" in line
+    assert f"schema {len(MIGRATIONS) + 1} where this one knows {len(MIGRATIONS)}" in line
     with sqlite3.connect(store.path / "runs.sqlite3") as db:
         assert db.execute("SELECT id FROM runs").fetchall() == [(run_id,)]
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
@@ -346,7 +350,7 @@ def test_a_newer_schema_is_left_alone(store):
 
 
 def a_file(path):
-    path.write_text("not a folder")
+    path.write_text("not a folder", encoding="utf-8")
     return path
 
 
@@ -361,7 +365,8 @@ def a_folder_in_the_way(path):
 
 def text_in_the_way(path):
     path.mkdir()
-    (path / "runs.sqlite3").write_text("This is no database, though it is long enough to hold the header of one." * 100)
+    (path / "runs.sqlite3").write_text("This is no database, though it is long enough to hold the header of one." * 100,
+                                       encoding="utf-8")
     return path
 
 
@@ -466,28 +471,97 @@ def test_a_lock_that_is_not_released_is_one_line(store, monkeypatch):
 
 # --- runs of another version
 
-def spoil_config(store, run_id, text):
+def spoil_config(store, run_id, text, wrote):
     with sqlite3.connect(store.path / "runs.sqlite3") as db:
-        db.execute("UPDATE runs SET config = ? WHERE id = ?", (text, run_id))
+        db.execute("UPDATE runs SET config = ?, version = ? WHERE id = ?", (text, wrote, run_id))
     db.close()
 
 
 @pytest.mark.parametrize("text", ['{"model": {"architecture": "transformer"}}', "{", "", "[]"])
-def test_a_config_of_another_version(store, text):
+@pytest.mark.parametrize(("wrote", "said"), [
+    ("9.1.2", f"was written by another version of Torch Playground (9.1.2; this is {VERSION}): "),
+    ("", f"was written by another version of Torch Playground (one before 0.6.0; this is {VERSION}): "),
+    (VERSION, "can't be read: ")])
+def test_a_config_of_another_version(store, text, wrote, said):
     good = [store.create(tiny(), "ann")]
     bad = store.create(tiny(), "ann")
     good.append(store.create(tiny(), "ann"))
-    spoil_config(store, bad, text)
+    spoil_config(store, bad, text, wrote)
     assert [run.id for run in store.runs()] == good[::-1]
-    with pytest.raises(StoreError, match="another version") as caught:
+    with pytest.raises(StoreError) as caught:
         store.get(bad)
-    one_line(caught)
+    assert f"Run {bad} {said}" in one_line(caught)
     claimed = [store.claim("w"), store.claim("w"), store.claim("w")]
     assert [run and run.id for run in claimed] == [good[0], None, good[1]]  # the one nobody can read holds up nobody
     with sqlite3.connect(store.path / "runs.sqlite3") as db:
         status, message = db.execute("SELECT status, message FROM runs WHERE id = ?", (bad,)).fetchone()
     db.close()
-    assert status == "failed" and "another version" in message
+    assert status == "failed" and f"Run {bad} {said}" in message
+
+
+def test_a_newer_file_names_the_version_that_made_it(store, monkeypatch):
+    """As the next version would leave it, with a schema of its own."""
+    store.close()
+    monkeypatch.setattr("core.runs.database.MIGRATIONS", [*MIGRATIONS, "ALTER TABLE runs ADD COLUMN later TEXT"])
+    monkeypatch.setattr("core.runs.database.VERSION", "9.1.2")
+    RunStore(store.path).close()
+    monkeypatch.undo()
+    with pytest.raises(StoreError) as caught:
+        RunStore(store.path)
+    assert f"another version of Torch Playground (9.1.2; this is {VERSION})" in one_line(caught)
+
+
+def test_a_run_says_which_version_wrote_it(store, monkeypatch):
+    made = [store.create(tiny(), "ann"), *store.create_group([(tiny(), "one"), (tiny(), "two")], "ann"),
+            store.create_running(tiny(), "ann", "me").id]
+    assert [store.get(run_id).version for run_id in made] == [VERSION] * 4
+    store.finish(made[3], "finished")
+    monkeypatch.setattr("core.runs.store.VERSION", "9.1.2")
+    store.requeue(made[3], tiny(training__epochs=2))  # the config is written anew
+    assert [store.get(run_id).version for run_id in made] == [VERSION] * 3 + ["9.1.2"]
+
+
+def as_schema(path, schema):
+    """A file as the version with that schema left it: a finished run with a loss, and one that waits. Their ids."""
+    ids = [letter * 32 for letter in "ab"]
+    with sqlite3.connect(path) as db:
+        for migration in MIGRATIONS[:schema]:
+            script, then = migration if isinstance(migration, tuple) else (migration, lambda db: None)
+            for statement in script.split(";"):
+                db.execute(statement)
+            then(db)
+        db.execute(f"PRAGMA user_version = {schema}")
+        config = tiny(training__seed=7).model_dump_json()
+        db.executemany("INSERT INTO runs (id, owner, title, config, status, created, step, test_accuracy) "
+                       "VALUES (?, 'ann', 'old', ?, ?, 1.0, ?, ?)",
+                       [(ids[0], config, "finished", 2, 0.5), (ids[1], config, "queued", 0, None)])
+        if schema < 5:
+            db.executemany("INSERT INTO metrics (run, name, step, value) VALUES (1, 'loss', ?, ?)", [(1, 2.5), (2, 1.5)])
+        else:
+            insert_metrics(db, 1, [Metric("loss", 1, 2.5), Metric("loss", 2, 1.5)])
+    db.close()
+    return ids
+
+
+@pytest.mark.parametrize("schema", range(1, len(MIGRATIONS)))
+def test_a_file_of_every_earlier_schema_opens(tmp_path, schema):
+    finished, queued = as_schema(tmp_path / "runs.sqlite3", schema)
+    store = RunStore(tmp_path)
+    assert [run.id for run in store.runs()] == [queued, finished]
+    old = store.get(finished)
+    assert (old.version, old.config, old.title, old.test_accuracy) == ("", tiny(training__seed=7), "old", 0.5)
+    assert (old.kind, old.group_id, old.pace, old.steps_requested) == ("training", "", 0.0, 0)
+    assert store.metrics(finished).series == {"loss": ([1, 2], [2.5, 1.5])} and store.snapshots(finished) == {}
+    assert store.claim("me").id == queued  # and it goes on from there
+    assert store.record(queued, [Metric("loss", 1, 3.0)], [Snapshot("confusion", 1, {"rows": []})], step=1)
+    assert store.metrics(queued).series == {"loss": ([1], [3.0])} and store.snapshots(queued)["confusion"].step == 1
+    store.requeue(finished, old.config)
+    assert store.get(finished).version == VERSION
+    store.close()
+    with sqlite3.connect(tmp_path / "runs.sqlite3") as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert db.execute("SELECT * FROM schemas").fetchall() == [(len(MIGRATIONS), VERSION)]
+    db.close()
 
 
 def test_a_long_pause_makes_room_only_while_another_run_waits(store, monkeypatch) -> None:

@@ -167,7 +167,7 @@ def test_an_uploaded_file_is_kept_once_and_can_be_learned_from(tmp_path):
 def test_no_name_leads_out_of_the_folder(tmp_path, name):
     with pytest.raises(DataMissing):
         load(DataConfig(dataset="own_texts", text_file=name), tmp_path)
-    (tmp_path / "precious.csv").write_text("mine")
+    (tmp_path / "precious.csv").write_text("mine", encoding="utf-8")
     delete_own(tmp_path / "data", "../../precious")
     assert (tmp_path / "precious.csv").exists()
 

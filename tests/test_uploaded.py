@@ -78,7 +78,7 @@ def run_child(content: bytes, folder: Path, name: str = "file.pth") -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("core.weights.child.limit", lambda memory, seconds: None)
         main(json.dumps({"file": str(folder / "upload"), "name": name, "folder": str(folder), "input_shape": [1, 28, 28]}))
-    return json.loads((folder / "result.json").read_text())
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
 def test_half_precision_and_safetensors(tmp_path):

@@ -15,6 +15,7 @@ from core.models import ARCHITECTURES, CNNConfig, build
 from core.runs import load_model
 from core.training import prepare
 from tests.helpers import tiny
+from tests.shared_networks import random_shared
 
 
 def cnn() -> nn.Module:
@@ -188,6 +189,37 @@ def test_a_shared_layer_has_a_stage_for_each_call():
     layer = nn.Linear(3, 3)
     stages = walk(nn.Sequential(layer, nn.ReLU(), layer), torch.rand(1, 3))
     assert [stage.name for stage in stages] == ["image", "0", "1", "2"]
+
+
+class Reversed(nn.Sequential):
+    def forward(self, x):
+        for part in reversed(self):
+            x = part(x)
+        return x
+
+
+def test_a_shared_layers_stage_has_its_callers_name():
+    """0(1(x)), where both hold the same layer: 1's call comes first."""
+    layer = nn.Linear(3, 3)
+    stages = walk(Reversed(nn.Sequential(layer), nn.Sequential(layer)), torch.rand(1, 3))
+    assert [stage.name for stage in stages] == ["image", "1.0", "0.0"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_networks_that_share_agree_with_their_layer_table(seed):
+    plan, shape = random_shared(seed)
+    model = plan.build()
+    stages = [stage for stage in walk(model, torch.rand(2, *shape)) if stage.path is not None]
+    rows = [row for row in describe_layers(model, shape) if row.input_shape]
+    assert [(stage.name, stage.kind, stage.shape[1:]) for stage in stages] == [(r.name, r.kind, r.output_shape) for r in rows]
+    assert all(type(layer_of(model, stage)).__name__ == stage.kind for stage in stages)
+
+
+def test_a_shared_layer_that_does_not_fit_is_named_by_its_caller():
+    layer = nn.Linear(3, 3)
+    model = nn.Sequential(nn.Sequential(layer), nn.Linear(3, 2), nn.Sequential(layer))
+    with pytest.raises(InspectionError, match=r"^2\.0 \(Linear\) received 2 features and needs 3$"):
+        walk(model, torch.rand(1, 3))
 
 
 def test_where_a_row_of_numbers_was_a_picture():

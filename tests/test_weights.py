@@ -147,7 +147,19 @@ def test_dead_units_are_those_of_a_plain_loop(digits):
 def test_each_call_of_a_shared_relu_is_a_line_of_its_own():
     relu = nn.ReLU()
     model = nn.Sequential(nn.Linear(1, 1), relu, nn.Linear(1, 1), relu)
-    assert [layer.name for layer in dead_units(model, torch.ones(300, 1))] == ["1", "1 (call 2)"]
+    assert [layer.name for layer in dead_units(model, torch.ones(300, 1))] == ["1", "3"]
+
+
+def test_each_call_by_the_same_name_is_a_line_of_its_own():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            return self.act(self.act(x) + 1)
+
+    assert [layer.name for layer in dead_units(nn.Sequential(Twice()), torch.ones(300, 1))] == ["0.act", "0.act (call 2)"]
 
 
 def test_a_network_without_relu_has_no_dead_units():

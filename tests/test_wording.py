@@ -7,7 +7,7 @@ from core.data import DATASETS
 from core.data.sources import kind_of
 from core.inspection import diagnose
 from core.presets import PRESETS
-from core.wording import duration, number, percent, rough_duration, size_of_bytes, worded
+from core.wording import duration, number, percent, plural, rough_duration, size_of_bytes, worded
 from pages.parts.draft.fields import in_labels
 
 
@@ -56,6 +56,11 @@ def test_bytes_with_other_digits_and_a_loss():
 ])
 def test_words_for_what_the_examples_are(text, kind, expected):
     assert worded(text, kind) == expected
+
+
+def test_one_and_many():
+    assert [plural(count, "run") for count in (0, 1, 2, 1200)] == ["0 runs", "1 run", "2 runs", "1,200 runs"]
+    assert [plural(count, "copy", "copies") for count in (1, 2)] == ["1 copy", "2 copies"]
 
 
 def test_what_a_data_set_has():

@@ -53,7 +53,8 @@ def combined_classes(config: DataConfig, spec: DatasetSpec) -> tuple[str, ...]:
         raise DataError(f"data.only_classes names {unknown[0]!r}, which {spec.title} does not have; {has}.")
     left = tuple(name for name in spec.classes if name in config.only_classes)
     if len(left) < 2:
-        raise DataError(f"data.only_classes leaves only {left[0]!r}. Choose at least two classes, or none for all.")
+        raise DataError(f"data.only_classes leaves only {config.only_classes[0]!r}. Choose at least two classes, or none for "
+                        "all.")
     return left
 
 
@@ -116,7 +117,7 @@ def combined(config: DataConfig, spec: DatasetSpec, raw: Raw, root: Path, cache:
     """
     others = joined_specs(config, spec, root)
     if others:
-        raws = [_renamed(other, other.read(root, cache), spec) for other in others]
+        raws = [_renamed(other, other.read_images(root, cache), spec) for other in others]
         raw = replace(raw, train_images=_joined_images([raw, *raws], cache),
                       train_labels=torch.cat([raw.train_labels, *(one.train_labels for one in raws)]))
     if not config.only_classes:
@@ -168,7 +169,7 @@ def _joined_images(raws: Sequence[Raw], cache: Path) -> Tensor:
     for stack in stacks:
         digest.update(repr(tuple(stack.shape)).encode())
         for piece in stack.split(PIECE):
-            digest.update(piece.contiguous().numpy())
+            digest.update(piece.contiguous().numpy().data)
 
     def fill(put: Put) -> None:
         first = 0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.data import Dataset, Split, normalize
 from core.data.batches import Batches
-from core.devices import autocast_type
+from core.devices import autocast_type, is_convolutional
 from core.training import OBJECTIVES
 from core.training.inference import EVALUATION_BATCH, Answers, autocasting, batch_that_fits, evaluation_mode, infer
 
@@ -102,7 +102,7 @@ class Predictions:
 
 
 def predict(model: nn.Module, data: Dataset, config: RunConfig, split: str = "test",
-            batch_size: int | None = None, report: Callable[[int], None] | None = None) -> Predictions:
+            batch_size: int | None = None, report: Callable[[int], object] | None = None) -> Predictions:
     """The answers of `model` on a split of `data` by name, computed on the model's own device.
 
     batch_size: images at once; as many as are fast and fit if None. report: told after each batch how many are answered.
@@ -116,12 +116,12 @@ def predict(model: nn.Module, data: Dataset, config: RunConfig, split: str = "te
 
 
 def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, batch_size: int | None = None,
-           report: Callable[[int], None] | None = None) -> Answers:
+           report: Callable[[int], object] | None = None) -> Answers:
     """Logits and labels of a split, on the model's own device, in the run's number format. Raises ValueError for none."""
     if not len(split):
         raise ValueError("There are no images to evaluate on: the split is empty.")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    convolutional = is_convolutional(model)
     batches = Batches(data, split, device, channels_last=convolutional)
     if batch_size is None:
         batch_size = CONVOLUTIONAL_BATCH if convolutional and device.type == "cpu" else EVALUATION_BATCH
@@ -132,7 +132,7 @@ def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, bat
 def asker(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], config: RunConfig) -> Callable[[Tensor], Tensor]:
     """A function from images (n, C, H, W) in [0, 1] to the class of each, (n,) int64 on the CPU, computed as predict() does."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    convolutional = is_convolutional(model)
     autocast = autocast_type(config.training.precision, device, convolutional)
 
     most = 0  # images at once, known from the first ones

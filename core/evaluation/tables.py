@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def confusion_csv(counts: np.ndarray, classes: Sequence[str]) -> bytes:
                 ([name, *row] for name, row in zip(classes, counts.tolist(), strict=True)))
 
 
-def robustness_csv(named: dict[str, Sequence[Point]]) -> bytes:
+def robustness_csv(named: Mapping[str, Sequence[Point]]) -> bytes:
     """Accuracy of each model for each kind and strength."""
     return _csv(["model", "change", "strength", "right", "images", "accuracy"],
                 ([name, p.kind, f"{p.strength:g}", p.right, p.examples, _number(p.accuracy)]

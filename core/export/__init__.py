@@ -4,6 +4,7 @@ import io
 
 import torch
 
+from core.config import config_bytes
 from core.export.forward import ExportError
 from core.export.model_class import model_class
 from core.export.script import script
@@ -18,8 +19,8 @@ def weights_file(trained: TrainedModel) -> bytes:
 
 
 def config_file(trained: TrainedModel) -> bytes:
-    """The run's config as JSON."""
-    return trained.config.model_dump_json(indent=2).encode()
+    """The run's config as JSON, which read_config() takes."""
+    return config_bytes(trained.config)
 
 
 __all__ = ["ExportError", "config_file", "model_class", "script", "weights_file"]

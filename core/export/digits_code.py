@@ -5,6 +5,8 @@ It is our own code, read from its modules, so that a script's digits are the sam
 
 import inspect
 import re
+from collections.abc import Callable
+from typing import Any
 
 from core.data.sources import DIGITS_TEST
 
@@ -29,8 +31,8 @@ def varying_code() -> str:
     return "\n\n".join(["\n".join(f"{name} = {value!r}" for name, value in constants.items()) + "\n", *map(_source, varying)])
 
 
-def _source(thing: object) -> str:
-    text = inspect.getsource(thing).rstrip()  # type: ignore[arg-type]
+def _source(thing: Callable[..., Any]) -> str:
+    text = inspect.getsource(thing).rstrip()
     return re.sub(r"\b_(enlarge|bend|thin|uniform|box_side)\b", r"\1", text) + "\n"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from core.hooks import hooked
 from core.layers.trace import META_BATCH, Shape, tensors_of, trace
 
 
@@ -110,9 +111,10 @@ class _Recorder(TorchFunctionMode):
         if getattr(func, "__name__", "") == "dropout" and output is args[0]:
             output = output.view_as(output)  # in evaluation mode it is its own input; x + dropout(x) must still name both
         forward = self.open[-1] if self.open else None
-        known = forward is not None and any(id(tensor) in forward.values for tensor in tensors_of((args, kwargs or {})))
-        if known and isinstance(output, Tensor | tuple | list) and any(True for _ in tensors_of(output)):
-            self._add(forward, func, args, kwargs or {}, output)  # type: ignore[arg-type]
+        if forward is None or not any(id(tensor) in forward.values for tensor in tensors_of((args, kwargs or {}))):
+            return output
+        if isinstance(output, Tensor | tuple | list) and any(True for _ in tensors_of(output)):
+            self._add(forward, func, args, kwargs or {}, output)
         return output
 
 
@@ -129,17 +131,11 @@ def _placed(value: Any, values: dict[int, Value]) -> Any:
 
 @contextmanager
 def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
-    handles: list[Any] = []
     try:
-        for module in model.modules():
-            handles.append(module.register_forward_pre_hook(recorder.enter, with_kwargs=True))
-            handles.append(module.register_forward_hook(recorder.leave, with_kwargs=True))
-        yield
+        with hooked(model.modules(), recorder.enter, recorder.leave, strict=True):
+            yield
     except (RuntimeError, TypeError) as error:  # scripted modules refuse hooks
         raise ExportError(f"This network can't be watched: {str(error).splitlines()[0]}") from None
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 __all__ = ["META_BATCH", "ExportError", "Forward", "Step", "Value", "is_layer", "is_sequential", "record"]

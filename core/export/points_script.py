@@ -14,6 +14,7 @@ from core.export.training_code import optimizer_code
 from core.models import ACTIVATIONS, MLPConfig
 from core.training import outputs_for
 from core.training.objectives import objective_of
+from core.training.step import SEED_FACTOR
 
 # Settings that this script can't say, so they must be at their defaults
 LEFT_OUT = ("label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping", "keep")
@@ -128,7 +129,7 @@ def _loop(config: RunConfig, dropout: bool) -> str:
     return f'''{again}for epoch in range(1, EPOCHS + 1):
     model.train()
     # the app gives each epoch's order a seed of its own, so that a run can go on from any of them
-    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(SEED * 100_003 + epoch))
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(SEED * {SEED_FACTOR:_} + epoch))
     total = 0.0
     for rows in order.split(BATCH_SIZE):
         loss = loss_of(points[rows], labels[rows]){penalty}

@@ -1,6 +1,7 @@
 """The training part of a script: loss, optimizer, schedule and loop, as one would write them by hand for just these settings."""
 
 import re
+from typing import Any
 
 from core.config import (
     AdagradConfig,
@@ -75,6 +76,7 @@ def _criterion(config: RunConfig, outputs: int, number: bool) -> str:
 
 def optimizer_code(optimizer: OptimizerConfig) -> str:
     """The call that makes it; settings at PyTorch's own default are left out."""
+    extra: dict[str, tuple[Any, Any]]  # name → (value, PyTorch's own default)
     match optimizer:
         case SGDConfig():
             kind, extra = "SGD", {"momentum": (optimizer.momentum, 0.0), "nesterov": (optimizer.nesterov, False)}

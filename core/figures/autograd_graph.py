@@ -49,7 +49,7 @@ def _node(node: Node, valued: bool, arrived: bool, here: bool, gets_gradient: bo
     blank = [" "] * len(_rows(node.value))
     lines = [TITLES[node.name], *(_rows(node.value) if valued else blank)]
     if gets_gradient:
-        lines += ["gradient", *_rows(node.gradient)] if arrived else [" ", *blank]
+        lines += ["gradient", *_rows(node.gradient)] if arrived and node.gradient is not None else [" ", *blank]
     off = not node.requires_grad and node.name not in {"x", "y"}
     if off:
         lines[0] += "  (no grad)"

@@ -1,6 +1,6 @@
 """Bars: probabilities of a prediction, images for each class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -25,7 +25,7 @@ def class_counts(classes: Sequence[str], counts: Sequence[int]) -> go.Figure:
     return figure
 
 
-def grouped_counts(classes: Sequence[str], counts: dict[str, Sequence[int]]) -> go.Figure:
+def grouped_counts(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> go.Figure:
     """How many images of each class each of up to four groups has, side by side. The first one is what the others came from.
 
     counts: title → images of each class.

@@ -1,6 +1,6 @@
 """Pictures of activations, losses and the optimizer race: values in, Plotly figures out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -73,7 +73,8 @@ def loss_surface_figure(x: np.ndarray, y: np.ndarray, loss: np.ndarray, across: 
     return figure
 
 
-def lines(x: np.ndarray, named: dict[str, Sequence[float]], across: str, up: str, top: float | None = None) -> go.Figure:
+def lines(x: np.ndarray, named: Mapping[str, Sequence[float] | np.ndarray], across: str, up: str,
+          top: float | None = None) -> go.Figure:
     """Several functions of the same x; values that are no number are gaps."""
     figure = go.Figure()
     dashes = ("solid", "dash", "dot")

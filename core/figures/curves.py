@@ -1,6 +1,6 @@
 """Loss and accuracy over a run, as ECharts options; several runs beside each other, as Plotly figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -26,7 +26,7 @@ class Curves:
 
     steps_per_epoch: int
     epochs: int
-    series: dict[str, Series] = field(default_factory=dict)
+    series: Mapping[str, Series] = field(default_factory=dict)
 
     def of(self, name: str) -> Series:
         return self.series.get(name, ([], []))

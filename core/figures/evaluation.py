@@ -1,6 +1,6 @@
 """Figures of an evaluation: confusion counts, ROC and precision-recall curves, calibration, robustness, labelled pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -81,14 +81,14 @@ def reliability_figure(named: dict[str, Reliability]) -> go.Figure:
     figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": PALE, "dash": "dot"},
                                   name="as right as sure", hoverinfo="skip"))
     for index, (name, result) in enumerate(named.items()):
-        rows = [row for row in result.bins if row.count]
-        spans = [wilson(round(row.accuracy * row.count), row.count) for row in rows]
+        rows = [(row, row.accuracy) for row in result.bins if row.accuracy is not None]
+        spans = [wilson(round(accuracy * row.count), row.count) for row, accuracy in rows]
         figure.add_scatter(
-            x=[row.confidence for row in rows], y=[row.accuracy for row in rows], name=name, mode="lines+markers",
+            x=[row.confidence for row, _ in rows], y=[accuracy for _, accuracy in rows], name=name, mode="lines+markers",
             line={"color": MODEL_COLORS[index % 2], "width": 2, "dash": ("solid", "dash")[index // 2 % 2]},
-            marker={"size": 8, "symbol": ("circle", "diamond")[index // 2 % 2]}, customdata=[row.count for row in rows],
-            error_y={"type": "data", "symmetric": False, "array": [s.high - r.accuracy for s, r in zip(spans, rows, strict=True)],
-                     "arrayminus": [r.accuracy - s.low for s, r in zip(spans, rows, strict=True)], "thickness": 1, "width": 2},
+            marker={"size": 8, "symbol": ("circle", "diamond")[index // 2 % 2]}, customdata=[row.count for row, _ in rows],
+            error_y={"type": "data", "symmetric": False, "array": [s.high - a for s, (_, a) in zip(spans, rows, strict=True)],
+                     "arrayminus": [a - s.low for s, (_, a) in zip(spans, rows, strict=True)], "thickness": 1, "width": 2},
             hovertemplate="sure %{x:.1%}, right %{y:.1%}<br>%{customdata:,} images<extra></extra>")
     return _square(figure, "", "how sure it was (confidence)", "how often it was right")
 
@@ -106,7 +106,7 @@ def confidence_figure(named: dict[str, Reliability]) -> go.Figure:
     return figure
 
 
-def robustness_figure(named: dict[str, Sequence[Point]], kind: str, floor: float) -> go.Figure:
+def robustness_figure(named: Mapping[str, Sequence[Point]], kind: str, floor: float) -> go.Figure:
     """Accuracy of each model over the strength of one kind of change, with 95 % intervals as a band.
 
     floor: accuracy of always saying the most frequent class, drawn as a line: nothing has been recognised there.

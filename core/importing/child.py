@@ -14,12 +14,12 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from core.importing.archive import BadEntry, Refused, list_entries, opened, read_entry
-from core.importing.decode import BadImage, decode
+from core.importing.decode import BadImage, Fit, decode
 from core.importing.duplicates import Copies, Prints, find_copies, groups
 from core.importing.layout import Example, Plan, plan
 from core.importing.splits import drawn_test, given_test
@@ -41,7 +41,7 @@ class Options:
     folder: str
     size: int
     channels: int
-    fit: str
+    fit: Fit
     test_share: float
     seed: int
     drop_copies: bool
@@ -59,7 +59,8 @@ class Images:
 
 def main(text: str) -> int:
     options = Options(**json.loads(text))
-    np.ones((2, 2), np.float32) @ np.ones((2, 2), np.float32)  # makes the matrix library take its buffers before the limit
+    # makes the matrix library take its buffers before the limit
+    np.matmul(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32))
     limit()
     folder = Path(options.folder)
     try:
@@ -75,7 +76,7 @@ def main(text: str) -> int:
     return 0
 
 
-def read(options: Options, folder: Path) -> dict[str, object]:
+def read(options: Options, folder: Path) -> dict[str, Any]:
     """The whole work; what the report says of it. Raises Refused."""
     with opened(Path(options.archive)) as archive:
         listing = list_entries(archive)
@@ -180,7 +181,7 @@ def class_notes(todo: Plan, classes: list[str], labels: np.ndarray, test: np.nda
     return notes
 
 
-def describe(copies: Copies, images: Images, labels: np.ndarray, test: np.ndarray) -> dict[str, object]:
+def describe(copies: Copies, images: Images, labels: np.ndarray, test: np.ndarray) -> dict[str, Any]:
     """Counts of copies within and across splits, and the names of the first few pairs."""
     found: dict[str, object] = {}
     for kind, pairs in (("exact", copies.exact), ("near", copies.near)):
@@ -244,7 +245,7 @@ def limit(memory: int = MEMORY, seconds: int = CPU_SECONDS) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.nice(5)  # pages come first
     with suppress(OSError, ValueError, IndexError):  # no /proc on a Mac, which does not keep RLIMIT_AS anyway
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
         bound = pages * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
 

@@ -91,15 +91,22 @@ def read_values(x: Sequence[object], w: Sequence[Sequence[object]], b: Sequence[
     """What a person put into the tables. Raises AutogradError with one line."""
     if len(x) != INPUTS or [len(row) for row in w] != [OUTPUTS] * INPUTS or (len(b), len(y)) != (OUTPUTS, OUTPUTS):
         raise AutogradError(f"The network needs {INPUTS} inputs and {OUTPUTS} outputs: leave no row out and add none.")
-    for name, values in (("x", x), ("w", [value for row in w for value in row]), ("b", b), ("y", y)):
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-                raise AutogradError(f"Every cell of {name} needs a number.")
-            if abs(value) > LARGEST:
-                raise AutogradError(f"{name} has a value of {value:g}: stay between -{LARGEST:g} and {LARGEST:g}.")
-    if any(not 0 <= value <= 1 for value in y):
+    values = Values(_numbers("x", x), tuple(_numbers("w", row) for row in w), _numbers("b", b), _numbers("y", y))
+    if any(not 0 <= value <= 1 for value in values.y):
         raise AutogradError("A target y is a probability: from 0 to 1.")
-    return Values(tuple(map(float, x)), tuple(tuple(map(float, row)) for row in w), tuple(map(float, b)), tuple(map(float, y)))
+    return values
+
+
+def _numbers(name: str, cells: Sequence[object]) -> tuple[float, ...]:
+    """What stands in the cells of a table. Raises AutogradError."""
+    found = []
+    for value in cells:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise AutogradError(f"Every cell of {name} needs a number.")
+        if abs(value) > LARGEST:
+            raise AutogradError(f"{name} has a value of {value:g}: stay between -{LARGEST:g} and {LARGEST:g}.")
+        found.append(float(value))
+    return tuple(found)
 
 
 def _leaves(values: Values, switches: Switches, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
@@ -206,8 +213,14 @@ def accumulate(values: Values, presses: int, zero_grad: bool) -> list[Tensor]:
         if zero_grad:
             leaves["w"].grad = leaves["b"].grad = None  # what optimizer.zero_grad() does
         _forward(leaves, Switches())["loss"].backward()
-        seen.append(leaves["b"].grad.clone())
+        seen.append(_gradient(leaves["b"]).clone())
     return seen
+
+
+def _gradient(leaf: Tensor) -> Tensor:
+    """Of a leaf that wants one, after backward()."""
+    assert leaf.grad is not None
+    return leaf.grad
 
 
 def backward_twice(values: Values) -> str:
@@ -241,7 +254,7 @@ def check(values: Values, h: float = 1e-5) -> Check:
                 flat[index] = kept
                 slopes[index] = (ends[0] - ends[1]) / (2 * h)
             found[name] = slopes.view_as(leaves[name])
-    exact = {name: leaves[name].grad.clone() for name in names}
+    exact = {name: _gradient(leaves[name]).clone() for name in names}
     return Check(exact, found, max(float((exact[name] - found[name]).abs().max()) for name in names))
 
 

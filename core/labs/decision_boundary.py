@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.data import Dataset, as_features, spec_of
 from core.data.sources.generated import RULES, Generated
+from core.hooks import hooked
 from core.models import MLPConfig
 from core.trained_model import TrainedModel
 from core.training import build_for
@@ -74,13 +75,9 @@ def maps_of(trained: TrainedModel, bound: float = 1.0, unit_side: int | None = N
         unit_side: points along each side of a unit's map, at most SIDE; None for as many as suit the number of units.
     """
     inputs: list[tuple[nn.Linear, Tensor]] = []
-    handles = [module.register_forward_pre_hook(lambda layer, given: inputs.append((layer, given[0])))
-               for module in trained.model.modules() if isinstance(module, nn.Linear)]
-    try:
+    linear = [module for module in trained.model.modules() if isinstance(module, nn.Linear)]
+    with hooked(linear, before=lambda layer, args, kwargs: inputs.append((layer, args[0]))):
         said = trained.predict(as_features(grid(), trained.config.data.features))
-    finally:
-        for handle in handles:
-            handle.remove()
     answer = said[:, 1] * 2 - 1 if trained.classes else said[:, 0] / bound
     if unit_side is None:
         unit_side = FINE if sum(values.shape[1] for _, values in inputs) <= FINE_UP_TO else COARSE

@@ -169,7 +169,7 @@ class _Walk:
 
     def __init__(self, variables: Mapping[str, Tensor], seed: int) -> None:
         self.variables = {name: value.detach().clone() for name, value in variables.items()}
-        self.functions = FUNCTIONS | random_functions(seed)
+        self.functions = {**FUNCTIONS, **random_functions(seed)}
         self.made = 0
 
     def run(self, tree: ast.expr) -> Any:
@@ -226,8 +226,8 @@ class _Walk:
         value = self.visit(node.value)
         if isinstance(value, tuple) and name in {"values", "indices"} and len(value) == 2 and hasattr(value, "values"):
             return value[("values", "indices").index(name)]
-        if isinstance(value, Tensor) and PROPERTIES.get(name):
-            return PROPERTIES[name](value)
+        if isinstance(value, Tensor) and (read := PROPERTIES.get(name)):
+            return read(value)
         if isinstance(value, Tensor) and name in METHODS:
             raise ExpressionError(f".{name} is a method: put brackets behind it, .{name}().")
         raise self.unknown(value, name)

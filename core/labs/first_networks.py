@@ -131,6 +131,8 @@ def _step(model: nn.Sequential, criterion: nn.Module, optimizer: torch.optim.Opt
           record: _Recorder | None) -> float:
     """One epoch, which is one step; with a recorder each line is noted."""
     note: Callable[..., None] = record.note if record else _ignore
+    second = model[2]
+    assert isinstance(second, nn.Linear)
     prediction = model(x)
     if record:
         note("prediction = model(x)", "Forward: all samples at once go through the four layers, each line of x on its own. "
@@ -147,12 +149,12 @@ def _step(model: nn.Sequential, criterion: nn.Module, optimizer: torch.optim.Opt
         note("loss.backward()", "Backward: for every weight, how much the loss would grow if it grew a little. Each gradient "
              "has the shape of its weight.", **{f"model[{place}].{name}.grad": getattr(model[place], name).grad
                                        for place in (0, 2) for name in ("weight", "bias")})
-        before = model[2].weight.detach().clone()
+        before = second.weight.detach().clone()
     optimizer.step()
     if record:
         note("optimizer.step()", "Every weight moves against its gradient: weight − learning rate · gradient. This line is the "
              "whole of learning; all others prepare it.",
-             **{"model[2].weight before": before, "model[2].weight after": model[2].weight})
+             **{"model[2].weight before": before, "model[2].weight after": second.weight})
     return float(loss.detach())
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.torch_private import in_place_changes
+
 
 @dataclass(frozen=True)
 class Case:
@@ -23,7 +25,7 @@ class InPlace:
     before: tuple[float, ...]  # the values of the tensor that is changed
     after: tuple[float, ...]
     same_memory: bool  # whether the changed tensor lies where it lay
-    version: int  # how often the tensor has been changed in place, as autograd counts
+    version: int | None  # how often the tensor has been changed in place, as autograd counts; None where that can't be known
     gradient: tuple[float, ...] | None
     error: str | None  # PyTorch's own words
 
@@ -33,7 +35,13 @@ def _backward(loss: Tensor, w: Tensor) -> tuple[tuple[float, ...] | None, str | 
         loss.backward()
     except RuntimeError as error:
         return None, str(error)
-    return tuple(w.grad.tolist()), None
+    return tuple(_gradient(w).tolist()), None
+
+
+def _gradient(w: Tensor) -> Tensor:
+    """Of a leaf that wants one, after backward()."""
+    assert w.grad is not None
+    return w.grad
 
 
 def _leaf() -> Tensor:
@@ -45,7 +53,7 @@ def _needed() -> InPlace:
     y = w.exp()
     before, place = tuple(y.tolist()), y.data_ptr()
     y.add_(1)
-    return InPlace(before, tuple(y.tolist()), y.data_ptr() == place, y._version, *_backward(y.sum(), w))
+    return InPlace(before, tuple(y.tolist()), y.data_ptr() == place, in_place_changes(y), *_backward(y.sum(), w))
 
 
 def _not_needed() -> InPlace:
@@ -53,7 +61,7 @@ def _not_needed() -> InPlace:
     y = w * 2
     before, place = tuple(y.tolist()), y.data_ptr()
     y.add_(1)
-    return InPlace(before, tuple(y.tolist()), y.data_ptr() == place, y._version, *_backward(y.sum(), w))
+    return InPlace(before, tuple(y.tolist()), y.data_ptr() == place, in_place_changes(y), *_backward(y.sum(), w))
 
 
 def _on_leaf() -> InPlace:
@@ -62,17 +70,17 @@ def _on_leaf() -> InPlace:
     try:
         w.add_(1)
     except RuntimeError as error:
-        return InPlace(before, tuple(w.tolist()), w.data_ptr() == place, w._version, None, str(error))
+        return InPlace(before, tuple(w.tolist()), w.data_ptr() == place, in_place_changes(w), None, str(error))
     raise AssertionError("PyTorch now allows in-place operations on leaves: this case has to be written anew")
 
 
 def _update() -> InPlace:
     w = _leaf()
     (w ** 2).sum().backward()
-    before, place, gradient = tuple(w.tolist()), w.data_ptr(), tuple(w.grad.tolist())
+    before, place, gradient = tuple(w.tolist()), w.data_ptr(), _gradient(w)
     with torch.no_grad():
-        w.sub_(0.1 * w.grad)
-    return InPlace(before, tuple(w.tolist()), w.data_ptr() == place, w._version, gradient, None)
+        w.sub_(0.1 * gradient)
+    return InPlace(before, tuple(w.tolist()), w.data_ptr() == place, in_place_changes(w), tuple(gradient.tolist()), None)
 
 
 def _copy() -> InPlace:
@@ -80,7 +88,7 @@ def _copy() -> InPlace:
     y = w.exp()
     before, place = tuple(y.tolist()), y.data_ptr()
     y = y + 1
-    return InPlace(before, tuple(y.tolist()), y.data_ptr() == place, y._version, *_backward(y.sum(), w))
+    return InPlace(before, tuple(y.tolist()), y.data_ptr() == place, in_place_changes(y), *_backward(y.sum(), w))
 
 
 CASES: dict[str, Case] = {

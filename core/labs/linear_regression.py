@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
+from torch import nn
 
 from core.config import RunConfig, SGDConfig
 from core.data import Dataset
@@ -80,7 +81,10 @@ def bowl(x: np.ndarray, y: np.ndarray) -> Bowl:
 
 def start_of(config: RunConfig, data: Dataset) -> np.ndarray:
     """(w₁, w₂, b) as the run's network starts, from its seed."""
-    linear = build_for(config, data)[-1]
+    model = build_for(config, data)
+    assert isinstance(model, nn.Sequential)
+    linear = model[-1]
+    assert isinstance(linear, nn.Linear)
     return np.array([*linear.weight[0].tolist(), linear.bias.item()])
 
 

@@ -317,7 +317,7 @@ def _transposed(x: Tensor) -> Tensor:
     return x.T if x.dim() == 2 else x
 
 
-PROPERTIES: dict[str, Operation] = {
+PROPERTIES: dict[str, Operation | None] = {
     "shape": lambda x: tuple(x.shape), "ndim": Tensor.dim, "dtype": lambda x: x.dtype, "T": _transposed,
     "mT": lambda x: x.mT, "values": None, "indices": None,  # the last two: of what sort, topk, max(dim) and min(dim) return
 }

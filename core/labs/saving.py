@@ -23,11 +23,11 @@ MARKER = "this text would have been printed by the file itself"
 
 def network(dropout: float = 0.5, batch_norm: bool = True, hidden: int = HIDDEN) -> nn.Sequential:
     """4-8-3 with batch norm and dropout, from a fixed seed; small enough that every number fits on a page."""
-    model = nn.Sequential(nn.Linear(INPUTS, hidden), nn.BatchNorm1d(hidden) if batch_norm else nn.Identity(), nn.ReLU(),
-                          nn.Dropout(dropout), nn.Linear(hidden, CLASSES))
+    first, last = nn.Linear(INPUTS, hidden), nn.Linear(hidden, CLASSES)
+    model = nn.Sequential(first, nn.BatchNorm1d(hidden) if batch_norm else nn.Identity(), nn.ReLU(), nn.Dropout(dropout), last)
     # as nn.Linear does after torch.manual_seed(0), but with a generator of our own: sessions share the global one
     generator = torch.Generator().manual_seed(0)
-    for layer in (model[0], model[4]):
+    for layer in (first, last):
         nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
         bound = layer.in_features ** -0.5
         nn.init.uniform_(layer.bias, -bound, bound, generator=generator)

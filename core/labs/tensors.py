@@ -80,7 +80,7 @@ class Outcome:
 
     value: Tensor | None = None
     error: str | None = None  # translated for a beginner
-    raw: str | None = None  # as PyTorch says it
+    raw: str = ""  # as PyTorch says it
 
 
 def plain(value: float) -> str:

@@ -41,45 +41,40 @@ class _Drawing:
         self.boxes = [Box("input", "", input_shape, None)]
         self.arrows: list[tuple[int, int]] = []
         self.place: dict[int, int] = {INPUT: 0}  # operation → box
-        self.next_row: dict[str, int] = {}  # layer → how many of its calls have a box
+        self.box_of: dict[int, int] = {}  # row → box
 
     def draw(self) -> Diagram:
-        open_layer, open_box = "", 0
         for number, operation in enumerate(self.flow.operations):
-            layer = self._layer_of(operation)
+            row = self._row_of(operation)
             sources = list(dict.fromkeys(self.place[source] for source in operation.sources))
-            if layer and layer == open_layer and open_box in sources:
-                self.place[number] = open_box  # one more operation of the same call
-                self._connect([source for source in sources if source != open_box], open_box)
-                continue
-            if not layer and operation.name in PASSED and len(sources) == 1:
+            if row is None and operation.name in PASSED and len(sources) == 1:
                 self.place[number] = sources[0]
                 continue
-            self.boxes.append(self._box(layer, operation))
-            open_layer, open_box = layer, len(self.boxes) - 1
-            self.place[number] = open_box
-            self._connect(sources, open_box)
+            box = None if row is None else self.box_of.get(row)  # one more operation of the same call
+            if box is None:
+                self.boxes.append(self._box(row, operation))
+                box = len(self.boxes) - 1
+                if row is not None:
+                    self.box_of[row] = box
+            self.place[number] = box
+            self._connect(sources, box)
         return Diagram(self.boxes, self.arrows)
 
-    def _layer_of(self, operation: Operation) -> str:
-        """The row's name that the operation belongs to: its layer or the one around it that the table shows as one."""
-        parts = operation.layer.split(".") if operation.layer else []
-        names = {row.name for row in self.rows}
-        for end in range(len(parts), 0, -1):
-            if (name := ".".join(parts[:end])) in names:
-                return name
-        whole = len(self.rows) == 1 and not operation.layer  # the network is a single layer
-        return self.rows[0].name if whole else ""
+    def _row_of(self, operation: Operation) -> int | None:
+        """The row that an operation belongs to: of the outermost call that has one, with which the table shows all inside."""
+        for call in operation.calls:
+            name = self.flow.calls[call]
+            rows = [place for place, row in enumerate(self.rows) if row.name == name]
+            if rows:  # as many calls as rows, in the same order
+                return rows[min(self.flow.calls[:call].count(name), len(rows) - 1)]
+        is_layer = len(self.flow.calls) == len(self.rows) == 1 and self.rows[0].input_shape  # the network itself
+        return 0 if is_layer else None
 
-    def _box(self, layer: str, operation: Operation) -> Box:
-        if not layer:
+    def _box(self, row: int | None, operation: Operation) -> Box:
+        if row is None:
             return Box(f"{operation.name}()", "in forward", operation.output[1:], None)
-        calls = [place for place, row in enumerate(self.rows) if row.name == layer]
-        number = self.next_row.get(layer, 0)
-        self.next_row[layer] = number + 1
-        place = calls[min(number, len(calls) - 1)]
-        row = self.rows[place]
-        return Box(row.name, row.kind, row.output_shape, place)
+        found = self.rows[row]
+        return Box(found.name, found.kind, found.output_shape, row)
 
     def _connect(self, sources: list[int], box: int) -> None:
         for source in sources:

@@ -6,13 +6,14 @@ is noted while the network runs once on PyTorch's meta device (see trace.py), wh
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from core.hooks import CallStack, hooked
 from core.layers.trace import Shape, tensors_of, trace
 
 INPUT = -1  # the number of the network's input, where operations are numbered from 0
@@ -31,7 +32,8 @@ class Operation:
     """One call of a torch function on values that come from the network's input."""
 
     name: str  # "linear", "relu", "sigmoid", "view"; without the underscores of in-place and operator forms
-    layer: str  # dotted path of the innermost module that was running; "" in the network's own forward
+    calls: tuple[int, ...]  # numbers of the calls of modules that were going on, the network's own first
+    layer: str  # dotted path of the innermost of them, as its caller names it; "" in the network's own forward
     sources: tuple[int, ...]  # numbers of the operations whose results it took; INPUT for the network's input
     input: Shape  # of the first tensor, with the batch
     output: Shape
@@ -42,10 +44,14 @@ class Operation:
 
 @dataclass(frozen=True)
 class Flow:
-    """What one run of a network showed. `result` is the number of the operation that made what forward returned."""
+    """What one run of a network showed. `result` is the number of the operation that made what forward returned.
+
+    calls: of modules, in order of beginning: the dotted path by which the caller holds the module, "" for the network itself.
+    """
 
     operations: list[Operation]
     result: int | None
+    calls: list[str] = field(default_factory=list)
 
     def back_from(self, number: int | None, through: set[str]) -> Iterator[Operation]:
         """Operations from `number` back towards the input: each of `through`, and the first that is none of these."""
@@ -55,6 +61,11 @@ class Flow:
             if operation.name not in through or len(operation.sources) != 1:
                 return
             number = operation.sources[0]
+
+    def end_of(self, number: int | None, through: set[str]) -> Operation | None:
+        """The last operation that back_from gives: the first that is none of `through`, or the one at the network's input."""
+        found = list(self.back_from(number, through))
+        return found[-1] if found else None
 
     def named(self, names: set[str]) -> list[Operation]:
         """All operations of these names, in order."""
@@ -69,7 +80,7 @@ def flow(model: nn.Module, input_shape: Shape) -> Flow:
     recorder = _Recorder()
     with _named_calls(model, recorder), recorder:
         trace(model, input_shape)
-    return Flow(recorder.operations, recorder.result)
+    return Flow(recorder.operations, recorder.result, recorder.calls)
 
 
 class _Recorder(TorchFunctionMode):
@@ -83,9 +94,13 @@ class _Recorder(TorchFunctionMode):
         """The network is called: what came before was not part of it, or was an attempt that failed."""
         self.operations: list[Operation] = []
         self.result: int | None = None
-        self.layers: list[str] = []
+        self.stack, self.calls = CallStack(), list[str]()
         self.kept: list[Tensor] = list(tensors_of(inputs))
         self.origin: dict[int, int] = {id(tensor): INPUT for tensor in self.kept}
+
+    def knows(self, inputs: Any) -> bool:
+        """Whether something among `inputs` comes from the network's input."""
+        return any(id(tensor) in self.origin for tensor in tensors_of(inputs))
 
     def finish(self, output: Any) -> None:
         first = next(iter(tensors_of(output)), None)
@@ -108,8 +123,9 @@ class _Recorder(TorchFunctionMode):
         weighted = name in MATRIX and len(tensors) > 1
         settings = {key: value for key, value in kwargs.items() if isinstance(value, int | float | str | bool | tuple)}
         settings |= {str(place): value for place, value in enumerate(args) if isinstance(value, int | float | bool)}
+        calls = tuple(call.number for call in self.stack.open)
         self.operations.append(Operation(
-            name, next(reversed(self.layers), ""), sources, tuple(tensors[0].shape), tuple(made[0].shape),
+            name, calls, self.calls[calls[-1]] if calls else "", sources, tuple(tensors[0].shape), tuple(made[0].shape),
             tuple(tensors[1].shape) if weighted else (), weighted and len(tensors) > 2, settings))
         for tensor in made:
             self.kept.append(tensor)
@@ -119,30 +135,18 @@ class _Recorder(TorchFunctionMode):
 @contextmanager
 def _named_calls(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
     """Tell the recorder which module is running; the hooks are gone afterwards, whatever happens."""
-    handles: list[Any] = []
-
-    def enter(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if module is model:
+    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if module is model and not recorder.knows((args, kwargs)):  # else it calls itself
             recorder.restart((args, kwargs))
-        recorder.layers.append(name)
+        recorder.calls.append(recorder.stack.enter(module).path)
 
-    def leave(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if name in recorder.layers:  # calls that raised, and were caught by their caller, are left out too
-            del recorder.layers[len(recorder.layers) - 1 - recorder.layers[::-1].index(name):]
+    def leave(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        recorder.stack.leave(module)
         if module is model:
             recorder.finish(output)
 
-    try:
-        for name, module in model.named_modules():
-            with suppress(RuntimeError, TypeError):  # some scripted modules refuse hooks
-                handles.append(module.register_forward_pre_hook(
-                    lambda module, args, kwargs, name=name: enter(name, module, args, kwargs), with_kwargs=True))
-                handles.append(module.register_forward_hook(
-                    lambda module, args, output, name=name: leave(name, module, args, output)))
+    with hooked(model.modules(), enter, leave):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def shown(operation: Operation) -> str:

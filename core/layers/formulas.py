@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from math import prod
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd
 
-from core.layers.misfits import POOLS, many, size
+from core.layers.kinds import AdaptivePool, BatchNorm, Convolution, InstanceNorm, TransposedConvolution
+from core.layers.misfits import POOLS, is_pool, many, size
 
 Shape = tuple[int, ...]
 # what PyTorch's own descriptions say of layers that are as usual
@@ -17,16 +15,16 @@ USUAL = {"inplace=False", "start_dim=1", "end_dim=-1", "eps=1e-05", "elementwise
 
 def arguments(module: nn.Module) -> str:
     """Short text such as "1→32, kernel 3×3, padding 1"; what is at its usual value is left out."""
-    if isinstance(module, _ConvNd):
+    if isinstance(module, Convolution):
         return _convolution_arguments(module)
-    if type(module) in POOLS:
+    if is_pool(module):
         spatial = POOLS[type(module)]
         kernel, stride = many(module.kernel_size, spatial), many(module.stride, spatial)
         padding, dilation = many(module.padding, spatial), many(getattr(module, "dilation", 1), spatial)
         return _joined([f"kernel {size(kernel)}", f"stride {_axes(stride)}" if stride != kernel else "",
                         f"padding {_axes(padding)}" if any(padding) else "",
                         f"dilation {_axes(dilation)}" if set(dilation) != {1} else "", "ceil mode" if module.ceil_mode else ""])
-    if isinstance(module, _AdaptiveAvgPoolNd | _AdaptiveMaxPoolNd):
+    if isinstance(module, AdaptivePool):
         wanted = module.output_size
         return f"output {'×'.join('same' if n is None else str(n) for n in wanted)}" if isinstance(wanted, tuple) \
             else f"output {wanted}"
@@ -40,7 +38,7 @@ def arguments(module: nn.Module) -> str:
                         "both directions" if module.bidirectional else "", "" if module.batch_first else "sequence first"])
     if isinstance(module, nn.MultiheadAttention):
         return f"{module.embed_dim} features, {module.num_heads} heads"
-    if isinstance(module, _NormBase):
+    if isinstance(module, BatchNorm | InstanceNorm):
         return f"{module.num_features} channels"
     if isinstance(module, nn.ParameterList | nn.ParameterDict):
         return ""
@@ -51,7 +49,7 @@ def arguments(module: nn.Module) -> str:
     return _joined(part for part in parts if part not in USUAL).split("\n")[0]
 
 
-def _convolution_arguments(module: _ConvNd) -> str:
+def _convolution_arguments(module: Convolution) -> str:
     padding = module.padding
     return _joined([
         f"{module.in_channels}→{module.out_channels}", f"kernel {size(module.kernel_size)}",
@@ -90,12 +88,12 @@ def _known_formula(module: nn.Module | None, shapes: dict[str, Shape]) -> str:
     if weight is None or set(shapes) - {"weight", "bias"}:
         return ""
     end = f" + {prod(bias)}" if bias is not None else ""
-    if isinstance(module, _ConvNd):
+    if isinstance(module, Convolution):
         # the weight is (out, in / groups, *kernel), of a transposed convolution (in, out / groups, *kernel)
         return f"({'·'.join(map(str, weight[2:]))}·{weight[1]})·{weight[0]}{end}"
     if isinstance(module, nn.Linear):
         return f"{weight[1]}·{weight[0]}{end}"
-    if isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm) and bias == weight:
+    if isinstance(module, BatchNorm | InstanceNorm | nn.LayerNorm | nn.GroupNorm) and bias == weight:
         features = "·".join(map(str, weight))
         return f"2·({features})" if len(weight) > 1 else f"2·{features}"
     return ""
@@ -123,23 +121,23 @@ def shape_formula(module: nn.Module, received: Shape, returned: Shape) -> str:
 
 def _axis_formulas(module: nn.Module, received: Shape) -> list[tuple[str, int]]:
     """For each spatial axis of a convolution or pooling the formula's text and its value."""
-    spatial = len(module.kernel_size) if isinstance(module, _ConvNd) else POOLS.get(type(module), 0)
-    if not spatial or len(received) != spatial + 1:
+    if not (isinstance(module, Convolution) or is_pool(module)):
         return []
-    settings = [many(getattr(module, name, 1), spatial) if not isinstance(getattr(module, name, 1), str) else None
-                for name in ("kernel_size", "stride", "padding", "dilation")]
-    kernel, stride, padding, dilation = settings
+    spatial = len(module.kernel_size) if isinstance(module, Convolution) else POOLS[type(module)]
+    if len(received) != spatial + 1:
+        return []
+    kernel, stride, dilation = (many(getattr(module, name, 1), spatial) for name in ("kernel_size", "stride", "dilation"))
+    asked = module.padding
     sizes = received[-spatial:]
-    if padding is None:  # "same" and "valid"
-        if module.padding == "same":
-            return [(f"padding same: {n}", n) for n in sizes]
-        padding = (0,) * spatial
-    if isinstance(module, _ConvTransposeNd):
+    if asked == "same":
+        return [(f"padding same: {n}", n) for n in sizes]
+    padding = (0,) * spatial if isinstance(asked, str) else many(asked, spatial)  # "valid" is none
+    if isinstance(module, TransposedConvolution):
         return [_transposed(n, k, s, p, d, extra) for n, k, s, p, d, extra in
-                zip(sizes, kernel, stride, padding, dilation, module.output_padding, strict=True)]  # type: ignore[arg-type]
+                zip(sizes, kernel, stride, padding, dilation, module.output_padding, strict=True)]
     up = bool(getattr(module, "ceil_mode", False))
     return [_forwards(n, k, s, p, d, up) for n, k, s, p, d in
-            zip(sizes, kernel, stride, padding, dilation, strict=True)]  # type: ignore[arg-type]
+            zip(sizes, kernel, stride, padding, dilation, strict=True)]
 
 
 def _forwards(n: int, kernel: int, stride: int, padding: int, dilation: int, up: bool) -> tuple[str, int]:

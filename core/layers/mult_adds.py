@@ -40,7 +40,9 @@ def _weights(module: nn.Module) -> dict[str, int]:
     if not is_parametrized(module):
         return {name.removesuffix("_orig"): parameter.numel() for name, parameter in module.named_parameters()}
     sizes = {name: parameter.numel() for name, parameter in module.named_parameters(recurse=False)}
-    for name, steps in module.parametrizations.items():  # type: ignore[union-attr]
+    parametrizations = module.parametrizations
+    assert isinstance(parametrizations, nn.ModuleDict)  # as is_parametrized has seen
+    for name, steps in parametrizations.items():
         sizes[name] = max((parameter.numel() for parameter in steps.parameters(recurse=False)), default=0)
     return sizes
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from core.torch_private import Signature, signature_of
 
 NOWHERE = 1 << 62  # first pixel of a position that sees none, as deep inside padding
 
@@ -53,8 +54,8 @@ def size_of(field: Field | None) -> int | tuple[int, ...] | None:
     return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
-class Tracker(TorchDispatchMode):
-    """While active, notes which weights are used and, if `follow`, the field of every tensor.
+class Tracker:
+    """Notes which weights are used and, if `follow`, the field of every tensor. Within each_operation(tracker.carry_out).
 
     Args:
         weights: id of the tensor that stands in for a parameter or buffer → id of that parameter or buffer. The caller
@@ -63,7 +64,6 @@ class Tracker(TorchDispatchMode):
     """
 
     def __init__(self, weights: dict[int, int], follow: bool) -> None:
-        super().__init__()
         self.weights, self.follow = weights, follow
         self.used: set[int] = set()  # ids of parameters and buffers that took part in an operation
         self._fields: dict[int, Field | None] = {}
@@ -74,17 +74,18 @@ class Tracker(TorchDispatchMode):
         return CONSTANT if id(tensor) in self.weights else self._fields.get(id(tensor))
 
     def remember(self, tensor: Tensor, field: Field | None) -> None:
-        storage = tensor.untyped_storage()._cdata if tensor.layout is torch.strided else 0
+        storage = id(tensor.untyped_storage()) if tensor.layout is torch.strided else 0
         self._sharing.setdefault(storage, []).append(tensor)
         self._fields[id(tensor)] = field
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        inputs = list(tensors_in((args, kwargs or {})))
+    def carry_out(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The operation's result; what it means is noted."""
+        inputs = list(tensors_in((args, kwargs)))
         self.used.update(self.weights[id(tensor)] for tensor in inputs if id(tensor) in self.weights)
         before = {id(tensor): self.field(tensor) for tensor in inputs}
-        output = func(*args, **(kwargs or {}))
+        output = func(*args, **kwargs)
         if self.follow:
-            self._note(func, args, kwargs or {}, before, output)
+            self._note(func, args, kwargs, before, output)
         return output
 
     def _note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], before: dict[int, Field | None],
@@ -94,27 +95,30 @@ class Tracker(TorchDispatchMode):
             for tensor in produced:
                 self.remember(tensor, CONSTANT)
             return
-        schema = func._schema
-        named = {argument.name: argument.default_value for argument in schema.arguments}
-        named |= dict(zip([argument.name for argument in schema.arguments], args, strict=False)) | kwargs
+        signature = signature_of(func)
+        if signature is None:  # nothing is known of it, nor what else it writes to
+            self._fields.clear()
+            return
+        named = signature.defaults | dict(zip(signature.defaults, args, strict=False)) | kwargs
         field = None
-        if produced and None not in before.values():
-            field = _apply(func, named, before, produced[0])
+        known = {name: one for name, one in before.items() if one is not None}
+        if produced and len(known) == len(before):
+            field = _apply(signature.name, torch.Tag.pointwise in func.tags, named, known, produced[0])
         # split returns equal pieces; what else comes second (indices of a pooling, saved statistics) is not followed
-        several = schema.name in SPLITS
+        several = signature.name in SPLITS
         for number, tensor in enumerate(produced):
             self.remember(tensor, field if number == 0 or several else None)
-        if schema.is_mutable:
-            self._forget_aliases(named, schema, produced, field)
+        if signature.mutable:
+            self._forget_aliases(named, signature, produced, field)
 
-    def _forget_aliases(self, named: dict[str, Any], schema: Any, produced: list[Tensor], field: Field | None) -> None:
+    def _forget_aliases(self, named: dict[str, Any], signature: Signature, produced: list[Tensor], field: Field | None) -> None:
         """After writing in place: other tensors on the same memory are unknown, unless they say the same anyway."""
-        written = [named[a.name] for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        written = [named[name] for name in signature.written]
         same = {id(tensor) for tensor in produced[:1]}
         for target in tensors_in(written):
             if target.layout is not torch.strided:
                 continue
-            for other in self._sharing.get(target.untyped_storage()._cdata, []):
+            for other in self._sharing.get(id(target.untyped_storage()), []):
                 if id(other) not in same and self._fields.get(id(other)) != field:
                     self._fields[id(other)] = None
 
@@ -131,9 +135,8 @@ def tensors_in(value: Any) -> Iterable[Tensor]:
             yield from tensors_in(item)
 
 
-def _apply(func: Any, named: dict[str, Any], before: dict[int, Field | None], output: Tensor) -> Field | None:
+def _apply(name: str, pointwise: bool, named: dict[str, Any], before: dict[int, Field], output: Tensor) -> Field | None:
     """The field of an operation's first output, or None where there is no rule for it."""
-    name = func._schema.name.removeprefix("aten::")
     rule = RULES.get(name)
     if rule is not None:
         first = next(iter(tensors_in(named)))
@@ -142,15 +145,15 @@ def _apply(func: Any, named: dict[str, Any], before: dict[int, Field | None], ou
         if any(other != CONSTANT for other in others) or not field:  # such as a convolution with computed weights
             return None
         return _checked(rule(field, named, tuple(output.shape)), field, tuple(output.shape))
-    if torch.Tag.pointwise in func.tags or name in {"cat", "copy_", "clone", "_to_copy"}:
+    if pointwise or name in {"cat", "copy_", "clone", "_to_copy"}:
         inputs = [tensor for tensor in tensors_in(named) if before[id(tensor)] != CONSTANT]
         if name == "copy_":  # what was there before is gone
             inputs = [tensor for tensor in tensors_in(named["src"]) if before[id(tensor)] != CONSTANT]
         if not inputs:
             return None
-        if name == "cat" and inputs[0].ndim == output.ndim and before[id(inputs[0])][named["dim"]] is not None:  # type: ignore[index]
+        if name == "cat" and inputs[0].ndim == output.ndim and before[id(inputs[0])][named["dim"]] is not None:
             return None  # side by side in the picture
-        return _union([before[id(tensor)] for tensor in inputs], tuple(output.shape))  # type: ignore[misc]
+        return _union([before[id(tensor)] for tensor in inputs], tuple(output.shape))
     return None
 
 
@@ -167,17 +170,17 @@ def _union(fields: list[Field], shape: tuple[int, ...]) -> Field | None:
     result: list[Axis | None] = []
     padded = [(None,) * (len(shape) - len(field)) + field for field in fields]
     for dim, size in enumerate(shape):
-        axes = [field[dim] for field in padded]
-        if all(axis is None for axis in axes):
+        axes = [axis for field in padded if (axis := field[dim]) is not None]
+        if not axes:
             result.append(None)
             continue
-        if any(axis is None or axis.index != axes[0].index for axis in axes):  # type: ignore[union-attr]
+        if len(axes) < len(padded) or any(axis.index != axes[0].index for axis in axes):
             return None  # two different axes lie over each other
         spans = [(a.first * size if len(a.first) == 1 else a.first, a.last * size if len(a.last) == 1 else a.last)
-                 for a in axes if a is not None]
+                 for a in axes]
         if any(len(first) != size for first, _ in spans):
             return None
-        result.append(Axis(axes[0].index, tuple(map(min, zip(*(first for first, _ in spans), strict=True))),  # type: ignore[union-attr]
+        result.append(Axis(axes[0].index, tuple(map(min, zip(*(first for first, _ in spans), strict=True))),
                            tuple(map(max, zip(*(last for _, last in spans), strict=True)))))
     return tuple(result)
 
@@ -213,7 +216,7 @@ def _per_axis(field: Field, shape: tuple[int, ...], spatial: int,
             return None
         else:
             before = len(axis.first)
-            mapped.append(_gather(axis, after, lambda i, n=number, b=before, a=after: taps(n, i, b, a)))  # type: ignore[misc]
+            mapped.append(_gather(axis, after, lambda i, n=number, b=before, a=after: taps(n, i, b, a)))
     return (*field[:-spatial], *mapped)
 
 
@@ -374,7 +377,7 @@ def _expand(field: Field, named: dict[str, Any], shape: tuple[int, ...]) -> Fiel
     return _union([field], shape)
 
 
-SPLITS = {"aten::split", "aten::split_with_sizes", "aten::chunk"}
+SPLITS = {"split", "split_with_sizes", "chunk"}
 RULES: dict[str, Rule] = {
     "convolution": _convolution,
     "max_pool2d_with_indices": _pool(2), "max_pool3d_with_indices": _pool(3), "avg_pool2d": _pool(2), "avg_pool3d": _pool(3),

@@ -1,12 +1,14 @@
 """The layer table: for every layer of any network its shapes, parameters, cost and receptive field."""
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from core.hooks import joined
 from core.layers.formulas import arguments, parameter_formula, shape_formula
 from core.layers.mult_adds import mult_adds
 from core.layers.trace import Call, Shape, Trace, trace
@@ -19,12 +21,13 @@ CONTAINERS = (nn.ParameterList, nn.ParameterDict, nn.ModuleList, nn.ModuleDict, 
 class LayerRow:
     """One call of one layer, in order of execution. Shapes have no batch dimension; sizes are for one example.
 
-    A layer that is used twice has two rows, the second with no parameters and the note "shared". A parameter that a module
+    A layer that is used twice has two rows, the second with no parameters and the note "shared"; where several modules hold it,
+    each row has the name by which its caller does. A parameter that a module
     with layers inside holds itself, such as a class token, is a row of kind "Parameter". A layer that was never called comes
     last. Over all rows, `parameters` adds up to what the network has.
     """
 
-    name: str  # dotted path, "layer1.0.conv1"; the class name if the network is a single layer
+    name: str  # dotted path by which its caller holds it, "layer1.0.conv1"; the class name if the network is a single layer
     kind: str  # class name
     arguments: str  # "1→32, kernel 3×3, padding 1"
     input_shape: Shape  # of the first tensor it received; () if it was not called
@@ -105,6 +108,7 @@ class _Table:
         self.owner: dict[int, str] = {}  # id of a parameter → the row that counts it
         self.times: dict[nn.Module, int] = {}  # rows so far
         self.called = {call.module for call in result.calls}
+        self.called_paths = {call.path for call in result.calls}
         self.used = result.used
         self.covered: set[nn.Module] = set()  # modules inside a layer that is shown as one
 
@@ -124,7 +128,7 @@ class _Table:
                 rows.append(self._row(call))
             elif not whole and call.module not in opened:
                 opened.add(call.module)
-                rows += self._loose(call.module)
+                rows += self._loose(call)
         return rows
 
     def left_over(self) -> list[LayerRow]:
@@ -133,14 +137,15 @@ class _Table:
         for module in self.paths:
             if module in self.called or (module in self.covered and _inside_parametrized(self.paths[module])):
                 continue
-            own = self._claim(module, self._name(module), dict(module.named_parameters(recurse=_is_leaf(module))))
-            used = any(id(parameter) in self.used for parameter in module._parameters.values() if parameter is not None)
+            name = self._uncalled_name(module)
+            own = self._claim(module, name, dict(module.named_parameters(recurse=_is_leaf(module))))
+            used = any(id(parameter) in self.used for parameter in module.parameters(recurse=False))
             shown = _is_leaf(module) and not (used and module in self.covered) and not isinstance(module, CONTAINERS)
             if own or shown:
                 notes = ["used without being called" if used else "not used"]
                 rows.append(_with_parameters(
-                    own, name=self._name(module), kind=type(module).__name__, arguments=arguments(module), input_shape=(),
-                    output_shape=(), formula=parameter_formula(module, _shapes(own)), shape_formula="", mult_adds=0,
+                    own, name=name, kind=type(module).__name__, arguments=arguments(module), input_shape=(), output_shape=(),
+                    formula=parameter_formula(module, _shapes(own)), shape_formula="", mult_adds=0,
                     activation_bytes=0, receptive_field=None, notes=notes))
                 self.covered.update(module.modules() if is_parametrized(module) else ())
         return rows
@@ -150,8 +155,8 @@ class _Table:
         call, error = self.result.failed, self.result.failure
         if call is None:
             return f"The network can't run: {_first_line(error)}"
-        name, kind = self._name(call.module), type(call.module).__name__
-        where = kind if name == kind else f"{name} ({kind})"
+        kind = type(call.module).__name__
+        where = f"{call.path} ({kind})" if call.path else kind
         if self.result.line:
             return f"{where} {self.result.line}"
         received = f"{self.result.batch} examples of shape {_without_batch(call.inputs[0], self.result.batch)}" \
@@ -162,16 +167,16 @@ class _Table:
         """Whether a module with modules inside used their weights without calling them, as MultiheadAttention does."""
         if call.called_inside:
             return False
-        return any(id(parameter) in self.used for child in list(call.module.modules())[1:]
-                   for parameter in child._parameters.values() if parameter is not None)
+        return any(id(parameter) in call.used for child in list(call.module.modules())[1:]
+                   for parameter in child.parameters(recurse=False))
 
     def _row(self, call: Call) -> LayerRow:
         module = call.module
-        name = self._name(module)
+        name = call.path or type(module).__name__
         self.times[module] = self.times.get(module, 0) + 1
         repeated = self.times[module] > 1
         members = dict(module.named_parameters()) if not repeated else {}
-        own = self._claim(module, name, members)
+        own = self._claim(module, name, members, call.used)
         received = _without_batch(call.inputs[0], self.result.batch) if call.inputs else ()
         outputs = [_without_batch(shape, self.result.batch) for shape in call.outputs]
         returned = outputs[0] if outputs else ()
@@ -187,15 +192,12 @@ class _Table:
             shape_formula=shape_formula(module, received, returned), mult_adds=mult_adds(call, self.result.batch),
             activation_bytes=FLOAT32_BYTES * sum(map(prod, outputs)), receptive_field=call.receptive_field, notes=notes)
 
-    def _loose(self, module: nn.Module) -> list[LayerRow]:
+    def _loose(self, call: Call) -> list[LayerRow]:
         """A row for each parameter that a module with layers inside holds itself."""
-        path = self.paths[module][0]
         rows = []
-        for name, parameter in module._parameters.items():
-            if parameter is None:
-                continue
-            full = f"{path}.{name}" if path else name
-            own = self._claim(module, full, {name: parameter})
+        for name, parameter in call.module.named_parameters(recurse=False):
+            full = joined(call.path, name)
+            own = self._claim(call.module, full, {name: parameter})
             if own:
                 unused = [] if id(parameter) in self.used else ["not used"]
                 rows.append(_with_parameters(
@@ -204,21 +206,25 @@ class _Table:
                     receptive_field=None, notes=unused))
         return rows
 
-    def _name(self, module: nn.Module) -> str:
-        """The path of a module; where it stands in several places, the one of this call, as they are called in order."""
-        paths = self.paths[module]
-        return paths[min(self.times.get(module, 0), len(paths) - 1)] or type(module).__name__
+    def _uncalled_name(self, module: nn.Module) -> str:
+        """The path of a module that was never called; of several, the first of those nearest to a call."""
+        def uncalled_parts(path: str) -> int:
+            parts = path.split(".")
+            return next((left for left in range(1, len(parts)) if ".".join(parts[:-left]) in self.called_paths), len(parts))
 
-    def _claim(self, module: nn.Module, row: str, members: dict[str, nn.Parameter | None]) -> dict[str, nn.Parameter]:
+        return min(self.paths[module], key=uncalled_parts) or type(module).__name__
+
+    def _claim(self, module: nn.Module, row: str, members: Mapping[str, nn.Parameter | None],
+               used: Set[int] = frozenset()) -> dict[str, nn.Parameter]:
         """The parameters among `members` that no row has counted yet; from now on this row counts them.
 
-        Of a layer shown as one, weights of modules inside that were neither called nor used stay out: they are listed
-        as not used.
+        Of a layer shown as one, weights of modules inside that it has not `used` itself stay out: another row counts them, or
+        they are listed as not used.
         """
-        direct = {id(parameter) for parameter in module._parameters.values()} | (
+        direct = {id(parameter) for parameter in module.parameters(recurse=False)} | (
             {id(parameter) for parameter in module.parameters()} if _is_leaf(module) else set())
         own = {name: parameter for name, parameter in members.items() if parameter is not None
-               and id(parameter) not in self.owner and (id(parameter) in direct or id(parameter) in self.used)}
+               and id(parameter) not in self.owner and (id(parameter) in direct or id(parameter) in used)}
         self.owner.update({id(parameter): row for parameter in own.values()})
         return own
 
@@ -228,7 +234,7 @@ class _Table:
         return [f"shared with {other}" for other in sorted(others)]
 
 
-def _with_parameters(own: dict[str, nn.Parameter], *, notes: list[str], **values: object) -> LayerRow:
+def _with_parameters(own: dict[str, nn.Parameter], *, notes: list[str], **values: Any) -> LayerRow:
     """A row with the numbers of the parameters `own`, and a note if they are frozen."""
     count = sum(parameter.numel() for parameter in own.values())
     trainable = sum(parameter.numel() for parameter in own.values() if parameter.requires_grad)
@@ -236,7 +242,7 @@ def _with_parameters(own: dict[str, nn.Parameter], *, notes: list[str], **values
         notes = [*notes, "partly frozen" if trainable else "frozen"]
     return LayerRow(parameters=count, trainable=trainable, note="; ".join(notes),
                     weight_bytes=sum(parameter.numel() * parameter.element_size() for parameter in own.values()),
-                    **values)  # type: ignore[arg-type]
+                    **values)
 
 
 def _is_leaf(module: nn.Module) -> bool:

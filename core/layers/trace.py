@@ -5,8 +5,8 @@ Networks that need numbers to decide what to do (`.item()`, `if x.sum() > 0`) ar
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -15,14 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from core.hooks import CallStack, hooked
 from core.layers.misfits import misfit
 from core.layers.receptive_field import Tracker, input_field, size_of
+from core.torch_private import each_operation
 
 Shape = tuple[int, ...]
 # A prime that is nobody's layer width: the dimension with this size is the batch, wherever a module has moved it.
 META_BATCH = 97
 REAL_BATCH = 2  # batch norm needs two
-REGISTERS = ("_parameters", "_buffers", "_modules")
+REGISTERS = ("_parameters", "_buffers", "_modules")  # of nn.Module; what forward adds stays where they are called otherwise
 
 
 @dataclass
@@ -30,12 +32,14 @@ class Call:
     """One call of one module, in the order in which the calls began."""
 
     module: nn.Module
+    path: str  # as its callers name it, see CallStack; "" for the network itself
     parent: "Call | None"
     inputs: list[Shape]  # of all tensors that came in, with batch
     outputs: list[Shape] = field(default_factory=list)
     receptive_field: int | Shape | None = None
     finished: bool = False
     called_inside: bool = False  # other modules were called during this call
+    used: set[int] = field(default_factory=set)  # ids of parameters and buffers in its own operations; calls inside have theirs
 
 
 @dataclass
@@ -64,11 +68,11 @@ def trace(model: nn.Module, input_shape: Shape) -> Trace:
     The model is as it was afterwards: modes, weights, buffers, gradients, plain attributes, hooks and random state.
     A failure of forward is noted in the result, not raised.
     """
-    lazy = next((module for module in model.modules() if any(map(is_lazy, module._parameters.values()))), None)
-    if lazy is not None:
-        call = Call(lazy, None, [(META_BATCH, *input_shape)])
-        line = "does not know its sizes yet; run one batch through the network first"
-        return Trace(META_BATCH, [call], failure=Misfit(line), failed=call, line=line)
+    for path, module in model.named_modules():
+        if any(map(is_lazy, module.parameters(recurse=False))):
+            call = Call(module, path, None, [(META_BATCH, *input_shape)])
+            line = "does not know its sizes yet; run one batch through the network first"
+            return Trace(META_BATCH, [call], failure=Misfit(line), failed=call, line=line)
     with untouched(model):
         result = _run(model, input_shape, meta=True)
         on_meta = any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()])
@@ -89,7 +93,8 @@ def _run(model: nn.Module, input_shape: Shape, meta: bool, integers: bool = Fals
     if meta:
         tracker.remember(example, input_field(tuple(example.shape)))
     try:
-        with _hooks(model, result, tracker, integers), torch.no_grad(), torch.device("meta") if meta else nullcontext(), tracker:
+        with (_hooks(model, result, tracker, integers), torch.no_grad(), torch.device("meta") if meta else nullcontext(),
+              each_operation(tracker.carry_out)):
             if isinstance(model, torch.jit.ScriptModule):
                 model(example)
             else:
@@ -100,7 +105,7 @@ def _run(model: nn.Module, input_shape: Shape, meta: bool, integers: bool = Fals
         result.failure, result.line = error, str(error)
     except Exception as error:  # forward is other people's code and may raise anything
         result.failure = error
-    result.used = tracker.used
+    result.used = tracker.used.union(*(call.used for call in result.calls))
     return result
 
 
@@ -110,7 +115,8 @@ def _slots(model: nn.Module) -> dict[str, Tensor]:
     `functional_call` puts the weights back place by place; a place named twice would be left with its stand-in.
     """
     return {f"{path}.{name}" if path else name: tensor for path, module in model.named_modules()
-            for register in (module._parameters, module._buffers) for name, tensor in register.items() if tensor is not None}
+            for named in (module.named_parameters, module.named_buffers)
+            for name, tensor in named(recurse=False, remove_duplicate=False)}
 
 
 def _stand_ins(originals: dict[str, Tensor], meta: bool) -> dict[str, Tensor]:
@@ -126,16 +132,18 @@ def _stand_ins(originals: dict[str, Tensor], meta: bool) -> dict[str, Tensor]:
 @contextmanager
 def _hooks(model: nn.Module, result: Trace, tracker: Tracker, integers: bool) -> Iterator[None]:
     """Watch every module's calls; what can't take a hook is left unwatched."""
-    active: list[Call] = []
+    stack, outside = CallStack(), tracker.used
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         tensors = list(tensors_of((args, kwargs)))
-        call = Call(module, active[-1] if active else None, [tuple(tensor.shape) for tensor in tensors])
-        if active:
-            active[-1].called_inside = True
-        active.append(call)
+        begun = stack.enter(module)
+        parent = result.calls[begun.parent.number] if begun.parent else None
+        call = Call(module, begun.path, parent, [tuple(tensor.shape) for tensor in tensors])
+        if parent is not None:
+            parent.called_inside = True
         result.calls.append(call)
         result.failed = call
+        tracker.used = call.used
         indices = isinstance(module, nn.Embedding | nn.EmbeddingBag)
         if indices and not integers and tensors and tensors[0].is_floating_point():
             raise _WantsIntegers
@@ -143,34 +151,19 @@ def _hooks(model: nn.Module, result: Trace, tracker: Tracker, integers: bool) ->
             raise Misfit(line)
 
     def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        while active and active[-1].module is not module:  # calls that raised, and were caught by their caller
-            active.pop()
-        if not active:
+        ended = stack.leave(module)
+        if ended is None:
             return
-        call = active.pop()
+        call = result.calls[ended.number]
         tensors = list(tensors_of(output))
         call.outputs = [tuple(tensor.shape) for tensor in tensors]
         call.receptive_field = size_of(tracker.field(tensors[0])) if tensors else None
         call.finished = True
-        result.failed = active[-1] if active else None
+        result.failed = result.calls[ended.parent.number] if ended.parent else None
+        tracker.used = outside if result.failed is None else result.failed.used
 
-    with hooked(model, before, after):
+    with hooked(model.modules(), before, after):
         yield
-
-
-@contextmanager
-def hooked(model: nn.Module, before: Callable[..., None], after: Callable[..., None]) -> Iterator[None]:
-    """Every module's forward hooks, with keyword arguments, for as long as the context lasts."""
-    handles = []
-    try:
-        for module in model.modules():
-            with suppress(RuntimeError, TypeError):  # some scripted modules refuse hooks
-                handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-                handles.append(module.register_forward_hook(after, with_kwargs=True))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ To add one: write `core/models/<name>.py` with a `<Name>Config` (field `architec
 then name it in ARCHITECTURES and ModelConfig below. Forms, presets, the command line and the tests find it there.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Discriminator
@@ -66,7 +66,7 @@ def build(config: ModelConfig, input_shape: Shape, outputs: int, seed: int | Non
         return spec.build(config, input_shape, outputs)
 
 
-ARCHITECTURES: dict[str, Architecture] = {
+ARCHITECTURES: dict[str, Architecture[Any]] = {  # Any: each entry takes the configs of its own kind
     "softmax_regression": SOFTMAX_REGRESSION, "mlp": MLP, "cnn": CNN, "lenet5": LENET5, "small_resnet": SMALL_RESNET,
     "vgg16": VGG16, "resnet18": RESNET18, "mobilenet_v3_small": MOBILENET_V3_SMALL, "stack": STACK,
     "text_embedding": TEXT_EMBEDDING}

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from torch import nn
 
 from core.fields import Config, setting
 
 Shape = tuple[int, ...]
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class ModelError(ValueError):
@@ -16,14 +17,14 @@ class ModelError(ValueError):
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """One entry of ARCHITECTURES. takes: the kinds of data it can read."""
+class Architecture(Generic[ConfigT]):
+    """One entry of ARCHITECTURES, for one kind of config. takes: the kinds of data it can read."""
 
     title: str
     short_title: str
     summary: str
-    config: type[Config]
-    build: Callable[[Config, Shape, int], nn.Module]  # (config, input_shape (C, H, W), outputs)
+    config: type[ConfigT]
+    build: Callable[[ConfigT, Shape, int], nn.Module]  # (config, input_shape (C, H, W), outputs)
     takes: tuple[str, ...] = ("images", "points")
 
 

@@ -128,7 +128,7 @@ class LayerSpec:
 
     title: str
     summary: str
-    config: type[Config]
+    config: type[LayerConfig]
     prefix: str
     alone: bool = False
 
@@ -171,7 +171,7 @@ class Residual(nn.Module):
         return self.body(x) + self.skip(x)
 
 
-def settings_of(layer: Config, outputs: int) -> str:
+def settings_of(layer: LayerConfig, outputs: int) -> str:
     """What a person decided for a layer, in a few words: "32 filters, 3×3, padding 1"; "" where there is nothing."""
     match layer:
         case Conv2dConfig() | MaxPool2dConfig() | AvgPool2dConfig():
@@ -194,7 +194,7 @@ def settings_of(layer: Config, outputs: int) -> str:
     return ""
 
 
-def make(layer: Config, received: Shape, outputs: int) -> nn.Module:
+def make(layer: PlainLayerConfig, received: Shape, outputs: int) -> nn.Module:
     """The module of one plain layer, for input of the shape `received` (without batch), which must fit."""
     match layer:
         case Conv2dConfig():
@@ -222,16 +222,24 @@ def make(layer: Config, received: Shape, outputs: int) -> nn.Module:
     return {ReLUConfig: nn.ReLU, GELUConfig: nn.GELU, SigmoidConfig: nn.Sigmoid, TanhConfig: nn.Tanh}[type(layer)]()
 
 
-def layer_of(module: nn.Module) -> Config:
-    """The config that `make` builds `module` from. Raises ModelError for what no layer config describes."""
+def layer_of(module: nn.Module) -> LayerConfig:
+    """The config that a stack builds `module` from. Raises ModelError for what no layer config describes."""
+    if isinstance(module, Residual):
+        return ResidualConfig(layers=tuple(map(_plain_layer_of, module.body)),
+                              skip="identity" if isinstance(module.skip, nn.Identity) else "projection")
+    return _plain_layer_of(module)
+
+
+def _plain_layer_of(module: nn.Module) -> PlainLayerConfig:
+    """The config that `make` builds `module` from. Raises ModelError."""
     match module:
         case nn.Conv2d(groups=1, dilation=(1, 1), padding_mode="zeros") if not isinstance(module.padding, str):
             return Conv2dConfig(out_channels=module.out_channels, kernel=_one(module.kernel_size), stride=_one(module.stride),
                                 padding=_one(module.padding), bias=module.bias is not None)
         case nn.MaxPool2d(ceil_mode=False, dilation=1):
-            return MaxPool2dConfig(kernel=module.kernel_size, stride=module.stride, padding=module.padding)
+            return MaxPool2dConfig(kernel=_one(module.kernel_size), stride=_one(module.stride), padding=_one(module.padding))
         case nn.AvgPool2d(ceil_mode=False):
-            return AvgPool2dConfig(kernel=module.kernel_size, stride=module.stride, padding=module.padding)
+            return AvgPool2dConfig(kernel=_one(module.kernel_size), stride=_one(module.stride), padding=_one(module.padding))
         case nn.AdaptiveAvgPool2d():
             return AdaptiveAvgPool2dConfig(size=_one(module.output_size))
         case nn.Linear():
@@ -240,9 +248,6 @@ def layer_of(module: nn.Module) -> Config:
             return DropoutConfig(share=module.p)
         case nn.LeakyReLU():
             return LeakyReLUConfig(slope=module.negative_slope)
-        case Residual():
-            return ResidualConfig(layers=tuple(map(layer_of, module.body)),
-                                  skip="identity" if isinstance(module.skip, nn.Identity) else "projection")
     plain = {nn.Flatten: FlattenConfig, nn.BatchNorm1d: BatchNorm1dConfig, nn.BatchNorm2d: BatchNorm2dConfig, nn.ReLU: ReLUConfig,
              nn.GELU: GELUConfig, nn.Sigmoid: SigmoidConfig, nn.Tanh: TanhConfig, nn.Softmax: SoftmaxConfig}
     if type(module) not in plain:
@@ -250,8 +255,9 @@ def layer_of(module: nn.Module) -> Config:
     return plain[type(module)]()
 
 
-def _one(value: int | tuple[int, ...]) -> int:
-    """3 for 3 and for (3, 3). Raises ModelError for a window that is not square."""
-    if isinstance(value, tuple) and len(set(value)) > 1:
+def _one(value: int | tuple[int | None, ...] | None) -> int:
+    """3 for 3 and for (3, 3). Raises ModelError for a window that is not square, and for None, a size that is left as it is."""
+    one, *others = set(value) if isinstance(value, tuple) else {value}
+    if others or one is None:
         raise ModelError(f"{value} is not square, as a composed network's windows are.")
-    return value[0] if isinstance(value, tuple) else value
+    return one

@@ -33,7 +33,9 @@ def build(config: MobileNetV3SmallConfig, input_shape: Shape, outputs: int) -> n
     stride = 1 if config.stem == "small" else 2
     first = nn.Conv2d(input_shape[0], 16, 3, stride, 1, bias=False)
     nn.init.kaiming_normal_(first.weight, mode="fan_out")  # as torchvision does
-    model.features[0][0] = first
+    stem = model.features[0]
+    assert isinstance(stem, nn.Sequential)
+    stem[0] = first
     return model
 
 

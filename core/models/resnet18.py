@@ -34,7 +34,7 @@ def build(config: ResNet18Config, input_shape: Shape, outputs: int) -> nn.Module
     model.conv1 = nn.Conv2d(input_shape[0], 64, 3 if small else 7, 1 if small else 2, 1 if small else 3, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
     if small:
-        model.maxpool = nn.Identity()
+        model.add_module("maxpool", nn.Identity())  # instead of the one there
     return model
 
 

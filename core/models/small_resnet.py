@@ -12,6 +12,7 @@ from core.models.layers import (
     BatchNorm2dConfig,
     Conv2dConfig,
     FlattenConfig,
+    LayerConfig,
     LinearConfig,
     ReLUConfig,
     ResidualConfig,
@@ -45,7 +46,7 @@ def build(config: SmallResNetConfig, input_shape: Shape, outputs: int) -> nn.Mod
 
 def layers_of(config: SmallResNetConfig) -> StackConfig:
     """The network as a composition."""
-    layers: list[Config] = [_convolution(config.channels[0]), BatchNorm2dConfig(), ReLUConfig()]
+    layers: list[LayerConfig] = [_convolution(config.channels[0]), BatchNorm2dConfig(), ReLUConfig()]
     for stage, filters in enumerate(config.channels):
         for block in range(config.blocks):
             shrinks = stage > 0 and block == 0

@@ -23,6 +23,7 @@ from core.models.layers import (
     LayerConfig,
     LinearConfig,
     MaxPool2dConfig,
+    PlainLayerConfig,
     ReLUConfig,
     Residual,
     ResidualConfig,
@@ -82,13 +83,13 @@ def build(config: StackConfig, input_shape: Shape, outputs: int) -> nn.Sequentia
 class _Planned:
     """A layer with what it receives and returns."""
 
-    layer: Config
+    layer: LayerConfig
     received: Shape
     returned: Shape
     inside: tuple["_Planned", ...] = ()
 
 
-def _plan(layers: Iterable[Config], shape: Shape, outputs: int, above: str) -> tuple[_Planned, ...]:
+def _plan(layers: Iterable[LayerConfig], shape: Shape, outputs: int, above: str) -> tuple[_Planned, ...]:
     """All layers with their shapes. Raises ModelError for the first that does not fit."""
     plan = []
     for number, layer in enumerate(layers, start=1):
@@ -109,7 +110,7 @@ def _plan(layers: Iterable[Config], shape: Shape, outputs: int, above: str) -> t
     return tuple(plan)
 
 
-def misfit(layer: Config, shape: Shape) -> Misfit | None:
+def misfit(layer: LayerConfig, shape: Shape) -> Misfit | None:
     """Why a layer can't take `shape` (without batch); None where it can. Of a residual block, nothing of what is inside."""
     if isinstance(layer, PICTURE_LAYERS) and len(shape) != 3:
         return Misfit("picture", "a picture: channels × height × width")
@@ -132,7 +133,7 @@ class Probe:
     parameters: int
 
 
-def probe(layer: Config, received: Shape, outputs: int) -> Probe:
+def probe(layer: PlainLayerConfig, received: Shape, outputs: int) -> Probe:
     """Try a plain layer that fits on the meta device, where nothing is computed or allocated.
 
     Raises:
@@ -191,7 +192,7 @@ def _sequential(plan: Sequence[_Planned], outputs: int) -> nn.Sequential:
     return nn.Sequential(modules)
 
 
-def named(layers: Iterable[Config]) -> list[str]:
+def named(layers: Iterable[LayerConfig]) -> list[str]:
     """Names as in the classic notes: conv1, bn1, pool1, relu1, flatten, fc1, dropout, fc2. Counted for each kind of name."""
     counts: dict[str, int] = {}
     names = []
@@ -202,12 +203,12 @@ def named(layers: Iterable[Config]) -> list[str]:
     return names
 
 
-def count_layers(layers: Iterable[Config]) -> int:
+def count_layers(layers: Iterable[LayerConfig]) -> int:
     """How many layers there are, with those inside residual blocks."""
     return sum(1 + (len(layer.layers) if isinstance(layer, ResidualConfig) else 0) for layer in layers)
 
 
-def title(layer: Config) -> str:
+def title(layer: LayerConfig) -> str:
     """What a layer is called: "Conv2d"."""
     return LAYERS[layer.kind].title
 

@@ -4,18 +4,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from core.fields import Config
 from core.models.base import ModelError, Shape
 from core.models.layers import (
+    AvgPool2dConfig,
     BatchNorm1dConfig,
     BatchNorm2dConfig,
     Conv2dConfig,
     FlattenConfig,
+    LayerConfig,
     LinearConfig,
+    MaxPool2dConfig,
+    PlainLayerConfig,
     ResidualConfig,
 )
 from core.models.stack import (
     PICTURE_LAYERS,
+    WINDOWS,
     Misfit,
     StackConfig,
     check_skip,
@@ -86,7 +90,7 @@ class _Walk:
         self.outputs = outputs
         self.rows: dict[Place, RowCheck] = {}
 
-    def through(self, layers: Sequence[Config], shape: Shape, above: Place) -> Shape:
+    def through(self, layers: Sequence[LayerConfig], shape: Shape, above: Place) -> Shape:
         """Notes a row for each layer; the shape at the end, as if all were mended."""
         received: list[Shape] = []
         for position, (name, layer) in enumerate(zip(named(layers), layers, strict=True)):
@@ -104,7 +108,7 @@ class _Walk:
             self.rows[place] = row
         return shape
 
-    def plain(self, row: RowCheck, layer: Config) -> tuple[RowCheck, Shape]:
+    def plain(self, row: RowCheck, layer: PlainLayerConfig) -> tuple[RowCheck, Shape]:
         """A layer that fits, unless it is too large to count."""
         try:
             tried = probe(layer, row.input_shape, self.outputs)
@@ -125,7 +129,8 @@ class _Walk:
             count += check_skip(layer, row.input_shape, returned)
         except ModelError as error:
             fix = self.mend_block(layer, row)
-            mended_shape = self.inner_shape(fix.layers[0], row.input_shape) if fix.layers else returned
+            block = next(iter(fix.layers), None)
+            mended_shape = self.inner_shape(block, row.input_shape) if isinstance(block, ResidualConfig) else returned
             return replace(row, parameters=count, problem=str(error), needs="two ways that end in the same shape", fix=fix), \
                 mended_shape
         return replace(row, output_shape=returned, parameters=count), returned
@@ -150,20 +155,22 @@ class _Walk:
             return Edit(label, "replace", row.place, (candidate,))
         return Edit("Take the layers out of the block", "unwrap", row.place)
 
-    def after(self, fix: Edit, layer: Config, shape: Shape) -> Shape:
+    def after(self, fix: Edit, layer: PlainLayerConfig, shape: Shape) -> Shape:
         """What comes out once a plain layer is mended."""
         if fix.action == "add":  # Flatten before it
             return self.after_mended(layer, (prod(shape),))
-        return self.after_mended(fix.layers[0], shape) if fix.action == "replace" else shape
+        if fix.action == "replace" and not isinstance(fix.layers[0], ResidualConfig):
+            return self.after_mended(fix.layers[0], shape)
+        return shape
 
-    def after_mended(self, layer: Config, shape: Shape) -> Shape:
+    def after_mended(self, layer: PlainLayerConfig, shape: Shape) -> Shape:
         try:
             return probe(layer, shape, self.outputs).returned
         except ModelError:  # still too large
             return shape
 
 
-def mend(layer: Config, problem: Misfit, place: Place, before: Sequence[Config]) -> Edit:
+def mend(layer: PlainLayerConfig, problem: Misfit, place: Place, before: Sequence[LayerConfig]) -> Edit:
     """The edit for a layer that can't take what it receives.
 
     Args:
@@ -183,15 +190,16 @@ def mend(layer: Config, problem: Misfit, place: Place, before: Sequence[Config])
             return Edit("Move it before Flatten", "move", place, to=(*place[:-1], flattened))
         case "window" if not isinstance(layer, Conv2dConfig):
             return Edit("Remove it", "delete", place)
+    assert isinstance(layer, WINDOWS)  # no other lacks pixels around it or has too many
     return Edit(f"Set its padding to {layer.kernel // 2}", "replace", place, (_padded(layer),))
 
 
-def _padded(layer: Config) -> Config:
+def _padded(layer: Conv2dConfig | MaxPool2dConfig | AvgPool2dConfig) -> PlainLayerConfig:
     """With half of the window on each side, which leaves something of any picture."""
     return with_fields(layer, padding=layer.kernel // 2)
 
 
-def _smaller(layer: Config, place: Place) -> Edit:
+def _smaller(layer: PlainLayerConfig, place: Place) -> Edit:
     """For a layer whose numbers PyTorch can't count."""
     if isinstance(layer, LinearConfig):
         return Edit(f"Set its units to {FALLBACK_UNITS}", "replace", place, (with_fields(layer, out_features=FALLBACK_UNITS),))
@@ -224,13 +232,13 @@ def _mark_output(stack: StackConfig, rows: list[RowCheck], returned: Shape, outp
     rows[index] = replace(rows[index], problem=problem, needs=needs, fix=fix)
 
 
-def ending(shape: Shape, outputs: int) -> tuple[Config, ...]:
+def ending(shape: Shape, outputs: int) -> tuple[LayerConfig, ...]:
     """The layers that bring any shape to as many numbers as are needed."""
     last = LinearConfig(out_features=outputs)
     return (last,) if len(shape) == 1 else (FlattenConfig(), last)
 
 
-def _list(layers: Sequence[Config]) -> str:
+def _list(layers: Sequence[LayerConfig]) -> str:
     return " and ".join(f"{title(layer)} {layer.out_features}" if isinstance(layer, LinearConfig) else title(layer)
                         for layer in layers)
 

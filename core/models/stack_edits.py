@@ -3,7 +3,7 @@
 A place says where a layer is: 3 or (3,) for the fourth row, (3, 0) for the first layer inside the residual block there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,10 +11,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from core.fields import Config, ConfigError, explain
+from core.fields import ConfigError, explain
 from core.models import ARCHITECTURES, ModelConfig
-from core.models.base import ModelError, Shape
-from core.models.layers import LinearConfig, ResidualConfig, layer_of
+from core.models.base import ConfigT, ModelError, Shape
+from core.models.layers import LayerConfig, LinearConfig, ResidualConfig, layer_of
 from core.models.stack import StackConfig
 
 Place = tuple[int, ...]
@@ -33,12 +33,12 @@ class Edit:
     label: str  # what a button that makes it says: "Put Flatten before it"
     action: Literal["add", "replace", "delete", "move", "unwrap"]
     place: Place
-    layers: tuple[Config, ...] = ()
+    layers: tuple[LayerConfig, ...] = ()
     to: Place = ()
 
 
 def apply(stack: StackConfig, edit: Edit) -> StackConfig:
-    """The stack after the edit. Raises ConfigError where there is no such row, or too many layers."""
+    """The stack after the edit. Raises ConfigError where there is no such row or block, or too many layers."""
     match edit.action:
         case "add":
             for layer in reversed(edit.layers):
@@ -49,11 +49,14 @@ def apply(stack: StackConfig, edit: Edit) -> StackConfig:
         case "move":
             return move(stack, edit.place, edit.to)
         case "unwrap":
-            return _changed(stack, edit.place, layer_at(stack, edit.place).layers)
+            block = layer_at(stack, edit.place)
+            if not isinstance(block, ResidualConfig):
+                raise ConfigError(f"Row {row_number(edit.place)} is no residual block.")
+            return _changed(stack, edit.place, block.layers)
     return delete(stack, edit.place)
 
 
-def add(stack: StackConfig, layer: Config, place: int | Place | None = None) -> StackConfig:
+def add(stack: StackConfig, layer: LayerConfig, place: int | Place | None = None) -> StackConfig:
     """With `layer` before the row at `place`; at the end for None. A place one after the last is the end, too."""
     end = (len(stack.layers),)
     return _changed(stack, end if place is None else _place(place), (layer,), insert=True)
@@ -82,12 +85,12 @@ def delete(stack: StackConfig, place: int | Place) -> StackConfig:
     return _changed(stack, _place(place), ())
 
 
-def replace(stack: StackConfig, place: int | Place, layer: Config) -> StackConfig:
+def replace(stack: StackConfig, place: int | Place, layer: LayerConfig) -> StackConfig:
     """With `layer` instead of the one at `place`."""
     return _changed(stack, _place(place), (layer,))
 
 
-def layer_at(stack: StackConfig, place: int | Place) -> Any:
+def layer_at(stack: StackConfig, place: int | Place) -> LayerConfig:
     """The layer there. Raises ConfigError where there is none."""
     place = _place(place)
     beside = siblings(stack, place)
@@ -111,7 +114,7 @@ def row_number(place: Place) -> str:
     return ".".join(str(position + 1) for position in place)
 
 
-def with_fields(layer: Config, **values: Any) -> Config:
+def with_fields(layer: ConfigT, **values: Any) -> ConfigT:
     """A copy of a layer with some fields replaced. Raises ConfigError for values that are not allowed."""
     try:
         return type(layer).model_validate(layer.model_dump() | values)
@@ -123,7 +126,7 @@ def _place(place: int | Place) -> Place:
     return (place,) if isinstance(place, int) else tuple(place)
 
 
-def siblings(stack: StackConfig, place: Place) -> tuple[Config, ...]:
+def siblings(stack: StackConfig, place: Place) -> tuple[LayerConfig, ...]:
     """The list of layers that a place is in: the stack's own, or a block's. Raises ConfigError where there is no such list."""
     if len(place) == 1:
         return stack.layers
@@ -133,19 +136,21 @@ def siblings(stack: StackConfig, place: Place) -> tuple[Config, ...]:
     return block.layers
 
 
-def _changed(stack: StackConfig, place: Place, instead: Sequence[Config], insert: bool = False) -> StackConfig:
+def _changed(stack: StackConfig, place: Place, instead: Sequence[LayerConfig], insert: bool = False) -> StackConfig:
     """With `instead` in place of one layer, or with `insert` before it. Raises ConfigError."""
     beside, at = siblings(stack, place), place[-1]
     if not 0 <= at < len(beside) + insert:
         raise ConfigError(f"There is no row {row_number(place)}.")
-    layers: tuple[Config, ...] = (*beside[:at], *instead, *beside[at + (not insert):])
+    layers: tuple[LayerConfig, ...] = (*beside[:at], *instead, *beside[at + (not insert):])
     if len(place) == 2:
-        block = _checked(ResidualConfig, layers=layers, skip=stack.layers[place[0]].skip)
+        above = stack.layers[place[0]]
+        assert isinstance(above, ResidualConfig)  # siblings refuses all others
+        block = _checked(ResidualConfig, layers=layers, skip=above.skip)
         layers = (*stack.layers[:place[0]], block, *stack.layers[place[0] + 1:])
     return _checked(StackConfig, layers=layers)
 
 
-def _checked(kind: type[Config], **values: Any) -> Any:
+def _checked(kind: type[ConfigT], **values: Any) -> ConfigT:
     try:
         return kind(**values)
     except ValidationError as error:
@@ -212,8 +217,7 @@ def from_modules(model: nn.Module) -> StackConfig:
     """The stack of a plain nn.Sequential. Raises ModelError."""
     if not isinstance(model, nn.Sequential):
         raise ModelError(f"{type(model).__name__} is not a plain sequence of layers.")
-    layers: Iterable[Config] = tuple(map(layer_of, model))
-    *rest, last = layers
+    *rest, last = map(layer_of, model)
     if isinstance(last, LinearConfig):  # as wide as the question needs, as in the architecture itself
         last = with_fields(last, out_features=0)
     return _checked(StackConfig, layers=(*rest, last))

@@ -13,7 +13,7 @@ from safetensors.torch import load as safetensors_load
 from safetensors.torch import save as safetensors_save
 from torch import Tensor, nn
 
-from core.config import RunConfig, read_config
+from core.config import RunConfig, config_bytes, read_config
 from core.data import Dataset
 from core.fields import ConfigError
 from core.files import write_atomically
@@ -21,8 +21,9 @@ from core.models import build
 from core.runs.database import StoreError
 from core.runs.store import RunNotFound, RunStore
 from core.trained_model import TrainedModel
-from core.training import Checkpoint, TrainingState
+from core.training import Checkpoint, TrainingState, build_for
 from core.training.objectives import objective_of
+from core.version import VERSION, another_version
 
 # What reading a file of any content can raise; RuntimeError is PyTorch's word for impossible shapes
 UNREADABLE = (SafetensorError, ConfigError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -53,7 +54,7 @@ def save_weights(store: RunStore, run_id: str, config: RunConfig, meaning: Meani
     """As save_checkpoint(), where there is no data set at hand."""
     folder = store.folder(run_id)
     content = checkpoint_bytes(config, meaning, checkpoint)
-    readable = json.dumps(config.model_dump(mode="json"), indent=2).encode()
+    readable = config_bytes(config)
     try:
         write_atomically(folder / CONFIG, lambda file: file.write(readable))
         if checkpoint.state is not None:
@@ -67,8 +68,9 @@ def save_weights(store: RunStore, run_id: str, config: RunConfig, meaning: Meani
 
 def checkpoint_bytes(config: RunConfig, data: Dataset | Meaning, checkpoint: Checkpoint) -> bytes:
     """What read_checkpoint() reads: weights and all that is needed to use them."""
-    about = {"config": config.model_dump(mode="json"), "classes": data.classes, "input_shape": data.input_shape,
-             "mean": data.mean, "std": data.std, "epoch": checkpoint.epoch, "step": checkpoint.step}
+    about = {"version": VERSION, "config": config.model_dump(mode="json"), "classes": data.classes,
+             "input_shape": data.input_shape, "mean": data.mean, "std": data.std, "epoch": checkpoint.epoch,
+             "step": checkpoint.step}
     return safetensors_save(checkpoint.weights, metadata={"about": json.dumps(about)})
 
 
@@ -113,6 +115,17 @@ def take_start(store: RunStore, start_from: str, model: nn.Module) -> None:
     model.load_state_dict(weights)
 
 
+def starting_model(store: RunStore, config: RunConfig, data: Dataset) -> nn.Module:
+    """The network that a run of this config starts from: fresh weights, or those that `start_from` names.
+
+    Raises ModelError where it can't be built, CheckpointError where those weights can't be had.
+    """
+    model = build_for(config, data)
+    if config.training.start_from:
+        take_start(store, config.training.start_from, model)
+    return model
+
+
 def read_tensors(path: Path, mapped: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A safetensors file's tensors and what it says about itself.
 
@@ -154,8 +167,10 @@ def load_model(store: RunStore, run_id: str) -> TrainedModel:
 
 def read_checkpoint(path: Path) -> TrainedModel:
     """Rebuild a network from its checkpoint alone, after checking it. Raises CheckpointError."""
+    wrote = VERSION
     try:
         weights, about = read_tensors(path, mapped=True)
+        wrote = str(about.get("version", ""))
         config = read_config(about["config"])
         classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
         mean, std = tuple(about["mean"]), tuple(about["std"])
@@ -174,7 +189,9 @@ def read_checkpoint(path: Path) -> TrainedModel:
         raise CheckpointError(f"{path} can't be read: {error.strerror}.") from None
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is damaged ({reason}). Train the run again.") from None
+        other = f"was written by {another_version(wrote)}"
+        why = "is damaged" if wrote == VERSION else f"{other} and can't be used" if wrote else f"is damaged, or {other}"
+        raise CheckpointError(f"{path} {why} ({reason}). Train the run again.") from None
 
 
 def check_weights(expected: dict[str, Tensor], weights: dict[str, Tensor]) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.runs.metric_blobs import from_single_rows
+from core.version import VERSION, another_version
 
 # One entry for each schema version, SQL and then perhaps what SQL can't do; a file of version n gets the entries from n on.
 # Never change one that has shipped. Statements end with a semicolon, so comments have none.
@@ -88,6 +89,15 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     );
     CREATE INDEX metrics_run ON metrics(run)
     """, from_single_rows),
+    # version: of Torch Playground that wrote the run's config, empty where it kept none. schemas: which version brought the file
+    # to which schema, for older ones to name
+    """
+    ALTER TABLE runs ADD COLUMN version TEXT NOT NULL DEFAULT '';
+    CREATE TABLE schemas (
+        schema INTEGER PRIMARY KEY,
+        version TEXT NOT NULL
+    )
+    """,
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
 
@@ -192,8 +202,9 @@ class Database:
         with self.writing() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(MIGRATIONS):
-                raise StoreError(f"The runs in {self.path.parent} were written by a newer version of Torch Playground "
-                                 f"(schema {version}, this one knows {len(MIGRATIONS)}). Update it, or set PLAYGROUND_RUNS.")
+                raise StoreError(f"The runs in {self.path.parent} were written by "
+                                 f"{another_version(_who_made(connection, version))}, with schema {version} where this one knows "
+                                 f"{len(MIGRATIONS)}. Update Torch Playground, or set PLAYGROUND_RUNS to another folder.")
             for migration in MIGRATIONS[version:]:
                 script, then = migration if isinstance(migration, tuple) else (migration, None)
                 for statement in script.split(";"):
@@ -202,3 +213,13 @@ class Database:
                 if then is not None:
                     then(connection)
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            connection.execute("INSERT OR IGNORE INTO schemas (schema, version) VALUES (?, ?)", (len(MIGRATIONS), VERSION))
+
+
+def _who_made(connection: sqlite3.Connection, schema: int) -> str:
+    """The version that brought a file to a schema later than ours."""
+    with suppress(sqlite3.Error):  # that schema may keep it otherwise
+        row = connection.execute("SELECT version FROM schemas WHERE schema = ?", (schema,)).fetchone()
+        if row is not None:
+            return str(row["version"])
+    return "a newer one"

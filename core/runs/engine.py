@@ -3,22 +3,21 @@
 import atexit
 import contextlib
 import hashlib
-import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import IO, Protocol
 from uuid import uuid4
 
 from core.config import RunConfig
+from core.process import configured
 from core.runs.database import StoreError
 from core.runs.records import KINDS, Run
 from core.runs.store import RunStore
 from core.settings import Settings
+from core.subprocesses import end, start
 
 SECONDS_PER_LOOK = 0.25
 SECONDS_TO_STOP = 1.5  # a run that was asked to stop and hasn't by then is ended with its process
@@ -173,7 +172,7 @@ class LocalEngine:
         self._monitor.join(timeout=5)
         with self._lock:
             for worker in self._workers:
-                _end(worker.popen)  # first, so that it can't take another run after its own is marked
+                end(worker.popen)  # first, so that it can't take another run after its own is marked
                 with contextlib.suppress(StoreError):
                     self.store.end_runs_of(worker.name, "interrupted", "The app ended while this run was going. "
                                            "Weights of its last full epoch were kept, if any.")
@@ -187,14 +186,9 @@ class LocalEngine:
             log = (self.store.path / "worker.log").open("ab")
         except OSError:
             log = subprocess.DEVNULL
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir), str(s.workers)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
-            cwd=Path(__file__).parents[2],  # where the package `core` is
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(
-                [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])},
-            start_new_session=True,  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
-        )
+        popen = start(*configured("training", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir),
+                                  str(s.workers)), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
+                      own_group=True)  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
         if not isinstance(log, int):
             log.close()
         return Process(name, popen, time.monotonic())
@@ -227,8 +221,7 @@ class LocalEngine:
                 with self._lock:
                     for index, worker in enumerate(self._workers):
                         if worker.name == run.worker:
-                            worker.popen.kill()
-                            worker.popen.wait()
+                            end(worker.popen)
                             # "Stopped." where that was asked for; it may have ended that run just now and begun another
                             self.store.end_runs_of(worker.name, "interrupted", "Its process was ended with another run.")
                             self._workers[index] = self._spawn()
@@ -239,11 +232,3 @@ def describe_exit(code: int) -> str:
     if code == -9:
         return "ended by the system, most often because memory ran out"
     return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _end(popen: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(OSError):
-        if popen.stdin is not None:
-            popen.stdin.close()
-    popen.kill()
-    popen.wait()

@@ -43,7 +43,7 @@ def weights_stamp(store: RunStore, run_id: str) -> list[int]:
 
 
 def compute_predictions(store: RunStore, run_id: str, trained: TrainedModel, data: Dataset, split: str,
-                        report: Callable[[int], None] | None = None) -> Predictions:
+                        report: Callable[[int], object] | None = None) -> Predictions:
     """Ask a run's network about each image of a split, and keep its answers where the runs folder can be written to.
 
     Args:

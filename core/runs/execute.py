@@ -11,7 +11,7 @@ import torch
 
 from core.config import RunConfig
 from core.data import DataError, Dataset, load
-from core.devices import DeviceError, select_device, threads_for
+from core.devices import DeviceError, is_convolutional, select_device, threads_for
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
 from core.memory import give_back_memory
@@ -133,20 +133,19 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     check_weights_fit(config, data, device)
     model = build_for(config, data)
     check_batch_fits(config, data, model, device)
-    convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+    convolutional = is_convolutional(model)
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
+    state = load_training(store, run.id, model) if run.step else None
+    if state is None and config.training.start_from:
+        take_start(store, config.training.start_from, model)
     if run.kind == "range_test":
         run_range_test(store, run, data, model, device, control)
         return
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     finished: Finished | None = None
-    state = None
-    if run.step and (kept := load_training(store, run.id, model)) is not None:  # it has been going before
-        state = kept
+    if state is not None:  # it has been going before
         store.forget_after(run.id, state.step)
-    elif config.training.start_from:
-        take_start(store, config.training.start_from, model)
     before = run.seconds or 0.0 if state else 0.0
     for event in fit(config, data, model, device, control, state):
         live.see(event)

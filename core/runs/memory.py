@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.data import Dataset, normalize
 from core.devices import free_memory_bytes
+from core.hooks import hooked
 from core.layers.memory import values_kept
 from core.models import build
 from core.training import outputs_for
@@ -69,17 +70,13 @@ def result_bytes(model: nn.Module, images: Tensor) -> int:
     few images (N, C, H, W), as float32. The network is left as it was."""
     counted = 0
 
-    def count(module: nn.Module, inputs: object, output: object) -> None:
+    def count(module: nn.Module, args: object, kwargs: object, output: object) -> None:
         nonlocal counted
         counted += output.numel() * FLOAT32_BYTES if isinstance(output, Tensor) else 0
 
-    handles = [module.register_forward_hook(count) for module in model.modules() if not list(module.children())]
-    try:
-        with evaluation_mode(model), torch.inference_mode():
-            model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
+    layers = [module for module in model.modules() if not list(module.children())]
+    with hooked(layers, after=count), evaluation_mode(model), torch.inference_mode():
+        model(images)
     return counted // max(1, len(images))
 
 

@@ -27,6 +27,7 @@ class Run:
     kind: a training, or a range test, which looks for a learning rate and is no result to compare.
     group_id: the same for runs that were started together and differ by their seed alone; "" for a run on its own.
     pace: seconds that an epoch should take at least. steps_requested: single steps asked for so far while it is paused.
+    version: of Torch Playground that wrote its config; "" where it kept none.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Run:
     group_id: str
     owner: str
     title: str
+    version: str
     config: RunConfig
     status: Status
     message: str

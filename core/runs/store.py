@@ -15,6 +15,7 @@ from core.runs.database import Database, StoreError
 from core.runs.metric_blobs import forget_points, insert_metrics, read_points
 from core.runs.records import Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
 from core.training import Command, Started
+from core.version import VERSION, another_version
 
 MADE_ROOM = "Stopped after a minute of pause, because another run was waiting. “Continue” goes on from where it was."
 
@@ -64,18 +65,18 @@ class RunStore:
                     return [row["id"] for row in rows]
             ids = [uuid4().hex for _ in runs]
             db.executemany("INSERT INTO runs (id, kind, group_id, owner, key, title, config, status, created, pause_requested, "
-                           "pace) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
-                           [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None, pace)
-                            for run_id, (config, title) in zip(ids, runs, strict=True)])
+                           "pace, version) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+                           [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None, pace,
+                             VERSION) for run_id, (config, title) in zip(ids, runs, strict=True)])
         return ids
 
     def create_running(self, config: RunConfig, owner: str, worker: str, title: str = "") -> Run:
         """A run that starts at once, outside the queue, as the command line's does."""
         run_id, now = uuid4().hex, time.time()
         with self._database.writing() as db:
-            db.execute("INSERT INTO runs (id, owner, title, config, status, created, started, heartbeat, worker) "
-                       "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?)",
-                       (run_id, owner, title, config.model_dump_json(), now, now, now, worker))
+            db.execute("INSERT INTO runs (id, owner, title, config, status, created, started, heartbeat, worker, version) "
+                       "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
+                       (run_id, owner, title, config.model_dump_json(), now, now, now, worker, VERSION))
         return self.get(run_id)
 
     def get(self, run_id: str) -> Run:
@@ -257,9 +258,10 @@ class RunStore:
         while it is active."""
         with self._database.writing() as db:
             changed = db.execute(
-                "UPDATE runs SET status = 'queued', config = ?, message = '', finished = NULL, stop_requested = NULL, "
-                "pause_requested = NULL, steps_requested = 0, worker = NULL, test_accuracy = NULL, test_loss = NULL "
-                "WHERE id = ? AND status NOT IN ('queued', 'running')", (config.model_dump_json(), run_id)).rowcount
+                "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', finished = NULL, "
+                "stop_requested = NULL, pause_requested = NULL, steps_requested = 0, worker = NULL, "
+                "test_accuracy = NULL, test_loss = NULL WHERE id = ? AND status NOT IN ('queued', 'running')",
+                (config.model_dump_json(), VERSION, run_id)).rowcount
         if self.get(run_id) and not changed:
             raise StoreError("This run is still going.")
 
@@ -342,5 +344,6 @@ def _run(row: sqlite3.Row) -> Run:
     try:
         values["config"] = read_config(row["config"])
     except ConfigError as error:
-        raise StoreError(f"Run {row['id']} was written by another version of Torch Playground: {error}") from None
+        whose = "can't be read" if row["version"] == VERSION else f"was written by {another_version(row['version'])}"
+        raise StoreError(f"Run {row['id']} {whose}: {error}") from None
     return Run(**values)

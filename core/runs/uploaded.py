@@ -3,10 +3,10 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 
@@ -14,16 +14,17 @@ from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, load, outline
 from core.fields import ConfigError
 from core.importing.names import plain_name
+from core.process import configured
 from core.runs.checkpoints import UNREADABLE, CheckpointError, Meaning, checkpoint_path, read_checkpoint, save_weights
 from core.runs.database import StoreError
 from core.runs.store import Run, RunStore
 from core.settings import Settings
+from core.subprocesses import ONE_THREAD, run
 from core.training import Checkpoint, Started
 from core.weights.file import MAX_BYTES
 from core.wording import size_of_bytes
 
 SECONDS = 90.0  # by the clock
-ROOT = Path(__file__).parents[2]
 KNOWN = {"mnist": (0.1306604762738429, 0.30810780717887876)}  # of all 60,000, for who has not downloaded them
 
 
@@ -78,16 +79,12 @@ def keep_upload(store: RunStore, settings: Settings, content: bytes, name: str, 
     return Upload(store.get(run.id), tuple(map(str, found["notes"])))
 
 
-def _read(content: bytes, name: str, folder: Path, shape: tuple[int, ...]) -> dict[str, object]:
+def _read(content: bytes, name: str, folder: Path, shape: tuple[int, ...]) -> dict[str, Any]:
     """What the process says of the file. Raises UploadRefused."""
     (folder / "upload").write_bytes(content)
     options = json.dumps({"file": str(folder / "upload"), "name": name, "folder": str(folder), "input_shape": shape})
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
-        code = subprocess.run(
-            [sys.executable, "-m", "core.weights.child", options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, cwd=ROOT, timeout=SECONDS, check=False,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}).returncode
+        code = run(*configured("other", "core.weights.child", options), seconds=SECONDS, environment=ONE_THREAD)
     except subprocess.TimeoutExpired:
         raise UploadRefused("Reading this file takes too long, so it was stopped. Save its state_dict again.") from None
     try:

@@ -1,4 +1,6 @@
-"""A training process: `python -m core.runs.worker NAME RUNS DATA CACHE WORKERS`. Started and fed by LocalEngine.
+"""A training process, started and fed by LocalEngine.
+
+It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS`: configured before torch is imported.
 
 Its standard input is the lifeline: each line says that something is in the queue, and its end says that the server is
 gone. Then the run in progress is marked interrupted and the process ends.
@@ -25,7 +27,7 @@ from core.runs.execute import StoreControl, execute
 from core.runs.ood_reference import familiar_of
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
-from core.training import fit, prepare, settle_process
+from core.training import fit, prepare
 
 SECONDS_PER_HEARTBEAT = 1.0
 SECONDS_BEFORE_LOOKING_BACK = 0.5
@@ -114,9 +116,8 @@ def warm_up(settings: Settings) -> None:
 def main() -> None:
     if hasattr(os, "nice"):
         os.nice(10)  # a page that somebody waits for goes first; where nobody does, training has all the cores
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("500")  # where memory runs out all the same, the system ends this process and not the server
-    settle_process()
     name, runs, data, cache, workers = sys.argv[1:]
     Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers))).run()
 

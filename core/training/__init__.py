@@ -15,10 +15,9 @@ from core.training.events import (
 )
 from core.training.loop import fit
 from core.training.objectives import OBJECTIVES, objective_of
-from core.training.process import settle_process
 from core.training.start import build_for, fresh_model, outputs_for, prepare
 from core.training.state import TrainingState
 
 __all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Paused", "Predictions",
            "Started", "Step", "TrainingState", "Validation", "build_for", "fit", "fresh_model", "objective_of", "outputs_for",
-           "prepare", "settle_process"]
+           "prepare"]

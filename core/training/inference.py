@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.data.batches import Batches
+from core.torch_private import forward_hooks
 from core.training.objectives import Objective
 
 # Small enough for a layer's output to be used again from the heap: 250 images of 28×28 at 32 channels are 25 MB in float32.
@@ -37,7 +38,7 @@ class Answers:
 
 
 def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = None,
-          batch_size: int = EVALUATION_BATCH, report: Callable[[int], None] | None = None) -> Answers:
+          batch_size: int = EVALUATION_BATCH, report: Callable[[int], object] | None = None) -> Answers:
     """Run the network over all batches in evaluation mode; every module's mode is as before afterwards.
 
     report: told after each batch how many examples have been answered; what it raises ends the work.
@@ -104,10 +105,10 @@ def private_copy(model: nn.Module) -> nn.Module:
     """The same network in evaluation mode, sharing the weights' memory and nothing else."""
     known: dict[int, object] = {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
     for module in model.modules():  # copied at once: another session may be adding hooks of its own
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+        for hooks in forward_hooks(module):
             known[id(hooks)] = OrderedDict(hooks)
     network = copy.deepcopy(model, known).eval()
     for module in network.modules():
         if getattr(module, "inplace", False):  # would overwrite what a method has kept of the layer before
-            module.inplace = False
+            module.inplace = False  # pyright: ignore[reportArgumentType]  # torch's stub: a Tensor or Module, but anything may be
     return network

@@ -11,16 +11,13 @@ from torch import Tensor, nn
 from core.config import PlateauConfig, RunConfig
 from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
-from core.devices import autocast_type
 from core.training.control import Command, Control
 from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Paused, Started, Step
-from core.training.graphs import Forward
 from core.training.inference import infer
 from core.training.monitors import CloserLook, Samples
-from core.training.objectives import objective_of
-from core.training.optimizers import Stepper, build_optimizer
-from core.training.schedules import Plateau, factor_at
+from core.training.schedules import Plateau, learning_rate_at
 from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
+from core.training.step import TrainingStep, batches_of_epoch
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
 STEPS_PER_READ = 64
@@ -107,15 +104,12 @@ class Loop:
                  control: Control | None = None) -> None:
         training = config.training
         self.config, self.device, self.control = training, device, control
-        convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-        self.model = model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)
-        self.autocast = autocast_type(training.precision, device, convolutional)
-        self.forward = Forward(self.model, device, self.autocast)
-        self.objective = objective_of(training, data.target)
+        self.training_step = TrainingStep(training, data.target, model, device)
+        self.model, self.autocast = self.training_step.model, self.training_step.autocast
+        self.objective, self.optimizer = self.training_step.objective, self.training_step.optimizer
         self.counts_right = data.target == "classes"
-        self.optimizer = Stepper(build_optimizer(training.optimizer, model.parameters()))
-        self.train = Batches(data, data.train, device, channels_last=convolutional)
-        self.validation = Batches(data, data.validation, device, channels_last=convolutional)
+        self.train = Batches(data, data.train, device, channels_last=self.training_step.convolutional)
+        self.validation = Batches(data, data.validation, device, channels_last=self.training_step.convolutional)
         shows = data.kind == "images" and self.counts_right
         self.samples = Samples(self.validation, len(data.classes), self.objective, self.autocast) if shows else None
         self.closer = CloserLook(self.validation, len(data.classes), self.objective, self.autocast)
@@ -140,13 +134,9 @@ class Loop:
 
     def train_epoch(self) -> Generator[Event, None, str]:
         """What is left of one pass through the training images. Yields Steps; returns "completed", "stopped" or "diverged"."""
-        # a generator for each epoch, so that an epoch's order depends on nothing that went before
-        seed = self.config.seed * 100_003 + self.epoch
-        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
         self.model.train()
         pending = Pending()
-        chance = (self.config.seed, self.epoch)  # so that random transforms, too, draw the same after a break
-        for batch in self.train.iterate(self.config.batch_size, order, self.batch, chance):
+        for batch in batches_of_epoch(self.train, self.config, self.epoch, self.batch):
             command = self.control.command() if self.control is not None else Command()
             if command.stop or command.pause:
                 # even so: weights that became NaN since the last read must not be kept
@@ -184,33 +174,16 @@ class Loop:
         self.epoch_began = time.perf_counter()
         self.held_up += self.epoch_began - waiting
 
-    def learning_rate(self, instead: float | None, step: int) -> float:
-        """For the step after `step` steps: the schedule's share of the config's learning rate, or of the one given instead."""
-        base = self.config.optimizer.learning_rate if instead is None else instead
-        factor = self.plateau.factor if self.plateau else factor_at(self.config.schedule, step, self.steps, self.steps_per_epoch)
-        return base * factor
-
     def train_step(self, batch: Batch, learning_rate: float | None = None) -> tuple[Tensor, Tensor, int]:
-        """Forward, loss, backward, new weights. Returns loss and number of right answers, both still on the device, and size."""
-        self.optimizer.learning_rate = self.learning_rate(learning_rate, (self.epoch - 1) * self.steps_per_epoch + self.batch)
-        self.optimizer.zero_grad()
-        logits = self.forward(batch.images).float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
-        loss = self.objective.loss(logits, batch.labels)
-        loss.backward()
-        if self.config.l1:
-            self.add_l1()
-        if self.config.gradient_clipping:
-            nn.utils.clip_grad_norm_(self.optimizer.weights, self.config.gradient_clipping)
-        self.optimizer.step()
-        self.batch += 1
-        correct = (self.objective.predict(logits.detach()) == batch.labels).count_nonzero()
-        return loss.detach(), correct, len(batch.labels)
+        """The next step, on this batch. Returns loss and number of right answers, both still on the device, and size.
 
-    def add_l1(self) -> None:
-        """What l1 · Σ|w| in the loss would add to the gradients, l1 · sign(w), as autograd has it, which takes 0 at 0."""
-        weights = [weight for weight in self.optimizer.weights if weight.grad is not None]
-        signs = torch._foreach_sign([weight.detach() for weight in weights])
-        torch._foreach_add_([weight.grad for weight in weights], signs, alpha=self.config.l1)
+        learning_rate: instead of the config's, before the schedule's share of it.
+        """
+        rate = learning_rate_at(self.config, self.epoch, self.batch, self.steps_per_epoch, self.plateau, learning_rate)
+        loss, logits = self.training_step.take(batch, rate)
+        self.batch += 1
+        correct = (self.objective.predict(logits) == batch.labels).count_nonzero()
+        return loss, correct, len(batch.labels)
 
     def read(self, pending: Pending) -> Generator[Event, None, bool]:
         """Turn pending steps into events. Returns whether all is still finite, and keeps the weights if so."""
@@ -233,7 +206,7 @@ class Loop:
         yield Gradients(self.step, self.optimizer.learning_rate, gradient_norms(self.model), sum(pending.sizes), seconds)
         if self.samples is not None and self.samples.is_due():
             yield self.samples.look(self.model, self.step, self.epoch)
-        self.forward.measured(len(pending.sizes), seconds, self.steps - self.step)
+        self.training_step.forward.measured(len(pending.sizes), seconds, self.steps - self.step)
         return True
 
     def finish_epoch(self) -> Iterator[Event]:
@@ -293,8 +266,7 @@ class Loop:
         numbers = {"loss": self.sums.loss, "correct": self.sums.correct, "examples": self.sums.examples,
                    "seconds": self.sums.seconds, "best_loss": self.best_loss, "epochs_waited": self.epochs_waited}
         if self.plateau:
-            numbers |= {"plateau_factor": self.plateau.factor, "plateau_best": self.plateau.best,
-                        "plateau_waited": self.plateau.waited}
+            numbers |= self.plateau.numbers()
         finite = {name: value for name, value in numbers.items() if isfinite(value)}  # JSON knows no infinity
         return TrainingState(self.step, self.epoch, self.batch, finite, tensors)
 
@@ -310,8 +282,7 @@ class Loop:
         self.best_loss, self.epochs_waited = numbers.get("best_loss", inf), int(numbers.get("epochs_waited", 0))
         self.best_weights = state.under(BEST)
         if self.plateau:
-            self.plateau.factor = numbers.get("plateau_factor", 1.0)
-            self.plateau.best, self.plateau.waited = numbers.get("plateau_best", inf), int(numbers.get("plateau_waited", 0))
+            self.plateau.restore(numbers)
         self.optimizer.load(state.under(OPTIMIZER))
         random = state.under(RANDOM)
         if "cpu" in random:
@@ -329,7 +300,7 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
             layers.setdefault(name.rpartition(".")[0], []).append(weight.grad)
     if not layers:
         return {}
-    norms = torch.stack([torch.stack(torch._foreach_norm(gradients)).norm() for gradients in layers.values()])
+    norms = torch.stack([nn.utils.get_total_norm(gradients) for gradients in layers.values()])
     return dict(zip(layers, norms.tolist(), strict=True))
 
 

@@ -1,21 +1,24 @@
 """Seconds that training takes, measured by a few steps of the real loop, and which layers they go to."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset, Split
-from core.devices import select_device, threads_for
+from core.devices import is_convolutional, select_device, threads_for
+from core.hooks import CallStack, hooked
 from core.layers.memory import training_bytes
 from core.layers.table import describe_layers, totals
 from core.training import fresh_model
 from core.training.loop import Loop
+from core.training.step import batches_of_epoch
 from core.wording import size_of_bytes
 
 MOST_SECONDS = 2.0  # for each of the two rounds: whole steps, then layer by layer
@@ -83,7 +86,7 @@ def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examp
     if needed > MOST_BYTES:
         raise MeasureError(f"A training step of this network takes about {size_of_bytes(needed)}, more than the "
                            f"{size_of_bytes(MOST_BYTES)} that are measured here. Choose a smaller batch size or network.")
-    convolutional = any(isinstance(module, nn.Conv2d) for module in outline.modules())
+    convolutional = is_convolutional(outline)
     threads, before = threads_for(totals(rows).parameters, convolutional), torch.get_num_threads()
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -129,14 +132,15 @@ def _random_data(config: RunConfig, shape: tuple[int, ...], classes: int, batch:
 
 
 def _timed_steps(loop: Loop, device: torch.device, record: "_Record | None" = None) -> Iterator[float]:
-    """Seconds of each step, data included, after one that warms up."""
+    """Seconds of each step, data included, after one that warms up. Each is an epoch of the loop's: there is one batch."""
     began = time.perf_counter()
     for step in range(MOST_STEPS):
         if step == 1 and record is not None:
             record.forget()
         start = time.perf_counter()
-        for batch in loop.train.iterate(loop.config.batch_size):
+        for batch in batches_of_epoch(loop.train, loop.config, loop.epoch):
             loop.train_step(batch)
+        loop.epoch, loop.batch = loop.epoch + 1, 0
         _wait(device)
         now = time.perf_counter()
         if step:
@@ -188,34 +192,27 @@ class _Record:
 @contextmanager
 def _watching(model: nn.Module, device: torch.device) -> Iterator[_Record]:
     """Hooks on every layer while the block runs; they are gone afterwards, whatever happens in it."""
-    record = _Record(device)
-    handles = []
-    for name, module in model.named_modules():
-        if any(True for _ in module.children()):
-            continue
-        name = name or type(module).__name__
-        handles += [module.register_forward_pre_hook(_before(record, name)), module.register_forward_hook(_after(record, name))]
-    first = next((p for p in model.parameters() if p.requires_grad), None)
-    if first is not None:  # its gradient is the last to be ready: then backward is over
-        handles.append(first.register_post_accumulate_grad_hook(lambda weight: setattr(record, "end", record.now())))
-    try:
-        yield record
-    finally:
-        for handle in handles:
-            handle.remove()
+    record, stack = _Record(device), CallStack()
+    layers = {module for module in model.modules() if not any(True for _ in module.children())}
 
+    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        call = stack.enter(module)
+        if module in layers:
+            record.began[call.path] = record.now()
 
-def _before(record: _Record, name: str) -> Callable[..., None]:
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        record.began[name] = record.now()
-
-    return hook
-
-
-def _after(record: _Record, name: str) -> Callable[..., None]:
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        record.forward[name] = record.forward.get(name, 0.0) + record.now() - record.began[name]
+    def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        call = stack.leave(module)
+        if call is None or module not in layers:
+            return
+        name = call.path or type(module).__name__
+        record.forward[name] = record.forward.get(name, 0.0) + record.now() - record.began[call.path]
         if isinstance(output, Tensor) and output.requires_grad:
             output.register_hook(lambda gradient: record.gradients.append((record.now(), name)))
 
-    return hook
+    first = next((p for p in model.parameters() if p.requires_grad), None)
+    with ExitStack() as hooks:
+        if first is not None:  # its gradient is the last to be ready: then backward is over
+            handle = first.register_post_accumulate_grad_hook(lambda weight: setattr(record, "end", record.now()))
+            hooks.callback(handle.remove)
+        with hooked(model.modules(), before, after):
+            yield record

@@ -1,10 +1,11 @@
 """One training step, frozen: its batch, what zero_grad, backward and step do, and how one weight gets its new value.
 
-The steps are those that fit() takes, from the same state: the same batches, dropout and learning rates, in float32 on the CPU.
+The steps are those that fit() takes, from the same state and by the same TrainingStep, on the CPU: the same batches, dropout and
+learning rates, bit for bit, in the number format that the run has there.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,23 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from core.config import PlateauConfig, RunConfig
-from core.data import Dataset, normalize
-from core.data.batches import Batches
+from core.data import Dataset
+from core.data.batches import Batch, Batches
 from core.layers.table import describe_layers, totals
 from core.models import build
 from core.training import TrainingState, build_for, outputs_for
-from core.training.objectives import objective_of
-from core.training.optimizers import build_optimizer
-from core.training.schedules import factor_at
+from core.training.inference import infer
+from core.training.schedules import Plateau, learning_rate_at
 from core.training.state import CURRENT, OPTIMIZER, RANDOM
+from core.training.step import Phase, TrainingStep, batches_of_epoch, order_of_epoch
 from core.training.update_rules import Line, State, update
 from core.transforms import has_chance
 
 # A frozen step keeps the weights before and after, the gradients before and after, and the optimizer's numbers before and after:
-# up to nine copies with the live network, so 72 MB here. resnet18 (11 million) and vgg16 (138 million) are too large.
+# up to ten copies with the live network, so 80 MB here. resnet18 (11 million) and vgg16 (138 million) are too large.
 MOST_PARAMETERS = 2_000_000
 # What a batch's activations may take; 50 MB a layer table counts become about 150 MB with their gradients.
 ACTIVATION_BYTES = 50_000_000
+CPU = torch.device("cpu")
 CLIP_EPS = 1e-6  # torch.nn.utils.clip_grad_norm_ adds it to the norm
 # Our float64 arithmetic and PyTorch's float32 differ by rounding: by 2⁻²³ of a weight, and by some of that in each line on the
 # way to the change.
@@ -44,12 +46,13 @@ class FrozenStep:
     """One step and what it did. Tensors are copies that later steps don't change.
 
     number: of this step, from 1; epoch: from 1. learning_rate: of this step.
-    images: (N, C, H, W) uint8; labels: (N,); of: the batch's full size, more than N where the batch was cut to fit into memory.
-    logits: (N, outputs), probabilities: (N, classes), losses: (N,) of each example, loss: their mean, all before the step.
-    loss_after: of the same batch with the new weights.
-    old, before, gradients, after: by parameter name: the gradients that the step before left (None: none), weights, the gradients
-        of this step as the optimizer saw them (None: none came), the weights after it.
-    norm: Euclidean norm of all gradients as backward() left them. clipped: what gradient clipping multiplied them by.
+    images: (N, C, H, W) uint8, points (N, F) or texts (N, L) as they are stored; labels: (N,) classes, or numbers to predict;
+        of: the batch's full size, more than N where the batch was cut to fit into memory.
+    logits: (N, outputs), probabilities: (N, classes), or the predicted number (N, 1); losses: (N,) of each example, loss: their
+        mean, without L1; all before the step. loss_after: of the same batch with the new weights.
+    old, before, of_loss, gradients, after: by parameter name: the gradients that the step before left (None: none), weights, the
+        gradients of the loss alone (None: none came), those that the optimizer saw, after L1 and clipping, the weights after it.
+    norm: Euclidean norm of all gradients, L1's part with them. clipped: what gradient clipping multiplied them by.
     state_before, state_after: by parameter name, what the optimizer keeps, by torch.optim's names.
     """
 
@@ -66,6 +69,7 @@ class FrozenStep:
     loss_after: float
     old: dict[str, Tensor | None]
     before: dict[str, Tensor]
+    of_loss: dict[str, Tensor | None]
     gradients: dict[str, Tensor | None]
     after: dict[str, Tensor]
     norm: float
@@ -78,6 +82,7 @@ class FrozenStep:
 class Pull:
     """How strongly one parameter is pulled at and how far it goes: Euclidean norms over all its values.
 
+    gradient: as the optimizer saw it.
     change: of the step relative to the weights, ‖Δw‖ / ‖w‖; 0 where all weights are 0.
     """
 
@@ -92,7 +97,8 @@ class Pull:
 class Trace:
     """One weight through one step.
 
-    old: the gradient it had from the step before; gradient: the new one as backward() left it; each None where there is none.
+    old: the gradient it had from the step before; gradient: the new one before clipping; of_loss and penalty: the loss's part of
+        it, and L1's; used: the one that the optimizer saw. Each None where there is none, but penalty, which is 0 then.
     lines: how the new value comes about, in float64; empty where there is no gradient. after: PyTorch's own new value.
     agrees: whether the last line is that value, up to float32's rounding.
     """
@@ -102,6 +108,9 @@ class Trace:
     before: float
     old: float | None
     gradient: float | None
+    of_loss: float | None
+    penalty: float
+    used: float | None
     clipped: float
     state_before: dict[str, float]
     lines: tuple[Line, ...]
@@ -117,7 +126,7 @@ class Trace:
 
     @property
     def per_thousandth(self) -> float:
-        """About how much the loss would change with this weight larger by 0.001."""
+        """About how much the loss, with L1's penalty, would change with this weight larger by 0.001."""
         return (self.gradient or 0.0) / 1000
 
 
@@ -131,19 +140,21 @@ class Microscope:
                 None begins as a new run does.
 
         Raises:
-            MicroscopeError: a network with nothing to train, one too large, or no training images.
+            MicroscopeError: a network with nothing to train, one too large, or no training images. ConfigError: a loss that does
+                not suit the data.
         """
         check_size(model)
         if not len(data.train):
             raise MicroscopeError("There are no training images to take a batch from.")
         self.config, self.data, self.training = config, data, config.training
-        self.model = copy.deepcopy(model).cpu().float()
-        self.objective = objective_of(config.training)
-        self.parameters = dict(self.model.named_parameters())
-        self.optimizer = build_optimizer(config.training.optimizer, list(self.parameters.values()))
+        self.training_step = TrainingStep(config.training, data.target, copy.deepcopy(model).float(), CPU)
+        self.model, self.objective = self.training_step.model, self.training_step.objective
+        self.parameters, self.optimizer = dict(self.model.named_parameters()), self.training_step.optimizer
+        self.train = Batches(data, data.train, CPU, channels_last=self.training_step.convolutional)
+        self.plateau = Plateau(self.training.schedule) if isinstance(self.training.schedule, PlateauConfig) else None
         self.per_epoch = -(-len(data.train) // self.training.batch_size)
         self.most_images = _most_images(self.model, data.input_shape)
-        self.step, self.epoch, self.batch, self.plateau = 0, 1, 0, 1.0
+        self.step, self.epoch, self.batch = 0, 1, 0
         self.random = torch.Generator().manual_seed(self.training.seed).get_state()
         if state is not None:
             self._restore(state)
@@ -153,84 +164,62 @@ class Microscope:
         if latest := state.under(CURRENT):
             self.model.load_state_dict(latest)
         self.step, self.epoch, self.batch = state.step, state.epoch, state.batch
-        self.plateau = state.numbers.get("plateau_factor", 1.0)
+        if self.plateau:
+            self.plateau.restore(state.numbers)
         shapes = [parameter.shape for parameter in self.parameters.values()]
-        kept: dict[int, State] = {}
-        for name, value in state.under(OPTIMIZER).items():
-            number, _, kind = name.partition(".")
+        kept = state.under(OPTIMIZER)
+        for name, value in kept.items():
+            number = name.partition(".")[0]
             if not number.isdecimal() or int(number) >= len(shapes) or value.shape not in (torch.Size(), shapes[int(number)]):
                 raise MicroscopeError(f"The checkpoint's optimizer state ({name}) does not fit this network; start the run anew.")
-            kept.setdefault(int(number), {})[kind] = value.clone()
-        if kept:
-            self.optimizer.load_state_dict({"state": kept, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.optimizer.load(kept)
         self.random = state.under(RANDOM).get("cpu", self.random)
 
     def take_step(self) -> FrozenStep:
         """Do the next step as fit() does it, and freeze it."""
-        images, inputs, labels, of = self._next_batch()
-        rate = self._learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        images, batch, of = self._next_batch()
+        rate = learning_rate_at(self.training, self.epoch, self.batch, self.per_epoch, self.plateau)
         old, before, state_before = self._gradients(), self._weights(), self._state()
+        seen = _Seen(self)
         with self._dropout_as_in_training():
-            self.optimizer.zero_grad()
-            logits = self.model.train()(inputs)
-            loss = self.objective.loss(logits, labels)
-            loss.backward()
-            norm, clipped = self._clip()
-            self.optimizer.step()
+            self.model.train()
+            loss, logits = self.training_step.take(batch, rate, seen.look)
             later = torch.get_rng_state()
         # with the same units dropped; the figures by which batch norm goes on are not touched
         with self._dropout_as_in_training(), _buffers_kept(self.model), torch.no_grad():
-            torch.set_rng_state(self.random)
-            loss_after = float(self.objective.loss(self.model(inputs), labels))
+            loss_after = float(self.training_step.answer(batch)[1])
         self.random = later
-        logits = logits.detach()
+        gradients = self._gradients()
         frozen = FrozenStep(
-            self.step + 1, self.epoch, rate, images, labels, of, logits, self.objective.probabilities(logits),
-            losses_of_each(self.objective.loss, logits, labels), float(loss.detach()), loss_after, old, before, self._gradients(),
-            self._weights(), norm, clipped, state_before, self._state())
+            self.step + 1, self.epoch, rate, images, batch.labels, of, logits, self.objective.probabilities(logits),
+            losses_of_each(self.objective.loss, logits, batch.labels), float(loss), loss_after, old, before,
+            seen.of_loss or gradients, gradients, self._weights(), seen.norm, seen.clipped, state_before, self._state())
         self._move_on()
         return frozen
 
-    def _next_batch(self) -> tuple[Tensor, Tensor, Tensor, int]:
-        """uint8 images, what the network gets of them, and labels that fit() takes next, as many as there is memory for; and how
-        many it takes. Random transforms draw as they do there."""
-        seed = self.training.seed * 100_003 + self.epoch  # as Loop.train_epoch has it
-        order = torch.randperm(len(self.data.train), generator=torch.Generator().manual_seed(seed))
+    def _next_batch(self) -> tuple[Tensor, Batch, int]:
+        """The examples as they are stored, the batch that fit() takes next, as much of it as there is memory for, and how many
+        it takes."""
         size = self.training.batch_size
+        order = order_of_epoch(self.training.seed, self.epoch, len(self.train))
         positions = order[self.batch * size:(self.batch + 1) * size]
-        if has_chance(self.data.transforms):
-            batches = Batches(self.data, self.data.train, torch.device("cpu"))
-            batch = next(batches.iterate(size, order, self.batch, (self.training.seed, self.epoch)))
-            inputs, labels = batch.images[:self.most_images], batch.labels[:self.most_images]
-            last = [torch.tensor(values).view(-1, 1, 1) for values in (self.data.last_mean, self.data.last_std)]
-            images = ((inputs * last[1] + last[0]).clamp(0, 1) * 255).round().to(torch.uint8)
-        else:
-            images, labels = self.data.train.take(positions[:self.most_images])
-            inputs = normalize(images, self.data.mean, self.data.std)
-        return images, inputs, labels, len(positions)
-
-    def _learning_rate(self) -> float:
-        """For the next step: Loop.learning_rate's rule."""
-        training = self.training
-        share = self.plateau if isinstance(training.schedule, PlateauConfig) else factor_at(
-            training.schedule, (self.epoch - 1) * self.per_epoch + self.batch, self.per_epoch * training.epochs, self.per_epoch)
-        return training.optimizer.learning_rate * share
-
-    def _clip(self) -> tuple[float, float]:
-        """The norm over all gradients, and what they were multiplied by."""
-        weights = [p for p in self.parameters.values() if p.grad is not None]
-        if not weights:
-            return 0.0, 1.0
-        longest = self.training.gradient_clipping or float("inf")
-        norm = float(nn.utils.clip_grad_norm_(weights, longest))
-        return norm, min(1.0, longest / (norm + CLIP_EPS))
+        of, positions = len(positions), positions[:self.most_images]
+        if has_chance(self.data.transforms):  # what is drawn belongs to more than this batch
+            batch = next(batches_of_epoch(self.train, self.training, self.epoch, self.batch))
+            batch = Batch(batch.images[:self.most_images], batch.labels[:self.most_images])
+            mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.data.last_mean, self.data.last_std))
+            return ((batch.images * std + mean).clamp(0, 1) * 255).round().to(torch.uint8), batch, of
+        batch = next(self.train.iterate(len(positions), positions))
+        return self.train.split.take(positions)[0], batch, of
 
     def _move_on(self) -> None:
         self.step, self.batch = self.step + 1, self.batch + 1
-        if self.batch >= self.per_epoch:
-            self.epoch, self.batch = self.epoch + 1, 0
+        if self.batch < self.per_epoch:
+            return
+        self.epoch, self.batch = self.epoch + 1, 0
+        if self.plateau:  # what the epochs to come learn with depends on the validation loss
+            validation = Batches(self.data, self.data.validation, CPU, channels_last=self.training_step.convolutional)
+            self.plateau.look(infer(self.model, validation, self.training_step.autocast).loss(self.objective))
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.parameters.items()}
@@ -239,7 +228,7 @@ class Microscope:
         return {name: None if value.grad is None else value.grad.clone() for name, value in self.parameters.items()}
 
     def _state(self) -> dict[str, State]:
-        return {name: {kind: kept.detach().clone() for kind, kept in self.optimizer.state.get(value, {}).items()
+        return {name: {kind: kept.detach().clone() for kind, kept in self.optimizer.optimizer.state.get(value, {}).items()
                        if isinstance(kept, Tensor)} for name, value in self.parameters.items()}
 
     @contextmanager
@@ -248,6 +237,26 @@ class Microscope:
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
             yield
+
+
+class _Seen:
+    """What a step passes through on its way, noted in between."""
+
+    def __init__(self, scope: Microscope) -> None:
+        self.scope = scope
+        self.of_loss: dict[str, Tensor | None] = {}  # stays empty where nothing changes the gradients of the loss
+        self.norm, self.clipped = 0.0, 1.0
+
+    def look(self, phase: Phase) -> None:
+        training = self.scope.training
+        last = "l1" if training.l1 else "backward"  # phase after which the gradients have their whole length
+        if phase == "backward" and (training.l1 or training.gradient_clipping):
+            self.of_loss = self.scope._gradients()
+        if phase == last:
+            self.norm = float(nn.utils.get_total_norm([weight.grad for weight in self.scope.parameters.values()
+                                                       if weight.grad is not None]))
+        elif phase == "clipping":
+            self.clipped = min(1.0, training.gradient_clipping / (self.norm + CLIP_EPS))
 
 
 @contextmanager
@@ -271,10 +280,17 @@ def check_size(model: nn.Module) -> None:
                               f"networks of up to {MOST_PARAMETERS:,} can be looked at; choose a smaller one.")
 
 
-def open_fresh(config: RunConfig, data: Dataset) -> Microscope:
-    """Before the first step of a run of this config. Raises MicroscopeError, and ModelError where the network can't be built."""
+def open_fresh(config: RunConfig, data: Dataset, begin: Callable[[RunConfig, Dataset], nn.Module] = build_for) -> Microscope:
+    """Before the first step of a run of this config.
+
+    Args:
+        begin: makes the network that the run starts from; by default one with fresh weights, whatever `start_from` says.
+
+    Raises:
+        MicroscopeError; ModelError where the network can't be built; what `begin` raises.
+    """
     check_config(config, data)
-    return Microscope(config, data, build_for(config, data))
+    return Microscope(config, data, begin(config, data))
 
 
 def check_config(config: RunConfig, data: Dataset) -> None:
@@ -321,7 +337,7 @@ def trace(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[int, ..
         raise MicroscopeError(f"{name} has shape {'×'.join(map(str, shape)) or 'of one number'}; {list(index)} is not in it. "
                               f"Places go from 0 to {last}.")
     before, after, gradient = frozen.before[name][index], frozen.after[name][index], frozen.gradients[name]
-    old = frozen.old[name]
+    old, of_loss = frozen.old[name], frozen.of_loss[name]
     states = [{kind: value[index] if value.shape == shape else value for kind, value in kept.items()}
               for kept in (frozen.state_before[name], frozen.state_after[name])]
     lines: tuple[Line, ...] = ()
@@ -331,8 +347,11 @@ def trace(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[int, ..
         lines, computed = result.lines, float(result.weight)
     allowed = OF_WEIGHT * abs(float(before)) + OF_CHANGE * abs(float(after) - float(before)) + 1e-12
     as_numbers = [{kind: float(value) for kind, value in kept.items()} for kept in states]
-    raw = None if gradient is None else float(gradient[index]) / frozen.clipped
-    return Trace(name, tuple(index), float(before), None if old is None else float(old[index]), raw, frozen.clipped,
+    penalty = 0.0 if of_loss is None else config.training.l1 * float(before.sign())
+    return Trace(name, tuple(index), float(before), None if old is None else float(old[index]),
+                 None if of_loss is None else float(of_loss[index]) + penalty,
+                 None if of_loss is None else float(of_loss[index]), penalty,
+                 None if gradient is None else float(gradient[index]), frozen.clipped,
                  as_numbers[0], lines, computed, float(after), as_numbers[1], abs(computed - float(after)) <= allowed)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from core.data.batches import Batches
+from core.hooks import watched
 from core.training.events import Predictions, Validation
 from core.training.inference import Answers, autocasting, evaluation_mode
 from core.training.objectives import Objective
@@ -93,22 +94,14 @@ def dead_units(model: nn.Module, images: Tensor, autocast: torch.dtype | None = 
     """
     shares: dict[str, Tensor] = {}
 
-    def watch(name: str) -> None:
-        def note(module: nn.Module, inputs: object, output: Tensor) -> None:
-            again = sum(known.partition(" #")[0] == name for known in shares)
-            largest = output.amax([dim for dim in range(output.dim()) if dim != 1]) if output.dim() > 1 else output
-            shares[f"{name} #{again + 1}" if again else name] = (largest <= 0).float().mean()
-        handles.append(layer.register_forward_hook(note))
+    def note(name: str, module: nn.Module, output: Tensor) -> None:
+        again = sum(known.partition(" #")[0] == name for known in shares)
+        largest = output.amax([dim for dim in range(output.dim()) if dim != 1]) if output.dim() > 1 else output
+        shares[f"{name} #{again + 1}" if again else name] = (largest <= 0).float().mean()
 
-    handles: list[torch.utils.hooks.RemovableHandle] = []
-    try:
-        for name, layer in model.named_modules():
-            if isinstance(layer, nn.ReLU):
-                watch(name)
-        if handles:
-            with evaluation_mode(model), torch.inference_mode(), autocasting(images.device, autocast):
-                model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
+    if not any(isinstance(module, nn.ReLU) for module in model.modules()):
+        return {}
+    with (watched(model, nn.ReLU, note), evaluation_mode(model), torch.inference_mode(),
+          autocasting(images.device, autocast)):
+        model(images)
     return dict(zip(shares, torch.stack(list(shares.values())).tolist(), strict=True)) if shares else {}

@@ -7,6 +7,7 @@ by a factor at each step here, as fastai's `lr_find` does it, so that one test c
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from math import inf, isfinite
 
 import torch
@@ -15,10 +16,7 @@ from torch import nn
 from core.config import RunConfig
 from core.data import Dataset
 from core.data.batches import Batch, Batches
-from core.devices import autocast_type
-from core.training.inference import autocasting
-from core.training.objectives import objective_of
-from core.training.optimizers import build_optimizer
+from core.training.step import TrainingStep, batches_of_epoch
 
 LOWEST, HIGHEST = 1e-6, 10.0
 SMOOTHING = 0.9  # weight of the past in the running mean of the loss, against the noise of single batches
@@ -53,7 +51,7 @@ class RangeStep:
 def range_test(config: RunConfig, data: Dataset, model: nn.Module, steps: int = 100) -> RangeTest:
     """Train a copy of `model` for at most `steps` steps on the CPU, from a learning rate of 1e-6 to 10.
 
-    Neither `model` nor PyTorch's random state is changed.
+    model: with the weights that the run would start from. Neither `model` nor PyTorch's random state is changed.
 
     Raises:
         ValueError: fewer than 10 steps, or no training images.
@@ -67,30 +65,21 @@ def range_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torc
                 steps: int = 100) -> Iterator[RangeStep]:
     """The test step by step, for whoever wants to show or stop it. Trains `model` itself and seeds PyTorch's random state.
 
-    Ends after `steps` steps or where the loss has blown up. Raises ValueError as range_test() does.
+    The steps are those of fit() with these learning rates, whatever the config's schedule and however few epochs it has. Ends
+    after `steps` steps or where the loss has blown up. Raises ValueError as range_test() does.
     """
     if steps < 10:
         raise ValueError(f"steps is {steps}; a range test needs at least 10")
     if not len(data.train):
         raise ValueError("there are no training images")
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    model = (model.to(device, memory_format=torch.channels_last) if convolutional else model.to(device)).train()
-    autocast = autocast_type(config.training.precision, device, convolutional)
-    objective = objective_of(config.training, data.target)
-    optimizer = build_optimizer(config.training.optimizer, model.parameters())
+    training_step = TrainingStep(config.training, data.target, model, device)
+    training_step.model.train()
     torch.manual_seed(config.training.seed)
     smoothed = lowest = inf
-    batches = _batches(config, Batches(data, data.train, device, channels_last=convolutional), steps)
-    for step, batch in enumerate(batches, start=1):
+    batches = _batches(config, Batches(data, data.train, device, channels_last=training_step.convolutional))
+    for step, batch in enumerate(islice(batches, steps), start=1):
         rate = LOWEST * (HIGHEST / LOWEST) ** ((step - 1) / (steps - 1))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad()
-        with autocasting(device, autocast):
-            logits = model(batch.images)
-        loss = objective.loss(logits.float(), batch.labels)
-        loss.backward()
-        optimizer.step()
+        loss, _ = training_step.take(batch, rate)
         value = loss.item()
         smoothed = value if step == 1 else SMOOTHING * smoothed + (1 - SMOOTHING) * value
         lowest = min(lowest, smoothed)
@@ -110,14 +99,7 @@ def conclude(steps: Sequence[RangeStep]) -> RangeTest:
                      steps[-1].rate if blown_up else None)
 
 
-def _batches(config: RunConfig, batches: Batches, steps: int) -> Iterator[Batch]:
-    """`steps` batches in random order, through the training images as often as it takes."""
-    done = epoch = 0
-    while done < steps:
-        order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(config.training.seed + epoch))
-        for batch in batches.iterate(config.training.batch_size, order):
-            yield batch
-            done += 1
-            if done == steps:
-                return
-        epoch += 1
+def _batches(config: RunConfig, batches: Batches) -> Iterator[Batch]:
+    """Those of a run that never ends, through the training images again and again."""
+    for epoch in count(1):
+        yield from batches_of_epoch(batches, config.training, epoch)

@@ -9,6 +9,7 @@ from core.config import (
     PlateauConfig,
     ScheduleConfig,
     StepConfig,
+    TrainingConfig,
     WarmUpConfig,
 )
 
@@ -65,6 +66,29 @@ class Plateau:
         self.waited += 1
         if self.waited > self.schedule.patience:
             self.factor, self.waited = self.factor * self.schedule.factor, 0
+
+    def numbers(self) -> dict[str, float]:
+        """Where it is, as a checkpoint keeps it; infinite where no loss has been seen."""
+        return {"plateau_factor": self.factor, "plateau_best": self.best, "plateau_waited": self.waited}
+
+    def restore(self, numbers: dict[str, float]) -> None:
+        """Go to where `numbers` was taken; what is missing there is as at the start."""
+        self.factor, self.best = numbers.get("plateau_factor", 1.0), numbers.get("plateau_best", math.inf)
+        self.waited = int(numbers.get("plateau_waited", 0))
+
+
+def learning_rate_at(training: TrainingConfig, epoch: int, batch: int, steps_per_epoch: int, plateau: Plateau | None,
+                     instead: float | None = None) -> float:
+    """For the batch-th (from 0) step of an epoch (from 1): the schedule's share of the config's learning rate.
+
+    Args:
+        plateau: as it is now, where that is the schedule. instead: of the config's learning rate.
+    """
+    base = training.optimizer.learning_rate if instead is None else instead
+    if plateau is not None:
+        return base * plateau.factor
+    step = (epoch - 1) * steps_per_epoch + batch
+    return base * factor_at(training.schedule, step, steps_per_epoch * training.epochs, steps_per_epoch)
 
 
 def preview(schedule: ScheduleConfig, learning_rate: float, epochs: int, points: int = 200) -> list[tuple[float, float]]:

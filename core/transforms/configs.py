@@ -80,7 +80,8 @@ class _InOrder(Config):
         for name in ("scale", "ratio"):
             low, high = getattr(self, f"{name}_min", 0.0), getattr(self, f"{name}_max", 0.0)
             if low > high:
-                raise PydanticCustomError("order", f"{name}_min is {low:g}, which is more than {name}_max, {high:g}")
+                raise PydanticCustomError("order", "{name}_min is {low}, which is more than {name}_max, {high}",
+                                          {"name": name, "low": f"{low:g}", "high": f"{high:g}"})
         return self
 
 
@@ -153,7 +154,7 @@ class TransformSpec:
 
     title: str
     summary: str
-    config: type[Config]
+    config: type[TransformConfig]
     random: bool
 
 

@@ -7,10 +7,9 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from core.fields import Config
 from core.models import ARCHITECTURES, CNNConfig, MLPConfig, ModelConfig, ModelError, SmallResNetConfig, StackConfig, build
 from core.models.base import Shape
-from core.models.layers import Conv2dConfig, FlattenConfig, LinearConfig, MaxPool2dConfig, ReLUConfig
+from core.models.layers import Conv2dConfig, FlattenConfig, LayerConfig, LinearConfig, MaxPool2dConfig, ReLUConfig
 from core.models.softmax_regression import SoftmaxRegressionConfig
 
 WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.")  # DataParallel's, torch.compile's, and usual attributes
@@ -132,7 +131,7 @@ def _cnns(convolutions: list[Layer], linear: list[Layer], norm: bool) -> Iterato
 def _pooled_once(convolutions: list[Layer], linear: list[Layer]) -> Iterator[StackConfig]:
     """Convolutions, one pooling after the last, linear layers: as PyTorch's own MNIST example has it."""
     for padded in (False, True):
-        layers: list[Config] = []
+        layers: list[LayerConfig] = []
         for layer in convolutions:
             filters, _, height, width = layer.weight.shape
             if height != width or not 1 <= height <= 11 or filters > 2048:

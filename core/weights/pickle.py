@@ -211,6 +211,6 @@ def names_in(data: bytes) -> list[str]:
 
     Raises ValueError where it is no pickle.
     """
-    found = [_full(argument) for instruction, argument, _ in pickletools.genops(data)
+    found = [_full(str(argument)) for instruction, argument, _ in pickletools.genops(data)
              if instruction.name == "GLOBAL"]
     return list(dict.fromkeys(found))

@@ -16,14 +16,15 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO
 
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.download.lock import Progress, Published, alone
 from core.data.download.speed import Speed
 from core.data.sources import spec_of
+from core.files import put_in_place
 
 SECONDS_OF_SILENCE = 30
 PIECE = 1 << 16
@@ -107,12 +108,12 @@ def _fetch(remote: Remote, into: Path, report: Callable[[Progress], None]) -> No
     trouble: DataError = DataMissing(f"There is no address for {remote.name}.")
     part = Part.of(into, remote.md5)
     if part.size and _md5(part.path) == remote.md5:  # we died when it was whole and not yet renamed
-        os.replace(part.path, into)
+        put_in_place(part.path, into)
         return part.forget()
     for address in remote.addresses:
         try:
             if _try(address, remote, part, report):
-                os.replace(part.path, into)
+                put_in_place(part.path, into)
                 part.forget()
                 return
         except DataError as error:
@@ -164,12 +165,12 @@ class Part:
     def validator(self, address: str) -> str:
         """The ETag or the date that came from this address; "" where there was none or the part is another address's."""
         with suppress(OSError, ValueError, AttributeError):
-            about = json.loads(self.about.read_text())
+            about = json.loads(self.about.read_text(encoding="utf-8"))
             return str(about["validator"]) if about.get("address") == address else ""
         return ""
 
     def begin(self, address: str, validator: str) -> None:
-        self.about.write_text(json.dumps({"address": address, "validator": validator}))
+        self.about.write_text(json.dumps({"address": address, "validator": validator}), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ def _ask(address: str, part: Part) -> _Answer:
         part.clear()
         return _ask(address, part)
     length = int(body.headers.get("Content-Length") or 0)
-    validator = _validator(body)
+    validator = _validator(body.headers)
     if body.status != 206:
         return _Answer(body, 0, length, validator)
     if not have:
@@ -275,7 +276,7 @@ def _ask(address: str, part: Part) -> _Answer:
     return _Answer(body, have, int(told[3]) if told[3] != "*" else have + length, validator)
 
 
-def _validator(body: BinaryIO) -> str:
+def _validator(headers: Message) -> str:
     """What If-Range may name: a strong ETag, else the date of the last change."""
-    tag = body.headers.get("ETag", "")
-    return tag if tag.startswith('"') else body.headers.get("Last-Modified", "")
+    tag = headers.get("ETag", "")
+    return tag if tag.startswith('"') else headers.get("Last-Modified", "")

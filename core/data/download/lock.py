@@ -51,7 +51,7 @@ class Published:
             return
         self._last = now
         with suppress(OSError):
-            self._part.write_text(json.dumps(asdict(progress)))
+            self._part.write_text(json.dumps(asdict(progress)), encoding="utf-8")
             self._part.replace(self.path)  # not flushed to disk: it is of no use after a crash
 
     def forget(self) -> None:
@@ -73,7 +73,7 @@ def alone(folder: Path, title: str) -> Iterator[Published]:
     except ImportError:  # Windows has no fcntl; two downloads there only do the work twice, as files are renamed whole
         yield published
         return
-    with (folder / LOCK).open("w") as lock:
+    with (folder / LOCK).open("w", encoding="utf-8") as lock:
         for attempt in range(TRIES):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,7 +95,7 @@ def progress_of(name: str, root: Path) -> Progress | None:
     if not _is_held(folder / LOCK):
         return None
     try:
-        values = json.loads((folder / PROGRESS).read_text())
+        values = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
         numbers = {key: float(values[key]) for key in ("share", "megabytes", "total_megabytes", "speed")}
         return Progress(str(values["file"])[:200], **numbers | {"share": min(1.0, max(0.0, numbers["share"]))})
     except (OSError, ValueError, KeyError, TypeError):
@@ -106,7 +106,7 @@ def _is_held(lock: Path) -> bool:
     try:
         import fcntl
 
-        with open(os.fspath(lock)) as file:
+        with open(os.fspath(lock), encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -6,9 +6,7 @@
 """
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from PIL import Image
 
 from core.data.drawing import LUMINANCE, DrawingError
 from core.data.drawing.connected_components import label
+from core.subprocesses import ONE_THREAD, run
 from core.wording import size_of_bytes
 
 LONGEST = 560  # pixels: twice the canvas, so that thin lines survive
@@ -27,7 +26,6 @@ SPECK = 0.02  # marks with less than this share of the largest mark's ink are du
 BACKGROUND = 6  # the paper's light is the brightest of windows of a sixth of the picture
 CLEARLY = 5.0  # how far ink and paper must be apart, in standard deviations within them
 FAINT = 0.06  # ink less dark than this share of the paper's light is paper
-ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +54,8 @@ def read_upload(content: bytes) -> np.ndarray:
         folder = Path(name)
         (folder / "upload").write_bytes(content)
         options = json.dumps({"file": str(folder / "upload"), "folder": str(folder), "longest": LONGEST})
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         try:
-            code = subprocess.run(
-                [sys.executable, "-m", "core.importing.picture", options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, cwd=ROOT, timeout=SECONDS, check=False,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1",
-                                  "OPENBLAS_NUM_THREADS": "1"}).returncode
+            code = run("core.importing.picture", options, seconds=SECONDS, environment=ONE_THREAD)
         except subprocess.TimeoutExpired:
             raise DrawingError("Reading this picture takes too long. Make it smaller, or save it again as PNG or JPEG.") from None
         try:

@@ -1,11 +1,8 @@
 """t-SNE maps: made in a child process, one at a time, kept in the cache."""
 
-import contextlib
 import hashlib
-import os
 import re
 import subprocess
-import sys
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -15,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.subprocesses import ONE_THREAD, end, start
 from core.tsne_child import ITERATIONS
 
 COMPONENTS = 50  # of PCA, which t-SNE is given, as van der Maaten and Hinton did (JMLR 9, 2008, section 4.2)
 FEWEST = 5  # images; fewer have no neighbourhoods
 PERPLEXITY = 30.0
 LONGEST = 900.0  # seconds; 5,000 points take about 30
-ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -88,28 +85,23 @@ class TsneMaps:
             source = Path(folder) / "points.npy"
             np.save(source, points)
             perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
-            child = subprocess.Popen(
-                [sys.executable, "-u", "-m", "core.tsne_child", str(source), str(self._path(name)), f"{perplexity:g}"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
-                # one thread: pages and training keep the others
-                env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
+            child = start("core.tsne_child", str(source), str(self._path(name)), f"{perplexity:g}",
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", environment=ONE_THREAD | {"PYTHONUNBUFFERED": "1"})  # its lines as it writes them
             timer = threading.Timer(LONGEST, child.kill)
             timer.daemon = True
             timer.start()
             last = ""
             try:
                 assert child.stdout is not None
-                with child.stdout:
-                    for line in child.stdout:
-                        last = line.strip() or last
-                        if found := re.search(r"Iteration (\d+):", line):
-                            self._set(name, TsneState(share=min(1.0, int(found[1]) / ITERATIONS)))
+                for line in child.stdout:
+                    last = line.strip() or last
+                    if found := re.search(r"Iteration (\d+):", line):
+                        self._set(name, TsneState(share=min(1.0, int(found[1]) / ITERATIONS)))
                 code = child.wait()
             finally:
                 timer.cancel()
-                with contextlib.suppress(OSError):
-                    child.kill()
-                child.wait()
+                end(child)
         return f"t-SNE ended with exit code {code}: {last[:200]}" if code else ""
 
     def _set(self, name: str, state: TsneState) -> None:
@@ -123,5 +115,5 @@ class TsneMaps:
 def name_of(points: Tensor) -> str:
     """The points themselves are the name: other images, or another number of them, are another map."""
     digest = hashlib.blake2b(f"v1 {tuple(points.shape)} {ITERATIONS} {PERPLEXITY}".encode(), digest_size=12)
-    digest.update(np.ascontiguousarray(points.numpy()))
+    digest.update(np.ascontiguousarray(points.numpy()).data)
     return digest.hexdigest()

@@ -8,10 +8,8 @@ process neither grows nor stops.
 """
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,11 +20,11 @@ import numpy as np
 
 from core.data.dataset import DataError
 from core.data.own.sets import delete_set, new_staging, publish, writing
+from core.subprocesses import ONE_THREAD, end, start
 
 SECONDS = 600.0  # by the clock; the child has a limit on processor time too
 SMALLEST, LARGEST = 8, 128  # pixels
 UPLOAD = "upload.zip"
-ROOT = Path(__file__).parents[3]
 Progress = Callable[[int, int], None]  # images done, of how many
 
 
@@ -189,12 +187,8 @@ def _refuse_bad_options(archive: Path | memoryview, size: int, channels: int, fi
 
 def _run_child(options: dict[str, Any], folder: Path, progress: Progress | None) -> dict[str, Any]:
     """What the child says. Raises ImportRefused where it dies or takes too long."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "core.importing.child", json.dumps(options)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
-        # one thread: others would each take memory, and pages want the other core
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+    child = start("core.importing.child", json.dumps(options), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                  stderr=subprocess.DEVNULL, environment=ONE_THREAD)  # more threads would each take memory
     timer = threading.Timer(SECONDS, child.kill)
     timer.start()
     try:
@@ -207,8 +201,7 @@ def _run_child(options: dict[str, Any], folder: Path, progress: Progress | None)
     finally:
         out_of_time = not timer.is_alive()
         timer.cancel()
-        child.kill()
-        child.communicate()
+        end(child)
     try:
         return json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

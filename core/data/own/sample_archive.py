@@ -19,7 +19,7 @@ def sample_archive(root: Path, cache: Path) -> bytes:
 
     Those are an exact copy, a slightly lighter one, a picture that is cut off, a text file and a picture in no class folder.
     """
-    raw = spec_of("digits").read(root, cache)
+    raw = spec_of("digits").read_images(root, cache)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for label in range(10):

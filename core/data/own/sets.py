@@ -26,6 +26,7 @@ import numpy as np
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.files import write_atomically
 from core.importing.names import plain_name
+from core.subprocesses import is_alive
 
 FOLDER, PREFIX = "imported", "own:"
 NAME = re.compile(r"own:[0-9a-f]{6,32}")
@@ -148,21 +149,22 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
     Raises DataError where that can't be done; the folder is left for whoever made it to remove.
     """
     taken = {own.title for own in own_sets(root)}
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    # the shape alone: Windows renames no folder in which a file is open
+    shape = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False).shape
     tested = int(np.load(folder / "test.npy", allow_pickle=False).sum())
     own = OwnSet(
         id=secrets.token_hex(6), title=_unused(plain_name(title, MOST_TITLE) or "My images", taken),
-        classes=tuple(map(plain_name, classes)), input_shape=_three(images.shape[1:]),
-        counts=(len(images) - tested, tested), created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        classes=tuple(map(plain_name, classes)), input_shape=_three(shape[1:]),
+        counts=(shape[0] - tested, tested), created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         source=plain_name(source, 200), hidden=hidden)
     meta = {"format": 1, "title": own.title, "classes": own.classes, "input_shape": own.input_shape,
             "counts": {"train": own.counts[0], "test": own.counts[1]}, "created": own.created, "source": own.source,
             "hidden": own.hidden}
     text = json.dumps(meta, ensure_ascii=False, indent=1).encode()
     with writing(root):
-        write_atomically(folder / "meta.json", lambda file: file.write(text) and None)
+        write_atomically(folder / "meta.json", lambda file: file.write(text))
         for name in ARRAYS:  # on the disk before the name is
-            with (folder / name).open("rb") as file:
+            with (folder / name).open("r+b") as file:  # Windows flushes nothing that is only read
                 os.fsync(file.fileno())
         os.rename(folder, root / FOLDER / own.id)
     return own
@@ -205,7 +207,7 @@ def sweep(root: Path) -> None:
     with contextlib.suppress(OSError):
         for folder in (root / FOLDER).glob(f"{STAGING}-*"):
             old = time.time() - folder.stat().st_mtime > HOURS_OF_STAGING * 3600
-            if old or not _is_alive(folder.name.split("-")[1]):
+            if old or _has_died(folder.name.split("-")[1]):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -236,11 +238,6 @@ def _unused(title: str, taken: set[str]) -> str:
     return next(t for t in [title, *(f"{title} {n}" for n in range(2, len(taken) + 3))] if t not in taken)
 
 
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError):  # somebody else's
-        return True
-    return True
+def _has_died(pid: str) -> bool:
+    """False for what is no number: that folder is not of our making."""
+    return pid.isdecimal() and not is_alive(int(pid))

@@ -76,6 +76,11 @@ class DatasetSpec:
             return self.found(root / self.folder)
         return not self.folder or IdxFolder(self.folder, self.counts).is_there(root)
 
+    def read_images(self, root: Path, cache: Path) -> Raw:
+        """What `read` gives, of a set of images that are read."""
+        assert self.read is not None, f"{self.title} is not made of images"
+        return self.read(root, cache)
+
 
 def read_idx(folder: str, counts: tuple[int, int], classes: int) -> Callable[[Path, Path], Raw]:
     """A reader for a data set of idx files."""

@@ -5,6 +5,7 @@ a data set of this size reaches, into one array in the cache that is then memory
 """
 
 import gzip
+import io
 import os
 import struct
 import tarfile
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import numpy as np
 
@@ -24,6 +25,12 @@ from core.data.dataset import DataDamaged, DataMissing
 PIECE = 4096  # images at once
 BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile, NotImplementedError, RuntimeError,
           UnicodeDecodeError)  # RuntimeError: an encrypted member; NotImplementedError: a way of packing that Python lacks
+
+
+class Readable(Protocol):
+    """A stream of bytes, packed or not."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ def read_emnist(folder: Path, cache: Path, counts: tuple[int, int]) -> Stack:
                           "PLAYGROUND_DATA to the folder that holds it.")
     # the unpacked files where they are all there, else the zip file
     apart = [next((path for path in (folder / name, folder / f"{name}.gz") if path.exists()), None) for name in EMNIST_PARTS]
-    sources = apart if all(apart) else [folder / EMNIST_ZIP] * 4
+    unpacked = [path for path in apart if path is not None]
+    sources = unpacked if len(unpacked) == len(EMNIST_PARTS) else [folder / EMNIST_ZIP] * len(EMNIST_PARTS)
     name = "-".join(dict.fromkeys(_stamp(path) for path in sources))
 
     def fill(put_images: Put, put_labels: Put) -> None:
@@ -100,7 +108,7 @@ def read_emnist(folder: Path, cache: Path, counts: tuple[int, int]) -> Stack:
 
 
 @contextmanager
-def _opened(source: Path, name: str) -> Iterator[BinaryIO]:
+def _opened(source: Path, name: str) -> Iterator[Readable]:
     """The bytes of an idx file: the file itself, gzipped, or gzipped in the zip file."""
     if source.suffix == ".zip":
         with zipfile.ZipFile(source) as archive:
@@ -128,7 +136,7 @@ def _idx_pieces(source: Path, name: str, shape: tuple[int, ...]) -> Iterator[tup
             raise DataDamaged(f"{source} is damaged: {name} is too long. Delete it and download it again.")
 
 
-def _exactly(file: BinaryIO, size: int) -> bytes:
+def _exactly(file: Readable, size: int) -> bytes:
     content = file.read(size)
     if len(content) != size:
         raise EOFError
@@ -214,14 +222,14 @@ def _tar_members(path: Path, wanted: dict[str, int]) -> Iterator[tuple[str, byte
     raise DataDamaged(f"{path} has no {', '.join(missing)}. Delete it and download it again.")
 
 
-class _Limited:
+class _Limited(io.BufferedIOBase):
     """A stream that ends in an error where it is longer than expected: a bomb unpacks to a thousand times its size."""
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
+    def __init__(self, file: Readable, most: int) -> None:
         self._file, self._left = file, most
 
-    def read(self, size: int) -> bytes:
-        content = self._file.read(size)
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = self._file.read(-1 if size is None else size)
         self._left -= len(content)
         if self._left < 0:
             raise tarfile.ReadError

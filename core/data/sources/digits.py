@@ -52,10 +52,12 @@ def bitmap_counts() -> tuple[np.ndarray, np.ndarray]:
     file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz" if package and package.origin else None
     if file is None or not file.exists():  # another version, which keeps it elsewhere
         from sklearn.datasets import load_digits
+        from sklearn.utils import Bunch
 
         data = load_digits()
+        assert isinstance(data, Bunch)  # and not the tuple that it gives on request
         return data.images, data.target.astype(np.int64)
-    with gzip.open(file, "rt") as text:
+    with gzip.open(file, "rt", encoding="utf-8") as text:
         rows = np.loadtxt(text, delimiter=",")  # (1797, 65), the label last
     return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64)
 
@@ -84,6 +86,7 @@ def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
 def _enlarge(ink: np.ndarray) -> np.ndarray:
     """(8, 8) → (28, 28), both float32 in [0, 1]."""
     box = find_box(ink)
+    assert box is not None  # there is no digit without ink
     fitted = fit(ink[box.top:box.top + box.height, box.left:box.left + box.width])
     return place(((fitted - 0.5) * CONTRAST + 0.5).clip(0, 1))[0]
 

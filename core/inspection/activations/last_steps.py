@@ -5,8 +5,8 @@ from math import sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from core.layers.kinds import BatchNorm
 from core.training.objectives import OBJECTIVES
 
 
@@ -87,7 +87,7 @@ class BatchNormSteps:
     result: float
 
 
-def batch_norm_steps(module: _BatchNorm, channel: int, value: float) -> BatchNormSteps:
+def batch_norm_steps(module: BatchNorm, channel: int, value: float) -> BatchNormSteps:
     """One number through batch norm as it works after training. Raises ValueError where it keeps no statistics."""
     if module.running_mean is None or module.running_var is None:
         raise ValueError("this layer keeps no running statistics: it always uses those of the batch")

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from core.data import normalize
+from core.hooks import CallStack, hooked
 from core.layers.formulas import arguments
 from core.layers.misfits import misfit
 from core.layers.table import InspectionError
-from core.layers.trace import Shape, hooked, tensors_of, untouched
+from core.layers.trace import Shape, tensors_of, untouched
+from core.torch_private import contents_mark
 
 VALUES_KEPT = 2**20  # of one stage: 4 MB, enough for 64 maps of 128×128
 IMAGE, NORMALISED, BETWEEN = "Image", "Normalisation", "Between layers"  # kinds of stages that are no layer
@@ -35,7 +37,7 @@ class Stage:
     values: float32 on the CPU, the first sample: (C, h, w) after a convolution, (features,) after a linear layer.
     """
 
-    name: str  # dotted path, "layer1.0.conv1"; the class name if the network is a single layer
+    name: str  # dotted path by which its caller holds it, "layer1.0.conv1"; the class name if the network is a single layer
     kind: str  # class name, or IMAGE, NORMALISED, BETWEEN
     arguments: str  # "1→32, kernel 3×3, padding 1"
     path: str | None  # for model.get_submodule(); None for what is no layer
@@ -68,7 +70,7 @@ def walk(model: nn.Module, images: Tensor, mean: tuple[float, ...] = (), std: tu
     """
     if images.dim() < 2 or not images.shape[0]:
         raise InspectionError(f"images have shape {tuple(images.shape)}; at least one image (N, C, H, W) is needed", [])
-    recorder = _Recorder(model, images.shape[0], limit)
+    recorder = _Recorder(images.shape[0], limit)
     with untouched(model), _buffers_kept(model), torch.no_grad():
         recorder.add("image", IMAGE, images)
         inputs = images
@@ -108,6 +110,16 @@ def picture_before(stages: list[Stage], index: int) -> Shape | None:
     return None
 
 
+@dataclass
+class _Call:
+    """What is known of one call while it goes on."""
+
+    leaf: bool  # shown as one layer, with whatever is inside
+    inside: bool  # of such a layer
+    called: bool = False  # modules inside
+    source: int | None = None  # the stage of its input
+
+
 class _Misfit(Exception):
     """What follows the layer's name where its input does not fit."""
 
@@ -115,45 +127,33 @@ class _Misfit(Exception):
 class _Recorder:
     """Collects the stages of one walk, and knows which stage a tensor comes from."""
 
-    def __init__(self, model: nn.Module, batch: int, limit: int) -> None:
-        self.model, self.batch, self.limit = model, batch, limit
+    def __init__(self, batch: int, limit: int) -> None:
+        self.batch, self.limit = batch, limit
         self.stages: list[Stage] = []
-        self.paths: dict[nn.Module, list[str]] = {}
-        for path, module in model.named_modules(remove_duplicate=False):
-            self.paths.setdefault(module, []).append(path)
-        self.times: dict[nn.Module, int] = {}
         self.failed: tuple[str, Shape] | None = None  # the layer at work, and what it received
-        self._known: dict[int, tuple[weakref.ref[Tensor], int, int]] = {}  # id → the tensor, its version, its stage
+        self._known: dict[int, tuple[weakref.ref[Tensor], int, int]] = {}  # id → the tensor, its mark, its stage
 
     def know(self, tensor: Tensor, stage: int) -> None:
-        self._known[id(tensor)] = (weakref.ref(tensor), tensor._version, stage)
+        self._known[id(tensor)] = (weakref.ref(tensor), contents_mark(tensor), stage)
 
     def origin(self, tensor: Tensor) -> int | None:
         """The stage that `tensor` is from; None where it was computed, or changed in place, outside of any layer."""
-        kept, version, stage = self._known.get(id(tensor), (lambda: None, -1, -1))
-        return stage if kept() is tensor and tensor._version == version else None
+        kept, mark, stage = self._known.get(id(tensor), (lambda: None, -1, -1))
+        return stage if kept() is tensor and contents_mark(tensor) == mark else None
 
-    def path(self, module: nn.Module) -> str:
-        """Where a module stands in several places, the one of this call, as they are called in order."""
-        paths = self.paths[module]
-        return paths[min(self.times.get(module, 0), len(paths) - 1)]
-
-    def received(self, module: nn.Module, tensor: Tensor) -> int:
+    def received(self, name: str, tensor: Tensor) -> int:
         """The stage of a layer's input; a new one where no layer made it."""
         known = self.origin(tensor)
         if known is None:
-            name = self.path(module) or type(module).__name__
             self.add(f"before {name}", BETWEEN, tensor, source=len(self.stages) - 1)
             known = len(self.stages) - 1
             self.know(tensor, known)
         return known
 
-    def returned(self, module: nn.Module, tensor: Tensor, source: int | None) -> None:
-        path = self.path(module)
+    def returned(self, module: nn.Module, path: str, tensor: Tensor, source: int | None) -> None:
         self.add(path or type(module).__name__, type(module).__name__.removeprefix("Parametrized"), tensor, path=path,
                  arguments=arguments(module), source=source, is_activation=isinstance(module, ACTIVATIONS))
         self.know(tensor, len(self.stages) - 1)
-        self.times[module] = self.times.get(module, 0) + 1
 
     def add(self, name: str, kind: str, tensor: Tensor, path: str | None = None, arguments: str = "",
             source: int | None = None, is_activation: bool = False) -> None:
@@ -195,49 +195,51 @@ def is_leaf(module: nn.Module) -> bool:
 @contextmanager
 def _hooks(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
     """Report this thread's calls of layers to `recorder`; all hooks are gone afterwards."""
-    thread = threading.get_ident()
-    active: list[dict[str, Any]] = []  # the calls that are going on, outermost first
+    thread, stack = threading.get_ident(), CallStack()
+    calls: list[_Call] = []  # by number
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if threading.get_ident() != thread:
             return
-        call = {"module": module, "leaf": is_leaf(module), "source": None, "inside": bool(active and (
-            active[-1]["leaf"] or active[-1]["inside"])), "called": False}
-        if active:
-            active[-1]["called"] = True
-        active.append(call)
+        begun = stack.enter(module)
+        parent = calls[begun.parent.number] if begun.parent else None
+        call = _Call(is_leaf(module), inside=parent is not None and (parent.leaf or parent.inside))
+        calls.append(call)
+        if parent is not None:
+            parent.called = True
         tensor = next(tensors_of((args, kwargs)), None)
-        if tensor is None or call["inside"]:
+        if tensor is None or call.inside:
             return
-        name, kind = recorder.path(module), type(module).__name__
-        recorder.failed = (f"{name} ({kind})" if name else kind, tuple(tensor.shape))
+        kind = type(module).__name__
+        recorder.failed = (f"{begun.path} ({kind})" if begun.path else kind, tuple(tensor.shape))
         if line := misfit(module, tuple(tensor.shape)):
             raise _Misfit(line)
-        call["source"] = recorder.received(module, tensor) if call["leaf"] else recorder.origin(tensor)
+        call.source = recorder.received(begun.path or kind, tensor) if call.leaf else recorder.origin(tensor)
 
     def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if threading.get_ident() != thread:
             return
-        while active and active[-1]["module"] is not module:  # calls that raised, and were caught by their caller
-            active.pop()
-        call = active.pop() if active else {"inside": True}
+        ended = stack.leave(module)
         tensor = next(tensors_of(output), None)
-        # a module with modules inside that called none of them is one layer, such as MultiheadAttention
-        if not call["inside"] and (call["leaf"] or not call["called"]) and tensor is not None:
-            recorder.returned(module, tensor, call["source"])
+        if ended is None or tensor is None:
+            return
+        call = calls[ended.number]
+        # a module with modules inside that computed something and called none of them is one layer, such as MultiheadAttention
+        if not call.inside and (call.leaf or not call.called and recorder.origin(tensor) is None):
+            recorder.returned(module, ended.path, tensor, call.source)
 
-    with hooked(model, before, after):
+    with hooked(model.modules(), before, after):
         yield
 
 
 @contextmanager
 def _buffers_kept(model: nn.Module) -> Iterator[None]:
     """Buffers that forward changes even in evaluation mode get their values back."""
-    before = [(buffer, buffer._version, buffer.clone()) for buffer in model.buffers()]
+    before = [(buffer, contents_mark(buffer), buffer.clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
         with torch.no_grad():
-            for buffer, version, values in before:
-                if buffer._version != version:
+            for buffer, mark, values in before:
+                if contents_mark(buffer) != mark:
                     buffer.copy_(values)

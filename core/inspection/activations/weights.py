@@ -1,15 +1,15 @@
 """A network's weights: filters, histograms, a table of parameters, spectral norms, and units that never fire."""
 
-import threading
+from collections import Counter
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from core.data import normalize
+from core.hooks import watched
 from core.layers.trace import Shape, untouched
 
 FIRST_VALUES = 5
@@ -165,41 +165,30 @@ def dead_units(model: nn.Module, images: Tensor, mean: tuple[float, ...] = (), s
     """
     if not len(images):
         raise ValueError("there are no images to try the units on")
-    watch = _Watch(model)
+    watch = _Watch()
     like = next((t for t in model.parameters() if t.is_floating_point()), torch.zeros(0))
-    with untouched(model), torch.no_grad(), watch:
+    with untouched(model), torch.no_grad(), watched(model, RELUS, watch.note):
         for piece in images.split(DEAD_BATCH):
             scaled = piece.float() / 255 if piece.dtype == torch.uint8 else piece
             inputs = normalize(piece, mean, std) if mean else scaled
-            watch.calls.clear()
+            watch.calls = Counter()
             model(inputs.to(like.device, like.dtype))
     return [DeadUnits(name, len(active), tuple((~active).nonzero()[:, 0].tolist()), len(images))
             for name, active in watch.active.items()]
 
 
 class _Watch:
-    """Notes, while it is entered, which units of which ReLU call were ever above 0 in this thread."""
+    """Which units of which ReLU call were ever above 0."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self) -> None:
         self.active: dict[str, Tensor] = {}  # (units,) bool
-        self.calls: dict[nn.Module, int] = {}  # in the forward pass that is going on
-        self.paths = {module: path for path, module in model.named_modules() if isinstance(module, RELUS)}
-        self.handles: list[Any] = []
+        self.calls: Counter[str] = Counter()  # by path, in the forward pass that is going on
 
-    def __enter__(self) -> None:
-        self.thread = threading.get_ident()
-        self.handles = [module.register_forward_hook(self._after) for module in self.paths]
-
-    def __exit__(self, *error: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def _after(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        if threading.get_ident() != self.thread:
-            return
-        self.calls[module] = self.calls.get(module, 0) + 1
-        path = self.paths[module] or type(module).__name__
-        name = path if self.calls[module] == 1 else f"{path} (call {self.calls[module]})"
+    def note(self, path: str, module: nn.Module, output: Tensor) -> None:
+        self.calls[path] += 1
+        name = path or type(module).__name__
+        if self.calls[path] > 1:
+            name = f"{name} (call {self.calls[path]})"
         # (N, units, h, w) after a convolution, (N, …, units) otherwise
         units = output.transpose(0, 1).flatten(1) if output.dim() == 4 else output.flatten(0, -2).T
         active = (units > 0).any(1).cpu()

@@ -100,7 +100,9 @@ def _factor(value: float) -> str:
 
 def output_at(module: nn.Module, input: Tensor, channel: int, row: int, column: int) -> ConvolutionSum | PoolingResult:
     """convolution_at or pooling_at, whichever the layer is. Raises WindowError."""
-    return (convolution_at if isinstance(module, nn.Conv2d) else pooling_at)(module, input, channel, row, column)
+    if isinstance(module, nn.Conv2d):
+        return convolution_at(module, input, channel, row, column)
+    return pooling_at(module, input, channel, row, column)
 
 
 def boxes_along(module: nn.Module, input: Tensor, channel: int, row: int, columns: int) -> list[Box]:
@@ -180,7 +182,7 @@ def pooling_at(module: nn.Module, input: Tensor, channel: int, row: int, column:
     return PoolingResult(window, inside, "max" if is_max else "mean", total, winner, divisor, tuple(rows), tuple(columns))
 
 
-def _pool_window(module: nn.Module, values: Tensor, row: int, column: int) -> tuple[list[int], list[int], int]:
+def _pool_window(module: nn.MaxPool2d | nn.AvgPool2d, values: Tensor, row: int, column: int) -> tuple[list[int], list[int], int]:
     """Rows and columns of the input, and what a mean is divided by."""
     kernel, stride, padding = many(module.kernel_size, 2), many(module.stride, 2), many(module.padding, 2)
     dilation = many(getattr(module, "dilation", 1), 2)
@@ -197,11 +199,11 @@ def _pool_window(module: nn.Module, values: Tensor, row: int, column: int) -> tu
 
 def _padding(module: nn.Conv2d) -> list[int]:
     """left, right, top, bottom; "same" puts an odd pixel on the right and at the bottom, as PyTorch does."""
-    if module.padding == "valid":
-        return [0, 0, 0, 0]
     if module.padding == "same":
         both = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
         return [both[1] // 2, both[1] - both[1] // 2, both[0] // 2, both[0] - both[0] // 2]
+    if isinstance(module.padding, str):  # "valid"
+        return [0, 0, 0, 0]
     down, across = many(module.padding, 2)
     return [across, across, down, down]
 

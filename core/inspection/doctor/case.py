@@ -210,8 +210,8 @@ class Case:
 
     @cached_property
     def modules(self) -> dict[str, nn.Module]:
-        """The network's modules by dotted path."""
-        return {} if self.model is None else dict(self.model.named_modules())
+        """The network's modules by dotted path; a shared one by each of its paths."""
+        return {} if self.model is None else dict(self.model.named_modules(remove_duplicate=False))
 
     @cached_property
     def flow(self) -> Flow:

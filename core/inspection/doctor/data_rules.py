@@ -7,7 +7,7 @@ import numpy as np
 from core.data import DATASETS, Split
 from core.data.variations import MOST_IMAGES
 from core.inspection.doctor.case import Case, Finding, Severity
-from core.wording import percent
+from core.wording import percent, plural
 
 BENCHMARK = "benchmarks/doctor_tables.py"
 HANDWRITING = {"mnist", "digits", "emnist", "kmnist", "qmnist", "usps"}  # data sets whose pictures have a right way round
@@ -98,7 +98,7 @@ def few_to_validate(case: Case) -> Finding | None:
     better = min(max(FEW_TO_VALIDATE, case.held // 10), 5000)
     fix = case.changed(data__validation=better) if better < case.held / 2 else None
     return Finding(
-        "few_to_validate", "warning", f"{count} validation image{'s' * (count > 1)} can't tell good from lucky",
+        "few_to_validate", "warning", f"{plural(count, 'validation image')} can't tell good from lucky",
         f"At 90 % true accuracy, {count} images show 90 ± {100 * 1.96 * sqrt(0.9 * 0.1 / count):.0f} points (95 % interval, "
         f"1.96·√(0.9·0.1/{count})), in steps of {100 / count:.2g} points.",
         "Accuracy is measured on these images after each epoch. With so few, it jumps up and down by chance, and the best epoch "
@@ -209,7 +209,7 @@ def variations_not_handwriting(case: Case) -> Finding | None:
     if data.dataset in HANDWRITING:
         return None
     return Finding("variations_not_handwriting", "warning", "These copies are made for handwriting",
-                   f"{data.variations} cop{'y' if data.variations == 1 else 'ies'} of each image of {case.spec.title}.",
+                   f"{plural(data.variations, 'copy', 'copies')} of each image of {case.spec.title}.",
                    "Copies are slanted, turned and drawn with a thinner pen, as other hands might write. Of other pictures that "
                    "makes things that don't exist, and cuts away what is not white.", "Make no copies", fix)
 

@@ -2,12 +2,11 @@
 
 from math import exp, log
 
-from torch.nn.modules.batchnorm import _BatchNorm
-
 from core.config import RunConfig
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.layers.flow import DROPOUT, INPUT, LINEAR, MATRIX, SHAPING, Operation, shown
-from core.wording import percent
+from core.layers.kinds import BatchNorm
+from core.wording import percent, plural
 
 TO_THE_LOSS = SHAPING | DROPOUT  # what may stand between an activation and the loss and change nothing of what is said here
 SQUASHED = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "hardtanh": (-1.0, 1.0),
@@ -20,7 +19,7 @@ NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "gelu": "GELU", "tanh": "ta
 
 def last_activation(case: Case) -> Operation | None:
     """What makes the network's answer, where that is no linear layer: the activation on the output."""
-    *_, last = [None, *case.flow.back_from(case.flow.result, TO_THE_LOSS)]
+    last = case.flow.end_of(case.flow.result, TO_THE_LOSS)
     return last if last is not None and last.name not in MATRIX | LINEAR else None
 
 
@@ -110,7 +109,7 @@ def _twins(case: Case) -> list[tuple[Operation, Operation]]:
     for later in case.flow.named(MATRIX):
         if not later.weight or not later.sources or later.sources[0] == INPUT:
             continue
-        *_, first = [None, *case.flow.back_from(later.sources[0], LINEAR)]
+        first = case.flow.end_of(later.sources[0], LINEAR)
         if first is None or first.name not in MATRIX or len(first.weight) < 2 or len(later.weight) < 2:
             continue
         middle, into, out = first.weight[0], first.weight[1], later.weight[0]
@@ -145,7 +144,8 @@ def outputs_not_classes(case: Case) -> Finding | None:
     if shape == (case.outputs,):
         return None
     got = "×".join(map(str, shape)) or "no"
-    title = f"The network has {got} output{'s' * (shape != (1,))}, and the question needs {case.outputs}"
+    many = "" if shape == (1,) else "s"
+    title = f"The network has {got} output{many}, and the question needs {case.outputs}"
     too_many = len(shape) == 1 and shape[0] > case.outputs and case.loss in {"cross_entropy", "nll"}
     severity: Severity = "warning" if too_many else "error"
     if shape == (1,) and case.loss == "cross_entropy":
@@ -156,9 +156,9 @@ def outputs_not_classes(case: Case) -> Finding | None:
     else:
         why = "The loss compares each class with its own output. With fewer outputs or another shape it stops with an error."
     return Finding("outputs_not_classes", severity, title,
-                   f"forward returns {got} number{'s' * (shape != (1,))} for each image; {case.classes} classes with "
+                   f"forward returns {got} number{many} for each image; {case.classes} classes with "
                    f"{NAMES.get(case.loss, case.loss)} need {case.outputs}.", why,
-                   f"Make the last layer return {case.outputs} number{'s' * (case.outputs != 1)}")
+                   f"Make the last layer return {plural(case.outputs, 'number')}")
 
 
 def does_not_fit(case: Case) -> Finding | None:
@@ -219,7 +219,7 @@ def dropout_always_on(case: Case) -> Finding | None:
         return None
     return Finding(
         "dropout_always_on", "warning", "Dropout stays on when the network is used",
-        f"{len(found)} call{'s' * (len(found) > 1)} of dropout in forward ran in evaluation mode (first: {shown(found[0])}).",
+        f"{plural(len(found), 'call')} of dropout in forward ran in evaluation mode (first: {shown(found[0])}).",
         "Dropout is for training. A function such as F.dropout(x) does not know of model.eval(), so answers change from one "
         "call to the next and accuracy is worse than it need be.",
         "Write F.dropout(x, training=self.training), or use an nn.Dropout layer")
@@ -230,7 +230,7 @@ def bias_before_batch_norm(case: Case) -> Finding | None:
     found = []
     for operation in case.flow.named({"batch_norm"}):
         source = operation.sources[0] if operation.sources else None
-        *_, before = [None, *case.flow.back_from(source, SHAPING)]
+        before = case.flow.end_of(source, SHAPING)
         if before is not None and before.name in MATRIX and before.bias:
             found.append(before)
     if not found:
@@ -245,10 +245,11 @@ def bias_before_batch_norm(case: Case) -> Finding | None:
 
 def batch_norm_small_batch(case: Case) -> Finding | None:
     """Batch norm with one image in a batch, or one in the last batch of an epoch."""
-    layers = {name: module for name, module in case.modules.items() if isinstance(module, _BatchNorm)}
+    layers = {name: module for name, module in case.modules.items() if isinstance(module, BatchNorm)}
     if not layers:
         return None
-    batch, names = case.config.training.batch_size, ", ".join(layers)
+    batch = case.config.training.batch_size
+    names = ", ".join(dict.fromkeys(row.name for row in case.rows if row.name in layers) or layers)
     lone = [row for row in case.rows if row.name in layers and not [n for n in row.output_shape[1:] if n > 1]]
     last = case.per_epoch % batch if case.per_epoch > batch else 0
     fix = case.changed(training__batch_size=64)
@@ -262,7 +263,7 @@ def batch_norm_small_batch(case: Case) -> Finding | None:
                        "Batch norm compares each number with the same number of the other images in the batch. With none to "
                        "compare with, PyTorch stops.", f"Set the batch size to {fix.training.batch_size}" if fix else "", fix)
     severity: Severity = "warning" if batch == 1 else "note"
-    return Finding("batch_norm_small_batch", severity, f"Batch norm sees only {batch} image{'s' * (batch > 1)} at a time",
+    return Finding("batch_norm_small_batch", severity, f"Batch norm sees only {plural(batch, 'image')} at a time",
                    f"{names}; batch size {batch}.",
                    "Batch norm takes mean and deviation from the batch. Of so few images they jump from step to step, and in "
                    "evaluation the network gets other ones than it learned with. Below 8 images results get clearly worse (Wu "
@@ -295,7 +296,7 @@ def bottleneck(case: Case) -> Finding | None:
     if not narrow.weight or narrow.weight[0] * 2 >= case.outputs:
         return None
     return Finding(
-        "bottleneck", "warning", f"Only {narrow.weight[0]} number{'s' * (narrow.weight[0] > 1)} pass {shown(narrow)}",
+        "bottleneck", "warning", f"Only {plural(narrow.weight[0], 'number')} pass {shown(narrow)}",
         f"{shown(narrow)} returns {narrow.weight[0]}; {case.outputs} classes must be told apart by it.",
         "Later layers know of the image only what passes the narrowest one. Many classes can hardly be kept apart in so few "
         "numbers.", f"Give {shown(narrow)} at least {case.outputs} units", _wider(case))

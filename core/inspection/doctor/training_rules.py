@@ -7,6 +7,7 @@ from core.config import RunConfig, SGDConfig
 from core.devices import DeviceError, select_device
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
+from core.wording import plural
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def few_steps(case: Case) -> Finding | None:
     epochs = ceil(2 * FEW_STEPS / per_epoch)
     return Finding(
         "few_steps", "warning", f"The weights change only {total} times in the whole run",
-        f"{training.epochs} epoch{'s' * (training.epochs > 1)} of {per_epoch} step{'s' * (per_epoch > 1)}, at "
+        f"{plural(training.epochs, 'epoch')} of {plural(per_epoch, 'step')}, at "
         f"{training.batch_size:,} images a step.",
         "A network learns in small steps. Small ones needed some 200 to read 95 % of handwritten digits "
         f"({BENCHMARK}); smaller batches or more epochs make more of them.",

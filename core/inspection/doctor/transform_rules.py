@@ -25,7 +25,7 @@ from core.transforms import (
     with_to_tensor,
 )
 from core.transforms.geometry import matrix_of
-from core.wording import percent
+from core.wording import percent, plural
 
 TURN = 45.0  # degrees from which a 6 on its side and a 9 on its side begin to look alike
 SMALL_TURN = 15.0
@@ -42,7 +42,7 @@ def transforms_not_for_points(case: Case) -> Finding | None:
     if not steps or case.has_images:
         return None
     return Finding("transforms_not_for_points", "error", "These examples are no images, so transforms can't be done",
-                   f"{len(steps)} step{'s' * (len(steps) > 1)}: {_names(steps)}.",
+                   f"{plural(len(steps), 'step')}: {_names(steps)}.",
                    "Transforms turn, shift and cut pictures. Points are two numbers each, and have nothing to turn.",
                    "Take the transforms out", case.changed(data__transforms=[]))
 
@@ -53,7 +53,7 @@ def flips_on_digits(case: Case) -> Finding | None:
         return None
     steps = case.config.data.transforms
     flips = [step for step in steps if isinstance(step, RandomHorizontalFlipConfig) and step.p]
-    named = ["RandomHorizontalFlip"] * bool(flips)
+    named = ["RandomHorizontalFlip"] if flips else []
     if case.surroundings.transform is not None:
         named += [name for name in sorted(transform_names(case.surroundings.transform)) if "Flip" in name]
     if not named:
@@ -80,7 +80,7 @@ def normalized_twice(case: Case) -> Finding | None:
         evidence = f"{len(steps)} Normalize in the transforms" + (", and the run's own normalisation after them" if own else "")
         evidence += f": black becomes {-mean[0] / std[0]:.3g} and white {(1 - mean[0]) / std[0]:.3g}." \
             if data.normalization != "standard" else "."
-        keep = steps[:0] if own else steps[:1]
+        keep = [] if own else steps[:1]
         fix = _with(case, _without(data.transforms, NormalizeConfig, keep))
     if count < 2:
         return None
@@ -131,7 +131,7 @@ def digits_cut_off(case: Case) -> Finding | None:
                 f"{shape[1] * INK_SHARE:.0f}×{shape[2] * INK_SHARE:.0f} pixels, where the digit is.",
                 "An 8 without its lower half is a 0, and a 7 without its bar a 1, but the label stays: the network learns what "
                 "is wrong.", "Keep more of the picture",
-                _with(case, tuple(_milder(s) if s is step else s for s in data.transforms)))
+                _with(case, tuple(_milder(step) if s is step else s for s in data.transforms)))
     return None
 
 

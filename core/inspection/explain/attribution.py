@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from core.hooks import watched
 from core.inspection.explain.scores import ClassScores, ExplanationError
 
 STEPS = 32  # of integrated gradients
@@ -100,14 +101,13 @@ def integrated_gradients(scores: ClassScores, image: Tensor, label: int, steps: 
 def conv_layers(scores: ClassScores, input_shape: tuple[int, ...]) -> list[ConvLayer]:
     """The convolutions in order of execution whose maps have more than one pixel."""
     found: list[ConvLayer] = []
-    handles = [module.register_forward_hook(
-        lambda _module, _inputs, output, name=name: found.append(ConvLayer(name, tuple(output.shape[1:]))))
-        for name, module in scores.network.named_modules() if name and isinstance(module, nn.Conv2d)]
-    try:
+
+    def note(name: str, module: nn.Module, output: Tensor) -> None:
+        if name:
+            found.append(ConvLayer(name, tuple(output.shape[1:])))
+
+    with watched(scores.network, nn.Conv2d, note):
         scores.at(torch.zeros(input_shape))  # describe_layers would tell too, for 60 MB of modules that come with meta tensors
-    finally:
-        for handle in handles:
-            handle.remove()
     return [layer for layer in found if max(layer.shape[1:]) > 1]
 
 
@@ -136,6 +136,7 @@ def grad_cam(scores: ClassScores, image: Tensor, label: int, layer: str | None =
     if name not in known:
         raise ExplanationError(f"There is no convolution {name} with maps; there are {', '.join(known) or 'none'}.")
     maps = LayerGradCam(scores, scores.network.get_submodule(name)).attribute(_leaf(image), target=label, relu_attributions=True)
+    assert isinstance(maps, Tensor)  # a convolution returns one, and not several
     large = LayerAttribution.interpolate(maps, tuple(image.shape[1:]), interpolate_mode="bilinear")
     return GradCam(large[0].detach(), name, maps[0, 0].detach())
 

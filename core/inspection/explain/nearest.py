@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from core.data import normalize
 from core.data.dataset import Split
+from core.hooks import watched
 from core.inspection.explain.scores import ExplanationError
 from core.training.inference import batch_that_fits, private_copy
 
@@ -50,13 +51,8 @@ class LastLinear:
         self.received: Tensor | None = None
         self.layer = ""
         called: list[str] = []
-        handles = [module.register_forward_pre_hook(lambda _module, _inputs, name=name: called.append(name))
-                   for name, module in self.network.named_modules() if isinstance(module, nn.Linear)]
-        try:
+        with watched(self.network, nn.Linear, lambda name, module, output: called.append(name)):
             self._run(torch.zeros(1, *input_shape))
-        finally:
-            for handle in handles:
-                handle.remove()
         if not called:
             raise ExplanationError("This network has no linear layer, so there is no row of features before the answer to "
                                    "compare images by.")

@@ -5,7 +5,7 @@ import numpy as np
 from core.inspection.training_doctor import remedies
 from core.inspection.training_doctor.loss_rules import NEVER_BETTER
 from core.inspection.training_doctor.record import Record, Trouble
-from core.wording import percent
+from core.wording import percent, plural
 
 LOOKS = 20  # the last records of a gradient that are judged; they come a few times a second
 LEAST_LOOKS = 3
@@ -26,8 +26,8 @@ def exploding_gradients(record: Record) -> Trouble | None:
         return None
     return Trouble(
         "exploding_gradients", "error", "Gradients explode",
-        f"The gradient of {layer} had norm {peak:.3g} at its longest and was above {EXPLODED:g} {len(steps)} time"
-        f"{'s' * (len(steps) > 1)}, first at {record.epoch_of(int(steps[0]))}. Of runs that learn it is seldom above 3.",
+        f"The gradient of {layer} had norm {peak:.3g} at its longest and was above {EXPLODED:g} "
+        f"{plural(len(steps), 'time')}, first at {record.epoch_of(int(steps[0]))}. Of runs that learn it is seldom above 3.",
         "A gradient is the product of one factor for each layer. Where the factors are above 1 they multiply to something huge, "
         "and one step throws the weights far away. Clipping shortens such gradients and keeps their direction.",
         "Clip gradients to norm 1", record.changed(training__gradient_clipping=1.0),
@@ -83,7 +83,7 @@ def dead_relus(record: Record) -> Trouble | None:
     others = sum(float(np.median(values[-LEAST_LOOKS:])) >= DEAD for _, values in found.values()) - 1
     return _dead(record, f"{percent(share, 0)} of the units of {worst} were 0 for every image of the last look, since "
                          f"{record.epoch_of(begun)}"
-                 + (f"; {others} other layer{'s' * (others > 1)} likewise." if others else "."), begun, ("dead",))
+                 + (f"; {plural(others, 'other layer')} likewise." if others else "."), begun, ("dead",))
 
 
 def _no_gradient(record: Record) -> Trouble | None:

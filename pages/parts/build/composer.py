@@ -4,7 +4,7 @@
 import streamlit as st
 
 from core.config import RunConfig
-from core.fields import Config, ConfigError, describe
+from core.fields import ConfigError, describe
 from core.models import ARCHITECTURES, LeNet5Config, ModelError, SmallResNetConfig, StackConfig
 from core.models.base import Shape
 from core.models.composer import (
@@ -28,7 +28,7 @@ from core.models.composer import (
     to_json,
     with_fields,
 )
-from core.models.layers import LAYERS, ResidualConfig, settings_of
+from core.models.layers import LAYERS, LayerConfig, ResidualConfig, settings_of
 from core.models.stack import size
 from core.presets import PRESETS
 from pages.parts.draft import draft
@@ -46,6 +46,7 @@ MODELS = {"lenet5": LeNet5Config(), "small_resnet": SmallResNetConfig(),
 def composer(config: RunConfig, input_shape: Shape, outputs: int) -> list[RowCheck]:
     """Draw the composer for the draft's stack. Returns its rows; one with a problem means that the network can't be built."""
     stack = config.model
+    assert isinstance(stack, StackConfig)
     past = st.session_state.get(keys.HISTORY)
     st.session_state[keys.HISTORY] = History(stack) if past is None else past.then(stack)  # it may have changed elsewhere
     st.session_state.setdefault(keys.COMPOSE_VERSION, 0)
@@ -135,7 +136,7 @@ def _editor(stack: StackConfig, place: Place, outputs: int) -> None:
             st.button("Delete", icon=":material/delete:", key="compose.delete", on_click=_delete, args=(place,))
 
 
-def _field(layer: Config, name: str, place: Place) -> None:
+def _field(layer: LayerConfig, name: str, place: Place) -> None:
     """One field of a layer as a widget."""
     key = _key(f"{row_number(place)}.{layer.kind}.{name}")
     setting_widget(describe(type(layer), name), getattr(layer, name), key, _change_field, (place, name, key), names=CHOICES,

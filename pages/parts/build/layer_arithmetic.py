@@ -136,7 +136,7 @@ def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: Su
                 f"**{number(total.total)}**. The {min(STRONGEST, layer.in_features)} that count most:")
     shape = picture_before(stages, stages[place].source or 0)
     st.dataframe(_strongest(layer, unit, before.values, shape), hide_index=True, height="content", key="build.look.strongest")
-    if shape == subject.input_shape and (pictures := templates(layer, shape)) is not None:
+    if shape is not None and shape == subject.input_shape and (pictures := templates(layer, shape)) is not None:
         st.image(map_sheet(pictures[unit]), output_format="PNG", alt=f"Weights of unit {unit} as a picture")
         st.caption("This unit's weights, one for each pixel: ink on red speaks for it, ink on blue against it.")
 

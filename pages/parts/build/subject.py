@@ -133,13 +133,13 @@ def choose_sample(subject: Subject) -> Sample:
     options = ([BROUGHT] if came else []) + ([FROM_DATA] if subject.data else []) + [RANDOM] + ([DRAWING] if fits else [])
     chosen = st.segmented_control("Sample", options, default=options[0], required=True,
                                   key=f"build.look.sample.{len(options)}.{options[0]}")
-    if chosen == BROUGHT and came:
+    if chosen == BROUGHT and brought is not None:
         return Sample(f"brought.{hash(brought.numpy().tobytes())}", brought.unsqueeze(0), "")
     if subject.data is None:
         st.caption(_missing(subject.config.data.dataset))
     if chosen == FROM_DATA and subject.data:
         return _from_data(subject.data)
-    if chosen == DRAWING and fits:
+    if chosen == DRAWING and drawing is not None:
         return Sample(f"drawing.{hash(drawing.numpy().tobytes())}", drawing.unsqueeze(0), "")
     seed = st.session_state.setdefault("build.look.seed", 0)
     if st.button("Three others", icon=":material/casino:", key="build.look.reseed"):

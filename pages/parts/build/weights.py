@@ -44,6 +44,7 @@ def _filters(subject: Subject) -> None:
     name = st.selectbox("Layer", list(layers), key=f"build.look.filters.{len(layers)}.{next(iter(layers))}", width=320)
     layer = layers[name]
     weights = filters(layer) if isinstance(layer, nn.Conv2d) else templates(layer, subject.input_shape)
+    assert weights is not None  # a layer without is not offered
     units, channels = weights.shape[:2]
     channel = 0
     if channels > 1:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core.config import RunConfig, read_config
 from core.data import DataError
@@ -14,13 +14,17 @@ from core.inspection import Finding, Surroundings
 from core.inspection.doctor import Case, examine
 from core.inspection.doctor.cost_rules import images_per_second
 from core.models import ModelError
-from core.training import build_for
+from core.runs import CheckpointError
+from core.runs.checkpoints import starting_model
 from core.training.range_test import range_test
 from pages.parts.draft import draft
 from pages.parts.draft.measured import measured_for
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.markdown import as_text
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 RANGE_STEPS = 100
 MOST_SECONDS = 20.0  # that somebody waits for a page
@@ -75,9 +79,9 @@ def _look_closely(server: Services, page_case: Case) -> list[Finding] | None:
             seconds = RANGE_STEPS * config.training.batch_size / images_per_second(case) if case.rows else 0.0
             tried = None
             if case.rows and seconds <= MOST_SECONDS:
-                tried = range_test(config, data, build_for(config, data), RANGE_STEPS)
+                tried = range_test(config, data, starting_model(server.store, config, data), RANGE_STEPS)
             found = examine(replace(case, range_test=tried))
-        except (DataError, ModelError, ConfigError) as error:
+        except (DataError, ModelError, ConfigError, CheckpointError) as error:
             st.warning(as_text(str(error)), icon=":material/broken_image:")
             return None
     what = f"Looked at {len(data.train):,} training examples"
@@ -103,7 +107,7 @@ def show_finding(finding: Finding, page: str, take: Callable[[RunConfig], None] 
         _fix_button(finding, page, take)
 
 
-def _expander(finding: Finding) -> DeltaGenerator:
+def _expander(finding: Finding) -> "DeltaGenerator":
     return st.expander(f":{COLOURS[finding.severity]}[**{BADGES[finding.severity]}:**] {as_text(finding.title)}",
                        icon=ICONS[finding.severity])
 

@@ -52,7 +52,7 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
         owner = getattr(owner, part)
     about, value = describe(type(owner), name), getattr(owner, name)
     key = f"form.{st.session_state.get(keys.DRAFT_VERSION, 0)}.{path}"
-    if path == "model.layers":
+    if path == "model.layers" and isinstance(value, tuple):
         st.caption(f"{count_layers(value)} layers of your own, changed on the page “Build model”.")
     else:
         setting_widget(about, value, key, _changed, (path, key), options=choices, kind=kind_of(config.data.dataset),

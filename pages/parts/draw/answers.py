@@ -7,7 +7,7 @@ import streamlit as st
 from core.data.drawing import Drawing
 from core.evaluation.ood.score import Familiar
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
-from core.wording import percent
+from core.wording import percent, plural
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services, familiar, trained_model
@@ -106,7 +106,7 @@ def why_not(model: TrainedModel) -> str:
                 "digits. Choose a model that learned from images of that size.")
     if len(shape) == 1 and not model.mean:
         return "This model reads texts, word by word, so a drawing means nothing to it. Choose one that learned from images."
-    return (f"This model takes {shape[0]} number{'s' * (shape[0] != 1)} for each example, such as the place of a point, and no "
+    return (f"This model takes {plural(shape[0], 'number')} for each example, such as the place of a point, and no "
             "picture. Choose one that learned from images.")
 
 

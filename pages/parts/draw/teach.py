@@ -10,7 +10,7 @@ from core.evaluation.teaching import Change, change_on_images, change_on_test
 from core.figures.images import as_picture
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedModel
 from core.runs.evaluations import load_predictions
-from core.wording import percent
+from core.wording import percent, plural
 from pages.parts.draw.answers import why_not
 from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
@@ -144,7 +144,7 @@ def train_form(server: Services, run: Run, kept: MyDigits) -> None:
         try:
             own = as_set(kept, server.settings.data_dir, "Drawings that were taught", copies, hidden=True)
             run_id = server.engine.submit(taught_config(run, own.name, times, epochs), st.session_state[keys.OWNER],
-                                          f"{run.title or run.id[:8]}, taught {len(kept)} drawing{'s' * (len(kept) != 1)}")
+                                          f"{run.title or run.id[:8]}, taught {plural(len(kept), 'drawing')}")
         except (DataError, StoreError) as error:
             st.error(as_text(str(error)), icon=":material/folder_off:")
             return

@@ -1,5 +1,7 @@
 """Draw a digit: weights that were trained elsewhere, brought here as a file."""
 
+from typing import Literal
+
 import streamlit as st
 
 from core.config import DataConfig
@@ -14,8 +16,9 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 
 SHAPE = (1, 28, 28)
-NORMALIZATIONS = {"none": "none: pixels from 0 to 1, as ToTensor gives them", "half": "half: Normalize(0.5, 0.5)",
-                  "standard": "standard: Normalize(mean, std) of the data set"}
+NORMALIZATIONS: dict[Literal["none", "half", "standard"], str] = {
+    "none": "none: pixels from 0 to 1, as ToTensor gives them", "half": "half: Normalize(0.5, 0.5)",
+    "standard": "standard: Normalize(mean, std) of the data set"}
 
 
 def told_of_upload() -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation.comparison import Comparison, compare, why_unfair
 from core.evaluation.tables import comparison_csv
 from core.figures.evaluation import difference_figure
-from core.wording import percent
+from core.wording import percent, plural
 from pages.parts.evaluate.subject import CHART, Subject, caption, save_csv, show_images
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
@@ -71,7 +71,7 @@ def _flips(first: Subject, second: Subject, result: Comparison) -> None:
     """The images on which only one is right."""
     for positions, text, key in ((result.gained, "Only the second is right", "gained"),
                                  (result.lost, "Only the first is right", "lost")):
-        st.subheader(f"{text}: {len(positions):,} image{'s' * (len(positions) != 1)}")
+        st.subheader(f"{text}: {plural(len(positions), 'image')}")
         if len(positions):
             wrong = first if key == "gained" else second
             st.caption(f"Below each image: what it is, and what {as_text(wrong.name)} said"

@@ -12,6 +12,7 @@ from core.evaluation.mistakes import in_cell
 from core.evaluation.tables import confusion_csv
 from core.figures.confusion import confusion_picture
 from core.figures.images import png_file
+from core.wording import plural
 from pages.parts.evaluate.subject import Subject, columns, save, save_csv, show_images
 from pages.parts.shell.services import Services
 from pages.parts.widgets.confusion_table import confusion_table
@@ -92,6 +93,6 @@ def _images_of_cell(subject: Subject, counts: np.ndarray) -> None:
         st.caption("No image is in this cell.")
         return
     some = f", the {MOST} surest of them" if len(positions) > MOST else ""
-    st.markdown(f"**{len(positions):,} image{'s' * (len(positions) > 1)}** of {as_text(subject.classes[cell.truth])} that it "
-                f"called {as_text(subject.classes[cell.said])}{some}:")
+    st.markdown(f"**{plural(len(positions), 'image')}** of {as_text(subject.classes[cell.truth])} that it called "
+                f"{as_text(subject.classes[cell.said])}{some}:")
     show_images(subject, positions[:MOST], f"cell-{subject.run.id[:8]}-{cell.truth}-{cell.said}")

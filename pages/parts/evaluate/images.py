@@ -67,6 +67,7 @@ def _why(server: Services, found: Sequence[Subject], shown: dict[str, list[int]]
         if position == OTHER:
             position = int(st.number_input(f"Number (0 to {count - 1:,})", 0, count - 1, key=f"evaluate.why.number.{stamp}",
                                            width=160))
+    assert subject.data is not None  # only such ones are usable
     try:
         model = trained_model(server.store, subject.run.id)
     except CheckpointError as error:

@@ -64,9 +64,9 @@ def _one_against_rest(found: Sequence[Subject]) -> None:
     colors = CLASS_COLORS if chosen == "all classes" else MODEL_COLORS
     _charts(curves, colors, [])
     if chosen == "all classes":
-        areas = [curve.roc_area for curve in curves.values()]
-        precisions = [curve.average_precision for curve in curves.values()]
-        if None not in areas and None not in precisions:
+        areas = [curve.roc_area for curve in curves.values() if curve.roc_area is not None]
+        precisions = [curve.average_precision for curve in curves.values() if curve.average_precision is not None]
+        if len(areas) == len(precisions) == len(curves):
             st.markdown(f"Mean over classes: ROC area **{np.mean(areas):.4f}**, average precision **{np.mean(precisions):.4f}**.")
     _missing(curves)
 

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from core.data import Dataset
 from core.figures.images import as_picture
-from core.inspection.explain.nearest import Features, LastLinear, nearest_in_features
+from core.inspection.explain.nearest import Features, LastLinear, Measure, nearest_in_features
 from core.memory import as_in_training
 from core.runs import TrainedModel
 from pages.parts.widgets.markdown import as_text
 
-MEASURES = {"cosine": "Pattern (angle)", "distance": "Distance"}
+MEASURES: dict[Measure, str] = {"cosine": "Pattern (angle)", "distance": "Distance"}
 ABOUT = {"cosine": "the cosine, 1 for the same pattern", "distance": "the distance, 0 for the same numbers"}
 COUNT, PICTURE = 12, 84
 
@@ -23,7 +23,7 @@ def nearest_section(model: TrainedModel, image: Tensor, probabilities: list[floa
         st.info("The images that this model learned from are not on this machine, or are others by now.",
                 icon=":material/hide_image:")
         return
-    measure = st.segmented_control("Alike in", list(MEASURES), default="cosine", format_func=MEASURES.get, required=True,
+    measure = st.segmented_control("Alike in", list(MEASURES), default="cosine", format_func=MEASURES.__getitem__, required=True,
                                    key=f"{key}.measure", persist_state="session",
                                    help="Pattern: the angle between the two rows of numbers (cosine). Distance: the root of "
                                         "their summed squared differences.")

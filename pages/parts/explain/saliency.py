@@ -66,7 +66,7 @@ def _settings(image: Tensor, key: str, ask: Asked) -> Settings:
     side = min(image.shape[1:])
     layers = ask.result(lambda: conv_layers(ask.scores(), tuple(image.shape)), "layers")
     with st.popover("Settings", icon=":material/tune:"):
-        plain = st.segmented_control("Compare with", list(PLAIN), default=0.0, format_func=PLAIN.get, required=True,
+        plain = st.segmented_control("Compare with", list(PLAIN), default=0.0, format_func=PLAIN.__getitem__, required=True,
                                      key=f"{key}.plain", persist_state="session",
                                      help="What integrated gradients start from, and what occlusion covers with.")
         steps = st.number_input("Steps of integrated gradients", 8, 256, STEPS, 8, key=f"{key}.steps", persist_state="session")

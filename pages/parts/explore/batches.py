@@ -107,7 +107,8 @@ def label_order(data: Dataset, cut: BatchPlan, order: str, seed: int) -> None:
     """The labels over the epoch, in the chosen order and shuffled."""
     st.subheader("Which labels come when", anchor=False)
     labels = data.train.labels[data.train.rows]
-    for each in dict.fromkeys([order, "shuffled", *(["sorted by label"] if order == "shuffled" else [])]):
+    orders: list[str] = [order, "shuffled", *(["sorted by label"] if order == "shuffled" else [])]
+    for each in dict.fromkeys(orders):
         st.markdown(f"**{each.capitalize()}**")
         in_order = labels[visiting_order(labels, each, seed)]
         st.plotly_chart(order_chart(shares(in_order, len(data.classes)), data.classes, len(labels) / cut.batch_size),

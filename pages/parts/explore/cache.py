@@ -1,10 +1,11 @@
 """What Explore data calculates, kept for all sessions while the data stays the same. Results are shared: only to be read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -20,7 +21,7 @@ from core.data.statistics import ClassMoments, class_moments, pixel_counts
 from core.figures.pictures import thumbnails
 from core.memory import let_go
 
-SAME = {Dataset: fingerprint}
+SAME: dict[str | type[Any], Callable[[Any], Any]] = {Dataset: fingerprint}
 SECONDS_BETWEEN = 10  # two times of tidying up
 
 

@@ -27,7 +27,7 @@ def section(server: Services, data: Dataset) -> None:
 
 def choose_split(key: str) -> str:
     """Which part of the data."""
-    return st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.get, key=key, help=SPLIT_HELP,
+    return st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.__getitem__, key=key, help=SPLIT_HELP,
                                 required=True, persist_state="session")
 
 

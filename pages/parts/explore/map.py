@@ -26,8 +26,8 @@ SHOWN = 72  # selected pictures
 def map_view(server: Services, data: Dataset) -> None:
     """The map, and what is selected on it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.get, key="explore.map.split",
-                                    required=True, persist_state="session")
+        name = st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.__getitem__,
+                                    key="explore.map.split", required=True, persist_state="session")
         method = st.segmented_control("Method", METHODS, default="PCA", required=True, key="explore.map.method", help=HELP,
                                       persist_state="session")
         start = MOST_POINTS if data.train.images[0].numel() <= EXACT else FEW
@@ -45,8 +45,8 @@ def draw(data: Dataset, name: str, method: str, mapped: Mapped, points: torch.Te
     """The chart, and the selected samples as a grid."""
     titles = titles_of(data, name, mapped.positions)
     shares = mapped.pca.explained[:2].tolist()
-    axes = tuple(f"component {i + 1}: {percent(share, 1)} of the variance" for i, share in enumerate(shares)) \
-        if method == "PCA" else ("", "")
+    said = [f"component {i + 1}: {percent(share, 1)} of the variance" for i, share in enumerate(shares)]
+    axes = (said[0], said[1]) if method == "PCA" else ("", "")
     event = st.echarts_chart(map_chart(points, mapped.labels, data.classes, mapped.pictures, titles, axes), height=560,
                              on_select="rerun", key=f"explore.map.{data.name}.{name}.{method}.{len(titles)}",
                              alt=f"Map of {len(titles)} {SPLITS[name].lower()} images of {data.title} by {method}")

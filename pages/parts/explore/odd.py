@@ -35,7 +35,7 @@ def odd_view(server: Services, data: Dataset) -> None:
     if way == "same":
         same_images(data)
         return
-    name = st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.get, key="explore.odd.split",
+    name = st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.__getitem__, key="explore.odd.split",
                                 required=True, persist_state="session")
     if len(data.split(name)) < 3:
         st.info("To say what is odd takes at least three images; this split has fewer.")

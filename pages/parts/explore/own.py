@@ -1,11 +1,10 @@
 """Explore data, Bring your own: a zip file of images is checked, looked at, and kept as a data set or dropped."""
 
 import threading
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data import DataError, Dataset, ImportRefused, default_config, delete_imported, spec_of
 from core.data.own.importing import Checked, check_archive, discard, keep
@@ -17,6 +16,9 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
+
+if TYPE_CHECKING:  # where Streamlit has this class is no promise of its
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 MOST_MB = 100  # of an upload: while one of 97 MB arrives the server grows by 188 MB, and half of that stays until it is checked
 AT_ONCE = 2  # archives that are read at the same time, each by a process of up to 300 MB
@@ -85,10 +87,10 @@ def upload(server: Services) -> None:
                                          persist_state="session", help="Height and width that every image is brought to. More "
                                          "pixels show more and train more slowly: 64 takes about five times as long as 28.")
     channels = colour_column.segmented_control("Colour", list(CHANNELS), default=1, required=True, key="explore.own.channels",
-                                               format_func=CHANNELS.get, persist_state="session",
+                                               format_func=CHANNELS.__getitem__, persist_state="session",
                                                help="Gray has one number for each pixel, colour three.")
     fit = fit_column.segmented_control("Images that are not square", list(FITS), default="pad", required=True,
-                                       key="explore.own.fit", format_func=FITS.get, persist_state="session",
+                                       key="explore.own.fit", format_func=FITS.__getitem__, persist_state="session",
                                        help="The shape of what is shown never changes. “Show all of it” fills the rest with the "
                                        "colour of the image's edge.")
     with st.expander("Split and copies", icon=":material/call_split:"):
@@ -99,12 +101,12 @@ def upload(server: Services) -> None:
         drop = st.toggle("Leave out exact copies", key="explore.own.drop", persist_state="session",
                          help="Keeps one of several images that are pixel for pixel the same, if their class is the same.")
     if st.button("Check the images", type="primary", icon=":material/fact_check:", key="explore.own.check",
-                 disabled=file is None):
+                 disabled=file is None) and file is not None:
         check(server, file, {"size": size, "channels": channels, "fit": fit, "test_share": share / 100, "seed": int(seed),
                              "drop_copies": drop})
 
 
-def check(server: Services, file: UploadedFile, options: dict[str, Any]) -> None:
+def check(server: Services, file: "UploadedFile", options: dict[str, Any]) -> None:
     """Read the upload with a progress bar; the report is in the session afterwards."""
     forget_checked()
     bar = st.progress(0.0, "Waiting for another import to end…")
@@ -127,12 +129,14 @@ def check(server: Services, file: UploadedFile, options: dict[str, Any]) -> None
     st.rerun()
 
 
-def free(file: UploadedFile) -> None:
+def free(file: "UploadedFile") -> None:
     """Give an upload's memory back. Streamlit keeps it until the session is over, also when its widget is gone: three archives
-    of 97 MB took 290 MB."""
-    context = get_script_run_ctx()
-    if context is not None:
-        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+    of 97 MB took 290 MB. It has no public way to that, so where a version of Streamlit has not this one, the memory stays."""
+    with suppress(ImportError, AttributeError, TypeError):
+        from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+        if (context := get_script_run_ctx()) is not None:
+            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
 
 
 @st.cache_resource(show_spinner=False)

@@ -35,7 +35,7 @@ def page(server: Services, name: str) -> None:
         "One point": (f"{inputs} numbers", "What the network gets to see of each."),
     })
     st.caption("Source: computed by this app from a formula, with a seed; no file, no licence needed.")
-    split = data.split(st.segmented_control("Split", list(SPLITS), default="train", required=True, format_func=SPLITS.get,
+    split = data.split(st.segmented_control("Split", list(SPLITS), default="train", required=True, format_func=SPLITS.__getitem__,
                                             key="explore.points_split", persist_state="session"))
     points, labels = split.take(torch.arange(min(SHOWN, len(split))))
     axes = _axes(name, inputs)

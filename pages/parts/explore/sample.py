@@ -8,7 +8,7 @@ from core.data import Dataset
 from core.data.explore.neighbours import MOST_PIXELS
 from core.export.snippets import image_code, one_liner
 from core.figures.images import as_picture
-from core.wording import percent
+from core.wording import percent, plural
 from pages.parts.explore.cache import neighbours_of
 from pages.parts.shell import keys
 from pages.parts.widgets.markdown import as_text
@@ -65,7 +65,7 @@ def _dialog(data: Dataset) -> None:
 def _facts(image: Tensor) -> None:
     channels, height, width = image.shape
     st.image(as_picture(image, max(1, SIDE // max(height, width))), output_format="PNG", alt="The image, enlarged")
-    st.markdown(f"{height}×{width} pixels, {channels} channel{'s' * (channels > 1)}  \n"
+    st.markdown(f"{height}×{width} pixels, {plural(channels, 'channel')}  \n"
                 f"values from {int(image.min())} to {int(image.max())}, mean {image.float().mean():.1f}  \n"
                 f"{percent(float((image == 0).float().mean()), 0)} of them 0")
     st.caption("0 is black, 255 is full brightness. To the network an image is nothing but these numbers, most often divided "

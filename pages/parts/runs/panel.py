@@ -9,7 +9,7 @@ from core.data import spec_of
 from core.data.sources import kind_of
 from core.figures.curves import Curves
 from core.runs import KINDS, Run, RunNotFound, has_checkpoint
-from core.wording import duration, number, percent, worded
+from core.wording import duration, number, percent, plural, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
 from pages.parts.runs.charts import (
@@ -117,7 +117,7 @@ def _progress(server: Services, run: Run) -> None:
     paused = run.pause_requested is not None
     if run.status == "queued":
         before = server.store.queue_position(run.id)
-        waiting = f"In the queue: {before} run{'s' * (before > 1)} before this one."
+        waiting = f"In the queue: {plural(before, 'run')} before this one."
         if before and any(one.pause_requested for one in server.store.runs(statuses=["running"], kinds=KINDS)):
             waiting += " The one that is going is paused: after a minute of that it stops, to make room."
         st.progress(0.0, waiting if before else "Starts in a moment…")

@@ -6,6 +6,7 @@ from core.config import RunConfig
 from core.figures.range_curve import range_chart
 from core.runs import RunNotFound, StoreError
 from core.runs.range_run import SUGGESTION, range_curve
+from core.wording import plural
 from pages.parts.draft import draft
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
@@ -50,7 +51,7 @@ def _draw(server: Services, run_id: str) -> bool:
         st.markdown(":material/search_insights: **Learning-rate finder**")
         if run.is_active:
             before = server.store.queue_position(run_id) if run.status == "queued" else 0
-            st.caption(f"waits for {before} run{'s' * (before > 1)}" if before else f"step {run.step} of {run.steps or '…'}")
+            st.caption(f"waits for {plural(before, 'run')}" if before else f"step {run.step} of {run.steps or '…'}")
         if st.button("Stop" if run.is_active else "Close", key="finder.close", icon=":material/close:", type="tertiary"):
             server.engine.cancel(run_id)
             st.session_state.pop(keys.RANGE_RUN)
@@ -59,7 +60,7 @@ def _draw(server: Services, run_id: str) -> bool:
     st.echarts_chart(range_chart(steps, rate), height=260, key="finder.chart")
     if run.status in {"failed", "interrupted"}:
         st.error(as_text(run.message))
-    elif rate is not None:
+    elif found is not None and rate is not None:
         _suggestion(rate, found.value["too_high"])
     else:
         st.caption("A copy of the network trains for a moment while the learning rate grows tenfold again and again. "

@@ -9,7 +9,6 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from core.devices import DeviceInfo, describe_device
-from core.memory import return_large_blocks
 from pages.parts.shell import keys
 from pages.parts.shell.menu import LABS, MENU
 
@@ -21,7 +20,7 @@ def open_page(title: str) -> None:
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.session_state[keys.PAGE] = title
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
-    settle(title)
+    freeze_imports(title)
     _recover_run()
     with st.sidebar:
         st.markdown("### Torch Playground")
@@ -39,13 +38,12 @@ def tab_title(state: str) -> None:
 
 
 @st.cache_resource(show_spinner=False)
-def settle(what: str) -> None:
+def freeze_imports(page: str) -> None:
     """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
     (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms."""
     linecache.clearcache()  # 3 MB of torch's source, which its imports read; a traceback reads it again
     gc.collect()
     gc.freeze()
-    return_large_blocks()
 
 
 @st.cache_resource(show_spinner=False)

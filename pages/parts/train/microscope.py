@@ -9,12 +9,13 @@ import torch
 from core.config import RunConfig
 from core.data import DataError
 from core.export.step_code import step_code
+from core.fields import ConfigError
 from core.figures.images import contact_sheet
 from core.figures.windows import histogram_chart
 from core.inspection import InspectionError, histogram
 from core.models import ModelError
 from core.runs import CheckpointError, Run
-from core.runs.checkpoints import TRAINING, load_training
+from core.runs.checkpoints import TRAINING, load_training, starting_model
 from core.training import build_for
 from core.training.microscope import (
     FrozenStep,
@@ -38,6 +39,9 @@ FRESH, FROM_RUN = "Fresh weights, these settings", "This run's last checkpoint"
 BEFORE, ZERO, BACKWARD, STEP = STAGES = ("Before", "zero_grad()", "backward()", "step()")
 BATCH, LAYERS, CODE = VIEWS = ("The batch", "All layers", "The code")
 SHOWN = 48  # examples of a batch
+WORDS_SHOWN = 12
+EXAMPLE = {"images": "image", "points": "point", "text": "text"}
+EXAMPLES = {"images": "Images", "points": "Points", "text": "Texts"}
 PLACES = {1: ("Unit",), 2: ("Unit", "Input"), 4: ("Filter", "Input map", "Row", "Column")}  # of a weight, by its dimensions
 EXPLAINED = {
     BEFORE: "So far the weight has its value. The gradient that the step before computed still lies beside it, in `weight.grad`; "
@@ -49,6 +53,8 @@ EXPLAINED = {
     STEP: "`optimizer.step()` changes every weight by its gradient, the way this optimizer does it. It looks at nothing but "
           "`weight.grad` and its own memory. The gradient stays where it is until the next `zero_grad()`.",
 }
+EXPLAINED_L1 = (" With L1 regularisation it is `(loss + penalty).backward()`: the penalty is λ₁ times the sum of all weights' "
+                "sizes, so each gradient gets λ₁·sign(w) on top.")
 # the optimizer's memory by PyTorch's names: its letter in the formulas, and what it is
 KEPT = {"momentum_buffer": ("b", "momentum"), "exp_avg": ("m", "running mean of the gradients"),
         "exp_avg_sq": ("v", "running mean of their squares"), "square_avg": ("v", "running mean of the squared gradients"),
@@ -67,7 +73,7 @@ def microscope_section(server: Services, config: RunConfig, run: Run | None) -> 
             return
         try:
             _look(server, config, run)
-        except (MicroscopeError, ModelError, InspectionError, DataError) as error:
+        except (MicroscopeError, ModelError, InspectionError, DataError, ConfigError) as error:
             st.info(as_text(str(error)), icon=":material/block:")
         except CheckpointError as error:
             st.error(as_text(str(error)), icon=":material/broken_image:")
@@ -85,15 +91,15 @@ def _look(server: Services, config: RunConfig, run: Run | None) -> None:
             kept = st.session_state[keys.MICROSCOPE] = (wanted, scope, scope.take_step())
     _, scope, frozen = kept
     _buttons(wanted, scope, frozen)
-    _numbers(frozen)
-    name, index = _stages(config, frozen)
+    _numbers(config, scope, frozen)
+    name, index = _stages(config, scope, frozen)
     view = st.segmented_control("More of this step", VIEWS, key="train.microscope.view")
     if view == BATCH:
         _batch(scope, frozen)
     elif view == LAYERS:
-        _layers(frozen)
+        _layers(config, frozen)
     elif view == CODE:
-        _code(config, frozen, name, index)
+        _code(config, scope, frozen, name, index)
 
 
 def _choose(server: Services, config: RunConfig, run: Run | None) -> tuple[RunConfig, tuple[str, ...], Callable[[], Microscope]]:
@@ -104,7 +110,8 @@ def _choose(server: Services, config: RunConfig, run: Run | None) -> tuple[RunCo
                                   key=f"train.microscope.begin.{len(options)}.{run.id if run else ''}")
     if chosen == FROM_RUN and run:
         return run.config, ("run", run.id, run.config.model_dump_json()), lambda: _from_run(server, run)
-    return config, ("fresh", config.model_dump_json()), lambda: open_fresh(config, dataset(config.data, server.settings))
+    return config, ("fresh", config.model_dump_json()), lambda: open_fresh(
+        config, dataset(config.data, server.settings), lambda config, data: starting_model(server.store, config, data))
 
 
 def _from_run(server: Services, run: Run) -> Microscope:
@@ -140,26 +147,27 @@ def _buttons(wanted: tuple[str, ...], scope: Microscope, frozen: FrozenStep) -> 
                   help="Back to the weights it began with; of a run that trains, to its newest checkpoint.")
 
 
-def _numbers(frozen: FrozenStep) -> None:
+def _numbers(config: RunConfig, scope: Microscope, frozen: FrozenStep) -> None:
+    without = " Without the L1 penalty, as in a run's curves." if config.training.l1 else ""
     metrics_row({
         "Step": (f"{frozen.number:,}", f"Counted from 1; in epoch {frozen.epoch}."),
         "Learning rate": (precise(frozen.learning_rate), "Of this step, as the schedule has it."),
-        "Images in the batch": (f"{len(frozen.labels):,}", None),
-        "Loss before": (f"{frozen.loss:.4f}", "Mean over the batch, with the old weights."),
+        f"{EXAMPLES[scope.data.kind]} in the batch": (f"{len(frozen.labels):,}", None),
+        "Loss before": (f"{frozen.loss:.4f}", f"Mean over the batch, with the old weights.{without}"),
         "Loss after": (f"{frozen.loss_after:.4f}" if st.session_state["train.microscope.stage"] == STEP else "–",
                        "Of the same batch with the new weights."),
     })
     if len(frozen.labels) < frozen.of:
-        st.caption(f"The run's batches have {frozen.of:,} images; {len(frozen.labels):,} of them are used here, so that it fits "
-                   "into memory. Numbers differ from the run's.")
+        st.caption(f"The run's batch has {frozen.of:,} {EXAMPLES[scope.data.kind].lower()}; {len(frozen.labels):,} of them are "
+                   "used here, so that it fits into memory. Numbers differ from the run's.")
 
 
-def _stages(config: RunConfig, frozen: FrozenStep) -> tuple[str, tuple[int, ...]]:
+def _stages(config: RunConfig, scope: Microscope, frozen: FrozenStep) -> tuple[str, tuple[int, ...]]:
     """One weight, at each stage up to the chosen one; which one it is."""
     name, index = _pick_weight(frozen)
     seen = trace(config, frozen, name, index)
     stage = st.session_state["train.microscope.stage"]
-    st.markdown(EXPLAINED[stage])
+    st.markdown(EXPLAINED[stage] + (EXPLAINED_L1 if stage == BACKWARD and config.training.l1 else ""))
     st.dataframe(_table(seen, stage), key="train.microscope.stages", height="content")
     if memory := _memory(seen):
         st.caption("The optimizer's memory for this weight: " + ", ".join(f"{KEPT[kind][0]} {KEPT[kind][1]}" for kind in memory)
@@ -170,9 +178,9 @@ def _stages(config: RunConfig, frozen: FrozenStep) -> tuple[str, tuple[int, ...]
         st.caption(f"Without zero_grad, backward would add: {precise(seen.old)} + {_bracket(seen.gradient)} = "
                    f"{precise(seen.added_up)} instead of {precise(seen.gradient)}, an old batch mixed with the new one.")
     elif stage == BACKWARD:
-        _slope(seen)
+        _slope(config, scope, seen)
     elif stage == STEP:
-        _formula(seen)
+        _formula(config, frozen, seen)
     return name, index
 
 
@@ -201,11 +209,9 @@ def _pick_weight(frozen: FrozenStep) -> tuple[str, tuple[int, ...]]:
 
 def _table(seen: Trace, stage: str) -> pd.DataFrame:
     """Value, gradient and the optimizer's memory, a column for each stage so far."""
-    none, gradient = "None", "None" if seen.gradient is None else precise(seen.gradient)
-    clipped = gradient if seen.gradient is None or seen.clipped == 1 else precise(seen.gradient * seen.clipped)
-    old = none if seen.old is None else precise(seen.old)
-    columns = {BEFORE: [precise(seen.before), old], ZERO: [precise(seen.before), none],
-               BACKWARD: [precise(seen.before), gradient], STEP: [precise(seen.after), clipped]}
+    old, gradient, used = ("None" if value is None else precise(value) for value in (seen.old, seen.gradient, seen.used))
+    columns = {BEFORE: [precise(seen.before), old], ZERO: [precise(seen.before), "None"],
+               BACKWARD: [precise(seen.before), gradient], STEP: [precise(seen.after), used]}
     memory = _memory(seen)
     for column, values in columns.items():
         state = seen.state_after if column == STEP else seen.state_before
@@ -219,27 +225,35 @@ def _memory(seen: Trace) -> list[str]:
     return [kind for kind in KEPT if kind in seen.state_before or kind in seen.state_after]
 
 
-def _slope(seen: Trace) -> None:
+def _slope(config: RunConfig, scope: Microscope, seen: Trace) -> None:
+    if seen.gradient is not None and config.training.l1:
+        st.markdown(f"**g** ← ∂loss/∂w + λ₁·sign(w) = {precise(seen.of_loss)} + {_bracket(seen.penalty)} = "
+                    f"**{precise(seen.gradient)}**  \n:gray[of the loss, and L1's pull towards zero, with λ₁ = "
+                    f"{precise(config.training.l1)}]")
     if seen.gradient is None:
         st.caption("No gradient reached this weight: nothing that leads to the loss uses it, or it is frozen.")
     elif seen.gradient == 0:
-        st.caption("0: for this batch the loss does not depend on this weight, for example because its input is 0 in every image "
-                   "or its unit is switched off by ReLU.")
+        st.caption("0: for this batch the loss does not depend on this weight, for example because its input is 0 in every "
+                   f"{EXAMPLE[scope.data.kind]} or its unit is switched off by ReLU." if not seen.penalty else
+                   "0: the loss and L1 pull at this weight equally, in opposite directions.")
     else:
         more = "more" if seen.gradient > 0 else "less"
-        st.caption("Read it as a slope: with this weight larger by 0.001 the loss would be about "
+        loss = "the loss and its L1 penalty together" if config.training.l1 else "the loss"
+        st.caption(f"Read it as a slope: with this weight larger by 0.001 {loss} would be about "
                    f"{precise(abs(seen.per_thousandth))} {more}. So the weight should become "
                    f"{'smaller' if seen.gradient > 0 else 'larger'}.")
 
 
-def _formula(seen: Trace) -> None:
+def _formula(config: RunConfig, frozen: FrozenStep, seen: Trace) -> None:
     """The new value, line by line."""
     if not seen.lines:
         st.info("There is no gradient, so the optimizer leaves this weight as it is.", icon=":material/block:")
         return
-    if seen.clipped < 1:
-        st.markdown("The gradients of all weights together were too long; clipping multiplied each by "
-                    f"{precise(seen.clipped)} first.")
+    if seen.clipped < 1 and seen.gradient is not None:
+        most = precise(config.training.gradient_clipping)
+        st.markdown(f"**g** ← g · c / ‖g‖ = {precise(seen.gradient)} · {most} / {precise(frozen.norm)} = "
+                    f"**{precise(seen.used)}**  \n:gray[clipping: ‖g‖ is the length of all weights' gradients together, and more "
+                    f"than c = {most} is not let through]")
     for line in seen.lines:
         st.markdown(f"**{line.name}** ← {line.formula} = {line.written()} = **{precise(float(line.value))}**  \n"
                     f":gray[{line.why}]")
@@ -250,33 +264,65 @@ def _formula(seen: Trace) -> None:
 
 
 def _batch(scope: Microscope, frozen: FrozenStep) -> None:
-    """Pictures, labels, logits, probabilities and losses."""
-    classes = scope.data.classes
-    count = min(SHOWN, len(frozen.labels))
-    scale = 1 if frozen.images.shape[-1] > 64 else 2
-    st.image(contact_sheet(frozen.images[:count], columns=16, scale=scale), output_format="PNG",
-             alt=f"{count} images of the batch")
-    labels = frozen.labels[:count]
-    rows = {"Image": range(1, count + 1), "It is": [classes[int(label)] for label in labels],
+    """Examples, what they are, what the network says, and losses."""
+    count, kind = min(SHOWN, len(frozen.labels)), scope.data.kind
+    if kind == "images":
+        scale = 1 if frozen.images.shape[-1] > 64 else 2
+        st.image(contact_sheet(frozen.images[:count], columns=16, scale=scale), output_format="PNG",
+                 alt=f"{count} images of the batch")
+    answers = _numbers_of(frozen, count) if scope.data.target == "number" else _classes_of(scope, frozen, count)
+    rows = {EXAMPLE[kind].capitalize(): range(1, count + 1)} | _inputs(kind, frozen.images[:count]) | answers
+    logits = {} if scope.data.target == "number" else _logits(scope.data.classes, frozen.logits[:count])
+    st.dataframe(pd.DataFrame(rows | logits), hide_index=True, height=280, key="train.microscope.batch",
+                 column_config={name: st.column_config.NumberColumn(format="%.3f") for name in logits})
+    first = f"The first {count} of {len(frozen.labels):,} {EXAMPLES[kind].lower()}. " if count < len(frozen.labels) else ""
+    if scope.data.target == "number":
+        st.caption(f"{first}The loss of the batch, {frozen.loss:.4f}, is the mean of all squared differences.")
+    else:
+        st.caption(f"{first}Logits are the network's raw scores. The loss of the batch, {frozen.loss:.4f}, is the mean of all "
+                   f"its {EXAMPLES[kind].lower()}' losses: a sure mistake costs much, a sure right answer almost nothing.")
+
+
+def _inputs(kind: str, examples: torch.Tensor) -> dict[str, list[str]]:
+    """What can be written of the examples in columns."""
+    if kind == "points":
+        return {f"Input {place + 1}": list(map(precise, column)) for place, column in enumerate(examples.T.tolist())}
+    if kind == "text":
+        texts = [[str(word) for word in row if word] for row in examples.tolist()]  # 0: the text has ended
+        return {"Numbers of its words": [" ".join(words[:WORDS_SHOWN]) + " …" * (len(words) > WORDS_SHOWN) for words in texts]}
+    return {}
+
+
+def _numbers_of(frozen: FrozenStep, count: int) -> dict[str, list[str]]:
+    return {"It is": list(map(precise, frozen.labels[:count].tolist())),
+            "It says": list(map(precise, frozen.logits[:count, 0].tolist())),
+            "Squared difference": [f"{float(loss):.4f}" for loss in frozen.losses[:count]]}
+
+
+def _classes_of(scope: Microscope, frozen: FrozenStep, count: int) -> dict[str, list[str]]:
+    classes, labels = scope.data.classes, frozen.labels[:count]
+    return {"It is": [classes[int(label)] for label in labels],
             "It says": [classes[int(best)] for best in frozen.probabilities[:count].argmax(1)],
             "Probability of the right answer": [percent(float(p)) for p in frozen.probabilities[torch.arange(count), labels]],
             "Loss": [f"{float(loss):.4f}" for loss in frozen.losses[:count]]}
-    logits = {f"Logit {classes[i] if frozen.logits.shape[1] == len(classes) else 'yes'}": frozen.logits[:count, i].tolist()
-              for i in range(min(20, frozen.logits.shape[1]))}
-    st.dataframe(pd.DataFrame(rows | logits), hide_index=True, height=280, key="train.microscope.batch",
-                 column_config={name: st.column_config.NumberColumn(format="%.3f") for name in logits})
-    first = f"The first {count} of {len(frozen.labels):,} images. " if count < len(frozen.labels) else ""
-    st.caption(f"{first}Logits are the network's raw scores. The loss of the batch, {frozen.loss:.4f}, is the mean of all its "
-               "images' losses: a sure mistake costs much, a sure right answer almost nothing.")
 
 
-def _layers(frozen: FrozenStep) -> None:
+def _logits(classes: tuple[str, ...], logits: torch.Tensor) -> dict[str, list[float]]:
+    """A column for each of the first outputs."""
+    return {f"Logit {classes[i] if logits.shape[1] == len(classes) else 'yes'}": logits[:, i].tolist()
+            for i in range(min(20, logits.shape[1]))}
+
+
+def _layers(config: RunConfig, frozen: FrozenStep) -> None:
     """Norms of all parameters, and one gradient's histogram."""
     st.dataframe(pd.DataFrame([{
         "Parameter": pull.name, "Shape": "×".join(map(str, pull.shape)), "Norm of the weights": precise(pull.weight),
         "Norm of the gradient": "None" if pull.gradient is None else precise(pull.gradient),
         "Change of the weights": percent(pull.change, 3),
     } for pull in pulls(frozen)]), hide_index=True, height="content", key="train.microscope.layers")
+    parts = [part for part, there in (("with L1's part", config.training.l1), ("after clipping", frozen.clipped < 1)) if there]
+    if parts:
+        st.caption(f"Gradients are {' and '.join(parts)}, as the optimizer sees them.")
     st.caption("A norm is the root of the sum of squares. The change is that of the whole parameter in this step, relative to "
                "its norm: 0.1 to 1 % is usual, far more is rough, far less is slow.")
     names = [name for name, gradient in frozen.gradients.items() if gradient is not None]
@@ -290,6 +336,7 @@ def _layers(frozen: FrozenStep) -> None:
         st.warning(f"{values.not_finite:,} values are infinite or NaN and in no bar.")
 
 
-def _code(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[int, ...]) -> None:
-    st.code(step_code(config, name, index, frozen.learning_rate, frozen.logits.shape[1]), language="python")
-    st.caption("`model` is the network, `images` (N, channels, height, width) and `labels` (N,) are the batch.")
+def _code(config: RunConfig, scope: Microscope, frozen: FrozenStep, name: str, index: tuple[int, ...]) -> None:
+    st.code(step_code(config, name, index, frozen.learning_rate, frozen.logits.shape[1], scope.data.target), language="python")
+    shape = {"images": "channels, height, width", "points": "inputs", "text": "words"}[scope.data.kind]
+    st.caption(f"`model` is the network, `images` (N, {shape}) and `labels` (N,) are the batch.")

@@ -14,7 +14,8 @@ from core.figures.confusion import about_cells, cell_colors, cell_texts
 
 HERE = Path(__file__).parent
 _table = st.components.v2.component("confusion_table", html="<div class='place'><table></table></div>",
-                                    css=(HERE / "confusion_table.css").read_text(), js=(HERE / "confusion_table.js").read_text())
+                                    css=(HERE / "confusion_table.css").read_text(encoding="utf-8"),
+                                    js=(HERE / "confusion_table.js").read_text(encoding="utf-8"))
 
 
 def confusion_table(counts: np.ndarray, classes: Sequence[str], as_shares: bool, key: str, label: str, chosen: tuple[int, int],

@@ -14,9 +14,11 @@ from core.figures.pictures import data_uri
 
 HERE = Path(__file__).parent
 _grid = st.components.v2.component("picture_grid", html="<div class='grid'></div>",
-                                   css=(HERE / "picture_grid.css").read_text(), js=(HERE / "picture_grid.js").read_text())
+                                   css=(HERE / "picture_grid.css").read_text(encoding="utf-8"),
+                                   js=(HERE / "picture_grid.js").read_text(encoding="utf-8"))
 _numbers = st.components.v2.component("number_table", html="<div class='place'></div>",
-                                      css=(HERE / "number_table.css").read_text(), js=(HERE / "number_table.js").read_text())
+                                      css=(HERE / "number_table.css").read_text(encoding="utf-8"),
+                                      js=(HERE / "number_table.js").read_text(encoding="utf-8"))
 
 
 def picture_grid(images: Tensor, key: str, label: str, captions: Sequence[str] = (), titles: Sequence[str] = (),

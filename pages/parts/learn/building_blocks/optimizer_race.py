@@ -41,7 +41,7 @@ def show() -> None:
     predict(PATH, RAVINE)
     controls, picture = st.columns([1, 2.4], gap="large")
     with controls:
-        name = st.selectbox("Landscape", list(SURFACES), format_func=TITLES.get, key="blocks.landscape",
+        name = st.selectbox("Landscape", list(SURFACES), format_func=TITLES.__getitem__, key="blocks.landscape",
                             persist_state="session")
         surface = landscape(name)
         st.caption(surface.about)

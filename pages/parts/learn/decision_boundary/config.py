@@ -27,6 +27,12 @@ def config() -> RunConfig:
     return read_config(st.session_state.setdefault(keys.PLANE, FIRST.model_dump(mode="json")))
 
 
+def network(config: RunConfig) -> MLPConfig:
+    """Its network, which in this lab is always an MLP."""
+    assert isinstance(config.model, MLPConfig)
+    return config.model
+
+
 def take(new: RunConfig) -> None:
     """Replace it; the controls show the new values."""
     st.session_state[keys.PLANE] = new.model_dump(mode="json")

@@ -69,7 +69,7 @@ def _slide(label: str, path: str, value: Any, options: Sequence[Any], owner: typ
 
 def _select(label: str, path: str, value: str, options: Sequence[str], names: dict[str, str], owner: type[Config]) -> None:
     key = f"plane.{plane_config.version()}.{path}"
-    st.selectbox(label, list(options), list(options).index(value), format_func=lambda name: names.get(name, name), key=key,
+    st.selectbox(label, list(options), list(options).index(value), format_func=lambda name: str(names.get(name, name)), key=key,
                  help=_help(owner, path), on_change=_write, args=(path, key))
 
 
@@ -115,7 +115,8 @@ def added_points(config: RunConfig) -> None:
 
 def network_controls(config: RunConfig) -> None:
     """Inputs, hidden layers, activation."""
-    version, hidden = plane_config.version(), config.model.hidden
+    version, network = plane_config.version(), plane_config.network(config)
+    hidden = network.hidden
     with st.expander("Inputs and network", icon=":material/account_tree:", expanded=True):
         key = f"plane.{version}.features"
 
@@ -131,7 +132,7 @@ def network_controls(config: RunConfig) -> None:
         layers_key = f"plane.{version}.layers"
 
         def layers() -> None:
-            now = plane_config.config().model.hidden
+            now = plane_config.network(plane_config.config()).hidden
             wanted = st.session_state[layers_key]
             plane_config.change({"model.hidden": [*now[:wanted], *[now[-1] if now else 4] * (wanted - len(now))]})
 
@@ -141,15 +142,15 @@ def network_controls(config: RunConfig) -> None:
             with st.container(horizontal=True, gap="small"):
                 for index, units in enumerate(hidden):
                     _units(index, units, version)
-        _select("Activation", "model.activation", config.model.activation, list(ACTIVATIONS), NAMES, MLPConfig)
-        _slide("Dropout", "model.dropout", config.model.dropout, [n / 10 for n in range(10)], MLPConfig)
+        _select("Activation", "model.activation", network.activation, list(ACTIVATIONS), NAMES, MLPConfig)
+        _slide("Dropout", "model.dropout", network.dropout, [n / 10 for n in range(10)], MLPConfig)
 
 
 def _units(index: int, units: int, version: int) -> None:
     key = f"plane.{version}.units.{index}"
 
     def write() -> None:
-        now = list(plane_config.config().model.hidden)
+        now = list(plane_config.network(plane_config.config()).hidden)
         now[index] = st.session_state[key]
         plane_config.change({"model.hidden": now})
 

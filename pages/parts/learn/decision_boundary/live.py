@@ -15,7 +15,7 @@ from core.labs.decision_boundary import largest_number, maps_of, plane_points, s
 from core.presets import title_of
 from core.runs import Run, RunNotFound, StoreError, TrainedModel, has_checkpoint
 from core.runs.live_weights import newest_model
-from core.wording import percent
+from core.wording import percent, plural
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.controls import CLASSES
 from pages.parts.shell import keys
@@ -93,7 +93,7 @@ def _while_active(server: Services, run: Run) -> None:
     if paused:
         for label, count in (("One step", 1), ("One epoch", max(1, run.steps_per_epoch))):
             if st.button(label, icon=":material/step:" if count == 1 else ":material/skip_next:", key=f"plane.{label}",
-                         help=f"{count} change{'s' * (count > 1)} of the weights, then wait again."):
+                         help=f"{plural(count, 'change')} of the weights, then wait again."):
                 _steps(server, run, count)
     if st.button("Stop", icon=":material/stop:", key="plane.stop", help="Ends the run; what it has learned is kept."):
         _try(lambda: server.engine.cancel(run.id), server, run.id, lambda now: not now.is_active)
@@ -152,9 +152,10 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
 
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
-        trained = (newest_model(server.store, run.id) if run is not None and now.step else None) or fresh
+        trained = (newest_model(server.store, now.id) if now is not None and now.step else None) or fresh
         draw(server, config, now, trained, data, options)
-        if run is not None and run.is_active and (now.status, now.pause_requested) != (run.status, run.pause_requested):
+        if run is not None and now is not None and run.is_active and \
+                (now.status, now.pause_requested) != (run.status, run.pause_requested):
             st.rerun()  # the whole page, so that its buttons know too
 
     st.fragment(panel, run_every=SECONDS_PER_PICTURE if run is not None and run.is_active else None)()
@@ -177,7 +178,7 @@ def draw(server: Services, config: RunConfig, run: Run | None, trained: TrainedM
         shown["Validation accuracy"] = (percent(held_back.accuracy), "Share of the validation points it gets right.")
     metrics_row(shown)
     st.echarts_chart(losses_chart(curves(server, run, config)), height=220, key="plane.losses")
-    if clicked is not None and options["adds"] in CLASSES and (clicked := tuple(clicked)):
+    if clicked is not None and options["adds"] in CLASSES:
         plane_config.add_point(*clicked, CLASSES.index(str(options["adds"])))
         st.rerun()
 

@@ -37,7 +37,7 @@ def creating() -> None:
     predict(PATH, TENSORS["create"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
-        how = st.selectbox("Make it", list(CREATIONS), format_func=CREATIONS.get, key="tensors.how", on_change=tried,
+        how = st.selectbox("Make it", list(CREATIONS), format_func=CREATIONS.__getitem__, key="tensors.how", on_change=tried,
                            args=(PATH,))
         rows = st.slider("Rows", 1, 6, 2, key="tensors.rows")
         columns = st.slider("Columns", 1, 6, 3, key="tensors.columns")

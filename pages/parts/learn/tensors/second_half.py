@@ -35,7 +35,7 @@ def joining() -> None:
     predict(PATH, TENSORS["join"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
-        how = st.radio("Join them", list(JOINS), format_func=JOINS.get, key="tensors.join", on_change=tried, args=(PATH,))
+        how = st.radio("Join them", list(JOINS), format_func=JOINS.__getitem__, key="tensors.join", on_change=tried, args=(PATH,))
         dim = st.segmented_control("dim", [0, 1, 2] if how == "stack" else [0, 1], default=0, key="tensors.join_dim",
                                    required=True)
         rows = st.slider("Rows of b", 1, 4, 2, key="tensors.join_rows")
@@ -64,8 +64,8 @@ def joining() -> None:
 def products() -> None:
     """Each element of a product, with the sum it is."""
     predict(PATH, TENSORS["product"])
-    how = st.segmented_control("Product", list(PRODUCTS), format_func=PRODUCTS.get, default="matrix", key="tensors.product",
-                               required=True)
+    how = st.segmented_control("Product", list(PRODUCTS), format_func=PRODUCTS.__getitem__, default="matrix",
+                               key="tensors.product", required=True)
     a, b = product_operands(how)
     cells = product_cells(how, a, b)
     step = st.slider("Step", 1, len(cells), 1, key=f"tensors.product_step_{how}", on_change=tried, args=(PATH,))
@@ -194,7 +194,8 @@ def in_place() -> None:
                 changed = [[int(title == "After" and now != then) for now, then in zip(values, happened.before, strict=True)]]
                 grid(cell_grid([[number(value) for value in values]], changed, [""]), f"tensors.in_place_{title}")
     metrics_row({"Memory": ("the same" if happened.same_memory else "new", "Whether the result lies where the tensor lay."),
-                 "Version": (str(happened.version), "How often the tensor was changed in place, as autograd counts."),
+                 "Version": ("unknown" if happened.version is None else str(happened.version),
+                             "How often the tensor was changed in place, as autograd counts."),
                  "w.grad": ("none" if happened.gradient is None else ", ".join(map(number, happened.gradient)),
                             "The gradient that came out.")})
     if happened.error:

@@ -9,7 +9,7 @@ from core.labs.text import NEGATIONS, TWINS, decide, gap, reordered, word_map
 from core.wording import percent
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text.subject import Subject, telling_words
+from pages.parts.learn.text.subject import Subject, network, telling_words
 from pages.parts.learn.text.words import review
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
@@ -44,8 +44,9 @@ def map_section(server: Services, subject: Subject) -> None:
                  "After": (f"{gap(found.after, found.leans):.2f}", "The same distance after training."),
                  "Of the table's spread": (percent(found.share, 0),
                                            "How much of the differences between these words' rows this plane shows.")})
+    width = network(subject.config).width
     st.caption(f"The {len(chosen)} words whose training reviews are most one-sided. Each has a row of "
-               f"{subject.config.model.width} numbers in the table; the map shows the two directions in which the trained rows "
+               f"{width} numbers in the table; the map shows the two directions in which the trained rows "
                "differ most (principal components), for both pictures the same. The second is drawn larger, so that words don't "
                "overlap. Nobody told the network what a word means: rows that help the same answer were pushed the same way.")
 

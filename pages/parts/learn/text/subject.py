@@ -64,11 +64,18 @@ def telling_words(subject: Subject, settings: Settings) -> list[Lean]:
     return telling(word_leans(subject.config.data, settings), SHOWN)
 
 
+def network(config: RunConfig) -> TextEmbeddingConfig:
+    """Its network, which in this lab is always a text embedding."""
+    assert isinstance(config.model, TextEmbeddingConfig)
+    return config.model
+
+
 def run_config(data: DataConfig) -> RunConfig:
     """The preset's network and training for other texts."""
     if data == PRESET.data:
         return PRESET
-    model = TextEmbeddingConfig(words=data.vocabulary, width=PRESET.model.width, fc_width=PRESET.model.fc_width)
+    usual = network(PRESET)
+    model = TextEmbeddingConfig(words=data.vocabulary, width=usual.width, fc_width=usual.fc_width)
     many = spec_of(data.dataset).counts[0] > QUICK
     training = PRESET.training.model_copy(update={"epochs": 5, "batch_size": 64} if many else {})
     return PRESET.model_copy(update={"data": data, "model": model, "training": training})

@@ -1,0 +1,110 @@
+"""One training step, and which batches an epoch has: what fit(), the microscope, the range test and the measurement of layers do.
+
+They differ in what they look at, and in where learning rates come from; none of them has arithmetic of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from core.config import TrainingConfig
+from core.data.batches import Batch, Batches
+from core.devices import autocast_type, is_convolutional
+from core.training.graphs import Forward
+from core.training.objectives import objective_of
+from core.training.optimizers import Stepper, build_optimizer
+
+# What a run's seed is multiplied by before an epoch's number is added: runs with neighbouring seeds share no epoch's order
+SEED_FACTOR = 100_003
+
+# What has just been done: logits and loss are there; the loss's gradients are in weight.grad; L1's part is added to them; long
+# ones are shortened; the weights are new. A step without L1 or without clipping does not come by there.
+Phase = Literal["forward", "backward", "l1", "clipping", "update"]
+Look = Callable[[Phase], object]
+
+
+def shuffling_seed(seed: int, epoch: int) -> int:
+    """What the order of an epoch (from 1) is drawn from, in a run with this seed."""
+    return seed * SEED_FACTOR + epoch
+
+
+def order_of_epoch(seed: int, epoch: int, examples: int) -> Tensor:
+    """(examples,) int64 on the CPU: positions in the training split, in the order in which an epoch (from 1) takes them.
+
+    A generator for each epoch, so that an epoch's order depends on nothing that went before.
+    """
+    return torch.randperm(examples, generator=torch.Generator().manual_seed(shuffling_seed(seed, epoch)))
+
+
+def batches_of_epoch(batches: Batches, training: TrainingConfig, epoch: int, skip: int = 0) -> Iterator[Batch]:
+    """What an epoch (from 1) trains with, but for the first `skip` batches. What random transforms draw does not depend on how
+    many are skipped."""
+    order = order_of_epoch(training.seed, epoch, len(batches))
+    return batches.iterate(training.batch_size, order, skip, (training.seed, epoch))
+
+
+class TrainingStep:
+    """A network with its loss and its optimizer, and what a step does to them.
+
+    Another way to work out answers and gradients replaces answer() and backward(); what becomes of the gradients stays.
+    """
+
+    def __init__(self, training: TrainingConfig, target: str, model: nn.Module, device: torch.device) -> None:
+        """Moves `model` to the device, in the memory format that suits it.
+
+        Raises:
+            ConfigError: a loss that does not suit the data's `target`, "classes" or "number".
+        """
+        self.training = training
+        self.convolutional = is_convolutional(model)
+        self.model = model.to(device, memory_format=torch.channels_last) if self.convolutional else model.to(device)
+        self.autocast = autocast_type(training.precision, device, self.convolutional)
+        self.forward = Forward(self.model, device, self.autocast)
+        self.objective = objective_of(training, target)
+        self.optimizer = Stepper(build_optimizer(training.optimizer, self.model.parameters()))
+
+    def take(self, batch: Batch, learning_rate: float, look: Look = lambda phase: None) -> tuple[Tensor, Tensor]:
+        """Forward, loss, backward, new weights; the network is to be in training mode.
+
+        Dropout draws from PyTorch's global random state. The gradients stay in weight.grad until the next step.
+
+        Args:
+            look: told after each phase, while the network, its gradients and the optimizer are as that phase left them. It must
+                change none of them, and draw no random number.
+
+        Returns:
+            The loss, a scalar, mean over the batch and without L1; and the logits (n, outputs) float32. Both are from before the
+            update, on the device and without a graph.
+        """
+        self.optimizer.learning_rate = learning_rate
+        self.optimizer.zero_grad()
+        logits, loss = self.answer(batch)
+        look("forward")
+        self.backward(loss)
+        look("backward")
+        if self.training.l1:
+            self.add_l1()
+            look("l1")
+        if self.training.gradient_clipping:
+            nn.utils.clip_grad_norm_(self.optimizer.weights, self.training.gradient_clipping)
+            look("clipping")
+        self.optimizer.step()
+        look("update")
+        return loss.detach(), logits.detach()
+
+    def answer(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits (n, outputs) float32 and the mean loss of a batch."""
+        logits = self.forward(batch.images).float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
+        return logits, self.objective.loss(logits, batch.labels)
+
+    def backward(self, loss: Tensor) -> None:
+        """Put the gradients of the loss that answer() returned last into weight.grad, where there was none."""
+        loss.backward()
+
+    def add_l1(self) -> None:
+        """What l1 · Σ|w| in the loss would add to the gradients, l1 · sign(w), as autograd has it, which takes 0 at 0."""
+        for weight in self.optimizer.weights:
+            if weight.grad is not None:
+                weight.grad.add_(weight.detach().sign(), alpha=self.training.l1)
