@@ -139,8 +139,8 @@ def names_in(holder: nn.Module, module: nn.Module) -> list[str]:
 
 def _attributes(holder: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """What a forward of `holder` may call by a name of its own."""
-    for name, child in holder._modules.items():  # named_children() leaves out a second name of the same module
-        if child is None:
+    for name, child in holder.named_modules(remove_duplicate=False):  # named_children() leaves out a second name of the same one
+        if not name or "." in name:
             continue
         yield name, child
         if getattr(type(child), "forward", None) is nn.Module.forward:

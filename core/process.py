@@ -72,4 +72,4 @@ def main(role: Role, module: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])  # type: ignore[arg-type]  # configured() wrote them
+    main(*sys.argv[1:])  # pyright: ignore[reportArgumentType]  # configured() wrote them

@@ -36,7 +36,7 @@ def adam_step(weights: list[Tensor], gradients: list[Tensor], state: dict[str, l
     """
     state["step"][0].add_(1.0)
     # what torch.optim.adam._fused_adam calls in the end
-    torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
+    torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]  # private, which is why it stands here
         weights, gradients, state["exp_avg"], state["exp_avg_sq"], [], state["step"], lr=group["lr"], beta1=group["betas"][0],
         beta2=group["betas"][1], weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
         grad_scale=None, found_inf=None)

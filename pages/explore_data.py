@@ -1,10 +1,10 @@
 """Explore data: what does the network get to see?"""
 
-from typing import Any
-
 from core.process import configure
 
 configure("server")
+
+from typing import Any
 
 import streamlit as st
 

@@ -1,10 +1,10 @@
 """First networks: what does each line of a first PyTorch script do, and what does its loss say?"""
 
-from typing import Literal
-
 from core.process import configure
 
 configure("server")
+
+from typing import Literal
 
 import streamlit as st
 

@@ -123,7 +123,7 @@ def test_another_torch_than_the_one_that_is_known_is_imported_as_it_is(version, 
     """As far as the lean import can tell, this torch is another one."""
     info = tmp_path / f"torch-{version}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n", encoding="utf-8")
     code = f"import sys\nfrom importlib.metadata import version\nassert version('torch') == {version!r}" + UNTOUCHED
     assert run(code, PYTHONPATH=str(tmp_path)) == "well"
 
@@ -180,7 +180,8 @@ print(faults())
 
 def test_a_child_process_is_configured_before_its_module_is_imported(tmp_path):
     (tmp_path / "probe.py").write_text("import os, sys\nassert __name__ == '__main__'\n"
-                                       "print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'], sys.argv[1:])\n")
+                                       "print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'], sys.argv[1:])\n",
+                                       encoding="utf-8")
     ran = subprocess.run([sys.executable, "-m", *configured("other", "probe", "one", "two words")], cwd=ROOT,
                          capture_output=True, text=True, env=plain_environment(PYTHONPATH=str(tmp_path)))
     assert ran.stdout.strip() == "False PASSIVE ['one', 'two words']", ran.stderr
