@@ -6,5 +6,5 @@ HOSTILE = [
     ":smile: :+1: :material/home: :streamlit:", "https://example.org www.example.org somebody@example.org",
     "a -> b <- c <-> d -- e >= f <= g ~= h", "# no heading", "> no quote", "- no list", "+ no list", "1. no list", "2) no list",
     "---", "===", "| a | b |", "back\\slash \\* \\$", "{braces} [^1] [ref]: x", "12:30, own:abc, C:\\Users\\me_too_",
-    "猫 собака 🐈", "",
+    "_a_ __init__ a__b__c out_features snake_case_name 2_ _3_4_ *_x_*", "猫_соба_ка_ 🐈", "",
 ]

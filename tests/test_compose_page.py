@@ -212,7 +212,7 @@ def test_large_layers_of_other_networks_are_warned_of_too(runs):
     at.selectbox(key=f"form.{at.session_state[keys.DRAFT_VERSION]}.model.architecture").select("vgg16").run()
     assert_whole(at)
     assert [warning.value for warning in at.warning] == [
-        "classifier.0: 102,764,544 parameters: 0.4 GB of weights, and training with Adam needs four times as much."]
+        "classifier.0: 102,764,544 parameters: 411.1 MB of weights, and training with Adam needs four times as much."]
 
 
 def test_what_was_composed_is_trained(runs):

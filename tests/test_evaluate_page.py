@@ -215,7 +215,8 @@ def test_without_the_images_figures_stay_and_pictures_are_named(store, models, m
     def missing(*_):
         raise DataMissing("Digits are not on this machine. Get them on the page “Explore data”.")
 
-    monkeypatch.setattr("pages.parts.evaluate.subject.dataset", missing)
+    for module in ("evaluate.subject", "runs.answers"):
+        monkeypatch.setattr(f"pages.parts.{module}.dataset", missing)
     at = open_at(models["first"])
     assert "Accuracy" in metrics(at) and not at.warning
     at = open_at(models["first"], "Images")

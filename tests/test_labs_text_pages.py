@@ -150,7 +150,7 @@ def test_an_own_file_is_learned_from_and_deleted(tmp_path):
 def test_a_bad_file_gets_one_line(content, line):
     at = lab(TEXT_PAGE, "Your own texts")
     at.file_uploader(key="text.upload").set_value(("mine.csv", content, "text/csv")).run()
-    assert len(whole(at).error) == 1 and line in at.error[0].value and "](" not in at.error[0].value.replace("\\]\\(", "")
+    assert len(whole(at).error) == 1 and line in at.error[0].value and "](" not in at.error[0].value.replace("\\](", "")
 
 
 def test_a_damaged_kept_file_gets_one_line(tmp_path):

@@ -64,7 +64,7 @@ def test_a_network_larger_than_the_free_memory_says_so_and_reads_nothing(many, m
     store, ids = many
     monkeypatch.setattr("core.runs.model_cache.free_memory_bytes", lambda: 50_000_000)
     monkeypatch.setattr("core.runs.model_cache.load_model", lambda *_: pytest.fail("it was read"))
-    with pytest.raises(CheckpointError, match=r"These weights take \S+ MB, and 50\.0 MB of memory are free\. End other programs"):
+    with pytest.raises(CheckpointError, match=r"These weights take \S+ kB, and 50\.0 MB of memory are free\. End other programs"):
         ModelCache().get(store, ids[0])
 
 

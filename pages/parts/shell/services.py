@@ -11,7 +11,6 @@ from core.runs import CheckpointError, LocalEngine, RunNotFound, RunStore, Store
 from core.runs.model_cache import ModelCache
 from core.runs.ood_reference import reference_of
 from core.settings import Settings
-from pages.parts.widgets.markdown import as_text
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def services() -> Services:
     try:
         return _start(Settings.from_environment())
     except (StoreError, ValueError) as error:
-        st.error(as_text(str(error)), icon=":material/folder_off:")
+        st.error(str(error), icon=":material/folder_off:")
         st.stop()
 
 

@@ -3,7 +3,7 @@
 import re
 
 JOINER = "\u2060"  # WORD JOINER: takes no room, and is no letter, space or sign to what reads the text
-SIGNS = re.compile(r"([\\`*_{}\[\]<>#~|$&:])")
+SIGNS = re.compile(r"([\\`*{}\[\]<>#~|$&:]|(?<![^\W_])_|_(?![^\W_]))")  # between letters _ means nothing
 # A text that begins so would be a list, a rule, or make a heading of the line above.
 OPENING = re.compile(r"^(?:[-+](?=[\s-]|$)|=(?==|$)|\d{1,9}(?=[.)](?:\s|$)))")
 # Streamlit looks for these after Markdown has been read, when backslashes are gone: names of icons and emoji, addresses, and
