@@ -16,4 +16,5 @@ from core.data.statistics import channel_statistics
 
 __all__ = ["DATASETS", "FEATURES", "DataConfig", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec",
            "ImportRefused", "ImportReport", "Outline", "Split", "Texts", "as_features", "available", "channel_statistics",
-           "default_config", "delete_imported", "import_images", "is_own", "load", "normalize", "outline", "read_texts", "spec_of"]
+           "default_config", "delete_imported", "import_images", "is_own", "load", "normalize", "outline", "read_texts",
+           "spec_of"]
