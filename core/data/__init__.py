@@ -4,6 +4,7 @@
     data.train.take(torch.arange(10))     # ten images and their labels
 """
 
+from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing, Dataset, Split, normalize
 from core.data.features import FEATURES, as_features
 from core.data.load import Outline, default_config, load, outline, read_texts
@@ -13,6 +14,7 @@ from core.data.sources import DATASETS, DatasetSpec, available, spec_of
 from core.data.sources.texts import Texts
 from core.data.statistics import channel_statistics
 
-__all__ = ["DATASETS", "FEATURES", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec", "ImportRefused",
-           "ImportReport", "Outline", "Split", "Texts", "as_features", "available", "channel_statistics", "default_config",
-           "delete_imported", "import_images", "is_own", "load", "normalize", "outline", "read_texts", "spec_of"]
+__all__ = ["DATASETS", "FEATURES", "DataConfig", "DataDamaged", "DataError", "DataMissing", "Dataset", "DatasetSpec",
+           "ImportRefused", "ImportReport", "Outline", "Split", "Texts", "as_features", "available", "channel_statistics",
+           "default_config", "delete_imported", "import_images", "is_own", "load", "normalize", "outline", "read_texts",
+           "spec_of"]
