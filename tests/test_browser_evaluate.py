@@ -37,7 +37,7 @@ def open_matrix(address: str, page: Page, run: str) -> Locator:  # noqa: F811
 
 def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:  # noqa: F811
     """The page shows this cell's images, marks it, and both lists name it."""
-    count = int(((kept.truth == truth) & (kept.said == said)).sum())
+    count = int(((kept.targets == truth) & (kept.predicted == said)).sum())
     wanted = re.compile(f"^{count} images? of {truth} that it called {said}") if count else "No image is in this cell."
     expect(page.get_by_text(wanted)).to_be_visible()
     expect(page.locator("table button[aria-pressed='true']")).to_have_attribute("aria-label",

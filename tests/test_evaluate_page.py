@@ -139,7 +139,7 @@ def test_the_matrix_can_be_saved_as_table_and_as_picture(store, models):
 def test_the_threshold_moves_counts_points_and_cost(store, models):
     at = open_at(models["is_3"], "Thresholds", threshold=0.0, miss=10.0, false_alarm=1.0)
     kept = load_predictions(store, models["is_3"])
-    positives = int(kept.truth.sum())
+    positives = int(kept.targets.sum())
     assert metrics(at)["Recall"] == "100.00 %" and metrics(at)["Cost"] == str(360 - positives)
     assert charts(at)[0]["data"][0]["text"] == [["", str(360 - positives)], ["", str(positives)]]
     at.slider(key="evaluate.threshold").set_value(1.0).run()
@@ -190,8 +190,8 @@ def test_two_models_are_compared_on_the_same_images(store, models):
     assert "is better (p < 0.0001)" in at.success[0].value
     assert "McNemar's test" in texts(at)
     first, second = (load_predictions(store, models[name]) for name in ("first", "second"))
-    assert metrics(at)["Difference (points)"] == f"{100 * (second.right.mean() - first.right.mean()):+.2f}".replace("-", "−")
-    assert at.dataframe[0].value["second right"][0] == int((first.right & second.right).sum())
+    assert metrics(at)["Difference (points)"] == f"{100 * (second.correct.mean() - first.correct.mean()):+.2f}".replace("-", "−")
+    assert at.dataframe[0].value["second right"][0] == int((first.correct & second.correct).sum())
 
 
 def test_models_of_different_data_are_not_compared(store, models):

@@ -55,15 +55,15 @@ each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_class_figures_are_scikit_learns(case):
     every = list(range(len(case.classes)))
     counts = confusion_counts(case)
-    assert np.array_equal(counts, reference.confusion_matrix(case.truth, case.said, labels=every))
+    assert np.array_equal(counts, reference.confusion_matrix(case.targets, case.predicted, labels=every))
     rows = class_table(counts, case.classes)
-    wanted = reference.precision_recall_fscore_support(case.truth, case.said, labels=every, zero_division=np.nan)
+    wanted = reference.precision_recall_fscore_support(case.targets, case.predicted, labels=every, zero_division=np.nan)
     for position, name in enumerate(("precision", "recall", "f1")):
         ours = [np.nan if getattr(row, name) is None else getattr(row, name) for row in rows]
         assert ours == pytest.approx(list(wanted[position]), nan_ok=True), name
     assert [row.support for row in rows] == list(wanted[3])
     for average, means in (("macro", macro_means(rows)), ("weighted", weighted_means(rows))):
-        p, r, f, _ = reference.precision_recall_fscore_support(case.truth, case.said, labels=every, average=average,
+        p, r, f, _ = reference.precision_recall_fscore_support(case.targets, case.predicted, labels=every, average=average,
                                                                zero_division=0)
         assert (means.precision, means.recall, means.f1) == pytest.approx((p, r, f)), average
 
@@ -71,10 +71,10 @@ def test_class_figures_are_scikit_learns(case):
 @each_case
 def test_the_summary_is_scikit_learns(case):
     about = summarize(case)
-    assert about.accuracy == pytest.approx(reference.accuracy_score(case.truth, case.said))
-    wanted = reference.log_loss(case.truth, case.probabilities, labels=range(len(case.classes)))
+    assert about.accuracy == pytest.approx(reference.accuracy_score(case.targets, case.predicted))
+    wanted = reference.log_loss(case.targets, case.probabilities, labels=range(len(case.classes)))
     assert about.loss == pytest.approx(wanted, abs=1e-6)
-    assert about.larger_share == max(np.bincount(case.truth)) / len(case)
+    assert about.larger_share == max(np.bincount(case.targets)) / len(case)
 
 
 def test_what_is_undefined_is_none_and_not_zero():
@@ -110,7 +110,7 @@ def test_scores_give_the_objectives_probabilities(loss, classes):
     logits = torch.randn(50, outputs, generator=torch.Generator().manual_seed(0)) * 4
     ours = predictions(logits, torch.zeros(50, dtype=torch.int64), "abcd"[:classes], loss)
     assert np.allclose(ours.probabilities, OBJECTIVES[loss].probabilities(logits).numpy(), atol=1e-6)
-    assert np.array_equal(ours.said, ours.probabilities.argmax(1))
+    assert np.array_equal(ours.predicted, ours.probabilities.argmax(1))
     assert ours.is_finite and not predictions([[np.inf, 0, 0]], [0]).is_finite
 
 
@@ -225,18 +225,18 @@ def test_certainty_of_one_is_in_the_last_bin():
 def test_the_temperature_is_what_scipys_minimiser_finds(factor):
     case = random_predictions(7, 2000)
     scores = case.scores * factor
-    found = fit_temperature(scores, case.truth)
-    wanted = optimize.minimize_scalar(lambda t: log_loss(scores, case.truth, t), bounds=(0.05, 20), method="bounded",
+    found = fit_temperature(scores, case.targets)
+    wanted = optimize.minimize_scalar(lambda t: log_loss(scores, case.targets, t), bounds=(0.05, 20), method="bounded",
                                       options={"xatol": 1e-8})
     assert not found.at_limit and found.value == pytest.approx(wanted.x, rel=1e-4)
-    assert found.value / factor == pytest.approx(fit_temperature(case.scores, case.truth).value, rel=1e-6)
+    assert found.value / factor == pytest.approx(fit_temperature(case.scores, case.targets).value, rel=1e-6)
 
 
 def test_a_temperature_mends_what_it_can_and_changes_no_answer():
     fitted, judged = random_predictions(8, 3000), random_predictions(9, 3000)
     too_sure = 5 * judged.scores
-    temperature = fit_temperature(5 * fitted.scores, fitted.truth).value
-    before, after = reliability(too_sure, judged.truth), reliability(too_sure, judged.truth, temperature)
+    temperature = fit_temperature(5 * fitted.scores, fitted.targets).value
+    before, after = reliability(too_sure, judged.targets), reliability(too_sure, judged.targets, temperature)
     assert before.gap > 0.1 and after.error < before.error / 3 and after.loss < before.loss
     assert np.array_equal(softmax(too_sure).argmax(1), softmax(too_sure / temperature).argmax(1))
 
@@ -254,7 +254,7 @@ def test_one_logit_is_calibrated_like_its_two_class_twin():
     one = predictions(logits, labels, ("no", "yes"), "bce_with_logits")
     two = predictions(torch.cat([torch.zeros_like(logits), logits], 1), labels, ("no", "yes"))
     assert np.allclose(one.probabilities, two.probabilities)
-    assert fit_temperature(one.scores, one.truth).value == pytest.approx(2.0, rel=0.2)
+    assert fit_temperature(one.scores, one.targets).value == pytest.approx(2.0, rel=0.2)
 
 
 # --- comparison
@@ -342,9 +342,9 @@ def test_no_metric_warns_on_what_people_do():
         warnings.simplefilter("error")
         for case in CASES.values():
             rows = class_table(confusion_counts(case), case.classes)
-            macro_means(rows), weighted_means(rows), summarize(case), reliability(case.scores, case.truth)
+            macro_means(rows), weighted_means(rows), summarize(case), reliability(case.scores, case.targets)
             for label in range(len(case.classes)):
-                curve = sweep(case.probabilities[:, label], case.truth == label)
+                curve = sweep(case.probabilities[:, label], case.targets == label)
                 assert curve.roc_area is None or 0 <= curve.roc_area <= 1
                 thinned(curve)
 

@@ -38,7 +38,7 @@ def test_a_finished_run_has_kept_what_it_said(trained, digits):
     now = predict(model.model, digits, run.config)
     assert torch.allclose(kept.logits, now.logits, atol=1e-5) and torch.equal(kept.labels, now.labels)
     assert (kept.classes, kept.loss, kept.split, kept.images) == (now.classes, now.loss, now.split, now.images)
-    assert kept.right.mean() == run.test_accuracy and kept.mean_loss == pytest.approx(run.test_loss)
+    assert kept.correct.mean() == run.test_accuracy and kept.mean_loss == pytest.approx(run.test_loss)
     result = evaluate(model.model, digits, run.config)
     assert torch.equal(torch.from_numpy(confusion_counts(kept)), result.confusion)
 
