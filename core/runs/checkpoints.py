@@ -129,9 +129,16 @@ def checkpoint_bytes(config: RunConfig, data: Dataset | Meaning, checkpoint: Che
 
 
 def _training_file(weights: dict[str, Tensor], state: TrainingState) -> bytes:
-    """Weights and state in one file, so that a crash between two files can't pair one with another's."""
-    return safetensors_save(state.tensors | {LATEST + name: value for name, value in weights.items()},
-                            metadata={"about": json.dumps(state.about())})
+    """Weights and state in one file, so that a crash between two files can't pair one with another's.
+
+    A tensor with two names, as the best weights of a run that keeps those have at its end, is written once, under the first:
+    safetensors refuses it twice. "same" says which name stands for which other.
+    """
+    tensors = state.tensors | {LATEST + name: value for name, value in weights.items()}
+    names: dict[int, str] = {}
+    same = {name: names[id(value)] for name, value in tensors.items() if names.setdefault(id(value), name) != name}
+    return safetensors_save({name: value for name, value in tensors.items() if name not in same},
+                            metadata={"about": json.dumps(state.about() | {"same": same})})
 
 
 def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingState | None:
@@ -144,6 +151,7 @@ def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingSta
         return None
     try:
         tensors, about = read_tensors(path)
+        tensors |= {name: tensors[written] for name, written in about.get("same", {}).items()}
         weights = {name.removeprefix(LATEST): value for name, value in tensors.items() if name.startswith(LATEST)}
         check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
         model.load_state_dict(weights)
