@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from core.errors import reason
 from core.layers.trace import META_BATCH, Shape, tensors_of, trace
 
 
@@ -65,7 +66,7 @@ def record(model: nn.Module, input_shape: Shape) -> dict[nn.Module, Forward]:
     with _watched(model, recorder), recorder:
         result = trace(model, input_shape)
     if result.failure is not None:
-        raise ExportError(f"The network can't run on this input: {result.line or str(result.failure).splitlines()[0]}")
+        raise ExportError(f"The network can't run on this input: {result.line or reason(result.failure)}")
     if result.batch != META_BATCH:
         raise ExportError("The network's forward depends on the numbers it gets, which can't be written as a fixed class.")
     return recorder.done
@@ -136,7 +137,7 @@ def _watched(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
             handles.append(module.register_forward_hook(recorder.leave, with_kwargs=True))
         yield
     except (RuntimeError, TypeError) as error:  # scripted modules refuse hooks
-        raise ExportError(f"This network can't be watched: {str(error).splitlines()[0]}") from None
+        raise ExportError(f"This network can't be watched: {reason(error)}") from None
     finally:
         for handle in handles:
             handle.remove()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig, read_config
 from core.data import Dataset, normalize
+from core.errors import reason
 from core.fields import ConfigError
 from core.files import write_atomically
 from core.models import build
@@ -117,8 +118,8 @@ def save_weights(store: RunStore, run_id: str, config: RunConfig, meaning: Meani
             write_atomically(folder / TRAINING, lambda file: file.write(training))
         write_atomically(folder / WEIGHTS, lambda file: file.write(content))
     except OSError as error:
-        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror}. Free some space, or set "
-                         "PLAYGROUND_RUNS to another folder.") from None
+        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror or reason(error)}. Free some space, "
+                         "or set PLAYGROUND_RUNS to another folder.") from None
 
 
 def checkpoint_bytes(config: RunConfig, data: Dataset | Meaning, checkpoint: Checkpoint) -> bytes:
@@ -172,8 +173,8 @@ def take_start(store: RunStore, start_from: str, model: nn.Module) -> None:
         weights = read_checkpoint(path).model.state_dict()
         check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
     except (CheckpointError, RunNotFound) as error:
-        reason = str(error).removesuffix(".")
-        raise CheckpointError(f"This run can't start from the weights of run {start_from[:8]!r}: {reason}.") from None
+        raise CheckpointError(f"This run can't start from the weights of run {start_from[:8]!r}: "
+                              f"{reason(error).removesuffix('.')}.") from None
     model.load_state_dict(weights)
 
 
@@ -235,10 +236,9 @@ def read_checkpoint(path: Path) -> TrainedModel:
     except CheckpointError:
         raise
     except OSError as error:
-        raise CheckpointError(f"{path} can't be read: {error.strerror}.") from None
+        raise CheckpointError(f"{path} can't be read: {error.strerror or reason(error)}.") from None
     except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is damaged ({reason}). Train the run again.") from None
+        raise CheckpointError(f"{path} is damaged ({reason(error)}). Train the run again.") from None
 
 
 def check_weights(expected: dict[str, Tensor], weights: dict[str, Tensor]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from core.data import normalize
+from core.errors import reason
 from core.layers.formulas import arguments
 from core.layers.misfits import misfit
 from core.layers.table import InspectionError
@@ -171,11 +172,11 @@ class _Recorder:
             complete=kept.numel() == first.numel(), is_activation=is_activation))
 
     def failure_line(self, error: Exception) -> str:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        why = reason(error)
         if self.failed is None:
-            return f"The network can't run: {reason}"
+            return f"The network can't run: {why}"
         name, shape = self.failed
-        return f"{name} {reason}" if isinstance(error, _Misfit) else f"{name} received shape {shape} and can't use it: {reason}"
+        return f"{name} {why}" if isinstance(error, _Misfit) else f"{name} received shape {shape} and can't use it: {why}"
 
 
 def _shortened(values: Tensor, limit: int) -> Tensor:
