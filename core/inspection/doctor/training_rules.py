@@ -105,8 +105,8 @@ def learning_rate_too_low(case: Case) -> Finding | None:
     if travel >= known.little:
         return None
     severity: Severity = "warning" if travel < known.least else "note"
-    far = (f"With {known.name} a weight moves by {known.moves} the learning rate at each step: in {total:,} steps by {travel:.2g} "
-           "in all" if known.moves else
+    far = (f"With {known.name} a weight moves by {known.moves} the learning rate at each step: in {total:,} steps by "
+           f"{travel:.2g} in all" if known.moves else
            f"{total:,} steps of {rate:g} times the gradient add up to {travel:.2g} times a gradient")
     return Finding(
         "learning_rate_too_low", severity,
