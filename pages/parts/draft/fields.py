@@ -61,6 +61,8 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
         st.multiselect(label, choices, [one for one in value if one in choices], placeholder=NOTHING.get(path, ""),
                        format_func=lambda choice: names.get(choice, str(choice)), **common)
     elif options:
+        if value not in options:  # a run from elsewhere may ask for a class that there is not; the doctor says so
+            options = [*options, value]
         st.selectbox(label, options, options.index(value), format_func=lambda choice: names.get(choice, str(choice)), **common)
     elif isinstance(value, bool):
         st.toggle(label, value, **common)
