@@ -41,8 +41,8 @@ from core.training import (
     Step,
     Validation,
     build_for,
+    check,
     fit,
-    objective_of,
 )
 
 SECONDS_PER_LOOK = 0.2  # at the control row
@@ -125,8 +125,8 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
 def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None]) -> None:
     config = run.config
     device = select_device(config.training.device)
+    check(config, settings.data_dir)
     data = load(config.data, settings.data_dir, settings.cache_dir)
-    objective_of(config.training, data.target)  # before anything is built: a loss that does not fit the data
     check_weights_fit(config, data, device)
     model = build_for(config, data)
     check_batch_fits(config, data, model, device)

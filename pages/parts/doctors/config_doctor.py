@@ -137,7 +137,7 @@ def network_code(config_json: str) -> str:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def training_code(config_json: str) -> str:
-    """The whole script. Raises ExportError, ModelError and DataError."""
+    """The whole script. Raises ConfigError, DataError, ExportError and ModelError."""
     return script(read_config(config_json))
 
 
@@ -161,7 +161,7 @@ def show_code(config: RunConfig) -> None:
         with box:
             try:
                 text = write(config.model_dump_json())
-            except (ExportError, ModelError, DataError) as error:
+            except (ConfigError, DataError, ExportError, ModelError) as error:
                 st.info(str(error), icon=":material/code_off:")
                 continue
             st.caption(about)
