@@ -17,7 +17,9 @@ from core.evaluation import evaluate
 from core.training import build_for, fit
 
 MODELS = {"MLP 50": {"architecture": "mlp", "hidden": [50]}, "CNN 8-16": {"architecture": "cnn", "channels": [8, 16]}}
-OPTIMIZERS = {"Adam": {"name": "adam"}, "SGD": {"name": "sgd"}, "SGD, momentum 0.9": {"name": "sgd", "momentum": 0.9}}
+OPTIMIZERS = {"Adam": {"name": "adam"}, "SGD": {"name": "sgd"}, "SGD, momentum 0.9": {"name": "sgd", "momentum": 0.9},
+              "AdamW": {"name": "adamw"}, "RMSprop": {"name": "rmsprop"},
+              "RMSprop, momentum 0.9": {"name": "rmsprop", "momentum": 0.9}, "Adagrad": {"name": "adagrad"}}
 RATES = [10.0 ** (half / 2) for half in range(-12, 5)]
 PER_CLASS = (1, 2, 5, 10, 20, 50, 100)
 

@@ -24,6 +24,7 @@ import torch
 from core.config import RunConfig
 from core.data import DataError, load, outline, spec_of
 from core.devices import DeviceError
+from core.errors import reason
 from core.evaluation import Predictions
 from core.evaluation.report import evaluation_report
 from core.export import ExportError, script
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "runs": runs}
         return commands[args.command](args, settings)
     except USER_ERRORS as error:
-        print(f"{error}".splitlines()[0], file=sys.stderr)
+        print(reason(error), file=sys.stderr)
         return 2
 
 

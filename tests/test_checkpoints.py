@@ -24,7 +24,8 @@ from core.data import load
 from core.export import config_file, weights_file
 from core.models import ARCHITECTURES
 from core.runs import CheckpointError, RunNotFound, StoreError, has_checkpoint, load_model
-from core.runs.checkpoints import CONFIG, WEIGHTS, read_checkpoint, read_tensors, save_checkpoint
+from core.runs.checkpoints import CONFIG, TRAINING, WEIGHTS, read_checkpoint, read_tensors, save_checkpoint
+from core.runs.execute import execute
 from core.training import Checkpoint, build_for
 from core.training.loop import copy_weights
 from core.version import VERSION, another_version
@@ -414,3 +415,23 @@ def test_another_runs_weights_are_another_file(store, settings):
     assert torch.equal(load_model(store, first).model.fc1.weight, model.fc1.weight)
     assert torch.equal(load_model(store, second).model.fc1.weight, other.fc1.weight)
     assert replace(load_model(store, first), model=None) != replace(load_model(store, second), model=None)
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"training__optimizer": {"name": "sgd", "learning_rate": 1.5, "momentum": 0.9}},
+    {"training__schedule": {"name": "plateau", "patience": 0}}], ids=["the best last", "the best first", "plateau"])
+def test_a_run_that_keeps_its_best_weights_goes_on_from_its_files_bit_for_bit(store, settings, changes):
+    """At its end the best weights are the kept ones, too: the same tensors under two names, which safetensors refuses."""
+    def config(epochs):
+        return tiny(training__keep="best", training__epochs=epochs, data__fraction=0.2, **changes)
+
+    run = run_here(store, settings, config(2))
+    assert (run.status, run.message) == ("finished", "")
+    store.requeue(run.id, config(5))
+    longer, straight = execute(store, store.claim("here"), settings), run_here(store, settings, config(5))
+    assert (longer.status, longer.epoch, longer.test_accuracy) == ("finished", 5, straight.test_accuracy)
+    names = ("loss", "validation_loss")
+    assert store.metrics(run.id, names=names).series == store.metrics(straight.id, names=names).series
+    for file in (WEIGHTS, TRAINING):
+        ours, theirs = (load_file(store.folder(one.id) / file) for one in (longer, straight))
+        assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

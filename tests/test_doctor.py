@@ -10,13 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from core.config import RunConfig, read_config
+from core.config import OPTIMIZERS, RunConfig, read_config
 from core.data import Dataset, Split
 from core.devices import memory_bytes
 from core.inspection import Finding, Surroundings, diagnose
 from core.inspection.doctor import RULES, SEVERITIES, training_bytes
 from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import floor_of_loss
+from core.inspection.doctor.training_rules import RATES, name_of, usual_rate
 from core.presets import PRESETS
 from core.training import build_for
 from core.training.range_test import RangeTest, range_test
@@ -339,20 +340,32 @@ def test_bottleneck():
 
 @pytest.mark.parametrize(("optimizer", "rate", "momentum", "mistake"), [
     ("adam", 0.1, 0.0, True), ("adam", 0.01, 0.0, False), ("sgd", 1.0, 0.0, True), ("sgd", 0.3, 0.0, False),
-    ("sgd", 0.3, 0.9, True), ("sgd", 0.1, 0.9, False)])
+    ("sgd", 0.3, 0.9, True), ("sgd", 0.1, 0.9, False), ("adamw", 0.1, 0.0, True), ("adamw", 0.01, 0.0, False),
+    ("rmsprop", 0.1, 0.0, True), ("rmsprop", 0.01, 0.0, False), ("rmsprop", 0.003, 0.9, True), ("rmsprop", 0.001, 0.9, False),
+    ("adagrad", 1.0, 0.0, True), ("adagrad", 0.3, 0.0, False)])
 def test_learning_rate_too_high(optimizer, rate, momentum, mistake):
     changes = {"training.optimizer.name": optimizer, "training.optimizer.learning_rate": rate}
-    changes |= {"training.optimizer.momentum": momentum} if optimizer == "sgd" else {}
+    changes |= {"training.optimizer.momentum": momentum} if momentum else {}
     assert (found("learning_rate_too_high", PLAIN.with_values(changes)) is not None) is mistake
 
 
 @pytest.mark.parametrize(("optimizer", "rate", "severity"), [
     ("adam", 1e-7, "warning"), ("adam", 5e-6, "note"), ("adam", 1e-4, None),
-    ("sgd", 1e-4, "warning"), ("sgd", 1e-3, "note"), ("sgd", 1e-2, None)])
+    ("sgd", 1e-4, "warning"), ("sgd", 1e-3, "note"), ("sgd", 1e-2, None), ("adamw", 1e-7, "warning"), ("adamw", 1e-4, None),
+    ("rmsprop", 1e-7, "warning"), ("rmsprop", 1e-4, None), ("adagrad", 1e-6, "warning"), ("adagrad", 1e-4, "note"),
+    ("adagrad", 1e-3, None)])
 def test_learning_rate_too_low(optimizer, rate, severity):
     finding = found("learning_rate_too_low", PLAIN.with_values(
         {"training.optimizer.name": optimizer, "training.optimizer.learning_rate": rate}))
     assert (finding.severity if finding else None) == severity
+
+
+def test_every_optimizer_has_its_learning_rates():
+    assert RATES.keys() == OPTIMIZERS.keys()
+    for name, rates in RATES.items():
+        start = PLAIN.with_values({"training.optimizer.name": name, "training.optimizer.learning_rate": rates.usual})
+        assert found("learning_rate_too_high", start) is None and found("learning_rate_too_low", start) is None
+        assert usual_rate(start) == rates.usual and name_of(start) == rates.name
 
 
 def test_a_range_test_decides_where_there_is_one():

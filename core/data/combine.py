@@ -202,7 +202,7 @@ def chosen_rows(config: DataConfig, rows: Tensor, labels: Tensor, classes: int, 
         rows = keep_some(rows, labels, [share_of(count, config.fraction) for count in counts], config.split_seed + FRACTION)
     if config.imbalance < 1:
         if labels.is_floating_point():
-            raise DataError(f"data.imbalance is {config.imbalance:g}; numbers to predict have no classes. Set it to 1.")
+            refuse_for_numbers(config)
         wanted = unbalanced_counts(class_counts(labels[rows], classes), config.imbalance)
         rows = keep_some(rows, labels, wanted, config.split_seed + IMBALANCE)
     if own is not None and config.join_times > 1:
@@ -253,7 +253,7 @@ def noisy_labels(config: DataConfig, labels: Tensor, rows: Tensor, classes: int)
     if not config.label_noise:
         return labels
     if labels.is_floating_point() or classes < 2:
-        raise DataError(f"data.label_noise is {config.label_noise:g}; there are no other classes to take. Set it to 0.")
+        refuse_for_numbers(config)
     distinct = rows.unique()
     generator = _generator(config.split_seed + NOISE)
     order = distinct[torch.randperm(len(distinct), generator=generator)]
@@ -298,6 +298,14 @@ FIELDS = ("join", "join_times", "only_classes", "fraction", "imbalance", "label_
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed % 2**32)  # PyTorch's generator on the CPU looks at 32 bits
+
+
+def refuse_for_numbers(config: DataConfig) -> None:
+    """Numbers to predict have no classes, so none can be rarer, and none be mistaken for another. Raises DataError."""
+    if config.imbalance < 1:
+        raise DataError(f"data.imbalance is {config.imbalance:g}; numbers to predict have no classes. Set it to 1.")
+    if config.label_noise:
+        raise DataError(f"data.label_noise is {config.label_noise:g}; there are no other classes to take. Set it to 0.")
 
 
 def refuse_for_texts(config: DataConfig, spec: DatasetSpec) -> None:

@@ -16,18 +16,18 @@ from core.data.combine import (
     kept_rows,
     noisy_labels,
     of_classes,
+    refuse_for_numbers,
     refuse_for_texts,
 )
-from core.data.dataset import DataError, Dataset, Split, Target
+from core.data.dataset import DataError, Dataset, Kind, Split, Target
 from core.data.features import as_features
 from core.data.own.sets import is_own
 from core.data.sources import DatasetSpec, Raw, spec_of
 from core.data.sources.texts import RawTexts, Texts, build_vocabulary, encode
 from core.data.statistics import channel_statistics
-from core.data.variations import with_variations
+from core.data.variations import refuse_variations, with_variations
 from core.settings import default_cache_dir
 from core.transforms import fixed_sizes, shape_after, with_normalizes
-from core.wording import Kind
 
 
 def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
@@ -43,6 +43,7 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
         DataError: the config asks for more validation images or another class than the data set has, or the files or the
             cache can't be read or written.
     """
+    check(config, root)
     spec = spec_of(config.dataset, root)
     try:
         return _load(config, spec, root, cache or default_cache_dir())
@@ -55,7 +56,6 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     if spec.generate is not None:
         return _compute(config, spec)
     if spec.read_texts is not None:
-        refuse_for_texts(config, spec)
         return _encode(config, spec, spec.read_texts(root, config))
     assert spec.read is not None, spec
     source = spec.read(root, cache)
@@ -90,11 +90,15 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
 
 def _held_back(config: DataConfig, spec: DatasetSpec, count: int, what: str) -> tuple[Tensor, Tensor]:
     """Rows held back for validation and rows to learn from, both ascending. Raises DataError where none would be left."""
+    _refuse_validation(config, spec, count, what)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.split_seed))
+    return order[:config.validation].sort().values, order[config.validation:].sort().values
+
+
+def _refuse_validation(config: DataConfig, spec: DatasetSpec, count: int, what: str) -> None:
     if config.validation >= count:
         raise DataError(f"data.validation is {config.validation:,}; {spec.title} has {count:,} training {what}, and some must be "
                         "left to learn from.")
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.split_seed))
-    return order[:config.validation].sort().values, order[config.validation:].sort().values
 
 
 def read_texts(config: DataConfig, root: Path) -> Texts:
@@ -121,9 +125,6 @@ def _texts(config: DataConfig, spec: DatasetSpec, raw: RawTexts) -> Texts:
 
 def _encode(config: DataConfig, spec: DatasetSpec, raw: RawTexts) -> Dataset:
     """A data set of texts, as numbers."""
-    if config.variations:
-        raise DataError(f"data.variations is {config.variations}; {spec.title} are texts, and copies are made of images. "
-                        "Set it to 0.")
     classes, texts = _task_classes(config, spec), _texts(config, spec, raw)
     held_back, learned = _held_back(config, spec, len(raw.train), "texts")
     numbers = encode(raw.train, texts.vocabulary, config.text_length)
@@ -136,16 +137,6 @@ def _encode(config: DataConfig, spec: DatasetSpec, raw: RawTexts) -> Dataset:
 def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
     """A data set whose points are computed from the config."""
     assert spec.generate is not None, spec
-    if config.variations:
-        raise DataError(f"data.variations is {config.variations}; {spec.title} are points, and copies are made of images. "
-                        "Set it to 0.")
-    if config.transforms:
-        raise DataError(f"data.transforms has {len(config.transforms)} steps; {spec.title} are points, and transforms are for "
-                        "images. Set it to [].")
-    if config.added and not (spec.in_plane and spec.classes):
-        raise DataError(f"data.added has {len(config.added)} points; {spec.title} has no two coordinates with a class to add to. "
-                        "Set it to [].")
-    joined_specs(config, spec)  # which refuses: points are computed, so more of them need no joining
     drawn = spec.generate(config)
     source_classes, classes = combined_classes(config, spec), _task_classes(config, spec)
     if config.only_classes:
@@ -158,6 +149,49 @@ def _compute(config: DataConfig, spec: DatasetSpec) -> Dataset:
     mean, std = _normalization(config, train)
     return Dataset(config.dataset, spec.title, classes, source_classes, mean, std, train, validation, test, spec.kind,
                    spec.target)
+
+
+def check(config: DataConfig, root: Path | None = None) -> "Outline":
+    """All that load() refuses without reading anything, for whoever must refuse the same, with the same line. Returns the
+    outline.
+
+    How many images there are of some classes is known only to load().
+
+    Args:
+        root: the data directory; the environment's if None.
+
+    Raises:
+        DataMissing: there is no such data set. DataError: it can't be what the config asks for.
+    """
+    spec = spec_of(config.dataset, root)
+    if spec.generate is not None:
+        _refuse_for_points(config, spec)
+    elif spec.read_texts is not None:
+        refuse_for_texts(config, spec)
+    joined = joined_specs(config, spec, root)  # which refuses points: they are computed, so more of them need no joining
+    if config.only_classes and spec.generate is not None:
+        of_classes(config, spec, spec.generate(config))
+    _task_classes(config, spec)
+    if spec.target == "number":
+        refuse_for_numbers(config)
+    if spec.generate is None and not config.only_classes and (count := sum(one.counts[0] for one in (spec, *joined))):
+        _refuse_validation(config, spec, count, "texts" if spec.kind == "text" else "images")
+    if spec.kind == "images":
+        refuse_variations(config, spec.input_shape)
+    return outline(config, root)
+
+
+def _refuse_for_points(config: DataConfig, spec: DatasetSpec) -> None:
+    """Points are no images, and only in the plane can some be added. Raises DataError."""
+    if config.variations:
+        raise DataError(f"data.variations is {config.variations}; {spec.title} are points, and copies are made of images. "
+                        "Set it to 0.")
+    if config.transforms:
+        raise DataError(f"data.transforms has {len(config.transforms)} steps; {spec.title} are points, and transforms are for "
+                        "images. Set it to [].")
+    if config.added and not (spec.in_plane and spec.classes):
+        raise DataError(f"data.added has {len(config.added)} points; {spec.title} has no two coordinates with a class to add to. "
+                        "Set it to [].")
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,19 @@ def with_variations(train: Split, config: DataConfig, cache: Path) -> Split:
         DataError: the images are not 28×28 in gray, or too many.
     """
     copies = config.variations
-    if tuple(train.images.shape[1:]) != (1, 28, 28):
-        raise DataError(f"data.variations is {copies}; copies can only be made of gray 28×28 images. Set it to 0.")
+    refuse_variations(config, tuple(train.images.shape[1:]))
     if len(train) * copies > MOST_IMAGES:
         raise DataError(f"data.variations is {copies}, which makes {len(train) * copies:,} copies; at most {MOST_IMAGES:,} are "
                         "made. Set it to 0: a data set of this size needs none.")
     labels = train.labels[train.rows].repeat(copies + 1)
     images = torch.from_numpy(_kept(train, copies, cache))
     return Split(images, labels, torch.arange(len(labels)))
+
+
+def refuse_variations(config: DataConfig, shape: tuple[int, ...]) -> None:
+    """Raises DataError where images of this shape (C, H, W) are to be varied and can't be."""
+    if config.variations and shape != (1, 28, 28):
+        raise DataError(f"data.variations is {config.variations}; copies can only be made of gray 28×28 images. Set it to 0.")
 
 
 def _kept(train: Split, copies: int, cache: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from core.errors import reason
 from core.hooks import hooked
 from core.layers.trace import META_BATCH, Shape, tensors_of, trace
 
@@ -66,7 +67,7 @@ def record(model: nn.Module, input_shape: Shape) -> dict[nn.Module, Forward]:
     with _watched(model, recorder), recorder:
         result = trace(model, input_shape)
     if result.failure is not None:
-        raise ExportError(f"The network can't run on this input: {result.line or str(result.failure).splitlines()[0]}")
+        raise ExportError(f"The network can't run on this input: {result.line or reason(result.failure)}")
     if result.batch != META_BATCH:
         raise ExportError("The network's forward depends on the numbers it gets, which can't be written as a fixed class.")
     return recorder.done
@@ -136,7 +137,7 @@ def _watched(model: nn.Module, recorder: _ForwardRecorder) -> Iterator[None]:
         with hooked(model.modules(), recorder.enter, recorder.leave, strict=True):
             yield
     except (RuntimeError, TypeError) as error:  # scripted modules refuse hooks
-        raise ExportError(f"This network can't be watched: {str(error).splitlines()[0]}") from None
+        raise ExportError(f"This network can't be watched: {reason(error)}") from None
 
 
 __all__ = ["META_BATCH", "ExportError", "Forward", "ForwardStep", "Value", "is_layer", "is_sequential", "record"]

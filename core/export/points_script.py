@@ -5,15 +5,15 @@ so the same losses, in batches of any size.
 """
 
 from core.config import DataConfig, RunConfig, TrainingConfig
-from core.data import FEATURES, DataError, outline
+from core.data import FEATURES, outline
 from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
 from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
 from core.export.points_code import drawing_code
+from core.export.script import check_as_run
 from core.export.training_code import optimizer_code
 from core.models import ACTIVATIONS, MLPConfig
 from core.training import outputs_for
-from core.training.objectives import objective_of
 from core.training.step import SEED_FACTOR
 
 # Settings that this script can't say, so they must be at their defaults
@@ -35,15 +35,12 @@ def points_script(config: RunConfig) -> str:
         ExportError: it is no such set, or a setting can't be said. DataError: the config asks for a class that the set does not
         have. ConfigError: the loss does not fit the set. ModelError: the network can't take these points.
     """
-    data, shape = config.data, outline(config.data)
+    data, shape = config.data, check_as_run(config)
     if data.dataset not in RULES:
         raise ExportError(f"{shape.title} is not computed; script() writes runs on it.")
     for name in LEFT_OUT:
         if getattr(config.training, name) != TrainingConfig.model_fields[name].get_default():
             raise ExportError(f"training.{name} can't be written here; set it to its default.")
-    objective_of(config.training, shape.target)
-    if data.task == "is_target" and data.target >= len(shape.source_classes):
-        raise DataError(f"data.target is {data.target}; {shape.title} has classes 0 to {len(shape.source_classes) - 1}.")
     rule = RULES[data.dataset]
     network = _network(config)
     parts = [_constants(config), drawing_code(data.dataset), _data(data), network, _loss(config),

@@ -1,7 +1,7 @@
 """A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
 
 from core.config import DataConfig, RunConfig
-from core.data import FEATURES, DatasetSpec, Outline, outline, spec_of
+from core.data import FEATURES, DatasetSpec, Outline, load, spec_of
 from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
 from core.export.combine_code import choosing, is_chosen, refuse_combined, renumbering
 from core.export.digits_code import preparing_code, varying_code
@@ -12,7 +12,8 @@ from core.export.training_code import training_code
 from core.export.transforms_code import tensor_data, torchvision_data
 from core.models import ARCHITECTURES
 from core.presets import title_of
-from core.training import outputs_for
+from core.settings import default_data_dir
+from core.training import check, outputs_for
 
 # Settings that a script says, or that change nothing of what it would say
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
@@ -29,11 +30,11 @@ def script(config: RunConfig) -> str:
     float32, so results agree as two runs with different seeds do.
 
     Raises:
-        DataMissing: there is no such data set. ExportError: it has no plain PyTorch counterpart, or the network can't be
-        written. ModelError: the network can't take this data.
+        DataError, ConfigError, ModelError: a run of it would be refused, with this line. ExportError: it has no plain PyTorch
+        counterpart, or the network can't be written.
     """
+    shape, spec = check_as_run(config), spec_of(config.data.dataset)
     _refuse_unknown(config)
-    spec, shape = spec_of(config.data.dataset), outline(config.data)
     outputs = outputs_for(config, len(shape.source_classes))
     network = model_class(config.model, shape.input_shape, outputs, imports=False)
     name = network.rpartition("\nclass ")[2].removeprefix("class ").split("(")[0]
@@ -41,6 +42,18 @@ def script(config: RunConfig) -> str:
              training_code(config, shape, name, outputs), _testing(shape), _saving(config)]
     text = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
     return "\n\n".join([_head(config), imports_of(text), text])
+
+
+def check_as_run(config: RunConfig) -> Outline:
+    """What a run of it would be refused for is refused with the same line. Returns the data's outline.
+
+    Raises DataError, ConfigError and ModelError.
+    """
+    shape, spec, root = check(config), spec_of(config.data.dataset), default_data_dir()
+    if config.data.only_classes and spec.kind == "images" and spec.is_there(root):
+        # how many images of these classes there are only the labels say
+        load(config.data.model_copy(update={"variations": 0, "transforms": ()}), root)
+    return shape
 
 
 def _refuse_unknown(config: RunConfig) -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from core.errors import reason
+
 INPUTS, OUTPUTS = 5, 3
 LARGEST = 1000.0  # of any value that a person may set
 
@@ -134,7 +136,7 @@ def run(values: Values, switches: Switches = Switches()) -> Pass:
     try:
         tensors["loss"].backward()
     except RuntimeError as refused:
-        error = str(refused).splitlines()[0]
+        error = reason(refused)
     nodes = {name: Node(name, tensor.detach().clone(), None if tensor.grad is None else tensor.grad.clone(), tensor.requires_grad,
                         tensor.is_leaf, type(tensor.grad_fn).__name__ if tensor.grad_fn else None)
              for name, tensor in tensors.items()}

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from math import prod
 
+from core.errors import reason
+
 LONGEST = 220  # characters of a line
 
 
@@ -113,5 +115,5 @@ def explain(error: Exception) -> str:
     for pattern, line in RULES:
         if found := re.search(pattern, text):
             return line(found)
-    first = " ".join(text.strip().splitlines()[:1]) or type(error).__name__
+    first = reason(error)
     return f"PyTorch says: {first[:LONGEST - 20]}{'…' if len(first) > LONGEST - 20 else ''}"

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import reason
 from core.labs.limits import MAX_RANK, allow_shape
 from core.labs.messages import ExpressionError, explain
 
@@ -118,7 +119,7 @@ def join(how: str, tensors: Sequence[Tensor], dim: int) -> Outcome:
     try:
         return Outcome((torch.cat if how == "cat" else torch.stack)(list(tensors), dim=dim))
     except (RuntimeError, IndexError) as error:
-        return Outcome(error=explain(error), raw=str(error).splitlines()[0])
+        return Outcome(error=explain(error), raw=reason(error))
 
 
 def join_operands(rows: int, columns: int) -> tuple[Tensor, Tensor]:
@@ -198,7 +199,7 @@ def add_shapes(a: tuple[int, ...], b: tuple[int, ...]) -> Outcome:
     try:
         return Outcome(one + two)
     except RuntimeError as error:
-        return Outcome(error=explain(error), raw=str(error).splitlines()[0])
+        return Outcome(error=explain(error), raw=reason(error))
 
 
 def counting(shape: tuple[int, ...]) -> Tensor:
@@ -219,7 +220,7 @@ def take_item(tensor: Tensor) -> Outcome:
     try:
         return Outcome(torch.tensor(tensor.item()))
     except RuntimeError as error:
-        return Outcome(error=explain(error), raw=str(error).splitlines()[0])
+        return Outcome(error=explain(error), raw=reason(error))
 
 
 def share(link: str, side: str, position: int, value: float) -> Sharing:

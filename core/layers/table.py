@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from core.errors import reason
 from core.hooks import joined
 from core.layers.formulas import arguments, parameter_formula, shape_formula
 from core.layers.mult_adds import mult_adds
@@ -154,14 +155,14 @@ class _Table:
         """"fc1 (Linear) received 1568 features and needs 3136"."""
         call, error = self.result.failed, self.result.failure
         if call is None:
-            return f"The network can't run: {_first_line(error)}"
+            return f"The network can't run: {reason(error)}"
         kind = type(call.module).__name__
         where = f"{call.path} ({kind})" if call.path else kind
         if self.result.line:
             return f"{where} {self.result.line}"
         received = f"{self.result.batch} examples of shape {_without_batch(call.inputs[0], self.result.batch)}" \
             if call.inputs else "nothing"
-        return f"{where} received {received} and can't use it: {_first_line(error)}"
+        return f"{where} received {received} and can't use it: {reason(error)}"
 
     def _is_opaque(self, call: Call) -> bool:
         """Whether a module with modules inside used their weights without calling them, as MultiheadAttention does."""
@@ -266,8 +267,3 @@ def _without_batch(shape: Shape, batch: int) -> Shape:
     place = next((place for place, size in enumerate(shape) if size and size % batch == 0), None)
     # windows of a picture, put side by side in the batch: so many for one example
     return shape if place is None else shape[:place] + (shape[place] // batch,) + shape[place + 1:]
-
-
-def _first_line(error: Exception | None) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -10,6 +10,7 @@ import torch
 from pydantic import model_validator
 from torch import nn
 
+from core.errors import reason
 from core.fields import Config, setting
 from core.models.base import Architecture, ModelError, Shape, which
 from core.models.layers import (
@@ -145,7 +146,7 @@ def probe(layer: PlainLayerConfig, received: Shape, outputs: int) -> Probe:
             # what keeps the shape is not tried: batch norm alone takes 2 ms on the meta device
             returned = tuple(module(torch.empty(BATCH, *received)).shape[1:]) if isinstance(layer, RESHAPE) else received
     except (RuntimeError, OverflowError) as error:
-        raise ModelError(f"received {size(received)} and can't work with it: {str(error).splitlines()[0]}") from None
+        raise ModelError(f"received {size(received)} and can't work with it: {reason(error)}") from None
     return Probe(returned, sum(parameter.numel() for parameter in module.parameters()))
 
 

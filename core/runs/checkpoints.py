@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig, config_bytes, read_config
 from core.data import Dataset
+from core.errors import reason
 from core.fields import ConfigError
 from core.files import write_atomically
 from core.models import build
@@ -62,8 +63,8 @@ def save_weights(store: RunStore, run_id: str, config: RunConfig, meaning: Meani
             write_atomically(folder / TRAINING, lambda file: file.write(training))
         write_atomically(folder / WEIGHTS, lambda file: file.write(content))
     except OSError as error:
-        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror}. Free some space, or set "
-                         "PLAYGROUND_RUNS to another folder.") from None
+        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror or reason(error)}. Free some space, "
+                         "or set PLAYGROUND_RUNS to another folder.") from None
 
 
 def checkpoint_bytes(config: RunConfig, data: Dataset | Meaning, checkpoint: Checkpoint) -> bytes:
@@ -75,9 +76,16 @@ def checkpoint_bytes(config: RunConfig, data: Dataset | Meaning, checkpoint: Che
 
 
 def _training_file(weights: dict[str, Tensor], state: TrainingState) -> bytes:
-    """Weights and state in one file, so that a crash between two files can't pair one with another's."""
-    return safetensors_save(state.tensors | {LATEST + name: value for name, value in weights.items()},
-                            metadata={"about": json.dumps(state.about())})
+    """Weights and state in one file, so that a crash between two files can't pair one with another's.
+
+    A tensor with two names, as the best weights of a run that keeps those have at its end, is written once, under the first:
+    safetensors refuses it twice. "same" says which name stands for which other.
+    """
+    tensors = state.tensors | {LATEST + name: value for name, value in weights.items()}
+    names: dict[int, str] = {}
+    same = {name: names[id(value)] for name, value in tensors.items() if names.setdefault(id(value), name) != name}
+    return safetensors_save({name: value for name, value in tensors.items() if name not in same},
+                            metadata={"about": json.dumps(state.about() | {"same": same})})
 
 
 def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingState | None:
@@ -90,6 +98,7 @@ def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingSta
         return None
     try:
         tensors, about = read_tensors(path)
+        tensors |= {name: tensors[written] for name, written in about.get("same", {}).items()}
         weights = {name.removeprefix(LATEST): value for name, value in tensors.items() if name.startswith(LATEST)}
         check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
         model.load_state_dict(weights)
@@ -110,8 +119,8 @@ def take_start(store: RunStore, start_from: str, model: nn.Module) -> None:
         weights = read_checkpoint(path).model.state_dict()
         check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
     except (CheckpointError, RunNotFound) as error:
-        reason = str(error).removesuffix(".")
-        raise CheckpointError(f"This run can't start from the weights of run {start_from[:8]!r}: {reason}.") from None
+        raise CheckpointError(f"This run can't start from the weights of run {start_from[:8]!r}: "
+                              f"{reason(error).removesuffix('.')}.") from None
     model.load_state_dict(weights)
 
 
@@ -186,12 +195,11 @@ def read_checkpoint(path: Path) -> TrainedModel:
     except CheckpointError:
         raise
     except OSError as error:
-        raise CheckpointError(f"{path} can't be read: {error.strerror}.") from None
+        raise CheckpointError(f"{path} can't be read: {error.strerror or reason(error)}.") from None
     except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         other = f"was written by {another_version(wrote)}"
         why = "is damaged" if wrote == VERSION else f"{other} and can't be used" if wrote else f"is damaged, or {other}"
-        raise CheckpointError(f"{path} {why} ({reason}). Train the run again.") from None
+        raise CheckpointError(f"{path} {why} ({reason(error)}). Train the run again.") from None
 
 
 def check_weights(expected: dict[str, Tensor], weights: dict[str, Tensor]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from core.errors import reason
 from core.runs.metric_blobs import from_single_rows
 from core.version import VERSION, another_version
 
@@ -117,7 +118,7 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"The runs folder {path.parent} can't be made: {error.strerror}. "
+            raise StoreError(f"The runs folder {path.parent} can't be made: {error.strerror or reason(error)}. "
                              "Set PLAYGROUND_RUNS to a folder that can be written to.") from None
         with self.explained():
             # Held open: when the last connection closes, SQLite folds its log back in, which costs a disk sync each time.

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save as safetensors_save
 
 from core.data import Dataset, normalize
+from core.errors import reason
 from core.evaluation import Predictions, predict
 from core.evaluation.robustness import Point
 from core.files import write_atomically
@@ -126,5 +127,5 @@ def _write(store: RunStore, path: Path, content: bytes) -> None:
     try:
         write_atomically(path, lambda file: file.write(content))
     except OSError as error:
-        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror}. Free some space, or set "
-                         "PLAYGROUND_RUNS to another folder.") from None
+        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror or reason(error)}. Free some space, "
+                         "or set PLAYGROUND_RUNS to another folder.") from None

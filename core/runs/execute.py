@@ -12,6 +12,7 @@ import torch
 from core.config import RunConfig
 from core.data import DataError, Dataset, load
 from core.devices import DeviceError, is_convolutional, select_device, threads_for
+from core.errors import reason
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
 from core.memory import trim_heap
@@ -40,8 +41,8 @@ from core.training import (
     Step,
     Validation,
     build_for,
+    check,
     fit,
-    objective_of,
 )
 
 SECONDS_PER_LOOK = 0.2  # at the control row
@@ -105,31 +106,27 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
     try:
         _train(store, run, settings, control, report)
     except (CheckpointError, ConfigError, DataError, ModelError, DeviceError, NotEnoughMemory) as error:
-        store.finish(run.id, "failed", str(error))
+        store.finish(run.id, "failed", reason(error))
     except MemoryError:
         store.finish(run.id, "failed", TOO_MUCH)
     except StoreError as error:
-        store.finish(run.id, "failed", str(error))  # raises again where the store is unusable altogether
+        store.finish(run.id, "failed", reason(error))  # raises again where the store is unusable altogether
     except OSError as error:  # the cache folder may be full or not ours
-        store.finish(run.id, "failed", f"A file can't be read or written: {first_line(error)}.")
+        store.finish(run.id, "failed", f"A file can't be read or written: {reason(error)}.")
     except RuntimeError as error:  # PyTorch's own: out of memory, an operator the device lacks
-        store.finish(run.id, "failed", TOO_MUCH if ran_out(error) else f"PyTorch stopped the run: {first_line(error)}")
+        store.finish(run.id, "failed", TOO_MUCH if ran_out(error) else f"PyTorch stopped the run: {reason(error)}")
     except Exception as error:
-        store.finish(run.id, "failed", f"The run ended with {type(error).__name__}: {first_line(error)}")
+        kind, why = type(error).__name__, reason(error)
+        store.finish(run.id, "failed", f"The run ended with {why if why.startswith(kind) else f'{kind}: {why}'}")
         raise
     return store.get(run.id)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, on one line; its kind where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None]) -> None:
     config = run.config
     device = select_device(config.training.device)
+    check(config, settings.data_dir)
     data = load(config.data, settings.data_dir, settings.cache_dir)
-    objective_of(config.training, data.target)  # before anything is built: a loss that does not fit the data
     check_weights_fit(config, data, device)
     model = build_for(config, data)
     check_batch_fits(config, data, model, device)

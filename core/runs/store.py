@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from core.config import RunConfig, read_config
+from core.errors import reason
 from core.fields import ConfigError
 from core.runs.database import Database, StoreError
 from core.runs.metric_blobs import forget_points, insert_metrics, read_points
@@ -126,7 +127,8 @@ class RunStore:
             if folder.is_dir():
                 folder.rmdir()
         except OSError as error:
-            raise StoreError(f"The run is deleted, but its files in {folder} could not be: {error.strerror}.") from None
+            raise StoreError(f"The run is deleted, but its files in {folder} could not be: "
+                             f"{error.strerror or reason(error)}.") from None
 
     # --- what workers do
 

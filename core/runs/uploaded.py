@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, load, outline
+from core.errors import reason
 from core.fields import ConfigError
 from core.importing.names import plain_name
 from core.process import configured
@@ -115,7 +116,7 @@ def _meaning(found: dict, data: DataConfig, settings: Settings) -> tuple[RunConf
         config = RunConfig.model_validate({"data": data.model_dump(), "model": found["model"], "training": TrainingConfig(
             loss="bce_with_logits" if outputs == 1 else "cross_entropy").model_dump()})
     except ValueError as error:
-        raise UploadRefused(f"This network can't be described here: {str(error).splitlines()[0]}") from None
+        raise UploadRefused(f"This network can't be described here: {reason(error)}") from None
     return config, Meaning(classes, about.input_shape, *_normalization(data, settings, about.input_shape[0]))
 
 

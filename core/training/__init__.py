@@ -15,9 +15,9 @@ from core.training.events import (
 )
 from core.training.loop import fit
 from core.training.objectives import OBJECTIVES, objective_of
-from core.training.start import build_for, fresh_model, outputs_for, prepare
+from core.training.start import build_for, check, check_for, fresh_model, outputs_for, prepare
 from core.training.state import TrainingState
 
 __all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Paused", "SampleAnswers",
-           "Started", "Step", "TrainingState", "Validation", "build_for", "fit", "fresh_model", "objective_of", "outputs_for",
-           "prepare"]
+           "Started", "Step", "TrainingState", "Validation", "build_for", "check", "check_for", "fit", "fresh_model",
+           "objective_of", "outputs_for", "prepare"]

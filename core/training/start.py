@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.data import Dataset, load
+from core.data import Dataset, Outline, load
+from core.data import check as check_data
 from core.models import build, check_kind
 from core.training.initialization import initialize
 from core.training.objectives import OBJECTIVES, objective_of
@@ -39,9 +40,28 @@ def build_for(config: RunConfig, data: Dataset) -> nn.Module:
     return fresh_model(config, data.input_shape, len(data.source_classes), data.kind)
 
 
+def check(config: RunConfig, root: Path | None = None) -> Outline:
+    """All that a run is refused for before its data are read, for whoever must refuse the same, with the same line. Returns the
+    data's outline. What this machine lacks, such as files or a device, is not looked at.
+
+    Raises DataError, ConfigError for a loss that does not fit the data, ModelError for a network that does not.
+    """
+    data = check_data(config.data, root)
+    check_for(config, data)
+    return data
+
+
+def check_for(config: RunConfig, data: Outline) -> None:
+    """Whether loss and network of a run fit such data. Raises ConfigError and ModelError."""
+    objective_of(config.training, data.target)
+    check_kind(config.model, data.kind, config.data.vocabulary)
+    with torch.device("meta"):  # shapes without weights
+        build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)))
+
+
 def prepare(config: RunConfig, root: Path, cache: Path | None = None) -> tuple[Dataset, nn.Module]:
     """Data and a fresh network: the two things fit() needs. Raises DataError and ModelError as load() and build() do, and
     ConfigError for a loss that does not fit the data."""
+    check(config, root)
     data = load(config.data, root, cache)
-    objective_of(config.training, data.target)
     return data, build_for(config, data)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from core.data import normalize
+from core.errors import reason
 from core.hooks import CallStack, hooked
 from core.layers.formulas import arguments
 from core.layers.misfits import misfit
@@ -171,13 +172,13 @@ class _StageRecorder:
             complete=kept.numel() == first.numel(), is_activation=is_activation))
 
     def failure_line(self, error: Exception) -> str:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        why = reason(error)
         if self.failed is None:
-            return f"The network can't run: {reason}"
+            return f"The network can't run: {why}"
         name, shape = self.failed
         if isinstance(error, _InputMisfit):
-            return f"{name} {reason}"
-        return f"{name} received shape {shape} and can't use it: {reason}"
+            return f"{name} {why}"
+        return f"{name} received shape {shape} and can't use it: {why}"
 
 
 def _shortened(values: Tensor, limit: int) -> Tensor:

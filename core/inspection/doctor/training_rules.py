@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
-from core.config import RunConfig, SGDConfig
+from core.config import RunConfig
 from core.devices import DeviceError, select_device
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
@@ -14,14 +14,19 @@ from core.wording import plural
 class Rates:
     """What is known of an optimizer's learning rates.
 
-    usual: where to start. highest: above it training fails. least, little: rate × steps / (1 − momentum) below which a
-    network has hardly begun, or is far from done.
+    name: of the optimizer, for people. usual: where to start. highest: above it training fails. least, little: rate × steps /
+    (1 − momentum) below which a network has hardly begun, or is far from done. summed: how many times the sum of steps that
+    fails without momentum still learns with it. moves: a step moves a weight by "about" or "at most" the learning rate, whatever
+    its gradient; "" where by the learning rate times the gradient.
     """
 
+    name: str
     usual: float
     highest: float
     least: float
     little: float
+    summed: float = 1.0
+    moves: str = "about"
 
 
 # From benchmarks/doctor_tables.py: 1,237 digits, batch 64, 200 steps, mean of 2 seeds, test accuracy in %, of an MLP with 50
@@ -33,10 +38,22 @@ class Rates:
 #   SGD, CNN           12    12    12    12    12    15    31    62    91    96     9
 #   momentum 0.9, MLP  11    12    19    57    79    92    95    96    96    82     8
 #   momentum 0.9, CNN  12    12    12    15    29    59    94    97    96     8     8
+#   AdamW, MLP         21    63    84    91    95    97    97    97    53    12     9
+#   AdamW, CNN         20    58    76    92    95    96    98     9     8    10     9
+#   RMSprop, MLP       36    74    86    94    96    96    93    88    62    38    29
+#   RMSprop, CNN       26    67    81    93    94    92    94    85    25    20    10
+#   momentum 0.9, MLP  87    93    96    96    97    96    86    55    27    25    28
+#   momentum 0.9, CNN  82    94    96    97    96    51     8    10    10    10     9
+#   Adagrad, MLP       11    13    29    71    86    93    96    96    95    91    63
+#   Adagrad, CNN       13    14    24    63    80    93    96    96    95    89    22
 # They agree with the usual advice: 1e-3 for Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1), and for SGD 0.01 to start
 # from, below 1 where inputs are about 1 in size (Bengio, arXiv:1206.5533, section 3.1.1).
-RATES = {"adam": Rates(usual=1e-3, highest=0.02, least=0.01, little=0.03),
-         "sgd": Rates(usual=0.1, highest=0.5, least=2.0, little=10.0)}
+# The second momentum is RMSprop's.
+RATES = {"adam": Rates("Adam", usual=1e-3, highest=0.02, least=0.01, little=0.03),
+         "adamw": Rates("AdamW", usual=1e-3, highest=0.02, least=0.01, little=0.03),
+         "rmsprop": Rates("RMSprop", usual=1e-3, highest=0.02, least=0.005, little=0.03),
+         "adagrad": Rates("Adagrad", usual=0.01, highest=0.5, least=0.1, little=0.5, moves="at most"),
+         "sgd": Rates("SGD", usual=0.1, highest=0.5, least=2.0, little=10.0, summed=3.0, moves="")}
 BENCHMARK = "benchmarks/doctor_tables.py"
 
 
@@ -47,8 +64,7 @@ def steps(case: Case) -> int:
 
 
 def momentum(config: RunConfig) -> float:
-    optimizer = config.training.optimizer
-    return optimizer.momentum if isinstance(optimizer, SGDConfig) else 0.0
+    return getattr(config.training.optimizer, "momentum", 0.0)
 
 
 def usual_rate(config: RunConfig) -> float:
@@ -59,11 +75,9 @@ def usual_rate(config: RunConfig) -> float:
 def learning_rate_too_high(case: Case) -> Finding | None:
     """A learning rate at which training fails."""
     optimizer = case.config.training.optimizer
-    rate, known = optimizer.learning_rate, RATES.get(optimizer.name)
-    if known is None:
-        return None
-    # momentum 0.9 adds up to ten steps; measured, three times the sum that fails without it still learns
-    highest = min(known.highest, 3 * known.highest * (1 - momentum(case.config)))
+    rate, known = optimizer.learning_rate, RATES[optimizer.name]
+    # momentum 0.9 adds up to ten steps; measured, three times the sum that fails for SGD without it still learns
+    highest = min(known.highest, known.summed * known.highest * (1 - momentum(case.config)))
     measured = case.range_test.too_high if case.range_test else None
     if measured is not None and rate >= measured:
         evidence = f"The learning rate is {rate:g}; in the range test on this data the loss blew up at {measured:.2g}."
@@ -84,16 +98,16 @@ def learning_rate_too_high(case: Case) -> Finding | None:
 def learning_rate_too_low(case: Case) -> Finding | None:
     """A learning rate with which the run ends before it has learned much."""
     optimizer = case.config.training.optimizer
-    rate, known, total = optimizer.learning_rate, RATES.get(optimizer.name), steps(case)
+    rate, known, total = optimizer.learning_rate, RATES[optimizer.name], steps(case)
     better = usual_rate(case.config)
-    if known is None or not total or rate >= better:
+    if not total or rate >= better:
         return None
     travel = rate * total / (1 - momentum(case.config))
     if travel >= known.little:
         return None
     severity: Severity = "warning" if travel < known.least else "note"
-    far = (f"With Adam a weight moves by about the learning rate at each step: in {total:,} steps by {travel:.2g} in all"
-           if optimizer.name == "adam" else
+    far = (f"With {known.name} a weight moves by {known.moves} the learning rate at each step: in {total:,} steps by "
+           f"{travel:.2g} in all" if known.moves else
            f"{total:,} steps of {rate:g} times the gradient add up to {travel:.2g} times a gradient")
     return Finding(
         "learning_rate_too_low", severity,
@@ -106,7 +120,7 @@ def learning_rate_too_low(case: Case) -> Finding | None:
 
 def name_of(config: RunConfig) -> str:
     """The optimizer for people: "Adam", "SGD", "SGD with momentum 0.9"."""
-    name = {"adam": "Adam", "sgd": "SGD"}.get(config.training.optimizer.name, config.training.optimizer.name)
+    name = RATES[config.training.optimizer.name].name
     return f"{name} with momentum {momentum(config):g}" if momentum(config) else name
 
 

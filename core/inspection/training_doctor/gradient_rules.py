@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from core.inspection.doctor.training_rules import usual_rate
 from core.inspection.training_doctor import remedies
 from core.inspection.training_doctor.loss_rules import NEVER_BETTER
 from core.inspection.training_doctor.record import Record, Trouble
@@ -103,7 +104,7 @@ def _dead(record: Record, evidence: str, begun: int, charts: tuple[str, ...]) ->
     training, model = record.config.training, record.config.model
     if training.initialization == "zeros":
         remedy = "Let the weights start at random", record.changed(training__initialization="default")
-    elif record.rate > remedies.usual_rate(record) or getattr(model, "activation", "") != "relu":
+    elif record.rate > usual_rate(record.config) or getattr(model, "activation", "") != "relu":
         remedy = remedies.smaller_steps(record)
     else:
         remedy = "Use leaky ReLU as the activation", record.changed(model__activation="leaky_relu")

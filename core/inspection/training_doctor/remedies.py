@@ -1,32 +1,24 @@
 """Changes of one setting that a troubled run is tried again with: what to say, and the config."""
 
 from core.config import RunConfig
+from core.inspection.doctor.training_rules import usual_rate
 from core.inspection.training_doctor.record import Record
 
 Remedy = tuple[str, RunConfig | None]
 
-# Where to start: core/inspection/doctor/training_rules.py says why for Adam and SGD. AdamW as Adam; RMSprop divides by the size
-# of gradients as Adam does, so the same; Adagrad's own default in PyTorch.
-USUAL = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "sgd": 0.1, "adagrad": 1e-2}
 HANDWRITING = {"digits", "mnist"}  # data whose images data.variations can vary
-
-
-def usual_rate(record: Record) -> float:
-    """A learning rate to start from; with momentum 0.9 a tenth of the one without, as each step counts ten times."""
-    optimizer = record.config.training.optimizer
-    return float(f"{USUAL[optimizer.name] * (1 - getattr(optimizer, 'momentum', 0.0)):.1g}")
 
 
 def smaller_steps(record: Record) -> Remedy:
     """The usual learning rate where the run's is far above it, else a tenth of the run's."""
-    usual = usual_rate(record)
+    usual = usual_rate(record.config)
     rate = usual if record.rate >= 3 * usual else float(f"{record.rate / 10:.2g}")
     return f"Set the learning rate to {rate:g}", record.changed(training__optimizer__learning_rate=rate)
 
 
 def larger_steps(record: Record) -> Remedy:
     """The usual learning rate, where the run's is far below it; else no config."""
-    usual = usual_rate(record)
+    usual = usual_rate(record.config)
     if record.rate * 3 > usual:
         return "", None
     return f"Set the learning rate to {usual:g}", record.changed(training__optimizer__learning_rate=usual)

@@ -5,6 +5,7 @@ import streamlit as st
 from core.config import RunConfig, read_config
 from core.data import DataError, outline
 from core.export import ExportError, model_class, script
+from core.fields import ConfigError
 from core.models import ModelError
 from core.training import outputs_for
 from pages.parts.widgets.markdown import as_text
@@ -20,7 +21,7 @@ def network_code(config_json: str) -> str:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def training_code(config_json: str) -> str:
-    """The whole script. Raises ExportError, ModelError and DataError."""
+    """The whole script. Raises ConfigError, DataError, ExportError and ModelError."""
     return script(read_config(config_json))
 
 
@@ -44,7 +45,7 @@ def show_code(config: RunConfig) -> None:
         with box:
             try:
                 text = write(config.model_dump_json())
-            except (ExportError, ModelError, DataError) as error:
+            except (ConfigError, DataError, ExportError, ModelError) as error:
                 st.info(as_text(str(error)), icon=":material/code_off:")
                 continue
             st.caption(about)

@@ -8,6 +8,7 @@ import streamlit as st
 import torch
 
 from core.data import DATASETS, DataError, Dataset
+from core.errors import reason
 from core.evaluation import Predictions
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
@@ -122,7 +123,7 @@ def one_line(error: Exception) -> str:
     """What to say of an error while a network was asked."""
     if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and ran_out(error):
         return "There is not enough memory to ask this network. End other programs, or choose a smaller network."
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return reason(error)
 
 
 def _offer(server: Services, run: Run, split: str) -> None:

@@ -37,6 +37,8 @@ def setting_widget(about: Setting, value: Any, key: str, on_change: Callable[...
         st.multiselect(label, options, [one for one in value if one in options], placeholder=nothing,
                        format_func=lambda choice: shown.get(choice, str(choice)), **common)
     elif choices:
+        if value not in choices:  # a run from elsewhere may ask for a class that there is not; the doctor says so
+            choices = [*choices, value]
         st.selectbox(label, choices, choices.index(value), width=choice_width,
                      format_func=lambda choice: shown.get(choice, str(choice)), **common)
     elif isinstance(value, bool):

@@ -1,0 +1,300 @@
+"""Every option the way a user takes it: the doctor, a run as the worker does it, its files, Evaluate, the script, and four pages.
+
+What there is to choose comes from RunConfig's schema (tests/options.py), which runs that makes from tests/option_cases.py. What
+the app refuses is refused everywhere with the same line: by the run, the export and the command line; the doctor calls it an
+error.
+"""
+
+import contextlib
+import io
+import json
+import math
+import re
+import runpy
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Discriminator, create_model
+from streamlit.testing.v1 import AppTest
+
+from core.__main__ import main
+from core.config import RunConfig, read_config
+from core.data import DATASETS, DataMissing, Dataset, import_images, load
+from core.data.sources.generated import RULES
+from core.data.sources.text_files import import_csv
+from core.devices import DeviceError, select_device
+from core.evaluation import evaluate
+from core.export import ExportError, script
+from core.fields import Config, ConfigError, setting
+from core.inspection import diagnose
+from core.runs import CheckpointError, Run, RunStore, StoreError, load_model
+from core.runs.checkpoints import take_start
+from core.settings import Settings
+from core.training import build_for, check, prepare
+from core.training.events import DIVERGED
+from pages.parts.shell import keys
+from tests.archives import png, zipped
+from tests.helpers import run_here, tiny
+from tests.option_cases import REFUSED, Case, every_choice, every_pair
+from tests.options import OWN_IMAGES, OWN_TEXTS, START, UnknownKind, choices_of
+from tests.small_sets import write_small
+
+ROOT = Path(__file__).parents[1]
+CHOICES, PAIRS = list(every_choice()), list(every_pair())
+PAGES = {"build_model": "Build model", "train_model": "Train model", "evaluate_model": "Evaluate", "compare_runs": "Compare runs"}
+SCRIPTS = 25  # that are run, not only compiled
+
+
+@dataclass(frozen=True)
+class Place:
+    """Data of every kind, a runs folder, and what stands for OWN_IMAGES and so on."""
+
+    settings: Settings
+    store: RunStore
+    made: dict[str, str]
+
+    def config(self, case: Case) -> RunConfig:
+        text = case.config
+        for word, instead in self.made.items():
+            text = text.replace(word, instead)
+        return read_config(text)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, places: Path) -> Iterator[Place]:
+    """Every registered data set with files, small, in the format of its download; images and texts of one's own; a run."""
+    root = tmp_path_factory.mktemp("options")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("data", "runs"):
+            (root / name).mkdir()
+            patch.setenv(f"PLAYGROUND_{name.upper()}", str(root / name))
+        patch.setenv("PLAYGROUND_WORKERS", "0")
+        for name, spec in DATASETS.items():
+            if spec.folder:
+                write_small(name, root / "data", patch, (1200, 50))
+        write_imdb(root / "data")
+        # more workers than cores, so that each run takes one thread, beside other tests
+        settings = Settings(root / "data", root / "runs", places / "cache", workers=16)
+        store, over = RunStore(settings.runs_dir), threading.Event()
+        threading.Thread(target=beat, args=(store, over), daemon=True).start()
+        pictures = {f"{label}/{n}.png": png(seed=n + 100 * label, side=28) for label in range(3) for n in range(40)}
+        images = import_images(zipped(root / "own.zip", pictures), root / "data", title="Own", size=28, channels=1).name
+        texts = "text,label\n" + "".join(f"film number {n} was {w},{w}\n" for n in range(40) for w in ("positive", "negative"))
+        made = {OWN_IMAGES: images, OWN_TEXTS: import_csv(texts.encode(), root / "data").name,
+                START: run_here(store, settings, tiny()).id}
+        yield Place(settings, store, made)
+        over.set()
+        store.close()
+
+
+def beat(store: RunStore, over: threading.Event) -> None:
+    """Say that what runs here is alive, as the command line does: the pages' engine ends runs that are silent."""
+    while not over.wait(1.0):
+        with contextlib.suppress(StoreError):
+            store.heartbeat("here")
+
+
+def write_imdb(root: Path) -> None:
+    """A few reviews in IMDB's folders."""
+    for part in ("train", "test"):
+        for label in ("pos", "neg"):
+            folder = root / "aclImdb" / part / label
+            folder.mkdir(parents=True)
+            for number in range(80):
+                (folder / f"{number}.txt").write_text(f"a {label} review number {number}", encoding="utf-8")
+
+
+def ids(cases: list[Case]) -> list[str]:
+    return [f"{number:03} {case.name[:100]}" for number, case in enumerate(cases)]
+
+
+@pytest.mark.parametrize("case", CHOICES, ids=ids(CHOICES))
+def test_every_choice(place, case):
+    way(place, case)
+
+
+@pytest.mark.parametrize("case", PAIRS, ids=ids(PAIRS))
+def test_every_pair_of_choices(place, case):
+    way(place, case)
+
+
+def way(place: Place, case: Case) -> None:
+    """A config from the form to the pages; refused everywhere alike, or taken everywhere."""
+    try:
+        config = place.config(case)
+    except ConfigError as error:  # no form and no command line can make a run of it
+        assert case.refused and is_line(error)
+        return
+    found = diagnose(config)
+    run = run_here(place.store, place.settings, config)
+    try:
+        if run.status != "finished" and not run.message.startswith(DIVERGED):
+            error = refusal(place, config)
+            assert error is not None, run.message
+            assert (run.status, run.message) == ("failed", str(error))
+            refused_alike(place, config, run, error, {finding.severity for finding in found})
+        else:
+            assert not case.refused
+            taken(place, config, run)
+        open_pages(place, config, run)
+    finally:
+        place.store.delete(run.id)
+
+
+def refusal(place: Place, config: RunConfig) -> Exception | None:
+    """The error that the app refuses a config with; None where it takes it."""
+    try:
+        select_device(config.training.device)
+        prepare(config, place.settings.data_dir, place.settings.cache_dir)
+        if config.training.start_from:
+            take_start(place.store, config.training.start_from, build_for(config, load_here(place, config)))
+    except (CheckpointError, DeviceError, *REFUSED) as error:
+        assert is_line(error)
+        return error
+    return None
+
+
+def refused_alike(place: Place, config: RunConfig, run: Run, error: Exception, severities: set[str]) -> None:
+    """What a run is refused for the doctor calls an error, and no script is written; what this machine lacks is no reason not to
+    write one."""
+    if is_of_this_machine(config, error):
+        assert (text := script_of(config)) is None or compile(text, "train.py", "exec")
+        return
+    assert "error" in severities
+    with pytest.raises(type(error)) as written:
+        script(config)
+    assert str(written.value) == str(error)
+    assert said_by("export", run.id, "--to", "script") == (2, f"{error}\n")
+
+
+def is_of_this_machine(config: RunConfig, error: Exception) -> bool:
+    """Whether a config is refused for a device, a file or a run that is not here, and would be taken where they are."""
+    if not isinstance(error, CheckpointError | DeviceError | DataMissing):
+        return False
+    try:
+        check(config)
+    except REFUSED:
+        return False
+    return True
+
+
+def taken(place: Place, config: RunConfig, run: Run) -> None:
+    """The files of a run that the app has taken, what it is measured with, and its script."""
+    trained, data = load_model(place.store, run.id), load_here(place, config)
+    assert (trained.config, trained.classes, trained.input_shape) == (config, data.classes, data.input_shape)
+    result = evaluate(trained.model, data, config)
+    assert run.test_accuracy == (result.accuracy if run.status == "finished" else None)
+    if data.target == "classes" and isfinite(result.loss):
+        assert said_by("evaluate", run.id)[0] == 0
+    text = script_of(config)
+    assert text is None or compile(text, "train.py", "exec")
+
+
+def script_of(config: RunConfig) -> str | None:
+    """The script; None where it can't be said in plain PyTorch, which is one line."""
+    try:
+        return script(config)
+    except ExportError as error:
+        assert is_line(error)
+        return None
+
+
+def load_here(place: Place, config: RunConfig) -> Dataset:
+    return load(config.data, place.settings.data_dir, place.settings.cache_dir)
+
+
+def is_line(error: Exception) -> bool:
+    return bool(str(error).strip()) and len(str(error).splitlines()) == 1
+
+
+def said_by(*arguments: str) -> tuple[int, str]:
+    """The command line's exit status and what it says of an error."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        return main(arguments), said.getvalue()
+
+
+def open_pages(place: Place, config: RunConfig, run: Run) -> None:
+    """Build, Train, Evaluate and Compare as one visitor opens them, with the config in the forms and the run in the address."""
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    at.query_params["run"] = run.id
+    at.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    at.session_state["train.view"] = "All settings"
+    for page, title in PAGES.items():
+        at.switch_page(f"pages/{page}.py").run()
+        assert [error.message for error in at.exception] == [], page
+        assert [one.value for one in at.title] == [title]
+        assert run.status == "failed" or not at.error, (page, [error.value for error in at.error])
+
+
+# --- scripts that are run
+
+SCRIPTED = [case for case in (*CHOICES, *PAIRS) if not case.refused and not case.made_here
+            and json.loads(case.config)["data"]["dataset"] in {"digits", *RULES}]  # the others are downloaded by their scripts
+
+
+@pytest.mark.parametrize("number", range(SCRIPTS))
+def test_a_sample_of_scripts_runs(place, tmp_path, monkeypatch, capsys, number):
+    start = number * len(SCRIPTED) // SCRIPTS
+    configs = map(place.config, SCRIPTED[start:])
+    text = next(text for config in configs if refusal(place, config) is None and (text := script_of(config)) is not None)
+    monkeypatch.chdir(tmp_path)
+    Path("train.py").write_text(text, encoding="utf-8")
+    runpy.run_path("train.py", run_name="__main__")
+    assert re.search(r"^test loss ", capsys.readouterr().out, re.M)
+    assert list(tmp_path.glob("*.pth"))
+
+
+# --- the list itself
+
+
+def test_no_choice_is_lost():
+    configs = [json.loads(case.config) for case in CHOICES]
+    lost = [choice for choice in choices_of(RunConfig) if not any(holds(config, choice) for config in configs)]
+    assert not lost
+    print(f"{len(choices_of(RunConfig))} choices in {len(CHOICES)} runs, {len(PAIRS)} runs for pairs")
+
+
+def holds(whole: object, part: object) -> bool:
+    """Whether a config has what a choice says; of a single entry of a list, among others."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(name in whole and holds(whole[name], value) for name, value in part.items())
+    if isinstance(part, list) and isinstance(whole, list) and len(part) == 1:
+        return any(holds(one, part[0]) for one in whole)
+    return whole == part
+
+
+class Colour(Config):
+    kind: Literal["colour"] = "colour"
+    brightness: float = setting(0.5, "How bright.", ge=0.0, lt=1.0)
+
+
+class Sound(Config):
+    kind: Literal["sound"] = "sound"
+    loud: bool | None = None
+
+
+class New(RunConfig):
+    """Options that nobody has thought of when this was written."""
+
+    extra: Annotated[Colour | Sound, Discriminator("kind")] = Colour()
+
+
+def test_a_new_option_is_in_the_list():
+    found = [choice["extra"] for choice in choices_of(New) if "extra" in choice]
+    assert found == [{"kind": "colour"}, {"kind": "colour", "brightness": 0.0},
+                     {"kind": "colour", "brightness": math.nextafter(1.0, 0.0)}, {"kind": "sound"},
+                     *({"kind": "sound", "loud": loud} for loud in (False, True, None))]
+
+
+@pytest.mark.parametrize(("kind", "says"), [
+    (dict[str, int], "is of a kind that"), (str, "say in WORDS"), (int, "without both bounds"),
+    (tuple[bool, ...], "without a longest length"), (Path, "is of a kind that"), (list[bool], "is of a kind that")])
+def test_a_field_that_can_not_be_listed_is_an_error(kind, says):
+    with pytest.raises(UnknownKind, match=says):
+        choices_of(create_model("Strange", field=(kind, ...)))
