@@ -25,12 +25,10 @@ def draft(settings: Settings) -> RunConfig:
     if keys.DRAFT not in st.session_state:
         take_preset(first_preset(settings))
     config = read_config(st.session_state[keys.DRAFT])
-    if not is_own(config.data.dataset):
-        return _without_deleted(config, settings)
     try:
         spec_of(config.data.dataset, settings.data_dir)
-    except DataError:  # somebody has deleted it since
-        st.toast(f"The images you had chosen are gone; {spec_of('digits').title} takes their place.", icon=":material/delete:")
+    except DataError:  # somebody has deleted it since, or the settings are those of a run from elsewhere
+        st.toast(f"The data set you had chosen is not here; {spec_of('digits').title} takes its place.", icon=":material/delete:")
         take_data(default_config("digits"))
     return _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
 
