@@ -266,7 +266,7 @@ def export(args: argparse.Namespace, settings: Settings) -> int:
         except RunNotFound:
             raise UnknownPreset(f"There is no preset or run {args.preset!r}; choose from {', '.join(PRESETS)}, or see "
                                 "python -m core runs.") from None
-    text = EXPORTS[args.to](config.with_values(changes(args)))
+    text = EXPORTS[args.to](config.with_values(changes(args)), settings.data_dir)
     if args.out is None:
         print(text, end="")
         return 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 from allpairspy import AllPairs
@@ -21,7 +21,7 @@ from core.devices import DeviceError, select_device
 from core.fields import ConfigError
 from core.models import ModelError
 from core.training import check_for
-from tests.options import OWN_IMAGES, OWN_TEXTS, START, TAGS, Choice, both, choices_of, laid_over, named
+from tests.options import OWN_IMAGES, OWN_TEXTS, START, TAGS, Choice, both, choices_of, holds, laid_over, named
 
 REFUSED = (ConfigError, DataError, ModelError)
 PARTS = ("data", "model", "training")
@@ -29,11 +29,11 @@ PARTS = ("data", "model", "training")
 BASES: dict[str, Choice] = {
     "images": {"data": {"dataset": "digits", "validation": 200, "fraction": 0.05},
                "model": {"architecture": "mlp", "hidden": [8]}, "training": {"epochs": 2, "device": "cpu"}},
-    "points": {"data": {"dataset": "circle", "points": 40, "validation": 20},
+    "points": {"data": {"dataset": "circle", "points": 40, "validation": 20, "target": 0},
                "model": {"architecture": "mlp", "hidden": [4]}, "training": {"epochs": 2, "device": "cpu", "batch_size": 10}},
     "numbers": {"data": {"dataset": "linear", "points": 40, "validation": 20}, "model": {"architecture": "mlp", "hidden": [4]},
                 "training": {"epochs": 2, "device": "cpu", "batch_size": 10, "loss": "mse"}},
-    "texts": {"data": {"dataset": "reviews", "validation": 100, "vocabulary": 50, "text_length": 8},
+    "texts": {"data": {"dataset": "reviews", "validation": 100, "target": 0, "vocabulary": 50, "text_length": 8},
               "model": {"architecture": "text_embedding", "words": 50, "width": 4, "fc_width": 4},
               "training": {"epochs": 2, "device": "cpu"}},
 }
@@ -163,11 +163,15 @@ def _tags(choice: Any) -> Any:
 
 
 def _together(base: str, lists: dict[str, list[Choice]]) -> Case:
-    """The first choice of each part, where they go with those before."""
+    """Of each part the first choice that goes with those before, none of which is lost because a network is slow."""
     chosen: list[Choice] = []
     for part in ("model", "data", "training"):
-        if lists[part] and is_taken(whole(base, *chosen, lists[part][0])):
-            chosen.append(lists[part].pop(0))
+        for choice in lists[part]:
+            config = whole(base, *chosen, choice)
+            if not chosen or is_taken(config) and all(holds(config, one) for one in (*chosen, choice)):
+                chosen.append(choice)
+                lists[part].remove(choice)
+                break
     return Case(_title(base, chosen), json.dumps(whole(base, *chosen)))
 
 
@@ -178,7 +182,8 @@ def _different(choices: Iterable[Choice]) -> list[Choice]:
 
 
 def every_pair() -> Iterator[Case]:
-    """For each kind of data a set of cases in which each two choices of different fields that go together meet."""
+    """For each kind of data a set of cases in which each two choices of different fields that go together meet, and cases of
+    two that don't."""
     fields: dict[str, list[Choice]] = {}
     for choice in filter(_is_plain, _different(choices_of(RunConfig))):
         fields.setdefault(_field(choice), []).append(choice)
@@ -203,6 +208,11 @@ def every_pair() -> Iterator[Case]:
 
         for row in AllPairs(sorted(filter(None, columns), key=len, reverse=True), filter_func=fits):
             yield Case(_title(base, list(row)), json.dumps(whole(base, *row)))
+        # of what is taken alone and not together, one pair for each two fields
+        for one, other in combinations([found for found in columns if found and _field(found[0]) in picky], 2):
+            apart = ((a, b) for a, b in product(one, other) if not go_together(json.dumps(a), json.dumps(b)))
+            if pair := next(apart, None):
+                yield Case(_title(base, pair), json.dumps(whole(base, *pair)), refused=True)
 
 
 def _field(choice: Choice) -> str:

@@ -154,6 +154,15 @@ def both(one: Any, other: Any) -> Any:
     return one
 
 
+def holds(whole: object, part: object) -> bool:
+    """Whether a config has what a choice says; of a single entry of a list, among others."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(name in whole and holds(whole[name], value) for name, value in part.items())
+    if isinstance(part, list) and isinstance(whole, list) and len(part) == 1:
+        return any(holds(one, part[0]) for one in whole)
+    return whole == part
+
+
 def named(choice: Choice, path: str = "") -> Iterator[str]:
     """A choice in words: "training.optimizer=sgd", "training.optimizer.nesterov=True"."""
     for name, value in choice.items():

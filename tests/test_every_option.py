@@ -16,32 +16,48 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pytest
 from pydantic import Discriminator, create_model
 from streamlit.testing.v1 import AppTest
 
 from core.__main__ import main
-from core.config import RunConfig, read_config
-from core.data import DATASETS, DataMissing, Dataset, import_images, load
+from core.config import (
+    OPTIMIZERS,
+    SCHEDULES,
+    DataConfig,
+    Feature,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainingConfig,
+    read_config,
+)
+from core.data import DATASETS, FEATURES, DataMissing, Dataset, import_images, load
 from core.data.sources.generated import RULES
 from core.data.sources.text_files import import_csv
 from core.devices import DeviceError, select_device
 from core.evaluation import evaluate
-from core.export import ExportError, script
+from core.export import ExportError, points_script, script, step_code
 from core.fields import Config, ConfigError, setting
 from core.inspection import diagnose
+from core.inspection.doctor import network_rules, training_rules
+from core.models import ARCHITECTURES, ModelConfig
+from core.models.layers import LAYERS, LayerConfig
 from core.runs import CheckpointError, Run, RunStore, StoreError, load_model
 from core.runs.checkpoints import take_start
 from core.settings import Settings
-from core.training import build_for, check, prepare
+from core.training import OBJECTIVES, build_for, check, prepare
 from core.training.events import DIVERGED
+from core.transforms import TRANSFORMS
+from core.transforms.configs import TransformConfig
+from pages.parts.draft import fields as forms
 from pages.parts.shell import keys
 from tests.archives import png, zipped
 from tests.helpers import run_here, tiny
 from tests.option_cases import REFUSED, Case, every_choice, every_pair
-from tests.options import OWN_IMAGES, OWN_TEXTS, START, UnknownKind, choices_of
+from tests.options import OWN_IMAGES, OWN_TEXTS, START, UnknownKind, choices_of, holds, tag_of
 from tests.small_sets import write_small
 
 ROOT = Path(__file__).parents[1]
@@ -260,15 +276,6 @@ def test_no_choice_is_lost():
     print(f"{len(choices_of(RunConfig))} choices in {len(CHOICES)} runs, {len(PAIRS)} runs for pairs")
 
 
-def holds(whole: object, part: object) -> bool:
-    """Whether a config has what a choice says; of a single entry of a list, among others."""
-    if isinstance(part, dict):
-        return isinstance(whole, dict) and all(name in whole and holds(whole[name], value) for name, value in part.items())
-    if isinstance(part, list) and isinstance(whole, list) and len(part) == 1:
-        return any(holds(one, part[0]) for one in whole)
-    return whole == part
-
-
 class Colour(Config):
     kind: Literal["colour"] = "colour"
     brightness: float = setting(0.5, "How bright.", ge=0.0, lt=1.0)
@@ -298,3 +305,42 @@ def test_a_new_option_is_in_the_list():
 def test_a_field_that_can_not_be_listed_is_an_error(kind, says):
     with pytest.raises(UnknownKind, match=says):
         choices_of(create_model("Strange", field=(kind, ...)))
+
+
+# --- tables by name
+
+
+def tags(union: object) -> set[str]:
+    """The names of a union's configs: {"adam", "sgd", …}."""
+    if isinstance(union, type) and issubclass(union, Config):
+        return {union.model_fields[tag_of(union)].default}
+    return {tag for member in get_args(union) for tag in tags(member)}
+
+
+def listed(config: type[Config], name: str) -> set[str]:
+    return set(get_args(config.model_fields[name].annotation))
+
+
+LOSSES, OPTIMIZER_NAMES = listed(TrainingConfig, "loss"), tags(OptimizerConfig)
+
+
+@pytest.mark.parametrize(("table", "names"), [
+    pytest.param(ARCHITECTURES, tags(ModelConfig), id="ARCHITECTURES"), pytest.param(LAYERS, tags(LayerConfig), id="LAYERS"),
+    pytest.param(OPTIMIZERS, OPTIMIZER_NAMES, id="OPTIMIZERS"), pytest.param(SCHEDULES, tags(ScheduleConfig), id="SCHEDULES"),
+    pytest.param(TRANSFORMS, tags(TransformConfig), id="TRANSFORMS"),
+    pytest.param(FEATURES, set(get_args(Feature)), id="FEATURES"),
+    pytest.param(OBJECTIVES, LOSSES, id="OBJECTIVES"), pytest.param(training_rules.RATES, OPTIMIZER_NAMES, id="RATES"),
+    pytest.param(step_code.CLASSES, OPTIMIZER_NAMES, id="CLASSES of step_code"),
+    pytest.param(points_script.LOSSES, LOSSES | {"number"}, id="LOSSES of points_script")])
+def test_a_table_has_what_the_schema_names_and_nothing_else(table, names):
+    assert set(table) == names
+
+
+@pytest.mark.parametrize(("table", "names"), [
+    pytest.param(network_rules.NAMES, LOSSES, id="the doctor's names of losses"),
+    pytest.param(forms.CHOICES, LOSSES | OPTIMIZER_NAMES | set(SCHEDULES) | set(ARCHITECTURES), id="a form's choices"),
+    *(pytest.param(forms.CHOICES, listed(config, name), id=f"a form's choices of {name}") for config, name in [
+        (TrainingConfig, "initialization"), (TrainingConfig, "keep"), (TrainingConfig, "device"), (DataConfig, "task"),
+        (DataConfig, "normalization")])])
+def test_a_table_has_all_that_the_schema_names(table, names):
+    assert names <= set(table)

@@ -38,6 +38,13 @@ def test_a_recorded_run(capsys, trained: tuple[RunStore, Run], tmp_path):
     (["../../etc/passwd", "--to", "script"], "no preset or run"),
     (["digits-quick", "--to", "script", "--set", "data.dataset=flowers"], "no data set 'flowers'"),
     (["digits-quick", "--to", "script", "--set", "model.channels=[8,8,8,8,8]"], "at most 4"),
+    (["digits-quick", "--to", "script", "--set", 'data.only_classes=["1", "3", "5"]', "--set", "data.task=is_target", "--set",
+      "data.target=3"], "data.target is 3; Digits (scikit-learn) has classes 0 to 2."),
+    (["digits-quick", "--to", "script", "--set", 'data.only_classes=["1", "3"]', "--set", "data.validation=400"],
+     "data.validation is 400; Digits (scikit-learn) has 287 training images"),
+    (["circle-2d", "--to", "script", "--set", "data.variations=2"], "data.variations is 2; Circle are points"),
+    (["linear-regression", "--to", "script", "--set", "training.loss=bce"], "numbers are predicted with mse"),
+    (["reviews-embedding", "--to", "script", "--set", "model.architecture=cnn"], "can't read texts"),
     (["digits-quick", "--to", "script", "--out", "/no/such/folder/train.py"], "no such folder"),
 ])
 def test_what_cannot_be_exported_gets_one_line(arguments, says, capsys, where):

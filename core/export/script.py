@@ -1,5 +1,7 @@
 """A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
 
+from pathlib import Path
+
 from core.config import DataConfig, RunConfig
 from core.data import FEATURES, DatasetSpec, Outline, load, spec_of
 from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
@@ -23,17 +25,20 @@ WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variatio
            "imbalance", "label_noise"}
 
 
-def script(config: RunConfig) -> str:
+def script(config: RunConfig, root: Path | None = None) -> str:
     """A complete training script for exactly this run: the same images, split, normalisation, network, loss and optimizer.
 
     The order of images and the first weights are drawn from the same seed, but in PyTorch's usual way, and arithmetic is
     float32, so results agree as two runs with different seeds do.
 
+    Args:
+        root: the data directory; the environment's if None. Only labels are read there, where the split depends on them.
+
     Raises:
         DataError, ConfigError, ModelError: a run of it would be refused, with this line. ExportError: it has no plain PyTorch
         counterpart, or the network can't be written.
     """
-    shape, spec = check_as_run(config), spec_of(config.data.dataset)
+    shape, spec = check_as_run(config, root), spec_of(config.data.dataset, root)
     _refuse_unknown(config)
     outputs = outputs_for(config, len(shape.source_classes))
     network = model_class(config.model, shape.input_shape, outputs, imports=False)
@@ -44,12 +49,13 @@ def script(config: RunConfig) -> str:
     return "\n\n".join([_head(config), imports_of(text), text])
 
 
-def check_as_run(config: RunConfig) -> Outline:
+def check_as_run(config: RunConfig, root: Path | None = None) -> Outline:
     """What a run of it would be refused for is refused with the same line. Returns the data's outline.
 
     Raises DataError, ConfigError and ModelError.
     """
-    shape, spec, root = check(config), spec_of(config.data.dataset), default_data_dir()
+    root = root or default_data_dir()
+    shape, spec = check(config, root), spec_of(config.data.dataset, root)
     if config.data.only_classes and spec.kind == "images" and spec.is_there(root):
         # how many images of these classes there are only the labels say
         load(config.data.model_copy(update={"variations": 0, "transforms": ()}), root)
