@@ -68,7 +68,7 @@ def path() -> None:
 def presets(server: Services) -> None:
     """Every preset with its own button; those that can be trained right now first."""
     st.subheader("Classic systems, one click each")
-    ordered = sorted(PRESETS.items(), key=lambda item: not _is_there(server, item[1]))
+    ordered = sorted(PRESETS.items(), key=lambda item: not _is_available(server, item[1]))
     for index, (name, entry) in enumerate(ordered):
         if index % 3 == 0:
             columns = st.columns(3)
@@ -76,7 +76,7 @@ def presets(server: Services) -> None:
         with columns[index % 3].container(border=True, height="stretch"):
             st.markdown(f"**{entry.title}**")
             st.caption(f"{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.")
-            if _is_there(server, entry):
+            if _is_available(server, entry):
                 if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
                     start(server, entry.config)
                     go_to("pages/train_model.py")
@@ -86,7 +86,7 @@ def presets(server: Services) -> None:
                 go_to("pages/explore_data.py")
 
 
-def _is_there(server: Services, entry: Preset) -> bool:
+def _is_available(server: Services, entry: Preset) -> bool:
     return spec_of(entry.config.data.dataset).is_available(server.settings.data_dir)
 
 

@@ -11,7 +11,7 @@ from core.presets import title_of
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text import meaning, words
-from pages.parts.learn.text.subject import Subject, choose
+from pages.parts.learn.text.subject import TextModel, choose
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
 from pages.parts.runs.start import start
@@ -31,7 +31,7 @@ MEASURED = ("Measured with five seeds: 69 % of the 120 test reviews (67.5 to 72.
             "moves the figure by 8 points either way (95 % interval).")
 
 
-def train_section(server: Services, subject: Subject) -> None:
+def train_section(server: Services, subject: TextModel) -> None:
     """The run, like any other."""
     predict(PATH, TEXT["accuracy"])
     config = subject.config

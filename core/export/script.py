@@ -56,7 +56,7 @@ def check_as_run(config: RunConfig, root: Path | None = None) -> Outline:
     """
     root = root or default_data_dir()
     shape, spec = check(config, root), spec_of(config.data.dataset, root)
-    if config.data.only_classes and spec.kind == "images" and spec.is_there(root):
+    if config.data.only_classes and spec.kind == "images" and spec.is_available(root):
         # how many images of these classes there are only the labels say
         load(config.data.model_copy(update={"variations": 0, "transforms": ()}), root)
     return shape

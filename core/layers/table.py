@@ -154,15 +154,16 @@ class _Table:
     def failure_line(self) -> str:
         """"fc1 (Linear) received 1568 features and needs 3136"."""
         call, error = self.result.failed, self.result.failure
+        why = "" if error is None else reason(error)
         if call is None:
-            return f"The network can't run: {reason(error)}"
+            return f"The network can't run: {why}"
         kind = type(call.module).__name__
         where = f"{call.path} ({kind})" if call.path else kind
         if self.result.line:
             return f"{where} {self.result.line}"
         received = f"{self.result.batch} examples of shape {_without_batch(call.inputs[0], self.result.batch)}" \
             if call.inputs else "nothing"
-        return f"{where} received {received} and can't use it: {reason(error)}"
+        return f"{where} received {received} and can't use it: {why}"
 
     def _is_opaque(self, call: Call) -> bool:
         """Whether a module with modules inside used their weights without calling them, as MultiheadAttention does."""
