@@ -212,6 +212,30 @@ def test_noise_and_shadow_do_not_enlarge_the_crop(seed):
     assert (drawing.image - expected.image).abs().mean() < 0.02
 
 
+@pytest.mark.parametrize(("dust", "kept"), [(31, False), (32, True), (33, True)])
+def test_a_mark_with_less_than_a_fiftieth_of_the_largest_ones_ink_is_dust(dust, kept):
+    canvas = sheet()
+    canvas[100:140, 100:140] = BLACK  # 1,600 pixels: a fiftieth is 32
+    canvas[200, 20:20 + dust] = BLACK
+    assert prepare(canvas).box == (Box(100, 20, 101, 120) if kept else Box(100, 100, 40, 40))
+
+
+@pytest.mark.parametrize(("grain", "faint", "kept"), [
+    (0, 19, False), (0, 21, True),  # without grain, what is less than a tenth as dark as the ink is paper
+    (10, 44, False), (10, 46, True),  # 4.5 · 10 = 45 of the ink's 200
+    (20, 89, False), (20, 91, True),
+    (30, 99, False), (30, 101, True),  # but never more than half
+])
+def test_what_is_fainter_than_the_papers_grain_is_paper(grain, faint, kept):
+    """Paper of 200 whose border is ±grain, ink of 0, and a mark that is darker than the paper by `faint`."""
+    canvas = sheet(colour=(200, 200, 200, 255))
+    for edge in (canvas[0], canvas[-1], canvas[:, 0], canvas[:, -1]):
+        edge[1:-1:2, :3], edge[2:-1:2, :3] = 200 + grain, 200 - grain
+    canvas[100:140, 80:160, :3] = 0
+    canvas[150:190, 100:140, :3] = 200 - faint
+    assert prepare(canvas).box == Box(100, 80, 90 if kept else 40, 80)
+
+
 def test_jpeg_dust_does_not_enlarge_the_crop(tmp_path):
     Image.fromarray(draw(8, brush=14)[..., :3]).save(tmp_path / "eight.jpg", quality=20)
     picture = np.asarray(Image.open(tmp_path / "eight.jpg").convert("RGBA"))

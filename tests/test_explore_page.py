@@ -14,7 +14,7 @@ from core.data import DATASETS
 from core.data.sources import Raw
 from pages.parts.draft import draft  # noqa: F401  (before default_config is replaced)
 from pages.parts.explore import combine as explore_combine  # noqa: F401  (before default_config is replaced)
-from pages.parts.explore import look as explore_look
+from pages.parts.explore import look as explore_look  # noqa: F401  (before default_config is replaced)
 from pages.parts.explore import own as explore_own  # noqa: F401  (before default_config is replaced)
 from pages.parts.widgets.pictures import as_text
 from tests.helpers import wait_until

@@ -75,6 +75,28 @@ def test_chalk_on_a_board():
     assert (prepare(found.rgba).image - prepare(draw(7, 0, 18, 400)).image).abs().mean() < 0.08
 
 
+def spots(*places: tuple[int, int, int, int]) -> np.ndarray:
+    """(400, 400, 4) uint8: black rectangles (top, left, height, width) on evenly lit paper."""
+    photo = np.full((400, 400, 4), 255, np.uint8)
+    photo[..., :3] = 230
+    for top, left, height, width in places:
+        photo[top:top + height, left:left + width, :3] = 20
+    return photo
+
+
+@pytest.mark.parametrize(("side", "kept"), [(5, False), (10, True)])  # with smooth edges about 1 % and 3.5 % of the ink
+def test_dust_beside_a_photographed_digit_is_wiped_out(side, kept):
+    ink = flatten(spots((150, 150, 60, 60), (300, 300, side, side))).ink
+    assert ink[180, 180] == 1 and bool(ink[290:320, 290:320].any()) is kept
+
+
+@pytest.mark.parametrize(("side", "edge_goes"), [(6, False), (20, True)])
+def test_what_reaches_in_from_the_edge_goes_unless_it_is_all_there_is(side, edge_goes):
+    """A strip of 20×150 at the left edge: a dot of a hundredth of its ink is dust, a seventh of it is the digit."""
+    ink = flatten(spots((100, 0, 150, 20), (200, 300, side, side))).ink
+    assert bool(ink[:, :30].any()) is not edge_goes and bool(ink[190:230, 290:330].any()) is edge_goes
+
+
 @pytest.mark.parametrize("photo", [np.full((60, 80, 4), 255, np.uint8), np.zeros((9, 9, 4), np.uint8),
                                    np.full((1, 1, 4), 128, np.uint8)])
 def test_an_empty_sheet_is_empty(photo):
