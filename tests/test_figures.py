@@ -128,7 +128,8 @@ def test_curve_chart_by_hand():
 def test_the_grey_curve_of_the_run_before_is_on_the_same_scale():
     before = Curves(4, 2, {"accuracy": ([2, 4], [0.5, 0.25]), "loss": ([2, 4], [3.0, 1.0])})
     for quantity, values in (("accuracy", [50.0, 25.0]), ("loss", [3.0, 1.0])):
-        grey = next(line for line in curve_chart(Curves(2, 2), quantity, before, smoothing=0.0)["series"] if line["name"] == BEFORE)
+        lines = curve_chart(Curves(2, 2), quantity, before, smoothing=0.0)["series"]
+        grey = next(line for line in lines if line["name"] == BEFORE)
         assert grey["data"] == [[0.5, values[0]], [1.0, values[1]]]  # by its own steps in an epoch
 
 

@@ -298,8 +298,8 @@ def plain_png(rows: int, noisy: int = 0) -> bytes:
 
 
 def test_a_bomb_is_more_than_a_megabyte_that_shrinks_to_less_than_a_hundredth(tmp_path):
-    files = two_classes() | {"cat/even.png": plain_png(1000), "cat/large.png": plain_png(1100), "cat/busy.png": plain_png(1500, 10),
-                             "cat/calm.png": plain_png(1500, 8)}
+    files = two_classes() | {"cat/even.png": plain_png(1000), "cat/large.png": plain_png(1100),
+                             "cat/busy.png": plain_png(1500, 10), "cat/calm.png": plain_png(1500, 8)}
     archive = zipped(tmp_path / "a.zip", files)
     with zipfile.ZipFile(archive) as opened:
         sizes = {name: (opened.getinfo(name).file_size, opened.getinfo(name).compress_size) for name in files}
@@ -312,7 +312,8 @@ def test_a_bomb_is_more_than_a_megabyte_that_shrinks_to_less_than_a_hundredth(tm
 
 
 def test_a_directory_that_says_a_large_file_takes_no_bytes_gets_its_line(tmp_path):
-    archive = patched(zipped(tmp_path / "a.zip", two_classes() | {"cat/none.png": plain_png(1100)}), "cat/none.png", 20, b"\0" * 4)
+    archive = zipped(tmp_path / "a.zip", two_classes() | {"cat/none.png": plain_png(1100)})
+    patched(archive, "cat/none.png", 20, b"\0" * 4)  # compressed size
     assert "times its size" in dict(here(archive, tmp_path / "out")["rejected"])["cat/none.png"]
 
 
@@ -486,7 +487,7 @@ def test_a_class_whose_pictures_are_all_copies_of_another_ones_is_learned_from_t
 
 def test_the_same_picture_under_two_labels_is_on_one_side_of_our_split(tmp_path):
     same = {f"{name}/same {n}.png": png(seed=n) for name in ("cat", "dog") for n in range(10)}
-    more = {f"{name}/own {n}.png": png(seed=1000 * offset + n) for offset, name in enumerate(("cat", "dog"), 1) for n in range(10)}
+    more = {f"{name}/own {n}.png": png(seed=first + n) for first, name in ((100, "cat"), (200, "dog")) for n in range(10)}
     for seed in range(5):
         found = here(zipped(tmp_path / "a.zip", same | more), tmp_path / f"out{seed}", test_share=0.5, seed=seed)
         assert (found["copies"]["conflicts"], found["copies"]["exact_across"], found["copies"]["exact_within"]) == (10, 0, 10)

@@ -104,7 +104,8 @@ def test_label_smoothing_and_clipping_in_float64(few):
 
 def test_l1_comes_before_clipping(few):
     """The penalty's gradient is part of what is clipped, as it would be with l1 · Σ|w| in the loss."""
-    config = config_of(training__l1=0.05, training__gradient_clipping=0.1, training__optimizer={"name": "sgd", "learning_rate": 0.5})
+    config = config_of(training__l1=0.05, training__gradient_clipping=0.1,
+                       training__optimizer={"name": "sgd", "learning_rate": 0.5})
     model = build_for(config, few).double()
     images, labels = few.train.take(torch.arange(len(few.train)))
     images, expected = images.double() / 255, []
