@@ -114,6 +114,19 @@ def test_rounded_corners_are_not_ink():
     assert torch.equal(prepare(canvas).image, prepare(draw(7, 1)).image)
 
 
+def test_what_lies_under_clear_pixels_does_not_matter():
+    """Black ink; below alpha 0 the pixels are black but for a third, which is white."""
+    canvas = draw(7, 1, paper=CLEAR)
+    hidden = canvas[..., 3] == 0
+    canvas[hidden & (np.arange(280) % 3 == 0)[None], :3] = 255
+    assert torch.equal(prepare(canvas).image, prepare(draw(7, 1, paper=CLEAR)).image)
+
+
+def test_a_blank_sheet_is_light_from_the_middle_grey_on():
+    assert prepare(sheet(colour=(127, 127, 127, 255))).polarity == "light on dark"
+    assert prepare(sheet(colour=(128, 128, 128, 255))).polarity == "dark on light"
+
+
 def test_place_on_the_canvas_does_not_matter():
     canvas = draw(4, 1, brush=12, canvas=200)
     expected = prepare(canvas).image
@@ -164,6 +177,14 @@ def test_dots_and_filled_shapes_are_solid(radius):
     box = sheet()
     box[140 - radius:140 + radius, 141 - radius:139 + radius] = BLACK
     assert prepare(box).solid
+
+
+@pytest.mark.parametrize(("height", "width", "place"), [(200, 400, (199, 200)), (400, 200, (200, 199))])
+def test_half_a_dot_at_the_edge_of_an_oblong_picture_is_solid(height, width, place):
+    rows, columns = np.mgrid[:height, :width]
+    canvas = sheet(height, width)
+    canvas[(rows - place[0]) ** 2 + (columns - place[1]) ** 2 <= 40**2] = BLACK
+    assert prepare(canvas).solid and not prepare(np.roll(canvas, -50, axis=0 if height < width else 1)).solid
 
 
 def test_digits_at_the_edge_are_not_solid():

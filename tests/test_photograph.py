@@ -58,6 +58,7 @@ def test_every_stage_is_what_it_says():
     paper = photo.ink == 0
     assert photo.flat[paper].mean() > 0.93 and photo.flat[photo.ink > 0.9].mean() < 0.5
     assert photo.light.std() > 0.05 and 0.3 < photo.threshold < 0.95 and not photo.light_on_dark
+    assert (photo.rgba[photo.ink == 0] == 255).all() and (photo.rgba[photo.ink == 1] == [0, 0, 0, 255]).all()
     assert photo.rgba.shape == (400, 400, 4) and set(np.unique(photo.rgba[..., 3])) == {255}
 
 
@@ -88,6 +89,23 @@ def spots(*places: tuple[int, int, int, int]) -> np.ndarray:
 def test_dust_beside_a_photographed_digit_is_wiped_out(side, kept):
     ink = flatten(spots((150, 150, 60, 60), (300, 300, side, side))).ink
     assert ink[180, 180] == 1 and bool(ink[290:320, 290:320].any()) is kept
+
+
+def test_a_dot_of_a_hundredth_of_the_sheet_is_found():
+    found = prepare(flatten(spots((150, 150, 40, 40))).rgba)
+    assert not found.empty and all(abs(length - 40) <= 4 for length in (found.box.height, found.box.width))
+
+
+@pytest.mark.parametrize(("paper", "is_board"), [(0.3, True), (0.5, False)])
+def test_what_is_half_as_bright_as_white_is_paper_and_a_third_is_a_board(paper, is_board):
+    """A lamp lights the right side, so that the mean is above the median on both."""
+    light = np.where(np.arange(400) > 240, np.minimum(1, paper + 0.003 * (np.arange(400) - 240)), paper)
+    gray = np.broadcast_to(light, (400, 400)).copy()
+    gray[150:210, 80:140] = 0.95 if is_board else 0.1
+    photo = np.full((400, 400, 4), 255, np.uint8)
+    photo[..., :3] = (gray * 255)[..., None]
+    found = flatten(photo)
+    assert found.light_on_dark is is_board and found.ink[180, 110] == 1
 
 
 @pytest.mark.parametrize(("side", "edge_goes"), [(6, False), (20, True)])
