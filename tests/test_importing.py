@@ -485,6 +485,23 @@ def test_a_class_whose_pictures_are_all_copies_of_another_ones_is_learned_from_t
         assert 0 < test[:20].sum() < 20 and not test[20:].all()
 
 
+def test_a_class_of_one_picture_may_be_tested_with_its_copy():
+    """Class 1 is one picture, a copy of one of class 0's: it goes where that one goes."""
+    sides = set()
+    for seed in range(20):
+        test = drawn_test(np.repeat([0, 1], [10, 1]), np.array([*range(10), 0]), 0.5, seed)
+        assert test[0] == test[10] and test[:10].sum() == 5
+        sides.add(bool(test[10]))
+    assert sides == {False, True}
+
+
+@pytest.mark.parametrize(("count", "share", "tested"), [(10, 0.3, 3), (2, 0.2, 1), (3, 0.1, 1), (1, 0.5, 0)])
+def test_of_classes_that_are_one_picture_each_a_share_is_tested(count, share, tested):
+    tests = [drawn_test(np.arange(count), np.arange(count), share, seed) for seed in range(20)]
+    assert {int(test.sum()) for test in tests} == {tested}
+    assert not tested or len({tuple(test) for test in tests}) > 1, "chance decides which"
+
+
 def test_the_same_picture_under_two_labels_is_on_one_side_of_our_split(tmp_path):
     same = {f"{name}/same {n}.png": png(seed=n) for name in ("cat", "dog") for n in range(10)}
     more = {f"{name}/own {n}.png": png(seed=first + n) for first, name in ((100, "cat"), (200, "dog")) for n in range(10)}

@@ -68,6 +68,14 @@ def test_a_sweep_is_every_pair_of_changes():
 
 
 @pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_goes_in_even_steps_and_has_the_picture_itself(name):
+    sweep = SWEEPS[name]
+    for strengths in (sweep.down_strengths, sweep.across_strengths):
+        np.testing.assert_allclose(np.diff(strengths), strengths[1] - strengths[0])
+        assert (1.0 if strengths == sweep.across_strengths and name == "pen" else 0) in strengths
+
+
+@pytest.mark.parametrize("name", SWEEPS)
 def test_a_map_says_what_the_model_says(name):
     asked = []
 
