@@ -51,6 +51,20 @@ def saved(store, settings, config):
     return run.id, data, model
 
 
+@pytest.mark.parametrize(("steps", "takes"), [([], {(1, 28, 28)}), ([{"kind": "resize", "size": 20}],
+                                                                    {(1, 28, 28), (1, 20, 20), (1, 33, 17)})])
+def test_images_of_any_size_are_taken_where_the_run_resizes_them(store, settings, steps, takes):
+    run_id, data, _ = saved(store, settings, tiny(data__transforms=steps))
+    trained = load_model(store, run_id)
+    for shape in ((1, 28, 28), (1, 20, 20), (1, 33, 17), (3, 28, 28), (784,)):
+        assert trained.takes(shape) is (shape in takes), shape
+        if shape in takes:
+            assert trained.predict(torch.rand(2, *shape)).shape == (2, 10)
+        else:
+            with pytest.raises(ValueError):
+                trained.predict(torch.rand(2, *shape))
+
+
 @pytest.mark.parametrize("key", [key for key, spec in ARCHITECTURES.items() if "images" in spec.takes])
 def test_every_architecture_comes_back(store, settings, key):
     config = tiny(model__architecture=key, **SMALL.get(key, {}))

@@ -151,12 +151,13 @@ def test_what_was_asked_for_within_a_minute_stays(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["now.npy", "recent.npy"]
 
 
-def test_joined_images_several_times(get):
-    once, thrice = get(join=("more",)), get(join=("more",), join_times=3)
-    expected = [row for row in once.train.rows.tolist() for _ in range(1 if row < 160 else 3)]
-    assert thrice.train.rows.tolist() == expected
-    assert same(once, thrice, "validation", "test")
-    assert not set(thrice.train.rows.tolist()) & set(thrice.validation.rows.tolist())  # no copy on both sides
+@pytest.mark.parametrize("times", [2, 3])
+def test_joined_images_several_times(get, times):
+    once, several = get(join=("more",)), get(join=("more",), join_times=times)
+    expected = [row for row in once.train.rows.tolist() for _ in range(1 if row < 160 else times)]
+    assert several.train.rows.tolist() == expected
+    assert same(once, several, "validation", "test")
+    assert not set(several.train.rows.tolist()) & set(several.validation.rows.tolist())  # no copy on both sides
     assert same(get(), get(join_times=3), "train")  # nothing is joined
 
 

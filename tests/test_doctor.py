@@ -208,6 +208,10 @@ def test_relu_on_the_output(end):
     ([nn.Linear(784, 64), nn.BatchNorm1d(64), nn.Linear(64, 10)], True),
     ([nn.Linear(784, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10)], False),
     ([nn.Linear(784, 8), nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 10)], False),  # fewer weights than 784→64: a bottleneck
+    ([nn.Linear(784, 10), nn.Linear(10, 10)], True),  # as wide in the middle as at the end: one layer has fewer weights
+    ([nn.Linear(784, 9), nn.Linear(9, 10)], False),
+    ([nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 64), nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10)], True),
+    ([nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 63), nn.Linear(63, 100), nn.ReLU(), nn.Linear(100, 10)], False),
     ([nn.Linear(784, 10)], False),
 ])
 def test_no_activation_between_linear_layers(layers, mistake):

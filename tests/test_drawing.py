@@ -114,6 +114,19 @@ def test_rounded_corners_are_not_ink():
     assert torch.equal(prepare(canvas).image, prepare(draw(7, 1)).image)
 
 
+def test_what_lies_under_clear_pixels_does_not_matter():
+    """Black ink; below alpha 0 the pixels are black but for a third, which is white."""
+    canvas = draw(7, 1, paper=CLEAR)
+    hidden = canvas[..., 3] == 0
+    canvas[hidden & (np.arange(280) % 3 == 0)[None], :3] = 255
+    assert torch.equal(prepare(canvas).image, prepare(draw(7, 1, paper=CLEAR)).image)
+
+
+def test_a_blank_sheet_is_light_from_the_middle_grey_on():
+    assert prepare(sheet(colour=(127, 127, 127, 255))).polarity == "light on dark"
+    assert prepare(sheet(colour=(128, 128, 128, 255))).polarity == "dark on light"
+
+
 def test_place_on_the_canvas_does_not_matter():
     canvas = draw(4, 1, brush=12, canvas=200)
     expected = prepare(canvas).image
@@ -166,6 +179,14 @@ def test_dots_and_filled_shapes_are_solid(radius):
     assert prepare(box).solid
 
 
+@pytest.mark.parametrize(("height", "width", "place"), [(200, 400, (199, 200)), (400, 200, (200, 199))])
+def test_half_a_dot_at_the_edge_of_an_oblong_picture_is_solid(height, width, place):
+    rows, columns = np.mgrid[:height, :width]
+    canvas = sheet(height, width)
+    canvas[(rows - place[0]) ** 2 + (columns - place[1]) ** 2 <= 40**2] = BLACK
+    assert prepare(canvas).solid and not prepare(np.roll(canvas, -50, axis=0 if height < width else 1)).solid
+
+
 def test_digits_at_the_edge_are_not_solid():
     for hand in hands(2, heights=(80, 270)):
         ink = drawn(hand)
@@ -210,6 +231,30 @@ def test_noise_and_shadow_do_not_enlarge_the_crop(seed):
     for side in ("top", "left", "height", "width"):
         assert abs(getattr(drawing.box, side) - getattr(expected.box, side)) <= 3
     assert (drawing.image - expected.image).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize(("dust", "kept"), [(31, False), (32, True), (33, True)])
+def test_a_mark_with_less_than_a_fiftieth_of_the_largest_ones_ink_is_dust(dust, kept):
+    canvas = sheet()
+    canvas[100:140, 100:140] = BLACK  # 1,600 pixels: a fiftieth is 32
+    canvas[200, 20:20 + dust] = BLACK
+    assert prepare(canvas).box == (Box(100, 20, 101, 120) if kept else Box(100, 100, 40, 40))
+
+
+@pytest.mark.parametrize(("grain", "faint", "kept"), [
+    (0, 19, False), (0, 21, True),  # without grain, what is less than a tenth as dark as the ink is paper
+    (10, 44, False), (10, 46, True),  # 4.5 · 10 = 45 of the ink's 200
+    (20, 89, False), (20, 91, True),
+    (30, 99, False), (30, 101, True),  # but never more than half
+])
+def test_what_is_fainter_than_the_papers_grain_is_paper(grain, faint, kept):
+    """Paper of 200 whose border is ±grain, ink of 0, and a mark that is darker than the paper by `faint`."""
+    canvas = sheet(colour=(200, 200, 200, 255))
+    for edge in (canvas[0], canvas[-1], canvas[:, 0], canvas[:, -1]):
+        edge[1:-1:2, :3], edge[2:-1:2, :3] = 200 + grain, 200 - grain
+    canvas[100:140, 80:160, :3] = 0
+    canvas[150:190, 100:140, :3] = 200 - faint
+    assert prepare(canvas).box == Box(100, 80, 90 if kept else 40, 80)
 
 
 def test_jpeg_dust_does_not_enlarge_the_crop(tmp_path):

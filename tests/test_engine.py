@@ -179,6 +179,14 @@ def test_a_killed_worker_is_replaced_and_its_run_failed(lively):
     assert lively.worker_pids != [pid] and not is_alive(pid)
 
 
+def test_of_two_workers_the_second_one_is_replaced_too(store, settings):
+    with LocalEngine(store, replace(settings, workers=2)) as engine:
+        first, second = engine.worker_pids
+        os.kill(second, signal.SIGKILL)
+        wait_until(lambda: second not in engine.worker_pids, lambda: engine.worker_pids)
+        assert engine.worker_pids[0] == first and len(engine.worker_pids) == 2 and is_alive(engine.worker_pids[1])
+
+
 def freeze(store, pid):
     """Stop a process as it stands, but not while it writes: it would hold the store's lock, which no hanging step does."""
     def frozen():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.figures.bars import class_counts, probability_bars
-from core.figures.curves import Curves, comparison_chart, curve_chart
+from core.figures.curves import BEFORE, Curves, comparison_chart, curve_chart
 from core.figures.images import as_picture, contact_sheet, ink_picture
 from core.figures.thinning import smooth, thin
 
@@ -123,6 +123,14 @@ def test_curve_chart_by_hand():
     assert chart["yAxis"]["max"] == 100 and chart["title"]["text"] == "Accuracy"
     loss = curve_chart(Curves(2, 3, {"loss": ([1], [2.5])}), "loss")
     assert loss["series"][0]["data"] == [[0.5, 2.5]] and "max" not in loss["yAxis"] and loss["title"]["text"] == "Loss"
+
+
+def test_the_grey_curve_of_the_run_before_is_on_the_same_scale():
+    before = Curves(4, 2, {"accuracy": ([2, 4], [0.5, 0.25]), "loss": ([2, 4], [3.0, 1.0])})
+    for quantity, values in (("accuracy", [50.0, 25.0]), ("loss", [3.0, 1.0])):
+        lines = curve_chart(Curves(2, 2), quantity, before, smoothing=0.0)["series"]
+        grey = next(line for line in lines if line["name"] == BEFORE)
+        assert grey["data"] == [[0.5, values[0]], [1.0, values[1]]]  # by its own steps in an epoch
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])

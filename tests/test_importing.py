@@ -289,6 +289,33 @@ def test_a_bomb_by_sum_is_refused_before_anything_is_read(tmp_path, monkeypatch)
     assert "unpacks to" in here(zipped(tmp_path / "a.zip", files), tmp_path / "out")["refused"]
 
 
+def plain_png(rows: int, noisy: int = 0) -> bytes:
+    """A gray PNG of 1,024 pixels a row that is not compressed itself, and so much smaller in a zip file; `noisy` rows stay."""
+    pixels = np.full((rows, 1024), 90, np.uint8)
+    pixels[:noisy] = np.random.default_rng(0).integers(0, 256, (noisy, 1024), dtype=np.uint8)
+    return png(pixels, compress_level=0)
+
+
+def test_a_bomb_is_more_than_a_megabyte_that_shrinks_to_less_than_a_hundredth(tmp_path):
+    files = two_classes() | {"cat/even.png": plain_png(1000), "cat/large.png": plain_png(1100),
+                             "cat/busy.png": plain_png(1500, 10), "cat/calm.png": plain_png(1500, 8)}
+    archive = zipped(tmp_path / "a.zip", files)
+    with zipfile.ZipFile(archive) as opened:
+        sizes = {name: (opened.getinfo(name).file_size, opened.getinfo(name).compress_size) for name in files}
+    assert sizes["cat/even.png"][0] < 1 << 20 < sizes["cat/large.png"][0]
+    ratio = {name: size / packed for name, (size, packed) in sizes.items()}
+    assert ratio["cat/even.png"] > 200 and 80 < ratio["cat/busy.png"] < 100 < ratio["cat/calm.png"] < 125
+    rejected = dict(here(archive, tmp_path / "out")["rejected"])
+    assert set(rejected) == {"cat/large.png", "cat/calm.png"}
+    assert rejected["cat/calm.png"] == f"unpacks to {int(ratio['cat/calm.png'])} times its size; no picture does"
+
+
+def test_a_directory_that_says_a_large_file_takes_no_bytes_gets_its_line(tmp_path):
+    archive = zipped(tmp_path / "a.zip", two_classes() | {"cat/none.png": plain_png(1100)})
+    patched(archive, "cat/none.png", 20, b"\0" * 4)  # compressed size
+    assert "times its size" in dict(here(archive, tmp_path / "out")["rejected"])["cat/none.png"]
+
+
 def test_overlapping_entries_count_each_time(tmp_path):
     """D. Fifield: A better zip bomb (2019): many directory records, one body."""
     archive = zipped(tmp_path / "a.zip", {"cat/a.png": png(), "cat/b.png": png(seed=1), "dog/c.png": png(seed=2)})
@@ -435,6 +462,61 @@ def test_the_drawn_split_takes_a_share_of_each_class_and_keeps_copies_together()
     assert len(set(test[10:15])) == 1
     assert np.array_equal(test, drawn_test(labels, rows, 0.2, seed=3))
     assert not np.array_equal(test, drawn_test(labels, rows, 0.2, seed=4))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_no_class_of_two_or_more_goes_to_test_whole(share):
+    labels = np.repeat([0, 1, 2, 3], [2, 3, 9, 1])
+    tests = [drawn_test(labels, np.arange(15), share, seed) for seed in range(20)]
+    assert len({tuple(test[:2]) for test in tests}) == 2, "chance decides which of two is learned from"
+    for test in tests:
+        counts = np.bincount(labels[test], minlength=4)
+        # a share of 2, 3 and 9, at least one and never all; one picture alone is learned from
+        assert counts.tolist() == {0.05: [1, 1, 1, 0], 0.5: [1, 2, 4, 0], 0.9: [1, 2, 8, 0]}[share]
+
+
+def test_a_class_whose_pictures_are_all_copies_of_another_ones_is_learned_from_too():
+    """Both pictures of class 1 are there as class 0 as well, and a test set of nine tenths would take all of them."""
+    labels, groups = np.repeat([0, 1], [20, 2]), np.array([*range(20), 0, 1])
+    for seed in range(20):
+        test = drawn_test(labels, groups, 0.9, seed)
+        assert test[0] == test[20] and test[1] == test[21], "copies stay together"
+        assert 0 < test[:20].sum() < 20 and not test[20:].all()
+
+
+def test_a_class_of_one_picture_may_be_tested_with_its_copy():
+    """Class 1 is one picture, a copy of one of class 0's: it goes where that one goes."""
+    sides = set()
+    for seed in range(20):
+        test = drawn_test(np.repeat([0, 1], [10, 1]), np.array([*range(10), 0]), 0.5, seed)
+        assert test[0] == test[10] and test[:10].sum() == 5
+        sides.add(bool(test[10]))
+    assert sides == {False, True}
+
+
+@pytest.mark.parametrize(("count", "share", "tested"), [(10, 0.3, 3), (2, 0.2, 1), (3, 0.1, 1), (1, 0.5, 0)])
+def test_of_classes_that_are_one_picture_each_a_share_is_tested(count, share, tested):
+    tests = [drawn_test(np.arange(count), np.arange(count), share, seed) for seed in range(20)]
+    assert {int(test.sum()) for test in tests} == {tested}
+    assert not tested or len({tuple(test) for test in tests}) > 1, "chance decides which"
+
+
+def test_the_same_picture_under_two_labels_is_on_one_side_of_our_split(tmp_path):
+    same = {f"{name}/same {n}.png": png(seed=n) for name in ("cat", "dog") for n in range(10)}
+    more = {f"{name}/own {n}.png": png(seed=first + n) for first, name in ((100, "cat"), (200, "dog")) for n in range(10)}
+    for seed in range(5):
+        found = here(zipped(tmp_path / "a.zip", same | more), tmp_path / f"out{seed}", test_share=0.5, seed=seed)
+        assert (found["copies"]["conflicts"], found["copies"]["exact_across"], found["copies"]["exact_within"]) == (10, 0, 10)
+        images, test = np.load(tmp_path / f"out{seed}/images.npy"), np.load(tmp_path / f"out{seed}/test.npy")
+        tested = {image.tobytes() for image in images[test]}
+        assert test.sum() > 10 and not tested & {image.tobytes() for image in images[~test]}
+
+
+def test_a_class_that_the_archive_has_for_testing_alone_gets_a_line(tmp_path):
+    files = {f"{part}/{name}/{n}.png": png(seed=crc32(f"{part}{name}{n}".encode()))
+             for part, name in (("train", "a"), ("train", "b"), ("test", "a"), ("test", "c")) for n in range(2)}
+    notes = here(zipped(tmp_path / "a.zip", files), tmp_path / "out")["notes"]
+    assert notes == ["Only test images, so the network never sees it: “c”."]
 
 
 def test_copies_across_given_splits_are_counted_and_dropped_on_request(tmp_path):

@@ -13,7 +13,7 @@ from core.data.batches import Batches
 from core.presets import PRESETS
 from core.training import OBJECTIVES, Epoch, SampleAnswers, Step, Validation, build_for, fit
 from core.training.inference import infer
-from core.training.monitors import SAMPLES, SHARE_OF_TIME, SampleMonitor, dead_units, one_of_each
+from core.training.monitors import SHARE_OF_TIME, SampleMonitor, dead_units, one_of_each
 from tests.helpers import tiny
 
 CPU = torch.device("cpu")
@@ -81,7 +81,7 @@ def test_an_epochs_looks_are_those_of_its_weights(digits):
     epoch = [event for event in events if isinstance(event, Epoch)][-1]
     assert sum(row[i] for i, row in enumerate(last.confusion)) / 200 == pytest.approx(epoch.validation_accuracy)
     strip = [event for event in events if isinstance(event, SampleAnswers)][-1]
-    assert strip.labels == tuple(range(SAMPLES)) and strip.step == epoch.step
+    assert strip.labels == tuple(range(10)) and strip.step == epoch.step
     assert strip.answers == tuple(said[list(strip.positions)].tolist())
     sure = answers.logits.softmax(1).max(1).values[list(strip.positions)]
     assert strip.probabilities == pytest.approx(sure.tolist(), abs=1e-5)

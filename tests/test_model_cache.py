@@ -49,6 +49,10 @@ def test_weights_are_bounded_in_bytes_but_the_last_one_stays(many):
         assert one.held_bytes() == BYTES
 
 
+def test_a_server_keeps_no_more_than_some_200_mb_of_weights():
+    assert 100e6 < ModelCache().most_bytes < 250e6
+
+
 def test_weights_of_an_earlier_epoch_are_forgotten(many):
     store, ids = many
     cache = ModelCache()

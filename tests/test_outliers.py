@@ -70,6 +70,32 @@ def test_a_smooth_curve_goes_through_its_points():
     assert len(curve) == 2 * synthetic.STEPS + 1
 
 
+def test_strokes_of_another_width_and_sharpness_stay_in_their_place():
+    """A square off the middle, whose centre is 5.5 pixels from the top left corner."""
+    images = torch.zeros(300, 1, 28, 28)
+    images[..., 3:9, 3:9] = 1
+    found = synthetic.restyled(images, np.random.default_rng(0))[:, 0]
+    for axis in (1, 2):
+        profile = found.sum(axis)
+        centres = profile @ torch.arange(28.0) / profile.sum(1)
+        assert centres.mean() == pytest.approx(5.5, abs=0.1)
+
+
+def test_joined_up_glyphs_are_led_in_from_the_left_and_out_to_the_right(monkeypatch):
+    """An upright line: what leads to its upper end comes from the left, what leaves its lower end goes to the right."""
+    monkeypatch.setitem(synthetic.GLYPHS, "line", ("40 44 48",))
+
+    def lean(share: float) -> float:
+        """How much further right the ink is at the bottom than at the top, in pixels, on average over 200 hands."""
+        monkeypatch.setattr(outliers, "LED", share)
+        images = synthetic.glyphs(["line"], 200, np.random.default_rng(0))[0][:, 0].numpy()
+        found = [np.argwhere(image > 0.5) for image in images]
+        return float(np.mean([ink[ink[:, 0] >= ink[:, 0].max() - 4, 1].mean() - ink[ink[:, 0] <= ink[:, 0].min() + 4, 1].mean()
+                              for ink in found]))
+
+    assert lean(1.0) > lean(0.0) + 1.5
+
+
 def test_strokes_of_another_width_show_the_same():
     images = made("glyphs", 60, 2)
     found = synthetic.restyled(images, np.random.default_rng(0))

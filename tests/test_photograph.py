@@ -58,6 +58,7 @@ def test_every_stage_is_what_it_says():
     paper = photo.ink == 0
     assert photo.flat[paper].mean() > 0.93 and photo.flat[photo.ink > 0.9].mean() < 0.5
     assert photo.light.std() > 0.05 and 0.3 < photo.threshold < 0.95 and not photo.light_on_dark
+    assert (photo.rgba[photo.ink == 0] == 255).all() and (photo.rgba[photo.ink == 1] == [0, 0, 0, 255]).all()
     assert photo.rgba.shape == (400, 400, 4) and set(np.unique(photo.rgba[..., 3])) == {255}
 
 
@@ -73,6 +74,45 @@ def test_chalk_on_a_board():
     found = flatten(photo)
     assert found.light_on_dark
     assert (prepare(found.rgba).image - prepare(draw(7, 0, 18, 400)).image).abs().mean() < 0.08
+
+
+def spots(*places: tuple[int, int, int, int]) -> np.ndarray:
+    """(400, 400, 4) uint8: black rectangles (top, left, height, width) on evenly lit paper."""
+    photo = np.full((400, 400, 4), 255, np.uint8)
+    photo[..., :3] = 230
+    for top, left, height, width in places:
+        photo[top:top + height, left:left + width, :3] = 20
+    return photo
+
+
+@pytest.mark.parametrize(("side", "kept"), [(5, False), (10, True)])  # with smooth edges about 1 % and 3.5 % of the ink
+def test_dust_beside_a_photographed_digit_is_wiped_out(side, kept):
+    ink = flatten(spots((150, 150, 60, 60), (300, 300, side, side))).ink
+    assert ink[180, 180] == 1 and bool(ink[290:320, 290:320].any()) is kept
+
+
+def test_a_dot_of_a_hundredth_of_the_sheet_is_found():
+    found = prepare(flatten(spots((150, 150, 40, 40))).rgba)
+    assert not found.empty and all(abs(length - 40) <= 4 for length in (found.box.height, found.box.width))
+
+
+@pytest.mark.parametrize(("paper", "is_board"), [(0.3, True), (0.5, False)])
+def test_what_is_half_as_bright_as_white_is_paper_and_a_third_is_a_board(paper, is_board):
+    """A lamp lights the right side, so that the mean is above the median on both."""
+    light = np.where(np.arange(400) > 240, np.minimum(1, paper + 0.003 * (np.arange(400) - 240)), paper)
+    gray = np.broadcast_to(light, (400, 400)).copy()
+    gray[150:210, 80:140] = 0.95 if is_board else 0.1
+    photo = np.full((400, 400, 4), 255, np.uint8)
+    photo[..., :3] = (gray * 255)[..., None]
+    found = flatten(photo)
+    assert found.light_on_dark is is_board and found.ink[180, 110] == 1
+
+
+@pytest.mark.parametrize(("side", "edge_goes"), [(6, False), (20, True)])
+def test_what_reaches_in_from_the_edge_goes_unless_it_is_all_there_is(side, edge_goes):
+    """A strip of 20×150 at the left edge: a dot of a hundredth of its ink is dust, a seventh of it is the digit."""
+    ink = flatten(spots((100, 0, 150, 20), (200, 300, side, side))).ink
+    assert bool(ink[:, :30].any()) is not edge_goes and bool(ink[190:230, 290:330].any()) is edge_goes
 
 
 @pytest.mark.parametrize("photo", [np.full((60, 80, 4), 255, np.uint8), np.zeros((9, 9, 4), np.uint8),

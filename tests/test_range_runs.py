@@ -50,6 +50,15 @@ def test_a_range_test_is_stopped(store: RunStore, settings):
     assert ended.status == "stopped" and SUGGESTION not in store.snapshots(ended.id)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 1e9])
+def test_a_range_test_writes_down_every_step_however_often_it_writes(store: RunStore, settings, monkeypatch, seconds):
+    monkeypatch.setattr("core.runs.range_run.SECONDS_PER_FLUSH", seconds)
+    store.create(tiny(**SGD), "ann", kind="range_test")
+    run = execute(store, store.claim("here"), settings)
+    steps = range_curve(store.metrics(run.id))
+    assert [step.step for step in steps] == list(range(1, run.step + 1)) and run.step > 50
+
+
 def test_a_range_test_that_blows_up_at_once_suggests_the_lowest():
     assert conclude([]).suggested == LOWEST and conclude([]).too_high is None
 
@@ -83,6 +92,10 @@ def test_a_summary_of_few(store: RunStore):
     assert summarize([run]).mean is None and summarize([]).runs == 0
     store.finish(run.id, "finished", test_accuracy=0.5)
     assert (summarize([store.get(run.id)]).mean, summarize([store.get(run.id)]).deviation) == (0.5, None)
+    other = store.create_running(tiny(), "ann", "here")
+    store.finish(other.id, "finished", test_accuracy=0.7)
+    both = summarize([store.get(run.id), store.get(other.id)])  # 0.1 below and above their mean, over n − 1 = 1
+    assert (both.mean, both.deviation) == (pytest.approx(0.6), pytest.approx(math.sqrt(0.1**2 + 0.1**2)))
 
 
 # --- the recorder and snapshots

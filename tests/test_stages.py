@@ -38,6 +38,16 @@ def test_each_stage_left_out_on_known_pixels():
     assert 1 < found["crop"].image.sum() < 30  # the whole canvas in 20×20: 40/280 · 20 is about 3 pixels wide
 
 
+@pytest.mark.parametrize(("height", "width", "rows", "columns"), [
+    (40, 20, (0, 28), (7, 21)), (20, 40, (7, 21), (0, 28)), (200, 2, (0, 28), (13, 14)), (2, 200, (13, 14), (0, 28))])
+def test_without_the_margin_the_longer_side_fills_the_frame(height, width, rows, columns):
+    canvas = np.full((280, 280, 4), 255, np.uint8)
+    canvas[30:30 + height, 40:40 + width, :3] = 0
+    expected = torch.zeros(28, 28)
+    expected[slice(*rows), slice(*columns)] = 1
+    torch.testing.assert_close(variants(prepare(canvas))["margin"].image[0], expected, atol=1e-5, rtol=0)
+
+
 def test_a_wide_drawing_keeps_its_shape_without_cutting_out():
     canvas = np.full((100, 400, 4), 255, np.uint8)
     canvas[40:60, 190:210, :3] = 0
@@ -55,6 +65,14 @@ def test_a_sweep_is_every_pair_of_changes():
     torch.testing.assert_close(pictures[row * columns + column], expected.clamp(0, 1))
     neutral = sweep.down_strengths.index(0) * columns + sweep.across_strengths.index(0)
     assert torch.equal(pictures[neutral], image)
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_goes_in_even_steps_and_has_the_picture_itself(name):
+    sweep = SWEEPS[name]
+    for strengths in (sweep.down_strengths, sweep.across_strengths):
+        np.testing.assert_allclose(np.diff(strengths), strengths[1] - strengths[0])
+        assert (1.0 if strengths == sweep.across_strengths and name == "pen" else 0) in strengths
 
 
 @pytest.mark.parametrize("name", SWEEPS)

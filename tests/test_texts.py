@@ -223,6 +223,13 @@ def test_the_seed_decides_the_weights():
     assert one["embedding.weight"].std().item() == pytest.approx(0.1, rel=0.05) and not one["embedding.weight"][0].any()
 
 
+@pytest.mark.parametrize(("name", "fields"), [
+    ("reviews", {"validation": 100, "vocabulary": 1000, "text_length": 64}),
+    ("imdb", {"validation": 5000, "vocabulary": 20_000, "text_length": 400})])
+def test_many_texts_begin_with_more_words_and_longer_texts(name, fields):
+    assert default_config(name).model_dump(include=set(fields)) == fields
+
+
 def test_a_run_on_texts_from_start_to_its_trained_model(tmp_path, settings):
     store = RunStore(tmp_path / "runs")
     run = run_here(store, settings, PRESET.with_values({"training.epochs": 4}))

@@ -272,6 +272,45 @@ def test_seconds_are_of_training_alone(digits):
     assert slept > 0.9
 
 
+class Slow(nn.Module):
+    """Takes 0.15 s for each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.batches = nn.Linear(784, 10), 0
+
+    def forward(self, images):
+        self.batches += 1
+        time.sleep(0.15)
+        return self.fc(images.flatten(1))
+
+
+def test_steps_of_a_slow_network_are_told_as_they_come(digits):
+    """A chart that moves: the first loss is there long before the 20 batches of the epoch are through."""
+    model = Slow()
+    events = fit(tiny(), digits, model, CPU)
+    assert next(event.step for event in events if isinstance(event, Step)) == 1 and model.batches <= 3
+    events.close()
+
+
+@pytest.mark.parametrize("clipping", [0.0, 0.01])
+def test_gradient_norms_are_those_of_each_layers_weights(digits, clipping):
+    """One batch of all images, and weights that stay where they are: the root of the sum of squares over weight and bias."""
+    config = tiny(training__batch_size=200, training__gradient_clipping=clipping, training__optimizer__name="sgd",
+                  training__optimizer__learning_rate=1e-30)
+    data = small(digits, 200)
+    events, model = train(config, data)
+    images, labels = digits.train.take(torch.arange(200))
+    model.zero_grad()
+    nn.functional.cross_entropy(model(images.float() / 255), labels).backward()
+    squares = {name: sum(float(weight.grad.double().square().sum()) for weight in getattr(model, name).parameters())
+               for name in ("fc1", "fc2")}
+    whole = math.sqrt(sum(squares.values()))
+    share = min(1, clipping / whole) if clipping else 1
+    assert kinds(events, Gradients)[-1].norms == pytest.approx(
+        {name: share * math.sqrt(square) for name, square in squares.items()}, rel=1e-3)
+
+
 class Forbidden:
     """A split that nobody may look at."""
 

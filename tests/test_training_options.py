@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import SCHEDULES, RunConfig
+from core.config import SCHEDULES, PlateauConfig, RunConfig
 from core.data import Dataset
 from core.fields import ConfigError
 from core.training import Checkpoint, Command, Epoch, Finished, Gradients, Step, build_for, fit
-from core.training.schedules import factor_at, preview
+from core.training.schedules import Plateau, factor_at, preview
 from tests.helpers import tiny
 
 CPU = torch.device("cpu")
@@ -102,6 +102,29 @@ def test_label_smoothing_and_clipping_in_float64(few):
     assert without != pytest.approx(expected, abs=1e-3), "clipping must matter here"
 
 
+def test_l1_comes_before_clipping(few):
+    """The penalty's gradient is part of what is clipped, as it would be with l1 · Σ|w| in the loss."""
+    config = config_of(training__l1=0.05, training__gradient_clipping=0.1,
+                       training__optimizer={"name": "sgd", "learning_rate": 0.5})
+    model = build_for(config, few).double()
+    images, labels = few.train.take(torch.arange(len(few.train)))
+    images, expected = images.double() / 255, []
+    for epoch in range(1, 5):
+        order = torch.randperm(320, generator=torch.Generator().manual_seed(config.training.seed * 100_003 + epoch))
+        for rows in order.split(config.training.batch_size):
+            model.zero_grad()
+            loss = nn.functional.cross_entropy(model(images[rows]), labels[rows])
+            (loss + 0.05 * sum(weight.abs().sum() for weight in model.parameters())).backward()
+            norm = torch.cat([weight.grad.flatten() for weight in model.parameters()]).norm()
+            with torch.no_grad():
+                for weight in model.parameters():
+                    weight -= 0.5 * weight.grad * min(1.0, 0.1 / float(norm))
+            expected.append(loss.item())  # the data's part alone
+    assert losses_of(config, few) == pytest.approx(expected, abs=1e-5)
+    without = losses_of(config.with_values({"training.gradient_clipping": 0.0}), few)
+    assert without != pytest.approx(expected, abs=1e-3), "clipping must matter here"
+
+
 STEPS, PER_EPOCH = 20, 5
 SCHEDULERS = {
     "step": ({"name": "step", "every": 2, "factor": 0.1}, lambda o: torch.optim.lr_scheduler.StepLR(o, 2, 0.1)),
@@ -144,6 +167,21 @@ def test_a_plateau_lowers_the_rate_as_pytorchs_own_does(few):
     assert len(rates) == 8
     assert [ours for ours, _ in rates] == [expected for _, expected in rates]
     assert rates[-1][0] < 2.0, "the rate must have fallen"
+
+
+def test_a_plateau_counts_only_falls_by_more_than_a_ten_thousandth():
+    """With patience 1, the rate falls at the second loss in a row that is not below 0.9999 of the best."""
+    plateau = Plateau(PlateauConfig(patience=1, factor=0.5))
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1, factor=0.5)
+    factors = []
+    # 1 → 0.99995 is no fall, 0.99985 is one; below that, 0.9998 and 0.99976 are none (0.99985 · 0.9999 = 0.99975), 0.9997 is
+    for loss in (1.0, 0.99995, 0.99985, 0.9998, 0.99976, 0.9997, 0.9997, 0.99965):
+        plateau.look(loss)
+        theirs.step(loss)
+        factors.append(plateau.factor)
+        assert plateau.factor == optimizer.param_groups[0]["lr"], loss
+    assert factors == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -241,6 +279,25 @@ def test_going_on_gives_the_curve_of_an_unbroken_run(few, name, look):
     assert epochs(broken) + epochs(rest) == epochs(whole)
     for key, value in whole_model.state_dict().items():
         assert torch.equal(value, model.state_dict()[key])
+
+
+def rates_by_epoch(events) -> dict[int, float]:
+    return {-(-event.step // PER_EPOCH): event.learning_rate for event in events if isinstance(event, Gradients)}
+
+
+@pytest.mark.parametrize("stop", [5, 7, 10, 13, 15, 21, 25, 33])
+def test_a_plateau_goes_on_waiting_after_a_break(few, stop):
+    """Weights that do not move: the loss never falls, so with patience 1 the rate halves after epochs 3, 5 and 7, not later."""
+    rate = 1e-30
+    config = config_of(training__epochs=8, training__schedule={"name": "plateau", "patience": 1, "factor": 0.5},
+                       training__optimizer={"name": "sgd", "learning_rate": rate})
+    model = build_for(config, few)
+    first = list(fit(config, few, model, CPU, Until(stop)))
+    model.load_state_dict(first[-2].weights)
+    rest = list(fit(config, few, model, CPU, resume=first[-2].state))
+    rates = rates_by_epoch(first) | rates_by_epoch(rest)
+    assert {epoch: value / rate for epoch, value in rates.items()} == pytest.approx(
+        {1: 1, 2: 1, 3: 1, 4: 0.5, 5: 0.5, 6: 0.25, 7: 0.25, 8: 0.125})
 
 
 def test_a_pause_waits_and_another_learning_rate_acts_at_once(few):

@@ -4,6 +4,8 @@ import io
 import json
 import pickle
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -137,6 +139,37 @@ def test_refusals_keep_nothing(uploads, tmp_path):
     with pytest.raises(UploadRefused, match="answers with 7 classes"):
         keep_upload(store, settings, pth(network(7).state_dict()), "x.pth", DIGITS, "me")
     assert [run.id for run in store.runs()] == before
+
+
+def test_a_reader_that_dies_gets_one_line(uploads, tmp_path, monkeypatch):
+    store, settings = uploads
+    monkeypatch.setattr("core.runs.uploaded.ROOT", tmp_path)  # no such module there: it dies at once
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    with pytest.raises(UploadRefused, match=r"failed \(exit code 1\)") as refused:
+        keep_upload(store, settings, pth(network().state_dict()), "x.pth", DIGITS, "me")
+    assert "\n" not in str(refused.value)
+
+
+def test_weights_that_go_astray_between_the_processes_get_one_line(uploads, monkeypatch):
+    store, settings = uploads
+    found = {"model": MLPConfig(hidden=(12,)).model_dump(mode="json"), "outputs": 10, "notes": []}
+    monkeypatch.setattr("core.runs.uploaded._read", lambda *arguments: found)  # and no file of weights
+    before = [run.id for run in store.runs()]
+    with pytest.raises(UploadRefused, match="could not be read. Save or download it again"):
+        keep_upload(store, settings, b"x", "x.pth", DIGITS, "me")
+    assert [run.id for run in store.runs()] == before
+
+
+def test_memory_that_runs_out_while_reading_is_said_in_one_line(tmp_path):
+    """16 MB of half precision, which take 32 MB as float32 and as much again to be written, where 60 MB are allowed."""
+    deep = {"1.weight": torch.zeros(10_000, 784).half(), "1.bias": torch.zeros(10_000).half(),
+            "3.weight": torch.zeros(10, 10_000).half(), "3.bias": torch.zeros(10).half()}
+    (tmp_path / "upload").write_bytes(pth(deep))
+    options = {"file": str(tmp_path / "upload"), "name": "x.pth", "folder": str(tmp_path), "input_shape": [1, 28, 28]}
+    code = "import sys; from core.runs import upload_child; upload_child.MEMORY = 60 << 20; upload_child.main(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, json.dumps(options)], cwd=Path(__file__).parents[1], check=True)
+    refused = json.loads((tmp_path / "result.json").read_text())["refused"]
+    assert ("memory" in refused or "PyTorch can't read" in refused) and "\n" not in refused
 
 
 def test_one_answer_becomes_a_yes_no_question(uploads):

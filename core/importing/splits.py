@@ -24,6 +24,10 @@ def drawn_test(labels: np.ndarray, groups: np.ndarray, share: float, seed: int) 
         rows = np.flatnonzero(labels == label)
         wanted = int(np.clip(round(share * len(rows)), 1, len(rows) - 1)) if len(rows) > 1 else 0
         _draw(test, rows, groups, wanted, done, generator)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) > 1 and test[rows].all():  # all are copies of other classes' test pictures: one of them is learned from
+            test[groups == groups[rows[0]]] = False
     if not test.any() and len(labels) > 1:
         test[generator.permutation(len(labels))[:max(1, round(share * len(labels)))]] = True
     return test
