@@ -87,7 +87,7 @@ def test_joined_up_glyphs_are_led_in_from_the_left_and_out_to_the_right(monkeypa
 
     def lean(share: float) -> float:
         """How much further right the ink is at the bottom than at the top, in pixels, on average over 200 hands."""
-        monkeypatch.setattr(outliers, "LED", share)
+        monkeypatch.setattr(synthetic, "LED", share)
         images = synthetic.glyphs(["line"], 200, np.random.default_rng(0))[0][:, 0].numpy()
         found = [np.argwhere(image > 0.5) for image in images]
         return float(np.mean([ink[ink[:, 0] >= ink[:, 0].max() - 4, 1].mean() - ink[ink[:, 0] <= ink[:, 0].min() + 4, 1].mean()
