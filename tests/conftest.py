@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from core.process import configure
 configure("other")
 
 import torch
+from streamlit.components.v2 import manifest_scanner
 
 from core.config import DataConfig
 from core.data import DATASETS, Dataset, load
@@ -43,6 +45,16 @@ def real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, p
     """Tests marked mnist see the PLAYGROUND_DATA that pytest was started with."""
     if REAL_DATA and request.node.get_closest_marker("mnist"):
         monkeypatch.setenv("PLAYGROUND_DATA", REAL_DATA)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages_looked_through_once() -> Iterator[None]:
+    """Each AppTest looks through all installed packages for Streamlit components, which takes it 0.1 s; they stay the same while
+    tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        looked = cache(getattr(manifest_scanner, "scan_component_manifests", list))  # private: where it is gone, nothing is lost
+        patch.setattr(manifest_scanner, "scan_component_manifests", looked, raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -30,9 +30,8 @@ BASES: dict[str, Choice] = {
     "images": {"data": {"dataset": "digits", "validation": 200, "fraction": 0.05},
                "model": {"architecture": "mlp", "hidden": [8]}, "training": {"epochs": 2, "device": "cpu"}},
     "points": {"data": {"dataset": "circle", "points": 40, "validation": 20, "target": 0},
-               "model": {"architecture": "mlp", "hidden": [4]}, "training": {"epochs": 2, "device": "cpu", "batch_size": 10}},
-    "numbers": {"data": {"dataset": "linear", "points": 40, "validation": 20}, "model": {"architecture": "mlp", "hidden": [4]},
-                "training": {"epochs": 2, "device": "cpu", "batch_size": 10, "loss": "mse"}},
+               "model": {"architecture": "mlp", "hidden": [4]},
+               "training": {"epochs": 2, "device": "cpu", "batch_size": 10, "loss": "mse"}},  # which suits numbers, too
     "texts": {"data": {"dataset": "reviews", "validation": 100, "target": 0, "vocabulary": 50, "text_length": 8},
               "model": {"architecture": "text_embedding", "words": 50, "width": 4, "fc_width": 4},
               "training": {"epochs": 2, "device": "cpu"}},
@@ -187,11 +186,11 @@ def every_pair() -> Iterator[Case]:
     fields: dict[str, list[Choice]] = {}
     for choice in filter(_is_plain, _different(choices_of(RunConfig))):
         fields.setdefault(_field(choice), []).append(choice)
-    # a field none of whose choices is refused anywhere, whichever question is asked, goes with everything
-    asked = [(base, {}) for base in BASES] + [(base, {"data": {"task": "is_target", "target": 0}}) for base in BASES
-                                              if base != "numbers"]
-    picky = {name for name, found in fields.items() if not all(is_taken(whole(base, task, one)) for base, task in asked
-                                                               for one in found)}
+    # a field none of whose choices is refused anywhere, whatever question is asked, goes with everything
+    asked = [(base, {}) for base in BASES] + [(base, {"data": {"task": "is_target", "target": 0}}) for base in BASES] + [
+        ("points", {"data": {"dataset": "linear"}})]
+    picky = {"data.task"} | {name for name, found in fields.items() if not all(
+        is_taken(whole(base, task, one)) for base, task in asked for one in found)}
     for base in BASES:
         kind = _kind(whole(base))
         columns = [[one for one in found if is_taken(whole(base, one)) and _kind(whole(base, one)) == kind
@@ -221,9 +220,8 @@ def _field(choice: Choice) -> str:
     return f"{part}.{next(iter(inner))}"
 
 
-def _kind(config: Choice) -> tuple[str, str]:
-    about = outline(read_config(config).data)
-    return about.kind, about.target
+def _kind(config: Choice) -> str:
+    return outline(read_config(config).data).kind
 
 
 def _is_here(config: Choice) -> bool:

@@ -19,7 +19,7 @@ from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import floor_of_loss
 from core.inspection.doctor.training_rules import RATES, name_of, usual_rate
 from core.presets import PRESETS
-from core.training import build_for
+from core.training import build_for, check
 from core.training.range_test import RangeTest, range_test
 
 IS_8 = {"data.task": "is_target", "training.loss": "bce_with_logits"}
@@ -427,6 +427,24 @@ def test_batch_of_one():
 def test_device_not_there():
     assert found("device_not_there", config(training__device="cuda")).fix.training.device == "auto"
     assert found("device_not_there", PLAIN) is None
+
+
+@pytest.mark.parametrize(("changes", "line"), [
+    ({"data.dataset": "linear", "training.loss": "mse", "data.imbalance": 0.5}, "data.imbalance is 0.5; numbers to predict"),
+    ({"data.dataset": "linear", "training.loss": "bce"}, "training.loss is bce; numbers are predicted with mse"),
+    ({"data.dataset": "hills", "training.loss": "mse", "data.added": [[0, 0, 1]]}, "data.added has 1 points; Hills")])
+def test_what_a_run_is_refused_for_is_an_error(changes, line):
+    refused = PLAIN.with_values({"data.validation": 20} | changes)
+    finding = found("refused", refused)
+    assert finding.severity == "error" and finding.evidence.startswith(line)
+    with pytest.raises(ValueError) as said:
+        check(refused)
+    assert str(said.value) == finding.evidence
+
+
+def test_what_another_rule_calls_an_error_is_said_once():
+    target = config(data__task="is_target", data__target=12)
+    assert [finding.rule for finding in diagnose(target) if finding.severity == "error"] == ["target_not_a_class"]
 
 
 # --- data

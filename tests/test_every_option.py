@@ -242,7 +242,7 @@ def open_pages(place: Place, config: RunConfig, run: Run) -> None:
     at.session_state[keys.DRAFT] = config.model_dump(mode="json")
     at.session_state["train.view"] = "All settings"
     for page, title in PAGES.items():
-        at.switch_page(f"pages/{page}.py").run()
+        at.switch_page(f"pages/{page}.py").run()  # the first one without Home before it
         assert [error.message for error in at.exception] == [], page
         assert [one.value for one in at.title] == [title]
         assert run.status == "failed" or not at.error, (page, [error.value for error in at.error])

@@ -37,13 +37,15 @@ def diagnose(config: RunConfig, model: nn.Module | None = None, criterion: nn.Mo
 def examine(case: Case) -> list[Finding]:
     """What diagnose() says, of a case that somebody else looks at, too: its network is built and run once for both."""
     found = [_worded(finding, case) for rule in RULES.values() if (finding := rule(case)) is not None]
+    if sum(finding.severity == "error" for finding in found) > 1:  # another rule says it, and how to mend it
+        found = [finding for finding in found if finding.rule != "refused"]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _worded(finding: Finding, case: Case) -> Finding:
     """What is said about images, said about points or texts where the data set has those."""
-    if finding.rule == "transforms_not_for_points":
-        return finding  # it is about images not being there
+    if finding.rule in {"transforms_not_for_points", "refused"}:
+        return finding  # it is about images not being there, or a line that is said elsewhere as it is
     return worded_for(finding, kind_of(case.config.data.dataset))
 
 
@@ -99,6 +101,7 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "variations_not_handwriting": data_rules.variations_not_handwriting,
     "epoch_too_long": cost_rules.epoch_too_long,
     "beyond_memory": cost_rules.beyond_memory,
+    "refused": training_rules.refused,
 }
 
 __all__ = ["RULES", "SEVERITIES", "Case", "Finding", "Severity", "Surroundings", "advise_on_transforms", "diagnose", "examine",

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from math import ceil
 
 from core.config import RunConfig
+from core.data import DataError, check
 from core.devices import DeviceError, select_device
+from core.fields import ConfigError
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
+from core.training.objectives import objective_of
 from core.wording import plural
 
 
@@ -193,6 +196,20 @@ def batch_of_one(case: Case) -> Finding | None:
         f"Batch size 1: {case.per_epoch:,} steps in each epoch.",
         "A step costs almost as much time for one image as for several, and one image says little about which way is better for "
         "all. Batches of 16 to 128 are usual.", "Set the batch size to 64", case.changed(training__batch_size=64))
+
+
+def refused(case: Case) -> Finding | None:
+    """Data or a loss that the app refuses as soon as a run begins."""
+    if case.data is not None or case.spec is None:
+        return None
+    try:
+        about = check(case.config.data)
+        if case.criterion is None:
+            objective_of(case.config.training, about.target)
+    except (ConfigError, DataError) as error:
+        return Finding("refused", "error", "Such a run is refused", str(error),
+                       "It would end at once with this line, and no script can be written of it.")
+    return None
 
 
 def device_not_there(case: Case) -> Finding | None:
