@@ -143,7 +143,7 @@ def test_refusals_keep_nothing(uploads, tmp_path):
 
 def test_a_reader_that_dies_gets_one_line(uploads, tmp_path, monkeypatch):
     store, settings = uploads
-    monkeypatch.setattr("core.runs.uploaded.ROOT", tmp_path)  # no such module there: it dies at once
+    monkeypatch.setattr("core.subprocesses.ROOT", tmp_path)  # no such module there: it dies at once
     monkeypatch.delenv("PYTHONPATH", raising=False)
     with pytest.raises(UploadRefused, match=r"failed \(exit code 1\)") as refused:
         keep_upload(store, settings, pth(network().state_dict()), "x.pth", DIGITS, "me")
@@ -166,9 +166,9 @@ def test_memory_that_runs_out_while_reading_is_said_in_one_line(tmp_path):
             "3.weight": torch.zeros(10, 10_000).half(), "3.bias": torch.zeros(10).half()}
     (tmp_path / "upload").write_bytes(pth(deep))
     options = {"file": str(tmp_path / "upload"), "name": "x.pth", "folder": str(tmp_path), "input_shape": [1, 28, 28]}
-    code = "import sys; from core.runs import upload_child; upload_child.MEMORY = 60 << 20; upload_child.main(sys.argv[1])"
+    code = "import sys; from core.weights import child; child.MEMORY = 60 << 20; child.main(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, json.dumps(options)], cwd=Path(__file__).parents[1], check=True)
-    refused = json.loads((tmp_path / "result.json").read_text())["refused"]
+    refused = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["refused"]
     assert ("memory" in refused or "PyTorch can't read" in refused) and "\n" not in refused
 
 
