@@ -381,6 +381,14 @@ def test_a_script_of_points_gives_the_runs_losses(way, tmp_path):
         assert torch.allclose(mine, theirs, atol=1e-4, rtol=1e-3)
 
 
+def test_a_script_that_goes_astray_before_there_are_best_weights_ends_with_the_last(tmp_path):
+    config = PRESETS["linear-regression"].config.with_values({
+        "training.keep": "best", "training.optimizer.learning_rate": 100.0, "training.batch_size": 1, "training.epochs": 2})
+    _, left = losses_of_script(config, tmp_path)
+    assert left["best_loss"] == float("inf")
+    assert not any(bool(value.isfinite().any()) for value in left["model"].state_dict().values())
+
+
 @pytest.mark.parametrize("how", ["xavier_uniform", "kaiming_normal", "normal", "zeros"])
 def test_a_script_starts_as_it_is_told(how, tmp_path):
     config = PRESETS["circle-2d"].config.with_values(POINTS | {"training.initialization": how, "model.hidden": [400],

@@ -167,6 +167,8 @@ def _loop(config: RunConfig, number: bool) -> str:
     lines = []
     if patience or best:
         lines.append('best_loss = float("inf")')
+    if best:
+        lines.append("best_weights = model.state_dict()  # as they are, until an epoch has a smaller loss")
     if patience:
         lines.append("waited = 0  # epochs since the validation loss was smallest")
     lines += ["for epoch in range(1, EPOCHS + 1):", "    model.train()", "    total, count = 0.0, 0",
