@@ -22,7 +22,8 @@ WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variatio
            "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum", "nesterov", "weight_decay",
            "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping",
            "keep", "points", "noise", "features", "added", "l1", "transforms", "join", "join_times", "only_classes", "fraction",
-           "imbalance", "label_noise"}
+           "imbalance", "label_noise",
+           "vocabulary", "text_length", "text_file"}  # for texts alone, which have no script
 
 
 def script(config: RunConfig, root: Path | None = None) -> str:
