@@ -25,6 +25,7 @@ from core.evaluation.metrics import (
 )
 from core.evaluation.mistakes import confident_mistakes, in_cell, random_images, unsure_successes
 from core.evaluation.predictions import softmax
+from core.evaluation.report import evaluation_report
 from core.evaluation.tables import classes_csv, comparison_csv, confusion_csv, curves_csv, predictions_csv, table_csv
 from core.evaluation.thresholds import cheapest, decide, sweep, thinned
 from core.training import OBJECTIVES
@@ -49,6 +50,32 @@ CASES = {"three classes": random_predictions(0), "ten classes": random_predictio
          "one image": random_predictions(4, count=1), "two classes": random_predictions(5, classes=2),
          "always the same": predictions(np.zeros((6, 3)), [0, 1, 2, 0, 1, 2])}
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+@pytest.mark.parametrize("case", [CASES["three classes"], CASES["ten classes"]], ids=["three classes", "ten classes"])
+def test_a_report_has_scikit_learns_figures_of_every_class(case):
+    found = evaluation_report(case)
+    p, r, f, support = reference.precision_recall_fscore_support(case.truth, case.said)
+    for label, row in enumerate(found["classes"]):
+        scores, positive = case.probabilities[:, label], case.truth == label
+        assert (row["name"], row["support"]) == (case.classes[label], support[label])
+        assert (row["precision"], row["recall"], row["f1"]) == pytest.approx((p[label], r[label], f[label]))
+        assert row["roc_area"] == pytest.approx(reference.roc_auc_score(positive, scores))
+        assert row["average_precision"] == pytest.approx(reference.average_precision_score(positive, scores))
+    assert (found["examples"], found["right"]) == (len(case.truth), int((case.said == case.truth).sum()))
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(case.truth, case.said))
+    assert found["loss"] == pytest.approx(reference.log_loss(case.truth, case.probabilities))
+    share = np.bincount(case.truth).max() / len(case.truth)
+    assert (found["larger_class"], found["larger_share"]) == (case.classes[np.bincount(case.truth).argmax()], pytest.approx(share))
+    assert found["macro_mean"]["f1"] == pytest.approx(reference.f1_score(case.truth, case.said, average="macro"))
+    assert found["weighted_mean"]["f1"] == pytest.approx(reference.f1_score(case.truth, case.said, average="weighted"))
+    assert found["confusion"] == reference.confusion_matrix(case.truth, case.said).tolist()
+
+
+def test_a_report_of_infinite_answers_says_none_for_what_needs_probabilities():
+    found = evaluation_report(predictions([[np.inf, 0, 0], [0, 1, 0]], [0, 1]))
+    assert (found["loss"], found["calibration_error"], found["accuracy"]) == (None, None, 1.0)
+    assert all(row["roc_area"] is None and row["average_precision"] is None for row in found["classes"])
 
 
 @each_case

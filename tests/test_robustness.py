@@ -20,7 +20,7 @@ from core.evaluation.corruptions import (
     shift_right,
     thicken,
 )
-from core.evaluation.other_data import other_config, others, through_drawing, to_try, why_not
+from core.evaluation.other_data import DRAWING_SHAPE, other_config, others, through_drawing, to_try, why_not
 from core.evaluation.robustness import points_of, robustness, sample
 from core.torchvision_guard import torchvision
 
@@ -193,7 +193,7 @@ def test_other_labels_mean_the_same(places, cache_dir):
 
 def test_the_way_of_a_drawing_is_prepares(digits):
     drawn = list(through_drawing(sample(digits.test, 3)))
-    assert all(image.shape == (1, 28, 28) and image.dtype == torch.uint8 for image in drawn)
+    assert all(image.shape == (1, 28, 28) == DRAWING_SHAPE and image.dtype == torch.uint8 for image in drawn)
     again = prepare(np.dstack([np.repeat((255 - drawn[0][0].numpy())[..., None], 3, 2), np.full((28, 28), 255, np.uint8)]))
     assert float((again.image - drawn[0].float() / 255).abs().mean()) < 0.02, "what has been prepared stays nearly as it is"
     original = sample(digits.test, 3).take(torch.tensor([0]))[0][0].float() / 255
