@@ -55,21 +55,22 @@ each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("case", [CASES["three classes"], CASES["ten classes"]], ids=["three classes", "ten classes"])
 def test_a_report_has_scikit_learns_figures_of_every_class(case):
     found = evaluation_report(case)
-    p, r, f, support = reference.precision_recall_fscore_support(case.truth, case.said)
+    p, r, f, support = reference.precision_recall_fscore_support(case.targets, case.predicted)
     for label, row in enumerate(found["classes"]):
-        scores, positive = case.probabilities[:, label], case.truth == label
+        scores, positive = case.probabilities[:, label], case.targets == label
         assert (row["name"], row["support"]) == (case.classes[label], support[label])
         assert (row["precision"], row["recall"], row["f1"]) == pytest.approx((p[label], r[label], f[label]))
         assert row["roc_area"] == pytest.approx(reference.roc_auc_score(positive, scores))
         assert row["average_precision"] == pytest.approx(reference.average_precision_score(positive, scores))
-    assert (found["examples"], found["right"]) == (len(case.truth), int((case.said == case.truth).sum()))
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(case.truth, case.said))
-    assert found["loss"] == pytest.approx(reference.log_loss(case.truth, case.probabilities))
-    share = np.bincount(case.truth).max() / len(case.truth)
-    assert (found["larger_class"], found["larger_share"]) == (case.classes[np.bincount(case.truth).argmax()], pytest.approx(share))
-    assert found["macro_mean"]["f1"] == pytest.approx(reference.f1_score(case.truth, case.said, average="macro"))
-    assert found["weighted_mean"]["f1"] == pytest.approx(reference.f1_score(case.truth, case.said, average="weighted"))
-    assert found["confusion"] == reference.confusion_matrix(case.truth, case.said).tolist()
+    assert (found["examples"], found["right"]) == (len(case.targets), int((case.predicted == case.targets).sum()))
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(case.targets, case.predicted))
+    assert found["loss"] == pytest.approx(reference.log_loss(case.targets, case.probabilities))
+    share = np.bincount(case.targets).max() / len(case.targets)
+    largest = case.classes[np.bincount(case.targets).argmax()]
+    assert (found["larger_class"], found["larger_share"]) == (largest, pytest.approx(share))
+    assert found["macro_mean"]["f1"] == pytest.approx(reference.f1_score(case.targets, case.predicted, average="macro"))
+    assert found["weighted_mean"]["f1"] == pytest.approx(reference.f1_score(case.targets, case.predicted, average="weighted"))
+    assert found["confusion"] == reference.confusion_matrix(case.targets, case.predicted).tolist()
 
 
 def test_a_report_of_infinite_answers_says_none_for_what_needs_probabilities():
