@@ -30,6 +30,7 @@ from core.evaluation.ood.score import (
     distances,
     features,
     learn_reference,
+    mostly_black,
 )
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
@@ -198,6 +199,13 @@ def test_directions_of_an_edge():
     assert directions(torch.rand(2, 1, 20, 20)).norm(dim=1) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("black", "answer"), [(0.5, False), (0.59, False), (0.61, True), (1.0, True)])
+def test_strokes_on_black_are_told_by_three_fifths_of_black_pixels(black, answer):
+    images = torch.full((10, 1, 10, 10), 0.11)  # not quite black
+    images.view(-1)[:round(1000 * black)] = 0.09
+    assert mostly_black(images) is answer
+
+
 def test_a_judge_learns_and_refuses_damage():
     random = torch.Generator().manual_seed(0)
     familiar, odd = torch.randn(400, 5, generator=random), torch.randn(400, 5, generator=random) + 3
@@ -210,6 +218,7 @@ def test_a_judge_learns_and_refuses_damage():
     torch.testing.assert_close(Judge.from_tensors(whole).scores(odd), judge.scores(odd))
     assert Judge.from_tensors({}) is None
     for damage in ({"scale": torch.tensor([1.0, 1.0])}, {"spread": torch.zeros(5)}, {"output": torch.zeros(3)},
+                   {"scale": torch.tensor([0.0, 1.0, 2.0])}, {"hidden": whole["hidden"][:-1]},
                    {"centre": torch.full((5,), torch.nan)}):
         with pytest.raises(ValueError, match="damaged"):
             Judge.from_tensors(whole | damage)
