@@ -32,6 +32,8 @@ def test_large_maps_are_made_for_fewer_images_at_once():
     image = torch.zeros(1, 1, 28, 28)
     assert batch_that_fits(wide(1), image, 1000) == 1000
     assert batch_that_fits(wide(256), image, 1000) == MOST_AT_ONCE // (2 * 256 * 784 * 4)
+    large = MOST_AT_ONCE // (2 * 784 * 4) + 1  # maps, of which one image's are more than fit
+    assert batch_that_fits(wide(large)[:3], image, 1000) == 1
 
 
 class Counting(nn.Module):

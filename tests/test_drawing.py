@@ -122,6 +122,15 @@ def test_what_lies_under_clear_pixels_does_not_matter():
     assert torch.equal(prepare(canvas).image, prepare(draw(7, 1, paper=CLEAR)).image)
 
 
+def test_light_ink_is_light_on_dark_whatever_the_paper_is_like_around_it():
+    """A small white mark on grey paper with a slightly darker stain, which is large enough to darken the whole."""
+    canvas = sheet(100, 100, (128, 128, 128, 255))
+    canvas[20:80, 20:80, :3] = 120
+    canvas[45:55, 45:55, :3] = 255
+    drawing = prepare(canvas)
+    assert drawing.box == Box(45, 45, 10, 10) and drawing.polarity == "light on dark"
+
+
 def test_a_blank_sheet_is_light_from_the_middle_grey_on():
     assert prepare(sheet(colour=(127, 127, 127, 255))).polarity == "light on dark"
     assert prepare(sheet(colour=(128, 128, 128, 255))).polarity == "dark on light"

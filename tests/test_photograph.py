@@ -91,9 +91,26 @@ def test_dust_beside_a_photographed_digit_is_wiped_out(side, kept):
     assert ink[180, 180] == 1 and bool(ink[290:320, 290:320].any()) is kept
 
 
-def test_a_dot_of_a_hundredth_of_the_sheet_is_found():
-    found = prepare(flatten(spots((150, 150, 40, 40))).rgba)
-    assert not found.empty and all(abs(length - 40) <= 4 for length in (found.box.height, found.box.width))
+@pytest.mark.parametrize("side", [31, 40])
+def test_a_dot_of_less_than_a_hundredth_of_the_sheet_is_found(side):
+    found = prepare(flatten(spots((150, 150, side, side))).rgba)
+    assert not found.empty and all(abs(length - side) <= 4 for length in (found.box.height, found.box.width))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_bold_mark_on_an_oblong_photograph_is_no_shadow(turned):
+    """60 pixels wide, where the paper's light is sought in windows of a sixth of 600 pixels."""
+    photo = np.full((200, 600, 4), 255, np.uint8)
+    photo[..., :3] = 230
+    photo[70:130, 150:450, :3] = 20
+    ink = flatten(photo.transpose(1, 0, 2) if turned else photo).ink
+    assert (ink.T if turned else ink)[75:125, 155:445].min() == 1
+
+
+def test_what_ends_a_pixel_before_the_edge_does_not_reach_in_from_there():
+    for top, left in ((369, 150), (1, 150), (150, 369), (150, 1)):
+        ink = flatten(spots((150, 250, 40, 40), (top, left, 30, 30))).ink
+        assert ink[top + 15, left + 15] == 1
 
 
 @pytest.mark.parametrize(("paper", "is_board"), [(0.3, True), (0.5, False)])

@@ -38,6 +38,12 @@ def test_each_stage_left_out_on_known_pixels():
     assert 1 < found["crop"].image.sum() < 30  # the whole canvas in 20×20: 40/280 · 20 is about 3 pixels wide
 
 
+def test_enlarging_leaves_no_value_below_black_or_above_white():
+    """A digit of 14 pixels is enlarged by cubic curves, which run over at its edges."""
+    for one in variants(prepare(draw(8, brush=3, canvas=20))).values():
+        assert one.image.min() >= 0 and one.image.max() <= 1 + 1e-6, one.title
+
+
 @pytest.mark.parametrize(("height", "width", "rows", "columns"), [
     (40, 20, (0, 28), (7, 21)), (20, 40, (7, 21), (0, 28)), (200, 2, (0, 28), (13, 14)), (2, 200, (13, 14), (0, 28))])
 def test_without_the_margin_the_longer_side_fills_the_frame(height, width, rows, columns):

@@ -199,6 +199,13 @@ def test_directions_of_an_edge():
     assert directions(torch.rand(2, 1, 20, 20)).norm(dim=1) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("train", "validation", "answer"), [(100, 100, True), (99, 100, False), (100, 99, False)])
+def test_a_judge_needs_a_hundred_images_on_either_side(digits, train, validation, answer):
+    few = replace(digits, train=replace(digits.train, rows=digits.train.rows[:train]),
+                  validation=replace(digits.validation, rows=digits.validation.rows[:validation]))
+    assert can_be_judged(few) is answer
+
+
 @pytest.mark.parametrize(("black", "answer"), [(0.5, False), (0.59, False), (0.61, True), (1.0, True)])
 def test_strokes_on_black_are_told_by_three_fifths_of_black_pixels(black, answer):
     images = torch.full((10, 1, 10, 10), 0.11)  # not quite black
