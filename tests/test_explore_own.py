@@ -142,7 +142,7 @@ def test_a_data_directory_that_cannot_be_written_to_gets_one_line(root):
     at = section()
     root.write_text("a file, not a folder", encoding="utf-8")
     at = upload(at, two_classes())
-    assert len(at.error) == 1 and "PLAYGROUND\\_DATA" in at.error[0].value
+    assert len(at.error) == 1 and "PLAYGROUND_DATA" in at.error[0].value
 
 
 def test_it_is_there_where_the_chosen_data_set_is_missing(root):

@@ -340,9 +340,10 @@ def test_every_split_has_the_shape_and_only_training_images_vary(places, cache_d
     assert data.input_shape == outline(DataConfig(dataset="digits", transforms=data.transforms)).input_shape == (1, 20, 20)
     order = torch.arange(64)
     batches = {name: Batches(data, data.split(name), CPU) for name in ("train", "validation", "test")}
-    for batch in (next(batches["train"].iterate(64, order, chance=(0, 1))), next(batches["test"].iterate(64))):
+    for batch in (next(batches["train"].iterate(64, order, augmentation_seed=(0, 1))), next(batches["test"].iterate(64))):
         assert batch.images.shape == (64, 1, 20, 20)
-    first, again, later = (next(batches["train"].iterate(64, order, chance=chance)).images for chance in ((0, 1), (0, 1), (0, 2)))
+    first, again, later = (next(batches["train"].iterate(64, order, augmentation_seed=seed)).images
+                           for seed in ((0, 1), (0, 1), (0, 2)))
     assert torch.equal(first, again) and not torch.equal(first, later), "each epoch draws anew"
     assert not torch.equal(first[0], first[1])
     elsewhere = Split(pictures(count=3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), torch.arange(3))
@@ -359,7 +360,7 @@ def test_pieces_are_the_same_wherever_one_begins(places, cache_dir):
     data = digits_with(places, cache_dir, RandomAffineConfig(), GaussianNoiseConfig(), RandomErasingConfig())
     batches = Batches(data, data.train, CPU)
     order = torch.randperm(len(data.train), generator=seeded())
-    whole = list(batches.iterate(48, order, chance=(5, 3)))
+    whole = list(batches.iterate(48, order, augmentation_seed=(5, 3)))
     per_chunk = batches.batches_per_chunk(48, varied=True)
     assert per_chunk == VARIED_CHUNK // 48 and len(whole) > 2 * per_chunk
     for skip in (1, per_chunk - 1, per_chunk, per_chunk + 3, len(whole) - 1, len(whole)):
