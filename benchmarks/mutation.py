@@ -110,7 +110,8 @@ def outcome_of(place: Path, tests: list[str], keep_bytecode: bool = False) -> st
     if ended[0] == 0:
         os.waitpid(pid, 0)
         return "found: too long"
-    failed = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.startswith(("FAILED", "ERROR"))]
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     return "not found" if ended[1] == 0 else f"found: {failed[0][:160] if failed else ended[1]}"
 
 

@@ -340,7 +340,8 @@ def test_every_split_has_the_shape_and_only_training_images_vary(places, cache_d
     assert data.input_shape == outline(DataConfig(dataset="digits", transforms=data.transforms)).input_shape == (1, 20, 20)
     order = torch.arange(64)
     batches = {name: Batches(data, data.split(name), CPU) for name in ("train", "validation", "test")}
-    for batch in (next(batches["train"].iterate(64, order, augmentation_seed=(0, 1))), next(batches["test"].iterate(64))):
+    augmented = next(batches["train"].iterate(64, order, augmentation_seed=(0, 1)))
+    for batch in (augmented, next(batches["test"].iterate(64))):
         assert batch.images.shape == (64, 1, 20, 20)
     first, again, later = (next(batches["train"].iterate(64, order, augmentation_seed=seed)).images
                            for seed in ((0, 1), (0, 1), (0, 2)))
