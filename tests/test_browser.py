@@ -127,9 +127,9 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
     assert page.get_by_role("heading", name="It says: 7").count(), page.get_by_role("heading").all_inner_texts()
     assert run[1] in page.url
 
-    # and the model is still chosen after a reload
+    # and after a reload the drawing is still there (the browser keeps it), and the model still chosen
     page.reload()
-    expect(page.get_by_text("Draw on the white square")).to_be_visible()
+    expect(page.get_by_role("heading", name="It says: 7")).to_be_visible()
     expect(page.get_by_role("combobox", name="Trained model")).to_have_value(re.compile("Digits in seconds"))
 
     # the address is all another visitor needs, on any page
