@@ -100,7 +100,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
         st.subheader("All models side by side")
         side_by_side(models, said)
     section = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="draw.section",
-                                   persist_state="session", label_visibility="collapsed")
+                                   bind="query-params", label_visibility="collapsed")
     if section != WHY:  # which has a heading of its own
         st.subheader(section)
     SECTIONS[section](models, drawing)

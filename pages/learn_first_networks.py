@@ -44,7 +44,7 @@ def walked(config: FirstNetworkConfig) -> Walk:
 def settings() -> FirstNetworkConfig:
     """Which script, and its numbers."""
     system = st.segmented_control("Script", list(TITLES), format_func=TITLES.__getitem__, default="toy-sigmoid", required=True,
-                                  key="first.system", persist_state="session", on_change=tried, args=(PATH,))
+                                  key="first.system", bind="query-params", on_change=tried, args=(PATH,))
     notes = NOTES[system]
 
     def about(name: str) -> str:
@@ -129,7 +129,7 @@ open_lab(PATH, "Go through two classic first scripts line by line, with every va
 server = services()
 config = settings()
 topic = st.segmented_control("Topic", TOPICS, default=TOPICS[0], required=True, key="first.topic", label_visibility="collapsed",
-                             persist_state="session")
+                             bind="query-params")
 if topic == TOPICS[0]:
     line_by_line(walked(config).lines)
 elif topic == TOPICS[1]:

@@ -77,7 +77,7 @@ def files() -> None:
                                 "Asks Python for": f"{len(file.names)} names" if file.names else "nothing"}
                                for file in saved.values()]), hide_index=True, height="content", key="saving.files")
     name = st.selectbox("Look inside", list(saved), format_func=lambda key: saved[key].title, key="saving.inside",
-                        persist_state="session")
+                        bind="query-params")
     inside(saved[name])
 
 
@@ -115,7 +115,7 @@ def misfits() -> None:
     """load_state_dict's messages, explained."""
     st.subheader("Weights that don't fit")
     kind = st.segmented_control("What is different", list(MISFITS), format_func=lambda key: MISFITS[key].title, default="missing",
-                                key="saving.misfit", required=True, persist_state="session")
+                                key="saving.misfit", required=True, bind="query-params")
     entry = MISFITS[kind]
     st.code(misfit(kind), language=None, wrap_lines=True)
     st.markdown(entry.about)

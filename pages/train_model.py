@@ -152,7 +152,7 @@ top_row(server, config)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
     view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
-                                persist_state="session", label_visibility="collapsed")
+                                bind="query-params", label_visibility="collapsed")
     retrain_on_change(server, config, run)
     config_doctor.show_problems(config)
     training_form(config, view == ALL)

@@ -57,7 +57,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
 
     def section() -> None:
         st.subheader("Look inside")
-        view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, label_visibility="collapsed")
+        view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, bind="query-params", label_visibility="collapsed")
         if view is None:
             st.caption("Send one picture through the network and see what every layer makes of it, or look at the weights.")
             return

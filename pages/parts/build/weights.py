@@ -27,7 +27,8 @@ LARGE = 1_000_000  # parameters
 
 def weights_section(subject: InspectedNetwork) -> None:
     """One view of the weights; only the chosen one is computed."""
-    view = st.segmented_control("Weights", list(VIEWS), default=FILTERS, required=True, key="build.look.weights")
+    view = st.segmented_control("Weights", list(VIEWS), default=FILTERS, required=True, key="build.look.weights",
+                                bind="query-params")
     if not any(True for _ in subject.model.parameters()):
         st.info("This network has no weights.")
         return

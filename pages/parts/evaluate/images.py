@@ -24,7 +24,7 @@ ABOUT = {
 def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     kind = st.segmented_control("Which images", list(ABOUT), default=MISTAKES, required=True, key="evaluate.images",
-                                persist_state="session")
+                                bind="query-params")
     with st.container(horizontal=True):
         count = st.number_input("How many", 1, 60, 10, 5, key="evaluate.count", persist_state="session", width=140)
         seed = st.number_input("Seed", 0, 9999, 0, key="evaluate.seed", persist_state="session", width=140,

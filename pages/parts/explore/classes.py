@@ -42,7 +42,7 @@ def pixels_view(server: Services, data: Dataset) -> None:
     """The pixel histogram before and after normalisation."""
     counts = counts_of(data, "train")
     kind = st.segmented_control("Normalisation", list(NORMALIZATIONS), default="standard", required=True,
-                                format_func=NORMALIZATIONS.__getitem__, key="explore.normalization", persist_state="session")
+                                format_func=NORMALIZATIONS.__getitem__, key="explore.normalization", bind="query-params")
     channels = len(counts)
     mean, std = {"none": ((0.0,) * channels, (1.0,) * channels), "half": ((0.5,) * channels,) * 2}.get(kind) or moments(counts)
     before, after = pixel_histogram(counts), pixel_histogram(counts, mean, std)

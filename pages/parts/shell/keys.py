@@ -3,6 +3,7 @@
 RUN = "session.run"  # id of the run that is looked at; the same as ?run= in the address
 OWNER = "session.owner"  # who this browser session is, for the runs it starts
 DRAFT = "session.draft"  # RunConfig that the forms edit, as a dict
+ASKED_PRESET = "session.asked_preset"  # the preset in the address that the draft has taken
 DRAFT_TITLE = "session.draft_title"  # the preset it came from, "" for a person's own
 DRAFT_VERSION = "session.draft_version"  # part of the form's widget keys: a new one makes them take the draft's values
 HISTORY = "session.compose_history"  # the compositions a person came by, to undo

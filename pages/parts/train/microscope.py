@@ -93,7 +93,7 @@ def _look(server: Services, config: RunConfig, run: Run | None) -> None:
     _buttons(wanted, scope, frozen)
     _numbers(config, scope, frozen)
     name, index = _stages(config, scope, frozen)
-    view = st.segmented_control("More of this step", VIEWS, key="train.microscope.view")
+    view = st.segmented_control("More of this step", VIEWS, key="train.microscope.view", bind="query-params")
     if view == BATCH:
         _batch(scope, frozen)
     elif view == LAYERS:

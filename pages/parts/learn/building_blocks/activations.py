@@ -21,7 +21,7 @@ def show() -> None:
     controls, picture = st.columns([1, 2.4], gap="large")
     with controls:
         name = st.selectbox("Activation", list(ACTIVATIONS), format_func=lambda key: ACTIVATIONS[key].title,
-                            key="blocks.activation", persist_state="session")
+                            key="blocks.activation", bind="query-params")
         entry = ACTIVATIONS[name]
         st.caption(entry.about)
         x = st.slider("x", -6.0, 6.0, 1.0, 0.1, key="blocks.x", persist_state="session", help="A number that goes in.")

@@ -10,6 +10,7 @@ from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
 from pages.parts.learn.lab import predict, show_code, tried
 from pages.parts.learn.questions import TENSORS
+from pages.parts.widgets.address import start_with
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
@@ -37,14 +38,16 @@ def creating() -> None:
     predict(PATH, TENSORS["create"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
-        how = st.selectbox("Make it", list(CREATIONS), format_func=CREATIONS.__getitem__, key="tensors.how", on_change=tried,
+        how = st.selectbox("Make it", list(CREATIONS), format_func=CREATIONS.__getitem__, key="tensors.how",
+                           bind="query-params", on_change=tried,
                            args=(PATH,))
-        rows = st.slider("Rows", 1, 6, 2, key="tensors.rows")
-        columns = st.slider("Columns", 1, 6, 3, key="tensors.columns")
-        dtype = st.selectbox("dtype", DTYPES, key="tensors.dtype", help="The kind of number. All elements have the same.")
+        rows = st.slider("Rows", 1, 6, 2, key="tensors.rows", bind="query-params")
+        columns = st.slider("Columns", 1, 6, 3, key="tensors.columns", bind="query-params")
+        dtype = st.selectbox("dtype", DTYPES, key="tensors.dtype",
+                             bind="query-params", help="The kind of number. All elements have the same.")
         seed = st.number_input("Seed", 0, 9999, 0, key="tensors.seed", help="The same seed gives the same random numbers.") \
             if how == "random" else 0
-        transposed = st.toggle("Transpose it (.T)", key="tensors.transposed")
+        transposed = st.toggle("Transpose it (.T)", key="tensors.transposed", bind="query-params")
     tensor = create(how, rows, columns, dtype, int(seed))
     tensor = tensor.T if transposed else tensor
     about = attributes(tensor)
@@ -71,10 +74,11 @@ def creating() -> None:
 def indexing() -> None:
     """Which cells an index takes."""
     predict(PATH, TENSORS["index"])
-    example = st.pills("Examples", INDEX_EXAMPLES, key="tensors.index_example", on_change=_take_example,
-                       args=("tensors.index_example", "tensors.index"))
-    st.session_state.setdefault("tensors.index", example or "1:, ::2")
-    text = st.text_input("What stands between x[ and ]", key="tensors.index", max_chars=MAX_TEXT, on_change=tried, args=(PATH,),
+    st.pills("Examples", INDEX_EXAMPLES, key="tensors.index_example", on_change=_take_example,
+             args=("tensors.index_example", "tensors.index"))
+    start_with("tensors.index", "1:, ::2")
+    text = st.text_input("What stands between x[ and ]", key="tensors.index",
+                         bind="query-params", max_chars=MAX_TEXT, on_change=tried, args=(PATH,),
                          help="Positions count from 0, negative ones from the end. start:stop:step leaves stop out. A comparison "
                               "makes a mask, a list takes those positions.")
     x = lab_variables()["x"]
@@ -99,10 +103,11 @@ def expressions() -> None:
     names = lab_variables()
     st.markdown("Type an expression with these tensors and most of what torch can do with them: "
                 + ", ".join(f"`{name}` {shape_text(value.shape)}" for name, value in names.items()) + ".")
-    example = st.pills("Examples", EXPRESSIONS, key="tensors.expression_example", on_change=_take_example,
-                       args=("tensors.expression_example", "tensors.expression"))
-    st.session_state.setdefault("tensors.expression", example or EXPRESSIONS[0])
-    text = st.text_input("Expression", key="tensors.expression", max_chars=MAX_TEXT, on_change=tried, args=(PATH,))
+    st.pills("Examples", EXPRESSIONS, key="tensors.expression_example", on_change=_take_example,
+             args=("tensors.expression_example", "tensors.expression"))
+    start_with("tensors.expression", EXPRESSIONS[0])
+    text = st.text_input("Expression", key="tensors.expression",
+                         bind="query-params", max_chars=MAX_TEXT, on_change=tried, args=(PATH,))
     try:
         result = evaluate_expression(text, names)
     except ExpressionError as error:
