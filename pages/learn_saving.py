@@ -71,7 +71,7 @@ def files() -> None:
     st.subheader("Three ways to save it")
     saved = saved_files(network())
     predict(PATH, LARGEST)
-    if not st.toggle("Save it three ways", key="saving.three", on_change=tried, args=(PATH,), persist_state="session"):
+    if not st.toggle("Save it three ways", key="saving.three", on_change=tried, args=(PATH,), bind="query-params"):
         return
     st.dataframe(pd.DataFrame([{"Way": file.title, "File (bytes)": len(file.content), "How": file.code,
                                 "Asks Python for": f"{len(file.names)} names" if file.names else "nothing"}
