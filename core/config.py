@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.fields import Config, ConfigError, explain, setting
@@ -221,6 +221,9 @@ SCHEDULES: dict[str, type[Config]] = {
 TAGS = {"architecture", "name"}  # the fields that say which kind of model, optimizer or schedule it is
 
 
+MOST_THREADS = 64
+
+
 class TrainingConfig(Config):
     """How the network learns."""
 
@@ -254,8 +257,21 @@ class TrainingConfig(Config):
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "Number format of the arithmetic. bfloat16 is faster where the processor has it; auto picks what fits.")
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute; auto takes a GPU if there is one.")
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_THREADS)] = setting(
+        "auto", "Processor threads that share the arithmetic. auto tries out in the run which number is fastest beside what else "
+        "the machine does; with a number the same run gives the same figures to the last digit.", label="Processor threads")
     start_from: str = setting("", "Id of a run whose weights this one starts from; its network must be the same. Empty for fresh "
                               "weights.", label="Start from the weights of", max_length=32)
+
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _auto_or_a_number(cls, value: Any) -> Any:
+        """One line for whatever it can't be; pydantic has one for each of both kinds."""
+        number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 5 else value
+        if value != "auto" and (not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_THREADS):
+            raise ValueError(f"it must be auto, or a whole number from 1 to {MOST_THREADS}")
+        return number
 
 
 class RunConfig(Config):

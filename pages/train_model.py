@@ -9,6 +9,7 @@ import streamlit as st
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
 from core.data import DatasetSpec, available, outline, spec_of
 from core.data.combine import join_problem
+from core.devices import usable_cores
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
@@ -125,6 +126,7 @@ def training_form(config: RunConfig, everything: bool) -> None:
     with st.expander("More settings", icon=":material/more_horiz:"):
         for name in MORE:
             field(config, f"training.{name}")
+        field(config, "training.threads", ["auto", *range(1, usable_cores() + 1)])
 
 
 def top_row(server: Services, config: RunConfig) -> None:

@@ -19,10 +19,10 @@ from core.training import check, outputs_for
 
 # Settings that a script says, or that change nothing of what it would say
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
-           "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum", "nesterov", "weight_decay",
-           "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping",
-           "keep", "points", "noise", "features", "added", "l1", "transforms", "join", "join_times", "only_classes", "fraction",
-           "imbalance", "label_noise",
+           "batch_size", "epochs", "seed", "precision", "device", "threads", "name", "learning_rate", "momentum", "nesterov",
+           "weight_decay", "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization",
+           "early_stopping", "keep", "points", "noise", "features", "added", "l1", "transforms", "join", "join_times",
+           "only_classes", "fraction", "imbalance", "label_noise",
            "vocabulary", "text_length", "text_file"}  # for texts alone, which have no script
 
 
@@ -85,7 +85,8 @@ def _constants(config: RunConfig) -> str:
              f"LEARNING_RATE = {training.optimizer.learning_rate!r}", f"VALIDATION = {data.validation}  # {held}",
              *([f"TARGET = {data.target}  # the class that “yes” is about"] if data.task == "is_target" else []),
              *([f"COPIES = {data.variations}  # varied copies of each training image"] if data.variations else []),
-             "", f"torch.manual_seed({training.seed})", f"device = torch.device({_device(config)})"]
+             "", *([] if training.threads == "auto" else [f"torch.set_num_threads({training.threads})"]),
+             f"torch.manual_seed({training.seed})", f"device = torch.device({_device(config)})"]
     return "\n".join(lines)
 
 
