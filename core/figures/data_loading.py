@@ -24,7 +24,8 @@ def batches_figure(epoch: Epoch, labels: Sequence[int]) -> go.Figure:
     texts = [[str(index) for index in batch] + [""] * (widest - len(batch)) for batch in epoch.batches]
     last = max(1, len(colors) - 1)
     figure = go.Figure(go.Heatmap(
-        z=rows, text=texts, texttemplate="%{text}" if widest <= NUMBERED else "", showscale=False, xgap=2, ygap=2, zmin=0, zmax=last,
+        z=rows, text=texts, texttemplate="%{text}" if widest <= NUMBERED else "", showscale=False, xgap=2, ygap=2, zmin=0,
+        zmax=last,
         colorscale=[[index / last, color] for index, color in enumerate(colors)], textfont={"size": 11, "color": "white"},
         hoverongaps=False, hovertemplate="batch %{y}: sample %{text}, class %{z}<extra></extra>"))
     axis = {"showgrid": False, "zeroline": False, "fixedrange": True}

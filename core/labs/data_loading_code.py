@@ -1,7 +1,18 @@
 """The lab on data loading as scripts that run alone and print what the page shows."""
 
 from core.labs.data_folder import script_head
-from core.labs.data_loading import AUGMENTATIONS, BATCH, EPOCHS, FEW_BATCH, FEW_RATE, FEW_STEPS, HELD_OUT, HIDDEN, RATE, transform_code
+from core.labs.data_loading import (
+    AUGMENTATIONS,
+    BATCH,
+    EPOCHS,
+    FEW_BATCH,
+    FEW_RATE,
+    FEW_STEPS,
+    HELD_OUT,
+    HIDDEN,
+    RATE,
+    transform_code,
+)
 from core.labs.dataset_choices import RIGHT, class_code
 
 LOADER = '''{head}

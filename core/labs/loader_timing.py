@@ -92,7 +92,7 @@ def measure(share: float = 1.0) -> list[Timing]:
             raise TimingFailed(f"The process that measures ended with exit code {code}: worker processes can't be started here.")
         return [Timing(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
     except subprocess.TimeoutExpired:
-        raise TimingFailed(f"It took longer than {PATIENCE:.0f} s and was ended: this machine is busy. Try again later.") from None
+        raise TimingFailed(f"It took longer than {PATIENCE:.0f} s and was ended: this machine is busy. Try later.") from None
     except (OSError, ValueError) as error:
         raise TimingFailed(f"The measurement could not be read: {error}") from None
     finally:
