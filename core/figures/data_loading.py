@@ -81,6 +81,6 @@ def timing_figure(timings: Sequence[Timing]) -> go.Figure:
                                    ("the rest", [timing.seconds - timing.first for timing in timings], 1.0)):
         figure.add_bar(y=names, x=seconds, name=name, orientation="h", marker={"color": VALIDATION, "opacity": opacity},
                        hovertemplate="%{x:.2f} s<extra>" + name + "</extra>")
-    figure.update_layout(height=60 + 40 * len(names), margin=MARGIN, legend=LEGEND, barmode="stack",
+    figure.update_layout(height=60 + 40 * len(names), margin=MARGIN, legend={**LEGEND, "traceorder": "normal"}, barmode="stack",
                          xaxis={"title": "s", "rangemode": "tozero"}, yaxis={"autorange": "reversed"})
     return figure

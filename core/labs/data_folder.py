@@ -20,18 +20,14 @@ CLASSES, PER_CLASS, SIDE = 10, 5, 8
 COUNT = CLASSES * PER_CLASS
 
 # How every script of the lab begins. torchvision's wheel beside a torch for the CPU alone: see core.torchvision_guard
-HEAD = '''import os
-import sys
+HEAD = '''{os}import sys
 from pathlib import Path
 from types import ModuleType
 
-import pandas as pd
-import torch
+{pandas}import torch
 from PIL import Image
 from sklearn.datasets import load_digits
-from torch import nn
-from torch.utils.data import {data}
-
+{data}
 if torch.version.cuda is None:  # torchvision's wheel expects torch for CUDA: leave out the part that would stop its import
     sys.modules.setdefault("torchvision._meta_registrations", ModuleType("torchvision._meta_registrations"))
 {torchvision}
@@ -94,10 +90,11 @@ def write_folder(root: Path) -> list[Item]:
     return found
 
 
-def script_head(torchvision: str, data: str = "DataLoader, Dataset") -> str:
+def script_head(torchvision: str, data: str = "") -> str:
     """What every script of the lab begins with: imports, and the folder made where there is none. torchvision: lines that import
-    from it; data: what comes from torch.utils.data."""
-    return HEAD.format(torchvision=torchvision, data=data) + MAKER
+    from it; data: what comes from torch.utils.data, of a script that has a Dataset."""
+    return HEAD.format(os="import os\n" if data else "", pandas="import pandas as pd\n" if data else "", torchvision=torchvision,
+                       data=f"from torch import nn\nfrom torch.utils.data import {data}\n" if data else "") + MAKER
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -93,8 +93,8 @@ def learning(shuffle: bool, seed: int = 0) -> Learning:
         step = _step(training)
         accuracies, answers = [], labels
         for _ in range(EPOCHS):
-            for batch in loader:
-                step.take(Batch(*batch), RATE)
+            for batch, targets in loader:
+                step.take(Batch(batch, targets), RATE)
                 answers = _answers(step.model, images)
                 accuracies.append((answers == labels).float().mean().item())
     return Learning(tuple(accuracies), len(loader), tuple(answers.bincount(minlength=CLASSES).tolist()),
@@ -138,7 +138,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-class FolderSet(Dataset):
+class FolderSet(Dataset[tuple[Tensor, int]]):
     """The folder's images in memory, each through a transform when it is asked for."""
 
     def __init__(self, truth: list[Item], transform: Callable[[Any], Any]) -> None:
@@ -182,7 +182,7 @@ class Found:
     error: str = ""
 
 
-def look_up(joined: ConcatDataset, index: int, seed: int = 0) -> Found:
+def look_up(joined: ConcatDataset[tuple[Tensor, int]], index: int, seed: int = 0) -> Found:
     """joined[index], and where it came from. Random transforms draw from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -229,8 +229,8 @@ def few_images(data: Dataset, seed: int) -> float:
         step, taken = _step(training), 0
         loader = DataLoader(data, batch_size=FEW_BATCH, shuffle=True)
         while taken < FEW_STEPS:
-            for batch in loader:
-                step.take(Batch(*batch), FEW_RATE)
+            for batch, targets in loader:
+                step.take(Batch(batch, targets), FEW_RATE)
                 taken += 1
         answers = _answers(step.model, images[others].float() / 255)
     return (answers == labels[others]).float().mean().item()

@@ -90,7 +90,7 @@ def _stage(code: str, value: Any) -> Stage:
         pixels, kind = value, "tensor"
         shape, dtype = str(tuple(value.shape)), str(value.dtype).removeprefix("torch.")
     else:
-        pixels = torchvision.transforms.functional.pil_to_tensor(value)
+        pixels = torchvision.transforms.PILToTensor()(value)
         kind, shape, dtype = "Pillow image", f"{value.width}×{value.height}", f"mode {value.mode}"
     numbers = pixels.float()
     low, high = numbers.min(), numbers.max()
@@ -188,7 +188,7 @@ def _label_meaning(label: int) -> str:
 
 
 TORCHVISION = '''from torch.nn import functional as F
-from torchvision.transforms import Compose, ConvertImageDtype, Lambda, Normalize, PILToTensor, ToTensor'''
+from torchvision.transforms import {names}'''
 CODE = '''{head}
 
 transform = Compose([{steps}])
@@ -209,5 +209,7 @@ print(f"loss: {{F.cross_entropy(logits, torch.as_tensor(label)[None]).item():.6f
 
 def transforms_code(names: Sequence[str], mean: float, std: float, target: str, label: int, file: str) -> str:
     """A script that takes one image and its label through the same transforms; runs alone where the page shows no error."""
-    return CODE.format(head=script_head(TORCHVISION), steps=", ".join(step_code(name, mean, std) for name in names),
+    steps = [step_code(name, mean, std) for name in names]
+    used = {"Compose", *(code.split("(")[0] for code in steps), *(["Lambda"] if target != "none" else [])}
+    return CODE.format(head=script_head(TORCHVISION.format(names=", ".join(sorted(used)))), steps=", ".join(steps),
                        target=TARGETS[target], label=label, file=file, logits=list(LOGITS))

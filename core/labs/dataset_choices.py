@@ -72,7 +72,7 @@ LINES: dict[str, Line] = {
         "open": Option("Image.open(img_path)", lambda path: Image.open(path)),
         "decode": Option("decode_image(img_path)", lambda path: torchvision.io.decode_image(path)),
         "tensor": Option("pil_to_tensor(Image.open(img_path))",
-                         lambda path: torchvision.transforms.functional.pil_to_tensor(Image.open(path))),
+                         lambda path: torchvision.transforms.PILToTensor()(Image.open(path))),
     }),
     "label": Line("__getitem__", "Get its label.", "label = ", {
         "first": Option("self.img_labels.iloc[idx, 0]", lambda self, idx: self.img_labels.iloc[idx, 0]),
@@ -158,7 +158,8 @@ def use_code(picked: Picked) -> str:
 
 def program(picked: Picked) -> str:
     """The whole program: makes the folder where there is none, and runs alone."""
-    return f"{script_head(TORCHVISION)}\n\n{class_code(picked)}\n\n{use_code(picked)}"
+    head = script_head(TORCHVISION, "DataLoader, Dataset")
+    return f"{head}\n\n{class_code(picked)}\n\n{use_code(picked)}"
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,7 @@ def _pixels(image: Any) -> Tensor | None:
     """(1, 8, 8) uint8 of what the Dataset gave as an image; None where it is none."""
     if isinstance(image, Tensor):
         return image if image.dtype == torch.uint8 else (image * 255).round().to(torch.uint8)
-    return torchvision.transforms.functional.pil_to_tensor(image) if isinstance(image, Image.Image) else None
+    return torchvision.transforms.PILToTensor()(image) if isinstance(image, Image.Image) else None
 
 
 def _compare(trail: _Trail, truth: list[Item]) -> list[str]:

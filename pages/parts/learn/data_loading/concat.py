@@ -51,7 +51,8 @@ def show() -> None:
     predict(PATH, FIRST)
     from_address("data.augmentation", "augmentation", {name: name for name in AUGMENTATIONS}, "turn")
     name = st.segmented_control("The copy is", list(AUGMENTATIONS), format_func=lambda key: AUGMENTATIONS[key].title,
-                                key="data.augmentation", required=True, persist_state="session", on_change=tried, args=(PATH,))
+                                key="data.augmentation", required=True, persist_state="session", on_change=tried,
+                                args=(PATH,)) or "turn"
     joined = ConcatDataset([plain_set(truth), augmented_set(truth, name)])
     st.code('a = CustomImageDataset("digits/labels.csv", "digits/images", transform=ToTensor())\n'
             f'b = CustomImageDataset("digits/labels.csv", "digits/images", transform={transform_code(name)})\n'
@@ -68,7 +69,7 @@ def show() -> None:
     show_code(concat_code(name))
 
 
-def _index(joined: ConcatDataset) -> None:
+def _index(joined: ConcatDataset[tuple[torch.Tensor, int]]) -> None:
     """One index, where it comes from, and what is there."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         from_address("data.index", "index", numbers(-2 * COUNT - 1, 2 * COUNT + 1), 73)

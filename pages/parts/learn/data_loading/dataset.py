@@ -23,27 +23,31 @@ def show() -> None:
     st.markdown("A **Dataset** answers two questions: how many samples are there (`__len__`), and what is sample number idx "
                 "(`__getitem__`). Here is a folder of images with a CSV, a text file that says which image has which label. "
                 "Write the Dataset that reads it: choose each line, and see what it really does.")
-    names, table, images = st.columns([1, 1, 2], gap="medium")
+    names, table, images = st.columns([1, 1, 2.2], gap="medium")
     names.code(tree(truth), language=None)
     table.code(first_lines(truth), language=None)
     table.caption("labels.csv: file name and label, no header.")
     with images:
         picked = [truth[index] for index in range(2, COUNT, 5)]
         picture_grid(torch.stack([item.pixels for item in picked]), "data.folder", "Images of the folder",
-                     [item.name for item in picked], pick=False, smallest=56)
+                     [item.name for item in picked], pick=False, smallest=76)
     predict(PATH, HEADER)
-    left, right = st.columns([1, 1.1], gap="large")
+    left, right = st.columns([1, 1.25], gap="large")
     with left:
         chosen = _choices()
     with right:
-        st.markdown("**Your class**")
-        st.code(class_code(chosen), language="python", wrap_lines=True)
-        if len(chosen) < len(LINES):
+        outcome = run(chosen, place(), truth) if len(chosen) == len(LINES) else None
+        if outcome is None:
             missing = len(LINES) - len(chosen)
             st.info(f"{plural(missing, 'line')} still to choose. Then it runs.", icon=":material/edit_note:")
-            return
-        outcome = run(chosen, place(), truth)
-        _result(outcome, use_code(chosen))
+        else:
+            _result(outcome)
+        st.markdown("**Your class**")
+        st.code(class_code(chosen), language="python")
+        st.markdown("**What is done with it**")
+        st.code(use_code(chosen), language="python")
+    if outcome is None:
+        return
     if outcome.right:
         st.success("It runs, and every sample is what the folder holds. This is your program: it makes the folder where there is "
                    "none, so that it runs anywhere. It needs `pip install torch torchvision pandas pillow scikit-learn`.",
@@ -80,10 +84,8 @@ def _fill(picked: dict[str, str]) -> None:
         st.session_state[f"data.line.{name}"] = picked.get(name)
 
 
-def _result(outcome: Outcome, code: str) -> None:
+def _result(outcome: Outcome) -> None:
     """What the program printed, the error if there was one, the first samples, and what is behind it."""
-    st.markdown("**What is done with it**")
-    st.code(code, language="python", wrap_lines=True)
     st.markdown("**What comes out**")
     if outcome.printed:
         st.code("\n".join(outcome.printed), language=None, wrap_lines=True)
