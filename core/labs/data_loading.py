@@ -211,10 +211,10 @@ class Compared:
 def compare(truth: list[Item], name: str, seeds: int = SEEDS) -> list[Compared]:
     """The set alone, twice, and joined with an augmented copy: 300 steps each, from the same weights seed by seed."""
     plain = plain_set(truth)
-    sets: dict[str, Dataset] = {"The set alone": plain, "The set twice": ConcatDataset([plain, plain]),
-                                "The set and its augmented copy": ConcatDataset([plain, augmented_set(truth, name)])}
-    return [Compared(title, len(data), tuple(few_images(data, seed) for seed in range(seeds)))  # pyright: ignore[reportArgumentType]  # torch's Dataset promises no len()
-            for title, data in sets.items()]
+    sets: dict[str, FolderSet | ConcatDataset[tuple[Tensor, int]]] = {
+        "The set alone": plain, "The set twice": ConcatDataset([plain, plain]),
+        "The set and its augmented copy": ConcatDataset([plain, augmented_set(truth, name)])}
+    return [Compared(title, len(data), tuple(few_images(data, seed) for seed in range(seeds))) for title, data in sets.items()]
 
 
 def few_images(data: Dataset, seed: int) -> float:
