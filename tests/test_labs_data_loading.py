@@ -19,8 +19,8 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F
 from torch.utils.data import ConcatDataset, DataLoader
 
-from core.figures.data_loading import batches_figure, compared_figure, learning_figure, timing_figure
-from core.labs import data_folder, data_loading, data_transforms, dataset_choices, loader_timing
+from core.figures.data_loading import batches_figure, compared_figure, learning_figure, timeline_figure, timing_figure
+from core.labs import data_folder, data_loading, data_transforms, dataset_choices, loader_timeline, loader_timing
 from core.labs.data_folder import items, picture_of, write_folder
 from core.labs.data_loading_code import concat_code, loader_code
 from core.labs.dataset_choices import FAULTS, LINES, RIGHT, TUTORIAL, class_code, decoders_load, faults, program, run
@@ -143,6 +143,17 @@ def test_what_is_said_is_what_the_program_itself_prints_and_raises(root, truth):
             frames = [(frame.lineno, frame.name, frame.line) for frame in traceback.extract_tb(error.__traceback__)
                       if frame.filename == "own_dataset.py"]
             assert frames == list(outcome.stop.frames), choice
+
+
+@pytest.mark.skipif(decoders_load(), reason="torchvision reads image files here")
+def test_read_image_would_be_refused_like_decode_image(root):
+    """As the line about missing decoders says."""
+    said = []
+    for read in (torchvision.io.decode_image, torchvision.io.read_image):
+        with pytest.raises(RuntimeError) as caught:
+            read(str(root / "digits/images/img_00.png"))
+        said.append(str(caught.value))
+    assert said[0] == said[1]
 
 
 def test_the_header_trap_loses_the_first_image_without_an_error(root, truth):
@@ -384,9 +395,38 @@ def test_what_keeps_it_from_measuring_is_one_line(monkeypatch):
 
 def test_the_verdict_on_workers_is_the_fastest_beside_none():
     timings = [Timing("small", 0, 1.0, 0.1), Timing("small", 1, 3.0, 0.1), Timing("small", 2, 2.0, 0.1),
-               Timing("photographs", 0, 3.0, 0.1), Timing("photographs", 2, 1.5, 0.1)]
+               Timing("photographs", 0, 3.0, 0.1), Timing("photographs", 2, 1.5, 0.1),
+               Timing("alike", 0, 1.05, 0.1), Timing("alike", 1, 2.0, 0.1), Timing("alike", 2, 1.0, 0.1)]
     assert verdict(timings, "small").startswith("Fastest without workers: with 2 it takes 2.0 times as long.")
     assert verdict(timings, "photographs") == "Fastest with 2: 2.0 times as fast as without workers."
+    assert verdict(timings, "alike") == "No difference to speak of: 1.05 s without workers, 1.00 s with 2."
+
+
+@pytest.mark.parametrize(("load", "train", "workers", "batches", "total", "waiting"), [
+    (30, 10, 0, 4, 160, 0),  # four times 30 + 10
+    (30, 10, 1, 4, 130, 90),  # ready at 30, 60, 90 and 120, and 10 more; waits 30 and three times 20
+    (30, 10, 2, 4, 80, 40),  # two ready at 30, two at 60; waits 30, 0, 10, 0
+    (30, 10, 4, 4, 70, 30),  # all ready at 30
+    (10, 30, 1, 4, 130, 10),  # ready at 10, 20, then 20 and 50 at the earliest: only the first is waited for
+    (10, 30, 4, 4, 130, 10),  # so more workers save nothing
+])
+def test_the_timeline_is_what_one_counts_on_paper(load, train, workers, batches, total, waiting):
+    found = loader_timeline.timeline(load, train, workers, batches)
+    assert (found.total, found.waiting) == (total, waiting)
+    for what in ("load", "train"):
+        assert sorted(span.batch for span in found.spans if span.what == what) == list(range(batches))
+    for row in range(workers + 1):  # nobody does two things at once
+        spans = sorted((span.start, span.end) for span in found.spans if span.row == row)
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+
+
+def test_no_worker_runs_further_ahead_than_two_batches():
+    """Loading takes no time to speak of, so batches are made as soon as they are asked for: 2 · 2, then one for each taken."""
+    found = loader_timeline.timeline(1, 100, 2, 7)
+    loaded = {span.batch: span.start for span in found.spans if span.what == "load"}
+    assert loaded == {0: 0, 1: 0, 2: 1, 3: 1, 4: 2, 5: 101, 6: 201}  # batch 0 is taken when it is there, at 1, batch 1 at 101
+    loader = DataLoader(range(4), num_workers=1)
+    assert loader.prefetch_factor == loader_timeline.PREFETCH
 
 
 # --- pictures
@@ -402,3 +442,6 @@ def test_pictures_show_the_numbers(truth):
     assert [list(line.x) for line in compared_figure(compared((0.1,), (0.2,), (0.3,))).data] == [[0.1], [0.2], [0.3]]
     first, rest = timing_figure([Timing("small", 0, 1.0, 0.25)]).data
     assert (list(first.x), list(rest.x)) == ([0.25], [0.75])
+    load, train = timeline_figure(loader_timeline.timeline(30, 10, 1, 2)).data
+    assert (list(load.base), list(load.x), list(load.y)) == ([0, 30], [30, 30], ["worker 1"] * 2)
+    assert (list(train.base), list(train.x), list(train.y)) == ([30, 60], [10, 10], ["training"] * 2)

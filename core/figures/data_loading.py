@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from core.figures.curves import TRAIN, VALIDATION
 from core.figures.explore import class_colors
 from core.labs.data_loading import Compared, Epoch, Learning
+from core.labs.loader_timeline import Timeline
 from core.labs.loader_timing import Timing
 
 MARGIN = {"l": 8, "r": 8, "t": 36, "b": 8}
@@ -83,4 +84,22 @@ def timing_figure(timings: Sequence[Timing]) -> go.Figure:
                        hovertemplate="%{x:.2f} s<extra>" + name + "</extra>")
     figure.update_layout(height=60 + 40 * len(names), margin=MARGIN, legend={**LEGEND, "traceorder": "normal"}, barmode="stack",
                          xaxis={"title": "s", "rangemode": "tozero"}, yaxis={"autorange": "reversed"})
+    return figure
+
+
+def timeline_figure(found: Timeline) -> go.Figure:
+    """One row a process, one bar for each batch that it loads or trains on, by ms."""
+    rows = max(span.row for span in found.spans)
+    names = ["training", *(f"worker {row}" for row in range(1, rows + 1))]
+    figure = go.Figure()
+    for what, color in (("load", VALIDATION), ("train", TRAIN)):
+        spans = [span for span in found.spans if span.what == what]
+        figure.add_bar(y=[names[span.row] for span in spans], base=[span.start for span in spans],
+                       x=[span.end - span.start for span in spans], name=what, orientation="h",
+                       marker={"color": color, "line": {"color": "white", "width": 1}}, text=[str(span.batch) for span in spans],
+                       textposition="inside", textangle=0, insidetextanchor="middle", constraintext="both",
+                       hovertemplate="batch %{text}: %{base:.0f} ms and %{x:.0f} ms more<extra>" + what + "</extra>")
+    figure.update_layout(height=90 + 36 * len(names), margin=MARGIN, legend=LEGEND, barmode="overlay", dragmode=False,
+                         xaxis={"title": "ms", "rangemode": "tozero"},
+                         yaxis={"categoryorder": "array", "categoryarray": names[::-1]})
     return figure

@@ -29,6 +29,7 @@ PATIENCE = 120.0  # seconds; on a quiet machine it takes about five
 KINDS = {"small": "2,000 images of 8×8 pixels (PNG)", "photographs": "200 photographs of 1,024×768 pixels (JPEG), made 64×64"}
 SIZES = {"small": (2000, (8, 8), "PNG"), "photographs": (200, (1024, 768), "JPEG")}
 BATCH = 10
+ALIKE = 1.1  # two times that differ by less say nothing: the same measurement repeated differs as much
 
 
 class TimingFailed(RuntimeError):
@@ -100,11 +101,13 @@ def measure(share: float = 1.0) -> list[Timing]:
 
 
 def verdict(timings: list[Timing], kind: str) -> str:
-    """One sentence about one kind: which number of workers was fastest, and by how much beside none."""
+    """What one kind's times say: which number of workers was fastest, and by how much beside none."""
     mine = {timing.workers: timing.seconds for timing in timings if timing.kind == kind}
     best = min(mine, key=lambda workers: mine[workers])
+    second = min((workers for workers in mine if workers), key=lambda workers: mine[workers])
+    if max(mine[0], mine[second]) < ALIKE * min(mine[0], mine[second]):
+        return f"No difference to speak of: {mine[0]:.2f} s without workers, {mine[second]:.2f} s with {second}."
     if best == 0:
-        second = min((workers for workers in mine if workers), key=lambda workers: mine[workers])
         return (f"Fastest without workers: with {second} it takes {mine[second] / mine[0]:.1f} times as long. Starting them and "
                 "handing over each batch costs more than they save.")
     return f"Fastest with {best}: {mine[0] / mine[best]:.1f} times as fast as without workers."

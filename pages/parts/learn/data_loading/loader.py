@@ -3,10 +3,11 @@
 import streamlit as st
 
 from core.devices import usable_cores
-from core.figures.data_loading import answers_figure, batches_figure, learning_figure, timing_figure
+from core.figures.data_loading import answers_figure, batches_figure, learning_figure, timeline_figure, timing_figure
 from core.labs.data_folder import COUNT
 from core.labs.data_loading import BATCH, EPOCHS, RATE, Epoch, Learning, epochs, learning
 from core.labs.data_loading_code import loader_code
+from core.labs.loader_timeline import timeline
 from core.labs.loader_timing import KINDS, Timing, TimingFailed, measure, verdict
 from core.wording import percent, plural
 from pages.parts.learn.data_loading.shared import PATH, STILL, SWITCH, folder, from_address, numbers
@@ -14,6 +15,7 @@ from pages.parts.learn.lab import Question, predict, show_code, tried
 from pages.parts.widgets.metrics import metrics_row
 
 LARGEST = 64
+SHOWN = 8  # batches of the timeline
 SIZES = Question(
     "data.ask_batches", f"{COUNT} samples, batch_size=8, drop_last=False. How many batches has an epoch, and how large is the "
     "last?", ("6 batches, the last of 8", "7 batches, the last of 2", "7 batches, the last of 8"), 1,
@@ -34,7 +36,7 @@ def trained(seed: int) -> tuple[Learning, Learning]:
 
 @st.cache_data(ttl=3600, show_spinner="Measuring, about five seconds…")
 def measured(asked: int) -> list[Timing]:
-    """This machine's figures, for all who look within the hour; asked: another number measures anew."""
+    """This machine's figures, for all who look within the hour; asked: another number measures anew. Raises TimingFailed."""
     return measure()
 
 
@@ -65,8 +67,8 @@ def show() -> None:
             if dropped := epoch.dropped(COUNT):
                 st.caption(f"In no batch: sample{'s' if len(dropped) > 1 else ''} {', '.join(map(str, dropped))}.")
     st.caption("Each row is a batch, each cell a sample with its number, in the colour of its class. "
-               + ("The second epoch has an order of its own: so other samples meet, and others are left out."
-                  if shuffle else "Both epochs have the same batches, and each batch has neighbours: here one or few classes."))
+               + ("The second epoch has an order of its own: other samples meet" + (
+                   ", and others are left out." if found[0].dropped(COUNT) else ".") if shuffle else "Both epochs have the same batches, and each batch has neighbours: here one or few classes."))
     _shuffle()
     _workers()
     show_code(loader_code(size, shuffle, drop_last, seed))
@@ -102,12 +104,30 @@ def _shuffle() -> None:
                "and down with each class that passes. Files that come mixed, as MNIST's do, hide this mistake.")
 
 
+def _timeline() -> None:
+    """What workers would save, calculated."""
+    with st.container(horizontal=True, gap="medium"):
+        load = st.slider("ms to load a batch", 1, 100, 30, key="data.load_ms", persist_state="session", width=185)
+        train = st.slider("ms to train on it", 1, 100, 10, key="data.train_ms", persist_state="session", width=185)
+        workers = st.slider("num_workers", 0, 4, 2, key="data.workers", persist_state="session", width=185, on_change=tried,
+                            args=(PATH,))
+    found, alone = timeline(load, train, workers, SHOWN), timeline(load, train, 0, SHOWN)
+    st.plotly_chart(timeline_figure(found), key="data.timeline", config=STILL)
+    st.markdown(f"{SHOWN} batches take **{found.total:,.0f} ms**, without workers {alone.total:,.0f} ms. "
+                + (f"Of these the training process waits {found.waiting:,.0f} ms for a batch." if workers else
+                   "The training process never waits, as it does all the loading itself."))
+    st.caption("Calculated, with a core for each process, and without what it costs to start workers and to hand batches over. "
+               "Each worker is asked for two batches ahead (prefetch_factor=2). More workers than it takes to keep the training "
+               "process busy save nothing.")
+
+
 def _workers() -> None:
     """num_workers, measured here."""
     st.subheader("num_workers: who fetches the samples")
     st.markdown("With num_workers=0 the training process itself calls `dataset[idx]` for every sample and trains only in "
                 "between. With 2, two helper processes do so ahead of time. That pays where a sample takes long to make ready "
                 "and cores are free; processes have to be started, though, and each batch handed over.")
+    _timeline()
     if st.button("Measure on this machine", key="data.measure", icon=":material/timer:", on_click=tried, args=(PATH,)):
         st.session_state["data.measured"] = st.session_state.get("data.measured", 0) + 1
     if not (asked := st.session_state.get("data.measured", 0)):

@@ -41,8 +41,8 @@ def show() -> None:
     target, label, fine = _label(item)
     show_code(transforms_code(names, mean, std, target, label, item.name))
     if way.error or not fine or way.stages[-1].kind != "tensor":
-        st.caption("With these settings it stops with an error: a Pillow image has no dtype to print, or the error is the one "
-                   "shown above.")
+        st.caption("With these settings the script ends with an error, too: the one shown above, or that a Pillow image has no "
+                   "shape to print.")
 
 
 def _image(item: Item) -> tuple[list[str], float, float, Way]:
@@ -107,5 +107,5 @@ def _label(item: Item) -> tuple[str, int, bool]:
         if found.loss is not None and found.index_loss is not None:
             st.markdown(f"Cross-entropy of one network's answer with it: **{found.loss:.4f}**; with the plain number {label}: "
                         f"**{found.index_loss:.4f}**. PyTorch's cross-entropy takes both, so one-hot labels are needed only "
-                        "where they are to be mixed or smoothed, or for a loss such as MSE.")
+                        "where labels are mixed (mixup), or for a loss such as MSE.")
     return target, label, not found.error
