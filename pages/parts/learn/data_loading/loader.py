@@ -66,9 +66,10 @@ def show() -> None:
                 st.plotly_chart(batches_figure(epoch, [item.label for item in truth]), key=f"data.epoch.{number}", config=STILL)
             if dropped := epoch.dropped(COUNT):
                 st.caption(f"In no batch: sample{'s' if len(dropped) > 1 else ''} {', '.join(map(str, dropped))}.")
+    others = ", and others are left out." if found[0].dropped(COUNT) else "."
     st.caption("Each row is a batch, each cell a sample with its number, in the colour of its class. "
-               + ("The second epoch has an order of its own: other samples meet" + (
-                   ", and others are left out." if found[0].dropped(COUNT) else ".") if shuffle else "Both epochs have the same batches, and each batch has neighbours: here one or few classes."))
+               + (f"The second epoch has an order of its own: other samples meet{others}" if shuffle else
+                  "Both epochs have the same batches, and each batch has neighbours: here one or few classes."))
     _shuffle()
     _workers()
     show_code(loader_code(size, shuffle, drop_last, seed))
