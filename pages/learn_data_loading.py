@@ -22,8 +22,8 @@ NEXT = [
 
 open_lab(PATH, "Write a Dataset for a folder of images with a CSV, line by line, until it runs. Then see what transforms, "
          "batches, shuffle, workers and a second data set do to what a network gets.")
-from_address("data.view", "view", {name: name for name in VIEWS}, "dataset")
-view = st.segmented_control("View", list(VIEWS), format_func=lambda name: VIEWS[name][0], key="data.view", required=True,
+from_address("loading.view", "view", {name: name for name in VIEWS}, "dataset")
+view = st.segmented_control("View", list(VIEWS), format_func=lambda name: VIEWS[name][0], key="loading.view", required=True,
                             label_visibility="collapsed", persist_state="session") or "dataset"
 VIEWS[view][1]()
 try_next(NEXT)

@@ -21,18 +21,18 @@ from core.labs.data_loading import (
 )
 from core.labs.data_loading_code import concat_code
 from core.wording import percent
-from pages.parts.learn.data_loading.shared import PATH, STILL, folder, from_address, numbers
+from pages.parts.learn.data_loading.shared import PATH, STILL, SWITCH, folder, from_address, numbers
 from pages.parts.learn.lab import Question, predict, refusal, show_code, tried
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.pictures import picture_grid
 
 FIRST = Question(
-    "data.ask_joined", f"joined = ConcatDataset([a, b]), each of {COUNT} samples. What is joined[{COUNT}]?",
+    "loading.ask_joined", f"joined = ConcatDataset([a, b]), each of {COUNT} samples. What is joined[{COUNT}]?",
     (f"a[{COUNT}]", "b[0]", "an error"), 1,
     f"The parts follow each other: 0 to {COUNT - 1} are a's, and {COUNT} is the first of b's. Nothing is copied.")
 HELPS = Question(
-    "data.ask_helps", "A training set of digits is joined with a mirrored copy of itself. What happens to the accuracy on other, "
-    "upright digits?", ("it rises: more data is better", "it does not change", "it falls"), 2,
+    "loading.ask_helps", "A training set of digits is joined with a mirrored copy of itself. What happens to the accuracy on "
+    "other, upright digits?", ("it rises: more data is better", "it does not change", "it falls"), 2,
     "Nobody writes mirrored digits, and a mirrored 2 looks like no 2. An augmented copy helps where it is what other hands would "
     "have written.")
 
@@ -49,9 +49,9 @@ def show() -> None:
     st.markdown("**ConcatDataset** makes one Dataset of several. A usual pair: a set, and the same images once more through "
                 "random transforms, its augmented copy.")
     predict(PATH, FIRST)
-    from_address("data.augmentation", "augmentation", {name: name for name in AUGMENTATIONS}, "turn")
+    from_address("loading.augmentation", "augmentation", {name: name for name in AUGMENTATIONS}, "turn")
     name = st.segmented_control("The copy is", list(AUGMENTATIONS), format_func=lambda key: AUGMENTATIONS[key].title,
-                                key="data.augmentation", required=True, persist_state="session", on_change=tried,
+                                key="loading.augmentation", required=True, persist_state="session", on_change=tried,
                                 args=(PATH,)) or "turn"
     joined = ConcatDataset([plain_set(truth), augmented_set(truth, name)])
     st.code('a = CustomImageDataset("digits/labels.csv", "digits/images", transform=ToTensor())\n'
@@ -63,7 +63,8 @@ def show() -> None:
     _index(joined)
     st.subheader("Does the copy help?")
     predict(PATH, HELPS)
-    if st.toggle("Train on the set alone, twice, and with its copy", key="data.compare", persist_state="session",
+    from_address("loading.compare", "train", SWITCH, False)
+    if st.toggle("Train on the set alone, twice, and with its copy", key="loading.compare", persist_state="session",
                  on_change=tried, args=(PATH,)):
         _training(name)
     show_code(concat_code(name))
@@ -72,12 +73,13 @@ def show() -> None:
 def _index(joined: ConcatDataset[tuple[torch.Tensor, int]]) -> None:
     """One index, where it comes from, and what is there."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        from_address("data.index", "index", numbers(-2 * COUNT - 1, 2 * COUNT + 1), 73)
-        index = st.number_input("joined[…]", -2 * COUNT - 1, 2 * COUNT + 1, key="data.index", persist_state="session", width=150,
-                                on_change=tried, args=(PATH,), help="Negative ones count from the end. Try one there is not.")
-        if st.button("Ask for it again", key="data.again", icon=":material/refresh:"):
-            st.session_state["data.draw"] = st.session_state.get("data.draw", 0) + 1
-    found = look_up(joined, index, st.session_state.get("data.draw", 0))
+        from_address("loading.index", "index", numbers(-2 * COUNT - 1, 2 * COUNT + 1), 73)
+        index = st.number_input("joined[…]", -2 * COUNT - 1, 2 * COUNT + 1, key="loading.index", persist_state="session",
+                                width=150, on_change=tried, args=(PATH,),
+                                help="Negative ones count from the end. Try one there is not.")
+        if st.button("Ask for it again", key="loading.again", icon=":material/refresh:"):
+            st.session_state["loading.draw"] = st.session_state.get("loading.draw", 0) + 1
+    found = look_up(joined, index, st.session_state.get("loading.draw", 0))
     if found.image is None or found.inner is None:
         refusal(found.error)
         st.markdown(f":material/lightbulb: There are {len(joined)} samples: 0 to {len(joined) - 1}, or −{len(joined)} to −1.")
@@ -86,14 +88,15 @@ def _index(joined: ConcatDataset[tuple[torch.Tensor, int]]) -> None:
     st.markdown(f"`joined[{index}]` is **`{part}[{found.inner}]`**, label {found.label}."
                 + (" Each time it is asked for, it is drawn anew." if part == "b" else " The image as it is in the folder."))
     original = joined.datasets[0][found.inner][0]
-    picture_grid((torch.stack([original, found.image]) * 255).round().to(torch.uint8), "data.joined", "The sample in both parts",
-                 [f"a[{found.inner}]", f"joined[{index}]"], pick=False, smallest=120)
+    pair = (torch.stack([original, found.image]) * 255).round().to(torch.uint8)
+    picture_grid(pair, "loading.joined", "The sample in both parts", [f"a[{found.inner}]", f"joined[{index}]"], pick=False,
+                 smallest=120)
     st.caption("The order stays: without shuffle an epoch takes all of a, then all of b.")
 
 
 def _training(name: str) -> None:
     results = compared_sets(name)
-    st.plotly_chart(compared_figure(results), key="data.compared", config=STILL)
+    st.plotly_chart(compared_figure(results), key="loading.compared", config=STILL)
     st.markdown(" · ".join(f"{found.title} ({found.samples} samples): **{percent(found.mean, 1)}**" for found in results))
     st.markdown(f"**{AUGMENTATIONS[name].title}.** {judged(results)}")
     st.caption(f"A real training of 64-32-10 with Adam, {FEW_STEPS} steps of {FEW_BATCH} images each, so that no set gets more "

@@ -12,8 +12,8 @@ from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.pictures import picture_grid
 
 HEADER = Question(
-    "data.ask_header", f"labels.csv has {COUNT} lines and no header. How many lines has the table that pd.read_csv(file) makes "
-    "of it?", (str(COUNT), str(COUNT - 1), str(COUNT + 1)), 1,
+    "loading.ask_header", f"labels.csv has {COUNT} lines and no header. How many lines has the table that pd.read_csv(file) "
+    "makes of it?", (str(COUNT), str(COUNT - 1), str(COUNT + 1)), 1,
     "read_csv takes the first line for the names of the columns. No error, no warning: one image is never seen.")
 
 
@@ -29,7 +29,7 @@ def show() -> None:
     table.caption("labels.csv: file name and label, no header.")
     with images:
         picked = [truth[index] for index in range(2, COUNT, 5)]
-        picture_grid(torch.stack([item.pixels for item in picked]), "data.folder", "Images of the folder",
+        picture_grid(torch.stack([item.pixels for item in picked]), "loading.folder", "Images of the folder",
                      [item.name for item in picked], pick=False, smallest=76)
     predict(PATH, HEADER)
     left, right = st.columns([1, 1.25], gap="large")
@@ -52,7 +52,7 @@ def show() -> None:
         st.success("It runs, and every sample is what the folder holds. This is your program: it makes the folder where there is "
                    "none, so that it runs anywhere. It needs `pip install torch torchvision pandas pillow scikit-learn`.",
                    icon=":material/task_alt:")
-        st.download_button("Download own_dataset.py", program(chosen), "own_dataset.py", "text/x-python", key="data.download",
+        st.download_button("Download own_dataset.py", program(chosen), "own_dataset.py", "text/x-python", key="loading.download",
                            icon=":material/download:")
         show_code(program(chosen))
     else:
@@ -63,12 +63,12 @@ def show() -> None:
 def _choices() -> dict[str, str]:
     """The lines that have been chosen so far, by name."""
     with st.container(horizontal=True):
-        st.button("Fill in the tutorials' lines", key="data.tutorial", icon=":material/menu_book:", on_click=_fill,
+        st.button("Fill in the tutorials' lines", key="loading.tutorial", icon=":material/menu_book:", on_click=_fill,
                   args=(TUTORIAL,), help="As most tutorials have it. It runs. Is it right?")
-        st.button("Start over", key="data.empty", icon=":material/restart_alt:", on_click=_fill, args=({},))
+        st.button("Start over", key="loading.empty", icon=":material/restart_alt:", on_click=_fill, args=({},))
     chosen = {}
     for name, line in LINES.items():
-        key = f"data.line.{name}"
+        key = f"loading.line.{name}"
         from_address(key, name, {option: option for option in line.options}, None)
         option = st.radio(f"`{line.where}` · {line.what}" if line.where.startswith("__") else f"{line.what}", list(line.options),
                           index=None, format_func=lambda option, line=line: f"`{line.options[option].code}`", key=key,
@@ -81,7 +81,7 @@ def _choices() -> dict[str, str]:
 def _fill(picked: dict[str, str]) -> None:
     tried(PATH)
     for name in LINES:
-        st.session_state[f"data.line.{name}"] = picked.get(name)
+        st.session_state[f"loading.line.{name}"] = picked.get(name)
 
 
 def _result(outcome: Outcome) -> None:
@@ -91,15 +91,15 @@ def _result(outcome: Outcome) -> None:
         st.code("\n".join(outcome.printed), language=None, wrap_lines=True)
     if outcome.stop:
         st.code(outcome.stop.text(), language=None, wrap_lines=True)
-        if outcome.stop.at is not None:
-            st.caption(f"It was asked for sample {outcome.stop.at}. Lines inside of libraries are left out.")
+        asked = "" if outcome.stop.at is None else f"It was asked for sample {outcome.stop.at}. "
+        st.caption(f"{asked}Lines inside of libraries are left out.")
     for fact in outcome.found:
         st.warning(f"No error, but: {as_text(fact)}", icon=":material/difference:")
     for why in outcome.why:
         st.markdown(f":material/lightbulb: {as_text(why)}")
     shown = [(seen, seen.pixels) for seen in outcome.samples if seen.pixels is not None]
     if shown:
-        picture_grid(torch.stack([pixels for _, pixels in shown]), "data.samples", "The first samples",
+        picture_grid(torch.stack([pixels for _, pixels in shown]), "loading.samples", "The first samples",
                      [f"dataset[{index}]" for index in range(len(shown))], pick=False, smallest=72)
         st.caption("  \n".join(as_text(f"dataset[{index}]: {seen.image}; label {seen.label}")
                                for index, (seen, _) in enumerate(shown)))

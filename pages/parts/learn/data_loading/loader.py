@@ -17,12 +17,12 @@ from pages.parts.widgets.metrics import metrics_row
 LARGEST = 64
 SHOWN = 8  # batches of the timeline
 SIZES = Question(
-    "data.ask_batches", f"{COUNT} samples, batch_size=8, drop_last=False. How many batches has an epoch, and how large is the "
+    "loading.ask_batches", f"{COUNT} samples, batch_size=8, drop_last=False. How many batches has an epoch, and how large is the "
     "last?", ("6 batches, the last of 8", "7 batches, the last of 2", "7 batches, the last of 8"), 1,
     "6 · 8 = 48, and the 2 that are left make a batch of their own. drop_last=True leaves them out of this epoch.")
 ORDER = Question(
-    "data.ask_order", "Digits lie sorted by class, first all 0, last all 9, and shuffle is off. Ten epochs of SGD: what does the "
-    "network answer to new digits?",
+    "loading.ask_order", "Digits lie sorted by class, first all 0, last all 9, and shuffle is off. Ten epochs of SGD: what does "
+    "the network answer to new digits?",
     ("the same as with shuffle", "mostly the classes that came last", "mostly the classes that came first"), 1,
     "Each stretch of one class pulls all answers its way, and the last pull is the one that is left. Nothing else differs: the "
     "same digits, the same number of steps, the same start.")
@@ -47,23 +47,24 @@ def show() -> None:
                 "of images: it only decides who comes when, and who fetches them.")
     predict(PATH, SIZES)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        from_address("data.batch_size", "batch_size", numbers(1, LARGEST), 8)
-        size = st.number_input("batch_size", 1, LARGEST, key="data.batch_size", persist_state="session", width=150,
+        from_address("loading.batch_size", "batch_size", numbers(1, LARGEST), 8)
+        size = st.number_input("batch_size", 1, LARGEST, key="loading.batch_size", persist_state="session", width=150,
                                on_change=tried, args=(PATH,), help="Samples in a batch: the weights change once for each batch.")
-        from_address("data.seed", "seed", numbers(0, 999), 0)
-        seed = st.number_input("Seed", 0, 999, key="data.seed", persist_state="session", width=130,
+        from_address("loading.seed", "seed", numbers(0, 999), 0)
+        seed = st.number_input("Seed", 0, 999, key="loading.seed", persist_state="session", width=130,
                                help="Of the generator that shuffles; another seed is another order.")
-        from_address("data.shuffle", "shuffle", SWITCH, True)
-        shuffle = st.toggle("shuffle", key="data.shuffle", persist_state="session", on_change=tried, args=(PATH,))
-        from_address("data.drop_last", "drop_last", SWITCH, False)
-        drop_last = st.toggle("drop_last", key="data.drop_last", persist_state="session", on_change=tried, args=(PATH,))
+        from_address("loading.shuffle", "shuffle", SWITCH, True)
+        shuffle = st.toggle("shuffle", key="loading.shuffle", persist_state="session", on_change=tried, args=(PATH,))
+        from_address("loading.drop_last", "drop_last", SWITCH, False)
+        drop_last = st.toggle("drop_last", key="loading.drop_last", persist_state="session", on_change=tried, args=(PATH,))
     found = epochs(truth, size, shuffle, drop_last, seed)
     _counts(found[0], size)
     for number, (column, epoch) in enumerate(zip(st.columns(2, gap="large"), found, strict=True), start=1):
         with column:
             st.markdown(f"**Epoch {number}**")
             if epoch.batches:
-                st.plotly_chart(batches_figure(epoch, [item.label for item in truth]), key=f"data.epoch.{number}", config=STILL)
+                drawn = batches_figure(epoch, [item.label for item in truth])
+                st.plotly_chart(drawn, key=f"loading.epoch.{number}", config=STILL)
             if dropped := epoch.dropped(COUNT):
                 st.caption(f"In no batch: sample{'s' if len(dropped) > 1 else ''} {', '.join(map(str, dropped))}.")
     others = ", and others are left out." if found[0].dropped(COUNT) else "."
@@ -91,15 +92,17 @@ def _shuffle() -> None:
     """The same training with shuffle and without."""
     st.subheader("What shuffle is for")
     predict(PATH, ORDER)
-    if not st.toggle("Train with shuffle and without", key="data.train", persist_state="session", on_change=tried, args=(PATH,)):
+    from_address("loading.train", "train", SWITCH, False)
+    if not st.toggle("Train with shuffle and without", key="loading.train", persist_state="session", on_change=tried,
+                     args=(PATH,)):
         return
-    seed = st.number_input("Seed of weights and order", 0, 999, 0, key="data.train_seed", persist_state="session", width=210)
+    seed = st.number_input("Seed of weights and order", 0, 999, 0, key="loading.train_seed", persist_state="session", width=210)
     shuffled, in_order = trained(seed)
     ends = [found.of_epochs()[-1] for found in (shuffled, in_order)]
-    st.plotly_chart(learning_figure(shuffled, in_order), key="data.learning", config=STILL)
+    st.plotly_chart(learning_figure(shuffled, in_order), key="loading.learning", config=STILL)
     st.markdown(f"After {EPOCHS} epochs **{percent(ends[0], 1)}** of {sum(in_order.truth)} held-out digits are right with "
                 f"shuffle, **{percent(ends[1], 1)}** without. What the network without shuffle answers:")
-    st.plotly_chart(answers_figure(in_order), key="data.answers", config=STILL)
+    st.plotly_chart(answers_figure(in_order), key="loading.answers", config=STILL)
     st.caption(f"A real training of 64-32-10 on 1,437 of scikit-learn's digits, sorted by class as a folder is read, SGD with "
                f"learning rate {RATE}, batches of {BATCH}. The curve has a point after every step: without shuffle it goes up "
                "and down with each class that passes. Files that come mixed, as MNIST's do, hide this mistake.")
@@ -108,12 +111,13 @@ def _shuffle() -> None:
 def _timeline() -> None:
     """What workers would save, calculated."""
     with st.container(horizontal=True, gap="medium"):
-        load = st.slider("ms to load a batch", 1, 100, 30, key="data.load_ms", persist_state="session", width=185)
-        train = st.slider("ms to train on it", 1, 100, 10, key="data.train_ms", persist_state="session", width=185)
-        workers = st.slider("num_workers", 0, 4, 2, key="data.workers", persist_state="session", width=185, on_change=tried,
+        load = st.slider("ms to load a batch", 1, 100, 30, key="loading.load_ms", persist_state="session", width=185)
+        train = st.slider("ms to train on it", 1, 100, 10, key="loading.train_ms", persist_state="session", width=185)
+        from_address("loading.workers", "num_workers", numbers(0, 4), 2)
+        workers = st.slider("num_workers", 0, 4, key="loading.workers", persist_state="session", width=185, on_change=tried,
                             args=(PATH,))
     found, alone = timeline(load, train, workers, SHOWN), timeline(load, train, 0, SHOWN)
-    st.plotly_chart(timeline_figure(found), key="data.timeline", config=STILL)
+    st.plotly_chart(timeline_figure(found), key="loading.timeline", config=STILL)
     st.markdown(f"{SHOWN} batches take **{found.total:,.0f} ms**, without workers {alone.total:,.0f} ms. "
                 + (f"Of these the training process waits {found.waiting:,.0f} ms for a batch." if workers else
                    "The training process never waits, as it does all the loading itself."))
@@ -129,9 +133,9 @@ def _workers() -> None:
                 "between. With 2, two helper processes do so ahead of time. That pays where a sample takes long to make ready "
                 "and cores are free; processes have to be started, though, and each batch handed over.")
     _timeline()
-    if st.button("Measure on this machine", key="data.measure", icon=":material/timer:", on_click=tried, args=(PATH,)):
-        st.session_state["data.measured"] = st.session_state.get("data.measured", 0) + 1
-    if not (asked := st.session_state.get("data.measured", 0)):
+    if st.button("Measure on this machine", key="loading.measure", icon=":material/timer:", on_click=tried, args=(PATH,)):
+        st.session_state["loading.measured"] = st.session_state.get("loading.measured", 0) + 1
+    if not (asked := st.session_state.get("loading.measured", 0)):
         return
     try:
         timings = measured(asked)
@@ -141,7 +145,7 @@ def _workers() -> None:
     for column, (kind, title) in zip(st.columns(2, gap="large"), KINDS.items(), strict=True):
         with column:
             st.markdown(f"**{title}**")
-            st.plotly_chart(timing_figure([timing for timing in timings if timing.kind == kind]), key=f"data.timing.{kind}",
+            st.plotly_chart(timing_figure([timing for timing in timings if timing.kind == kind]), key=f"loading.timing.{kind}",
                             config=STILL)
             st.markdown(verdict(timings, kind))
     st.caption(f"One epoch each in batches of 10, loading alone, nothing trained; {plural(usable_cores(), 'core')} here, shared "
