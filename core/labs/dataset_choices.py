@@ -405,7 +405,7 @@ FAULTS = (
           "The pixels are still whole numbers from 0 to 255 (uint8), and a layer's weights are float32. "
           "transform=ConvertImageDtype(torch.float32) makes them numbers from 0 to 1."),
     Fault(lambda p, _: p["label"] == "first", (("loss", ("TypeError",)),),
-          "Column 0 holds the file's name. It goes through the DataLoader without a word, as a list of texts, and only the loss "
+          "Column 0 holds the file's name. It goes through the DataLoader without a word, as a tuple of texts, and only the loss "
           "asks for numbers. The label is in column 1."),
     Fault(lambda p, _: p["label"] == "named" and p["read"] != "names", (("label", ("KeyError",)),),
           "There is no column of that name: the CSV has no header, so the columns are named only by names=[…] in read_csv. "

@@ -53,7 +53,8 @@ def _image(item: Item) -> tuple[list[str], float, float, Way]:
         st.session_state["loading.steps"] = asked or list(USUAL)
     names = st.multiselect("Steps, in the order in which you choose them", list(STEPS), key="loading.steps", on_change=tried,
                            args=(PATH,), format_func=lambda name: STEPS[name].code.split("(")[0], persist_state="session",
-                           placeholder="None: the image as it was read")
+                           placeholder="None: the image as it was read",
+                           help="  \n".join(f"{step.code.split('(')[0]}: {step.about}" for step in STEPS.values()))
     mean = std = 0.5
     if "normalize" in names:
         with st.container(horizontal=True):
@@ -68,7 +69,7 @@ def _image(item: Item) -> tuple[list[str], float, float, Way]:
         hide_index=True, height="content", key="loading.stages")
     picture_grid(torch.stack([stage.picture for stage in way.stages]), "loading.stage_pictures", "The image after each step",
                  [stage.code.split("(")[0] or "as read" for stage in way.stages], pick=False, smallest=88)
-    st.caption("Each picture goes from its smallest value, black, to its largest, white: Normalize changes every number and not "
+    st.caption("Each picture goes from its smallest value, black, to its largest, white: Normalize changes the numbers and not "
                "the picture.")
     if way.error:
         st.markdown(f"At `{way.stopped}`:")
