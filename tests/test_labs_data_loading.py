@@ -23,7 +23,8 @@ from core.figures.data_loading import batches_figure, compared_figure, learning_
 from core.labs import data_folder, data_loading, data_transforms, dataset_choices, loader_timeline, loader_timing
 from core.labs.data_folder import items, picture_of, write_folder
 from core.labs.data_loading_code import concat_code, loader_code
-from core.labs.dataset_choices import FAULTS, LINES, RIGHT, TUTORIAL, class_code, decoders_load, faults, program, run
+from core.labs.dataset_choices import LINES, RIGHT, TUTORIAL, class_code, program, run
+from core.labs.dataset_faults import FAULTS, decoders_load, faults
 from core.labs.loader_timing import Timing, TimingFailed, verdict
 from core.torchvision_guard import torchvision
 
