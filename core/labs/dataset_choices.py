@@ -1,7 +1,7 @@
 """A Dataset put together from lines that a learner chooses, run for real, and what went wrong said as Python says it.
 
 Nothing here runs text: each line that can be chosen stands beside a function that does the same. The tests run the assembled
-program itself for every combination and compare what it gives, raises and where.
+program itself, with every line exchanged and for combinations at random, and compare what it prints, what it raises and where.
 """
 
 import os
@@ -20,6 +20,7 @@ from core.errors import reason
 from core.labs.data_folder import FOLDER, IMAGES, SIDE, TABLE, Item, script_head
 from core.labs.dataset_faults import Picked, decoders_load, faults
 from core.torchvision_guard import torchvision
+
 
 @dataclass(frozen=True)
 class Option:
