@@ -14,6 +14,8 @@ MENU = {
 LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),
     "pages/learn_autograd.py": ("Autograd", "How PyTorch finds out which way to change every weight.", ":material/graph_3:"),
+    "pages/learn_data_loading.py": ("Data loading", "From files to batches: write a Dataset, and see what a DataLoader does.",
+                                    ":material/stacks:"),
     "pages/learn_building_blocks.py": ("Activations, losses, optimizers",
                                        "What each building block does to numbers and gradients.",
                                        ":material/category:"),
