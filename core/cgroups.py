@@ -30,7 +30,8 @@ def _folders(root: Path, own: Path) -> Iterator[Path]:
                 continue
             for top in [root, root / "unified"] if not controllers else [root / controllers, root / "cpu"]:
                 group = top / path.lstrip("/")
-                yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top) and ".." not in folder.parts)
+                yield from (folder for folder in (group, *group.parents)
+                            if folder.is_relative_to(top) and ".." not in folder.parts)
 
 
 def _quota(folder: Path) -> float | None:

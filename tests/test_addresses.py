@@ -67,7 +67,8 @@ def test_a_data_set_and_a_section_by_their_names():
     assert any("epoch" in text.value for text in at.caption) and in_address(at) == {"explore.section": "Batches"}
 
 
-@pytest.mark.parametrize("asked", [{"explore__dataset": "nowhere"}, {"explore__section": "<b>x</b>"}, {"explore__view": "x" * 5000}])
+@pytest.mark.parametrize("asked", [
+    {"explore__dataset": "nowhere"}, {"explore__section": "<b>x</b>"}, {"explore__view": "x" * 5000}])
 def test_what_a_choice_cannot_be_changes_nothing(asked):
     at = opened("explore_data", **asked)
     assert at.selectbox(key="explore.dataset").value == "digits"
