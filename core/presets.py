@@ -136,11 +136,22 @@ PRESETS: dict[str, Preset] = {
     ),
     "circle-2d": Preset(
         title="Inside the circle?",
-        summary="100 points and a 2-4-1 network: four hidden units bend one line around a circle.",
+        summary="100 points and a 2-4-1 network, as well-known notes train it: in 4 of 5 seeds its region is still open, with 63 "
+                "to 76 % of the test points right; always saying “outside” gets 59 %.",
         config=RunConfig(
             data=DataConfig(dataset="circle", points=100, noise=0.0, validation=100),
             model=MLPConfig(hidden=(4,)),
             training=TrainingConfig(loss="bce", optimizer=SGDConfig(learning_rate=0.1), batch_size=100, epochs=100),
+        ),
+    ),
+    "circle-2d-closed": Preset(
+        title="Inside the circle? Closed",
+        summary="The same points and network with larger steps and more of them: the region closes in 5 of 5 seeds, with 89 to "
+                "94 % of the test points right.",
+        config=RunConfig(
+            data=DataConfig(dataset="circle", points=100, noise=0.0, validation=100),
+            model=MLPConfig(hidden=(4,)),
+            training=TrainingConfig(loss="bce", optimizer=SGDConfig(learning_rate=1.0), batch_size=100, epochs=1000),
         ),
     ),
     "toy-sigmoid": Preset(

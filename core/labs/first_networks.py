@@ -192,7 +192,7 @@ def _before(config: FirstNetworkConfig, x: Tensor, y: Tensor) -> list[Line]:
                "the network returns.")
     return [
         Line(f"torch.manual_seed({config.seed})", "Fixes the random numbers, so that every run draws the same ones. Without it "
-             "no two runs agree.", {}),
+             "each run draws others.", {}),
         Line(_x(config), f"{'Ten samples of ten' if toy else 'A hundred points of two'} normally distributed random numbers: one "
              f"sample in each line, one {'feature' if toy else 'coordinate'} in each column.", {"x": x}),
         Line(_y(config).replace("\n", " "), answers, {"y": y}),

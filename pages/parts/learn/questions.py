@@ -132,7 +132,7 @@ FIRST_NETWORKS: dict[str, Question] = {
     "toy-sigmoid": Question(
         "first.ask_toy",
         "Ten samples of random numbers get answers that have nothing to do with them. Trained long enough (learning rate 3, 400 "
-        "epochs), the network gets all ten right. How many of 500 new samples of the same kind?",
+        "epochs, seed 0), the network gets all ten right. How many of 500 new samples of the same kind?",
         ("nearly all", "about half"), 1,
         "There is nothing to learn that would hold for new samples. The loss on the training samples only says how much has been "
         "memorised: the network overfits."),
