@@ -52,6 +52,9 @@ def data_form(server: Services, config: RunConfig) -> None:
             classes = outline(config.data, server.settings.data_dir).source_classes
             field(config, "data.target", list(range(len(classes))), dict(enumerate(classes)))
         field(config, "data.normalization")
+        if config.data.normalization == "channels":
+            field(config, "data.channel_mean")
+            field(config, "data.channel_std")
         field(config, "data.validation")
         kind = spec_of(config.data.dataset, server.settings.data_dir).kind
         if kind == "points":

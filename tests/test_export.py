@@ -347,6 +347,7 @@ WAYS = [
     {"training.schedule.name": "plateau", "training.schedule.patience": 0, "training.optimizer.learning_rate": 30.0},
     {"training.early_stopping": 2, "training.keep": "best", "training.optimizer.learning_rate": 30.0},
     {"data.dataset": "spirals", "data.normalization": "standard", "data.noise": 0.1}, {"data.normalization": "half"},
+    {"data.normalization": "channels", "data.channel_mean": [0.5, -0.25], "data.channel_std": [2.0]},
     {"data.dataset": "xor"}, {"data.dataset": "blobs"}, {"data.dataset": "moons"},
 ]
 

@@ -284,6 +284,25 @@ def test_a_huge_layer_is_answered_without_building_it(runs):
 # --- Train model
 
 
+def test_numbers_of_ones_own_for_normalisation(runs):
+    at = page("pages/train_model.py")
+    at.session_state["train.view"] = "All settings"
+    at.run()
+    assert not any(form_key(at, "data.channel_mean") == widget.key for widget in at.text_input)
+    at.selectbox(key=form_key(at, "data.normalization")).select("channels").run()
+    at.text_input(key=form_key(at, "data.channel_mean")).set_value("0.1307").run()
+    at.text_input(key=form_key(at, "data.channel_std")).set_value("0.3081").run()
+    assert_whole(at)
+    data = read_config(at.session_state[keys.DRAFT]).data
+    assert (data.normalization, data.channel_mean, data.channel_std) == ("channels", (0.1307,), (0.3081,))
+    at.text_input(key=form_key(at, "data.channel_std")).set_value("0.3, 0.2, 0").run()
+    assert any("Channel standard deviations, number 3, is 0" in caption.value for caption in at.caption)
+    at.text_input(key=form_key(at, "data.channel_std")).set_value("0.3, 0.2, 0.1").run()
+    assert_whole(at)
+    said = "\n".join(element.value for element in (*at.markdown, *at.caption))
+    assert "data.channel_std has 3 numbers, and there is 1 channel" in said
+
+
 def test_train_starts_what_the_form_says(runs):
     at = page("pages/train_model.py")
     at.session_state["train.view"] = "All settings"

@@ -70,6 +70,14 @@ def write_out(result: Tensor, out: Any) -> Tensor:
     return out.copy_(result)
 
 
+def list_and_count(a: Any, b: Any) -> tuple[Any, Any] | None:
+    """The list, and what it is to be multiplied with, whichever comes first; None where it is no list times a number."""
+    lists = [isinstance(value, list | tuple) for value in (a, b)]
+    if sum(lists) != 1 or isinstance(a, Tensor) or isinstance(b, Tensor):
+        return None
+    return (a, b) if lists[0] else (b, a)
+
+
 def repeated(values: Any, times: Any) -> Any:
     """[x] * 3: a list as often as wanted, as Python has it. Raises ExpressionError where it would get long."""
     count = max(0, whole(times, "number of repeats"))

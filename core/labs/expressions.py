@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from core.labs import operations
-from core.labs.arguments import operand, repeated, shape_of, write_out
+from core.labs.arguments import list_and_count, operand, repeated, shape_of, write_out
 from core.labs.limits import MAX_NUMBER, MAX_TOTAL, allow, broadcast, check_index, short, whole
 from core.labs.messages import ExpressionError, explain
 from core.labs.operations import CONSTANTS, FUNCTIONS, METHODS, PROPERTIES, TAKES_OUT, random_functions
@@ -284,11 +284,8 @@ class _Walk:
         a, b = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.MatMult):
             return operations.matmul(a, b)
-        if isinstance(node.op, ast.Mult) and isinstance(a, list | tuple) != isinstance(b, list | tuple):
-            if isinstance(a, list | tuple):
-                return repeated(a, b)
-            if not isinstance(a, Tensor):
-                return repeated(b, a)
+        if isinstance(node.op, ast.Mult) and (pair := list_and_count(a, b)):
+            return repeated(*pair)
         broadcast(shape_of(operand(a)), shape_of(operand(b)))
         integers = isinstance(node.op, ast.Pow) and isinstance(a, int) and isinstance(b, int)
         if integers and a not in (-1, 0, 1) and abs(a).bit_length() * b > 127:  # known before it is calculated
