@@ -22,6 +22,7 @@ from core.labs.activations import (
     activation_code,
     activation_curve,
     deep_stack,
+    shares,
     through_layers,
 )
 from core.labs.losses import LOGITS, LOSSES, formula_check, logit_rows, loss_at, loss_code, loss_curve, loss_surface
@@ -41,7 +42,15 @@ CLOSED = {
     "silu": (lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
     "elu": (lambda x: np.where(x > 0, x, np.exp(x) - 1), lambda x: np.where(x > 0, 1, np.exp(x))),
     "softplus": (lambda x: np.log1p(np.exp(x)), sigmoid),
+    "softmax": (lambda x: np.exp(x) / (np.exp(x) + math.e + 1),
+                lambda x: np.exp(x) * (math.e + 1) / (np.exp(x) + math.e + 1) ** 2),
 }
+
+
+def rows_of_shares(x: np.ndarray) -> np.ndarray:
+    """A softmax of each row (N, K)."""
+    large = np.exp(x - x.max(1, keepdims=True))
+    return large / large.sum(1, keepdims=True)
 
 
 def run(code: str, folder) -> list[str]:
@@ -71,8 +80,16 @@ def test_every_activation_has_its_formula_here():
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_written_code_makes_the_same_layer(name):
-    written = getattr(nn, ACTIVATIONS[name].code.removeprefix("nn.").removesuffix("()"))()
-    assert type(written) is type(ACTIVATIONS[name].module())
+    written = eval(ACTIVATIONS[name].code, {"nn": nn})  # a line of our own
+    assert str(written) == str(ACTIVATIONS[name].module())
+
+
+@pytest.mark.parametrize("x", [-6.0, 0.0, 1.0, 2.5])
+def test_shares_of_a_softmax(x):
+    found = shares(x)
+    assert [number for number, _ in found] == [x, 1.0, 0.0]
+    assert [share for _, share in found] == pytest.approx([math.exp(n) / (math.exp(x) + math.e + 1) for n in (x, 1, 0)])
+    assert found[0][1] == pytest.approx(activation_at("softmax", x).value[0])
 
 
 def test_the_slope_of_a_sigmoid_is_at_most_a_quarter():
@@ -120,15 +137,19 @@ def test_ten_layers_by_matrix_products(name, init):
     with np.errstate(over="ignore"):
         for row, (weight, bias) in zip(depth.layers, weights, strict=True):
             inputs.append(values @ weight.T + bias)
-            values = np.where(inputs[-1] > 30, inputs[-1], value(inputs[-1])) if name == "softplus" else value(inputs[-1])
+            values = np.where(inputs[-1] > 30, inputs[-1], value(inputs[-1])) if name == "softplus" else \
+                rows_of_shares(inputs[-1]) if name == "softmax" else value(inputs[-1])
             assert row.std == pytest.approx(values.std(), rel=1e-3)
             assert row.mean == pytest.approx(values.mean(), rel=1e-2, abs=1e-3 * values.std())
             assert row.counts.sum() == EXAMPLES * WIDTH
         for row, entry, (weight, _) in zip(depth.layers[::-1], inputs[::-1], weights[::-1], strict=True):
-            slopes = np.nan_to_num(slope(entry))
+            row_shares = rows_of_shares(entry)
+            slopes = row_shares * (1 - row_shares) if name == "softmax" else np.nan_to_num(slope(entry))
             assert row.gradient == pytest.approx(np.sqrt((back**2).mean()), rel=2e-2)
             assert row.flat == pytest.approx((np.abs(slopes) < 0.01).mean(), abs=2e-3)
-            back = (back * slopes) @ weight
+            # the Jacobian of a softmax has entries beside its diagonal: what raises one share lowers the others
+            back = row_shares * (back - (back * row_shares).sum(1, keepdims=True)) if name == "softmax" else back * slopes
+            back = back @ weight
 
 
 @pytest.mark.parametrize(("name", "init", "forward", "backward"), [
@@ -157,7 +178,7 @@ def test_the_code_of_activations_is_python(name, init):
     assert ACTIVATIONS[name].code in code
 
 
-@pytest.mark.parametrize(("name", "init"), [("sigmoid", "default"), ("gelu", "he")])
+@pytest.mark.parametrize(("name", "init"), [("sigmoid", "default"), ("gelu", "he"), ("softmax", "large")])
 def test_the_code_of_activations_runs_alone_and_agrees(name, init, tmp_path):
     first, *layers = run(activation_code(name, init, 0.3), tmp_path)
     here = activation_at(name, 0.3)

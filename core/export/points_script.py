@@ -105,7 +105,8 @@ def _network(config: RunConfig) -> str:
         return f"{text}\n\n\n{seed}model = {name}()"
     layers, width = [], shape.input_shape[0]
     for units in model.hidden:
-        layers += [f"nn.Linear({width}, {units})", f"nn.{ACTIVATIONS[model.activation].__name__}()"]
+        dim = "dim=1" if model.activation == "softmax" else ""
+        layers += [f"nn.Linear({width}, {units})", f"nn.{ACTIVATIONS[model.activation].__name__}({dim})"]
         layers += [f"nn.Dropout({model.dropout!r})"] if model.dropout else []
         width = units
     layers.append(f"nn.Linear({width}, {outputs})")

@@ -21,7 +21,7 @@ CHOICES = {
     "classes": "Which class is it?", "is_target": "Is it this class?",
     "none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1",
     "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
-    "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh",
+    "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax",
     "flatten": "Flatten", "global_average": "Global average pooling",
     "average": "Mean", "max": "Largest", "small": "For small pictures", "imagenet": "As for ImageNet",
     "channels": "numbers of your own",
