@@ -163,6 +163,15 @@ PRESETS: dict[str, Preset] = {
             training=TrainingConfig(loss="mse", optimizer=SGDConfig(learning_rate=0.01), batch_size=10, epochs=50),
         ),
     ),
+    "toy-2-2-1": Preset(
+        title="A first network, 2-2-1",
+        summary="Ten points and random numbers to predict: whatever the loss does, nothing learned here holds for new points.",
+        config=RunConfig(
+            data=DataConfig(dataset="random_numbers", points=10, noise=0.0, validation=100),
+            model=MLPConfig(hidden=(2,)),
+            training=TrainingConfig(loss="mse", optimizer=SGDConfig(learning_rate=0.01), batch_size=10, epochs=100),
+        ),
+    ),
     "linear-regression": Preset(
         title="Linear regression",
         summary="One linear layer finds the 2, 3 and 4 of y = 2·x₁ + 3·x₂ + 4 from 100 noisy samples.",

@@ -363,7 +363,7 @@ def losses_of_script(config: RunConfig, folder: Path) -> tuple[list[float], dict
             for x in re.findall(r"loss ([\d.]+)", line)], left
 
 
-NOTES = [{"preset": name} for name in ("toy-sigmoid", "circle-2d", "linear-regression")]
+NOTES = [{"preset": name} for name in ("toy-sigmoid", "toy-2-2-1", "circle-2d", "linear-regression")]
 
 
 @pytest.mark.parametrize("way", [*WAYS, *NOTES], ids=str)

@@ -84,6 +84,20 @@ def test_the_first_network_memorises_with_most_seeds():
     assert walks[0].right == 1.0, "seed 0"
 
 
+def test_random_numbers_can_only_be_memorised():
+    """"Always saying 0 has a loss of 1 on average, and no other habit has less … the training loss falls below 0.5, and the loss
+    on new points rises above 1.5"; question first.ask_numbers."""
+    targets = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    habits = {habit: float(F.mse_loss(torch.full_like(targets, habit), targets)) for habit in (-1.0, -0.3, 0.0, 0.3, 1.0)}
+    assert min(habits, key=habits.__getitem__) == 0.0 and habits[0.0] == pytest.approx(1, abs=0.01)
+    notes = NOTES["toy-2-2-1"]
+    longer = {"hidden": 64, "learning_rate": 0.1, "epochs": 400}
+    eager = [walk(notes.model_copy(update={"seed": seed, **longer})) for seed in range(5)]
+    assert all(found.losses[-1] < 0.5 and found.new_losses[-1] > 1.5 for found in eager)
+    plain = [walk(notes.model_copy(update={"seed": seed})) for seed in range(5)]
+    assert all(found.losses[-1] < found.losses[0] and found.new_losses[-1] > 0.9 for found in plain)
+
+
 def test_the_circle_of_the_lab():
     """"After 100 epochs at a rate of 0.1 it has hardly begun; try a rate of 1 and 400 epochs: over 90 % with most seeds"."""
     notes = NOTES["circle-2d"]

@@ -52,7 +52,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "softmax": Activation("Softmax", lambda: nn.Softmax(dim=-1), "nn.Softmax(dim=-1)", r"\frac{e^x}{e^x + e^1 + e^0}",
                           r"f(x)\,(1 - f(x))", "Turns a row of numbers into shares that add up to 1, the largest number into the "
                           "largest share: probabilities, if the row is a network's output. Here x stands beside 1 and 0. Put "
-                          "before nn.CrossEntropyLoss it would be applied twice, as that loss has a softmax of its own.", (1.0, 0.0)),
+                          "before nn.CrossEntropyLoss it would be applied twice, as that loss has a softmax of its own.",
+                          (1.0, 0.0)),
 }
 
 
