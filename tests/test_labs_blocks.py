@@ -12,6 +12,7 @@ from scipy.stats import norm
 from torch import nn
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, lines, loss_surface_figure, sizes_by_layer
+from core.labs import dropout
 from core.labs.activations import (
     ACTIVATIONS,
     EXAMPLES,
@@ -188,6 +189,38 @@ def test_the_code_of_activations_runs_alone_and_agrees(name, init, tmp_path):
     for line, row in zip(layers, depth.layers, strict=True):  # other random numbers, the same sizes
         std, gradient = (float(number) for number in re.findall(r"(?:deviation|size) ([\d.e+-]+)", line))
         assert 0.5 < std / row.std < 2 and 1 / 3 < gradient / row.gradient < 3
+
+
+# --- dropout
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 0.9])
+def test_what_dropout_keeps_is_multiplied_by_one_over_one_minus_p(p):
+    one = dropout.draw(p, seed=1)
+    assert one.factor == pytest.approx(1 / (1 - p)) and one.before.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert one.after.tolist() == pytest.approx([value / (1 - p) if kept else 0 for value, kept in
+                                                zip(one.before.tolist(), one.kept.tolist(), strict=True)])
+    assert torch.equal(one.evaluated, one.before)
+    many = dropout.averages(p, seed=1)
+    error = 4 * math.sqrt(204 / 8 * p / (1 - p) / 80_000)  # four standard errors; 204 is the sum of the squares
+    assert many.before == 4.5 and many.scaled == pytest.approx(4.5, abs=error + 1e-5)
+    assert many.plain == pytest.approx(4.5 * (1 - p), abs=error + 1e-5)
+
+
+def test_another_seed_is_another_draw_and_no_random_state_is_used():
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    assert torch.equal(dropout.draw(0.5, 1).kept, dropout.draw(0.5, 1).kept)
+    assert not torch.equal(dropout.draw(0.5, 1).kept, dropout.draw(0.5, 2).kept)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_code_of_dropout_runs_alone_and_agrees():
+    names: dict = {}
+    exec(dropout.dropout_code(0.3, 5), names)
+    one = dropout.draw(0.3, 5)
+    assert torch.equal(names["after"], one.after) and torch.allclose(names["by_hand"], one.after)
+    assert torch.equal(names["evaluated"], one.before)
 
 
 # --- losses
