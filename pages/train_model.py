@@ -24,6 +24,7 @@ from pages.parts.runs.start import more_ways, start
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
+from pages.parts.widgets.differences import differences
 from pages.parts.widgets.markdown import as_text
 
 OWN = ""  # the choice for values of one's own
@@ -40,6 +41,14 @@ def preset_choice(config: RunConfig) -> None:
     if chosen != same:
         draft.take_preset(chosen)
         st.rerun()
+
+
+def where_notes_differ(config: RunConfig) -> None:
+    """For a preset that rebuilds a system of well-known notes: what they say or do otherwise."""
+    text = next((differences(entry) for entry in PRESETS.values() if entry.config == config), "")
+    if text:
+        with st.expander("Where well-known notes differ", icon=":material/difference:"):
+            st.markdown(text)
 
 
 def data_form(server: Services, config: RunConfig) -> None:
@@ -152,6 +161,7 @@ server = services()
 st.title("Train model")
 config, run = draft.draft(server.settings), current_run(server)
 top_row(server, config)
+where_notes_differ(config)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
     view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",

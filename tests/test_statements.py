@@ -9,13 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import AdamConfig, AdamWConfig
+from core.data import DATASETS
 from core.evaluation import evaluate
+from core.fields import describe
 from core.inspection import diagnose
 from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import outputs_not_classes
 from core.labs.first_networks import NEW, NOTES, FirstNetworkConfig, walk
+from core.models import build
+from core.notes_differ import NOTES_DIFFER
 from core.presets import PRESETS
 from core.training import fit, prepare
+from core.training.events import Epoch, Step
 from core.training.update_rules import adam_step
 
 CIRCLE_SEEDS = range(5)
@@ -58,6 +63,109 @@ def test_always_saying_outside_is_right_for_59_percent(tmp_path):
     data, _ = prepare(PRESETS["circle-2d"].config, tmp_path)
     no, yes = data.test.counts(2)
     assert round(100 * no / (no + yes)) == 59 and "always saying “outside” gets 59 %" in PRESETS["circle-2d"].summary
+
+
+# --- where notes differ: core/notes_differ.py
+
+
+def test_which_presets_have_notes_that_differ():
+    assert {name for name, entry in PRESETS.items() if entry.differs} == set(NOTES_DIFFER)
+    assert all(entry.differs == NOTES_DIFFER.get(name, ()) for name, entry in PRESETS.items())
+    assert all(line.endswith(".") for lines in NOTES_DIFFER.values() for line in lines)
+
+
+def counted(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_conv1_has_320_parameters():
+    """"(3·3·1)·32 + 32 = 320 parameters … 896 … three channels"."""
+    config = PRESETS["mnist-is-8-cnn"].config.model
+    assert counted(build(config, (1, 28, 28), 1).conv1) == (3 * 3 * 1) * 32 + 32 == 320
+    assert counted(build(config, (3, 28, 28), 1).conv1) == 896
+
+
+def test_what_one_plus_y_does_to_binary_cross_entropy():
+    """"the mean of −[y·log σ(z) + (1 − y)·log(1 − σ(z))]. Where a note has 1 + y, a “yes” costs more and more"."""
+    logits, answers = torch.randn(50), torch.randint(2, (50,)).float()
+    p = logits.sigmoid()
+    formula = -(answers * p.log() + (1 - answers) * (1 - p).log()).mean()
+    assert F.binary_cross_entropy_with_logits(logits, answers) == pytest.approx(float(formula), rel=1e-5)
+    sure = torch.arange(2, 9).float().sigmoid()
+    wrong, right = (-(sure.log() + factor * (1 - sure).log()) for factor in (1 + 1, 1 - 1))
+    assert (wrong.diff() > 0).all() and (right.diff() < 0).all()
+
+
+def test_the_last_batchs_loss_is_not_the_epochs(tmp_path, places):
+    """"that of 32 images, as 60,000 = 937·64 + 32. Here the mean over all images of the epoch"."""
+    assert divmod(60_000, 64) == (937, 32) and DATASETS["mnist"].counts[0] == 60_000
+    config = PRESETS["digits-quick"].config.with_values({
+        "data.variations": 0, "model": {"architecture": "mlp"}, "training.epochs": 1, "training.device": "cpu"})
+    data, model = prepare(config, tmp_path, places / "cache")
+    events = list(fit(config, data, model, torch.device("cpu")))
+    losses = [event.loss for event in events if isinstance(event, Step)]
+    sizes = [64] * (len(data.train) // 64) + [len(data.train) % 64]
+    mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / len(data.train)
+    epoch = next(event for event in events if isinstance(event, Epoch))
+    assert epoch.train_loss == pytest.approx(mean, rel=1e-4)
+    assert abs(losses[-1] - mean) > 0.1 * mean
+
+
+def test_a_sigmoid_before_a_loss_that_has_one():
+    """"a “no” then costs 0.693 at least and a “yes” 0.313"; "at least 0.5, so nearly every image is called an 8"."""
+    logits = torch.linspace(-200, 200, 4001)
+    for answer, least in ((0.0, 0.693), (1.0, 0.313)):
+        losses = F.binary_cross_entropy_with_logits(logits.sigmoid(), torch.full_like(logits, answer), reduction="none")
+        assert float(losses.min()) == pytest.approx(least, abs=5e-4)
+    twice = logits.sigmoid().sigmoid()
+    assert (twice >= 0.5).all() and (twice[logits > -15] > 0.5).all()
+    model = build(PRESETS["mnist-is-8-gap"].config.model, (1, 28, 28), 1)
+    assert not any(isinstance(layer, nn.Sigmoid) for layer in model.modules())
+
+
+def test_the_earlier_version_has_one_batch_norm():
+    """"set “Batch norm after the first” to 1 to have it"."""
+    config = PRESETS["mnist-is-8-gap"].config.with_values({"model.norm_blocks": 1})
+    assert describe(type(config.model), "norm_blocks").label == "Batch norm after the first"
+    norms = [name for name, layer in build(config.model, (1, 28, 28), 1).named_modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert norms == ["bn1"]
+
+
+@pytest.mark.parametrize("name", [name for name, lines in NOTES_DIFFER.items() if any("5,000" in line for line in lines)])
+def test_5000_training_images_are_held_back_and_the_test_images_are_not_learned_from(name):
+    config = PRESETS[name].config
+    assert config.data.validation == 5000 and DATASETS[config.data.dataset].counts == (60_000, 10_000)
+
+
+def test_an_order_changes_no_accuracy():
+    """"They shuffle the test images. That changes no figure"."""
+    said, labels = torch.randint(10, (1000,)), torch.randint(10, (1000,))
+    order = torch.randperm(1000)
+    assert (said == labels).float().mean() == (said[order] == labels[order]).float().mean()
+
+
+def test_choosing_by_the_test_images_flatters():
+    """"of a number of epochs … chosen by them, they no longer say how it does on images nobody has seen": the best of ten equal
+    networks, each right with probability 0.85, looks better than 0.85 on 10,000 images."""
+    chance = torch.Generator().manual_seed(0)
+    right = torch.binomial(torch.full((500, 10), 10_000.0), torch.full((500, 10), 0.85), generator=chance) / 10_000
+    assert float(right.mean()) == pytest.approx(0.85, abs=2e-4)
+    assert float(right.amax(1).mean()) > 0.854
+
+
+def test_500_other_points_test_what_is_learned(tmp_path):
+    for name in ("circle-2d", "toy-2-2-1", "linear-regression"):
+        data, _ = prepare(PRESETS[name].config, tmp_path)
+        (train, _), (test, _) = (split.take(torch.arange(len(split))) for split in (data.train, data.test))
+        assert len(test) == 500 and not (test[:, None] == train[None]).all(2).any()
+
+
+def test_a_difference_that_is_not_squeezed():
+    """"the difference of (100, 1) and (100,) has 100·100 entries, and their mean square is another loss"."""
+    predictions, targets = torch.randn(100, 1), torch.randn(100)
+    difference = predictions - targets
+    assert difference.numel() == 100 * 100
+    assert float(difference.square().mean()) != pytest.approx(float(F.mse_loss(predictions.squeeze(), targets)), rel=1e-3)
 
 
 # --- the lab First networks
