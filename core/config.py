@@ -25,9 +25,16 @@ class DataConfig(Config):
     task: Literal["classes", "is_target"] = setting(
         "classes", "Tell all classes apart, or answer one question: is it this class or not?")
     target: int = setting(8, "The class that the yes-no question is about.", ge=0, le=999)
-    normalization: Literal["none", "half", "standard"] = setting(
-        "none", "none: pixels from 0 to 1. half: (x − 0.5) / 0.5, from −1 to 1. standard: mean 0 and standard deviation 1.",
-        label="Normalisation")
+    normalization: Literal["none", "half", "standard", "imagenet", "channels"] = setting(
+        "none", "none: pixels from 0 to 1. half: (x − 0.5) / 0.5, from −1 to 1. standard: mean 0 and standard deviation 1 in "
+        "each channel of the training images. imagenet: ImageNet's means and standard deviations, which networks trained on it "
+        "expect. channels: numbers of your own.", label="Normalisation")
+    channel_mean: tuple[Annotated[float, Field(ge=-10.0, le=10.0)], ...] = setting(
+        (0.5,), "For the normalisation channels: what is subtracted, one number for each channel, or one for all. Of pixels "
+        "from 0 to 1.", label="Channel means", min_length=1, max_length=10)
+    channel_std: tuple[Annotated[float, Field(ge=0.001, le=1000.0)], ...] = setting(
+        (0.5,), "For the normalisation channels: what is divided by, one number for each channel, or one for all.",
+        label="Channel standard deviations", min_length=1, max_length=10)
     validation: int = setting(
         5000, "Training images held back to check each epoch on examples the network did not learn from.",
         unit="images", ge=1, le=1_000_000, step=100, label="Validation images")

@@ -62,8 +62,9 @@ def state() -> None:
                 "names to tensors: all that training has changed. Names come from the place in the network; ReLU and Dropout "
                 "(places 2 and 3) have nothing to save.")
     show_table(rows, "saving.state")
-    st.caption(f"{sum(row.size for row in rows):,} bytes of numbers. The running_ rows and num_batches_tracked are batch norm's "
-               "notes from training, no weights: forget them, and the network answers differently.")
+    st.caption(f"{sum(row.size for row in rows):,} bytes of numbers. The running_ rows are batch norm's notes from training, no "
+               "weights: forget them, and the network answers differently. num_batches_tracked only counts batches; in eval mode "
+               "it changes no answer.")
 
 
 def files() -> None:

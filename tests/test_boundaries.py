@@ -66,7 +66,7 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 # Each line may import what stands above it, and nothing beside or below it; a name stands for all that is below that package.
 LAYERS = [
     ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
-     "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
+     "core.notes_differ", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
     ("core.devices", "core.memory", "core.settings", "core.tsne_child"),
     ("core.process",),
     ("core.models", "core.transforms"),

@@ -144,7 +144,7 @@ def test_every_set_has_its_thumbnail(runs, name):
     now = config(at)
     assert (now.data.dataset, now.data.noise) == (name, default_config(name).noise)
     assert now.training.loss == ("bce_with_logits" if RULES[name].classes else "mse")
-    assert name.replace("_", "") in at.code[-1].value
+    assert f"def {RULES[name].draw.__name__}(" in at.code[-1].value
     at.button(key="plane.set.circle").click().run()
     assert config(whole(at)) == plane_config.FIRST
 

@@ -138,7 +138,18 @@ def _adam(config: AdamConfig | AdamWConfig, rate: float, sheet: _Sheet, state: S
                         "corrected for its start at 0")
     second = sheet.write("v̂", "v / (1 − β₂ᵗ)", f"{{v}} / (1 − {precise(beta2)}^{{t}})", second / (1 - beta2 ** count), "likewise")
     sheet.write("w", "w − η·m̂ / (√v̂ + ε)", f"{{w}} − {precise(rate)} · {{m̂}} / (√{{v̂}} + {precise(ADAM_EPS)})",
-                weight - rate * first / (second.sqrt() + ADAM_EPS), "about the learning rate at most, however large the gradient")
+                weight - rate * first / (second.sqrt() + ADAM_EPS), adam_step(config))
+
+
+def adam_step(config: AdamConfig | AdamWConfig) -> str:
+    """How far Adam's step goes, in words.
+
+    Like gradients give m̂ ≈ g and v̂ ≈ g², a step of η. One gradient after many that are next to nothing gives (1 − β₁)·g and
+    √(1 − β₂)·g (Kingma & Ba, section 2.1), which with the usual β₁ and β₂ is more.
+    """
+    ratio = (1 - config.beta1) / (1 - config.beta2) ** 0.5
+    text = "about the learning rate while gradients stay alike, however large they are"
+    return f"{text}; one large gradient after many tiny ones: about {ratio:.2g} times that" if ratio > 1 else text
 
 
 def _rmsprop(config: RMSpropConfig, rate: float, sheet: _Sheet, state: State) -> None:

@@ -1,9 +1,11 @@
 """The RunConfig that a session's forms edit, and where it came from."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.config import DataConfig, RunConfig, read_config
-from core.data import DataError, default_config, is_own, outline, spec_of
+from core.data import DataError, check, default_config, is_own, outline, spec_of
 from core.data.combine import without_misfits
 from core.fields import ConfigError
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
@@ -88,11 +90,24 @@ def take(config: RunConfig, title: str = "") -> None:
 def take_data(data: DataConfig) -> None:
     """Another data set for the draft; what it asks, as far as it has that class, and how it normalises stay as they are."""
     values = st.session_state[keys.DRAFT]["data"]
-    kept = {name: values[name] for name in ("task", "target", "normalization")}
+    kept = {name: values[name] for name in ("task", "target")}
+    kept |= fitting_normalization(DataConfig.model_validate(values), data.dataset)
     if spec_of(data.dataset).kind == "images":
         kept["transforms"] = values["transforms"]
     kept["target"] = max(0, min(kept["target"], len(outline(data).source_classes) - 1))
     take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
+
+
+def fitting_normalization(data: DataConfig, dataset: str) -> dict[str, Any]:
+    """How `data` normalises, for another data set; by that one's own mean and deviation where numbers are for other channels."""
+    kept = {name: getattr(data, name) for name in ("normalization", "channel_mean", "channel_std")}
+    if data.normalization not in {"imagenet", "channels"}:
+        return kept
+    try:
+        check(default_config(dataset).model_copy(update=kept))
+    except DataError:
+        return {"normalization": "standard"}
+    return kept
 
 
 def take_transforms(dataset: str, steps: Steps) -> None:

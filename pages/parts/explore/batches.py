@@ -52,7 +52,8 @@ def controls(data: Dataset) -> tuple[int, str, bool, int]:
                                  bind="query-params", format_func=str.capitalize)
     st.caption(ORDER_HELP[order])
     drop_last = st.toggle("Leave out the last, smaller batch (drop_last)", key="explore.batch.drop_last", bind="query-params",
-                          help="Keeps all batches equally large, which batch normalisation likes: it can't learn from one image.")
+                          help="Keeps all batches equally large. Batch normalisation after a linear layer needs that where one "
+                               "image would be left over: in training it can't work with one number for each unit.")
     return size, order, drop_last, seed
 
 

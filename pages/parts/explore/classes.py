@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from core.data import Dataset
+from core.config import DataConfig
+from core.data import Dataset, fixed_normalization
 from core.data.statistics import class_balance, moments, pixel_histogram
 from core.figures.explore import balance_chart, pixel_chart
 from core.figures.pictures import to_bytes
@@ -12,7 +13,8 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.pictures import picture_grid
 
 STILL = {"displayModeBar": False}
-NORMALIZATIONS = {"none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1"}
+NORMALIZATIONS = {"none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1",
+                  "imagenet": "as for ImageNet"}
 
 
 def classes_view(server: Services, data: Dataset) -> None:
@@ -44,7 +46,7 @@ def pixels_view(server: Services, data: Dataset) -> None:
     kind = st.segmented_control("Normalisation", list(NORMALIZATIONS), default="standard", required=True,
                                 format_func=NORMALIZATIONS.__getitem__, key="explore.normalization", bind="query-params")
     channels = len(counts)
-    mean, std = {"none": ((0.0,) * channels, (1.0,) * channels), "half": ((0.5,) * channels,) * 2}.get(kind) or moments(counts)
+    mean, std = fixed_normalization(DataConfig.model_validate({"normalization": kind}), channels) or moments(counts)
     before, after = pixel_histogram(counts), pixel_histogram(counts, mean, std)
     left, right = st.columns(2)
     for place, title, histogram, key in ((left, "Before: the bytes of the file", before, "before"),

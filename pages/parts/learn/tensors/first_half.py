@@ -4,7 +4,7 @@ import streamlit as st
 import torch
 
 from core.figures.grids import cell_grid, number, tensor_grid
-from core.labs.expressions import MAX_TEXT, evaluate_expression, evaluate_index, lab_variables
+from core.labs.expressions import MAX_TEXT, evaluate, evaluate_index, lab_variables
 from core.labs.messages import ExpressionError
 from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
@@ -18,8 +18,8 @@ PATH = "pages/learn_tensors.py"
 STILL = {"displayModeBar": False}  # pictures to look at, not to zoom
 INDEX_EXAMPLES = ["0", "-1", ":, 1", "1:, ::2", "..., -1", "[0, 2]", "x > 3", "(x > 3) & (x % 2 == 0)"]
 EXPRESSIONS = ["x[:, 1:] * 2", "a @ b", "x + torch.tensor([0, 10, 20, 30])", "torch.cat([a, b.T], dim=0)",
-               
-               "x.float().softmax(dim=1)", "torch.where(x > 5, x, 0)", "torch.rand(2, 3)", "a @ x"]
+               "x.float().softmax(dim=1)", "torch.where(x > 5, x, 0)", "torch.rand(2, 3)", "torch.cat([x] * 3, dim=1)",
+               "torch.add(a, v, out=a)", "a.t_()", "x.dtype", "x.to('cpu').device", "a @ x"]
 
 
 def grid(figure, key: str) -> None:
@@ -109,19 +109,28 @@ def expressions() -> None:
     text = st.text_input("Expression", key="tensors.expression",
                          bind="query-params", max_chars=MAX_TEXT, on_change=tried, args=(PATH,))
     try:
-        result = evaluate_expression(text, names)
+        result = evaluate(text, names)
     except ExpressionError as error:
         st.warning(as_text(str(error)), icon=":material/help:")
     else:
-        about = attributes(result)
-        st.markdown(f"**Result**, shape {shape_text(about.shape)}, {about.dtype}")
-        result_picture(result, "tensors.expression_grid")
+        expression_result(result)
         show_code(expression_code(text.strip()))
     with st.expander("The tensors", icon=":material/grid_on:"), st.container(horizontal=True, gap="large"):
         for name, value in names.items():
             with st.container(width="content"):
                 st.markdown(f"**{name}**, {str(value.dtype).removeprefix('torch.')}")
                 grid(tensor_grid(value), f"tensors.variable_{name}")
+
+
+def expression_result(result: torch.Tensor | torch.dtype | torch.device) -> None:
+    """A tensor's shape, dtype and numbers; or what the expression says of a tensor."""
+    if isinstance(result, torch.Tensor):
+        about = attributes(result)
+        st.markdown(f"**Result**, shape {shape_text(about.shape)}, {about.dtype}")
+        result_picture(result, "tensors.expression_grid")
+    else:
+        kind = "type of each number" if isinstance(result, torch.dtype) else "device whose memory holds the numbers"
+        st.markdown(f"**Result**: `{result}`, the {kind}.")
 
 
 def result_picture(result: torch.Tensor, key: str) -> None:
