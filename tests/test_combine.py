@@ -15,7 +15,8 @@ from torch.utils.data import ConcatDataset, Subset, TensorDataset
 from core.config import DataConfig, RunConfig, read_config
 from core.data import DATASETS, DataError, DataMissing, Dataset, load, outline
 from core.data.cached_arrays import forget_oldest
-from core.data.combine import _joined_images, (
+from core.data.combine import (
+    _joined_images,
     before_choosing,
     imbalance_shares,
     is_plain,
