@@ -3,16 +3,13 @@
 import argparse
 import time
 
-from core.process import configure
-
-configure("training")
-
 import torch
 
 from benchmarks.conditions import conditions, spread
 from core.config import TrainingConfig
 from core.data.batches import Batch
 from core.models import MLPConfig, build
+from core.process import configure_training_process
 from core.training.step import TrainingStep
 
 # widths, examples in a batch, loss, steps that are timed together
@@ -25,6 +22,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
+    configure_training_process()
     torch.set_num_threads(asked.threads)
     print(conditions(), f"\n{asked.threads} threads; µs a step, both ways in turn")
     for widths, examples, loss, steps in CASES:

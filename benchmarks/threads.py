@@ -13,15 +13,12 @@ import time
 from contextlib import ExitStack
 from statistics import median
 
-from core.process import configure
-
-configure("training")
-
 import torch
 
 from benchmarks.conditions import conditions, in_own_process, spread
 from core.devices import is_convolutional, threads_for, usable_cores
 from core.presets import preset
+from core.process import configure_training_process
 from core.settings import Settings
 from core.training import Command, ThreadChoice, candidates, fit, prepare
 
@@ -42,7 +39,8 @@ class After:
 
 
 def seconds(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
-    """Of each number of threads, and of the choice; in this process."""
+    """Of each number of threads, and of the choice; in this process, which is one of its own."""
+    configure_training_process()
     settings = Settings.from_environment()
     config = preset(name).config
     data, model = prepare(config, settings.data_dir, settings.cache_dir)
