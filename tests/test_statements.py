@@ -20,7 +20,8 @@ from core.inspection import describe_layers, diagnose, totals
 from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import outputs_not_classes
 from core.labs.first_networks import NEW, NOTES, FirstNetworkConfig, walk
-from core.models import CNNConfig, MLPConfig, MobileNetV3SmallConfig, ResNet18Config, VGG16Config, build
+from core.models import CNNConfig, MLPConfig, MobileNetV3SmallConfig, ResNet18Config, StackConfig, VGG16Config, build
+from core.models.layers import FlattenConfig, LinearConfig, SoftmaxConfig
 from core.notes_differ import NOTES_DIFFER
 from core.presets import PRESETS
 from core.training import fit, prepare
@@ -295,6 +296,17 @@ def test_where_a_squared_error_learns_least():
     assert wrong[0] == wrong[1], "of one-hot answers all mistakes are alike"
     finding = next(f for f in diagnose(PRESETS["toy-sigmoid"].config) if f.rule == "distance_loss_for_classes")
     assert "confidently wrong" in finding.explanation and "than for a 2" not in finding.explanation
+
+
+def test_a_softmax_before_cross_entropy_gets_a_warning():
+    """core/labs/activations.py: "Put before nn.CrossEntropyLoss it would be applied twice", and the doctor says so."""
+    logits, target = torch.tensor([[30.0, 0.0, 0.0]]), torch.tensor([0])
+    assert F.cross_entropy(logits, target) < 1e-6 < 0.5 < F.cross_entropy(logits.softmax(1), target)
+    config = PRESETS["mnist-mlp-50"].config
+    ending = StackConfig(layers=(FlattenConfig(), LinearConfig(out_features=0), SoftmaxConfig()))
+    rules = {name: {finding.rule: finding.severity for finding in diagnose(config.model_copy(update={"model": model}))}
+             for name, model in (("softmax", ending), ("plain", StackConfig(layers=ending.layers[:2])))}
+    assert rules["softmax"]["squashed_before_loss"] == "warning" and "squashed_before_loss" not in rules["plain"]
 
 
 # --- batch norm
