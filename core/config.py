@@ -88,7 +88,8 @@ def optimizer_name(name: str) -> Any:
 
 def learning_rate(default: float) -> Any:
     """Every optimizer's first field."""
-    return setting(default, "How far each step moves the weights. Too small learns slowly, too large never settles.",
+    return setting(default, "How far each step moves the weights. Too small learns slowly, too large jumps about or "
+                   "diverges.",
                    gt=0.0, le=100.0)
 
 
@@ -248,7 +249,7 @@ class TrainingConfig(Config):
         ge=0.0, le=1000.0, step=0.5)
     l1: float = setting(
         0.0, "Adds this times the sum of all weights' sizes to the loss, which pulls every weight towards zero by the same "
-        "amount: those that are not needed end there. The losses shown are without it.",
+        "amount: those that are not needed end close to it. The losses shown are without it.",
         label="L1 regularisation", ge=0.0, le=10.0, step=0.0001)
     initialization: Literal["default", "xavier_uniform", "kaiming_normal", "normal", "zeros"] = setting(
         "default", "Where the weights start. default: PyTorch's own for each layer. zeros: see what happens when all are equal.",

@@ -34,7 +34,7 @@ PICKLE = Question(
     "saving.pickle", "A file says: to rebuild me, call print with this text. Someone else's would say: delete everything. What "
     "does torch.load(…, weights_only=True) do?",
     ("It prints the text and loads the rest", "It refuses the file", "It loads the file without printing"), 1,
-    "Only the handful of names that tensors need are allowed, and print is not one of them.")
+    "Only names on its list of what tensors need are allowed, and print is not on it.")
 EVAL = Question(
     "saving.eval", "A network with batch norm and dropout is loaded and asked for the same example five times, without "
     "model.eval(). Are the five answers equal?", ("Equal", "Different"), 1,

@@ -78,6 +78,13 @@ def test_other_numbers_are_written_too():
     assert rest[0].mean == [0.1307] and rest[1].mean == [0.25] and rest[1].std == [0.5]
 
 
+def test_each_channel_has_its_own_numbers():
+    colour = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    for normalization in ("imagenet", "channels", "standard"):
+        last = run(pipeline_script((), normalization, *colour))["test_transform"].transforms[-1]
+        assert last.mean == pytest.approx(list(colour[0]), abs=1e-4) and last.std == pytest.approx(list(colour[1]), abs=1e-4)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(STEP, max_size=5).map(tuple), st.sampled_from(["none", "half", "standard", "imagenet", "channels"]))
 def test_any_pipeline_runs_in_torchvision(steps, normalization):

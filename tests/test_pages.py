@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.config import read_config
+from core.config import DataConfig, read_config
 from core.data.drawing import prepare
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
+from pages.parts.draft.draft import fitting_normalization
 from pages.parts.shell import keys
 from tests.helpers import tiny
 
@@ -282,6 +283,15 @@ def test_a_huge_layer_is_answered_without_building_it(runs):
 
 
 # --- Train model
+
+
+@pytest.mark.parametrize(("chosen", "dataset", "kept"), [
+    ({"normalization": "imagenet"}, "cifar10", "imagenet"), ({"normalization": "imagenet"}, "circle", "standard"),
+    ({"normalization": "channels", "channel_mean": (0.1, 0.2, 0.3)}, "cifar10", "channels"),
+    ({"normalization": "channels", "channel_mean": (0.1, 0.2, 0.3)}, "digits", "standard"),
+    ({"normalization": "half"}, "circle", "half")])
+def test_another_data_set_keeps_a_normalisation_that_fits_it(chosen, dataset, kept):
+    assert fitting_normalization(DataConfig(**chosen), dataset)["normalization"] == kept
 
 
 def test_where_notes_differ_is_said_of_a_preset_alone(runs):

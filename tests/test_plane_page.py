@@ -174,6 +174,8 @@ def test_every_control_writes_its_setting(runs):
     assert (config(at).data.split_seed, config(at).training.seed) == (1, 1)
     at.button(key="plane.notes").click().run()
     assert config(whole(at)) == PRESETS["circle-2d"].config
+    at.button(key="plane.closed").click().run()
+    assert config(whole(at)) == PRESETS["circle-2d-closed"].config
 
 
 def test_regularisation(runs):

@@ -3,25 +3,31 @@
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import binom
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.config import AdamConfig, AdamWConfig
+from core.config import AdamConfig, AdamWConfig, RMSpropConfig
 from core.data import DATASETS
 from core.evaluation import evaluate
+from core.evaluation.metrics import wilson
+from core.evaluation.predictions import softmax
 from core.fields import describe
-from core.inspection import diagnose
+from core.inspection import describe_layers, diagnose, totals
 from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import outputs_not_classes
 from core.labs.first_networks import NEW, NOTES, FirstNetworkConfig, walk
-from core.models import build
+from core.models import CNNConfig, MLPConfig, MobileNetV3SmallConfig, ResNet18Config, StackConfig, VGG16Config, build
+from core.models.layers import FlattenConfig, LinearConfig, SoftmaxConfig
 from core.notes_differ import NOTES_DIFFER
 from core.presets import PRESETS
 from core.training import fit, prepare
 from core.training.events import Epoch, Step
-from core.training.update_rules import adam_step
+from core.training.objectives import binary_probabilities
+from core.training.update_rules import adam_step, update
 
 CIRCLE_SEEDS = range(5)
 
@@ -292,6 +298,17 @@ def test_where_a_squared_error_learns_least():
     assert "confidently wrong" in finding.explanation and "than for a 2" not in finding.explanation
 
 
+def test_a_softmax_before_cross_entropy_gets_a_warning():
+    """core/labs/activations.py: "Put before nn.CrossEntropyLoss it would be applied twice", and the doctor says so."""
+    logits, target = torch.tensor([[30.0, 0.0, 0.0]]), torch.tensor([0])
+    assert F.cross_entropy(logits, target) < 1e-6 < 0.5 < F.cross_entropy(logits.softmax(1), target)
+    config = PRESETS["mnist-mlp-50"].config
+    ending = StackConfig(layers=(FlattenConfig(), LinearConfig(out_features=0), SoftmaxConfig()))
+    rules = {name: {finding.rule: finding.severity for finding in diagnose(config.model_copy(update={"model": model}))}
+             for name, model in (("softmax", ending), ("plain", StackConfig(layers=ending.layers[:2])))}
+    assert rules["softmax"]["squashed_before_loss"] == "warning" and "squashed_before_loss" not in rules["plain"]
+
+
 # --- batch norm
 
 
@@ -327,3 +344,157 @@ def test_pooling_before_relu_is_the_same_for_the_maximum_only():
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(F.max_pool2d(F.relu(images), 2), F.relu(F.max_pool2d(images, 2)))
     assert not torch.allclose(F.avg_pool2d(F.relu(images), 2), F.relu(F.avg_pool2d(images, 2)))
+
+
+# --- the labs' activations and losses
+
+
+def test_what_is_said_of_activations():
+    """core/labs/activations.py: "at least a million", "1 % of the negative side", "which brings the mean nearer to 0"."""
+    assert 4 ** 10 >= 1_000_000
+    x = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(F.leaky_relu(x[x < 0]), 0.01 * x[x < 0])
+    assert 0 < float(F.elu(x).mean()) < 0.5 * float(F.relu(x).mean())
+    assert float(F.elu(torch.tensor(-30.0))) == -1 and float(F.gelu(torch.tensor(-0.75))) < -0.15
+    unit, batch = nn.Linear(3, 1), torch.rand(20, 3)
+    nn.init.constant_(unit.bias, -10.0)
+    F.relu(unit(batch)).sum().backward()
+    assert not unit.weight.grad.any(), "off for every example: no gradient"
+
+
+def test_what_is_said_of_losses():
+    """core/labs/losses.py: BCE's slope "without end", NLL "even a negative one", "costs four times as much", "the pull is the
+    same", "Only the difference counts"; its page: "one such example ruins all weights"."""
+    p = torch.tensor([1e-2, 1e-4, 1e-6], requires_grad=True)
+    F.binary_cross_entropy(p, torch.ones(3), reduction="sum").backward()
+    assert p.grad.tolist() == pytest.approx([-1e2, -1e4, -1e6], rel=1e-3)
+    assert F.nll_loss(torch.tensor([[0.9, 0.1]]), torch.tensor([0])) < 0, "probabilities in place of their logarithms"
+    zero = torch.zeros(1)
+    assert F.mse_loss(torch.tensor([2.0]), zero) == 4 * F.mse_loss(torch.tensor([1.0]), zero)
+    far = torch.tensor([1.0, 100.0], requires_grad=True)
+    F.l1_loss(far, torch.zeros(2), reduction="sum").backward()
+    assert far.grad.tolist() == [1.0, 1.0]
+    logits = torch.tensor([[0.3, -1.2]])
+    assert F.cross_entropy(logits + 7, torch.tensor([0])) == pytest.approx(float(F.cross_entropy(logits, torch.tensor([0]))))
+    weight = torch.ones(2, requires_grad=True)
+    by_hand = -torch.log(1 - torch.sigmoid(weight * torch.tensor([200.0, 0.1])))  # the label is 0, and of one it is sure
+    by_hand.mean().backward()
+    assert bool(weight.grad[:1].isnan()), "the sure mistake's gradient is no number, and with it the step of all its weights"
+
+
+def enclosing(units: int) -> nn.Sequential:
+    """A network of that many ReLU units that is above 0 in the middle only as far as its edges go all round."""
+    angles = torch.arange(units) * 2 * math.pi / units
+    model = nn.Sequential(nn.Linear(2, units), nn.ReLU(), nn.Linear(units, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.stack([angles.cos(), angles.sin()], 1))
+        model[0].bias.fill_(-0.5)
+        model[2].weight.fill_(-1.0)
+        model[2].bias.fill_(1.0)
+    return model
+
+
+def test_three_units_enclose_and_two_never_do():
+    """Question plane.ask_line: "it takes three edges to close a shape"."""
+    assert is_closed(enclosing(3)) and not is_closed(enclosing(2))
+    torch.manual_seed(0)
+    for _ in range(200):  # a way out of any two units: no unit on it makes the answer smaller
+        model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+        if model(torch.zeros(1, 2)) <= 0:
+            continue
+        angles = torch.linspace(0, 2 * math.pi, 3601)
+        way = torch.stack([angles.cos(), angles.sin()], 1)
+        pull = (way @ model[0].weight.T) * model[2].weight  # how each unit changes the answer along that way
+        out = way[(pull >= 0).all(1)]
+        assert len(out) and (model(out[len(out) // 2] * torch.tensor([[1.0], [10.0], [1000.0]])) > 0).all()
+
+
+def test_the_reviews_are_memorised_after_seven_epochs(tmp_path):
+    """Question text.ask_accuracy: "It has memorised all training reviews after seven epochs (accuracy 100 %)"."""
+    config = PRESETS["reviews-embedding"].config.with_values({"training.device": "cpu", "training.epochs": 8})
+    data, model = prepare(config, tmp_path)
+    accuracies = [event.train_accuracy for event in fit(config, data, model, torch.device("cpu")) if isinstance(event, Epoch)]
+    assert accuracies[6] == pytest.approx(1.0, abs=0.02)
+
+
+# --- networks
+
+
+def work(config, side: int, channels: int = 3) -> int:
+    return totals(describe_layers(build(config, (channels, side, side), 10), (channels, side, side))).mult_adds
+
+
+def test_what_is_said_of_networks():
+    """VGG-16 "nine tenths of the weights"; MobileNetV3 "four times less work"; Explore, own images "64 takes about five times as
+    long as 28"; the CNN's "pooling after it halves"; MLP "(identity), any stack of linear layers is one linear layer"."""
+    with torch.device("meta"):
+        rows = describe_layers(build(VGG16Config(), (3, 32, 32), 10), (3, 32, 32))
+        linear = sum(row.parameters for row in rows if row.kind == "Linear") / totals(rows).parameters
+        assert linear == pytest.approx(0.9, abs=0.02)
+        small, imagenet = (work(MobileNetV3SmallConfig(stem=stem), 224) for stem in ("small", "imagenet"))
+        assert small / imagenet == pytest.approx(4, abs=0.2)
+        assert work(ResNet18Config(stem="small"), 224) / work(ResNet18Config(stem="imagenet"), 224) > 10
+        assert work(CNNConfig(), 64, 1) / work(CNNConfig(), 28, 1) == pytest.approx(5, abs=0.3)
+    rows = {row.name: row for row in describe_layers(build(CNNConfig(), (1, 28, 28), 10), (1, 28, 28))}
+    assert [rows[f"pool{n}"].output_shape for n in (1, 2)] == [(32, 14, 14), (64, 7, 7)]
+    model = build(MLPConfig(hidden=(5, 4), activation="identity"), (1, 2, 2), 3)
+    x = torch.randn(6, 1, 2, 2)
+    weight = model.fc3.weight @ model.fc2.weight @ model.fc1.weight
+    bias = model.fc3.weight @ (model.fc2.weight @ model.fc1.bias + model.fc2.bias) + model.fc3.bias
+    assert torch.allclose(model(x), x.flatten(1) @ weight.T + bias, atol=1e-6)
+
+
+def test_training_moves_weights_out_of_their_block(tmp_path, places):
+    """Build model, weights: "draws fresh weights evenly … around 0 … most stay near 0, and some end far out"."""
+    config = PRESETS["digits-quick"].config.with_values({
+        "data.variations": 0, "model": {"architecture": "mlp"}, "training.epochs": 5, "training.device": "cpu"})
+    data, model = prepare(config, tmp_path, places / "cache")
+    fresh = model.fc1.weight.detach().clone()
+    bound = 784 ** -0.5
+    assert float(fresh.abs().max()) <= bound and float(fresh.std()) == pytest.approx(bound / 3 ** 0.5, rel=0.02)
+    for _ in fit(config, data, model, torch.device("cpu")):
+        pass
+    after = model.fc1.weight.detach().abs()
+    assert float((after <= bound).float().mean()) > 0.5 and float(after.max()) > 1.5 * bound
+
+
+# --- optimizers and evaluation
+
+
+def test_the_first_step_of_rmsprop():
+    """The microscope: "in the first step to 1/√(1 − α) = 10"."""
+    for size in (1e-2, 1.0, 100.0):
+        weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.RMSprop([weight], lr=1.0, alpha=0.99)
+        weight.grad = torch.tensor([size], dtype=torch.float64)
+        optimizer.step()
+        assert float(-weight.detach()) == pytest.approx(10, rel=1e-3)
+    step = update(RMSpropConfig(alpha=0.99), 1.0, torch.zeros(1), torch.ones(1), {}).lines
+    assert any("in the first step to 1/√(1 − α) = 10" in line.why for line in step)
+
+
+def test_wilsons_interval_holds_the_accuracy_in_about_95_of_100_samples():
+    """Evaluate, overview: worked out exactly from the binomial distribution, for 100 and 500 images."""
+    for count in (100, 500):
+        for true in (0.6, 0.85, 0.95):
+            chances = binom.pmf(np.arange(count + 1), count, true)
+            held = [wilson(right, count).low <= true <= wilson(right, count).high for right in range(count + 1)]
+            assert chances[held].sum() == pytest.approx(0.95, abs=0.035)
+
+
+def test_a_temperature_changes_no_answer_and_gaps_make_sure():
+    """Evaluate, calibration: "No answer changes"; "The larger the gaps between logits, the surer the answer"."""
+    scores = np.random.default_rng(0).normal(size=(500, 10))
+    for temperature in (0.05, 0.5, 3.0, 20.0):
+        assert (softmax(scores / temperature).argmax(1) == scores.argmax(1)).all()
+    sure = [softmax(np.array([[gap, 0.0, 0.0]])).max() for gap in (0.0, 1.0, 3.0, 10.0)]
+    assert sure == sorted(sure) and softmax(scores).sum(1) == pytest.approx(1)
+    assert softmax(scores + 5)[0] == pytest.approx(softmax(scores)[0]), "only gaps count"
+    yes = torch.tensor([[1.7]])
+    assert float(binary_probabilities(yes)[0, 1]) == pytest.approx(float(torch.sigmoid(yes)))
+
+
+def test_a_pixels_variance_is_a_quarter_at_most():
+    """Explore, classes: "0.25 is the most there can be: half of them black, half white"."""
+    assert np.var([0.0, 1.0] * 10) == 0.25
+    assert max(np.var(np.random.default_rng(seed).beta(0.2, 0.2, 50)) for seed in range(50)) <= 0.25

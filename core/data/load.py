@@ -298,5 +298,5 @@ def fixed_normalization(config: DataConfig, channels: int) -> tuple[tuple[float,
 def _for_each(name: str, numbers: tuple[float, ...], channels: int) -> tuple[float, ...]:
     if len(numbers) not in (1, channels):
         raise DataError(f"data.{name} has {plural(len(numbers), 'number')}, and there {'is' if channels == 1 else 'are'} "
-                        f"{plural(channels, 'channel')}: give one number for all of them, or {channels}.")
+                        f"{plural(channels, 'channel')}: give one number{f' for all of them, or {channels}' * (channels > 1)}.")
     return numbers if len(numbers) == channels else numbers * channels

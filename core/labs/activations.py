@@ -29,8 +29,8 @@ class Activation:
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation("ReLU", nn.ReLU, "nn.ReLU()", r"\max(0, x)", r"1 \text{ if } x > 0 \text{ else } 0",
-                       "Negative becomes 0. Cheap, and the slope is 1 wherever a unit is on; a unit that is never on gets no "
-                       "gradient and stays off."),
+                       "Negative becomes 0. Cheap, and the slope is 1 wherever a unit is on; a unit that is off for every "
+                       "example gets no gradient."),
     "leaky_relu": Activation("Leaky ReLU", nn.LeakyReLU, "nn.LeakyReLU()", r"x \text{ if } x > 0 \text{ else } 0.01\,x",
                              r"1 \text{ if } x > 0 \text{ else } 0.01", "Lets 1 % of the negative side through, so no unit is "
                              "ever quite off."),
@@ -45,8 +45,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation("SiLU", nn.SiLU, "nn.SiLU()", r"x\,\sigma(x)", r"\sigma(x)\,(1 + x\,(1 - \sigma(x)))",
                        "The number times its own sigmoid, also called swish. Smooth, and close to ReLU far out."),
     "elu": Activation("ELU", nn.ELU, "nn.ELU()", r"x \text{ if } x > 0 \text{ else } e^x - 1",
-                      r"1 \text{ if } x > 0 \text{ else } e^x", "ReLU with a smooth negative side that ends at −1, which keeps "
-                      "the mean near 0."),
+                      r"1 \text{ if } x > 0 \text{ else } e^x", "ReLU with a smooth negative side that ends at −1, which brings "
+                      "the mean nearer to 0."),
     "softplus": Activation("Softplus", nn.Softplus, "nn.Softplus()", r"\log(1 + e^x)", r"\sigma(x)",
                            "A ReLU with a rounded corner. Always above 0, and its slope is the sigmoid."),
     "softmax": Activation("Softmax", lambda: nn.Softmax(dim=-1), "nn.Softmax(dim=-1)", r"\frac{e^x}{e^x + e^1 + e^0}",

@@ -13,7 +13,7 @@ from core.models.base import Architecture, ModelError, Shape, which
 class CNNConfig(Config):
     architecture: Literal["cnn"] = which("cnn")
     channels: tuple[Annotated[int, Field(ge=1, le=2048)], ...] = setting(
-        (32, 64), "Filters in each convolution, first to last. Each block halves the picture's height and width.",
+        (32, 64), "Filters in each convolution, first to last. The pooling after it halves the picture's height and width.",
         label="Channels", unit="filters", min_length=1, max_length=8)
     kernel: int = setting(3, "Height and width of the window that slides over the picture.", unit="pixels", ge=1, le=11, step=2)
     stride: int = setting(1, "How far the window moves each time. 2 halves the picture in the convolution itself.", unit="pixels",

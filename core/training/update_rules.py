@@ -108,7 +108,7 @@ def _sgd(config: SGDConfig, rate: float, sheet: _Sheet, state: State) -> None:
             sheet.values["b"] = state["momentum_buffer"]
             step = sheet.write("b", "μ·b + g", f"{precise(momentum)} · {{b}} + {{g}}",
                                momentum * state["momentum_buffer"] + gradient,
-                               "momentum: most of the last step, and the new gradient", "momentum_buffer")
+                               "momentum: a share of the last step, and the new gradient", "momentum_buffer")
         else:
             step = sheet.write("b", "g", "{g}", gradient, "momentum has nothing to keep in the first step", "momentum_buffer")
         if config.nesterov:
@@ -159,7 +159,8 @@ def _rmsprop(config: RMSpropConfig, rate: float, sheet: _Sheet, state: State) ->
                          alpha * sheet.values["v"] + (1 - alpha) * gradient ** 2, "running mean of the squared gradient",
                          "square_avg")
     step = sheet.write("d", "g / (√v + ε)", f"{{g}} / (√{{v}} + {precise(RMSPROP_EPS)})",
-                       gradient / (square.sqrt() + RMSPROP_EPS), "the gradient, brought to size 1 or so")
+                       gradient / (square.sqrt() + RMSPROP_EPS), "the gradient, brought to size 1 or so; "
+                       f"in the first step to 1/√(1 − α) = {(1 - alpha) ** -0.5:.3g}")
     name = "d"
     if config.momentum:
         sheet.values["b"] = state.get("momentum_buffer", torch.zeros_like(gradient))

@@ -15,7 +15,7 @@ from pages.parts.widgets.markdown import as_text
 MISTAKES, UNSURE, RANDOM = "Surest mistakes", "Least sure, yet right", "At random"
 OTHER = -1  # the choice that is none of the images above
 ABOUT = {
-    MISTAKES: "What it got wrong while being sure. Would you have known? Some are mistakes of those who labelled them.",
+    MISTAKES: "What it got wrong while being sure. Would you have known? Some may be mistakes of those who labelled them.",
     UNSURE: "What it got right only just.",
     RANDOM: "What it is like on an average image. Another seed, other images; the same for all models.",
 }

@@ -57,8 +57,8 @@ def pixels_view(server: Services, data: Dataset) -> None:
             st.markdown(f"mean **{round(histogram.mean, 4) + 0.0:.4f}**, standard deviation **{histogram.std:.4f}**")
     st.caption("All pixels of the training images; the axis of counts is logarithmic. Red: the mean, dotted: one standard "
                "deviation to "
-               "each side. Normalising moves and stretches the values, it does not change the shape: networks learn fastest from "
-               "numbers around 0 and about 1 in size.")
+               "each side. Normalising moves and stretches the values, it does not change the shape: networks often learn "
+               "faster from numbers around 0 and about 1 in size.")
     st.code(_code(mean, std, kind), language="python", wrap_lines=True)
 
 

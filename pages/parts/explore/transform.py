@@ -31,7 +31,7 @@ def section(server: Services, data: Dataset) -> None:
     config = draft.draft(server.settings)
     steps = transform_steps.current(config)
     st.markdown("What happens to images on their way to the network. Random steps act on **training images alone**, anew in each "
-                "epoch: the network hardly ever sees the same picture twice, and can't memorise it (overfit).")
+                "epoch: the network hardly ever sees the same picture twice, and can hardly memorise it (overfit).")
     left, right = st.columns([1, 1.5], gap="large")
     with left:
         transform_steps.composer(steps)

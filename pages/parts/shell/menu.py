@@ -19,7 +19,7 @@ LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_building_blocks.py": ("Activations, losses, optimizers",
                                        "What each building block does to numbers and gradients.",
                                        ":material/category:"),
-    "pages/learn_first_networks.py": ("First networks", "Two classic first scripts, line by line, and what their loss hides.",
+    "pages/learn_first_networks.py": ("First networks", "Three classic first scripts, line by line, and what their loss hides.",
                                       ":material/rocket_launch:"),
     "pages/learn_linear_regression.py": ("Linear regression", "Three numbers converge, on a surface that can be drawn whole.",
                                          ":material/show_chart:"),

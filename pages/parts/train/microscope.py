@@ -324,7 +324,7 @@ def _layers(config: RunConfig, frozen: FrozenStep) -> None:
     if parts:
         st.caption(f"Gradients are {' and '.join(parts)}, as the optimizer sees them.")
     st.caption("A norm is the root of the sum of squares. The change is that of the whole parameter in this step, relative to "
-               "its norm: 0.1 to 1 % is usual, far more is rough, far less is slow.")
+               "its norm. A rule of thumb wants about 0.1 % (Stanford's CS231n notes): far more is rough, far less is slow.")
     gradients = {name: gradient for name, gradient in frozen.gradients.items() if gradient is not None}
     names = list(gradients)
     if not names:
