@@ -152,3 +152,31 @@ PLANE: dict[str, Question] = {
         "Each unit draws one straight edge, and it takes three edges to close a shape: a triangle. Try 1, 2 and 3 units in one "
         "layer, with ReLU and no other inputs."),
 }
+
+METRICS: dict[str, Question] = {
+    "rare": Question(
+        "metrics.ask_rare",
+        "Five of a hundred people are ill, and a model says “healthy” to everybody. Its accuracy is 95 %. What is its recall of "
+        "the ill?",
+        ("95 %", "50 %", "0 %"), 2,
+        "It finds none of the five: 0 / 5. Its precision has nothing to divide by at all. Look at the example “Five of a "
+        "hundred”."),
+    "average": Question(
+        "metrics.ask_average",
+        "A frequent class is always recognised, a rare one never. Which mean of the recalls is lower?",
+        ("macro: each class counts the same", "weighted: each class counts by its number"), 0,
+        "The macro mean of two classes is (1 + 0) / 2. Weighted by 95 and 5 it is 0.95, which for recall is the accuracy again."),
+    "threshold": Question(
+        "metrics.ask_threshold",
+        "The threshold for a “yes” is raised. What can happen to recall and to precision?",
+        ("both can only fall", "recall can only fall or stay, precision can do either",
+         "recall can only fall, precision only rise"), 1,
+        "With fewer yeses fewer positives are found. Precision rises where the yeses that are dropped were wrong, and falls "
+        "where they were right."),
+    "numbers": Question(
+        "metrics.ask_numbers",
+        "Nine of ten predictions are exactly right, one is off by 10. Which is larger?",
+        ("the mean absolute error", "the root of the mean squared error"), 1,
+        "The mean absolute error is 10 / 10 = 1. The mean square is 100 / 10 = 10, its root 3.16: squares make a large error "
+        "count more."),
+}

@@ -21,6 +21,8 @@ LABS: dict[str, tuple[str, str, str]] = {
                                       ":material/rocket_launch:"),
     "pages/learn_linear_regression.py": ("Linear regression", "Three numbers converge, on a surface that can be drawn whole.",
                                          ":material/show_chart:"),
+    "pages/learn_metrics.py": ("Metrics", "Accuracy, precision, recall, F1, ROC AUC: by hand and by scikit-learn.",
+                               ":material/calculate:"),
     "pages/learn_text.py": ("Text", "From words to numbers to an answer, and the words that pushed it.",
                             ":material/rate_review:"),
     "pages/learn_decision_boundary.py": ("2-D classifier", "How a network bends a line around points, unit by unit.",
