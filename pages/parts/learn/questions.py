@@ -180,3 +180,19 @@ METRICS: dict[str, Question] = {
         "The mean absolute error is 10 / 10 = 1. The mean square is 100 / 10 = 10, its root 3.16: squares make a large error "
         "count more."),
 }
+
+TRANSFER: dict[str, Question] = {
+    "ways": Question(
+        "transfer.ask_ways",
+        "A network has learned the digits 0 to 4. Now it gets ten images each of 5 to 9, and 30 steps. Which is best on new "
+        "images?",
+        ("starting from nothing", "its convolutions frozen, a new head", "all start from nothing equally well"), 1,
+        "Means of five seeds: from nothing 82 % (75 to 88 %), frozen convolutions 94 % (93 to 96 %), all layers fine-tuned 95 % "
+        "(94 to 97 %). Take 100 steps, and the first one has nearly caught up."),
+    "last": Question(
+        "transfer.ask_last",
+        "Which layers of that network are least useful for other digits?",
+        ("the first: they see edges", "the last but one: it is made for 0 to 4"), 1,
+        "With all but the last layer frozen it gets 51 % after 30 steps, the mean of five seeds, instead of 94 %. Choose “Last "
+        "layer only” as the new head and see."),
+}

@@ -27,6 +27,8 @@ LABS: dict[str, tuple[str, str, str]] = {
                             ":material/rate_review:"),
     "pages/learn_decision_boundary.py": ("2-D classifier", "How a network bends a line around points, unit by unit.",
                                          ":material/bubble_chart:"),
+    "pages/learn_transfer.py": ("Transfer learning", "What was learned on some classes helps with others, of few images.",
+                                ":material/move_up:"),
     "pages/learn_saving.py": ("Save and load", "What is in a file of weights, and what goes wrong on the way back.",
                               ":material/save:"),
 }
