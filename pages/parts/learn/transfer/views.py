@@ -35,7 +35,8 @@ def settings() -> TransferConfig:
         steps = st.slider("Steps", 10, 200, 30, 10, key="transfer.steps", persist_state="session", width=150)
         rate = st.select_slider("Learning rate", RATES, 0.001, key="transfer.rate", persist_state="session", width=150)
         seed = st.number_input("Seed", 0, 999, 0, key="transfer.seed", persist_state="session", width=120)
-    return TransferConfig(head="last" if head == "last" else "linear", per_class=images, steps=steps, learning_rate=rate, seed=int(seed))
+    return TransferConfig(head="last" if head == "last" else "linear", per_class=images, steps=steps, learning_rate=rate,
+                          seed=int(seed))
 
 
 @st.cache_data(max_entries=32, show_spinner="Three networks take their steps…")
