@@ -85,19 +85,21 @@ def read_vectors(file: BinaryIO, name: str, wanted: Container[str],
         if len(line) > LONGEST_LINE or size > MOST_BYTES or number > MOST_LINES:
             raise VectorsRefused(_too_much(number, len(line), size))
         if b"\0" in line:
-            raise VectorsRefused(f"Line {number:,} has NUL bytes in it, as text files never do. {HOW}; binary files are not read.")
-        parts = line.rstrip().split(b" ")
-        if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
+            raise VectorsRefused(f"Line {number:,} has NUL bytes in it, as text files never do. {HOW}; binary files are not "
+                                 "read.")
+        line = line.rstrip()
+        if number == 1 and len(parts := line.split(b" ")) == 2 and all(part.isdigit() for part in parts):
             continue  # word2vec's first line: how many words, how many numbers
         if not width:
-            width = _width(parts, number)
+            width = _width(line.split(b" "), number)
+        if line.count(b" ") < width:
+            have = plural(line.count(b" "), "number")
+            raise VectorsRefused(f"Line {number:,} has {have} after its word, the first one {width}. {HOW}.")
         # a word of GloVe's may have spaces in it, so its numbers are the last ones
-        word = b" ".join(parts[:-width]).decode("utf-8", "replace").lower() if len(parts) > width else ""
-        if not word:
-            raise VectorsRefused(f"Line {number:,} has {plural(len(parts) - 1, 'number')} after its word, the first one {width}. "
-                                 f"{HOW}.")
+        start, *numbers = line.rsplit(b" ", width)
+        word = start.decode("utf-8", "replace").lower()
         if word in wanted and word not in found:
-            found[word] = _numbers(parts[-width:], number)
+            found[word] = _numbers(numbers, number)
         if number % 20_000 == 0:
             report(number)
     if len(found) < FEWEST:
@@ -110,15 +112,16 @@ def _too_much(number: int, length: int, size: int) -> str:
     if length > LONGEST_LINE:
         return f"Line {number:,} has more than {LONGEST_LINE:,} bytes. {HOW}."
     if size > MOST_BYTES:
-        return f"The file has more than {size_of_bytes(MOST_BYTES, 0)}. Take one of fewer words or numbers, such as glove.6B.50d.txt."
+        return (f"The file has more than {size_of_bytes(MOST_BYTES, 0)}. Take one of fewer words or numbers, such as "
+                "glove.6B.50d.txt.")
     return f"The file has more than {MOST_LINES:,} lines. Take its first part: the most frequent words come first."
 
 
 def _width(parts: list[bytes], number: int) -> int:
     width = len(parts) - 1
     if not 2 <= width <= MOST_NUMBERS:
-        raise VectorsRefused(f"Line {number:,} has {plural(width, 'number')} after its word; from 2 to {MOST_NUMBERS:,} are read. "
-                             f"{HOW}.")
+        raise VectorsRefused(f"Line {number:,} has {plural(width, 'number')} after its word; from 2 to {MOST_NUMBERS:,} are "
+                             f"read. {HOW}.")
     _numbers(parts[1:], number)
     return width
 

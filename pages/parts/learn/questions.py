@@ -84,6 +84,13 @@ TEXT: dict[str, Question] = {
         "Before training, do “wonderful” and “terrible” lie apart on the map?",
         ("yes, far apart", "no, all words are mixed"), 1,
         "The table starts with random numbers near 0. Words part only because their rows were pushed in opposite directions."),
+    "vectors": Question(
+        "text.ask_vectors",
+        "GloVe's word vectors were learned from six billion words, without any label. They take the place of the table, and only "
+        "the two linear layers learn from the 180 reviews. What happens to the test accuracy?",
+        ("it falls: fewer numbers learn", "it stays", "it rises"), 2,
+        "Means of five seeds: 71 % with a table of 50 numbers learned from nothing, 73 % with GloVe's vectors trained on, 79 % "
+        "with them frozen. A word that is rare in the reviews lies beside words like it from the start, and frozen it stays there."),
     "push": Question(
         "text.ask_push",
         "A word is left out of a review, and the network is asked again. Can “the” change the answer?",
