@@ -90,7 +90,8 @@ TEXT: dict[str, Question] = {
         "the two linear layers learn from the 180 reviews. What happens to the test accuracy?",
         ("it falls: fewer numbers learn", "it stays", "it rises"), 2,
         "Means of five seeds: 71 % with a table of 50 numbers learned from nothing, 73 % with GloVe's vectors trained on, 79 % "
-        "with them frozen. A word that is rare in the reviews lies beside words like it from the start, and frozen it stays there."),
+        "with them frozen. A word that is rare in the reviews lies beside words like it from the start, and frozen it stays "
+        "there."),
     "push": Question(
         "text.ask_push",
         "A word is left out of a review, and the network is asked again. Can “the” change the answer?",
