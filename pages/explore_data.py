@@ -9,14 +9,13 @@ from typing import Any
 import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
-from core.data.download import download
-from core.data.download.lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
 from core.wording import plural, size_of_bytes
 from pages.parts.draft import draft
 from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
 from pages.parts.explore.cache import counts_of, tidy
+from pages.parts.runs.download import download_button
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services
 from pages.parts.widgets.address import keep_choice, take_choice
@@ -64,35 +63,7 @@ def get_data(server: Services, name: str) -> None:
     st.info(f"{spec.title} is not on this machine yet ({spec.download_mb} MB). Download it here, or put its files into "
             f"the folder {spec.folder} of the data directory. Without internet, choose “{DATASETS['digits'].title}”.",
             icon=":material/cloud_download:")
-    if progress_of(name, server.settings.data_dir):
-        watch(server, name)
-    elif st.button(f"Download {spec.title}", type="primary", icon=":material/download:", key="explore.download"):
-        bar = st.progress(0.0, "Connecting…")
-
-        def show(progress: Progress) -> None:
-            bar.progress(progress.share, str(progress))
-
-        try:
-            download(name, server.settings.data_dir, show)
-        except DownloadRunning:  # begun since this page was drawn
-            st.rerun()
-        except DataError as error:
-            bar.empty()
-            st.error(as_text(str(error)), icon=":material/cloud_off:")
-            return
-        st.rerun()
-
-
-def watch(server: Services, name: str) -> None:
-    """Another visitor's download, until it ends."""
-
-    def look() -> None:
-        progress = progress_of(name, server.settings.data_dir)
-        if progress is None:
-            st.rerun()
-        st.progress(progress.share, f"Another visitor is downloading it. {progress if progress.file else 'Connecting…'}")
-
-    st.fragment(look, run_every="1s")()
+    download_button(server, name, "explore.download")
 
 
 def card(name: str, data: Dataset) -> None:

@@ -9,6 +9,7 @@ from core.evaluation.calibration import Reliability, Temperature, fit_temperatur
 from core.evaluation.tables import table_csv
 from core.figures.evaluation import confidence_figure, reliability_figure
 from core.wording import percent
+from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, answers, columns, one_line, save_csv
 from pages.parts.runs.answers import compute
 from pages.parts.shell.services import Services
@@ -31,6 +32,7 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             before = reliability(subject.predictions.scores, subject.predictions.targets)
             shown[subject.name] = before
             _figures(before)
+            by_scikit_learn(subject, "calibration")
             temperature = _temperature(server, subject)
             if temperature is not None:
                 after = reliability(subject.predictions.scores, subject.predictions.targets, temperature.value)

@@ -13,6 +13,7 @@ from core.evaluation.tables import confusion_csv
 from core.figures.confusion import confusion_picture
 from core.figures.images import png_file
 from core.wording import plural
+from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import EvaluatedRun, columns, save, save_csv, show_images
 from pages.parts.shell.services import Services
 from pages.parts.widgets.confusion_table import confusion_table
@@ -43,6 +44,7 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             confusion_table(counts, subject.classes, as_shares, key, f"Confusion matrix of {subject.name}",
                             (cell.truth, cell.said), partial(_picked, key))
             _downloads(subject, counts, as_shares)
+            by_scikit_learn(subject, "confusion")
             _images_of_cell(subject, counts)
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from core.evaluation.metrics import ClassRow, Means, class_table, confusion_counts, macro_means, summarize, weighted_means
 from core.evaluation.tables import classes_csv, predictions_csv
 from core.wording import percent
+from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import EvaluatedRun, columns, save_csv
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
@@ -20,6 +21,7 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
         with place:
             _figures(subject)
             _table(subject)
+            by_scikit_learn(subject, "overview")
     with st.expander("What do these words mean?", icon=":material/help:"):
         st.markdown(
             "- **Precision**: of all images it called a 4, the share that are a 4.\n"
