@@ -1,0 +1,135 @@
+"""Why a run went badly: its settings are gone through for what is far from usual, and the first that can explain it is named.
+
+That a run goes badly is read from its curves alone (loss_rules, gradient_rules, and here: how far it is from guessing when it is
+over); which setting is to blame is asked of core.inspection.doctor.suspects.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from math import log
+
+from core.data.sources import kind_of
+from core.inspection.doctor import Case, Finding, suspects
+from core.inspection.doctor.points import readable
+from core.inspection.training_doctor.loss_rules import flat
+from core.inspection.training_doctor.record import Record, Trouble
+from core.wording import percent
+
+# What a run in trouble shows, whatever the cause: not said beside the cause
+SIGNS = {"overfitting", "plateau", "underfitting", "dead_relus", "vanishing_gradients", "diverged", "exploding_gradients"}
+# Share of the way from guessing to a perfect answer below which a run that is over has gone badly: of digits and of points, where
+# it is known what can be reached; of texts, where 70 % of the answers right is good; of sets about which nothing is known.
+BAD, BAD_TEXT, BAD_UNKNOWN = 0.8, 0.12, 0.4
+MEASURED = {"digits", "mnist"}
+FEW_STEPS = 150
+MISSED = 0.03  # of its loss that a run still gained in its last quarter, when it was cut off
+
+
+def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
+    """The setting that explains what was found, or a bad end; None where there is nothing to explain, or nothing explains it."""
+    if not record.start:
+        return None
+    evidence = _gone_badly(record, found)
+    if not evidence:
+        return None
+    case = Case(record.config)
+    blown_up = "diverged" in found or "exploding_gradients" in found
+    memorised = "overfitting" in found and not blown_up
+    for suspect in suspects.BLOW_UP if blown_up else suspects.MEMORISED if memorised else suspects.SUSPECTS:
+        finding = suspect(case, False)
+        if finding is not None:
+            return _trouble(record, finding, evidence)
+    return None if blown_up or memorised else _cut_off(record, evidence) or _rate_gone(record, evidence)
+
+
+def _gone_badly(record: Record, found: Mapping[str, Trouble]) -> str:
+    """Evidence that it has; "" otherwise."""
+    for sign in ("diverged", "exploding_gradients", "overfitting"):
+        if sign in found:
+            return found[sign].evidence
+    bad = _bad(record)
+    if record.skill < bad and (found.keys() & (SIGNS - {"underfitting", "overfitting"}) or flat(record)):
+        return next((found[sign].evidence for sign in ("dead_relus", "vanishing_gradients", "plateau") if sign in found),
+                    flat(record))
+    if not record.is_over or record.skill >= bad or _right_enough(record):
+        return ""
+    guess = f"guessing costs {record.guess.loss:.3g}" if record.guess else f"it began at {record.start:.3g}"
+    return (f"The run is over and its loss is {record.now:.3g}; {guess}, so it has come {percent(max(0.0, record.skill), 0)} of the "
+            "way to a perfect answer.")
+
+
+def _bad(record: Record) -> float:
+    """The share of the way that a good run on these data goes at least."""
+    data = record.config.data
+    reached = readable(data)
+    if reached is not None:
+        if not record.guess or not record.guess.right:  # numbers
+            return reached.best - 0.08
+        best = min(0.999, reached.best)
+        left = -(best * log(best) + (1 - best) * log(1 - best)) / log(2)  # entropy of answers that are right so often
+        return min(BAD, 0.8 * (1 - left))
+    if kind_of(data.dataset) == "text":
+        return BAD_TEXT
+    return BAD if data.dataset in MEASURED else BAD_UNKNOWN
+
+
+RIGHT, RIGHT_DIGITS, DIGITS_REACH = 0.8, 0.9, 0.97  # share of the way from guessing to what can be reached, in answers that are right
+
+
+def _right_enough(record: Record) -> bool:
+    """Whether most answers are right, however unsure they are."""
+    validation, last = record.sample("validation_accuracy")[1], record.window(0.75, 1.0, "accuracy")
+    if record.guess is None or not record.guess.right or not len(validation):
+        return False
+    data, right = record.config.data, record.guess.right
+    reached = readable(data)
+    share = RIGHT_DIGITS if data.dataset in MEASURED else RIGHT
+    best = reached.best if reached is not None else DIGITS_REACH
+    return max(float(validation[-1]), last.mean if last else 0.0) > right + share * (best - right)
+
+
+def _trouble(record: Record, finding: Finding, evidence: str) -> Trouble:
+    """A finding about the settings, with what the run shows of it."""
+    values = {field.name: getattr(finding, field.name) for field in fields(Finding)}
+    values |= {"evidence": f"{finding.evidence} {evidence}", "severity": "warning"}
+    return Trouble(**values, first_step=1, last_step=record.last_step, charts=("loss", "accuracy"))
+
+
+def _cut_off(record: Record, evidence: str) -> Trouble | None:
+    """A run that ended while it was still learning."""
+    if not record.is_over:
+        return None
+    training, total = record.config.training, record.last_step
+    if total < record.steps_per_epoch * training.epochs and training.early_stopping:
+        return Trouble(
+            "stopped_too_soon", "warning", "Early stopping has ended the run before it had learned much",
+            f"{evidence} It stopped after {total:,} of {record.steps_per_epoch * training.epochs:,} steps, as the validation loss "
+            f"had not become smaller for {training.early_stopping} epochs.",
+            "The validation loss goes up and down by chance from one epoch to the next. A patience of a few epochs lets one unlucky "
+            "epoch pass.", "Wait for 10 epochs", record.changed(training__early_stopping=max(10, 2 * training.early_stopping)),
+            first_step=1, last_step=total, charts=("loss", "accuracy"))
+    before, last = record.window(0.5, 0.75), record.window(0.75, 1.0)
+    falling = before is None or last is None or last.mean < (1 - MISSED) * before.mean
+    if not falling and total >= FEW_STEPS:
+        return None
+    epochs = min(1000, training.epochs * max(3, -(-2 * FEW_STEPS // total)))
+    return Trouble(
+        "few_steps", "warning", "The run ended while the network was still learning",
+        f"{evidence} It has made {total:,} steps, and the loss was still falling.",
+        "Nothing is wrong with the network: it has only not got there yet. More epochs, or smaller batches, give it more steps.",
+        f"Train for {epochs} epochs", record.changed(training__epochs=epochs), first_step=1, last_step=total,
+        charts=("loss", "accuracy"))
+
+
+def _rate_gone(record: Record, evidence: str) -> Trouble | None:
+    """A schedule that looks at the validation loss and has brought the learning rate down too soon."""
+    rates, schedule = record.sample("learning_rate")[1], record.config.training.schedule
+    if schedule.name != "plateau" or not len(rates) or rates[-1] > 0.05 * record.rate or schedule.factor > 0.2:
+        return None
+    return Trouble(
+        "rate_falls_too_soon", "warning", "The learning rate has fallen to nothing too soon",
+        f"{evidence} The learning rate is {rates[-1]:.2g} and was {record.rate:g}: it is multiplied by {schedule.factor:g} after "
+        f"{schedule.patience + 1} epochs without a smaller validation loss.",
+        "The validation loss goes up and down by chance. Where one unlucky epoch takes the learning rate away, the rest of the run "
+        "changes nothing any more.", "Let the learning rate fall along a cosine",
+        record.changed(training__schedule__name="cosine"), first_step=1, last_step=record.last_step, charts=("loss", "accuracy"))
