@@ -211,7 +211,7 @@ def few_per_class(case: Case) -> Finding | None:
         evidence = f"{case.unaugmented_total:,} training images of {case.source_classes} classes: about {least:,} of each"
     if least >= FEW_PER_CLASS:
         return None
-    severity: Severity = "warning" if least < TOO_FEW_PER_CLASS else "note"
+    severity: Severity = "warning" if least < min(TOO_FEW_PER_CLASS, 2 * case.source_classes) else "note"
     fix = None
     if not case.data and case.config.data.validation > case.training_total // 6:
         fix = case.changed(data__validation=max(1, case.training_total // 6))

@@ -60,7 +60,7 @@ def l1_too_strong(case: Case, sure: bool = True) -> Finding | None:
 
 
 SURE_REACH, DOUBTFUL_REACH = 0.5, 20.0  # how far all steps of SGD together can move the weights, as a norm
-SURE_NORM, DOUBTFUL_NORM = 1e-6, 1e-3  # for optimizers that divide by the gradient's size, and so undo most of the clipping
+SURE_NORM, DOUBTFUL_NORM = 1e-6, 5e-3  # for optimizers that divide by the gradient's size, and so undo most of the clipping
 
 
 def clipping_too_short(case: Case, sure: bool = True) -> Finding | None:
@@ -271,7 +271,7 @@ def averages_too_long(case: Case, sure: bool = True) -> Finding | None:
 def drops_too_much(case: Case, sure: bool = True) -> Finding | None:
     """Dropout that leaves too few units to learn with."""
     share = getattr(case.config.model, "dropout", 0.0)
-    if share < (0.85 if sure else 0.6) or case.given is not None:
+    if share < 0.6 or sure or case.given is not None:
         return None
     return Finding(
         "drops_too_much", "warning", f"Dropout of {share:g} leaves {percent(1 - share, 0)} of the units",
@@ -369,15 +369,15 @@ VERY = 8.0
 
 SURE: dict[str, Suspect] = {suspect.__name__: suspect for suspect in (
     weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing, squashed_number, network_too_small, few_channels,
-    smoothed_too_much, rate_falls_too_soon, averages_too_long, drops_too_much)}
+    smoothed_too_much, rate_falls_too_soon, averages_too_long)}
 
 # in the order in which they are asked about a run that has gone badly
 SUSPECTS: tuple[Suspect, ...] = (
     weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing,
     rate_very_far_off, lambda case, sure: squashed_before_loss(case), squashed_number, lambda case, sure: relu_on_output(case),
-    smoothed_too_much, averages_too_long, drops_too_much, labels_are_wrong, rate_falls_too_soon, too_deep, network_too_small,
+    smoothed_too_much, averages_too_long, drops_too_much, labels_are_wrong, too_deep, rate_falls_too_soon, network_too_small,
     rate_far_off)
 # what can throw the weights away, besides a learning rate that is too high
 BLOW_UP: tuple[Suspect, ...] = (weight_decay_too_strong, l1_too_strong, averages_too_long)
 # what can make a network memorise what it should learn from, besides too few examples
-MEMORISED: tuple[Suspect, ...] = (labels_are_wrong, rate_far_off)
+MEMORISED: tuple[Suspect, ...] = (labels_are_wrong, averages_too_long, rate_far_off)

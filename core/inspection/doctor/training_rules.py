@@ -179,7 +179,7 @@ def batch_larger_than_data(case: Case) -> Finding | None:
     batch = case.config.training.batch_size
     if not case.per_epoch or batch <= case.per_epoch:
         return None
-    severity: Severity = "warning" if steps(case) < FEW_STEPS else "note"
+    severity: Severity = "warning" if steps(case) < (FEW_STEPS if case.has_images else FEW_FOR_POINTS) else "note"
     return Finding(
         "batch_larger_than_data", severity, "One batch holds all training images",
         f"Batch size {batch:,}; {case.per_epoch:,} training images: one step in each epoch.",
@@ -188,7 +188,7 @@ def batch_larger_than_data(case: Case) -> Finding | None:
 
 
 FEW_STEPS = 100  # of ten classes; digits need 200 for 95 %: see RATES
-FEW_FOR_POINTS = 25  # a plane or two clouds need no more than this
+FEW_FOR_POINTS = 5  # of points, two clouds were learned in 10 steps
 
 
 def few_steps(case: Case) -> Finding | None:

@@ -6,21 +6,15 @@ over); which setting is to blame is asked of core.inspection.doctor.suspects.
 
 from collections.abc import Mapping
 from dataclasses import fields
-from math import log
 
-from core.data.sources import kind_of
 from core.inspection.doctor import Case, Finding, suspects
-from core.inspection.doctor.points import readable
+from core.inspection.training_doctor.expected import good_share, right_enough
 from core.inspection.training_doctor.loss_rules import flat
 from core.inspection.training_doctor.record import Record, Trouble
 from core.wording import percent
 
 # What a run in trouble shows, whatever the cause: not said beside the cause
 SIGNS = {"overfitting", "plateau", "underfitting", "dead_relus", "vanishing_gradients", "diverged", "exploding_gradients"}
-# Share of the way from guessing to a perfect answer below which a run that is over has gone badly: of digits and of points, where
-# it is known what can be reached; of texts, where 70 % of the answers right is good; of sets about which nothing is known.
-BAD, BAD_TEXT, BAD_UNKNOWN = 0.8, 0.12, 0.4
-MEASURED = {"digits", "mnist"}
 FEW_STEPS = 150
 MISSED = 0.03  # of its loss that a run still gained in its last quarter, when it was cut off
 
@@ -39,7 +33,7 @@ def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
         finding = suspect(case, False)
         if finding is not None:
             return _trouble(record, finding, evidence)
-    return None if blown_up or memorised else _cut_off(record, evidence) or _rate_gone(record, evidence)
+    return None if blown_up else _rate_gone(record, evidence) or (None if memorised else _cut_off(record, evidence))
 
 
 def _gone_badly(record: Record, found: Mapping[str, Trouble]) -> str:
@@ -47,45 +41,22 @@ def _gone_badly(record: Record, found: Mapping[str, Trouble]) -> str:
     for sign in ("diverged", "exploding_gradients", "overfitting"):
         if sign in found:
             return found[sign].evidence
-    bad = _bad(record)
+    bad = good_share(record)
     if record.skill < bad and (found.keys() & (SIGNS - {"underfitting", "overfitting"}) or flat(record)):
         return next((found[sign].evidence for sign in ("dead_relus", "vanishing_gradients", "plateau") if sign in found),
                     flat(record))
-    if not record.is_over or record.skill >= bad or _right_enough(record):
+    if not record.is_over or not _unlucky(record, bad) and (record.skill >= bad or right_enough(record)):
         return ""
     guess = f"guessing costs {record.guess.loss:.3g}" if record.guess else f"it began at {record.start:.3g}"
     return (f"The run is over and its loss is {record.now:.3g}; {guess}, so it has come {percent(max(0.0, record.skill), 0)} of the "
             "way to a perfect answer.")
 
 
-def _bad(record: Record) -> float:
-    """The share of the way that a good run on these data goes at least."""
-    data = record.config.data
-    reached = readable(data)
-    if reached is not None:
-        if not record.guess or not record.guess.right:  # numbers
-            return reached.best - 0.08
-        best = min(0.999, reached.best)
-        left = -(best * log(best) + (1 - best) * log(1 - best)) / log(2)  # entropy of answers that are right so often
-        return min(BAD, 0.8 * (1 - left))
-    if kind_of(data.dataset) == "text":
-        return BAD_TEXT
-    return BAD if data.dataset in MEASURED else BAD_UNKNOWN
-
-
-RIGHT, RIGHT_DIGITS, DIGITS_REACH = 0.8, 0.9, 0.97  # share of the way from guessing to what can be reached, in answers that are right
-
-
-def _right_enough(record: Record) -> bool:
-    """Whether most answers are right, however unsure they are."""
-    validation, last = record.sample("validation_accuracy")[1], record.window(0.75, 1.0, "accuracy")
-    if record.guess is None or not record.guess.right or not len(validation):
-        return False
-    data, right = record.config.data, record.guess.right
-    reached = readable(data)
-    share = RIGHT_DIGITS if data.dataset in MEASURED else RIGHT
-    best = reached.best if reached is not None else DIGITS_REACH
-    return max(float(validation[-1]), last.mean if last else 0.0) > right + share * (best - right)
+def _unlucky(record: Record, bad: float) -> bool:
+    """Whether early stopping, or a falling rate, has left a run at an epoch that does badly on what it has not seen."""
+    training, validation = record.config.training, record.sample("validation_loss")[1]
+    return bool(training.early_stopping) and record.last_step < record.steps_per_epoch * training.epochs and len(validation) > 0 \
+        and record.learned(float(validation[-1])) < bad / 2
 
 
 def _trouble(record: Record, finding: Finding, evidence: str) -> Trouble:

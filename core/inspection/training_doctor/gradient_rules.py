@@ -4,6 +4,7 @@ import numpy as np
 
 from core.inspection.doctor.training_rules import usual_rate
 from core.inspection.training_doctor import remedies
+from core.inspection.training_doctor.expected import right_enough
 from core.inspection.training_doctor.loss_rules import NEVER_BETTER
 from core.inspection.training_doctor.record import Record, Trouble
 from core.wording import percent, plural
@@ -19,6 +20,8 @@ def exploding_gradients(record: Record) -> Trouble | None:
     """A layer's gradient is far longer than gradients are."""
     if record.config.training.gradient_clipping:
         return None  # norms are recorded after clipping
+    if right_enough(record):
+        return None
     layer, peak, steps = "", 0.0, np.zeros(0, dtype=np.int64)
     for name, (at, norms) in record.under("gradient.").items():
         if len(norms) and norms.max() > max(peak, EXPLODED):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from core.inspection.training_doctor import remedies
+from core.inspection.training_doctor.expected import right_enough
 from core.inspection.training_doctor.record import RECENT, Record, Trouble
 from core.wording import percent
 
@@ -22,6 +23,8 @@ def diverged(record: Record) -> Trouble | None:
     if not record.start or (len(steps) < LEAST_STEPS and not record.not_finite):
         return None
     peak, now, start = float(losses.max()), record.now, max(record.start, record.guess.loss if record.guess else 0.0)
+    if not record.not_finite and right_enough(record):
+        return None
     if not record.not_finite and (now < NEVER_BETTER * LOST * start or len(steps) < SETTLED and not record.is_over):
         return None
     falling = _is_falling(record)
@@ -157,7 +160,10 @@ def overfitting(record: Record) -> Trouble | None:
         return None
     best = int(losses.argmin())
     now, since = float(np.median(losses[-3:])), len(losses) - 1 - best
-    if since < SINCE or now < RISE * losses[best] or record.learned(losses[best]) - record.learned(now) < COSTS or record.learned(losses[best]) < NOTHING or train[-1] > STILL_LEARNING * train[best] or now < train[-1]:
+    around = float(np.median(losses[max(0, best - 1):best + 2]))  # the smallest one alone may be luck
+    if since < SINCE or now < RISE * around or train[-1] > STILL_LEARNING * train[best] or now < RISE * train[-1]:
+        return None
+    if record.learned(around) - record.learned(now) < COSTS or record.learned(losses[best]) < NOTHING:
         return None
     return Trouble(
         "overfitting", "warning", "The network memorises the training images (it overfits)",
