@@ -65,7 +65,7 @@ class NotesCNN(nn.Module):
 
 
 # The notes' first network is rebuilt with what it does wrong; the lab about it says so.
-NOTES_MISTAKES = {"toy-sigmoid": {"distance_loss_for_classes", "learning_rate_too_low", "few_steps"}}
+NOTES_MISTAKES = {"toy-sigmoid": {"distance_loss_for_classes", "answers_not_in_inputs"}}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -431,7 +431,6 @@ def test_device_not_there():
 
 @pytest.mark.parametrize(("changes", "line"), [
     ({"data.dataset": "linear", "training.loss": "mse", "data.imbalance": 0.5}, "data.imbalance is 0.5; numbers to predict"),
-    ({"data.dataset": "linear", "training.loss": "bce"}, "training.loss is bce; numbers are predicted with mse"),
     ({"data.dataset": "hills", "training.loss": "mse", "data.added": [[0, 0, 1]]}, "data.added has 1 points; Hills")])
 def test_what_a_run_is_refused_for_is_an_error(changes, line):
     refused = PLAIN.with_values({"data.validation": 20} | changes)
@@ -592,7 +591,7 @@ def test_memory_is_known():
 
 @pytest.mark.parametrize(("values", "rule", "severity"), [
     ({"join": ["fashion_mnist"]}, "does_not_combine", "error"), ({"only_classes": ["cow", "1"]}, "does_not_combine", "error"),
-    ({"label_noise": 0.2}, "wrong_labels", "note"), ({"label_noise": 0.9}, "wrong_labels", "warning"),
+    ({"label_noise": 0.1}, "wrong_labels", "note"), ({"label_noise": 0.9}, "wrong_labels", "warning"),
     ({"imbalance": 0.1}, "unbalanced_classes", "note")])
 def test_combined_data(values, rule, severity):
     spoiled = PLAIN.with_values({f"data.{name}": value for name, value in values.items()})

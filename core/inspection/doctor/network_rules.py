@@ -301,7 +301,7 @@ def saturating_activations(case: Case) -> Finding | None:
     if len(sigmoids) < 3:
         return None
     config, remedy = case.changed(model__activation="relu") if case.given is None else None, "Use ReLU in the hidden layers"
-    if config is not None and len(hidden := getattr(case.config.model, "hidden", ())) > 6:  # too many for ReLU, too
+    if config is not None and len(hidden := getattr(case.config.model, "hidden", ())) > 8:  # too many for ReLU, too
         config, remedy = case.changed(model__activation="relu", model__hidden=list(hidden[:3])), "Keep three hidden layers, with ReLU"
     return Finding(
         "saturating_activations", "warning" if len(sigmoids) > 3 else "note", f"{len(sigmoids)} sigmoids in a row let gradients fade",

@@ -280,6 +280,9 @@ def drops_too_much(case: Case, sure: bool = True) -> Finding | None:
         "far longer and ends lower.", "Set dropout to 0.2", case.changed(model__dropout=0.2))
 
 
+RELUS = 8  # hidden layers in a row that still learn with ReLU: tests/test_training_doctor.py
+
+
 def too_deep(case: Case, sure: bool = True) -> Finding | None:
     """Many layers in a row with neither normalisation nor skip connections."""
     hidden, model = tuple(getattr(case.config.model, "hidden", ())), case.config.model
@@ -290,7 +293,7 @@ def too_deep(case: Case, sure: bool = True) -> Finding | None:
     changes: dict[str, object] = {"model__hidden": list(hidden[:3])}
     if name in {"sigmoid", "tanh"}:
         changes["model__activation"] = "relu"
-    if len(hidden) <= 4:
+    if name in {"sigmoid", "tanh"} and len(hidden) <= RELUS:
         del changes["model__hidden"]
     remedy = "Use ReLU in the hidden layers" if "model__hidden" not in changes else \
         "Keep three hidden layers" + (", with ReLU" if "model__activation" in changes else "")
@@ -374,8 +377,8 @@ SURE: dict[str, Suspect] = {suspect.__name__: suspect for suspect in (
 # in the order in which they are asked about a run that has gone badly
 SUSPECTS: tuple[Suspect, ...] = (
     weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing,
-    rate_very_far_off, lambda case, sure: squashed_before_loss(case), squashed_number, lambda case, sure: relu_on_output(case),
-    smoothed_too_much, averages_too_long, drops_too_much, labels_are_wrong, too_deep, rate_falls_too_soon, network_too_small,
+    averages_too_long, rate_very_far_off, lambda case, sure: squashed_before_loss(case), squashed_number, lambda case, sure: relu_on_output(case),
+    smoothed_too_much, drops_too_much, labels_are_wrong, too_deep, rate_falls_too_soon, network_too_small,
     rate_far_off)
 # what can throw the weights away, besides a learning rate that is too high
 BLOW_UP: tuple[Suspect, ...] = (weight_decay_too_strong, l1_too_strong, averages_too_long)

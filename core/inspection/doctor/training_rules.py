@@ -103,7 +103,7 @@ def learning_rate_too_high(case: Case) -> Finding | None:
 # What the tables' rates are multiplied by. They were measured on pictures of digits with networks of one hidden layer and more:
 # of points and texts nothing is said here, as circles were learned with SGD 1.0 and clouds with RMSprop 0.7. A linear model has
 # no hidden unit to kill: all optimizers but SGD at 1 still read over 80 % of digits. Batch norm makes up for scale.
-LINEAR_MODEL, BATCH_NORM, NO_CONVOLUTION = 100.0, 5.0, 2.5
+LINEAR_MODEL, BATCH_NORM, NO_CONVOLUTION = 100.0, 5.0, {"adam": 2.0, "adamw": 2.0}
 
 
 def tolerance(case: Case) -> float:
@@ -114,7 +114,8 @@ def tolerance(case: Case) -> float:
     if layers and len(layers) < 2:
         return LINEAR_MODEL
     normal = BATCH_NORM if case.flow.named({"batch_norm"}) else 1.0
-    return normal * (1.0 if any(layer.name != "linear" for layer in layers) else NO_CONVOLUTION)
+    convolves = any(layer.name != "linear" for layer in layers)
+    return normal * (1.0 if convolves else NO_CONVOLUTION.get(case.config.training.optimizer.name, 1.0))
 
 
 def learning_rate_too_low(case: Case) -> Finding | None:

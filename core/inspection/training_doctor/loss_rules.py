@@ -147,7 +147,7 @@ def underfitting(record: Record) -> Trouble | None:
 # Times the smallest validation loss, as the median of the last three epochs; sound runs rose by up to 19 % (200 images).
 RISE = 1.2
 NOTHING = -0.1  # learned at the best epoch: still worse than guessing, a run is only beginning
-COSTS = 0.1  # of the way from guessing to a perfect answer that the rise takes back: of 0.001 and 0.002 nobody sees the difference
+COSTS = 0.03  # of the way from guessing to a perfect answer that the rise takes back: of 0.001 and 0.002 nobody sees the difference
 SINCE = 3  # epochs since the smallest
 STILL_LEARNING = 0.9  # share that the training loss has meanwhile fallen to: else it is not the images that are memorised
 
@@ -160,10 +160,10 @@ def overfitting(record: Record) -> Trouble | None:
         return None
     best = int(losses.argmin())
     now, since = float(np.median(losses[-3:])), len(losses) - 1 - best
-    around = float(np.median(losses[max(0, best - 1):best + 2]))  # the smallest one alone may be luck
-    if since < SINCE or now < RISE * around or train[-1] > STILL_LEARNING * train[best] or now < RISE * train[-1]:
+    jumps = 2 * float(np.median(np.abs(np.diff(losses))))  # from one epoch to the next; the smallest loss may be luck
+    if since < SINCE or now < RISE * losses[best] + jumps or train[-1] > STILL_LEARNING * train[best] or now < RISE * train[-1]:
         return None
-    if record.learned(around) - record.learned(now) < COSTS or record.learned(losses[best]) < NOTHING:
+    if record.learned(losses[best]) - record.learned(now) < COSTS or record.learned(losses[best]) < NOTHING:
         return None
     return Trouble(
         "overfitting", "warning", "The network memorises the training images (it overfits)",

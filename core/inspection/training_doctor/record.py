@@ -106,9 +106,10 @@ class Record:
 
     @cached_property
     def skill(self) -> float:
-        """The better of what the last batches and the last epoch's validation say."""
-        validation = self.sample("validation_loss")[1]
-        return max(self.learned(self.now), self.learned(float(validation[-1])) if len(validation) else -1.0)
+        """The better of what the last tenth of the batches (8 to 50) and the last epoch's validation say."""
+        validation, losses = self.sample("validation_loss")[1], self.losses[1]
+        recent = losses[-max(8, min(RECENT, len(losses) // 10)):]
+        return max(self.learned(float(np.median(recent)) if len(recent) else self.now), self.learned(float(validation[-1])) if len(validation) else -1.0)
 
     def window(self, begin: float, end: float, name: str = "loss") -> Window | None:
         """The batches from one share of the steps so far to another; None where they are fewer than 10."""
