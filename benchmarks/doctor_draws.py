@@ -89,7 +89,7 @@ def digits(choose: random.Random) -> Changes:
         changes |= {"data.task": "is_target", "data.target": choose.randint(0, 9), "training.loss": choose.choice(
             ["bce_with_logits", "bce", "cross_entropy"])}
     elif question < 0.25:
-        changes["data.only_classes"] = choose.choice([["0", "1", "2"], ["3", "5", "8"], ["1", "7"]])
+        changes |= {"data.only_classes": choose.choice([["0", "1", "2"], ["3", "5", "8"], ["1", "7"]]), "data.validation": 100}
     return changes | choose.choice([mlp, mlp, mlp, cnn, cnn, stack, lenet, resnet, linear_model])(choose, changes)
 
 
@@ -182,7 +182,7 @@ def numbers(choose: random.Random) -> Changes:
 
 def texts(choose: random.Random) -> Changes:
     name = choose.choice(["adam", "adamw", "rmsprop", "adagrad"])
-    return {"data.dataset": "reviews", "data.validation": 60, "data.vocabulary": 1000, "model.architecture": "text_embedding",
+    return {"data.dataset": "reviews", "data.validation": 100, "data.vocabulary": 1000, "model.architecture": "text_embedding",
             "model.width": choose.choice([8, 16]), "model.fc_width": 16, "training.loss": choose.choice(
                 ["bce_with_logits", "cross_entropy"]), "training.batch_size": 16, "training.epochs": 6,
             OPTIMIZER: name, RATE: RATES[name] * 5}

@@ -296,7 +296,7 @@ PLANTED = {
     "dead_relus": [{"model__hidden": [64, 64], "training__optimizer__name": "sgd", "training__optimizer__learning_rate": 2.0,
                     "training__epochs": 8}],
     "too_deep": [DEEP | {"model__activation": "sigmoid"}],
-    "overfitting": [{"data__validation": 1300, "model__hidden": [256], "training__epochs": 60, "training__batch_size": 16,
+    "overfitting": [{"data__validation": 1300, "model__hidden": [64, 64, 64], "training__epochs": 60, "training__batch_size": 16,
                      "training__optimizer__learning_rate": 0.003}],
     "learning_rate_too_low": [{"model__architecture": "mlp", "model__hidden": [50], "training__optimizer__learning_rate": 1e-7,
                  "training__epochs": 20}],
@@ -333,7 +333,7 @@ SOUND = {
     "cosine": {"model__hidden": [50], "training__schedule__name": "cosine", "training__epochs": 20},
     "one cycle": {"model__hidden": [50], "training__schedule__name": "one_cycle", "training__epochs": 10},
     "batches of one": {"model__hidden": [20], "training__batch_size": 1, "training__epochs": 2},
-    "batch norm": {"model__architecture": "small_resnet", "model__channels": [6, 12], "training__epochs": 5,
+    "batch norm": {"model__architecture": "small_resnet", "model__channels": [6, 12], "training__epochs": 5, "training__batch_size": 16,
                    "training__optimizer__learning_rate": 0.01},
     "linear": {"model__architecture": "softmax_regression", "training__epochs": 20},
 }
