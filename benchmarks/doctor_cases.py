@@ -117,14 +117,15 @@ def said_before(config: RunConfig) -> list[Finding]:
     return [finding for finding in diagnose(config) if finding.severity != "note"]
 
 
-def said_while(config: RunConfig, series: Series, steps_per_epoch: int, not_finite: bool = False) -> dict[str, Finding]:
-    """Errors and warnings of the training doctor at LOOKS places of a run, by rule."""
+def said_while(config: RunConfig, series: Series, steps_per_epoch: int, not_finite: bool = False,
+               looks: int = LOOKS) -> dict[str, Finding]:
+    """Errors and warnings of the training doctor at so many places of a run, by rule."""
     steps = series.get("loss", ([], []))[0]
     found: dict[str, Finding] = {}
-    for look in range(1, LOOKS + 1) if steps else ():
-        until = steps[-1] * look // LOOKS
+    for look in range(1, looks + 1) if steps else ():
+        until = steps[-1] * look // looks
         cut = {name: (at[:(end := bisect_right(at, until))], values[:end]) for name, (at, values) in series.items()}
-        for trouble in examine(config, cut, steps_per_epoch, not_finite and look == LOOKS):
+        for trouble in examine(config, cut, steps_per_epoch, not_finite and look == looks):
             if trouble.severity != "note":
                 found[trouble.rule] = trouble
     return found

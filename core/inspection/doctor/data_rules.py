@@ -61,7 +61,9 @@ def unbalanced_classes(case: Case) -> Finding | None:
     if share > 0.2:
         return None
     rarest = case.unaugmented_total * share / max(1, case.source_classes)
-    severity: Severity = "warning" if case.unaugmented_total and rarest < 2 * case.source_classes else "note"
+    told = readable(case.config.data)
+    lost = told is not None and told.best >= TOLD and told.own < told.best - FEWER
+    severity: Severity = "warning" if lost or case.unaugmented_total and rarest < 2 * case.source_classes else "note"
     return Finding(
         "unbalanced_classes", severity, f"The rarest class keeps {100 * share:.3g} % of its training images",
         f"data.imbalance is {share:g}: the first class has about {1 / share:.0f} times as many images as the last.",
@@ -106,7 +108,7 @@ def answers_not_in_inputs(case: Case) -> Finding | None:
 def few_points(case: Case) -> Finding | None:
     """Too few points to show where the border runs."""
     found = readable(case.config.data)
-    if found is None or case.config.data.added or found.best < (EXPLAINED if case.predicts_number else TOLD):
+    if found is None or case.config.data.added or case.config.data.imbalance <= 0.2 or found.best < (EXPLAINED if case.predicts_number else TOLD):
         return None
     if found.own >= found.best - (LESS_EXPLAINED if case.predicts_number else FEWER):
         return None

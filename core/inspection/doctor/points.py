@@ -13,6 +13,7 @@ from torch import Tensor
 from core.config import DataConfig
 from core.data import DataError, spec_of
 from core.data.features import as_features
+from core.data.sources.generated import Generated
 
 MANY = 1000  # points to measure with, however many the run has
 NEIGHBOURS = (1, 5, 15)  # the best of these is taken
@@ -42,7 +43,7 @@ class Readable:
 
 def readable(config: DataConfig) -> Readable | None:
     """What a computed set's inputs say about its answers; None for a set that is read, or not known."""
-    wanted = DataConfig(dataset=config.dataset, noise=config.noise, features=config.features, points=config.points,
+    wanted = DataConfig(dataset=config.dataset, noise=config.noise, features=config.features, points=config.points, imbalance=config.imbalance,
                         split_seed=config.split_seed)
     return _measured(wanted)
 
@@ -63,6 +64,10 @@ def _measured(config: DataConfig) -> Readable | None:
 
     test, answers = inputs(fresh.test[0]), fresh.test[1]
     numbers = spec.target == "number"
+    if config.imbalance < 1 and not numbers:  # the last class keeps its first points
+        kept = few.train[1] == 0
+        kept[(~kept).nonzero()[:max(1, round(config.imbalance * int((~kept).sum()))), 0]] = True
+        few = Generated((few.train[0][kept], few.train[1][kept]), few.validation, few.test)
     many, own = (inputs(fresh.train[0]), fresh.train[1]), (inputs(few.train[0]), few.train[1])
     guess = 0.0 if numbers else float(torch.bincount(answers).max()) / len(answers)
     plane = _score(_plane(*many, test, numbers), answers, numbers)

@@ -5,6 +5,7 @@ from math import ceil
 
 from core.config import RunConfig
 from core.data import DataError, check
+from core.data.sources import kind_of
 from core.devices import DeviceError, select_device
 from core.fields import ConfigError
 from core.inspection.doctor.case import Case, Finding, Severity
@@ -71,9 +72,14 @@ def momentum(config: RunConfig) -> float:
     return getattr(config.training.optimizer, "momentum", 0.0)
 
 
+MORE_FOR_POINTS, MORE_FOR_TEXTS = 5.0, 10.0  # few weights, and a table of words of which each is seldom seen: the presets' rates
+
+
 def usual_rate(config: RunConfig) -> float:
     """A learning rate to start from: with momentum 0.9 a tenth of the one without, as each step counts ten times."""
-    return float(f"{RATES[config.training.optimizer.name].usual * (1 - momentum(config)):.1g}")
+    name, kind = config.training.optimizer.name, kind_of(config.data.dataset)
+    more = 1.0 if name == "sgd" or kind == "images" else MORE_FOR_POINTS if kind == "points" else MORE_FOR_TEXTS
+    return float(f"{RATES[name].usual * more * (1 - momentum(config)):.1g}")
 
 
 def learning_rate_too_high(case: Case) -> Finding | None:
@@ -189,6 +195,7 @@ def batch_larger_than_data(case: Case) -> Finding | None:
 
 
 FEW_STEPS = 100  # of ten classes; digits need 200 for 95 %: see RATES
+MANY_FOR_POINTS = 1000  # take a second
 FEW_FOR_POINTS = 5  # of points, two clouds were learned in 10 steps
 
 
@@ -200,7 +207,7 @@ def few_steps(case: Case) -> Finding | None:
         return None
     training = case.config.training
     per_epoch = total // training.epochs
-    epochs = ceil(2 * FEW_STEPS / per_epoch)
+    epochs = min(1000, ceil((2 * FEW_STEPS if case.has_images else MANY_FOR_POINTS) / per_epoch))
     return Finding(
         "few_steps", "warning", f"The weights change only {total} times in the whole run",
         f"{plural(training.epochs, 'epoch')} of {plural(per_epoch, 'step')}, at "

@@ -6,8 +6,12 @@ over); which setting is to blame is asked of core.inspection.doctor.suspects.
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 
+from core.config import RunConfig
+from core.data.sources import kind_of
 from core.inspection.doctor import Case, Finding, suspects
+from core.inspection.doctor.training_rules import MANY_FOR_POINTS
 from core.inspection.training_doctor.expected import good_share, right_enough
 from core.inspection.training_doctor.loss_rules import flat
 from core.inspection.training_doctor.record import Record, Trouble
@@ -26,7 +30,7 @@ def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
     evidence = _gone_badly(record, found)
     if not evidence:
         return None
-    case = Case(record.config)
+    case = _case(record.config)
     blown_up = "diverged" in found or "exploding_gradients" in found
     memorised = "overfitting" in found and not blown_up
     for suspect in suspects.BLOW_UP if blown_up else suspects.MEMORISED if memorised else suspects.SUSPECTS:
@@ -34,6 +38,11 @@ def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
         if finding is not None:
             return _trouble(record, finding, evidence)
     return None if blown_up else _rate_gone(record, evidence) or (None if memorised else _cut_off(record, evidence))
+
+
+@lru_cache(maxsize=16)  # a run is looked at once a second
+def _case(config: RunConfig) -> Case:
+    return Case(config)
 
 
 def _gone_badly(record: Record, found: Mapping[str, Trouble]) -> str:
@@ -83,7 +92,8 @@ def _cut_off(record: Record, evidence: str) -> Trouble | None:
     falling = before is None or last is None or last.mean < (1 - MISSED) * before.mean
     if not falling and total >= FEW_STEPS:
         return None
-    epochs = min(1000, training.epochs * max(3, -(-2 * FEW_STEPS // total)))
+    wanted = 2 * FEW_STEPS if kind_of(record.config.data.dataset) == "images" else MANY_FOR_POINTS
+    epochs = min(1000, training.epochs * max(3, -(-wanted // total)))
     return Trouble(
         "few_steps", "warning", "The run ended while the network was still learning",
         f"{evidence} It has made {total:,} steps, and the loss was still falling.",
