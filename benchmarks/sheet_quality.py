@@ -7,7 +7,7 @@ import numpy as np
 
 from core.data.drawing import Box
 from core.data.drawing.sheet import Sheet
-from tests.made_sheets import Look, MadeSheet, image_pens, make_sheet, stroke_pens
+from tests.made_sheets import Look, MadeSheet, make_sheet, stroke_pens
 
 SHEETS = {
     "plain": Look(),

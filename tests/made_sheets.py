@@ -34,7 +34,7 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class MadeSheet:
-    """rgba: (H, W, 4) uint8. digits: what is written, in reading order. corners: (n, 4, 2) x and y of each digit's box in rgba."""
+    """rgba: (H, W, 4) uint8. digits: what is written, in reading order. corners: (n, 4, 2), x and y of their boxes in rgba."""
 
     rgba: np.ndarray
     digits: list[int]
@@ -101,7 +101,8 @@ def make_sheet(pens: Sequence[Pen], look: Look = Look(), columns: int = 10, heig
     return _photographed(light, corners, digits, look, chance)
 
 
-def _photographed(light: np.ndarray, corners: np.ndarray, digits: list[int], look: Look, chance: np.random.Generator) -> MadeSheet:
+def _photographed(light: np.ndarray, corners: np.ndarray, digits: list[int], look: Look,
+                  chance: np.random.Generator) -> MadeSheet:
     before = np.array(light.shape[::-1]) / 2
     picture = Image.fromarray(light.astype(np.float32)).rotate(look.tilt, Image.Resampling.BICUBIC, expand=True, fillcolor=1.0)
     turn = math.radians(look.tilt)

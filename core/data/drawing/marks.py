@@ -60,11 +60,15 @@ def usual_height(pieces: list[Piece]) -> float:
     return float(heights[order][np.searchsorted(total, total[-1] / 2)])
 
 
-def _pieces(dark: np.ndarray) -> list[Piece]:
-    """Ink that hangs together, each piece's edge drawn by its own darkness: a pencil's and a pen's stand on one sheet."""
+def _pieces(dark: np.ndarray, noise: float | None = None) -> list[Piece]:
+    """Ink that hangs together, each piece's edge drawn by its own darkness: a pencil's and a pen's stand on one sheet.
+
+    noise: the paper's grain, a standard deviation; measured where it is None and most of the picture is paper.
+    """
     from scipy import ndimage
 
-    noise = 1.4826 * float(np.median(np.abs(dark[::4, ::4] - np.median(dark[::4, ::4]))))
+    if noise is None:
+        noise = 1.4826 * float(np.median(np.abs(dark[::4, ::4] - np.median(dark[::4, ::4]))))
     floor = max(FAINT, CLEARLY * noise)
     rough, count = ndimage.label(dark > floor, np.ones((3, 3)))
     found = []
@@ -180,3 +184,14 @@ def _is_mark(piece: Piece, height: float) -> bool:
     if box.height > 2.2 * height or box.width > 2.2 * height:
         return False
     return box.height >= 0.42 * height and float((piece.ink > 0.5).sum()) >= 12
+
+
+def whole_ink(dark: np.ndarray) -> np.ndarray | None:
+    """All ink in a box (h, w) float32 that is no speck, in [0, 1]; None where there is none."""
+    pieces = _pieces(dark, noise=0.0)
+    if not pieces:
+        return None
+    whole = pieces[0]
+    for piece in pieces[1:]:
+        whole = _together(whole, piece)
+    return whole.ink

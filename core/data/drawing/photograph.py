@@ -20,7 +20,7 @@ from core.subprocesses import ONE_THREAD, run
 from core.wording import size_of_bytes
 
 LONGEST = 560  # pixels: twice the canvas, so that thin lines survive
-MOST_MB = 16
+MOST_MB = 32  # a phone's 48 megapixels take 10 to 25
 SECONDS = 30.0  # by the clock, for one picture
 SPECK = 0.02  # marks with less than this share of the largest mark's ink are dust
 BACKGROUND = 6  # the paper's light is the brightest of windows of a sixth of the picture
@@ -46,14 +46,14 @@ class Photograph:
     light_on_dark: bool
 
 
-def read_upload(content: bytes) -> np.ndarray:
-    """A PNG or JPEG file of unknown origin → (H, W, 4) uint8, at most 560 pixels long. Raises DrawingError with one line."""
+def read_upload(content: bytes, longest: int = LONGEST) -> np.ndarray:
+    """A PNG or JPEG file of unknown origin → (H, W, 4) uint8, at most `longest` pixels long. Raises DrawingError, one line."""
     if len(content) > MOST_MB << 20:
         raise DrawingError(f"This file has {size_of_bytes(len(content))}; a picture of at most {MOST_MB} MB can be read.")
     with tempfile.TemporaryDirectory(prefix="playground-picture-") as name:
         folder = Path(name)
         (folder / "upload").write_bytes(content)
-        options = json.dumps({"file": str(folder / "upload"), "folder": str(folder), "longest": LONGEST})
+        options = json.dumps({"file": str(folder / "upload"), "folder": str(folder), "longest": longest})
         try:
             code = run("core.importing.picture", options, seconds=SECONDS, environment=ONE_THREAD)
         except subprocess.TimeoutExpired:

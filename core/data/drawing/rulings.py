@@ -127,8 +127,9 @@ def _bridged(ink: np.ndarray, lines: np.ndarray) -> np.ndarray:
     hidden = lines > BRIDGED
     if not hidden.any():
         return ink
-    thick = int(np.median(hidden.sum(axis=0)[hidden.any(axis=0)] / max(1, ndimage.label(hidden[:, hidden.any(axis=0).argmax()])[1])))
-    closed = ndimage.grey_closing(ink, size=(max(3, thick + 4), 3))
+    inside = np.lib.stride_tricks.sliding_window_view(np.pad(hidden, ((0, THICKEST), (0, 0))), THICKEST + 1, axis=0)
+    thick = int(inside[::7, ::16].sum(axis=-1).max())
+    closed = ndimage.grey_closing(ink, size=(min(thick, THICKEST) + 3, 3))
     return np.where(hidden, np.maximum(ink, closed), ink)
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from core.data.drawing import LUMINANCE, Box, DrawingError, place_like_mnist
-from core.data.drawing.marks import Piece, find_marks
+from core.data.drawing.marks import Piece, find_marks, whole_ink
 from core.data.drawing.rulings import find_tilt, turned_back, without_rulings
 
 SHEET_LONGEST = 1800  # pixels: a hundred digits are 60 to 120 pixels tall then
@@ -60,8 +60,8 @@ def find_sheet(rgba: np.ndarray, quarter_turns: int = 0) -> Sheet:
     ruled = without_rulings(dark)
     pieces = find_marks(ruled.ink, MOST_MARKS)
     if len(pieces) > MOST_MARKS:
-        raise DrawingError(f"There are {'more than ' if len(pieces) > 4 * MOST_MARKS else ''}{len(pieces):,} marks in this picture; "
-                           f"at most {MOST_MARKS} are read at once. Photograph a part of the sheet, or cut the picture up.")
+        raise DrawingError(f"There are some {len(pieces):,} marks in this picture; at most {MOST_MARKS} are read at once. Photograph a "
+                           "part of the sheet, or cut the picture up.")
     if not pieces:
         raise DrawingError("No marks were found in this picture: digits are dark on paper or light on a board, and at least "
                            "1 % of the picture's height. Come nearer, or give it more light.")
@@ -137,3 +137,12 @@ def _darkness(gray: np.ndarray) -> np.ndarray:
     light = ndimage.gaussian_filter(closed, window / 8, mode="nearest")
     light = np.asarray(Image.fromarray(light).resize(gray.shape[::-1], Image.Resampling.BILINEAR))
     return np.clip(1 - gray / np.maximum(light, 0.05), 0, 1)
+
+
+def in_box(sheet: Sheet, box: Box) -> torch.Tensor | None:
+    """What is in a box that somebody drew, prepared, (1, 28, 28); None where there is no ink."""
+    ink = sheet.ink[box.top:box.top + box.height, box.left:box.left + box.width].astype(np.float32) / 255
+    if not ink.size:
+        return None
+    piece = whole_ink(ink)
+    return None if piece is None else prepared(piece)

@@ -1,0 +1,98 @@
+"""Read a sheet: the picture with its boxes and the list of marks, both to correct, each showing what the other changed."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+import torch
+
+from core.data.drawing import DrawingError
+from core.data.drawing.boxes import LabelledBox
+from core.data.own.sheet import NO_DIGIT_NAME, Entry, LabelledSheet
+from core.figures.pictures import data_uri, to_bytes
+from core.wording import percent
+from pages.parts.sheet.canvas import UNSURE, background_of, drawing_of, is_shown, sheet_canvas, tolerance
+from pages.parts.sheet.work import Ask, Work
+from pages.parts.widgets.label_list import Labelled, label_list
+from pages.parts.widgets.markdown import as_text
+
+WIDTHS = {340: "Small", 720: "Medium", 1080: "Large"}
+ALL, DOUBTFUL = "All", "Those it is not sure of"
+MODEL_SAYS = "what the model says"
+
+
+def picture_section(work: Work, ask: Ask) -> None:
+    """The picture with its boxes: draw a box to add a mark; with the pencil above the picture move, resize, delete, relabel."""
+    assert work.labelled is not None
+    left, right = st.columns([1, 1])
+    usual = 340 if "Mobile" in (st.context.headers.get("User-Agent") or "") else 720
+    width = left.segmented_control("Picture", list(WIDTHS), default=usual, required=True, key="sheet.width",
+                                   format_func=WIDTHS.__getitem__, persist_state="session")
+    labels = ["", "–", *work.labelled.classes]
+    label = right.selectbox("A box that you draw is", labels, key="sheet.label", persist_state="session",
+                            format_func=lambda one: MODEL_SAYS if not one else NO_DIGIT_NAME if one == "–" else one)
+    if work.width != width or not work.drawing:
+        work.width, work.drawing = width, drawing_of(work.labelled, width)
+    if width not in work.backgrounds:
+        work.backgrounds[width] = background_of(work.labelled, width)
+    st.space("medium")  # the canvas's own tools appear above it
+    sent = sheet_canvas(work.labelled, width, label, work.backgrounds[width], work.drawing,
+                        f"sheet.canvas.{work.digest[:12]}.{work.quarters}.{width}")
+    if sent is not None:
+        take_boxes(work, *sent, ask)
+    st.caption("**Draw** a rectangle to add a mark. The pencil above the picture's right corner turns drawing into **editing**: drag "
+               "a box or its corners, press :material/close: there to delete the chosen one, or click it again to write its label "
+               f"(– for no digit). Blue: sure; orange: less than {percent(UNSURE, 0)} sure; green: yours; gray: no digit.")
+
+
+def take_boxes(work: Work, boxes: list[LabelledBox], message: str, ask: Ask) -> None:
+    """Make the marks what the canvas shows, if it has said something; have it drawn anew where the labels are others then."""
+    assert work.labelled is not None
+    if message == work.seen:
+        return
+    work.seen = message
+    slack = tolerance(work.labelled, work.width)
+    if is_shown(work.labelled, boxes, slack):
+        return
+    work.labelled, work.note = work.labelled.with_boxes(boxes, slack, ask)
+    work.saved = ""
+    if not is_shown(work.labelled, boxes, slack):
+        work.drawing = drawing_of(work.labelled, work.width)
+    st.rerun(scope="fragment")
+
+
+def list_section(work: Work) -> None:
+    """The marks one by one, each with a list of labels."""
+    assert work.labelled is not None
+    st.subheader("Mark by mark")
+    doubtful = [entry for entry in work.labelled.entries if not entry.by_hand and entry.sure < UNSURE]
+    shown = st.segmented_control("Show", [ALL, DOUBTFUL], default=ALL, required=True, key="sheet.show", persist_state="session",
+                                 label_visibility="collapsed",
+                                 format_func=lambda one: f"{one} ({len(doubtful if one == DOUBTFUL else work.labelled.entries)})")
+    entries = doubtful if shown == DOUBTFUL else work.labelled.entries
+    if not entries:
+        st.caption("No mark is doubtful." if work.labelled.entries else "There are no marks. Draw a box on the picture.")
+        return
+    try:
+        edits = label_list(items_of(work.labelled, entries), work.labelled.classes, NO_DIGIT_NAME,
+                           f"sheet.list.{work.digest[:12]}.{work.quarters}", "Marks with their labels")
+    except DrawingError as error:
+        st.error(as_text(str(error)), icon=":material/broken_image:")
+        return
+    fresh = [edit for edit in edits if edit[0] > work.edited]
+    for when, place, label in fresh:
+        work.labelled, work.edited = work.labelled.relabelled(place, label), when
+    if fresh:
+        work.drawing, work.saved = drawing_of(work.labelled, work.width), ""
+        st.rerun(scope="fragment")
+
+
+def items_of(labelled: LabelledSheet, entries: Sequence[Entry]) -> list[Labelled]:
+    """The entries as the list shows them."""
+    items = []
+    for entry in entries:
+        image = entry.image if entry.image is not None else torch.zeros(1, 28, 28)
+        said = ("no ink in this box" if entry.image is None else
+                f"read as {labelled.classes[entry.answer]}, {percent(entry.sure)} sure")
+        items.append(Labelled(entry.id, data_uri(to_bytes(image)), entry.label, f"Mark {entry.id + 1}: {said}",
+                              not entry.by_hand and entry.sure < UNSURE))
+    return items

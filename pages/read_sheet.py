@@ -1,0 +1,117 @@
+"""Read a sheet: what do all the digits on this page say, and can the network learn from them?"""
+
+from core.process import configure
+
+configure("server")
+
+import streamlit as st
+
+from core.data.drawing.photograph import MOST_MB
+from core.runs import Run
+from core.wording import percent, plural
+from pages.parts.draw.answers import Asked, ask, title_of, usable_runs
+from pages.parts.runs.panel import current_run
+from pages.parts.sheet.correct import list_section, picture_section
+from pages.parts.sheet.result import keep_section, numbers_section
+from pages.parts.sheet.work import Work, turn_by, work_on
+from pages.parts.shell import keys
+from pages.parts.shell.frame import go_to, open_page, select_run
+from pages.parts.shell.services import Services, services
+from pages.parts.widgets.markdown import as_text
+
+SOURCES = {"Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
+TURN = "Turn by 90°"
+LYING = {1: "on its left side", 2: "upside down", 3: "on its right side"}
+
+
+def choose(server: Services, runs: dict[str, Run]) -> Asked:
+    """Which trained model reads; the one in the address first."""
+    selected = st.session_state.get(keys.RUN)
+    options = list(runs)
+    titles = {run_id: title_of(run) for run_id, run in runs.items()}
+    key = f"sheet.model.{selected}"
+    chosen = st.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
+                          format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
+    if chosen != selected:  # on a first visit
+        select_run(chosen)
+    return ask(server, runs, chosen)
+
+
+def picture() -> bytes | None:
+    """The photograph's file; None while there is none."""
+    source = st.segmented_control("Where from", list(SOURCES), default="Upload", required=True, key="sheet.source",
+                                  format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
+                                  label_visibility="collapsed")
+    if source == "Upload":
+        file = st.file_uploader(f"Photograph or scan of many digits: PNG or JPEG (up to {MOST_MB} MB)",
+                                type=["png", "jpg", "jpeg"], key="sheet.file", max_upload_size=MOST_MB)
+    else:
+        st.caption("Hold the camera straight above the sheet, in even light. It is looked at on this server and not kept.")
+        file = st.camera_input("Photograph a sheet", key="sheet.camera", label_visibility="collapsed")
+    return None if file is None else file.getvalue()
+
+
+def found(work: Work) -> None:
+    """What was found, and what was done to the picture."""
+    assert work.labelled is not None
+    sheet = work.labelled.sheet
+    done = [f"turned by {abs(sheet.tilt):.1f}° to lie straight"] if sheet.tilt else []
+    done += ["its printed lines taken away"] if sheet.ruled else []
+    st.markdown(f"**{plural(len(work.labelled.entries), 'mark')}** on this sheet" + (f"; {', '.join(done)}." if done else "."))
+
+
+def orientation(work: Work, content: bytes, model: Asked) -> None:
+    """Says that the sheet seems to lie the wrong way, and turns it."""
+    if work.turn:
+        assert model.model is not None
+        before, after = work.turn.sure
+        st.warning(f"This sheet seems to lie {LYING[work.turn.quarters]}: turned, the answers are {percent(after)} sure on average, "
+                   f"as it lies {percent(before)}.", icon=":material/screen_rotation:")
+    with st.container(horizontal=True):
+        turns = [(work.turn.quarters, "Turn it upright")] if work.turn else []
+        for quarters, label in [*turns, (1, TURN)]:
+            st.button(label, icon=":material/rotate_right:", key=f"sheet.turn.{label}", on_click=turn_by,
+                      args=(content, quarters, model.run.id, model.model.classes, model.model.predict),
+                      type="secondary" if label == TURN else "primary", help="Marks are looked for anew; corrections are gone.")
+
+
+@st.fragment
+def correct(server: Services, work: Work, model: Asked) -> None:
+    """Picture, list and result: all that a correction changes."""
+    assert model.model is not None
+    found(work)
+    picture_section(work, model.model.predict)
+    if work.note:
+        st.warning(as_text(work.note), icon=":material/label_off:")
+    numbers_section(work.labelled)
+    list_section(work)
+    keep_section(server, work)
+
+
+open_page("Read a sheet")
+server = services()
+st.title("Read a sheet")
+st.markdown("A page of digits at once: each mark is found, prepared as MNIST was made, and read. Correct what is wrong, and it is "
+            "a labelled data set.")
+current_run(server)  # an address of no run is said to be one
+runs = usable_runs(server)
+if not runs:
+    st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")
+    if st.button("To Home", icon=":material/home:", key="sheet.home"):
+        go_to("app.py")
+    st.stop()
+model = choose(server, runs)
+if model.model is None or model.problem:
+    st.warning(as_text(model.problem), icon=":material/block:")
+    st.stop()
+content = picture()
+if content is None:
+    st.info("Choose a picture of a page with digits: plain, ruled or squared paper, a form. Photograph it from straight above, the "
+            "whole picture paper.", icon=":material/document_scanner:")
+    st.stop()
+work = work_on(content, model.run.id, model.model.classes, model.model.predict)
+if work.labelled is None:
+    st.error(as_text(work.problem), icon=":material/broken_image:")
+    st.stop()
+orientation(work, content, model)
+correct(server, work, model)
