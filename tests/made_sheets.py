@@ -46,7 +46,7 @@ def stroke_pens(count: int, seed: int = 0, others: bool = True) -> list[Pen]:
     chance = np.random.default_rng(seed)
     pens = []
     for place in range(count):
-        slant, brush = float(chance.uniform(-12, 15)), float(chance.uniform(12, 22))
+        slant, brush = float(chance.uniform(-12, 15)), float(chance.uniform(9, 22))
         if others and place % 2:
             styles = {digit: str(chance.choice(list(known))) for digit, known in other_hands.STYLES.items()}
             pens.append(lambda digit, luck, styles=styles, slant=slant, brush=brush: _cut(255 - other_hands.drawn(

@@ -5,6 +5,7 @@ places, so a median over a long stretch sees it and no digit; across it, it is a
 ink crosses a line both let less light through, and dividing by the line's share leaves the ink's.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,9 +128,9 @@ def _bridged(ink: np.ndarray, lines: np.ndarray) -> np.ndarray:
     hidden = lines > BRIDGED
     if not hidden.any():
         return ink
-    inside = np.lib.stride_tricks.sliding_window_view(np.pad(hidden, ((0, THICKEST), (0, 0))), THICKEST + 1, axis=0)
-    thick = int(inside[::7, ::16].sum(axis=-1).max())
-    closed = ndimage.grey_closing(ink, size=(min(thick, THICKEST) + 3, 3))
+    starts = int(hidden[0].sum()) + int((hidden[1:] & ~hidden[:-1]).sum())
+    thick = min(THICKEST, math.ceil(hidden.sum() / starts))
+    closed = ndimage.grey_closing(ink, size=(thick + 3, 3))
     return np.where(hidden, np.maximum(ink, closed), ink)
 
 
