@@ -152,21 +152,26 @@ def _together(one: Piece, other: Piece) -> Piece:
 
 
 def _parted(piece: Piece, height: float) -> list[Piece]:
-    """Digits that touch, cut where the least ink is between them; a piece as narrow as one digit stays whole."""
-    count = round(piece.box.width / (0.72 * height))
-    if count < 2 or piece.box.width < 1.25 * max(height * 0.8, piece.box.height):
+    """Two digits that touch, cut where one thin stroke is all that joins them; what is one digit, however wide, stays whole.
+
+    Each part must be nearly as tall as the whole: of a wide 2, 4 or 5 one side is not.
+    """
+    box = piece.box
+    if box.width < 0.85 * height or box.width < 0.9 * box.height:
         return [piece]
-    profile = piece.ink.sum(axis=0)
-    cuts, width = [0], piece.box.width
-    for cut in range(1, count):
-        middle, reach = width * cut / count, 0.22 * width / count
-        low = max(cuts[-1] + 3, int(middle - reach))
-        around = profile[low:int(middle + reach) + 1]
-        if not len(around) or around.min() > 0.4 * piece.box.height:
-            return [piece]
-        cuts.append(low + int(around.argmin()))
-    return [part for left, right in zip(cuts, [*cuts[1:], width], strict=True)
-            if (part := _piece(piece.ink[:, left:right], piece.box.top, piece.box.left + left)) is not None]
+    inked = piece.ink > 0.3
+    thick = inked.sum(axis=0)
+    strokes = np.diff(np.pad(inked, ((1, 0), (0, 0))).astype(np.int8), axis=0).clip(0).sum(axis=0)
+    low, high = round(0.25 * box.width), round(0.75 * box.width)
+    for cut in sorted(range(low, high), key=lambda column: int(thick[column])):
+        if strokes[cut] > 1 or thick[cut] > 0.25 * box.height:
+            continue
+        parts = [_piece(piece.ink[:, :cut], box.top, box.left), _piece(piece.ink[:, cut:], box.top, box.left + cut)]
+        whole = [part for part in parts if part is not None and part.box.height >= 0.8 * box.height
+                 and part.box.height > 0.9 * part.box.width]
+        if len(whole) == 2:
+            return [part for half in whole for part in _parted(half, height)]
+    return [piece]
 
 
 def _piece(ink: np.ndarray, top: int, left: int) -> Piece | None:

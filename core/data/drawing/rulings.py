@@ -14,6 +14,7 @@ from PIL import Image
 STEP = 16  # pixels: lines are looked for in pieces this long
 REACH = 4  # pieces to either side that are asked together: 9 × 16 pixels
 SLOPES = np.linspace(-1, 1, 9)  # pixels a piece, up to 3.6°: what is left of a tilt, and a camera held at an angle
+PART = 400  # pixels: in parts as large lines have one slope
 THICKEST = 11  # pixels: a wider line is a bar
 FAINTEST = 0.025  # share of the paper's light that a line must take at least
 BRIDGED = 0.15  # a line that takes more than this hides ink that crosses it, so that the gap is closed
@@ -93,7 +94,6 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
     # a partition, as np.median takes ten times as long
     pieces = np.partition(dark[:, :count * STEP].reshape(height, count, STEP), STEP // 2, axis=2)[..., STEP // 2]
     strong = _along(pieces)
-    strong -= ndimage.grey_opening(strong, size=(THICKEST, 1))  # what is wide is no line
     noise = 1.4826 * float(np.median(np.abs(strong - np.median(strong))))
     floor = max(FAINTEST, 5 * noise)
     marks, found = ndimage.label(strong > floor, np.ones((3, 3)))
@@ -103,6 +103,7 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
         return np.zeros_like(dark)
     near = ndimage.binary_dilation(np.isin(marks, long), np.ones((5, 1)))
     kept = np.where(near, np.maximum(strong, 0), 0).astype(np.float32)
+    kept = ndimage.grey_closing(kept, size=(1, 2 * REACH + 3))  # where digits stand on it, it is as dark as beside them
     places = np.clip((np.arange(width) + 0.5) / STEP - 0.5, 0, count - 1)
     left = np.minimum(places.astype(int), count - 2)
     share = (places - left).astype(np.float32)
@@ -110,14 +111,27 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
 
 
 def _along(pieces: np.ndarray) -> np.ndarray:
-    """(H, n) → (H, n): at each place the largest, over slopes, of the median of the nine pieces on a line through it."""
+    """(H, n) → (H, n): at each place the median of the nine pieces on a line through it, less what is wide around it.
+
+    The line's slope is that along which lines are sharpest in this part of the picture.
+    """
+    from scipy import ndimage
+
     padded = np.pad(pieces, ((REACH + 1, REACH + 1), (REACH, REACH)), mode="edge")
     height, count = pieces.shape
-    best = np.zeros_like(pieces)
-    for slope in SLOPES:
+    parts = [(rows, columns) for rows in np.array_split(np.arange(height), max(1, height // PART))
+             for columns in np.array_split(np.arange(count), max(1, count * STEP // PART))]
+    best, sharpest = np.zeros_like(pieces), np.zeros(len(parts))
+    for slope in sorted(SLOPES, key=abs):
         line = [padded[REACH + 1 + round(slope * step):][:height, REACH + step:REACH + step + count]
                 for step in range(-REACH, REACH + 1)]
-        np.maximum(best, np.partition(np.stack(line, axis=-1), REACH, axis=-1)[..., REACH], out=best)
+        strong = np.partition(np.stack(line, axis=-1), REACH, axis=-1)[..., REACH]
+        strong = strong - ndimage.grey_opening(strong, size=(THICKEST, 1))  # what is wide is no line
+        for place, (rows, columns) in enumerate(parts):
+            where = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            sharp = float((strong[where]**2).sum())
+            if sharp > 1.02 * sharpest[place]:
+                best[where], sharpest[place] = strong[where], sharp
     return best
 
 
