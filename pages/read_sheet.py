@@ -65,8 +65,8 @@ def orientation(work: Work, content: bytes, model: Asked) -> None:
     if work.turn:
         assert model.model is not None
         before, after = work.turn.sure
-        st.warning(f"This sheet seems to lie {LYING[work.turn.quarters]}: turned, the answers are {percent(after)} sure on average, "
-                   f"as it lies {percent(before)}.", icon=":material/screen_rotation:")
+        st.warning(f"This sheet seems to lie {LYING[work.turn.quarters]}: turned, the answers are {percent(after)} sure on "
+                   f"average, as it lies {percent(before)}.", icon=":material/screen_rotation:")
     with st.container(horizontal=True):
         turns = [(work.turn.quarters, "Turn it upright")] if work.turn else []
         for quarters, label in [*turns, (1, TURN)]:
@@ -91,8 +91,8 @@ def correct(server: Services, work: Work, model: Asked) -> None:
 open_page("Read a sheet")
 server = services()
 st.title("Read a sheet")
-st.markdown("A page of digits at once: each mark is found, prepared as MNIST was made, and read. Correct what is wrong, and it is "
-            "a labelled data set.")
+st.markdown("A page of digits at once: each mark is found, prepared as MNIST was made, and read. Correct what is wrong, and it "
+            "is a labelled data set.")
 current_run(server)  # an address of no run is said to be one
 runs = usable_runs(server)
 if not runs:
@@ -106,8 +106,8 @@ if model.model is None or model.problem:
     st.stop()
 content = picture()
 if content is None:
-    st.info("Choose a picture of a page with digits: plain, ruled or squared paper, a form. Photograph it from straight above, the "
-            "whole picture paper.", icon=":material/document_scanner:")
+    st.info("Choose a picture of a page with digits: plain, ruled or squared paper, a form. Photograph it from straight above, "
+            "the whole picture paper.", icon=":material/document_scanner:")
     st.stop()
 work = work_on(content, model.run.id, model.model.classes, model.model.predict)
 if work.labelled is None:

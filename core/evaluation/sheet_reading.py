@@ -13,8 +13,10 @@ CLEARLY = 3.0  # how many standard errors surer the answers must be, on average,
 
 @dataclass(frozen=True)
 class Turn:
-    """A sheet that seems to be turned. quarters: by how many times 90° clockwise it is to be turned. sure: mean probability of
-    the answers as it lies, and turned so."""
+    """A sheet that seems to be turned.
+
+    quarters: by how many times 90° clockwise it is to be turned. sure: the answers' mean probability as it lies, and turned so.
+    """
 
     quarters: int
     sure: tuple[float, float]

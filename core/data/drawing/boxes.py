@@ -34,8 +34,8 @@ def read_boxes(raw: object, shape: tuple[int, int], scale: float) -> list[Labell
     if not isinstance(objects, list):
         raise DrawingError(DAMAGED)
     if len(objects) > MOST_BOXES:
-        raise DrawingError(f"The canvas sent {len(objects):,} boxes; at most {MOST_BOXES:,} are taken. Delete some, or read a part "
-                           "of the sheet.")
+        raise DrawingError(f"The canvas sent {len(objects):,} boxes; at most {MOST_BOXES:,} are taken. Delete some, or read a "
+                           "part of the sheet.")
     found = [_box(one, shape, scale) for one in objects if isinstance(one, dict) and one.get("type") == "LabeledRect"]
     return [one for one in found if one is not None]
 

@@ -15,7 +15,8 @@ STEP = 16  # pixels: lines are looked for in pieces this long
 REACH = 4  # pieces to either side that are asked together: 9 × 16 pixels
 SLOPES = np.linspace(-1, 1, 9)  # pixels a piece, up to 3.6°: what is left of a tilt, and a camera held at an angle
 PART = 400  # pixels: in parts as large lines have one slope
-THICKEST = 11  # pixels: a wider line is a bar
+THICKEST = 11  # pixels: a wider line is a bar; in small pictures a 60th of their length
+REGULAR, ALONE = 3, 0.7  # fewer lines than three are rulings only if they go through 70 % of the picture
 FAINTEST = 0.025  # share of the paper's light that a line must take at least
 BRIDGED = 0.15  # a line that takes more than this hides ink that crosses it, so that the gap is closed
 MOST_TILT = 10.5  # degrees
@@ -31,7 +32,7 @@ class Ruled:
 
 
 def find_tilt(dark: np.ndarray) -> float:
-    """How far the paper's lines, or where it has none the rows of marks, are turned, in degrees; positive is counterclockwise.
+    """How far the paper's lines are turned, in degrees; positive is counterclockwise.
 
     The best angle is the one along which the picture, summed, has the sharpest peaks: thin horizontal lines and thin vertical
     ones together.
@@ -43,15 +44,12 @@ def find_tilt(dark: np.ndarray) -> float:
         An angle from −10.5 to 10.5; 0 where no direction is clear.
     """
     small = _shrunk(np.minimum(dark, 0.35))
-    lines = [_strongest(_thin(small), -1), _strongest(_thin(small.T), 1)]
-    for places in (lines, [_strongest(small, -1)]):
-        angles = np.arange(-MOST_TILT, MOST_TILT + 0.01, 0.5)
-        scores = np.array([_sharpness(places, angle) for angle in angles])
-        best = int(scores.argmax())
-        if scores[best] > CLEAR * max(np.median(scores), 1e-9):
-            angles = angles[best] + np.arange(-0.5, 0.51, 0.1)
-            return float(angles[int(np.argmax([_sharpness(places, angle) for angle in angles]))])
-    return 0.0
+    return _clearest([_strongest(_thin(small), -1), _strongest(_thin(small.T), 1)])
+
+
+def find_slope(dark: np.ndarray) -> float:
+    """How far rows of many marks on plain paper are turned; as find_tilt, by the sums of their ink."""
+    return _clearest([_strongest(_shrunk(np.minimum(dark, 0.35)), -1)])
 
 
 def without_rulings(dark: np.ndarray, least: float = 0.25) -> Ruled:
@@ -91,15 +89,18 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
     count = width // STEP
     if count < 2 * REACH + 1 or height < 2 * THICKEST:
         return np.zeros_like(dark)
+    thickest = min(THICKEST, max(5, round(max(dark.shape) / 60)))
     # a partition, as np.median takes ten times as long
     pieces = np.partition(dark[:, :count * STEP].reshape(height, count, STEP), STEP // 2, axis=2)[..., STEP // 2]
-    strong = _along(pieces)
+    strong = _along(pieces, thickest)
     noise = 1.4826 * float(np.median(np.abs(strong - np.median(strong))))
     floor = max(FAINTEST, 5 * noise)
     marks, found = ndimage.label(strong > floor, np.ones((3, 3)))
-    long = [number + 1 for number, (_, columns) in enumerate(ndimage.find_objects(marks))
-            if columns.stop - columns.start >= least * count] if found else []
-    if not long:
+    lengths = np.array([columns.stop - columns.start for _, columns in ndimage.find_objects(marks)]) if found else np.zeros(0)
+    if (lengths >= least * count).sum() < REGULAR:  # one or two alone must go nearly all the way
+        least = max(least, ALONE)
+    long = np.flatnonzero(lengths >= least * count) + 1
+    if not len(long):
         return np.zeros_like(dark)
     near = ndimage.binary_dilation(np.isin(marks, long), np.ones((5, 1)))
     kept = np.where(near, np.maximum(strong, 0), 0).astype(np.float32)
@@ -110,7 +111,7 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
     return np.minimum(kept[:, left] * (1 - share) + kept[:, left + 1] * share, 0.95)
 
 
-def _along(pieces: np.ndarray) -> np.ndarray:
+def _along(pieces: np.ndarray, thickest: int) -> np.ndarray:
     """(H, n) → (H, n): at each place the median of the nine pieces on a line through it, less what is wide around it.
 
     The line's slope is that along which lines are sharpest in this part of the picture.
@@ -126,7 +127,7 @@ def _along(pieces: np.ndarray) -> np.ndarray:
         line = [padded[REACH + 1 + round(slope * step):][:height, REACH + step:REACH + step + count]
                 for step in range(-REACH, REACH + 1)]
         strong = np.partition(np.stack(line, axis=-1), REACH, axis=-1)[..., REACH]
-        strong = strong - ndimage.grey_opening(strong, size=(THICKEST, 1))  # what is wide is no line
+        strong = strong - ndimage.grey_opening(strong, size=(thickest, 1))  # what is wide is no line
         for place, (rows, columns) in enumerate(parts):
             where = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
             sharp = float((strong[where]**2).sum())
@@ -170,6 +171,17 @@ def _strongest(picture: np.ndarray, sign: int, most: int = 60_000) -> tuple[np.n
     chosen = np.argpartition(values, -count)[-count:]
     rows, columns = np.divmod(chosen, picture.shape[1])
     return rows, columns - picture.shape[1] / 2, values[chosen], -sign
+
+
+def _clearest(places: list) -> float:
+    """The angle in degrees at which sums are sharpest, to a tenth; 0 where others are nearly as sharp."""
+    angles = np.arange(-MOST_TILT, MOST_TILT + 0.01, 0.5)
+    scores = np.array([_sharpness(places, angle) for angle in angles])
+    best = int(scores.argmax())
+    if scores[best] <= CLEAR * max(np.median(scores), 1e-9):
+        return 0.0
+    angles = angles[best] + np.arange(-0.5, 0.51, 0.1)
+    return round(float(angles[int(np.argmax([_sharpness(places, angle) for angle in angles]))]), 1)
 
 
 def _sharpness(places: list, angle: float) -> float:

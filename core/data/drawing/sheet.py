@@ -13,12 +13,12 @@ from PIL import Image
 
 from core.data.drawing import LUMINANCE, Box, DrawingError, place_like_mnist
 from core.data.drawing.marks import Piece, find_marks, whole_ink
-from core.data.drawing.rulings import find_tilt, turned_back, without_rulings
+from core.data.drawing.rulings import Ruled, find_slope, find_tilt, turned_back, without_rulings
 
 SHEET_LONGEST = 1800  # pixels: a hundred digits are 60 to 120 pixels tall then
 MOST_MARKS = 600  # on one sheet
 LIGHT_WINDOW = 20  # the paper's light is the brightest of windows of a twentieth of the picture
-STRAIGHT = 0.2  # degrees: less is not turned
+MANY = 12  # marks that make rows whose slope can be told
 WHITE = (255, 255, 255)
 
 
@@ -54,20 +54,24 @@ def find_sheet(rgba: np.ndarray, quarter_turns: int = 0) -> Sheet:
     gray, picture = _gray(rgba)
     dark = _darkness(gray)
     tilt = find_tilt(dark)
-    if abs(tilt) < STRAIGHT:
-        tilt = 0.0
-    dark = turned_back(dark, tilt, 0.0)
-    ruled = without_rulings(dark)
-    pieces = find_marks(ruled.ink, MOST_MARKS)
+    ruled, pieces = _found(dark, tilt)
+    if not tilt and MANY <= len(pieces) <= MOST_MARKS and (tilt := find_slope(dark)):
+        ruled, pieces = _found(dark, tilt)
     if len(pieces) > MOST_MARKS:
-        raise DrawingError(f"There are some {len(pieces):,} marks in this picture; at most {MOST_MARKS} are read at once. Photograph a "
-                           "part of the sheet, or cut the picture up.")
+        raise DrawingError(f"There are some {len(pieces):,} marks in this picture; at most {MOST_MARKS} are read at once. "
+                           "Photograph a part of the sheet, or cut the picture up.")
     if not pieces:
         raise DrawingError("No marks were found in this picture: digits are dark on paper or light on a board, and at least "
                            "1 % of the picture's height. Come nearer, or give it more light.")
     marks = tuple(Mark(piece.box, prepared(piece.ink)) for piece in in_reading_order(pieces))
     ink = np.rint(np.clip(ruled.ink, 0, 1) * 255).astype(np.uint8)
     return Sheet(turned_back(np.ascontiguousarray(picture), tilt, WHITE), ink, tilt, marks, float((ruled.lines > 0).mean()))
+
+
+def _found(dark: np.ndarray, tilt: float) -> tuple[Ruled, list[Piece]]:
+    """The picture turned back and without its rulings, and its pieces."""
+    ruled = without_rulings(turned_back(dark, tilt, 0.0))
+    return ruled, find_marks(ruled.ink, MOST_MARKS)
 
 
 def prepared(ink: np.ndarray) -> torch.Tensor:

@@ -39,9 +39,9 @@ def picture_section(work: Work, ask: Ask) -> None:
                         f"sheet.canvas.{work.digest[:12]}.{work.quarters}.{width}")
     if sent is not None:
         take_boxes(work, *sent, ask)
-    st.caption("**Draw** a rectangle to add a mark. The pencil above the picture's right corner turns drawing into **editing**: drag "
-               "a box or its corners, press :material/close: there to delete the chosen one, or click it again to write its label "
-               f"(– for no digit). Blue: sure; orange: less than {percent(UNSURE, 0)} sure; green: yours; gray: no digit.")
+    st.caption("**Draw** a rectangle to add a mark. The pencil above the picture's right corner turns drawing into **editing**: "
+               "drag a box or its corners, press :material/close: there to delete the chosen one, or click it again to write its "
+               f"label (– for no digit). Blue: sure; orange: less than {percent(UNSURE, 0)} sure; green: yours; gray: no digit.")
 
 
 def take_boxes(work: Work, boxes: list[LabelledBox], message: str, ask: Ask) -> None:

@@ -18,8 +18,8 @@ def numbers_section(labelled: LabelledSheet) -> None:
     rows = labelled.numbers()
     st.subheader("Read as")
     st.code("\n".join("  ".join(row) for row in rows) or "nothing", language=None)
-    st.caption(f"{plural(sum(map(len, rows)), 'number')} in {plural(len(rows), 'row')}: digits that stand nearer to each other than "
-               "half their height are one number.")
+    st.caption(f"{plural(sum(map(len, rows)), 'number')} in {plural(len(rows), 'row')}: digits that stand nearer to each other "
+               "than half their height are one number.")
 
 
 def keep_section(server: Services, work: Work) -> None:
@@ -28,8 +28,8 @@ def keep_section(server: Services, work: Work) -> None:
     assert labelled is not None
     count, corrected = len(labelled.kept), sum(entry.by_hand for entry in labelled.kept)
     st.subheader("Keep the labelled set")
-    st.markdown(f"**{plural(count, 'digit')}**, {corrected} with a label of your own. Look through the labels first: a network learns "
-                "wrong labels as readily as right ones.")
+    st.markdown(f"**{plural(count, 'digit')}**, {corrected} with a label of your own. Look through the labels first: a network "
+                "learns wrong labels as readily as right ones.")
     title = st.text_input("Name of the data set", "Digits from a sheet", max_chars=60, key="sheet.title")
     with st.container(horizontal=True):
         if st.button("Save as a data set", type="primary", icon=":material/save:", key="sheet.save", disabled=not count,
@@ -63,8 +63,8 @@ def teach(labelled: LabelledSheet) -> None:
     if kept is None or not len(kept):
         kept = MyDigits.none_yet(labelled.classes)
     if kept.classes != labelled.classes:
-        st.warning("Your kept drawings have other classes than this sheet. Delete them on Draw a digit first, or save the sheet as "
-                   "a data set.", icon=":material/inventory_2:")
+        st.warning("Your kept drawings have other classes than this sheet. Delete them on Draw a digit first, or save the sheet "
+                   "as a data set.", icon=":material/inventory_2:")
         return
     try:
         st.session_state[keys.MY_DIGITS] = added_to(kept, labelled)
