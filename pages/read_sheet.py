@@ -38,7 +38,14 @@ def choose(server: Services, runs: dict[str, Run]) -> Asked:
 
 
 def picture() -> bytes | None:
-    """The photograph's file; None while there is none."""
+    """The photograph's file; None while there is none. What another page has sent comes first."""
+    if brought := st.session_state.get(keys.SHEET_BROUGHT):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("The picture from Draw a digit.")
+            if st.button("Another picture", icon=":material/close:", key="sheet.another"):
+                st.session_state[keys.SHEET_BROUGHT] = None
+                st.rerun()
+        return brought
     source = st.segmented_control("Where from", list(SOURCES), default="Upload", required=True, key="sheet.source",
                                   format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
                                   label_visibility="collapsed")

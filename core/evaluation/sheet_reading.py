@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 FEWEST = 8  # marks below which nothing is said: a 6 upside down is a 9
-CLEARLY = 3.0  # how many standard errors surer the answers must be, on average, when the marks are turned
+# How many standard errors surer the answers must be, on average, when the marks are turned. Of sheets that stand upright none of
+# 30 marks reaches 1 for half a turn, and of those upside down 97 to 100 %; a quarter of a turn changes more than the digits.
+CLEARLY = (0.0, 3.0, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,6 @@ def seems_turned(images: Tensor, ask: Callable[[Tensor], Tensor]) -> Turn | None
     if best == 0:
         return None
     more = logs[best] - logs[0]
-    if float(more.mean()) < CLEARLY * float(more.std()) / math.sqrt(len(images)):
+    if float(more.mean()) < CLEARLY[best] * float(more.std()) / math.sqrt(len(images)):
         return None
     return Turn(best, (float(sure[0].mean()), float(sure[best].mean())))

@@ -20,6 +20,7 @@ REGULAR, ALONE = 3, 0.7  # fewer lines than three are rulings only if they go th
 FAINTEST = 0.025  # share of the paper's light that a line must take at least
 BRIDGED = 0.15  # a line that takes more than this hides ink that crosses it, so that the gap is closed
 MOST_TILT = 10.5  # degrees
+STRAIGHT = 0.2  # degrees: less is not turned
 CLEAR = 1.5  # how much sharper the sums must be at the best tilt than at most others
 
 
@@ -181,7 +182,8 @@ def _clearest(places: list) -> float:
     if scores[best] <= CLEAR * max(np.median(scores), 1e-9):
         return 0.0
     angles = angles[best] + np.arange(-0.5, 0.51, 0.1)
-    return round(float(angles[int(np.argmax([_sharpness(places, angle) for angle in angles]))]), 1)
+    found = round(float(angles[int(np.argmax([_sharpness(places, angle) for angle in angles]))]), 1)
+    return found if abs(found) >= STRAIGHT else 0.0
 
 
 def _sharpness(places: list, angle: float) -> float:

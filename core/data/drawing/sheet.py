@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.data.drawing import LUMINANCE, Box, DrawingError, place_like_mnist
+from core.data.drawing import LUMINANCE, Box, Drawing, DrawingError, place_like_mnist
+from core.data.drawing.connected_components import label
 from core.data.drawing.marks import Piece, find_marks, whole_ink
 from core.data.drawing.rulings import Ruled, find_slope, find_tilt, turned_back, without_rulings
 
@@ -55,7 +56,10 @@ def find_sheet(rgba: np.ndarray, quarter_turns: int = 0) -> Sheet:
     dark = _darkness(gray)
     tilt = find_tilt(dark)
     ruled, pieces = _found(dark, tilt)
-    if not tilt and MANY <= len(pieces) <= MOST_MARKS and (tilt := find_slope(dark)):
+    if tilt and not ruled.lines.any():  # it was no ruling's
+        tilt = 0.0
+        ruled, pieces = _found(dark, tilt)
+    if not ruled.lines.any() and MANY <= len(pieces) <= MOST_MARKS and (tilt := find_slope(dark)):
         ruled, pieces = _found(dark, tilt)
     if len(pieces) > MOST_MARKS:
         raise DrawingError(f"There are some {len(pieces):,} marks in this picture; at most {MOST_MARKS} are read at once. "
@@ -72,6 +76,14 @@ def _found(dark: np.ndarray, tilt: float) -> tuple[Ruled, list[Piece]]:
     """The picture turned back and without its rulings, and its pieces."""
     ruled = without_rulings(turned_back(dark, tilt, 0.0))
     return ruled, find_marks(ruled.ink, MOST_MARKS)
+
+
+def marks_in(drawing: Drawing) -> int:
+    """How many marks of a digit's size stand side by side in a drawing that is read as one; 1 for a digit of several strokes."""
+    _, pieces = label(drawing.raw > 0.3)
+    if pieces < 2:  # as nearly always; the rest takes SciPy's 19 MB
+        return 1
+    return max(1, len(find_marks(drawing.raw, MOST_MARKS)))
 
 
 def prepared(ink: np.ndarray) -> torch.Tensor:

@@ -76,15 +76,28 @@ class LabelledSheet:
         return self._with([replace(entry, label=label, by_hand=True) if entry.id == entry_id else entry
                            for entry in self.entries])
 
-    def with_boxes(self, boxes: Sequence[LabelledBox], tolerance: float, ask: Ask) -> tuple["LabelledSheet", str]:
+    def with_box(self, box: Box, label: int | None, ask: Ask) -> "LabelledSheet":
+        """With one more box; label None takes what the model says."""
+        entry = _asked(Entry(self.next_id, box, None, 0, 0.0, NO_DIGIT), self.sheet, box, ask)
+        if label is not None:
+            entry = replace(entry, label=label, by_hand=True)
+        return replace(self._with([*self.entries, entry]), next_id=self.next_id + 1)
+
+    def within(self, view: Box) -> list[Entry]:
+        """The entries whose middle is in this part of the picture."""
+        return [entry for entry in self.entries if _holds(view, entry.box)]
+
+    def with_boxes(self, boxes: Sequence[LabelledBox], tolerance: float, ask: Ask, view: Box) -> tuple["LabelledSheet", str]:
         """As the boxes on the canvas say: boxes moved, added, deleted and relabelled.
 
-        tolerance: pixels of the picture by which a box that was left alone may be off.
+        tolerance: pixels of the picture by which a box that was left alone may be off. view: the part of the picture that the
+        canvas shows; what is elsewhere stays.
 
         Returns:
             The sheet, and a line about labels that there are not; "" where all are known.
         """
-        left, entries, strange, next_id = list(self.entries), [], [], self.next_id
+        left, strange, next_id = self.within(view), [], self.next_id
+        entries = [entry for entry in self.entries if not _holds(view, entry.box)]
         for one in boxes:
             entry = _same(left, one.box, tolerance) or _moved(left, one.box)
             if entry is None:
@@ -196,6 +209,12 @@ def _off(a: Box, b: Box) -> float:
     """How far two boxes' sides are apart at most, in pixels."""
     return max(abs(a.left - b.left), abs(a.top - b.top), abs(a.left + a.width - b.left - b.width),
                abs(a.top + a.height - b.top - b.height))
+
+
+def _holds(view: Box, box: Box) -> bool:
+    """Whether a box's middle is in the view."""
+    down, right = box.top + box.height / 2 - view.top, box.left + box.width / 2 - view.left
+    return 0 <= down < view.height and 0 <= right < view.width
 
 
 def _same(entries: list[Entry], box: Box, tolerance: float) -> Entry | None:

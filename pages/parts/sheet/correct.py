@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 import torch
 
-from core.data.drawing import DrawingError
+from core.data.drawing import Box, DrawingError
 from core.data.drawing.boxes import LabelledBox
 from core.data.own.sheet import NO_DIGIT_NAME, Entry, LabelledSheet
 from core.figures.pictures import data_uri, to_bytes
 from core.wording import percent
-from pages.parts.sheet.canvas import UNSURE, background_of, drawing_of, is_shown, sheet_canvas, tolerance
+from pages.parts.sheet.canvas import UNSURE, background_of, drawing_of, is_shown, sheet_canvas, tolerance, views
 from pages.parts.sheet.work import Ask, Work
 from pages.parts.widgets.label_list import Labelled, label_list
 from pages.parts.widgets.markdown import as_text
@@ -23,22 +24,31 @@ MODEL_SAYS = "what the model says"
 def picture_section(work: Work, ask: Ask) -> None:
     """The picture with its boxes: draw a box to add a mark; with the pencil above the picture move, resize, delete, relabel."""
     assert work.labelled is not None
-    left, right = st.columns([1, 1])
+    left, middle, right = st.columns(3)
     usual = 340 if "Mobile" in (st.context.headers.get("User-Agent") or "") else 720
     width = left.segmented_control("Picture", list(WIDTHS), default=usual, required=True, key="sheet.width",
                                    format_func=WIDTHS.__getitem__, persist_state="session")
+    parts = views(work.labelled)
+    part = middle.selectbox("Part of it", list(parts), key="sheet.part", persist_state="session")
+    view = parts[part]
     labels = ["", "–", *work.labelled.classes]
     label = right.selectbox("A box that you draw is", labels, key="sheet.label", persist_state="session",
                             format_func=lambda one: MODEL_SAYS if not one else NO_DIGIT_NAME if one == "–" else one)
-    if work.width != width or not work.drawing:
-        work.width, work.drawing = width, drawing_of(work.labelled, width)
-    if width not in work.backgrounds:
-        work.backgrounds[width] = background_of(work.labelled, width)
+    if (work.width, work.view) != (width, view):
+        work.width, work.view, work.drawing, work.seen = width, view, {}, ""
+        work.background = background_of(work.labelled, view, width)
+    work.drawing = work.drawing or drawing_of(work.labelled, view, width)
     st.space("medium")  # the canvas's own tools appear above it
-    sent = sheet_canvas(work.labelled, width, label, work.backgrounds[width], work.drawing,
-                        f"sheet.canvas.{work.digest[:12]}.{work.quarters}.{width}")
+    sent = sheet_canvas(view, width, label, work.background, work.drawing,
+                        f"sheet.canvas.{work.digest[:12]}.{work.quarters}.{width}.{part}.{view.top}.{view.left}")
     if sent is not None:
         take_boxes(work, *sent, ask)
+    if st.button("Add a box", icon=":material/add_box:", key="sheet.add", help="In the middle of the picture: choose the pencil "
+                 "above it, and drag the box to where it belongs. By touch this is the way to add one."):
+        box = middle_of(view, work.labelled)
+        work.labelled = work.labelled.with_box(box, work.labelled.label_of(label) if label else None, ask)
+        work.drawing, work.saved = {}, ""
+        st.rerun(scope="fragment")
     st.caption("**Draw** a rectangle to add a mark. The pencil above the picture's right corner turns drawing into **editing**: "
                "drag a box or its corners, press :material/close: there to delete the chosen one, or click it again to write its "
                f"label (– for no digit). Blue: sure; orange: less than {percent(UNSURE, 0)} sure; green: yours; gray: no digit.")
@@ -50,14 +60,22 @@ def take_boxes(work: Work, boxes: list[LabelledBox], message: str, ask: Ask) -> 
     if message == work.seen:
         return
     work.seen = message
-    slack = tolerance(work.labelled, work.width)
-    if is_shown(work.labelled, boxes, slack):
+    assert work.view is not None
+    slack = tolerance(work.view, work.width)
+    if is_shown(work.labelled, boxes, slack, work.view):
         return
-    work.labelled, work.note = work.labelled.with_boxes(boxes, slack, ask)
+    work.labelled, work.note = work.labelled.with_boxes(boxes, slack, ask, work.view)
     work.saved = ""
-    if not is_shown(work.labelled, boxes, slack):
-        work.drawing = drawing_of(work.labelled, work.width)
+    if not is_shown(work.labelled, boxes, slack, work.view):
+        work.drawing = {}
     st.rerun(scope="fragment")
+
+
+def middle_of(view: Box, labelled: LabelledSheet) -> Box:
+    """A box as large as a usual mark, in the middle of the view."""
+    sizes = np.array([(mark.box.height, mark.box.width) for mark in labelled.sheet.marks])
+    height, width = (max(8, int(length)) for length in np.median(sizes, axis=0))
+    return Box(view.top + (view.height - height) // 2, view.left + (view.width - width) // 2, height, width)
 
 
 def list_section(work: Work) -> None:
@@ -82,7 +100,7 @@ def list_section(work: Work) -> None:
     for when, place, label in fresh:
         work.labelled, work.edited = work.labelled.relabelled(place, label), when
     if fresh:
-        work.drawing, work.saved = drawing_of(work.labelled, work.width), ""
+        work.drawing, work.saved = {}, ""
         st.rerun(scope="fragment")
 
 

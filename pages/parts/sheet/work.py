@@ -8,7 +8,7 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from core.data.drawing import DrawingError
+from core.data.drawing import Box, DrawingError
 from core.data.drawing.photograph import read_upload
 from core.data.drawing.sheet import SHEET_LONGEST, find_sheet
 from core.data.own.sheet import LabelledSheet
@@ -25,7 +25,7 @@ class Work:
 
     digest: of the file. quarters: by how many times 90° it was turned, clockwise. run_id: whose answers. turn: how it seems to
     lie. seen: the canvas's last message that was taken, and edited: the time of the last correction. drawing: what the canvas
-    begins with, for canvases `width` pixels wide. backgrounds: the picture as a JPEG, by width.
+    begins with, {} to have it drawn anew, and background, its JPEG: both for `view`, a part of the picture, `width` pixels wide.
     """
 
     digest: str
@@ -38,7 +38,8 @@ class Work:
     edited: int = 0
     width: int = 0
     drawing: dict = field(default_factory=dict)
-    backgrounds: dict[int, bytes] = field(default_factory=dict)
+    view: Box | None = None
+    background: bytes = b""
     note: str = ""  # about the last message of the canvas
     saved: str = ""  # title of the data set it was kept as
 
