@@ -13,7 +13,7 @@ from pages.parts.draw.answers import Asked, ask, title_of, usable_runs
 from pages.parts.runs.panel import current_run
 from pages.parts.sheet.correct import list_section, picture_section
 from pages.parts.sheet.result import keep_section, numbers_section
-from pages.parts.sheet.work import Work, turn_by, work_on
+from pages.parts.sheet.work import Reader, Work, turn_by, work_on
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page, select_run
 from pages.parts.shell.services import Services, services
@@ -21,6 +21,7 @@ from pages.parts.widgets.markdown import as_text
 
 SOURCES = {"Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
 TURN = "Turn by 90°"
+STRANGE = 0.15  # share of marks: of made sheets of digits at most 5 % are unlike what a model learned from, of text 29 to 54 %
 LYING = {1: "on its left side", 2: "upside down", 3: "on its right side"}
 
 
@@ -35,6 +36,14 @@ def choose(server: Services, runs: dict[str, Run]) -> Asked:
     if chosen != selected:  # on a first visit
         select_run(chosen)
     return ask(server, runs, chosen)
+
+
+def reader_of(asked: Asked) -> Reader:
+    """The model as a reader of sheets. It must be able to answer."""
+    model, familiar = asked.model, asked.familiar
+    assert model is not None
+    unlike = None if familiar is None else lambda images: familiar.scores(model.model, images, model.mean, model.std)
+    return Reader(asked.run.id, model.classes, model.predict, unlike)
 
 
 def picture() -> bytes | None:
@@ -67,10 +76,12 @@ def found(work: Work) -> None:
     st.markdown(f"**{plural(len(work.labelled.entries), 'mark')}** on this sheet" + (f"; {', '.join(done)}." if done else "."))
 
 
-def orientation(work: Work, content: bytes, model: Asked) -> None:
-    """Says that the sheet seems to lie the wrong way, and turns it."""
+def doubts(work: Work, content: bytes, reader: Reader) -> None:
+    """Says that the sheet seems to lie the wrong way, and turns it; and that it is no sheet of digits."""
+    if work.strange > STRANGE:
+        st.warning(f"{percent(work.strange, 0)} of the marks are unlike the digits this model learned from. Is this a text? It "
+                   "answers every mark with one of its classes, whatever it is.", icon=":material/help:")
     if work.turn:
-        assert model.model is not None
         before, after = work.turn.sure
         st.warning(f"This sheet seems to lie {LYING[work.turn.quarters]}: turned, the answers are {percent(after)} sure on "
                    f"average, as it lies {percent(before)}.", icon=":material/screen_rotation:")
@@ -78,16 +89,16 @@ def orientation(work: Work, content: bytes, model: Asked) -> None:
         turns = [(work.turn.quarters, "Turn it upright")] if work.turn else []
         for quarters, label in [*turns, (1, TURN)]:
             st.button(label, icon=":material/rotate_right:", key=f"sheet.turn.{label}", on_click=turn_by,
-                      args=(content, quarters, model.run.id, model.model.classes, model.model.predict),
+                      args=(content, quarters, reader),
                       type="secondary" if label == TURN else "primary", help="Marks are looked for anew; corrections are gone.")
 
 
 @st.fragment
-def correct(server: Services, work: Work, model: Asked) -> None:
+def correct(server: Services, work: Work, reader: Reader) -> None:
     """Picture, list and result: all that a correction changes."""
-    assert model.model is not None
+    assert work.labelled is not None
     found(work)
-    picture_section(work, model.model.predict)
+    picture_section(work, reader.ask)
     if work.note:
         st.warning(as_text(work.note), icon=":material/label_off:")
     numbers_section(work.labelled)
@@ -116,9 +127,10 @@ if content is None:
     st.info("Choose a picture of a page with digits: plain, ruled or squared paper, a form. Photograph it from straight above, "
             "the whole picture paper.", icon=":material/document_scanner:")
     st.stop()
-work = work_on(content, model.run.id, model.model.classes, model.model.predict)
+reader = reader_of(model)
+work = work_on(content, reader)
 if work.labelled is None:
     st.error(as_text(work.problem), icon=":material/broken_image:")
     st.stop()
-orientation(work, content, model)
-correct(server, work, model)
+doubts(work, content, reader)
+correct(server, work, reader)

@@ -21,7 +21,8 @@ FAINTEST = 0.025  # share of the paper's light that a line must take at least
 BRIDGED = 0.15  # a line that takes more than this hides ink that crosses it, so that the gap is closed
 MOST_TILT = 10.5  # degrees
 STRAIGHT = 0.2  # degrees: less is not turned
-CLEAR = 1.5  # how much sharper the sums must be at the best tilt than at most others
+CLEAR, CLEAR_ROWS = 1.5, 1.15  # how much sharper sums must be at the best tilt than at most others, of lines and of rows
+SAME_HEIGHT = 5  # pixels: stretches no further apart are of one line
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +46,12 @@ def find_tilt(dark: np.ndarray) -> float:
         An angle from −10.5 to 10.5; 0 where no direction is clear.
     """
     small = _shrunk(np.minimum(dark, 0.35))
-    return _clearest([_strongest(_thin(small), -1), _strongest(_thin(small.T), 1)])
+    return _clearest([_strongest(_thin(small), -1), _strongest(_thin(small.T), 1)], CLEAR)
 
 
 def find_slope(dark: np.ndarray) -> float:
     """How far rows of many marks on plain paper are turned; as find_tilt, by the sums of their ink."""
-    return _clearest([_strongest(_shrunk(np.minimum(dark, 0.35)), -1)])
+    return _clearest([_strongest(_shrunk(np.minimum(dark, 0.35)), -1)], CLEAR_ROWS)
 
 
 def without_rulings(dark: np.ndarray, least: float = 0.25) -> Ruled:
@@ -97,7 +98,7 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
     noise = 1.4826 * float(np.median(np.abs(strong - np.median(strong))))
     floor = max(FAINTEST, 5 * noise)
     marks, found = ndimage.label(strong > floor, np.ones((3, 3)))
-    lengths = np.array([columns.stop - columns.start for _, columns in ndimage.find_objects(marks)]) if found else np.zeros(0)
+    lengths = _lengths(ndimage.find_objects(marks)) if found else np.zeros(0)
     if (lengths >= least * count).sum() < REGULAR:  # one or two alone must go nearly all the way
         least = max(least, ALONE)
     long = np.flatnonzero(lengths >= least * count) + 1
@@ -110,6 +111,14 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
     left = np.minimum(places.astype(int), count - 2)
     share = (places - left).astype(np.float32)
     return np.minimum(kept[:, left] * (1 - share) + kept[:, left + 1] * share, 0.95)
+
+
+def _lengths(found: list[tuple[slice, slice]]) -> np.ndarray:
+    """How long each line is, in pieces: all stretches on one height together, as a large digit may hide its middle."""
+    own = np.array([columns.stop - columns.start for _, columns in found])
+    middles = np.array([(rows.start + rows.stop) / 2 for rows, _ in found])
+    together = np.abs(middles[:, None] - middles) <= SAME_HEIGHT
+    return (together & (own >= 3)) @ own * (own >= 3)
 
 
 def _along(pieces: np.ndarray, thickest: int) -> np.ndarray:
@@ -174,12 +183,12 @@ def _strongest(picture: np.ndarray, sign: int, most: int = 60_000) -> tuple[np.n
     return rows, columns - picture.shape[1] / 2, values[chosen], -sign
 
 
-def _clearest(places: list) -> float:
-    """The angle in degrees at which sums are sharpest, to a tenth; 0 where others are nearly as sharp."""
+def _clearest(places: list, clear: float) -> float:
+    """The angle in degrees at which sums are sharpest, to a tenth; 0 where they are not so much sharper than at most others."""
     angles = np.arange(-MOST_TILT, MOST_TILT + 0.01, 0.5)
     scores = np.array([_sharpness(places, angle) for angle in angles])
     best = int(scores.argmax())
-    if scores[best] <= CLEAR * max(np.median(scores), 1e-9):
+    if scores[best] <= clear * max(np.median(scores), 1e-9):
         return 0.0
     angles = angles[best] + np.arange(-0.5, 0.51, 0.1)
     found = round(float(angles[int(np.argmax([_sharpness(places, angle) for angle in angles]))]), 1)

@@ -12,11 +12,25 @@ from core.data.drawing import Box, DrawingError
 from core.data.drawing.photograph import read_upload
 from core.data.drawing.sheet import SHEET_LONGEST, find_sheet
 from core.data.own.sheet import LabelledSheet
-from core.evaluation.sheet_reading import Turn, seems_turned
+from core.evaluation.sheet_reading import FEWEST, Turn, seems_turned
 from core.memory import trim_heap
 from pages.parts.shell import keys
 
 Ask = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Who reads: a run's model.
+
+    ask: images (N, 1, 28, 28) to probabilities (N, K). unlike: images to (N,), above 1 where they are unlike its training data;
+    None where that can't be known.
+    """
+
+    run_id: str
+    classes: tuple[str, ...]
+    ask: Ask
+    unlike: Callable[[Tensor], Tensor] | None
 
 
 @dataclass
@@ -24,8 +38,9 @@ class Work:
     """A sheet in work.
 
     digest: of the file. quarters: by how many times 90° it was turned, clockwise. run_id: whose answers. turn: how it seems to
-    lie. seen: the canvas's last message that was taken, and edited: the time of the last correction. drawing: what the canvas
-    begins with, {} to have it drawn anew, and background, its JPEG: both for `view`, a part of the picture, `width` pixels wide.
+    lie. strange: the share of marks that are unlike what the model learned from. seen: the canvas's last message that was taken,
+    and edited: the time of the last correction. drawing: what the canvas begins with, {} to have it drawn anew, and background,
+    its JPEG: both for `view`, a part of the picture, `width` pixels wide.
     """
 
     digest: str
@@ -33,6 +48,7 @@ class Work:
     run_id: str
     labelled: LabelledSheet | None
     turn: Turn | None = None
+    strange: float = 0.0
     problem: str = ""
     seen: str = ""
     edited: int = 0
@@ -44,36 +60,39 @@ class Work:
     saved: str = ""  # title of the data set it was kept as
 
 
-def work_on(content: bytes, run_id: str, classes: tuple[str, ...], ask: Ask) -> Work:
+def work_on(content: bytes, reader: Reader) -> Work:
     """What has been found on this file's sheet, with this model's answers; read only where it was not."""
     digest = hashlib.sha256(content).hexdigest()
     work: Work | None = st.session_state.get(keys.SHEET)
     if work is None or work.digest != digest:
-        work = read(content, digest, 0, run_id, classes, ask)
-    elif work.labelled is not None and work.labelled.classes != classes:
-        work = read(content, digest, work.quarters, run_id, classes, ask)  # its labels mean nothing to the other model
-    elif work.run_id != run_id:
-        work.run_id = run_id
+        work = read(content, digest, 0, reader)
+    elif work.labelled is not None and work.labelled.classes != reader.classes:
+        work = read(content, digest, work.quarters, reader)  # its labels mean nothing to the other model
+    elif work.run_id != reader.run_id:
+        work.run_id = reader.run_id
         if work.labelled is not None:
-            work.labelled = work.labelled.asked_again(ask)
+            work.labelled = work.labelled.asked_again(reader.ask)
             work.drawing = {}
     st.session_state[keys.SHEET] = work
     return work
 
 
-def turn_by(content: bytes, quarters: int, run_id: str, classes: tuple[str, ...], ask: Ask) -> None:
+def turn_by(content: bytes, quarters: int, reader: Reader) -> None:
     """Read the sheet again, turned; corrections are gone with the marks they were of."""
     work: Work = st.session_state[keys.SHEET]
-    st.session_state[keys.SHEET] = read(content, work.digest, (work.quarters + quarters) % 4, run_id, classes, ask)
+    st.session_state[keys.SHEET] = read(content, work.digest, (work.quarters + quarters) % 4, reader)
 
 
-def read(content: bytes, digest: str, quarters: int, run_id: str, classes: tuple[str, ...], ask: Ask) -> Work:
+def read(content: bytes, digest: str, quarters: int, reader: Reader) -> Work:
+    """Find and read a sheet's marks; what can't be read becomes a line, not an error."""
     try:
         with st.spinner("Looking for marks…"):
             sheet = find_sheet(read_upload(content, SHEET_LONGEST), quarters)
-            labelled = LabelledSheet.read(sheet, classes, ask)
+            labelled = LabelledSheet.read(sheet, reader.classes, reader.ask)
     except DrawingError as error:
-        return Work(digest, quarters, run_id, None, problem=str(error))
+        return Work(digest, quarters, reader.run_id, None, problem=str(error))
     finally:
         trim_heap()
-    return Work(digest, quarters, run_id, labelled, seems_turned(torch.stack([mark.image for mark in sheet.marks]), ask))
+    images = torch.stack([mark.image for mark in sheet.marks])
+    strange = float((reader.unlike(images) > 1).float().mean()) if reader.unlike and len(images) >= FEWEST else 0.0
+    return Work(digest, quarters, reader.run_id, labelled, seems_turned(images, reader.ask), strange)
