@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 import torch
+from streamlit.errors import StreamlitAPIException
 
 from core.data.drawing import Box, DrawingError
 from core.data.drawing.boxes import LabelledBox
@@ -19,6 +20,14 @@ from pages.parts.widgets.markdown import as_text
 WIDTHS = {340: "Small", 720: "Medium", 1080: "Large"}
 ALL, DOUBTFUL = "All", "Those it is not sure of"
 MODEL_SAYS = "what the model says"
+
+
+def draw_anew() -> None:
+    """Run again with what has just been learned: this fragment alone, where it is what runs."""
+    try:
+        st.rerun(scope="fragment")
+    except StreamlitAPIException:
+        st.rerun()
 
 
 def picture_section(work: Work, ask: Ask) -> None:
@@ -48,7 +57,7 @@ def picture_section(work: Work, ask: Ask) -> None:
         box = middle_of(view, work.labelled)
         work.labelled = work.labelled.with_box(box, work.labelled.label_of(label) if label else None, ask)
         work.drawing, work.saved = {}, ""
-        st.rerun(scope="fragment")
+        draw_anew()
     st.caption("**Draw** a rectangle to add a mark. The pencil above the picture's right corner turns drawing into **editing**: "
                "drag a box or its corners, press :material/close: there to delete the chosen one, or click it again to write its "
                f"label (– for no digit). Blue: sure; orange: less than {percent(UNSURE, 0)} sure; green: yours; gray: no digit.")
@@ -68,7 +77,7 @@ def take_boxes(work: Work, boxes: list[LabelledBox], message: str, ask: Ask) -> 
     work.saved = ""
     if not is_shown(work.labelled, boxes, slack, work.view):
         work.drawing = {}
-    st.rerun(scope="fragment")
+    draw_anew()
 
 
 def middle_of(view: Box, labelled: LabelledSheet) -> Box:
@@ -101,7 +110,7 @@ def list_section(work: Work) -> None:
         work.labelled, work.edited = work.labelled.relabelled(place, label), when
     if fresh:
         work.drawing, work.saved = {}, ""
-        st.rerun(scope="fragment")
+        draw_anew()
 
 
 def items_of(labelled: LabelledSheet, entries: Sequence[Entry]) -> list[Labelled]:
