@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 from core.data.own.sets import own_sets
 from core.runs import RunStore
 from core.settings import Settings
-from pages.parts.shell import keys
 from pages.parts.sheet.canvas import drawing_of
+from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
 from tests.made_sheets import Look, make_sheet, stroke_pens
 from tests.strokes import draw as strokes
@@ -36,8 +36,8 @@ def reader(places) -> tuple[RunStore, str]:
 
 def photograph(turned: bool = False, rows=ROWS, seed: int = 2) -> bytes:
     """A small sheet on ruled paper as a JPEG file."""
-    made = make_sheet(stroke_pens(len(rows), 3), Look("ruled", tilt=3, spacing=44), text=rows, seed=seed, cell=(54, 110), margin=60,
-                      height=60)
+    made = make_sheet(stroke_pens(len(rows), 3), Look("ruled", tilt=3, spacing=44), text=rows, seed=seed, cell=(54, 110),
+                      margin=60, height=60)
     file = io.BytesIO()
     Image.fromarray(np.rot90(made.rgba[..., :3], 2 if turned else 0)).save(file, "JPEG", quality=92)
     return file.getvalue()
@@ -106,20 +106,33 @@ def test_from_the_photograph_to_the_kept_set(at, tmp_path):
 def test_the_canvas_adds_deletes_and_relabels(at):
     page = at(photograph())
     work = page.session_state[keys.SHEET]
-    raw = drawing_of(work.labelled, work.view, work.width)
+    raw = drawing_of(work.labelled, work.view, work.width, work.version)
     other = (work.labelled.entries[0].label + 1) % 10
     raw["objects"][0]["label"] = str(other)
     gone = raw["objects"].pop(3)
-    raw["objects"].append({**gone, "left": 5, "top": 5, "label": ""})
+    raw["objects"].append({**gone, "left": 5, "top": 5, "label": "", "strokeDashOffset": 0, "strokeMiterLimit": 4})
     canvas_says(page, raw)
     entries = labelled(page).entries
     assert len(entries) == 6 and [entry.label for entry in entries if entry.by_hand] == [other]
     assert [entry.id for entry in entries if entry.image is None] == [6]
-    canvas_says(page, {**raw, "objects": [{**raw["objects"][0], "label": "12"}, *raw["objects"][1:]]})
+    fresh = drawing_of(work.labelled, work.view, work.width, work.version)
+    next(one for one in fresh["objects"] if one["label"] == str(other))["label"] = "12"
+    canvas_says(page, fresh)
     assert "“12”\\: no such label" in texts(page) and [e.label for e in labelled(page).entries if e.by_hand] == [other]
     page.button(key="sheet.add").click().run()
     assert_whole(page)
     assert len(labelled(page).entries) == 7
+
+
+def test_a_message_about_a_drawing_that_was_replaced_undoes_no_correction(at):
+    """The canvas's echo of the boxes as they were arrives after a label was corrected in the list."""
+    page = at(photograph())
+    work = page.session_state[keys.SHEET]
+    old = drawing_of(work.labelled, work.view, work.width, work.version)
+    label = (work.labelled.entries[0].label + 1) % 10
+    list_says(page, [[1000, work.labelled.entries[0].id, label]])
+    canvas_says(page, old)
+    assert labelled(page).entries[0].label == label and len(labelled(page).entries) == 6
 
 
 @pytest.mark.parametrize("raw", [{"objects": 5}, {"objects": [{"type": "LabeledRect", "left": math.nan, "label": "3"}]},

@@ -8,16 +8,28 @@ from core.data.drawing import Box, DrawingError
 MOST_BOXES = 1000
 SMALLEST = 3  # pixels of the picture: a click that was no box
 MOST_EDITS = 200
+USUAL_MITER = 4  # of a rectangle that was drawn by hand
 DAMAGED = "The canvas sent something that is no drawing of boxes. Reload the page; the sheet can be read again."
 ORIGIN = {"left": 0.0, "top": 0.0, "center": 0.5, "right": 1.0, "bottom": 1.0}
 
 
 @dataclass(frozen=True)
 class LabelledBox:
-    """A box in the picture's pixels, and what was written on it."""
+    """A box in the picture's pixels, and what was written on it.
+
+    id, drawing: the mark it was drawn for, and in which drawing, as carried() has put them on it; None on a box drawn by hand.
+    """
 
     box: Box
     label: str
+    id: int | None = None
+    drawing: int | None = None
+
+
+def carried(mark: int, drawing: int) -> dict[str, int]:
+    """Properties of a rectangle that carry these two numbers there and back: the canvas keeps no others of one's own, and of a
+    line that is not dashed and turns at right angles they change nothing."""
+    return {"strokeDashOffset": mark + 1, "strokeMiterLimit": drawing + USUAL_MITER}
 
 
 def read_boxes(raw: object, shape: tuple[int, int], scale: float) -> list[LabelledBox]:
@@ -72,7 +84,10 @@ def _box(one: dict, shape: tuple[int, int], scale: float) -> LabelledBox | None:
     if min(box.height, box.width) < SMALLEST:
         return None
     label = one.get("label", "")
-    return LabelledBox(box, label.strip()[:40] if isinstance(label, str) else "")
+    mark, drawing = _number(one, "strokeDashOffset"), _number(one, "strokeMiterLimit", USUAL_MITER)
+    own = mark >= 1 and drawing > USUAL_MITER
+    return LabelledBox(box, label.strip()[:40] if isinstance(label, str) else "", int(mark) - 1 if own else None,
+                       int(drawing) - USUAL_MITER if own else None)
 
 
 def _number(one: dict, name: str, usual: float = 0.0) -> float:

@@ -98,8 +98,8 @@ class LabelledSheet:
         """
         left, strange, next_id = self.within(view), [], self.next_id
         entries = [entry for entry in self.entries if not _holds(view, entry.box)]
-        for one in boxes:
-            entry = _same(left, one.box, tolerance) or _moved(left, one.box)
+        for one in sorted(boxes, key=lambda one: one.id is None):  # those drawn by hand take what is left
+            entry = _of_id(left, one.id) if one.id is not None else _same(left, one.box, tolerance) or _moved(left, one.box)
             if entry is None:
                 entry = _asked(Entry(next_id, one.box, None, 0, 0.0, NO_DIGIT), self.sheet, one.box, ask)
                 next_id += 1
@@ -219,6 +219,10 @@ def _holds(view: Box, box: Box) -> bool:
 
 def _same(entries: list[Entry], box: Box, tolerance: float) -> Entry | None:
     return next((entry for entry in entries if _off(entry.box, box) <= tolerance), None)
+
+
+def _of_id(entries: list[Entry], entry_id: int) -> Entry | None:
+    return next((entry for entry in entries if entry.id == entry_id), None)
 
 
 def _moved(entries: list[Entry], box: Box) -> Entry | None:

@@ -11,7 +11,7 @@ import streamlit as st
 from PIL import Image
 
 from core.data.drawing import Box, DrawingError
-from core.data.drawing.boxes import LabelledBox, read_boxes
+from core.data.drawing.boxes import LabelledBox, carried, read_boxes
 from core.data.own.sheet import NO_DIGIT_SIGN, SAME, Entry, LabelledSheet
 from pages.parts.widgets.markdown import as_text
 
@@ -64,13 +64,14 @@ def views(labelled: LabelledSheet) -> dict[str, Box]:
     return found
 
 
-def drawing_of(labelled: LabelledSheet, view: Box, width: int) -> dict:
-    """What the canvas begins with: a labelled box for each mark."""
+def drawing_of(labelled: LabelledSheet, view: Box, width: int, version: int) -> dict:
+    """What the canvas begins with: a labelled box for each mark, with the drawing's version on it."""
     scale = width / view.width
     entries = labelled.within(view)
     tall = float(np.median([entry.box.height for entry in entries])) * scale if entries else 0.0
     size = round(min(13, max(7, 0.45 * tall)))  # a label as tall as its digit would hide the one above
-    return {"version": "6.7.1", "objects": [_rectangle(entry, labelled, view, scale, size) for entry in entries]}
+    return {"version": "6.7.1", "objects": [
+        _rectangle(entry, labelled, view, scale, size) | carried(entry.id, version) for entry in entries]}
 
 
 def background_of(labelled: LabelledSheet, view: Box, width: int) -> bytes:

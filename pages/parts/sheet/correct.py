@@ -44,9 +44,11 @@ def picture_section(work: Work, ask: Ask) -> None:
     label = right.selectbox("A box that you draw is", labels, key="sheet.label", persist_state="session",
                             format_func=lambda one: MODEL_SAYS if not one else NO_DIGIT_NAME if one == "–" else one)
     if (work.width, work.view) != (width, view):
-        work.width, work.view, work.drawing, work.seen = width, view, {}, ""
+        work.width, work.view, work.drawing = width, view, {}
         work.background = background_of(work.labelled, view, width)
-    work.drawing = work.drawing or drawing_of(work.labelled, view, width)
+    if not work.drawing:
+        work.version += 1
+        work.drawing = drawing_of(work.labelled, view, width, work.version)
     st.space("medium")  # the canvas's own tools appear above it
     sent = sheet_canvas(view, width, label, work.background, work.drawing,
                         f"sheet.canvas.{work.digest[:12]}.{work.quarters}.{width}.{part}.{view.top}.{view.left}")
@@ -69,6 +71,11 @@ def take_boxes(work: Work, boxes: list[LabelledBox], message: str, ask: Ask) -> 
     if message == work.seen:
         return
     work.seen = message
+    drawings = {one.drawing for one in boxes} - {None}
+    if drawings:
+        work.answered = max(drawings)
+    if work.answered != work.version:  # of a drawing that has been replaced: it knows nothing of the last corrections
+        return
     assert work.view is not None
     slack = tolerance(work.view, work.width)
     if is_shown(work.labelled, boxes, slack, work.view):
@@ -101,7 +108,7 @@ def list_section(work: Work) -> None:
         return
     try:
         edits = label_list(items_of(work.labelled, entries), work.labelled.classes, NO_DIGIT_NAME,
-                           f"sheet.list.{work.digest[:12]}.{work.quarters}", "Marks with their labels")
+                           f"sheet.list.{work.digest[:12]}.{work.quarters}", "Marks with their labels", work.edited)
     except DrawingError as error:
         st.error(as_text(str(error)), icon=":material/broken_image:")
         return

@@ -39,8 +39,9 @@ class Work:
 
     digest: of the file. quarters: by how many times 90° it was turned, clockwise. run_id: whose answers. turn: how it seems to
     lie. strange: the share of marks that are unlike what the model learned from. seen: the canvas's last message that was taken,
-    and edited: the time of the last correction. drawing: what the canvas begins with, {} to have it drawn anew, and background,
-    its JPEG: both for `view`, a part of the picture, `width` pixels wide.
+    and edited: the time of the last correction. drawing: what the canvas begins with, {} to have it drawn anew: its
+    version-th, and answered: which the last message was about. background: its JPEG. All for `view`, a part of the picture,
+    `width` pixels wide.
     """
 
     digest: str
@@ -54,6 +55,8 @@ class Work:
     edited: int = 0
     width: int = 0
     drawing: dict = field(default_factory=dict)
+    version: int = 0
+    answered: int = 0
     view: Box | None = None
     background: bytes = b""
     note: str = ""  # about the last message of the canvas

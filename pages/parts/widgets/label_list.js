@@ -3,27 +3,35 @@ export default function ({ data, parentElement, setStateValue }) {
   const list = parentElement.querySelector(".labels");
   list.setAttribute("role", "group");
   list.setAttribute("aria-label", data.label);
-  const edits = (parentElement.edits ??= []); // since this list was made; the page takes each once, by its time
-  const focused = list.querySelector("select:focus")?.dataset.id;
-  const tiles = data.items.map((item) => {
+  const edits = (parentElement.edits ??= []); // since this list was made: the page takes each once, by its time
+  const tiles = (parentElement.tiles ??= new Map()); // kept by id: a list that is open must not be closed by an answer
+  const add = (id) => {
     const tile = document.createElement("label");
-    tile.className = "tile" + (item.marked ? " marked" : "");
     const picture = document.createElement("img");
-    picture.src = item.src;
-    picture.alt = "";
     const choice = document.createElement("select");
-    choice.setAttribute("aria-label", item.title);
-    choice.title = item.title;
-    choice.dataset.id = item.id;
+    picture.alt = "";
     data.options.forEach((name, value) => choice.append(new Option(name, value))); // text, never HTML
-    choice.value = item.value;
     choice.onchange = () => {
-      edits.push([Date.now(), item.id, Number(choice.value) - 1]);
+      const time = Math.max(Date.now(), (edits.at(-1)?.[0] ?? 0) + 1);
+      edits.push([time, id, Number(choice.value) - 1]);
       setStateValue("edits", edits.slice(-data.most));
     };
     tile.append(picture, choice);
+    tiles.set(id, tile);
+    return tile;
+  };
+  const shown = data.items.map((item) => {
+    const tile = tiles.get(item.id) ?? add(item.id);
+    const [picture, choice] = tile.children;
+    tile.className = "tile" + (item.marked ? " marked" : "");
+    if (picture.src !== item.src) picture.src = item.src;
+    choice.setAttribute("aria-label", item.title);
+    choice.title = item.title;
+    const own = edits.findLast(([time, id]) => id === item.id && time > data.taken); // still on its way
+    choice.value = own ? own[2] + 1 : item.value;
     return tile;
   });
-  list.replaceChildren(...tiles);
-  if (focused) list.querySelector(`select[data-id="${focused}"]`)?.focus({ preventScroll: true });
+  for (const id of tiles.keys()) if (!data.items.some((item) => item.id === id)) tiles.delete(id);
+  if (shown.length !== list.children.length || shown.some((tile, place) => tile !== list.children[place]))
+    list.replaceChildren(...shown);
 }

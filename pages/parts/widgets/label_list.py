@@ -26,12 +26,15 @@ class Labelled:
     marked: bool
 
 
-def label_list(items: Sequence[Labelled], classes: Sequence[str], none: str, key: str, label: str) -> list[tuple[int, int, int]]:
+def label_list(items: Sequence[Labelled], classes: Sequence[str], none: str, key: str, label: str,
+               taken: int) -> list[tuple[int, int, int]]:
     """Show them; corrections as (when, id, label), all that the browser has sent, oldest first.
 
-    none: what label −1 is called. label: what they are, for screen readers. Raises DrawingError for a message made by hand.
+    none: what label −1 is called. label: what they are, for screen readers. taken: the time of the last correction that is in
+    the items; later ones, still on their way, go on being shown. Raises DrawingError for a message made by hand.
     """
     shown = [{"id": one.id, "src": one.src, "value": one.label + 1, "title": one.title, "marked": one.marked} for one in items]
-    sent = _list(key=key, data={"items": shown, "options": [none, *classes], "label": label, "most": MOST_EDITS},
+    sent = _list(key=key, data={"items": shown, "options": [none, *classes], "label": label, "most": MOST_EDITS,
+                           "taken": taken},
                  on_edits_change=lambda: None, height="content")
     return read_edits(sent.edits, len(classes))
