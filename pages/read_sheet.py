@@ -102,7 +102,7 @@ def correct(server: Services, work: Work, reader: Reader) -> None:
     if work.note:
         st.warning(as_text(work.note), icon=":material/label_off:")
     numbers_section(work.labelled)
-    list_section(work)
+    list_section(work, work.labelled)
     keep_section(server, work)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.data.drawing import Box
+from core.data.drawing.rulings import connected
 
 FAINT = 0.07  # of the paper's light: less is paper
 CLEARLY = 5.0  # how many times the paper's grain ink must take
@@ -70,7 +71,7 @@ def _pieces(dark: np.ndarray, noise: float | None = None) -> list[Piece]:
     if noise is None:
         noise = 1.4826 * float(np.median(np.abs(dark[::4, ::4] - np.median(dark[::4, ::4]))))
     floor = max(FAINT, CLEARLY * noise)
-    rough, count = ndimage.label(dark > floor, np.ones((3, 3)))
+    rough, _ = connected(dark > floor)
     found = []
     for number, where in enumerate(ndimage.find_objects(rough), 1):
         rows, columns = where
@@ -83,7 +84,7 @@ def _pieces(dark: np.ndarray, noise: float | None = None) -> list[Piece]:
             continue
         # a ramp about the edge keeps it smooth, as anti-aliasing does
         ink = np.clip((ink / full - EDGE) / 0.4 + 0.5, 0, 1).astype(np.float32)
-        marks, parts = ndimage.label(ink > 0.3, np.ones((3, 3)))
+        marks, parts = connected(ink > 0.3)
         for part, inside in enumerate(ndimage.find_objects(marks), 1):
             own = np.where(marks[inside] == part, ink[inside], 0)
             if parts > 1 and own.sum() < 12:

@@ -7,6 +7,7 @@ ink crosses a line both let less light through, and dividing by the line's share
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -97,7 +98,7 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
     strong = _along(pieces, thickest)
     noise = 1.4826 * float(np.median(np.abs(strong - np.median(strong))))
     floor = max(FAINTEST, 5 * noise)
-    marks, found = ndimage.label(strong > floor, np.ones((3, 3)))
+    marks, found = connected(strong > floor)
     lengths = _lengths(ndimage.find_objects(marks)) if found else np.zeros(0)
     if (lengths >= least * count).sum() < REGULAR:  # one or two alone must go nearly all the way
         least = max(least, ALONE)
@@ -111,6 +112,16 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
     left = np.minimum(places.astype(int), count - 2)
     share = (places - left).astype(np.float32)
     return np.minimum(kept[:, left] * (1 - share) + kept[:, left + 1] * share, 0.95)
+
+
+def connected(picture: np.ndarray) -> tuple[np.ndarray, int]:
+    """(H, W) bool → (H, W) int, each mark's number, and how many there are; pixels that touch at a corner too are of one mark.
+
+    SciPy's, where core.data.drawing.connected_components does without: whoever looks at a sheet needs SciPy anyway.
+    """
+    from scipy import ndimage
+
+    return cast(tuple[np.ndarray, int], ndimage.label(picture, np.ones((3, 3))))
 
 
 def _lengths(found: list[tuple[slice, slice]]) -> np.ndarray:

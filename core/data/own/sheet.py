@@ -64,9 +64,8 @@ class LabelledSheet:
 
     def asked_again(self, ask: Ask) -> "LabelledSheet":
         """With another model's answers; what a person has said stays."""
-        seen = [entry for entry in self.entries if entry.image is not None]
-        answers = dict(zip([entry.id for entry in seen], _answers(torch.stack([entry.image for entry in seen]), ask),
-                           strict=True)) if seen else {}
+        images = {entry.id: entry.image for entry in self.entries if entry.image is not None}
+        answers = dict(zip(images, _answers(torch.stack(list(images.values())), ask), strict=True)) if images else {}
         return self._with([replace(entry, answer=answers[entry.id][0], sure=answers[entry.id][1],
                                    label=entry.label if entry.by_hand else answers[entry.id][0])
                            if entry.id in answers else entry for entry in self.entries])

@@ -71,9 +71,7 @@ def take_boxes(work: Work, boxes: list[LabelledBox], message: str, ask: Ask) -> 
     if message == work.seen:
         return
     work.seen = message
-    drawings = {one.drawing for one in boxes} - {None}
-    if drawings:
-        work.answered = max(drawings)
+    work.answered = max((one.drawing for one in boxes if one.drawing is not None), default=work.answered)
     if work.answered != work.version:  # of a drawing that has been replaced: it knows nothing of the last corrections
         return
     assert work.view is not None
@@ -94,28 +92,28 @@ def middle_of(view: Box, labelled: LabelledSheet) -> Box:
     return Box(view.top + (view.height - height) // 2, view.left + (view.width - width) // 2, height, width)
 
 
-def list_section(work: Work) -> None:
+def list_section(work: Work, labelled: LabelledSheet) -> None:
     """The marks one by one, each with a list of labels."""
-    assert work.labelled is not None
     st.subheader("Mark by mark")
-    doubtful = [entry for entry in work.labelled.entries if not entry.by_hand and entry.sure < UNSURE]
+    doubtful = [entry for entry in labelled.entries if not entry.by_hand and entry.sure < UNSURE]
     shown = st.segmented_control("Show", [ALL, DOUBTFUL], default=ALL, required=True, key="sheet.show", persist_state="session",
                                  label_visibility="collapsed",
-                                 format_func=lambda one: f"{one} ({len(doubtful if one == DOUBTFUL else work.labelled.entries)})")
-    entries = doubtful if shown == DOUBTFUL else work.labelled.entries
+                                 format_func=lambda one: f"{one} ({len(doubtful if one == DOUBTFUL else labelled.entries)})")
+    entries = doubtful if shown == DOUBTFUL else labelled.entries
     if not entries:
-        st.caption("No mark is doubtful." if work.labelled.entries else "There are no marks. Draw a box on the picture.")
+        st.caption("No mark is doubtful." if labelled.entries else "There are no marks. Draw a box on the picture.")
         return
     try:
-        edits = label_list(items_of(work.labelled, entries), work.labelled.classes, NO_DIGIT_NAME,
+        edits = label_list(items_of(labelled, entries), labelled.classes, NO_DIGIT_NAME,
                            f"sheet.list.{work.digest[:12]}.{work.quarters}", "Marks with their labels", work.edited)
     except DrawingError as error:
         st.error(as_text(str(error)), icon=":material/broken_image:")
         return
     fresh = [edit for edit in edits if edit[0] > work.edited]
     for when, place, label in fresh:
-        work.labelled, work.edited = work.labelled.relabelled(place, label), when
+        labelled, work.edited = labelled.relabelled(place, label), when
     if fresh:
+        work.labelled = labelled
         work.drawing, work.saved = {}, ""
         draw_anew()
 

@@ -9,9 +9,9 @@ import streamlit as st
 from core.data.drawing.boxes import MOST_EDITS, read_edits
 
 HERE = Path(__file__).parent
-_list = st.components.v2.component("label_list", html="<div class='labels'></div>",
-                                   css=(HERE / "label_list.css").read_text(encoding="utf-8"),
-                                   js=(HERE / "label_list.js").read_text(encoding="utf-8"))
+_list = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # loaded by Streamlit itself
+    "label_list", html="<div class='labels'></div>", css=(HERE / "label_list.css").read_text(encoding="utf-8"),
+    js=(HERE / "label_list.js").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
