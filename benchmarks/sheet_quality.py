@@ -4,10 +4,12 @@ Sheets of 100 digits, each row in another hand, on plain, ruled and squared pape
 grained (tests/made_sheets.py). Two families of hands: ten that copy MNIST's test images, and ten that write with pen strokes
 (tests/strokes.py and tests/other_hands.py). A digit is found where a mark's box and its own share half of what they cover
 together; a mark that is no digit is false; read right counts over all digits, also those that were not found. Thresholds were
-chosen on seeds below 100. Needs MNIST and the development requirements; trains each preset anew.
+chosen on seeds below 100. Seconds go from the JPEG file, which a process of its own reads, to all presets' answers. Needs MNIST
+and the development requirements; trains each preset anew.
 """
 
 import argparse
+import io
 import math
 import time
 from collections.abc import Callable
@@ -15,11 +17,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from benchmarks.conditions import conditions, spread
 from core.data.drawing import Box, DrawingError
-from core.data.drawing.sheet import Sheet, find_sheet
+from core.data.drawing.photograph import read_upload
+from core.data.drawing.sheet import SHEET_LONGEST, Sheet, find_sheet
 from core.data.sources import DATASETS
 from core.devices import select_device
 from core.presets import PRESETS
@@ -83,23 +87,23 @@ def hands(family: str, seed: int, settings: Settings) -> list[Pen]:
     return image_pens(raw.test_images[:, 0].numpy(), raw.test_labels.numpy(), 10, seed)
 
 
-def truth(made: MadeSheet, sheet: Sheet) -> list[Box]:
-    """The digits' boxes in the sheet's picture."""
+def truth(made: MadeSheet, sheet: Sheet, scale: float = 1.0) -> list[Box]:
+    """The digits' boxes in the sheet's picture. scale: of its pixels for each of what was made, where it was shrunk."""
     turn = math.radians(-sheet.tilt)
     matrix = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
     before, after = (np.array(picture.shape[1::-1]) / 2 for picture in (made.rgba, sheet.picture))
     boxes = []
-    for corners in (made.corners - before) @ matrix.T + after:
+    for corners in (made.corners - before) @ matrix.T * scale + after:
         (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
         boxes.append(Box(round(top), round(left), round(bottom - top), round(right - left)))
     return boxes
 
 
-def score(made: MadeSheet, sheet: Sheet) -> Score:
+def score(made: MadeSheet, sheet: Sheet, scale: float = 1.0) -> Score:
     """Which marks are which digits: those whose boxes share at least half of the two together."""
     pairs: list[tuple[int, int]] = []
     taken: set[int] = set()
-    for digit, box in enumerate(truth(made, sheet)):
+    for digit, box in enumerate(truth(made, sheet, scale)):
         share, index = max(((overlap(box, mark.box), index) for index, mark in enumerate(sheet.marks) if index not in taken),
                            default=(0.0, -1))
         if share >= 0.5:
@@ -138,16 +142,19 @@ def answers_of(name: str, settings: Settings) -> Callable[[Tensor], list[int]]:
 
 def measure(case: Case, pens: list[Pen], seed: int, models: dict[str, Callable[[Tensor], list[int]]]) -> Result:
     made = make_sheet(pens, case.look, height=case.height, cell=case.cell, seed=seed)
+    file = io.BytesIO()
+    Image.fromarray(made.rgba[..., :3]).save(file, "JPEG", quality=90)
     started = time.perf_counter()
     try:
-        sheet = find_sheet(made.rgba)
+        pixels = read_upload(file.getvalue(), SHEET_LONGEST)
+        sheet = find_sheet(pixels)
     except DrawingError as error:
         print(f"    {error}")
         return Result(len(made.digits), 0, 0, dict.fromkeys(models, 0), time.perf_counter() - started)
     images = torch.stack([mark.image for mark in sheet.marks])
     said = {name: model(images) for name, model in models.items()}
-    seconds = (time.perf_counter() - started)  # with all models' answers
-    found = score(made, sheet)
+    seconds = time.perf_counter() - started
+    found = score(made, sheet, max(pixels.shape) / max(made.rgba.shape))
     right = {name: sum(answers[mark] == made.digits[digit] for digit, mark in found.pairs) for name, answers in said.items()}
     return Result(len(made.digits), len(found.pairs), found.false, right, seconds)
 

@@ -78,7 +78,7 @@ def found(work: Work) -> None:
 
 def doubts(work: Work, content: bytes, reader: Reader) -> None:
     """Says that the sheet seems to lie the wrong way, and turns it; and that it is no sheet of digits."""
-    if work.strange > STRANGE:
+    if work.strange > STRANGE and not work.turn:
         st.warning(f"{percent(work.strange, 0)} of the marks are unlike the digits this model learned from. Is this a text? It "
                    "answers every mark with one of its classes, whatever it is.", icon=":material/help:")
     if work.turn:

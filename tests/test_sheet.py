@@ -149,6 +149,17 @@ def test_digits_that_touch_are_parted_and_a_wide_one_is_not():
     assert len(find_marks(seven, MOST_MARKS)) == 1
 
 
+def test_zeros_that_run_into_each_other_are_parted():
+    picture = Image.new("L", (400, 200))
+    pen = ImageDraw.Draw(picture)
+    for left in (60, 104, 148):  # rings of 60 by 50, each 6 pixels over the next
+        pen.ellipse((left, 60, left + 50, 120), outline=255, width=5)
+    pen.line((300, 60, 300, 120), fill=255, width=5)
+    marks = find_marks(np.asarray(picture, np.float32) / 255, MOST_MARKS)
+    lefts = sorted(mark.box.left for mark in marks)
+    assert np.abs(np.array(lefts) - (60, 104, 148, 298)).max() < 8
+
+
 def test_digits_that_stand_together_are_one_number():
     """Heights of 20; gaps of 4 within 472, 30 before 5; a second row lower, one digit each."""
     boxes = [Box(10, 10, 20, 12), Box(12, 26, 20, 12), Box(11, 42, 20, 12), Box(10, 84, 20, 12), Box(60, 10, 20, 12)]

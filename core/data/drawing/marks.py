@@ -1,6 +1,7 @@
 """The marks on a sheet: ink that hangs together, broken strokes joined, what touches parted, specks and frames left out."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +12,7 @@ FAINT = 0.07  # of the paper's light: less is paper
 CLEARLY = 5.0  # how many times the paper's grain ink must take
 EDGE = 0.42  # of a mark's own darkness: where its edge is
 NEAR = 0.22  # of a digit's height: pieces as near as that are of one digit
+WIDEST = 1.5  # times its height: no digit is wider
 TALL = 1.45  # of a digit's height: no digit is taller, joined or not
 
 
@@ -44,7 +46,7 @@ def find_marks(dark: np.ndarray, most: int) -> list[Piece]:
     if not pieces:
         return []
     height = usual_height(pieces)
-    pieces = [piece for piece in pieces if max(piece.box.height, piece.box.width) < 3.2 * height]
+    pieces = [piece for piece in pieces if piece.box.height < 3.2 * height and piece.box.width < 6 * height]
     pieces = _joined(pieces, height)
     pieces = [part for piece in pieces for part in _parted(piece, height)]
     return [piece for piece in pieces if _is_mark(piece, height)]
@@ -172,7 +174,16 @@ def _parted(piece: Piece, height: float) -> list[Piece]:
                  and part.box.height > 0.9 * part.box.width]
         if len(whole) == 2:
             return [part for half in whole for part in _parted(half, height)]
-    return [piece]
+    return _in_equal_parts(piece) if box.width > WIDEST * box.height else [piece]
+
+
+def _in_equal_parts(piece: Piece) -> list[Piece]:
+    """What is wider than any digit, cut as if its digits were equally wide: rings that run into each other have no thin place."""
+    box = piece.box
+    count = max(2, round(box.width / (0.8 * box.height)))
+    cuts = [round(box.width * place / count) for place in range(count + 1)]
+    parts = [_piece(piece.ink[:, left:right], box.top, box.left + left) for left, right in pairwise(cuts)]
+    return [part for part in parts if part is not None]
 
 
 def _piece(ink: np.ndarray, top: int, left: int) -> Piece | None:
