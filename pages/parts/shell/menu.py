@@ -8,6 +8,7 @@ MENU = {
     "pages/train_model.py": ("Train model", ":material/model_training:"),
     "pages/evaluate_model.py": ("Evaluate", ":material/fact_check:"),
     "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
+    "pages/read_sheet.py": ("Read a sheet", ":material/document_scanner:"),
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
 }
 # path → (title, goal in one line, icon); one entry a line. Home lists them as a path and the sidebar as a menu
