@@ -13,6 +13,6 @@ PARTS = {"Activations": activations, "Losses": losses, "Optimizers": optimizer_r
 
 open_lab("pages/learn_building_blocks.py", "See what each building block does to numbers on the way forward and to gradients "
          "on the way back. Then race seven optimizers across the same landscape and say why one wins.")
-part = st.segmented_control("Part", list(PARTS), default="Activations", key="blocks.part", bind="query-params", required=True,
+part = st.segmented_control("Part", list(PARTS), default="Activations", key="blocks.part", required=True,
                             label_visibility="collapsed", bind="query-params")
 PARTS[part].show()

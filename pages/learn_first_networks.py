@@ -46,7 +46,7 @@ def walked(config: FirstNetworkConfig) -> Walk:
 def settings() -> FirstNetworkConfig:
     """Which script, and its numbers."""
     system = st.segmented_control("Script", list(TITLES), format_func=TITLES.__getitem__, default="toy-sigmoid", required=True,
-                                  key="first.system", bind="query-params", bind="query-params", on_change=tried, args=(PATH,))
+                                  key="first.system", bind="query-params", on_change=tried, args=(PATH,))
     notes = NOTES[system]
 
     def about(name: str) -> str:
@@ -142,8 +142,7 @@ open_lab(PATH, "Go through three classic first scripts line by line, with every 
 server = services()
 config = settings()
 topic = st.segmented_control("Topic", TOPICS, default=TOPICS[0], required=True, key="first.topic",
-                             bind="query-params", label_visibility="collapsed",
-                             bind="query-params")
+                             label_visibility="collapsed", bind="query-params")
 if topic == TOPICS[0]:
     line_by_line(walked(config).lines)
 elif topic == TOPICS[1]:
