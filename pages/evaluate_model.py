@@ -59,5 +59,5 @@ if not found:
 if not all(map(subject.has_images, found)):
     SECTIONS = {name: draw for name, draw in SECTIONS.items() if name not in IMAGES_ONLY}
 name = st.segmented_control("Section", list(SECTIONS), default="Overview", required=True, key="evaluate.section",
-                            persist_state="session", label_visibility="collapsed")
+                            bind="query-params", label_visibility="collapsed")
 SECTIONS[name](server, found)

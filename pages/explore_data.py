@@ -18,6 +18,7 @@ from pages.parts.explore.cache import counts_of, tidy
 from pages.parts.runs.download import download_button
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services
+from pages.parts.widgets.address import keep_choice, take_choice
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
@@ -38,9 +39,11 @@ def choose(server: Services) -> str:
     known = available(server.settings.data_dir)
     names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     current = draft.draft(server.settings).data.dataset
+    usual = current if current in names else names[0]
+    take_choice(DATASET, names)
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted
-    first: dict[str, Any] = {} if DATASET in st.session_state else {"index": names.index(current) if current in names else 0}
+    first: dict[str, Any] = {} if DATASET in st.session_state else {"index": names.index(usual)}
 
     def said(name: str) -> str:
         spec = known[name]
@@ -48,8 +51,10 @@ def choose(server: Services) -> str:
         there = spec.is_available(server.settings.data_dir)
         return f"{spec.title} · {what}" + ("" if there else f" · not here yet, {spec.download_mb} MB")
 
-    return st.selectbox("Data set", names, **first, format_func=said, key=DATASET, persist_state="session", width=460,
+    name = st.selectbox("Data set", names, **first, format_func=said, key=DATASET, persist_state="session", width=460,
                         help="Images to recognise, or points computed from a formula. Texts have a page of their own.")
+    keep_choice(DATASET, name, usual)
+    return name
 
 
 def get_data(server: Services, name: str) -> None:
@@ -108,10 +113,12 @@ except DataError as error:
     st.error(as_text(str(error)), icon=":material/broken_image:")
     st.stop()
 card(name, data)
+take_choice(SECTION, SECTIONS)
 first: dict[str, Any] = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
 chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True, key=SECTION,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")
+keep_choice(SECTION, chosen, next(iter(SECTIONS)))
 SECTIONS[chosen][1](server, data)
 tidy(data.train.images.data_ptr(), data.train.images)
 if chosen not in {COMBINE, OWN} and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):

@@ -23,7 +23,7 @@ NEXT = [
 open_lab(PATH, "Work out each figure by hand from a table of answers of your own, and see scikit-learn give the same. Then find "
          "a table whose accuracy is high although nothing was found.")
 topic = st.segmented_control("Topic", [*TOPICS, NUMBERS], default="Confusion matrix", required=True, key="metrics.topic",
-                             label_visibility="collapsed", persist_state="session")
+                             label_visibility="collapsed", bind="query-params")
 if topic == NUMBERS:
     code = views.numbers_section()
 else:

@@ -62,7 +62,7 @@ open_lab(PATH, "Follow film reviews from words to numbers to an answer, and see 
          "that such a network can never get right.")
 server = services()
 topic = st.segmented_control("Topic", list(TOPICS), default="Words to numbers", required=True, key="text.topic",
-                             label_visibility="collapsed", persist_state="session")
+                             label_visibility="collapsed", bind="query-params")
 if (subject := choose(server)) is None:
     words.own_section(server)
     st.stop()

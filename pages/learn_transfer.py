@@ -25,7 +25,7 @@ open_lab(PATH, "Keep what a network has learned, give it a new head, and teach i
          "when starting from nothing is as good.")
 server = services()
 topic = st.segmented_control("Topic", list(TOPICS), default="Three ways", required=True, key="transfer.topic",
-                             label_visibility="collapsed", persist_state="session")
+                             label_visibility="collapsed", bind="query-params")
 code = TOPICS[topic](server)
 if code:
     show_code(code)

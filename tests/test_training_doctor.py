@@ -133,11 +133,13 @@ def test_no_divergence(losses):
 
 def test_plateau_at_the_start():
     flat = course(noisy([2.3] * 600, 0.01), accuracy=0.1)
-    trouble = found("plateau", flat, PLAIN.with_values({"training.optimizer.learning_rate": 1e-6}))
+    trouble = found("plateau", flat)
     assert trouble.title == "The network has not begun to learn" and "10 % of the training images" in trouble.evidence
-    assert trouble.fix.training.optimizer.learning_rate == 1e-3 and (trouble.first_step, trouble.last_step) == (300, 600)
-    zeros = PLAIN.with_values({"training.initialization": "zeros"})
-    assert found("plateau", flat, zeros).fix.training.initialization == "default"
+    assert (trouble.first_step, trouble.last_step) == (300, 600)
+    low = PLAIN.with_values({"training.optimizer.learning_rate": 1e-6})
+    cause = found("learning_rate_too_low", flat, low)
+    assert cause.fix.training.optimizer.learning_rate == 1e-3 and "10 % of the training images" in cause.evidence
+    assert found("plateau", flat, low) is None, "its cause is named instead"
 
 
 def test_plateau_after_learning():
@@ -215,9 +217,10 @@ def test_dead_relus():
     assert trouble.first_step == 11 and trouble.charts == ("loss", "dead")
     assert trouble.fix.model.activation == "leaky_relu", "the learning rate is no higher than usual"
     high = PLAIN.with_values({"training.optimizer.learning_rate": 0.1})
-    assert found("dead_relus", series, high).fix.training.optimizer.learning_rate == 1e-3
+    assert found("learning_rate_too_high", series, high).fix.training.optimizer.learning_rate == 1e-3
     zeros = PLAIN.with_values({"training.initialization": "zeros"})
-    assert found("dead_relus", series, zeros).fix.training.initialization == "default"
+    assert found("starts_at_nothing", series, zeros).fix.training.initialization == "default"
+    assert found("dead_relus", series, high) is found("dead_relus", series, zeros) is None, "its cause is named instead"
     assert silent(HIGH | of_layers("dead", [0.6] * 4, [0.7] * 4, [0.1, 1.0, 0.1, 0.2])), "many units answer to few images"
 
 
@@ -285,17 +288,17 @@ def train(config: RunConfig, data: Dataset) -> Trained:
     return run
 
 
-DEEP = {"model__hidden": [50] * 8, "training__epochs": 8}
+DEEP = {"model__hidden": [50] * 8, "training__epochs": 16}
 PLANTED = {
     "diverged": [{"model__hidden": [50], "training__optimizer__learning_rate": 1.0, "training__epochs": 8},
                  {"model__hidden": [64, 64, 64], "training__optimizer__name": "sgd", "training__optimizer__learning_rate": 100.0,
                   "training__epochs": 3}],
     "dead_relus": [{"model__hidden": [64, 64], "training__optimizer__name": "sgd", "training__optimizer__learning_rate": 2.0,
                     "training__epochs": 8}],
-    "vanishing_gradients": [DEEP | {"model__activation": "sigmoid"}],
-    "overfitting": [{"data__validation": 1300, "model__hidden": [256], "training__epochs": 60, "training__batch_size": 16,
+    "too_deep": [DEEP | {"model__activation": "sigmoid"}],
+    "overfitting": [{"data__validation": 1300, "model__hidden": [64, 64, 64], "training__epochs": 60, "training__batch_size": 16,
                      "training__optimizer__learning_rate": 0.003}],
-    "plateau": [{"model__architecture": "mlp", "model__hidden": [50], "training__optimizer__learning_rate": 1e-7,
+    "learning_rate_too_low": [{"model__architecture": "mlp", "model__hidden": [50], "training__optimizer__learning_rate": 1e-7,
                  "training__epochs": 20}],
 }
 
@@ -324,13 +327,14 @@ def test_a_trained_run_shows_it_and_the_remedy_helps(digits, few_digits, rule, c
 SOUND = {
     "adam": {"model__hidden": [50], "training__epochs": 20}, "deep": DEEP, "tanh": DEEP | {"model__activation": "tanh"},
     "cnn": {"model__architecture": "cnn", "model__channels": [4, 8], "training__epochs": 4},
-    "two sigmoids": {"model__hidden": [50, 50], "model__activation": "sigmoid", "training__epochs": 15},
-    "slow": {"model__hidden": [50], "training__optimizer__name": "sgd", "training__optimizer__learning_rate": 0.001,
+    "two sigmoids": {"model__hidden": [50, 50], "model__activation": "sigmoid", "training__epochs": 30},
+    "slow": {"model__hidden": [50], "training__optimizer__name": "sgd", "training__optimizer__learning_rate": 0.02,
              "training__epochs": 40},
     "cosine": {"model__hidden": [50], "training__schedule__name": "cosine", "training__epochs": 20},
     "one cycle": {"model__hidden": [50], "training__schedule__name": "one_cycle", "training__epochs": 10},
     "batches of one": {"model__hidden": [20], "training__batch_size": 1, "training__epochs": 2},
-    "batch norm": {"model__architecture": "small_resnet", "training__epochs": 1},
+    "batch norm": {"model__architecture": "small_resnet", "model__channels": [6, 12], "training__epochs": 5, "training__batch_size": 16,
+                   "training__optimizer__learning_rate": 0.01},
     "linear": {"model__architecture": "softmax_regression", "training__epochs": 20},
 }
 

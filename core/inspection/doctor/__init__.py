@@ -10,7 +10,7 @@ from torch import nn
 from core.config import RunConfig
 from core.data import Dataset
 from core.data.sources import kind_of
-from core.inspection.doctor import cost_rules, data_rules, network_rules, training_rules, transform_rules
+from core.inspection.doctor import cost_rules, data_rules, network_rules, suspects, training_rules, transform_rules
 from core.inspection.doctor.case import Case, Finding, Severity, Surroundings
 from core.inspection.doctor.cost_rules import training_bytes
 from core.training.range_test import RangeTest
@@ -69,6 +69,10 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "wrong_labels": data_rules.wrong_labels,
     "unbalanced_classes": data_rules.unbalanced_classes,
     "target_not_a_class": data_rules.target_not_a_class,
+    "answers_not_in_inputs": data_rules.answers_not_in_inputs,
+    "few_points": data_rules.few_points,
+    "few_words": data_rules.few_words,
+    "loss_for_numbers": data_rules.loss_for_numbers,
     "does_not_fit": network_rules.does_not_fit,
     "device_not_there": training_rules.device_not_there,
     "outputs_not_classes": network_rules.outputs_not_classes,
@@ -85,6 +89,7 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "dropout_always_on": network_rules.dropout_always_on,
     "batch_norm_small_batch": network_rules.batch_norm_small_batch,
     "bias_before_batch_norm": network_rules.bias_before_batch_norm,
+    **suspects.SURE,
     "learning_rate_too_high": training_rules.learning_rate_too_high,
     "learning_rate_too_low": training_rules.learning_rate_too_low,
     "batch_larger_than_data": training_rules.batch_larger_than_data,

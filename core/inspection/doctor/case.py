@@ -17,6 +17,7 @@ from core.models import ModelError, build, check_kind
 from core.training import outputs_for
 from core.training.range_test import RangeTest
 
+WEIGHTED = {"linear", "conv2d", "residual"}  # kinds of layers of a composed network
 Severity = Literal["error", "warning", "note"]
 
 
@@ -119,6 +120,11 @@ class Case:
     def classes(self) -> int:
         """Classes of the question that is asked."""
         return 2 if self.config.data.task == "is_target" else self.source_classes
+
+    @property
+    def predicts_number(self) -> bool:
+        """Whether the answer is a number and no class."""
+        return (self.data.target if self.data else self.spec.target if self.spec else "classes") == "number"
 
     @cached_property
     def training_total(self) -> int:
@@ -224,6 +230,13 @@ class Case:
             return self.config.with_values({name.replace("__", "."): value for name, value in values.items()})
         except ConfigError:
             return None
+
+    def without_end(self, kinds: set[str]) -> RunConfig | None:
+        """A composed network without the layers of these kinds after its last layer of weights; None for any other network."""
+        layers = list(getattr(self.config.model, "layers", ()))
+        end = next((place for place in range(len(layers), 0, -1) if layers[place - 1].kind in WEIGHTED), 0)
+        kept = [layer.model_dump() for place, layer in enumerate(layers) if place < end or layer.kind not in kinds]
+        return self.changed(model__layers=kept) if self.given is None and end and len(kept) < len(layers) else None
 
     def with_own_network(self, config: RunConfig) -> "Case":
         """The same surroundings with another config and its own network."""

@@ -7,12 +7,15 @@ import numpy as np
 from core.data import DATASETS, Split
 from core.data.variations import MOST_IMAGES
 from core.inspection.doctor.case import Case, Finding, Severity
+from core.inspection.doctor.network_rules import NAMES
+from core.inspection.doctor.points import readable
 from core.wording import percent, plural
 
 BENCHMARK = "benchmarks/doctor_tables.py"
 HANDWRITING = {"mnist", "digits", "emnist", "kmnist", "qmnist", "usps"}  # data sets whose pictures have a right way round
 FEW_PER_CLASS, TOO_FEW_PER_CLASS = 50, 20  # see PER_CLASS_ACCURACY
 FEW_TO_VALIDATE = 100
+MUCH_NOISE = 0.2  # share of wrong labels from which on it costs more than it shows
 
 
 def unknown_data(case: Case) -> Finding | None:
@@ -42,8 +45,9 @@ def wrong_labels(case: Case) -> Finding | None:
     if not share or not case.classes:
         return None
     hopeless = share >= 1 - 1 / case.classes  # then the true label is not the most frequent one any more
+    severity: Severity = "warning" if hopeless or share >= MUCH_NOISE else "note"
     return Finding(
-        "wrong_labels", "warning" if hopeless else "note", f"{100 * share:.3g} % of the training labels are wrong on purpose",
+        "wrong_labels", severity, f"{100 * share:.3g} % of the training labels are wrong on purpose",
         f"data.label_noise is {share:g}; of {case.classes} classes, {100 * (1 - share):.3g} % of the images keep their own.",
         "A network first learns what most labels agree on, and later memorises the wrong ones: training accuracy then goes on "
         "rising while validation accuracy, whose labels are true, falls. Stop at the best validation epoch."
@@ -56,12 +60,101 @@ def unbalanced_classes(case: Case) -> Finding | None:
     share = case.config.data.imbalance
     if share > 0.2:
         return None
+    rarest = case.unaugmented_total * share / max(1, case.source_classes)
+    told = readable(case.config.data)
+    lost = told is not None and told.best >= TOLD and told.own < told.best - FEWER
+    severity: Severity = "warning" if lost or case.unaugmented_total and rarest < 2 * case.source_classes else "note"
     return Finding(
-        "unbalanced_classes", "note", f"The rarest class keeps {100 * share:.3g} % of its training images",
+        "unbalanced_classes", severity, f"The rarest class keeps {100 * share:.3g} % of its training images",
         f"data.imbalance is {share:g}: the first class has about {1 / share:.0f} times as many images as the last.",
         "The network hardly sees the rare classes and is seldom punished for missing them. The test images are as they were, so "
         "test accuracy shows what that costs; look at each class on the page Evaluate.", "Keep all images of each class",
         case.changed(data__imbalance=1.0))
+
+
+TOLD = 0.85  # share of points told right below which the inputs hardly say what the answer is
+FAR, TOLD_APART = 0.6, 0.95  # noise as large as the shapes themselves; share told right without it
+EXPLAINED = 0.6  # the same of numbers: share of their variance
+FEWER, LESS_EXPLAINED = 0.1, 0.25  # what too few points may cost
+
+
+def answers_not_in_inputs(case: Case) -> Finding | None:
+    """Inputs that do not say what the answer is: one is missing, points stray too far, or the answers are random."""
+    found = readable(case.config.data)
+    strays = not case.predicts_number and case.config.data.noise >= FAR and found is not None and found.best < TOLD_APART
+    if found is None or found.best >= (EXPLAINED if case.predicts_number else TOLD) and not strays:
+        return None
+    data, random = case.config.data, case.spec is not None and not case.spec.in_plane
+    missing = [name for name, seen in (("x1", "x1"), ("x2", "x2")) if not any(seen in feature for feature in data.features)]
+    if random:
+        remedy, fix = "Choose a set whose answers follow from its inputs", None
+    elif missing:
+        remedy, fix = "Let the network see both coordinates", case.changed(data__features=["x1", "x2"])
+    else:
+        noise = case.spec.noise if case.spec else 0.0
+        remedy, fix = f"Set the noise to {noise:g}", case.changed(data__noise=noise) if data.noise > noise else None
+    told = "explain {share} of the numbers’ variance" if case.predicts_number else \
+        "answer {share} of fresh points right; guessing, {guess}"
+    why = "the answers have nothing to do with the inputs" if random else \
+        f"{' and '.join(missing)} is not among the inputs" if missing else f"points stray by {data.noise:g}"
+    return Finding(
+        "answers_not_in_inputs", "warning", "What decides the answer can't be seen in the inputs",
+        "The nearest of 1,000 training points " + told.format(share=percent(found.best, 0), guess=percent(found.guess, 0))
+        + f": {why}.",
+        "A network can only learn what its inputs say. Where the same input belongs to different answers, no network and no "
+        "training tells them apart; what it learns beyond that it has memorised.", remedy, fix)
+
+
+def few_points(case: Case) -> Finding | None:
+    """Too few points to show where the border runs."""
+    found = readable(case.config.data)
+    if found is None or case.config.data.added or case.config.data.imbalance <= 0.2 or found.best < (EXPLAINED if case.predicts_number else TOLD):
+        return None
+    if found.own >= found.best - (LESS_EXPLAINED if case.predicts_number else FEWER):
+        return None
+    points = case.config.data.points
+    return Finding(
+        "few_points", "warning", f"{points} points don't show where the border runs",
+        f"What is nearest among {points} points is right for {percent(found.own, 0)} of fresh ones; among 1,000 points for "
+        f"{percent(found.best, 0)}." if not case.predicts_number else
+        f"What is nearest among {points} points explains {percent(found.own, 0)} of the numbers’ variance; among 1,000 points "
+        f"{percent(found.best, 0)}.",
+        "Between the points that it has seen, a network has to guess. The fewer they are, the more different borders fit them all.",
+        "Learn from 200 points", case.changed(data__points=max(200, points)))
+
+
+# benchmarks/doctor_tables.py, test accuracy on the built-in reviews (guessing: 50 %), mean of 4 seeds
+FEW_WORDS, SHORT = 20, 3
+WORDS_ACCURACY = ("On the built-in reviews a bag of embeddings that knew 3, 10, 30, 100 and 1,000 words got 51, 54, 59, 69 and 70 % of "
+                  "the test texts right, and one that read 1, 2, 4, 16 and 64 words of each 50, 52, 65, 69 and 70 %.")
+
+
+def few_words(case: Case) -> Finding | None:
+    """Texts of which hardly a word is known or read."""
+    data = case.config.data
+    if case.spec is None or case.spec.kind != "text" or (data.vocabulary >= FEW_WORDS and data.text_length >= SHORT):
+        return None
+    unknown = data.vocabulary < FEW_WORDS
+    what = f"{plural(data.vocabulary, 'word')} have a number of their own" if unknown else \
+        f"{plural(data.text_length, 'word')} of each text are read"
+    fix = case.changed(data__vocabulary=1000, model__words=max(1000, getattr(case.config.model, "words", 0))) if unknown and \
+        hasattr(case.config.model, "words") else case.changed(data__text_length=64) if not unknown else None
+    return Finding(
+        "few_words", "warning", "Hardly a word of the texts reaches the network", f"Only {what}. {WORDS_ACCURACY}",
+        "A text is a row of word numbers to the network. Frequent words such as “the” say nothing about its class, and those that "
+        "do are not among the few it gets.", "Know 1,000 words" if unknown else "Read 64 words of each text", fix)
+
+
+def loss_for_numbers(case: Case) -> Finding | None:
+    """A loss for classes where a number is predicted."""
+    if not case.predicts_number or case.criterion is not None or case.config.training.loss == "mse":
+        return None
+    return Finding(
+        "loss_for_numbers", "error", "A loss for classes, and the answer is a number",
+        f"The loss is {NAMES.get(case.config.training.loss, case.config.training.loss)}; {case.spec.title if case.spec else 'the set'} "
+        "asks for one number for each example, and has no classes (0 of them).",
+        "Cross-entropy compares probabilities of classes. How far a predicted number is from the true one is what mean squared "
+        "error measures.", "Use mean squared error", case.changed(training__loss="mse"))
 
 
 def target_not_a_class(case: Case) -> Finding | None:
@@ -120,7 +213,7 @@ def few_per_class(case: Case) -> Finding | None:
         evidence = f"{case.unaugmented_total:,} training images of {case.source_classes} classes: about {least:,} of each"
     if least >= FEW_PER_CLASS:
         return None
-    severity: Severity = "warning" if least < TOO_FEW_PER_CLASS else "note"
+    severity: Severity = "warning" if least < min(TOO_FEW_PER_CLASS, 2 * case.source_classes) else "note"
     fix = None
     if not case.data and case.config.data.validation > case.training_total // 6:
         fix = case.changed(data__validation=max(1, case.training_total // 6))
@@ -180,9 +273,10 @@ def no_normalisation(case: Case) -> Finding | None:
                    "Bring pixels to mean 0 and standard deviation 1", case.changed(data__normalization="standard"))
 
 
-WHY_NORMALISE = ("With inputs that are all positive, a step can only raise or lower all weights of a first unit together, so the "
-                 "way to good weights zigzags (LeCun et al.: Efficient BackProp, 1998, section 4.3). Mean 0 and standard "
-                 "deviation 1 often make training faster. For small networks on digits the difference is small: 96.1 instead of "
+WHY_NORMALISE = ("With inputs that are never negative, each image asks for all weights of a first unit to rise, or for all to "
+                 "fall: where some should rise and others fall, the way there zigzags (LeCun et al.: Efficient BackProp, 1998, "
+                 "section 4.3). A batch of several images softens that. Mean 0 and standard deviation 1 often make training "
+                 "faster. For small networks on digits the difference is small: 96.1 instead of "
                  f"95.4 % of test images after 10 epochs of 784-50-10 ({BENCHMARK}, mean of 4 seeds).")
 
 

@@ -8,6 +8,9 @@ from core.layers.flow import DROPOUT, INPUT, LINEAR, MATRIX, SHAPING, Operation,
 from core.layers.kinds import BatchNorm
 from core.wording import percent, plural
 
+ACTIVATION_NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "gelu": "GELU", "tanh": "tanh", "sigmoid": "sigmoid",
+                    "softmax": "softmax", "relu6": "ReLU6", "silu": "SiLU", "elu": "ELU", "hardswish": "hardswish",
+                    "softplus": "softplus", "selu": "SELU", "mish": "Mish", "hardtanh": "hardtanh", "softsign": "softsign"}
 TO_THE_LOSS = SHAPING | DROPOUT  # what may stand between an activation and the loss and change nothing of what is said here
 SQUASHED = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "hardtanh": (-1.0, 1.0),
             "softsign": (-1.0, 1.0), "relu6": (0.0, 6.0)}  # lowest and highest number that comes out
@@ -49,7 +52,8 @@ def squashed_before_loss(case: Case) -> Finding | None:
         f"{loss.capitalize()} expects logits: plain numbers of any size, as the last linear layer returns them. It turns them "
         f"into probabilities with its own {own}. Applied twice, even the surest answer counts as unsure, gradients become small, "
         "and training is slow and stops early.",
-        f"Return the last layer's output without {name}. Apply it afterwards, where a probability is shown")
+        f"Return the last layer's output without {name}. Apply it afterwards, where a probability is shown",
+        case.without_end({last.name}))
 
 
 def probabilities_expected(case: Case) -> Finding | None:
@@ -96,7 +100,7 @@ def relu_on_output(case: Case) -> Finding | None:
         f"{'0 or more' if last.name in ('relu', 'relu6') else 'hardly ever clearly negative'}, so {probability}.",
         f"The loss expects numbers of any sign. {name} cuts off or squeezes the negative ones, and where ReLU returns 0 no "
         "gradient comes back: an output that is 0 for every image can never learn again.",
-        f"Return the last linear layer's output without {name}")
+        f"Return the last linear layer's output without {name}", case.without_end({last.name}))
 
 
 def _twins(case: Case) -> list[tuple[Operation, Operation]]:
@@ -133,7 +137,26 @@ def no_activation_between(case: Case) -> Finding | None:
         f"{pairs}: {first.weight[0]} numbers go from one straight to the next.",
         "A sum of weighted sums is a weighted sum: two linear layers (or convolutions) in a row can do nothing that a single one "
         "can't, with more weights and more time. Averages, dropout and batch norm between them don't change that. Only an "
-        "activation such as ReLU makes the second layer worth having.", f"Put a ReLU between {shown(first)} and {shown(later)}")
+        "activation such as ReLU makes the second layer worth having.", *_with_activation(case, first, later))
+
+
+def _with_activation(case: Case, first: Operation, later: Operation) -> tuple[str, RunConfig | None]:
+    model = case.config.model
+    if case.given is None and getattr(model, "activation", "") == "identity":
+        return "Use ReLU in the hidden layers", case.changed(model__activation="relu")
+    remedy = f"Put a ReLU between {shown(first)} and {shown(later)}"
+    if case.given is not None or not hasattr(model, "layers"):
+        return remedy, None
+    layers: list[dict[str, object]] = []
+    for layer in model.layers:  # a ReLU before each layer of weights that follows another with no activation between
+        since = [kept["kind"] for kept in layers]
+        last = max((place for place, kind in enumerate(since) if kind in {"linear", "conv2d"}), default=None)
+        bent = last is None or bool(set(since[last + 1:]) & (set(ACTIVATION_NAMES) | {"max_pool2d", "residual"}))
+        if layer.kind in {"linear", "conv2d"} and not bent:
+            layers.append({"kind": "relu"})
+        layers.append(layer.model_dump())
+    config = case.changed(model__layers=layers)
+    return ("Put a ReLU between them", config) if config is not None and not _twins(case.with_own_network(config)) else (remedy, None)
 
 
 def outputs_not_classes(case: Case) -> Finding | None:
@@ -149,8 +172,8 @@ def outputs_not_classes(case: Case) -> Finding | None:
     too_many = len(shape) == 1 and shape[0] > case.outputs and case.loss in {"cross_entropy", "nll"}
     severity: Severity = "warning" if too_many else "error"
     if shape == (1,) and case.loss == "cross_entropy":
-        why = ("With a single output cross-entropy compares it with nothing: the softmax of one number is always 1. The loss is "
-               "0 from the start and nothing is learned.")
+        why = ("With a single output cross-entropy knows a single class, number 0: PyTorch stops with an error at the first "
+               "image of another class (“Target 1 is out of bounds”).")
     elif too_many:
         why = "The spare outputs stand for classes that never appear. They cost weights and time, and may be given as an answer."
     else:
@@ -186,7 +209,7 @@ def dropout_on_output(case: Case) -> Finding | None:
                 f"{shown(operation)} sets {percent(share, 0)} of the outputs to 0 in each training step.",
                 "Dropout makes hidden units stand in for each other. An output has no stand-in: where it is set to 0 the network "
                 "is blamed for an answer it did not give, and the loss can't become small.",
-                "Move the dropout before the last linear layer")
+                "Leave out the dropout at the end", case.without_end({"dropout"}))
         if operation.name in MATRIX:
             return _much_dropout(case, operation)
     return None
@@ -277,14 +300,16 @@ def saturating_activations(case: Case) -> Finding | None:
     sigmoids = [op for op in found if op.name == "sigmoid"]
     if len(sigmoids) < 3:
         return None
-    config = case.changed(model__activation="relu") if case.given is None else None
+    config, remedy = case.changed(model__activation="relu") if case.given is None else None, "Use ReLU in the hidden layers"
+    if config is not None and len(hidden := getattr(case.config.model, "hidden", ())) > 8:  # too many for ReLU, too
+        config, remedy = case.changed(model__activation="relu", model__hidden=list(hidden[:3])), "Keep three hidden layers, with ReLU"
     return Finding(
-        "saturating_activations", "warning", f"{len(sigmoids)} sigmoids in a row let gradients fade",
+        "saturating_activations", "warning" if len(sigmoids) > 3 else "note", f"{len(sigmoids)} sigmoids in a row let gradients fade",
         f"A sigmoid's slope is at most 0.25, so after {len(sigmoids)} of them a gradient is at most "
         f"0.25^{len(sigmoids)} = {0.25 ** len(sigmoids):.2g} of what it was, but for the weights.",
         "What the loss says about the first layer has to pass all later ones backwards, and each sigmoid makes it smaller. The "
         "first layers hardly learn (Glorot and Bengio: Understanding the difficulty of training deep feedforward neural "
-        "networks, 2010).", "Use ReLU in the hidden layers", config)
+        "networks, 2010).", remedy, config)
 
 
 def bottleneck(case: Case) -> Finding | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from core.config import RunConfig
 from core.data.sources import kind_of
-from core.inspection.training_doctor import gradient_rules, loss_rules
+from core.inspection.training_doctor import causes, gradient_rules, loss_rules
 from core.inspection.training_doctor.record import Record, Series, Trouble
 from core.wording import worded_for
 
@@ -26,6 +26,9 @@ def examine(config: RunConfig, series: Mapping[str, Series], steps_per_epoch: in
     """
     record = Record(config, series, steps_per_epoch, not_finite)
     found = {name: trouble for name, rule in RULES.items() if (trouble := rule(record)) is not None}
+    cause = causes.cause_of(record, found)
+    if cause is not None:
+        found = {cause.rule: cause} | {name: trouble for name, trouble in found.items() if name not in causes.SIGNS}
     kind = kind_of(config.data.dataset)
     return [worded_for(trouble, kind) for name, trouble in found.items() if not found.keys() & CAUSES.get(name, set())]
 

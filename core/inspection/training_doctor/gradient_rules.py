@@ -4,6 +4,7 @@ import numpy as np
 
 from core.inspection.doctor.training_rules import usual_rate
 from core.inspection.training_doctor import remedies
+from core.inspection.training_doctor.expected import right_enough
 from core.inspection.training_doctor.loss_rules import NEVER_BETTER
 from core.inspection.training_doctor.record import Record, Trouble
 from core.wording import percent, plural
@@ -19,6 +20,8 @@ def exploding_gradients(record: Record) -> Trouble | None:
     """A layer's gradient is far longer than gradients are."""
     if record.config.training.gradient_clipping:
         return None  # norms are recorded after clipping
+    if right_enough(record):
+        return None
     layer, peak, steps = "", 0.0, np.zeros(0, dtype=np.int64)
     for name, (at, norms) in record.under("gradient.").items():
         if len(norms) and norms.max() > max(peak, EXPLODED):
@@ -38,13 +41,13 @@ def exploding_gradients(record: Record) -> Trouble | None:
 # The first layer's gradient as a share of the last one's, medians: 0.06 and more in 11 sound runs (three sigmoid layers, which
 # still learn), 0.006 with six sigmoid layers and 1e-8 with ten.
 VANISHED = 0.01
-STILL_HIGH = 0.5  # share of the first loss: a network that learns all the same has no trouble
+STILL_HIGH = 0.5  # share of what guessing costs: a network that learns all the same has no trouble
 
 
 def vanishing_gradients(record: Record) -> Trouble | None:
     """Hardly any gradient reaches the first layer. One of exactly 0 is another trouble: dead units, or zeros as weights."""
     layers = [(name, *found) for name, found in record.under("gradient.").items() if len(found[1]) >= LEAST_LOOKS]
-    if len(layers) < 3 or record.now < STILL_HIGH * record.start:
+    if len(layers) < 3 or record.skill > 1 - STILL_HIGH:
         return None
     (first, steps, at_first), (last, _, at_last) = layers[0], layers[-1]
     small, large = float(np.median(at_first[-LOOKS:])), float(np.median(at_last[-LOOKS:]))
@@ -68,10 +71,13 @@ def vanishing_gradients(record: Record) -> Trouble | None:
 # A share of dead units is usual: sound runs on digits had up to 0.68 of a linear layer's units at 0 for all of 64 images (units
 # that answer to few images), those that dying had stopped or held back from 0.92 up.
 DEAD = 0.85
+LEARNING, LEAST_STEPS = 0.8, 100  # share of the way from guessing to a perfect answer; steps before anything is said
 
 
 def dead_relus(record: Record) -> Trouble | None:
     """A ReLU layer of which almost no unit answers to any image."""
+    if record.skill > LEARNING or record.last_step < LEAST_STEPS and not record.is_over:
+        return None  # a network that learns all the same has enough units left
     found = {name: found for name, found in record.under("dead.").items() if len(found[1])}
     worst = max(found, key=lambda name: float(np.median(found[name][1][-LEAST_LOOKS:])), default="")
     if not worst:

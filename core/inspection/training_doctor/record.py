@@ -11,6 +11,7 @@ import numpy as np
 from core.config import RunConfig
 from core.fields import ConfigError
 from core.inspection.doctor.case import Finding
+from core.inspection.training_doctor.guessing import Guess, guess_of
 
 Series = tuple[Sequence[int], Sequence[float]]
 
@@ -83,6 +84,32 @@ class Record:
         steps, values = self.series.get("loss", ((), ()))
         _, recent = _finite(steps[-RECENT:], values[-RECENT:])
         return float(np.median(recent)) if len(recent) else 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last step of the run is done, or early stopping has ended it."""
+        training, losses = self.config.training, self.sample("validation_loss")[1]
+        waited = len(losses) - 1 - int(losses.argmin()) if len(losses) else 0
+        return bool(self.last_step) and (self.last_step >= self.steps_per_epoch * training.epochs
+                                         or 0 < training.early_stopping <= waited)
+
+    @cached_property
+    def guess(self) -> Guess | None:
+        """What an answer costs that ignores its input."""
+        return guess_of(self.config)
+
+    def learned(self, loss: float) -> float:
+        """How far a loss has come from guessing (0) to the smallest that there can be (1); below 0 it is worse than guessing. By the
+        first loss where nothing is known of the data."""
+        worst, best = (self.guess.loss, self.guess.floor) if self.guess else (self.start, 0.0)
+        return (worst - loss) / (worst - best) if worst > best else 1.0
+
+    @cached_property
+    def skill(self) -> float:
+        """The better of what the last tenth of the batches (8 to 50) and the last epoch's validation say."""
+        validation, losses = self.sample("validation_loss")[1], self.losses[1]
+        recent = losses[-max(8, min(RECENT, len(losses) // 10)):]
+        return max(self.learned(float(np.median(recent)) if len(recent) else self.now), self.learned(float(validation[-1])) if len(validation) else -1.0)
 
     def window(self, begin: float, end: float, name: str = "loss") -> Window | None:
         """The batches from one share of the steps so far to another; None where they are fewer than 10."""

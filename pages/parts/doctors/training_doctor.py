@@ -33,7 +33,7 @@ def marked(chart: dict, quantity: str, curves: Curves, troubles: list[Trouble]) 
 
 
 def _bands(quantity: str, troubles: list[Trouble]) -> list[Band]:
-    return [Band(SHORT[trouble.rule], trouble.severity, trouble.first_step, trouble.last_step) for trouble in troubles
+    return [Band(SHORT.get(trouble.rule, "learns little"), trouble.severity, trouble.first_step, trouble.last_step) for trouble in troubles
             if quantity in trouble.charts]
 
 

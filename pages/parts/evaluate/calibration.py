@@ -22,8 +22,10 @@ AFTER = " after"
 def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     st.markdown("Of all answers that a network gives with 90 % certainty, 90 % should be right: then it is **calibrated**. "
-                "Points "
-                "below the line mean that it is surer than it should be.")
+                "Points below the line mean that it is surer than it should be.")
+    st.caption("Its certainty is made from its **logits**: the plain numbers, of any size and sign, that the last layer returns, "
+               "one for each class. A softmax turns them into probabilities that add up to 1; for a single yes-no number it is a "
+               "sigmoid. The larger the gaps between logits, the surer the answer.")
     shown: dict[str, Reliability] = {}
     for place, subject in zip(columns(found), found, strict=True):
         with place:

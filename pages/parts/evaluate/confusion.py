@@ -34,7 +34,7 @@ class Cell:
 def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     as_shares = st.segmented_control("Show", ["Counts", "Shares (%)"], default="Counts", required=True, key="evaluate.confusion",
-                                     persist_state="session") != "Counts"
+                                     bind="query-params") != "Counts"
     st.caption("Rows are what the images are, columns what the model said: the diagonal is right. Colour is the share of the "
                "row. Click on a cell to see its images, or choose it from the two lists below the matrix.")
     for place, subject in zip(columns(found), found, strict=True):

@@ -29,8 +29,8 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             "- **F1**: their harmonic mean, 2·precision·recall / (precision + recall); low if either is.\n"
             "- **Support**: how many images of the class there are.\n"
             "- **Macro mean**: each class counts the same. **Weighted mean**: each class counts by its support.\n"
-            "- **95 % interval**: accuracy is measured on a sample of images. In 95 of 100 such samples the interval, Wilson's, "
-            "holds the accuracy on all images of this kind.\n\n"
+            "- **95 % interval**: accuracy is measured on a sample of images. In about 95 of 100 such samples the interval, "
+            "Wilson's, holds the accuracy on all images of this kind.\n\n"
             "All as scikit-learn defines them.")
 
 

@@ -137,10 +137,17 @@ FIRST_NETWORKS: dict[str, Question] = {
         "`loss.backward()` has run. Has any weight changed?",
         ("yes", "no"), 1,
         "backward() only calculates gradients and puts them beside the weights. optimizer.step() moves the weights."),
+    "toy-2-2-1": Question(
+        "first.ask_numbers",
+        "Ten points get random numbers to predict. The training loss falls. What will the loss on 500 new points of the same "
+        "kind be?",
+        ("about as small as the training loss", "about 1 or more"), 1,
+        "Nothing connects points and numbers. The best answer to a new point is the mean, 0, and its mean squared difference "
+        "from numbers of standard deviation 1 is 1."),
     "toy-sigmoid": Question(
         "first.ask_toy",
         "Ten samples of random numbers get answers that have nothing to do with them. Trained long enough (learning rate 3, 400 "
-        "epochs), the network gets all ten right. How many of 500 new samples of the same kind?",
+        "epochs, seed 0), the network gets all ten right. How many of 500 new samples of the same kind?",
         ("nearly all", "about half"), 1,
         "There is nothing to learn that would hold for new samples. The loss on the training samples only says how much has been "
         "memorised: the network overfits."),

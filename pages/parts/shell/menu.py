@@ -8,16 +8,19 @@ MENU = {
     "pages/train_model.py": ("Train model", ":material/model_training:"),
     "pages/evaluate_model.py": ("Evaluate", ":material/fact_check:"),
     "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
+    "pages/read_sheet.py": ("Read a sheet", ":material/document_scanner:"),
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
 }
 # path → (title, goal in one line, icon); one entry a line. Home lists them as a path and the sidebar as a menu
 LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),
     "pages/learn_autograd.py": ("Autograd", "How PyTorch finds out which way to change every weight.", ":material/graph_3:"),
+    "pages/learn_data_loading.py": ("Data loading", "From files to batches: write a Dataset, and see what a DataLoader does.",
+                                    ":material/stacks:"),
     "pages/learn_building_blocks.py": ("Activations, losses, optimizers",
                                        "What each building block does to numbers and gradients.",
                                        ":material/category:"),
-    "pages/learn_first_networks.py": ("First networks", "Two classic first scripts, line by line, and what their loss hides.",
+    "pages/learn_first_networks.py": ("First networks", "Three classic first scripts, line by line, and what their loss hides.",
                                       ":material/rocket_launch:"),
     "pages/learn_linear_regression.py": ("Linear regression", "Three numbers converge, on a surface that can be drawn whole.",
                                          ":material/show_chart:"),

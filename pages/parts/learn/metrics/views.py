@@ -57,7 +57,7 @@ def averages_section(table: Table, positive: str) -> str:
     st.markdown("**Macro**: the mean over the K classes, a rare class counts as much as a frequent one. **Weighted**: each class "
                 "counts by its support nₖ, how often it is true. **Micro**: all classes' counts added first, then divided once.")
     chosen = st.segmented_control("Figure", list(FIGURES), default="Precision", required=True, key="metrics.average",
-                                  persist_state="session", on_change=tried, args=(PATH,))
+                                  bind="query-params", on_change=tried, args=(PATH,))
     figures, given = average_figures(table, FIGURES[chosen]), given_arrays(table, positive)
     show_figures(figures, given, "averages")
     if len(table.classes) == 2:

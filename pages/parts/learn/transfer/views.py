@@ -28,7 +28,7 @@ def settings() -> TransferConfig:
     """The controls, as a config."""
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         head = st.segmented_control("New head", list(HEADS), format_func=HEADS.__getitem__, default="linear", required=True,
-                                    key="transfer.head", persist_state="session", on_change=tried, args=(PATH,),
+                                    key="transfer.head", bind="query-params", on_change=tried, args=(PATH,),
                                     help="What is replaced by fresh weights; all layers before it are the features.")
         images = st.slider("Images per class", 1, 50, 10, key="transfer.images", persist_state="session", width=150,
                            on_change=tried, args=(PATH,))

@@ -1,0 +1,388 @@
+"""Settings that keep a network from learning when they are far from what is usual: one rule for each cause.
+
+The config doctor asks them before a run (`sure`): they speak where no network of ours learned. The training doctor asks them
+about a run that has gone badly: then less will do, because something is wrong, and the cause is looked for.
+"""
+
+from collections.abc import Callable
+from math import log
+
+from core.inspection.doctor.case import Case, Finding
+from core.inspection.doctor.data_rules import EXPLAINED, TOLD, wrong_labels
+from core.inspection.doctor.network_rules import ACTIVATION_NAMES, SQUASHED, last_activation, relu_on_output, squashed_before_loss
+from core.inspection.doctor.points import readable
+from core.inspection.doctor.training_rules import RATES, momentum, name_of, steps, tolerance, usual_rate
+from core.layers.flow import MATRIX
+from core.training.schedules import factor_at
+from core.wording import percent, plural
+
+Suspect = Callable[[Case, bool], Finding | None]
+
+# Weight decay from which on runs failed, and from which on it may be what holds a bad run back. Of AdamW it can't hold weights
+# below 1 / decay, as each step moves a weight by the learning rate at most and decay takes learning rate × decay × weight.
+SURE_DECAY, DOUBTFUL_DECAY = 0.2, 0.003
+SURE_ADAMW, DOUBTFUL_ADAMW = 4.0, 0.1
+SURE_L1, DOUBTFUL_L1 = 0.05, 0.0003
+
+
+def weight_decay_too_strong(case: Case, sure: bool = True) -> Finding | None:
+    """Decay that pulls weights to 0 faster than gradients push them away."""
+    optimizer = case.config.training.optimizer
+    decay, apart = optimizer.weight_decay, optimizer.name == "adamw"
+    least = (SURE_ADAMW if sure else DOUBTFUL_ADAMW) if apart else (SURE_DECAY if sure else DOUBTFUL_DECAY)
+    if decay < least or (sure and not _has_hidden(case)):
+        return None
+    usual = 0.01 if apart else 0.0
+    how = (f"AdamW takes learning rate × {decay:g} of each weight away at each step and moves it by about the learning rate: no "
+           f"weight can stay above {1 / decay:.2g}." if apart else
+           f"To each weight's gradient {decay:g} times the weight is added: one of 0.1 needs a gradient of {decay / 10:.2g} to "
+           "stay where it is, and gradients of single weights are seldom above 0.01.")
+    return Finding(
+        "weight_decay_too_strong", "warning", f"A weight decay of {decay:g} pulls the weights to 0",
+        f"{how} Usual are 0.0001 to 0.001{', for AdamW 0.01 to 0.1' if apart else ''}.",
+        "Weight decay keeps weights small, so that none grows without need. So much of it leaves nothing of them: the outputs "
+        "hardly depend on the input, and the network answers the same to everything.",
+        f"Set weight decay to {usual:g}", case.changed(training__optimizer__weight_decay=usual))
+
+
+def l1_too_strong(case: Case, sure: bool = True) -> Finding | None:
+    """L1 that pulls weights to 0 faster than gradients push them away."""
+    l1 = case.config.training.l1
+    if l1 < (SURE_L1 if sure else DOUBTFUL_L1) or (sure and not _has_hidden(case)):
+        return None
+    return Finding(
+        "l1_too_strong", "warning", f"L1 regularisation of {l1:g} pulls the weights to 0",
+        f"L1 pulls every weight towards 0 with a gradient of {l1:g}, whatever its size; what the loss says about a single weight "
+        "is seldom above 0.01. Usual are 0.00001 to 0.0001.",
+        "A weight stays away from 0 only while the loss pushes it harder than L1 pulls. Here almost none does, so all weights end "
+        "at 0 and the network answers the same to everything. Clipping is no cure: it shortens both alike.",
+        "Switch L1 off", case.changed(training__l1=0.0))
+
+
+SURE_REACH, DOUBTFUL_REACH = 0.5, 20.0  # how far all steps of SGD together can move the weights, as a norm
+SURE_NORM, DOUBTFUL_NORM = 1e-6, 5e-3  # for optimizers that divide by the gradient's size, and so undo most of the clipping
+
+
+def clipping_too_short(case: Case, sure: bool = True) -> Finding | None:
+    """Gradients cut so short that the steps lead nowhere."""
+    training = case.config.training
+    norm, total = training.gradient_clipping, steps(case)
+    if not norm or not total:
+        return None
+    if training.optimizer.name == "sgd":
+        reach = training.optimizer.learning_rate * norm * total / (1 - momentum(case.config))
+        if reach >= (SURE_REACH if sure else DOUBTFUL_REACH) or norm > 0.2:
+            return None
+        evidence = (f"A step is learning rate × {norm:g} long at most. All {total:,} of them in a straight line move the weights "
+                    f"by {reach:.2g} (norm over all weights); fresh weights of a small network have a norm of 5 to 20.")
+    else:
+        if norm > (SURE_NORM if sure else DOUBTFUL_NORM):
+            return None
+        evidence = (f"The gradient over all weights has a norm of {norm:g} at most. {RATES[training.optimizer.name].name} divides "
+                    "by the gradient's size, but adds a small number first, and beside that so short a gradient is nothing.")
+    return Finding(
+        "clipping_too_short", "warning", f"Gradients are clipped to {norm:g}, and the steps lead nowhere", evidence,
+        "Clipping is for the few gradients that are far too long: 1 to 5 is usual, about the length of ordinary ones. Below that "
+        "it shortens every step, as a smaller learning rate would.",
+        "Clip gradients to norm 1", case.changed(training__gradient_clipping=1.0))
+
+
+ADAPTIVE = {"adam", "adamw", "rmsprop"}
+DEEP_SURE, DEEP_DOUBTFUL = 5, 3  # linear layers in a row that start from N(0, 0.01)
+
+
+def starts_at_nothing(case: Case, sure: bool = True) -> Finding | None:
+    """First weights that are 0, or so small that nothing comes through all layers."""
+    how, depth = case.config.training.initialization, len(case.flow.named(MATRIX))
+    if how not in {"zeros", "normal"} or depth < 2 or case.given is not None or case.config.training.start_from:
+        return None
+    if how == "zeros":
+        return Finding(
+            "starts_at_nothing", "warning", "All weights start at 0, and stay equal",
+            f"{plural(depth, 'layer')} of weights, all 0: each hidden unit gives the same number, and gets the same gradient.",
+            "Where all units of a layer are equal they stay equal, and where they give 0 the layer behind gets no gradient for its "
+            "weights at all. Only the last layer's biases learn: how frequent each class is. Random weights break the tie.",
+            "Let the weights start at random", case.changed(training__initialization="default"))
+    grows = sure and not case.has_images and case.config.training.optimizer.name in ADAPTIVE  # out of it on easy points
+    if grows or _has_norm(case) or depth < (DEEP_SURE if sure else DEEP_DOUBTFUL):
+        return None
+    return Finding(
+        "starts_at_nothing", "warning", f"Weights from N(0, 0.01) are too small for {depth} layers",
+        f"A unit with 100 inputs of size 1 gives some 0.1 then: a tenth for each layer, after {depth} of them 1e-{depth}.",
+        "The signal shrinks in each layer on its way forward and the gradient on its way back, so the first layers learn nothing. "
+        "He's initialisation draws weights larger the fewer inputs a unit has, so that signals keep their size (He et al., "
+        "arXiv:1502.01852).", "Draw the first weights as He does",
+        case.changed(training__initialization="kaiming_normal"))
+
+
+def squashed_number(case: Case, sure: bool = True) -> Finding | None:
+    """An activation on the output where a number is predicted, that can't give the numbers that are asked for."""
+    last, found = last_activation(case), readable(case.config.data)
+    bounds = {**SQUASHED, "relu": (0.0, float("inf"))}
+    if last is None or last.name not in bounds or found is None or not case.predicts_number:
+        return None
+    low, high = bounds[last.name]
+    if found.low >= low - 0.1 and found.high <= high + 0.1:
+        return None
+    name = ACTIVATION_NAMES.get(last.name, last.name)
+    top = f"to {high:g}" if high < float("inf") else "upwards"
+    return Finding(
+        "squashed_number", "warning", f"A {name} on the output can't give the numbers that are asked for",
+        f"Outputs go from {low:g} {top}; the numbers to predict go from {found.low:.3g} to {found.high:.3g}.",
+        "Where any number may be the answer, the last layer has to be a linear one. An activation after it cuts off or squeezes "
+        "what it says, and beyond its bounds no gradient comes back.", f"Leave out the {name} at the end",
+        case.without_end({last.name}))
+
+
+# Hidden units with which the median of 8 networks 2-h-1 (Adam 0.03, 1,200 steps, 300 points) came within 8 points of the best:
+# circle 3 (2: 77 %), xor 3 (2: 82 %), moons 3 (2: 90 %), spirals 8 (6: 81 %), hills 6 with ReLU and 3 with tanh.
+NEEDED = {"circle": 3, "xor": 3, "moons": 3, "spirals": 7, "hills": 3}
+ENOUGH = 16  # units that did well on each of them
+CURVED = 0.08  # share of test points by which neighbours beat a plane where the border is no line
+
+
+def network_too_small(case: Case, sure: bool = True) -> Finding | None:
+    """A network that can't draw what is asked of it: a line where there is a curve, or too few units."""
+    if case.given is not None or not case.rows:
+        return None
+    hidden = tuple(getattr(case.config.model, "hidden", ()))
+    if not _has_hidden(case) or not _is_curved(case):
+        return _linear_for_curves(case)
+    if sure:
+        least = NEEDED.get(case.config.data.dataset, 0)
+        if not hidden or max(hidden) >= least or set(case.config.data.features) != {"x1", "x2"}:
+            return None
+        fix = case.changed(model__hidden=[max(ENOUGH, units) for units in hidden])
+        return Finding(
+            "network_too_small", "warning", f"{plural(max(hidden), 'hidden unit')} can't draw this border",
+            f"In the plane each hidden unit adds one bend to the border. Networks with fewer than {least} got at most nine tenths "
+            f"of what larger ones got on this set (measured with benchmarks/doctor_tables.py).",
+            "A network can only learn what its units can draw together. One straight line needs one unit, a closed curve three at "
+            "least, a spiral one for each turn and more.", f"Use {ENOUGH} hidden units", fix)
+    return _few_units(case)
+
+
+def _linear_for_curves(case: Case) -> Finding | None:
+    found = readable(case.config.data)
+    least = EXPLAINED if case.predicts_number else TOLD - 0.05
+    if found is None or found.neighbours < least or _has_hidden(case) and _is_curved(case) or found.neighbours - found.plane < CURVED:
+        return None
+    numbers = case.predicts_number
+    what = "of the variance" if numbers else "of fresh points"
+    changes = {"model__architecture": "mlp", "model__hidden": [ENOUGH * (2 if case.config.data.dataset == "spirals" else 1)] * 2}
+    fix = case.changed(**changes) if not getattr(case.config.model, "hidden", ()) else \
+        case.changed(model__activation="relu")
+    return Finding(
+        "network_too_small", "warning", "A network without activations draws a straight line, and this set needs a curve",
+        f"The best plane through 1,000 such points explains {percent(found.plane, 0)} {what}; their nearest neighbours "
+        f"{percent(found.neighbours, 0)}." if numbers else
+        f"The best straight line through 1,000 such points is right for {percent(found.plane, 0)} {what}; their nearest "
+        f"neighbours for {percent(found.neighbours, 0)}.",
+        "Without an activation between them, linear layers can only weigh the inputs against each other. Hidden units with ReLU "
+        "bend the border; inputs such as x₁² bend it, too.",
+        "Use ReLU in the hidden layers" if getattr(case.config.model, "hidden", ()) else "Add hidden layers with ReLU", fix)
+
+
+FEW_UNITS, FEW_CHANNELS = 4, 2
+
+
+def _few_units(case: Case) -> Finding | None:
+    """A layer so narrow that a bad run may be its doing."""
+    model = case.config.model
+    widths = {"hidden": getattr(model, "hidden", ()), "channels": getattr(model, "channels", ()),
+              "width": [model.width, model.fc_width] if hasattr(model, "width") else ()}
+    name, found = next(((name, list(found)) for name, found in widths.items() if found), ("", [0]))
+    least = min(found)
+    curved = NEEDED.get(case.config.data.dataset, 0) * 2
+    if not name or (least > (FEW_UNITS if name != "channels" else FEW_CHANNELS) and max(found) > (curved if name == "hidden" else 0)):
+        return None
+    wide = 32 if name == "hidden" else 16
+    fix = case.changed(model__width=16, model__fc_width=16) if name == "width" else \
+        case.changed(**{f"model__{name}": [max(wide, units) for units in found]})
+    what = {"hidden": "unit", "channels": "filter", "width": "number"}[name]
+    return Finding(
+        "network_too_small", "warning", f"The network is too small: {plural(least, what)} in its narrowest layer",
+        f"Its layers have {', '.join(map(str, found))} {what}s.",
+        "Whatever tells the answers apart has to fit into the narrowest layer. With so few numbers there, much of it is lost, "
+        "however long the network learns.", f"Use at least {wide if name != 'width' else 16} {what}s in each layer", fix)
+
+
+def smoothed_too_much(case: Case, sure: bool = True) -> Finding | None:
+    """Label smoothing that leaves little of the answer."""
+    share, classes = case.config.training.label_smoothing, max(2, case.classes)
+    hard = sure and case.spec is not None and case.spec.kind == "text"  # of texts nobody is sure anyway
+    if share < (0.6 if sure else 0.4) or case.config.training.loss != "cross_entropy" or hard:
+        return None
+    right, wrong = 1 - share + share / classes, share / classes
+    floor = -right * log(right) - (classes - 1) * wrong * log(wrong)
+    return Finding(
+        "smoothed_too_much", "warning", f"Label smoothing of {share:g} leaves little of the answer",
+        f"The network is asked for {percent(right, 0)} for the right class and {percent(wrong, 0)} for each of the others: the "
+        f"loss can't fall below {floor:.2f}, and guessing costs {log(classes):.2f}.",
+        "Some smoothing (0.1) keeps a network from being too sure. With so much it is taught never to be: its probabilities say "
+        "next to nothing, and the gradient that tells the classes apart is as small.",
+        "Set label smoothing to 0.1", case.changed(training__label_smoothing=0.1))
+
+
+FEW_FULL_STEPS = 60
+
+
+def rate_falls_too_soon(case: Case, sure: bool = True) -> Finding | None:
+    """A schedule that ends the learning long before the run ends."""
+    training = case.config.training
+    if training.schedule.name != "step" or not case.per_epoch:
+        return None
+    epochs = training.epochs
+    mean = sum(factor_at(training.schedule, epoch, epochs, 1) for epoch in range(epochs)) / epochs
+    left = factor_at(training.schedule, 1, epochs, 1) if training.schedule.every == 1 else 1.0
+    enough = FEW_FULL_STEPS * min(1.0, case.classes / 10) if case.has_images else FEW_FULL_STEPS / 2
+    full = mean * steps(case)  # as many as steps at the full rate
+    low = left < 0.2 and epochs > 2 and full < enough if sure else full < 4 * enough and mean < 0.35
+    if not low:
+        return None
+    gone = next((epoch for epoch in range(epochs) if factor_at(training.schedule, epoch, epochs, 1) < 0.01), epochs)
+    return Finding(
+        "rate_falls_too_soon", "warning", f"The learning rate falls to nothing after {plural(gone, 'epoch')}",
+        f"It is multiplied by {training.schedule.factor:g} every {plural(training.schedule.every, 'epoch')}: from epoch {gone + 1} "
+        f"of {epochs} on it is under 1 % of what it was. All steps together are as long as {mean * epochs:.1f} epochs at the full "
+        "rate.",
+        "A falling learning rate lets a network settle at the end. Where it falls before much has been learned, the rest of the "
+        "run changes nothing any more.", "Let the learning rate fall along a cosine",
+        case.changed(training__schedule__name="cosine"))
+
+
+def averages_too_long(case: Case, sure: bool = True) -> Finding | None:
+    """Momentum, or Adam's β₁, so near to 1 that a step goes where gradients pointed long ago."""
+    optimizer = case.config.training.optimizer
+    adaptive = optimizer.name in {"adam", "adamw"}
+    kept = getattr(optimizer, "beta1", 0.0) if adaptive else momentum(case.config)
+    reach = optimizer.learning_rate / (1 - kept)
+    bad = not adaptive and kept >= 0.98 and optimizer.name == "sgd" and reach > 20 * RATES["sgd"].usual if sure else kept > 0.97
+    if not bad:
+        return None
+    name = "β₁" if adaptive else "momentum"
+    usual = 0.9
+    changes = {"training__optimizer__beta1": usual} if adaptive else {"training__optimizer__momentum": usual}
+    added = "" if adaptive else f"; the steps add up to a learning rate of {reach:.2g}"
+    return Finding(
+        "averages_too_long", "warning", f"With {name} {kept:g} a step goes on for {1 / (1 - kept):.0f} more",
+        f"1 / (1 − {kept:g}) = {1 / (1 - kept):.0f} steps are averaged{added}. The run has {steps(case):,} steps.",
+        "Momentum keeps some of the last steps in the next one, which carries over bumps. With so much of it the network can't "
+        "stop where it should: it swings past the place and back again.", f"Set {name} to {usual:g}", case.changed(**changes))
+
+
+def drops_too_much(case: Case, sure: bool = True) -> Finding | None:
+    """Dropout that leaves too few units to learn with."""
+    share = getattr(case.config.model, "dropout", 0.0)
+    if share < 0.6 or sure or case.given is not None:
+        return None
+    return Finding(
+        "drops_too_much", "warning", f"Dropout of {share:g} leaves {percent(1 - share, 0)} of the units",
+        f"In each step {percent(share, 0)} of the units are switched off; 0.5 is the usual most (Srivastava et al., 2014).",
+        "Some dropout keeps units from relying on each other. With so much, each step teaches another tiny network: learning takes "
+        "far longer and ends lower.", "Set dropout to 0.2", case.changed(model__dropout=0.2))
+
+
+RELUS = 8  # hidden layers in a row that still learn with ReLU: tests/test_training_doctor.py
+
+
+def too_deep(case: Case, sure: bool = True) -> Finding | None:
+    """Many layers in a row with neither normalisation nor skip connections."""
+    hidden, model = tuple(getattr(case.config.model, "hidden", ())), case.config.model
+    name = getattr(model, "activation", "relu")
+    least = {"sigmoid": 3, "tanh": 5}.get(name, 6)
+    if sure or len(hidden) < least:
+        return None
+    changes: dict[str, object] = {"model__hidden": list(hidden[:3])}
+    if name in {"sigmoid", "tanh"}:
+        changes["model__activation"] = "relu"
+    if name in {"sigmoid", "tanh"} and len(hidden) <= RELUS:
+        del changes["model__hidden"]
+    remedy = "Use ReLU in the hidden layers" if "model__hidden" not in changes else \
+        "Keep three hidden layers" + (", with ReLU" if "model__activation" in changes else "")
+    return Finding(
+        "too_deep", "warning", f"{len(hidden)} {ACTIVATION_NAMES.get(name, name)} layers in a row are hard to teach",
+        f"{len(hidden)} hidden layers with neither batch norm nor skip connections between them; three are enough for these data.",
+        "Forward, each layer passes on a distorted copy of what it got; backward, the gradient is multiplied by a factor for each "
+        "layer. After many of them little is left of either. Batch norm and skip connections were invented for depth (He et al., "
+        "arXiv:1512.03385).", remedy, case.changed(**changes))
+
+
+def labels_are_wrong(case: Case, sure: bool = True) -> Finding | None:
+    """Label noise, of a run that has gone badly; before it, data_rules.wrong_labels speaks."""
+    return None if sure else wrong_labels(case)
+
+
+def few_channels(case: Case, sure: bool = True) -> Finding | None:
+    """One filter whose mean is all that the answer rests on."""
+    model = case.config.model
+    if getattr(model, "head", "") != "global_average" or not sure:
+        return None
+    channels = model.channels[-1]
+    if channels * 2 >= case.outputs or case.outputs < 3:
+        return None
+    return Finding(
+        "few_channels", "warning", f"{case.outputs} classes must be told apart by {plural(channels, 'number')}",
+        f"The last convolution has {plural(channels, 'filter')}, and of each only its mean over the picture goes on.",
+        "One mean for each filter is all that the layers behind see of the picture. Many classes can't be kept apart in so few "
+        "numbers.", "Keep every pixel (flatten) after the convolutions", case.changed(model__head="flatten"))
+
+
+def _has_norm(case: Case) -> bool:
+    return bool(case.flow.named({"batch_norm"}))
+
+
+def _has_hidden(case: Case) -> bool:
+    """Whether there are two layers of weights: then the first one learns only through the second."""
+    return len(case.flow.named(MATRIX)) > 1
+
+
+def _is_curved(case: Case) -> bool:
+    """Whether there is an activation between layers of weights."""
+    layers = [place for place, operation in enumerate(case.flow.operations) if operation.name in MATRIX]
+    return bool(layers) and any(operation.name in ACTIVATION_NAMES for operation in case.flow.operations[layers[0]:layers[-1]])
+
+
+HIGH = 4  # times the usual rate; of points and texts 4 times as much again: SGD 1.0 closes the circle
+
+
+def rate_far_off(case: Case, sure: bool = True, times: float = 1.0) -> Finding | None:
+    """A learning rate far from the usual one, in a run that has gone badly."""
+    if sure:
+        return None
+    rate, usual = case.config.training.optimizer.learning_rate, usual_rate(case.config)
+    low = rate * 4 * times < usual
+    if not low and rate < times * HIGH * usual * (max(1.0, tolerance(case)) if case.has_images else HIGH):
+        return None
+    return Finding(
+        "learning_rate_too_low" if low else "learning_rate_too_high", "warning",
+        f"A learning rate of {rate:g} is too {'low' if low else 'high'} for {name_of(case.config)} here",
+        f"One usually starts with {usual:g}.",
+        "The smaller the steps, the more of them it takes: this run has ended before it got far." if low else
+        "Each step goes so far that it jumps over the place it was heading for, or all ReLUs go dead and the network gives the "
+        "same answer for everything.",
+        f"Set the learning rate to {usual:g}", case.changed(training__optimizer__learning_rate=usual))
+
+
+def rate_very_far_off(case: Case, sure: bool = True) -> Finding | None:
+    """A learning rate so far off that nothing else needs to be looked for."""
+    return rate_far_off(case, sure, VERY)
+
+
+VERY = 8.0
+
+
+SURE: dict[str, Suspect] = {suspect.__name__: suspect for suspect in (
+    weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing, squashed_number, network_too_small, few_channels,
+    smoothed_too_much, rate_falls_too_soon, averages_too_long)}
+
+# in the order in which they are asked about a run that has gone badly
+SUSPECTS: tuple[Suspect, ...] = (
+    weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing,
+    averages_too_long, rate_very_far_off, lambda case, sure: squashed_before_loss(case), squashed_number, lambda case, sure: relu_on_output(case),
+    smoothed_too_much, drops_too_much, labels_are_wrong, too_deep, rate_falls_too_soon, network_too_small,
+    rate_far_off)
+# what can throw the weights away, besides a learning rate that is too high
+BLOW_UP: tuple[Suspect, ...] = (weight_decay_too_strong, l1_too_strong, averages_too_long, drops_too_much)
+# what can make a network memorise what it should learn from, besides too few examples
+MEMORISED: tuple[Suspect, ...] = (labels_are_wrong, averages_too_long, rate_very_far_off)

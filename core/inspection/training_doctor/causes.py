@@ -1,0 +1,116 @@
+"""Why a run went badly: its settings are gone through for what is far from usual, and the first that can explain it is named.
+
+That a run goes badly is read from its curves alone (loss_rules, gradient_rules, and here: how far it is from guessing when it is
+over); which setting is to blame is asked of core.inspection.doctor.suspects.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import lru_cache
+
+from core.config import RunConfig
+from core.data.sources import kind_of
+from core.inspection.doctor import Case, Finding, suspects
+from core.inspection.doctor.training_rules import MANY_FOR_POINTS
+from core.inspection.training_doctor.expected import good_share, right_enough
+from core.inspection.training_doctor.loss_rules import flat
+from core.inspection.training_doctor.record import Record, Trouble
+from core.wording import percent
+
+# What a run in trouble shows, whatever the cause: not said beside the cause
+SIGNS = {"overfitting", "plateau", "underfitting", "dead_relus", "vanishing_gradients", "diverged", "exploding_gradients"}
+FEW_STEPS = 150
+MISSED = 0.03  # of its loss that a run still gained in its last quarter, when it was cut off
+
+
+def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
+    """The setting that explains what was found, or a bad end; None where there is nothing to explain, or nothing explains it."""
+    if not record.start:
+        return None
+    evidence = _gone_badly(record, found)
+    if not evidence:
+        return None
+    case = _case(record.config)
+    blown_up = "diverged" in found or "exploding_gradients" in found
+    memorised = "overfitting" in found and not blown_up
+    for suspect in suspects.BLOW_UP if blown_up else suspects.MEMORISED if memorised else suspects.SUSPECTS:
+        finding = suspect(case, False)
+        if finding is not None:
+            return _trouble(record, finding, evidence)
+    return None if blown_up else _rate_gone(record, evidence) or (None if memorised else _cut_off(record, evidence))
+
+
+@lru_cache(maxsize=16)  # a run is looked at once a second
+def _case(config: RunConfig) -> Case:
+    return Case(config)
+
+
+def _gone_badly(record: Record, found: Mapping[str, Trouble]) -> str:
+    """Evidence that it has; "" otherwise."""
+    for sign in ("diverged", "exploding_gradients", "overfitting"):
+        if sign in found:
+            return found[sign].evidence
+    bad = good_share(record)
+    if record.skill < bad and (found.keys() & (SIGNS - {"underfitting", "overfitting"}) or flat(record)):
+        return next((found[sign].evidence for sign in ("dead_relus", "vanishing_gradients", "plateau") if sign in found),
+                    flat(record))
+    if not record.is_over or not _unlucky(record, bad) and (record.skill >= bad or right_enough(record)):
+        return ""
+    guess = f"guessing costs {record.guess.loss:.3g}" if record.guess else f"it began at {record.start:.3g}"
+    return (f"The run is over and its loss is {record.now:.3g}; {guess}, so it has come {percent(max(0.0, record.skill), 0)} of the "
+            "way to a perfect answer.")
+
+
+def _unlucky(record: Record, bad: float) -> bool:
+    """Whether early stopping, or a falling rate, has left a run at an epoch that does badly on what it has not seen."""
+    training, validation = record.config.training, record.sample("validation_loss")[1]
+    return bool(training.early_stopping) and record.last_step < record.steps_per_epoch * training.epochs and len(validation) > 0 \
+        and record.learned(float(validation[-1])) < bad / 2
+
+
+def _trouble(record: Record, finding: Finding, evidence: str) -> Trouble:
+    """A finding about the settings, with what the run shows of it."""
+    values = {field.name: getattr(finding, field.name) for field in fields(Finding)}
+    values |= {"evidence": f"{finding.evidence} {evidence}", "severity": "warning"}
+    return Trouble(**values, first_step=1, last_step=record.last_step, charts=("loss", "accuracy"))
+
+
+def _cut_off(record: Record, evidence: str) -> Trouble | None:
+    """A run that ended while it was still learning."""
+    if not record.is_over:
+        return None
+    training, total = record.config.training, record.last_step
+    if total < record.steps_per_epoch * training.epochs and training.early_stopping:
+        return Trouble(
+            "stopped_too_soon", "warning", "Early stopping has ended the run before it had learned much",
+            f"{evidence} It stopped after {total:,} of {record.steps_per_epoch * training.epochs:,} steps, as the validation loss "
+            f"had not become smaller for {training.early_stopping} epochs.",
+            "The validation loss goes up and down by chance from one epoch to the next. A patience of a few epochs lets one unlucky "
+            "epoch pass.", "Wait for 10 epochs", record.changed(training__early_stopping=max(10, 2 * training.early_stopping)),
+            first_step=1, last_step=total, charts=("loss", "accuracy"))
+    before, last = record.window(0.5, 0.75), record.window(0.75, 1.0)
+    falling = before is None or last is None or last.mean < (1 - MISSED) * before.mean
+    if not falling and total >= FEW_STEPS:
+        return None
+    wanted = 2 * FEW_STEPS if kind_of(record.config.data.dataset) == "images" else MANY_FOR_POINTS
+    epochs = min(1000, training.epochs * max(3, -(-wanted // total)))
+    return Trouble(
+        "few_steps", "warning", "The run ended while the network was still learning",
+        f"{evidence} It has made {total:,} steps, and the loss was still falling.",
+        "Nothing is wrong with the network: it has only not got there yet. More epochs, or smaller batches, give it more steps.",
+        f"Train for {epochs} epochs", record.changed(training__epochs=epochs), first_step=1, last_step=total,
+        charts=("loss", "accuracy"))
+
+
+def _rate_gone(record: Record, evidence: str) -> Trouble | None:
+    """A schedule that looks at the validation loss and has brought the learning rate down too soon."""
+    rates, schedule = record.sample("learning_rate")[1], record.config.training.schedule
+    if schedule.name != "plateau" or not len(rates) or rates[-1] > 0.05 * record.rate or schedule.factor > 0.2:
+        return None
+    return Trouble(
+        "rate_falls_too_soon", "warning", "The learning rate has fallen to nothing too soon",
+        f"{evidence} The learning rate is {rates[-1]:.2g} and was {record.rate:g}: it is multiplied by {schedule.factor:g} after "
+        f"{schedule.patience + 1} epochs without a smaller validation loss.",
+        "The validation loss goes up and down by chance. Where one unlucky epoch takes the learning rate away, the rest of the run "
+        "changes nothing any more.", "Let the learning rate fall along a cosine",
+        record.changed(training__schedule__name="cosine"), first_step=1, last_step=record.last_step, charts=("loss", "accuracy"))
