@@ -122,7 +122,7 @@ def test_what_the_formulas_have_put_in():
     assert filled["Precision"] == r"\frac{1}{1 + 1}" and filled["Accuracy"] == r"\frac{1}{3}"
     assert filled["ROC AUC"] == r"\frac{1 + \frac{1}{2} \cdot 1}{2 \cdot 1}"
     assert filled["Average precision"] == r"\frac{1}{2} \cdot \frac{1}{1} + \frac{1}{2} \cdot \frac{2}{3}"
-    assert filled["Log loss"] == r"-\frac{\ln 0.9 + \ln 0.4 + \ln 0.6}{3}"
+    assert filled["Log loss"] == r"-\frac{1}{3} (\ln 0.9 + \ln 0.4 + \ln 0.6)"
 
 
 def made(seed, classes, rows=40):

@@ -21,6 +21,7 @@ from core.labs.metrics_table import Table, TableRefused, literal
 from core.subprocesses import ONE_THREAD, run
 from core.wording import plural
 
+MOST_SUMMANDS = 12  # that are written out
 SECONDS = 60.0  # that scikit-learn is waited for
 
 Share = Literal["precision", "recall", "f1"]
@@ -109,9 +110,9 @@ def average_figures(table: Table, figure: Share) -> list[Figure]:
         return Call(function, ("y_true", "y_pred"), {"labels": labels, "average": average, "zero_division": 0})
 
     return [
-        Figure("Macro", rf"\frac{{1}}{{K}} \sum_k {symbol}_{{k}}", rf"\frac{{{listed}}}{{{len(rows)}}}",
+        Figure("Macro", rf"\frac{{1}}{{K}} \sum_k {symbol}_{{k}}", rf"\frac{{1}}{{{len(rows)}}} ({listed})",
                getattr(macro_means(rows), figure), why, call("macro")),
-        Figure("Weighted", rf"\frac{{1}}{{N}} \sum_k n_k\,{symbol}_{{k}}", rf"\frac{{{weighted}}}{{{n}}}",
+        Figure("Weighted", rf"\frac{{1}}{{N}} \sum_k n_k\,{symbol}_{{k}}", rf"\frac{{1}}{{{n}}} ({weighted})",
                getattr(weighted_means(rows), figure), why, call("weighted")),
         Figure("Micro", r"\frac{\sum_k TP_k}{\sum_k TP_k + \sum_k " + ("FN_k}" if figure == "recall" else "FP_k}"),
                rf"\frac{{{right}}}{{{right} + {n - right}}}", right / n,
@@ -164,7 +165,7 @@ def _log_loss(scores: np.ndarray, yes: np.ndarray) -> Figure:
     costs = [-log(p) if p else inf for p in truth]
     why = "" if all(truth) else ("it was sure and wrong: −ln 0 is infinite. scikit-learn takes no probability for smaller than "
                                  "2.2e-16, so that such an answer costs it 36.04")
-    return Figure("Log loss", formula, rf"-\frac{{{shown}}}{{{len(truth)}}}", sum(costs) / len(costs), why, call)
+    return Figure("Log loss", formula, rf"-\frac{{1}}{{{len(truth)}}} ({shown})", sum(costs) / len(costs), why, call)
 
 
 def threshold_figures(table: Table, positive: str, threshold: float) -> tuple[Decision, list[Figure]]:
@@ -192,11 +193,11 @@ def number_steps(y_true: np.ndarray, y_pred: np.ndarray) -> list[Figure]:
         "one number has no spread to be explained, so R² is undefined" if n == 1 else
         "0 in the denominator: all true numbers are the same. scikit-learn gives 1 where all answers are right, and 0 elsewhere")
     return [
-        Figure("MSE", r"\frac{1}{N} \sum_i (y_i - \hat y_i)^2", rf"\frac{{{_sum([f'({e:.4g})^2' for e in errors])}}}{{{n}}}",
+        Figure("MSE", r"\frac{1}{N} \sum_i (y_i - \hat y_i)^2", rf"\frac{{1}}{{{n}}} ({_sum([f'({e:.4g})^2' for e in errors])})",
                found.mse, "", Call("mean_squared_error", given)),
         Figure("RMSE", r"\sqrt{MSE}", rf"\sqrt{{{found.mse:.4f}}}", found.mse ** 0.5, "",
                Call("root_mean_squared_error", given)),
-        Figure("MAE", r"\frac{1}{N} \sum_i |y_i - \hat y_i|", rf"\frac{{{_sum([f'|{e:.4g}|' for e in errors])}}}{{{n}}}",
+        Figure("MAE", r"\frac{1}{N} \sum_i |y_i - \hat y_i|", rf"\frac{{1}}{{{n}}} ({_sum([f'|{e:.4g}|' for e in errors])})",
                found.mae, "", Call("mean_absolute_error", given)),
         Figure("R²", r"1 - \frac{\sum_i (y_i - \hat y_i)^2}{\sum_i (y_i - \bar y)^2}", rf"1 - \frac{{{squares:.4f}}}"
                rf"{{{spread:.4f}}}", found.r2, why, Call("r2_score", given)),
@@ -204,8 +205,8 @@ def number_steps(y_true: np.ndarray, y_pred: np.ndarray) -> list[Figure]:
 
 
 def _sum(parts: list[str]) -> str:
-    """Summands in LaTeX; of many the first three and the last."""
-    return " + ".join(parts if len(parts) <= 6 else [*parts[:3], r"\dots", parts[-1]])
+    """Summands in LaTeX, not in a fraction, so that a line can break between them; of many the first three and the last."""
+    return " + ".join(parts if len(parts) <= MOST_SUMMANDS else [*parts[:3], r"\dots", parts[-1]])
 
 
 def given_arrays(table: Table, positive: str, threshold: float | None = None) -> dict[str, list[Any]]:
