@@ -125,6 +125,17 @@ def test_what_the_formulas_have_put_in():
     assert filled["Log loss"] == r"-\frac{1}{3} (\ln 0.9 + \ln 0.4 + \ln 0.6)"
 
 
+def test_what_the_means_have_put_in():
+    macro, weighted, micro = average_figures(read_table(EXAMPLES["three"].text), "precision")
+    assert macro.filled == r"\frac{1}{3} (1.0000 + 0.5000 + 0.5000)" and micro.filled == r"\frac{4}{4 + 2}"
+    assert weighted.filled == r"\frac{1}{6} (2 \cdot 1.0000 + 2 \cdot 0.5000 + 2 \cdot 0.5000)"
+    mse, _, mae, r2 = number_steps(np.array([1.0, 3.0]), np.array([2.0, 3.5]))
+    assert mse.filled == r"\frac{1}{2} ((-1)^2 + (-0.5)^2)" and mae.filled == r"\frac{1}{2} (|-1| + |-0.5|)"
+    assert r2.filled == r"1 - \frac{1.2500}{2.0000}"
+    many = number_steps(np.arange(20.0), np.zeros(20))[2].filled
+    assert many == r"\frac{1}{20} (|0| + |1| + |2| + \dots + |19|)"
+
+
 def made(seed, classes, rows=40):
     generator = np.random.default_rng(seed)
     truth, said = generator.integers(classes, size=(2, rows))

@@ -113,6 +113,7 @@ def test_files_of_glove_and_word2vec_are_read(content):
     """With word2vec's first line and without, other line ends, capitals, words with a space, a word that comes twice."""
     vectors = read(content)
     assert vectors.words == tuple(WORDS) and vectors.width == 3
+    assert vectors.values[0].tolist() == pytest.approx([0.0, 0.1, 0.2])
     assert vectors.values[2].tolist() == pytest.approx([2.0, 2.1, 2.2])
 
 
