@@ -109,6 +109,8 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
     near = ndimage.binary_dilation(np.isin(marks, long), np.ones((5, 1)))
     kept = np.where(near, np.maximum(strong, 0), 0).astype(np.float32)
     kept = ndimage.grey_closing(kept, size=(1, 2 * reach + 3))  # where digits stand on it, it is as dark as beside them
+    # near its ends most of what is asked lies beyond: it goes on as long as it is seen there
+    kept = np.maximum(kept, np.minimum(ndimage.grey_dilation(kept, size=(1, 2 * reach + 1)), pieces))
     places = np.clip((np.arange(width) + 0.5) / STEP - 0.5, 0, count - 1)
     left = np.minimum(places.astype(int), count - 2)
     share = (places - left).astype(np.float32)
