@@ -75,7 +75,7 @@ def several(drawing: Drawing, pixels: np.ndarray) -> None:
     if st.button("Read them one by one", icon=":material/document_scanner:", key="draw.sheet"):
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, format="PNG")
-        st.session_state[keys.SHEET_BROUGHT] = file.getvalue()
+        st.session_state[keys.SHEET_BROUGHT] = "The picture from Draw a digit.", file.getvalue()
         go_to("pages/read_sheet.py")
 
 

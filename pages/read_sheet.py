@@ -7,6 +7,7 @@ configure("server")
 import streamlit as st
 
 from core.data.drawing.photograph import MOST_MB
+from core.data.own.sample_sheet import sample_sheet
 from core.runs import Run
 from core.wording import percent, plural
 from pages.parts.draw.answers import Asked, ask, title_of, usable_runs
@@ -49,12 +50,13 @@ def reader_of(asked: Asked) -> Reader:
 def picture() -> bytes | None:
     """The photograph's file; None while there is none. What another page has sent comes first."""
     if brought := st.session_state.get(keys.SHEET_BROUGHT):
+        about, content = brought
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown("The picture from Draw a digit.")
+            st.markdown(about)
             if st.button("Another picture", icon=":material/close:", key="sheet.another"):
                 st.session_state[keys.SHEET_BROUGHT] = None
                 st.rerun()
-        return brought
+        return content
     source = st.segmented_control("Where from", list(SOURCES), default="Upload", required=True, key="sheet.source",
                                   format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
                                   label_visibility="collapsed")
@@ -62,7 +64,8 @@ def picture() -> bytes | None:
         file = st.file_uploader(f"Photograph or scan of many digits: PNG or JPEG (up to {MOST_MB} MB)",
                                 type=["png", "jpg", "jpeg"], key="sheet.file", max_upload_size=MOST_MB)
     else:
-        st.caption("Hold the camera straight above the sheet, in even light. It is looked at on this server and not kept.")
+        st.caption("Hold the camera straight above the sheet, in even light. It is looked at on this server and not kept. A "
+                   "phone's own camera takes more pixels: Upload offers it.")
         file = st.camera_input("Photograph a sheet", key="sheet.camera", label_visibility="collapsed")
     return None if file is None else file.getvalue()
 
@@ -126,6 +129,9 @@ content = picture()
 if content is None:
     st.info("Choose a picture of a page with digits: plain, ruled or squared paper, a form. Photograph it from straight above, "
             "the whole picture paper.", icon=":material/document_scanner:")
+    if st.button("Try an example sheet", icon=":material/grid_on:", key="sheet.example"):
+        st.session_state[keys.SHEET_BROUGHT] = "An example: scikit-learn's digits on squared paper.", sample_sheet()
+        st.rerun()
     st.stop()
 reader = reader_of(model)
 work = work_on(content, reader)

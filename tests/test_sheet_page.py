@@ -1,5 +1,6 @@
 """The page Read a sheet: from a photograph to the kept set, corrections by canvas and list, and what can't be read."""
 
+import ast
 import io
 import math
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.data.own.sample_sheet import ROWS as SAMPLE_ROWS
 from core.data.own.sets import own_sets
 from core.runs import RunStore
 from core.settings import Settings
@@ -208,6 +210,26 @@ def test_two_digits_on_draw_lead_here(at, reader):
     page.button(key="sheet.another").click().run()
     assert_whole(page)
     assert "Choose a picture" in page.info[0].value
+
+
+def test_an_example_is_there_for_who_has_no_sheet_at_hand(at):
+    page = at()
+    page.button(key="sheet.example").click().run()
+    assert_whole(page)
+    assert [[len(number) for number in row] for row in labelled(page).numbers()] == [
+        [len(number) for number in row.split()] for row in SAMPLE_ROWS]
+    right = sum(int(letter) == entry.label for letter, entry in zip(
+        "".join(SAMPLE_ROWS).replace(" ", ""), labelled(page).entries, strict=True))
+    assert right >= 19  # of 23, which the network may have learned from
+
+
+def test_no_other_page_needs_the_canvas_of_this_one():
+    """It is imported where it is shown, and nowhere at the top of a module."""
+    importing = [path for folder in ("core", "pages") for path in (ROOT / folder).rglob("*.py")
+                 if "streamlit_drawable_canvas" in path.read_text(encoding="utf-8")]
+    assert importing == [ROOT / "pages/parts/sheet/canvas.py"]
+    tops = [ast.unparse(node) for node in ast.parse(importing[0].read_text(encoding="utf-8")).body]
+    assert not [line for line in tops if line.startswith(("import", "from")) and "drawable" in line]
 
 
 def test_without_a_model_the_way_to_one_is_shown(tmp_path, monkeypatch):

@@ -12,7 +12,8 @@ FAINT = 0.07  # of the paper's light: less is paper
 CLEARLY = 5.0  # how many times the paper's grain ink must take
 EDGE = 0.42  # of a mark's own darkness: where its edge is
 NEAR = 0.22  # of a digit's height: pieces as near as that are of one digit
-WIDEST = 1.5  # times its height: no digit is wider
+THIN = 0.22  # of the usual thickness: what is thinner is the rest of a line
+WIDEST = 1.9  # times its height: no digit is wider
 TALL = 1.45  # of a digit's height: no digit is taller, joined or not
 
 
@@ -49,7 +50,8 @@ def find_marks(dark: np.ndarray, most: int) -> list[Piece]:
     pieces = [piece for piece in pieces if piece.box.height < 3.2 * height and piece.box.width < 6 * height]
     pieces = _joined(pieces, height)
     pieces = [part for piece in pieces for part in _parted(piece, height)]
-    return [piece for piece in pieces if _is_mark(piece, height)]
+    pen = float(np.median([_thickness(piece) for piece in pieces]))
+    return [piece for piece in pieces if _is_mark(piece, height) and _thickness(piece) > THIN * pen]
 
 
 def usual_height(pieces: list[Piece]) -> float:
@@ -160,7 +162,7 @@ def _parted(piece: Piece, height: float) -> list[Piece]:
     Each part must be nearly as tall as the whole: of a wide 2, 4 or 5 one side is not.
     """
     box = piece.box
-    if box.width < 0.85 * height or box.width < 0.9 * box.height:
+    if box.width < height or box.width < 1.1 * box.height:
         return [piece]
     inked = piece.ink > 0.3
     thick = inked.sum(axis=0)
@@ -193,6 +195,11 @@ def _piece(ink: np.ndarray, top: int, left: int) -> Piece | None:
         return None
     ink = ink[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
     return Piece(Box(top + int(rows[0]), left + int(columns[0]), *ink.shape), ink)
+
+
+def _thickness(piece: Piece) -> float:
+    """About how wide its strokes are, for as much line as a digit has: ink by height and width, in pixels."""
+    return float(piece.ink.sum()) / (piece.box.height + piece.box.width)
 
 
 def _is_mark(piece: Piece, height: float) -> bool:

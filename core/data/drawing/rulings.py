@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 STEP = 16  # pixels: lines are looked for in pieces this long
-REACH = 4  # pieces to either side that are asked together: 9 × 16 pixels
+REACH = 4  # pieces to either side that are asked together: 9 × 16 pixels; in small pictures a quarter of their length
 SLOPES = np.linspace(-1, 1, 9)  # pixels a piece, up to 3.6°: what is left of a tilt, and a camera held at an angle
 PART = 400  # pixels: in parts as large lines have one slope
 THICKEST = 11  # pixels: a wider line is a bar; in small pictures a 60th of their length
@@ -90,12 +90,13 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
 
     height, width = dark.shape
     count = width // STEP
-    if count < 2 * REACH + 1 or height < 2 * THICKEST:
+    if count < 8 or height < 2 * THICKEST:
         return np.zeros_like(dark)
+    reach = min(REACH, count // 8)
     thickest = min(THICKEST, max(5, round(max(dark.shape) / 60)))
     # a partition, as np.median takes ten times as long
     pieces = np.partition(dark[:, :count * STEP].reshape(height, count, STEP), STEP // 2, axis=2)[..., STEP // 2]
-    strong = _along(pieces, thickest)
+    strong = _along(pieces, thickest, reach)
     noise = 1.4826 * float(np.median(np.abs(strong - np.median(strong))))
     floor = max(FAINTEST, 5 * noise)
     marks, found = connected(strong > floor)
@@ -107,7 +108,9 @@ def _lines(dark: np.ndarray, least: float) -> np.ndarray:
         return np.zeros_like(dark)
     near = ndimage.binary_dilation(np.isin(marks, long), np.ones((5, 1)))
     kept = np.where(near, np.maximum(strong, 0), 0).astype(np.float32)
-    kept = ndimage.grey_closing(kept, size=(1, 2 * REACH + 3))  # where digits stand on it, it is as dark as beside them
+    kept = ndimage.grey_closing(kept, size=(1, 2 * reach + 3))  # where digits stand on it, it is as dark as beside them
+    # near its ends most of what is asked lies beyond: it goes on as long as it is seen there
+    kept = np.maximum(kept, np.minimum(ndimage.grey_dilation(kept, size=(1, 2 * reach + 1)), pieces))
     places = np.clip((np.arange(width) + 0.5) / STEP - 0.5, 0, count - 1)
     left = np.minimum(places.astype(int), count - 2)
     share = (places - left).astype(np.float32)
@@ -132,22 +135,22 @@ def _lengths(found: list[tuple[slice, slice]]) -> np.ndarray:
     return (together & (own >= 3)) @ own * (own >= 3)
 
 
-def _along(pieces: np.ndarray, thickest: int) -> np.ndarray:
-    """(H, n) → (H, n): at each place the median of the nine pieces on a line through it, less what is wide around it.
+def _along(pieces: np.ndarray, thickest: int, reach: int) -> np.ndarray:
+    """(H, n) → (H, n): at each place the median of the 2 · reach + 1 pieces on a line through it, less what is wide around it.
 
     The line's slope is that along which lines are sharpest in this part of the picture.
     """
     from scipy import ndimage
 
-    padded = np.pad(pieces, ((REACH + 1, REACH + 1), (REACH, REACH)), mode="edge")
+    padded = np.pad(pieces, ((reach + 1, reach + 1), (reach, reach)), mode="edge")
     height, count = pieces.shape
     parts = [(rows, columns) for rows in np.array_split(np.arange(height), max(1, height // PART))
              for columns in np.array_split(np.arange(count), max(1, count * STEP // PART))]
     best, sharpest = np.zeros_like(pieces), np.zeros(len(parts))
     for slope in sorted(SLOPES, key=abs):
-        line = [padded[REACH + 1 + round(slope * step):][:height, REACH + step:REACH + step + count]
-                for step in range(-REACH, REACH + 1)]
-        strong = np.partition(np.stack(line, axis=-1), REACH, axis=-1)[..., REACH]
+        line = [padded[reach + 1 + round(slope * step):][:height, reach + step:reach + step + count]
+                for step in range(-reach, reach + 1)]
+        strong = np.partition(np.stack(line, axis=-1), reach, axis=-1)[..., reach]
         strong = strong - ndimage.grey_opening(strong, size=(thickest, 1))  # what is wide is no line
         for place, (rows, columns) in enumerate(parts):
             where = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
