@@ -197,8 +197,9 @@ def taken(place: Place, config: RunConfig, run: Run) -> None:
     result = evaluate(trained.model, data, config)
     if run.status != "finished" or result.accuracy is None:
         assert run.test_accuracy is None
-    else:  # of answers around 10¹¹, which steps of 100 leave, rounding decides a few where the memory is laid out otherwise
-        assert run.test_accuracy == pytest.approx(result.accuracy, abs=0.02 if result.loss > 1e6 else 0)
+    else:  # memory laid out otherwise rounds otherwise: a few answers around 10¹¹, and some in bfloat16, are others
+        coarse = result.loss > 1e6 or config.training.precision == "bfloat16"
+        assert run.test_accuracy == pytest.approx(result.accuracy, abs=0.05 if coarse else 0)
     if data.target == "classes" and isfinite(result.loss):
         assert said_by("evaluate", run.id)[0] == 0
     text = script_of(config)
