@@ -89,7 +89,9 @@ def answers_not_in_inputs(case: Case) -> Finding | None:
     if random:
         remedy, fix = "Choose a set whose answers follow from its inputs", None
     elif missing:
-        remedy, fix = "Let the network see both coordinates", case.changed(data__features=["x1", "x2"])
+        straight = getattr(case.config.model, "hidden", ()) == () and not case.predicts_number  # which needs the squares, too
+        remedy, fix = "Let the network see both coordinates", case.changed(data__features=[
+            "x1", "x2", *(["x1_squared", "x2_squared", "x1_x2"] if straight else [])])
     else:
         noise = case.spec.noise if case.spec else 0.0
         remedy, fix = f"Set the noise to {noise:g}", case.changed(data__noise=noise) if data.noise > noise else None
