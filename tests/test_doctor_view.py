@@ -140,7 +140,8 @@ def test_the_code_is_that_of_the_draft():
 
 @pytest.mark.parametrize(("dataset", "planted", "rule"), [
     ("circle", {"model.hidden": []}, "network_too_small"), ("linear", {"training.loss": "cross_entropy"}, "loss_for_numbers"),
-    ("moons", {"data.features": ["x1"]}, "answers_not_in_inputs"), ("digits", {"training.initialization": "zeros"}, "starts_at_nothing")])
+    ("moons", {"data.features": ["x1"]}, "answers_not_in_inputs"),
+    ("digits", {"training.initialization": "zeros"}, "starts_at_nothing")])
 def test_a_planted_mistake_is_mended_on_the_page_and_the_run_learns(dataset, planted, rule, store, settings):
     """From the page's button to a trained run, beside the same run without it."""
     sound = RunConfig().with_values({
