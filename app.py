@@ -20,6 +20,7 @@ from pages.parts.runs.start import start
 from pages.parts.runs.words import STATUS
 from pages.parts.shell.frame import device, go_to, link, open_page, select_run
 from pages.parts.shell.services import Services, dataset, services
+from pages.parts.widgets.differences import differences
 from pages.parts.widgets.markdown import as_text
 
 PATH = [
@@ -74,7 +75,7 @@ def presets(server: Services) -> None:
             columns = st.columns(3)
         data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
         with columns[index % 3].container(border=True, height="stretch"):
-            st.markdown(f"**{entry.title}**")
+            st.markdown(f"**{entry.title}**", help=differences(entry, "Where well-known notes differ:") or None)
             st.caption(f"{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.")
             if _is_available(server, entry):
                 if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):

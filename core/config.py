@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.fields import Config, ConfigError, explain, setting
@@ -25,9 +25,16 @@ class DataConfig(Config):
     task: Literal["classes", "is_target"] = setting(
         "classes", "Tell all classes apart, or answer one question: is it this class or not?")
     target: int = setting(8, "The class that the yes-no question is about.", ge=0, le=999)
-    normalization: Literal["none", "half", "standard"] = setting(
-        "none", "none: pixels from 0 to 1. half: (x − 0.5) / 0.5, from −1 to 1. standard: mean 0 and standard deviation 1.",
-        label="Normalisation")
+    normalization: Literal["none", "half", "standard", "imagenet", "channels"] = setting(
+        "none", "none: pixels from 0 to 1. half: (x − 0.5) / 0.5, from −1 to 1. standard: mean 0 and standard deviation 1 in "
+        "each channel of the training images. imagenet: ImageNet's means and standard deviations, which networks trained on it "
+        "expect. channels: numbers of your own.", label="Normalisation")
+    channel_mean: tuple[Annotated[float, Field(ge=-10.0, le=10.0)], ...] = setting(
+        (0.5,), "For the normalisation channels: what is subtracted, one number for each channel, or one for all. Of pixels "
+        "from 0 to 1.", label="Channel means", min_length=1, max_length=10)
+    channel_std: tuple[Annotated[float, Field(ge=0.001, le=1000.0)], ...] = setting(
+        (0.5,), "For the normalisation channels: what is divided by, one number for each channel, or one for all.",
+        label="Channel standard deviations", min_length=1, max_length=10)
     validation: int = setting(
         5000, "Training images held back to check each epoch on examples the network did not learn from.",
         unit="images", ge=1, le=1_000_000, step=100, label="Validation images")
@@ -81,7 +88,8 @@ def optimizer_name(name: str) -> Any:
 
 def learning_rate(default: float) -> Any:
     """Every optimizer's first field."""
-    return setting(default, "How far each step moves the weights. Too small learns slowly, too large never settles.",
+    return setting(default, "How far each step moves the weights. Too small learns slowly, too large jumps about or "
+                   "diverges.",
                    gt=0.0, le=100.0)
 
 
@@ -221,6 +229,9 @@ SCHEDULES: dict[str, type[Config]] = {
 TAGS = {"architecture", "name"}  # the fields that say which kind of model, optimizer or schedule it is
 
 
+MOST_THREADS = 64
+
+
 class TrainingConfig(Config):
     """How the network learns."""
 
@@ -238,7 +249,7 @@ class TrainingConfig(Config):
         ge=0.0, le=1000.0, step=0.5)
     l1: float = setting(
         0.0, "Adds this times the sum of all weights' sizes to the loss, which pulls every weight towards zero by the same "
-        "amount: those that are not needed end there. The losses shown are without it.",
+        "amount: those that are not needed end close to it. The losses shown are without it.",
         label="L1 regularisation", ge=0.0, le=10.0, step=0.0001)
     initialization: Literal["default", "xavier_uniform", "kaiming_normal", "normal", "zeros"] = setting(
         "default", "Where the weights start. default: PyTorch's own for each layer. zeros: see what happens when all are equal.",
@@ -254,8 +265,21 @@ class TrainingConfig(Config):
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "Number format of the arithmetic. bfloat16 is faster where the processor has it; auto picks what fits.")
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute; auto takes a GPU if there is one.")
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_THREADS)] = setting(
+        "auto", "Processor threads that share the arithmetic. auto tries out in the run which number is fastest beside what else "
+        "the machine does; with a number the same run gives the same figures to the last digit.", label="Processor threads")
     start_from: str = setting("", "Id of a run whose weights this one starts from; its network must be the same. Empty for fresh "
                               "weights.", label="Start from the weights of", max_length=32)
+
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _auto_or_a_number(cls, value: Any) -> Any:
+        """One line for whatever it can't be; pydantic has one for each of both kinds."""
+        number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 5 else value
+        if value != "auto" and (not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_THREADS):
+            raise ValueError(f"it must be auto, or a whole number from 1 to {MOST_THREADS}")
+        return number
 
 
 class RunConfig(Config):

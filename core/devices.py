@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from core.cgroups import cpu_quota
 from core.torch_private import amx_tiles
 
 
@@ -99,8 +100,13 @@ def free_memory_bytes(device: torch.device | None = None) -> int | None:
 
 
 def usable_cores() -> int:
-    """Processor cores this process may use, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Whole processor cores that this process may use: of those it may run on, no more than a container's share of time is worth.
+
+    A thread more than that would be stopped, with all that wait for it, as soon as the share is used up.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
 
 
 def is_convolutional(model: nn.Module) -> bool:

@@ -6,16 +6,19 @@ from core.config import AdamConfig, DataConfig, OneCycleConfig, RunConfig, SGDCo
 from core.data import DataError, DataMissing, outline, spec_of
 from core.models import ARCHITECTURES, CNNConfig, MLPConfig, StackConfig, TextEmbeddingConfig
 from core.models.layers import BatchNorm2dConfig, Conv2dConfig, FlattenConfig, LinearConfig, MaxPool2dConfig, ReLUConfig
+from core.notes_differ import NOTES_DIFFER
 from core.transforms import RandomAffineConfig
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One entry of PRESETS. `summary` says in a line what it shows."""
+    """One entry of PRESETS. `summary` says in a line what it shows; `differs` what well-known notes on the same system say or do
+    otherwise."""
 
     title: str
     summary: str
     config: RunConfig
+    differs: tuple[str, ...] = ()
 
 
 class UnknownPreset(KeyError):
@@ -75,6 +78,7 @@ PRESETS: dict[str, Preset] = {
             model=MLPConfig(hidden=(50,)),
             training=TrainingConfig(loss="cross_entropy", optimizer=AdamConfig(learning_rate=1e-3), batch_size=64, epochs=10),
         ),
+        differs=NOTES_DIFFER["mnist-mlp-50"],
     ),
     "mnist-is-8-cnn": Preset(
         title="Is it an 8?",
@@ -84,6 +88,7 @@ PRESETS: dict[str, Preset] = {
             model=CNNConfig(channels=(32, 64), kernel=3, fc_width=128),
             training=TrainingConfig(loss="bce_with_logits", optimizer=AdamConfig(learning_rate=1e-3), batch_size=64, epochs=5),
         ),
+        differs=NOTES_DIFFER["mnist-is-8-cnn"],
     ),
     "mnist-is-8-gap": Preset(
         title="Is it an 8? Improved",
@@ -93,6 +98,7 @@ PRESETS: dict[str, Preset] = {
             model=CNNConfig(channels=(32, 64), kernel=3, batch_norm=True, head="global_average", fc_width=128, dropout=0.5),
             training=TrainingConfig(loss="bce_with_logits", optimizer=AdamConfig(learning_rate=1e-3), batch_size=64, epochs=10),
         ),
+        differs=NOTES_DIFFER["mnist-is-8-gap"],
     ),
     "mnist-cnn-fast": Preset(
         title="99 % in one epoch",
@@ -122,6 +128,7 @@ PRESETS: dict[str, Preset] = {
             model=MLPConfig(hidden=(512, 512)),
             training=TrainingConfig(loss="cross_entropy", optimizer=SGDConfig(learning_rate=1e-3), batch_size=64, epochs=10),
         ),
+        differs=NOTES_DIFFER["fashion-mlp-512"],
     ),
     "digits-quick": Preset(
         title="Digits in seconds",
@@ -136,11 +143,23 @@ PRESETS: dict[str, Preset] = {
     ),
     "circle-2d": Preset(
         title="Inside the circle?",
-        summary="100 points and a 2-4-1 network: four hidden units bend one line around a circle.",
+        summary="100 points and a 2-4-1 network, as well-known notes train it: in 4 of 5 seeds its region is still open, with 63 "
+                "to 76 % of the test points right; always saying “outside” gets 59 %.",
         config=RunConfig(
             data=DataConfig(dataset="circle", points=100, noise=0.0, validation=100),
             model=MLPConfig(hidden=(4,)),
             training=TrainingConfig(loss="bce", optimizer=SGDConfig(learning_rate=0.1), batch_size=100, epochs=100),
+        ),
+        differs=NOTES_DIFFER["circle-2d"],
+    ),
+    "circle-2d-closed": Preset(
+        title="Inside the circle? Closed",
+        summary="The same points and network with larger steps and more of them: the region closes in 5 of 5 seeds, with 89 to "
+                "94 % of the test points right.",
+        config=RunConfig(
+            data=DataConfig(dataset="circle", points=100, noise=0.0, validation=100),
+            model=MLPConfig(hidden=(4,)),
+            training=TrainingConfig(loss="bce", optimizer=SGDConfig(learning_rate=1.0), batch_size=100, epochs=1000),
         ),
     ),
     "toy-sigmoid": Preset(
@@ -151,6 +170,17 @@ PRESETS: dict[str, Preset] = {
             model=MLPConfig(hidden=(5,)),
             training=TrainingConfig(loss="mse", optimizer=SGDConfig(learning_rate=0.01), batch_size=10, epochs=50),
         ),
+        differs=NOTES_DIFFER["toy-sigmoid"],
+    ),
+    "toy-2-2-1": Preset(
+        title="A first network, 2-2-1",
+        summary="Ten points and random numbers to predict: whatever the loss does, nothing learned here holds for new points.",
+        config=RunConfig(
+            data=DataConfig(dataset="random_numbers", points=10, noise=0.0, validation=100),
+            model=MLPConfig(hidden=(2,)),
+            training=TrainingConfig(loss="mse", optimizer=SGDConfig(learning_rate=0.01), batch_size=10, epochs=100),
+        ),
+        differs=NOTES_DIFFER["toy-2-2-1"],
     ),
     "linear-regression": Preset(
         title="Linear regression",
@@ -160,6 +190,7 @@ PRESETS: dict[str, Preset] = {
             model=MLPConfig(hidden=()),
             training=TrainingConfig(loss="mse", optimizer=SGDConfig(learning_rate=0.01), batch_size=100, epochs=1000),
         ),
+        differs=NOTES_DIFFER["linear-regression"],
     ),
     "reviews-embedding": Preset(
         title="Positive or negative?",

@@ -4,10 +4,14 @@ from core.process import configure
 
 configure("server")
 
+import io
+
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from core.data.drawing import Drawing, DrawingError, prepare
+from core.data.drawing.sheet import marks_in
 from core.runs import Run
 from pages.parts.draw.answers import Answer, Asked, answer_of, ask, choose, show_answer, side_by_side, usable_runs
 from pages.parts.draw.robustness import robustness_section
@@ -63,6 +67,18 @@ def drawn(pixels: np.ndarray | None) -> Drawing | None:
     return drawing
 
 
+def several(drawing: Drawing, pixels: np.ndarray) -> None:
+    """Leads a drawing of several digits to where they are read one by one."""
+    if (count := marks_in(drawing)) < 2:
+        return
+    st.info(f"There are {count} marks in this picture, and here it is read as one digit.", icon=":material/document_scanner:")
+    if st.button("Read them one by one", icon=":material/document_scanner:", key="draw.sheet"):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format="PNG")
+        st.session_state[keys.SHEET_BROUGHT] = "The picture from Draw a digit.", file.getvalue()
+        go_to("pages/read_sheet.py")
+
+
 def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> None:
     """What the first model says, or what to do."""
     if first.model is None:
@@ -74,8 +90,9 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> 
                 f"{as_text(', '.join(first.model.classes))}.",
                 icon=":material/draw:")
     elif said is None:
-        st.info(f"Nothing to see yet: all of it has the same colour. {TO_DO[st.session_state['draw.source']]}",
-                icon=":material/draw:")
+        source = st.session_state["draw.source"]
+        why = "all of it has the same colour" if source == "Draw" else "no ink stands out from the paper"
+        st.info(f"Nothing to see yet: {why}. {TO_DO[source]}", icon=":material/draw:")
     else:
         show_answer(first, said)
 
@@ -87,10 +104,13 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
     left, right = st.columns([1, 1.4], gap="medium")
     st.session_state[keys.DRAW_NOW] = None
     with left:
-        drawing = drawn(picture())
+        pixels = picture()
+        drawing = drawn(pixels)
     blank = drawing is None or drawing.empty
     said = [None if drawing is None or drawing.empty else answer_of(asked, drawing) for asked in models]
     with right:
+        if drawing is not None and pixels is not None and not drawing.empty:
+            several(drawing, pixels)
         first_answer(models[0], said[0], drawing)
         if models[0].model is not None and not models[0].problem:
             keep_section(models[0].model)
@@ -100,7 +120,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
         st.subheader("All models side by side")
         side_by_side(models, said)
     section = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="draw.section",
-                                   persist_state="session", label_visibility="collapsed")
+                                   bind="query-params", label_visibility="collapsed")
     if section != WHY:  # which has a heading of its own
         st.subheader(section)
     SECTIONS[section](models, drawing)

@@ -6,7 +6,18 @@ configure("server")
 
 import streamlit as st
 
-from pages.parts.evaluate import calibration, compare, confusion, images, other_data, overview, robustness, subject, thresholds
+from pages.parts.evaluate import (
+    calibration,
+    compare,
+    confusion,
+    images,
+    numbers,
+    other_data,
+    overview,
+    robustness,
+    subject,
+    thresholds,
+)
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import services
@@ -36,15 +47,17 @@ if not runs:
         go_to("app.py")
     st.stop()
 if asked and asked.id not in runs:
-    why = "is not finished yet" if asked.is_active else "predicts a number, which is not right or wrong" \
-        if subject.predicts_number(asked) else "has kept no weights"
+    why = "is not finished yet" if asked.is_active else "has kept no weights"
     st.info(f"“{as_text(asked.title or asked.id[:8])}” {why}; here is another model.", icon=":material/info:")
 chosen = subject.choose(runs)
+if subject.predicts_number(chosen[0]):
+    numbers.section(server, chosen)
+    st.stop()
 found = subject.subjects(server, chosen)
 if not found:
     st.stop()
 if not all(map(subject.has_images, found)):
     SECTIONS = {name: draw for name, draw in SECTIONS.items() if name not in IMAGES_ONLY}
 name = st.segmented_control("Section", list(SECTIONS), default="Overview", required=True, key="evaluate.section",
-                            persist_state="session", label_visibility="collapsed")
+                            bind="query-params", label_visibility="collapsed")
 SECTIONS[name](server, found)

@@ -9,16 +9,16 @@ from typing import Any
 import streamlit as st
 
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
-from core.data.download import download
-from core.data.download.lock import DownloadRunning, Progress, progress_of
 from core.data.statistics import memory_bytes, moments
 from core.wording import plural, size_of_bytes
 from pages.parts.draft import draft
 from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
 from pages.parts.explore.cache import counts_of, tidy
+from pages.parts.runs.download import download_button
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services
+from pages.parts.widgets.address import keep_choice, take_choice
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
@@ -39,9 +39,11 @@ def choose(server: Services) -> str:
     known = available(server.settings.data_dir)
     names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     current = draft.draft(server.settings).data.dataset
+    usual = current if current in names else names[0]
+    take_choice(DATASET, names)
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted
-    first: dict[str, Any] = {} if DATASET in st.session_state else {"index": names.index(current) if current in names else 0}
+    first: dict[str, Any] = {} if DATASET in st.session_state else {"index": names.index(usual)}
 
     def said(name: str) -> str:
         spec = known[name]
@@ -49,8 +51,10 @@ def choose(server: Services) -> str:
         there = spec.is_available(server.settings.data_dir)
         return f"{spec.title} · {what}" + ("" if there else f" · not here yet, {spec.download_mb} MB")
 
-    return st.selectbox("Data set", names, **first, format_func=said, key=DATASET, persist_state="session", width=460,
+    name = st.selectbox("Data set", names, **first, format_func=said, key=DATASET, persist_state="session", width=460,
                         help="Images to recognise, or points computed from a formula. Texts have a page of their own.")
+    keep_choice(DATASET, name, usual)
+    return name
 
 
 def get_data(server: Services, name: str) -> None:
@@ -59,35 +63,7 @@ def get_data(server: Services, name: str) -> None:
     st.info(f"{spec.title} is not on this machine yet ({spec.download_mb} MB). Download it here, or put its files into "
             f"the folder {spec.folder} of the data directory. Without internet, choose “{DATASETS['digits'].title}”.",
             icon=":material/cloud_download:")
-    if progress_of(name, server.settings.data_dir):
-        watch(server, name)
-    elif st.button(f"Download {spec.title}", type="primary", icon=":material/download:", key="explore.download"):
-        bar = st.progress(0.0, "Connecting…")
-
-        def show(progress: Progress) -> None:
-            bar.progress(progress.share, str(progress))
-
-        try:
-            download(name, server.settings.data_dir, show)
-        except DownloadRunning:  # begun since this page was drawn
-            st.rerun()
-        except DataError as error:
-            bar.empty()
-            st.error(as_text(str(error)), icon=":material/cloud_off:")
-            return
-        st.rerun()
-
-
-def watch(server: Services, name: str) -> None:
-    """Another visitor's download, until it ends."""
-
-    def look() -> None:
-        progress = progress_of(name, server.settings.data_dir)
-        if progress is None:
-            st.rerun()
-        st.progress(progress.share, f"Another visitor is downloading it. {progress if progress.file else 'Connecting…'}")
-
-    st.fragment(look, run_every="1s")()
+    download_button(server, name, "explore.download")
 
 
 def card(name: str, data: Dataset) -> None:
@@ -137,10 +113,12 @@ except DataError as error:
     st.error(as_text(str(error)), icon=":material/broken_image:")
     st.stop()
 card(name, data)
+take_choice(SECTION, SECTIONS)
 first: dict[str, Any] = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
 chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True, key=SECTION,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")
+keep_choice(SECTION, chosen, next(iter(SECTIONS)))
 SECTIONS[chosen][1](server, data)
 tidy(data.train.images.data_ptr(), data.train.images)
 if chosen not in {COMBINE, OWN} and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):

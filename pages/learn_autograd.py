@@ -145,6 +145,7 @@ def switching_off(values: Values) -> None:
     with controls:
         no_grad = st.toggle("Forward pass inside torch.no_grad()", key="autograd.no_grad", on_change=tried, args=(PATH,))
         cut = st.segmented_control("detach()", ["nothing", "u", "z"], default="nothing", required=True, key="autograd.detach",
+                                   bind="query-params",
                                    on_change=tried, args=(PATH,), help="The same values, but cut off from how they were made.")
         frozen = frozenset(name for name in ("w", "b") if st.toggle(
             f"Freeze {name}: {name}.requires_grad_(False)", key=f"autograd.freeze_{name}", on_change=tried, args=(PATH,)))
@@ -195,7 +196,7 @@ TOPICS = {"Step by step": step_by_step, "Accumulate": accumulating, "Switch it o
 open_lab(PATH, "One layer with three outputs: five inputs x, weights w, biases b, and a loss that compares with the targets "
                "y. See how "
                "PyTorch goes back from the loss to a gradient for every weight, and what stops it.")
-topic = st.pills("Topic", list(TOPICS), default="Step by step", required=True, key="autograd.topic")
+topic = st.pills("Topic", list(TOPICS), default="Step by step", required=True, key="autograd.topic", bind="query-params")
 values = editors()
 if values is not None:
     TOPICS[topic](values)

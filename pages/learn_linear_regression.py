@@ -70,7 +70,7 @@ surface, begin = bowl(x, y), start_of(config, data)
 rate, steps = config.training.optimizer.learning_rate, config.training.epochs
 path = descend(surface, begin, rate, steps)
 topic = st.segmented_control("Topic", TOPICS, default=TOPICS[0], required=True, key="regression.topic",
-                             label_visibility="collapsed", persist_state="session")
+                             label_visibility="collapsed", bind="query-params")
 if topic == TOPICS[0]:
     views.converge(surface, path)
 elif topic == TOPICS[1]:

@@ -34,7 +34,7 @@ PICKLE = Question(
     "saving.pickle", "A file says: to rebuild me, call print with this text. Someone else's would say: delete everything. What "
     "does torch.load(…, weights_only=True) do?",
     ("It prints the text and loads the rest", "It refuses the file", "It loads the file without printing"), 1,
-    "Only the handful of names that tensors need are allowed, and print is not one of them.")
+    "Only names on its list of what tensors need are allowed, and print is not on it.")
 EVAL = Question(
     "saving.eval", "A network with batch norm and dropout is loaded and asked for the same example five times, without "
     "model.eval(). Are the five answers equal?", ("Equal", "Different"), 1,
@@ -62,8 +62,9 @@ def state() -> None:
                 "names to tensors: all that training has changed. Names come from the place in the network; ReLU and Dropout "
                 "(places 2 and 3) have nothing to save.")
     show_table(rows, "saving.state")
-    st.caption(f"{sum(row.size for row in rows):,} bytes of numbers. The running_ rows and num_batches_tracked are batch norm's "
-               "notes from training, no weights: forget them, and the network answers differently.")
+    st.caption(f"{sum(row.size for row in rows):,} bytes of numbers. The running_ rows are batch norm's notes from training, no "
+               "weights: forget them, and the network answers differently. num_batches_tracked only counts batches; in eval mode "
+               "it changes no answer.")
 
 
 def files() -> None:
@@ -71,13 +72,13 @@ def files() -> None:
     st.subheader("Three ways to save it")
     saved = saved_files(network())
     predict(PATH, LARGEST)
-    if not st.toggle("Save it three ways", key="saving.three", on_change=tried, args=(PATH,), persist_state="session"):
+    if not st.toggle("Save it three ways", key="saving.three", on_change=tried, args=(PATH,), bind="query-params"):
         return
     st.dataframe(pd.DataFrame([{"Way": file.title, "File (bytes)": len(file.content), "How": file.code,
                                 "Asks Python for": f"{len(file.names)} names" if file.names else "nothing"}
                                for file in saved.values()]), hide_index=True, height="content", key="saving.files")
     name = st.selectbox("Look inside", list(saved), format_func=lambda key: saved[key].title, key="saving.inside",
-                        persist_state="session")
+                        bind="query-params")
     inside(saved[name])
 
 
@@ -115,7 +116,7 @@ def misfits() -> None:
     """load_state_dict's messages, explained."""
     st.subheader("Weights that don't fit")
     kind = st.segmented_control("What is different", list(MISFITS), format_func=lambda key: MISFITS[key].title, default="missing",
-                                key="saving.misfit", required=True, persist_state="session")
+                                key="saving.misfit", required=True, bind="query-params")
     entry = MISFITS[kind]
     st.code(misfit(kind), language=None, wrap_lines=True)
     st.markdown(entry.about)

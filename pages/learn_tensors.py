@@ -26,8 +26,7 @@ NEXT = [
 
 open_lab("pages/learn_tensors.py",
          "Make tensors, take them apart and put them together, and see each number's way. Afterwards you can read the "
-         "shapes in any "
-         "PyTorch code and know which operation gives which.")
-topic = st.pills("Topic", list(TOPICS), default="Create", required=True, key="tensors.topic")
+         "shapes in PyTorch code and know which operation gives which.")
+topic = st.pills("Topic", list(TOPICS), default="Create", required=True, key="tensors.topic", bind="query-params")
 TOPICS[topic]()
 try_next(NEXT)

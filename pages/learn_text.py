@@ -10,7 +10,7 @@ from core.labs.text import text_code
 from core.presets import title_of
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text import meaning, words
+from pages.parts.learn.text import meaning, vectors, words
 from pages.parts.learn.text.subject import TextModel, choose
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
@@ -54,7 +54,7 @@ def train_section(server: Services, subject: TextModel) -> None:
 
 TOPICS = {
     "Words to numbers": words.words_section, "Vocabulary": words.vocabulary_section, "Train": train_section,
-    "Map of words": meaning.map_section, "What decided": meaning.decision_section,
+    "Map of words": meaning.map_section, "Word vectors": vectors.section, "What decided": meaning.decision_section,
     "Word order": meaning.order_section, "Your own texts": lambda server, subject: words.own_section(server),
 }
 
@@ -62,7 +62,7 @@ open_lab(PATH, "Follow film reviews from words to numbers to an answer, and see 
          "that such a network can never get right.")
 server = services()
 topic = st.segmented_control("Topic", list(TOPICS), default="Words to numbers", required=True, key="text.topic",
-                             label_visibility="collapsed", persist_state="session")
+                             label_visibility="collapsed", bind="query-params")
 if (subject := choose(server)) is None:
     words.own_section(server)
     st.stop()

@@ -9,6 +9,7 @@ import streamlit as st
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
 from core.data import DatasetSpec, available, outline, spec_of
 from core.data.combine import join_problem
+from core.devices import usable_cores
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
@@ -24,6 +25,7 @@ from pages.parts.runs.start import more_ways, start
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
+from pages.parts.widgets.differences import differences
 from pages.parts.widgets.markdown import as_text
 
 OWN = ""  # the choice for values of one's own
@@ -42,6 +44,14 @@ def preset_choice(config: RunConfig) -> None:
         st.rerun()
 
 
+def where_notes_differ(config: RunConfig) -> None:
+    """For a preset that rebuilds a system of well-known notes: what they say or do otherwise."""
+    text = next((differences(entry) for entry in PRESETS.values() if entry.config == config), "")
+    if text:
+        with st.expander("Where well-known notes differ", icon=":material/difference:"):
+            st.markdown(text)
+
+
 def data_form(server: Services, config: RunConfig) -> None:
     """Which images and which question."""
     with st.expander("Data", icon=":material/grid_view:"):
@@ -52,6 +62,9 @@ def data_form(server: Services, config: RunConfig) -> None:
             classes = outline(config.data, server.settings.data_dir).source_classes
             field(config, "data.target", list(range(len(classes))), dict(enumerate(classes)))
         field(config, "data.normalization")
+        if config.data.normalization == "channels":
+            field(config, "data.channel_mean")
+            field(config, "data.channel_std")
         field(config, "data.validation")
         kind = spec_of(config.data.dataset, server.settings.data_dir).kind
         if kind == "points":
@@ -125,6 +138,7 @@ def training_form(config: RunConfig, everything: bool) -> None:
     with st.expander("More settings", icon=":material/more_horiz:"):
         for name in MORE:
             field(config, f"training.{name}")
+        field(config, "training.threads", ["auto", *range(1, usable_cores() + 1)])
 
 
 def top_row(server: Services, config: RunConfig) -> None:
@@ -149,10 +163,11 @@ server = services()
 st.title("Train model")
 config, run = draft.draft(server.settings), current_run(server)
 top_row(server, config)
+where_notes_differ(config)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
     view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
-                                persist_state="session", label_visibility="collapsed")
+                                bind="query-params", label_visibility="collapsed")
     retrain_on_change(server, config, run)
     config_doctor.show_problems(config)
     training_form(config, view == ALL)

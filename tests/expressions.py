@@ -43,6 +43,11 @@ x.float()|x.double()|x.bool()|a.int()|a.long()|x.to(torch.float64)|x.half()|x.sh
 x.stride()|x.T.is_contiguous()|x.shape[1]|x.reshape(x.shape[1], -1)|torch.ones(2, dtype=a.dtype)
 a.add_(1)|a.mul_(2).sub_(1)|a.zero_()|a.fill_(3)|a.copy_(v)|a.add(1)|torch.add(a, v)|a.mul(v)|a.div(2)|a.sub(v)
 2 + 3|2 ** 10|7 // 2|7 / 2|[1, 2, 3]|(1, 2)|3 > 2|True|torch.pi|torch.tensor(torch.inf)|torch.tensor([torch.nan, 1]).isnan()
+torch.add(a, v, out=a)|torch.matmul(a, b, out=torch.ones(2, 2)).sum()|torch.mul(a, a, out=a) + a|torch.exp(a, out=a)
+torch.add(x, 1, out=torch.zeros(3, 4))|torch.cat([v] * 3, out=torch.zeros(9))|torch.mv(a, v, out=torch.ones(2))
+torch.cat([x] * 3, dim=1)|torch.cat(2 * [v])|torch.stack((v, v) * 2)|torch.tensor([[1, 2]] * 3)|torch.tensor([0] * 5)|[1, 2] * 2
+a.t_()|a.t_() @ v[:2]|v.t_()|x.to('cpu')|x.to(a)|x.to('cpu', torch.float64)
+x.to(dtype=torch.float32)|x.to(device='cpu')|x.to(x.device)|a.to(x.dtype)|torch.zeros(2).to('cpu').to(torch.int32)
 v / 0|-v / 0|x * True|(x > 3) * 1.0|((a - a.mean()) / a.std())|1 / (1 + torch.exp(-a))|(x.float() - x.float().mean(dim=0)) ** 2
 """
 HONEST = [part.replace("\0", "|").strip() for line in HONEST.strip().splitlines() for part in line.replace("\\|",
@@ -69,11 +74,12 @@ torch.einsum('ij,kl->ijkl', x, x)¦torch.einsum('ij->', x)¦torch.empty(3)¦torc
 torch.empty_strided((2,), (1,))
 torch.as_strided(x, (10**5,), (0,))¦x.as_strided((10**6,), (1,))¦x.as_strided((3,), (1,), 100)¦x.set_(x)¦x.resize_(10**9)
 x.resize_(2)
-x.storage()¦x.untyped_storage()¦x.data¦x.data_ptr()¦x.numpy()¦x.tolist()¦x.cpu()¦x.cuda()¦x.to('cuda')¦x.to('cpu')
+x.storage()¦x.untyped_storage()¦x.data¦x.data_ptr()¦x.numpy()¦x.tolist()¦x.cpu()¦x.cuda()¦x.to('cuda')¦x.to('cpu', 'cpu', 'a')
 x.share_memory_()
 x.backward()¦x.grad¦x.grad_fn¦x.requires_grad_()¦x.register_hook(print)¦x.apply_(abs)¦x.map_(x, max)¦x.new_empty(5)
 x.new_zeros(10**9)
-x.new_tensor([1])¦x.unfold(0, 1, 1)¦x.pin_memory()¦x.names¦x.rename('a')¦x.device¦x.layout¦x.is_cuda¦x.H¦x.real¦x.imag
+x.new_tensor([1])¦x.unfold(0, 1, 1)¦x.pin_memory()¦x.names¦x.rename('a')¦x.layout
+x.device.type¦torch.device('cpu')¦x.is_cuda¦x.H¦x.real¦x.imag
 x.module_load(x)
 torch.ones(10**9)¦torch.ones(10**5, 10**5)¦torch.zeros(2**62)¦torch.zeros(2**63)¦torch.zeros(2**64)
 torch.ones(999999999999999999999999)
@@ -143,8 +149,14 @@ torch.ones(99999).chunk(99999)¦x.index_select(0, x)¦x.index_select(9, v.long()
 torch.ones(400, 300).index_select(0, torch.zeros(500).long())
 x.masked_fill(x > 3, x)¦x.masked_fill(x, 0)¦x.masked_select(x)¦torch.where(x, x)¦torch.where(x)¦torch.where(1, x, x)
 x.clamp('a')¦x.clamp()¦x.round(decimals='a')
-x.to('float32')¦x.to(a)¦x.to(5)¦x.type('torch.FloatTensor')¦x.float(5)¦torch.ones(2, dtype='float')¦torch.ones(2, dtype=5)
+x.to('float32')¦x.to([a])¦x.to(5)¦x.type('torch.FloatTensor')¦x.float(5)¦torch.ones(2, dtype='float')¦torch.ones(2, dtype=5)
 torch.complex64¦torch.ones(2, dtype=torch.complex64)
+[[0] * 999] * 999¦[[[0] * 30] * 30] * 30¦[x] * 0.5¦[x] * x¦[x] * [x]¦[[]] * 1001¦torch.tensor([[[1] * 30] * 30] * 2)
+torch.add(a, v, out=x)¦torch.add(a, v, out=v)¦torch.add(a, 1, out='cpu')¦torch.add(a, 1, out=[a])
+torch.mul(a, a, out=v.expand(2, 3))
+torch.isnan(a, out=a)¦a.add(1, out=a)¦torch.exp(x, out=x)¦'cpu' * 10**9¦'cpu' + 'cpu'¦'cpu'.upper()
+x.to('cuda:99')¦x.to('cuda:100')
+x == 'cpu'¦x['cpu']¦torch.ones('cpu')¦x.to(device='a')¦x.to(device=5)¦x.to('mps')¦torch.zeros(2, 3).t_().unsqueeze(0).t_()
 x.sum¦torch.sum¦torch¦torch.ones¦torch.float32¦torch.nope¦torch.nope(1)¦x.nope¦x.nope()¦nope¦nope()¦nope.nope¦ones(2)¦sum(x)
 len(x)¦range(5)¦list(x)¦max(x)¦float('inf')
 int('9' * 5000)¦str(x)¦bytes(10**9)¦bytearray(10**9)¦np.ones(5)¦numpy.load('f')¦os.system('id')¦sys.exit()¦os¦__builtins__

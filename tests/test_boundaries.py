@@ -65,9 +65,9 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 
 # Each line may import what stands above it, and nothing beside or below it; a name stands for all that is below that package.
 LAYERS = [
-    ("core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch", "core.subprocesses",
-     "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
-    ("core.devices", "core.memory", "core.settings", "core.tsne_child"),
+    ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
+     "core.notes_differ", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
+    ("core.devices", "core.memory", "core.metrics_child", "core.settings", "core.tsne_child"),
     ("core.process",),
     ("core.models", "core.transforms"),
     ("core.config",),
@@ -86,7 +86,7 @@ LAYERS = [
     ("pages.parts.runs",),
     ("pages.parts.explain",),
     ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.draw", "pages.parts.explore",
-     "pages.parts.learn"),
+     "pages.parts.learn", "pages.parts.sheet"),
     ("pages", "app"),
 ]
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
@@ -256,7 +256,8 @@ def test_the_pair_that_pip_can_install_without_cuda():
     assert {"torch==2.13.0", "torchvision==0.28.0"} <= set(requirements("requirements.txt"))
 
 
-MODULES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+MODULES = {"PIL": "pillow", "sklearn": "scikit-learn",
+           "streamlit_drawable_canvas": "streamlit-drawable-canvas"}
 BROUGHT_ALONG = {"scipy": "scikit-learn", "annotated_types": "pydantic", "pydantic_core": "pydantic"}  # by what is required
 
 

@@ -194,6 +194,6 @@ def test_settings_for_a_form():
     epochs = describe(type(RunConfig().training), "epochs")
     assert (epochs.label, epochs.unit, epochs.default, epochs.minimum, epochs.maximum, epochs.step) == (
         "Epochs", "epochs", 5, 1, 1000, 1)
-    assert describe(MLPConfig, "activation").choices == ("relu", "leaky_relu", "gelu", "sigmoid", "tanh", "identity")
+    assert describe(MLPConfig, "activation").choices == ("relu", "leaky_relu", "gelu", "sigmoid", "tanh", "softmax", "identity")
     with pytest.raises(KeyError):
         describe(MLPConfig, "kernel")

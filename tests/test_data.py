@@ -182,6 +182,34 @@ def test_fixed_normalisations(source, normalization, mean, std):
     assert (data.mean, data.std) == (mean * channels, std * channels)
 
 
+@each_source
+def test_imagenets_numbers_and_ones_own(source):
+    """ImageNet's three for colour, their mean for gray; one's own for each channel, or one for all."""
+    _, get = source
+    data = get(normalization="imagenet")
+    channels = data.input_shape[0]
+    colour = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert (data.mean, data.std) == (colour if channels == 3 else ((0.449,) * channels, (0.226,) * channels))
+    assert (sum(colour[0]) / 3, sum(colour[1]) / 3) == pytest.approx((0.449, 0.226))
+    numbers = tuple(round(0.1 + 0.2 * channel, 1) for channel in range(channels))
+    data = get(normalization="channels", channel_mean=numbers, channel_std=(0.25,))
+    assert (data.mean, data.std) == (numbers, (0.25,) * channels)
+    images, _ = data.train.take(torch.arange(3))
+    expected = (images / 255 - torch.tensor(numbers)[:, None, None]) / 0.25
+    assert_close(normalize(images, data.mean, data.std), expected)
+    with pytest.raises(DataError, match=f"data.channel_std has 4 numbers, and there .* {channels} channel"):
+        get(normalization="channels", channel_std=(1.0,) * 4)
+
+
+def test_points_have_their_own_numbers_and_not_imagenets():
+    circle = {"dataset": "circle", "points": 20, "validation": 10}
+    data = load(DataConfig(**circle, normalization="channels", channel_mean=(1.0, -1.0), channel_std=(2.0,)), Path("nowhere"))
+    assert (data.mean, data.std) == ((1.0, -1.0), (2.0, 2.0))
+    assert "ImageNet has images" in refusal(DataError, DataConfig(**circle, normalization="imagenet"), Path("nowhere"))
+    assert "there are 2 channels" in refusal(
+        DataError, DataConfig(**circle, normalization="channels", channel_mean=(1.0, 2.0, 3.0)), Path("nowhere"))
+
+
 @pytest.mark.parametrize("name", DATASETS)
 def test_facts(name):
     spec = spec_of(name)

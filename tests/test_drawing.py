@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.config import DataConfig
 from core.data import load
-from core.data.drawing import Box, DrawingError, Shift, fit, place_like_mnist, prepare
+from core.data.drawing import Box, DrawingError, Shift, _border, fit, place_like_mnist, prepare
 from tests.other_hands import drawn, hands
 from tests.strokes import STROKES, VARIANTS, draw
 
@@ -112,6 +112,23 @@ def test_rounded_corners_are_not_ink():
     canvas = draw(7, 1)
     canvas[:20, :20, 3] = canvas[-20:, -20:, 3] = 0
     assert torch.equal(prepare(canvas).image, prepare(draw(7, 1)).image)
+
+
+@pytest.mark.parametrize("alpha", [40, 100, 127, 128, 200])
+def test_ink_that_is_clear_in_part_is_seen(alpha):
+    """All of it equally, so nothing is less clear than the clearest: black ink lies on white paper."""
+    clear = sheet(colour=CLEAR)
+    clear[60:220, 130:150] = (0, 0, 0, alpha)
+    opaque = sheet()
+    opaque[60:220, 130:150] = BLACK
+    assert torch.allclose(prepare(clear).image, prepare(opaque).image, atol=0.01)
+
+
+def test_the_border_is_all_four_sides():
+    picture = np.arange(30).reshape(5, 6)
+    sides = [*range(6), *range(24, 30), 0, 6, 12, 18, 24, 5, 11, 17, 23, 29]
+    assert _border(picture).tolist() == sides
+    assert _border(np.stack([picture, -picture], axis=2)).tolist() == [[value, -value] for value in sides]
 
 
 def test_what_lies_under_clear_pixels_does_not_matter():

@@ -1,16 +1,26 @@
 """The page Evaluate: every section with one model and with two, clicks and lists, and what it says where something is missing."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from sklearn import metrics as reference
 from streamlit.testing.v1 import AppTest
 
 from core.__main__ import main
+from core.config import RunConfig
+from core.data import load
 from core.evaluation.metrics import summarize
-from core.runs import RunStore, checkpoint_path
+from core.evaluation.numbers import answer_numbers
+from core.evaluation.sklearn_lines import answers_file
+from core.runs import RunStore, checkpoint_path, load_model
 from core.runs.evaluations import load_predictions, load_robustness, predictions_path, save_predictions
 from core.settings import Settings
 from core.training import Command
@@ -36,6 +46,10 @@ def models(places) -> dict:
     quick = {"training__epochs": 2, "training__optimizer__learning_rate": 0.01}
     configs = {"first": tiny(**quick), "second": tiny(training__seed=1), "is_3": tiny(**quick, **IS_3)}
     runs = {name: run_here(store, settings, config).id for name, config in configs.items()}
+    line = RunConfig.model_validate({"data": {"dataset": "linear", "points": 50, "validation": 20}, "model": {
+        "architecture": "mlp", "hidden": []}, "training": {"loss": "mse", "epochs": 30, "device": "cpu"}})
+    runs |= {name: run_here(store, settings, line.with_values({"training.seed": seed})).id
+             for seed, name in enumerate(("number", "number too"))}
     # its weights after no step at all: enough to be asked
     runs["stopped"] = run_here(store, settings, tiny(), Stop()).id
     return runs | {"store": store}
@@ -84,7 +98,7 @@ def test_the_overview_is_what_was_kept(store, models):
     assert metrics(at)["Accuracy"] == f"{100 * about.accuracy:.2f} %" and metrics(at)["Loss"] == f"{about.loss:.4f}"
     table = at.dataframe[0].value
     assert list(table["Class"])[-2:] == ["macro mean", "weighted mean"] and table["Support"].iloc[-1] == 360
-    assert {b.proto.label for b in at.get("download_button")} == {"Table (CSV)", "All answers (CSV)"}
+    assert {b.proto.label for b in at.get("download_button")} == {"Table (CSV)", "All answers (CSV)", "Answers (NPZ)"}
 
 
 def test_a_model_that_never_says_a_class_has_a_dash_and_a_reason(store, models):
@@ -283,3 +297,55 @@ def test_the_command_line_names_a_run_that_is_not_there(store, run, capsys):
     assert main(["evaluate", run]) == 2
     said = capsys.readouterr()
     assert said.out == "" and len(said.err.splitlines()) == 1 and "There is no run" in said.err
+
+
+# The same figures by scikit-learn
+
+def test_the_lines_of_every_section_and_their_file_are_of_this_run(store, models, tmp_path):
+    """As a person does it: what the page shows, beside what it saves."""
+    name, shown = f"answers-{models['is_3'][:8]}-test.npz", []
+    for section, state in (("Overview", {}), ("Confusion", {}), ("Thresholds", {"threshold": 0.25}), ("Calibration", {})):
+        at = open_at(models["is_3"], section, **state)
+        shown.append((at.code[-2].value, at.code[-1].value))
+        assert [b.proto.label for b in at.get("download_button")].count("Answers (NPZ)") == 1
+        assert f'np.load("{name}")' in at.code[-2].value
+        if section == "Overview":
+            assert shown[0][1].startswith(f"accuracy: {round(float(metrics(at)['Accuracy'].removesuffix(' %')) / 100, 4)}")
+            assert f"loss: {float(metrics(at)['Loss'])}" in shown[0][1]
+    assert ">= 0.25" in shown[2][0]
+    (tmp_path / name).write_bytes(answers_file(load_predictions(store, models["is_3"])))
+    done = subprocess.run([sys.executable, "-W", "error", "-c", "\n".join(code for code, _ in shown)], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "\n".join(output for _, output in shown), done.stderr
+
+
+def test_predicted_numbers_have_their_own_figures(store, models):
+    at = open_at(models["number"])
+    trained = load_model(store, models["number"])
+    data = load(trained.config.data, Path(os.environ["PLAYGROUND_DATA"]), Path(os.environ["PLAYGROUND_CACHE"]))
+    answers = answer_numbers(trained.model, data, trained.config, "test")
+    shown = metrics(at)
+    assert shown["MSE"] == f"{reference.mean_squared_error(answers.y_true, answers.y_pred):.4f}"
+    assert shown["MAE"] == f"{reference.mean_absolute_error(answers.y_true, answers.y_pred):.4f}"
+    assert shown["R²"] == f"{reference.r2_score(answers.y_true, answers.y_pred):.4f}"
+    assert f"MSE: {float(shown['MSE'])}" in at.code[-1].value and "mean_absolute_error" in at.code[-2].value
+    assert len(charts(at)) == 2 and "Section" not in texts(at)
+    # only another run that predicts a number can be laid beside it
+    assert set(at.selectbox(key="evaluate.second").options) == {"no second model", *[
+        option for option in at.selectbox(key="evaluate.second").options if models["number too"][:4] in option]}
+    both = open_at(models["number"], second=models["number too"])
+    assert len(both.metric) == 8 and not both.error
+
+
+def test_a_number_that_is_none_gets_one_line(store, models):
+    path = checkpoint_path(store, models["number too"])
+    kept = path.read_bytes()
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata()
+        save_file({name: torch.full_like(value, 3e38) if value.is_floating_point() else value
+                   for name, value in load_file(path).items()}, path, about)
+        at = open_at(models["number too"])
+        assert len(at.error) == 1 and not at.metric
+    finally:
+        path.write_bytes(kept)

@@ -195,7 +195,10 @@ def taken(place: Place, config: RunConfig, run: Run) -> None:
     trained, data = load_model(place.store, run.id), load_here(place, config)
     assert (trained.config, trained.classes, trained.input_shape) == (config, data.classes, data.input_shape)
     result = evaluate(trained.model, data, config)
-    assert run.test_accuracy == (result.accuracy if run.status == "finished" else None)
+    if run.status != "finished" or result.accuracy is None:
+        assert run.test_accuracy is None
+    else:  # of answers around 10¹¹, which steps of 100 leave, rounding decides a few where the memory is laid out otherwise
+        assert run.test_accuracy == pytest.approx(result.accuracy, abs=0.02 if result.loss > 1e6 else 0)
     if data.target == "classes" and isfinite(result.loss):
         assert said_by("evaluate", run.id)[0] == 0
     text = script_of(config)

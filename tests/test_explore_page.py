@@ -165,3 +165,10 @@ def test_torch_is_the_same_afterwards(use):
     state = torch.get_rng_state()
     use((1, 6, 6), (30, 30), explore__view="Map")
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("shape", "numbers"), [
+    ((1, 6, 6), "Normalize((0.449,), (0.226,))"), ((3, 6, 6), "Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))")])
+def test_pixels_normalised_as_for_imagenet(use, shape, numbers):
+    at = use(shape, (3, 3), explore__view="Pixels", explore__normalization="imagenet")
+    assert numbers in words(at)

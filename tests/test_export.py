@@ -347,6 +347,7 @@ WAYS = [
     {"training.schedule.name": "plateau", "training.schedule.patience": 0, "training.optimizer.learning_rate": 30.0},
     {"training.early_stopping": 2, "training.keep": "best", "training.optimizer.learning_rate": 30.0},
     {"data.dataset": "spirals", "data.normalization": "standard", "data.noise": 0.1}, {"data.normalization": "half"},
+    {"data.normalization": "channels", "data.channel_mean": [0.5, -0.25], "data.channel_std": [2.0]},
     {"data.dataset": "xor"}, {"data.dataset": "blobs"}, {"data.dataset": "moons"},
 ]
 
@@ -362,7 +363,7 @@ def losses_of_script(config: RunConfig, folder: Path) -> tuple[list[float], dict
             for x in re.findall(r"loss ([\d.]+)", line)], left
 
 
-NOTES = [{"preset": name} for name in ("toy-sigmoid", "circle-2d", "linear-regression")]
+NOTES = [{"preset": name} for name in ("toy-sigmoid", "toy-2-2-1", "circle-2d", "linear-regression")]
 
 
 @pytest.mark.parametrize("way", [*WAYS, *NOTES], ids=str)

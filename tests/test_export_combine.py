@@ -65,7 +65,7 @@ def test_digits(choice, tmp_path, cache_dir):
 
 
 @pytest.mark.parametrize("choice", CHOICES[:4], ids=str)
-@pytest.mark.parametrize("normalization", ["none", "standard"])
+@pytest.mark.parametrize("normalization", ["none", "standard", "imagenet"])
 def test_torchvisions_sets(choice, normalization, tmp_path, monkeypatch):
     write_set(tmp_path / "data/MNIST/raw", write_small("mnist", tmp_path, monkeypatch), packed=False)
     config = RunConfig(data=DataConfig(dataset="mnist", validation=40, normalization=normalization), model=MLPConfig(hidden=(4,)))
@@ -73,7 +73,7 @@ def test_torchvisions_sets(choice, normalization, tmp_path, monkeypatch):
     assert_same(run(config, tmp_path), load(config.data, tmp_path, tmp_path / "cache"), config.data.task, config.data.target)
 
 
-@pytest.mark.parametrize("normalization", ["half", "standard"])
+@pytest.mark.parametrize("normalization", ["half", "standard", "imagenet", "channels"])
 def test_cifar10(normalization, tmp_path, monkeypatch):
     """Pictures in colour; the script reads torchvision's Python version, pickled here of the same images."""
     arrays = write_small("cifar10", tmp_path, monkeypatch)
@@ -86,6 +86,7 @@ def test_cifar10(normalization, tmp_path, monkeypatch):
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(DATASETS["cifar10"].classes)}))
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
     config = RunConfig(data=DataConfig(dataset="cifar10", validation=40, normalization=normalization, imbalance=0.3,
+                                       channel_mean=(0.4, 0.5, 0.6), channel_std=(0.25,),
                                        only_classes=("cat", "dog", "ship")), model=MLPConfig(hidden=(4,)))
     config = config.with_values({"training.epochs": 1})
     data = load(config.data, tmp_path, tmp_path / "cache")

@@ -71,17 +71,24 @@ def test_each_step_is_torchvisions_with_our_numbers(name):
 def test_other_numbers_are_written_too():
     steps = (RandomAffineConfig(degrees=0, translate=0, scale_min=1, scale_max=1, shear=7), GaussianNoiseConfig(clip=False),
              NormalizeConfig(mean=0.1307, std=0.3081))
-    made = run(pipeline_script(steps, "standard", 0.25, 0.5))["train_transform"].transforms
+    made = run(pipeline_script(steps, "standard", (0.25,), (0.5,)))["train_transform"].transforms
     affine, to_tensor, noise, *rest = made[1:]
     assert (list(affine.shear), affine.translate, affine.scale, noise.clip) == ([-7.0, 7.0], None, None, False)
     assert [type(t).__name__ for t in rest] == ["Normalize", "Normalize"] and isinstance(to_tensor, V2.ToDtype)
     assert rest[0].mean == [0.1307] and rest[1].mean == [0.25] and rest[1].std == [0.5]
 
 
+def test_each_channel_has_its_own_numbers():
+    colour = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    for normalization in ("imagenet", "channels", "standard"):
+        last = run(pipeline_script((), normalization, *colour))["test_transform"].transforms[-1]
+        assert last.mean == pytest.approx(list(colour[0]), abs=1e-4) and last.std == pytest.approx(list(colour[1]), abs=1e-4)
+
+
 @settings(max_examples=30, deadline=None)
-@given(st.lists(STEP, max_size=5).map(tuple), st.sampled_from(["none", "half", "standard"]))
+@given(st.lists(STEP, max_size=5).map(tuple), st.sampled_from(["none", "half", "standard", "imagenet", "channels"]))
 def test_any_pipeline_runs_in_torchvision(steps, normalization):
-    space = run(pipeline_script(steps, normalization, 0.1, 0.3))
+    space = run(pipeline_script(steps, normalization, (0.1,), (0.3,)))
     picture = pil(pictures((1, 24, 24), 1, torch.uint8)[0])
     for name in ("train_transform", "test_transform"):
         result = space[name](picture)
@@ -132,7 +139,7 @@ class FewImages:
         return self.transform(pil(self.data[int(index)][None])), 0
 
 
-@pytest.mark.parametrize("normalization", ["none", "half", "standard"])
+@pytest.mark.parametrize("normalization", ["none", "half", "standard", "imagenet", "channels"])
 def test_an_mnist_script_gives_chance_to_training_images_alone(normalization, monkeypatch):
     monkeypatch.setattr(torchvision.datasets, "MNIST", FewImages)
     text = script(tiny(data=DataConfig(dataset="mnist", validation=10, transforms=(RandomErasingConfig(p=1),

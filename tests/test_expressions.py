@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.labs import ExpressionError, evaluate_expression
-from core.labs.expressions import MAX_TEXT, evaluate_index, lab_variables
+from core.labs.expressions import MAX_TEXT, evaluate, evaluate_index, lab_variables
 from core.labs.limits import MAX_ELEMENTS
+from core.labs.operations import TAKES_OUT
 from tests.expressions import HONEST, hostile
 
 ROOT = Path(__file__).parents[1]
@@ -120,10 +121,44 @@ def test_hostile_expressions_need_no_memory_and_end_no_process():
     ("x × 2", "“×” is not part of the language"),
     ("torch.topk(x, 2)", "several tensors"),
     ("torch.float32", "not a tensor"),
+    ("[x] * 1000", "at most 1,000 parts"),
+    ("[x] * 1.5", "must be a whole number"),
+    ("torch.add(a, v, out=v)", "out= needs a tensor of the result's shape (2, 3), and this one is (3,)"),
+    ("torch.mul(a, 0.5, out=torch.zeros(2, 3).long())", "The result is float32, which a tensor of int64 can't hold"),
+    ("a.add(1, out=a)", "unexpected keyword argument 'out'"),
+    ("x.to('cuda')", "This lab calculates on 'cpu' alone"),
+    ("x.to('float32')", "A dtype is written torch.float32"),
+    ("x.reshape(1, 3, 4).t_()", "t_"),
     ("torch.ones(2, device=torch.float32)", "unexpected keyword argument 'device'"),
 ])
 def test_an_error_says_what_to_do(text, line):
     assert line in refused(text)
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("x.dtype", torch.int64), ("a.to(torch.float64).dtype", torch.float64), ("(x > 3).dtype", torch.bool),
+    ("x.device", torch.device("cpu")), ("x.to('cpu').device", torch.device("cpu")), ("torch.float32", torch.float32)])
+def test_what_an_expression_says_of_a_tensor(text, expected):
+    assert evaluate(text) == expected
+    with pytest.raises(ExpressionError, match="not a tensor"):
+        evaluate_expression(text)
+
+
+@pytest.mark.parametrize("name", sorted(TAKES_OUT))
+def test_torch_takes_out_wherever_the_box_does(name):
+    function, x = getattr(torch, name), torch.tensor([[0.5, 0.25], [0.125, 0.75]])
+    integers = torch.tensor([[1, 2], [3, 4]])
+    ways = [(x,), (x, x), (integers,), (integers, integers), ([x, x],), (x[0], x[0]), (x, x[0]), (x[None], x[None]),
+            (x, 0.0, 1.0)]
+    for arguments in ways:
+        try:
+            expected = function(*arguments)
+        except (TypeError, RuntimeError):
+            continue
+        into = torch.zeros_like(expected)
+        assert function(*arguments, out=into) is into and torch.equal(into, expected)
+        return
+    raise AssertionError(f"no arguments found for torch.{name}")
 
 
 @pytest.mark.parametrize("value", [None, 3, b"x", ["x"], torch.ones(1)])

@@ -633,6 +633,13 @@ def test_what_goes_over_the_limits_gets_one_line(tmp_path, monkeypatch):
     assert "failed (exit code 1)" in refusal(archive, tmp_path / "data")
 
 
+@pytest.mark.parametrize(("code", "out_of_time", "words"), [
+    (0, True, "too long"), (-signal.SIGXCPU, False, "too long"), (-signal.SIGKILL, False, "too long"),
+    (-signal.SIGSEGV, False, "exit code -11"), (9, False, "exit code 9"), (24, False, "exit code 24"), (0, False, "exit code 0")])
+def test_how_the_reading_process_ended_is_told_apart(code, out_of_time, words):
+    assert words in parent._why_it_died(code, out_of_time)
+
+
 def test_a_page_that_is_left_in_the_middle_leaves_nothing(tmp_path):
     class Left(BaseException):
         """As Streamlit's exceptions for a page that is left."""

@@ -167,6 +167,14 @@ def test_an_expressions_code_gives_the_same(text):
     assert f"shape {tuple(run_code(at)['result'].shape)}" in said(at)
 
 
+@pytest.mark.parametrize(("text", "line"), [("x.dtype", "`torch.int64`, the type"), ("x.to('cpu').device", "`cpu`, the device")])
+def test_what_an_expression_says_of_a_tensor_is_shown(text, line):
+    at = tensors("Your own expression")
+    at.text_input(key="tensors.expression").set_value(text).run()
+    assert not whole(at).warning and line in said(at)
+    assert str(run_code(at)["result"]) == line.split("`")[1]
+
+
 def test_an_example_is_taken_over():
     at = tensors("Your own expression")
     at.button_group(key="tensors.expression_example").set_value("a @ b").run()

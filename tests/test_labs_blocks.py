@@ -12,6 +12,7 @@ from scipy.stats import norm
 from torch import nn
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, lines, loss_surface_figure, sizes_by_layer
+from core.labs import dropout
 from core.labs.activations import (
     ACTIVATIONS,
     EXAMPLES,
@@ -22,6 +23,7 @@ from core.labs.activations import (
     activation_code,
     activation_curve,
     deep_stack,
+    shares,
     through_layers,
 )
 from core.labs.losses import LOGITS, LOSSES, formula_check, logit_rows, loss_at, loss_code, loss_curve, loss_surface
@@ -41,7 +43,15 @@ CLOSED = {
     "silu": (lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
     "elu": (lambda x: np.where(x > 0, x, np.exp(x) - 1), lambda x: np.where(x > 0, 1, np.exp(x))),
     "softplus": (lambda x: np.log1p(np.exp(x)), sigmoid),
+    "softmax": (lambda x: np.exp(x) / (np.exp(x) + math.e + 1),
+                lambda x: np.exp(x) * (math.e + 1) / (np.exp(x) + math.e + 1) ** 2),
 }
+
+
+def rows_of_shares(x: np.ndarray) -> np.ndarray:
+    """A softmax of each row (N, K)."""
+    large = np.exp(x - x.max(1, keepdims=True))
+    return large / large.sum(1, keepdims=True)
 
 
 def run(code: str, folder) -> list[str]:
@@ -71,8 +81,16 @@ def test_every_activation_has_its_formula_here():
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_written_code_makes_the_same_layer(name):
-    written = getattr(nn, ACTIVATIONS[name].code.removeprefix("nn.").removesuffix("()"))()
-    assert type(written) is type(ACTIVATIONS[name].module())
+    written = eval(ACTIVATIONS[name].code, {"nn": nn})  # a line of our own
+    assert str(written) == str(ACTIVATIONS[name].module())
+
+
+@pytest.mark.parametrize("x", [-6.0, 0.0, 1.0, 2.5])
+def test_shares_of_a_softmax(x):
+    found = shares(x)
+    assert [number for number, _ in found] == [x, 1.0, 0.0]
+    assert [share for _, share in found] == pytest.approx([math.exp(n) / (math.exp(x) + math.e + 1) for n in (x, 1, 0)])
+    assert found[0][1] == pytest.approx(activation_at("softmax", x).value[0])
 
 
 def test_the_slope_of_a_sigmoid_is_at_most_a_quarter():
@@ -120,15 +138,19 @@ def test_ten_layers_by_matrix_products(name, init):
     with np.errstate(over="ignore"):
         for row, (weight, bias) in zip(depth.layers, weights, strict=True):
             inputs.append(values @ weight.T + bias)
-            values = np.where(inputs[-1] > 30, inputs[-1], value(inputs[-1])) if name == "softplus" else value(inputs[-1])
+            values = np.where(inputs[-1] > 30, inputs[-1], value(inputs[-1])) if name == "softplus" else \
+                rows_of_shares(inputs[-1]) if name == "softmax" else value(inputs[-1])
             assert row.std == pytest.approx(values.std(), rel=1e-3)
             assert row.mean == pytest.approx(values.mean(), rel=1e-2, abs=1e-3 * values.std())
             assert row.counts.sum() == EXAMPLES * WIDTH
         for row, entry, (weight, _) in zip(depth.layers[::-1], inputs[::-1], weights[::-1], strict=True):
-            slopes = np.nan_to_num(slope(entry))
+            row_shares = rows_of_shares(entry)
+            slopes = row_shares * (1 - row_shares) if name == "softmax" else np.nan_to_num(slope(entry))
             assert row.gradient == pytest.approx(np.sqrt((back**2).mean()), rel=2e-2)
             assert row.flat == pytest.approx((np.abs(slopes) < 0.01).mean(), abs=2e-3)
-            back = (back * slopes) @ weight
+            # the Jacobian of a softmax has entries beside its diagonal: what raises one share lowers the others
+            back = row_shares * (back - (back * row_shares).sum(1, keepdims=True)) if name == "softmax" else back * slopes
+            back = back @ weight
 
 
 @pytest.mark.parametrize(("name", "init", "forward", "backward"), [
@@ -157,7 +179,7 @@ def test_the_code_of_activations_is_python(name, init):
     assert ACTIVATIONS[name].code in code
 
 
-@pytest.mark.parametrize(("name", "init"), [("sigmoid", "default"), ("gelu", "he")])
+@pytest.mark.parametrize(("name", "init"), [("sigmoid", "default"), ("gelu", "he"), ("softmax", "large")])
 def test_the_code_of_activations_runs_alone_and_agrees(name, init, tmp_path):
     first, *layers = run(activation_code(name, init, 0.3), tmp_path)
     here = activation_at(name, 0.3)
@@ -167,6 +189,38 @@ def test_the_code_of_activations_runs_alone_and_agrees(name, init, tmp_path):
     for line, row in zip(layers, depth.layers, strict=True):  # other random numbers, the same sizes
         std, gradient = (float(number) for number in re.findall(r"(?:deviation|size) ([\d.e+-]+)", line))
         assert 0.5 < std / row.std < 2 and 1 / 3 < gradient / row.gradient < 3
+
+
+# --- dropout
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 0.9])
+def test_what_dropout_keeps_is_multiplied_by_one_over_one_minus_p(p):
+    one = dropout.draw(p, seed=1)
+    assert one.factor == pytest.approx(1 / (1 - p)) and one.before.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert one.after.tolist() == pytest.approx([value / (1 - p) if kept else 0 for value, kept in
+                                                zip(one.before.tolist(), one.kept.tolist(), strict=True)])
+    assert torch.equal(one.evaluated, one.before)
+    many = dropout.averages(p, seed=1)
+    error = 4 * math.sqrt(204 / 8 * p / (1 - p) / 80_000)  # four standard errors; 204 is the sum of the squares
+    assert many.before == 4.5 and many.scaled == pytest.approx(4.5, abs=error + 1e-5)
+    assert many.plain == pytest.approx(4.5 * (1 - p), abs=error + 1e-5)
+
+
+def test_another_seed_is_another_draw_and_no_random_state_is_used():
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    assert torch.equal(dropout.draw(0.5, 1).kept, dropout.draw(0.5, 1).kept)
+    assert not torch.equal(dropout.draw(0.5, 1).kept, dropout.draw(0.5, 2).kept)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_code_of_dropout_runs_alone_and_agrees():
+    names: dict = {}
+    exec(dropout.dropout_code(0.3, 5), names)
+    one = dropout.draw(0.3, 5)
+    assert torch.equal(names["after"], one.after) and torch.allclose(names["by_hand"], one.after)
+    assert torch.equal(names["evaluated"], one.before)
 
 
 # --- losses

@@ -9,6 +9,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from core.labs import dropout
 from core.labs.activations import ACTIVATIONS, INITS, activation_at, through_layers
 from core.labs.losses import LOSSES, loss_at
 from core.labs.optimizer_race import RACERS, RaceConfig, race
@@ -66,6 +67,18 @@ def test_activations_on_the_page_are_cores(name):
     depth = through_layers(name, "default", 0)
     assert depth.forward in written(at) and depth.backward in written(at)
     assert ACTIVATIONS[name].code in at.code[0].value and "tensor(-0.7" in at.code[0].value
+
+
+def test_dropout_on_the_page_is_cores():
+    at = opened(BLOCKS, "Dropout")
+    at.slider(key="blocks.dropout").set_value(0.8).run()
+    at.number_input(key="blocks.dropout_seed").set_value(3).run()
+    whole(at)
+    kept = int(dropout.draw(0.8, 3).kept.sum())
+    assert f"In training {kept} of 8 numbers stay, each times **1 / (1 − p) = 5**" in written(at)
+    many = dropout.averages(0.8, 3)
+    assert [metric.value for metric in at.metric] == [f"{mean:.3f}" for mean in (4.5, many.scaled, many.plain)]
+    assert "nn.Dropout(0.8)" in at.code[0].value
 
 
 def test_first_weights_and_seed_change_the_layers():

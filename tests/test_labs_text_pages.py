@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.labs.first_networks import NOTES, walk
 from core.presets import PRESETS
 from core.runs import RunStore
 from pages.parts.learn.questions import FIRST_NETWORKS, REGRESSION, TEXT
@@ -83,6 +84,23 @@ def test_a_lab_starts_its_preset_as_a_run(runs, path, topic, button, preset):
     (run,) = runs.runs()
     assert run.config == PRESETS[preset].config and run.title == PRESETS[preset].title
     assert at.query_params["run"] == run.id and at.get("progress")
+
+
+def test_the_first_of_the_first_networks_and_a_loss_that_is_no_number():
+    at = lab(FIRST_PAGE, "Training and new samples")
+    at.button_group(key="first.system").set_value("toy-2-2-1").run()
+    found = walk(NOTES["toy-2-2-1"])
+    assert [metric.value for metric in whole(at).metric] == [f"{found.losses[-1]:.4f}", f"{found.new_losses[-1]:.4f}"]
+    at.slider(key="first.hidden.toy-2-2-1").set_value(64).run()
+    at.select_slider(key="first.rate.toy-2-2-1").set_value(10.0).run()
+    assert "beyond all numbers" in whole(at).warning[0].value
+    at.button_group(key="first.topic").set_value("Line by line").run()
+    whole(at)
+    at.select_slider(key="first.rate.toy-2-2-1").set_value(0.01).run()
+    at.slider(key="first.hidden.toy-2-2-1").set_value(2).run()
+    at.button_group(key="first.topic").set_value("Train it as a run").run()
+    at.button(key="first.train").click().run()
+    whole(at)
 
 
 # --- text
@@ -197,7 +215,7 @@ def test_samples_and_noise_can_be_changed(noise):
 @pytest.mark.parametrize("system", ["toy-sigmoid", "circle-2d"])
 def test_every_line_can_be_looked_at(system):
     at = lab(FIRST_PAGE, "Line by line")
-    at.segmented_control(key="first.system").set_value(system).run()
+    at.button_group(key="first.system").set_value(system).run()
     for place in range(12):
         at.radio(key="first.line").set_value(place).run()
         whole(at)

@@ -82,6 +82,20 @@ def test_the_notes_improved_cnn_defines_batch_norm_last():
     assert int(match_weights(old).weights["bn1.num_batches_tracked"]) == 0
 
 
+def test_the_notes_variant_has_batch_norm_after_the_first_convolution_only():
+    net = Named(conv1=nn.Conv2d(1, 32, 3, 1, 1), conv2=nn.Conv2d(32, 64, 3, 1, 1), fc1=nn.Linear(64, 128), fc2=nn.Linear(128, 1),
+                dropout=nn.Dropout(0.5), bn1=nn.BatchNorm2d(32))
+    net.bn1.running_mean.normal_()
+    net.bn1.running_var.uniform_(0.5, 2)
+
+    def forward(x):
+        x = nn.functional.max_pool2d(net.bn1(net.conv1(x)).relu(), 2)
+        x = nn.functional.max_pool2d(net.conv2(x).relu(), 2)
+        return net.fc2(net.fc1(x.mean((2, 3))).relu())
+
+    agree(net, forward)
+
+
 def test_other_names_and_wrappers():
     stack = nn.Sequential(nn.Flatten(), nn.Linear(784, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 10))
     agree(Named(linear_relu_stack=stack), stack)

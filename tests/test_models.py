@@ -117,6 +117,11 @@ def test_options_of_the_cnn():
         "conv1", "bn1", "pool1", "relu1", "conv2", "bn2", "pool2", "relu2", "conv3", "bn3", "pool3", "relu3",
         "gap", "flatten", "fc1", "relu4", "dropout", "fc2"]
     assert model.fc1.in_features == 16
+    first = build(CNNConfig(batch_norm=True, norm_blocks=1, head="global_average", dropout=0.5), (1, 28, 28), 1)
+    assert [name for name, _ in first.named_children()] == [
+        "conv1", "bn1", "pool1", "relu1", "conv2", "pool2", "relu2", "gap", "flatten", "fc1", "relu3", "dropout", "fc2"]
+    assert sum(map(parameters, first.children())) == 320 + 2 * 32 + 18_496 + (64 * 128 + 128) + (128 + 1)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in build(CNNConfig(norm_blocks=1), (1, 28, 28), 1).modules())
     small = build(CNNConfig(fc_width=0), (1, 28, 28), 10)
     assert (small.fc1.in_features, small.fc1.out_features) == (3136, 10)
 

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.config import read_config
+from core.config import DataConfig, read_config
 from core.data.drawing import prepare
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
+from pages.parts.draft.draft import fitting_normalization
 from pages.parts.shell import keys
 from tests.helpers import tiny
 
@@ -282,6 +283,53 @@ def test_a_huge_layer_is_answered_without_building_it(runs):
 
 
 # --- Train model
+
+
+@pytest.mark.parametrize(("chosen", "dataset", "kept"), [
+    ({"normalization": "imagenet"}, "cifar10", "imagenet"), ({"normalization": "imagenet"}, "circle", "standard"),
+    ({"normalization": "channels", "channel_mean": (0.1, 0.2, 0.3)}, "cifar10", "channels"),
+    ({"normalization": "channels", "channel_mean": (0.1, 0.2, 0.3)}, "digits", "standard"),
+    ({"normalization": "half"}, "circle", "half")])
+def test_another_data_set_keeps_a_normalisation_that_fits_it(chosen, dataset, kept):
+    assert fitting_normalization(DataConfig(**chosen), dataset)["normalization"] == kept
+
+
+def test_where_notes_differ_is_said_of_a_preset_alone(runs):
+    at = page("pages/train_model.py")
+    assert not any("notes differ" in box.label for box in at.expander), "the digits are ours"
+    at.selectbox[0].select("circle-2d").run()
+    assert_whole(at)
+    box = next(box for box in at.expander if box.label == "Where well-known notes differ")
+    assert [line.removeprefix("- ") for line in box.markdown[0].value.splitlines()] == list(PRESETS["circle-2d"].differs)
+    at.number_input(key=form_key(at, "training.epochs")).set_value(3).run()
+    assert_whole(at)
+    assert not any("notes differ" in box.label for box in at.expander)
+
+
+def test_home_says_where_notes_differ(runs):
+    helps = [element.proto.help for element in page().markdown]
+    for entry in PRESETS.values():
+        if entry.differs:
+            assert any(all(line in text for line in entry.differs) for text in helps)
+
+
+def test_numbers_of_ones_own_for_normalisation(runs):
+    at = page("pages/train_model.py")
+    at.session_state["train.view"] = "All settings"
+    at.run()
+    assert not any(form_key(at, "data.channel_mean") == widget.key for widget in at.text_input)
+    at.selectbox(key=form_key(at, "data.normalization")).select("channels").run()
+    at.text_input(key=form_key(at, "data.channel_mean")).set_value("0.1307").run()
+    at.text_input(key=form_key(at, "data.channel_std")).set_value("0.3081").run()
+    assert_whole(at)
+    data = read_config(at.session_state[keys.DRAFT]).data
+    assert (data.normalization, data.channel_mean, data.channel_std) == ("channels", (0.1307,), (0.3081,))
+    at.text_input(key=form_key(at, "data.channel_std")).set_value("0.3, 0.2, 0").run()
+    assert any("Channel standard deviations, number 3, is 0" in caption.value for caption in at.caption)
+    at.text_input(key=form_key(at, "data.channel_std")).set_value("0.3, 0.2, 0.1").run()
+    assert_whole(at)
+    said = "\n".join(element.value for element in (*at.markdown, *at.caption))
+    assert "data.channel_std has 3 numbers, and there is 1 channel" in said
 
 
 def test_train_starts_what_the_form_says(runs):

@@ -144,7 +144,7 @@ def test_every_set_has_its_thumbnail(runs, name):
     now = config(at)
     assert (now.data.dataset, now.data.noise) == (name, default_config(name).noise)
     assert now.training.loss == ("bce_with_logits" if RULES[name].classes else "mse")
-    assert name.replace("_", "") in at.code[-1].value
+    assert f"def {RULES[name].draw.__name__}(" in at.code[-1].value
     at.button(key="plane.set.circle").click().run()
     assert config(whole(at)) == plane_config.FIRST
 
@@ -174,6 +174,8 @@ def test_every_control_writes_its_setting(runs):
     assert (config(at).data.split_seed, config(at).training.seed) == (1, 1)
     at.button(key="plane.notes").click().run()
     assert config(whole(at)) == PRESETS["circle-2d"].config
+    at.button(key="plane.closed").click().run()
+    assert config(whole(at)) == PRESETS["circle-2d-closed"].config
 
 
 def test_regularisation(runs):
@@ -321,7 +323,7 @@ def test_every_page_can_live_with_points(shown, path, name):
     run = shown[name]
     at = opened(path, run.id, run.config)
     assert not at.error
-    if path == "pages/draw_digit.py":
+    if path in ("pages/draw_digit.py", "pages/read_sheet.py"):
         assert "the place of a point" in at.warning[0].value
     else:
         assert not at.warning

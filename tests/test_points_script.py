@@ -45,6 +45,9 @@ VARIANTS: dict[str, RunConfig] = {
     "blobs, rmsprop, squared error": CIRCLE.with_values(SMALL | {
         "data.dataset": "blobs", "training.loss": "mse", "training.optimizer.name": "rmsprop",
         "training.optimizer.learning_rate": 0.001}),
+    "softmax, numbers of one's own": CIRCLE.with_values(SMALL | {
+        "model.activation": "softmax", "data.normalization": "channels", "data.channel_mean": [0.5, -0.25],
+        "data.channel_std": [1.5]}),
     "adagrad": CIRCLE.with_values(SMALL | {"training.optimizer.name": "adagrad"}),
     "layers of one's own": CIRCLE.with_values(SMALL | {"model": STACK}),
 }

@@ -72,11 +72,23 @@ TABLE = {
         "training.loss": "bce", "training.optimizer.name": "sgd", "training.optimizer.learning_rate": 0.1,
         "training.optimizer.momentum": 0.0, "training.batch_size": 100, "training.epochs": 100,
     },
+    "circle-2d-closed": {
+        "data.dataset": "circle", "data.points": 100, "data.noise": 0.0, "data.validation": 100, "data.split_seed": 0,
+        "model.architecture": "mlp", "model.hidden": (4,), "model.activation": "relu",
+        "training.loss": "bce", "training.optimizer.name": "sgd", "training.optimizer.learning_rate": 1.0,
+        "training.optimizer.momentum": 0.0, "training.batch_size": 100, "training.epochs": 1000,
+    },
     "toy-sigmoid": {
         "data.dataset": "random_labels", "data.points": 10, "data.noise": 0.0, "data.validation": 100, "data.split_seed": 0,
         "model.architecture": "mlp", "model.hidden": (5,), "model.activation": "relu",
         "training.loss": "mse", "training.optimizer.name": "sgd", "training.optimizer.learning_rate": 0.01,
         "training.optimizer.momentum": 0.0, "training.batch_size": 10, "training.epochs": 50,
+    },
+    "toy-2-2-1": {
+        "data.dataset": "random_numbers", "data.points": 10, "data.noise": 0.0, "data.validation": 100, "data.split_seed": 0,
+        "model.architecture": "mlp", "model.hidden": (2,), "model.activation": "relu",
+        "training.loss": "mse", "training.optimizer.name": "sgd", "training.optimizer.learning_rate": 0.01,
+        "training.optimizer.momentum": 0.0, "training.batch_size": 10, "training.epochs": 100,
     },
     "linear-regression": {
         "data.dataset": "linear", "data.points": 100, "data.noise": 0.1, "data.validation": 100, "data.split_seed": 0,
@@ -104,13 +116,15 @@ PARAMETERS = {
     "fashion-mlp-512": (784 * 512 + 512) + (512 * 512 + 512) + (512 * 10 + 10),
     "digits-quick": (25 * 8 + 8) + (25 * 8 * 16 + 16) + (16 * 7 * 7 * 128 + 128) + (128 * 10 + 10),
     "circle-2d": (2 * 4 + 4) + (4 + 1),
+    "circle-2d-closed": (2 * 4 + 4) + (4 + 1),
     "toy-sigmoid": (10 * 5 + 5) + (5 + 1),
+    "toy-2-2-1": (2 * 2 + 2) + (2 + 1),
     "linear-regression": 2 + 1,
     "reviews-embedding": 1002 * 16 + (16 * 16 + 16) + (16 + 1),
 }
 OUTPUTS = {"mnist-cnn-fast": 10, "mnist-handwriting": 10, "mnist-mlp-50": 10,
            "mnist-is-8-cnn": 1, "mnist-is-8-gap": 1, "fashion-mlp-512": 10, "digits-quick": 10,
-           "circle-2d": 1, "toy-sigmoid": 1, "linear-regression": 1,
+           "circle-2d": 1, "circle-2d-closed": 1, "toy-sigmoid": 1, "toy-2-2-1": 1, "linear-regression": 1,
            "reviews-embedding": 1}
 
 

@@ -34,7 +34,8 @@ DROPOUT = {"model__dropout": 0.3}
 PLAIN: dict[str, Any] = {"training__batch_size": 48, "training__epochs": 3, "training__seed": 3}
 NEEDED = {"nesterov": {"momentum": 0.5}}  # what an option needs beside it
 ELSEWHERE = {"optimizer", "schedule",  # their own fields are tried
-             "start_from", "device"}  # below; and the microscope, which is compared, is always on the CPU
+             "start_from", "device",  # below; and the microscope, which is compared, is always on the CPU
+             "threads"}  # the number of a process, which a step does not change; see test_threads
 
 
 # --- the options

@@ -18,6 +18,7 @@ from core.layers import kinds
 from core.models import ARCHITECTURES, build
 from core.presets import PRESETS
 from core.torch_private import amx_tiles, contents_mark, each_operation, forward_hooks, has_adam_step, signature_of
+from core.training.dense import chain_of
 from core.training.inference import private_copy
 from core.training.optimizers import Stepper, build_optimizer
 
@@ -260,3 +261,12 @@ def test_kinds_hold_all_layers_with_the_base_that_they_share(ours, base):
     layers = [layer for layer in vars(nn).values() if isinstance(layer, type)]
     theirs = {layer for layer in layers if issubclass(layer, base)}
     assert len(theirs) >= 3 and {layer for layer in layers if issubclass(layer, ours)} == theirs
+
+
+# Chains without autograd
+
+def test_where_hooks_are_kept_otherwise_autograd_does_every_step(monkeypatch):
+    model = nn.Sequential(nn.Linear(2, 2))
+    assert chain_of(model) is not None
+    monkeypatch.setattr("core.training.dense.forward_hooks", lambda module: [])
+    assert chain_of(model) is None

@@ -182,11 +182,24 @@ def test_one_answer_becomes_a_yes_no_question(uploads):
     store.delete(run.id)
 
 
+@pytest.mark.parametrize(("values", "mean", "std"), [
+    ({"normalization": "channels", "channel_mean": (0.1307,), "channel_std": (0.3081,)}, (0.1307,), (0.3081,)),
+    ({"normalization": "imagenet"}, (0.449,), (0.226,))])
+def test_numbers_that_a_script_normalised_with(uploads, values, mean, std):
+    store, settings = uploads
+    run = keep_upload(store, settings, pth(network().state_dict()), "n.pth", DIGITS.model_copy(update=values), "me").run
+    model = load_model(store, run.id)
+    assert (model.mean, model.std) == (mean, std)
+    store.delete(run.id)
+
+
 def test_the_form_uses_a_file_and_refuses_another(uploads, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_RUNS", str(uploads[0].path))
     monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
     at = alone("pages/draw_digit.py")
     at.selectbox(key="draw.weights.data").set_value("digits").run()
+    at.selectbox(key="draw.weights.normalization").set_value("channels").run()
+    assert (at.number_input(key="draw.weights.mean").value, at.number_input(key="draw.weights.std").value) == (0.1307, 0.3081)
     at.file_uploader(key="draw.weights.0").set_value(("weights.pth", b"nonsense", "application/octet-stream")).run()
     at.button(key="draw.weights.use").click().run()
     assert_whole(at)
@@ -196,4 +209,6 @@ def test_the_form_uses_a_file_and_refuses_another(uploads, monkeypatch):
     at.button(key="draw.weights.use").click().run()
     assert_whole(at)
     assert any("is ready and chosen" in one.value for one in at.success)
-    assert uploads[0].get(at.session_state[keys.RUN]).title == "Uploaded: weights.pth"
+    run = uploads[0].get(at.session_state[keys.RUN])
+    assert run.title == "Uploaded: weights.pth"
+    assert (run.config.data.normalization, run.config.data.channel_mean) == ("channels", (0.1307,))

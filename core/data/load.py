@@ -28,6 +28,12 @@ from core.data.statistics import channel_statistics
 from core.data.variations import refuse_variations, with_variations
 from core.settings import default_cache_dir
 from core.transforms import fixed_sizes, shape_after, with_normalizes
+from core.wording import plural
+
+# of ImageNet's training images, red, green and blue, as torchvision's pretrained networks expect them
+# (https://docs.pytorch.org/vision/stable/models.html); gray images get the mean of the three
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_GRAY = 0.449, 0.226
 
 
 def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
@@ -178,7 +184,10 @@ def check(config: DataConfig, root: Path | None = None) -> "Outline":
         _refuse_validation(config, spec, count, "texts" if spec.kind == "text" else "images")
     if spec.kind == "images":
         refuse_variations(config, spec.input_shape)
-    return outline(config, root)
+    found = outline(config, root)
+    if found.kind != "text":
+        fixed_normalization(config, found.input_shape[0])
+    return found
 
 
 def _refuse_for_points(config: DataConfig, spec: DatasetSpec) -> None:
@@ -189,6 +198,8 @@ def _refuse_for_points(config: DataConfig, spec: DatasetSpec) -> None:
     if config.transforms:
         raise DataError(f"data.transforms has {len(config.transforms)} steps; {spec.title} are points, and transforms are for "
                         "images. Set it to [].")
+    if config.normalization == "imagenet":
+        raise DataError(f"data.normalization is imagenet; {spec.title} are points, and ImageNet has images. Set it to standard.")
     if config.added and not (spec.in_plane and spec.classes):
         raise DataError(f"data.added has {len(config.added)} points; {spec.title} has no two coordinates with a class to add to. "
                         "Set it to [].")
@@ -268,9 +279,24 @@ def _normalization(config: DataConfig, train: Split) -> tuple[tuple[float, ...],
 
 
 def fixed_normalization(config: DataConfig, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and standard deviation for each channel where they do not depend on the data; None where they do."""
+    """Mean and standard deviation for each channel where they do not depend on the data; None where they do.
+
+    Raises DataError where the config has numbers for another number of channels.
+    """
     if config.normalization == "none":
         return (0.0,) * channels, (1.0,) * channels
     if config.normalization == "half":
         return (0.5,) * channels, (0.5,) * channels
+    if config.normalization == "imagenet":
+        mean, std = IMAGENET if channels == 3 else ((IMAGENET_GRAY[0],) * channels, (IMAGENET_GRAY[1],) * channels)
+        return mean, std
+    if config.normalization == "channels":
+        return _for_each("channel_mean", config.channel_mean, channels), _for_each("channel_std", config.channel_std, channels)
     return None
+
+
+def _for_each(name: str, numbers: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(numbers) not in (1, channels):
+        raise DataError(f"data.{name} has {plural(len(numbers), 'number')}, and there {'is' if channels == 1 else 'are'} "
+                        f"{plural(channels, 'channel')}: give one number{f' for all of them, or {channels}' * (channels > 1)}.")
+    return numbers if len(numbers) == channels else numbers * channels

@@ -10,7 +10,7 @@ from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
 from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
 from core.export.points_code import drawing_code
-from core.export.script import check_as_run
+from core.export.script import check_as_run, fixed_code
 from core.export.training_code import optimizer_code
 from core.models import ACTIVATIONS, MLPConfig
 from core.training import outputs_for
@@ -86,7 +86,8 @@ def _inputs(data: DataConfig) -> str:
     body = f"torch.stack([{columns}], dim=1)" if computed else "points"
     if data.normalization == "none":
         return f'def inputs_of(points):\n    """What the network gets to see of each point."""\n    return {body}'
-    numbers = "mean, std = 0.5, 0.5" if data.normalization == "half" else \
+    width = outline(data).input_shape[0]
+    numbers = f"mean, std = {fixed_code(data, width, 0)}, {fixed_code(data, width, 1)}" if data.normalization != "standard" else \
         "mean, std = columns_of(points).mean(0), columns_of(points).std(0, correction=0)"
     return (f"def columns_of(points):\n    return {body}\n\n\n{numbers}\n\n\n"
             'def inputs_of(points):\n    """What the network gets to see of each point."""\n'
@@ -104,7 +105,8 @@ def _network(config: RunConfig) -> str:
         return f"{text}\n\n\n{seed}model = {name}()"
     layers, width = [], shape.input_shape[0]
     for units in model.hidden:
-        layers += [f"nn.Linear({width}, {units})", f"nn.{ACTIVATIONS[model.activation].__name__}()"]
+        dim = "dim=1" if model.activation == "softmax" else ""
+        layers += [f"nn.Linear({width}, {units})", f"nn.{ACTIVATIONS[model.activation].__name__}({dim})"]
         layers += [f"nn.Dropout({model.dropout!r})"] if model.dropout else []
         width = units
     layers.append(f"nn.Linear({width}, {outputs})")

@@ -1,9 +1,10 @@
 """A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
 
 from pathlib import Path
+from typing import Literal
 
 from core.config import DataConfig, RunConfig
-from core.data import FEATURES, DatasetSpec, Outline, load, spec_of
+from core.data import FEATURES, DatasetSpec, Outline, fixed_normalization, load, spec_of
 from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
 from core.export.combine_code import choosing, is_chosen, refuse_combined, renumbering
 from core.export.digits_code import preparing_code, varying_code
@@ -11,7 +12,7 @@ from core.export.forward import ExportError
 from core.export.model_class import imports_of, model_class
 from core.export.points_code import drawing_code
 from core.export.training_code import training_code
-from core.export.transforms_code import tensor_data, torchvision_data
+from core.export.transforms_code import normalize_line, tensor_data, torchvision_data
 from core.models import ARCHITECTURES
 from core.presets import title_of
 from core.settings import default_data_dir
@@ -19,10 +20,10 @@ from core.training import check, outputs_for
 
 # Settings that a script says, or that change nothing of what it would say
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
-           "batch_size", "epochs", "seed", "precision", "device", "name", "learning_rate", "momentum", "nesterov", "weight_decay",
-           "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping",
-           "keep", "points", "noise", "features", "added", "l1", "transforms", "join", "join_times", "only_classes", "fraction",
-           "imbalance", "label_noise",
+           "batch_size", "epochs", "seed", "precision", "device", "threads", "name", "learning_rate", "momentum", "nesterov",
+           "weight_decay", "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization",
+           "early_stopping", "keep", "points", "noise", "features", "added", "l1", "transforms", "join", "join_times",
+           "only_classes", "fraction", "imbalance", "label_noise", "channel_mean", "channel_std",
            "vocabulary", "text_length", "text_file"}  # for texts alone, which have no script
 
 
@@ -85,7 +86,8 @@ def _constants(config: RunConfig) -> str:
              f"LEARNING_RATE = {training.optimizer.learning_rate!r}", f"VALIDATION = {data.validation}  # {held}",
              *([f"TARGET = {data.target}  # the class that “yes” is about"] if data.task == "is_target" else []),
              *([f"COPIES = {data.variations}  # varied copies of each training image"] if data.variations else []),
-             "", f"torch.manual_seed({training.seed})", f"device = torch.device({_device(config)})"]
+             "", *([] if training.threads == "auto" else [f"torch.set_num_threads({training.threads})"]),
+             f"torch.manual_seed({training.seed})", f"device = torch.device({_device(config)})"]
     return "\n".join(lines)
 
 
@@ -128,14 +130,23 @@ def _points(data: DataConfig, spec: DatasetSpec) -> str:
         lines += ["", "", "def inputs_of(points):", '    """What the network gets to see of each point."""',
                   f"    return torch.stack([{columns}], dim=1)", "", "",
                   *(f"{split}_points = inputs_of({split}_points)" for split in ("train", "validation", "test"))]
-    change = {"none": "points", "half": "(points - 0.5) / 0.5",
-              "standard": "(points - train_points.mean(0)) / train_points.std(0, correction=0)"}[data.normalization]
+    width = len(data.features) if spec.in_plane else spec.input_shape[0]
+    change = f"(points - {fixed_code(data, width, 0)}) / {fixed_code(data, width, 1)}" if data.normalization != "standard" else \
+        "(points - train_points.mean(0)) / train_points.std(0, correction=0)"
     if data.normalization != "none":
         lines += ["", "", "def normalized(points):", f"    return {change}", "", ""]
     for split in ("train", "validation", "test"):
         points = f"{split}_points" if data.normalization == "none" else f"normalized({split}_points)"
         lines.append(f"{split}_set = TensorDataset({points}, {split}_labels)")
     return "\n".join(lines)
+
+
+def fixed_code(data: DataConfig, channels: int, which: Literal[0, 1]) -> str:
+    """The mean (0) or the standard deviation (1) that the config names: a number, or a tensor with one for each channel."""
+    fixed = fixed_normalization(data, channels)
+    assert fixed is not None, data.normalization
+    numbers = fixed[which]
+    return repr(numbers[0]) if len(set(numbers)) == 1 else f"torch.tensor({list(numbers)})"
 
 
 def _choose_points(data: DataConfig, spec: DatasetSpec) -> list[str]:
@@ -163,7 +174,9 @@ def _torchvision(data: DataConfig, spec: DatasetSpec) -> str:
     load = f'datasets.{name}("data", train={{train}}, download=True, transform=transform)'
     split = _chosen_split(data, spec)
     if data.transforms:
-        return torchvision_data(name, data.transforms, data.normalization, split)
+        fixed = fixed_normalization(data, spec.input_shape[0])
+        last = normalize_line(*fixed) if fixed and data.normalization in {"imagenet", "channels"} else None
+        return torchvision_data(name, data.transforms, data.normalization, split, last)
     if data.normalization == "standard":
         first = f'training = datasets.{name}("data", train=True, download=True)'
         gray = ("pixels = training.data[train_rows] / 255  # (N, 28, 28), from 0 to 1\n"
@@ -175,8 +188,12 @@ def _torchvision(data: DataConfig, spec: DatasetSpec) -> str:
                         "training.transform = transform")
         lines = [first, split, statistics]
     else:
+        mean, std = fixed_normalization(data, spec.input_shape[0]) or ((), ())
+        if data.normalization == "half":
+            mean, std = (0.5,), (0.5,)
         transform = "transforms.ToTensor()  # pixels from 0 to 1" if data.normalization == "none" else \
-            "transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])  # pixels from −1 to 1"
+            f"transforms.Compose([transforms.ToTensor(), transforms.Normalize({mean}, {std})])"
+        transform += "  # pixels from −1 to 1" if data.normalization == "half" else ""
         lines = [f"transform = {transform}", f"training = {load.format(train=True)}", split]
     test = [f"test_set = {load.format(train=False)}"]
     if data.only_classes:
@@ -201,9 +218,9 @@ def _chosen_split(data: DataConfig, spec: DatasetSpec) -> str:
 
 
 def _digits(data: DataConfig, spec: DatasetSpec) -> str:
-    mean, std = {"none": ("0.0", "1.0"), "half": ("0.5", "0.5"),
-                 "standard": ("pixels.mean().item()", "pixels.std(correction=0).item()")}[
-        data.normalization]
+    fixed = fixed_normalization(data, 1)
+    mean, std = (repr(numbers[0]) for numbers in fixed) if fixed else ("pixels.mean().item()", "pixels.std(correction=0).item()")
+    last = normalize_line(*fixed) if fixed and data.normalization in {"imagenet", "channels"} else None
     copies = ("images = np.concatenate([images, vary(images[:, 0], COPIES)[:, None]])\n"
               "labels = labels.repeat(COPIES + 1)\n") if data.variations else ""
     classes = (f"{renumbering(data, spec)}\nlabels = new_label[labels]\n"
@@ -235,7 +252,7 @@ images, labels = pixels[train_rows], labels[train_rows]
 {copies}
 pixels = torch.from_numpy(images) / 255  # from 0 to 1
 mean, std = {mean}, {std}
-{tensor_data(data.transforms, data.normalization) if data.transforms else NORMALIZED}'''
+{tensor_data(data.transforms, data.normalization, last) if data.transforms else NORMALIZED}'''
 
 
 NORMALIZED = '''

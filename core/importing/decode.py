@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageFile
 
-MOST_PIXELS = 16_000_000
+MOST_PIXELS = 16_000_000  # that are decoded
+MOST_SHRUNK = 120_000_000  # of a JPEG, which a decoder can shrink as it reads
 Fit = Literal["pad", "crop"]
 Image.MAX_IMAGE_PIXELS = None  # ours is smaller, and refuses where Pillow's only warns
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -50,11 +51,9 @@ def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
     if not data:
         raise BadImage("empty")
     try:
-        image = _open(data)
+        image = _open(data, 4 * size)
         resized = image.size != (size, size)
         orientation = _orientation(image)
-        if image.format in {"JPEG", "MPO"}:
-            image.draft(None, (4 * size, 4 * size))  # a 12-megapixel photograph is decoded at an eighth, ten times faster
         image.load()  # a truncated file opens well and fails here
         small = _fitted(_eight_bits(image), size, fit)
         if orientation in TRANSPOSE:
@@ -70,15 +69,22 @@ def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
     return Picture(np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1)), resized)
 
 
-def _open(data: bytes) -> Image.Image:
-    """The picture, its pixels not yet decoded."""
+def _open(data: bytes, longest: int) -> Image.Image:
+    """The picture, its pixels not yet decoded; a JPEG at a half, a quarter or an eighth of its size, as far as that is `longest`
+    pixels in both directions, and further where it has more than MOST_PIXELS."""
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
     except Exception as error:
         raise BadImage(_why(data, error)) from None
     width, height = image.size
-    if width * height > MOST_PIXELS:
-        raise BadImage(f"{width:,}×{height:,} pixels; at most {MOST_PIXELS // 1_000_000} megapixels")
+    if image.format in {"JPEG", "MPO"} and width * height <= MOST_SHRUNK:
+        part = 1  # a 12-megapixel photograph is decoded at an eighth, ten times faster
+        while part < 8 and (min(width, height) >= 2 * part * longest or width * height > part**2 * MOST_PIXELS):
+            part *= 2
+        image.draft(None, (width // part, height // part))
+    if image.width * image.height > MOST_PIXELS:
+        raise BadImage(f"{width:,}×{height:,} pixels; at most {MOST_PIXELS // 1_000_000} megapixels, of a JPEG "
+                       f"{MOST_SHRUNK // 1_000_000}. Save it smaller, or as JPEG")
     # phones write photographs with a second picture inside (MPO), which is no animation: the first is the photograph
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise BadImage("an animation; save one picture of it")

@@ -22,12 +22,10 @@ def read_picture(data: bytes, longest: int) -> np.ndarray:
     if not data:
         raise BadImage("empty")
     try:
-        image = _open(data)
+        image = _open(data, 2 * longest)
         if max(image.size) > MOST_RATIO * min(image.size):
             raise BadImage(f"{image.width:,}×{image.height:,} pixels, too long a strip")
         orientation = _orientation(image)
-        if image.format in {"JPEG", "MPO"}:
-            image.draft(None, (2 * longest, 2 * longest))  # a large photograph is decoded at a part of its size
         image.load()  # a truncated file opens well and fails here
         image = _eight_bits(image)
         scale = longest / max(image.size)

@@ -15,7 +15,8 @@ FADED, BLOWN = 1e-3, 1e3  # sizes that change by more than this over ten layers 
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation. module: makes PyTorch's layer; code: how one writes that; formula, slope: LaTeX, of f(x) and f′(x)."""
+    """One activation. module: makes PyTorch's layer; code: how one writes that; formula, slope: LaTeX, of f(x) and f′(x).
+    beside: the numbers that stand in a row with x, where what becomes of x depends on them."""
 
     title: str
     module: Callable[[], nn.Module]
@@ -23,12 +24,13 @@ class Activation:
     formula: str
     slope: str
     about: str
+    beside: tuple[float, ...] = ()
 
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation("ReLU", nn.ReLU, "nn.ReLU()", r"\max(0, x)", r"1 \text{ if } x > 0 \text{ else } 0",
-                       "Negative becomes 0. Cheap, and the slope is 1 wherever a unit is on; a unit that is never on gets no "
-                       "gradient and stays off."),
+                       "Negative becomes 0. Cheap, and the slope is 1 wherever a unit is on; a unit that is off for every "
+                       "example gets no gradient."),
     "leaky_relu": Activation("Leaky ReLU", nn.LeakyReLU, "nn.LeakyReLU()", r"x \text{ if } x > 0 \text{ else } 0.01\,x",
                              r"1 \text{ if } x > 0 \text{ else } 0.01", "Lets 1 % of the negative side through, so no unit is "
                              "ever quite off."),
@@ -43,10 +45,15 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation("SiLU", nn.SiLU, "nn.SiLU()", r"x\,\sigma(x)", r"\sigma(x)\,(1 + x\,(1 - \sigma(x)))",
                        "The number times its own sigmoid, also called swish. Smooth, and close to ReLU far out."),
     "elu": Activation("ELU", nn.ELU, "nn.ELU()", r"x \text{ if } x > 0 \text{ else } e^x - 1",
-                      r"1 \text{ if } x > 0 \text{ else } e^x", "ReLU with a smooth negative side that ends at −1, which keeps "
-                      "the mean near 0."),
+                      r"1 \text{ if } x > 0 \text{ else } e^x", "ReLU with a smooth negative side that ends at −1, which brings "
+                      "the mean nearer to 0."),
     "softplus": Activation("Softplus", nn.Softplus, "nn.Softplus()", r"\log(1 + e^x)", r"\sigma(x)",
                            "A ReLU with a rounded corner. Always above 0, and its slope is the sigmoid."),
+    "softmax": Activation("Softmax", lambda: nn.Softmax(dim=-1), "nn.Softmax(dim=-1)", r"\frac{e^x}{e^x + e^1 + e^0}",
+                          r"f(x)\,(1 - f(x))", "Turns a row of numbers into shares that add up to 1, the largest number into the "
+                          "largest share: probabilities, if the row is a network's output. Here x stands beside 1 and 0. Put "
+                          "before nn.CrossEntropyLoss it would be applied twice, as that loss has a softmax of its own.",
+                          (1.0, 0.0)),
 }
 
 
@@ -72,9 +79,19 @@ def activation_at(name: str, x: float) -> ActivationCurve:
 
 def _at(name: str, x: Tensor) -> ActivationCurve:
     x.requires_grad_(True)
-    value = ACTIVATIONS[name].module()(x)
+    entry = ACTIVATIONS[name]
+    if entry.beside:  # (N,) → rows (N, 1 + others)
+        value = entry.module()(torch.cat([x[:, None], x.new_tensor(entry.beside).expand(len(x), -1)], 1))[:, 0]
+    else:
+        value = entry.module()(x)
     (slope,) = torch.autograd.grad(value.sum(), x)
     return ActivationCurve(x.detach().numpy(), value.detach().numpy(), slope.numpy())
+
+
+def shares(x: float) -> list[tuple[float, float]]:
+    """Softmax's row in the lab: each number, x first, and its share."""
+    row = (x, *ACTIVATIONS["softmax"].beside)
+    return list(zip(row, torch.tensor(row, dtype=torch.float64).softmax(0).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -170,7 +187,10 @@ def through_layers(name: str, init: str, seed: int = 0) -> Depth:
 
 
 def _spread(number: int, name: str, before: Tensor, after: Tensor, gradient: Tensor) -> LayerSpread:
-    slope = torch.from_numpy(_at(name, before.double().flatten()).slope)
+    if ACTIVATIONS[name].beside:  # of a number by itself: the diagonal of the softmax's Jacobian
+        slope = (after.double() * (1 - after.double())).flatten()
+    else:
+        slope = torch.from_numpy(_at(name, before.double().flatten()).slope)
     values = after.double().numpy().ravel()
     counts, edges = np.histogram(values, bins=BINS)
     return LayerSpread(number, float(values.mean()), float(values.std()), float(gradient.double().square().mean().sqrt()),
@@ -205,7 +225,7 @@ activation = {activation}
 
 # The derivative at one number, by autograd
 x = torch.tensor({x}, requires_grad=True)
-y = activation(x)
+y = {once}
 y.backward()
 print(f"f({{x.item():g}}) = {{y.item():.4f}}, slope {{x.grad.item():.4f}}")
 
@@ -227,5 +247,7 @@ for number, (output, gradient) in enumerate(zip(outputs, gradients), start=1):
 
 def activation_code(name: str, init: str, x: float = 1.0, seed: int = 0) -> str:
     """A script that shows the same with plain PyTorch; its random numbers differ from the page's, its sizes agree."""
-    return CODE.format(seed=seed, activation=ACTIVATIONS[name].code, x=float(x), width=WIDTH, layers=LAYERS, examples=EXAMPLES,
-                       init=INITS[init].code)
+    beside = "".join(f", torch.tensor({value})" for value in ACTIVATIONS[name].beside)
+    once = f"activation(torch.stack([x{beside}]))[0]  # the share of x in this row" if beside else "activation(x)"
+    return CODE.format(seed=seed, activation=ACTIVATIONS[name].code, once=once, x=float(x), width=WIDTH, layers=LAYERS,
+                       examples=EXAMPLES, init=INITS[init].code)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.labs.limits import sizes, whole
+from core.labs.limits import MAX_LIST, sizes, whole
 from core.labs.messages import ExpressionError
 
 
@@ -18,7 +18,8 @@ def tensor(value: Any, what: str = "This operation") -> Tensor:
 def operand(value: Any) -> Any:
     """A tensor or a number."""
     if not isinstance(value, Tensor | int | float):
-        kind = {list: "A list", tuple: "A tuple", torch.dtype: "A dtype", type(None): "None", slice: "A slice"}.get(type(value))
+        kind = {list: "A list", tuple: "A tuple", torch.dtype: "A dtype", type(None): "None", slice: "A slice",
+                torch.device: "A device"}.get(type(value))
         raise ExpressionError(f"{kind or 'This'} can't be calculated with. Make a tensor of it first: torch.tensor([1, 2]) * 2.")
     return value
 
@@ -56,3 +57,35 @@ def tensor_list(values: Any) -> list[Tensor]:
 
 def shape_of(value: Any) -> tuple[int, ...]:
     return tuple(value.shape) if isinstance(value, Tensor) else ()
+
+
+def write_out(result: Tensor, out: Any) -> Tensor:
+    """`out`, now with the result's values: what torch does with out=, which also wants the shape to be right."""
+    if tensor(out, "out=").shape != result.shape:
+        raise ExpressionError(f"out= needs a tensor of the result's shape {tuple(result.shape)}, and this one is "
+                              f"{tuple(out.shape)}.")
+    if not torch.can_cast(result.dtype, out.dtype):
+        kinds = [str(kind).removeprefix("torch.") for kind in (result.dtype, out.dtype)]
+        raise ExpressionError(f"The result is {kinds[0]}, which a tensor of {kinds[1]} can't hold; see its dtype.")
+    return out.copy_(result)
+
+
+def list_and_count(a: Any, b: Any) -> tuple[Any, Any] | None:
+    """The list, and what it is to be multiplied with, whichever comes first; None where it is no list times a number."""
+    lists = [isinstance(value, list | tuple) for value in (a, b)]
+    if sum(lists) != 1 or isinstance(a, Tensor) or isinstance(b, Tensor):
+        return None
+    return (a, b) if lists[0] else (b, a)
+
+
+def repeated(values: Any, times: Any) -> Any:
+    """[x] * 3: a list as often as wanted, as Python has it. Raises ExpressionError where it would get long."""
+    count = max(0, whole(times, "number of repeats"))
+    if count * _parts(values) > MAX_LIST:
+        raise ExpressionError(f"A repeated list has at most {MAX_LIST:,} parts here.")
+    return values * count
+
+
+def _parts(values: Any) -> int:
+    """Everything in a list, lists within it included."""
+    return 1 + sum(map(_parts, values)) if isinstance(values, list | tuple) else 1

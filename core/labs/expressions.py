@@ -18,14 +18,16 @@ import torch
 from torch import Tensor
 
 from core.labs import operations
-from core.labs.arguments import operand, shape_of
+from core.labs.arguments import list_and_count, operand, repeated, shape_of, write_out
 from core.labs.limits import MAX_NUMBER, MAX_TOTAL, allow, broadcast, check_index, short, whole
 from core.labs.messages import ExpressionError, explain
-from core.labs.operations import CONSTANTS, FUNCTIONS, METHODS, PROPERTIES, random_functions
+from core.labs.operations import CONSTANTS, FUNCTIONS, METHODS, PROPERTIES, TAKES_OUT, random_functions
 
 MAX_TEXT = 300  # characters
 MAX_NODES = 250  # of the parsed tree
 MAX_DEPTH = 30  # of the parsed tree
+
+NO_TEXT = "Text does not work here, except for the name of a device as in x.to('cpu'). A dtype is written torch.float32."
 
 # What PyTorch and Python raise for operations that don't work on these values
 REFUSED = (RuntimeError, ValueError, TypeError, IndexError, ArithmeticError, MemoryError, NotImplementedError)
@@ -50,7 +52,7 @@ HINTS: dict[type, str] = {
     ast.NamedExpr: "Names can't be given here. Type one expression.",
     ast.Dict: "Dictionaries don't work here. Use lists of numbers.",
     ast.Set: "Sets don't work here. Use lists of numbers.",
-    ast.JoinedStr: "Text does not work here, only numbers and tensors.",
+    ast.JoinedStr: NO_TEXT,
     ast.Starred: "The star before a list does not work here.",
 }
 
@@ -75,7 +77,16 @@ def evaluate_expression(text: str, variables: Mapping[str, Tensor] | None = None
     variables: what may be named, lab_variables() by default; they are not changed. seed: of torch.rand and its relatives.
     A result that is a number, or numbers in a list, comes back as a tensor. Raises ExpressionError with one line.
     """
-    return _as_tensor(_Walk(lab_variables() if variables is None else variables, seed).run(_parse(text)))
+    value = evaluate(text, variables, seed)
+    if not isinstance(value, Tensor):
+        raise ExpressionError("The result is not a tensor. An expression ends in a tensor or a number.")
+    return value
+
+
+def evaluate(text: str, variables: Mapping[str, Tensor] | None = None, seed: int = 0) -> Tensor | torch.dtype | torch.device:
+    """As evaluate_expression; an expression such as "x.dtype" or "x.device" gives what it says of a tensor."""
+    value = _Walk(lab_variables() if variables is None else variables, seed).run(_parse(text))
+    return value if isinstance(value, torch.dtype | torch.device) else _as_tensor(value)
 
 
 def evaluate_index(text: str, tensor: Tensor) -> Selection:
@@ -112,8 +123,8 @@ def _parse(text: str) -> ast.expr:
     if odd := next((char for char in text if not " " <= char <= "~" and char not in "\n\t"), None):
         shown = f" “{odd}”" if odd.isprintable() else ""
         raise ExpressionError(f"The character{shown} is not part of the language. Use plain letters, digits and signs.")
-    if any(quote in text for quote in "'\"\\"):
-        raise ExpressionError("Text does not work here, only numbers and tensors.")
+    if "\\" in text:
+        raise ExpressionError(NO_TEXT)
     if re.search(r"\d(?:and|else|for|if|in|is|not|or)\b", text):  # Python's parser would warn on the server's console
         raise ExpressionError("Put a space between a number and a word.")
     try:
@@ -196,8 +207,10 @@ class _Walk:
         return value
 
     def constant(self, node: ast.Constant) -> Any:
+        if isinstance(node.value, str) and re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d)?", node.value):
+            return torch.device(node.value)
         if isinstance(node.value, str | bytes):
-            raise ExpressionError("Text does not work here, only numbers and tensors.")
+            raise ExpressionError(NO_TEXT)
         return node.value
 
     def name(self, node: ast.Name) -> Any:
@@ -255,11 +268,13 @@ class _Walk:
             raise ExpressionError("Stars before arguments don't work here.")
         arguments = first + [self.visit(child) for child in node.args]
         named = {str(keyword.arg): self.visit(keyword.value) for keyword in node.keywords}
+        into = named.pop("out") if before == "torch." and name in TAKES_OUT and "out" in named else None
         try:
             inspect.signature(known[name]).bind(*arguments, **named)
         except TypeError as error:
             raise ExpressionError(f"{before}{name} can't be called like this here: {error}.") from None
-        return known[name](*arguments, **named)
+        result = known[name](*arguments, **named)
+        return result if into is None else write_out(result, into)
 
     def binary(self, node: ast.BinOp) -> Any:
         if isinstance(node.op, ast.BitXor):
@@ -269,6 +284,8 @@ class _Walk:
         a, b = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.MatMult):
             return operations.matmul(a, b)
+        if isinstance(node.op, ast.Mult) and (pair := list_and_count(a, b)):
+            return repeated(*pair)
         broadcast(shape_of(operand(a)), shape_of(operand(b)))
         integers = isinstance(node.op, ast.Pow) and isinstance(a, int) and isinstance(b, int)
         if integers and a not in (-1, 0, 1) and abs(a).bit_length() * b > 127:  # known before it is calculated

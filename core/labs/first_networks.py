@@ -1,4 +1,4 @@
-"""The lab on first networks: two short scripts walked line by line, each line's values computed, and run to the end.
+"""The lab on first networks: three short scripts walked line by line, each line's values computed, and run to the end.
 
 What is computed here is what the script computes: the same seeds, the same calls in the same order. The tests run the script
 and compare.
@@ -18,13 +18,13 @@ from core.fields import Config, setting
 SEED_OF_NEW = 1000  # the seed of samples that nobody has trained on is the data's plus this
 NEW = 500
 LOOKS = 30  # at how many epochs, at most, the new samples are asked
-FEATURES = {"toy-sigmoid": 10, "circle-2d": 2}
+FEATURES = {"toy-2-2-1": 2, "toy-sigmoid": 10, "circle-2d": 2}
 
 
 class FirstNetworkConfig(Config):
-    """One of the two scripts and what can be changed in it."""
+    """One of the three scripts and what can be changed in it."""
 
-    system: Literal["toy-sigmoid", "circle-2d"] = setting("toy-sigmoid", "Which script.")
+    system: Literal["toy-2-2-1", "toy-sigmoid", "circle-2d"] = setting("toy-sigmoid", "Which script.")
     hidden: int = setting(5, "Units of the hidden layer.", unit="units", ge=1, le=64, step=1)
     learning_rate: float = setting(0.01, "How far each step moves the weights.", gt=0.0, le=10.0)
     epochs: int = setting(50, "Steps: every epoch is one, as all samples are one batch.", unit="epochs", ge=1, le=400, step=10)
@@ -32,6 +32,7 @@ class FirstNetworkConfig(Config):
 
 
 NOTES: dict[str, FirstNetworkConfig] = {
+    "toy-2-2-1": FirstNetworkConfig(system="toy-2-2-1", hidden=2, epochs=100),
     "toy-sigmoid": FirstNetworkConfig(),
     "circle-2d": FirstNetworkConfig(system="circle-2d", hidden=4, learning_rate=0.1, epochs=100),
 }
@@ -56,15 +57,16 @@ class Walk:
 
     lines: its lines, the training loop at its first epoch. losses: (E,) each epoch's training loss before its step.
     looks: epochs after which the new samples were asked, 0 for the start; new_losses: their loss then.
-    right, new_right: share of right answers at the end, 0 to 1, on the training samples and on new ones.
+    right, new_right: share of right answers at the end, 0 to 1, on the training samples and on new ones; None where numbers are
+    predicted, which are never exactly right.
     """
 
     lines: tuple[Line, ...]
     losses: tuple[float, ...]
     looks: tuple[int, ...]
     new_losses: tuple[float, ...]
-    right: float
-    new_right: float
+    right: float | None
+    new_right: float | None
 
 
 def draw(config: FirstNetworkConfig, count: int | None = None) -> tuple[Tensor, Tensor]:
@@ -73,6 +75,8 @@ def draw(config: FirstNetworkConfig, count: int | None = None) -> tuple[Tensor, 
     if config.system == "circle-2d":
         x = torch.randn(count or 100, 2, generator=generator)
         return x, (x[:, 0] ** 2 + x[:, 1] ** 2 < 1).float().unsqueeze(1)
+    if config.system == "toy-2-2-1":
+        return torch.randn(count or 10, 2, generator=generator), torch.randn(count or 10, 1, generator=generator)
     x = torch.randn(count or 10, 10, generator=generator)
     if count:
         return x, torch.randint(2, (count, 1), generator=generator).float()
@@ -80,16 +84,22 @@ def draw(config: FirstNetworkConfig, count: int | None = None) -> tuple[Tensor, 
 
 
 def network(config: FirstNetworkConfig) -> nn.Sequential:
-    """Linear, ReLU, Linear, Sigmoid with weights of the config's seed; PyTorch's global random state is left as it was."""
+    """Linear, ReLU, Linear, and for yes-no answers Sigmoid, with weights of the config's seed; PyTorch's global random state is
+    left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return nn.Sequential(nn.Linear(FEATURES[config.system], config.hidden), nn.ReLU(), nn.Linear(config.hidden, 1),
-                             nn.Sigmoid())
+        layers = [nn.Linear(FEATURES[config.system], config.hidden), nn.ReLU(), nn.Linear(config.hidden, 1)]
+        return nn.Sequential(*layers, *([] if predicts_numbers(config) else [nn.Sigmoid()]))
+
+
+def predicts_numbers(config: FirstNetworkConfig) -> bool:
+    """Whether the script's answers are numbers, and not yes or no."""
+    return config.system == "toy-2-2-1"
 
 
 def loss_of(config: FirstNetworkConfig) -> nn.Module:
-    """The notes' loss: squared differences in the first script, binary cross-entropy in the second."""
-    return nn.MSELoss() if config.system == "toy-sigmoid" else nn.BCELoss()
+    """The notes' loss: squared differences in the first two scripts, binary cross-entropy in the third."""
+    return nn.BCELoss() if config.system == "circle-2d" else nn.MSELoss()
 
 
 def walk(config: FirstNetworkConfig) -> Walk:
@@ -114,7 +124,8 @@ def walk(config: FirstNetworkConfig) -> Walk:
                                                             f"{NEW} "
                "new samples, which no step has seen? torch.no_grad() around it says that no gradients are wanted.",
                {"loss_new": torch.tensor(new_losses[-1])})
-    return Walk((*lines, end), tuple(losses), tuple(looks), tuple(new_losses), _right(model, x, y), _right(model, new_x, new_y))
+    right, new_right = (None, None) if predicts_numbers(config) else (_right(model, x, y), _right(model, new_x, new_y))
+    return Walk((*lines, end), tuple(losses), tuple(looks), tuple(new_losses), right, new_right)
 
 
 class _LineRecorder:
@@ -135,9 +146,9 @@ def _step(model: nn.Sequential, criterion: nn.Module, optimizer: torch.optim.Opt
     assert isinstance(second, nn.Linear)
     prediction = model(x)
     if record:
-        note("prediction = model(x)", "Forward: all samples at once go through the four layers, each line of x on its own. "
-                                      "Below is "
-             "what comes out of each layer on the way; the last is the prediction, between 0 and 1.", **_between(model, x))
+        between = ", between 0 and 1" if isinstance(model[-1], nn.Sigmoid) else ""
+        note("prediction = model(x)", "Forward: all samples at once go through the layers, each line of x on its own. Below is "
+             f"what comes out of each layer on the way; the last is the prediction{between}.", **_between(model, x))
     loss = criterion(prediction, y)
     note("loss = criterion(prediction, y)", "One number that says how wrong all predictions are together. It remembers how it "
          "came about, which the next but one line needs.", loss=loss)
@@ -186,26 +197,28 @@ def _right(model: nn.Module, x: Tensor, y: Tensor) -> float:
 def _before(config: FirstNetworkConfig, x: Tensor, y: Tensor) -> list[Line]:
     """The lines before the loop."""
     model = network(config)
-    toy = config.system == "toy-sigmoid"
-    answers = ("The ten answers, given by hand. Nothing connects them with the numbers in x." if toy else
-               "The rule: 1 where x₁² + x₂² < 1, inside the circle, else 0. unsqueeze(1) makes a column of it, the shape that "
-               "the network returns.")
+    numbers, features = predicts_numbers(config), FEATURES[config.system]
+    answers = {"toy-2-2-1": "Ten random numbers to predict. Nothing connects them with the numbers in x.",
+               "toy-sigmoid": "The ten answers, given by hand. Nothing connects them with the numbers in x.",
+               "circle-2d": "The rule: 1 where x₁² + x₂² < 1, inside the circle, else 0. unsqueeze(1) makes a column of it, the "
+                            "shape that the network returns."}[config.system]
+    what = {"toy-2-2-1": "Ten points of two", "toy-sigmoid": "Ten samples of ten", "circle-2d": "A hundred points of two"}
+    squeezed = "" if numbers else ", and that squeezed between 0 and 1"
+    loss = {"toy-2-2-1": "The mean of the squared differences between prediction and target: the usual loss for numbers.",
+            "toy-sigmoid": "The mean of the squared differences between prediction and answer. For yes-no answers binary "
+                           "cross-entropy is the better choice: it punishes being confidently wrong far more.",
+            "circle-2d": "Binary cross-entropy on probabilities: −log of the probability that was given to the right answer. "
+                         "nn.BCEWithLogitsLoss without the sigmoid layer does the same and can't overflow."}[config.system]
     return [
         Line(f"torch.manual_seed({config.seed})", "Fixes the random numbers, so that every run draws the same ones. Without it "
-             "no two runs agree.", {}),
-        Line(_x(config), f"{'Ten samples of ten' if toy else 'A hundred points of two'} normally distributed random numbers: one "
-             f"sample in each line, one {'feature' if toy else 'coordinate'} in each column.", {"x": x}),
+             "each run draws others.", {}),
+        Line(_x(config), f"{what[config.system]} normally distributed random numbers: one sample in each line, one "
+             f"{'feature' if features > 2 else 'coordinate'} in each column.", {"x": x}),
         Line(_y(config).replace("\n", " "), answers, {"y": y}),
-        Line(_model(config).replace("\n", " "), f"Four layers in a row: {FEATURES[config.system]} numbers to {config.hidden}, "
-             f"negative ones set to 0, {config.hidden} numbers to 1, and that squeezed between 0 and 1. The weights are random "
-             "at first.", {f"model[{place}].{name}": getattr(model[place], name).detach() for place in (0, 2)
-                        for name in ("weight", "bias")}),
-        Line(f"criterion = nn.{type(loss_of(config)).__name__}()", "The mean of the squared differences between prediction and "
-                                                                   "answer. "
-             "For yes-no answers binary cross-entropy is the better choice: it punishes being confidently wrong far "
-             "more." if toy else
-             "Binary cross-entropy on probabilities: −log of the probability that was given to the right answer. "
-             "nn.BCEWithLogitsLoss without the sigmoid layer does the same and can't overflow.", {}),
+        Line(_model(config).replace("\n", " "), f"{'Three' if numbers else 'Four'} layers in a row: {features} numbers to "
+             f"{config.hidden}, negative ones set to 0, {config.hidden} numbers to 1{squeezed}. The weights are random at first.",
+             {f"model[{place}].{name}": getattr(model[place], name).detach() for place in (0, 2) for name in ("weight", "bias")}),
+        Line(f"criterion = nn.{type(loss_of(config)).__name__}()", loss, {}),
         Line(f"optimizer = torch.optim.SGD(model.parameters(), lr={config.learning_rate:g})", "Knows all weights of the network "
                                                                                               "and "
              "how far to move them at each step. Plain gradient descent: all samples are one batch, so nothing is stochastic "
@@ -214,28 +227,33 @@ def _before(config: FirstNetworkConfig, x: Tensor, y: Tensor) -> list[Line]:
 
 
 def _x(config: FirstNetworkConfig) -> str:
-    return "x = torch.randn(10, 10)" if config.system == "toy-sigmoid" else "x = torch.randn(100, 2)"
+    return f"x = torch.randn({100 if config.system == 'circle-2d' else 10}, {FEATURES[config.system]})"
 
 
 def _y(config: FirstNetworkConfig) -> str:
     if config.system == "circle-2d":
         return "y = (x[:, 0] ** 2 + x[:, 1] ** 2 < 1).float().unsqueeze(1)"
+    if config.system == "toy-2-2-1":
+        return "y = torch.randn(10, 1)"
     return f"y = torch.tensor({[[float(answer)] for answer in NOTES_ANSWERS]})"
 
 
 def _model(config: FirstNetworkConfig) -> str:
     return (f"model = nn.Sequential(nn.Linear({FEATURES[config.system]}, {config.hidden}), nn.ReLU(),\n"
-            f"                      nn.Linear({config.hidden}, 1), nn.Sigmoid())")
+            f"                      nn.Linear({config.hidden}, 1){'' if predicts_numbers(config) else ', nn.Sigmoid()'})")
 
 
 def network_code(config: FirstNetworkConfig) -> str:
     """The whole script; runs alone."""
-    toy = config.system == "toy-sigmoid"
-    new = (f"x_new = torch.randn({NEW}, 10)\ny_new = torch.randint(2, ({NEW}, 1)).float()  # as random as the ten" if toy else
-           f"x_new = torch.randn({NEW}, 2)\ny_new = (x_new[:, 0] ** 2 + x_new[:, 1] ** 2 < 1).float().unsqueeze(1)")
-    return CODE.format(seed=config.seed, x=_x(config), y=_y(config), model=_model(config), epochs=config.epochs,
-                       loss=type(loss_of(config)).__name__, rate=f"{config.learning_rate:g}", every=max(1, config.epochs // 10),
-                       other=config.seed + SEED_OF_NEW, new=new)
+    new = {"toy-2-2-1": f"x_new = torch.randn({NEW}, 2)\ny_new = torch.randn({NEW}, 1)  # as random as the ten",
+           "toy-sigmoid": f"x_new = torch.randn({NEW}, 10)\ny_new = torch.randint(2, ({NEW}, 1)).float()  # as random as the ten",
+           "circle-2d": f"x_new = torch.randn({NEW}, 2)\n"
+                        "y_new = (x_new[:, 0] ** 2 + x_new[:, 1] ** 2 < 1).float().unsqueeze(1)"}[config.system]
+    numbers = predicts_numbers(config)
+    return CODE.format(
+        seed=config.seed, x=_x(config), y=_y(config), model=_model(config), epochs=config.epochs, new=new,
+        loss=type(loss_of(config)).__name__, rate=f"{config.learning_rate:g}", every=max(1, config.epochs // 10),
+        other=config.seed + SEED_OF_NEW, right="" if numbers else RIGHT, said=SAID_NUMBERS if numbers else SAID_RIGHT)
 
 
 CODE = '''import torch
@@ -265,11 +283,16 @@ torch.manual_seed({other})
 {new}
 with torch.no_grad():  # nothing is learned from here on
     loss_new = criterion(model(x_new), y_new)
-    right = ((model(x) > 0.5) == (y > 0.5)).float().mean()
+{right}{said}'''
+
+RIGHT = """    right = ((model(x) > 0.5) == (y > 0.5)).float().mean()
     right_new = ((model(x_new) > 0.5) == (y_new > 0.5)).float().mean()
-print(f"training samples: {{right:.0%}} right")
-print(f"new samples: {{right_new:.0%}} right, loss {{loss_new:.4f}}")
-'''
+"""
+SAID_RIGHT = """print(f"training samples: {right:.0%} right")
+print(f"new samples: {right_new:.0%} right, loss {loss_new:.4f}")
+"""
+SAID_NUMBERS = """print(f"new samples: loss {loss_new:.4f}; always saying 0 has {(y_new ** 2).mean():.4f}")
+"""
 
 
 def run_config(preset: RunConfig, config: FirstNetworkConfig) -> RunConfig:

@@ -14,6 +14,7 @@ MAX_TOTAL = 1_000_000  # of all tensors that one expression makes
 MAX_RANK = 6  # dimensions
 MAX_NUMBER = 2**63 - 1  # the largest int64
 MAX_PIECES = 64  # of a split
+MAX_LIST = 1000  # parts of a list that is repeated
 
 Shape = tuple[int, ...]
 

@@ -54,8 +54,9 @@ LOSSES: dict[str, Loss] = {
         lambda z, y, delta: F.binary_cross_entropy_with_logits(z, y, reduction="none"),
         "F.binary_cross_entropy_with_logits(prediction, label)", "logit z", "label y", (-6.0, 6.0), (0.0, 1.0), 1.0),
     "bce": Loss(
-        "BCE from a probability", "The same from a probability p that has been through a sigmoid already. Near 0 and 1 the slope "
-        "grows without end.", BCE_FORMULA, lambda p, y, delta: F.binary_cross_entropy(p, y, reduction="none"),
+        "BCE from a probability", "The same from a probability p that has been through a sigmoid already. The surer it is of the "
+        "wrong answer, the steeper the slope, without end.", BCE_FORMULA,
+        lambda p, y, delta: F.binary_cross_entropy(p, y, reduction="none"),
         "F.binary_cross_entropy(prediction, label)", "probability p", "label y", (EDGE, 1 - EDGE), (0.0, 1.0), 1.0),
     "cross_entropy_2": Loss(
         "Cross-entropy, 2 classes", "From one logit for each class; class 0 is the right one. Only the difference counts: along "

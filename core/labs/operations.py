@@ -307,8 +307,27 @@ def _size(x: Any, dim: Any = None) -> Any:
     return tuple(x.shape) if dim is None else x.size(whole(dim, "dimension", -10, 10))
 
 
-def _to(x: Any, dtype: Any) -> Tensor:
+def _to(x: Any, *what: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """x.to(torch.float64), x.to('cpu'), x.to('cpu', torch.float64), x.to(another tensor)."""
+    for value in what:
+        if isinstance(value, Tensor | torch.device):
+            device = value.device if isinstance(value, Tensor) else value
+        if not isinstance(value, torch.device):
+            dtype = value.dtype if isinstance(value, Tensor) else as_dtype(value)
+    if device is not None and not isinstance(device, torch.device):
+        raise ExpressionError("A device is written like 'cpu'.")
+    if device is not None and device.type != "cpu":
+        raise ExpressionError(f"This lab calculates on 'cpu' alone. In a script .to('{device}') works where torch finds such a "
+                              "device, and stops with an error elsewhere.")
+    return tensor(x).to(dtype=dtype)
+
+
+def _type(x: Any, dtype: Any) -> Tensor:
     return tensor(x).to(as_dtype(dtype))
+
+
+def _t_in_place(x: Any) -> Tensor:
+    return tensor(x).t_()
 
 
 def _transposed(x: Tensor) -> Tensor:
@@ -318,7 +337,8 @@ def _transposed(x: Tensor) -> Tensor:
 
 
 PROPERTIES: dict[str, Operation | None] = {
-    "shape": lambda x: tuple(x.shape), "ndim": Tensor.dim, "dtype": lambda x: x.dtype, "T": _transposed,
+    "shape": lambda x: tuple(x.shape), "ndim": Tensor.dim, "dtype": lambda x: x.dtype, "device": lambda x: x.device,
+    "T": _transposed,
     "mT": lambda x: x.mT, "values": None, "indices": None,  # the last two: of what sort, topk, max(dim) and min(dim) return
 }
 
@@ -361,6 +381,10 @@ FUNCTIONS: dict[str, Operation] = BOTH | {
     "vstack": _join_fixed(torch.vstack), "where": _where, "broadcast_to": _expand,
 }
 
+# functions whose result torch writes into a tensor that is there, with out=
+TAKES_OUT = frozenset({*UNARY, *BINARY, "matmul", "mm", "mv", "dot", "bmm", "outer", "cat", "concat", "concatenate", "stack",
+                       "hstack", "vstack", "clamp", "round"} - {"clone", "numel", "isnan", "isinf", "isfinite", "relu"})
+
 METHODS: dict[str, Operation] = BOTH | {name: _in_place(name) for name in IN_PLACE} | {
     "zero_": lambda x: x.zero_(), "view": _view, "repeat": _repeat, "expand": _expand, "contiguous": _unary(Tensor.contiguous),
     "expand_as": lambda x, other: _expand(x, shape_of(tensor(other))), "detach": _unary(Tensor.detach),
@@ -368,7 +392,8 @@ METHODS: dict[str, Operation] = BOTH | {name: _in_place(name) for name in IN_PLA
     "view_as": lambda x, other: _view(x, shape_of(tensor(other))),
     "where": lambda x, condition, other: _where(condition, x, other),
     "size": _size, "dim": _unary(Tensor.dim), "item": _unary(Tensor.item),
-    "stride": lambda x: tuple(x.stride()), "is_contiguous": lambda x: x.is_contiguous(), "to": _to, "type": _to,
+    "stride": lambda x: tuple(x.stride()), "is_contiguous": lambda x: x.is_contiguous(), "to": _to, "type": _type,
+    "t_": _t_in_place,
     **{name: _cast(dtype) for name, dtype in DTYPES.items() if name in {"float", "double", "half", "int", "long", "short", "bool",
                                                                        "bfloat16"}},
 }

@@ -1,11 +1,16 @@
 """Multiplications with an addition that one call needs for one example.
 
-The definition is torchinfo's, so that numbers can be compared: a convolution counts its parameters once for each output
-pixel, every other layer with a weight or bias once for each example, and an RNN once for each step of the sequence. Layers
-without parameters count nothing. For a linear layer that is applied along a sequence this is the cost of one position.
+The convention is torchinfo's, so that numbers can be compared: a convolution counts its parameters, the bias among them, once
+for each output pixel, every other layer with a weight or bias once for each example, and an RNN once for each step of the
+sequence. Layers without parameters count nothing. For a linear layer that is applied along a sequence this is the cost of one
+position.
 
-nn.MultiheadAttention, which torchinfo leaves out, counts its projections once for each position, and queries times keys
-and attention times values.
+Two kinds of layers are counted otherwise, as torchinfo does not count what they do:
+- Normalisation (batch, layer, group, instance), of which torchinfo counts the parameters once for each example: one for each
+  value, (x − mean) / deviation being x times a number plus a number, and one more for each value where it is then multiplied by
+  a weight and a bias added. fvcore and ptflops count batch norm in evaluation so, too. Means and deviations are not counted.
+- nn.MultiheadAttention, which torchinfo leaves out: its projections once for each position, and queries times keys and attention
+  times values.
 """
 
 from math import prod
@@ -13,17 +18,22 @@ from math import prod
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from core.layers.kinds import BatchNorm, InstanceNorm
 from core.layers.trace import Call, Shape
+
+Normalisation = BatchNorm | InstanceNorm | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm
 
 
 def mult_adds(call: Call, batch: int) -> int:
-    """For one example; 0 for what has no parameters. `batch` is the batch size of the run."""
+    """For one example; 0 for what neither has parameters nor normalises. `batch` is the batch size of the run."""
     module = call.module
     if isinstance(module, nn.MultiheadAttention):
         return _attention(module, call, batch)
     if not call.outputs:
         return 0
     out = _one_example(call.outputs[0], batch)
+    if isinstance(module, Normalisation):
+        return prod(out) * (2 if module.weight is not None else 1)
     if isinstance(module, nn.RNNBase):  # (1, steps, features), or (steps, features) of a packed sequence
         return prod(out[:-1]) * sum(_weights(module).values())
     count = 0

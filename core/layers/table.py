@@ -37,7 +37,7 @@ class LayerRow:
     trainable: int  # of these, how many an optimizer may change
     formula: str  # "(3·3·1)·32 + 32 = 896"
     shape_formula: str  # "⌊(28 + 2·1 − 3)/1⌋ + 1 = 28"
-    mult_adds: int  # multiplications with an addition, for one example; torchinfo's definition, see costs.py
+    mult_adds: int  # multiplications with an addition, for one example; see core/layers/mult_adds.py
     activation_bytes: int  # everything it returned, as float32, for one example
     weight_bytes: int  # of the parameters counted here, in their own number format
     receptive_field: int | Shape | None  # pixels of the input; (height, width) where they differ; None where undefined

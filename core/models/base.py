@@ -39,5 +39,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
+    "softmax": nn.Softmax,
     "identity": nn.Identity,
 }
+
+
+def activation(name: str) -> nn.Module:
+    """One of ACTIVATIONS, for rows of numbers (N, units): a softmax shares 1 out among the units of each row."""
+    return nn.Softmax(dim=1) if name == "softmax" else ACTIVATIONS[name]()

@@ -72,7 +72,8 @@ class BatchNorm2dConfig(Config):
 
 class DropoutConfig(Config):
     kind: Literal["dropout"] = setting("dropout", WHICH)
-    share: float = setting(0.5, "Share of the numbers that is set to 0 at random in each training step.",
+    share: float = setting(0.5, "Share of the numbers that is set to 0 at random in each training step. The others are divided "
+                           "by 1 − share, so that their sum stays the same on average.",
                            ge=0.0, le=0.95, step=0.05)
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from core.fields import Config, setting
-from core.models.base import ACTIVATIONS, Architecture, Shape, which
+from core.models.base import Architecture, Shape, activation, which
 
 
 class MLPConfig(Config):
@@ -16,8 +16,9 @@ class MLPConfig(Config):
     hidden: tuple[Annotated[int, Field(ge=1, le=16384)], ...] = setting(
         (50,), "Units in each hidden layer, first to last, such as 512, 512. More units can learn more and take longer.",
         label="Hidden layers", unit="units", max_length=16)
-    activation: Literal["relu", "leaky_relu", "gelu", "sigmoid", "tanh", "identity"] = setting(
-        "relu", "What each hidden unit does with its sum. Without it, any stack of linear layers is one linear layer.")
+    activation: Literal["relu", "leaky_relu", "gelu", "sigmoid", "tanh", "softmax", "identity"] = setting(
+        "relu", "What each hidden unit does with its sum; softmax shares 1 out among a layer's units. Without an activation "
+        "(identity), any stack of linear layers is one linear layer.")
     dropout: float = setting(
         0.0, "Share of hidden units switched off at random in each training step, which makes it harder to memorise the "
         "images (overfit).",
@@ -30,7 +31,7 @@ def build(config: MLPConfig, input_shape: Shape, outputs: int) -> nn.Module:
     width = prod(input_shape)
     for number, units in enumerate(config.hidden, start=1):
         layers[f"fc{number}"] = nn.Linear(width, units)
-        layers[f"{config.activation}{number}"] = ACTIVATIONS[config.activation]()
+        layers[f"{config.activation}{number}"] = activation(config.activation)
         if config.dropout:
             layers[f"dropout{number}"] = nn.Dropout(config.dropout)
         width = units

@@ -64,7 +64,8 @@ def _draw(model: nn.Module) -> None:
 VGG16 = Architecture(
     title="VGG-16 (torchvision)",
     short_title="VGG-16",
-    summary="13 convolutions of 3×3 and three large linear layers: simple, and very many weights. Needs a GPU.",
+    summary="13 convolutions of 3×3 and three large linear layers: simple, and very many weights. Very slow without "
+            "a GPU.",
     config=VGG16Config,
     build=build,
 )

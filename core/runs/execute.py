@@ -39,8 +39,11 @@ from core.training import (
     SampleAnswers,
     Started,
     Step,
+    ThreadChoice,
+    Threads,
     Validation,
     build_for,
+    candidates,
     check,
     fit,
 )
@@ -130,8 +133,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     check_weights_fit(config, data, device)
     model = build_for(config, data)
     check_batch_fits(config, data, model, device)
-    convolutional = is_convolutional(model)
-    torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional, max(1, settings.workers)))
+    threads = _threads(config, model, device, settings)
     state = load_training(store, run.id, model) if run.step else None
     if state is None and config.training.start_from:
         take_start(store, config.training.start_from, model)
@@ -144,12 +146,14 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     if state is not None:  # it has been going before
         store.forget_after(run.id, state.step)
     before = run.seconds or 0.0 if state else 0.0
-    for event in fit(config, data, model, device, control, state):
+    for event in fit(config, data, model, device, control, state, threads):
         live.see(event)
         match event:
             case Started():
                 store.begin(run.id, event)
                 recorder.device = device
+            case Threads():
+                recorder.add(event.step, {"threads": event.threads})
             case Step():
                 recorder.step(event)
             case Gradients():
@@ -175,6 +179,14 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, config, data, model, finished)
+
+
+def _threads(config: RunConfig, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:
+    """What chooses the number of processor threads: the config, or the run's own steps. It sets a first number at once."""
+    most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model), max(1, settings.workers))
+    if config.training.threads != "auto":
+        return ThreadChoice((config.training.threads,))
+    return ThreadChoice(candidates(most) if device.type == "cpu" else (most,))
 
 
 def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from core.config import DataConfig, RunConfig, TrainingConfig
-from core.data import DataError, load, outline
+from core.data import DataError, fixed_normalization, load, outline
 from core.errors import reason
 from core.fields import ConfigError
 from core.importing.names import plain_name
@@ -122,10 +122,9 @@ def _meaning(found: dict, data: DataConfig, settings: Settings) -> tuple[RunConf
 
 def _normalization(data: DataConfig, settings: Settings, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation that the config names. Raises UploadRefused where they need data that are not here."""
-    if data.normalization != "standard":
-        value = 0.5 if data.normalization == "half" else None
-        return ((value or 0.0,) * channels, (value or 1.0,) * channels)
     try:
+        if fixed := fixed_normalization(data, channels):
+            return fixed
         loaded = load(data, settings.data_dir, settings.cache_dir)
         return loaded.mean, loaded.std
     except (DataError, ConfigError) as error:

@@ -11,13 +11,15 @@ from core.training.events import (
     SampleAnswers,
     Started,
     Step,
+    Threads,
     Validation,
 )
 from core.training.loop import fit
 from core.training.objectives import OBJECTIVES, objective_of
 from core.training.start import build_for, check, check_for, fresh_model, outputs_for, prepare
 from core.training.state import TrainingState
+from core.training.threads import ThreadChoice, candidates
 
 __all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Paused", "SampleAnswers",
-           "Started", "Step", "TrainingState", "Validation", "build_for", "check", "check_for", "fit", "fresh_model",
-           "objective_of", "outputs_for", "prepare"]
+           "Started", "Step", "ThreadChoice", "Threads", "TrainingState", "Validation", "build_for", "candidates", "check",
+           "check_for", "fit", "fresh_model", "objective_of", "outputs_for", "prepare"]

@@ -23,6 +23,14 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Threads:
+    """From the step after `step` on, training takes so many processor threads; at 0 before the first step of a run."""
+
+    step: int
+    threads: int
+
+
+@dataclass(frozen=True)
 class Step:
     """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1.
 
@@ -127,4 +135,4 @@ class Finished:
     message: str = ""
 
 
-Event = Started | Step | Gradients | Paused | SampleAnswers | Epoch | Validation | Checkpoint | Finished
+Event = Started | Threads | Step | Gradients | Paused | SampleAnswers | Epoch | Validation | Checkpoint | Finished

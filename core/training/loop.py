@@ -12,12 +12,13 @@ from core.config import PlateauConfig, RunConfig
 from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
 from core.training.control import Command, Control
-from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Outcome, Paused, Started, Step
+from core.training.events import DIVERGED, Checkpoint, Epoch, Event, Finished, Gradients, Outcome, Paused, Started, Step, Threads
 from core.training.inference import infer
 from core.training.monitors import SampleMonitor, ValidationMonitor
 from core.training.schedules import Plateau, learning_rate_at
 from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
 from core.training.step import TrainingStep, batches_of_epoch
+from core.training.threads import ThreadChoice
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
 STEPS_PER_READ = 64
@@ -26,7 +27,7 @@ SECONDS_PER_LOOK = 0.05  # at the control, while paused
 
 
 def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, control: Control | None = None,
-        resume: TrainingState | None = None) -> Iterator[Event]:
+        resume: TrainingState | None = None, threads: ThreadChoice | None = None) -> Iterator[Event]:
     """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
     The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
@@ -39,11 +40,14 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
         control: asked between steps whether to stop, to pause, or to use another learning rate.
         resume: a Checkpoint's state to go on from, with `model` holding that checkpoint's weights. The events are then those
             that an unbroken run would have sent from there.
+        threads: what chooses the number of processor threads while it trains; None leaves PyTorch's as it is.
     """
-    loop = Loop(config, data, model, device, control)
+    loop = Loop(config, data, model, device, control, threads)
     if resume is not None:
         loop.restore(resume)
     yield Started(loop.steps_per_epoch, loop.steps, sum(p.numel() for p in model.parameters()), str(device), loop.precision)
+    if threads is not None:
+        yield Threads(loop.step, threads.threads)
     began = time.perf_counter()
     outcome: Outcome = "completed"
     message = ""
@@ -102,8 +106,9 @@ class Loop:
     """The state of one training: network, optimizer, place in the data, sums of the current epoch."""
 
     def __init__(self, config: RunConfig, data: Dataset, model: nn.Module, device: torch.device,
-                 control: Control | None = None) -> None:
+                 control: Control | None = None, threads: ThreadChoice | None = None) -> None:
         training = config.training
+        self.threads = threads if threads is not None and threads.is_open else None
         self.config, self.device, self.control = training, device, control
         self.training_step = TrainingStep(training, data.target, model, device)
         self.model, self.autocast = self.training_step.model, self.training_step.autocast
@@ -150,7 +155,10 @@ class Loop:
                 if command.stop:
                     return "stopped"
             self.single_steps, self.pace = self.single_steps + 1 if command.pause else command.steps, command.pace
+            began = time.perf_counter() if self.threads else 0.0
             pending.add(*self.train_step(batch, command.learning_rate))
+            if self.threads and self.threads.step(time.perf_counter() - began):
+                yield Threads(self.step + len(pending.losses), self.threads.threads)
             if pending.is_due():
                 if not (yield from self.read(pending)):
                     return "diverged"

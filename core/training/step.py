@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from core.config import TrainingConfig
 from core.data.batches import Batch, Batches
 from core.devices import autocast_type, is_convolutional
+from core.training.dense import chain_of, loss_and_gradient
 from core.training.graphs import Forward
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
@@ -64,6 +65,9 @@ class TrainingStep:
             self.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
         self.autocast = autocast_type(training.precision, device, self.convolutional)
         self.forward = Forward(self.model, device, self.autocast)
+        plain = device.type == "cpu" and self.autocast is None  # elsewhere kernels wait for Python less than for each other
+        self.chain = chain_of(self.model) if plain else None
+        self.gradient: Tensor | None = None  # of the last loss for its logits, where the chain has answered
         self.objective = objective_of(training, target)
         self.optimizer = Stepper(build_optimizer(training.optimizer, self.model.parameters()))
 
@@ -98,12 +102,22 @@ class TrainingStep:
 
     def answer(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (n, outputs) float32 and the mean loss of a batch."""
+        self.gradient = None
+        if self.chain is not None and not self.chain.is_watched and batch.images.dtype is torch.float32:
+            with torch.no_grad():
+                logits = self.chain.forward(batch.images)
+                loss, self.gradient = loss_and_gradient(self.objective, logits, batch.labels)
+            return logits, loss
         logits = self.forward(batch.images).float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
         return logits, self.objective.loss(logits, batch.labels)
 
     def backward(self, loss: Tensor) -> None:
         """Put the gradients of the loss that answer() returned last into weight.grad, where there was none."""
-        loss.backward()
+        if self.chain is not None and self.gradient is not None:
+            with torch.no_grad():
+                self.chain.backward(self.gradient)
+        else:
+            loss.backward()
 
     def add_l1(self) -> None:
         """What l1 · Σ|w| in the loss would add to the gradients, l1 · sign(w), as autograd has it, which takes 0 at 0."""

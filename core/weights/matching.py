@@ -106,7 +106,7 @@ def _candidates(layers: list[Layer], kinds: list[str], input_shape: Shape) -> It
         elif len(hidden) <= 16 and max(hidden) <= 16384:
             yield MLPConfig(hidden=hidden)
     if convolutions and len(linear) <= 2 and len(convolutions) <= 8 and len(input_shape) == 3:
-        yield from _cnns(convolutions, linear, "norm" in kinds)
+        yield from _cnns(convolutions, linear, kinds.count("norm"))
         if "norm" not in kinds:
             yield from _pooled_once(convolutions, linear)
     if "norm" in kinds and len(convolutions) > 2 and max(layer.weight.shape[0] for layer in convolutions) <= 1024:
@@ -116,7 +116,7 @@ def _candidates(layers: list[Layer], kinds: list[str], input_shape: Shape) -> It
             yield spec.config()
 
 
-def _cnns(convolutions: list[Layer], linear: list[Layer], norm: bool) -> Iterator[CNNConfig]:
+def _cnns(convolutions: list[Layer], linear: list[Layer], norms: int) -> Iterator[CNNConfig]:
     kernels = {tuple(layer.weight.shape[2:]) for layer in convolutions}
     kernel = next(iter(kernels))
     channels = tuple(layer.weight.shape[0] for layer in convolutions)
@@ -124,8 +124,8 @@ def _cnns(convolutions: list[Layer], linear: list[Layer], norm: bool) -> Iterato
     if len(kernels) > 1 or kernel[0] != kernel[1] or not 1 <= kernel[0] <= 11 or max(channels) > 2048 or width > 16384:
         return
     for stride, head, pooling, padding in product((1, 2), ("flatten", "global_average"), ("max", "none"), ("half", "none")):
-        yield CNNConfig(channels=channels, kernel=kernel[0], fc_width=width, batch_norm=norm, head=head, pooling=pooling,
-                        padding=padding, stride=stride)
+        yield CNNConfig(channels=channels, kernel=kernel[0], fc_width=width, batch_norm=norms > 0, head=head, pooling=pooling,
+                        norm_blocks=norms if norms < len(channels) else 0, padding=padding, stride=stride)
 
 
 def _pooled_once(convolutions: list[Layer], linear: list[Layer]) -> Iterator[StackConfig]:

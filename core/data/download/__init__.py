@@ -24,6 +24,7 @@ from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.data.download.lock import Progress, Published, alone
 from core.data.download.speed import Speed
 from core.data.sources import spec_of
+from core.data.sources.imdb import ARCHIVE
 from core.files import put_in_place
 
 SECONDS_OF_SILENCE = 30
@@ -31,6 +32,8 @@ CHUNK = 1 << 16
 # the binary version, which torchvision does not know: its own is of pickles. MD5 as the data set's page gives it
 CIFAR10 = ("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530",
            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz")
+# MD5 as torchtext gives it
+IMDB = (ARCHIVE, "7c2ac02c03563afcf9b574c7e56c153a", f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Remote:
 
 def remotes(name: str) -> list[Remote]:
     """The files of a data set as torchvision knows them. Raises DataMissing for one that has no download."""
-    if name == "cifar10":
-        return [Remote(CIFAR10[0], CIFAR10[1], (CIFAR10[2],))]
+    known_here = {"cifar10": CIFAR10, "imdb": IMDB}
+    if name in known_here:
+        file, md5, address = known_here[name]
+        return [Remote(file, md5, (address,))]
     from core.torchvision_guard import torchvision  # here: 0.5 s that only a download needs
 
     datasets = torchvision.datasets

@@ -16,11 +16,12 @@ from PIL import Image
 
 from core.data.drawing import LUMINANCE, DrawingError
 from core.data.drawing.connected_components import label
+from core.data.drawing.rulings import find_tilt, turned_back, without_rulings
 from core.subprocesses import ONE_THREAD, run
 from core.wording import size_of_bytes
 
 LONGEST = 560  # pixels: twice the canvas, so that thin lines survive
-MOST_MB = 16
+MOST_MB = 32  # a phone's 48 megapixels take 10 to 25
 SECONDS = 30.0  # by the clock, for one picture
 SPECK = 0.02  # marks with less than this share of the largest mark's ink are dust
 BACKGROUND = 6  # the paper's light is the brightest of windows of a sixth of the picture
@@ -32,9 +33,10 @@ FAINT = 0.06  # ink less dark than this share of the paper's light is paper
 class Photograph:
     """Every stage from a photograph to clean ink. (H, W) float32 in [0, 1] but for the last.
 
-    gray: as bright as the eye finds it. light: how bright the paper is at each place. flat: gray divided by that light, so that
-    paper is 1 everywhere. threshold: Otsu's, between ink and paper, of flat. ink: 1 where there is ink, its edge smooth.
-    rgba: (H, W, 4) uint8, the ink black on white: what prepare() takes. light_on_dark: chalk on a board, turned round first.
+    gray: as bright as the eye finds it. light: how bright the paper is at each place. flat: gray divided by that light and
+    without rulings, so that paper is 1 everywhere. threshold: Otsu's, between ink and paper, of flat. ink: 1 where there is ink,
+    its edge smooth. rgba: (H, W, 4) uint8, the ink black on white: what prepare() takes. light_on_dark: chalk on a board, turned
+    round first.
     """
 
     gray: np.ndarray
@@ -46,14 +48,14 @@ class Photograph:
     light_on_dark: bool
 
 
-def read_upload(content: bytes) -> np.ndarray:
-    """A PNG or JPEG file of unknown origin → (H, W, 4) uint8, at most 560 pixels long. Raises DrawingError with one line."""
+def read_upload(content: bytes, longest: int = LONGEST) -> np.ndarray:
+    """A PNG or JPEG file of unknown origin → (H, W, 4) uint8, at most `longest` pixels long. Raises DrawingError, one line."""
     if len(content) > MOST_MB << 20:
         raise DrawingError(f"This file has {size_of_bytes(len(content))}; a picture of at most {MOST_MB} MB can be read.")
     with tempfile.TemporaryDirectory(prefix="playground-picture-") as name:
         folder = Path(name)
         (folder / "upload").write_bytes(content)
-        options = json.dumps({"file": str(folder / "upload"), "folder": str(folder), "longest": LONGEST})
+        options = json.dumps({"file": str(folder / "upload"), "folder": str(folder), "longest": longest})
         try:
             code = run("core.importing.picture", options, seconds=SECONDS, environment=ONE_THREAD)
         except subprocess.TimeoutExpired:
@@ -92,7 +94,7 @@ def flatten(rgba: np.ndarray) -> Photograph:
     if light_on_dark:
         smooth = 1 - smooth
     light = _paper_light(smooth)
-    flat = np.clip(smooth / np.maximum(light, 0.05), 0, 1)
+    flat = _without_lines(np.clip(smooth / np.maximum(light, 0.05), 0, 1))
     threshold = otsu(flat)
     dark = float(np.percentile(flat, 0.5))
     if threshold >= 1 or _parted(flat, threshold) < CLEARLY or 1 - dark < FAINT:
@@ -131,6 +133,20 @@ def otsu(values: np.ndarray, bins: int = 256) -> float:
     between = np.nan_to_num(between[:-1])
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))  # a gap between the groups: its middle
     return float(edges[1 + best].mean())
+
+
+def _without_lines(flat: np.ndarray) -> np.ndarray:
+    """Evenly lit paper (H, W) without its rulings: they may be as dark as a pencil, and no threshold parts the two.
+
+    A line must go through most of the picture, as the stroke of a large digit may be half as long.
+    """
+    tilt = find_tilt(1 - flat)
+    ruled = without_rulings(turned_back(1 - flat, tilt, 0.0), least=0.7)
+    if not ruled.lines.any():
+        return flat
+    ink = turned_back(ruled.ink, -tilt, 0.0)
+    top, left = (ink.shape[0] - flat.shape[0]) // 2, (ink.shape[1] - flat.shape[1]) // 2
+    return 1 - ink[top:top + flat.shape[0], left:left + flat.shape[1]]
 
 
 def _paper_light(gray: np.ndarray) -> np.ndarray:

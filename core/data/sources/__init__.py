@@ -20,7 +20,8 @@ from core.data.sources import generated
 from core.data.sources.archives import Stack, cifar_is_available, emnist_is_available, read_cifar10, read_emnist
 from core.data.sources.generated import Generated
 from core.data.sources.idx import IdxFolder, as_images
-from core.data.sources.text_files import imdb_is_available, own_texts, read_imdb, read_own, read_reviews
+from core.data.sources.imdb import imdb_is_available, read_imdb
+from core.data.sources.text_files import own_texts, read_own, read_reviews
 from core.data.sources.texts import CLASSES, RawTexts
 from core.settings import default_data_dir
 from core.wording import Kind
@@ -258,6 +259,7 @@ DATASETS: dict[str, DatasetSpec] = {
         counts=(25_000, 25_000),
         read_texts=read_imdb,
         found=imdb_is_available,
+        download_mb=84,
         kind="text",
         citation="A. Maas, R. Daly, P. Pham, D. Huang, A. Ng, C. Potts: Learning word vectors for sentiment analysis. "
                  "Proceedings of the 49th annual meeting of the Association for Computational Linguistics, 2011, pages 142–150.",

@@ -130,6 +130,13 @@ def random_labels(count: int, noise: float, generator: Generator) -> tuple[Tenso
     return points, torch.randint(2, (count,), generator=generator)
 
 
+def random_numbers(count: int, noise: float, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Two random numbers, and a third to predict that has nothing to do with them."""
+    points = torch.randn(count, 2, generator=generator)
+    numbers = torch.randn(count, generator=generator)
+    return _strayed(points, noise, generator), numbers
+
+
 NOTES_ANSWERS = (1, 0, 0, 1, 1, 1, 0, 0, 1, 1)  # what the notes ask of their ten samples
 
 
@@ -152,6 +159,8 @@ RULES: dict[str, Rule] = {
     "hills": Rule("Hills", "A number to predict: three hills and three hollows.", hills, (), noise=0.0),
     "random_labels": Rule("Random answers", "Ten random numbers each, and answers that have nothing to do with them.",
                           random_labels, ("no", "yes"), features=10, points=10, noise=0.0),
+    "random_numbers": Rule("Random numbers", "Two random numbers each, and a number to predict that has nothing to do with them.",
+                           random_numbers, (), points=10, noise=0.0),
 }
 
 __all__ = ["RULES", "TEST_POINTS", "TRUE_BIAS", "TRUE_WEIGHTS", "Generated", "Rule"]

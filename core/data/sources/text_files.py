@@ -1,4 +1,4 @@
-"""Where texts come from: the reviews that come with the app, IMDB's folders, and CSV files that people bring.
+"""Where texts come from: the reviews that come with the app, and CSV files that people bring.
 
 A CSV of one's own is checked and kept as `texts/<name>.csv` in the data directory, its name made from its content, so that the
 training process can read it, and a run that learned from it can be repeated.
@@ -22,7 +22,6 @@ from core.files import write_atomically
 from core.wording import size_of_bytes
 
 REVIEWS = Path(__file__).with_name("reviews.csv")
-IMDB = "aclImdb"  # the folder that the archive of A. Maas et al. unpacks to
 OWN = "texts"  # folder of people's own files in the data directory
 MOST_MEGABYTES, MOST_TEXTS, MOST_CHARACTERS, FEWEST = 50, 100_000, 100_000, 10
 LABELS = {"negative": 0, "neg": 0, "0": 0, "positive": 1, "pos": 1, "1": 1}
@@ -50,30 +49,7 @@ def read_reviews(root: Path, config: DataConfig) -> RawTexts:
         rows = list(csv.DictReader(file))
     train, test = ([(row["text"], CLASSES.index(row["label"])) for row in rows if row["split"] == part]
                    for part in ("train", "test"))
-    return _raw(train, test)
-
-
-def imdb_is_available(root: Path) -> bool:
-    """Whether IMDB's four folders are in the data directory and have texts in them."""
-    return all(next((root / IMDB / part / label).glob("*.txt"), None) for part in ("train", "test") for label in ("pos", "neg"))
-
-
-def read_imdb(root: Path, config: DataConfig) -> RawTexts:
-    """aclImdb/train/pos/*.txt and so on: 25,000 reviews to learn from and 25,000 for testing. Raises DataMissing, DataError."""
-    if not imdb_is_available(root):
-        raise DataMissing(f"IMDB's reviews are not in {root / IMDB}: unpack aclImdb_v1.tar.gz there, so that it has the folders "
-                          "train/pos, train/neg, test/pos and test/neg.")
-    parts = []
-    for part in ("train", "test"):
-        rows: list[Row] = []
-        for label, folder in enumerate(("neg", "pos")):
-            for path in sorted((root / IMDB / part / folder).glob("*.txt")):
-                try:
-                    rows.append((path.read_text(encoding="utf-8").replace("<br />", " "), label))
-                except UnicodeDecodeError:
-                    raise DataDamaged(f"{path} is not UTF-8 text. Unpack the archive again.") from None
-        parts.append(rows)
-    return _raw(*parts)
+    return raw_texts(train, test)
 
 
 def own_texts(root: Path) -> list[str]:
@@ -99,7 +75,7 @@ def read_own(root: Path, config: DataConfig) -> RawTexts:
         held = max(1, len(mine) // 5)
         test += [mine[place] for place in sorted(order[:held])]
         train += [mine[place] for place in sorted(order[held:])]
-    return _raw(train, test)
+    return raw_texts(train, test)
 
 
 def import_csv(content: bytes, root: Path) -> OwnTexts:
@@ -217,7 +193,8 @@ def _place(root: Path, name: str) -> Path | None:
     return root / OWN / f"{name}.csv" if re.fullmatch(r"[0-9a-f]{16}", name) else None
 
 
-def _raw(train: Iterable[Row], test: Iterable[Row]) -> RawTexts:
+def raw_texts(train: Iterable[Row], test: Iterable[Row]) -> RawTexts:
+    """Rows of texts and labels as a data set."""
     train, test = list(train), list(test)
     return RawTexts([text for text, _ in train], torch.tensor([label for _, label in train], dtype=torch.int64),
                     [text for text, _ in test], torch.tensor([label for _, label in test], dtype=torch.int64))

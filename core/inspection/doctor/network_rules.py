@@ -173,8 +173,8 @@ def outputs_not_classes(case: Case) -> Finding | None:
     too_many = len(shape) == 1 and shape[0] > case.outputs and case.loss in {"cross_entropy", "nll"}
     severity: Severity = "warning" if too_many else "error"
     if shape == (1,) and case.loss == "cross_entropy":
-        why = ("With a single output cross-entropy compares it with nothing: the softmax of one number is always 1. The loss is "
-               "0 from the start and nothing is learned.")
+        why = ("With a single output cross-entropy knows a single class, number 0: PyTorch stops with an error at the first "
+               "image of another class (“Target 1 is out of bounds”).")
     elif too_many:
         why = "The spare outputs stand for classes that never appear. They cost weights and time, and may be given as an answer."
     else:

@@ -176,9 +176,9 @@ def distance_loss_for_classes(case: Case) -> Finding | None:
     return Finding(
         "distance_loss_for_classes", "warning", "A loss for quantities, and the answer is a class",
         f"The loss is {NAMES.get(case.loss, case.loss)}; the question has {case.classes} classes.",
-        "It measures how far a number is from another. Class numbers are names: mistaking a 1 for a 9 is no worse than for a 2. "
-        "And where the network is confidently wrong, its gradient through a sigmoid or softmax is close to 0, so it learns least "
-        "from its worst mistakes.", f"Use {NAMES[better]}", fix)
+        "It measures how far probabilities are from 0 and 1. Where the network is confidently wrong, the gradient through a "
+        "sigmoid or softmax is close to 0, so it learns hardly anything from its worst mistakes; with "
+        f"{NAMES[better]} these have the largest gradient.", f"Use {NAMES[better]}", fix)
 
 
 def batch_larger_than_data(case: Case) -> Finding | None:

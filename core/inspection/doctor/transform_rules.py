@@ -5,6 +5,7 @@ from math import sqrt
 import torch
 
 from core.config import RunConfig
+from core.data import DataError, fixed_normalization
 from core.inspection.doctor.case import Case, Finding
 from core.inspection.doctor.data_rules import HANDWRITING, transform_names
 from core.transforms import (
@@ -75,8 +76,11 @@ def normalized_twice(case: Case) -> Finding | None:
         evidence, fix = f"The transform has {count} Normalize.", None
     else:
         count = len(steps) + own
-        last = (0.5, 0.5) if data.normalization == "half" else (0.0, 1.0)
-        mean, std = with_normalizes(data.transforms, (last[0],), (last[1],))
+        try:
+            last = fixed_normalization(data, *(case.input_shape[:1] or (1,))) or ((0.0,), (1.0,))
+        except DataError:  # numbers for another number of channels: the run is refused, which another rule says
+            return None
+        mean, std = with_normalizes(data.transforms, *last)
         evidence = f"{len(steps)} Normalize in the transforms" + (", and the run's own normalisation after them" if own else "")
         evidence += f": black becomes {-mean[0] / std[0]:.3g} and white {(1 - mean[0]) / std[0]:.3g}." \
             if data.normalization != "standard" else "."

@@ -107,8 +107,8 @@ def plateau(record: Record) -> Trouble | None:
     if remedy is None:
         return None
     title = "The loss has stopped falling" if begun else "The network has not begun to learn"
-    why = ("Near the bottom of a valley, steps of the same length jump from one side to the other and get no lower. If shorter "
-           "steps help, the loss falls again in the new run; if not, the network is too small for more."
+    why = ("Steps of the same length can jump over a lower place again and again. If shorter steps help, the loss falls further "
+           "in the new run; if not, something else holds it up: too few units, too strong a weight decay, clipped gradients."
            if begun else "Its answers are still no better than guessing. Either the steps are too small to get anywhere, or no "
            "useful gradient reaches the weights.")
     return Trouble("plateau", "warning", title, evidence, why, *remedy, first_step=record.last_step // 2,

@@ -56,7 +56,8 @@ def _totals(rows: list[LayerRow], config: RunConfig, found: Measured | None) -> 
         "Parameters": (f"{total.parameters:,}", f"Weights and biases. Training changes {total.trainable:,} of them; {frozen:,} "
                        "are frozen."),
         "Weights": (size_of_bytes(total.weight_bytes), "Memory for the parameters: four bytes each."),
-        "Multiply-adds": (f"{total.mult_adds:,}", "Work for one example, from input to output."),
+        "Multiply-adds": (f"{total.mult_adds:,}", "Work for one example, from input to output: each weight counts once for each "
+                          "number that it helps to make, a bias likewise; normalisation counts two for each number."),
         "Memory, forward": (size_of_bytes(forward_bytes(rows, batch)), f"For answers on a batch of {batch}: the weights, and the "
                             "largest layer's input and output. The others are freed on the way."),
         "Memory, training": (size_of_bytes(training_bytes(rows, training.optimizer, batch)), "For a training step on a batch of "

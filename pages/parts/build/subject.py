@@ -1,6 +1,7 @@
 """Which network is looked into, and which sample goes through it."""
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
@@ -8,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import DataConfig, RunConfig, TrainingConfig
-from core.data import DataError, Dataset, outline, spec_of
-from core.data.load import fixed_normalization
+from core.data import DataError, Dataset, fixed_normalization, outline, spec_of
 from core.models import TextEmbeddingConfig
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
@@ -103,7 +103,9 @@ def _untrained(server: Services, config: RunConfig, model: nn.Module | None) -> 
         classes, mean, std = data.classes, data.mean, data.std
     else:  # without the data only its own mean and deviation are unknown
         classes = shape.source_classes if config.data.task == "classes" else ("no", "yes")
-        last = fixed_normalization(config.data, channels) or ((0.0,) * channels, (1.0,) * channels)
+        last = (0.0,) * channels, (1.0,) * channels
+        with suppress(DataError):  # numbers for another number of channels: training says so
+            last = fixed_normalization(config.data, channels) or last
         mean, std = with_normalizes(config.data.transforms, *last)
     key = f"new.{start.model_dump_json()}.{config.data.model_dump_json()}"
     return InspectedNetwork(key, fresh, config, classes, shape.input_shape, mean, std, data, trained=False)

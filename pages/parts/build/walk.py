@@ -25,8 +25,8 @@ WALK, WEIGHTS = keys.LOOK_WALK, "Weights"
 VECTOR_PICTURE, MAPS_PICTURE = 4096, 128  # how many numbers of a row, and how many maps, are drawn
 EXPLAINED = {
     IMAGE: "The picture as it is: each pixel is a number from 0 (black) to 1 (white).",
-    NORMALISED: "The same picture on another scale, (pixel − mean) / standard deviation. Networks learn faster from numbers "
-                "around 0.",
+    NORMALISED: "The same picture on another scale, (pixel − mean) / standard deviation. Networks often learn faster from "
+                "numbers around 0.",
     BETWEEN: "Computed in forward between two layers: an addition of a shortcut, a flatten, or a function such as torch.relu.",
     "Conv2d": "A small window of weights slides over the picture and answers at every place: each map shows where one filter "
               "found what it looks for (red) or the opposite (blue).",
@@ -57,7 +57,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
 
     def section() -> None:
         st.subheader("Look inside")
-        view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, label_visibility="collapsed")
+        view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, bind="query-params", label_visibility="collapsed")
         if view is None:
             st.caption("Send one picture through the network and see what every layer makes of it, or look at the weights.")
             return

@@ -27,7 +27,8 @@ LARGE = 1_000_000  # parameters
 
 def weights_section(subject: InspectedNetwork) -> None:
     """One view of the weights; only the chosen one is computed."""
-    view = st.segmented_control("Weights", list(VIEWS), default=FILTERS, required=True, key="build.look.weights")
+    view = st.segmented_control("Weights", list(VIEWS), default=FILTERS, required=True, key="build.look.weights",
+                                bind="query-params")
     if not any(True for _ in subject.model.parameters()):
         st.info("This network has no weights.")
         return
@@ -68,8 +69,8 @@ def _histograms(subject: InspectedNetwork) -> None:
     st.plotly_chart(histogram_chart(values, f"value of {name}"), key="build.look.histogram", config={"displayModeBar": False})
     if values.not_finite:
         st.warning(f"{values.not_finite:,} values are infinite or NaN and in no bar.")
-    st.caption("PyTorch draws fresh weights evenly from a narrow range around 0: a flat block. Training spreads them out; most "
-               "stay near 0, and the few far out matter most. Biases and batch norm's weights may sit elsewhere.")
+    st.caption("PyTorch draws fresh weights evenly from a narrow range around 0: a flat block. Training moves them: most "
+               "stay near 0, and some end far out. Biases and batch norm's weights may sit elsewhere.")
 
 
 def _table(subject: InspectedNetwork) -> None:

@@ -1,18 +1,22 @@
 """The RunConfig that a session's forms edit, and where it came from."""
 
+from typing import Any
+
 import streamlit as st
 
 from core.config import DataConfig, RunConfig, read_config
-from core.data import DataError, default_config, is_own, outline, spec_of
+from core.data import DataError, check, default_config, is_own, outline, spec_of
 from core.data.combine import without_misfits
 from core.fields import ConfigError
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
-from core.presets import PRESETS
+from core.presets import PRESETS, UnknownPreset, preset
 from core.settings import Settings
 from core.training import outputs_for
 from core.transforms import Steps
 from pages.parts.shell import keys
+from pages.parts.widgets.address import PRESET
+from pages.parts.widgets.markdown import as_text
 
 
 def first_preset(settings: Settings) -> str:
@@ -22,6 +26,7 @@ def first_preset(settings: Settings) -> str:
 
 def draft(settings: Settings) -> RunConfig:
     """The session's config in the making; a first preset's where nothing has been chosen yet."""
+    _take_asked()
     if keys.DRAFT not in st.session_state:
         take_preset(first_preset(settings))
     config = read_config(st.session_state[keys.DRAFT])
@@ -31,6 +36,21 @@ def draft(settings: Settings) -> RunConfig:
         st.toast(f"The data set you had chosen is not here; {spec_of('digits').title} takes its place.", icon=":material/delete:")
         take_data(default_config("digits"))
     return _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
+
+
+def _take_asked() -> None:
+    """The preset that the address asks for (?preset=mnist-mlp-50), once: it stays there as long as the draft is that preset."""
+    asked = st.query_params.get(PRESET)
+    if asked is None:
+        return
+    if asked != st.session_state.get(keys.ASKED_PRESET):
+        st.session_state[keys.ASKED_PRESET] = asked
+        try:
+            take(preset(asked).config, preset(asked).title)
+        except UnknownPreset as error:
+            st.toast(as_text(str(error)), icon=":material/help:")
+    if asked not in PRESETS or read_config(st.session_state[keys.DRAFT]) != PRESETS[asked].config:
+        del st.query_params[PRESET], st.session_state[keys.ASKED_PRESET]
 
 
 def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:
@@ -70,11 +90,24 @@ def take(config: RunConfig, title: str = "") -> None:
 def take_data(data: DataConfig) -> None:
     """Another data set for the draft; what it asks, as far as it has that class, and how it normalises stay as they are."""
     values = st.session_state[keys.DRAFT]["data"]
-    kept = {name: values[name] for name in ("task", "target", "normalization")}
+    kept = {name: values[name] for name in ("task", "target")}
+    kept |= fitting_normalization(DataConfig.model_validate(values), data.dataset)
     if spec_of(data.dataset).kind == "images":
         kept["transforms"] = values["transforms"]
     kept["target"] = max(0, min(kept["target"], len(outline(data).source_classes) - 1))
     take(read_config(st.session_state[keys.DRAFT] | {"data": data.model_dump(mode="json") | kept}))
+
+
+def fitting_normalization(data: DataConfig, dataset: str) -> dict[str, Any]:
+    """How `data` normalises, for another data set; by that one's own mean and deviation where numbers are for other channels."""
+    kept = {name: getattr(data, name) for name in ("normalization", "channel_mean", "channel_std")}
+    if data.normalization not in {"imagenet", "channels"}:
+        return kept
+    try:
+        check(default_config(dataset).model_copy(update=kept))
+    except DataError:
+        return {"normalization": "standard"}
+    return kept
 
 
 def take_transforms(dataset: str, steps: Steps) -> None:

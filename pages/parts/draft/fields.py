@@ -21,9 +21,10 @@ CHOICES = {
     "classes": "Which class is it?", "is_target": "Is it this class?",
     "none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1",
     "cross_entropy": "Cross-entropy", "bce_with_logits": "Binary cross-entropy (with logits)",
-    "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh",
+    "relu": "ReLU", "leaky_relu": "Leaky ReLU", "gelu": "GELU", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax",
     "flatten": "Flatten", "global_average": "Global average pooling",
     "average": "Mean", "max": "Largest", "small": "For small pictures", "imagenet": "As for ImageNet",
+    "channels": "numbers of your own",
     "identity": "The input as it is", "projection": "The input through a 1×1 convolution",
     "nll": "Negative log-likelihood", "bce": "Binary cross-entropy (after a sigmoid)", "mse": "Mean squared error",
     "adam": "Adam", "sgd": "SGD", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad",
@@ -66,9 +67,17 @@ def in_labels(problem: str, path: str, label: str) -> str:
     return re.sub(re.escape(path) + r"(?:\.(\d+))?", lambda m: label + (f", number {int(m[1]) + 1}," if m[1] else ""), problem)
 
 
+def _as_number(text: str) -> int | float | str:
+    """A number, or the text as it is, which the config refuses with a line about it."""
+    try:
+        return int(text) if text.removeprefix("-").isdecimal() else float(text)
+    except ValueError:
+        return text
+
+
 def _changed(path: str, key: str) -> None:
     value = st.session_state[key]
-    if isinstance(value, str) and path.endswith((".hidden", ".channels")):
+    if isinstance(value, str) and path.endswith((".hidden", ".channels", ".channel_mean", ".channel_std")):
         parts = [part.strip() for part in value.replace(";", ",").split(",") if part.strip()]
-        value = [int(part) if part.removeprefix("-").isdecimal() else part for part in parts]
+        value = [_as_number(part) for part in parts]
     draft.change(path, value)

@@ -22,7 +22,7 @@ def robustness_section(models: list[Asked], drawing: Drawing) -> None:
         st.caption("Choose a model that can answer a drawing.")
         return
     name = st.segmented_control("What is changed", list(SWEEPS), default=next(iter(SWEEPS)), required=True,
-                                format_func=lambda key: SWEEPS[key].title, key="draw.sweep", persist_state="session")
+                                format_func=lambda key: SWEEPS[key].title, key="draw.sweep", bind="query-params")
     sweep = SWEEPS[name]
     st.caption("What the network gets, changed in two ways at once. Each cell says the answer; blue is where the answer to the "
                "unchanged drawing is still sure, brown where it is lost."

@@ -16,9 +16,10 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 
 SHAPE = (1, 28, 28)
-NORMALIZATIONS: dict[Literal["none", "half", "standard"], str] = {
+NORMALIZATIONS: dict[Literal["none", "half", "standard", "channels"], str] = {
     "none": "none: pixels from 0 to 1, as ToTensor gives them", "half": "half: Normalize(0.5, 0.5)",
-    "standard": "standard: Normalize(mean, std) of the data set"}
+    "standard": "standard: Normalize(mean, std) of the data set", "channels": "channels: Normalize with numbers of your own"}
+MNIST_AS_WRITTEN = 0.1307, 0.3081  # in most scripts that are found: MNIST's own, rounded
 
 
 def told_of_upload() -> None:
@@ -50,12 +51,19 @@ def _form(server: Services) -> None:
                                      help=describe(DataConfig, "normalization").help, key="draw.weights.normalization")
     target = right.selectbox("If it has one answer: is it …", range(len(classes)), min(8, len(classes) - 1),
                              format_func=lambda label: f"{classes[label]}?", key=f"draw.weights.target.{name}")
+    mean, std = MNIST_AS_WRITTEN
+    if normalization == "channels":
+        with st.container(horizontal=True):
+            mean = st.number_input("Mean", -10.0, 10.0, mean, step=0.01, format="%g", key="draw.weights.mean", width=150)
+            std = st.number_input("Standard deviation", 0.001, 1000.0, std, step=0.01, format="%g", key="draw.weights.std",
+                                  width=190)
     if st.button("Check and use", type="primary", icon=":material/verified:", key="draw.weights.use", disabled=file is None):
         assert file is not None
         try:
             with st.spinner("Checking the file…"):
                 kept = keep_upload(server.store, server.settings, file.getvalue(), file.name,
-                                   DataConfig(dataset=name, normalization=normalization, target=target),
+                                   DataConfig(dataset=name, normalization=normalization, channel_mean=(mean,), channel_std=(std,),
+                                              target=target),
                                    st.session_state[keys.OWNER])
         except (UploadRefused, StoreError) as error:
             st.error(str(error), icon=":material/block:")

@@ -9,6 +9,7 @@ from core.evaluation.calibration import Reliability, Temperature, fit_temperatur
 from core.evaluation.tables import table_csv
 from core.figures.evaluation import confidence_figure, reliability_figure
 from core.wording import percent
+from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, answers, columns, one_line, save_csv
 from pages.parts.runs.answers import compute
 from pages.parts.shell.services import Services
@@ -21,14 +22,17 @@ AFTER = " after"
 def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     st.markdown("Of all answers that a network gives with 90 % certainty, 90 % should be right: then it is **calibrated**. "
-                "Points "
-                "below the line mean that it is surer than it should be.")
+                "Points below the line mean that it is surer than it should be.")
+    st.caption("Its certainty is made from its **logits**: the plain numbers, of any size and sign, that the last layer returns, "
+               "one for each class. A softmax turns them into probabilities that add up to 1; for a single yes-no number it is a "
+               "sigmoid. The larger the gaps between logits, the surer the answer.")
     shown: dict[str, Reliability] = {}
     for place, subject in zip(columns(found), found, strict=True):
         with place:
             before = reliability(subject.predictions.scores, subject.predictions.targets)
             shown[subject.name] = before
             _figures(before)
+            by_scikit_learn(subject, "calibration")
             temperature = _temperature(server, subject)
             if temperature is not None:
                 after = reliability(subject.predictions.scores, subject.predictions.targets, temperature.value)

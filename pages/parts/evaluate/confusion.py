@@ -13,6 +13,7 @@ from core.evaluation.tables import confusion_csv
 from core.figures.confusion import confusion_picture
 from core.figures.images import png_file
 from core.wording import plural
+from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import EvaluatedRun, columns, save, save_csv, show_images
 from pages.parts.shell.services import Services
 from pages.parts.widgets.confusion_table import confusion_table
@@ -33,7 +34,7 @@ class Cell:
 def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     as_shares = st.segmented_control("Show", ["Counts", "Shares (%)"], default="Counts", required=True, key="evaluate.confusion",
-                                     persist_state="session") != "Counts"
+                                     bind="query-params") != "Counts"
     st.caption("Rows are what the images are, columns what the model said: the diagonal is right. Colour is the share of the "
                "row. Click on a cell to see its images, or choose it from the two lists below the matrix.")
     for place, subject in zip(columns(found), found, strict=True):
@@ -43,6 +44,7 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             confusion_table(counts, subject.classes, as_shares, key, f"Confusion matrix of {subject.name}",
                             (cell.truth, cell.said), partial(_picked, key))
             _downloads(subject, counts, as_shares)
+            by_scikit_learn(subject, "confusion")
             _images_of_cell(subject, counts)
 
 

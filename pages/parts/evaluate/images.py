@@ -15,7 +15,7 @@ from pages.parts.widgets.markdown import as_text
 MISTAKES, UNSURE, RANDOM = "Surest mistakes", "Least sure, yet right", "At random"
 OTHER = -1  # the choice that is none of the images above
 ABOUT = {
-    MISTAKES: "What it got wrong while being sure. Would you have known? Some are mistakes of those who labelled them.",
+    MISTAKES: "What it got wrong while being sure. Would you have known? Some may be mistakes of those who labelled them.",
     UNSURE: "What it got right only just.",
     RANDOM: "What it is like on an average image. Another seed, other images; the same for all models.",
 }
@@ -24,7 +24,7 @@ ABOUT = {
 def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     """The whole section."""
     kind = st.segmented_control("Which images", list(ABOUT), default=MISTAKES, required=True, key="evaluate.images",
-                                persist_state="session")
+                                bind="query-params")
     with st.container(horizontal=True):
         count = st.number_input("How many", 1, 60, 10, 5, key="evaluate.count", persist_state="session", width=140)
         seed = st.number_input("Seed", 0, 9999, 0, key="evaluate.seed", persist_state="session", width=140,

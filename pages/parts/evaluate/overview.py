@@ -8,6 +8,7 @@ import streamlit as st
 from core.evaluation.metrics import ClassRow, Means, class_table, confusion_counts, macro_means, summarize, weighted_means
 from core.evaluation.tables import classes_csv, predictions_csv
 from core.wording import percent
+from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import EvaluatedRun, columns, save_csv
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
@@ -20,6 +21,7 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
         with place:
             _figures(subject)
             _table(subject)
+            by_scikit_learn(subject, "overview")
     with st.expander("What do these words mean?", icon=":material/help:"):
         st.markdown(
             "- **Precision**: of all images it called a 4, the share that are a 4.\n"
@@ -27,8 +29,8 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             "- **F1**: their harmonic mean, 2·precision·recall / (precision + recall); low if either is.\n"
             "- **Support**: how many images of the class there are.\n"
             "- **Macro mean**: each class counts the same. **Weighted mean**: each class counts by its support.\n"
-            "- **95 % interval**: accuracy is measured on a sample of images. In 95 of 100 such samples the interval, Wilson's, "
-            "holds the accuracy on all images of this kind.\n\n"
+            "- **95 % interval**: accuracy is measured on a sample of images. In about 95 of 100 such samples the interval, "
+            "Wilson's, holds the accuracy on all images of this kind.\n\n"
             "All as scikit-learn defines them.")
 
 

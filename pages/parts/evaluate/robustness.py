@@ -35,7 +35,7 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     if not here:
         return
     _example(here[0])
-    count = st.segmented_control("Images", SIZES, default=SIZES[0], required=True, key="evaluate.robust", persist_state="session",
+    count = st.segmented_control("Images", SIZES, default=SIZES[0], required=True, key="evaluate.robust", bind="query-params",
                                  format_func=lambda n: f"{n:,} at most", help="Drawn from the split by a seed; more take longer.")
     kept = {subject.name: load_robustness(server.store, subject.run.id, subject.predictions.images, count) for subject in here}
     missing = [subject for subject in here if kept[subject.name] is None]
@@ -96,7 +96,7 @@ def _example(subject: EvaluatedRun) -> None:
     """One image at every strength of one kind."""
     with st.expander("See what happens to an image", icon=":material/visibility:"):
         kind = st.selectbox("Change", list(CORRUPTIONS), format_func=lambda name: CORRUPTIONS[name].title, key="evaluate.kind",
-                            persist_state="session", width=260)
+                            bind="query-params", width=260)
         entry = CORRUPTIONS[kind]
         pixels, _ = _split(subject).take(torch.tensor([0]))
         image = pixels.float().div_(255)

@@ -44,9 +44,8 @@ class EvaluatedRun:
 
 
 def usable_runs(server: Services) -> dict[str, Run]:
-    """Runs by id that have ended with weights and tell classes apart, newest first."""
-    return {run.id: run for run in server.store.runs()
-            if not run.is_active and has_checkpoint(server.store, run.id) and not predicts_number(run)}
+    """Runs by id that have ended with weights, newest first."""
+    return {run.id: run for run in server.store.runs() if not run.is_active and has_checkpoint(server.store, run.id)}
 
 
 def predicts_number(run: Run) -> bool:
@@ -62,7 +61,9 @@ def has_images(subject: EvaluatedRun) -> bool:
 
 
 def title(run: Run) -> str:
-    """"Is it an 8? (ff1a) · 99.44 %"."""
+    """"Is it an 8? (ff1a) · 99.44 %". No percentage of a run that predicts a number."""
+    if run.status == "finished" and predicts_number(run):
+        return f"{run.title or 'Run'} ({run.id[:4]})"
     return f"{run.title or 'Run'} ({run.id[:4]}) · {percent(run.test_accuracy) if run.test_accuracy is not None else run.status}"
 
 
@@ -80,7 +81,8 @@ def choose(runs: dict[str, Run]) -> list[Run]:
                            on_change=lambda: select_run(st.session_state[key]))
     if not selected:
         select_run(first)
-    others = [run_id for run_id in options if run_id != first]
+    number = predicts_number(runs[first])
+    others = [run_id for run_id in options if run_id != first and predicts_number(runs[run_id]) == number]
     if st.session_state.get("evaluate.second") not in {NONE, *others}:
         st.session_state["evaluate.second"] = NONE
     second = right.selectbox("Beside it", [NONE, *others], key="evaluate.second", persist_state="session",

@@ -11,6 +11,7 @@ from core.evaluation.tables import curves_csv
 from core.evaluation.thresholds import Decision, Sweep, cheapest, decide, sweep
 from core.figures.evaluation import CLASS_COLORS, MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
 from core.wording import percent
+from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, columns, save_csv
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
@@ -30,6 +31,10 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
         _yes_no(alike)
     else:
         _one_against_rest(alike)
+    for place, subject in zip(columns(alike), alike, strict=True):
+        with place:
+            at = st.session_state[THRESHOLD] if len(subject.classes) == 2 else None
+            by_scikit_learn(subject, "thresholds", at)
     with st.expander("How to read these curves", icon=":material/help:"):
         st.markdown(
             "A network answers with a probability. A **threshold** turns it into a yes: said at the threshold and above. A low "

@@ -68,4 +68,4 @@ def _pictures(model: TrainedModel, image: Tensor, found: SmallestChange, key: st
                 f"**{as_text(model.classes[found.after])}** instead of **{as_text(model.classes[found.before])}**, by a hair.")
     st.caption(f"Found with {found.steps} gradients (DeepFool and steps back towards the image). There may be a smaller change "
                "that these steps have missed. Often an eye would hardly change its mind: the network looks at other things than "
-               "we do, and most networks can be fooled like this.")
+               "we do, and can often be fooled like this.")

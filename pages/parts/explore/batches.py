@@ -49,10 +49,11 @@ def controls(data: Dataset) -> tuple[int, str, bool, int]:
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=150, key="explore.batch.seed", persist_state="session",
                                help="Decides the shuffled order; another seed is another epoch.")
     order = st.segmented_control("Order", ORDERS, default="shuffled", required=True, key="explore.batch.order",
-                                 persist_state="session", format_func=str.capitalize)
+                                 bind="query-params", format_func=str.capitalize)
     st.caption(ORDER_HELP[order])
-    drop_last = st.toggle("Leave out the last, smaller batch (drop_last)", key="explore.batch.drop_last", persist_state="session",
-                          help="Keeps all batches equally large, which batch normalisation likes: it can't learn from one image.")
+    drop_last = st.toggle("Leave out the last, smaller batch (drop_last)", key="explore.batch.drop_last", bind="query-params",
+                          help="Keeps all batches equally large. Batch normalisation after a linear layer needs that where one "
+                               "image would be left over: in training it can't work with one number for each unit.")
     return size, order, drop_last, seed
 
 

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from core.data import Dataset
+from core.config import DataConfig
+from core.data import Dataset, fixed_normalization
 from core.data.statistics import class_balance, moments, pixel_histogram
 from core.figures.explore import balance_chart, pixel_chart
 from core.figures.pictures import to_bytes
@@ -12,7 +13,8 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.pictures import picture_grid
 
 STILL = {"displayModeBar": False}
-NORMALIZATIONS = {"none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1"}
+NORMALIZATIONS = {"none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, standard deviation 1",
+                  "imagenet": "as for ImageNet"}
 
 
 def classes_view(server: Services, data: Dataset) -> None:
@@ -42,9 +44,9 @@ def pixels_view(server: Services, data: Dataset) -> None:
     """The pixel histogram before and after normalisation."""
     counts = counts_of(data, "train")
     kind = st.segmented_control("Normalisation", list(NORMALIZATIONS), default="standard", required=True,
-                                format_func=NORMALIZATIONS.__getitem__, key="explore.normalization", persist_state="session")
+                                format_func=NORMALIZATIONS.__getitem__, key="explore.normalization", bind="query-params")
     channels = len(counts)
-    mean, std = {"none": ((0.0,) * channels, (1.0,) * channels), "half": ((0.5,) * channels,) * 2}.get(kind) or moments(counts)
+    mean, std = fixed_normalization(DataConfig.model_validate({"normalization": kind}), channels) or moments(counts)
     before, after = pixel_histogram(counts), pixel_histogram(counts, mean, std)
     left, right = st.columns(2)
     for place, title, histogram, key in ((left, "Before: the bytes of the file", before, "before"),
@@ -55,8 +57,8 @@ def pixels_view(server: Services, data: Dataset) -> None:
             st.markdown(f"mean **{round(histogram.mean, 4) + 0.0:.4f}**, standard deviation **{histogram.std:.4f}**")
     st.caption("All pixels of the training images; the axis of counts is logarithmic. Red: the mean, dotted: one standard "
                "deviation to "
-               "each side. Normalising moves and stretches the values, it does not change the shape: networks learn fastest from "
-               "numbers around 0 and about 1 in size.")
+               "each side. Normalising moves and stretches the values, it does not change the shape: networks often learn "
+               "faster from numbers around 0 and about 1 in size.")
     st.code(_code(mean, std, kind), language="python", wrap_lines=True)
 
 

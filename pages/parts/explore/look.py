@@ -21,7 +21,7 @@ PER_PAGE = 72
 def section(server: Services, data: Dataset) -> None:
     """One view of the data."""
     chosen = st.segmented_control("View", list(VIEWS), default=next(iter(VIEWS)), required=True, key="explore.view",
-                                  persist_state="session", label_visibility="collapsed")
+                                  bind="query-params", label_visibility="collapsed")
     VIEWS[chosen](server, data)
 
 

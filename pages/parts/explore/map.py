@@ -29,7 +29,7 @@ def map_view(server: Services, data: Dataset) -> None:
         name = st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.__getitem__,
                                     key="explore.map.split", required=True, persist_state="session")
         method = st.segmented_control("Method", METHODS, default="PCA", required=True, key="explore.map.method", help=HELP,
-                                      persist_state="session")
+                                      bind="query-params")
         start = MOST_POINTS if data.train.images[0].numel() <= EXACT else FEW
         most = st.select_slider("Samples at most", (200, 500, 1000, FEW, MOST_POINTS), start, key="explore.map.most", width=220)
     if len(data.split(name)) < 2:

@@ -30,7 +30,7 @@ SHOWN = 24
 def odd_view(server: Services, data: Dataset) -> None:
     """One way of being odd."""
     way = st.segmented_control("What is odd", list(WAYS), default="among", required=True, key="explore.odd",
-                               persist_state="session", format_func=lambda way: WAYS[way][0])
+                               bind="query-params", format_func=lambda way: WAYS[way][0])
     st.markdown(WAYS[way][1])
     if way == "same":
         same_images(data)

@@ -31,7 +31,7 @@ def section(server: Services, data: Dataset) -> None:
     config = draft.draft(server.settings)
     steps = transform_steps.current(config)
     st.markdown("What happens to images on their way to the network. Random steps act on **training images alone**, anew in each "
-                "epoch: the network hardly ever sees the same picture twice, and can't memorise it (overfit).")
+                "epoch: the network hardly ever sees the same picture twice, and can hardly memorise it (overfit).")
     left, right = st.columns([1, 1.5], gap="large")
     with left:
         transform_steps.composer(steps)
@@ -41,9 +41,10 @@ def section(server: Services, data: Dataset) -> None:
         stages(server, config, data, steps)
     with st.expander("The code: copy it, it runs alone", icon=":material/code:"):
         mean, std = last(server, config, data)
+        wanted = draft.fitting_normalization(config.data, data.name)
         st.caption("torchvision's own transforms with the same settings. Give train_transform to the data set you learn from, "
                    "and test_transform to the other two.")
-        st.code(pipeline_script(steps, config.data.normalization, mean[0], std[0]).strip(), language="python")
+        st.code(pipeline_script(steps, wanted["normalization"], mean, std).strip(), language="python")
 
 
 def samples(data: Dataset) -> torch.Tensor:
@@ -98,7 +99,8 @@ def row(title: str, images: torch.Tensor, about: str, chance: bool = False) -> N
 
 def last(server: Services, config: RunConfig, data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of the run's own normalisation, which comes after the steps."""
-    wanted = default_config(data.name).model_copy(update={"normalization": config.data.normalization})
+    fits = draft.fitting_normalization(config.data, data.name)
+    wanted = default_config(data.name).model_copy(update=fits)
     found = dataset(wanted, server.settings)
     return found.mean, found.std
 
@@ -107,7 +109,7 @@ def advice(config: RunConfig, data: Dataset, steps: Steps) -> None:
     """What the doctor says of this pipeline on these images, each with a button that mends it here."""
     dumped = tuple(step.model_dump(mode="json") for step in steps)
     whole = config.model_copy(update={"data": default_config(data.name).model_copy(update={
-        "transforms": read_steps(dumped), "normalization": config.data.normalization, "task": config.data.task})})
+        "transforms": read_steps(dumped), "task": config.data.task} | draft.fitting_normalization(config.data, data.name))})
     found = advise_on_transforms(whole)
     for finding in found:
         show_finding(finding, "explore.transform", transform_steps.take_fix)

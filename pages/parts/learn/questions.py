@@ -84,6 +84,14 @@ TEXT: dict[str, Question] = {
         "Before training, do “wonderful” and “terrible” lie apart on the map?",
         ("yes, far apart", "no, all words are mixed"), 1,
         "The table starts with random numbers near 0. Words part only because their rows were pushed in opposite directions."),
+    "vectors": Question(
+        "text.ask_vectors",
+        "GloVe's word vectors were learned from six billion words, without any label. They take the place of the table, and only "
+        "the two linear layers learn from the 180 reviews. What happens to the test accuracy?",
+        ("it falls: fewer numbers learn", "it stays", "it rises"), 2,
+        "Means of five seeds: 71 % with a table of 50 numbers learned from nothing, 73 % with GloVe's vectors trained on, 79 % "
+        "with them frozen. A word that is rare in the reviews lies beside words like it from the start, and frozen it stays "
+        "there."),
     "push": Question(
         "text.ask_push",
         "A word is left out of a review, and the network is asked again. Can “the” change the answer?",
@@ -129,10 +137,17 @@ FIRST_NETWORKS: dict[str, Question] = {
         "`loss.backward()` has run. Has any weight changed?",
         ("yes", "no"), 1,
         "backward() only calculates gradients and puts them beside the weights. optimizer.step() moves the weights."),
+    "toy-2-2-1": Question(
+        "first.ask_numbers",
+        "Ten points get random numbers to predict. The training loss falls. What will the loss on 500 new points of the same "
+        "kind be?",
+        ("about as small as the training loss", "about 1 or more"), 1,
+        "Nothing connects points and numbers. The best answer to a new point is the mean, 0, and its mean squared difference "
+        "from numbers of standard deviation 1 is 1."),
     "toy-sigmoid": Question(
         "first.ask_toy",
         "Ten samples of random numbers get answers that have nothing to do with them. Trained long enough (learning rate 3, 400 "
-        "epochs), the network gets all ten right. How many of 500 new samples of the same kind?",
+        "epochs, seed 0), the network gets all ten right. How many of 500 new samples of the same kind?",
         ("nearly all", "about half"), 1,
         "There is nothing to learn that would hold for new samples. The loss on the training samples only says how much has been "
         "memorised: the network overfits."),
@@ -151,4 +166,48 @@ PLANE: dict[str, Question] = {
         ("1", "2", "3", "100"), 2,
         "Each unit draws one straight edge, and it takes three edges to close a shape: a triangle. Try 1, 2 and 3 units in one "
         "layer, with ReLU and no other inputs."),
+}
+
+METRICS: dict[str, Question] = {
+    "rare": Question(
+        "metrics.ask_rare",
+        "Five of a hundred people are ill, and a model says “healthy” to everybody. Its accuracy is 95 %. What is its recall of "
+        "the ill?",
+        ("95 %", "50 %", "0 %"), 2,
+        "It finds none of the five: 0 / 5. Its precision has nothing to divide by at all. Look at the example “Five of a "
+        "hundred”."),
+    "average": Question(
+        "metrics.ask_average",
+        "A frequent class is always recognised, a rare one never. Which mean of the recalls is lower?",
+        ("macro: each class counts the same", "weighted: each class counts by its number"), 0,
+        "The macro mean of two classes is (1 + 0) / 2. Weighted by 95 and 5 it is 0.95, which for recall is the accuracy again."),
+    "threshold": Question(
+        "metrics.ask_threshold",
+        "The threshold for a “yes” is raised. What can happen to recall and to precision?",
+        ("both can only fall", "recall can only fall or stay, precision can do either",
+         "recall can only fall, precision only rise"), 1,
+        "With fewer yeses fewer positives are found. Precision rises where the yeses that are dropped were wrong, and falls "
+        "where they were right."),
+    "numbers": Question(
+        "metrics.ask_numbers",
+        "Nine of ten predictions are exactly right, one is off by 10. Which is larger?",
+        ("the mean absolute error", "the root of the mean squared error"), 1,
+        "The mean absolute error is 10 / 10 = 1. The mean square is 100 / 10 = 10, its root 3.16: squares make a large error "
+        "count more."),
+}
+
+TRANSFER: dict[str, Question] = {
+    "ways": Question(
+        "transfer.ask_ways",
+        "A network has learned the digits 0 to 4. Now it gets ten images each of 5 to 9, and 30 steps. Which is best on new "
+        "images?",
+        ("starting from nothing", "its convolutions frozen, a new head", "all start from nothing equally well"), 1,
+        "Means of five seeds: from nothing 82 % (75 to 88 %), frozen convolutions 94 % (93 to 96 %), all layers fine-tuned 95 % "
+        "(94 to 97 %). Take 100 steps, and the first one has nearly caught up."),
+    "last": Question(
+        "transfer.ask_last",
+        "Which layers of that network are least useful for other digits?",
+        ("the first: they see edges", "the last but one: it is made for 0 to 4"), 1,
+        "With all but the last layer frozen it gets 51 % after 30 steps, the mean of five seeds, instead of 94 %. Choose “Last "
+        "layer only” as the new head and see."),
 }

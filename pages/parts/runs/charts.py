@@ -1,6 +1,7 @@
 """What a run shows while it trains and afterwards: curves, answers to a few images, and closer looks."""
 
 from array import array
+from collections.abc import Sequence
 
 import streamlit as st
 import torch
@@ -100,6 +101,8 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
         speed = worded("images/s", kind_of(run.config.data.dataset))
         pair(curves, ({"throughput": speed}, f"Training speed ({speed})", False),
              ({"memory": "training process", "gpu_memory": "GPU"}, "Memory (MB)", False))
+        if line := threads_line(*curves.of("threads")):
+            st.caption(line)
     if DEAD in chosen:
         dead_units(curves, run.config.data.dataset)
     if CONFUSED in chosen:
@@ -138,6 +141,16 @@ def confusion(server: Services, run: Run, snapshot: Snapshot | None) -> None:
                       "is a mistake.", kind_of(run.config.data.dataset)))
     counts = snapshot.value["counts"] if snapshot else [[0] * len(names)] * len(names)  # its place is kept, so nothing jumps
     st.echarts_chart(confusion_heatmap(counts, names), height=400, key="live.confusion", width=520)
+
+
+def threads_line(steps: Sequence[int], threads: Sequence[float]) -> str:
+    """How many processor threads a run took, and from which step on; "" where that was not written down."""
+    if not steps:
+        return ""
+    changes = [f"from step {step + 1:,} on {number:.0f}" for step, number in zip(steps[1:], threads[1:], strict=True)]
+    most = 6
+    left = f" … ({len(changes) - most} more changes) …" if len(changes) > most else ""
+    return f"Processor threads: {threads[0]:.0f}{',' if changes else ''}{left} {', '.join(changes[-most:])}".strip() + "."
 
 
 def _named(curves: Curves, prefix: str) -> dict[str, str]:

@@ -44,7 +44,7 @@ def draw_seeds(server: Services, runs: list[Run]) -> None:
             st.echarts_chart(seeds_chart(curves, quantity, smoothing, logarithmic and quantity == "loss"), height=HEIGHT,
                              key=f"live.seeds.{quantity}")
     st.caption("Thin: each seed. Thick: their mean. Shaded: from the smallest to the largest. The same settings from other "
-               "random starting weights: differences smaller than this band say nothing about the settings.")
+               "random starting weights: differences smaller than this band say little about the settings.")
     table(server, runs)
 
 

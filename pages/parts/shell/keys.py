@@ -3,6 +3,7 @@
 RUN = "session.run"  # id of the run that is looked at; the same as ?run= in the address
 OWNER = "session.owner"  # who this browser session is, for the runs it starts
 DRAFT = "session.draft"  # RunConfig that the forms edit, as a dict
+ASKED_PRESET = "session.asked_preset"  # the preset in the address that the draft has taken
 DRAFT_TITLE = "session.draft_title"  # the preset it came from, "" for a person's own
 DRAFT_VERSION = "session.draft_version"  # part of the form's widget keys: a new one makes them take the draft's values
 HISTORY = "session.compose_history"  # the compositions a person came by, to undo
@@ -54,3 +55,5 @@ SAMPLE = "session.sample"  # the split of the image that Explore data shows larg
 SAMPLE_NEXT = "session.sample_next"  # (split, position) of the one to show next
 WHY = "session.why"  # what has been worked out about one image: (model, the image's digest, results by what was asked)
 BROUGHT = "session.brought"  # (C, H, W) float32 in [0, 1], an image that another page has sent to the layer walk
+SHEET_BROUGHT = "session.sheet_brought"  # (what it is, a PNG or JPEG file) that Read a sheet is to read
+SHEET = "session.sheet"  # pages.parts.sheet.work.Work: the sheet that is read, its marks and labels

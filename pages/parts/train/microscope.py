@@ -66,7 +66,7 @@ def microscope_section(server: Services, config: RunConfig, run: Run | None) -> 
 
     def section() -> None:
         st.subheader("One step under the microscope")
-        if not st.toggle("Freeze a step", key="train.microscope", persist_state="session",
+        if not st.toggle("Freeze a step", key="train.microscope", bind="query-params",
                          help="Training is this, thousands of times. What do zero_grad, backward and step do?"):
             st.caption("One batch, its loss, and one weight on its way from the old value to the new one, with the optimizer's "
                        "formula and numbers.")
@@ -93,7 +93,7 @@ def _look(server: Services, config: RunConfig, run: Run | None) -> None:
     _buttons(wanted, scope, frozen)
     _numbers(config, scope, frozen)
     name, index = _stages(config, scope, frozen)
-    view = st.segmented_control("More of this step", VIEWS, key="train.microscope.view")
+    view = st.segmented_control("More of this step", VIEWS, key="train.microscope.view", bind="query-params")
     if view == BATCH:
         _batch(scope, frozen)
     elif view == LAYERS:
@@ -324,7 +324,7 @@ def _layers(config: RunConfig, frozen: FrozenStep) -> None:
     if parts:
         st.caption(f"Gradients are {' and '.join(parts)}, as the optimizer sees them.")
     st.caption("A norm is the root of the sum of squares. The change is that of the whole parameter in this step, relative to "
-               "its norm: 0.1 to 1 % is usual, far more is rough, far less is slow.")
+               "its norm. A rule of thumb wants about 0.1 % (Stanford's CS231n notes): far more is rough, far less is slow.")
     gradients = {name: gradient for name, gradient in frozen.gradients.items() if gradient is not None}
     names = list(gradients)
     if not names:

@@ -4,7 +4,16 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, sizes_by_layer
-from core.labs.activations import ACTIVATIONS, INITS, Depth, activation_at, activation_code, activation_curve, through_layers
+from core.labs.activations import (
+    ACTIVATIONS,
+    INITS,
+    Depth,
+    activation_at,
+    activation_code,
+    activation_curve,
+    shares,
+    through_layers,
+)
 from core.wording import percent
 from pages.parts.learn.lab import Next, Question, predict, show_code, try_next
 
@@ -21,7 +30,7 @@ def show() -> None:
     controls, picture = st.columns([1, 2.4], gap="large")
     with controls:
         name = st.selectbox("Activation", list(ACTIVATIONS), format_func=lambda key: ACTIVATIONS[key].title,
-                            key="blocks.activation", persist_state="session")
+                            key="blocks.activation", bind="query-params")
         entry = ACTIVATIONS[name]
         st.caption(entry.about)
         x = st.slider("x", -6.0, 6.0, 1.0, 0.1, key="blocks.x", persist_state="session", help="A number that goes in.")
@@ -32,6 +41,9 @@ def show() -> None:
                         key="blocks.curve", width="stretch")
         st.markdown(f"At x = {x:g}: f(x) = **{here.value[0]:.4f}**, slope **{here.slope[0]:.4f}**. A gradient that comes back "
                     "through here is multiplied by the slope.")
+        if entry.beside:
+            row = ", ".join(f"{value:g} → {percent(share, 1)}" for value, share in shares(x))
+            st.caption(f"The whole row: {row}; together 100 %. Raising x lowers the others' shares.")
     init = _ten_layers(name)
     show_code(activation_code(name, init, x))
     try_next([

@@ -32,7 +32,7 @@ def show() -> None:
     controls, picture = st.columns([1, 2.4], gap="large")
     with controls:
         name = st.selectbox("Loss", list(LOSSES), format_func=lambda key: LOSSES[key].title, key="blocks.loss",
-                            persist_state="session")
+                            bind="query-params")
         entry = LOSSES[name]
         st.caption(entry.about)
         low, high = entry.x
@@ -104,7 +104,7 @@ def _logits() -> None:
     predict(PATH, LOGIT)
     if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), persist_state="session"):
         return
-    label = st.segmented_control("Label", [1, 0], default=1, key="blocks.logit_label", required=True, persist_state="session")
+    label = st.segmented_control("Label", [1, 0], default=1, key="blocks.logit_label", required=True, bind="query-params")
     rows = logit_rows(label)
     st.dataframe(pd.DataFrame([{
         "Logit": f"{row.logit:g}", "Sigmoid": f"{row.probability:.4g}", "Log by hand": _short(row.by_hand),

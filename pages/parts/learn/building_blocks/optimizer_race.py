@@ -42,7 +42,7 @@ def show() -> None:
     controls, picture = st.columns([1, 2.4], gap="large")
     with controls:
         name = st.selectbox("Landscape", list(SURFACES), format_func=TITLES.__getitem__, key="blocks.landscape",
-                            persist_state="session")
+                            bind="query-params")
         surface = landscape(name)
         st.caption(surface.about)
         config = _settings(name, surface)
@@ -96,7 +96,7 @@ def _settings(name: str, surface: Surface) -> RaceConfig:
 def _picture(name: str, surface: Surface, paths: list[Path], config: RaceConfig) -> None:
     st.markdown(f"${surface.formula}$")
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="blocks.view", required=True, label_visibility="collapsed",
-                                persist_state="session")
+                                bind="query-params")
     upto = None
     if view == "Step by step":
         upto = st.slider("Step", 0, config.steps, min(10, config.steps), key=f"blocks.step.{config.steps}")

@@ -17,7 +17,7 @@ from pages.parts.shell.services import Services
 FIRST = RunConfig(
     data=default_config("circle"), model=MLPConfig(hidden=(4,), activation="tanh"),
     training=TrainingConfig(loss="bce_with_logits", optimizer=SGDConfig(learning_rate=0.1), batch_size=10, epochs=300))
-NOTES = PRESETS["circle-2d"].config
+NOTES, CLOSED = PRESETS["circle-2d"].config, PRESETS["circle-2d-closed"].config
 RATE = "training.optimizer.learning_rate"
 MOST_ADDED = 500
 

@@ -187,7 +187,7 @@ def regularisation(config: RunConfig) -> None:
 
     st.segmented_control("Regularisation", ["None", "L1", "L2"], default=kind, required=True, key=kind_key, on_change=write,
                          help="A pull on all weights towards zero. L1 pulls all by the same amount, so that those not needed "
-                         "end at zero; L2, PyTorch's weight decay, pulls large ones more.")
+                         "end close to zero; L2, PyTorch's weight decay, pulls large ones more.")
     if kind != "None":
         st.select_slider("Strength", sorted({*PENALTIES, rate}), rate, key=rate_key, on_change=write)
 

@@ -41,7 +41,7 @@ def converge(surface: Bowl, path: Path) -> None:
                       "By the end not all three are within 0.05 of the truth."))
     with right:
         kind = st.segmented_control("Bias", [BEST, CURRENT], default=BEST, required=True, key="regression.bias",
-                                    label_visibility="collapsed", persist_state="session")
+                                    label_visibility="collapsed", bind="query-params")
         bias = float(surface.best[2]) if kind == BEST else float(np.clip(now[2], -1e3, 1e3))
         st.plotly_chart(bowl_figure(ground(surface, path, bias), path, surface, step), key="regression.bowl", config=STILL)
         st.caption(f"The loss over w₁ and w₂ with b = {bias:.3f}; darker is higher, each line a step on a logarithmic scale. "

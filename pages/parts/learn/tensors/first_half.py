@@ -4,12 +4,13 @@ import streamlit as st
 import torch
 
 from core.figures.grids import cell_grid, number, tensor_grid
-from core.labs.expressions import MAX_TEXT, evaluate_expression, evaluate_index, lab_variables
+from core.labs.expressions import MAX_TEXT, evaluate, evaluate_index, lab_variables
 from core.labs.messages import ExpressionError
 from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
 from pages.parts.learn.lab import predict, show_code, tried
 from pages.parts.learn.questions import TENSORS
+from pages.parts.widgets.address import start_with
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
@@ -17,8 +18,8 @@ PATH = "pages/learn_tensors.py"
 STILL = {"displayModeBar": False}  # pictures to look at, not to zoom
 INDEX_EXAMPLES = ["0", "-1", ":, 1", "1:, ::2", "..., -1", "[0, 2]", "x > 3", "(x > 3) & (x % 2 == 0)"]
 EXPRESSIONS = ["x[:, 1:] * 2", "a @ b", "x + torch.tensor([0, 10, 20, 30])", "torch.cat([a, b.T], dim=0)",
-               
-               "x.float().softmax(dim=1)", "torch.where(x > 5, x, 0)", "torch.rand(2, 3)", "a @ x"]
+               "x.float().softmax(dim=1)", "torch.where(x > 5, x, 0)", "torch.rand(2, 3)", "torch.cat([x] * 3, dim=1)",
+               "torch.add(a, v, out=a)", "a.t_()", "x.dtype", "x.to('cpu').device", "a @ x"]
 
 
 def grid(figure, key: str) -> None:
@@ -37,14 +38,16 @@ def creating() -> None:
     predict(PATH, TENSORS["create"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
-        how = st.selectbox("Make it", list(CREATIONS), format_func=CREATIONS.__getitem__, key="tensors.how", on_change=tried,
+        how = st.selectbox("Make it", list(CREATIONS), format_func=CREATIONS.__getitem__, key="tensors.how",
+                           bind="query-params", on_change=tried,
                            args=(PATH,))
-        rows = st.slider("Rows", 1, 6, 2, key="tensors.rows")
-        columns = st.slider("Columns", 1, 6, 3, key="tensors.columns")
-        dtype = st.selectbox("dtype", DTYPES, key="tensors.dtype", help="The kind of number. All elements have the same.")
+        rows = st.slider("Rows", 1, 6, 2, key="tensors.rows", bind="query-params")
+        columns = st.slider("Columns", 1, 6, 3, key="tensors.columns", bind="query-params")
+        dtype = st.selectbox("dtype", DTYPES, key="tensors.dtype",
+                             bind="query-params", help="The kind of number. All elements have the same.")
         seed = st.number_input("Seed", 0, 9999, 0, key="tensors.seed", help="The same seed gives the same random numbers.") \
             if how == "random" else 0
-        transposed = st.toggle("Transpose it (.T)", key="tensors.transposed")
+        transposed = st.toggle("Transpose it (.T)", key="tensors.transposed", bind="query-params")
     tensor = create(how, rows, columns, dtype, int(seed))
     tensor = tensor.T if transposed else tensor
     about = attributes(tensor)
@@ -71,10 +74,11 @@ def creating() -> None:
 def indexing() -> None:
     """Which cells an index takes."""
     predict(PATH, TENSORS["index"])
-    example = st.pills("Examples", INDEX_EXAMPLES, key="tensors.index_example", on_change=_take_example,
-                       args=("tensors.index_example", "tensors.index"))
-    st.session_state.setdefault("tensors.index", example or "1:, ::2")
-    text = st.text_input("What stands between x[ and ]", key="tensors.index", max_chars=MAX_TEXT, on_change=tried, args=(PATH,),
+    st.pills("Examples", INDEX_EXAMPLES, key="tensors.index_example", on_change=_take_example,
+             args=("tensors.index_example", "tensors.index"))
+    start_with("tensors.index", "1:, ::2")
+    text = st.text_input("What stands between x[ and ]", key="tensors.index",
+                         bind="query-params", max_chars=MAX_TEXT, on_change=tried, args=(PATH,),
                          help="Positions count from 0, negative ones from the end. start:stop:step leaves stop out. A comparison "
                               "makes a mask, a list takes those positions.")
     x = lab_variables()["x"]
@@ -99,24 +103,34 @@ def expressions() -> None:
     names = lab_variables()
     st.markdown("Type an expression with these tensors and most of what torch can do with them: "
                 + ", ".join(f"`{name}` {shape_text(value.shape)}" for name, value in names.items()) + ".")
-    example = st.pills("Examples", EXPRESSIONS, key="tensors.expression_example", on_change=_take_example,
-                       args=("tensors.expression_example", "tensors.expression"))
-    st.session_state.setdefault("tensors.expression", example or EXPRESSIONS[0])
-    text = st.text_input("Expression", key="tensors.expression", max_chars=MAX_TEXT, on_change=tried, args=(PATH,))
+    st.pills("Examples", EXPRESSIONS, key="tensors.expression_example", on_change=_take_example,
+             args=("tensors.expression_example", "tensors.expression"))
+    start_with("tensors.expression", EXPRESSIONS[0])
+    text = st.text_input("Expression", key="tensors.expression",
+                         bind="query-params", max_chars=MAX_TEXT, on_change=tried, args=(PATH,))
     try:
-        result = evaluate_expression(text, names)
+        result = evaluate(text, names)
     except ExpressionError as error:
         st.warning(as_text(str(error)), icon=":material/help:")
     else:
-        about = attributes(result)
-        st.markdown(f"**Result**, shape {shape_text(about.shape)}, {about.dtype}")
-        result_picture(result, "tensors.expression_grid")
+        expression_result(result)
         show_code(expression_code(text.strip()))
     with st.expander("The tensors", icon=":material/grid_on:"), st.container(horizontal=True, gap="large"):
         for name, value in names.items():
             with st.container(width="content"):
                 st.markdown(f"**{name}**, {str(value.dtype).removeprefix('torch.')}")
                 grid(tensor_grid(value), f"tensors.variable_{name}")
+
+
+def expression_result(result: torch.Tensor | torch.dtype | torch.device) -> None:
+    """A tensor's shape, dtype and numbers; or what the expression says of a tensor."""
+    if isinstance(result, torch.Tensor):
+        about = attributes(result)
+        st.markdown(f"**Result**, shape {shape_text(about.shape)}, {about.dtype}")
+        result_picture(result, "tensors.expression_grid")
+    else:
+        kind = "type of each number" if isinstance(result, torch.dtype) else "device whose memory holds the numbers"
+        st.markdown(f"**Result**: `{result}`, the {kind}.")
 
 
 def result_picture(result: torch.Tensor, key: str) -> None:

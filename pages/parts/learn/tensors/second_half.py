@@ -35,8 +35,10 @@ def joining() -> None:
     predict(PATH, TENSORS["join"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
-        how = st.radio("Join them", list(JOINS), format_func=JOINS.__getitem__, key="tensors.join", on_change=tried, args=(PATH,))
+        how = st.radio("Join them", list(JOINS), format_func=JOINS.__getitem__, key="tensors.join",
+                       bind="query-params", on_change=tried, args=(PATH,))
         dim = st.segmented_control("dim", [0, 1, 2] if how == "stack" else [0, 1], default=0, key="tensors.join_dim",
+                                   bind="query-params",
                                    required=True)
         rows = st.slider("Rows of b", 1, 4, 2, key="tensors.join_rows")
         columns = st.slider("Columns of b", 1, 4, 3, key="tensors.join_columns")
@@ -65,7 +67,7 @@ def products() -> None:
     """Each element of a product, with the sum it is."""
     predict(PATH, TENSORS["product"])
     how = st.segmented_control("Product", list(PRODUCTS), format_func=PRODUCTS.__getitem__, default="matrix",
-                               key="tensors.product", required=True)
+                               key="tensors.product", bind="query-params", required=True)
     a, b = product_operands(how)
     cells = product_cells(how, a, b)
     step = st.slider("Step", 1, len(cells), 1, key=f"tensors.product_step_{how}", on_change=tried, args=(PATH,))
@@ -157,10 +159,10 @@ def reductions() -> None:
     predict(PATH, TENSORS["reduce"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
-        how = st.selectbox("Reduction", REDUCTIONS, key="tensors.reduction", on_change=tried, args=(PATH,))
-        along = st.radio("Over", ["all elements", "dim=0", "dim=1"], key="tensors.reduce_dim")
+        how = st.selectbox("Reduction", REDUCTIONS, key="tensors.reduction", bind="query-params", on_change=tried, args=(PATH,))
+        along = st.radio("Over", ["all elements", "dim=0", "dim=1"], key="tensors.reduce_dim", bind="query-params")
         dim = None if along == "all elements" else int(along[-1])
-        keepdim = st.toggle("keepdim=True", key="tensors.keepdim", disabled=dim is None,
+        keepdim = st.toggle("keepdim=True", key="tensors.keepdim", bind="query-params", disabled=dim is None,
                             help="Keep the dimension with size 1, so that the result can be broadcast against x.")
     x = counting((3, 4)).float() + 1
     result = reduce(x, how, dim, keepdim)
@@ -184,7 +186,8 @@ def reductions() -> None:
 def in_place() -> None:
     """What a trailing underscore does, and when gradients can no longer be calculated."""
     predict(PATH, TENSORS["in_place"])
-    name = st.radio("Try", list(CASES), format_func=lambda key: CASES[key].title, key="tensors.in_place", on_change=tried,
+    name = st.radio("Try", list(CASES), format_func=lambda key: CASES[key].title, key="tensors.in_place",
+                    bind="query-params", on_change=tried,
                     args=(PATH,))
     happened = run_case(name)
     with st.container(horizontal=True, gap="large"):
@@ -209,9 +212,10 @@ def numpy_memory() -> None:
     predict(PATH, TENSORS["numpy"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
-        link = st.radio("Connect them by", list(LINKS), format_func=lambda key: f"`{LINKS[key]}`", key="tensors.link")
+        link = st.radio("Connect them by", list(LINKS), format_func=lambda key: f"`{LINKS[key]}`", key="tensors.link",
+                        bind="query-params")
         side = st.radio("Change", ["array", "tensor"], format_func={"array": "the array n", "tensor": "the tensor t"}.get,
-                        key="tensors.side", on_change=tried, args=(PATH,))
+                        key="tensors.side", bind="query-params", on_change=tried, args=(PATH,))
         position = st.slider("Position", 0, 4, 2, key="tensors.position")
         value = st.number_input("New value", -1000.0, 1000.0, 7.0, 1.0, key="tensors.value", format="%g")
     now = share(link, side, position, value)

@@ -37,7 +37,7 @@ def map_section(server: Services, subject: TextModel) -> None:
         st.info("Too few words are frequent enough for a map.", icon=":material/map:")
         return
     found = word_map(subject.before, model, chosen)
-    when = st.segmented_control("When", [BEFORE, AFTER], default=AFTER, required=True, key="text.when", persist_state="session",
+    when = st.segmented_control("When", [BEFORE, AFTER], default=AFTER, required=True, key="text.when", bind="query-params",
                                 on_change=tried, args=(PATH,), label_visibility="collapsed")
     st.plotly_chart(word_map_figure(found, when == AFTER), key="text.map", config=STILL)
     metrics_row({"Between the two groups, before": (f"{gap(found.before, found.leans):.2f}", "Distance between the two middles."),

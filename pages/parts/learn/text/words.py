@@ -3,11 +3,13 @@
 import pandas as pd
 import streamlit as st
 
+from core.data import DATASETS
 from core.data.sources.text_files import MOST_MEGABYTES, TextsRefused, delete_own, import_csv, own_texts
 from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import TextModel, word_leans
+from pages.parts.runs.download import download_button
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
@@ -89,8 +91,7 @@ def own_section(server: Services) -> None:
                 f"UTF-8, at most {MOST_MEGABYTES} MB.")
     upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload")
     st.caption("It is kept in the data directory of this server, folder texts, because the training process reads it from there. "
-               "You can delete it below. IMDB's 50,000 reviews appear here once their folder aclImdb is in the data directory; "
-               "nothing is downloaded.")
+               "You can delete it below.")
     if upload is not None:
         try:
             kept = import_csv(upload.getvalue(), server.settings.data_dir)
@@ -102,6 +103,25 @@ def own_section(server: Services) -> None:
             st.error(as_text(str(error)), icon=":material/block:")
         except OSError as error:
             st.error(f"The file can't be kept: {error.strerror or error}.", icon=":material/folder_off:")
+    _kept_texts(server)
+    _imdb(server)
+
+
+def _imdb(server: Services) -> None:
+    """50,000 reviews by download."""
+    spec = DATASETS["imdb"]
+    st.subheader("50,000 reviews: IMDB")
+    if spec.is_available(server.settings.data_dir):
+        st.markdown("They are on this machine: choose “IMDB reviews” above.")
+        return
+    st.markdown(f"{as_text(spec.summary)} {spec.download_mb} MB, read from the archive as it is; a download that breaks off goes "
+                "on where it was. Without internet, put aclImdb_v1.tar.gz into the data directory yourself.")
+    st.caption(as_text(f"{spec.citation} Licence: {spec.licence}."))
+    download_button(server, "imdb", "text.download")
+
+
+def _kept_texts(server: Services) -> None:
+    """Files of one's own, each with a button that deletes it."""
     for name in own_texts(server.settings.data_dir):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"Your own, `{name[:6]}`")

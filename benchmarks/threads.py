@@ -1,0 +1,84 @@
+"""Training with threads that are chosen as it goes, beside each fixed number: python -m benchmarks.threads --busy 2 --rounds 5.
+
+Each round trains the same steps with every number and with the choice, in turn, in a process that is set up as a training
+process; --busy keeps so many other processes at work all the while. What is printed for each round is the time of the choice
+divided by the fastest fixed number's of that round.
+"""
+
+import argparse
+import copy
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from statistics import median
+
+import torch
+
+from benchmarks.conditions import conditions, in_own_process, spread
+from core.devices import is_convolutional, threads_for, usable_cores
+from core.presets import preset
+from core.process import configure_training_process
+from core.settings import Settings
+from core.training import Command, ThreadChoice, candidates, fit, prepare
+
+PRESETS = ("digits-quick", "mnist-is-8-cnn", "mnist-cnn-fast", "mnist-mlp-50", "fashion-mlp-512")
+CHOSEN = "chosen"
+BUSY = "while True: pass"
+
+
+class After:
+    """Stops a training after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def command(self) -> Command:
+        self.left -= 1
+        return Command(stop=self.left < 0)
+
+
+def seconds(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
+    """Of each number of threads, and of the choice; in this process, which is one of its own."""
+    configure_training_process()
+    settings = Settings.from_environment()
+    config = preset(name).config
+    data, model = prepare(config, settings.data_dir, settings.cache_dir)
+    most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model))
+    ways = {**{str(number): (number,) for number in candidates(usable_cores())}, CHOSEN: candidates(most)}
+    found: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(rounds + 1):  # the first warms up
+        for way, numbers in ways.items():
+            network = copy.deepcopy(model)
+            began = time.perf_counter()
+            for _ in fit(config, data, network, torch.device("cpu"), After(steps), threads=ThreadChoice(numbers)):
+                pass
+            if number:
+                found[way].append(time.perf_counter() - began)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--busy", type=int, default=0, help="other processes that compute without a pause")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS))
+    asked = parser.parse_args()
+    print(conditions())
+    print(f"{asked.busy} busy processes beside it, {asked.steps} steps")
+    with ExitStack() as stack:
+        for _ in range(asked.busy):
+            stack.callback(subprocess.Popen([sys.executable, "-c", BUSY]).kill)
+        for name in asked.presets:
+            found = in_own_process(seconds, name, asked.steps, asked.rounds)
+            for way, values in found.items():
+                print(f"{name:16} {way:>6} {'threads' if way != CHOSEN else '':8} {spread(values, 's')}")
+            fixed = [values for way, values in found.items() if way != CHOSEN]
+            ratios = [chosen / min(others) for chosen, *others in zip(found[CHOSEN], *fixed, strict=True)]
+            best = min(median(values) for values in fixed)
+            print(f"{name:16} chosen / best of its round: {spread(ratios, '')}; of medians {median(found[CHOSEN]) / best:.2f}")
+
+
+if __name__ == "__main__":
+    main()

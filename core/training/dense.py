@@ -1,0 +1,161 @@
+"""Forward and backward pass of plain chains of linear layers, without autograd.
+
+Autograd's own work, building a graph and walking back through it, takes two thirds of a step of 2-8-1 on ten points and a quarter
+of one of 784-50-10 on 64 images. Here the same operations are called in the same order, so that the numbers are the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.torch_private import forward_hooks
+from core.training.objectives import Objective, binary_cross_entropy
+
+aten = torch.ops.aten
+Saved = tuple[Tensor, ...]
+Forward = Callable[[Tensor], tuple[Tensor, Saved]]  # input → output, and what the way back needs
+Backward = Callable[[Tensor, Saved], Tensor]  # the loss's gradient for the output → for the input
+
+
+@dataclass
+class Layer:
+    """One layer of a chain."""
+
+    forward: Forward
+    backward: Backward
+    saved: Saved = field(default=(), repr=False)
+
+
+def _of_output(function: Callable[[Tensor], Tensor], backward: Callable[[Tensor, Tensor], Tensor]) -> Layer:
+    """An activation whose derivative follows from its output."""
+    def forward(x: Tensor) -> tuple[Tensor, Saved]:
+        y = function(x)
+        return y, (y,)
+    return Layer(forward, lambda gradient, saved: backward(gradient, saved[0]))
+
+
+def _of_input(module: nn.Module, backward: Callable[[Tensor, Tensor], Tensor]) -> Layer:
+    return Layer(lambda x: (module(x), (x,)), lambda gradient, saved: backward(gradient, saved[0]))
+
+
+def _leaky(module: nn.LeakyReLU) -> Layer:
+    return _of_input(module, lambda gradient, x: aten.leaky_relu_backward(gradient, x, module.negative_slope, False))
+
+
+def _gelu(module: nn.GELU) -> Layer:
+    return _of_input(module, lambda gradient, x: aten.gelu_backward(gradient, x, approximate=module.approximate))
+
+
+def _softmax(module: nn.Softmax) -> Layer:
+    """∂/∂x = y·(g − Σ g·y), along the dimension that sums to 1."""
+    return _of_output(module, lambda gradient, y: y * (gradient - (gradient * y).sum(module.dim, keepdim=True)))
+
+
+def _dropout(module: nn.Dropout) -> Layer:
+    """Draws as nn.Dropout does: the same random numbers in the same order."""
+    def forward(x: Tensor) -> tuple[Tensor, Saved]:
+        if not module.training or not module.p:
+            return x, ()
+        factors = F.dropout(torch.ones_like(x), module.p, True)  # 0, or 1 / (1 − p)
+        return x * factors, (factors,)
+    return Layer(forward, lambda gradient, saved: gradient * saved[0] if saved else gradient)
+
+
+# what can stand in a chain, beside nn.Linear
+LAYERS: dict[type[nn.Module], Callable[..., Layer]] = {
+    nn.Flatten: lambda module: Layer(lambda x: (module(x), ()), lambda gradient, saved: gradient),
+    nn.Identity: lambda module: Layer(lambda x: (x, ()), lambda gradient, saved: gradient),
+    nn.ReLU: lambda module: _of_output(torch.relu, lambda gradient, y: aten.threshold_backward(gradient, y, 0)),
+    nn.Sigmoid: lambda module: _of_output(torch.sigmoid, aten.sigmoid_backward),
+    nn.Tanh: lambda module: _of_output(torch.tanh, aten.tanh_backward),
+    nn.LeakyReLU: _leaky,
+    nn.GELU: _gelu,
+    nn.Softmax: _softmax,
+    nn.Dropout: _dropout,
+}
+
+
+class DenseChain:
+    """A network of linear layers and activations in a row. Made by chain_of()."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self.first = next(module for module in modules if isinstance(module, nn.Linear))
+        self.layers = [self._linear(module) if isinstance(module, nn.Linear) else LAYERS[type(module)](module)
+                       for module in modules]
+        self.hooks = [hooks for module in modules for hooks in forward_hooks(module)]
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody's hooks want to be called, which only the modules themselves do."""
+        return any(self.hooks)
+
+    def _linear(self, module: nn.Linear) -> Layer:
+        weight, bias, first = module.weight, module.bias, module is self.first
+
+        def forward(x: Tensor) -> tuple[Tensor, Saved]:
+            return F.linear(x, weight, bias), (x,)
+
+        def backward(gradient: Tensor, saved: Saved) -> Tensor:
+            weight.grad = gradient.t().mm(saved[0])
+            if bias is not None:
+                bias.grad = gradient.sum(0)
+            return gradient if first else gradient.mm(weight)  # nothing before it wants one
+
+        return Layer(forward, backward)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, …) float32 → logits (N, outputs). To be called without gradients, as backward() is."""
+        x = images
+        for layer in self.layers:
+            x, layer.saved = layer.forward(x)
+        return x
+
+    def backward(self, gradient: Tensor) -> None:
+        """Put the gradients of all weights where autograd does, weight.grad, from the loss's gradient for the logits that
+        forward() returned last."""
+        for layer in reversed(self.layers):
+            gradient = layer.backward(gradient, layer.saved)
+            layer.saved = ()
+
+
+def chain_of(model: nn.Module) -> DenseChain | None:
+    """The network as a chain; None where it is another one, or has frozen or shared weights."""
+    if type(model) is not nn.Sequential or not forward_hooks(model):
+        return None
+    modules = list(model)
+    linear = [module for module in modules if type(module) is nn.Linear]
+    known = all(type(module) is nn.Linear or type(module) in LAYERS for module in modules)
+    inplace = any(getattr(module, "inplace", False) for module in modules)
+    if not known or inplace or not linear or len(set(map(id, modules))) < len(modules):
+        return None
+    return DenseChain(modules) if all(weight.requires_grad for weight in model.parameters()) else None
+
+
+def loss_and_gradient(objective: Objective, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean loss of a batch, and its gradient for the logits (N, outputs)."""
+    if objective.loss is F.cross_entropy:
+        return _cross_entropy(logits, labels)
+    if objective.loss is binary_cross_entropy and logits.shape[1] == 1:
+        return _binary_cross_entropy(logits, labels)
+    with torch.enable_grad():
+        leaf = logits.detach().requires_grad_()
+        loss = objective.loss(leaf, labels)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+    return loss.detach(), gradient
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """−log p of the right class; its gradient is (p − one-hot) / N."""
+    logs = logits.log_softmax(1)
+    gradient = logs.exp()
+    gradient.scatter_add_(1, labels.unsqueeze(1), torch.full((len(labels), 1), -1.0))
+    return F.nll_loss(logs, labels), gradient.div_(len(labels))
+
+
+def _binary_cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """log(1 + e^z) − y·z; its gradient is (σ(z) − y) / N."""
+    targets = labels.unsqueeze(1).to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, targets), torch.sigmoid(logits).sub_(targets).div_(len(labels))

@@ -1,0 +1,49 @@
+"""The lab's part on dropout: one draw, why what stays is enlarged, and many draws."""
+
+import streamlit as st
+
+from core.figures.grids import cell_grid, number
+from core.labs.dropout import DRAWS, averages, draw, dropout_code
+from pages.parts.learn.lab import Next, Question, predict, show_code, tried, try_next
+from pages.parts.widgets.metrics import metrics_row
+
+PATH = "pages/learn_building_blocks.py"
+STILL = {"displayModeBar": False}
+KEPT = Question(
+    "blocks.dropout_kept", "Dropout with p = 0.5, in training. A unit holds 3 and is not switched off. What comes out of the "
+    "layer?",
+    ("1.5", "3", "6"), 2,
+    "What stays is multiplied by 1 / (1 − p), here by 2. Half of the units are missing, so the others count twice, and the next "
+    "layer's sum is as large on average as it will be in evaluation, when all are there.")
+
+
+def show() -> None:
+    """The whole part."""
+    predict(PATH, KEPT)
+    with st.container(horizontal=True, gap="medium"):
+        p = st.slider("p: share that is dropped", 0.0, 0.9, 0.5, 0.1, key="blocks.dropout", persist_state="session", width=260,
+                      on_change=tried, args=(PATH,), help="nn.Dropout(p): each number is set to 0 with this probability.")
+        seed = st.number_input("Seed", 0, 9999, 0, key="blocks.dropout_seed", persist_state="session", width=150,
+                               help="Start of the random numbers: another seed is another draw.")
+    one, many = draw(p, int(seed)), averages(p, int(seed))
+    rows = {"in": one.before, "training": one.after, "evaluation": one.evaluated}
+    marks = [[0] * len(one.before), [1 if kept else 0 for kept in one.kept.tolist()], [0] * len(one.before)]
+    st.plotly_chart(cell_grid([[number(value) for value in values.tolist()] for values in rows.values()], marks, list(rows)),
+                    key="blocks.dropout_grid", config=STILL)
+    kept = int(one.kept.sum())
+    st.markdown(f"In training {kept} of {len(one.before)} numbers stay, each times **1 / (1 − p) = {one.factor:.4g}**; the "
+                "others are 0. In evaluation (`model.eval()`) nothing is dropped and nothing is scaled.")
+    metrics_row({
+        "Mean of the row": (f"{many.before:.3f}", "Of the eight numbers that come in."),
+        "Mean after dropout": (f"{many.scaled:.3f}", f"Over {DRAWS:,} draws, the kept numbers times 1 / (1 − p)."),
+        "Without the factor": (f"{many.plain:.3f}", f"Over {DRAWS:,} draws, the kept numbers as they are: about (1 − p) of it."),
+    })
+    st.caption("With the factor the mean stays what it was, but for chance, so the next layer meets numbers of the same size in "
+               "training and in evaluation.")
+    show_code(dropout_code(p, int(seed)))
+    try_next([
+        Next("Put dropout before the last layer of a network and compare training and validation accuracy on",
+             "pages/train_model.py", "Train model", ":material/model_training:"),
+        Next("What happens where eval() is forgotten and dropout stays on:", "pages/learn_saving.py", "Save and load",
+             ":material/save:"),
+    ])

@@ -1,0 +1,1 @@
+"""The lab on data loading, one module a view."""

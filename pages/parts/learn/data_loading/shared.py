@@ -1,0 +1,44 @@
+"""What the views of the lab on data loading share: the folder, and first choices from the address."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from core.errors import reason
+from core.labs.data_folder import Item, write_folder
+from core.settings import Settings
+
+PATH = "pages/learn_data_loading.py"
+STILL = {"displayModeBar": False}
+
+
+def folder() -> list[Item]:
+    """The lab's folder, made anew where somebody has cleared the cache; the page ends with one line where it can't be written."""
+    try:
+        return write_folder(place())
+    except OSError as error:
+        st.error(f"The folder for this lab can't be written: {reason(error)}", icon=":material/folder_off:")
+        st.stop()
+
+
+def place():
+    """Where the folder "digits" lies."""
+    return Settings.from_environment().cache_dir / "labs"
+
+
+def from_address(key: str, name: str, choices: Mapping[str, Any], first: Any) -> None:
+    """Give a widget its first value: what the address says under this name, as one of the choices, or `first`.
+
+    Before the widget is made, which gets no value of its own then. What the address has no meaning for is passed over.
+    """
+    if key not in st.session_state:
+        st.session_state[key] = choices.get(st.query_params.get(name, ""), first)
+
+
+def numbers(low: int, high: int) -> dict[str, int]:
+    """The whole numbers that an address can ask for."""
+    return {str(value): value for value in range(low, high + 1)}
+
+
+SWITCH = {"1": True, "0": False, "true": True, "false": False, "True": True, "False": False}

@@ -1,0 +1,147 @@
+"""Steps of plain chains without autograd: gradients and whole runs equal autograd's."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from core.config import TrainingConfig
+from core.data.batches import Batch
+from core.models.base import activation
+from core.training import Step, fit, prepare
+from core.training.dense import LAYERS, chain_of
+from core.training.step import TrainingStep
+from tests.helpers import tiny
+
+CPU = torch.device("cpu")
+ACTIVATIONS = ["relu", "leaky_relu", "gelu", "sigmoid", "tanh", "softmax", "identity"]
+LOSSES = ["cross_entropy", "nll", "bce_with_logits", "bce", "mse"]
+
+
+def network(kind: str = "relu", outputs: int = 3, dropout: float = 0.0, bias: bool = True) -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = [nn.Flatten(), nn.Linear(12, 7, bias), activation(kind), *([nn.Dropout(dropout)] if dropout else []),
+              nn.Linear(7, 5), activation(kind), nn.Linear(5, outputs, bias)]
+    return nn.Sequential(*layers)
+
+
+def both(model: nn.Module, training: TrainingConfig, target: str = "classes", steps: int = 1):
+    """What some steps leave behind with the chain and with autograd: losses, logits, gradients, weights."""
+    found = []
+    for uses_chain in (True, False):
+        step = TrainingStep(training, target, copy.deepcopy(model).train(), CPU)
+        assert step.chain is not None
+        if not uses_chain:
+            step.chain = None
+        torch.manual_seed(1)
+        values = []
+        for _ in range(steps):
+            images = torch.randn(9, 3, 2, 2)
+            outputs = model[-1].out_features
+            labels = torch.randn(9) if target == "number" else torch.randint(0, max(2, outputs), (9,))
+            loss, logits = step.take(Batch(images, labels), 0.01)
+            assert not loss.requires_grad and not logits.requires_grad
+            values += [loss, logits, *(weight.grad.clone() for weight in step.model.parameters())]
+        found.append([*values, *(weight.detach() for weight in step.model.parameters())])
+    return zip(*found, strict=True)
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_gradients_are_autograds(loss, kind, outputs):
+    if outputs == 1 and loss in ("cross_entropy", "nll"):
+        outputs = 2
+    for ours, theirs in both(network(kind, outputs), TrainingConfig(loss=loss)):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("changes", [
+    {"label_smoothing": 0.1}, {"l1": 0.01}, {"gradient_clipping": 0.05}, {"l1": 0.01, "gradient_clipping": 0.05},
+    *({"optimizer": {"name": name}} for name in ("sgd", "adam", "adamw", "rmsprop", "adagrad")),
+    {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}}])
+def test_steps_are_autograds(changes):
+    for ours, theirs in both(network(), TrainingConfig.model_validate({"loss": "cross_entropy"} | changes), steps=20):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_number_and_layers_without_bias():
+    for ours, theirs in both(network(outputs=1, bias=False), TrainingConfig(loss="mse"), "number"):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_dropout_draws_what_autograd_draws():
+    for ours, theirs in both(network(dropout=0.4), TrainingConfig(), steps=5):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_in_evaluation_lets_all_through():
+    model = network(dropout=0.5).eval()
+    chain = chain_of(model)
+    x = torch.randn(4, 3, 2, 2)
+    assert torch.equal(chain.forward(x), model(x))
+
+
+def test_a_large_logit_overflows_nothing():
+    model = nn.Sequential(nn.Linear(12, 1))
+    nn.init.constant_(model[0].weight, 500.0)
+    for training in (TrainingConfig(loss="bce_with_logits"), TrainingConfig(loss="cross_entropy")):
+        wide = model if training.loss == "bce_with_logits" else nn.Sequential(nn.Linear(12, 3))
+        nn.init.constant_(wide[0].weight[:1].detach(), 500.0)
+        flat = nn.Sequential(nn.Flatten(), *wide)
+        for ours, theirs in both(flat, training):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def frozen() -> nn.Sequential:
+    model = network()
+    model[1].weight.requires_grad_(False)
+    return model
+
+
+def shared() -> nn.Sequential:
+    layer = nn.Linear(4, 4)
+    return nn.Sequential(layer, nn.ReLU(), layer)
+
+
+class Own(nn.Sequential):
+    """A subclass may have a forward() of its own."""
+
+
+@pytest.mark.parametrize("model", [
+    nn.Linear(2, 2), nn.Sequential(), nn.Sequential(nn.ReLU()), Own(nn.Linear(2, 2)), frozen(), shared(),
+    nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True)), nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)),
+    nn.Sequential(nn.Conv2d(1, 1, 1), nn.Flatten(), nn.Linear(4, 2)), nn.Sequential(nn.Sequential(nn.Linear(2, 2)))],
+    ids=lambda model: type(model).__name__)
+def test_other_networks_are_left_to_autograd(model):
+    assert chain_of(model) is None
+
+
+def test_somebodys_hooks_are_called():
+    model, seen = network(), []
+    handle = model[2].register_forward_hook(lambda module, given, made: seen.append(made.shape))
+    step = TrainingStep(TrainingConfig(), "classes", model.train(), CPU)
+    batch = Batch(torch.randn(4, 3, 2, 2), torch.tensor([0, 1, 2, 0]))
+    step.take(batch, 0.01)
+    assert seen == [(4, 7)]
+    handle.remove()
+    step.take(batch, 0.01)
+    assert seen == [(4, 7)]
+
+
+def test_every_activation_of_the_models_is_in_the_table():
+    assert {type(activation(kind)) for kind in ACTIVATIONS} <= set(LAYERS)
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"model__dropout": 0.3}, {"model__activation": "tanh", "training__loss": "bce_with_logits"}])
+def test_a_run_is_the_same_to_rounding(settings, monkeypatch, changes):
+    config = tiny(training__epochs=2, **changes)
+    losses = []
+    for uses_chain in (True, False):
+        if not uses_chain:
+            monkeypatch.setattr("core.training.step.chain_of", lambda model: None)
+        data, model = prepare(config, settings.data_dir, settings.cache_dir)
+        losses.append([event.loss for event in fit(config, data, model, CPU) if isinstance(event, Step)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
