@@ -2,7 +2,8 @@
 
     python -m benchmarks.doctor_cases                       # from the curves kept in tests/doctor_cases: a minute
     python -m benchmarks.doctor_cases --fixes               # and each planted case trained again as its finding's button mends it
-    python -m benchmarks.doctor_cases --draw 5 6 --bases 60 # other cases, drawn and trained anew; with --keep to tests/doctor_cases
+    # other cases, drawn and trained anew; with --keep to tests/doctor_cases
+    python -m benchmarks.doctor_cases --draw 5 6 --bases 60
 
 A case of tests/doctor_cases is judged by training alone (benchmarks/doctor_draws.py says what is drawn): a setting is sound if
 it gets to a good accuracy on examples that it has not seen, and planted if it loses much against its twin without the mistake.
@@ -34,12 +35,14 @@ from core.settings import default_data_dir
 
 FOLDER = Path(__file__).parents[1] / "tests/doctor_cases"
 COARSE = {"loss", "accuracy"}  # of each batch: kept with fewer digits
+FAMILIES = {"digits": "digits", "mnist": "mnist", "reviews": "texts", "linear": "numbers", "hills": "numbers"}  # files
 LOOKS = 25  # at each run while it goes, the last at its end
 # Rules that name a mistake, by what was planted
 NAMING = {
     "rate_too_high": {"learning_rate_too_high", "diverged"}, "rate_too_low": {"learning_rate_too_low"},
     "weight_decay": {"weight_decay_too_strong"}, "l1": {"l1_too_strong"}, "clipping": {"clipping_too_short"},
-    "label_smoothing": {"smoothed_too_much"}, "schedule_falls": {"rate_falls_too_soon"}, "schedule_waits": {"rate_falls_too_soon"},
+    "label_smoothing": {"smoothed_too_much"}, "schedule_falls": {"rate_falls_too_soon"},
+    "schedule_waits": {"rate_falls_too_soon"},
     "momentum": {"averages_too_long"}, "initialization": {"starts_at_nothing"}, "small_weights": {"starts_at_nothing"},
     "saturating": {"saturating_activations", "too_deep", "vanishing_gradients"}, "too_deep": {"too_deep"},
     "too_small": {"network_too_small", "bottleneck", "few_channels"},
@@ -60,7 +63,8 @@ ALWAYS = {"dropout_on_output", "no_activation", "squashed", "relu_on_output", "b
 GOOD = {"digits": 0.9, "mnist": 0.85, "circle": 0.88, "xor": 0.9, "blobs": 0.97, "moons": 0.93, "spirals": 0.9, "linear": 0.95,
         "hills": 0.7, "reviews": 0.6}
 LOST, LOST_TEXT, UNSURE = 0.08, 0.12, 0.6  # accuracy that a mistake costs at least, or log loss
-AS_GOOD, AS_SURE, CLIMBED = 0.02, 0.1, 1.15  # what a sound variant may lose of what its twin has learned; validation loss / smallest
+# what a sound variant may lose of what its twin has learned; validation loss / smallest
+AS_GOOD, AS_SURE, CLIMBED = 0.02, 0.1, 1.15
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ def judged(draw: Draw, outcome: Outcome, base: Draw, reached: Outcome) -> str:
     if outcome.ended != "completed" or lost > (LOST_TEXT if data == "reviews" else LOST) or \
             outcome.log_loss > reached.log_loss + UNSURE:
         return "planted"
-    guess = 0.9 if draw.changes.get("data.task") == "is_target" else 0.1 if data in {"digits", "mnist"} else 0.0 if numbers else 0.5
+    guess = 0.9 if draw.changes.get("data.task") == "is_target" else 0.1 if data in {"digits", "mnist"} else \
+        0.0 if numbers else 0.5
     as_good = lost < AS_GOOD * (reached.accuracy - guess) and outcome.log_loss < reached.log_loss + AS_SURE
     settled = outcome.climbed < CLIMBED or numbers
     return "sound" if as_good and settled and outcome.accuracy >= GOOD[data] and draw.cause not in ALWAYS else ""
@@ -141,7 +146,7 @@ def keep(cases: Sequence[tuple[Case, Trained]]) -> None:
     index, steps, coarse, fine = [], [np.zeros(0, np.uint16)], [np.zeros(0, np.float16)], [np.zeros(0, np.float32)]
     for case, run in cases:
         data = case.twin["data.dataset"]
-        family = {"digits": "digits", "mnist": "mnist", "reviews": "texts", "linear": "numbers", "hills": "numbers"}.get(data, "points")
+        family = FAMILIES.get(data, "points")
         by_data.setdefault(family, []).append(vars(case) | {"steps_per_epoch": run.steps_per_epoch, "not_finite": run.not_finite})
         for name, (at, values) in run.series.items():
             whole = list(at) == list(range(1, len(at) + 1))

@@ -139,8 +139,8 @@ def lenet(choose: random.Random, changes: Changes) -> Changes:
 
 
 def resnet(choose: random.Random, changes: Changes) -> Changes:
-    return {"model.architecture": "small_resnet", "model.channels": [6, 12], "training.epochs": 5, "training.batch_size": 32,
-            **optimizer(choose)}
+    return {"model.architecture": "small_resnet", "model.channels": [6, 12], "training.epochs": 8, "training.batch_size": 16,
+            **optimizer(choose, 3.0)}
 
 
 def linear_model(choose: random.Random, changes: Changes) -> Changes:
@@ -153,7 +153,8 @@ def plane(choose: random.Random) -> Changes:
     batch = choose.choice([10, 20, 50, 200])
     epochs = {10: 40, 20: 60, 50: 120, 200: 300}[batch] * (3 if name == "spirals" else 1)
     hidden = choose.choice([[16], [32], [16, 16], [24, 12]]) if name != "spirals" else choose.choice([[32, 32], [48, 24, 12]])
-    changes = {"data.dataset": name, "data.points": choose.choice([200, 300]), "data.validation": 100, "model.architecture": "mlp",
+    changes = {"data.dataset": name, "data.points": choose.choice([200, 300]), "data.validation": 100,
+               "model.architecture": "mlp",
                "data.noise": 0.0 if name in {"spirals", "circle"} else choose.choice([0.0, 0.05, 0.1]),
                "model.hidden": hidden, "model.activation": choose.choice(["relu", "tanh", "gelu", "leaky_relu"]),
                "training.loss": choose.choice(["cross_entropy", "bce_with_logits", "bce"]), "training.batch_size": batch,
@@ -228,7 +229,8 @@ def label_smoothing(choose: random.Random, given: Changes) -> tuple[Changes, str
 
 def schedule_falls(choose: random.Random, given: Changes) -> tuple[Changes, str]:
     factor = choose.choice([0.001, 0.01, 0.03])
-    return {SCHEDULE: "step", "training.schedule.every": 1, "training.schedule.factor": factor}, f"rate times {factor:g} each epoch"
+    return {SCHEDULE: "step", "training.schedule.every": 1, "training.schedule.factor": factor}, \
+        f"rate times {factor:g} each epoch"
 
 
 def schedule_waits(choose: random.Random, given: Changes) -> tuple[Changes, str]:

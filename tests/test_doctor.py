@@ -165,7 +165,8 @@ def test_a_fix_ends_its_finding():
 
 
 def points(dataset: str, **changes) -> RunConfig:
-    return config(**{"data__dataset": dataset, "data__validation": 100, "data__points": 200, "data__normalization": "none"} | changes)
+    plain = {"data__dataset": dataset, "data__validation": 100, "data__points": 200, "data__normalization": "none"}
+    return config(**plain | changes)
 
 
 @pytest.mark.parametrize("changes", [
@@ -183,7 +184,8 @@ def test_straight_lines_are_enough_where_neighbours_say_no_more():
 
 
 def test_a_tanh_fits_numbers_between_its_bounds():
-    layers = [{"kind": "flatten"}, {"kind": "linear", "out_features": 32}, {"kind": "relu"}, {"kind": "linear", "out_features": 0}]
+    layers = [{"kind": "flatten"}, {"kind": "linear", "out_features": 32}, {"kind": "relu"},
+              {"kind": "linear", "out_features": 0}]
     stack = {"model__architecture": "stack", "training__loss": "mse", "model__layers": [*layers, {"kind": "tanh"}]}
     assert found("squashed_number", points("hills", **stack)) is None, "hills are at most 1 high, hollows 1 deep"
     finding = found("squashed_number", points("linear", **stack))
@@ -191,7 +193,8 @@ def test_a_tanh_fits_numbers_between_its_bounds():
 
 
 def test_adamws_decay_is_another():
-    assert found("weight_decay_too_strong", config(training__optimizer__name="adamw", training__optimizer__weight_decay=1.0)) is None
+    adamw = config(training__optimizer__name="adamw", training__optimizer__weight_decay=1.0)
+    assert found("weight_decay_too_strong", adamw) is None
     assert "0.2" in found("weight_decay_too_strong", config(
         training__optimizer__name="adamw", training__optimizer__weight_decay=5.0)).evidence  # 1 / 5
 

@@ -76,11 +76,13 @@ def test_most_findings_have_a_fix_and_every_error():
 
 
 @pytest.mark.parametrize("cause", ["weight_decay", "l1", "clipping", "initialization", "small_weights", "linear_model_for_curves",
-                                   "missing_input", "no_activation", "loss_for_numbers", "few_epochs", "rate_too_low", "squashed"])
+                                   "missing_input", "no_activation", "loss_for_numbers", "rate_too_low",
+                                   "squashed"])
 def test_the_button_mends_it(cause, places, cache_dir):
     """The shortest case of each kind on points and numbers, trained with the mistake and with the fix."""
     torch.set_num_threads(1)
-    of_kind = [(case, run) for case, run in PLANTED if case.cause == cause and case.config.data.dataset not in {"digits", "mnist", "reviews"}]
+    of_kind = [(case, run) for case, run in PLANTED
+               if case.cause == cause and case.config.data.dataset not in {"digits", "mnist", "reviews"}]
     case, _ = min(of_kind, key=lambda pair: (len(pair[1].series.get("loss", ([],))[0]), pair[0].name))
     said = before(case.name) | while_it_ran(case.name)
     fix = next(finding.fix for rule, finding in said.items() if rule in NAMING[cause])

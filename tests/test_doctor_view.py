@@ -10,6 +10,7 @@ from core.config import RunConfig, read_config
 from core.export import model_class, script
 from core.presets import PRESETS
 from pages.parts.shell import keys
+from tests.helpers import run_here
 
 ROOT = Path(__file__).parents[1]
 QUICK = PRESETS["digits-quick"].config
@@ -135,3 +136,27 @@ def test_the_code_is_that_of_the_draft():
     assert {button.proto.label for button in at.get("download_button")} == {"Download network.py", "Download train.py"}
     for text in (texts[-1], texts[-2]):
         ast.parse(text)
+
+
+@pytest.mark.parametrize(("dataset", "planted", "rule"), [
+    ("circle", {"model.hidden": []}, "network_too_small"), ("linear", {"training.loss": "cross_entropy"}, "loss_for_numbers"),
+    ("moons", {"data.features": ["x1"]}, "answers_not_in_inputs"),
+    ("digits", {"training.initialization": "zeros"}, "starts_at_nothing")])
+def test_a_planted_mistake_is_mended_on_the_page_and_the_run_learns(dataset, planted, rule, store, settings):
+    """From the page's button to a trained run, beside the same run without it."""
+    sound = RunConfig().with_values({
+        "data.dataset": dataset, "data.validation": 100, "data.points": 200, "model.hidden": [16], "training.epochs": 10,
+        "training.loss": "mse" if dataset == "linear" else "cross_entropy", "training.batch_size": 10, "training.device": "cpu",
+        "training.precision": "float32", "training.optimizer.learning_rate": 0.02 if dataset != "digits" else 0.001})
+    wrong = sound.with_values(planted)
+    at = page("pages/train_model.py", wrong)
+    at.button(key=f"train.fix.{rule}").click().run()
+    assert [e.value for e in at.exception] == []
+    mended = draft(at)
+    assert not [button for button in at.button if button.key == f"train.fix.{rule}"]
+    before, after = run_here(store, settings, wrong), run_here(store, settings, mended)
+    assert after.status == "finished"
+    if dataset == "linear":
+        assert before.status == "failed" and after.test_loss < 1.0  # of a variance of 13
+    else:
+        assert after.test_accuracy > 0.85 > before.test_accuracy

@@ -333,8 +333,7 @@ SOUND = {
     "cosine": {"model__hidden": [50], "training__schedule__name": "cosine", "training__epochs": 20},
     "one cycle": {"model__hidden": [50], "training__schedule__name": "one_cycle", "training__epochs": 10},
     "batches of one": {"model__hidden": [20], "training__batch_size": 1, "training__epochs": 2},
-    "batch norm": {"model__architecture": "small_resnet", "model__channels": [6, 12], "training__epochs": 5, "training__batch_size": 16,
-                   "training__optimizer__learning_rate": 0.01},
+    "batch norm": {"model__architecture": "cnn", "model__channels": [8, 8], "model__batch_norm": True, "training__epochs": 6},
     "linear": {"model__architecture": "softmax_regression", "training__epochs": 20},
 }
 

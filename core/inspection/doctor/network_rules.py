@@ -148,7 +148,7 @@ def _with_activation(case: Case, first: Operation, later: Operation) -> tuple[st
     if case.given is not None or not hasattr(model, "layers"):
         return remedy, None
     layers: list[dict[str, object]] = []
-    for layer in model.layers:  # a ReLU before each layer of weights that follows another with no activation between
+    for layer in getattr(model, "layers", ()):  # a ReLU before each layer of weights that follows another with none between
         since = [kept["kind"] for kept in layers]
         last = max((place for place, kind in enumerate(since) if kind in {"linear", "conv2d"}), default=None)
         bent = last is None or bool(set(since[last + 1:]) & (set(ACTIVATION_NAMES) | {"max_pool2d", "residual"}))
@@ -156,7 +156,8 @@ def _with_activation(case: Case, first: Operation, later: Operation) -> tuple[st
             layers.append({"kind": "relu"})
         layers.append(layer.model_dump())
     config = case.changed(model__layers=layers)
-    return ("Put a ReLU between them", config) if config is not None and not _twins(case.with_own_network(config)) else (remedy, None)
+    mended = config is not None and not _twins(case.with_own_network(config))
+    return ("Put a ReLU between them", config) if mended else (remedy, None)
 
 
 def outputs_not_classes(case: Case) -> Finding | None:
@@ -302,9 +303,11 @@ def saturating_activations(case: Case) -> Finding | None:
         return None
     config, remedy = case.changed(model__activation="relu") if case.given is None else None, "Use ReLU in the hidden layers"
     if config is not None and len(hidden := getattr(case.config.model, "hidden", ())) > 8:  # too many for ReLU, too
-        config, remedy = case.changed(model__activation="relu", model__hidden=list(hidden[:3])), "Keep three hidden layers, with ReLU"
+        config = case.changed(model__activation="relu", model__hidden=list(hidden[:3]))
+        remedy = "Keep three hidden layers, with ReLU"
     return Finding(
-        "saturating_activations", "warning" if len(sigmoids) > 3 else "note", f"{len(sigmoids)} sigmoids in a row let gradients fade",
+        "saturating_activations", "warning" if len(sigmoids) > 3 else "note", f"{len(sigmoids)} sigmoids in a row let "
+        "gradients fade",
         f"A sigmoid's slope is at most 0.25, so after {len(sigmoids)} of them a gradient is at most "
         f"0.25^{len(sigmoids)} = {0.25 ** len(sigmoids):.2g} of what it was, but for the weights.",
         "What the loss says about the first layer has to pass all later ones backwards, and each sigmoid makes it smaller. The "

@@ -43,13 +43,14 @@ class Readable:
 
 def readable(config: DataConfig) -> Readable | None:
     """What a computed set's inputs say about its answers; None for a set that is read, or not known."""
-    wanted = DataConfig(dataset=config.dataset, noise=config.noise, features=config.features, points=config.points, imbalance=config.imbalance,
-                        split_seed=config.split_seed)
-    return _measured(wanted)
+    wanted = DataConfig(dataset=config.dataset, noise=config.noise, features=config.features, points=config.points,
+                        imbalance=config.imbalance, split_seed=config.split_seed)
+    return _measured(wanted.model_dump_json())
 
 
 @lru_cache(maxsize=128)
-def _measured(config: DataConfig) -> Readable | None:
+def _measured(config_json: str) -> Readable | None:
+    config = DataConfig.model_validate_json(config_json)
     try:
         spec = spec_of(config.dataset)
     except DataError:

@@ -13,10 +13,11 @@ from core.inspection.doctor.network_rules import ACTIVATION_NAMES, SQUASHED, las
 from core.inspection.doctor.points import readable
 from core.inspection.doctor.training_rules import RATES, momentum, name_of, steps, tolerance, usual_rate
 from core.layers.flow import MATRIX
+from core.models import CNNConfig, TextEmbeddingConfig
 from core.training.schedules import factor_at
 from core.wording import percent, plural
 
-Suspect = Callable[[Case, bool], Finding | None]
+Suspect = Callable[..., Finding | None]  # of a Case, and whether to be sure
 
 # Weight decay from which on runs failed, and from which on it may be what holds a bad run back. Of AdamW it can't hold weights
 # below 1 / decay, as each step moves a weight by the learning rate at most and decay takes learning rate × decay × weight.
@@ -54,7 +55,8 @@ def l1_too_strong(case: Case, sure: bool = True) -> Finding | None:
         "l1_too_strong", "warning", f"L1 regularisation of {l1:g} pulls the weights to 0",
         f"L1 pulls every weight towards 0 with a gradient of {l1:g}, whatever its size; what the loss says about a single weight "
         "is seldom above 0.01. Usual are 0.00001 to 0.0001.",
-        "A weight stays away from 0 only while the loss pushes it harder than L1 pulls. Here almost none does, so all weights end "
+        "A weight stays away from 0 only while the loss pushes it harder than L1 pulls. Here almost none does, so all weights "
+        "end "
         "at 0 and the network answers the same to everything. Clipping is no cure: it shortens both alike.",
         "Switch L1 off", case.changed(training__l1=0.0))
 
@@ -78,8 +80,10 @@ def clipping_too_short(case: Case, sure: bool = True) -> Finding | None:
     else:
         if norm > (SURE_NORM if sure else DOUBTFUL_NORM):
             return None
-        evidence = (f"The gradient over all weights has a norm of {norm:g} at most. {RATES[training.optimizer.name].name} divides "
-                    "by the gradient's size, but adds a small number first, and beside that so short a gradient is nothing.")
+        name = RATES[training.optimizer.name].name
+        evidence = (f"The gradient over all weights has a norm of {norm:g} at most. {name} divides by "
+                    "the gradient's size, but adds a small number first, and beside that so short a gradient is "
+                    "nothing.")
     return Finding(
         "clipping_too_short", "warning", f"Gradients are clipped to {norm:g}, and the steps lead nowhere", evidence,
         "Clipping is for the few gradients that are far too long: 1 to 5 is usual, about the length of ordinary ones. Below that "
@@ -100,7 +104,8 @@ def starts_at_nothing(case: Case, sure: bool = True) -> Finding | None:
         return Finding(
             "starts_at_nothing", "warning", "All weights start at 0, and stay equal",
             f"{plural(depth, 'layer')} of weights, all 0: each hidden unit gives the same number, and gets the same gradient.",
-            "Where all units of a layer are equal they stay equal, and where they give 0 the layer behind gets no gradient for its "
+            "Where all units of a layer are equal they stay equal, and where they give 0 the layer behind gets no gradient for "
+            "its "
             "weights at all. Only the last layer's biases learn: how frequent each class is. Random weights break the tie.",
             "Let the weights start at random", case.changed(training__initialization="default"))
     grows = sure and not case.has_images and case.config.training.optimizer.name in ADAPTIVE  # out of it on easy points
@@ -109,7 +114,8 @@ def starts_at_nothing(case: Case, sure: bool = True) -> Finding | None:
     return Finding(
         "starts_at_nothing", "warning", f"Weights from N(0, 0.01) are too small for {depth} layers",
         f"A unit with 100 inputs of size 1 gives some 0.1 then: a tenth for each layer, after {depth} of them 1e-{depth}.",
-        "The signal shrinks in each layer on its way forward and the gradient on its way back, so the first layers learn nothing. "
+        "The signal shrinks in each layer on its way forward and the gradient on its way back, so the first layers learn "
+        "nothing. "
         "He's initialisation draws weights larger the fewer inputs a unit has, so that signals keep their size (He et al., "
         "arXiv:1502.01852).", "Draw the first weights as He does",
         case.changed(training__initialization="kaiming_normal"))
@@ -145,7 +151,7 @@ def network_too_small(case: Case, sure: bool = True) -> Finding | None:
     """A network that can't draw what is asked of it: a line where there is a curve, or too few units."""
     if case.given is not None or not case.rows:
         return None
-    hidden = tuple(getattr(case.config.model, "hidden", ()))
+    hidden: tuple[int, ...] = tuple(getattr(case.config.model, "hidden", ()))
     if not _has_hidden(case) or not _is_curved(case):
         return _linear_for_curves(case)
     if sure:
@@ -155,9 +161,11 @@ def network_too_small(case: Case, sure: bool = True) -> Finding | None:
         fix = case.changed(model__hidden=[max(ENOUGH, units) for units in hidden])
         return Finding(
             "network_too_small", "warning", f"{plural(max(hidden), 'hidden unit')} can't draw this border",
-            f"In the plane each hidden unit adds one bend to the border. Networks with fewer than {least} got at most nine tenths "
+            f"In the plane each hidden unit adds one bend to the border. Networks with fewer than {least} got at most nine "
+            f"tenths "
             f"of what larger ones got on this set (measured with benchmarks/doctor_tables.py).",
-            "A network can only learn what its units can draw together. One straight line needs one unit, a closed curve three at "
+            "A network can only learn what its units can draw together. One straight line needs one unit, a closed curve three "
+            "at "
             "least, a spiral one for each turn and more.", f"Use {ENOUGH} hidden units", fix)
     return _few_units(case)
 
@@ -165,7 +173,7 @@ def network_too_small(case: Case, sure: bool = True) -> Finding | None:
 def _linear_for_curves(case: Case) -> Finding | None:
     found = readable(case.config.data)
     least = EXPLAINED if case.predicts_number else TOLD - 0.05
-    if found is None or found.neighbours < least or _has_hidden(case) and _is_curved(case) or found.neighbours - found.plane < CURVED:
+    if found is None or found.neighbours < max(least, found.plane + CURVED) or _has_hidden(case) and _is_curved(case):
         return None
     numbers = case.predicts_number
     what = "of the variance" if numbers else "of fresh points"
@@ -190,11 +198,12 @@ def _few_units(case: Case) -> Finding | None:
     """A layer so narrow that a bad run may be its doing."""
     model = case.config.model
     widths = {"hidden": getattr(model, "hidden", ()), "channels": getattr(model, "channels", ()),
-              "width": [model.width, model.fc_width] if hasattr(model, "width") else ()}
+              "width": [model.width, model.fc_width] if isinstance(model, TextEmbeddingConfig) else ()}
     name, found = next(((name, list(found)) for name, found in widths.items() if found), ("", [0]))
     least = min(found)
     curved = NEEDED.get(case.config.data.dataset, 0) * 2
-    if not name or (least > (FEW_UNITS if name != "channels" else FEW_CHANNELS) and max(found) > (curved if name == "hidden" else 0)):
+    few = FEW_CHANNELS if name == "channels" else FEW_UNITS
+    if not name or (least > few and max(found) > (curved if name == "hidden" else 0)):
         return None
     wide = 32 if name == "hidden" else 16
     fix = case.changed(model__width=16, model__fc_width=16) if name == "width" else \
@@ -243,8 +252,10 @@ def rate_falls_too_soon(case: Case, sure: bool = True) -> Finding | None:
     gone = next((epoch for epoch in range(epochs) if factor_at(training.schedule, epoch, epochs, 1) < 0.01), epochs)
     return Finding(
         "rate_falls_too_soon", "warning", f"The learning rate falls to nothing after {plural(gone, 'epoch')}",
-        f"It is multiplied by {training.schedule.factor:g} every {plural(training.schedule.every, 'epoch')}: from epoch {gone + 1} "
-        f"of {epochs} on it is under 1 % of what it was. All steps together are as long as {mean * epochs:.1f} epochs at the full "
+        f"It is multiplied by {training.schedule.factor:g} every {plural(training.schedule.every, 'epoch')}: from epoch "
+        f"{gone + 1} "
+        f"of {epochs} on it is under 1 % of what it was. All steps together are as long as {mean * epochs:.1f} epochs at the "
+        f"full "
         "rate.",
         "A falling learning rate lets a network settle at the end. Where it falls before much has been learned, the rest of the "
         "run changes nothing any more.", "Let the learning rate fall along a cosine",
@@ -279,7 +290,8 @@ def drops_too_much(case: Case, sure: bool = True) -> Finding | None:
     return Finding(
         "drops_too_much", "warning", f"Dropout of {share:g} leaves {percent(1 - share, 0)} of the units",
         f"In each step {percent(share, 0)} of the units are switched off; 0.5 is the usual most (Srivastava et al., 2014).",
-        "Some dropout keeps units from relying on each other. With so much, each step teaches another tiny network: learning takes "
+        "Some dropout keeps units from relying on each other. With so much, each step teaches another tiny network: learning "
+        "takes "
         "far longer and ends lower.", "Set dropout to 0.2", case.changed(model__dropout=0.2))
 
 
@@ -302,8 +314,10 @@ def too_deep(case: Case, sure: bool = True) -> Finding | None:
         "Keep three hidden layers" + (", with ReLU" if "model__activation" in changes else "")
     return Finding(
         "too_deep", "warning", f"{len(hidden)} {ACTIVATION_NAMES.get(name, name)} layers in a row are hard to teach",
-        f"{len(hidden)} hidden layers with neither batch norm nor skip connections between them; three are enough for these data.",
-        "Forward, each layer passes on a distorted copy of what it got; backward, the gradient is multiplied by a factor for each "
+        f"{len(hidden)} hidden layers with neither batch norm nor skip connections between them; three are enough for these "
+        f"data.",
+        "Forward, each layer passes on a distorted copy of what it got; backward, the gradient is multiplied by a factor for "
+        "each "
         "layer. After many of them little is left of either. Batch norm and skip connections were invented for depth (He et al., "
         "arXiv:1512.03385).", remedy, case.changed(**changes))
 
@@ -316,7 +330,7 @@ def labels_are_wrong(case: Case, sure: bool = True) -> Finding | None:
 def few_channels(case: Case, sure: bool = True) -> Finding | None:
     """One filter whose mean is all that the answer rests on."""
     model = case.config.model
-    if getattr(model, "head", "") != "global_average" or not sure:
+    if not isinstance(model, CNNConfig) or model.head != "global_average" or not sure:
         return None
     channels = model.channels[-1]
     if channels * 2 >= case.outputs or case.outputs < 3:
@@ -373,13 +387,14 @@ VERY = 8.0
 
 
 SURE: dict[str, Suspect] = {suspect.__name__: suspect for suspect in (
-    weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing, squashed_number, network_too_small, few_channels,
-    smoothed_too_much, rate_falls_too_soon, averages_too_long)}
+    weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing, squashed_number, network_too_small,
+    few_channels, smoothed_too_much, rate_falls_too_soon, averages_too_long)}
 
 # in the order in which they are asked about a run that has gone badly
 SUSPECTS: tuple[Suspect, ...] = (
     weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing,
-    averages_too_long, rate_very_far_off, lambda case, sure: squashed_before_loss(case), squashed_number, lambda case, sure: relu_on_output(case),
+    averages_too_long, rate_very_far_off, lambda case, sure: squashed_before_loss(case), squashed_number,
+    lambda case, sure: relu_on_output(case),
     smoothed_too_much, drops_too_much, labels_are_wrong, too_deep, rate_falls_too_soon, network_too_small,
     rate_far_off)
 # what can throw the weights away, besides a learning rate that is too high

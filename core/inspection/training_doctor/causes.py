@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
 
-from core.config import RunConfig
+from core.config import read_config
 from core.data.sources import kind_of
 from core.inspection.doctor import Case, Finding, suspects
 from core.inspection.doctor.training_rules import MANY_FOR_POINTS
@@ -30,7 +30,7 @@ def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
     evidence = _gone_badly(record, found)
     if not evidence:
         return None
-    case = _case(record.config)
+    case = _case(record.config.model_dump_json())
     blown_up = "diverged" in found or "exploding_gradients" in found
     memorised = "overfitting" in found and not blown_up
     for suspect in suspects.BLOW_UP if blown_up else suspects.MEMORISED if memorised else suspects.SUSPECTS:
@@ -41,8 +41,8 @@ def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
 
 
 @lru_cache(maxsize=16)  # a run is looked at once a second
-def _case(config: RunConfig) -> Case:
-    return Case(config)
+def _case(config_json: str) -> Case:
+    return Case(read_config(config_json))
 
 
 def _gone_badly(record: Record, found: Mapping[str, Trouble]) -> str:
@@ -57,8 +57,8 @@ def _gone_badly(record: Record, found: Mapping[str, Trouble]) -> str:
     if not record.is_over or not _unlucky(record, bad) and (record.skill >= bad or right_enough(record)):
         return ""
     guess = f"guessing costs {record.guess.loss:.3g}" if record.guess else f"it began at {record.start:.3g}"
-    return (f"The run is over and its loss is {record.now:.3g}; {guess}, so it has come {percent(max(0.0, record.skill), 0)} of the "
-            "way to a perfect answer.")
+    return (f"The run is over and its loss is {record.now:.3g}; {guess}, so it has come {percent(max(0.0, record.skill), 0)} "
+            "of the way to a perfect answer.")
 
 
 def _unlucky(record: Record, bad: float) -> bool:
@@ -83,9 +83,11 @@ def _cut_off(record: Record, evidence: str) -> Trouble | None:
     if total < record.steps_per_epoch * training.epochs and training.early_stopping:
         return Trouble(
             "stopped_too_soon", "warning", "Early stopping has ended the run before it had learned much",
-            f"{evidence} It stopped after {total:,} of {record.steps_per_epoch * training.epochs:,} steps, as the validation loss "
+            f"{evidence} It stopped after {total:,} of {record.steps_per_epoch * training.epochs:,} steps, as the validation "
+            f"loss "
             f"had not become smaller for {training.early_stopping} epochs.",
-            "The validation loss goes up and down by chance from one epoch to the next. A patience of a few epochs lets one unlucky "
+            "The validation loss goes up and down by chance from one epoch to the next. A patience of a few epochs lets one "
+            "unlucky "
             "epoch pass.", "Wait for 10 epochs", record.changed(training__early_stopping=max(10, 2 * training.early_stopping)),
             first_step=1, last_step=total, charts=("loss", "accuracy"))
     before, last = record.window(0.5, 0.75), record.window(0.75, 1.0)
@@ -111,6 +113,7 @@ def _rate_gone(record: Record, evidence: str) -> Trouble | None:
         "rate_falls_too_soon", "warning", "The learning rate has fallen to nothing too soon",
         f"{evidence} The learning rate is {rates[-1]:.2g} and was {record.rate:g}: it is multiplied by {schedule.factor:g} after "
         f"{schedule.patience + 1} epochs without a smaller validation loss.",
-        "The validation loss goes up and down by chance. Where one unlucky epoch takes the learning rate away, the rest of the run "
+        "The validation loss goes up and down by chance. Where one unlucky epoch takes the learning rate away, the rest of the "
+        "run "
         "changes nothing any more.", "Let the learning rate fall along a cosine",
         record.changed(training__schedule__name="cosine"), first_step=1, last_step=record.last_step, charts=("loss", "accuracy"))

@@ -10,7 +10,8 @@ from core.inspection.training_doctor.record import Record
 # it is known what can be reached; of texts, where 70 % of the answers right is good; of sets about which nothing is known.
 BAD, BAD_TEXT, BAD_UNKNOWN = 0.8, 0.06, 0.4
 MEASURED = {"digits", "mnist"}
-RIGHT, RIGHT_DIGITS, DIGITS_REACH = 0.8, 0.9, 0.97  # share of the way from guessing to what can be reached, in answers that are right
+# share of the way from guessing to what can be reached, in answers that are right
+RIGHT, RIGHT_DIGITS, DIGITS_REACH = 0.8, 0.9, 0.97
 
 
 def good_share(record: Record) -> float:

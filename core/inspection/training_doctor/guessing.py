@@ -1,6 +1,7 @@
 """What guessing costs: the loss of the best answer that ignores its input, from what is known of a run's data.
 
-A loss of 0.3 is a good one where guessing costs 2.3 and a bad one where it costs 0.32, as for a yes-no question that is mostly no.
+A loss of 0.3 is a good one where guessing costs 2.3 and a bad one where it costs 0.32, as for a yes-no question that is mostly
+no.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from core.data import DataError, outline, spec_of
 
 @dataclass(frozen=True)
 class Guess:
-    """loss: of the best constant answer. floor: the smallest loss that there can be, above 0 with label smoothing. right: share of
+    """loss: of the best constant answer. floor: the smallest loss that there can be, above 0 with label smoothing. right: "
+    "share of
     answers that the most frequent class gets right; 0 of numbers."""
 
     loss: float
@@ -25,7 +27,7 @@ class Guess:
 
 def guess_of(config: RunConfig) -> Guess | None:
     """None where the data are not known, or have a single class."""
-    shares, variance = _answers(config.data)
+    shares, variance = _answers(config.data.model_dump_json())
     if variance:
         return Guess(variance, 0.0, 0.0)
     if len(shares) < 2:
@@ -55,9 +57,10 @@ def _entropy(shares: tuple[float, ...]) -> float:
 
 
 @lru_cache(maxsize=128)
-def _answers(config: DataConfig) -> tuple[tuple[float, ...], float]:
+def _answers(config_json: str) -> tuple[tuple[float, ...], float]:
     """Shares of the training answers by class; or, of numbers, their variance. Of sets that are read, all classes are taken to be
     as frequent before the config changes that."""
+    config = DataConfig.model_validate_json(config_json)
     try:
         spec = spec_of(config.dataset)
         if spec.generate is not None:

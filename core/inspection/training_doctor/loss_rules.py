@@ -147,7 +147,8 @@ def underfitting(record: Record) -> Trouble | None:
 # Times the smallest validation loss, as the median of the last three epochs; sound runs rose by up to 19 % (200 images).
 RISE = 1.2
 NOTHING = -0.1  # learned at the best epoch: still worse than guessing, a run is only beginning
-COSTS = 0.03  # of the way from guessing to a perfect answer that the rise takes back: of 0.001 and 0.002 nobody sees the difference
+# of the way from guessing to a perfect answer that the rise takes back: of 0.001 and 0.002 nobody sees the difference
+COSTS = 0.03
 SINCE = 3  # epochs since the smallest
 STILL_LEARNING = 0.9  # share that the training loss has meanwhile fallen to: else it is not the images that are memorised
 

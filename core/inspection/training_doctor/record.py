@@ -99,7 +99,8 @@ class Record:
         return guess_of(self.config)
 
     def learned(self, loss: float) -> float:
-        """How far a loss has come from guessing (0) to the smallest that there can be (1); below 0 it is worse than guessing. By the
+        """How far a loss has come from guessing (0) to the smallest that there can be (1); below 0 it is worse than guessing. "
+        "By the
         first loss where nothing is known of the data."""
         worst, best = (self.guess.loss, self.guess.floor) if self.guess else (self.start, 0.0)
         return (worst - loss) / (worst - best) if worst > best else 1.0
@@ -109,7 +110,8 @@ class Record:
         """The better of what the last tenth of the batches (8 to 50) and the last epoch's validation say."""
         validation, losses = self.sample("validation_loss")[1], self.losses[1]
         recent = losses[-max(8, min(RECENT, len(losses) // 10)):]
-        return max(self.learned(float(np.median(recent)) if len(recent) else self.now), self.learned(float(validation[-1])) if len(validation) else -1.0)
+        trained = self.learned(float(np.median(recent)) if len(recent) else self.now)
+        return max(trained, self.learned(float(validation[-1]))) if len(validation) else trained
 
     def window(self, begin: float, end: float, name: str = "loss") -> Window | None:
         """The batches from one share of the steps so far to another; None where they are fewer than 10."""

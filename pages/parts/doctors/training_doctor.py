@@ -18,7 +18,8 @@ from pages.parts.widgets.markdown import as_text
 
 BADGES = {"error": "Trouble", "warning": "Doubtful", "note": "Worth knowing"}
 SHORT = {"diverged": "diverged", "exploding_gradients": "gradients explode", "dead_relus": "dead ReLUs",
-         "vanishing_gradients": "gradients vanish", "plateau": "flat", "underfitting": "flat", "overfitting": "overfitting"}
+         "vanishing_gradients": "gradients vanish", "few_steps": "cut off", "stopped_too_soon": "cut off",
+         "plateau": "flat", "underfitting": "flat", "overfitting": "overfitting"}
 CLOSER = {"gradient": ("Gradient norm of each layer", True), "dead": ("Share of dead units of each layer", False)}
 
 
@@ -33,8 +34,8 @@ def marked(chart: dict, quantity: str, curves: Curves, troubles: list[Trouble]) 
 
 
 def _bands(quantity: str, troubles: list[Trouble]) -> list[Band]:
-    return [Band(SHORT.get(trouble.rule, "learns little"), trouble.severity, trouble.first_step, trouble.last_step) for trouble in troubles
-            if quantity in trouble.charts]
+    return [Band(SHORT.get(trouble.rule, "learns little"), trouble.severity, trouble.first_step, trouble.last_step)
+            for trouble in troubles if quantity in trouble.charts]
 
 
 def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Trouble],
