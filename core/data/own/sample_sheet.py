@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from core.data.sources.digits import bitmap_counts
+
 ROWS = ("472 38  5", "16  905 2", "7  31  80", "264  9 57")
 CELL, TALL, MARGIN = (52, 128), 58, 80  # pixels: the place for each digit, its height, the paper around
 SQUARES = 48
@@ -14,15 +16,14 @@ PAPER = (244, 240, 230)
 
 def sample_sheet(seed: int = 0) -> bytes:
     """Rows of numbers as a camera might see them: a little tilted, one side in shadow. The same for the same seed."""
-    from sklearn.datasets import load_digits
-
-    chance, known = np.random.default_rng(seed), load_digits()
+    chance = np.random.default_rng(seed)
+    images, labels = bitmap_counts()
     light = np.ones((2 * MARGIN + CELL[1] * len(ROWS), 2 * MARGIN + CELL[0] * len(ROWS[0])), np.float32)
     for row, text in enumerate(ROWS):
         for column, letter in enumerate(text):
             if letter == " ":
                 continue
-            ink = known.images[chance.choice(np.flatnonzero(known.target == int(letter)))].astype(np.float32) / 16
+            ink = images[chance.choice(np.flatnonzero(labels == int(letter)))].astype(np.float32) / 16
             ink = ink[:, ink.any(axis=0)]
             wide = round(TALL * ink.shape[1] / ink.shape[0])
             large = np.asarray(Image.fromarray(ink).resize((wide, TALL), Image.Resampling.BICUBIC)).clip(0, 1)
