@@ -78,7 +78,8 @@ def test_nothing_is_unpacked_anywhere(tmp_path):
     (b"", "truncated or damaged"), (b"hello", "truncated or damaged"), (packed(TEXTS)[:300], "truncated or damaged"),
     (packed({}), "no reviews"), (packed({"aclImdb/train/pos/0_9.txt": "one"}), "no reviews"),
     (packed(TEXTS | {"aclImdb/train/pos/0_9.txt": b"\xff\xfe"}), "truncated or damaged"),
-    (packed(TEXTS | {"aclImdb/train/pos/0_9.txt": "x" * (LARGEST_REVIEW + 1)}), "a review of 100,001 bytes")])
+    (packed(TEXTS | {"aclImdb/train/pos/0_9.txt": "x" * (LARGEST_REVIEW + 1)}), "a review of 100,001 bytes")],
+    ids=["empty", "text", "cut off", "nothing", "no number", "no text", "too long"])  # archives hold the time they were made
 def test_a_bad_archive_is_one_line(tmp_path, content, line):
     with pytest.raises(DataDamaged, match=line) as refused:
         load(CONFIG, put(tmp_path, content))
