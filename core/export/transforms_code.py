@@ -54,9 +54,10 @@ def _affine(step: RandomAffineConfig) -> str:
     return f"v2.RandomAffine({', '.join([*arguments, BILINEAR])})"
 
 
-def compose_code(name: str, steps: Steps, normalization: str = "none") -> str:
+def compose_code(name: str, steps: Steps, normalization: str = "none", last: str | None = None) -> str:
     """`name = v2.Compose([…])` for these steps as they are given, ToTensor put in, and the normalisation that comes after them;
-    "standard" takes `mean` and `std` of the code around it."""
+    "standard" takes `mean` and `std` of the code around it. last: instead of the normalisation's own line."""
+    last = LAST[normalization] if last is None else last
     lines = ["v2.ToImage(),  # a tensor (C, H, W) of uint8"]
     for step in with_to_tensor(steps):
         line = step_code(step) + ","
@@ -64,16 +65,16 @@ def compose_code(name: str, steps: Steps, normalization: str = "none") -> str:
             head, rest = line.split("(", 1)
             line = f"{head}(\n        {rest}".replace(", interpolation", ",\n        interpolation")
         lines.append(line + ("  # float32 from 0 to 1" if line.startswith("v2.ToDtype") else ""))
-    lines += [LAST[normalization]] if LAST[normalization] else []
+    lines += [last] if last else []
     return "\n".join([f"{name} = v2.Compose([", *(f"    {line}" for line in lines), "])"])
 
 
-def transforms_code(steps: Steps, normalization: str = "none") -> str:
+def transforms_code(steps: Steps, normalization: str = "none", last: str | None = None) -> str:
     """Both pipelines of a run: train_transform, and test_transform where they differ, as lines that follow each other."""
-    parts = [compose_code("train_transform", steps, normalization)]
+    parts = [compose_code("train_transform", steps, normalization, last)]
     if has_chance(steps):
         parts.append("# for validation and test images: nothing random\n"
-                     + compose_code("test_transform", without_chance(steps), normalization))
+                     + compose_code("test_transform", without_chance(steps), normalization, last))
     else:
         parts.append("test_transform = train_transform  # nothing in it is random")
     return "\n".join(parts)
@@ -83,43 +84,3 @@ def pipeline_script(steps: Steps, normalization: str = "none", mean: float = 0.0
     """transforms_code with its imports, to run alone. mean, std: numbers for a normalisation of "standard"."""
     numbers = f"mean, std = {mean:.4f}, {std:.4f}  # of the training images\n" if normalization == "standard" else ""
     return f"import torch\nfrom torchvision.transforms import v2\n\n{numbers}{transforms_code(steps, normalization)}\n"
-
-
-def torchvision_data(name: str, steps: Steps, normalization: str, split: str) -> str:
-    """Lines that make train_set, validation_set and test_set from torchvision's data set `name`, random steps in the first."""
-    def load(train: bool, transform: str) -> str:
-        return f'datasets.{name}("data", train={train}, download=True{transform})'
-
-    lines = [f"training = {load(True, '')}", split]
-    if normalization == "standard":
-        lines += ["pixels = training.data[train_rows] / 255  # (N, 28, 28), from 0 to 1",
-                  "mean, std = pixels.mean().item(), pixels.std(correction=0).item()"]
-    lines += [transforms_code(steps, normalization), "training.transform = train_transform",
-              "# the same images again, for those held back: nothing random happens to them",
-              f"held_back = {load(True, ', transform=test_transform')}",
-              "train_set = Subset(training, train_rows)", "validation_set = Subset(held_back, validation_rows)",
-              f"test_set = {load(False, ', transform=test_transform')}"]
-    return "\n".join(lines)
-
-
-def tensor_data(steps: Steps, normalization: str) -> str:
-    """Lines that make the three sets from arrays `images`, `labels`, `validation_images`, … of uint8 (N, C, H, W)."""
-    return f'''{transforms_code(steps, normalization)}
-
-
-class Transformed(Dataset):
-    """Images that go through a transform each time they are asked for."""
-
-    def __init__(self, images, labels, transform):
-        self.images, self.labels, self.transform = torch.from_numpy(images), labels, transform
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return self.transform(self.images[index]), self.labels[index]
-
-
-train_set = Transformed(images, labels, train_transform)
-validation_set = Transformed(validation_images, validation_labels, test_transform)
-test_set = Transformed(test_images, test_labels, test_transform)'''
