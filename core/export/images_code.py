@@ -213,15 +213,16 @@ def _as_tensors() -> list[str]:
 ORDER = "order = torch.Generator()  # of the training images; seeded anew for each epoch, as the app does"
 
 
-def loaders(dropout: bool) -> str:
+def loaders(draws: bool) -> str:
     """DataLoaders over train_set, validation_set and test_set, in the order of a run.
 
-    dropout: the network draws, too, so nothing else may draw from PyTorch's own generator.
+    draws: training draws from PyTorch's own generator, so nothing else may.
     """
-    own = ", generator=torch.Generator()" if dropout else ""
-    about = "# each with a generator of its own, so that dropout alone draws from PyTorch's, as in the app\n" if dropout else ""
+    own = ", generator=torch.Generator()" if draws else ""
+    about = "# each with a generator of its own: what training draws from PyTorch's does not depend on them\n" if draws else ""
     return f'''{ORDER}
-{about}train_loader = DataLoader(train_set, batch_size=BATCH_SIZE, sampler=RandomSampler(train_set, generator=order){own})
+{about}shuffled = RandomSampler(train_set, generator=order)  # what shuffle=True makes, with this generator
+train_loader = DataLoader(train_set, batch_size=BATCH_SIZE, sampler=shuffled{own})
 validation_loader = DataLoader(validation_set, batch_size=1000{own})
 test_loader = DataLoader(test_set, batch_size=1000)'''
 

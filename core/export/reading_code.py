@@ -28,11 +28,17 @@ SUMS = {"mnist": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbc
 EMNIST = ("58c8d27c78d21e728a6bc7b3cc06412e", "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip")
 CIFAR10 = ("c32a1d4ab5d03f1284b67883e8d87530", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz")
 
-WHERE = '''arguments = argparse.ArgumentParser(description=__doc__)
-arguments.add_argument("--data", metavar="DIR", default=os.environ.get("PLAYGROUND_DATA") or "data", help="the app's data folder")
-DATA = Path(arguments.parse_known_args()[0].data).expanduser()
-if not DATA.is_dir() and DATA != Path("data"):
-    sys.exit(f"There is no folder {DATA}. Name the app's data folder with --data DIR or PLAYGROUND_DATA.")'''
+WHERE = '''parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--data", metavar="DIR", help="the app's data folder, if not PLAYGROUND_DATA or “data” here")
+given = parser.parse_known_args()[0].data
+PLACES = [Path(place).expanduser() for place in ([given] if given else [os.environ.get("PLAYGROUND_DATA"), "data"]) if place]
+if given and not os.path.isdir(PLACES[0]):
+    sys.exit(f"There is no folder {given}. Name the app's data folder: --data DIR.")
+
+
+def data_folder(name):
+    """Where the app has a data set: in the first of these places that holds its folder."""
+    return next((place / name for place in PLACES if os.path.isdir(place / name)), PLACES[0] / name)'''
 
 DOWNLOAD = '''def download(path, addresses, md5):
     """Fetches a file to where the app has it, from the first address that gives it whole."""
@@ -73,9 +79,9 @@ def values_of(content, shape, path):
 
 READ_IDX = '''def read_idx(path, shape, mirrors, md5):
     """A file of MNIST's kind, which the app has unpacked or gzipped; downloaded where it is not there."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         path = path.with_name(f"{path.name}.gz")
-    if not path.is_file():
+    if not os.path.isfile(path):
         download(path, [mirror + path.name for mirror in mirrors], md5)
     return values_of(unpacked(path), shape, path)'''
 
@@ -102,10 +108,9 @@ def reader_of(name: str, spec: DatasetSpec) -> Reader:
 
 def _idx(name: str, spec: DatasetSpec) -> Reader:
     train, test = spec.counts
-    folder = " / ".join(f'"{part}"' for part in spec.folder.split("/"))
     code = f'''def read_{name}():
     """{spec.title}: {train} images and their labels to learn from, {test} for testing."""
-    folder, mirrors = DATA / {folder}, {json.dumps(MIRRORS[name])}
+    folder, mirrors = data_folder("{spec.folder}"), {json.dumps(MIRRORS[name])}
     return (read_idx(folder / "{FILES[0]}", ({train}, 28, 28), mirrors, "{SUMS[name][0]}")[:, None],
             read_idx(folder / "{FILES[1]}", ({train},), mirrors, "{SUMS[name][1]}").long(),
             read_idx(folder / "{FILES[2]}", ({test}, 28, 28), mirrors, "{SUMS[name][2]}")[:, None],
@@ -117,12 +122,12 @@ def _emnist(spec: DatasetSpec) -> Reader:
     train, test = spec.counts
     code = f'''def read_emnist():
     """EMNIST's letters, {train} to learn from and {test} for testing; rows and columns exchanged, labels from 1."""
-    folder = DATA / "EMNIST" / "raw"
+    folder = data_folder("{spec.folder}")
     packed, found = folder / "{EMNIST_ZIP}", []
     for name, shape in (("{EMNIST_PARTS[0]}", ({train}, 28, 28)), ("{EMNIST_PARTS[1]}", ({train},)),
                         ("{EMNIST_PARTS[2]}", ({test}, 28, 28)), ("{EMNIST_PARTS[3]}", ({test},))):
-        path = next((path for path in (folder / name, folder / f"{{name}}.gz") if path.is_file()), packed)
-        if not path.is_file():
+        path = next((path for path in (folder / name, folder / f"{{name}}.gz") if os.path.isfile(path)), packed)
+        if not os.path.isfile(path):
             download(packed, ["{EMNIST[1]}"], "{EMNIST[0]}")
         if path == packed:
             try:
@@ -141,12 +146,12 @@ def _cifar10(spec: DatasetSpec) -> Reader:
     train, test = spec.counts
     code = f'''def read_cifar10():
     """CIFAR-10's binary version, {train} images to learn from, {test} for testing: label, then 32×32 red, green, blue."""
-    packed, folder = DATA / "cifar-10" / "{CIFAR_TAR}", DATA / "cifar-10" / "{CIFAR_FOLDER}"
+    packed, folder = (data_folder("{spec.folder}") / name for name in ("{CIFAR_TAR}", "{CIFAR_FOLDER}"))
     names = [f"data_batch_{{number}}.bin" for number in range(1, 6)] + ["test_batch.bin"]
-    if not packed.is_file() and not all((folder / name).is_file() for name in names):
+    if not os.path.isfile(packed) and not all(os.path.isfile(folder / name) for name in names):
         download(packed, ["{CIFAR10[1]}"], "{CIFAR10[0]}")
     try:
-        if packed.is_file():
+        if os.path.isfile(packed):
             with tarfile.open(packed) as archive:
                 contents = [archive.extractfile(f"{CIFAR_FOLDER}/{{name}}").read() for name in names]
         else:
@@ -179,9 +184,9 @@ def _own(name: str, spec: DatasetSpec) -> Reader:
     train, test = spec.counts
     code = f'''def read_own(name, train, test, shape):
     """Images of one's own as the app keeps them, all in one size: in imported/NAME of its data folder, or in a copy of that."""
-    folder = DATA / "{FOLDER}" / name
-    if not folder.is_dir() and (DATA / "images.npy").is_file():
-        folder = DATA
+    folder = data_folder(f"{FOLDER}/{{name}}")
+    if not os.path.isdir(folder) and os.path.isfile(PLACES[0] / "images.npy"):
+        folder = PLACES[0]
     try:
         images = torch.from_numpy(np.load(folder / "images.npy", allow_pickle=False))
         labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))

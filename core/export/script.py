@@ -55,11 +55,10 @@ def script(config: RunConfig, root: Path | None = None, fast: bool = False) -> s
     one_thread = fast and _is_small(config, shape.input_shape, outputs)
     parts = [_constants(config, one_thread), *_data(config, spec, root, fast, draws), network.rstrip(),
              training_code(config, shape, name, outputs, draws), _testing(shape), _saving(config)]
-    title = title_of(config)
+    title = title_of(config, root)
     about = f"{title}{'' if title.endswith('?') else '.'} Trains, tests and saves the network in plain PyTorch."
-    if any("DATA = Path(" in part for part in parts):
-        about += (" Images are read from the app's data folder: --data DIR, else PLAYGROUND_DATA, else “data” here. What can be "
-                  "downloaded and is not there is downloaded to it.")
+    if any("PLACES = " in part for part in parts):
+        about += (" Images are read where the app has them: below --data DIR, or else PLAYGROUND_DATA or “data” here.")
     return with_head(about, "\n\n\n".join(part.strip("\n") for part in parts))
 
 
