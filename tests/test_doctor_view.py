@@ -135,3 +135,13 @@ def test_the_code_is_that_of_the_draft():
     assert {button.proto.label for button in at.get("download_button")} == {"Download network.py", "Download train.py"}
     for text in (texts[-1], texts[-2]):
         ast.parse(text)
+
+
+def test_the_fast_script_is_a_choice_beside_the_code():
+    at = page("pages/build_model.py", QUICK)
+    at.session_state["build.code.train.py"] = True
+    at.run()
+    way = next(one for one in at.button_group if one.key == "build.code.way")
+    assert way.value == "Plain: a DataLoader"
+    way.set_value("Fast: whole set in memory").run()
+    assert script(QUICK, fast=True).strip() in [block.value for block in at.code] and not at.exception

@@ -256,7 +256,7 @@ def test_places_that_cannot_be_written_to(tmp_path, monkeypatch, places):
     monkeypatch.setitem(SUMS, "mnist", sums)
     monkeypatch.setitem(MIRRORS, "mnist", (f"{served.as_uri()}/",))
     monkeypatch.delenv("PLAYGROUND_DATA")
-    (tmp_path / "data").write_text("a file")
+    (tmp_path / "data").write_text("a file", encoding="utf-8")
     path = tmp_path / "train.py"
     path.write_text(script(tiny().with_values({"data.dataset": "mnist", **SMALL})), encoding="utf-8")
     assert "can't be written" in ends_with_a_line(path)
@@ -307,8 +307,8 @@ def test_a_script_runs_alone_beside_a_torch_without_cuda(tmp_path, monkeypatch):
 
 
 def test_what_to_install_is_what_is_imported():
-    pins = dict(line.split("#")[0].strip().split("==") for line in (ROOT / "requirements.txt").read_text().splitlines()
-                if "==" in line)
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("#")[0].strip().split("==") for line in lines if "==" in line)
     assert all(pins[pinned.split("==")[0]] == pinned.split("==")[1] for pinned in PACKAGES.values())
     mnist, digits = (script(tiny(data__dataset=name)) for name in ("mnist", "digits"))
     needed = {

@@ -127,7 +127,7 @@ def _sets(data: DataConfig, spec: DatasetSpec, fast: bool, lazy: bool) -> list[s
         parts.append("\n".join(lines))
     piped = lazy or bool(data.transforms)
     if piped:
-        parts.append(transforms_code(data.transforms, data.normalization, last_step(data, channels)))
+        parts.append(transforms_code(data.transforms, data.normalization, last_step(data, channels), tensors=True))
     else:
         parts.append(_normalizing(data, channels))
     if fast:

@@ -1,5 +1,7 @@
 """A pipeline as torchvision.transforms.v2 writes it: what a learner takes along."""
 
+from core.export.head_code import install_line
+from core.export.model_class import imports_of
 from core.transforms import (
     GaussianNoiseConfig,
     NormalizeConfig,
@@ -54,11 +56,15 @@ def _affine(step: RandomAffineConfig) -> str:
     return f"v2.RandomAffine({', '.join([*arguments, BILINEAR])})"
 
 
-def compose_code(name: str, steps: Steps, normalization: str = "none", last: str | None = None) -> str:
+def compose_code(name: str, steps: Steps, normalization: str = "none", last: str | None = None, tensors: bool = False) -> str:
     """`name = v2.Compose([…])` for these steps as they are given, ToTensor put in, and the normalisation that comes after them;
-    "standard" takes `mean` and `std` of the code around it. last: instead of the normalisation's own line."""
+    "standard" takes `mean` and `std` of the code around it.
+
+    Args:
+        last: instead of the normalisation's own line. tensors: images are tensors (C, H, W) of uint8 already.
+    """
     last = LAST[normalization] if last is None else last
-    lines = ["v2.ToImage(),  # a tensor (C, H, W) of uint8"]
+    lines = [] if tensors else ["v2.ToImage(),  # a tensor (C, H, W) of uint8"]
     for step in with_to_tensor(steps):
         line = step_code(step) + ","
         if len(line) + 4 > LINE:  # the arguments on a line of their own
@@ -69,18 +75,21 @@ def compose_code(name: str, steps: Steps, normalization: str = "none", last: str
     return "\n".join([f"{name} = v2.Compose([", *(f"    {line}" for line in lines), "])"])
 
 
-def transforms_code(steps: Steps, normalization: str = "none", last: str | None = None) -> str:
-    """Both pipelines of a run: train_transform, and test_transform where they differ, as lines that follow each other."""
-    parts = [compose_code("train_transform", steps, normalization, last)]
+def transforms_code(steps: Steps, normalization: str = "none", last: str | None = None, tensors: bool = False) -> str:
+    """Both pipelines of a run: train_transform, and test_transform where they differ, as lines that follow each other. last,
+    tensors: see compose_code."""
+    parts = [compose_code("train_transform", steps, normalization, last, tensors)]
     if has_chance(steps):
         parts.append("# for validation and test images: nothing random\n"
-                     + compose_code("test_transform", without_chance(steps), normalization, last))
+                     + compose_code("test_transform", without_chance(steps), normalization, last, tensors))
     else:
         parts.append("test_transform = train_transform  # nothing in it is random")
     return "\n".join(parts)
 
 
 def pipeline_script(steps: Steps, normalization: str = "none", mean: float = 0.0, std: float = 1.0) -> str:
-    """transforms_code with its imports, to run alone. mean, std: numbers for a normalisation of "standard"."""
+    """transforms_code with its imports and what to install, to run alone. mean, std: numbers for "standard"."""
     numbers = f"mean, std = {mean:.4f}, {std:.4f}  # of the training images\n" if normalization == "standard" else ""
-    return f"import torch\nfrom torchvision.transforms import v2\n\n{numbers}{transforms_code(steps, normalization)}\n"
+    text = f"{numbers}{transforms_code(steps, normalization)}"
+    imports = imports_of(f"{text}\ntorch.")
+    return f"# {install_line(imports)}\n{imports}\n\n{text}\n"
