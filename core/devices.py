@@ -136,6 +136,11 @@ def threads_for(parameters: int, convolutional: bool, shared_by: int = 1) -> int
     one thread and 0.27 s with two, but beside anything else that is busy there a step with two takes ten times as long.
     """
     share = max(1, usable_cores() // max(1, shared_by))
-    if convolutional or parameters >= 200_000:
+    if not is_small(parameters, convolutional):
         return share
     return 2 if share >= 4 else 1
+
+
+def is_small(parameters: int, convolutional: bool) -> bool:
+    """Whether a network's steps are so short that threads mostly wait for each other."""
+    return not convolutional and parameters < 200_000

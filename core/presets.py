@@ -1,6 +1,7 @@
 """Named runs: the systems of classic PyTorch notes on MNIST, and ours. One click on Home, one word on the command line."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.config import AdamConfig, DataConfig, OneCycleConfig, RunConfig, SGDConfig, TrainingConfig
 from core.data import DataError, DataMissing, outline, spec_of
@@ -35,20 +36,23 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def title_of(config: RunConfig) -> str:
-    """What a run is called: its preset's title where it is one unchanged, else its parts: "MLP 64-32 on MNIST"."""
+def title_of(config: RunConfig, root: Path | None = None) -> str:
+    """What a run is called: its preset's title where it is one unchanged, else its parts: "MLP 64-32 on MNIST".
+
+    root: the data directory, for a set of one's own; the environment's if None.
+    """
     for entry in PRESETS.values():
         if entry.config == config:
             return entry.title
     sizes = getattr(config.model, "hidden", None) or getattr(config.model, "channels", ())
     network = " ".join([ARCHITECTURES[config.model.architecture].short_title, "-".join(map(str, sizes))]).strip()
     try:
-        shape = outline(config.data)
+        shape = outline(config.data, root)
         title, classes = shape.title, shape.source_classes
     except DataMissing:
         raise
     except DataError:  # what is joined or chosen does not fit, and loading will say so
-        title, classes = spec_of(config.data.dataset).title, ()
+        title, classes = spec_of(config.data.dataset, root).title, ()
     target = config.data.target
     question = f", is it {classes[target]}?" if config.data.task == "is_target" and target < len(classes) else ""
     return f"{network} on {title}{question}"

@@ -160,3 +160,13 @@ def test_a_planted_mistake_is_mended_on_the_page_and_the_run_learns(dataset, pla
         assert before.status == "failed" and after.test_loss < 1.0  # of a variance of 13
     else:
         assert after.test_accuracy > 0.85 > before.test_accuracy
+
+
+def test_the_fast_script_is_a_choice_beside_the_code():
+    at = page("pages/build_model.py", QUICK)
+    at.session_state["build.code.train.py"] = True
+    at.run()
+    way = next(one for one in at.button_group if one.key == "build.code.way")
+    assert way.value == "Plain: a DataLoader"
+    way.set_value("Fast: whole set in memory").run()
+    assert script(QUICK, fast=True).strip() in [block.value for block in at.code] and not at.exception

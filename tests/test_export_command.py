@@ -20,6 +20,15 @@ def test_a_preset_on_the_screen(capsys, where):
     assert capsys.readouterr().out == script(PRESETS["digits-quick"].config)
 
 
+def test_a_script_is_what_is_exported_and_a_fast_one_on_request(capsys, where):
+    assert main(["export", "digits-quick", *where]) == 0
+    assert capsys.readouterr().out == script(PRESETS["digits-quick"].config)
+    assert main(["export", "digits-quick", "--fast", *where]) == 0
+    fast = capsys.readouterr().out
+    assert fast == script(PRESETS["digits-quick"].config, fast=True)
+    assert "class Batches" in fast and "DataLoader(" not in fast
+
+
 def test_a_changed_preset_in_a_file(tmp_path, capsys, where):
     out = tmp_path / "train.py"
     assert main(["export", "mnist-mlp-50", "--to", "script", "--out", str(out), "--set", "training.epochs=3", *where]) == 0

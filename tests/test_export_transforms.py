@@ -5,7 +5,6 @@ import io
 import re
 import runpy
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -31,6 +30,7 @@ from core.transforms import (
     walk,
 )
 from tests.helpers import tiny
+from tests.small_sets import write_small
 from tests.test_transforms import STEP, pictures
 
 V2 = torchvision.transforms.v2
@@ -108,7 +108,7 @@ PIPELINE = [{"kind": "random_affine", "degrees": 5}, {"kind": "random_resized_cr
 def test_a_script_of_digits_trains_with_its_transforms(tmp_path, cache_dir):
     """The notes' DataLoader with torchvision's transforms; its test images are the run's."""
     config = tiny(model__hidden=[32], training__epochs=2, data__normalization="standard", data__transforms=PIPELINE,
-                  training__optimizer__learning_rate=0.005)
+                  training__optimizer__learning_rate=0.005, training__seed=1)
     path = tmp_path / "train.py"
     path.write_text(script(config), encoding="utf-8")
     said = io.StringIO()
@@ -125,32 +125,17 @@ def test_a_script_of_digits_trains_with_its_transforms(tmp_path, cache_dir):
     assert one.shape == (1, 20, 20) and not torch.equal(one, two), "another draw each time"
 
 
-class FewImages:
-    """Stands in for torchvision's MNIST, with 40 images and no download."""
-
-    def __init__(self, root, train, download=False, transform=None) -> None:
-        self.data = torch.from_numpy(np.random.default_rng(int(train)).integers(0, 256, (40, 28, 28), dtype=np.uint8))
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index):
-        return self.transform(pil(self.data[int(index)][None])), 0
-
-
 @pytest.mark.parametrize("normalization", ["none", "half", "standard", "imagenet", "channels"])
-def test_an_mnist_script_gives_chance_to_training_images_alone(normalization, monkeypatch):
-    monkeypatch.setattr(torchvision.datasets, "MNIST", FewImages)
+def test_an_mnist_script_gives_chance_to_training_images_alone(normalization, tmp_path, monkeypatch):
+    arrays = write_small("mnist", tmp_path, monkeypatch, (40, 20))
     text = script(tiny(data=DataConfig(dataset="mnist", validation=10, transforms=(RandomErasingConfig(p=1),
                                                                                    RandomResizedCropConfig(size=12)),
                                        normalization=normalization).model_dump()))
-    space = run(text.split("\n\nclass ")[0])  # without the training
-    assert len(space["train_set"]) == 30 and len(space["validation_set"]) == 10 and len(space["test_set"]) == 40
+    monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path))
+    space = run(text.split("\n\nclass MLP")[0])  # without the training
+    assert [len(space[f"{split}_set"]) for split in ("train", "validation", "test")] == [30, 10, 20]
     for name, varies in (("train_set", True), ("validation_set", False), ("test_set", False)):
         one, two = space[name][3][0], space[name][3][0]
         assert one.shape == (1, 12, 12) and torch.equal(one, two) != varies, name
     if normalization == "standard":
-        whole = torch.stack([V2.functional.to_dtype(FewImages("", True).data[row][None], torch.float32, scale=True)
-                             for row in space["train_rows"]])
-        assert space["mean"] == pytest.approx(float(whole.mean()), abs=1e-5)
+        assert space["mean"] == pytest.approx([arrays[0][space["train_rows"]].mean() / 255], abs=1e-5)

@@ -17,17 +17,23 @@ from core.models import ARCHITECTURES, build
 Shape = tuple[int, ...]
 LINE = 100  # columns of the code that is written
 MOST_ARGUMENTS = 6
-IMPORTS = (
-    {"math.": "import math", "OrderedDict(": "from collections import OrderedDict",
-     "@dataclass": "from dataclasses import dataclass"},
-    {"np.": "import numpy as np", "torch.": "import torch", "F.": "import torch.nn.functional as F",
-     "Image.": "from PIL import Image", "load_digits()": "from sklearn.datasets import load_digits",
-     "nn.": "from torch import nn",
-     "Subset(": "from torch.utils.data import DataLoader, Subset",
-     "TensorDataset(": "from torch.utils.data import DataLoader, TensorDataset",
-     "Transformed(": "from torch.utils.data import DataLoader, Dataset",
-     "datasets.": "from torchvision import datasets", "transforms.": "from torchvision import transforms",
-     "v2.": "from torchvision.transforms import v2"})
+# Where a script's own text says one of these words, it needs that line
+STANDARD = {
+    "argparse.": "import argparse", "gzip.": "import gzip", "hashlib.": "import hashlib", "math.": "import math",
+    "os.": "import os", "sys.": "import sys", "tarfile.": "import tarfile", "types.": "import types",
+    "urllib.": "import urllib.request", "zipfile.": "import zipfile", "zlib.": "import zlib",
+    "OrderedDict(": "from collections import OrderedDict", "@dataclass": "from dataclasses import dataclass",
+    "HTTPException)": "from http.client import HTTPException", "Path(": "from pathlib import Path"}
+INSTALLED = {
+    "np.": "import numpy as np", "go.": "import plotly.graph_objects as go", "torch.": "import torch",
+    "F.": "import torch.nn.functional as F", "Image.": "from PIL import Image",
+    "load_digits()": "from sklearn.datasets import load_digits", "nn.": "from torch import nn"}
+FROM_DATA = ("ConcatDataset", "DataLoader", "Dataset", "RandomSampler", "Subset", "TensorDataset")  # of torch.utils.data
+VISION = "from torchvision.transforms import v2"
+# core.torchvision_guard, for a script
+GUARD = '''# torchvision's wheel is made for CUDA's torch: beside a CPU-only one this module of it, not needed here, stops it
+if torch.version.cuda is None:
+    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))'''
 PREFIXES = {"Conv": "conv", "Linear": "fc", "BatchNorm": "bn", "Dropout": "dropout", "MaxPool": "pool", "AvgPool": "pool"}
 
 
@@ -65,9 +71,19 @@ def model_class(network: ModelConfig | nn.Module, input_shape: Shape, outputs: i
 
 
 def imports_of(text: str) -> str:
-    """The import lines that a text needs, as a linter sorts them."""
-    used = [[line for word, line in group.items() if re.search(rf"(?<![\w.]){re.escape(word)}", text)] for group in IMPORTS]
-    return "\n\n".join("\n".join(lines) for lines in used if lines)
+    """The import lines that a text needs, as a linter sorts them; before torchvision's, what lets it pass beside a CPU-only
+    torch."""
+    vision = _says(text, "v2.")
+    searched = f"{text}\n{GUARD}" if vision else text
+    installed = [line for word, line in INSTALLED.items() if _says(searched, word)]
+    if names := [name for name in FROM_DATA if re.search(rf"(?<![\w.\"]){name}[()]", text)]:
+        installed.append(f"from torch.utils.data import {', '.join(names)}")
+    groups = ["\n".join(line for word, line in STANDARD.items() if _says(searched, word)), "\n".join(installed)]
+    return "\n\n".join(group for group in (*groups, *([GUARD, VISION] if vision else [])) if group)
+
+
+def _says(text: str, word: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(word)}", text) is not None
 
 
 def _words(title: str) -> list[str]:

@@ -8,7 +8,8 @@ from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import FEATURES, outline
 from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
 from core.export.forward import ExportError
-from core.export.model_class import imports_of, model_class
+from core.export.head_code import with_head
+from core.export.model_class import model_class
 from core.export.points_code import drawing_code
 from core.export.script import check_as_run, fixed_code
 from core.export.training_code import optimizer_code
@@ -46,11 +47,8 @@ def points_script(config: RunConfig) -> str:
     parts = [_constants(config), drawing_code(data.dataset), _data(data), network, _loss(config),
              _loop(config, "ropout" in network), _testing(config)]
     text = "\n\n\n".join(part.strip("\n") for part in (*parts, *([_picture(config)] if rule.in_plane else [])))
-    imports = imports_of(text + "torch.")
-    if rule.in_plane:
-        imports = imports.replace("import torch\n", "import plotly.graph_objects as go\nimport torch\n", 1)
-    head = f'"""{rule.title}. {rule.summary} In plain PyTorch, with the same points, first weights and losses as the run."""'
-    return "\n\n".join([head, imports, text]) + "\n"
+    return with_head(f"{rule.title}. {rule.summary} In plain PyTorch, with the same points, first weights and losses as the run.",
+                     text)
 
 
 def _constants(config: RunConfig) -> str:

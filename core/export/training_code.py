@@ -19,25 +19,27 @@ from core.config import (
     WarmUpConfig,
 )
 from core.data import Outline
+from core.training.step import SEED_FACTOR
 
 
-def training_code(config: RunConfig, data: Outline, name: str, outputs: int) -> str:
+def training_code(config: RunConfig, data: Outline, name: str, outputs: int, draws: bool = False) -> str:
     """Network, criterion, optimizer, schedule and the loop over the epochs.
 
     Args:
         name: of the network's class.
         outputs: width of its last layer.
+        draws: whether a step draws random numbers from PyTorch's own generator: dropout, or transforms.
     """
     number = data.target == "number"
     setup = [f"model = {name}().to(device)", *_initialization(config.training.initialization),
-             f"optimizer = {optimizer_code(config.training.optimizer)}", *_schedule(config.training.schedule)]
+             f"optimizer = {optimizer_code(config.training.optimizer, fused=True)}", *_schedule(config.training.schedule)]
     targets = _labels(config, len(data.source_classes), number)
     parts = ["\n".join(setup), _criterion(config, outputs, number)]
     parts.append(f'''def targets_of(labels):
     """What the loss compares the network's answer with."""
     return {targets or "labels"}''')
     parts.append(EVALUATE_NUMBERS if number else EVALUATE.replace("RIGHT", _right(config, outputs)))
-    parts.append(_loop(config, number))
+    parts.append(_loop(config, number, draws))
     text = "\n\n\n".join(parts)
     return text if data.kind == "images" else re.sub(r"\bimages\b", "inputs", text)
 
@@ -48,8 +50,8 @@ def _initialization(how: str) -> list[str]:
             "normal": "nn.init.normal_(layer.weight, std=0.01)", "zeros": "nn.init.zeros_(layer.weight)"}.get(how)
     if draw is None:
         return []
-    return ["for layer in model.modules():", "    if isinstance(layer, (nn.Linear, nn.Conv2d)):", f"        {draw}",
-            "        if layer.bias is not None:", "            nn.init.zeros_(layer.bias)"]
+    return ["torch.manual_seed(SEED)", "for layer in model.modules():", "    if isinstance(layer, (nn.Linear, nn.Conv2d)):",
+            f"        {draw}", "        if layer.bias is not None:", "            nn.init.zeros_(layer.bias)"]
 
 
 def _criterion(config: RunConfig, outputs: int, number: bool) -> str:
@@ -74,8 +76,9 @@ def _criterion(config: RunConfig, outputs: int, number: bool) -> str:
     return f'def criterion(logits, targets):\n    """{text[:1].upper()}{text[1:]}."""\n    return {body}'
 
 
-def optimizer_code(optimizer: OptimizerConfig) -> str:
-    """The call that makes it; settings at PyTorch's own default are left out."""
+def optimizer_code(optimizer: OptimizerConfig, fused: bool = False) -> str:
+    """The call that makes it; settings at PyTorch's own default are left out. fused: one kernel for all weights, where there is
+    one."""
     extra: dict[str, tuple[Any, Any]]  # name → (value, PyTorch's own default)
     match optimizer:
         case SGDConfig():
@@ -88,6 +91,8 @@ def optimizer_code(optimizer: OptimizerConfig) -> str:
         case AdagradConfig():
             kind, extra = "Adagrad", {}
     extra["weight_decay"] = (optimizer.weight_decay, 0.01 if isinstance(optimizer, AdamWConfig) else 0.0)
+    if fused and kind in {"SGD", "Adam", "AdamW"}:
+        extra["fused"] = (True, False)
     said = "".join(f", {name}={value!r}" for name, (value, usual) in extra.items() if value != usual)
     return f"torch.optim.{kind}(model.parameters(), lr=LEARNING_RATE{said})"
 
@@ -159,19 +164,20 @@ EVALUATE_NUMBERS = '''def evaluate(loader):
     return loss / count'''
 
 
-def _loop(config: RunConfig, number: bool) -> str:
+def _loop(config: RunConfig, number: bool, draws: bool) -> str:
     """The epochs, with only what the settings ask for."""
     training, schedule = config.training, config.training.schedule
     patience, best = training.early_stopping, training.keep == "best"
     each_step = isinstance(schedule, CosineConfig | OneCycleConfig | WarmUpConfig)
-    lines = []
+    lines = ["torch.manual_seed(SEED)  # what is drawn at random from here on is drawn as in the app"] if draws else []
     if patience or best:
         lines.append('best_loss = float("inf")')
     if best:
         lines.append("best_weights = model.state_dict()  # as they are, until an epoch has a smaller loss")
     if patience:
         lines.append("waited = 0  # epochs since the validation loss was smallest")
-    lines += ["for epoch in range(1, EPOCHS + 1):", "    model.train()", "    total, count = 0.0, 0",
+    lines += ["for epoch in range(1, EPOCHS + 1):", f"    order.manual_seed(SEED * {SEED_FACTOR:_} + epoch)", "    model.train()",
+              "    total, count = 0.0, 0",
               "    for images, labels in train_loader:",
               "        images, targets = images.to(device), targets_of(labels.to(device))",
               "        loss = criterion(model(images), targets)", "        optimizer.zero_grad()"]

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from core.export.head_code import install_line
+from core.export.model_class import imports_of
 from core.transforms import (
     GaussianNoiseConfig,
     NormalizeConfig,
@@ -56,11 +58,15 @@ def _affine(step: RandomAffineConfig) -> str:
     return f"v2.RandomAffine({', '.join([*arguments, BILINEAR])})"
 
 
-def compose_code(name: str, steps: Steps, normalization: str = "none", last: str | None = None) -> str:
+def compose_code(name: str, steps: Steps, normalization: str = "none", last: str | None = None, tensors: bool = False) -> str:
     """`name = v2.Compose([…])` for these steps as they are given, ToTensor put in, and the normalisation that comes after them;
-    "standard" takes `mean` and `std` of the code around it. last: instead of the normalisation's own line."""
+    "standard" takes `mean` and `std` of the code around it.
+
+    Args:
+        last: instead of the normalisation's own line. tensors: images are tensors (C, H, W) of uint8 already.
+    """
     last = LAST[normalization] if last is None else last
-    lines = ["v2.ToImage(),  # a tensor (C, H, W) of uint8"]
+    lines = [] if tensors else ["v2.ToImage(),  # a tensor (C, H, W) of uint8"]
     for step in with_to_tensor(steps):
         line = step_code(step) + ","
         if len(line) + 4 > LINE:  # the arguments on a line of their own
@@ -71,12 +77,13 @@ def compose_code(name: str, steps: Steps, normalization: str = "none", last: str
     return "\n".join([f"{name} = v2.Compose([", *(f"    {line}" for line in lines), "])"])
 
 
-def transforms_code(steps: Steps, normalization: str = "none", last: str | None = None) -> str:
-    """Both pipelines of a run: train_transform, and test_transform where they differ, as lines that follow each other."""
-    parts = [compose_code("train_transform", steps, normalization, last)]
+def transforms_code(steps: Steps, normalization: str = "none", last: str | None = None, tensors: bool = False) -> str:
+    """Both pipelines of a run: train_transform, and test_transform where they differ, as lines that follow each other. last,
+    tensors: see compose_code."""
+    parts = [compose_code("train_transform", steps, normalization, last, tensors)]
     if has_chance(steps):
         parts.append("# for validation and test images: nothing random\n"
-                     + compose_code("test_transform", without_chance(steps), normalization, last))
+                     + compose_code("test_transform", without_chance(steps), normalization, last, tensors))
     else:
         parts.append("test_transform = train_transform  # nothing in it is random")
     return "\n".join(parts)
@@ -84,7 +91,8 @@ def transforms_code(steps: Steps, normalization: str = "none", last: str | None 
 
 def pipeline_script(steps: Steps, normalization: str = "none", mean: tuple[float, ...] = (0.0,),
                     std: tuple[float, ...] = (1.0,)) -> str:
-    """transforms_code with its imports, to run alone. mean, std: of the last normalisation, for each channel."""
+    """transforms_code with its imports and what to install, to run alone. mean, std: of the last normalisation, for each
+    channel."""
     numbers, last = "", None
     if normalization == "standard":
         numbers = (f"mean, std = {_numbers([float(f'{one:.4f}') for one in mean])}, "
@@ -92,7 +100,9 @@ def pipeline_script(steps: Steps, normalization: str = "none", mean: tuple[float
         last = "v2.Normalize(mean, std),"
     elif normalization not in LAST:
         last = normalize_line(mean, std)
-    return f"import torch\nfrom torchvision.transforms import v2\n\n{numbers}{transforms_code(steps, normalization, last)}\n"
+    text = f"{numbers}{transforms_code(steps, normalization, last)}"
+    imports = imports_of(f"{text}\ntorch.")
+    return f"# {install_line(imports)}\n{imports}\n\n{text}\n"
 
 
 def normalize_line(mean: tuple[float, ...], std: tuple[float, ...]) -> str:
@@ -103,43 +113,3 @@ def normalize_line(mean: tuple[float, ...], std: tuple[float, ...]) -> str:
 def _numbers(values: Sequence[float]) -> str:
     """A list; of equal numbers one, which stands for all."""
     return repr([values[0]] if len(set(values)) == 1 else list(values))
-
-
-def torchvision_data(name: str, steps: Steps, normalization: str, split: str, last: str | None) -> str:
-    """Lines that make train_set, validation_set and test_set from torchvision's data set `name`, random steps in the first."""
-    def load(train: bool, transform: str) -> str:
-        return f'datasets.{name}("data", train={train}, download=True{transform})'
-
-    lines = [f"training = {load(True, '')}", split]
-    if normalization == "standard":
-        lines += ["pixels = training.data[train_rows] / 255  # (N, 28, 28), from 0 to 1",
-                  "mean, std = pixels.mean().item(), pixels.std(correction=0).item()"]
-    lines += [transforms_code(steps, normalization, last), "training.transform = train_transform",
-              "# the same images again, for those held back: nothing random happens to them",
-              f"held_back = {load(True, ', transform=test_transform')}",
-              "train_set = Subset(training, train_rows)", "validation_set = Subset(held_back, validation_rows)",
-              f"test_set = {load(False, ', transform=test_transform')}"]
-    return "\n".join(lines)
-
-
-def tensor_data(steps: Steps, normalization: str, last: str | None) -> str:
-    """Lines that make the three sets from arrays `images`, `labels`, `validation_images`, … of uint8 (N, C, H, W)."""
-    return f'''{transforms_code(steps, normalization, last)}
-
-
-class Transformed(Dataset):
-    """Images that go through a transform each time they are asked for."""
-
-    def __init__(self, images, labels, transform):
-        self.images, self.labels, self.transform = torch.from_numpy(images), labels, transform
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return self.transform(self.images[index]), self.labels[index]
-
-
-train_set = Transformed(images, labels, train_transform)
-validation_set = Transformed(validation_images, validation_labels, test_transform)
-test_set = Transformed(test_images, test_labels, test_transform)'''
