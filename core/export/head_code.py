@@ -1,8 +1,9 @@
 """How a script begins: what it does, what to install for it, and its imports."""
 
 import re
+import textwrap
 
-from core.export.model_class import imports_of
+from core.export.model_class import LINE, imports_of
 
 # What each package is called by pip, in the version of requirements.txt: torch and torchvision fit each other only in pairs
 PACKAGES = {"torch": "torch==2.13.0", "torchvision": "torchvision==0.28.0", "numpy": "numpy==2.4.6",
@@ -22,7 +23,7 @@ def with_head(about: str, text: str) -> str:
     """
     imports = imports_of(text)
     # a title that could end the docstring would be run as code
-    plain = " ".join(about.replace("\\", "/").replace('"', "”").split())
+    plain = textwrap.fill(" ".join(about.replace("\\", "/").replace('"', "”").split()), LINE)
     return f'"""{plain}\n\nInstall first: {install_line(imports)}\n"""\n\n{imports}\n\n{text}\n'
 
 
