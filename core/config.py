@@ -244,6 +244,9 @@ class TrainingConfig(Config):
     schedule: ScheduleConfig = setting(ConstantConfig(), "How the learning rate changes while the network learns.")
     batch_size: int = setting(64, "Images seen before each change of the weights.", unit="images", ge=1, le=4096, step=16)
     epochs: int = setting(5, "How many times the network goes through all training images.", unit="epochs", ge=1, le=1000, step=1)
+    shuffle: bool = setting(
+        True, "Another order of the training images in each epoch. Off: always the order of the files, where one class may "
+        "follow the other; what came first can be forgotten then.")
     gradient_clipping: float = setting(
         0.0, "Longest gradient that is let through, as the norm over all weights; longer ones are shortened. 0 lets all through.",
         ge=0.0, le=1000.0, step=0.5)

@@ -30,7 +30,8 @@ from pages.parts.widgets.markdown import as_text
 
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
-MORE = ("loss", "label_smoothing", "gradient_clipping", "initialization", "early_stopping", "keep", "precision", "device")
+MORE = ("loss", "label_smoothing", "shuffle", "gradient_clipping", "initialization", "early_stopping", "keep", "precision",
+        "device")
 
 
 def preset_choice(config: RunConfig) -> None:

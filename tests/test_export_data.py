@@ -292,6 +292,14 @@ def test_every_presets_script_has_its_losses(name, tmp_path, monkeypatch):
     assert_the_runs_losses(config, tmp_path / "data", tmp_path, 0.2 if config.data.transforms else EXACT)
 
 
+@pytest.mark.parametrize(("dataset", "dropout"), [("digits", 0.0), ("digits", 0.3), ("moons", 0.0)])
+def test_without_shuffle_all_take_the_order_of_the_files(dataset, dropout, tmp_path):
+    config = tiny(data__dataset=dataset, data__validation=100, model__dropout=dropout, training__epochs=2,
+                  training__shuffle=False)
+    (tmp_path / "data").mkdir()
+    assert_the_runs_losses(config, tmp_path / "data", tmp_path, EXACT)
+
+
 def test_a_script_runs_alone_beside_a_torch_without_cuda(tmp_path, monkeypatch):
     """A process of its own, with nothing of this project in reach and torchvision as it was installed."""
     write_small("mnist", tmp_path / "data", monkeypatch)

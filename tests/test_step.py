@@ -32,6 +32,7 @@ CPU = torch.device("cpu")
 EXAMPLES = 100  # to learn from: with batches of 48 the third of an epoch has 4
 DROPOUT = {"model__dropout": 0.3}
 PLAIN: dict[str, Any] = {"training__batch_size": 48, "training__epochs": 3, "training__seed": 3}
+SEED_3 = TrainingConfig(seed=3)
 NEEDED = {"nesterov": {"momentum": 0.5}}  # what an option needs beside it
 ELSEWHERE = {"optimizer", "schedule",  # their own fields are tried
              "start_from", "device",  # below; and the microscope, which is compared, is always on the CPU
@@ -297,9 +298,10 @@ def test_a_range_test_from_weights_that_are_gone_says_so(store, settings):
 
 def test_the_seed_of_an_epochs_order():
     assert [shuffling_seed(0, 1), shuffling_seed(3, 2)] == [1, 300_011]
-    assert sorted(order_of_epoch(3, 2, 50).tolist()) == list(range(50))
-    assert order_of_epoch(3, 2, 50).tolist() != order_of_epoch(3, 1, 50).tolist()
-    assert torch.equal(order_of_epoch(3, 2, 50), torch.randperm(50, generator=torch.Generator().manual_seed(300_011)))
+    assert sorted(order_of_epoch(SEED_3, 2, 50).tolist()) == list(range(50))
+    assert order_of_epoch(TrainingConfig(seed=3, shuffle=False), 2, 50).tolist() == list(range(50))
+    assert order_of_epoch(SEED_3, 2, 50).tolist() != order_of_epoch(SEED_3, 1, 50).tolist()
+    assert torch.equal(order_of_epoch(SEED_3, 2, 50), torch.randperm(50, generator=torch.Generator().manual_seed(300_011)))
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2])
@@ -309,7 +311,7 @@ def test_what_is_skipped_changes_nothing_that_comes_after(skip, data_of):
     whole, rest = (list(batches_of_epoch(loop.train, config.training, 2, begin)) for begin in (0, skip))
     assert [len(batch.labels) for batch in whole] == [48, 48, 4]
     assert all(torch.equal(ours.images, theirs.images) for ours, theirs in zip(rest, whole[skip:], strict=True))
-    by_rule = loop.train.iterate(48, order_of_epoch(3, 2, EXAMPLES), 0, (3, 2))  # the run's seed, and the epoch
+    by_rule = loop.train.iterate(48, order_of_epoch(SEED_3, 2, EXAMPLES), 0, (3, 2))  # the run's seed, and the epoch
     assert all(torch.equal(ours.images, theirs.images) for ours, theirs in zip(whole, by_rule, strict=True))
 
 

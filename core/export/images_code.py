@@ -50,11 +50,12 @@ EACH = '''def each_transformed(images):
     return torch.stack([train_transform(image) for image in images])'''
 
 
-def images_data(data: DataConfig, spec: DatasetSpec, others: Sequence[DatasetSpec], fast: bool) -> list[str]:
+def images_data(data: DataConfig, spec: DatasetSpec, others: Sequence[DatasetSpec], fast: bool, shuffle: bool) -> list[str]:
     """Parts of a script, from reading to train_loader, validation_loader and test_loader, as generators of batches.
 
     Args:
-        others: the entries of the sets that data.join names. fast: the whole set in memory, and no DataLoader.
+        others: the entries of the sets that data.join names. fast: the whole set in memory, and no DataLoader. shuffle:
+            another order in each epoch.
 
     Raises ExportError for what a script can't read or say.
     """
@@ -69,7 +70,7 @@ def images_data(data: DataConfig, spec: DatasetSpec, others: Sequence[DatasetSpe
     lines += ["", *_splitting(data, spec)]
     parts = [*dict.fromkeys(functions), "\n".join(lines)]
     lazy = not fast and bool(data.dataset != "digits" or data.transforms or data.join)
-    return parts + _sets(data, spec, fast, lazy)
+    return parts + _sets(data, spec, fast, lazy, shuffle)
 
 
 def _joining(data: DataConfig, spec: DatasetSpec, others: Sequence[DatasetSpec], calls: list[str]) -> list[str]:
@@ -104,7 +105,7 @@ def _splitting(data: DataConfig, spec: DatasetSpec) -> list[str]:
     return lines
 
 
-def _sets(data: DataConfig, spec: DatasetSpec, fast: bool, lazy: bool) -> list[str]:
+def _sets(data: DataConfig, spec: DatasetSpec, fast: bool, lazy: bool, shuffle: bool) -> list[str]:
     """Normalisation, transforms, and the three sets with what hands them out."""
     channels = spec.input_shape[0]
     stack = "torch.cat(stacks)" if data.join else "images"
@@ -131,7 +132,7 @@ def _sets(data: DataConfig, spec: DatasetSpec, fast: bool, lazy: bool) -> list[s
     else:
         parts.append(_normalizing(data, channels))
     if fast:
-        return parts + _in_memory(data, piped)
+        return parts + _in_memory(data, piped, shuffle)
     return parts + (_one_by_one(data, whole) if piped else _as_tensors())
 
 
@@ -171,7 +172,7 @@ def _normalizing(data: DataConfig, channels: int) -> str:
                                      what="(images / 255 - mean.to(images.device)) / std.to(images.device)")
 
 
-def _in_memory(data: DataConfig, piped: bool) -> list[str]:
+def _in_memory(data: DataConfig, piped: bool, shuffle: bool) -> list[str]:
     """Batches from whole tensors."""
     train, test = ("train_transform", "test_transform") if piped else ("prepared", "prepared")
     parts = [BATCHES]
@@ -179,7 +180,7 @@ def _in_memory(data: DataConfig, piped: bool) -> list[str]:
         parts.append(EACH)
         train = "each_transformed"
     parts.append("\n".join([
-        ORDER, f"train_loader = Batches(train_images, train_labels, {train}, BATCH_SIZE, shuffle=True)",
+        ORDER, f"train_loader = Batches(train_images, train_labels, {train}, BATCH_SIZE, shuffle={shuffle})",
         f"validation_loader = Batches(validation_images, validation_labels, {test}, 1000)",
         f"test_loader = Batches(test_images, test_labels, {test}, 1000)"]))
     return parts
@@ -213,16 +214,18 @@ def _as_tensors() -> list[str]:
 ORDER = "order = torch.Generator()  # of the training images; seeded anew for each epoch, as the app does"
 
 
-def loaders(draws: bool) -> str:
+def loaders(draws: bool, shuffle: bool) -> str:
     """DataLoaders over train_set, validation_set and test_set, in the order of a run.
 
-    draws: training draws from PyTorch's own generator, so nothing else may.
+    draws: training draws from PyTorch's own generator, so nothing else may. shuffle: another order in each epoch.
     """
     own = ", generator=torch.Generator()" if draws else ""
     about = "# each with a generator of its own: what training draws from PyTorch's does not depend on them\n" if draws else ""
+    shuffled = ("shuffled = RandomSampler(train_set, generator=order)  # what shuffle=True makes, with this generator\n"
+                f"train_loader = DataLoader(train_set, batch_size=BATCH_SIZE, sampler=shuffled{own})")
+    in_order = f"train_loader = DataLoader(train_set, batch_size=BATCH_SIZE{own})  # always in the order of the files"
     return f'''{ORDER}
-{about}shuffled = RandomSampler(train_set, generator=order)  # what shuffle=True makes, with this generator
-train_loader = DataLoader(train_set, batch_size=BATCH_SIZE, sampler=shuffled{own})
+{about}{shuffled if shuffle else in_order}
 validation_loader = DataLoader(validation_set, batch_size=1000{own})
 test_loader = DataLoader(test_set, batch_size=1000)'''
 

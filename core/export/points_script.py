@@ -123,10 +123,12 @@ def _loop(config: RunConfig, dropout: bool) -> str:
     penalty = "\n        penalty = L1 * sum(weight.abs().sum() for weight in model.parameters())" if config.training.l1 else ""
     backward = "(loss + penalty).backward()" if penalty else "loss.backward()"
     again = "torch.manual_seed(SEED)  # dropout draws from here on\n" if dropout else ""
+    order = ("    # the app gives each epoch's order a seed of its own, so that a run can go on from any of them\n"
+             f"    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(SEED * {SEED_FACTOR:_} + epoch))"
+             ) if config.training.shuffle else "    order = torch.arange(len(points))"
     return f'''{again}for epoch in range(1, EPOCHS + 1):
     model.train()
-    # the app gives each epoch's order a seed of its own, so that a run can go on from any of them
-    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(SEED * {SEED_FACTOR:_} + epoch))
+{order}
     total = 0.0
     for rows in order.split(BATCH_SIZE):
         loss = loss_of(points[rows], labels[rows]){penalty}

@@ -25,10 +25,10 @@ from core.transforms import has_chance
 
 # Settings that a script says, or that change nothing of what it would say
 WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variations", "split_seed", "loss", "optimizer",
-           "batch_size", "epochs", "seed", "precision", "device", "threads", "name", "learning_rate", "momentum", "nesterov",
-           "weight_decay", "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping", "initialization",
-           "early_stopping", "keep", "points", "noise", "features", "added", "l1", "transforms", "join", "join_times",
-           "only_classes", "fraction", "imbalance", "label_noise", "channel_mean", "channel_std",
+           "batch_size", "epochs", "seed", "shuffle", "precision", "device", "threads", "name", "learning_rate", "momentum",
+           "nesterov", "weight_decay", "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping",
+           "initialization", "early_stopping", "keep", "points", "noise", "features", "added", "l1", "transforms", "join",
+           "join_times", "only_classes", "fraction", "imbalance", "label_noise", "channel_mean", "channel_std",
            "vocabulary", "text_length", "text_file"}  # for texts alone, which have no script
 
 
@@ -121,11 +121,11 @@ def _data(config: RunConfig, spec: DatasetSpec, root: Path | None, fast: bool, d
     data = config.data
     if data.dataset in RULES:
         refuse_combined(data, spec)
-        return [_points(data, spec), POINTS_IN_MEMORY if fast else loaders(draws)]
+        return [_points(data, spec), _points_in_memory(config) if fast else loaders(draws, config.training.shuffle)]
     if spec.kind == "text":
         raise ExportError(f"{spec.title} has no plain script yet; the page “Text” has one that learns from a dozen reviews.")
-    parts = images_data(data, spec, joined_specs(data, spec, root), fast)
-    return parts if fast else [*parts, loaders(draws)]
+    parts = images_data(data, spec, joined_specs(data, spec, root), fast, config.training.shuffle)
+    return parts if fast else [*parts, loaders(draws, config.training.shuffle)]
 
 
 def _points(data: DataConfig, spec: DatasetSpec) -> str:
@@ -197,7 +197,8 @@ except OSError as error:
 # to use it again: model.load_state_dict(torch.load("{name}.pth", weights_only=True))'''
 
 
-POINTS_IN_MEMORY = f'''{BATCHES}
+def _points_in_memory(config: RunConfig) -> str:
+    return f'''{BATCHES}
 
 
 def as_they_are(points):
@@ -206,6 +207,6 @@ def as_they_are(points):
 
 
 {ORDER}
-train_loader = Batches(*train_set.tensors, as_they_are, BATCH_SIZE, shuffle=True)
+train_loader = Batches(*train_set.tensors, as_they_are, BATCH_SIZE, shuffle={config.training.shuffle})
 validation_loader = Batches(*validation_set.tensors, as_they_are, 1000)
 test_loader = Batches(*test_set.tensors, as_they_are, 1000)'''

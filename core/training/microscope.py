@@ -201,7 +201,7 @@ class Microscope:
         """The examples as they are stored, the batch that fit() takes next, as much of it as there is memory for, and how many
         it takes."""
         size = self.training.batch_size
-        order = order_of_epoch(self.training.seed, self.epoch, len(self.train))
+        order = order_of_epoch(self.training, self.epoch, len(self.train))
         positions = order[self.batch * size:(self.batch + 1) * size]
         of, positions = len(positions), positions[:self.most_images]
         if has_chance(self.data.transforms):  # what is drawn belongs to more than this batch

@@ -31,18 +31,20 @@ def shuffling_seed(seed: int, epoch: int) -> int:
     return seed * SEED_FACTOR + epoch
 
 
-def order_of_epoch(seed: int, epoch: int, examples: int) -> Tensor:
+def order_of_epoch(training: TrainingConfig, epoch: int, examples: int) -> Tensor:
     """(examples,) int64 on the CPU: positions in the training split, in the order in which an epoch (from 1) takes them.
 
     A generator for each epoch, so that an epoch's order depends on nothing that went before.
     """
-    return torch.randperm(examples, generator=torch.Generator().manual_seed(shuffling_seed(seed, epoch)))
+    if not training.shuffle:
+        return torch.arange(examples)
+    return torch.randperm(examples, generator=torch.Generator().manual_seed(shuffling_seed(training.seed, epoch)))
 
 
 def batches_of_epoch(batches: Batches, training: TrainingConfig, epoch: int, skip: int = 0) -> Iterator[Batch]:
     """What an epoch (from 1) trains with, but for the first `skip` batches. What random transforms draw does not depend on how
     many are skipped."""
-    order = order_of_epoch(training.seed, epoch, len(batches))
+    order = order_of_epoch(training, epoch, len(batches))
     return batches.iterate(training.batch_size, order, skip, (training.seed, epoch))
 
 

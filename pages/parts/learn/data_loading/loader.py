@@ -105,7 +105,8 @@ def _shuffle() -> None:
     st.plotly_chart(answers_figure(in_order), key="loading.answers", config=STILL)
     st.caption(f"A real training of 64-32-10 on 1,437 of scikit-learn's digits, sorted by class as a folder is read, SGD with "
                f"learning rate {RATE}, batches of {BATCH}. The curve has a point after every step: without shuffle it goes up "
-               "and down with each class that passes. Files that come mixed, as MNIST's do, hide this mistake.")
+               "and down with each class that passes. Files that come mixed, as MNIST's do, hide this mistake. On Train model, "
+               "“All settings” have a Shuffle for runs.")
 
 
 def _timeline() -> None:
