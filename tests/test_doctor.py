@@ -480,6 +480,10 @@ def test_batch_larger_than_data():
     small = {"data__dataset": "digits", "data__validation": 200}
     assert "1,237" in found("batch_larger_than_data", config(training__batch_size=1238, **small)).evidence
     assert found("batch_larger_than_data", config(training__batch_size=1237, **small)) is None
+    once = found("batch_larger_than_data", config(training__batch_size=4096, training__epochs=1, **small))
+    assert (once.fix.training.batch_size, once.fix.training.epochs) == (64, 10) and "train for 10 epochs" in once.remedy
+    enough = found("batch_larger_than_data", points("circle", training__batch_size=4096, training__epochs=300))
+    assert enough.severity == "note" and enough.fix.training.epochs == 300 and enough.remedy == "Set the batch size to 64"
 
 
 def test_few_steps():

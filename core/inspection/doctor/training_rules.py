@@ -186,12 +186,21 @@ def batch_larger_than_data(case: Case) -> Finding | None:
     batch = case.config.training.batch_size
     if not case.per_epoch or batch <= case.per_epoch:
         return None
-    severity: Severity = "warning" if steps(case) < (FEW_STEPS if case.has_images else FEW_FOR_POINTS) else "note"
+    few = steps(case) < (FEW_STEPS if case.has_images else FEW_FOR_POINTS)
+    severity: Severity = "warning" if few else "note"
+    epochs = max(case.config.training.epochs, _epochs_for(case, ceil(case.per_epoch / 64)) if few else 0)
+    more = epochs > case.config.training.epochs  # one epoch of few points is too short in batches of 64, too
     return Finding(
         "batch_larger_than_data", severity, "One batch holds all training images",
         f"Batch size {batch:,}; {case.per_epoch:,} training images: one step in each epoch.",
         "The weights change once for each batch. With all images in one batch an epoch is a single step, and the run has only as "
-        "many steps as epochs.", "Set the batch size to 64", case.changed(training__batch_size=64))
+        "many steps as epochs.", "Set the batch size to 64" + (f" and train for {epochs} epochs" if more else ""),
+        case.changed(training__batch_size=64, training__epochs=epochs))
+
+
+def _epochs_for(case: Case, per_epoch: int) -> int:
+    """Epochs of so many steps after which small networks had learned."""
+    return min(1000, ceil((2 * FEW_STEPS if case.has_images else MANY_FOR_POINTS) / per_epoch))
 
 
 FEW_STEPS = 100  # of ten classes; digits need 200 for 95 %: see RATES
@@ -207,7 +216,7 @@ def few_steps(case: Case) -> Finding | None:
         return None
     training = case.config.training
     per_epoch = total // training.epochs
-    epochs = min(1000, ceil((2 * FEW_STEPS if case.has_images else MANY_FOR_POINTS) / per_epoch))
+    epochs = _epochs_for(case, per_epoch)
     return Finding(
         "few_steps", "warning", f"The weights change only {total} times in the whole run",
         f"{plural(training.epochs, 'epoch')} of {plural(per_epoch, 'step')}, at "
