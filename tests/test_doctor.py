@@ -236,6 +236,14 @@ def test_softmax_before_cross_entropy(layer, names):
     assert found("squashed_before_loss", PLAIN, network()) is None
 
 
+def test_all_that_squashes_the_answer_is_taken_off():
+    layers = [{"kind": kind} for kind in ("flatten", "linear", "tanh", "linear", "tanh", "softmax")]
+    layers = [layer | ({"out_features": 20 if place < 2 else 0} if layer["kind"] == "linear" else {})
+              for place, layer in enumerate(layers)]
+    finding = found("squashed_before_loss", config(model__architecture="stack", model__layers=layers))
+    assert [layer.kind for layer in finding.fix.model.layers] == ["flatten", "linear", "tanh", "linear"]
+
+
 def test_a_sigmoid_in_the_middle_is_no_mistake():
     middle = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.Sigmoid(), nn.Linear(20, 10))
     assert found("squashed_before_loss", PLAIN, middle) is None
@@ -480,6 +488,13 @@ def test_batch_larger_than_data():
     small = {"data__dataset": "digits", "data__validation": 200}
     assert "1,237" in found("batch_larger_than_data", config(training__batch_size=1238, **small)).evidence
     assert found("batch_larger_than_data", config(training__batch_size=1237, **small)) is None
+    once = found("batch_larger_than_data", config(training__batch_size=4096, training__epochs=1, **small))
+    assert (once.fix.training.batch_size, once.fix.training.epochs) == (64, 10) and "train for 10 epochs" in once.remedy
+    enough = found("batch_larger_than_data", points("circle", training__batch_size=4096, training__epochs=300))
+    two = config(training__batch_size=4096, training__epochs=8, data__only_classes=["1", "7"], **small)
+    assert found("batch_larger_than_data", two).severity == "note", "1 and 7 are told apart in 8 steps"
+    assert found("batch_larger_than_data", two.with_values({"training.epochs": 4})).severity == "warning"
+    assert enough.severity == "note" and enough.fix.training.epochs == 300 and enough.remedy == "Set the batch size to 64"
 
 
 def test_few_steps():
@@ -510,6 +525,7 @@ def test_what_a_run_is_refused_for_is_an_error(changes, line):
     with pytest.raises(ValueError) as said:
         check(refused)
     assert str(said.value) == finding.evidence
+    check(finding.fix)
 
 
 def test_what_another_rule_calls_an_error_is_said_once():
@@ -585,6 +601,7 @@ def test_flips_on_digits():
     assert found("flips_on_digits", config(data__dataset="fashion_mnist"), surroundings=flipped) is None
     upright = Surroundings(transform=transform("ToTensor", "Normalize"))
     assert found("flips_on_digits", PLAIN, surroundings=upright) is None
+    assert found("flips_on_digits", PLAIN, surroundings=flipped).severity == "note", "small networks learn them all the same"
 
 
 def test_a_transform_without_normalize():

@@ -77,7 +77,7 @@ def test_most_findings_have_a_fix_and_every_error():
 
 @pytest.mark.parametrize("cause", ["weight_decay", "l1", "clipping", "initialization", "small_weights", "linear_model_for_curves",
                                    "missing_input", "no_activation", "loss_for_numbers", "rate_too_low",
-                                   "squashed"])
+                                   "squashed", "few_epochs"])
 def test_the_button_mends_it(cause, places, cache_dir):
     """The shortest case of each kind on points and numbers, trained with the mistake and with the fix."""
     torch.set_num_threads(1)

@@ -155,7 +155,7 @@ def test_a_forged_correction_gets_one_line(at):
 
 
 def test_a_sheet_upside_down_is_said_to_be_and_turned(at):
-    rows = ("47352", "72543", "43725", "57234")
+    rows = ("47352", "72543", "43725", "57234", "74253", "35274", "52437", "24735")
     page = at(photograph(turned=True, rows=rows))
     assert "seems to lie upside down" in texts(page)
     page.button(key="sheet.turn.Turn it upright").click().run()

@@ -53,7 +53,7 @@ def squashed_before_loss(case: Case) -> Finding | None:
         f"into probabilities with its own {own}. Applied twice, even the surest answer counts as unsure, gradients become small, "
         "and training is slow and stops early.",
         f"Return the last layer's output without {name}. Apply it afterwards, where a probability is shown",
-        case.without_end({last.name}))
+        case.without_end(set(SQUASHED)))  # all of them: a tanh under the softmax squashes, too
 
 
 def probabilities_expected(case: Case) -> Finding | None:

@@ -233,7 +233,7 @@ def smoothed_too_much(case: Case, sure: bool = True) -> Finding | None:
         "Set label smoothing to 0.1", case.changed(training__label_smoothing=0.1))
 
 
-FEW_FULL_STEPS = 60
+FEW_FULL_STEPS, FEW_FOR_CLOUDS = 60, 5  # of points, two clouds were learned in 15 steps at the full rate
 
 
 def rate_falls_too_soon(case: Case, sure: bool = True) -> Finding | None:
@@ -246,7 +246,8 @@ def rate_falls_too_soon(case: Case, sure: bool = True) -> Finding | None:
     left = factor_at(training.schedule, 1, epochs, 1) if training.schedule.every == 1 else 1.0
     enough = FEW_FULL_STEPS * min(1.0, case.classes / 10) if case.has_images else FEW_FULL_STEPS / 2
     full = mean * steps(case)  # as many as steps at the full rate
-    low = left < 0.2 and epochs > 2 and full < enough if sure else full < 4 * enough and mean < 0.35
+    few = enough if case.has_images else FEW_FOR_CLOUDS
+    low = left < 0.2 and epochs > 2 and full < few if sure else full < 4 * enough and mean < 0.35
     if not low:
         return None
     gone = next((epoch for epoch in range(epochs) if factor_at(training.schedule, epoch, epochs, 1) < 0.01), epochs)

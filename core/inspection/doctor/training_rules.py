@@ -88,7 +88,8 @@ def learning_rate_too_high(case: Case) -> Finding | None:
     rate, known = optimizer.learning_rate, RATES[optimizer.name]
     factor = tolerance(case)
     # momentum 0.9 adds up to ten steps; measured, three times the sum that fails for SGD without it still learns
-    highest = factor * min(known.highest, known.summed * known.highest * (1 - momentum(case.config)))
+    share = min(MEASURED_MOMENTUM, momentum(case.config))  # of more, suspects.averages_too_long knows
+    highest = factor * min(known.highest, known.summed * known.highest * (1 - share))
     measured = case.range_test.too_high if case.range_test else None
     if measured is not None and rate >= measured:
         evidence = f"The learning rate is {rate:g}; in the range test on this data the loss blew up at {measured:.2g}."
@@ -109,6 +110,8 @@ def learning_rate_too_high(case: Case) -> Finding | None:
 # What the tables' rates are multiplied by. They were measured on pictures of digits with networks of one hidden layer and more:
 # of points and texts nothing is said here, as circles were learned with SGD 1.0 and clouds with RMSprop 0.7. A linear model has
 # no hidden unit to kill: all optimizers but SGD at 1 still read over 80 % of digits. Batch norm makes up for scale.
+# Two classes are easier to tell apart than ten.
+MEASURED_MOMENTUM, TWO_CLASSES = 0.9, 3.0
 LINEAR_MODEL, BATCH_NORM, NO_CONVOLUTION = 100.0, 5.0, {"adam": 2.0, "adamw": 2.0}
 
 
@@ -119,7 +122,7 @@ def tolerance(case: Case) -> float:
     layers = case.flow.named(MATRIX)
     if layers and len(layers) < 2:
         return LINEAR_MODEL
-    normal = BATCH_NORM if case.flow.named({"batch_norm"}) else 1.0
+    normal = (BATCH_NORM if case.flow.named({"batch_norm"}) else 1.0) * (TWO_CLASSES if case.classes < 3 else 1.0)
     convolves = any(layer.name != "linear" for layer in layers)
     return normal * (1.0 if convolves else NO_CONVOLUTION.get(case.config.training.optimizer.name, 1.0))
 
@@ -186,17 +189,27 @@ def batch_larger_than_data(case: Case) -> Finding | None:
     batch = case.config.training.batch_size
     if not case.per_epoch or batch <= case.per_epoch:
         return None
-    severity: Severity = "warning" if steps(case) < (FEW_STEPS if case.has_images else FEW_FOR_POINTS) else "note"
+    few = steps(case) < (FEW_FOR_TWO if case.classes < 3 or not case.has_images else FEW_STEPS)
+    severity: Severity = "warning" if few else "note"
+    epochs = max(case.config.training.epochs, _epochs_for(case, ceil(case.per_epoch / 64)) if few else 0)
+    more = epochs > case.config.training.epochs  # one epoch of few points is too short in batches of 64, too
     return Finding(
         "batch_larger_than_data", severity, "One batch holds all training images",
         f"Batch size {batch:,}; {case.per_epoch:,} training images: one step in each epoch.",
         "The weights change once for each batch. With all images in one batch an epoch is a single step, and the run has only as "
-        "many steps as epochs.", "Set the batch size to 64", case.changed(training__batch_size=64))
+        "many steps as epochs.", "Set the batch size to 64" + (f" and train for {epochs} epochs" if more else ""),
+        case.changed(training__batch_size=64, training__epochs=epochs))
+
+
+def _epochs_for(case: Case, per_epoch: int) -> int:
+    """Epochs of so many steps after which small networks had learned."""
+    return min(1000, ceil((2 * FEW_STEPS if case.has_images else MANY_FOR_POINTS) / per_epoch))
 
 
 FEW_STEPS = 100  # of ten classes; digits need 200 for 95 %: see RATES
 MANY_FOR_POINTS = 1000  # take a second
 FEW_FOR_POINTS = 5  # of points, two clouds were learned in 10 steps
+FEW_FOR_TWO = 5  # 1 and 7 were told apart after 8 steps
 
 
 def few_steps(case: Case) -> Finding | None:
@@ -207,7 +220,7 @@ def few_steps(case: Case) -> Finding | None:
         return None
     training = case.config.training
     per_epoch = total // training.epochs
-    epochs = min(1000, ceil((2 * FEW_STEPS if case.has_images else MANY_FOR_POINTS) / per_epoch))
+    epochs = _epochs_for(case, per_epoch)
     return Finding(
         "few_steps", "warning", f"The weights change only {total} times in the whole run",
         f"{plural(training.epochs, 'epoch')} of {plural(per_epoch, 'step')}, at "
@@ -237,9 +250,22 @@ def refused(case: Case) -> Finding | None:
         if case.criterion is None:
             objective_of(case.config.training, about.target)
     except (ConfigError, DataError) as error:
+        name, fix = _accepted(case, str(error))
         return Finding("refused", "error", "Such a run is refused", str(error),
-                       "It would end at once with this line, and no script can be written of it.")
+                       "It would end at once with this line, and no script can be written of it.",
+                       f"Put {name} back to what it is by default" if fix else "", fix)
     return None
+
+
+def _accepted(case: Case, why: str) -> tuple[str, RunConfig | None]:
+    """A setting that the line names, and the config with its default, where that config is not refused; else "" and None."""
+    for part in ("data", "training"):
+        fields = type(getattr(case.config, part)).model_fields
+        for name in (name for name, field in fields.items() if f"{part}.{name}" in why and not field.is_required()):
+            fix = case.changed(**{f"{part}__{name}": fields[name].get_default(call_default_factory=True)})
+            if fix is not None and fix != case.config and refused(case.with_own_network(fix)) is None:
+                return f"{part}.{name}", fix
+    return "", None
 
 
 def device_not_there(case: Case) -> Finding | None:

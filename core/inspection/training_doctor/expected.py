@@ -8,7 +8,9 @@ from core.inspection.training_doctor.record import Record
 
 # Share of the way from guessing to a perfect answer below which a run that is over has gone badly: of digits and of points, where
 # it is known what can be reached; of texts, where 70 % of the answers right is good; of sets about which nothing is known.
-BAD, BAD_TEXT, BAD_UNKNOWN = 0.8, 0.06, 0.4
+# A question that is mostly answered no costs so little to guess that each unsure yes takes a large share of it.
+BAD, BAD_TEXT, BAD_UNKNOWN, BAD_UNBALANCED = 0.8, 0.06, 0.4, 0.5
+UNBALANCED = 0.8  # share of the answers that are no
 MEASURED = {"digits", "mnist"}
 # share of the way from guessing to what can be reached, in answers that are right
 RIGHT, RIGHT_DIGITS, DIGITS_REACH = 0.8, 0.9, 0.97
@@ -22,7 +24,9 @@ def good_share(record: Record) -> float:
         return _of_points(record, reached)
     if kind_of(data.dataset) == "text":
         return BAD_TEXT
-    return BAD if data.dataset in MEASURED else BAD_UNKNOWN
+    if data.dataset in MEASURED:
+        return BAD_UNBALANCED if record.guess is not None and record.guess.right > UNBALANCED else BAD
+    return BAD_UNKNOWN
 
 
 def _of_points(record: Record, reached: Readable) -> float:

@@ -72,11 +72,12 @@ def vanishing_gradients(record: Record) -> Trouble | None:
 # that answer to few images), those that dying had stopped or held back from 0.92 up.
 DEAD = 0.85
 LEARNING, LEAST_STEPS = 0.8, 100  # share of the way from guessing to a perfect answer; steps before anything is said
+BEGUN, STILL_FALLS = 0.3, 0.97  # share of that way, and the mean loss as a share of the mean before: such a run goes on learning
 
 
 def dead_relus(record: Record) -> Trouble | None:
     """A ReLU layer of which almost no unit answers to any image."""
-    if record.skill > LEARNING or record.last_step < LEAST_STEPS and not record.is_over:
+    if record.skill > LEARNING or (record.last_step < LEAST_STEPS or _is_learning(record)) and not record.is_over:
         return None  # a network that learns all the same has enough units left
     found = {name: found for name, found in record.under("dead.").items() if len(found[1])}
     worst = max(found, key=lambda name: float(np.median(found[name][1][-LEAST_LOOKS:])), default="")
@@ -91,6 +92,12 @@ def dead_relus(record: Record) -> Trouble | None:
     return _dead(record, f"{percent(share, 0)} of the units of {worst} were 0 for every image of the last look, since "
                          f"{record.epoch_of(begun)}"
                  + (f"; {plural(others, 'other layer')} likewise." if others else "."), begun, ("dead",))
+
+
+def _is_learning(record: Record) -> bool:
+    """Whether the loss is well below that of guessing and still falls."""
+    before, last = record.window(0.5, 0.75), record.window(0.75, 1.0)
+    return before is not None and last is not None and record.skill > BEGUN and last.mean < STILL_FALLS * before.mean
 
 
 def _no_gradient(record: Record) -> Trouble | None:

@@ -148,7 +148,8 @@ def underfitting(record: Record) -> Trouble | None:
 RISE = 1.2
 NOTHING = -0.1  # learned at the best epoch: still worse than guessing, a run is only beginning
 # of the way from guessing to a perfect answer that the rise takes back: of 0.001 and 0.002 nobody sees the difference
-COSTS = 0.03
+COSTS = 0.06
+SURE_ANSWERS = 0.9  # of that way: answers to what it has not seen that are right and sure are nothing to warn of
 SINCE = 3  # epochs since the smallest
 STILL_LEARNING = 0.9  # share that the training loss has meanwhile fallen to: else it is not the images that are memorised
 
@@ -164,7 +165,8 @@ def overfitting(record: Record) -> Trouble | None:
     jumps = 2 * float(np.median(np.abs(np.diff(losses))))  # from one epoch to the next; the smallest loss may be luck
     if since < SINCE or now < RISE * losses[best] + jumps or train[-1] > STILL_LEARNING * train[best] or now < RISE * train[-1]:
         return None
-    if record.learned(losses[best]) - record.learned(now) < COSTS or record.learned(losses[best]) < NOTHING:
+    if record.learned(losses[best]) - record.learned(now) < COSTS or record.learned(losses[best]) < NOTHING or \
+            record.learned(now) > SURE_ANSWERS:
         return None
     return Trouble(
         "overfitting", "warning", "The network memorises the training images (it overfits)",
