@@ -11,13 +11,14 @@ from streamlit.testing.v1 import AppTest
 from core.config import read_config
 from core.inspection.training_doctor import RULES
 from core.runs import Metric, RunStore, load_model
+from core.settings import Settings
 from core.training import Started
 from core.training.events import DIVERGED
 from core.training.microscope import strongest, trace_weight
 from core.training.update_rules import precise
 from pages.parts.doctors.training_doctor import SHORT
 from pages.parts.shell import keys
-from tests.helpers import tiny
+from tests.helpers import run_here, tiny
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +87,7 @@ def test_trouble_is_named_with_its_evidence(runs, status):
     at = page(run=troubled(runs, status, f"{DIVERGED} at step 64 (epoch 4)." if status == "failed" else "").id)
     assert any("training has diverged" in expander.label for expander in at.expander)
     assert ("The loss began at 2" in written(at)) and at.button(key="panel.try.diverged")
-    assert set(SHORT) == set(RULES)
+    assert set(SHORT) >= set(RULES)  # and causes that other rules name; the rest of those only says that it learns little
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -103,8 +104,10 @@ def test_a_controlled_rerun_changes_one_setting_and_keeps_the_curve(runs, ours):
     assert (runs.get(run.id).stop_requested is not None) == ours, "nobody stops somebody else's run"
 
 
-def test_a_sound_run_is_called_sound(finished):
-    at = page(run=finished)
+def test_a_sound_run_is_called_sound(runs, places):
+    settings = Settings(places / "data", runs.path, places / "cache")
+    sound = tiny(model__hidden=[64], training__epochs=12, training__optimizer__learning_rate=0.004)
+    at = page(run=run_here(runs, settings, sound).id)
     assert "found nothing wrong" in written(at) and not [b for b in at.button if str(b.key).startswith("panel.try")]
 
 
