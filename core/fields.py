@@ -91,6 +91,8 @@ def explain(error: ValidationError, root: type[Config]) -> str:
     """A pydantic error as one line: the first problem's field, its value and what is allowed there."""
     problems = error.errors()
     first = problems[0]
+    # a tuple with one wrong entry is called too short beside it, as pydantic counts the right ones alone: nobody has left one out
+    problems = [first, *(one for one in problems[1:] if one["type"] != "too_short" or one["loc"] != first["loc"][:-1])]
     kind, path = first["type"], _field_path(first["loc"], root)
     where = path.text or "this"
     line = {
@@ -106,6 +108,8 @@ def explain(error: ValidationError, root: type[Config]) -> str:
         line = f"{where} has {context['actual_length']} entries; it can have at most {context['max_length']}"
     if kind in {"int_parsing", "int_type", "int_from_float"}:
         line = f"{where} is {_short(first.get('input'))}; it must be a whole number"
+    if kind in {"float_parsing", "float_type"}:
+        line = f"{where} is {_short(first.get('input'))}; it must be a number"
     if line is None and kind == "value_error":  # a rule of ours that looks at more than one field
         line = f"{where}: {first.get('ctx', {})['error']}"
     if line is None:

@@ -138,6 +138,13 @@ def test_the_line_says_what_is_wrong(changes, line):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("path", "values"), [("data.channel_mean", ["abc"]), ("data.channel_std", ["0,3"])])
+def test_one_wrong_number_of_several_is_one_thing_that_is_wrong(path, values):
+    with pytest.raises(ConfigError) as caught:
+        RunConfig().with_values({path: values})
+    assert str(caught.value) == f"{path}.0 is '{values[0]}'; it must be a number"
+
+
 def test_the_line_counts_what_else_is_wrong():
     with pytest.raises(ConfigError, match=r"^training.batch_size is 0; .* \(and 1 more\)$"):
         RunConfig().with_values({"training.epochs": 0, "training.batch_size": 0})

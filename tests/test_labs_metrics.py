@@ -68,6 +68,11 @@ def test_classes_that_nobody_says_have_a_row():
     assert read_table("0, 1\n1, 1", " 0,1, 2 ,").classes == ("0", "1", "2")
 
 
+@pytest.mark.parametrize("named", ["", " ", ",", " , ,"])
+def test_commas_alone_name_no_classes(named):
+    assert read_table("1, 1", named).classes == ("0", "1")
+
+
 @pytest.mark.parametrize(("text", "named", "line"), [
     ("", "", "The table is empty"), (" \n\n", "", "The table is empty"), ("y_true, y_pred", "", "The table is empty"),
     ("0, 1\n0", "", "Line 2 has 1 column, the first one 2"), ("hello", "", "Line 1 has 1 column."),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.data.sources.text_files import MOST_MEGABYTES
 from core.labs.first_networks import NOTES, walk
 from core.presets import PRESETS
 from core.runs import RunStore
@@ -150,6 +151,7 @@ def test_the_map_before_and_after():
 def test_an_own_file_is_learned_from_and_deleted(tmp_path):
     content = "text,label\n" + "".join(f"good film {i},positive\nbad film {i},negative\n" for i in range(12))
     at = lab(TEXT_PAGE, "Your own texts")
+    assert at.file_uploader(key="text.upload").proto.max_upload_size_mb == MOST_MEGABYTES, "it names the limit that the file has"
     at.file_uploader(key="text.upload").set_value(("mine.csv", content.encode(), "text/csv")).run()
     assert "12 negative and 12 positive texts" in whole(at).success[0].value
     (kept,) = (tmp_path / "data" / "texts").glob("*.csv")

@@ -56,13 +56,21 @@ def test_a_hidden_set_is_in_no_list_and_works_by_its_name(tmp_path):
     arrays = read_arrays(tmp_path, own.name)
     assert np.array_equal(arrays.images[:3], kept.images.numpy()) and arrays.labels.tolist() == [1, 2, 3] * 3
     shown = as_set(kept, tmp_path, "Drawings")
-    assert [own.name for own in own_sets(tmp_path)] == [shown.name]
+    assert [own.name for own in own_sets(tmp_path)] == [shown.name] and shown.counts == (2, 1)
 
 
 def test_a_data_directory_that_cannot_be_written_to_gets_one_line(tmp_path):
     (tmp_path / "imported").write_text("a file where a folder should be", encoding="utf-8")
     with pytest.raises(DataError, match="can't be kept"):
         as_set(drawings(1), tmp_path, "Drawings")
+
+
+def test_drawings_that_were_kept_as_a_set_can_be_trained_on(store, own_data):
+    kept = drawings(*range(10), *range(10))
+    own = as_set(kept, own_data.data_dir, "Drawings")
+    assert own.counts == (10, 10)  # one of each class at least
+    run = run_here(store, own_data, tiny(data__dataset=own.name, data__validation=2))
+    assert run.status == "finished" and run.test_accuracy is not None, run.message
 
 
 @pytest.fixture

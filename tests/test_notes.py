@@ -54,6 +54,8 @@ def test_the_link_opens_the_page_in_that_state(address: str, trained, monkeypatc
     at.run()
     assert (parts.netloc, path in MENU or path in LABS) == ("localhost:8501", True)
     assert [error.value for error in at.exception] == []
+    if "tensors.expression" in asked:
+        assert [refusal.value for refusal in at.warning] == [], "an expression that the lab refuses shows nothing"
     kept = {name: value[0] if isinstance(value, list) else value for name, value in at.query_params.items()}
     assert {name: kept.get(name) for name in asked} == asked, "what a page can't show is taken out of its address"
     used = [name for name in asked if name in at.session_state or name == "preset" or f"loading.{name}" in at.session_state]

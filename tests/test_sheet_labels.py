@@ -194,9 +194,10 @@ def test_another_model_leaves_what_a_person_has_said(labelled):
 
 def test_it_is_kept_as_a_data_set(labelled, tmp_path):
     own = save_sheet(labelled.relabelled(0, NO_DIGIT).relabelled(1, 9), tmp_path, "My sheet")
-    assert [one.title for one in own_sets(tmp_path)] == ["My sheet"] and own.counts == (7, 0) and own.classes == TEN
+    assert [one.title for one in own_sets(tmp_path)] == ["My sheet"] and own.counts == (6, 1) and own.classes == TEN
     arrays = read_arrays(tmp_path, own.name)
     assert arrays.labels.tolist() == [9, 3, 3, 3, 3, 3, 3] and arrays.images.shape == (7, 1, 28, 28)
+    assert arrays.test.tolist() == [False] * 6 + [True]  # one of the six 3s: without test images a run fails at its end
     assert np.abs(arrays.images[0, 0] / 255 - labelled.entries[1].image[0].numpy()).max() < 0.003
 
 

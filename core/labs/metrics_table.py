@@ -103,8 +103,8 @@ def _number(cell: str, line: int, what: str) -> float:
 
 def _classes(rows: list[tuple[int, list[str]]], named: str) -> tuple[str, ...]:
     """In the order of numbers where all are whole numbers, else of the alphabet; as named where they are named."""
-    if named.strip():
-        classes = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
+    given = classes = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
+    if given:
         for number, cells in rows:
             for cell in cells[:2]:
                 if cell not in classes:
@@ -116,7 +116,7 @@ def _classes(rows: list[tuple[int, list[str]]], named: str) -> tuple[str, ...]:
     if len(classes) > MOST_CLASSES:
         raise TableRefused(f"There are {len(classes)} classes; at most {MOST_CLASSES} are shown here. Are the columns in the "
                            "right order: what is true, what was said, the score?")
-    if len(classes) < 2 and not named.strip():
+    if len(classes) < 2 and not given:
         return _with_another(classes)
     return classes
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.dataset import DataError
-from core.data.own.sets import OwnSet, save_set
+from core.data.own.sets import OwnSet, held_for_testing, save_set
 
 MOST = 500  # drawings of one person: 0.4 MB
 
@@ -61,7 +61,8 @@ def zip_of(kept: MyDigits) -> bytes:
 
 
 def as_set(kept: MyDigits, root: Path, title: str, copies: int = 0, hidden: bool = False) -> OwnSet:
-    """Keep the drawings as a data set of one's own.
+    """Keep the drawings as a data set of one's own: all to learn from where it is hidden, as it is joined to another set then;
+    else with a fifth of them and their copies for testing.
 
     Args:
         root: the data directory. title: what it is called where it is listed.
@@ -77,4 +78,7 @@ def as_set(kept: MyDigits, root: Path, title: str, copies: int = 0, hidden: bool
 
         images = np.concatenate([images, vary(images[:, 0], copies)[:, None]])
         labels = np.tile(labels, copies + 1)
-    return save_set(root, title, kept.classes, images, labels, np.zeros(len(labels), bool), "drawn here", hidden)
+    test = np.zeros(len(labels), bool)
+    if not hidden:
+        test = np.tile(held_for_testing(kept.labels.numpy()), copies + 1)  # with its copies, which are nobody else's images
+    return save_set(root, title, kept.classes, images, labels, test, "drawn here", hidden)

@@ -26,6 +26,7 @@ import numpy as np
 from core.data.dataset import DataDamaged, DataError, DataMissing
 from core.files import write_atomically
 from core.importing.names import plain_name
+from core.importing.splits import drawn_test
 from core.subprocesses import is_alive
 
 FOLDER, PREFIX = "imported", "own:"
@@ -34,6 +35,7 @@ STAGING = ".staging"
 HOURS_OF_STAGING = 6  # what was looked at and neither kept nor dropped is cleared away then
 MOST_TITLE = 60
 ARRAYS = ("images.npy", "labels.npy", "test.npy")
+TEST_SHARE = 0.2  # of images that are kept without a test part of their own
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,12 @@ def read_arrays(root: Path, name: str) -> Arrays:
     if not whole:
         raise DataDamaged(f"{own.title} in {folder} is not as its meta.json says. Delete the set and import it again.")
     return Arrays(images, labels, test)
+
+
+def held_for_testing(labels: np.ndarray) -> np.ndarray:
+    """(N,) bool: a fifth of each class, as for an archive without a test folder; a run on a set without test images would fail
+    at its end, where it is tested."""
+    return drawn_test(labels, np.arange(len(labels)), TEST_SHARE, 0)
 
 
 def save_set(root: Path, title: str, classes: Sequence[str], images: np.ndarray, labels: np.ndarray, test: np.ndarray,

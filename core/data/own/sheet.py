@@ -17,7 +17,7 @@ from core.data.drawing import Box
 from core.data.drawing.boxes import LabelledBox
 from core.data.drawing.sheet import Sheet, in_box, numbers_of, rows_of
 from core.data.own.digits import MyDigits
-from core.data.own.sets import OwnSet, save_set
+from core.data.own.sets import OwnSet, held_for_testing, save_set
 
 NO_DIGIT = -1
 NO_DIGIT_NAME = "no digit"
@@ -158,12 +158,15 @@ def added_to(kept: MyDigits, labelled: LabelledSheet) -> MyDigits:
 
 
 def save_sheet(labelled: LabelledSheet, root: Path, title: str) -> OwnSet:
-    """Keep a sheet's digits as a data set of one's own. Raises DataError where there are none or nothing can be written."""
+    """Keep a sheet's digits as a data set of one's own, a fifth of them for testing.
+
+    Raises DataError where there are none or nothing can be written.
+    """
     if not labelled.kept:
         raise DataError("There is no digit on this sheet to keep: give at least one mark a label.")
     images = np.stack([_pixels(entry) for entry in labelled.kept])[:, None]
     labels = np.array([entry.label for entry in labelled.kept], np.int64)
-    return save_set(root, title, labelled.classes, images, labels, np.zeros(len(labels), bool), "read from a sheet")
+    return save_set(root, title, labelled.classes, images, labels, held_for_testing(labels), "read from a sheet")
 
 
 def zip_of_sheet(labelled: LabelledSheet) -> bytes:

@@ -89,7 +89,7 @@ def own_section(server: Services) -> None:
     """Upload a CSV, or delete one."""
     st.markdown("A CSV file with a first line `text,label` and then one text in each line, with the label positive or negative. "
                 f"UTF-8, at most {MOST_MEGABYTES} MB.")
-    upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload")
+    upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
     st.caption("It is kept in the data directory of this server, folder texts, because the training process reads it from there. "
                "You can delete it below.")
     if upload is not None:
