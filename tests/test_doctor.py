@@ -192,6 +192,12 @@ def test_a_tanh_fits_numbers_between_its_bounds():
     assert "from -1 to 1" in finding.evidence and [layer.kind for layer in finding.fix.model.layers][-1] == "linear"
 
 
+def test_clouds_are_told_apart_before_the_rate_has_fallen():
+    falls = {"training__schedule__name": "step", "training__schedule__every": 1, "training__schedule__factor": 0.001}
+    assert found("rate_falls_too_soon", points("blobs", training__batch_size=20, **falls)) is None, "10 steps at the full rate"
+    assert found("rate_falls_too_soon", points("blobs", training__batch_size=64, **falls)) is not None, "4 steps"
+
+
 def test_adamws_decay_is_another():
     adamw = config(training__optimizer__name="adamw", training__optimizer__weight_decay=1.0)
     assert found("weight_decay_too_strong", adamw) is None
@@ -441,6 +447,17 @@ def test_learning_rate_too_low(optimizer, rate, severity):
     finding = found("learning_rate_too_low", PLAIN.with_values(
         {"training.optimizer.name": optimizer, "training.optimizer.learning_rate": rate}))
     assert (finding.severity if finding else None) == severity
+
+
+def test_a_rate_is_judged_by_what_was_measured():
+    """Momentum up to 0.9, and ten classes: of 0.995 another rule speaks, and two classes take three times as much."""
+    rmsprop = config(training__optimizer__name="rmsprop", training__optimizer__learning_rate=1e-3)
+    much = rmsprop.with_values({"training.optimizer.momentum": 0.995})
+    assert found("learning_rate_too_high", much) is None
+    two = config(training__optimizer__learning_rate=0.1, data__only_classes=["1", "7"])
+    assert found("learning_rate_too_high", two) is None
+    assert found("learning_rate_too_high", two.with_values({"training.optimizer.learning_rate": 0.2})) is not None
+    assert found("learning_rate_too_high", config(training__optimizer__learning_rate=0.1)) is not None
 
 
 def test_every_optimizer_has_its_learning_rates():
