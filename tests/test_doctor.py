@@ -706,5 +706,7 @@ def test_combined_data(values, rule, severity):
 
 
 def test_a_small_share_of_the_images_is_few_per_class():
-    assert found("few_per_class", config(data__fraction=0.005)).severity == "note"  # 275 of 55,000: 27 of each
+    few = found("few_per_class", config(data__fraction=0.005))  # 275 of 55,000: 27 of each
+    assert few.severity == "note" and few.remedy == "Learn from 2 % of the images" and few.fix.data.fraction == 0.02
+    assert found("few_per_class", few.fix) is None
     assert found("few_per_class", config(data__fraction=0.005, data__join=["digits"], data__join_times=100)) is None

@@ -1,6 +1,6 @@
 """Rules about the data: how much there is, how it is split, what is done to the pixels."""
 
-from math import log, sqrt
+from math import ceil, log, sqrt
 
 import numpy as np
 
@@ -221,15 +221,18 @@ def few_per_class(case: Case) -> Finding | None:
     if least >= FEW_PER_CLASS:
         return None
     severity: Severity = "warning" if least < min(TOO_FEW_PER_CLASS, 2 * case.source_classes) else "note"
-    fix = None
-    if not case.data and case.config.data.validation > case.training_total // 6:
-        fix = case.changed(data__validation=max(1, case.training_total // 6))
+    fix, remedy, share = None, "Add images, or varied copies of them", case.config.data.fraction
+    if not case.data and share < 1:
+        fraction = min(1.0, ceil(100 * share * 2 * FEW_PER_CLASS / max(1, least)) / 100)
+        fix, remedy = case.changed(data__fraction=fraction), f"Learn from {percent(fraction, 0)} of the images"
+    elif not case.data and case.config.data.validation > case.training_total // 6:
+        fix, remedy = case.changed(data__validation=max(1, case.training_total // 6)), "Hold back fewer images"
     return Finding(
         "few_per_class", severity, f"About {least} images of a class is little to learn from",
         f"{evidence}. {PER_CLASS_ACCURACY}",
         "With few examples a network memorises them (it overfits) instead of learning what they have in common. More images help "
         "most; varied copies of them, a smaller network or dropout help a little.",
-        "Hold back fewer images" if fix else "Add images, or varied copies of them", fix)
+        remedy, fix)
 
 
 # benchmarks/doctor_tables.py: 360 test digits, 784-50-10 trained for 200 epochs with Adam 1e-3, mean of 2 seeds; a CNN the same
