@@ -190,7 +190,20 @@ def test_a_question_that_is_mostly_no_is_answered_well_at_half_the_way():
     assert silent(course(falling(260, 0.4, 0.12), 0.95), mostly_no, 260)
     assert found("few_steps", course(falling(260, 0.4, 0.25), 0.9), mostly_no, 260) is not None
     ten = PLAIN.with_values({"data.dataset": "digits", "training.epochs": 1})
-    assert found("few_steps", course(falling(260, 2.5, 0.8), 0.7), ten, 260) is not None
+    assert found("few_steps", course(falling(260, 2.5, 0.8), 0.7), ten, 260).severity == "warning"
+
+
+def test_a_short_run_that_got_most_of_the_way_is_only_told_so():
+    ten = PLAIN.with_values({"data.dataset": "digits", "training.epochs": 1})
+    assert found("few_steps", course(falling(260, 2.5, 0.5), 0.8), ten, 260).severity == "note", "78 % of the way"
+
+
+def test_numbers_memorised():
+    """The mean square of numbers jumps in training and in validation alike where a step was too long."""
+    linear = PLAIN.with_values({"data.dataset": "linear", "training.loss": "mse"})
+    validation = [20, 3, 2, 1, 2, 3, 4, 4.5, 4.7]
+    assert found("overfitting", epochs([20, 10, 8, 6.4, 5, 4.5, 4, 3.6, 3.4], validation), linear) is None
+    assert found("overfitting", epochs([20, 10, 8, 3, 1, 0.5, 0.2, 0.1, 0.1], validation), linear) is not None
 
 
 @pytest.mark.parametrize(("train", "validation"), [
