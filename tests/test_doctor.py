@@ -415,6 +415,9 @@ def test_a_shared_batch_norm_is_named_where_it_is_called():
 def test_saturating_activations():
     assert "0.016" in found("saturating_activations", config(model__hidden=[20] * 3, model__activation="sigmoid")).evidence
     assert found("saturating_activations", config(model__hidden=[20], model__activation="sigmoid")) is None
+    deep = {"model__hidden": [20] * 6, "model__activation": "sigmoid"}
+    assert found("saturating_activations", config(**deep)).severity == "warning"
+    assert found("saturating_activations", points("blobs", **deep)).severity == "note", "Adam learned them with eight"
     assert found("saturating_activations", config(model__hidden=[20] * 3)) is None
 
 
@@ -587,6 +590,12 @@ def test_few_per_class_counts_what_is_there(digits: Dataset):
     case = config(data__dataset="digits", data__validation=200)
     assert "“7” has 5 training images" in found("few_per_class", case, data=replace(digits, train=train)).evidence
     assert found("few_per_class", case, data=digits) is None
+
+
+def test_the_class_that_is_asked_about_is_the_one_that_counts():
+    asked = config(data__dataset="digits", data__validation=200, data__task="is_target", data__imbalance=0.1)
+    assert found("unbalanced_classes", asked.with_values({"data.target": 0})).severity == "note", "it keeps all its images"
+    assert found("unbalanced_classes", asked.with_values({"data.target": 9})).severity == "warning"
 
 
 def test_unbalanced_question(digits: Dataset):

@@ -63,7 +63,10 @@ def unbalanced_classes(case: Case) -> Finding | None:
     rarest = case.unaugmented_total * share / max(1, case.source_classes)
     told = readable(case.config.data)
     lost = told is not None and told.best >= TOLD and told.own < told.best - FEWER
-    severity: Severity = "warning" if lost or case.unaugmented_total and rarest < 2 * case.source_classes else "note"
+    asked = case.config.data.target if case.config.data.task == "is_target" else case.source_classes - 1
+    kept = share ** (asked / max(1, case.source_classes - 1))  # of the class that is asked about, else of the rarest
+    few = case.unaugmented_total and rarest < 2 * case.source_classes and kept <= MOST_GONE
+    severity: Severity = "warning" if lost or few else "note"
     return Finding(
         "unbalanced_classes", severity, f"The rarest class keeps {100 * share:.3g} % of its training images",
         f"data.imbalance is {share:g}: the first class has about {1 / share:.0f} times as many images as the last.",
@@ -72,6 +75,7 @@ def unbalanced_classes(case: Case) -> Finding | None:
         case.changed(data__imbalance=1.0))
 
 
+MOST_GONE = 0.3  # share of its images that a class is left with
 TOLD = 0.85  # share of points told right below which the inputs hardly say what the answer is
 FAR, TOLD_APART = 0.6, 0.95  # noise as large as the shapes themselves; share told right without it
 EXPLAINED = 0.6  # the same of numbers: share of their variance
