@@ -308,8 +308,7 @@ def saturating_activations(case: Case) -> Finding | None:
         remedy = "Keep three hidden layers, with ReLU"
     return Finding(
         "saturating_activations", "warning" if len(sigmoids) > 3 and case.has_images else "note",
-        f"{len(sigmoids)} sigmoids in a row let "
-        "gradients fade",
+        f"{len(sigmoids)} sigmoids in a row let gradients fade",
         f"A sigmoid's slope is at most 0.25, so after {len(sigmoids)} of them a gradient is at most "
         f"0.25^{len(sigmoids)} = {0.25 ** len(sigmoids):.2g} of what it was, but for the weights.",
         "What the loss says about the first layer has to pass all later ones backwards, and each sigmoid makes it smaller. The "
