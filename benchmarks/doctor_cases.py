@@ -105,10 +105,9 @@ def judged(draw: Draw, outcome: Outcome, base: Draw, reached: Outcome) -> str:
 
 def chosen(trained: Sequence[tuple[Draw, Trained]]) -> Iterator[tuple[Case, Trained]]:
     """The draws of which something can be said, as cases."""
-    bases = {draw.name.rpartition("-" + draw.cause)[0] if draw.cause else draw.name: (draw, run)
-             for draw, run in trained if not draw.cause}
+    bases = {draw.name: (draw, run) for draw, run in trained if not draw.cause}
     for draw, run in trained:
-        base, reached = bases.get(draw.name[:5], (None, None))
+        base, reached = bases.get("-".join(draw.name.split("-")[:2]), (None, None))
         if base is None or reached is None:
             continue
         verdict = judged(draw, run.outcome, base, reached.outcome)

@@ -192,6 +192,12 @@ def test_a_tanh_fits_numbers_between_its_bounds():
     assert "from -1 to 1" in finding.evidence and [layer.kind for layer in finding.fix.model.layers][-1] == "linear"
 
 
+def test_clouds_are_told_apart_before_the_rate_has_fallen():
+    falls = {"training__schedule__name": "step", "training__schedule__every": 1, "training__schedule__factor": 0.001}
+    assert found("rate_falls_too_soon", points("blobs", training__batch_size=20, **falls)) is None, "10 steps at the full rate"
+    assert found("rate_falls_too_soon", points("blobs", training__batch_size=64, **falls)) is not None, "4 steps"
+
+
 def test_adamws_decay_is_another():
     adamw = config(training__optimizer__name="adamw", training__optimizer__weight_decay=1.0)
     assert found("weight_decay_too_strong", adamw) is None
@@ -409,6 +415,9 @@ def test_a_shared_batch_norm_is_named_where_it_is_called():
 def test_saturating_activations():
     assert "0.016" in found("saturating_activations", config(model__hidden=[20] * 3, model__activation="sigmoid")).evidence
     assert found("saturating_activations", config(model__hidden=[20], model__activation="sigmoid")) is None
+    deep = {"model__hidden": [20] * 6, "model__activation": "sigmoid"}
+    assert found("saturating_activations", config(**deep)).severity == "warning"
+    assert found("saturating_activations", points("blobs", **deep)).severity == "note", "Adam learned them with eight"
     assert found("saturating_activations", config(model__hidden=[20] * 3)) is None
 
 
@@ -441,6 +450,17 @@ def test_learning_rate_too_low(optimizer, rate, severity):
     finding = found("learning_rate_too_low", PLAIN.with_values(
         {"training.optimizer.name": optimizer, "training.optimizer.learning_rate": rate}))
     assert (finding.severity if finding else None) == severity
+
+
+def test_a_rate_is_judged_by_what_was_measured():
+    """Momentum up to 0.9, and ten classes: of 0.995 another rule speaks, and two classes take three times as much."""
+    rmsprop = config(training__optimizer__name="rmsprop", training__optimizer__learning_rate=1e-3)
+    much = rmsprop.with_values({"training.optimizer.momentum": 0.995})
+    assert found("learning_rate_too_high", much) is None
+    two = config(training__optimizer__learning_rate=0.1, data__only_classes=["1", "7"])
+    assert found("learning_rate_too_high", two) is None
+    assert found("learning_rate_too_high", two.with_values({"training.optimizer.learning_rate": 0.2})) is not None
+    assert found("learning_rate_too_high", config(training__optimizer__learning_rate=0.1)) is not None
 
 
 def test_every_optimizer_has_its_learning_rates():
@@ -572,6 +592,12 @@ def test_few_per_class_counts_what_is_there(digits: Dataset):
     assert found("few_per_class", case, data=digits) is None
 
 
+def test_the_class_that_is_asked_about_is_the_one_that_counts():
+    asked = config(data__dataset="digits", data__validation=200, data__task="is_target", data__imbalance=0.1)
+    assert found("unbalanced_classes", asked.with_values({"data.target": 0})).severity == "note", "it keeps all its images"
+    assert found("unbalanced_classes", asked.with_values({"data.target": 9})).severity == "warning"
+
+
 def test_unbalanced_question(digits: Dataset):
     assert "90 %" in found("unbalanced_question", PLAIN.with_values(IS_8)).title
     assert found("unbalanced_question", PLAIN) is None
@@ -689,5 +715,7 @@ def test_combined_data(values, rule, severity):
 
 
 def test_a_small_share_of_the_images_is_few_per_class():
-    assert found("few_per_class", config(data__fraction=0.005)).severity == "note"  # 275 of 55,000: 27 of each
+    few = found("few_per_class", config(data__fraction=0.005))  # 275 of 55,000: 27 of each
+    assert few.severity == "note" and few.remedy == "Learn from 2 % of the images" and few.fix.data.fraction == 0.02
+    assert found("few_per_class", few.fix) is None
     assert found("few_per_class", config(data__fraction=0.005, data__join=["digits"], data__join_times=100)) is None

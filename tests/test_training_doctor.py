@@ -177,6 +177,35 @@ def test_overfitting():
     assert found("overfitting", epochs(train, validation), keeping).fix is None, "nothing left that is no change"
 
 
+def test_sure_answers_that_get_a_little_less_sure_are_no_overfitting():
+    train, sure = np.geomspace(2, 0.001, 12), [1.2, 0.3, 0.05, 0.01, 0.02, 0.05, 0.1, 0.15, 0.17, 0.19, 0.2, 0.2]
+    assert found("overfitting", epochs(train, sure)) is None, "0.2 of 2.3 is 91 % of the way"
+    assert found("overfitting", epochs(train, [2 * loss for loss in sure])) is not None
+
+
+def test_a_question_that_is_mostly_no_is_answered_well_at_half_the_way():
+    """Guessing costs 0.325 where a tenth is yes; 260 steps that end at 0.12 and still fall."""
+    mostly_no = PLAIN.with_values({"data.dataset": "digits", "data.task": "is_target", "training.loss": "bce",
+                                   "training.epochs": 1})
+    assert silent(course(falling(260, 0.4, 0.12), 0.95), mostly_no, 260)
+    assert found("few_steps", course(falling(260, 0.4, 0.25), 0.9), mostly_no, 260) is not None
+    ten = PLAIN.with_values({"data.dataset": "digits", "training.epochs": 1})
+    assert found("few_steps", course(falling(260, 2.5, 0.8), 0.7), ten, 260).severity == "warning"
+
+
+def test_a_short_run_that_got_most_of_the_way_is_only_told_so():
+    ten = PLAIN.with_values({"data.dataset": "digits", "training.epochs": 1})
+    assert found("few_steps", course(falling(260, 2.5, 0.5), 0.8), ten, 260).severity == "note", "78 % of the way"
+
+
+def test_numbers_memorised():
+    """The mean square of numbers jumps in training and in validation alike where a step was too long."""
+    linear = PLAIN.with_values({"data.dataset": "linear", "training.loss": "mse"})
+    validation = [20, 3, 2, 1, 2, 3, 4, 4.5, 4.7]
+    assert found("overfitting", epochs([20, 10, 8, 6.4, 5, 4.5, 4, 3.6, 3.4], validation), linear) is None
+    assert found("overfitting", epochs([20, 10, 8, 3, 1, 0.5, 0.2, 0.1, 0.1], validation), linear) is not None
+
+
 @pytest.mark.parametrize(("train", "validation"), [
     (np.geomspace(2, 0.1, 8), np.geomspace(1.5, 0.3, 8)), (np.geomspace(2, 0.1, 8), [1, 0.5, 0.4, 0.42, 0.41, 0.43, 0.42, 0.44]),
     (np.geomspace(2, 0.1, 8), [1, 0.5, 0.4, 0.38, 0.37, 0.36, 0.35, 0.9]), ([2, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.6],
@@ -222,6 +251,13 @@ def test_dead_relus():
     assert found("starts_at_nothing", series, zeros).fix.training.initialization == "default"
     assert found("dead_relus", series, high) is found("dead_relus", series, zeros) is None, "its cause is named instead"
     assert silent(HIGH | of_layers("dead", [0.6] * 4, [0.7] * 4, [0.1, 1.0, 0.1, 0.2])), "many units answer to few images"
+
+
+def test_dying_relus_of_a_network_that_learns_are_left_alone():
+    dying = of_layers("dead", [0.1] * 4, [0.94] * 4, [0.3] * 4)
+    assert silent(course(falling(160, 2.3, 0.8)) | dying), "it falls all the time"
+    stuck = np.concatenate([falling(80, 2.3, 1.2), noisy([1.2] * 160)])
+    assert found("dead_relus", course(stuck) | dying) is not None
 
 
 def test_dead_relus_without_counts_of_dead_units():

@@ -1,6 +1,6 @@
 """Rules about the data: how much there is, how it is split, what is done to the pixels."""
 
-from math import log, sqrt
+from math import ceil, log, sqrt
 
 import numpy as np
 
@@ -63,7 +63,10 @@ def unbalanced_classes(case: Case) -> Finding | None:
     rarest = case.unaugmented_total * share / max(1, case.source_classes)
     told = readable(case.config.data)
     lost = told is not None and told.best >= TOLD and told.own < told.best - FEWER
-    severity: Severity = "warning" if lost or case.unaugmented_total and rarest < 2 * case.source_classes else "note"
+    asked = case.config.data.target if case.config.data.task == "is_target" else case.source_classes - 1
+    kept = share ** (asked / max(1, case.source_classes - 1))  # of the class that is asked about, else of the rarest
+    few = case.unaugmented_total and rarest < 2 * case.source_classes and kept <= MOST_GONE
+    severity: Severity = "warning" if lost or few else "note"
     return Finding(
         "unbalanced_classes", severity, f"The rarest class keeps {100 * share:.3g} % of its training images",
         f"data.imbalance is {share:g}: the first class has about {1 / share:.0f} times as many images as the last.",
@@ -72,6 +75,7 @@ def unbalanced_classes(case: Case) -> Finding | None:
         case.changed(data__imbalance=1.0))
 
 
+MOST_GONE = 0.3  # share of its images that a class is left with
 TOLD = 0.85  # share of points told right below which the inputs hardly say what the answer is
 FAR, TOLD_APART = 0.6, 0.95  # noise as large as the shapes themselves; share told right without it
 EXPLAINED = 0.6  # the same of numbers: share of their variance
@@ -221,15 +225,18 @@ def few_per_class(case: Case) -> Finding | None:
     if least >= FEW_PER_CLASS:
         return None
     severity: Severity = "warning" if least < min(TOO_FEW_PER_CLASS, 2 * case.source_classes) else "note"
-    fix = None
-    if not case.data and case.config.data.validation > case.training_total // 6:
-        fix = case.changed(data__validation=max(1, case.training_total // 6))
+    fix, remedy, share = None, "Add images, or varied copies of them", case.config.data.fraction
+    if not case.data and share < 1:
+        fraction = min(1.0, ceil(100 * share * 2 * FEW_PER_CLASS / max(1, least)) / 100)
+        fix, remedy = case.changed(data__fraction=fraction), f"Learn from {percent(fraction, 0)} of the images"
+    elif not case.data and case.config.data.validation > case.training_total // 6:
+        fix, remedy = case.changed(data__validation=max(1, case.training_total // 6)), "Hold back fewer images"
     return Finding(
         "few_per_class", severity, f"About {least} images of a class is little to learn from",
         f"{evidence}. {PER_CLASS_ACCURACY}",
         "With few examples a network memorises them (it overfits) instead of learning what they have in common. More images help "
         "most; varied copies of them, a smaller network or dropout help a little.",
-        "Hold back fewer images" if fix else "Add images, or varied copies of them", fix)
+        remedy, fix)
 
 
 # benchmarks/doctor_tables.py: 360 test digits, 784-50-10 trained for 200 epochs with Adam 1e-3, mean of 2 seeds; a CNN the same

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from core.config import read_config
 from core.data.sources import kind_of
-from core.inspection.doctor import Case, Finding, suspects
+from core.inspection.doctor import Case, Finding, Severity, suspects
 from core.inspection.doctor.training_rules import MANY_FOR_POINTS
 from core.inspection.training_doctor.expected import good_share, right_enough
 from core.inspection.training_doctor.loss_rules import flat
@@ -20,6 +20,7 @@ from core.wording import percent
 # What a run in trouble shows, whatever the cause: not said beside the cause
 SIGNS = {"overfitting", "plateau", "underfitting", "dead_relus", "vanishing_gradients", "diverged", "exploding_gradients"}
 FEW_STEPS = 150
+MOST_OF_THE_WAY = 0.7  # from guessing to a perfect answer: a short run that got so far is no mistake, it can only be longer
 MISSED = 0.03  # of its loss that a run still gained in its last quarter, when it was cut off
 
 
@@ -96,8 +97,9 @@ def _cut_off(record: Record, evidence: str) -> Trouble | None:
         return None
     wanted = 2 * FEW_STEPS if kind_of(record.config.data.dataset) == "images" else MANY_FOR_POINTS
     epochs = min(1000, training.epochs * max(3, -(-wanted // total)))
+    severity: Severity = "note" if record.skill > MOST_OF_THE_WAY else "warning"
     return Trouble(
-        "few_steps", "warning", "The run ended while the network was still learning",
+        "few_steps", severity, "The run ended while the network was still learning",
         f"{evidence} It has made {total:,} steps, and the loss was still falling.",
         "Nothing is wrong with the network: it has only not got there yet. More epochs, or smaller batches, give it more steps.",
         f"Train for {epochs} epochs", record.changed(training__epochs=epochs), first_step=1, last_step=total,

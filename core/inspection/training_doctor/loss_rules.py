@@ -150,6 +150,7 @@ NOTHING = -0.1  # learned at the best epoch: still worse than guessing, a run is
 # of the way from guessing to a perfect answer that the rise takes back: of 0.001 and 0.002 nobody sees the difference
 COSTS = 0.06
 SURE_ANSWERS = 0.9  # of that way: answers to what it has not seen that are right and sure are nothing to warn of
+APART = 2.0  # times the training loss where numbers are predicted: both jump, as squares do, when a step is too long
 SINCE = 3  # epochs since the smallest
 STILL_LEARNING = 0.9  # share that the training loss has meanwhile fallen to: else it is not the images that are memorised
 
@@ -167,6 +168,8 @@ def overfitting(record: Record) -> Trouble | None:
         return None
     if record.learned(losses[best]) - record.learned(now) < COSTS or record.learned(losses[best]) < NOTHING or \
             record.learned(now) > SURE_ANSWERS:
+        return None
+    if record.guess and not record.guess.right and now < APART * train[-1]:
         return None
     return Trouble(
         "overfitting", "warning", "The network memorises the training images (it overfits)",
