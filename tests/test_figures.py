@@ -1,7 +1,9 @@
 """Figures: thinning that keeps spikes, charts as plain JSON, pictures pixel by pixel."""
 
+import html
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,10 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.figures.bars import class_counts, probability_bars
+from core.evaluation.digit_robustness import SWEEPS, Map
+from core.figures.bars import class_counts, grouped_counts, probability_bars, split_counts
 from core.figures.curves import BEFORE, Curves, comparison_chart, curve_chart
+from core.figures.evaluation import confusion_figure
+from core.figures.explore import balance_chart, order_chart
 from core.figures.images import as_picture, contact_sheet, ink_picture
+from core.figures.literal import literal
+from core.figures.robustness import robustness_figure
 from core.figures.thinning import smooth, thin
+from core.figures.weights import answers_figure
+from tests.hostile import HOSTILE
 
 # Thinning
 
@@ -297,3 +306,31 @@ def test_ink_picture_keeps_what_is_up_and_left():
 
 def test_blank_ink():
     assert not ink_picture(np.zeros((17, 5))).any()
+
+
+# --- words of people
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from(HOSTILE + ["%{x}", "%%{{y}}"]), min_size=3, max_size=3))
+def test_plotly_gets_no_markup_from_names(names):
+    """A class's name comes from a folder of somebody's archive, or from a table that was pasted."""
+    counts = np.arange(9).reshape(3, 3)
+    probability = torch.full((2, 2), 0.5)
+    sweep = next(iter(SWEEPS.values()))
+    figures = [class_counts(names, [1, 2, 3]), grouped_counts(names, {names[0]: [1, 2, 3]}),
+               split_counts(names, [1] * 3, [1] * 3),
+               confusion_figure(counts, names), balance_chart(names, {"training": [1, 2, 3]}),
+               answers_figure([[0.2, 0.3, 0.5]], names), order_chart(torch.full((4, 3), 1 / 3), names, 4.0),
+               robustness_figure(Map(sweep, torch.zeros(2, 2, dtype=torch.long), probability, 0), names)]
+    for figure in figures:
+        texts = re.findall(r'"((?:[^"\\]|\\.)*)"', figure.to_json())
+        own = [text for text in texts if html.unescape(json.loads(f'"{text}"')) in names]
+        assert not [text for text in own if "<" in json.loads(f'"{text}"')]
+    ticks = figures[3].layout.xaxis.ticktext
+    assert [html.unescape(tick) for tick in ticks] == [html.unescape(html.escape(name, quote=False)) for name in names]
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("cat", "cat"), ("<b>x</b>", "&lt;b&gt;x&lt;/b&gt;"), ("a & b", "a &amp; b"), ("&lt;", "&amp;lt;"), ("%{x}", "%&#123;x}"),
+    ("<a href='https://example.org'>y</a>", "&lt;a href='https://example.org'&gt;y&lt;/a&gt;"), ("50 %", "50 %")])
+def test_plain_text_for_plotly(text, shown):
+    assert literal(text) == shown and html.unescape(shown) == text

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.figures.curves import TRAIN, VALIDATION
+from core.figures.literal import literal, literals
 
 
 def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> 
 
 def class_counts(classes: Sequence[str], counts: Sequence[int]) -> go.Figure:
     """How many images of each class there are."""
-    figure = go.Figure(go.Bar(x=list(classes), y=list(counts), marker_color=VALIDATION, text=[f"{n:,}" for n in counts],
+    figure = go.Figure(go.Bar(x=literals(classes), y=list(counts), marker_color=VALIDATION, text=[f"{n:,}" for n in counts],
                               hovertemplate="%{x}: %{y:,} images<extra></extra>"))
     figure.update_layout(height=280, margin={"l": 8, "r": 8, "t": 8, "b": 8}, yaxis={"title": "images"},
                          xaxis={"title": "class", "type": "category"})
@@ -32,8 +33,8 @@ def grouped_counts(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) 
     """
     figure = go.Figure()
     for (title, images), color in zip(counts.items(), ("#c5cad1", VALIDATION, "#b8860b", TRAIN), strict=False):
-        figure.add_bar(x=list(classes), y=list(images), name=f"{title} ({sum(images):,})", marker_color=color,
-                       hovertemplate="%{x}: %{y:,} images<extra>" + title + "</extra>")
+        figure.add_bar(x=literals(classes), y=list(images), name=f"{literal(title)} ({sum(images):,})", marker_color=color,
+                       hovertemplate="%{x}: %{y:,} images<extra>" + literal(title) + "</extra>")
     figure.update_layout(height=340, margin={"l": 8, "r": 8, "t": 48, "b": 8}, barmode="group", bargap=0.2,
                          yaxis={"title": "images", "rangemode": "tozero"}, xaxis={"title": "class", "type": "category"},
                          legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0})
@@ -43,7 +44,7 @@ def grouped_counts(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) 
 def split_counts(classes: Sequence[str], train: Sequence[int], test: Sequence[int]) -> go.Figure:
     """How many images of each class there are for training and, on top of those, for testing."""
     figure = go.Figure([
-        go.Bar(x=list(classes), y=list(counts), name=name, marker_color=colour,
+        go.Bar(x=literals(classes), y=list(counts), name=name, marker_color=colour,
                hovertemplate=f"%{{x}}: %{{y:,}} {name} images<extra></extra>")
         for name, counts, colour in (("training", train, VALIDATION), ("test", test, TRAIN))])
     figure.update_layout(height=280, barmode="stack", margin={"l": 8, "r": 8, "t": 8, "b": 8}, yaxis={"title": "images"},

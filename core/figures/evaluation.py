@@ -15,6 +15,7 @@ from core.evaluation.thresholds import Decision, Sweep, thinned
 from core.figures.confusion import about_cells, cell_texts, row_shares
 from core.figures.curves import TRAIN, VALIDATION
 from core.figures.images import as_picture
+from core.figures.literal import literal, literals
 
 MARGIN = {"l": 8, "r": 24, "t": 40, "b": 8}  # on the right room for half of the last number below the axis
 # ten classes told apart with most eyes: Okabe and Ito's colours, black replaced so that both themes show it, and two more
@@ -33,10 +34,10 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str]) -> go.Figure:
     figure = go.Figure(go.Heatmap(  # the text takes black or white, whichever shows on its cell
         z=np.sqrt(shares), colorscale=SHARES, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
         text=cell_texts(counts, as_shares=False), texttemplate="%{text}" if size <= 20 else "",
-        hovertext=about_cells(counts, classes), hovertemplate="%{hovertext}<extra></extra>",
+        hovertext=about_cells(counts, literals(classes)), hovertemplate="%{hovertext}<extra></extra>",
         textfont={"size": 12 if size <= 10 else 9}))
-    ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": list(classes), "showgrid": False, "zeroline": False,
-             "range": [-0.5, size - 0.5]}
+    ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": literals(classes), "showgrid": False,
+             "zeroline": False, "range": [-0.5, size - 0.5]}
     figure.update_layout(height=max(260, min(620, 120 + 40 * size)), margin=MARGIN, dragmode=False,
                          xaxis={**ticks, "title": "what it said"},
                          yaxis={**ticks, "range": [size - 0.5, -0.5], "title": "true class"})
@@ -55,7 +56,8 @@ def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, p
         if curve.roc_area is not None:
             keep = thinned(curve)
             _curve(figure, curve.false_positive_rate[keep], curve.recall[keep], curve.thresholds[keep],
-                   f"{name} ({curve.roc_area:.4f})", colors[index % len(colors)], "false alarms %{x:.2%}<br>recall %{y:.2%}")
+                   f"{literal(name)} ({curve.roc_area:.4f})", colors[index % len(colors)],
+                   "false alarms %{x:.2%}<br>recall %{y:.2%}")
     _points(figure, [(p.false_positive_rate, p.recall) for p in points], colors)
     _square(figure, "ROC", "false alarms (false positive rate)", "recall (true positive rate)")
     return figure.update_layout(xaxis_range=[-CORNER / 50, CORNER], yaxis_range=ZOOMED) if corner else figure
@@ -69,7 +71,7 @@ def precision_recall_figure(curves: dict[str, Sweep], colors: Sequence[str] = CL
         if curve.average_precision is not None:
             keep = thinned(curve)
             _curve(figure, curve.recall[keep], curve.precision[keep], curve.thresholds[keep],
-                   f"{name} ({curve.average_precision:.4f})", colors[index % len(colors)],
+                   f"{literal(name)} ({curve.average_precision:.4f})", colors[index % len(colors)],
                    "recall %{x:.2%}<br>precision %{y:.2%}")
     _points(figure, [(p.recall, p.precision) for p in points], colors)
     _square(figure, "Precision and recall", "recall", "precision")
@@ -84,7 +86,7 @@ def reliability_figure(named: dict[str, Reliability]) -> go.Figure:
         rows = [(row, row.accuracy) for row in result.bins if row.accuracy is not None]
         spans = [wilson(round(accuracy * row.count), row.count) for row, accuracy in rows]
         figure.add_scatter(
-            x=[row.confidence for row, _ in rows], y=[accuracy for _, accuracy in rows], name=name, mode="lines+markers",
+            x=[row.confidence for row, _ in rows], y=[accuracy for _, accuracy in rows], name=literal(name), mode="lines+markers",
             line={"color": MODEL_COLORS[index % 2], "width": 2, "dash": ("solid", "dash")[index // 2 % 2]},
             marker={"size": 8, "symbol": ("circle", "diamond")[index // 2 % 2]}, customdata=[row.count for row, _ in rows],
             error_y={"type": "data", "symmetric": False, "array": [s.high - a for s, (_, a) in zip(spans, rows, strict=True)],
@@ -98,7 +100,7 @@ def confidence_figure(named: dict[str, Reliability]) -> go.Figure:
     figure = go.Figure()
     for index, (name, result) in enumerate(named.items()):
         figure.add_bar(x=[(row.low + row.high) / 2 for row in result.bins], y=[row.count or None for row in result.bins],
-                       name=name, marker_color=MODEL_COLORS[index % 2],
+                       name=literal(name), marker_color=MODEL_COLORS[index % 2],
                        hovertemplate="sure about %{x:.0%}: %{y:,} images<extra></extra>")
     figure.update_layout(height=300, margin=MARGIN, showlegend=False, barmode="group", bargap=0.1,
                          xaxis={"title": "how sure it was", "range": [0, 1], "tickformat": ".0%"},
@@ -119,7 +121,8 @@ def robustness_figure(named: Mapping[str, Sequence[Point]], kind: str, floor: fl
         spans = [wilson(p.right, p.examples) for p in mine]
         figure.add_scatter(x=x + x[::-1], y=[s.high for s in spans] + [s.low for s in spans[::-1]], fill="toself", mode="none",
                            fillcolor=f"rgba{(*bytes.fromhex(color[1:]), 0.18)}", hoverinfo="skip", showlegend=False)
-        figure.add_scatter(x=x, y=[p.accuracy for p in mine], name=name, mode="lines+markers", line={"color": color, "width": 2},
+        figure.add_scatter(x=x, y=[p.accuracy for p in mine], name=literal(name), mode="lines+markers",
+                           line={"color": color, "width": 2},
                            hovertemplate="%{x:g}: %{y:.1%}<extra></extra>")
     figure.add_vline(x=entry.neutral, line={"color": PALE, "dash": "dot", "width": 1})
     figure.add_hline(y=floor, line={"color": PALE, "dash": "dash", "width": 1})

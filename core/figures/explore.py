@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.data.statistics import PixelHistogram
 from core.figures.curves import TRAIN, VALIDATION
+from core.figures.literal import literals
 
 MARGIN = {"l": 8, "r": 8, "t": 36, "b": 8}
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
@@ -37,7 +38,7 @@ def balance_chart(classes: Sequence[str], counts: dict[str, Sequence[int]]) -> g
     figure = go.Figure()
     for (title, images), color in zip(counts.items(), SPLIT_COLORS, strict=False):
         total = sum(images)
-        figure.add_bar(x=list(classes), y=[count / total if total else 0 for count in images], name=f"{title} ({total:,})",
+        figure.add_bar(x=literals(classes), y=[count / total if total else 0 for count in images], name=f"{title} ({total:,})",
                        customdata=list(images), marker_color=color,
                        hovertemplate="%{x}: %{customdata:,} images, %{y:.1%}<extra>" + title + "</extra>")
     figure.add_hline(y=1 / max(1, len(classes)), line={"dash": "dot", "color": "#80868f", "width": 1})
@@ -76,7 +77,7 @@ def order_chart(shares: Tensor, classes: Sequence[str], batches: float) -> go.Fi
     steps = len(shares)
     at = (np.arange(steps) + 0.5) * batches / steps
     figure = go.Figure()
-    for index, (name, color) in enumerate(zip(classes, class_colors(len(classes)), strict=True)):
+    for index, (name, color) in enumerate(zip(literals(classes), class_colors(len(classes)), strict=True)):
         figure.add_bar(x=at, y=shares[:, index].tolist(), width=batches / steps, name=name, marker_color=color,
                        marker_line_width=0, hovertemplate="about batch %{x:.0f}: %{y:.0%}<extra>" + name + "</extra>")
     figure.update_layout(barmode="stack", bargap=0, height=230, margin=MARGIN, showlegend=len(classes) <= 12,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from core.figures.literal import literals
 from core.wording import percent
 
 SHADES = ("#2e86ab", "#e4572e", "#7d8590")
@@ -13,7 +14,7 @@ def answers_figure(answers: Sequence[Sequence[float]], classes: Sequence[str]) -
     """Probabilities (times, classes) as one stacked bar for each time the network was asked."""
     figure = go.Figure()
     asked = [f"time {number}" for number in range(1, len(answers) + 1)]
-    for index, name in enumerate(classes):
+    for index, name in enumerate(literals(classes)):
         figure.add_bar(x=asked, y=[answer[index] for answer in answers], name=name, marker_color=SHADES[index % 3],
                        text=[percent(answer[index], 1) for answer in answers], textposition="inside", textangle=0,
                        hovertemplate="%{y:.2%}<extra>" + name + "</extra>")
