@@ -75,7 +75,7 @@ def found(work: Work) -> None:
     assert work.labelled is not None
     sheet = work.labelled.sheet
     done = [f"turned by {abs(sheet.tilt):.1f}° to lie straight"] if sheet.tilt else []
-    done += ["its printed lines taken away"] if sheet.ruled else []
+    done += ["what looks like printed lines taken away"] if sheet.ruled else []
     st.markdown(f"**{plural(len(work.labelled.entries), 'mark')}** on this sheet" + (f"; {', '.join(done)}." if done else "."))
 
 

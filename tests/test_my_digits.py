@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from core.config import DataConfig
+from core.config import DataConfig, RunConfig
 from core.data import DataError, DataMissing, available, import_images, load
 from core.data.drawing import prepare
 from core.data.own.digits import MOST, MyDigits, as_set, zip_of
-from core.data.own.sets import own_sets, read_arrays, read_set
+from core.data.own.sets import own_sets, read_arrays, read_set, save_set
 from core.evaluation.teaching import change_on_images, change_on_test
 from core.runs import load_model
 from core.runs.evaluations import load_predictions
 from core.settings import Settings
-from core.training import Command
+from core.training import Command, check
 from tests.helpers import run_here, tiny
 from tests.strokes import draw
 
@@ -71,6 +71,14 @@ def test_drawings_that_were_kept_as_a_set_can_be_trained_on(store, own_data):
     assert own.counts == (10, 10)  # one of each class at least
     run = run_here(store, own_data, tiny(data__dataset=own.name, data__validation=2))
     assert run.status == "finished" and run.test_accuracy is not None, run.message
+
+
+def test_a_set_without_images_for_testing_is_refused_before_a_run_begins(own_data):
+    """As sets of drawings were before, and as an archive can be brought in code."""
+    images, labels = np.zeros((4, 1, 28, 28), np.uint8), np.array([0, 1, 0, 1])
+    own = save_set(own_data.data_dir, "All to learn", ("a", "b"), images, labels, np.zeros(4, bool))
+    with pytest.raises(DataError, match="^All to learn has no images for testing; keep it again with a part of them for that.$"):
+        check(RunConfig(data=DataConfig(dataset=own.name, validation=1)), own_data.data_dir)
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def line_code(name: str, picked: Picked) -> str:
     """A line as it stands in the program, without its indentation; a placeholder where nothing has been chosen."""
     line = LINES[name]
     if name not in picked:
-        return "transform=...," if name == "transform" else NOT_CHOSEN
+        return "transform=..." if name == "transform" else NOT_CHOSEN
     return line.before + line.options[picked[name]].code
 
 
