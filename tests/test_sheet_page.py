@@ -99,7 +99,8 @@ def test_from_the_photograph_to_the_kept_set(at, tmp_path):
     page.button(key="sheet.save").click().run()
     assert_whole(page)
     assert "Kept as “Of a pupil”" in page.success[0].value
-    assert [(own.title, own.counts) for own in own_sets(tmp_path / "data")] == [("Of a pupil", (4, 1))]  # of the class with two, one is for testing
+    # of the class with two, one is for testing
+    assert [(own.title, own.counts) for own in own_sets(tmp_path / "data")] == [("Of a pupil", (4, 1))]
     page.button(key="sheet.teach").click().run()
     assert_whole(page)
     assert len(page.session_state[keys.MY_DIGITS]) == 5
