@@ -58,7 +58,7 @@ def wrong_labels(case: Case) -> Finding | None:
 def unbalanced_classes(case: Case) -> Finding | None:
     """Classes made unequal on purpose, strongly."""
     share = case.config.data.imbalance
-    if share > 0.2:
+    if share > 0.2 or case.source_classes < 2:
         return None
     rarest = case.unaugmented_total * share / max(1, case.source_classes)
     told = readable(case.config.data)
