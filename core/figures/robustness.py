@@ -14,7 +14,7 @@ LONGEST = 3  # characters of a class name that fit a cell
 def robustness_figure(found: Map, classes: Sequence[str]) -> go.Figure:
     """Each cell says the answer, and its colour the probability of the answer to the unchanged picture."""
     sweep = found.sweep
-    answers = [[classes[label] for label in row] for row in found.said.tolist()]
+    answers = [[str(classes[int(label)]) for label in row] for row in found.said.tolist()]
     names, short = [literals(row) for row in answers], [literals([name[:LONGEST] for name in row]) for row in answers]
     usual = literal(classes[found.usual])
     figure = go.Figure(go.Heatmap(
