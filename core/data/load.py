@@ -180,9 +180,6 @@ def check(config: DataConfig, root: Path | None = None) -> "Outline":
     _task_classes(config, spec)
     if spec.target == "number":
         refuse_for_numbers(config)
-    if is_own(config.dataset) and spec.counts[0] and not spec.counts[1]:
-        raise DataError(f"{spec.title} has no {'texts' if spec.kind == 'text' else 'images'} for testing; keep it again with a "
-                        "part of them for that.")
     if spec.generate is None and not config.only_classes and (count := sum(one.counts[0] for one in (spec, *joined))):
         _refuse_validation(config, spec, count, "texts" if spec.kind == "text" else "images")
     if spec.kind == "images":

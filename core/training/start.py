@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.data import Dataset, Outline, load
+from core.data import DataError, Dataset, Outline, is_own, load, spec_of
 from core.data import check as check_data
 from core.models import build, check_kind
 from core.training.initialization import initialize
@@ -46,7 +46,10 @@ def check(config: RunConfig, root: Path | None = None) -> Outline:
 
     Raises DataError, ConfigError for a loss that does not fit the data, ModelError for a network that does not.
     """
-    data = check_data(config.data, root)
+    data, spec = check_data(config.data, root), spec_of(config.data.dataset, root)
+    if is_own(config.data.dataset) and spec.counts[0] and not spec.counts[1]:
+        raise DataError(f"{spec.title} has no {'texts' if spec.kind == 'text' else 'images'} for testing; keep it again with a "
+                        "part of them for that.")
     check_for(config, data)
     return data
 
