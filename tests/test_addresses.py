@@ -87,3 +87,19 @@ def test_a_bound_choice_and_an_expression():
 def test_a_hostile_expression_in_the_address_gets_one_line(text: str):
     at = opened("learn_tensors", tensors__topic="Your own expression", tensors__expression=text)
     assert len(at.warning) == 1 and len(at.warning[0].value) < 400
+
+
+def test_the_lab_on_data_loading_follows_in_its_address():
+    """What the address names is followed as it is changed, and what has no meaning is taken out."""
+    at = opened("learn_data_loading", view="loader", batch_size="16", seed="nonsense", shuffle="false")
+    assert in_address(at) == {"view": "loader", "batch_size": "16", "shuffle": "false"}
+    assert (at.number_input(key="loading.batch_size").value, at.toggle(key="loading.shuffle").value) == (16, False)
+    at.number_input(key="loading.batch_size").set_value(20).run()
+    assert in_address(at) == {"view": "loader", "batch_size": "20", "shuffle": "false"}
+    at.toggle(key="loading.shuffle").set_value(True).run()
+    assert in_address(at) == {"view": "loader", "batch_size": "20", "shuffle": "1"}
+
+
+def test_an_address_with_lines_of_no_dataset_loses_them():
+    at = opened("learn_data_loading", view="dataset", read="made up", length="rows")
+    assert in_address(at) == {"view": "dataset", "length": "rows"}

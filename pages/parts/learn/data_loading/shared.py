@@ -30,10 +30,19 @@ def place():
 def from_address(key: str, name: str, choices: Mapping[str, Any], first: Any) -> None:
     """Give a widget its first value: what the address says under this name, as one of the choices, or `first`.
 
-    Before the widget is made, which gets no value of its own then. What the address has no meaning for is passed over.
+    Before the widget is made, which gets no value of its own then. A name that the address has follows what is chosen later;
+    one without a meaning is taken out.
     """
+    asked = st.query_params.get(name)
     if key not in st.session_state:
-        st.session_state[key] = choices.get(st.query_params.get(name, ""), first)
+        st.session_state[key] = choices.get(asked or "", first)
+    chosen = st.session_state[key]
+    if asked is not None and (asked not in choices or choices[asked] != chosen):
+        said = next((word for word, value in choices.items() if value == chosen), None) if asked in choices else None
+        if said is None:
+            del st.query_params[name]
+        else:
+            st.query_params[name] = said
 
 
 def numbers(low: int, high: int) -> dict[str, int]:
