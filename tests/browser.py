@@ -2,8 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]
@@ -29,3 +32,25 @@ def line_pixels(page: Page, chart: int) -> int:
                 if (pixels[i + 3] > 40 && pixels[i] - pixels[i + 2] > 60) count++;
             return count;
         }""", chart)
+
+
+@contextmanager
+def browser_tabs(phone_agent: str | None = None) -> Iterator[Callable[..., Page]]:
+    """What makes browser tabs: (width, touch=False) → Page. Skips the test where there is no Chromium.
+
+    phone_agent: what a tab with touch calls itself; the browser's own name where it is None.
+    """
+    if chromium() is None:
+        pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+
+        def tab(width: int, touch: bool = False) -> Page:
+            context = browser.new_context(viewport={"width": width, "height": 1000}, has_touch=touch, is_mobile=touch,
+                                          user_agent=phone_agent if touch else None)
+            page = context.new_page()
+            page.set_default_timeout(60_000)
+            return page
+
+        yield tab
+        browser.close()

@@ -4,18 +4,18 @@
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from benchmarks.page_latency import app
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.settings import Settings
-from tests.browser import FLAGS, chromium
+from tests.browser import browser_tabs
 from tests.helpers import run_here
 from tests.strokes import STROKES, Point
 
@@ -39,21 +39,9 @@ def address(places: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def tabs() -> Iterator:
-    """Makes browser tabs. Skips where there is no Chromium."""
-    if chromium() is None:
-        pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-
-        def tab(width: int, touch: bool = False) -> Page:
-            context = browser.new_context(viewport={"width": width, "height": 1000}, has_touch=touch, is_mobile=touch)
-            page = context.new_page()
-            page.set_default_timeout(60_000)
-            return page
-
+def tabs() -> Iterator[Callable[..., Page]]:
+    with browser_tabs() as tab:
         yield tab
-        browser.close()
 
 
 def opened(page: Page, address: str) -> Page:

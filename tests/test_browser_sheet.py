@@ -5,20 +5,20 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.page_latency import app
 from core.data.own.sets import own_sets, read_arrays
 from core.runs import RunStore
 from core.settings import Settings
-from tests.browser import FLAGS, chromium
+from tests.browser import browser_tabs
 from tests.helpers import run_here, tiny
 from tests.made_sheets import Look, make_sheet, stroke_pens
 
@@ -43,22 +43,9 @@ def served(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 
 
 @pytest.fixture
-def tabs() -> Iterator:
-    """Makes browser tabs. Skips where there is no Chromium."""
-    if chromium() is None:
-        pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-
-        def tab(width: int, phone: bool = False) -> Page:
-            context = browser.new_context(viewport={"width": width, "height": 1000}, has_touch=phone, is_mobile=phone,
-                                          user_agent=PHONE if phone else None)
-            page = context.new_page()
-            page.set_default_timeout(60_000)
-            return page
-
+def tabs() -> Iterator[Callable[..., Page]]:
+    with browser_tabs(PHONE) as tab:
         yield tab
-        browser.close()
 
 
 def photograph() -> bytes:
@@ -125,7 +112,7 @@ def test_from_the_photograph_to_the_kept_set(served: tuple[str, Path], tabs):
 
 
 def test_a_box_is_added_moved_and_deleted_by_touch(served: tuple[str, Path], tabs):
-    page = tabs(390, phone=True)
+    page = tabs(390, touch=True)
     canvas = opened(page, served[0])
     page.get_by_role("button", name="Add a box").tap()
     expect(page.get_by_text("9 marks on this sheet")).to_be_visible()

@@ -23,6 +23,7 @@ from core.labs.metrics import (
 from core.labs.metrics_table import EXAMPLES, NUMBER_EXAMPLES, TableRefused, literal, read_numbers, read_table
 from core.metrics_child import FUNCTIONS, answers
 from pages.parts.learn.questions import METRICS
+from tests.opened_pages import said, whole
 
 PAGE = "pages/learn_metrics.py"
 TOPICS = ["Confusion matrix", "Averages", "Scores and thresholds", "Predicted numbers"]
@@ -234,15 +235,6 @@ def lab(topic: str, **state) -> AppTest:
     for name, value in state.items():
         at.session_state[f"metrics.{name}"] = value
     return whole(at.run())
-
-
-def whole(at: AppTest) -> AppTest:
-    assert [e.value for e in at.exception] == []
-    return at
-
-
-def said(at: AppTest) -> str:
-    return "\n".join(str(e.value) for kind in (at.markdown, at.caption, at.warning, at.info, at.error) for e in kind)
 
 
 @pytest.mark.parametrize("topic", TOPICS)

@@ -14,6 +14,7 @@ from core.presets import PRESETS
 from core.runs import RunStore
 from pages.parts.learn.questions import FIRST_NETWORKS, REGRESSION, TEXT
 from pages.parts.shell import keys
+from tests.opened_pages import said, whole
 
 ROOT = Path(__file__).parents[1]
 TEXT_PAGE, REGRESSION_PAGE, FIRST_PAGE = (f"pages/learn_{name}.py" for name in ("text", "linear_regression", "first_networks"))
@@ -38,15 +39,6 @@ def lab(path: str, topic: str) -> AppTest:
     at = AppTest.from_file(str(ROOT / path), default_timeout=60)
     at.session_state[f"{KEYS[path]}.topic"] = topic
     return whole(at.run())
-
-
-def whole(at: AppTest) -> AppTest:
-    assert [e.value for e in at.exception] == []
-    return at
-
-
-def said(at: AppTest) -> str:
-    return "\n".join(str(e.value) for kind in (at.markdown, at.caption, at.warning, at.info, at.error) for e in kind)
 
 
 def figures(at: AppTest) -> list[dict]:

@@ -33,6 +33,7 @@ from core.models import CNNConfig, MLPConfig, build
 from core.runs import RunStore
 from core.settings import Settings
 from tests.helpers import run_here, tiny
+from tests.opened_pages import said, whole
 
 PAGE = "pages/learn_transfer.py"
 TOPICS = ["Three ways", "VGG-16", "As runs"]
@@ -266,15 +267,6 @@ def lab(topic: str, **state) -> AppTest:
     for name, value in state.items():
         at.session_state[f"transfer.{name}"] = value
     return whole(at.run())
-
-
-def whole(at: AppTest) -> AppTest:
-    assert [e.value for e in at.exception] == []
-    return at
-
-
-def said(at: AppTest) -> str:
-    return "\n".join(str(e.value) for kind in (at.markdown, at.caption, at.warning, at.info, at.error) for e in kind)
 
 
 def test_the_three_ways_on_the_page_are_cores(quick, source, new_digits):
