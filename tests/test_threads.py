@@ -8,6 +8,7 @@ import torch
 from core.config import read_config
 from core.fields import ConfigError
 from core.runs import RunStore
+from core.runs.execute import execute
 from core.training import Finished, Step, ThreadChoice, Threads, candidates, fit, prepare
 from core.training.threads import AT_ONCE, SHARE
 from tests.helpers import run_here, tiny
@@ -150,3 +151,17 @@ def test_other_numbers_of_threads_differ_by_rounding_alone(settings):
     torch.set_num_threads(1)
     assert losses[0] == losses[2] and losses[1] == losses[3]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "first"), [("train", 1), ("range_test", 4)])
+def test_a_range_test_takes_all_cores_from_its_first_step_on(kind, first, settings, store: RunStore, monkeypatch):
+    """A run begins with one thread and tries more; a range test has no time for that."""
+    monkeypatch.setattr("core.devices.usable_cores", lambda: 4)
+    config = tiny(model__architecture="cnn", model__channels=[2, 4], training__threads="auto", training__device="cpu")
+    set_to: list[int] = []
+    monkeypatch.setattr(ThreadChoice.__init__, "__defaults__", (set_to.append,))  # in place of torch.set_num_threads
+    store.create(config, "ann", kind=kind)
+    claimed = store.claim("here")
+    assert claimed is not None
+    assert execute(store, claimed, settings).status == "finished"
+    assert set_to[0] == first

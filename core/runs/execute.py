@@ -133,7 +133,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     check_weights_fit(config, data, device)
     model = build_for(config, data)
     check_batch_fits(config, data, model, device)
-    threads = _threads(config, model, device, settings)
+    threads = _threads(run, model, device, settings)
     state = load_training(store, run.id, model) if run.step else None
     if state is None and config.training.start_from:
         take_start(store, config.training.start_from, model)
@@ -181,12 +181,13 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         _conclude(store, run.id, config, data, model, finished)
 
 
-def _threads(config: RunConfig, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:
-    """What chooses the number of processor threads: the config, or the run's own steps. It sets a first number at once."""
+def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:
+    """What chooses the number of processor threads: the config, or the run's own steps. It sets a first number at once. A range
+    test is over before there is much to choose."""
     most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model), max(1, settings.workers))
-    if config.training.threads != "auto":
-        return ThreadChoice((config.training.threads,))
-    return ThreadChoice(candidates(most) if device.type == "cpu" else (most,))
+    if run.config.training.threads != "auto":
+        return ThreadChoice((run.config.training.threads,))
+    return ThreadChoice(candidates(most) if device.type == "cpu" and run.kind != "range_test" else (most,))
 
 
 def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:
