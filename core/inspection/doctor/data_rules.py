@@ -232,7 +232,7 @@ def few_per_class(case: Case) -> Finding | None:
     elif not case.data and case.config.data.validation > case.training_total // 6:
         fix, remedy = case.changed(data__validation=max(1, case.training_total // 6)), "Hold back fewer images"
     return Finding(
-        "few_per_class", severity, f"About {least} images of a class is little to learn from",
+        "few_per_class", severity, f"About {plural(least, 'image')} of a class is little to learn from",
         f"{evidence}. {PER_CLASS_ACCURACY}",
         "With few examples a network memorises them (it overfits) instead of learning what they have in common. More images help "
         "most; varied copies of them, a smaller network or dropout help a little.",
