@@ -121,7 +121,7 @@ class _Table:
             if call.parent is not None and (id(call.parent) in inside):
                 inside.add(id(call))
                 continue
-            whole = _is_leaf(call.module) or self._is_opaque(call)
+            whole = is_leaf(call.module) or self._is_opaque(call)
             if whole:
                 inside.add(id(call))
                 self.covered.update(call.module.modules())
@@ -139,9 +139,9 @@ class _Table:
             if module in self.called or (module in self.covered and _inside_parametrized(self.paths[module])):
                 continue
             name = self._uncalled_name(module)
-            own = self._claim(module, name, dict(module.named_parameters(recurse=_is_leaf(module))))
+            own = self._claim(module, name, dict(module.named_parameters(recurse=is_leaf(module))))
             used = any(id(parameter) in self.used for parameter in module.parameters(recurse=False))
-            shown = _is_leaf(module) and not (used and module in self.covered) and not isinstance(module, CONTAINERS)
+            shown = is_leaf(module) and not (used and module in self.covered) and not isinstance(module, CONTAINERS)
             if own or shown:
                 notes = ["used without being called" if used else "not used"]
                 rows.append(_with_parameters(
@@ -224,7 +224,7 @@ class _Table:
         they are listed as not used.
         """
         direct = {id(parameter) for parameter in module.parameters(recurse=False)} | (
-            {id(parameter) for parameter in module.parameters()} if _is_leaf(module) else set())
+            {id(parameter) for parameter in module.parameters()} if is_leaf(module) else set())
         own = {name: parameter for name, parameter in members.items() if parameter is not None
                and id(parameter) not in self.owner and (id(parameter) in direct or id(parameter) in used)}
         self.owner.update({id(parameter): row for parameter in own.values()})
@@ -247,7 +247,7 @@ def _with_parameters(own: dict[str, nn.Parameter], *, notes: list[str], **values
                     **values)
 
 
-def _is_leaf(module: nn.Module) -> bool:
+def is_leaf(module: nn.Module) -> bool:
     """Shown as one row: nothing inside, or only the machinery that computes its own weights."""
     return is_parametrized(module) or not any(True for _ in module.children())
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from core.data import normalize
 from core.errors import reason
 from core.hooks import CallStack, hooked
 from core.layers.formulas import arguments
 from core.layers.misfits import misfit
-from core.layers.table import InspectionError
+from core.layers.table import InspectionError, is_leaf
 from core.layers.trace import Shape, tensors_of, untouched
 from core.torch_private import contents_mark
 
@@ -188,11 +187,6 @@ def _shortened(values: Tensor, limit: int) -> Tensor:
             break
         values = values.narrow(axis, 0, max(1, limit // max(1, prod(values.shape[axis + 1:]))))
     return values
-
-
-def is_leaf(module: nn.Module) -> bool:
-    """Shown as one layer: nothing inside, or only the machinery that computes its own weights."""
-    return is_parametrized(module) or not any(True for _ in module.children())
 
 
 @contextmanager
