@@ -99,6 +99,18 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
         version TEXT NOT NULL
     )
     """,
+    # looks: see core.training.Look, arrays as a safetensors file
+    """
+    CREATE TABLE looks (
+        run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        step INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        arrays BLOB NOT NULL,
+        PRIMARY KEY (run, kind, step)
+    )
+    """,
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
 

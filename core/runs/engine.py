@@ -11,9 +11,13 @@ from dataclasses import dataclass, replace
 from typing import IO, Protocol
 from uuid import uuid4
 
+import numpy as np
+from torch import Tensor
+
 from core.config import RunConfig
 from core.process import configured
 from core.runs.database import StoreError
+from core.runs.looks import check_suits, watched_images
 from core.runs.records import KINDS, Run
 from core.runs.store import RunStore
 from core.settings import Settings
@@ -24,14 +28,16 @@ SECONDS_TO_STOP = 1.5  # a run that was asked to stop and hasn't by then is ende
 SECONDS_OF_SILENCE = 4.0  # of a worker that beats once a second and isn't ours to watch
 SECONDS_BETWEEN_STARTS = 5.0  # of a worker that keeps dying
 SECONDS_OF_PAUSE = 60.0  # while another run waits; with nobody waiting a pause has no end
+Images = Tensor | np.ndarray  # (N, C, H, W) float in [0, 1]
 
 
 class Engine(Protocol):
     """What runs need from whoever does them: this machine, or later a cluster."""
 
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
-               pace: float = 0.0) -> str: ...
-    def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None) -> list[str]: ...
+               pace: float = 0.0, watch: Images | None = None) -> str: ...
+    def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None,
+                     watch: Images | None = None) -> list[str]: ...
     def find_rate(self, config: RunConfig, owner: str) -> str: ...
     def resume(self, run_id: str, more_epochs: int = 0) -> None: ...
     def pause(self, run_id: str, pause: bool = True) -> None: ...
@@ -83,25 +89,38 @@ class LocalEngine:
         self.close()
 
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
-               pace: float = 0.0) -> str:
+               pace: float = 0.0, watch: Images | None = None) -> str:
         """Queue a run; its id. The same owner and key give the same run while it is active, so a double click makes one.
 
         paused: it waits before its first step. pace: seconds that an epoch should take at least, to watch a short training.
+        watch: a few images that its network answers again and again while it learns, kept with the run and of no influence on
+        its training; RunStore.looks(run_id, "watch") has the answers.
 
-        Raises StoreError where the runs directory can't be written to.
+        Raises StoreError where the runs directory can't be written to, WatchError for images that the run can't watch.
         """
-        run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace)
+        watch = self._watchable(config, watch)
+        run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace, watch=watch)
         self.wake()
         return run_id
 
-    def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None) -> list[str]:
-        """Queue `count` runs that differ by their seed alone, from the config's seed on; their ids. Raises StoreError, and
-        ConfigError where a seed would be too large."""
+    def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None,
+                     watch: Images | None = None) -> list[str]:
+        """Queue `count` runs that differ by their seed alone, from the config's seed on; their ids. watch: as in submit(), for
+        each of them. Raises StoreError, WatchError, and ConfigError where a seed would be too large."""
+        watch = self._watchable(config, watch)
         first = config.training.seed
         runs = [(config.with_values({"training.seed": seed}), f"{title} · seed {seed}") for seed in range(first, first + count)]
-        ids = self.store.create_group(runs, owner, key)
+        ids = self.store.create_group(runs, owner, key, watch)
         self.wake()
         return ids
+
+    def _watchable(self, config: RunConfig, images: Images | None) -> Tensor | None:
+        """The images as they are kept, once it is known that a run of this config can watch them. Raises WatchError."""
+        if images is None:
+            return None
+        checked = watched_images(images)
+        check_suits(checked, config.data, self.settings.data_dir)
+        return checked
 
     def find_rate(self, config: RunConfig, owner: str) -> str:
         """Queue a learning-rate range test; its id. It is no training: RunStore.runs() lists it only where asked to.

@@ -21,6 +21,7 @@ from core.runs.checkpoints import CheckpointError, load_training, save_checkpoin
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
 from core.runs.live_weights import LiveWeights
+from core.runs.looks import can_watch
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
@@ -35,6 +36,8 @@ from core.training import (
     Event,
     Finished,
     Gradients,
+    ImageWatcher,
+    Look,
     Paused,
     SampleAnswers,
     Started,
@@ -42,6 +45,7 @@ from core.training import (
     ThreadChoice,
     Threads,
     Validation,
+    Watcher,
     build_for,
     candidates,
     check,
@@ -143,10 +147,10 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     finished: Finished | None = None
-    if state is not None:  # it has been going before
-        store.forget_after(run.id, state.step)
-    before = run.seconds or 0.0 if state else 0.0
-    for event in fit(config, data, model, device, control, state, threads):
+    if run.step:  # it has been going before
+        store.forget_after(run.id, state.step if state is not None else -1)
+    before, watched = run.seconds or 0.0 if state else 0.0, store.seconds_watched(run.id)
+    for event in fit(config, data, model, device, control, state, threads, _watchers(store, run, data, model, device)):
         live.see(event)
         match event:
             case Started():
@@ -160,6 +164,8 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
                 recorder.gradients(event)
             case SampleAnswers():
                 recorder.predictions(event)
+            case Look():
+                recorder.look(replace(event, seconds=watched + event.seconds))
             case Epoch():
                 recorder.epoch(event)
             case Validation():
@@ -188,6 +194,14 @@ def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: S
     if run.config.training.threads != "auto":
         return ThreadChoice((run.config.training.threads,))
     return ThreadChoice(candidates(most) if device.type == "cpu" and run.kind != "range_test" else (most,))
+
+
+def _watchers(store: RunStore, run: Run, data: Dataset, model: torch.nn.Module, device: torch.device) -> list[Watcher]:
+    """Who looks at the network while it trains. Watched images that are damaged, or not for these data, are left out."""
+    images = store.watched(run.id)
+    if images is None or not can_watch(images, data):
+        return []
+    return [ImageWatcher(images, run.config.training, data, model, device)]
 
 
 def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:

@@ -9,7 +9,7 @@ import torch
 from core.devices import device_memory_bytes, resident_bytes
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
-from core.training import Epoch, Gradients, SampleAnswers, Step, Validation
+from core.training import Epoch, Gradients, Look, SampleAnswers, Step, Validation
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
 MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be a million numbers
@@ -30,6 +30,7 @@ class Recorder:
         self.device = torch.device("cpu")
         self.metrics: list[Metric] = []
         self.snapshots: dict[str, Snapshot] = {}
+        self.looks: list[Look] = []
         self.progress: dict[str, float] = {}
         self.images, self.seconds = 0, 0.0  # since the last flush
         self.flushed: float | None = None  # so that the first steps are flushed at once
@@ -61,6 +62,10 @@ class Recorder:
             "epoch": event.epoch, "positions": event.positions, "labels": event.labels, "answers": event.answers,
             "probabilities": [round(p, 4) if isfinite(p) else None for p in event.probabilities]})
 
+    def look(self, event: Look) -> None:
+        """Kept for the next flush; the first steps' comes at once."""
+        self.looks.append(event)
+
     def epoch(self, event: Epoch) -> None:
         found = {name: getattr(event, name) for name in PER_EPOCH}
         self.metrics += [Metric(name, event.step, value) for name, value in found.items() if value is not None]
@@ -87,5 +92,5 @@ class Recorder:
     def flush(self) -> None:
         """Hand over everything now."""
         snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
-        self.is_ours = self.store.record(self.run_id, self.metrics, snapshots, **self.progress) and self.is_ours
-        self.metrics, self.snapshots, self.progress, self.flushed = [], {}, {}, self.clock()
+        self.is_ours = self.store.record(self.run_id, self.metrics, snapshots, self.looks, **self.progress) and self.is_ours
+        self.metrics, self.snapshots, self.looks, self.progress, self.flushed = [], {}, [], {}, self.clock()

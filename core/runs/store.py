@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+from torch import Tensor
+
 from core.config import RunConfig, read_config
 from core.errors import reason
 from core.fields import ConfigError
+from core.files import write_atomically
 from core.runs.database import Database, StoreError
+from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, read_points
 from core.runs.records import Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
-from core.training import Command, Started
+from core.training import Command, Look, Started
 from core.version import VERSION, another_version
 
 MADE_ROOM = "Stopped after a minute of pause, because another run was waiting. “Continue” goes on from where it was."
@@ -38,23 +43,25 @@ class RunStore:
     # --- making and finding runs
 
     def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, *, kind: Kind = "training",
-               paused: bool = False, pace: float = 0.0) -> str:
+               paused: bool = False, pace: float = 0.0, watch: Tensor | np.ndarray | None = None) -> str:
         """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead.
 
-        paused: it waits before its first step. pace: see set_pace.
+        paused: it waits before its first step. pace: see set_pace. watch: a few images (W, C, H, W) float in [0, 1], kept beside
+        the run, that its network answers again and again while it learns. Raises WatchError where they are no such images.
         """
-        return self._create([(config, title)], owner, key, kind, paused, pace=pace)[0]
+        return self._create([(config, title)], owner, key, kind, paused, pace=pace, watch=watch)[0]
 
-    def create_group(self, runs: Sequence[tuple[RunConfig, str]], owner: str, key: str | None = None) -> list[str]:
+    def create_group(self, runs: Sequence[tuple[RunConfig, str]], owner: str, key: str | None = None,
+                     watch: Tensor | np.ndarray | None = None) -> list[str]:
         """Put runs that belong together, each a config and a title, in the queue one after another; their ids.
 
-        While a run of this owner with the same key is active, the ids of its group instead.
+        While a run of this owner with the same key is active, the ids of its group instead. watch: as in create(), for each.
         """
-        return self._create(runs, owner, key, "training", False, uuid4().hex)
+        return self._create(runs, owner, key, "training", False, uuid4().hex, watch=watch)
 
     def _create(self, runs: Sequence[tuple[RunConfig, str]], owner: str, key: str | None, kind: Kind, paused: bool,
-                group: str = "", pace: float = 0.0) -> list[str]:
-        now = time.time()
+                group: str = "", pace: float = 0.0, watch: Tensor | np.ndarray | None = None) -> list[str]:
+        now, images = time.time(), None if watch is None else watched_images(watch)
         with self._database.writing() as db:
             if key is not None:
                 same = db.execute("SELECT id, group_id FROM runs WHERE owner = ? AND key = ? AND status IN ('queued', 'running')",
@@ -65,15 +72,29 @@ class RunStore:
                     rows = db.execute("SELECT id FROM runs WHERE group_id = ? ORDER BY number", (same["group_id"],)).fetchall()
                     return [row["id"] for row in rows]
             ids = [uuid4().hex for _ in runs]
+            if images is not None:  # before the runs can be seen: a worker takes them at once
+                self._keep_watched(ids, images)
             db.executemany("INSERT INTO runs (id, kind, group_id, owner, key, title, config, status, created, pause_requested, "
                            "pace, version) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
                            [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None, pace,
                              VERSION) for run_id, (config, title) in zip(ids, runs, strict=True)])
         return ids
 
-    def create_running(self, config: RunConfig, owner: str, worker: str, title: str = "") -> Run:
-        """A run that starts at once, outside the queue, as the command line's does."""
+    def _keep_watched(self, ids: Sequence[str], images: Tensor) -> None:
+        content = watched_bytes(images)
+        try:
+            for run_id in ids:
+                write_atomically(self.folder(run_id) / WATCHED, lambda file: file.write(content), durable=False)
+        except OSError as error:
+            raise StoreError(f"The runs folder {self.path} can't be written to: {error.strerror or reason(error)}. Free some "
+                             "space, or set PLAYGROUND_RUNS to another folder.") from None
+
+    def create_running(self, config: RunConfig, owner: str, worker: str, title: str = "",
+                       watch: Tensor | np.ndarray | None = None) -> Run:
+        """A run that starts at once, outside the queue, as the command line's does. watch: as in create()."""
         run_id, now = uuid4().hex, time.time()
+        if watch is not None:
+            self._keep_watched([run_id], watched_images(watch))
         with self._database.writing() as db:
             db.execute("INSERT INTO runs (id, owner, title, config, status, created, started, heartbeat, worker, version) "
                        "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
@@ -154,10 +175,11 @@ class RunStore:
                        "device = ?, precision = ? WHERE id = ?",
                        (time.time(), event.steps_per_epoch, event.steps, event.parameters, event.device, event.precision, run_id))
 
-    def record(self, run_id: str, metrics: Sequence[Metric], snapshots: Sequence[Snapshot] = (), **progress: Any) -> bool:
-        """Keep a batch of metrics, snapshots and progress (step, epoch, validation_accuracy) together; a metric at the same step
-        and a snapshot of the same name are replaced. Returns False, and keeps nothing, where the run is no longer this worker's
-        to write (stopped or failed)."""
+    def record(self, run_id: str, metrics: Sequence[Metric], snapshots: Sequence[Snapshot] = (), looks: Sequence[Look] = (),
+               **progress: Any) -> bool:
+        """Keep a batch of metrics, snapshots, looks and progress (step, epoch, validation_accuracy) together; a metric at the
+        same step, a snapshot of the same name and a look of the same kind and step are replaced. Returns False, and keeps
+        nothing, where the run is no longer this worker's to write (stopped or failed)."""
         columns = {name: progress[name] for name in ("step", "epoch", "validation_accuracy") if name in progress}
         sets = "".join(f", {name} = ?" for name in columns)
         with self._database.writing() as db:
@@ -168,6 +190,8 @@ class RunStore:
             insert_metrics(db, row["number"], metrics)
             db.executemany("INSERT OR REPLACE INTO snapshots (run, name, step, value) VALUES (?, ?, ?, ?)",
                            [(row["number"], s.name, s.step, json.dumps(s.value)) for s in snapshots])
+            if looks:
+                insert_looks(db, row["number"], looks)
         return True
 
     def heartbeat(self, worker: str) -> None:
@@ -268,11 +292,12 @@ class RunStore:
             raise StoreError("This run is still going.")
 
     def forget_after(self, run_id: str, step: int) -> None:
-        """Drop metrics and snapshots beyond a step: what a run recorded after the checkpoint it now goes on from."""
+        """Drop metrics, snapshots and looks beyond a step: what a run recorded after the checkpoint it now goes on from."""
         with self._database.writing() as db:
             for (number,) in db.execute("SELECT number FROM runs WHERE id = ?", (run_id,)).fetchall():
                 forget_points(db, number, step)
                 db.execute("DELETE FROM snapshots WHERE step > ? AND run = ?", (step, number))
+                db.execute("DELETE FROM looks WHERE step > ? AND run = ?", (step, number))
 
     def end_runs_of(self, worker: str, status: Status, message: str) -> list[str]:
         """End what a worker that is gone was doing; the ids of those runs."""
@@ -323,6 +348,30 @@ class RunStore:
             rows = db.execute("SELECT name, step, value FROM snapshots WHERE run = (SELECT number FROM runs WHERE id = ?)",
                               (run_id,)).fetchall()
         return {row["name"]: Snapshot(row["name"], row["step"], json.loads(row["value"])) for row in rows}
+
+    # --- looks
+
+    def looks(self, run_id: str, kind: str, after: int = -1) -> list[Look]:
+        """The history of a watcher's looks at a run, in the order of their steps, from the first later than `after` on. Empty for
+        an unknown run.
+
+        They are thinned as they become many, but not the first ones, and the last look replaces one at the same step where a
+        run ends with other weights than its last ones: whoever asks with `after` while it goes asks for all in the end.
+        """
+        with self._database.reading() as db:
+            return read_looks(db, run_id, kind, after)
+
+    def seconds_watched(self, run_id: str) -> float:
+        """How long a run had trained at its last look; 0 where there is none."""
+        with self._database.reading() as db:
+            row = db.execute("SELECT max(seconds) FROM looks WHERE run = (SELECT number FROM runs WHERE id = ?)",
+                             (run_id,)).fetchone()
+        return row[0] or 0.0
+
+    def watched(self, run_id: str) -> Tensor | None:
+        """The images that a run is watched with, (W, C, H, W) float32 in [0, 1]; None where there are none, or they are damaged.
+        Raises RunNotFound for what is no id."""
+        return read_watched(self.folder(run_id) / WATCHED)
 
     # --- files
 

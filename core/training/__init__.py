@@ -7,6 +7,7 @@ from core.training.events import (
     Event,
     Finished,
     Gradients,
+    Look,
     Paused,
     SampleAnswers,
     Started,
@@ -19,7 +20,8 @@ from core.training.objectives import OBJECTIVES, objective_of
 from core.training.start import build_for, check, check_for, fresh_model, outputs_for, prepare
 from core.training.state import TrainingState
 from core.training.threads import ThreadChoice, candidates
+from core.training.watchers import ImageWatcher, Watcher
 
-__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "Paused", "SampleAnswers",
-           "Started", "Step", "ThreadChoice", "Threads", "TrainingState", "Validation", "build_for", "candidates", "check",
-           "check_for", "fit", "fresh_model", "objective_of", "outputs_for", "prepare"]
+__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "ImageWatcher", "Look",
+           "Paused", "SampleAnswers", "Started", "Step", "ThreadChoice", "Threads", "TrainingState", "Validation", "Watcher",
+           "build_for", "candidates", "check", "check_for", "fit", "fresh_model", "objective_of", "outputs_for", "prepare"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from torch import Tensor
 
 from core.training.state import TrainingState
@@ -96,6 +97,20 @@ class Validation:
     examined: int
 
 
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value, so == would raise
+class Look:
+    """What a watcher saw after `step` steps; at 0 before the first one.
+
+    kind: which watcher's, such as "watch". epoch: from 1, in which the step was. seconds: of training so far, without pauses.
+    """
+
+    kind: str
+    step: int
+    epoch: int
+    seconds: float
+    arrays: dict[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One pass through the training images, then the validation images.
@@ -135,4 +150,4 @@ class Finished:
     message: str = ""
 
 
-Event = Started | Threads | Step | Gradients | Paused | SampleAnswers | Epoch | Validation | Checkpoint | Finished
+Event = Started | Threads | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation | Checkpoint | Finished

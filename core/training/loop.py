@@ -1,9 +1,9 @@
 """fit(): the training loop, as a generator of events."""
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf, isfinite, nan
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from core.training.schedules import Plateau, learning_rate_at
 from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
 from core.training.step import TrainingStep, batches_of_epoch
 from core.training.threads import ThreadChoice
+from core.training.watchers import Watcher
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
 STEPS_PER_READ = 64
@@ -27,11 +28,12 @@ SECONDS_PER_LOOK = 0.05  # at the control, while paused
 
 
 def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, control: Control | None = None,
-        resume: TrainingState | None = None, threads: ThreadChoice | None = None) -> Iterator[Event]:
+        resume: TrainingState | None = None, threads: ThreadChoice | None = None,
+        watchers: Sequence[Watcher] = ()) -> Iterator[Event]:
     """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
     The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
-    Gradients, SampleAnswers and Validation, which come by the clock; Paused comes where the control asks for it).
+    Gradients, SampleAnswers, Looks and Validation, which come by the clock; Paused comes where the control asks for it).
     Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
     the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
     left in training mode, as a loop of one's own leaves it.
@@ -41,14 +43,17 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
         resume: a Checkpoint's state to go on from, with `model` holding that checkpoint's weights. The events are then those
             that an unbroken run would have sent from there.
         threads: what chooses the number of processor threads while it trains; None leaves PyTorch's as it is.
+        watchers: their Looks come before the first step, between steps as they ask for it, and in the end, of the weights that
+            are kept. A Look may come before the Step it is of, whose loss has not been read yet.
     """
-    loop = Loop(config, data, model, device, control, threads)
+    loop = Loop(config, data, model, device, control, threads, watchers)
     if resume is not None:
         loop.restore(resume)
     yield Started(loop.steps_per_epoch, loop.steps, sum(p.numel() for p in model.parameters()), str(device), loop.precision)
     if threads is not None:
         yield Threads(loop.step, threads.threads)
-    began = time.perf_counter()
+    began = loop.began = time.perf_counter()
+    yield from loop.look()
     outcome: Outcome = "completed"
     message = ""
     while loop.epoch <= config.training.epochs:
@@ -66,6 +71,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
         message = (f"{DIVERGED} at step {loop.step} (epoch {loop.epoch}); the last good weights "
                    "were kept. Try a smaller learning rate.")
     yield loop.checkpoint(final=True)
+    yield from loop.look()
     yield Finished(outcome, loop.epoch - 1, loop.step, time.perf_counter() - began - loop.held_up, message)
 
 
@@ -106,8 +112,9 @@ class Loop:
     """The state of one training: network, optimizer, place in the data, sums of the current epoch."""
 
     def __init__(self, config: RunConfig, data: Dataset, model: nn.Module, device: torch.device,
-                 control: Control | None = None, threads: ThreadChoice | None = None) -> None:
+                 control: Control | None = None, threads: ThreadChoice | None = None, watchers: Sequence[Watcher] = ()) -> None:
         training = config.training
+        self.watchers = tuple(watchers)
         self.threads = threads if threads is not None and threads.is_open else None
         self.config, self.device, self.control = training, device, control
         self.training_step = TrainingStep(training, data.target, model, device)
@@ -125,6 +132,8 @@ class Loop:
         self.sums = Sums()
         # pace: seconds for an epoch, as the control last said. held_up: seconds that it has made the loop wait
         self.pace, self.epoch_began, self.held_up = 0.0, time.perf_counter(), 0.0
+        # what watchers are told: since when it trains, seconds of pauses, mean loss of the steps that were read last
+        self.began, self.paused, self.recent_loss = self.epoch_began, 0.0, nan
         self.single_steps = 0  # taken while paused, or void: what the control counts beyond is still to be taken
         self.plateau = Plateau(training.schedule) if isinstance(training.schedule, PlateauConfig) else None
         self.best_loss, self.epochs_waited = inf, 0
@@ -149,8 +158,11 @@ class Loop:
                 if not (yield from self.read(pending)):
                     return "diverged"
                 if not command.stop:
+                    yield from self.look()  # somebody looks at the last step
                     yield Paused(self.step)
+                waiting = time.perf_counter()
                 command = self.wait(command)
+                self.paused += time.perf_counter() - waiting
                 pending = Pending()
                 if command.stop:
                     return "stopped"
@@ -159,11 +171,26 @@ class Loop:
             pending.add(*self.train_step(batch, command.learning_rate))
             if self.threads and self.threads.step(time.perf_counter() - began):
                 yield Threads(self.step + len(pending.losses), self.threads.threads)
+            if self.watchers:
+                yield from self.look(pending)
             if pending.is_due():
                 if not (yield from self.read(pending)):
                     return "diverged"
                 pending = Pending()
         return "completed" if (yield from self.read(pending)) else "diverged"
+
+    def look(self, pending: Pending | None = None) -> Iterator[Event]:
+        """What the watchers see now; with `pending`, the steps since the last read, of those alone that it is time for."""
+        step = self.step + (len(pending.losses) if pending else 0)
+        epoch = self.epoch if self.batch else max(1, self.epoch - 1)  # of the last step
+        seconds = time.perf_counter() - self.began - self.held_up - self.paused
+        for watcher in self.watchers:
+            if pending is not None and not watcher.due(step, seconds):
+                continue
+            loss = float(torch.stack(pending.losses).mean()) if pending is not None else self.recent_loss
+            look = watcher.look(self.model, step, epoch, seconds, loss)
+            if look is not None:
+                yield look
 
     def wait(self, command: Command) -> Command:
         """Sleep while the run is paused and no single step is asked for; the command that ends the wait."""
@@ -199,6 +226,7 @@ class Loop:
         if not pending.losses:
             return True
         losses, correct = torch.stack(pending.losses).tolist(), torch.stack(pending.correct).tolist()
+        self.recent_loss = sum(losses) / len(losses)
         # here, where a GPU has caught up and nobody has been handed an event yet: what they do with it is not training
         seconds = time.perf_counter() - pending.since
         self.sums.seconds += seconds
