@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from core.figures.curves import TRAIN, VALIDATION
 from core.figures.images import as_picture
+from core.figures.palette import TRAIN, VALIDATION
 from core.wording import percent
 
 PICTURE = 48  # pixels on the screen
