@@ -18,6 +18,8 @@ from core.data import Dataset, Split, load, normalize
 from core.data.drawing import prepare
 from core.evaluation.ood.classifier import Judge, learn_judge
 from core.evaluation.ood.score import (
+    AGREE,
+    ANSWER,
     BINS,
     CELLS,
     MORE_PATIENCE,
@@ -27,8 +29,10 @@ from core.evaluation.ood.score import (
     can_be_judged,
     can_have_reference,
     directions,
+    disagreement,
     distances,
     features,
+    features_and_answers,
     learn_reference,
     mostly_black,
 )
@@ -117,8 +121,8 @@ def test_no_preset_is_sure_of_dots_boxes_and_noise(name, short, digits, places, 
     dots = torch.stack([dot(brush, place) for brush in (6, 12, 20, 40, 60) for place in ((0.2, 0.3), (0.5, 0.5))])
     assert scores(dots).min() > 1
     assert scores(solids(10)).min() > 1 and scores(blank(2)).min() > 1 and scores(noise(20)).median() > 1
-    usual = scores(held_out(data))
-    assert (usual <= 1).float().mean() > 0.9  # other digits are digits
+    usual, read = scores(held_out(data)), features_and_answers(model, held_out(data), data.mean, data.std)[1]
+    assert (usual[read == data.test.labels[data.test.rows]] <= 1).float().mean() > 0.9  # other digits are digits
     for odd in (scribbles(30), letters(34)):
         assert roc_auc_score([0] * len(usual) + [1] * len(odd), torch.cat([usual, scores(odd)])) > 0.9
 
@@ -140,7 +144,7 @@ def test_the_limit_is_what_nearly_all_held_out_images_stay_below(digits):
 def test_letters_it_has_never_seen_are_found(short, digits, places, cache_dir):
     """By strokes that nothing was learned from, and in printing."""
     data, model, familiar = short("mnist-mlp-50", digits, places / "data", cache_dir)
-    assert familiar.judge is not None and set(familiar.limits) == {"ink", "directions"}
+    assert familiar.judge is not None and set(familiar.limits) == {"ink", "directions", ANSWER}
     found = [float((familiar.scores(model, odd, data.mean, data.std) > 1).float().mean())
              for odd in (letters(34), cursive(34), printed_capitals(34))]
     assert found[0] > 0.65 and found[1] > 0.4 and found[2] > 0.65, found  # after 2 epochs on 1,237 digits
@@ -171,7 +175,7 @@ def test_without_strokes_to_learn_from_distances_count(shape):
     assert can_have_reference(data) and not can_be_judged(data)
     model = nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(shape).numel(), 2))
     familiar = learn_reference(model, data)
-    assert familiar.judge is None and set(familiar.limits) == set(NEIGHBOUR)
+    assert familiar.judge is None and set(familiar.limits) - {ANSWER} == set(NEIGHBOUR)
     assert (familiar.scores(model, held_out(data), means, means) <= 1).float().mean() > 0.9
     assert familiar.scores(model, torch.stack([torch.zeros(shape), torch.ones(shape)]), means, means).min() > 1
 
@@ -211,6 +215,44 @@ def test_strokes_on_black_are_told_by_three_fifths_of_black_pixels(black, answer
     images = torch.full((10, 1, 10, 10), 0.11)  # not quite black
     images.view(-1)[:round(1000 * black)] = 0.09
     assert mostly_black(images) is answer
+
+
+def test_the_nearest_images_of_other_classes_speak_against_an_answer():
+    """On a line: three images of class 0 at 0, three of class 1 at 1. At 0.25 class 0 is 0.25 away and class 1 0.75."""
+    among = torch.tensor([0.0, 0, 0, 1, 1, 1])[:, None]
+    labels = torch.tensor([0] * AGREE + [1] * AGREE)
+    asked = torch.tensor([0.25, 0.25, 1.0])[:, None]
+    found = disagreement({"features": asked, "directions": asked}, {"features": among, "directions": among},
+                         torch.tensor([0, 1, 1]), labels)
+    assert found.tolist() == pytest.approx([1 / 3, 3, 0])
+    other = torch.tensor([0.5, 0.5, 0.5])[:, None]  # in which both are as near: the geometric mean
+    found = disagreement({"features": asked, "directions": other}, {"features": among, "directions": among},
+                         torch.tensor([0, 1, 1]), labels)
+    assert found.tolist() == pytest.approx([3**-0.5, 3**0.5, 0])
+
+
+def test_a_wrong_answer_is_noticed_by_what_its_neighbours_are(digits, short, places, cache_dir):
+    """The same network that says another digit than it would: its images are as they were, and most of its answers doubted."""
+    data, model, familiar = short("digits-quick", digits, places / "data", cache_dir)
+    images, labels = held_out(data), data.test.labels[data.test.rows]
+    right = features_and_answers(model, images, data.mean, data.std)[1] == labels
+    *body, last = model
+
+    class Astray(nn.Module):
+        def forward(self, scores):
+            return scores.roll(1, 1)
+
+    astray = nn.Sequential(*body, last, Astray())
+    parts = familiar.parts(astray, images[right], data.mean, data.std)
+    assert (parts[ANSWER] > 1).float().mean() > 0.9
+    assert (familiar.parts(model, images[right], data.mean, data.std)[ANSWER] <= 1).float().mean() > 0.97
+    assert familiar.limits[ANSWER] >= 1
+
+
+def test_too_few_of_a_class_and_nothing_is_said_of_answers(digits):
+    few = replace(digits, train=replace(digits.train, rows=digits.train.rows[digits.train.labels[digits.train.rows] > 0]))
+    found = learn_reference(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), few)
+    assert found.labels is None and ANSWER not in found.limits
 
 
 def test_a_judge_learns_and_refuses_damage():

@@ -10,7 +10,7 @@ from torch import nn
 
 from core.data import DataError, Dataset, load
 from core.evaluation.ood.classifier import Judge
-from core.evaluation.ood.score import OODReference, can_have_reference, learn_reference
+from core.evaluation.ood.score import ANSWER, OODReference, can_have_reference, learn_reference
 from core.files import write_atomically
 from core.runs.checkpoints import UNREADABLE, read_tensors
 from core.runs.evaluations import weights_stamp
@@ -20,7 +20,8 @@ from core.trained_model import TrainedModel
 
 FILE = "familiar.safetensors"
 LARGE = 8_000_000  # parameters; resnet18 has 11 million
-RULE = 2  # files of another version are worked out again
+RULE = 3  # files of another version are worked out again
+LABELS = "labels"
 JUDGE = "judge."  # prefix of its tensors
 
 
@@ -31,6 +32,8 @@ def keep_reference(store: RunStore, run_id: str, model: nn.Module, data: Dataset
     found = learn_reference(model, data, variations)
     about = {"weights": weights_stamp(store, run_id), "limits": found.limits, "rule": RULE}
     tensors = {kind: rows.half().contiguous() for kind, rows in found.images.items()}
+    if found.labels is not None:
+        tensors[LABELS] = found.labels.contiguous()
     if found.judge is not None:
         tensors |= {JUDGE + name: values.contiguous() for name, values in found.judge.tensors().items()}
     content = safetensors_save(tensors, metadata={"about": json.dumps(about)})
@@ -40,23 +43,27 @@ def keep_reference(store: RunStore, run_id: str, model: nn.Module, data: Dataset
     return found
 
 
-def load_reference(store: RunStore, run_id: str, rule: int = RULE) -> OODReference | None:
+def load_reference(store: RunStore, run_id: str, oldest: int = RULE) -> OODReference | None:
     """What was kept for the run's current weights; None where nothing was, or it is damaged. Raises RunNotFound for no id.
 
-    rule: the version of the score; 1 is the one before there was a judge.
+    oldest: the oldest version of the score that will do; 1 is the one before there was a judge.
     """
     try:
         tensors, about = read_tensors(store.folder(run_id) / FILE)
         limits = {kind: float(limit) for kind, limit in about["limits"].items()}
         usable = limits and all(isfinite(limit) and limit > 0 for limit in limits.values())
-        if about["weights"] != weights_stamp(store, run_id) or about.get("rule", 1) != rule or not usable:
+        if about["weights"] != weights_stamp(store, run_id) or not oldest <= about.get("rule", 1) <= RULE or not usable:
             return None
-        images = {kind: tensors[kind].float() for kind in limits}
+        labels = tensors.pop(LABELS, None)
+        images = {kind: rows.float() for kind, rows in tensors.items() if not kind.startswith(JUDGE)}
         whole = all(rows.dim() == 2 and len(rows) and bool(torch.isfinite(rows).all()) for rows in images.values())
         judge = Judge.from_tensors({name.removeprefix(JUDGE): values for name, values in tensors.items()
                                     if name.startswith(JUDGE)})
-        complete = judge is None or "directions" in limits
-        return OODReference(images, limits, judge) if whole and complete else None
+        complete = set(limits) - {ANSWER} <= set(images) and (judge is None or "directions" in images)
+        complete &= (labels is None) == (ANSWER not in limits)
+        if labels is not None:
+            complete &= {"features", "directions"} <= set(images) and len(labels) == len(images["features"])
+        return OODReference(images, limits, judge, labels) if whole and complete else None
     except RunNotFound:
         raise
     except (OSError, *UNREADABLE):
@@ -74,9 +81,9 @@ def reference_of(store: RunStore, run_id: str, model: TrainedModel, settings: Se
     try:
         data = load(model.config.data, settings.data_dir, settings.cache_dir)
     except DataError:
-        return load_reference(store, run_id, rule=1)
+        return load_reference(store, run_id, oldest=1)
     if sum(p.numel() for p in model.model.parameters()) > LARGE:
-        return load_reference(store, run_id, rule=1)
+        return load_reference(store, run_id, oldest=1)
     if data.input_shape != model.input_shape:
         return None
     return keep_reference(store, run_id, model.model, data, model.config.data.variations)
