@@ -55,8 +55,9 @@ def test_only_data_sets_of_digits_get_them_and_the_labels_are_those_of_the_pictu
     expected = some_written(vary(originals[:, 0].numpy(), 1), plain.train.labels[:half].numpy())
     assert np.array_equal(plain.train.images[half:, 0].numpy(), expected)
     # whatever is asked of them, and of whichever are left: label 0 is a 3 here, and label noise spoils no picture
-    few = load(DataConfig(**values | {"only_classes": ("3", "8"), "validation": 200, "label_noise": 0.5}), places / "data", cache_dir)
-    clean = load(DataConfig(**values | {"only_classes": ("3", "8"), "validation": 200}), places / "data", cache_dir)
+    values |= {"only_classes": ("3", "8"), "validation": 200}
+    few = load(DataConfig(**values, label_noise=0.5), places / "data", cache_dir)
+    clean = load(DataConfig(**values), places / "data", cache_dir)
     half = len(few.train) // 2
     shown = torch.tensor([3, 8])[clean.train.labels[:half]].numpy()
     expected = some_written(vary(few.train.images[:half, 0].numpy(), 1), shown)

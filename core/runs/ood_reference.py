@@ -1,6 +1,7 @@
 """What a run's training images look like to its network, kept beside its weights: core.evaluation.ood.score says what for."""
 
 import json
+import time
 from contextlib import suppress
 from math import isfinite
 
@@ -23,6 +24,9 @@ LARGE = 8_000_000  # parameters; resnet18 has 11 million
 RULE = 3  # files of another version are worked out again
 LABELS = "labels"
 JUDGE = "judge."  # prefix of its tensors
+NONE = "familiar.none"  # beside FILE: there is nothing to be worked out for these weights
+WANTED = "look_back"  # a folder beside the runs', with an empty file for each run that somebody waits for
+ASK_AGAIN = 600.0  # seconds; data that was not there may have come meanwhile
 
 
 def keep_reference(store: RunStore, run_id: str, model: nn.Module, data: Dataset, variations: int) -> OODReference | None:
@@ -68,6 +72,44 @@ def load_reference(store: RunStore, run_id: str, oldest: int = RULE) -> OODRefer
         raise
     except (OSError, *UNREADABLE):
         return None
+
+
+def want_reference(store: RunStore, run_id: str) -> bool:
+    """Ask a training process to work it out when nothing trains; False where one has found that there is nothing to work out.
+
+    Raises RunNotFound for no id, and OSError where the runs directory can't be written to.
+    """
+    none = store.folder(run_id) / NONE
+    with suppress(OSError, ValueError):
+        same = json.loads(none.read_text(encoding="utf-8")) == list(weights_stamp(store, run_id))
+        if same and time.time() - none.stat().st_mtime < ASK_AGAIN:
+            return False
+    folder = store.path / WANTED
+    folder.mkdir(exist_ok=True)
+    (folder / run_id).touch()
+    return True
+
+
+def take_wanted(store: RunStore) -> str | None:
+    """The run that has been waited for the longest, which is then this process's to work out; None where nobody waits."""
+    try:
+        waiting = sorted((store.path / WANTED).iterdir(), key=lambda path: path.stat().st_mtime)
+    except OSError:
+        return None  # nobody has ever asked, or another process has just taken one
+    for path in waiting:
+        with suppress(OSError):  # another process has taken it
+            path.unlink()
+            return path.name
+    return None
+
+
+def work_out(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> None:
+    """reference_of() for whoever waits; where there is none, that is written down."""
+    found = reference_of(store, run_id, model, settings)
+    if (found is None or load_reference(store, run_id) is None) and store.folder(run_id).exists():
+        stamp = json.dumps(list(weights_stamp(store, run_id))).encode()
+        with suppress(OSError):
+            write_atomically(store.folder(run_id) / NONE, lambda file: file.write(stamp))
 
 
 def reference_of(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> OODReference | None:
