@@ -154,7 +154,7 @@ def show_answer(asked: Asked, said: Answer | None, otherwise: str) -> None:
     assert asked.model is not None
     classes = asked.model.classes
     if said is None:
-        bars(classes, [None] * len(classes), "draw.bars", True, "Draw a digit", otherwise)
+        bars(classes, [None] * len(classes), "draw.bars", True, "Nothing drawn yet", otherwise)
         return
     best, second = said.order[0], said.order[1]
     sure = surely_before(said.probabilities[best], classes[second], said.probabilities[second])
