@@ -17,8 +17,8 @@ from core.runs.checkpoints import Meaning, save_weights
 from core.settings import Settings
 from core.training import Checkpoint
 from pages.parts.draw.answers import why_not
-from pages.parts.shell import keys
 from pages.parts.explain.section import NEAREST
+from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
 from tests.opened_pages import bars
 from tests.strokes import draw as strokes
@@ -214,7 +214,8 @@ def test_the_last_tap_is_taken_back(at):
     page.button(key="draw.teach.undo").click().run()
     assert_whole(page)
     assert labels(page) == [] and "**My digits: 0**" in [one.value for one in page.markdown]
-    assert any("not kept" in one.value for one in page.caption) and not [one for one in page.button if one.key == "draw.teach.undo"]
+    assert any("not kept" in one.value for one in page.caption)
+    assert not [one for one in page.button if one.key == "draw.teach.undo"]
     page = keep_as(on_canvas(page, strokes(7)), 7)
     page.button(key="draw.teach.delete").click().run()  # there is nothing to take back any more
     assert not [one for one in page.button if one.key == "draw.teach.undo"]
@@ -230,7 +231,7 @@ def test_right_keeps_what_was_said_and_not_what_is_said_by_then(at, sure):
 
 
 def test_too_many_kept_drawings_are_a_line(at):
-    full = MyDigits(tuple(map(str, range(10))), torch.zeros(500, 1, 28, 28, dtype=torch.uint8), torch.zeros(500, dtype=torch.long))
+    full = MyDigits(tuple(map(str, range(10))), torch.zeros(500, 1, 28, 28, dtype=torch.uint8), torch.zeros(500).long())
     page = keep_as(on_canvas(at(**{keys.MY_DIGITS: full}), strokes(7)), 7)
     assert len(labels(page)) == 500 and any("500 drawings are kept at most" in one.value for one in page.caption)
 
