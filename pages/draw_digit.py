@@ -40,7 +40,7 @@ from pages.parts.widgets.canvas import canvas
 from pages.parts.widgets.markdown import as_text
 
 WHY = "Why this answer"
-REST = 400, 530  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
+REST = 420, 552  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
 SLOW = {"Move, turn, stretch it", WHY}  # sections that take longer than a stroke may wait: they follow when the pen is lifted
 SOURCES = {"Draw": ":material/draw:", "Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
@@ -110,7 +110,7 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None, sou
     elif first.problem:
         st.warning(as_text(first.problem), icon=":material/block:")
     elif drawing is None:
-        show_answer(first, None, f"{TO_DO[source]} This model answers with one of: {', '.join(first.model.classes)}.")
+        show_answer(first, None, TO_DO[source])
     else:
         why = "all of it has the same colour" if source == "Draw" else "no ink stands out from the paper"
         show_answer(first, said, f"Nothing to see yet: {why}. {TO_DO[source]}")

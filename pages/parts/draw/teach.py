@@ -89,7 +89,7 @@ def told_of_kept() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(line)
         if count and kept is not None and len(kept) == count:  # it is still the last one
-            st.button("Undo", icon=":material/undo:", type="tertiary", key="draw.teach.undo", on_click=_forget_last)
+            st.button("Take it back", icon=":material/undo:", type="tertiary", key="draw.teach.undo", on_click=_forget_last)
 
 
 def _kept_for(model: TrainedModel) -> MyDigits | None:

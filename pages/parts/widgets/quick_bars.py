@@ -20,7 +20,7 @@ CSS = """.view { color: var(--st-text-color); font: 13px var(--st-font, sans-ser
   min-height: 17px; line-height: 17px; }
 .large .line { min-height: 27px; font-size: 14px; }
 .head h2 { margin: 0; font-size: 30px; line-height: 1.2; font-weight: 700; }
-.head p { margin: 2px 0 8px; min-height: 40px; font-size: 14px; line-height: 20px; opacity: 0.8; }
+.head p { margin: 2px 0 8px; min-height: 60px; font-size: 14px; line-height: 20px; opacity: 0.8; }
 @media (max-width: 640px) {
   .large.few .lines { grid-auto-flow: column; grid-template-rows: repeat(var(--half), auto); grid-auto-columns: 1fr;
     column-gap: 12px; }
