@@ -190,6 +190,9 @@ def test_the_sheet_is_as_large_as_the_screen_allows_beside_its_answer(address: s
     page.set_viewport_size({"width": width, "height": height})
     opened(page, address)
     by = by_touch if width < 500 else by_mouse
+    by(page, [(0.4, 0.2), (0.5, 0.2)])  # brings the sheet into view, if it is not
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.get_by_text("Draw on the white square")).to_be_visible()
     before = page.locator("canvas.upper-canvas").bounding_box()
     by(page, [(0.5, 0.2), (0.5, 0.8)])
     answer = page.get_by_role("heading", name=ANSWER)

@@ -2,10 +2,12 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -14,6 +16,7 @@ from core.data.own.digits import MyDigits
 from core.models import build
 from core.runs import RunStore
 from core.runs.checkpoints import Meaning, save_weights
+from core.runs.ood_reference import FILE, take_wanted
 from core.settings import Settings
 from core.training import Checkpoint
 from pages.parts.draw.answers import why_not
@@ -164,6 +167,12 @@ def test_every_section_is_drawn_for_one_model_and_two(at, models):
     page.session_state["draw.sweep"] = "pen"
     page.run()
     assert_whole(page)
+
+
+def services_of(page: AppTest):
+    from pages.parts.shell.services import services
+
+    return services()
 
 
 def says(page: AppTest) -> int:
@@ -333,3 +342,25 @@ def test_an_address_of_no_run_says_so_and_another_model_answers(models, at):
     assert_whole(page)
     assert "There is no run 'nosuchrun'" in page.warning[0].value
     assert page.selectbox[0].label == "Trained model" and page.selectbox[0].value in models.values()
+
+
+def test_the_page_never_waits_for_what_the_training_process_works_out(at, models, monkeypatch):
+    """With workers it asks one, answers without the score, and has it as soon as it is kept."""
+    run = models["first"]
+    kept = models["store"].folder(run) / FILE
+    kept.unlink(missing_ok=True)
+    st.cache_resource.clear()
+    page = on_canvas(at(), strokes(7))
+    kept.unlink()  # nobody trains here, so the server has worked it out
+    st.cache_resource.clear()
+    server = replace(services_of(page), settings=replace(services_of(page).settings, workers=1))
+    monkeypatch.setattr("pages.parts.shell.services.services", lambda: server)
+    monkeypatch.setattr("core.runs.ood_reference.learn_reference", lambda *_: pytest.fail("the page works it out"))
+    page = on_canvas(at(), strokes(7))
+    assert bars(page)[0]["values"][0] is not None and any("as soon as" in one.value for one in page.caption)
+    assert take_wanted(models["store"]) == run
+    monkeypatch.undo()
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(models["store"].path))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+    page = on_canvas(at(), strokes(7))
+    assert any("Unlike its training images" in one.value for one in page.caption)

@@ -37,9 +37,17 @@ from core.evaluation.ood.score import (
     mostly_black,
 )
 from core.presets import PRESETS
-from core.runs import RunStore, load_model
+from core.runs import RunNotFound, RunStore, load_model, ood_reference
 from core.runs.evaluations import weights_stamp
-from core.runs.ood_reference import FILE, keep_reference, load_reference, reference_of
+from core.runs.ood_reference import (
+    FILE,
+    keep_reference,
+    load_reference,
+    reference_of,
+    take_wanted,
+    want_reference,
+    work_out,
+)
 from core.settings import Settings
 from core.training import build_for, fit
 from tests.helpers import run_here, tiny, wait_for, wait_until
@@ -314,6 +322,43 @@ def test_the_worker_works_it_out_when_nothing_trains(engine):
     run = wait_for(engine.store, engine.submit(tiny(), "somebody"))
     assert run.status == "finished"
     wait_until(lambda: load_reference(engine.store, run.id), lambda: "the score was not kept")
+
+
+def test_what_somebody_waits_for_comes_first_and_once(trained, tmp_path, places, cache_dir):
+    store = RunStore(shutil.copytree(trained[0].path, tmp_path / "runs"))
+    settings, run_id = Settings(places / "data", store.path, cache_dir), trained[1].id
+    assert take_wanted(store) is None
+    assert want_reference(store, run_id) and want_reference(store, run_id)  # two visitors
+    assert take_wanted(store) == run_id and take_wanted(store) is None
+    work_out(store, run_id, load_model(store, run_id), settings)
+    assert load_reference(store, run_id) is not None
+    for astray in ("0" * 31, "../elsewhere"):
+        with pytest.raises(RunNotFound):
+            want_reference(store, astray)
+
+
+def test_where_there_is_nothing_to_work_out_nobody_asks_again_for_a_while(trained, tmp_path, cache_dir, monkeypatch):
+    store = RunStore(shutil.copytree(trained[0].path, tmp_path / "runs"))
+    run_id = trained[1].id
+    model = load_model(store, run_id)
+    without = replace(model, config=model.config.with_values({"data.dataset": "mnist"}))  # which is not there
+    (store.folder(run_id) / FILE).unlink(missing_ok=True)
+    work_out(store, run_id, without, Settings(tmp_path / "no data", store.path, cache_dir))
+    assert not want_reference(store, run_id) and take_wanted(store) is None
+    monkeypatch.setattr(ood_reference, "ASK_AGAIN", -1.0)  # later the data may have come
+    assert want_reference(store, run_id)
+    monkeypatch.undo()
+    weights = store.folder(run_id) / "checkpoint.safetensors"
+    weights.write_bytes(weights.read_bytes())  # other weights, as far as anybody can tell
+    assert want_reference(store, run_id)
+
+
+def test_a_worker_works_out_what_is_waited_for(engine):
+    run = wait_for(engine.store, engine.submit(tiny(), "somebody"))
+    wait_until(lambda: load_reference(engine.store, run.id), lambda: "the score was not kept")
+    (engine.store.folder(run.id) / FILE).unlink()
+    assert want_reference(engine.store, run.id)
+    wait_until(lambda: load_reference(engine.store, run.id), lambda: "nobody did what was waited for")
 
 
 def test_deleting_takes_it_along(store, settings):
