@@ -57,7 +57,7 @@ def why(server: Services, models: list[Asked], drawing: Drawing) -> None:
         train = dataset(first.model.config.data, server.settings)
     except DataError:
         train = None  # the section says that they are not here
-    why_section(first.model, drawing.image, "draw.why", train, first.run.id)
+    why_section(first.model, drawing.image, "draw.why", train, first.run.id, opened=True)
 
 
 SECTIONS = {"What the network sees": lambda server, models, drawing: stages(models[0], drawing),
@@ -182,9 +182,9 @@ if not runs:
         go_to("app.py")
     st.stop()
 told_of_upload()
-row = st.container(horizontal=True, width=720)
-chosen = choose(row, runs)
-others = choose_others(row, runs, chosen)
+with st.container(horizontal=True, width=720):
+    chosen = choose(runs)
+    others = choose_others(runs, chosen)
 source = st.segmented_control("Where from", list(SOURCES), default="Draw", required=True, key="draw.source",
                               format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
                               label_visibility="collapsed")

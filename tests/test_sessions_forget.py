@@ -42,7 +42,7 @@ def test_runs_that_were_looked_at_are_forgotten(store, models, monkeypatch):  # 
             at.session_state["evaluate.why.view"] = view
             at.run()
             assert_whole(at)
-    at.session_state["evaluate.section"] = "Overview"
+    at.session_state["evaluate.section"], at.session_state["evaluate.why.view"] = "Overview", None
     at.query_params["run"] = models["is_3"]
     at.run()
     first = f"answers of {models['first']}"

@@ -47,11 +47,13 @@ def section(model: TrainedModel, view: str | None, image: torch.Tensor | None = 
     return at
 
 
-def test_it_opens_with_its_first_view():
-    at = AppTest.from_function(page, default_timeout=60, kwargs={"image": torch.rand(1, 28, 28), "view": None})
-    at.session_state["model"] = trained("mlp", (1, 28, 28))
-    at.run()
-    assert not at.exception and at.segmented_control(key="t.view").value == MAPS and at.get("image")
+def test_nothing_is_computed_until_a_view_is_chosen(monkeypatch):
+    def fails(*_):
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(TrainedModel, "predict", fails)
+    at = section(trained("mlp", (1, 28, 28)), None)
+    assert not at.get("image") and keys.WHY not in at.session_state
 
 
 @pytest.mark.parametrize(("architecture", "shape"), [("cnn", "grey"), ("mlp", "grey"), ("cnn", "colour")])

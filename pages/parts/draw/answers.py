@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core.data.drawing import Drawing
 from core.evaluation.ood.score import ANSWER, OODReference
@@ -73,14 +72,14 @@ def title_of(run: Run) -> str:
     return f"{run.title or run.id[:8]} · {'test ' + percent(run.test_accuracy) if run.test_accuracy else run.status}"
 
 
-def choose(place: DeltaGenerator, runs: dict[str, Run]) -> str:
-    """Which trained model answers: the one in the address. place: where the choice stands."""
+def choose(runs: dict[str, Run]) -> str:
+    """Which trained model answers: the one in the address."""
     selected = st.session_state.get(keys.RUN)
     options = list(runs)
     titles = {run_id: title_of(run) for run_id, run in runs.items()}  # kept as long as the session: not the runs themselves
     key = f"draw.model.{selected}"
     # Selected before the script runs: the key has the choice in it, and a key that changed later would lose the next choice
-    chosen = place.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
+    chosen = st.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
                           format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]),
                           label_visibility="collapsed")
     if chosen != selected:  # on a first visit
@@ -88,11 +87,11 @@ def choose(place: DeltaGenerator, runs: dict[str, Run]) -> str:
     return chosen
 
 
-def choose_others(place: DeltaGenerator, runs: dict[str, Run], chosen: str) -> list[str]:
+def choose_others(runs: dict[str, Run], chosen: str) -> list[str]:
     """Which models answer beside the chosen one."""
     titles = {run_id: title_of(run) for run_id, run in runs.items() if run_id != chosen}
     kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in titles]
-    others = place.popover(":material/groups:", help="Ask other trained models too.").multiselect(
+    others = st.popover(":material/groups:", help="Ask other trained models too.").multiselect(
         "Ask these too", list(titles), kept, format_func=titles.__getitem__, max_selections=MOST_OTHERS,
         key=f"draw.others.{chosen}", disabled=not titles,
         placeholder="No other model" if titles else "There is only one model yet")

@@ -19,22 +19,26 @@ from pages.parts.widgets.markdown import as_text
 MAPS, NEAREST, CHANGE = "Which pixels matter", "Most alike in training", "Smallest change that flips it"
 
 
-def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | None = None, run_id: str | None = None) -> None:
-    """The whole section, drawn anew without the rest of the page. Only the chosen view is computed; the first is chosen.
+def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | None = None, run_id: str | None = None,
+                opened: bool = False) -> None:
+    """The whole section, drawn anew without the rest of the page. Nothing is computed until a view is chosen.
 
     image: (C, H, W) float32 in [0, 1]. key: a prefix for widgets. train: the data set the model learned from, if it is here.
-    run_id: the model's run, which the layer walk opens with; by default the current one.
+    run_id: the model's run, which the layer walk opens with; by default the current one. opened: whether the first view is
+        chosen at once, where somebody has asked for reasons by coming here.
     """
     def section() -> None:
         st.subheader("Why does it say so?")
         if (line := why_not(model, image)) is not None:
             st.info(line, icon=":material/image_not_supported:")
             return
-        view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], default=MAPS, required=True, key=f"{key}.view",
-                                    persist_state="session", label_visibility="collapsed",
-                                    help="A network gives no reasons. But it can be asked: which pixels its answer hangs on, "
-                                         "which training images look the same to it, and how little has to change before it "
-                                         "says something else.")
+        view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], default=MAPS if opened else None, required=opened,
+                                    key=f"{key}.view", persist_state="session", label_visibility="collapsed")
+        if view is None:
+            st.caption("A network gives no reasons. But it can be asked: which pixels its answer hangs on, which training images "
+                       "look the same to it, and how little has to change before it says something else.")
+            _walk_button(image, key, run_id)
+            return
         try:
             probabilities = model.predict(image.unsqueeze(0))[0].tolist()
             _answer(model, image, probabilities)

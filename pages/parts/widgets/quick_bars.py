@@ -61,8 +61,8 @@ def bars(classes: Sequence[str], probabilities: Sequence[float | None], key: str
 
     title, line: plain text above them that changes with them, in the same frame.
     """
-    shown = probability_bars(classes, probabilities) if None not in probabilities else \
-        {"classes": list(classes), "values": list(probabilities), "best": -1}
+    known = [float("nan") if value is None else value for value in probabilities]
+    shown = probability_bars(classes, known) | ({"best": -1} if None in probabilities else {})
     _component(data={**shown, **({} if marked else {"best": -1}), "large": large, "title": title, "line": line}, key=key,
                height="content")
 
