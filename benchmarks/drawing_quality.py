@@ -91,8 +91,8 @@ def measure(config: RunConfig, settings: Settings, sets: dict[str, tuple[Tensor,
         if not bool(found.all()):
             unlike = familiar.scores(model, images, data.mean, data.std) > 1
             doubted = [f"{unlike[which].float().mean():.1%}".replace("%", " %") for which in (~found, found)]
-            print(f"  seed {config.training.seed}, {name}: of {int((~found).sum())} wrong answers {doubted[0]} are doubted, of right "
-                  f"ones {doubted[1]}")
+            print(f"  seed {config.training.seed}, {name}: of {int((~found).sum())} wrong answers {doubted[0]} are doubted, of "
+                  f"right ones {doubted[1]}")
         if name == "other hands":
             print(f"  seed {config.training.seed}, not always read: {misread(hands(), found)}")
     return right
