@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.drawing import place_like_mnist
-from core.data.drawing import pen
+from core.data.drawing import pen, place_like_mnist
 from core.evaluation.ood import synthetic
 from core.evaluation.ood.glyphs import ALIKE, GLYPHS
 
