@@ -320,7 +320,7 @@ def test_published_networks_are_sound(name):
 
     with torch.device("meta"):
         model = getattr(torchvision.models, name)(num_classes=10)
-    data = PLAIN.with_values({"data.dataset": "digits", "data.validation": 200})
+    data = PLAIN.with_values({"data.dataset": "digits", "data.validation": 200, "training.epochs": 40})
     in_colour = Case(data, model)
     object.__setattr__(in_colour, "input_shape", (3, 64, 64))
     serious = [finding for rule in RULES.values() if (finding := rule(in_colour)) and finding.severity != "note"]
@@ -521,6 +521,9 @@ def test_few_steps():
     small = {"data__dataset": "digits", "data__validation": 200}  # 1,237 images: 20 steps of 64
     finding = found("few_steps", config(training__epochs=4, **small))
     assert "80 times" in finding.title and finding.fix.training.epochs == 10
+    assert finding.severity == "note", "80 steps of 0.001 go 0.08 far, and 0.03 is needed"
+    assert found("few_steps", config(training__epochs=4, training__optimizer__learning_rate=3e-4, **small)).severity == "warning"
+    assert found("few_steps", config(training__epochs=2, training__optimizer__learning_rate=1e-2, **small)).severity == "warning"
     assert found("few_steps", config(training__epochs=5, **small)) is None
 
 
@@ -596,6 +599,28 @@ def test_the_class_that_is_asked_about_is_the_one_that_counts():
     asked = config(data__dataset="digits", data__validation=200, data__task="is_target", data__imbalance=0.1)
     assert found("unbalanced_classes", asked.with_values({"data.target": 0})).severity == "note", "it keeps all its images"
     assert found("unbalanced_classes", asked.with_values({"data.target": 9})).severity == "warning"
+
+
+def test_clouds_of_which_a_few_points_tell_all_are_no_warning():
+    """Two points of one cloud say where it is; two of a moon do not say how it is bent. It is measured."""
+    def rare(dataset):
+        return config(data__dataset=dataset, data__validation=100, data__points=200, data__imbalance=0.02)
+
+    assert found("unbalanced_classes", rare("blobs")).severity == "note"
+    assert found("unbalanced_classes", rare("moons")).severity == "warning"
+
+
+def test_averages_of_many_layers_need_steps():
+    """MobileNetV3 keeps 99 % of its averages at each step: 600 steps, where 20 epochs of 20 are 400."""
+    digits = {"data__dataset": "digits", "data__validation": 200, "model__architecture": "mobilenet_v3_small"}
+    finding = found("averages_lag", config(training__epochs=20, **digits))
+    assert "34 layers" in finding.evidence and "after 400 steps 1.8 %" in finding.evidence  # 0.99^400
+    assert finding.fix.training.epochs == 60
+    assert found("averages_lag", config(training__epochs=30, **digits)) is None
+    assert found("averages_lag", config(training__epochs=20, **digits | {"model__architecture": "resnet18"})) is None
+    assert found("averages_lag", config(training__epochs=2, **digits | {"model__architecture": "resnet18"})) is not None
+    shallow = {"model__architecture": "cnn", "model__batch_norm": True}
+    assert found("averages_lag", config(training__epochs=2, **digits | shallow)) is None
 
 
 def test_unbalanced_question(digits: Dataset):

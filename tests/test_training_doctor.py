@@ -153,6 +153,79 @@ def test_plateau_after_learning():
     assert silent(course([2.3, *noisy([0.8] * 399, 0.9)], accuracy=0.7)), "too noisy to say"
 
 
+def test_a_loss_that_stands_still_where_most_answers_are_right_is_a_hint():
+    """93 % of validation answers right with label smoothing: the loss is far from its floor and can't be told from noise."""
+    losses = np.concatenate([falling(200, 2.3, 0.8), noisy([0.8] * 800)])
+    digits = PLAIN.with_values({"data.dataset": "digits", "training.label_smoothing": 0.1})
+    series = course(losses, accuracy=0.8) | {"validation_loss": ([1000], [0.8])}
+    assert found("plateau", series | {"validation_accuracy": ([1000], [0.93])}, digits).severity == "note"
+    assert found("plateau", series | {"validation_accuracy": ([1000], [0.8])}, digits).severity == "warning"
+
+
+def test_batch_norm_that_is_right_in_training_alone():
+    """Training batches are answered right from batch statistics, and evaluation, from averages, guesses."""
+    series = course(falling(200, 2.3, 0.3), 0.9) | epochs([1.0, 0.3], [2.3, 2.3]) | {
+        "train_accuracy": ([100, 200], [0.7, 0.9]), "validation_accuracy": ([100, 200], [0.1, 0.12])}
+    mobile = {"data.dataset": "digits", "data.validation": 200, "model.architecture": "mobilenet_v3_small", "training.epochs": 2,
+              "training.batch_size": 13}
+    trouble = found("averages_lag", series, PLAIN.with_values(mobile))
+    assert "In training 90 % of the answers were right, in validation at best 12 %" in trouble.evidence
+    assert trouble.fix.training.epochs == 13  # 12 / 0.01 = 1,200 steps of 96 in each epoch
+    small = {"model.architecture": "cnn", "model.batch_norm": True, "training.batch_size": 2}
+    assert found("batch_norm_small_batch", series, PLAIN.with_values(mobile | small)).fix.training.batch_size == 64
+    assert found("averages_lag", series, PLAIN.with_values(mobile | small | {"training.batch_size": 13})) is None, "shallow"
+    half = series | {"validation_accuracy": ([100, 200], [0.1, 0.5])}
+    assert found("averages_lag", half, PLAIN.with_values(mobile)) is None, "it generalises badly: another trouble"
+
+
+def test_small_batches_of_batch_norm_explain_a_bad_end():
+    config = PLAIN.with_values({"data.dataset": "digits", "data.validation": 200, "model.architecture": "cnn",
+                                "model.batch_norm": True, "training.batch_size": 2, "training.epochs": 1})
+    bad = course(noisy(np.linspace(2.3, 2.1, 600)), 0.2)
+    assert found("batch_norm_small_batch", bad, config, 600).severity == "warning"
+    assert found("batch_norm_small_batch", course(falling(600), 0.95), config, 600) is None
+
+
+def test_a_schedule_that_waits_is_replayed_from_the_validation_losses():
+    """A run of 20 steps a second or more records its learning rate once: at the start."""
+    config = PLAIN.with_values({"data.dataset": "linear", "training.loss": "mse", "training.epochs": 10,
+                                "training.schedule.name": "plateau", "training.schedule.factor": 0.01,
+                                "training.schedule.patience": 0, "training.optimizer.learning_rate": 0.01})
+    stuck = course(noisy([11.0] * 200)) | epochs([11] * 10, [1.2, 8, *[8] * 8], 20) | {"learning_rate": ([1], [0.01])}
+    assert "was 0.01: it is multiplied by 0.01" in found("rate_falls_too_soon", stuck, config, 20).evidence
+    falls = stuck | epochs([11] * 10, np.linspace(9, 8, 10), 20)
+    assert found("rate_falls_too_soon", falls, config, 20) is None, "the rate never fell"
+
+
+def test_early_stopping_at_an_epoch_that_jumped():
+    """Stopped after 2 of 15 epochs, at a validation loss 40 % above the one before and 84 % right, where 88 % are wanted."""
+    config = PLAIN.with_values({"data.dataset": "digits", "training.epochs": 15, "training.early_stopping": 1})
+
+    def stopped(losses, right):
+        return course(falling(144, 2.3, 0.25), 0.93) | epochs([0.75, 0.26], losses, 72) | {
+            "train_accuracy": ([72, 144], [0.78, 0.93]), "validation_accuracy": ([72, 144], [0.92, right])}
+
+    assert found("stopped_too_soon", stopped([0.335, 0.467], 0.84), config, 72).fix.training.early_stopping == 10
+    assert found("stopped_too_soon", stopped([0.335, 0.34], 0.84), config, 72) is None
+    assert found("stopped_too_soon", stopped([0.335, 0.467], 0.93), config, 72) is None
+
+
+@pytest.mark.parametrize(("rule", "far", "less"), [
+    ("averages_too_long", {"training.optimizer.beta1": 0.995}, {"training.optimizer.beta1": 0.95}),
+    ("drops_too_much", {"model.dropout": 0.9}, {"model.dropout": 0.6}),
+    ("too_deep", {"model.hidden": [50] * 12}, {"model.hidden": [50] * 6}),
+    ("weight_decay_too_strong", {"training.optimizer.weight_decay": 0.15}, {"training.optimizer.weight_decay": 0.01}),
+    ("learning_rate_too_low", {"training.optimizer.learning_rate": 2e-5}, {"training.optimizer.learning_rate": 2e-4})])
+def test_half_way_on_unmeasured_data_only_what_nobody_would_choose_is_accused(rule, far, less):
+    """On pictures whose difficulty nobody knows half of the way may be all that there is."""
+    config = PLAIN.with_values({"data.dataset": "fashion_mnist", "training.epochs": 6})
+    half = course(falling(600, 2.3, 1.0), 0.6) | {"validation_loss": ([600], [1.0]), "validation_accuracy": ([600], [0.6])}
+    assert rule in {trouble.rule for trouble in examine(config.with_values(far), half, 100)}
+    assert silent(half, config.with_values(less)) and silent(half, config)
+    good = course(falling(600, 2.3, 0.3), 0.9) | {"validation_loss": ([600], [0.3]), "validation_accuracy": ([600], [0.9])}
+    assert silent(good, config.with_values(far))
+
+
 def test_underfitting_after_the_schedule_has_ended():
     cosine = PLAIN.with_values({"training.schedule.name": "cosine"})
     losses = np.concatenate([falling(200, 2.3, 0.8), noisy([0.8] * 800)])

@@ -88,6 +88,7 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "dropout_on_output": network_rules.dropout_on_output,
     "dropout_always_on": network_rules.dropout_always_on,
     "batch_norm_small_batch": network_rules.batch_norm_small_batch,
+    "averages_lag": network_rules.averages_lag,
     "bias_before_batch_norm": network_rules.bias_before_batch_norm,
     **suspects.SURE,
     "learning_rate_too_high": training_rules.learning_rate_too_high,

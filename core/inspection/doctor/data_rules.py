@@ -62,10 +62,10 @@ def unbalanced_classes(case: Case) -> Finding | None:
         return None
     rarest = case.unaugmented_total * share / max(1, case.source_classes)
     told = readable(case.config.data)
-    lost = told is not None and told.best >= TOLD and told.own < told.best - FEWER
+    lost = told is not None and told.best >= TOLD and told.own < told.best - FEWER_OF_ONE
     asked = case.config.data.target if case.config.data.task == "is_target" else case.source_classes - 1
     kept = share ** (asked / max(1, case.source_classes - 1))  # of the class that is asked about, else of the rarest
-    few = case.unaugmented_total and rarest < 2 * case.source_classes and kept <= MOST_GONE
+    few = told is None and case.unaugmented_total and rarest < 2 * case.source_classes and kept <= MOST_GONE
     severity: Severity = "warning" if lost or few else "note"
     return Finding(
         "unbalanced_classes", severity, f"The rarest class keeps {100 * share:.3g} % of its training images",
@@ -80,6 +80,7 @@ TOLD = 0.85  # share of points told right below which the inputs hardly say what
 FAR, TOLD_APART = 0.6, 0.95  # noise as large as the shapes themselves; share told right without it
 EXPLAINED = 0.6  # the same of numbers: share of their variance
 FEWER, LESS_EXPLAINED = 0.1, 0.25  # what too few points may cost
+FEWER_OF_ONE = 0.04  # the same where the points of one class alone are few: its own mistakes are twice as many
 
 
 def answers_not_in_inputs(case: Case) -> Finding | None:

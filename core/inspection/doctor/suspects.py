@@ -9,9 +9,17 @@ from math import log
 
 from core.inspection.doctor.case import Case, Finding
 from core.inspection.doctor.data_rules import EXPLAINED, TOLD, wrong_labels
-from core.inspection.doctor.network_rules import ACTIVATION_NAMES, SQUASHED, last_activation, relu_on_output, squashed_before_loss
+from core.inspection.doctor.network_rules import (
+    ACTIVATION_NAMES,
+    SQUASHED,
+    batch_norm_small_batch,
+    last_activation,
+    relu_on_output,
+    squashed_before_loss,
+)
 from core.inspection.doctor.points import readable
 from core.inspection.doctor.training_rules import BENCHMARK, RATES, momentum, name_of, steps, tolerance, usual_rate
+from core.inspection.doctor.transform_rules import digits_cut_off, most_is_erased
 from core.layers.flow import MATRIX
 from core.models import CNNConfig, TextEmbeddingConfig
 from core.training.schedules import factor_at
@@ -386,6 +394,25 @@ def rate_very_far_off(case: Case, sure: bool = True) -> Finding | None:
 
 
 VERY = 8.0
+NEVER_KEPT, NEVER_DROPPED, NEVER_STACKED, NEVER_DECAYED = 0.99, 0.8, 10, 0.1
+
+
+def far_from_usual(case: Case, sure: bool = True) -> Finding | None:
+    """Momentum, dropout, depth or decay that are far beyond what anybody uses."""
+    model, optimizer = case.config.model, case.config.training.optimizer
+    kept = getattr(optimizer, "beta1", momentum(case.config))
+    if kept >= NEVER_KEPT:
+        return averages_too_long(case, False)
+    if getattr(model, "dropout", 0.0) >= NEVER_DROPPED:
+        return drops_too_much(case, False)
+    if len(getattr(model, "hidden", ())) >= NEVER_STACKED:
+        return too_deep(case, False)
+    return weight_decay_too_strong(case, False) if optimizer.weight_decay >= NEVER_DECAYED else None
+
+
+def small_batches(case: Case, sure: bool = True) -> Finding | None:
+    """Batch norm over a few examples."""
+    return batch_norm_small_batch(case)
 
 
 SURE: dict[str, Suspect] = {suspect.__name__: suspect for suspect in (
@@ -397,9 +424,12 @@ SUSPECTS: tuple[Suspect, ...] = (
     weight_decay_too_strong, l1_too_strong, clipping_too_short, starts_at_nothing,
     averages_too_long, rate_very_far_off, lambda case, sure: squashed_before_loss(case), squashed_number,
     lambda case, sure: relu_on_output(case),
-    smoothed_too_much, drops_too_much, labels_are_wrong, too_deep, rate_falls_too_soon, network_too_small,
-    rate_far_off)
+    small_batches, smoothed_too_much, drops_too_much, labels_are_wrong, digits_cut_off, most_is_erased, too_deep,
+    rate_falls_too_soon, network_too_small, rate_far_off)
+# the same of data about which nothing is known, where a run has come half of the way: only what nobody would choose
+FAR_FROM_USUAL: tuple[Suspect, ...] = (
+    small_batches, far_from_usual, rate_very_far_off, rate_falls_too_soon, l1_too_strong, clipping_too_short, starts_at_nothing)
 # what can throw the weights away, besides a learning rate that is too high
-BLOW_UP: tuple[Suspect, ...] = (weight_decay_too_strong, l1_too_strong, averages_too_long, drops_too_much)
+BLOW_UP: tuple[Suspect, ...] = (weight_decay_too_strong, l1_too_strong, averages_too_long, drops_too_much, small_batches)
 # what can make a network memorise what it should learn from, besides too few examples
 MEMORISED: tuple[Suspect, ...] = (labels_are_wrong, averages_too_long, rate_very_far_off)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from core.inspection.doctor.case import Severity
 from core.inspection.training_doctor import remedies
 from core.inspection.training_doctor.expected import right_enough
 from core.inspection.training_doctor.record import RECENT, Record, Trouble
@@ -111,7 +112,8 @@ def plateau(record: Record) -> Trouble | None:
            "in the new run; if not, something else holds it up: too few units, too strong a weight decay, clipped gradients."
            if begun else "Its answers are still no better than guessing. Either the steps are too small to get anywhere, or no "
            "useful gradient reaches the weights.")
-    return Trouble("plateau", "warning", title, evidence, why, *remedy, first_step=record.last_step // 2,
+    severity: Severity = "note" if right_enough(record) else "warning"  # of answers that are right it can be no more than a hint
+    return Trouble("plateau", severity, title, evidence, why, *remedy, first_step=record.last_step // 2,
                    last_step=record.last_step, charts=("loss", "accuracy"))
 
 
