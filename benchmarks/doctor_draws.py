@@ -427,6 +427,20 @@ def loss_for_numbers(choose: random.Random, given: Changes) -> tuple[Changes, st
     return {"training.loss": name}, f"{name} for a number"
 
 
+def loss_for_quantities(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    if given["data.dataset"] in {"linear", "hills"}:
+        return None
+    return {"training.loss": "mse", "training.label_smoothing": 0.0}, "mean squared error for classes"
+
+
+def loss_for_questions(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    if given["data.dataset"] not in PICTURES or given.get("data.task") == "is_target" or len(
+            given.get("data.only_classes", "all")) < 3:
+        return None
+    return {"training.loss": choose.choice(["bce_with_logits", "bce"]), "training.label_smoothing": 0.0}, \
+        "a yes-no loss for several classes"
+
+
 def label_noise(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
     if given["data.dataset"] in {"linear", "hills"}:
         return None
@@ -492,8 +506,8 @@ MISTAKES: dict[str, Mistake] = {mistake.__name__: mistake for mistake in (
     rate_too_high, rate_too_low, weight_decay, l1, clipping, label_smoothing, schedule_falls, schedule_waits, momentum,
     initialization, small_weights, saturating, too_deep, too_small, linear_model_for_curves, no_activation, squashed,
     relu_on_output, dropout_on_output, dropout, few_epochs, large_batches, batch_norm_alone, averages_behind,
-    loss_for_numbers, label_noise, imbalance, few_examples, transforms, missing_input, noisy_points, random_answers, short_texts,
-    early_stopping)}
+    loss_for_numbers, loss_for_quantities, loss_for_questions, label_noise, imbalance, few_examples, transforms, missing_input,
+    noisy_points, random_answers, short_texts, early_stopping)}
 
 
 # --- what looks odd and may do no harm: one setting away from what is usual, by a little. Never among the planted ones
@@ -567,7 +581,7 @@ def other_start(choose: random.Random, given: Changes) -> tuple[Changes, str]:
 
 def other_data(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
     """Fewer, noisier or less evenly spread examples."""
-    found: list[Changes] = [{"data.validation": choose.choice([100, 250])}]
+    found: list[Changes] = [{"data.validation": choose.choice([40, 60, 250])}]
     if given["data.dataset"] not in {"linear", "hills"}:
         found += [{"data.imbalance": choose.choice([0.15, 0.2, 0.3, 0.5])},
                   {"data.label_noise": choose.choice([0.02, 0.05, 0.1])}]

@@ -18,6 +18,7 @@ from core.inspection.doctor import RULES, SEVERITIES, training_bytes
 from core.inspection.doctor.case import Case
 from core.inspection.doctor.network_rules import floor_of_loss
 from core.inspection.doctor.training_rules import RATES, name_of, usual_rate
+from core.inspection.training_doctor import examine
 from core.presets import PRESETS
 from core.training import build_for, check
 from core.training.range_test import RangeTest, range_test
@@ -65,7 +66,7 @@ class NotesCNN(nn.Module):
 
 
 # The notes' first networks are rebuilt with what they do wrong; the lab about them says so.
-NOTES_MISTAKES = {"toy-sigmoid": {"distance_loss_for_classes", "answers_not_in_inputs"}, "toy-2-2-1": {"answers_not_in_inputs"}}
+NOTES_MISTAKES = {"toy-sigmoid": {"answers_not_in_inputs"}, "toy-2-2-1": {"answers_not_in_inputs"}}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -387,6 +388,8 @@ def test_batch_norm_small_batch():
         return config(model__architecture="cnn", model__batch_norm=True, training__batch_size=batch)
 
     assert found("batch_norm_small_batch", cnn(1)).severity == "warning"
+    digits = {"data.dataset": "digits", "data.validation": 200, "training.epochs": 1}  # 1,237 images: 20 steps of 64
+    assert found("batch_norm_small_batch", cnn(2).with_values(digits)).fix.training.epochs == 10, "200 steps of the 619"
     assert found("batch_norm_small_batch", cnn(2)).severity == "note"
     assert found("batch_norm_small_batch", cnn(64)) is None
     assert found("batch_norm_small_batch", config(training__batch_size=1)) is None
@@ -499,8 +502,24 @@ def test_yes_no_loss_for_classes():
     assert found("yes_no_loss_for_classes", PLAIN) is None
 
 
+@pytest.mark.parametrize(("loss", "rule"), [("mse", "distance_loss_for_classes"), ("bce_with_logits", "yes_no_loss_for_classes")])
+def test_a_loss_for_other_questions_harms_where_steps_are_as_long_as_gradients(loss, rule):
+    """SGD on ten classes: a tenth of the gradient. Adam divides by its size; two classes have no short ones."""
+    def severity(**changes):
+        return found(rule, config(training__loss=loss, **changes)).severity
+
+    assert severity(training__optimizer__name="sgd") == "warning"
+    assert severity(training__optimizer__name="adam") == "note"
+    bad = {"loss": (list(range(1, 601)), [0.3 - number / 1e4 for number in range(600)])}  # guessing costs 0.09 or 0.33
+    asked = config(training__loss=loss, data__dataset="digits", data__validation=200, training__epochs=1)
+    named = {trouble.rule: trouble for trouble in examine(asked, bad, 600)}
+    assert named[rule].severity == "warning" and named[rule].fix.training.loss == "cross_entropy", "of a bad run it is the cause"
+    if loss == "mse":
+        assert severity(training__optimizer__name="sgd", data__only_classes=["1", "7"]) == "note"
+
+
 def test_distance_loss_for_classes():
-    assert found("distance_loss_for_classes", PLAIN, network(), nn.MSELoss()) is not None
+    assert found("distance_loss_for_classes", PLAIN, network(), nn.MSELoss()).severity == "warning"
     assert found("distance_loss_for_classes", PLAIN, network(), nn.CrossEntropyLoss()) is None
 
 
@@ -579,6 +598,8 @@ def test_nothing_left_to_learn(validation, severity):
 def test_few_to_validate():
     assert "90 ± 19" in found("few_to_validate", config(data__validation=10)).evidence  # 1.96·√(0.09/10) = 0.186
     assert found("few_to_validate", config(data__validation=100)) is None
+    assert found("few_to_validate", config(data__validation=29)).severity == "warning"
+    assert found("few_to_validate", config(data__validation=30)).severity == "note"
 
 
 def test_few_per_class():

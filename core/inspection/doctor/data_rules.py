@@ -14,7 +14,7 @@ from core.wording import percent, plural
 BENCHMARK = "benchmarks/doctor_tables.py"
 HANDWRITING = {"mnist", "digits", "emnist", "kmnist", "qmnist", "usps"}  # data sets whose pictures have a right way round
 FEW_PER_CLASS, TOO_FEW_PER_CLASS = 50, 20  # see PER_CLASS_ACCURACY
-FEW_TO_VALIDATE = 100
+FEW_TO_VALIDATE, TOO_FEW_TO_VALIDATE = 100, 30  # 30 show 90 ± 11 points
 MUCH_NOISE = 0.2  # share of wrong labels from which on it costs more than it shows
 
 
@@ -202,8 +202,9 @@ def few_to_validate(case: Case) -> Finding | None:
         return None
     better = min(max(FEW_TO_VALIDATE, case.training_total // 10), 5000)
     fix = case.changed(data__validation=better) if better < case.training_total / 2 else None
+    severity: Severity = "warning" if count < TOO_FEW_TO_VALIDATE else "note"
     return Finding(
-        "few_to_validate", "warning", f"{plural(count, 'validation image')} can't tell good from lucky",
+        "few_to_validate", severity, f"{plural(count, 'validation image')} can't tell good from lucky",
         f"At 90 % true accuracy, {count} images show 90 ± {100 * 1.96 * sqrt(0.9 * 0.1 / count):.0f} points (95 % interval, "
         f"1.96·√(0.9·0.1/{count})), in steps of {100 / count:.2g} points.",
         "Accuracy is measured on these images after each epoch. With so few, it jumps up and down by chance, and the best epoch "

@@ -276,22 +276,35 @@ def batch_norm_small_batch(case: Case) -> Finding | None:
     names = ", ".join(dict.fromkeys(row.name for row in case.rows if row.name in layers) or layers)
     lone = [row for row in case.rows if row.name in layers and not [n for n in row.output_shape[1:] if n > 1]]
     last = case.per_epoch % batch if case.per_epoch > batch else 0
-    fix = case.changed(training__batch_size=64)
+    remedy, fix = _larger_batches(case)
     if batch > 4 and not (lone and last == 1):
         return None
     if lone and (batch == 1 or last == 1):
         when = "each batch" if batch == 1 else f"the last batch of an epoch ({case.per_epoch:,} images in batches of {batch})"
-        fix = fix if batch == 1 else case.changed(training__batch_size=batch + 1)
+        if batch > 1:
+            fix, remedy = case.changed(training__batch_size=batch + 1), f"Set the batch size to {batch + 1}"
         return Finding("batch_norm_small_batch", "error", "Batch norm gets a batch of a single image",
                        f"{lone[0].name} has one number for each channel and image, and {when} holds one image.",
                        "Batch norm compares each number with the same number of the other images in the batch. With none to "
-                       "compare with, PyTorch stops.", f"Set the batch size to {fix.training.batch_size}" if fix else "", fix)
+                       "compare with, PyTorch stops.", remedy, fix)
     severity: Severity = "warning" if batch == 1 else "note"
     return Finding("batch_norm_small_batch", severity, f"Batch norm sees only {plural(batch, 'image')} at a time",
                    f"{names}; batch size {batch}.",
                    "Batch norm takes mean and deviation from the batch. Of so few images they jump from step to step, and in "
                    "evaluation the network gets other ones than it learned with. Below 8 images results get clearly worse (Wu "
-                   "and He: Group Normalization, 2018).", "Set the batch size to 64", fix)
+                   "and He: Group Normalization, 2018).", remedy, fix)
+
+
+LARGER, STEPS_WANTED = 64, 200  # a batch; steps after which small networks had read 95 % of digits: training_rules.RATES
+
+
+def _larger_batches(case: Case) -> tuple[str, RunConfig | None]:
+    """Batches of 64, for so many epochs that there are as many steps as small networks need, but no more than there were."""
+    training, per_epoch = case.config.training, -(-case.per_epoch // LARGER)
+    before = training.epochs * -(-case.per_epoch // training.batch_size)
+    epochs = max(training.epochs, -(-min(STEPS_WANTED, before) // per_epoch)) if per_epoch else training.epochs
+    more = f" and train for {epochs} epochs" if epochs > training.epochs else ""
+    return f"Set the batch size to {LARGER}{more}", case.changed(training__batch_size=LARGER, training__epochs=epochs)
 
 
 # MobileNetV3-Small, whose 34 layers keep 99 % of their averages at each step, told nothing apart in evaluation before 480 steps
@@ -325,7 +338,7 @@ def saturating_activations(case: Case) -> Finding | None:
     sigmoids = [op for op in found if op.name == "sigmoid"]
     if len(sigmoids) < 3:
         return None
-    # points and numbers were learned through eight of them with Adam: there a run that goes badly is asked, suspects.too_deep
+    # points and numbers were learned through eight of them with Adam: there a run that goes badly is asked, capacity.too_deep
     config, remedy = case.changed(model__activation="relu") if case.given is None else None, "Use ReLU in the hidden layers"
     if config is not None and len(hidden := getattr(case.config.model, "hidden", ())) > 8:  # too many for ReLU, too
         config = case.changed(model__activation="relu", model__hidden=list(hidden[:3]))

@@ -156,13 +156,21 @@ def name_of(config: RunConfig) -> str:
     return f"{name} with momentum {momentum(config):g}" if momentum(config) else name
 
 
-def yes_no_loss_for_classes(case: Case) -> Finding | None:
+# Of ten classes, networks on digits that learned 95 % with cross-entropy and SGD got 9 to 62 % with the mean squared error and 36
+# to 84 % with a yes-no loss in as many steps: their gradients are a tenth as long. Optimizers that divide by the gradient's size
+# lost nothing with the first, and mostly nothing with the second; nor did anybody with two classes.
+def _loss_does_harm(case: Case, sure: bool) -> Severity:
+    harmless = case.criterion is None and (case.config.training.optimizer.name != "sgd" or case.classes < 3)
+    return "note" if sure and harmless else "warning"
+
+
+def yes_no_loss_for_classes(case: Case, sure: bool = True) -> Finding | None:
     """Binary cross-entropy where exactly one of several classes is right."""
     if case.loss not in {"bce_with_logits", "bce"} or case.classes < 3:
         return None
     fix = case.changed(training__loss="cross_entropy") if case.criterion is None else None
     return Finding(
-        "yes_no_loss_for_classes", "warning", f"A yes-no loss for {case.classes} classes",
+        "yes_no_loss_for_classes", _loss_does_harm(case, sure), f"A yes-no loss for {case.classes} classes",
         f"The loss is {NAMES[case.loss]}; each image belongs to exactly one of {case.classes} classes. It asks "
         f"{case.classes} separate questions, of which {case.classes - 1} have the answer “no”.",
         "Binary cross-entropy fits where several answers may be right at once. Here exactly one is, and cross-entropy knows "
@@ -170,14 +178,14 @@ def yes_no_loss_for_classes(case: Case) -> Finding | None:
         "Use cross-entropy" if fix else "Use nn.CrossEntropyLoss", fix)
 
 
-def distance_loss_for_classes(case: Case) -> Finding | None:
+def distance_loss_for_classes(case: Case, sure: bool = True) -> Finding | None:
     """Mean squared error and its relatives where the answer is a class."""
     if case.loss not in {"mse", "l1", "smooth_l1", "huber"} or case.classes < 2:
         return None
     better = "cross_entropy" if case.classes > 2 else "bce_with_logits"
     fix = case.changed(training__loss=better) if case.criterion is None else None
     return Finding(
-        "distance_loss_for_classes", "warning", "A loss for quantities, and the answer is a class",
+        "distance_loss_for_classes", _loss_does_harm(case, sure), "A loss for quantities, and the answer is a class",
         f"The loss is {NAMES.get(case.loss, case.loss)}; the question has {case.classes} classes.",
         "It measures how far probabilities are from 0 and 1. Where the network is confidently wrong, the gradient through a "
         "sigmoid or softmax is close to 0, so it learns hardly anything from its worst mistakes; with "

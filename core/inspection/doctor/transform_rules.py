@@ -181,14 +181,14 @@ def most_is_erased(case: Case, sure: bool = True) -> Finding | None:
     large = [step for step in steps if isinstance(step, RandomErasingConfig) and step.p and step.scale_max > MOST_ERASED]
     if not large:
         return None
-    fix = tuple(step.model_copy(update={"scale_min": min(step.scale_min, 0.2), "scale_max": 0.2}) if step in large else step
-                for step in steps)
+    fix = tuple(step.model_copy(update={"scale_min": min(step.scale_min, 0.02), "scale_max": 0.2, "p": min(step.p, 0.5)})
+                if step in large else step for step in steps)
     side = sqrt(large[0].scale_max)
     return Finding("most_is_erased", _harm(case, sure), "More is erased than is left",
                    f"Holes of up to {percent(large[0].scale_max, 0)} of the picture: as a square, {percent(side, 0)} of its "
                    "height and width.",
                    "A hole teaches a network not to rely on one spot. Where the whole digit or shoe is gone, there is nothing to "
-                   "learn but the label of a black picture.", "Erase a fifth at most", _with(case, fix))
+                   "learn but the label of a black picture.", "Erase a fifth at most, in half of the images", _with(case, fix))
 
 
 def drowned_in_noise(case: Case) -> Finding | None:
