@@ -133,7 +133,7 @@ def large(choose: random.Random) -> Changes:
     found = {"model.architecture": name, **optimizer(choose, 0.5)}
     if name == "resnet18":
         return changes | found | {"model.stem": "imagenet", "training.epochs": 6}
-    return changes | found | {"data.dataset": SHAPES, "model.stem": "small", "training.batch_size": 16, "training.epochs": 40}
+    return changes | found | {"data.dataset": CLOTHES, "data.fraction": 0.5, "model.stem": "imagenet", "training.epochs": 50}
 
 
 def mlp(choose: random.Random, changes: Changes) -> Changes:

@@ -5,13 +5,15 @@ from dataclasses import replace
 from math import e, log
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from core.config import OPTIMIZERS, RunConfig, read_config
-from core.data import Dataset, Split
+from core.data import Dataset, Split, load
+from core.data.own.sets import save_set
 from core.devices import memory_bytes
 from core.inspection import Finding, Surroundings, diagnose
 from core.inspection.doctor import RULES, SEVERITIES, training_bytes
@@ -620,6 +622,25 @@ def test_the_class_that_is_asked_about_is_the_one_that_counts():
     asked = config(data__dataset="digits", data__validation=200, data__task="is_target", data__imbalance=0.1)
     assert found("unbalanced_classes", asked.with_values({"data.target": 0})).severity == "note", "it keeps all its images"
     assert found("unbalanced_classes", asked.with_values({"data.target": 9})).severity == "warning"
+
+
+def test_images_in_the_order_of_their_folders(places, cache_dir):
+    """Three classes of 20 pictures: sorted, 57 of 59 neighbours are alike; dealt out in turn none is."""
+    shades = np.repeat([0, 120, 250], 20).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 90, (60, 1, 8, 8), np.uint8)
+    images = np.minimum(shades[:, None, None, None].astype(int) + noise, 255).astype(np.uint8)
+    labels, test = np.repeat([0, 1, 2], 20), np.zeros(60, bool)
+    sorted_set = save_set(places / "data", "Sorted", ("dark", "grey", "light"), images, labels, test)
+    dealt = np.arange(60).reshape(3, 20).T.flatten()
+    mixed_set = save_set(places / "data", "Mixed", ("dark", "grey", "light"), images[dealt], labels[dealt], test)
+    unshuffled = config(data__dataset=sorted_set.name, data__validation=10, training__shuffle=False)
+    finding = found("in_order_of_classes", unshuffled)
+    assert "97 %" in finding.evidence and "33 %" in finding.evidence and finding.fix.training.shuffle
+    assert found("in_order_of_classes", finding.fix) is None
+    assert found("in_order_of_classes", unshuffled.with_values({"data.dataset": mixed_set.name})) is None
+    assert found("in_order_of_classes", config(data__dataset="digits", data__validation=200, training__shuffle=False)) is None
+    data = load(unshuffled.data, places / "data", cache_dir)
+    assert found("in_order_of_classes", unshuffled, data=data).severity == "warning"
 
 
 def test_clouds_of_which_a_few_points_tell_all_are_no_warning():

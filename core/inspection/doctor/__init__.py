@@ -67,6 +67,7 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "unknown_data": data_rules.unknown_data,
     "does_not_combine": data_rules.does_not_combine,
     "wrong_labels": data_rules.wrong_labels,
+    "in_order_of_classes": data_rules.in_order_of_classes,
     "unbalanced_classes": data_rules.unbalanced_classes,
     "target_not_a_class": data_rules.target_not_a_class,
     "answers_not_in_inputs": data_rules.answers_not_in_inputs,

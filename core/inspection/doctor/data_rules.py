@@ -4,11 +4,13 @@ from math import ceil, log, sqrt
 
 import numpy as np
 
-from core.data import DATASETS, Split
+from core.data import DATASETS, DataError, Split, is_own
+from core.data.own.sets import read_arrays
 from core.data.variations import MOST_IMAGES
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
 from core.inspection.doctor.points import readable
+from core.settings import default_data_dir
 from core.wording import percent, plural
 
 BENCHMARK = "benchmarks/doctor_tables.py"
@@ -53,6 +55,32 @@ def wrong_labels(case: Case) -> Finding | None:
         "rising while validation accuracy, whose labels are true, falls. Stop at the best validation epoch."
         + (" With so many, no class is right more often than another." if hopeless else ""),
         "Take the noise away, or keep the best epoch", case.changed(data__label_noise=0.0))
+
+
+RUNS_OF_ONE = 0.9  # share of neighbours of the same class; shuffled it is the sum of the classes' squared shares
+
+
+def in_order_of_classes(case: Case) -> Finding | None:
+    """No shuffling of examples that lie sorted by class, as folders of images do. The sets that come along are not sorted."""
+    data = case.config.data
+    if case.config.training.shuffle or not case.data and not is_own(data.dataset):
+        return None
+    try:
+        labels = case.data.train.labels[case.data.train.rows].numpy() if case.data else \
+            read_arrays(default_data_dir(), data.dataset).labels[:case.spec.counts[0] if case.spec else 0]
+    except DataError:
+        return None  # it can't be read, which a run says
+    if len(labels) < 2 or (alike := float((labels[1:] == labels[:-1]).mean())) < RUNS_OF_ONE:
+        return None
+    by_chance = float(((np.bincount(labels) / len(labels)) ** 2).sum())
+    if by_chance >= RUNS_OF_ONE:
+        return None
+    return Finding(
+        "in_order_of_classes", "warning", "The images come sorted by class, and are not shuffled",
+        f"{percent(alike, 0)} of the training images are followed by one of their own class; shuffled it would be "
+        f"{percent(by_chance, 0)}.",
+        "Each batch holds a single class or two: every step teaches the network to answer with that one, and what it learned of "
+        "the others is forgotten until they come again.", "Shuffle the training images", case.changed(training__shuffle=True))
 
 
 def unbalanced_classes(case: Case) -> Finding | None:
