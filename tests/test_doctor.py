@@ -510,14 +510,17 @@ def test_a_loss_for_other_questions_harms_where_steps_are_as_long_as_gradients(l
     def severity(**changes):
         return found(rule, config(training__loss=loss, **changes)).severity
 
-    assert severity(training__optimizer__name="sgd") == "warning"
+    digits = {"data__dataset": "digits", "data__validation": 200, "training__optimizer__name": "sgd"}  # 20 steps of 64
+    few, many = (digits | {"training__optimizer__learning_rate": 0.1, "training__epochs": epochs} for epochs in (10, 30))
+    assert severity(**few) == "warning", "20 times the gradient in all: twice what is usually needed"
+    assert severity(**many) == "note", "60 times: six times as much"
     assert severity(training__optimizer__name="adam") == "note"
     bad = {"loss": (list(range(1, 601)), [0.3 - number / 1e4 for number in range(600)])}  # guessing costs 0.09 or 0.33
     asked = config(training__loss=loss, data__dataset="digits", data__validation=200, training__epochs=1)
     named = {trouble.rule: trouble for trouble in examine(asked, bad, 600)}
     assert named[rule].severity == "warning" and named[rule].fix.training.loss == "cross_entropy", "of a bad run it is the cause"
     if loss == "mse":
-        assert severity(training__optimizer__name="sgd", data__only_classes=["1", "7"]) == "note"
+        assert severity(**few, data__only_classes=["1", "7"]) == "note"
 
 
 def test_distance_loss_for_classes():
