@@ -549,6 +549,18 @@ def test_few_steps():
     assert found("few_steps", config(training__epochs=4, training__optimizer__learning_rate=3e-4, **small)).severity == "warning"
     assert found("few_steps", config(training__epochs=2, training__optimizer__learning_rate=1e-2, **small)).severity == "warning"
     assert found("few_steps", config(training__epochs=5, **small)) is None
+    line = small | {"model__architecture": "softmax_regression", "training__epochs": 1, "training__optimizer__name": "sgd"}
+    assert found("few_steps", config(training__optimizer__learning_rate=0.5, **line)).severity == "note", "20 steps of 0.5 are 10"
+    assert found("few_steps", config(training__optimizer__learning_rate=0.05, **line)).severity == "warning"
+
+
+def test_decay_of_a_linear_model():
+    """Its weights may be short: ten times the decay that stops a network with hidden units costs it 3 points of 94 on digits."""
+    def said(decay: float, **model):
+        return found("weight_decay_too_strong", config(training__optimizer__weight_decay=decay, **model))
+
+    assert said(0.3) is not None and said(0.3, model__architecture="softmax_regression") is None
+    assert said(3.0, model__architecture="softmax_regression") is not None
 
 
 def test_batch_of_one():

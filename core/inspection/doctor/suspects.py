@@ -41,6 +41,7 @@ Suspect = Callable[..., Finding | None]  # of a Case, and whether to be sure
 # below 1 / decay, as each step moves a weight by the learning rate at most and decay takes learning rate × decay × weight.
 SURE_DECAY, DOUBTFUL_DECAY = 0.2, 0.003
 SURE_ADAMW, DOUBTFUL_ADAMW = 4.0, 0.1
+LINES = 10  # times as much before a model without hidden units, which needs no long weights, is told so
 SURE_L1, DOUBTFUL_L1 = 0.05, 0.0003
 
 
@@ -49,7 +50,7 @@ def weight_decay_too_strong(case: Case, sure: bool = True) -> Finding | None:
     optimizer = case.config.training.optimizer
     decay, apart = optimizer.weight_decay, optimizer.name == "adamw"
     least = (SURE_ADAMW if sure else DOUBTFUL_ADAMW) if apart else (SURE_DECAY if sure else DOUBTFUL_DECAY)
-    if decay < least or (sure and not has_hidden(case)):
+    if decay < least * (LINES if sure and not has_hidden(case) else 1):
         return None
     usual = 0.01 if apart else 0.0
     how = (f"AdamW takes learning rate × {decay:g} of each weight away at each step and moves it by about the learning rate: no "

@@ -44,9 +44,11 @@ def _of_points(record: Record, reached: Readable) -> float:
 
 
 def right_enough(record: Record) -> bool:
-    """Whether most answers are right, however unsure they are."""
+    """Whether most answers are right, however unsure they are; of numbers, whether their variance is explained as well."""
     validation, last = record.sample("validation_accuracy")[1], record.window(0.75, 1.0, "accuracy")
-    wanted = right_wanted(record)
+    wanted, losses = right_wanted(record), record.sample("validation_loss")[1]
+    if record.guess is not None and not record.guess.right and readable(record.config.data) is not None:  # numbers
+        return len(losses) > 0 and record.learned(float(losses[-1])) > good_share(record)
     return wanted is not None and len(validation) > 0 and max(float(validation[-1]), last.mean if last else 0.0) > wanted
 
 
