@@ -10,7 +10,8 @@ from core.figures.palette import CLASSES, TRAIN, VALIDATION
 
 MARGIN = {"l": 8, "r": 8, "t": 40, "b": 8}
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-COLORS = dict(zip(("sgd", "adam", "rmsprop", "momentum", "adamw", "nesterov", "adagrad"), CLASSES, strict=False))
+OPTIMIZERS = ("sgd", "adam", "rmsprop", "momentum", "adamw", "nesterov", "adagrad")
+COLORS: dict[str, str] = dict(zip(OPTIMIZERS, CLASSES, strict=False))
 GROUND = [[0.0, "#ffffff"], [1.0, "#aab2bb"]]  # the landscape: light is low, in both themes
 FRAMES = 40  # of an animation; more would only make it heavier to send
 TRAIL = 50  # points of each path in a frame
