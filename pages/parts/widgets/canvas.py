@@ -44,7 +44,7 @@ button:disabled { opacity: 0.45; cursor: default; }
 .pair span { display: block; padding: 7px 10px; border: 1px solid var(--st-border-color, #b0b4bb); line-height: 20px; }
 .pair label:first-child span { border-radius: 8px 0 0 8px; }
 .pair label:last-child span { border-radius: 0 8px 8px 0; margin-left: -1px; }
-.pair input:checked + span { border-color: var(--st-primary-color); color: var(--st-primary-color); position: relative;
+.pair input:checked + span { border-color: var(--st-primary-color); font-weight: 600; position: relative;
   background: color-mix(in srgb, var(--st-primary-color) 12%, transparent); }
 .pair input:focus-visible + span { box-shadow: 0 0 0 2px var(--st-primary-color); }
 .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 0; }
