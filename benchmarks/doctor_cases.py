@@ -3,7 +3,8 @@
     python -m benchmarks.doctor_cases                       # from the curves kept in tests/doctor_cases: a minute
     python -m benchmarks.doctor_cases --fixes               # and each planted case trained again as its finding's button mends it
     # other cases, drawn and trained anew; with --keep to tests/doctor_cases
-    python -m benchmarks.doctor_cases --draw 5 6 --bases 60
+    python -m benchmarks.doctor_cases --draw 5 6 --bases 60 --odd 3
+    python -m benchmarks.doctor_cases --draw 5 --bases 20 --pictures   # sets of one's own, large networks
 
 A case of tests/doctor_cases is judged by training alone (benchmarks/doctor_draws.py says what is drawn): a setting is sound if
 it gets to a good accuracy on examples that it has not seen, and planted if it loses much against its twin without the mistake.
@@ -12,6 +13,7 @@ The training doctor is asked at 25 places of each run and must say nothing of a 
 
 import argparse
 import json
+import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ from benchmarks.doctor_draws import MISTAKES, Changes, Draw, draws
 from benchmarks.doctor_pictures import CLOTHES, SHAPES, made_sets
 from benchmarks.doctor_runs import Outcome, Series, Trained, train
 from core.config import RunConfig
+from core.data.own.sets import FOLDER as IMPORTED
 from core.inspection import Finding
 from core.inspection.doctor import diagnose
 from core.inspection.training_doctor import examine
@@ -65,7 +68,7 @@ ALWAYS = {"dropout_on_output", "no_activation", "squashed", "relu_on_output", "b
           "linear_model_for_curves", "missing_input", "label_noise"}
 # Test accuracy (of numbers: variance explained) that a good run on these data reaches
 GOOD = {"digits": 0.9, "mnist": 0.85, "circle": 0.88, "xor": 0.9, "blobs": 0.97, "moons": 0.93, "spirals": 0.9, "linear": 0.95,
-        "hills": 0.7, "reviews": 0.6, CLOTHES: 0.85, SHAPES: 0.8}
+        "hills": 0.7, "reviews": 0.6, CLOTHES: 0.8, SHAPES: 0.8}
 CLASSES = {"digits": 10, "mnist": 10, CLOTHES: 7, SHAPES: 5}
 LOST, LOST_TEXT, UNSURE = 0.08, 0.12, 0.6  # accuracy that a mistake costs at least, or log loss
 # what a sound variant may lose of what its twin has learned; validation loss / smallest
@@ -221,6 +224,18 @@ def table(cases: Sequence[tuple[Case, Trained]], fixes: tuple[Path, Path] | None
     print(f"{counts['sound']} sound: {counts['accused']} accused")
 
 
+def _data_with_pictures(folder: Path) -> Path:
+    """A data folder with what there is, and the sets that are drawn; what a config is asked about is found there, too."""
+    place, there = folder / "data", default_data_dir()
+    place.mkdir()
+    for found in there.iterdir() if there.is_dir() else ():
+        if found.name != IMPORTED:
+            (place / found.name).symlink_to(found.resolve())
+    made_sets(place)
+    os.environ["PLAYGROUND_DATA"] = str(place)
+    return place
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draw", type=int, nargs="+", metavar="SEED")
@@ -234,8 +249,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print(conditions())
     with TemporaryDirectory() as cache:
-        places = (default_data_dir(), Path(cache))
-        made_sets(places[0])
+        places = (_data_with_pictures(Path(cache)), Path(cache))
         cases = kept() if not asked.draw else [case for seed in asked.draw for case in chosen([
             (draw, train(RunConfig().with_values(draw.changes), *places)) for draw in draws(
                 seed, asked.bases, asked.each, asked.pictures, asked.odd)])]
