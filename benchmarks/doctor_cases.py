@@ -3,7 +3,8 @@
     python -m benchmarks.doctor_cases                       # from the curves kept in tests/doctor_cases: a minute
     python -m benchmarks.doctor_cases --fixes               # and each planted case trained again as its finding's button mends it
     # other cases, drawn and trained anew; with --keep to tests/doctor_cases
-    python -m benchmarks.doctor_cases --draw 5 6 --bases 60
+    python -m benchmarks.doctor_cases --draw 5 6 --bases 60 --odd 3
+    python -m benchmarks.doctor_cases --draw 5 --bases 20 --pictures   # sets of one's own, large networks
 
 A case of tests/doctor_cases is judged by training alone (benchmarks/doctor_draws.py says what is drawn): a setting is sound if
 it gets to a good accuracy on examples that it has not seen, and planted if it loses much against its twin without the mistake.
@@ -12,6 +13,7 @@ The training doctor is asked at 25 places of each run and must say nothing of a 
 
 import argparse
 import json
+import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,9 +27,11 @@ import numpy as np
 import torch
 
 from benchmarks.conditions import conditions
-from benchmarks.doctor_draws import Changes, Draw, draws
+from benchmarks.doctor_draws import MISTAKES, Changes, Draw, draws
+from benchmarks.doctor_pictures import CLOTHES, SHAPES, made_sets
 from benchmarks.doctor_runs import Outcome, Series, Trained, train
 from core.config import RunConfig
+from core.data.own.sets import FOLDER as IMPORTED
 from core.inspection import Finding
 from core.inspection.doctor import diagnose
 from core.inspection.training_doctor import examine
@@ -35,7 +39,8 @@ from core.settings import default_data_dir
 
 FOLDER = Path(__file__).parents[1] / "tests/doctor_cases"
 COARSE = {"loss", "accuracy"}  # of each batch: kept with fewer digits
-FAMILIES = {"digits": "digits", "mnist": "mnist", "reviews": "texts", "linear": "numbers", "hills": "numbers"}  # files
+FAMILIES = {"digits": "digits", "mnist": "mnist", "reviews": "texts", "linear": "numbers", "hills": "numbers",
+            CLOTHES: "pictures", SHAPES: "pictures"}  # files
 LOOKS = 25  # at each run while it goes, the last at its end
 # Rules that name a mistake, by what was planted
 NAMING = {
@@ -51,7 +56,9 @@ NAMING = {
     "relu_on_output": {"relu_on_output", "squashed_number"}, "dropout_on_output": {"dropout_on_output"},
     "dropout": {"drops_too_much"}, "few_epochs": {"few_steps", "batch_larger_than_data"},
     "large_batches": {"few_steps", "batch_larger_than_data"}, "batch_norm_alone": {"batch_norm_small_batch"},
-    "loss_for_numbers": {"loss_for_numbers"}, "label_noise": {"wrong_labels"}, "imbalance": {"unbalanced_classes"},
+    "averages_behind": {"averages_lag"},
+    "loss_for_numbers": {"loss_for_numbers"}, "loss_for_quantities": {"distance_loss_for_classes"},
+    "loss_for_questions": {"yes_no_loss_for_classes"}, "label_noise": {"wrong_labels"}, "imbalance": {"unbalanced_classes"},
     "few_examples": {"few_points", "few_per_class"},
     "transforms": {"drowned_in_noise", "turned_too_far", "digits_cut_off", "most_is_erased", "flips_on_digits"},
     "missing_input": {"answers_not_in_inputs"}, "noisy_points": {"answers_not_in_inputs"},
@@ -61,7 +68,8 @@ ALWAYS = {"dropout_on_output", "no_activation", "squashed", "relu_on_output", "b
           "linear_model_for_curves", "missing_input", "label_noise"}
 # Test accuracy (of numbers: variance explained) that a good run on these data reaches
 GOOD = {"digits": 0.9, "mnist": 0.85, "circle": 0.88, "xor": 0.9, "blobs": 0.97, "moons": 0.93, "spirals": 0.9, "linear": 0.95,
-        "hills": 0.7, "reviews": 0.6}
+        "hills": 0.7, "reviews": 0.6, CLOTHES: 0.8, SHAPES: 0.8}
+CLASSES = {"digits": 10, "mnist": 10, CLOTHES: 7, SHAPES: 5}
 LOST, LOST_TEXT, UNSURE = 0.08, 0.12, 0.6  # accuracy that a mistake costs at least, or log loss
 # what a sound variant may lose of what its twin has learned; validation loss / smallest
 AS_GOOD, AS_SURE, CLIMBED = 0.02, 0.1, 1.15
@@ -93,13 +101,12 @@ def judged(draw: Draw, outcome: Outcome, base: Draw, reached: Outcome) -> str:
     if not draw.cause:
         return "sound"
     lost = reached.accuracy - outcome.accuracy
-    if outcome.ended != "completed" or lost > (LOST_TEXT if data == "reviews" else LOST) or \
-            outcome.log_loss > reached.log_loss + UNSURE:
+    if draw.cause in MISTAKES and (outcome.ended != "completed" or lost > (LOST_TEXT if data == "reviews" else LOST) or
+                                   outcome.log_loss > reached.log_loss + UNSURE):
         return "planted"
-    guess = 0.9 if draw.changes.get("data.task") == "is_target" else 0.1 if data in {"digits", "mnist"} else \
-        0.0 if numbers else 0.5
+    guess = 0.9 if draw.changes.get("data.task") == "is_target" else 0.0 if numbers else 1 / CLASSES.get(data, 2)
     as_good = lost < AS_GOOD * (reached.accuracy - guess) and outcome.log_loss < reached.log_loss + AS_SURE
-    settled = outcome.climbed < CLIMBED or numbers
+    settled = outcome.ended == "completed" and (outcome.climbed < CLIMBED or numbers)
     return "sound" if as_good and settled and outcome.accuracy >= GOOD[data] and draw.cause not in ALWAYS else ""
 
 
@@ -217,20 +224,35 @@ def table(cases: Sequence[tuple[Case, Trained]], fixes: tuple[Path, Path] | None
     print(f"{counts['sound']} sound: {counts['accused']} accused")
 
 
+def _data_with_pictures(folder: Path) -> Path:
+    """A data folder with what there is, and the sets that are drawn; what a config is asked about is found there, too."""
+    place, there = folder / "data", default_data_dir()
+    place.mkdir()
+    for found in there.iterdir() if there.is_dir() else ():
+        if found.name != IMPORTED:
+            (place / found.name).symlink_to(found.resolve())
+    made_sets(place)
+    os.environ["PLAYGROUND_DATA"] = str(place)
+    return place
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draw", type=int, nargs="+", metavar="SEED")
     parser.add_argument("--bases", type=int, default=60)
     parser.add_argument("--each", type=int, default=4, help="mistakes planted in each base")
+    parser.add_argument("--odd", type=int, default=0, help="harmless oddities of each base")
+    parser.add_argument("--pictures", action="store_true", help="draw bases on sets of one's own and with large networks")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--fixes", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     print(conditions())
     with TemporaryDirectory() as cache:
-        places = (default_data_dir(), Path(cache))
+        places = (_data_with_pictures(Path(cache)), Path(cache))
         cases = kept() if not asked.draw else [case for seed in asked.draw for case in chosen([
-            (draw, train(RunConfig().with_values(draw.changes), *places)) for draw in draws(seed, asked.bases, asked.each)])]
+            (draw, train(RunConfig().with_values(draw.changes), *places)) for draw in draws(
+                seed, asked.bases, asked.each, asked.pictures, asked.odd)])]
         if asked.keep:
             keep(cases)
         table(cases, places if asked.fixes else None)

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.doctor_pictures import CLOTHES, SHAPES
+
 Changes = dict[str, Any]  # dotted fields of a RunConfig, over its defaults
 RATES = {"adam": 2e-3, "adamw": 2e-3, "rmsprop": 1e-3, "adagrad": 0.02, "sgd": 0.1}
+PICTURES = {"digits", "mnist", CLOTHES, SHAPES}
 IN_PLANE = ("circle", "xor", "blobs", "moons", "spirals")
 RATE, OPTIMIZER, SCHEDULE = "training.optimizer.learning_rate", "training.optimizer.name", "training.schedule.name"
 
@@ -35,9 +38,10 @@ def decades(choose: random.Random, low: float, high: float) -> float:
 # --- bases
 
 
-def base(choose: random.Random) -> Changes:
-    """A setting that somebody might sensibly choose."""
-    kind = choose.choices([digits, plane, numbers, texts, mnist], [10, 7, 3, 2, 1])[0]
+def base(choose: random.Random, pictures: bool = False) -> Changes:
+    """A setting that somebody might sensibly choose. pictures: on sets of one's own, and with networks of many layers."""
+    kind = choose.choices([clothes, shapes, large], [3, 1, 1])[0] if pictures else \
+        choose.choices([digits, plane, numbers, texts, mnist], [10, 7, 3, 2, 1])[0]
     changes = kind(choose) | {"training.device": "cpu", "training.precision": "float32", "training.seed": choose.randint(0, 99)}
     return changes | schedule(choose) | extras(choose, changes)
 
@@ -97,6 +101,39 @@ def mnist(choose: random.Random) -> Changes:
     changes: Changes = {"data.dataset": "mnist", "data.fraction": 0.05, "data.validation": 5000, "training.epochs": 3,
                         "training.batch_size": choose.choice([32, 64])}
     return changes | choose.choice([mlp, cnn])(choose, changes)
+
+
+def clothes(choose: random.Random) -> Changes:
+    """Grey pictures of seven classes that look much like each other."""
+    changes: Changes = {"data.dataset": CLOTHES, "data.validation": choose.choice([100, 150, 200]),
+                        "data.normalization": choose.choice(["none", "half", "standard"]),
+                        "training.batch_size": choose.choice([16, 32, 50]), "training.epochs": choose.choice([10, 15, 20])}
+    return changes | choose.choice([mlp, mlp, cnn, cnn, stack, lenet, linear_model])(choose, changes)
+
+
+def shapes(choose: random.Random) -> Changes:
+    """Small pictures in colour: a shape of any colour at any place needs convolutions."""
+    changes: Changes = {"data.dataset": SHAPES, "data.validation": 100, "data.normalization": choose.choice(
+        ["none", "half", "standard", "imagenet"]), "training.batch_size": 16, "training.epochs": 20}
+    found = choose.choice([cnn, cnn, resnet])(choose, changes)
+    return changes | found | {"training.epochs": 20} | ({"model.channels": [16, 32]} if "model.kernel" in found else {})
+
+
+def large(choose: random.Random) -> Changes:
+    """Published networks on small pictures, for a few epochs."""
+    changes: Changes = {"data.dataset": choose.choice([SHAPES, SHAPES, CLOTHES, "digits"]), "data.validation": 150,
+                        "data.normalization": choose.choice(["half", "standard"]), "training.batch_size": choose.choice([16, 32])}
+    name = choose.choice(["mobilenet_v3_small", "resnet18", "resnet18", "vgg16"])
+    if name == "vgg16":
+        if changes["data.dataset"] != SHAPES:
+            changes["data.fraction"] = 0.4
+        return changes | {"model.architecture": name, "model.batch_norm": choose.random() < 0.8, "model.fc_width": 128,
+                          "model.dropout": choose.choice([0.2, 0.5]), "training.epochs": 8,
+                          OPTIMIZER: choose.choice(["adam", "adamw"]), RATE: decades(choose, 2e-4, 1e-3)}
+    found = {"model.architecture": name, **optimizer(choose, 0.5)}
+    if name == "resnet18":
+        return changes | found | {"model.stem": "imagenet", "training.epochs": 6}
+    return changes | found | {"data.dataset": CLOTHES, "data.fraction": 0.5, "model.stem": "imagenet", "training.epochs": 50}
 
 
 def mlp(choose: random.Random, changes: Changes) -> Changes:
@@ -368,11 +405,19 @@ def batch_norm_alone(choose: random.Random, given: Changes) -> tuple[Changes, st
     """Batch norm with one or two images in a batch."""
     if given["data.dataset"] == "mnist":
         return None
-    if given.get("model.batch_norm") or given["model.architecture"] == "small_resnet" or any(
+    if given.get("model.batch_norm") or given["model.architecture"] in {"small_resnet", "resnet18", "mobilenet_v3_small"} or any(
             one["kind"].startswith("batch_norm") for one in given.get("model.layers", ())):
         size = choose.choice([1, 1, 2])
         return {"training.batch_size": size, "training.epochs": 1}, f"batch norm with batches of {size}"
     return None
+
+
+def averages_behind(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    """Too few steps for the running averages of many layers of batch norm, each of which keeps 99 % of what it was."""
+    if given["model.architecture"] != "mobilenet_v3_small":
+        return None
+    epochs = choose.choice([5, 8, 10])
+    return {"training.epochs": epochs}, f"{epochs} epochs for 34 layers of batch norm"
 
 
 def loss_for_numbers(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
@@ -380,6 +425,20 @@ def loss_for_numbers(choose: random.Random, given: Changes) -> tuple[Changes, st
         return None
     name = choose.choice(["cross_entropy", "bce_with_logits", "nll", "bce"])
     return {"training.loss": name}, f"{name} for a number"
+
+
+def loss_for_quantities(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    if given["data.dataset"] in {"linear", "hills"}:
+        return None
+    return {"training.loss": "mse", "training.label_smoothing": 0.0}, "mean squared error for classes"
+
+
+def loss_for_questions(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    if given["data.dataset"] not in PICTURES or given.get("data.task") == "is_target" or len(
+            given.get("data.only_classes", "all")) < 3:
+        return None
+    return {"training.loss": choose.choice(["bce_with_logits", "bce"]), "training.label_smoothing": 0.0}, \
+        "a yes-no loss for several classes"
 
 
 def label_noise(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
@@ -399,19 +458,19 @@ def imbalance(choose: random.Random, given: Changes) -> tuple[Changes, str] | No
 def few_examples(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
     if given["data.dataset"] in {"linear", "reviews", "hills", *IN_PLANE}:
         return {"data.points": 10}, "10 points" if given["data.dataset"] != "reviews" else ""
-    if given["data.dataset"] != "digits":
+    if given["data.dataset"] not in PICTURES - {"mnist"}:
         return None
     share = choose.choice([0.01, 0.02, 0.03])
     return {"data.fraction": share, "training.epochs": 4 * given["training.epochs"]}, f"{share:.0%} of the images"
 
 
 def transforms(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
-    if given["data.dataset"] not in {"digits", "mnist"} or given.get("data.only_classes"):
+    if given["data.dataset"] not in PICTURES or given.get("data.only_classes"):
         return None
-    step = choose.choice([
+    drowned = [{"kind": "gaussian_noise", "sigma": 2.0}, {"kind": "random_erasing", "p": 1.0, "scale_min": 0.5, "scale_max": 0.9}]
+    step = choose.choice(drowned if given["data.dataset"] in {CLOTHES, SHAPES} else [
         {"kind": "random_rotation", "degrees": 180}, {"kind": "random_affine", "degrees": 120, "translate": 0.0},
-        {"kind": "random_horizontal_flip", "p": 0.5}, {"kind": "random_resized_crop", "scale_min": 0.08},
-        {"kind": "gaussian_noise", "sigma": 2.0}, {"kind": "random_erasing", "p": 1.0, "scale_min": 0.5, "scale_max": 0.9}])
+        {"kind": "random_horizontal_flip", "p": 0.5}, {"kind": "random_resized_crop", "scale_min": 0.08}, *drowned])
     return {"data.transforms": [step]}, f"images through {step['kind']}"
 
 
@@ -446,28 +505,127 @@ def early_stopping(choose: random.Random, given: Changes) -> tuple[Changes, str]
 MISTAKES: dict[str, Mistake] = {mistake.__name__: mistake for mistake in (
     rate_too_high, rate_too_low, weight_decay, l1, clipping, label_smoothing, schedule_falls, schedule_waits, momentum,
     initialization, small_weights, saturating, too_deep, too_small, linear_model_for_curves, no_activation, squashed,
-    relu_on_output, dropout_on_output, dropout, few_epochs, large_batches, batch_norm_alone, loss_for_numbers, label_noise,
-    imbalance, few_examples, transforms, missing_input, noisy_points, random_answers, short_texts, early_stopping)}
+    relu_on_output, dropout_on_output, dropout, few_epochs, large_batches, batch_norm_alone, averages_behind,
+    loss_for_numbers, loss_for_quantities, loss_for_questions, label_noise, imbalance, few_examples, transforms, missing_input,
+    noisy_points, random_answers, short_texts, early_stopping)}
 
 
-def draws(seed: int, bases: int, each: int) -> Iterator[Draw]:
-    """Bases with so many mistakes each; every mistake comes as often as another, where the bases allow it."""
+# --- what looks odd and may do no harm: one setting away from what is usual, by a little. Never among the planted ones
+
+
+def batches(choose: random.Random, given: Changes) -> tuple[Changes, str]:
+    size = choose.choice([4, 8, 128, 256])
+    return {"training.batch_size": size}, f"batches of {size}"
+
+
+def short(choose: random.Random, given: Changes) -> tuple[Changes, str]:
+    epochs = max(1, round(given["training.epochs"] * decades(choose, 0.15, 0.6)))
+    return {"training.epochs": epochs}, f"{epochs} epochs"
+
+
+def long(choose: random.Random, given: Changes) -> tuple[Changes, str]:
+    epochs = min(1000, given["training.epochs"] * choose.choice([2, 3]))
+    return {"training.epochs": epochs}, f"{epochs} epochs"
+
+
+def other_rate(choose: random.Random, given: Changes) -> tuple[Changes, str]:
+    rate = float(f"{given[RATE] * choose.choice([decades(choose, 0.1, 0.5), decades(choose, 2, 10)]):.2g}")
+    return {RATE: rate}, f"learning rate {rate:g}"
+
+
+def much_momentum(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    share = choose.choice([0.5, 0.95, 0.97])
+    name = {"sgd": "momentum", "rmsprop": "momentum", "adam": "beta1", "adamw": "beta1"}.get(given[OPTIMIZER])
+    return ({f"training.optimizer.{name}": share}, f"{name} {share:g}") if name else None
+
+
+def regularised(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    """Decay, L1, clipping, dropout or smoothing between what is usual and what is too much."""
+    found = [{"training.optimizer.weight_decay": decades(choose, 1e-4, 0.03)}, {"training.l1": decades(choose, 1e-5, 1e-3)},
+             {"training.gradient_clipping": decades(choose, 0.05, 20)}]
+    if given["model.architecture"] in {"mlp", "cnn", "text_embedding"} and given.get("model.hidden") != []:
+        found.append({"model.dropout": choose.choice([0.4, 0.5, 0.6, 0.7])})
+    if given.get("training.loss", "cross_entropy") == "cross_entropy":
+        found.append({"training.label_smoothing": choose.choice([0.2, 0.3, 0.5])})
+    one = choose.choice(found)
+    return one, f"{next(iter(one))} {next(iter(one.values())):g}"
+
+
+def other_schedule(choose: random.Random, given: Changes) -> tuple[Changes, str]:
+    found = choose.choice([
+        {SCHEDULE: "step", "training.schedule.every": choose.randint(1, 5), "training.schedule.factor":
+         choose.choice([0.3, 0.5, 0.8])},
+        {SCHEDULE: "plateau", "training.schedule.patience": choose.randint(1, 4)},
+        {SCHEDULE: "one_cycle"}, {SCHEDULE: "warm_up"}, {SCHEDULE: "cosine"}])
+    return found, f"schedule {found[SCHEDULE]}"
+
+
+def patience(choose: random.Random, given: Changes) -> tuple[Changes, str]:
+    epochs = choose.randint(2, 6)
+    return {"training.early_stopping": epochs}, f"stops after {epochs} epochs that are no better"
+
+
+def other_network(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    """Narrower, deeper, or with another activation."""
+    if given["model.architecture"] != "mlp" or not given["model.hidden"]:
+        return None
+    hidden = choose.choice([[6], [8], [12], [20, 20, 20, 20], [32] * 5, [40] * 6, [64, 32, 16], [200]])
+    activation = choose.choice(["relu", "leaky_relu", "gelu", "tanh", "sigmoid"])
+    return {"model.hidden": hidden, "model.activation": activation}, f"{hidden} {activation}"
+
+
+def other_start(choose: random.Random, given: Changes) -> tuple[Changes, str]:
+    how = choose.choice(["xavier_uniform", "kaiming_normal", "normal"])
+    return {"training.initialization": how}, f"weights from {how}"
+
+
+def other_data(choose: random.Random, given: Changes) -> tuple[Changes, str] | None:
+    """Fewer, noisier or less evenly spread examples."""
+    found: list[Changes] = [{"data.validation": choose.choice([40, 60, 250])}]
+    if given["data.dataset"] not in {"linear", "hills"}:
+        found += [{"data.imbalance": choose.choice([0.15, 0.2, 0.3, 0.5])},
+                  {"data.label_noise": choose.choice([0.02, 0.05, 0.1])}]
+    if given["data.dataset"] in PICTURES:
+        found.append({"data.fraction": choose.choice([0.3, 0.5, 0.7]) * given.get("data.fraction", 1.0)})
+        found.append({"data.transforms": [choose.choice([{"kind": "random_rotation", "degrees": 10}, {
+            "kind": "gaussian_noise", "sigma": 0.1}, {"kind": "random_affine", "degrees": 10, "translate": 0.05}])]})
+    if given["data.dataset"] in {*IN_PLANE, "linear", "hills"}:
+        found += [{"data.points": choose.choice([50, 80, 1000])}, {"data.noise": choose.choice([0.05, 0.1, 0.2])}]
+    if given["data.dataset"] == "reviews":
+        found += [{"data.vocabulary": choose.choice([200, 500, 3000]), "model.words": 3000},
+                  {"data.text_length": choose.choice([16, 32, 128])}]
+    one = choose.choice(found)
+    return one, ", ".join(f"{name} {value}" for name, value in one.items())
+
+
+ODDITIES: dict[str, Mistake] = {oddity.__name__: oddity for oddity in (
+    batches, short, long, other_rate, much_momentum, regularised, other_schedule, patience, other_network, other_start,
+    other_data)}
+
+
+def draws(seed: int, bases: int, each: int, pictures: bool = False, odd: int = 0) -> Iterator[Draw]:
+    """Bases with so many mistakes and oddities each; every mistake comes as often as another, where the bases allow it."""
     choose = random.Random(seed)
     used = dict.fromkeys(MISTAKES, 0)
     for number in range(bases):
-        given = base(choose)
-        name = f"{seed}-{number:03d}"
+        given = base(choose, pictures)
+        name = f"{seed}{'p' * pictures}-{number:03d}"
         yield Draw(name, given, number)
         planted = 0
         for cause in sorted(MISTAKES, key=lambda cause: (used[cause], choose.random())):
+            if planted == each:
+                break
             made = MISTAKES[cause](choose, given)
             if made is None:
                 continue
             changes, what = made
             used[cause] += 1
             yield Draw(f"{name}-{cause}", laid_over(given, changes), number, cause, what)
-            if (planted := planted + 1) == each:
-                break
+            planted += 1
+        for cause in choose.sample(sorted(ODDITIES), odd):
+            made = ODDITIES[cause](choose, given)
+            if made is not None:
+                yield Draw(f"{name}-{cause}", laid_over(given, made[0]), number, cause, made[1])
 
 
 def laid_over(given: Changes, changes: Changes) -> Changes:

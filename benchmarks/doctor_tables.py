@@ -87,7 +87,7 @@ def normalisation(seeds: int, cache: Path) -> None:
 
 
 def hidden_units(seeds: int, cache: Path) -> None:
-    """One hidden layer of ReLU or tanh on points: what core.inspection.doctor.suspects.NEEDED is read from."""
+    """One hidden layer of ReLU or tanh on points: what core.inspection.doctor.capacity.NEEDED is read from."""
     print("\n300 points, networks 2-h-1, Adam 0.03, batch 50, 200 epochs (1,200 steps), 500 test points. "
           "Median of 8 seeds, test accuracy in % (hills: variance explained), by hidden units:")
     for name, counts in UNITS.items():

@@ -6,8 +6,10 @@ where MNIST is not below PLAYGROUND_DATA), starts the app, and draws with all th
     work      decoding and preparing the drawing, asking the three models and scoring how unlike it is, in this process
     server    over Streamlit's own websocket, without a browser: from sending a drawing to the end of the script run it causes,
               with all answers, bars and pictures of the stages sent
-    browser   in Chromium, from lifting the pen: until the drawing has left, until the first bars are new, and until those of all
-              models are
+    moving    in Chromium, one model asked: how many answers a second come while the pen moves for two seconds, and from lifting
+              it until the bars are those of the finished stroke
+    browser   in Chromium, all three asked, from lifting the pen: until the drawing has left, until the first bars are new, and
+              until those of all models are
 
 The load on the machine is printed with the figures. Needs the development requirements and Debian's chromium.
 """
@@ -160,15 +162,69 @@ def stroke(page: Page, points: Sequence[tuple[float, float]]) -> Lifted | None:
     return Lifted(*(at - seen["up"] for at in (seen["sent"], seen["changed"][0], seen["changed"][-1])))
 
 
+def measure_moving(page: Page, address: str, strokes: int) -> None:
+    """Slow strokes: bars that change while the pen is down, and how long the last ones take once it is up."""
+    page.goto(address)
+    page.get_by_text("Draw on the white square").wait_for(timeout=60_000)
+    clear = page.get_by_role("button", name="Clear", exact=True)
+    rates, lifted = [], []
+    lines = [points for digit in STROKES for _, points in STROKES[digit][0]]
+    for number in range(strokes + 3):
+        if number % 3 == 0 and clear.is_enabled():
+            clear.click()
+            page.wait_for_timeout(600)
+        box = page.locator("canvas.upper-canvas").bounding_box()
+        assert box is not None
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in slowly(lines[number % len(lines)])]
+        page.mouse.move(*places[0])
+        page.evaluate("seen.changed = []")
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place)
+            page.wait_for_timeout(2000 / len(places))
+        rates.append(page.evaluate("[seen.changed.length, (performance.now() - seen.changed[0]) / 1000]"))
+        page.mouse.up()
+        page.wait_for_timeout(800)
+        seen = page.evaluate("seen")
+        if seen["changed"]:  # the glance before may have shown the finished stroke already
+            lifted.append(seen["changed"][-1] - seen["up"])
+    found = [count / seconds for count, seconds in rates[3:] if count]
+    print(f"  Chromium, one model, load {os.getloadavg()[0]:.1f}")
+    print(f"    new answers while the pen moves  {spread(found, '/s', 1)} (aim: ≥ 5)")
+    print(f"    pen up until the last bars       {with_p95(lifted)} (aim: p95 ≤ 150 ms); {strokes + 3 - len(lifted)} strokes had "
+          "been answered before")
+    clear.click()  # the browser keeps a drawing for the next look at the page
+    page.wait_for_timeout(600)
+
+
+def slowly(points: Sequence[tuple[float, float]], count: int = 60) -> list[tuple[float, float]]:
+    """So many places along a line, each as far from the one before."""
+    ends = list(zip(points, points[1:], strict=False)) or [(points[0], points[0])]
+    lengths = [((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5 for a, b in ends]
+    found = []
+    for number in range(count):
+        along = sum(lengths) * number / (count - 1)
+        for (a, b), length in zip(ends, lengths, strict=True):
+            if along <= length or b == points[-1]:
+                share = min(1.0, along / length) if length else 0.0
+                found.append((a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share))
+                break
+            along -= length
+    return found
+
+
 def measure_browser(page: Page, address: str, others: Sequence[str], strokes: int) -> None:
     """Draw digits, stroke by stroke, with all models asked."""
     page.goto(address)
     page.get_by_text("Draw on the white square").wait_for(timeout=60_000)
     for title in others:
+        if not page.get_by_role("combobox", name="Ask these too").is_visible():
+            page.get_by_test_id("stPopover").first.get_by_role("button").click()
         page.get_by_role("combobox", name="Ask these too").click()
         page.get_by_role("option", name=title).first.click()
         page.keyboard.press("Escape")
         page.wait_for_timeout(3000)
+    page.get_by_role("heading", name="Draw a digit").click()  # beside the popover, which closes it
     found: list[Lifted] = []
     missed, clear = 0, page.get_by_role("button", name="Clear", exact=True)
     lines = [points for digit in STROKES for _, points in STROKES[digit][0]]
@@ -214,6 +270,7 @@ def main() -> None:
             browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             page.add_init_script(WATCH)
+            measure_moving(page, f"http://127.0.0.1:{port}/draw_digit?run={runs[0].id}", max(5, args.strokes // 3))
             measure_browser(page, f"http://127.0.0.1:{port}/draw_digit?run={runs[0].id}", [run.title for run in runs[1:]],
                             args.strokes)
             browser.close()

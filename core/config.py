@@ -39,8 +39,9 @@ class DataConfig(Config):
         5000, "Training images held back to check each epoch on examples the network did not learn from.",
         unit="images", ge=1, le=1_000_000, step=100, label="Validation images")
     variations: int = setting(
-        0, "Extra copies of each training image as other hands might have written it: slanted, turned, with a thinner pen. "
-        "Helps small data sets most.", unit="copies", ge=0, le=8, step=1)
+        0, "Extra copies of each training image as other hands might have written it: slanted, turned, with a thinner pen; of "
+        "digits, two fifths are written anew by a program, with flags, feet and tails of others. Helps small data sets most.",
+        unit="copies", ge=0, le=8, step=1)
     split_seed: int = setting(
         0, "Decides which images are held back, and which points a computed set gets; the same number gives the same ones.",
         ge=0, le=2**31 - 1)

@@ -31,6 +31,23 @@ def percent(share: float | None, digits: int = 2) -> str:
     return f"{shown} %"
 
 
+def chance(share: float | None) -> str:
+    """A probability that a network gave, as 94.3 %: never all or nothing, also where its rounded numbers are 0 or 1."""
+    if share is None:
+        return NOTHING
+    return "> 99.9 %" if share > 0.999 else "< 0.1 %" if share < 0.001 else percent(share, 1)
+
+
+def surely(share: float) -> str:
+    """How sure a network is: "94.3 % sure", "practically certain, > 99.9 %"."""
+    return f"practically certain, {chance(share)}" if share > 0.999 else f"{chance(share)} sure"
+
+
+def surely_before(share: float, second: str, its_share: float) -> str:
+    """How sure it is and what comes next, which nobody needs where nothing is left for it."""
+    return surely(share) if share > 0.999 else f"{surely(share)}; next is {second} with {chance(its_share)}"
+
+
 def duration(seconds: float) -> str:
     """A time that was measured: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
     if seconds < 9.95:

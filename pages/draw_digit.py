@@ -10,47 +10,68 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.data import DataError
 from core.data.drawing import Drawing, DrawingError, prepare
 from core.data.drawing.sheet import marks_in
 from core.runs import Run
-from pages.parts.draw.answers import Answer, Asked, answer_of, ask, choose, show_answer, side_by_side, usable_runs
+from pages.parts.draw.answers import (
+    Answer,
+    Asked,
+    answer_of,
+    ask,
+    choose,
+    choose_others,
+    explain_unlike,
+    show_answer,
+    side_by_side,
+    usable_runs,
+)
 from pages.parts.draw.robustness import robustness_section
 from pages.parts.draw.stages import stages
-from pages.parts.draw.teach import keep_section, teach_section
+from pages.parts.draw.teach import keep_section, said_class, teach_section, told_of_kept
 from pages.parts.draw.upload import photographed, uploaded
 from pages.parts.draw.weights import told_of_upload, upload_weights
 from pages.parts.explain.section import why_section
 from pages.parts.runs.panel import current_run
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page
-from pages.parts.shell.services import Services, services
+from pages.parts.shell.services import Services, dataset, services
 from pages.parts.widgets.canvas import canvas
 from pages.parts.widgets.markdown import as_text
 
 WHY = "Why this answer"
-SOURCES = {"Draw": (":material/draw:", canvas), "Upload": (":material/upload_file:", uploaded),
-           "Camera": (":material/photo_camera:", photographed)}
+REST = 420, 552  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
+SLOW = {"Move, turn, stretch it", WHY}  # sections that take longer than a stroke may wait: they follow when the pen is lifted
+SOURCES = {"Draw": ":material/draw:", "Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one digit.",
          "Camera": "Photograph one digit."}
 
 
-def why(models: list[Asked], drawing: Drawing) -> None:
+def why(server: Services, models: list[Asked], drawing: Drawing) -> None:
     """Which pixels speak for the first model's answer, and what would change it."""
     first = models[0]
-    if first.model is not None and not first.problem:
-        why_section(first.model, drawing.image, "draw.why", None, first.run.id)
+    if first.model is None or first.problem:
+        return
+    try:
+        train = dataset(first.model.config.data, server.settings)
+    except DataError:
+        train = None  # the section says that they are not here
+    why_section(first.model, drawing.image, "draw.why", train, first.run.id, opened=True)
 
 
-SECTIONS = {"What the network sees": lambda models, drawing: stages(models[0], drawing),
-            "Move, turn, stretch it": robustness_section, WHY: why}
+SECTIONS = {"What the network sees": lambda server, models, drawing: stages(models[0], drawing),
+            "Move, turn, stretch it": lambda server, models, drawing: robustness_section(models, drawing), WHY: why}
 
 
-def picture() -> np.ndarray | None:
+def picture(source: str) -> np.ndarray | None:
     """What is to be recognised, (H, W, 4) uint8, from the canvas or a file; None while there is nothing."""
-    source = st.segmented_control("Where from", list(SOURCES), default="Draw", required=True, key="draw.source",
-                                  format_func=lambda name: f"{SOURCES[name][0]} {name}", persist_state="session",
-                                  label_visibility="collapsed")
-    return SOURCES[source][1]()
+    if source == "Upload":
+        return uploaded()
+    if source == "Camera":
+        return photographed()
+    section = st.session_state.get("draw.section", st.query_params.get("draw.section"))
+    return canvas(live=section not in SLOW, rest=REST)
 
 
 def drawn(pixels: np.ndarray | None) -> Drawing | None:
@@ -71,49 +92,57 @@ def several(drawing: Drawing, pixels: np.ndarray) -> None:
     """Leads a drawing of several digits to where they are read one by one."""
     if (count := marks_in(drawing)) < 2:
         return
-    st.info(f"There are {count} marks in this picture, and here it is read as one digit.", icon=":material/document_scanner:")
-    if st.button("Read them one by one", icon=":material/document_scanner:", key="draw.sheet"):
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, format="PNG")
-        st.session_state[keys.SHEET_BROUGHT] = "The picture from Draw a digit.", file.getvalue()
-        go_to("pages/read_sheet.py")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(f"There are {NUMBERS.get(count, count)} marks in this picture, and here it is read as one digit.",
+                icon=":material/document_scanner:")
+        if not st.button("Read them one by one", icon=":material/document_scanner:", key="draw.sheet"):
+            return
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    st.session_state[keys.SHEET_BROUGHT] = "The picture from Draw a digit.", file.getvalue()
+    go_to("pages/read_sheet.py")
 
 
-def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None) -> None:
+def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None, source: str) -> None:
     """What the first model says, or what to do."""
     if first.model is None:
         st.error(as_text(first.problem), icon=":material/broken_image:")
     elif first.problem:
         st.warning(as_text(first.problem), icon=":material/block:")
     elif drawing is None:
-        st.info(f"{TO_DO[st.session_state['draw.source']]} This model answers with one of: "
-                f"{as_text(', '.join(first.model.classes))}.",
-                icon=":material/draw:")
-    elif said is None:
-        source = st.session_state["draw.source"]
-        why = "all of it has the same colour" if source == "Draw" else "no ink stands out from the paper"
-        st.info(f"Nothing to see yet: {why}. {TO_DO[source]}", icon=":material/draw:")
+        show_answer(first, None, TO_DO[source])
     else:
-        show_answer(first, said)
+        why = "all of it has the same colour" if source == "Draw" else "no ink stands out from the paper"
+        show_answer(first, said, f"Nothing to see yet: {why}. {TO_DO[source]}")
 
 
-@st.fragment
-def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
+def below(first: Asked, said: Answer | None, drawing: Drawing | None, pixels: np.ndarray | None) -> None:
+    """Under the sheet: what it was kept as, whether it is right, how familiar it is."""
+    if first.model is None or first.problem:
+        return
+    told_of_kept()
+    if said is None or drawing is None or pixels is None:
+        return
+    several(drawing, pixels)
+    keep_section(first.model, said_class(first.model, said.order[0]) if said.knows else None)
+    explain_unlike(first, said)
+
+
+def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: str) -> None:
     """Canvas, answers and what is below: all that a stroke changes, and nothing else is run again then."""
+    if st.session_state.pop(keys.KEPT_CHANGED, False):
+        st.rerun()  # what is taught below has changed too
     models = [ask(server, runs, run_id) for run_id in chosen]
-    left, right = st.columns([1, 1.4], gap="medium")
+    left, right = st.columns([1, 1.3], gap="medium")  # the answer first: on a phone it stands above the sheet
     st.session_state[keys.DRAW_NOW] = None
-    with left:
-        pixels = picture()
+    with right:
+        pixels = picture(source)
         drawing = drawn(pixels)
     blank = drawing is None or drawing.empty
     said = [None if drawing is None or drawing.empty else answer_of(asked, drawing) for asked in models]
-    with right:
-        if drawing is not None and pixels is not None and not drawing.empty:
-            several(drawing, pixels)
-        first_answer(models[0], said[0], drawing)
-        if models[0].model is not None and not models[0].problem:
-            keep_section(models[0].model)
+    with left:
+        first_answer(models[0], said[0], drawing, source)
+    below(models[0], said[0], drawing, pixels)
     if blank:
         return
     if len(models) > 1:
@@ -123,7 +152,22 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str]) -> None:
                                    bind="query-params", label_visibility="collapsed")
     if section != WHY:  # which has a heading of its own
         st.subheader(section)
-    SECTIONS[section](models, drawing)
+    SECTIONS[section](server, models, drawing)
+
+
+def watched(server: Services, runs: dict[str, Run], chosen: list[str], source: str) -> None:
+    """The studio, drawn anew each two seconds while a training process looks at what a model learned from."""
+    def panel() -> None:
+        studio(server, runs, chosen, source)
+        if waiting and not waits(server, runs, chosen):
+            st.rerun()
+
+    waiting = waits(server, runs, chosen)
+    st.fragment(panel, run_every="2s" if waiting else None)()
+
+
+def waits(server: Services, runs: dict[str, Run], chosen: list[str]) -> bool:
+    return any(ask(server, runs, run_id).waiting for run_id in chosen)
 
 
 open_page("Draw a digit")
@@ -138,8 +182,13 @@ if not runs:
         go_to("app.py")
     st.stop()
 told_of_upload()
-chosen = choose(runs)
-studio(server, runs, chosen)
-teach_section(server, runs[chosen[0]])
+with st.container(horizontal=True, width=720):
+    chosen = choose(runs)
+    others = choose_others(runs, chosen)
+source = st.segmented_control("Where from", list(SOURCES), default="Draw", required=True, key="draw.source",
+                              format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
+                              label_visibility="collapsed")
+watched(server, runs, [chosen, *others], source)
+teach_section(server, runs[chosen])
 st.divider()
 upload_weights(server)

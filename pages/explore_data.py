@@ -72,7 +72,8 @@ def card(name: str, data: Dataset) -> None:
     st.markdown(spec.summary)
     channels, height, width = data.input_shape
     copies = default_config(name).variations
-    varied = f"Includes {copies} copies of each image as other hands might have written it: slanted, turned, with a thinner pen."
+    varied = (f"Includes {copies} copies of each image as other hands might have written it: slanted, turned, with a thinner "
+              "pen; two fifths of them are written anew by a program, with flags, feet and tails of other hands.")
     metrics_row({
         "Training images": (f"{len(data.train):,}", varied if copies else None),
         "Validation images": (f"{len(data.validation):,}", None),

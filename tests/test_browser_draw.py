@@ -55,7 +55,7 @@ def spots(page: Page, points: Sequence[Point]) -> list[Point]:
     sheet = page.locator("canvas.upper-canvas")
     sheet.scroll_into_view_if_needed()
     box = sheet.bounding_box()
-    assert box is not None and box["width"] == box["height"] >= 280
+    assert box is not None and box["width"] == pytest.approx(box["height"], abs=1) and box["width"] >= 240
     return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
 
 
@@ -133,10 +133,12 @@ def test_the_tools_of_the_sheet(address: str, tabs, touch: bool):
     expect(nothing).to_be_visible()
     page.get_by_role("button", name="Redo").click()
     expect(one).to_be_visible()
-    page.get_by_role("button", name="Keep this drawing").click()  # which puts it away
+    page.get_by_role("button", name="Right, 1").click()  # which keeps it and puts it away
     expect(page.get_by_text("My digits: 1")).to_be_visible()
     expect(nothing).to_be_visible()
     expect(tool).to_be_disabled()
+    page.get_by_role("button", name="Take it back").click()
+    expect(page.get_by_text("My digits: 0")).to_be_visible()
 
 
 def test_the_brush_is_as_wide_as_the_slider_says(address: str, tabs):
@@ -146,8 +148,71 @@ def test_the_brush_is_as_wide_as_the_slider_says(address: str, tabs):
         slider.press(key)
         expect(page.get_by_text(f"{width} px")).to_be_visible()
         by_mouse(page, [(0.2, 0.5), (0.8, 0.5)])
-        column = page.locator("canvas.upper-canvas").evaluate(
-            "sheet => [...sheet.getContext('2d').getImageData(140, 0, 1, 280).data]")
-        inked = sum(red < 128 for red in column[::4])
+        scale, column = page.locator("canvas.upper-canvas").evaluate(
+            "sheet => [sheet.width / 280, [...sheet.getContext('2d').getImageData(sheet.width / 2, 0, 1, sheet.height).data]]")
+        inked = sum(red < 128 for red in column[::4]) / scale
         assert abs(inked - width) <= 1
         page.get_by_role("button", name="Clear", exact=True).click()
+
+
+BARS = """() => {
+    const all = [...document.querySelectorAll('*')].flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('.bars')] : []);
+    return all.map(e => e.textContent)[0];
+}"""
+
+
+def test_answers_come_while_the_pen_moves_and_the_last_one_is_of_the_whole_stroke(address: str, tabs):
+    """A seven slowly: its bars have changed often before the pen is up, and what stands then is what a reload says of it."""
+    page = opened(tabs(1280), address)
+    places = spots(page, STROKES[7][0][0][1])
+    seen: set[str] = set()
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        for x, y in ((place[0], place[1] - 30), place):
+            page.mouse.move(x, y, steps=5)
+            page.wait_for_timeout(250)
+            seen.add(page.evaluate(BARS))
+    assert len(seen) > 1  # nobody has lifted the pen yet
+    page.mouse.move(places[-1][0] - 40, places[-1][1], steps=2)  # and at once up: the last glance knew nothing of this
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+    page.wait_for_timeout(1500)
+    last = page.evaluate(BARS)
+    page.reload()
+    expect(page.get_by_role("heading", name=ANSWER)).to_be_visible()
+    assert page.evaluate(BARS) == last
+
+
+@pytest.mark.parametrize(("width", "height", "least"), [(1280, 900, 400), (1920, 1080, 600), (390, 844, 240)])
+def test_the_sheet_is_as_large_as_the_screen_allows_beside_its_answer(address: str, tabs, width: int, height: int, least: int):
+    page = tabs(width, width < 500)
+    page.set_viewport_size({"width": width, "height": height})
+    opened(page, address)
+    by = by_touch if width < 500 else by_mouse
+    by(page, [(0.4, 0.2), (0.5, 0.2)])  # brings the sheet into view, if it is not
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.get_by_text("Draw on the white square")).to_be_visible()
+    before = page.locator("canvas.upper-canvas").bounding_box()
+    by(page, [(0.5, 0.2), (0.5, 0.8)])
+    answer = page.get_by_role("heading", name=ANSWER)
+    expect(answer).to_be_visible()
+    sheet, said = page.locator("canvas.upper-canvas").bounding_box(), answer.bounding_box()
+    assert sheet is not None and said is not None and before is not None
+    assert sheet["width"] >= least and sheet == before  # the answer's coming moves nothing
+    assert sheet["y"] + sheet["height"] <= height + 40
+    assert said["y"] < sheet["y"] + 40 if width > 500 else said["y"] + said["height"] < sheet["y"]
+
+
+def test_a_sheet_without_a_pen_is_used_by_keyboard(address: str, tabs):
+    """Undo and redo from the sheet, the brush and the eraser, a label: all reached by keys."""
+    page = opened(tabs(1280), address)
+    by_mouse(page, [(0.5, 0.2), (0.5, 0.8)])
+    expect(page.get_by_role("heading", name="It says: 1")).to_be_visible()
+    sheet = page.locator("canvas.upper-canvas")
+    sheet.press("Control+z")
+    expect(page.get_by_text("Draw on the white square")).to_be_visible()
+    sheet.press("Control+Shift+z")
+    expect(page.get_by_role("heading", name="It says: 1")).to_be_visible()
+    page.get_by_role("button", name="Right, 1").press("Enter")
+    expect(page.get_by_text("My digits: 1")).to_be_visible()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.doctor_cases import LOOKS, NAMING, kept, said_before, said_while
 from benchmarks.doctor_draws import MISTAKES
+from benchmarks.doctor_pictures import CLOTHES, SHAPES, made_sets
 from benchmarks.doctor_runs import train
 from core.config import OPTIMIZERS, RunConfig, read_config
 from core.inspection.doctor import RULES, diagnose
@@ -23,6 +24,20 @@ CHOICES = [choice for choice in choices_of(RunConfig) if choice]
 AFTERWARDS = {"drops_too_much", "too_deep", "stopped_too_soon"}  # causes that are only named of a run that went badly
 PLANTED = [(case, run) for case, run in CASES if case.cause]
 SOUND = [(case, run) for case, run in CASES if not case.cause]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A data folder with the sets of one's own that some cases learn from."""
+    folder = tmp_path_factory.mktemp("pictures")
+    made_sets(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def only_here(pictures, monkeypatch):
+    """Other tests' data folder has none."""
+    monkeypatch.setenv("PLAYGROUND_DATA", str(pictures))
 
 
 @cache
@@ -44,9 +59,9 @@ def test_the_cases_cover_what_there_is():
     assert {case.cause for case, _ in PLANTED} <= NAMING.keys() <= MISTAKES.keys()
     assert {case.config.training.optimizer.name for case, _ in CASES} == OPTIMIZERS.keys()
     assert {case.config.data.dataset for case, _ in SOUND} >= {
-        "digits", "mnist", "circle", "xor", "blobs", "moons", "spirals", "linear", "hills", "reviews"}
+        "digits", "mnist", "circle", "xor", "blobs", "moons", "spirals", "linear", "hills", "reviews", CLOTHES, SHAPES}
     assert {case.config.model.architecture for case, _ in SOUND} >= {
-        "mlp", "cnn", "lenet5", "small_resnet", "softmax_regression", "stack", "text_embedding"}
+        "mlp", "cnn", "lenet5", "small_resnet", "softmax_regression", "stack", "text_embedding", "resnet18", "mobilenet_v3_small"}
 
 
 def test_planted_mistakes_are_named_by_their_cause():
@@ -82,7 +97,7 @@ def test_the_button_mends_it(cause, places, cache_dir):
     """The shortest case of each kind on points and numbers, trained with the mistake and with the fix."""
     torch.set_num_threads(1)
     of_kind = [(case, run) for case, run in PLANTED
-               if case.cause == cause and case.config.data.dataset not in {"digits", "mnist", "reviews"}]
+               if case.cause == cause and case.config.data.dataset not in {"digits", "mnist", "reviews", CLOTHES, SHAPES}]
     case, _ = min(of_kind, key=lambda pair: (len(pair[1].series.get("loss", ([],))[0]), pair[0].name))
     said = before(case.name) | while_it_ran(case.name)
     fix = next(finding.fix for rule, finding in said.items() if rule in NAMING[cause])

@@ -2,10 +2,12 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -14,15 +16,19 @@ from core.data.own.digits import MyDigits
 from core.models import build
 from core.runs import RunStore
 from core.runs.checkpoints import Meaning, save_weights
+from core.runs.ood_reference import FILE, take_wanted
 from core.settings import Settings
 from core.training import Checkpoint
 from pages.parts.draw.answers import why_not
+from pages.parts.explain.section import NEAREST
 from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
+from tests.opened_pages import bars
 from tests.strokes import draw as strokes
 from tests.test_pages import assert_whole, texts
 from tests.test_photograph import photograph
 
+WHY = "Why this answer"
 ROOT = Path(__file__).parents[1]
 QUICK = {"training__epochs": 2, "training__optimizer__learning_rate": 0.01}
 
@@ -84,7 +90,8 @@ def headings(page: AppTest) -> list[str]:
     np.zeros((280, 280, 4), np.uint8)], ids=["blank", "full black", "clear"])
 def test_one_colour_is_no_digit(at, rgba):
     page = on_canvas(at(), rgba)
-    assert "Nothing to see yet" in page.info[0].value and not [one for one in headings(page) if "says" in one]
+    shown, = bars(page)
+    assert "Nothing to see yet" in shown["line"] and shown["title"] == "Nothing drawn yet" and shown["values"] == [None] * 10
 
 
 @pytest.mark.parametrize("radius", [3, 10, 30])
@@ -93,7 +100,9 @@ def test_a_dot_is_answered_with_i_dont_know(at, radius):
     rgba = np.full((280, 280, 4), 255, np.uint8)
     rgba[(rows - 140) ** 2 + (columns - 120) ** 2 <= radius**2, :3] = 26
     page = on_canvas(at(**{keys.DRAW_OTHERS: []}), rgba)
-    assert "## I don't know" in headings(page) and not [one for one in headings(page) if "It says" in one]
+    shown, = bars(page)
+    assert shown["title"] == "I don't know" and shown["line"].startswith("This is a dot or a filled shape")
+    assert not [one.key for one in page.button if str(one.key).startswith("draw.teach.right")]  # nothing to agree with
 
 
 def test_a_forged_canvas_gets_one_line(at):
@@ -160,31 +169,129 @@ def test_every_section_is_drawn_for_one_model_and_two(at, models):
     assert_whole(page)
 
 
-def test_drawings_are_kept_shown_and_dropped(at):
-    page = at()
-    page.button(key="draw.teach.keep").click().run()
-    assert "nothing on the canvas" in page.warning[0].value
-    page = on_canvas(page, strokes(7))
-    page.selectbox(key="draw.teach.label").set_value(7).run()
-    page.button(key="draw.teach.keep").click().run()
+def services_of(page: AppTest):
+    from pages.parts.shell.services import services
+
+    return services()
+
+
+def says(page: AppTest) -> int:
+    """The class that the model says."""
+    return int(bars(page)[0]["title"].removeprefix("It says: "))
+
+
+def keep_as(page: AppTest, label: int) -> AppTest:
+    page.button_group(key=keys.KEEP_AS).set_value(label).run()
     assert_whole(page)
-    assert len(page.session_state[keys.MY_DIGITS]) == 1 and "**My digits: 1**" in [one.value for one in page.markdown]
+    return page
+
+
+def labels(page: AppTest) -> list[int]:
+    return page.session_state[keys.MY_DIGITS].labels.tolist() if keys.MY_DIGITS in page.session_state else []
+
+
+@pytest.fixture
+def sure(monkeypatch):
+    """The model says what it would choose, however unlike its images a drawing is: the few it learned from here are no help."""
+    monkeypatch.setattr("pages.parts.draw.answers.familiar", lambda *_: (None, False))
+
+
+def test_drawings_are_kept_shown_and_dropped(at, sure):
+    page = at()
+    assert not page.get("button_group") or all(one.key != keys.KEEP_AS for one in page.button_group)  # nothing to keep yet
+    page = on_canvas(page, strokes(7))
+    assert page.button_group(key=keys.KEEP_AS).value in (None, [])  # no class stands there already
+    page = keep_as(page, 3)
+    assert labels(page) == [3] and "**My digits: 1**" in [one.value for one in page.markdown]
+    assert bars(page)[0]["title"] == "Nothing drawn yet"  # the drawing was put away
     page = on_canvas(page, strokes(1))  # on a new sheet
-    page.button(key="draw.teach.keep").click().run()
-    assert page.session_state[keys.MY_DIGITS].labels.tolist() == [7, 7]
+    said = says(page)
+    assert page.button_group(key=keys.KEEP_AS).value in (None, [])
+    page.button(key=f"draw.teach.right.{said}").click().run()
+    assert_whole(page)
+    assert labels(page) == [3, said]
     page.button(key="draw.teach.drop.0").click().run()
-    assert len(page.session_state[keys.MY_DIGITS]) == 1
+    assert labels(page) == [said]
     page.button(key="draw.teach.delete").click().run()
     assert_whole(page)
-    assert len(page.session_state[keys.MY_DIGITS]) == 0
+    assert labels(page) == []
+
+
+def test_the_last_tap_is_taken_back(at):
+    page = keep_as(on_canvas(at(), strokes(7)), 0)
+    assert any("Kept as 0" in one.value for one in page.caption)
+    page.button(key="draw.teach.undo").click().run()
+    assert_whole(page)
+    assert labels(page) == [] and "**My digits: 0**" in [one.value for one in page.markdown]
+    assert any("not kept" in one.value for one in page.caption)
+    assert not [one for one in page.button if one.key == "draw.teach.undo"]
+    page = keep_as(on_canvas(page, strokes(7)), 7)
+    page.button(key="draw.teach.delete").click().run()  # there is nothing to take back any more
+    assert not [one for one in page.button if one.key == "draw.teach.undo"]
+
+
+def test_right_keeps_what_was_said_and_not_what_is_said_by_then(at, sure):
+    """A tap on “Right, 7” that arrives when the answer has become another: the button is another one, and nothing is kept."""
+    said = {}
+    for digit in range(10):
+        page = on_canvas(at(), strokes(digit))
+        said[says(page)] = [one.key for one in page.button if str(one.key).startswith("draw.teach.right")]
+    assert len(said) > 3 and all(keys == [f"draw.teach.right.{label}"] for label, keys in said.items())
+
+
+def test_too_many_kept_drawings_are_a_line(at):
+    full = MyDigits(tuple(map(str, range(10))), torch.zeros(500, 1, 28, 28, dtype=torch.uint8), torch.zeros(500).long())
+    page = keep_as(on_canvas(at(**{keys.MY_DIGITS: full}), strokes(7)), 7)
+    assert len(labels(page)) == 500 and any("500 drawings are kept at most" in one.value for one in page.caption)
 
 
 def test_another_visitor_sees_none_of_them(at):
-    page = on_canvas(at(), strokes(7))
-    page.button(key="draw.teach.keep").click().run()
-    assert len(page.session_state[keys.MY_DIGITS]) == 1
+    assert labels(keep_as(on_canvas(at(), strokes(7)), 7)) == [7]
     other = at()
     assert "**My digits: 0**" in [one.value for one in other.markdown]
+
+
+@pytest.mark.parametrize("told", [{"number": "7"}, {"number": -1}, {"number": True}, {"number": 2**40}, {}, None, 7])
+def test_a_message_made_by_hand_is_no_error(at, told):
+    page = at()
+    page.session_state[f"{keys.CANVAS}.0"] = {"drawing": told}
+    page.run()
+    assert_whole(page)
+    assert bars(page)[0]["title"] == "Nothing drawn yet"
+
+
+def test_a_drawing_sent_twice_is_one_drawing(at):
+    page = on_canvas(on_canvas(at(), strokes(7)), strokes(7))
+    assert len(bars(page)) == 1 and labels(keep_as(page, 7)) == [7]
+
+
+def test_two_marks_in_one_drawing_are_named_as_two(at):
+    both = np.full((280, 280, 4), 255, np.uint8)
+    both[70:210, :140], both[70:210, 140:] = strokes(1, canvas=140, brush=10), strokes(2, canvas=140, brush=10)
+    page = on_canvas(at(), both)
+    assert any("two marks" in one.value for one in page.info) and page.button(key="draw.sheet")
+
+
+def test_a_refused_upload_leaves_no_answer_of_the_picture_before(at):
+    page = at(**{"draw.source": "Upload"})
+    file = io.BytesIO()
+    Image.fromarray(strokes(7)).save(file, "PNG")
+    page.file_uploader(key="draw.file").set_value(("seven.png", file.getvalue(), "image/png")).run()
+    assert bars(page)[0]["values"][0] is not None
+    webp = io.BytesIO()
+    Image.fromarray(strokes(3)).save(webp, "WEBP")
+    page.file_uploader(key="draw.file").set_value(("three.webp", webp.getvalue(), "image/webp")).run()
+    assert_whole(page)
+    assert bars(page)[0]["values"] == [None] * 10 and len(page.error) == 1 and "PNG or JPEG" in page.error[0].value
+
+
+def test_why_opens_with_its_first_view_and_finds_training_images(at):
+    page = on_canvas(at(**{"draw.section": WHY}), strokes(7))
+    assert "Explain the score of" in [one.label for one in page.selectbox]
+    page.session_state["draw.why.view"] = NEAREST
+    page.run()
+    assert_whole(page)
+    assert "nearest are labelled" in texts(page) and not [one for one in page.info if "not on this machine" in one.value]
 
 
 def test_teaching_queues_a_run_that_goes_on_from_this_one(at, models, tmp_path, monkeypatch):
@@ -235,3 +342,25 @@ def test_an_address_of_no_run_says_so_and_another_model_answers(models, at):
     assert_whole(page)
     assert "There is no run 'nosuchrun'" in page.warning[0].value
     assert page.selectbox[0].label == "Trained model" and page.selectbox[0].value in models.values()
+
+
+def test_the_page_never_waits_for_what_the_training_process_works_out(at, models, monkeypatch):
+    """With workers it asks one, answers without the score, and has it as soon as it is kept."""
+    run = models["first"]
+    kept = models["store"].folder(run) / FILE
+    kept.unlink(missing_ok=True)
+    st.cache_resource.clear()
+    page = on_canvas(at(), strokes(7))
+    kept.unlink()  # nobody trains here, so the server has worked it out
+    st.cache_resource.clear()
+    server = replace(services_of(page), settings=replace(services_of(page).settings, workers=1))
+    monkeypatch.setattr("pages.parts.shell.services.services", lambda: server)
+    monkeypatch.setattr("core.runs.ood_reference.learn_reference", lambda *_: pytest.fail("the page works it out"))
+    page = on_canvas(at(), strokes(7))
+    assert bars(page)[0]["values"][0] is not None and any("as soon as" in one.value for one in page.caption)
+    assert take_wanted(models["store"]) == run
+    monkeypatch.undo()
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(models["store"].path))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+    page = on_canvas(at(), strokes(7))
+    assert any("Unlike its training images" in one.value for one in page.caption)

@@ -124,6 +124,7 @@ def drawn(places: Path) -> str:
      "training.initialization": "xavier_uniform", "model.dropout": 0.3},
     {"data.only_classes": ["3", "8", "9"], "data.join_times": 2, "data.normalization": "half"},
     {"data.fraction": 0.1, "data.variations": 1, "data.join_times": 2, "data.normalization": "standard"},
+    {"data.only_classes": ["3", "8", "9"], "data.variations": 1, "data.label_noise": 0.3, "data.normalization": "standard"},
 ], ids=str)
 def test_joined_sets(changes, drawn, places, tmp_path):
     config = tiny().with_values({"data.join": [drawn], **SMALL, **changes})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.drawing import place_like_mnist
+from core.data.drawing import pen, place_like_mnist
 from core.evaluation.ood import synthetic
 from core.evaluation.ood.glyphs import ALIKE, GLYPHS
 
@@ -64,10 +64,10 @@ def test_they_are_placed_as_drawings_are():
 
 def test_a_smooth_curve_goes_through_its_points():
     points = np.array([[0.0, 0.0], [1.0, 0.5], [0.3, 1.0]])
-    curve = synthetic.smooth(points)
+    curve = pen.smooth(points)
     for point in points:
         assert np.abs(curve - point).sum(1).min() < 1e-12
-    assert len(curve) == 2 * synthetic.STEPS + 1
+    assert len(curve) == 2 * pen.STEPS + 1
 
 
 def test_strokes_of_another_width_and_sharpness_stay_in_their_place():

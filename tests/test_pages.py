@@ -17,6 +17,7 @@ from core.runs import RunStore, load_model
 from pages.parts.draft.draft import fitting_normalization
 from pages.parts.shell import keys
 from tests.helpers import tiny
+from tests.opened_pages import bars
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py") if path.name != "__init__.py")
@@ -446,14 +447,15 @@ def test_a_drawing_is_answered_as_the_model_answers(finished, trained, digits):
     assert_whole(at)
     model = load_model(trained[0], finished)
     said = model.classes[int(model.predict(prepare(rgba).image.unsqueeze(0)).argmax())]
-    assert f"## It says: {said}" in [m.value for m in at.markdown]
+    assert bars(at)[0]["title"] == f"It says: {said}"
     assert "What the network sees" in [s.value for s in at.subheader]
 
 
 def test_a_blank_canvas_is_no_digit(finished):
     at = draw(page("pages/draw_digit.py", finished), np.full((280, 280, 4), 255, np.uint8))
     assert_whole(at)
-    assert "Draw on the white square" in at.info[0].value
+    shown, = bars(at)
+    assert "Draw on the white square" in shown["line"] and shown["values"] == [None] * 10 and shown["best"] == -1
 
 
 def test_damaged_weights_get_one_line(tmp_path, trained, monkeypatch):

@@ -198,7 +198,7 @@ def test_handwriting_is_read_after_one_epoch(mnist_root, settings):
     sets = {"drawn strokes": drawn_strokes(every=7)}
     right = measure(config, replace(settings, data_dir=mnist_root), sets)
     assert len(sets["drawn strokes"][0]) > 150
-    assert right["MNIST test images"] > 98 and right["drawn strokes"] > 96
+    assert right["its own test images"] > 98 and right["drawn strokes"] > 96
 
 
 def test_titles_and_configs_are_told_apart():

@@ -18,6 +18,8 @@ from core.data import Dataset, Split, load, normalize
 from core.data.drawing import prepare
 from core.evaluation.ood.classifier import Judge, learn_judge
 from core.evaluation.ood.score import (
+    AGREE,
+    ANSWER,
     BINS,
     CELLS,
     MORE_PATIENCE,
@@ -27,15 +29,25 @@ from core.evaluation.ood.score import (
     can_be_judged,
     can_have_reference,
     directions,
+    disagreement,
     distances,
     features,
+    features_and_answers,
     learn_reference,
     mostly_black,
 )
 from core.presets import PRESETS
-from core.runs import RunStore, load_model
+from core.runs import RunNotFound, RunStore, load_model, ood_reference
 from core.runs.evaluations import weights_stamp
-from core.runs.ood_reference import FILE, keep_reference, load_reference, reference_of
+from core.runs.ood_reference import (
+    FILE,
+    keep_reference,
+    load_reference,
+    reference_of,
+    take_wanted,
+    want_reference,
+    work_out,
+)
 from core.settings import Settings
 from core.training import build_for, fit
 from tests.helpers import run_here, tiny, wait_for, wait_until
@@ -117,8 +129,8 @@ def test_no_preset_is_sure_of_dots_boxes_and_noise(name, short, digits, places, 
     dots = torch.stack([dot(brush, place) for brush in (6, 12, 20, 40, 60) for place in ((0.2, 0.3), (0.5, 0.5))])
     assert scores(dots).min() > 1
     assert scores(solids(10)).min() > 1 and scores(blank(2)).min() > 1 and scores(noise(20)).median() > 1
-    usual = scores(held_out(data))
-    assert (usual <= 1).float().mean() > 0.9  # other digits are digits
+    usual, read = scores(held_out(data)), features_and_answers(model, held_out(data), data.mean, data.std)[1]
+    assert (usual[read == data.test.labels[data.test.rows]] <= 1).float().mean() > 0.9  # other digits are digits
     for odd in (scribbles(30), letters(34)):
         assert roc_auc_score([0] * len(usual) + [1] * len(odd), torch.cat([usual, scores(odd)])) > 0.9
 
@@ -140,7 +152,7 @@ def test_the_limit_is_what_nearly_all_held_out_images_stay_below(digits):
 def test_letters_it_has_never_seen_are_found(short, digits, places, cache_dir):
     """By strokes that nothing was learned from, and in printing."""
     data, model, familiar = short("mnist-mlp-50", digits, places / "data", cache_dir)
-    assert familiar.judge is not None and set(familiar.limits) == {"ink", "directions"}
+    assert familiar.judge is not None and set(familiar.limits) == {"ink", "directions", ANSWER}
     found = [float((familiar.scores(model, odd, data.mean, data.std) > 1).float().mean())
              for odd in (letters(34), cursive(34), printed_capitals(34))]
     assert found[0] > 0.65 and found[1] > 0.4 and found[2] > 0.65, found  # after 2 epochs on 1,237 digits
@@ -171,7 +183,7 @@ def test_without_strokes_to_learn_from_distances_count(shape):
     assert can_have_reference(data) and not can_be_judged(data)
     model = nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(shape).numel(), 2))
     familiar = learn_reference(model, data)
-    assert familiar.judge is None and set(familiar.limits) == set(NEIGHBOUR)
+    assert familiar.judge is None and set(familiar.limits) - {ANSWER} == set(NEIGHBOUR)
     assert (familiar.scores(model, held_out(data), means, means) <= 1).float().mean() > 0.9
     assert familiar.scores(model, torch.stack([torch.zeros(shape), torch.ones(shape)]), means, means).min() > 1
 
@@ -211,6 +223,44 @@ def test_strokes_on_black_are_told_by_three_fifths_of_black_pixels(black, answer
     images = torch.full((10, 1, 10, 10), 0.11)  # not quite black
     images.view(-1)[:round(1000 * black)] = 0.09
     assert mostly_black(images) is answer
+
+
+def test_the_nearest_images_of_other_classes_speak_against_an_answer():
+    """On a line: three images of class 0 at 0, three of class 1 at 1. At 0.25 class 0 is 0.25 away and class 1 0.75."""
+    among = torch.tensor([0.0, 0, 0, 1, 1, 1])[:, None]
+    labels = torch.tensor([0] * AGREE + [1] * AGREE)
+    asked = torch.tensor([0.25, 0.25, 1.0])[:, None]
+    found = disagreement({"features": asked, "directions": asked}, {"features": among, "directions": among},
+                         torch.tensor([0, 1, 1]), labels)
+    assert found.tolist() == pytest.approx([1 / 3, 3, 0])
+    other = torch.tensor([0.5, 0.5, 0.5])[:, None]  # in which both are as near: the geometric mean
+    found = disagreement({"features": asked, "directions": other}, {"features": among, "directions": among},
+                         torch.tensor([0, 1, 1]), labels)
+    assert found.tolist() == pytest.approx([3**-0.5, 3**0.5, 0])
+
+
+def test_a_wrong_answer_is_noticed_by_what_its_neighbours_are(digits, short, places, cache_dir):
+    """The same network that says another digit than it would: its images are as they were, and most of its answers doubted."""
+    data, model, familiar = short("digits-quick", digits, places / "data", cache_dir)
+    images, labels = held_out(data), data.test.labels[data.test.rows]
+    right = features_and_answers(model, images, data.mean, data.std)[1] == labels
+    *body, last = model
+
+    class Astray(nn.Module):
+        def forward(self, scores):
+            return scores.roll(1, 1)
+
+    astray = nn.Sequential(*body, last, Astray())
+    parts = familiar.parts(astray, images[right], data.mean, data.std)
+    assert (parts[ANSWER] > 1).float().mean() > 0.9
+    assert (familiar.parts(model, images[right], data.mean, data.std)[ANSWER] <= 1).float().mean() > 0.97
+    assert familiar.limits[ANSWER] >= 1
+
+
+def test_too_few_of_a_class_and_nothing_is_said_of_answers(digits):
+    few = replace(digits, train=replace(digits.train, rows=digits.train.rows[digits.train.labels[digits.train.rows] > 0]))
+    found = learn_reference(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), few)
+    assert found.labels is None and ANSWER not in found.limits
 
 
 def test_a_judge_learns_and_refuses_damage():
@@ -272,6 +322,43 @@ def test_the_worker_works_it_out_when_nothing_trains(engine):
     run = wait_for(engine.store, engine.submit(tiny(), "somebody"))
     assert run.status == "finished"
     wait_until(lambda: load_reference(engine.store, run.id), lambda: "the score was not kept")
+
+
+def test_what_somebody_waits_for_comes_first_and_once(trained, tmp_path, places, cache_dir):
+    store = RunStore(shutil.copytree(trained[0].path, tmp_path / "runs"))
+    settings, run_id = Settings(places / "data", store.path, cache_dir), trained[1].id
+    assert take_wanted(store) is None
+    assert want_reference(store, run_id) and want_reference(store, run_id)  # two visitors
+    assert take_wanted(store) == run_id and take_wanted(store) is None
+    work_out(store, run_id, load_model(store, run_id), settings)
+    assert load_reference(store, run_id) is not None
+    for astray in ("0" * 31, "../elsewhere"):
+        with pytest.raises(RunNotFound):
+            want_reference(store, astray)
+
+
+def test_where_there_is_nothing_to_work_out_nobody_asks_again_for_a_while(trained, tmp_path, cache_dir, monkeypatch):
+    store = RunStore(shutil.copytree(trained[0].path, tmp_path / "runs"))
+    run_id = trained[1].id
+    model = load_model(store, run_id)
+    without = replace(model, config=model.config.with_values({"data.dataset": "mnist"}))  # which is not there
+    (store.folder(run_id) / FILE).unlink(missing_ok=True)
+    work_out(store, run_id, without, Settings(tmp_path / "no data", store.path, cache_dir))
+    assert not want_reference(store, run_id) and take_wanted(store) is None
+    monkeypatch.setattr(ood_reference, "ASK_AGAIN", -1.0)  # later the data may have come
+    assert want_reference(store, run_id)
+    monkeypatch.undo()
+    weights = store.folder(run_id) / "checkpoint.safetensors"
+    weights.write_bytes(weights.read_bytes())  # other weights, as far as anybody can tell
+    assert want_reference(store, run_id)
+
+
+def test_a_worker_works_out_what_is_waited_for(engine):
+    run = wait_for(engine.store, engine.submit(tiny(), "somebody"))
+    wait_until(lambda: load_reference(engine.store, run.id), lambda: "the score was not kept")
+    (engine.store.folder(run.id) / FILE).unlink()
+    assert want_reference(engine.store, run.id)
+    wait_until(lambda: load_reference(engine.store, run.id), lambda: "nobody did what was waited for")
 
 
 def test_deleting_takes_it_along(store, settings):

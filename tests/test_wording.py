@@ -7,7 +7,18 @@ from core.data import DATASETS
 from core.data.sources import kind_of
 from core.inspection import diagnose
 from core.presets import PRESETS
-from core.wording import duration, number, percent, plural, rough_duration, size_of_bytes, worded
+from core.wording import (
+    chance,
+    duration,
+    number,
+    percent,
+    plural,
+    rough_duration,
+    size_of_bytes,
+    surely,
+    surely_before,
+    worded,
+)
 from pages.parts.draft.fields import in_labels
 
 
@@ -93,3 +104,16 @@ def test_every_data_set_says_how_to_cite_it():
 ])
 def test_a_problem_has_the_name_that_its_field_has_on_the_page(problem, said):
     assert in_labels(problem, "model.hidden", "Units") == said
+
+
+@pytest.mark.parametrize(("share", "words"), [
+    (1.0, "> 99.9 %"), (0.99999, "> 99.9 %"), (0.9985, "99.9 %"), (0.9434, "94.3 %"), (0.5, "50.0 %"), (0.001, "0.1 %"),
+    (0.0009, "< 0.1 %"), (0.0, "< 0.1 %"), (None, "–")])
+def test_a_probability_is_never_all_or_nothing(share, words):
+    assert chance(share) == words
+
+
+def test_how_sure_a_network_is():
+    assert surely(0.9999) == "practically certain, > 99.9 %" and surely(0.9434) == "94.3 % sure"
+    assert surely_before(0.9999, "2", 0.00001) == "practically certain, > 99.9 %"  # nothing is left for what comes next
+    assert surely_before(0.9434, "2", 0.04) == "94.3 % sure; next is 2 with 4.0 %"

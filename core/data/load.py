@@ -25,7 +25,7 @@ from core.data.own.sets import is_own
 from core.data.sources import DatasetSpec, Raw, spec_of
 from core.data.sources.texts import RawTexts, Texts, build_vocabulary, encode
 from core.data.statistics import channel_statistics
-from core.data.variations import refuse_variations, with_variations
+from core.data.variations import digits_shown, refuse_variations, with_variations
 from core.settings import default_cache_dir
 from core.transforms import fixed_sizes, shape_after, with_normalizes
 from core.wording import plural
@@ -74,7 +74,7 @@ def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dat
     rows = chosen_rows(config, learn[learned], source.train_labels, len(source_classes), own)
     train = Split(raw.train_images, noisy_labels(config, raw.train_labels, rows, len(classes)), rows)
     if config.variations:
-        train = with_variations(train, config, cache)
+        train = with_variations(train, config, cache, digits_shown(config, source_classes, source.train_labels[rows]))
     last_mean, last_std = _normalization(config, train)
     mean, std = with_normalizes(config.transforms, last_mean, last_std)
     sizes = fixed_sizes(config.transforms)

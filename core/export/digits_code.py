@@ -5,6 +5,7 @@ It is our own code, read from its modules, so that a script's digits are the sam
 
 import inspect
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -36,9 +37,31 @@ def varying_code() -> str:
                         *map(_source, varying)]).strip()
 
 
+def writing_code() -> str:
+    """Functions and constants that `some_written(copies, digits)` needs, beside varying_code."""
+    from core.data.drawing import pen
+    from core.data.sources import written
+
+    forms = "FORMS = {\n" + "".join(f"    {digit}: {_wrapped(forms)},\n" for digit, forms in written.FORMS.items()) + "}"
+    constants = [f"{name} = {getattr(written, name)!r}" for name in ("WRITTEN", "HEIGHT", "PENS")]
+    functions = (pen.smooth, pen.halved, pen.by_hand, pen.strokes_of, written.write, written.some_written)
+    about = ("# Digits as strokes on a grid of 9×9 points: a point is its column and its row, | parts strokes, and a stroke\n"
+             "# that begins with ~ is a curve")
+    text = "\n\n".join(["\n".join([about, *constants, forms]) + "\n", *map(_source, functions)])
+    for name, plain in (("Path", "np.ndarray"), ("Form", "list"), ("STEPS", str(pen.STEPS))):
+        text = re.sub(rf"\b{name}\b", plain, text)
+    return text.strip()
+
+
+def _wrapped(forms: tuple[str, ...]) -> str:
+    """A tuple of strings without underscores, as lines of at most 120 characters, none of them parted."""
+    lines = textwrap.wrap(", ".join(f'"{form}"'.replace(" ", "_") for form in forms), 110, break_on_hyphens=False)
+    return "(" + "\n        ".join(lines).replace("_", " ") + ")"
+
+
 def _source(thing: Callable[..., Any]) -> str:
     text = inspect.getsource(thing).rstrip()
     return re.sub(r"\b_(enlarge|bend|thin|uniform|box_side)\b", r"\1", text) + "\n"
 
 
-__all__ = ["enlarging_code", "placing_code", "varying_code"]
+__all__ = ["enlarging_code", "placing_code", "varying_code", "writing_code"]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from core.config import DataConfig
 from core.data import DatasetSpec, fixed_normalization
+from core.data.variations import DIGITS
 from core.export.combine_code import choosing, is_chosen, refuse_combined, renumbering
-from core.export.digits_code import placing_code, varying_code
+from core.export.digits_code import placing_code, varying_code, writing_code
 from core.export.reading_code import reader_of
 from core.export.transforms_code import transforms_code
 from core.transforms import has_chance
@@ -63,7 +64,7 @@ def images_data(data: DataConfig, spec: DatasetSpec, others: Sequence[DatasetSpe
     readers = [reader_of(name, one) for name, one in zip((data.dataset, *data.join), (spec, *others), strict=True)]
     functions = [text for reader in readers for text in (*reader.helpers, reader.code)]
     if data.variations:
-        functions += [placing_code(), varying_code()]
+        functions += [placing_code(), varying_code(), *([writing_code()] if data.dataset in DIGITS else [])]
     lines = [f"images, labels, test_images, test_labels = {readers[0].call}"]
     if data.join:
         lines += ["", *_joining(data, spec, others, [reader.call for reader in readers[1:]])]
@@ -88,8 +89,10 @@ def _joining(data: DataConfig, spec: DatasetSpec, others: Sequence[DatasetSpec],
 def _splitting(data: DataConfig, spec: DatasetSpec) -> list[str]:
     """Lines that make `train_rows` and `validation_rows` of the stack, ascending, and spoil `labels`."""
     lines, count = [], "len(labels)"
+    if data.variations and data.dataset in DIGITS:
+        lines = ["digits = labels.numpy().copy()  # which each image shows, whatever is asked of it", ""]
     if data.only_classes:
-        lines = [renumbering(data, spec), "labels, test_labels = new_label[labels], new_label[test_labels]",
+        lines += [renumbering(data, spec), "labels, test_labels = new_label[labels], new_label[test_labels]",
                  "test_images, test_labels = test_images[test_labels >= 0], test_labels[test_labels >= 0]",
                  "learn_rows = (labels >= 0).nonzero()[:, 0]", ""]
         count = "len(learn_rows)"
@@ -119,8 +122,11 @@ def _sets(data: DataConfig, spec: DatasetSpec, fast: bool, lazy: bool, shuffle: 
             lines.insert(0, "images = torch.cat(stacks)")
             lines[1:] = [line.replace(stack, "images") for line in lines[1:]]
     if data.variations:
-        lines += ["# copies as other hands might have written them",
-                  "copies = torch.from_numpy(vary(train_images[:, 0].numpy(), COPIES))[:, None]",
+        anew = data.dataset in DIGITS
+        lines += ["# copies as other hands might have written them" + ", some of them written anew" * anew,
+                  "copies = vary(train_images[:, 0].numpy(), COPIES)",
+                  *["copies = some_written(copies, np.tile(digits[train_rows], COPIES))"] * anew,
+                  "copies = torch.from_numpy(copies)[:, None]",
                   "train_images, train_labels = torch.cat([train_images, copies]), train_labels.repeat(COPIES + 1)"]
     if measured:
         lines += _measuring("train_images" if whole else f"{stack}[train_rows]", channels)

@@ -26,7 +26,7 @@ STANDARD = {
     "HTTPException)": "from http.client import HTTPException", "Path(": "from pathlib import Path"}
 INSTALLED = {
     "np.": "import numpy as np", "go.": "import plotly.graph_objects as go", "torch.": "import torch",
-    "F.": "import torch.nn.functional as F", "Image.": "from PIL import Image",
+    "F.": "import torch.nn.functional as F", "Image.": "from PIL import Image", "ImageDraw.": "from PIL import ImageDraw",
     "load_digits()": "from sklearn.datasets import load_digits", "nn.": "from torch import nn"}
 FROM_DATA = ("ConcatDataset", "DataLoader", "Dataset", "RandomSampler", "Subset", "TensorDataset")  # of torch.utils.data
 VISION = "from torchvision.transforms import v2"

@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from core.figures.curves import TRAIN, VALIDATION
 from core.figures.images import as_picture
+from core.figures.palette import TRAIN, VALIDATION
 from core.wording import percent
 
 PICTURE = 48  # pixels on the screen
@@ -34,7 +34,7 @@ def answer_strip(pictures: Sequence[str], labels: Sequence[str], answers: Sequen
     for place, (picture, label, answer, sure) in enumerate(zip(pictures, labels, answers, probabilities, strict=True)):
         right = answer == label
         text = f"✓ {short(answer)}" if right else f"✗ {short(answer)}, not {short(label)}"
-        share = "" if sure is None else f"\n{percent(sure, 0)}"
+        share = "" if sure is None else f"\n{percent(min(sure, 0.9999), 0)}"
         points.append({"value": [place, 0], "symbol": f"image://{picture}", "symbolSize": PICTURE, "label": {
             "show": True, "position": "bottom", "distance": 6, "formatter": text + share, "lineHeight": 17, "fontSize": 12,
             "color": RIGHT if right else WRONG, "fontWeight": "normal" if right else "bold"}})

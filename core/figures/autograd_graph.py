@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from core.figures.curves import TRAIN, VALIDATION
+from core.figures.palette import TRAIN, VALIDATION
 from core.labs.autograd import Node, Pass
 
 EDGES = (("x", "u"), ("w", "u"), ("u", "z"), ("b", "z"), ("z", "l"), ("y", "l"), ("l", "loss"))

@@ -6,8 +6,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.figures.curves import TRAIN, VALIDATION
 from core.figures.literal import literal, literals
+from core.figures.palette import TRAIN, VALIDATION
 
 
 def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:

@@ -6,13 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.figures.curves import TRAIN, VALIDATION
+from core.figures.palette import CLASSES, TRAIN, VALIDATION
 
 MARGIN = {"l": 8, "r": 8, "t": 40, "b": 8}
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-# Okabe and Ito's colours without the yellow, which nobody sees on white; a brown in its place
-COLORS = {"sgd": "#d55e00", "momentum": "#e69f00", "nesterov": "#cc79a7", "adagrad": "#8c564b", "rmsprop": "#009e73",
-          "adam": "#0072b2", "adamw": "#56b4e9"}
+OPTIMIZERS = ("sgd", "adam", "rmsprop", "momentum", "adamw", "nesterov", "adagrad")
+COLORS: dict[str, str] = dict(zip(OPTIMIZERS, CLASSES, strict=False))
 GROUND = [[0.0, "#ffffff"], [1.0, "#aab2bb"]]  # the landscape: light is low, in both themes
 FRAMES = 40  # of an animation; more would only make it heavier to send
 TRAIL = 50  # points of each path in a frame
@@ -80,7 +79,7 @@ def lines(x: np.ndarray, named: Mapping[str, Sequence[float] | np.ndarray], acro
     dashes = ("solid", "dash", "dot")
     for index, (name, values) in enumerate(named.items()):
         figure.add_scatter(x=x, y=[v if np.isfinite(v) else None for v in values], name=name, mode="lines",
-                           line={"color": (VALIDATION, TRAIN, "#009e73")[index % 3], "width": 3 - 0.5 * index,
+                           line={"color": (VALIDATION, TRAIN, CLASSES[2])[index % 3], "width": 3 - 0.5 * index,
                                  "dash": dashes[index % 3]})
     figure.update_layout(height=320, margin=MARGIN, legend=LEGEND, hovermode="x unified", xaxis={"title": across},
                          yaxis={"title": up, **({"range": [-0.02 * top, top]} if top else {})})

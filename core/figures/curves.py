@@ -7,13 +7,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.figures.palette import GREY, TRAIN, VALIDATION
 from core.figures.thinning import smooth, thin
 
 Series = tuple[Sequence[int], Sequence[float]]
 
-PREVIOUS = "#9a9a9a"
 BEFORE = "run before"  # what its grey line is called
-TRAIN, VALIDATION = "#e4572e", "#2e86ab"  # distinguishable with colour-blind eyes, on white and on black
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
 LOG_AXIS = {"type": "log", "axisLabel": {"hideOverlap": True}}
 MOST_MARKED = 30  # epochs; more markers would run together and hide the line of the training below
@@ -75,7 +74,7 @@ def _tools(name: str, dark: bool) -> dict[str, Any]:
     zoom = {"title": {"zoom": "Zoom in: drag a rectangle", "back": "Zoom out"}}
     save = {"title": "Save as picture", "name": name, "pixelRatio": 2, "backgroundColor": "#181818" if dark else "#ffffff"}
     return {"right": 4, "bottom": 3, "padding": 0, "itemSize": 13, "itemGap": 10,
-            "iconStyle": {"borderColor": PREVIOUS, "borderWidth": 1.5}, "feature": {"dataZoom": zoom, "saveAsImage": save}}
+            "iconStyle": {"borderColor": GREY, "borderWidth": 1.5}, "feature": {"dataZoom": zoom, "saveAsImage": save}}
 
 
 def _positive(line: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def _previous_line(previous: Curves | None, quantity: str, scale: float, smoothi
         return []
     steps, values = previous.of(quantity)
     points = _points(previous, thin(steps, smooth(values, smoothing), 200), scale)
-    return [_line(BEFORE, points, PREVIOUS, width=2, opacity=0.6)]
+    return [_line(BEFORE, points, GREY, width=2, opacity=0.6)]
 
 
 def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic: bool = False,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from core.figures.curves import TRAIN, VALIDATION
 from core.figures.explore import class_colors
+from core.figures.palette import GREY, TRAIN, VALIDATION
 from core.labs.data_loading import Compared, Epoch, Learning
 from core.labs.loader_timeline import Timeline
 from core.labs.loader_timing import Timing
@@ -14,7 +14,6 @@ MARGIN = {"l": 8, "r": 8, "t": 36, "b": 8}
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 CELL = 24  # pixels
 NUMBERED = 16  # so many samples a batch still have room for their numbers
-GREY = "#7d8590"
 
 
 def batches_figure(epoch: Epoch, labels: Sequence[int]) -> go.Figure:

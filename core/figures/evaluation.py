@@ -13,15 +13,12 @@ from core.evaluation.metrics import wilson
 from core.evaluation.robustness import Point
 from core.evaluation.thresholds import Decision, Sweep, thinned
 from core.figures.confusion import about_cells, cell_texts, row_shares
-from core.figures.curves import TRAIN, VALIDATION
 from core.figures.images import as_picture
 from core.figures.literal import literal, literals
+from core.figures.palette import CLASSES, GREY, TRAIN, VALIDATION
 
 MARGIN = {"l": 8, "r": 24, "t": 40, "b": 8}  # on the right room for half of the last number below the axis
-# ten classes told apart with most eyes: Okabe and Ito's colours, black replaced so that both themes show it, and two more
-CLASS_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#c9b800", "#0072b2", "#d55e00", "#cc79a7", "#8a8a8a", "#7a5195", "#a05a2c")
 MODEL_COLORS = (VALIDATION, TRAIN)  # the first and the second model
-PALE = "#9a9a9a"
 SHARES = [[0.0, "#eef3f6"], [0.3, "#a9cfe0"], [1.0, "#1d6283"]]  # light cells in the dark theme too, so that text shows
 CORNER = 0.1  # of both axes
 ZOOMED = [1 - CORNER, 1 + CORNER / 50]
@@ -44,13 +41,13 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str]) -> go.Figure:
     return figure
 
 
-def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, points: Sequence[Decision] = (),
+def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASSES, points: Sequence[Decision] = (),
                corner: bool = False) -> go.Figure:
     """Recall over false alarms by name, with the diagonal of guessing; `points` are marked, one for each curve.
 
     corner: show only the corner where good models are.
     """
-    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": PALE, "dash": "dot"}, name="guessing",
+    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"}, name="guessing",
                                   hoverinfo="skip"))
     for index, (name, curve) in enumerate(curves.items()):
         if curve.roc_area is not None:
@@ -63,7 +60,7 @@ def roc_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, p
     return figure.update_layout(xaxis_range=[-CORNER / 50, CORNER], yaxis_range=ZOOMED) if corner else figure
 
 
-def precision_recall_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASS_COLORS, points: Sequence[Decision] = (),
+def precision_recall_figure(curves: dict[str, Sweep], colors: Sequence[str] = CLASSES, points: Sequence[Decision] = (),
                             corner: bool = False) -> go.Figure:
     """Precision over recall by name; `points` are marked, one for each curve. corner: as for roc_figure()."""
     figure = go.Figure()
@@ -80,7 +77,7 @@ def precision_recall_figure(curves: dict[str, Sweep], colors: Sequence[str] = CL
 
 def reliability_figure(named: dict[str, Reliability]) -> go.Figure:
     """Accuracy over confidence for each bin with its 95 % interval, and the diagonal where the two are equal."""
-    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": PALE, "dash": "dot"},
+    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot"},
                                   name="as right as sure", hoverinfo="skip"))
     for index, (name, result) in enumerate(named.items()):
         rows = [(row, row.accuracy) for row in result.bins if row.accuracy is not None]
@@ -124,8 +121,8 @@ def robustness_figure(named: Mapping[str, Sequence[Point]], kind: str, floor: fl
         figure.add_scatter(x=x, y=[p.accuracy for p in mine], name=literal(name), mode="lines+markers",
                            line={"color": color, "width": 2},
                            hovertemplate="%{x:g}: %{y:.1%}<extra></extra>")
-    figure.add_vline(x=entry.neutral, line={"color": PALE, "dash": "dot", "width": 1})
-    figure.add_hline(y=floor, line={"color": PALE, "dash": "dash", "width": 1})
+    figure.add_vline(x=entry.neutral, line={"color": GREY, "dash": "dot", "width": 1})
+    figure.add_hline(y=floor, line={"color": GREY, "dash": "dash", "width": 1})
     figure.update_layout(height=270 if len(named) == 1 else 310, margin=MARGIN, showlegend=len(named) > 1,
                          legend={"orientation": "h", "y": -0.3, "yanchor": "top", "x": 0, "font": {"size": 11}},
                          title={"text": entry.title, "font": {"size": 14}, "x": 0, "y": 0.98, "yanchor": "top"},
@@ -141,7 +138,7 @@ def difference_figure(difference: float, low: float, high: float) -> go.Figure:
                  "arrayminus": [100 * (difference - low)], "thickness": 3, "width": 8, "color": TRAIN},
         hovertemplate="%{x:+.2f} percentage points<extra></extra>"))
     reach = 110 * max(abs(low), abs(high), 1e-4)
-    figure.add_vline(x=0, line={"color": PALE, "dash": "dot"})
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     figure.update_layout(height=130, margin={**MARGIN, "t": 8}, yaxis={"visible": False},
                          xaxis={"title": "percentage points; right of 0 the second model is better", "range": [-reach, reach]})
     return figure

@@ -10,22 +10,20 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from core.data.statistics import PixelHistogram
-from core.figures.curves import TRAIN, VALIDATION
 from core.figures.literal import literals
+from core.figures.palette import CLASSES, GREY, TRAIN, VALIDATION
 
 MARGIN = {"l": 8, "r": 8, "t": 36, "b": 8}
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-SPLIT_COLORS = (TRAIN, VALIDATION, "#7d8590")
+SPLIT_COLORS = (TRAIN, VALIDATION, GREY)
 CHANNELS = (("red", "#d1383d"), ("green", "#2f9e44"), ("blue", "#2b6cb0"))
-# ten that differ also in lightness; read on white and on black
-COLORS = ("#e4572e", "#2e86ab", "#2f9e44", "#b8860b", "#8e5bd0", "#d6539d", "#17a2a8", "#8c564b", "#7d8590", "#6a994e")
 SYMBOLS = ("circle", "triangle", "rect", "diamond")
 
 
 def class_colors(count: int) -> list[str]:
     """One colour for each class: ten chosen ones, or evenly around the colour wheel where there are more."""
-    if count <= len(COLORS):
-        return list(COLORS[:count])
+    if count <= len(CLASSES):
+        return list(CLASSES[:count])
     wheel = [colorsys.hls_to_rgb(index / count, 0.42 + 0.16 * (index % 2), 0.6) for index in range(count)]
     return ["#" + "".join(f"{round(255 * part):02x}" for part in color) for color in wheel]
 
@@ -41,7 +39,7 @@ def balance_chart(classes: Sequence[str], counts: dict[str, Sequence[int]]) -> g
         figure.add_bar(x=literals(classes), y=[count / total if total else 0 for count in images], name=f"{title} ({total:,})",
                        customdata=list(images), marker_color=color,
                        hovertemplate="%{x}: %{customdata:,} images, %{y:.1%}<extra>" + title + "</extra>")
-    figure.add_hline(y=1 / max(1, len(classes)), line={"dash": "dot", "color": "#80868f", "width": 1})
+    figure.add_hline(y=1 / max(1, len(classes)), line={"dash": "dot", "color": GREY, "width": 1})
     figure.update_layout(height=320, margin=MARGIN, legend=LEGEND, barmode="group", bargap=0.25,
                          yaxis={"title": "share of the split", "tickformat": ".0%", "rangemode": "tozero"},
                          xaxis={"title": "class", "type": "category"})
@@ -102,7 +100,7 @@ def map_chart(points: Tensor, labels: Tensor, classes: Sequence[str], pictures: 
             "title": [titles[i] for i in rows]})})
         series.append({"type": "scatter", "name": classes[label], "datasetIndex": len(datasets) - 1,
                        "encode": {"x": "x", "y": "y"}, "symbolSize": 7 if len(labels) > 1500 else 10,
-                       "symbol": SYMBOLS[label // len(COLORS) % len(SYMBOLS)] if len(classes) > len(COLORS) else "circle",
+                       "symbol": SYMBOLS[label // len(CLASSES) % len(SYMBOLS)] if len(classes) > len(CLASSES) else "circle",
                        "itemStyle": {"color": colors[label], "opacity": 0.75}, "selectedMode": "multiple",
                        "select": {"itemStyle": {"borderColor": "#000000", "borderWidth": 2, "opacity": 1}}})
     hidden = {part: {"show": False} for part in ("splitLine", "axisLabel", "axisTick")}
@@ -114,7 +112,7 @@ def map_chart(points: Tensor, labels: Tensor, classes: Sequence[str], pictures: 
         "grid": {"left": 24, "right": 12, "top": 74, "bottom": 28},
         "tooltip": {"confine": True, "formatter": "<img src='{@picture}' alt='' style='width:96px;image-rendering:pixelated;"
                                                   "display:block;margin-bottom:4px'>{@title}"},
-        "toolbox": {"left": 0, "top": 0, "itemSize": 22, "iconStyle": {"borderColor": "#80868f", "borderWidth": 1.5}, "feature": {
+        "toolbox": {"left": 0, "top": 0, "itemSize": 22, "iconStyle": {"borderColor": GREY, "borderWidth": 1.5}, "feature": {
             "brush": {"type": ["rect", "polygon", "clear"], "title": {
                 "rect": "Select a rectangle", "polygon": "Select with a lasso", "clear": "Clear the selection"}}}},
         "brush": {"xAxisIndex": "all", "yAxisIndex": "all", "throttleType": "debounce", "throttleDelay": 400},

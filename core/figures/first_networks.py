@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 
 from core.figures.building_blocks import LEGEND, MARGIN
-from core.figures.curves import TRAIN, VALIDATION
+from core.figures.palette import TRAIN, VALIDATION
 from core.labs.first_networks import Walk
 
 

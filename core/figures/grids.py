@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from torch import Tensor
 
-from core.figures.curves import TRAIN, VALIDATION
+from core.figures.palette import TRAIN, VALIDATION
 
 # What a cell's mark means: 0 as it is, 1 taken or first, 2 second, 3 made by stretching, 4 wrong
 COLORS = ("#d8dce3", TRAIN, VALIDATION, "#f6c9b8", "#a3182c")

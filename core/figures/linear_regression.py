@@ -4,9 +4,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.figures.building_blocks import GROUND, LEGEND, MARGIN
+from core.figures.palette import CLASSES, GREY, TRAIN, VALIDATION
 from core.labs.linear_regression import NAMES, TRUE, Bowl, Ground, Path
 
-COLORS = ("#0072b2", "#d55e00", "#009e73")
+COLORS = (VALIDATION, TRAIN, CLASSES[2])
 MOST = 400  # points of a line; more would only make it heavier to send
 
 
@@ -22,7 +23,7 @@ def weights_figure(path: Path, step: int) -> go.Figure:
     for index, (name, color) in enumerate(zip(NAMES, COLORS, strict=True)):
         figure.add_scatter(x=steps, y=path.points[steps, index], name=name, mode="lines", line={"color": color, "width": 2.5})
         figure.add_hline(TRUE[index], line={"color": color, "width": 1, "dash": "dot"})
-    figure.add_vline(step, line={"color": "#9a9a9a", "width": 1})
+    figure.add_vline(step, line={"color": GREY, "width": 1})
     figure.update_layout(height=340, margin=MARGIN, legend=LEGEND, hovermode="x unified", xaxis={"title": "step"})
     return figure
 
@@ -32,7 +33,7 @@ def bowl_figure(ground: Ground, path: Path, surface: Bowl, step: int) -> go.Figu
     figure = go.Figure(go.Contour(x=ground.w1, y=ground.w2, z=np.log10(np.maximum(ground.loss, 1e-12)), colorscale=GROUND,
                                   ncontours=18, showscale=False, line={"width": 0.6}, hoverinfo="skip"))
     shown = path.points[:, :2].clip(-1e3, 1e3)
-    for points, color, width, name in ((shown[_thinned(len(shown))], "#8a8a8a", 1, "all steps"),
+    for points, color, width, name in ((shown[_thinned(len(shown))], GREY, 1, "all steps"),
                                        (shown[:step + 1][_thinned(step + 1)], COLORS[0], 2.5, "so far")):
         figure.add_scatter(x=points[:, 0], y=points[:, 1], mode="lines+markers", name=name, line={"color": color, "width": width},
                            marker={"size": 3, "color": color}, hovertemplate="w₁ %{x:.3f}, w₂ %{y:.3f}<extra></extra>")
@@ -49,7 +50,7 @@ def predictions_figure(y: np.ndarray, predicted: np.ndarray) -> go.Figure:
     """Predictions against targets; on the line they are equal."""
     ends = [float(min(y.min(), predicted.min())), float(max(y.max(), predicted.max()))]
     figure = go.Figure()
-    figure.add_scatter(x=ends, y=ends, mode="lines", name="equal", line={"color": "#9a9a9a", "dash": "dot"})
+    figure.add_scatter(x=ends, y=ends, mode="lines", name="equal", line={"color": GREY, "dash": "dot"})
     figure.add_scatter(x=y, y=predicted, mode="markers", name="samples", marker={"color": COLORS[0], "size": 6})
     figure.update_layout(height=340, margin=MARGIN, legend=LEGEND, xaxis={"title": "target y"}, yaxis={"title": "prediction"})
     return figure
@@ -58,7 +59,7 @@ def predictions_figure(y: np.ndarray, predicted: np.ndarray) -> go.Figure:
 def residuals_figure(residuals: np.ndarray, predicted: np.ndarray) -> go.Figure:
     """What is left, y − prediction, over the prediction."""
     figure = go.Figure()
-    figure.add_hline(0, line={"color": "#9a9a9a", "dash": "dot"})
+    figure.add_hline(0, line={"color": GREY, "dash": "dot"})
     figure.add_scatter(x=predicted, y=residuals, mode="markers", name="samples", marker={"color": COLORS[1], "size": 6})
     figure.update_layout(height=340, margin=MARGIN, showlegend=False, xaxis={"title": "prediction"},
                          yaxis={"title": "residual: y − prediction"})

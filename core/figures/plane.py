@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from core.figures.curves import TRAIN, VALIDATION, Curves
+from core.figures.curves import Curves
+from core.figures.palette import TRAIN, VALIDATION
 from core.figures.thinning import thin
 
 ORANGE, BLUE = "#f59322", "#0877bd"  # first and second class, low and high numbers; told apart with colour-blind eyes

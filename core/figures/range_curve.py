@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from core.figures.curves import TRAIN, VALIDATION
+from core.figures.palette import TRAIN, VALIDATION
 from core.training.range_test import HIGHEST, LOWEST, RangeStep
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from core.figures.curves import LOG_AXIS, QUANTITIES, TRAIN, VALIDATION, Curves, Series
+from core.figures.curves import LOG_AXIS, QUANTITIES, Curves, Series
+from core.figures.palette import TRAIN, VALIDATION
 from core.figures.thinning import smooth
 
 POINTS = 200  # of each line

@@ -3,9 +3,10 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from core.figures.palette import GREY, TRAIN, VALIDATION
 from core.labs.text import Decision, WordMap
 
-POSITIVE, NEGATIVE, GREY = "#2e86ab", "#e4572e", "#9a9a9a"
+POSITIVE, NEGATIVE = VALIDATION, TRAIN  # blue and orange
 PLACES = ("top center", "bottom center", "middle right", "middle left")  # of a word, so that neighbours don't overlap
 
 

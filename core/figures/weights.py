@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.figures.literal import literals
+from core.figures.palette import GREY, TRAIN, VALIDATION
 from core.wording import percent
 
-SHADES = ("#2e86ab", "#e4572e", "#7d8590")
+SHADES = (VALIDATION, TRAIN, GREY)
 
 
 def answers_figure(answers: Sequence[Sequence[float]], classes: Sequence[str]) -> go.Figure:

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from torch import Tensor
 
-from core.figures.curves import VALIDATION
+from core.figures.palette import VALIDATION
 from core.inspection.activations.weights import Histogram
 from core.inspection.activations.windows import Box, number
 

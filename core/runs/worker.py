@@ -24,7 +24,7 @@ from core.models import CNNConfig
 from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
-from core.runs.ood_reference import reference_of
+from core.runs.ood_reference import take_wanted, work_out
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
 from core.training import fit, prepare
@@ -62,17 +62,21 @@ class Worker:
             self.ended.put(run.id)
 
     def look_back(self) -> None:
-        """What is good to have but nobody waits for, while nothing trains: what a run's training images look like to its network.
+        """What a run's training images look like to its network, while nothing trains: for runs that somebody looks at first,
+        then for those that have ended.
 
         A run that comes meanwhile is not kept waiting; it shares the cores for a second or two.
         """
         while not self.leaving.wait(SECONDS_BEFORE_LOOKING_BACK):
-            if self.ended.empty() or not self.idle.is_set():
+            if not self.idle.is_set():
                 continue
-            run_id = self.ended.get()
+            wanted = take_wanted(self.store)
+            run_id = wanted or (None if self.ended.empty() else self.ended.get())
+            if run_id is None:
+                continue
             with suppress(StoreError, RunNotFound, CheckpointError):  # deleted, or it has kept no weights
-                if self.store.get(run_id).status == "finished":
-                    reference_of(self.store, run_id, load_model(self.store, run_id), self.settings)
+                if wanted or self.store.get(run_id).status == "finished":
+                    work_out(self.store, run_id, load_model(self.store, run_id), self.settings)
             trim_heap()
 
     def watch_lifeline(self) -> None:

@@ -1,12 +1,16 @@
 """How unlike its training data a picture is: what tells a digit from a letter, a scribble or a dot, whatever the answer says.
 
-A network answers every picture with one of its classes, often surely. So two other things are asked, and the larger score counts:
+A network answers every picture with one of its classes, often surely. So three other things are asked, and the largest score
+counts:
 
     distance  to a near neighbour among some thousands of training images: in ink, the picture as 7×7 means, and in directions,
               how much edge its strokes have in each direction (N. Dalal and B. Triggs: Histograms of Oriented Gradients for
               Human Detection, CVPR 2005)
     judge     a small network beside the model's own, which has learned to tell training images from letters, signs and strokes
               made up for it, by what the model's last linear layer receives and by directions (core.evaluation.ood.classifier)
+    answer    how much further the training images of the class it says are than those of other classes, in what the last
+              linear layer receives and in directions (H. Jiang et al.: To Trust or Not to Trust a Classifier, NeurIPS 2018,
+              arXiv:1805.11783). It finds digits that are like digits, but of another class than the model says
 
 Distances find what is far from all digits, such as noise, dots and a full canvas; the judge finds 9 of 10 capitals and printed
 letters and 7 of 10 joined-up ones (some of which are drawn as a digit is), where distances in pixels and features find 3 to 8.
@@ -28,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.data import Dataset, Split, normalize
+from core.data.variations import DIGITS
 from core.evaluation.ood.classifier import Judge, learn_judge
 from core.training.inference import batch_that_fits, private_copy
 
@@ -35,12 +40,15 @@ SHARE = 0.99  # of held-out images that count as familiar
 TRAINING, HELD_OUT = 3000, 2000  # images of each that are looked at
 MOST_FEATURES = 128  # more are projected at random, which keeps distances to about a tenth (Johnson and Lindenstrauss)
 NEIGHBOUR = {"features": 5, "ink": 3, "directions": 3}
+ANSWER, AGREE = "answer", 3  # the nth nearest training image of the class it says, and of other classes, are compared …
+AGREE_IN = ("features", "directions")  # … in these
 FEWEST = 100  # training images, and as many held out, below which nothing is learned from them
 SIDES = range(16, 41)  # pixels: in this size strokes are drawn to learn from
 BEYOND = 0.998  # of held-out images that stay below the limit of each distance, where there is a judge beside them
 # How many times the judge's limit, so that digits of other writers and pens stay below it too. Few images show little of how
 # others write. mnist-cnn-fast found 6.7 % of scikit-learn's digits unlike its own without, 2.8 % with it, and 1 to 4 % less of
-# the letters; digits-quick found 9 % of clean drawings unlike its own without, 4 % with it, and some 8 % less of the letters
+# the letters. Where copies were written anew (core.data.sources.written) they show it, and no patience is needed: digits-quick
+# finds no clean drawing unlike its own without, and with MORE_PATIENCE 10 to 20 % less of the letters
 PATIENCE, MORE_PATIENCE, MANY = 1.1, 1.25, 5000
 ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictures made up
 BINS, CELLS = 8, 7  # directions that edges are sorted into, in each of 7×7 parts of the picture
@@ -54,13 +62,15 @@ class OODReference:
     """What a network's training images look like to it.
 
     images: for each kind of comparison (M, D) float32, a row for each image. limits: what nearly all held-out images stay below,
-    SHARE of them in all kinds together and with the judge, so that a score above 1 is unlike. judge: None where strokes say
-    nothing about the data: colour, large images, too few of them.
+    SHARE of them in all kinds together and with the judge, so that a score above 1 is unlike; of ANSWER, what SHARE of those
+    stay below that the model reads right. judge: None where strokes say nothing about the data: colour, large images, too few
+    of them. labels: (M,) int64 classes of the training images; None where ANSWER is not asked.
     """
 
     images: dict[str, Tensor]
     limits: dict[str, float]
     judge: Judge | None = None
+    labels: Tensor | None = None
 
     def scores(self, model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
         """(N,) float32: 0 is one of the training images, above 1 is unlike them.
@@ -68,12 +78,19 @@ class OODReference:
         Args:
             images: (N, C, H, W) float32 in [0, 1]. mean, std: what they are normalised with for the model.
         """
-        received = features(model, images, mean, std)
-        seen = {kind: _view(kind, images, received) for kind in self.limits}
-        found = [distances(seen[kind], self.images[kind], NEIGHBOUR.get(kind, 3)) / limit for kind, limit in self.limits.items()]
+        return torch.stack(list(self.parts(model, images, mean, std).values())).amax(0)
+
+    def parts(self, model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Tensor]:
+        """What scores() takes the largest of, (N,) each, by what was asked: a kind of distance, "judge" or ANSWER."""
+        received, answers = features_and_answers(model, images, mean, std)
+        seen = {kind: _view(kind, images, received) for kind in self.images}
+        found = {kind: distances(seen[kind], self.images[kind], NEIGHBOUR.get(kind, 3)) / limit
+                 for kind, limit in self.limits.items() if kind != ANSWER}
         if self.judge is not None:
-            found.append(self.judge.scores(torch.cat([received, seen["directions"]], 1)))
-        return torch.stack(found).amax(0)
+            found["judge"] = self.judge.scores(torch.cat([received, seen["directions"]], 1))
+        if self.labels is not None:
+            found[ANSWER] = disagreement(seen, self.images, answers, self.labels) / self.limits[ANSWER]
+        return found
 
 
 def can_have_reference(data: Dataset) -> bool:
@@ -103,7 +120,7 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
 
         copies = vary(held_out.mul(255).byte()[:, 0].numpy(), variations)
         held_out = torch.cat([held_out, torch.from_numpy(copies)[:, None].float() / 255])
-    received, others = (features(model, images, data.mean, data.std) for images in (train, held_out))
+    (received, _), (others, answers) = (features_and_answers(model, images, data.mean, data.std) for images in (train, held_out))
     judged = can_be_judged(data)
     kinds = [kind for kind in NEIGHBOUR if kind != "features" or not judged]  # else the judge sees to them, and better
     seen = {kind: _view(kind, train, received) for kind in kinds}
@@ -120,9 +137,35 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
         judge = _learn_judge(model, data, torch.cat([received, seen["directions"]], 1), train, odd, evidence)
         scores.append(judge.scores(evidence))
     together = max(float(torch.stack(scores).amax(0).quantile(SHARE)), 1e-6)  # they are not independent: one last step to SHARE
-    patience = MORE_PATIENCE if variations or len(data.train) < MANY else PATIENCE
-    return OODReference(seen, {kind: limit * together for kind, limit in limits.items()},
-                    judge and judge.with_limit(together * patience))
+    limits = {kind: limit * together for kind, limit in limits.items()}
+    agree = {kind: _view(kind, train, received) for kind in AGREE_IN}
+    labels = _some_labels(data.train, TRAINING)
+    limit = _answer_limit({kind: _view(kind, held_out, others) for kind in AGREE_IN}, agree, answers, labels, data)
+    return OODReference(seen | agree, limits if limit is None else limits | {ANSWER: limit},
+                        judge and judge.with_limit(together * _patience(data, variations)), None if limit is None else labels)
+
+
+def _patience(data: Dataset, variations: int) -> float:
+    if variations:
+        return 1.0 if data.name in DIGITS else MORE_PATIENCE
+    return MORE_PATIENCE if len(data.train) < MANY else PATIENCE
+
+
+def _answer_limit(usual: dict[str, Tensor], seen: dict[str, Tensor], answers: Tensor, labels: Tensor, data: Dataset
+                  ) -> float | None:
+    """What the disagreement of SHARE of those held-out images stays below that the model reads right; at least 1, as below that
+    their neighbours agree. None where there are too few of them, or of a class to learn from.
+
+    Args:
+        usual, answers: rows and answers of the validation images, and maybe of copies after them. seen, labels: of the training
+            images.
+    """
+    known = _some_labels(data.validation, HELD_OUT)
+    right = answers == known.repeat(len(answers) // len(known))
+    if int(right.sum()) < FEWEST or int(torch.bincount(labels, minlength=len(data.classes)).min()) < AGREE:
+        return None
+    agreed = disagreement({kind: rows[right] for kind, rows in usual.items()}, seen, answers[right], labels)
+    return max(float(agreed.quantile(SHARE)), 1.0)
 
 
 def _made_up(classes: Collection[str], leave_out: Collection[str], seen: Tensor, near: float, size: int) -> Tensor:
@@ -205,23 +248,52 @@ def features(model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tup
 
     A network without a linear layer is asked for its outputs.
     """
+    return features_and_answers(model, images, mean, std)[0]
+
+
+def features_and_answers(model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
+                         ) -> tuple[Tensor, Tensor]:
+    """features(), and the class (N,) that the model says: of one output, whether it is above 0."""
     network = private_copy(model)  # whoever else asks the same network at this moment must not end up in `kept`
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     at_once = BATCH if len(images) <= FEW else batch_that_fits(network, images[:1].to(device), BATCH)
     kept: list[Tensor] = []
+    answers: list[Tensor] = []
     if linear:
         linear[-1].register_forward_pre_hook(lambda _, given: kept.append(given[0].flatten(1)))
     with torch.inference_mode():
         for batch in images.split(at_once):
             said = network(normalize(batch.to(device), mean, std))
+            said = said.flatten(1)
+            answers.append(said.argmax(1) if said.shape[1] > 1 else (said[:, 0] > 0).long())
             if not linear:
-                kept.append(said.flatten(1))
-    found = torch.cat(kept).float().cpu()
+                kept.append(said)
+    found, answered = torch.cat(kept).float().cpu(), torch.cat(answers).cpu()
     if found.shape[1] <= MOST_FEATURES:
-        return found
+        return found, answered
     random = torch.Generator().manual_seed(0)
-    return found @ (torch.randn(found.shape[1], MOST_FEATURES, generator=random) / MOST_FEATURES**0.5)
+    return found @ (torch.randn(found.shape[1], MOST_FEATURES, generator=random) / MOST_FEATURES**0.5), answered
+
+
+def disagreement(seen: dict[str, Tensor], among: dict[str, Tensor], answers: Tensor, labels: Tensor) -> Tensor:
+    """(N,) how many times as far as other classes' training images those of the class that was answered are.
+
+    The geometric mean over features and directions of the ratio of both AGREEth nearest ones: below 1 they agree.
+
+    Args:
+        seen: rows (N, D) of each kind. among: rows (M, D) of the training images. answers: (N,). labels: (M,), of each class
+            at least AGREE.
+    """
+    found = torch.ones(len(answers))
+    for kind in AGREE_IN:
+        ratios = []
+        for rows, said in zip(seen[kind].split(BATCH), answers.split(BATCH), strict=True):
+            apart, same = torch.cdist(rows, among[kind]), labels == said[:, None]
+            own, other = (apart.masked_fill(out, torch.inf).kthvalue(AGREE, dim=1).values for out in (~same, same))
+            ratios.append(own / other.clamp_min(1e-6))
+        found = found * torch.cat(ratios)
+    return found.sqrt()
 
 
 def distances(rows: Tensor, among: Tensor, nth: int) -> Tensor:
@@ -234,5 +306,13 @@ def distances(rows: Tensor, among: Tensor, nth: int) -> Tensor:
 
 def _some(split: Split, count: int) -> Tensor:
     """At most `count` images of a split, evenly spread, float32 in [0, 1]."""
-    positions = torch.linspace(0, len(split) - 1, min(count, len(split))).round().long()
-    return split.take(positions)[0].float().div_(255)
+    return split.take(_spread(split, count))[0].float().div_(255)
+
+
+def _some_labels(split: Split, count: int) -> Tensor:
+    """Labels of the images that _some gives."""
+    return split.labels[split.rows[_spread(split, count)]]
+
+
+def _spread(split: Split, count: int) -> Tensor:
+    return torch.linspace(0, len(split) - 1, min(count, len(split))).round().long()

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.data.drawing.pen import Form, Path, by_hand, smooth, strokes_of
 from core.evaluation.ood.glyphs import ALIKE, GLYPHS
 
-Path = np.ndarray  # (P, 2) float: points (x, y) of one stroke, in a unit square or so, y downwards
 PEN = (0.045, 0.22)  # of the longer side of what is drawn
 LED = 0.25  # of glyphs are joined up
-STEPS = 5  # points between two that a curve goes through
 BATCH = 8  # pictures drawn at once: their distances fit the processor's cache
 
 
@@ -35,7 +34,7 @@ def glyphs(names: Sequence[str], count: int, random: np.random.Generator, size: 
     """
     if not names:
         return torch.zeros(0, 1, size, size), torch.zeros(0, dtype=torch.long)
-    forms = [(place, _strokes(form)) for place, name in enumerate(names) for form in GLYPHS[name]]
+    forms = [(place, strokes_of(form)) for place, name in enumerate(names) for form in GLYPHS[name]]
     chosen = [forms[i] for i in random.integers(len(forms), size=count)]
     images = draw([_by_hand(form, random) for _, form in chosen], _pens(count, random), size)
     return images, torch.tensor([place for place, _ in chosen])
@@ -93,23 +92,7 @@ def draw(pictures: Sequence[Sequence[Path]], pens: np.ndarray, size: int = 28) -
     return _centred(images[:, None])
 
 
-def smooth(points: Path, steps: int = STEPS) -> Path:
-    """Points on the Catmull-Rom spline through (P, 2) points; a closed one has the same first and last point."""
-    closed = np.allclose(points[0], points[-1])
-    known = np.concatenate([points[-2:-1] if closed else points[:1], points, points[1:2] if closed else points[-1:]])
-    t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
-    a, b, c, d = (known[i:len(known) - 3 + i, None] for i in range(4))
-    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-    return np.concatenate([curve.reshape(-1, 2), points[-1:]])
-
-
-def _strokes(form: str) -> list[tuple[bool, Path]]:
-    """Whether it is a curve, and points in [0, 1], for each stroke of a glyph as GLYPHS writes it."""
-    return [(stroke.startswith("~"), np.array([[int(spot[0]), int(spot[1])] for spot in stroke.lstrip("~").split()]) / 8)
-            for stroke in form.split("|")]
-
-
-def _led(form: list[tuple[bool, Path]], random: np.random.Generator) -> list[tuple[bool, Path]]:
+def _led(form: Form, random: np.random.Generator) -> Form:
     """With a stroke that leads in from the left, or out to the right, or both, as joined-up letters have."""
     found = list(form)
     for place, side in ((0, -1), (-1, 1)):
@@ -122,32 +105,9 @@ def _led(form: list[tuple[bool, Path]], random: np.random.Generator) -> list[tup
     return found
 
 
-def _by_hand(form: list[tuple[bool, Path]], random: np.random.Generator) -> list[Path]:
-    if random.random() < LED:
-        form = _led(form, random)
-    wobble = random.uniform(0.01, 0.05)
-    turn, slant, wide = random.uniform(-0.2, 0.2), random.uniform(-0.4, 0.25), random.uniform(0.55, 1.1)
-    matrix = np.array([[wide, turn], [-turn + slant, 1]])
-    bend = random.normal(0, 0.06, 4)
-    paths = []
-    for curved, points in form:
-        points = points + random.normal(0, wobble, points.shape)
-        if not curved and len(points) < 4 and random.random() < 0.3:  # a straight line that isn't quite
-            points = _between(points) + random.normal(0, 0.03, (2 * len(points) - 1, 2))
-            curved = True
-        path = smooth(points) if curved and len(points) > 2 else points
-        centred = path - 0.5
-        path = path + np.stack([bend[0] * centred[:, 1]**2 + bend[1] * centred[:, 0] * centred[:, 1],
-                                bend[2] * centred[:, 0]**2 + bend[3] * centred[:, 0] * centred[:, 1]], 1)
-        paths.append(path @ matrix)
-    return paths
-
-
-def _between(points: Path) -> Path:
-    """With the middle of each two points."""
-    found = np.repeat(points, 2, axis=0)[:-1]
-    found[1::2] = (points[1:] + points[:-1]) / 2
-    return found
+def _by_hand(form: Form, random: np.random.Generator) -> list[Path]:
+    """Now and then joined up, by an unsteady hand."""
+    return by_hand(_led(form, random) if random.random() < LED else form, random)
 
 
 def _planless(random: np.random.Generator) -> list[Path]:

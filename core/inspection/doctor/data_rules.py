@@ -4,17 +4,19 @@ from math import ceil, log, sqrt
 
 import numpy as np
 
-from core.data import DATASETS, Split
+from core.data import DATASETS, DataError, Split, is_own
+from core.data.own.sets import read_arrays
 from core.data.variations import MOST_IMAGES
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
 from core.inspection.doctor.points import readable
+from core.settings import default_data_dir
 from core.wording import percent, plural
 
 BENCHMARK = "benchmarks/doctor_tables.py"
 HANDWRITING = {"mnist", "digits", "emnist", "kmnist", "qmnist", "usps"}  # data sets whose pictures have a right way round
 FEW_PER_CLASS, TOO_FEW_PER_CLASS = 50, 20  # see PER_CLASS_ACCURACY
-FEW_TO_VALIDATE = 100
+FEW_TO_VALIDATE, TOO_FEW_TO_VALIDATE = 100, 30  # 30 show 90 ± 11 points
 MUCH_NOISE = 0.2  # share of wrong labels from which on it costs more than it shows
 
 
@@ -55,6 +57,32 @@ def wrong_labels(case: Case) -> Finding | None:
         "Take the noise away, or keep the best epoch", case.changed(data__label_noise=0.0))
 
 
+RUNS_OF_ONE = 0.9  # share of neighbours of the same class; shuffled it is the sum of the classes' squared shares
+
+
+def in_order_of_classes(case: Case) -> Finding | None:
+    """No shuffling of examples that lie sorted by class, as folders of images do. The sets that come along are not sorted."""
+    data = case.config.data
+    if case.config.training.shuffle or not case.data and not is_own(data.dataset):
+        return None
+    try:
+        labels = case.data.train.labels[case.data.train.rows].numpy() if case.data else \
+            read_arrays(default_data_dir(), data.dataset).labels[:case.spec.counts[0] if case.spec else 0]
+    except DataError:
+        return None  # it can't be read, which a run says
+    if len(labels) < 2 or (alike := float((labels[1:] == labels[:-1]).mean())) < RUNS_OF_ONE:
+        return None
+    by_chance = float(((np.bincount(labels) / len(labels)) ** 2).sum())
+    if by_chance >= RUNS_OF_ONE:
+        return None
+    return Finding(
+        "in_order_of_classes", "warning", "The images come sorted by class, and are not shuffled",
+        f"{percent(alike, 0)} of the training images are followed by one of their own class; shuffled it would be "
+        f"{percent(by_chance, 0)}.",
+        "Each batch holds a single class or two: every step teaches the network to answer with that one, and what it learned of "
+        "the others is forgotten until they come again.", "Shuffle the training images", case.changed(training__shuffle=True))
+
+
 def unbalanced_classes(case: Case) -> Finding | None:
     """Classes made unequal on purpose, strongly."""
     share = case.config.data.imbalance
@@ -62,10 +90,10 @@ def unbalanced_classes(case: Case) -> Finding | None:
         return None
     rarest = case.unaugmented_total * share / max(1, case.source_classes)
     told = readable(case.config.data)
-    lost = told is not None and told.best >= TOLD and told.own < told.best - FEWER
+    lost = told is not None and told.best >= TOLD and told.own < told.best - FEWER_OF_ONE
     asked = case.config.data.target if case.config.data.task == "is_target" else case.source_classes - 1
     kept = share ** (asked / max(1, case.source_classes - 1))  # of the class that is asked about, else of the rarest
-    few = case.unaugmented_total and rarest < 2 * case.source_classes and kept <= MOST_GONE
+    few = told is None and case.unaugmented_total and rarest < 2 * case.source_classes and kept <= MOST_GONE
     severity: Severity = "warning" if lost or few else "note"
     return Finding(
         "unbalanced_classes", severity, f"The rarest class keeps {100 * share:.3g} % of its training images",
@@ -80,6 +108,7 @@ TOLD = 0.85  # share of points told right below which the inputs hardly say what
 FAR, TOLD_APART = 0.6, 0.95  # noise as large as the shapes themselves; share told right without it
 EXPLAINED = 0.6  # the same of numbers: share of their variance
 FEWER, LESS_EXPLAINED = 0.1, 0.25  # what too few points may cost
+FEWER_OF_ONE = 0.04  # the same where the points of one class alone are few: its own mistakes are twice as many
 
 
 def answers_not_in_inputs(case: Case) -> Finding | None:
@@ -201,8 +230,9 @@ def few_to_validate(case: Case) -> Finding | None:
         return None
     better = min(max(FEW_TO_VALIDATE, case.training_total // 10), 5000)
     fix = case.changed(data__validation=better) if better < case.training_total / 2 else None
+    severity: Severity = "warning" if count < TOO_FEW_TO_VALIDATE else "note"
     return Finding(
-        "few_to_validate", "warning", f"{plural(count, 'validation image')} can't tell good from lucky",
+        "few_to_validate", severity, f"{plural(count, 'validation image')} can't tell good from lucky",
         f"At 90 % true accuracy, {count} images show 90 ± {100 * 1.96 * sqrt(0.9 * 0.1 / count):.0f} points (95 % interval, "
         f"1.96·√(0.9·0.1/{count})), in steps of {100 / count:.2g} points.",
         "Accuracy is measured on these images after each epoch. With so few, it jumps up and down by chance, and the best epoch "

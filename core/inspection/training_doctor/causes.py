@@ -11,10 +11,13 @@ from functools import lru_cache
 from core.config import read_config
 from core.data.sources import kind_of
 from core.inspection.doctor import Case, Finding, Severity, suspects
+from core.inspection.doctor.network_rules import averages_lag
+from core.inspection.doctor.suspects import small_batches
 from core.inspection.doctor.training_rules import MANY_FOR_POINTS
-from core.inspection.training_doctor.expected import good_share, right_enough
-from core.inspection.training_doctor.loss_rules import flat
+from core.inspection.training_doctor.expected import BAD, good_share, is_unknown, right_enough, right_wanted
+from core.inspection.training_doctor.loss_rules import RISE, flat
 from core.inspection.training_doctor.record import Record, Trouble
+from core.training.schedules import Plateau
 from core.wording import percent
 
 # What a run in trouble shows, whatever the cause: not said beside the cause
@@ -30,7 +33,7 @@ def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
         return None
     evidence = _gone_badly(record, found)
     if not evidence:
-        return None
+        return _half_way(record) or _lags(record)
     case = _case(record.config.model_dump_json())
     blown_up = "diverged" in found or "exploding_gradients" in found
     memorised = "overfitting" in found and not blown_up
@@ -38,7 +41,9 @@ def cause_of(record: Record, found: Mapping[str, Trouble]) -> Trouble | None:
         finding = suspect(case, False)
         if finding is not None:
             return _trouble(record, finding, evidence)
-    return None if blown_up else _rate_gone(record, evidence) or (None if memorised else _cut_off(record, evidence))
+    if blown_up:
+        return None
+    return _lags(record) or _rate_gone(record, evidence) or (None if memorised else _cut_off(record, evidence))
 
 
 @lru_cache(maxsize=16)  # a run is looked at once a second
@@ -57,16 +62,50 @@ def _gone_badly(record: Record, found: Mapping[str, Trouble]) -> str:
                     flat(record))
     if not record.is_over or not _unlucky(record, bad) and (record.skill >= bad or right_enough(record)):
         return ""
+    return _so_far(record)
+
+
+def _so_far(record: Record) -> str:
     guess = f"guessing costs {record.guess.loss:.3g}" if record.guess else f"it began at {record.start:.3g}"
     return (f"The run is over and its loss is {record.now:.3g}; {guess}, so it has come {percent(max(0.0, record.skill), 0)} "
             "of the way to a perfect answer.")
 
 
+def _half_way(record: Record) -> Trouble | None:
+    """A run on data that nobody has measured, which is over and may not have got far, and a setting far from what is usual."""
+    if not record.is_over or not is_unknown(record) or record.skill >= BAD or right_enough(record):
+        return None
+    case = _case(record.config.model_dump_json())
+    found = next((finding for suspect in suspects.FAR_FROM_USUAL if (finding := suspect(case, False)) is not None), None)
+    return _trouble(record, found, _so_far(record)) if found else None
+
+
+LEARNED, NOT_LEARNED = 0.5, 0.15  # share of the way from guessing to all right, in answers, on training and validation examples
+
+
+def _lags(record: Record) -> Trouble | None:
+    """A network with batch norm that is right about its training batches and guesses in evaluation."""
+    train, validation = record.sample("train_accuracy")[1], record.sample("validation_accuracy")[1]
+    if not record.is_over or record.guess is None or not record.guess.right or not len(train) or not len(validation):
+        return None
+    right = record.guess.right
+    if train[-1] < right + LEARNED * (1 - right) or validation.max() > right + NOT_LEARNED * (1 - right):
+        return None
+    case = _case(record.config.model_dump_json())
+    finding = small_batches(case) or averages_lag(case)
+    return _trouble(record, finding, f"In training {percent(train[-1], 0)} of the answers were right, in validation at best "
+                                     f"{percent(validation.max(), 0)}.") if finding else None
+
+
 def _unlucky(record: Record, bad: float) -> bool:
     """Whether early stopping, or a falling rate, has left a run at an epoch that does badly on what it has not seen."""
     training, validation = record.config.training, record.sample("validation_loss")[1]
-    return bool(training.early_stopping) and record.last_step < record.steps_per_epoch * training.epochs and len(validation) > 0 \
-        and record.learned(float(validation[-1])) < bad / 2
+    stopped = bool(training.early_stopping) and record.last_step < record.steps_per_epoch * training.epochs
+    if not len(validation) or not stopped and (_rate_left(record) > GONE or record.skill > LEARNED):
+        return False
+    right, wanted = record.sample("validation_accuracy")[1], right_wanted(record)
+    jumped = stopped and validation[-1] > RISE * validation.min() and wanted is not None and len(right) > 0 and right[-1] < wanted
+    return record.learned(float(validation[-1])) < bad / 2 or bool(jumped)
 
 
 def _trouble(record: Record, finding: Finding, evidence: str) -> Trouble:
@@ -106,14 +145,31 @@ def _cut_off(record: Record, evidence: str) -> Trouble | None:
         charts=("loss", "accuracy"))
 
 
+GONE = 0.05  # share of the learning rate at which a run changes hardly anything any more
+
+
+def _rate_left(record: Record) -> float:
+    """The share of the learning rate that a schedule which looks at the validation loss has left."""
+    schedule = record.config.training.schedule
+    if schedule.name != "plateau":
+        return 1.0
+    replayed = Plateau(schedule)  # a fast run's learning rate is recorded only now and then
+    for loss in record.sample("validation_loss")[1]:
+        replayed.look(float(loss))
+    return replayed.factor
+
+
 def _rate_gone(record: Record, evidence: str) -> Trouble | None:
     """A schedule that looks at the validation loss and has brought the learning rate down too soon."""
-    rates, schedule = record.sample("learning_rate")[1], record.config.training.schedule
-    if schedule.name != "plateau" or not len(rates) or rates[-1] > 0.05 * record.rate or schedule.factor > 0.2:
+    schedule = record.config.training.schedule
+    if schedule.name != "plateau" or schedule.factor > 0.2:
+        return None
+    last = record.rate * _rate_left(record)
+    if last > GONE * record.rate:
         return None
     return Trouble(
         "rate_falls_too_soon", "warning", "The learning rate has fallen to nothing too soon",
-        f"{evidence} The learning rate is {rates[-1]:.2g} and was {record.rate:g}: it is multiplied by {schedule.factor:g} after "
+        f"{evidence} The learning rate is {last:.2g} and was {record.rate:g}: it is multiplied by {schedule.factor:g} after "
         f"{schedule.patience + 1} epochs without a smaller validation loss.",
         "The validation loss goes up and down by chance. Where one unlucky epoch takes the learning rate away, the rest of the "
         "run "

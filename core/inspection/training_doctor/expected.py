@@ -29,6 +29,12 @@ def good_share(record: Record) -> float:
     return BAD_UNKNOWN
 
 
+def is_unknown(record: Record) -> bool:
+    """Whether nothing is known of what can be reached on these data."""
+    data = record.config.data
+    return readable(data) is None and kind_of(data.dataset) == "images" and data.dataset not in MEASURED
+
+
 def _of_points(record: Record, reached: Readable) -> float:
     if not record.guess or not record.guess.right:  # numbers
         return reached.best - 0.08
@@ -38,12 +44,20 @@ def _of_points(record: Record, reached: Readable) -> float:
 
 
 def right_enough(record: Record) -> bool:
-    """Whether most answers are right, however unsure they are."""
+    """Whether most answers are right, however unsure they are; of numbers, whether their variance is explained as well."""
     validation, last = record.sample("validation_accuracy")[1], record.window(0.75, 1.0, "accuracy")
-    if record.guess is None or not record.guess.right or not len(validation):
-        return False
+    wanted, losses = right_wanted(record), record.sample("validation_loss")[1]
+    if record.guess is not None and not record.guess.right and readable(record.config.data) is not None:  # numbers
+        return len(losses) > 0 and record.learned(float(losses[-1])) > good_share(record)
+    return wanted is not None and len(validation) > 0 and max(float(validation[-1]), last.mean if last else 0.0) > wanted
+
+
+def right_wanted(record: Record) -> float | None:
+    """The share of right answers that a good run on these data gets at least; None where there are no classes."""
+    if record.guess is None or not record.guess.right:
+        return None
     data, right = record.config.data, record.guess.right
     reached = readable(data)
     share = RIGHT_DIGITS if data.dataset in MEASURED else RIGHT
     best = reached.best if reached is not None else DIGITS_REACH
-    return max(float(validation[-1]), last.mean if last else 0.0) > right + share * (best - right)
+    return right + share * (best - right)

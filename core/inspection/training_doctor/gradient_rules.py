@@ -70,7 +70,7 @@ def vanishing_gradients(record: Record) -> Trouble | None:
 
 # A share of dead units is usual: sound runs on digits had up to 0.68 of a linear layer's units at 0 for all of 64 images (units
 # that answer to few images), those that dying had stopped or held back from 0.92 up.
-DEAD = 0.85
+DEAD, DEAD_WHILE = 0.85, 0.92  # at the end; before it, as units of a deep network came back
 LEARNING, LEAST_STEPS = 0.8, 100  # share of the way from guessing to a perfect answer; steps before anything is said
 BEGUN, STILL_FALLS = 0.3, 0.97  # share of that way, and the mean loss as a share of the mean before: such a run goes on learning
 
@@ -85,7 +85,7 @@ def dead_relus(record: Record) -> Trouble | None:
         return _no_gradient(record)
     steps, shares = found[worst]
     share = float(np.median(shares[-LEAST_LOOKS:]))
-    if share < DEAD:
+    if share < (DEAD if record.is_over else DEAD_WHILE):
         return None
     begun = int(steps[np.flatnonzero(shares >= DEAD)[0]])
     others = sum(float(np.median(values[-LEAST_LOOKS:])) >= DEAD for _, values in found.values()) - 1

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from core.inspection.doctor.case import Severity
+from core.inspection.doctor.training_rules import momentum
 from core.inspection.training_doctor import remedies
 from core.inspection.training_doctor.expected import right_enough
 from core.inspection.training_doctor.record import RECENT, Record, Trouble
@@ -13,7 +15,9 @@ BLOWN_UP = 4.0  # times the first loss, as in the range test
 ABOVE_START = 1.5  # times the first loss, as the median of the last batches: no sound run is worse than guessing
 LEARNED, LOST = 0.35, 0.7  # share of the first loss that a run had fallen to, and that it is back at
 NEVER_BETTER = 0.9  # share of the first loss that a run has to get below to count as learning
-SETTLED = 100  # the same of numbers that are finite: until then momentum may throw a run up and let it come back
+# The same of losses that are finite: until then momentum may throw a run up and let it come back. With 0.97 (33 steps go on) a
+# line was thrown up to nine times its first loss in 90 steps, and had it in the end.
+SETTLED, MEMORIES = 100, 10  # steps; of those that momentum carries on
 LEAST_STEPS = 20  # to speak of divergence: before, a rise may be momentum settling
 
 
@@ -25,7 +29,7 @@ def diverged(record: Record) -> Trouble | None:
     peak, now, start = float(losses.max()), record.now, max(record.start, record.guess.loss if record.guess else 0.0)
     if not record.not_finite and right_enough(record):
         return None
-    if not record.not_finite and (now < NEVER_BETTER * LOST * start or len(steps) < SETTLED and not record.is_over):
+    if not record.not_finite and (now < NEVER_BETTER * LOST * start or len(steps) < _settled(record) and not record.is_over):
         return None
     falling = _is_falling(record)
     best = min(float(np.median(part)) for part in np.array_split(losses, min(20, max(1, len(losses) // 10))))
@@ -53,6 +57,11 @@ def diverged(record: Record) -> Trouble | None:
         *remedies.smaller_steps(record), first_step=began, last_step=max(record.last_step, began))
 
 
+def _settled(record: Record) -> float:
+    """Steps until momentum has done with what it threw up."""
+    return max(SETTLED, MEMORIES / (1 - momentum(record.config)))
+
+
 def _is_falling(record: Record) -> bool:
     """Whether the loss comes down again: a run that was thrown up and is on its way back."""
     before, last = record.window(0.5, 0.75), record.window(0.75, 1.0)
@@ -70,6 +79,7 @@ def _is_lost(record: Record, loss: float) -> bool:
 # noise, CRAWLING where it can. Sound runs fell by 3 % and more, plain SGD with tiny steps by 1 to 2 % before it got going.
 FLAT, CRAWLING = 0.02, 0.004
 SURE = 2.0  # standard errors: the fall is below that with 97 % certainty
+SWINGS = 0.5  # share by which a loss that is on its way up and down again can rise
 LEAST_EPOCHS, LEAST_BATCHES = 2, 300  # before a run is called flat: plain SGD needs some hundred steps to get going
 GOOD = 0.97  # accuracy on the training images above which there is little left to gain
 RATE_GONE = 0.1  # share of the largest learning rate below which a flat curve is the schedule's doing
@@ -83,6 +93,8 @@ def flat(record: Record) -> str:
     if before is None or last is None or before.mean <= 0 or (right.mean if right else record.skill) > GOOD:
         return ""
     fall, error = 1 - last.mean / before.mean, np.hypot(before.error, last.error) / before.mean
+    if fall < -SWINGS and not record.is_over:
+        return ""
     if fall + SURE * error > (FLAT if fall < SURE * error else CRAWLING):
         return ""
     moved = f"fell by {percent(fall, 1)}" if fall > 0 else f"rose by {percent(-fall, 1)}"
@@ -111,7 +123,8 @@ def plateau(record: Record) -> Trouble | None:
            "in the new run; if not, something else holds it up: too few units, too strong a weight decay, clipped gradients."
            if begun else "Its answers are still no better than guessing. Either the steps are too small to get anywhere, or no "
            "useful gradient reaches the weights.")
-    return Trouble("plateau", "warning", title, evidence, why, *remedy, first_step=record.last_step // 2,
+    severity: Severity = "note" if right_enough(record) else "warning"  # of answers that are right it can be no more than a hint
+    return Trouble("plateau", severity, title, evidence, why, *remedy, first_step=record.last_step // 2,
                    last_step=record.last_step, charts=("loss", "accuracy"))
 
 

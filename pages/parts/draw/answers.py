@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.data.drawing import Drawing
-from core.evaluation.ood.score import OODReference
+from core.evaluation.ood.score import ANSWER, OODReference
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
-from core.wording import percent, plural
+from core.wording import percent, plural, surely_before
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services, familiar, trained_model
@@ -20,6 +20,7 @@ LEARNED = ("A small network beside this model has practised telling its training
            "what the model makes of them and by the directions of their strokes. The score is its doubt, or the distance to the "
            "nearest training images where that is larger.")
 NEAREST = "The distance to the nearest training images: in what the model makes of them, in their ink, and in their strokes."
+NEIGHBOURS = " It is also above 1 where the nearest training images are of another class than it says."
 MOST_OTHERS = 7  # with the first one as many as are kept in memory
 
 
@@ -31,6 +32,7 @@ class Asked:
     model: TrainedModel | None
     familiar: OODReference | None
     problem: str = ""
+    waiting: bool = False  # for what its training images look like to it: the training process works it out
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,27 @@ class Answer:
     """What one model says.
 
     order: classes, most probable first. unlike: above 1 is unlike its training data; None unknown. solid: a dot or filled shape.
+    contradicted: it is like them, but the nearest of them are of another class.
     """
 
     probabilities: list[float]
     order: list[int]
     unlike: float | None
     solid: bool
+    contradicted: bool = False
 
     @property
     def knows(self) -> bool:
         return not self.solid and (self.unlike is None or self.unlike <= 1)
+
+    @property
+    def doubt(self) -> str:
+        """Why it does not know, as a sentence."""
+        if self.solid:
+            return "This is a dot or a filled shape, without strokes to read."
+        if self.contradicted:
+            return "The training images most like this are of another class."
+        return "This is unlike what the model learned from."
 
 
 def usable_runs(server: Services) -> dict[str, Run]:
@@ -59,25 +72,31 @@ def title_of(run: Run) -> str:
     return f"{run.title or run.id[:8]} · {'test ' + percent(run.test_accuracy) if run.test_accuracy else run.status}"
 
 
-def choose(runs: dict[str, Run]) -> list[str]:
-    """Which trained models answer; the one in the address first, and others beside it."""
+def choose(runs: dict[str, Run]) -> str:
+    """Which trained model answers: the one in the address."""
     selected = st.session_state.get(keys.RUN)
     options = list(runs)
     titles = {run_id: title_of(run) for run_id, run in runs.items()}  # kept as long as the session: not the runs themselves
-    left, right = st.columns(2)
     key = f"draw.model.{selected}"
     # Selected before the script runs: the key has the choice in it, and a key that changed later would lose the next choice
-    chosen = left.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
-                            format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
+    chosen = st.selectbox("Trained model", options, options.index(selected) if selected in runs else 0, key=key,
+                          format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]),
+                          label_visibility="collapsed")
     if chosen != selected:  # on a first visit
         select_run(chosen)
-    rest = [run_id for run_id in options if run_id != chosen]
-    kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in rest]
-    others = right.multiselect("Ask these too", rest, kept, format_func=titles.__getitem__,
-                               max_selections=MOST_OTHERS, key=f"draw.others.{chosen}", disabled=not rest,
-                               placeholder="No other model" if rest else "There is only one model yet")
+    return chosen
+
+
+def choose_others(runs: dict[str, Run], chosen: str) -> list[str]:
+    """Which models answer beside the chosen one."""
+    titles = {run_id: title_of(run) for run_id, run in runs.items() if run_id != chosen}
+    kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in titles]
+    others = st.popover(":material/groups:", help="Ask other trained models too.").multiselect(
+        "Ask these too", list(titles), kept, format_func=titles.__getitem__, max_selections=MOST_OTHERS,
+        key=f"draw.others.{chosen}", disabled=not titles,
+        placeholder="No other model" if titles else "There is only one model yet")
     st.session_state[keys.DRAW_OTHERS] = others
-    return [chosen, *others]
+    return others
 
 
 def ask(server: Services, runs: dict[str, Run], run_id: str) -> Asked:
@@ -90,7 +109,8 @@ def ask(server: Services, runs: dict[str, Run], run_id: str) -> Asked:
         return Asked(runs[run_id], model, None, problem)
     if model.input_shape != DRAWING_SHAPE:  # it brings drawings to its own size first
         return Asked(runs[run_id], model, None)
-    return Asked(runs[run_id], model, familiar(server, run_id, model))
+    known, waiting = familiar(server, run_id, model)
+    return Asked(runs[run_id], model, known, waiting=waiting)
 
 
 def why_not(model: TrainedModel) -> str:
@@ -116,40 +136,46 @@ def answer_of(asked: Asked, drawing: Drawing) -> Answer | None:
         return None
     images = drawing.image.unsqueeze(0)
     probabilities = asked.model.predict(images)[0].tolist()
-    unlike = None
-    if asked.familiar is not None:
-        unlike = float(asked.familiar.scores(asked.model.model, images, asked.model.mean, asked.model.std)[0])
-    return Answer(probabilities, sorted(range(len(probabilities)), key=lambda i: -probabilities[i]), unlike, drawing.solid)
+    order = sorted(range(len(probabilities)), key=lambda i: -probabilities[i])
+    if asked.familiar is None:
+        return Answer(probabilities, order, None, drawing.solid)
+    parts = asked.familiar.parts(asked.model.model, images, asked.model.mean, asked.model.std)
+    scores = {name: float(values[0]) for name, values in parts.items()}
+    rest = max(score for name, score in scores.items() if name != ANSWER)
+    return Answer(probabilities, order, max(scores.values()), drawing.solid, rest <= 1 < scores.get(ANSWER, 0))
 
 
-def show_answer(asked: Asked, said: Answer) -> None:
-    """The most probable class, the bars, and how familiar the drawing is: what differs in height last, so that no bar jumps."""
+def show_answer(asked: Asked, said: Answer | None, otherwise: str) -> None:
+    """The most probable class, how sure it is, and the bars: as high whatever it says, so that nothing below them jumps.
+
+    otherwise: what to say where there is no answer, in plain text.
+    """
     assert asked.model is not None
     classes = asked.model.classes
+    if said is None:
+        bars(classes, [None] * len(classes), "draw.bars", True, "Nothing drawn yet", otherwise)
+        return
     best, second = said.order[0], said.order[1]
-    name = as_text(classes[best])
-    sure = (f"{percent(said.probabilities[best])} sure; next is {as_text(classes[second])} with "
-            f"{percent(said.probabilities[second])}.")
-    st.markdown(f"## It says: {name}" if said.knows else "## I don't know")
-    bars(classes, said.probabilities, "draw.bars", large=True)
-    if said.knows:
-        st.caption(sure)
-    else:
-        why = "This is a dot or a filled shape, without strokes to read." if said.solid else \
-            "This is unlike what the model learned from."
-        st.warning(f"{why} If it had to choose, it would say {name}, {sure}", icon=":material/help:")
-    explain_unlike(said, asked.familiar)
+    sure = surely_before(said.probabilities[best], classes[second], said.probabilities[second])
+    title, line = f"It says: {classes[best]}", f"{sure[0].upper()}{sure[1:]}."
+    if not said.knows:
+        title, line = "I don't know", f"{said.doubt} If it had to choose: {classes[best]}, {sure}."
+    bars(classes, said.probabilities, "draw.bars", True, title, line)
 
 
-def explain_unlike(said: Answer, familiar: OODReference | None) -> None:
+def explain_unlike(asked: Asked, said: Answer) -> None:
     """The score and what it means, in a line."""
-    if said.unlike is None or familiar is None:
+    if asked.waiting:
+        st.caption("How unlike its training images this is will stand here as soon as the training process has looked at them.")
+        return
+    if said.unlike is None or asked.familiar is None:
         st.caption("How unlike its training images this is can't be said: they are not on this machine, or the network is too "
                    "large to be shown thousands of them now.")
         return
+    known = f"{LEARNED if asked.familiar.judge else NEAREST}{NEIGHBOURS if asked.familiar.labels is not None else ''}"
     st.caption(f"Unlike its training images: **{said.unlike:.2f}**, where more than 1 is unlike them.",
-               help=f"{LEARNED if familiar.judge else NEAREST} At least 99 % of the images held back for validation are below 1. "
-                    "The probabilities can't tell: they are shared out among the classes it knows, whatever the picture.")
+               help=f"{known} At least 98 % of the images held back for validation that it reads right are below 1. The "
+                    "probabilities can't tell: they are shared out among the classes it knows, whatever the picture.")
 
 
 def side_by_side(models: list[Asked], answers: list[Answer | None]) -> None:
@@ -166,6 +192,5 @@ def side_by_side(models: list[Asked], answers: list[Answer | None]) -> None:
                 name = as_text(classes[best])
                 st.markdown(f"### {name}" if said.knows else "### I don't know")
                 bars(classes, said.probabilities, f"draw.bars.{place}")
-                st.caption((f"{percent(said.probabilities[best])} sure" if said.knows else
-                            f"would say {name}, {percent(said.probabilities[best])}")
-                           + f", then {as_text(classes[second])} with {percent(said.probabilities[second])}")
+                sure = surely_before(said.probabilities[best], as_text(classes[second]), said.probabilities[second])
+                st.caption(f"{sure[0].upper()}{sure[1:]}." if said.knows else f"Would say {name}, {sure}.")

@@ -9,7 +9,7 @@ from core.data.drawing.without_a_stage import variants
 from core.figures.images import as_picture, ink_picture
 from core.figures.maps import colours
 from core.runs import TrainedModel
-from core.wording import percent
+from core.wording import chance
 from pages.parts.draw.answers import Asked
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.quick_bars import Card, cards
@@ -46,6 +46,6 @@ def with_and_without(model: TrainedModel, drawing: Drawing) -> None:
         seen.append(("Without normalising", "Numbers from 0 to 1 as they are, which it did not learn from.", drawing.image))
     best = [max(range(len(one)), key=one.__getitem__) for one in said]
     cards([Card(title, about, as_picture(image), SMALLER,
-                f"{'✓' if place == best[0] else '✗'} {as_text(model.classes[place])}, {percent(one[place])}")
+                f"{'✓' if place == best[0] else '✗'} {as_text(model.classes[place])}, {chance(one[place])}")
            for (title, about, image), place, one in zip(seen, best, said, strict=True)], "draw.without")
     st.caption("A tick where the answer stays the same as with all stages.")

@@ -20,6 +20,7 @@ from pages.parts.widgets.canvas import new_sheet
 from pages.parts.widgets.markdown import as_text
 
 SHOWN = 40  # drawings that are shown, the newest
+MOST_BUTTONS = 30  # classes; of more one is chosen from a list
 MOST_TIMES, MOST_COPIES, MOST_EPOCHS = 50, 8, 5
 
 
@@ -50,15 +51,84 @@ def teach_section(server: Services, run: Run) -> None:
         outcome(server)
 
 
-def keep_section(model: TrainedModel) -> None:
-    """Keeps the drawing that is looked at, beside it: who teaches draws many."""
+def said_class(model: TrainedModel, best: int) -> int | None:
+    """What the model says, by its number among source_classes(); None for a no, which may be any of the others."""
+    if model.config.data.task == "classes":
+        return best
+    return model.config.data.target if best == 1 else None
+
+
+def keep_section(model: TrainedModel, said: int | None) -> None:
+    """Keeps the drawing that is looked at with what it means, in one tap: who teaches draws many.
+
+    said: the class that the model says, by its number among source_classes(); None where it does not know one.
+    """
+    kept = _kept_for(model)
+    if kept is None:
+        st.caption("This model knows other classes than your kept drawings have: see “Teach it” below.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if said is not None:  # named by its class: a tap on what another answer offered keeps nothing
+            st.button(f"Right, {as_text(kept.classes[said])}", icon=":material/check:", key=f"draw.teach.right.{said}",
+                      on_click=_keep, args=(model, said))
+        if len(kept.classes) <= MOST_BUTTONS:
+            st.pills("No, it is" if said is not None else "It is", range(len(kept.classes)), default=None, key=keys.KEEP_AS,
+                     format_func=kept.classes.__getitem__, on_change=_keep, args=(model, None))
+        else:
+            st.selectbox("No, it is" if said is not None else "It is", range(len(kept.classes)), None, key=keys.KEEP_AS,
+                         format_func=kept.classes.__getitem__, on_change=_keep, args=(model, None), placeholder="Choose")
+
+
+def told_of_kept() -> None:
+    """What became of the last tap, with a way back."""
+    told = st.session_state.get(keys.KEPT_NOTE)
+    if told is None:
+        return
+    line, count = told
+    kept = st.session_state.get(keys.MY_DIGITS)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(line)
+        if count and kept is not None and len(kept) == count:  # it is still the last one
+            st.button("Take it back", icon=":material/undo:", type="tertiary", key="draw.teach.undo", on_click=_forget_last)
+
+
+def _kept_for(model: TrainedModel) -> MyDigits | None:
+    """The kept drawings; None where they have other classes than this model's data."""
     classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
     if kept is None or not len(kept):
-        keep_form(MyDigits.none_yet(classes))
-    elif kept.classes == classes:
-        keep_form(kept)
-    else:
-        st.caption("This model knows other classes than your kept drawings have: see “Teach it” below.")
+        return MyDigits.none_yet(classes)
+    return kept if kept.classes == classes else None
+
+
+def _keep(model: TrainedModel, label: int | None) -> None:
+    """Keep what is looked at as the class `label`, or the tapped one where it is None, and put the drawing away."""
+    if label is None:
+        label = st.session_state[keys.KEEP_AS]
+        st.session_state[keys.KEEP_AS] = None  # the next drawing has none yet
+    kept, image = _kept_for(model), st.session_state.get(keys.DRAW_NOW)
+    if kept is None or label is None:
+        return
+    if image is None:
+        st.session_state[keys.KEPT_NOTE] = "There is nothing to keep yet: draw a digit first.", 0
+        return
+    try:
+        kept = kept.keep(image, label)
+    except DataError as error:
+        st.session_state[keys.KEPT_NOTE] = as_text(str(error)), 0
+        return
+    st.session_state[keys.MY_DIGITS] = kept
+    st.session_state[keys.KEPT_NOTE] = (f"Kept as {as_text(kept.classes[label])}: {plural(len(kept), 'drawing')} to teach "
+                                        "it with, below.", len(kept))
+    st.session_state[keys.DRAW_NOW] = None
+    st.session_state[keys.KEPT_CHANGED] = True
+    new_sheet()
+
+
+def _forget_last() -> None:
+    kept = st.session_state[keys.MY_DIGITS]
+    st.session_state[keys.MY_DIGITS] = kept.without(len(kept) - 1)
+    st.session_state[keys.KEPT_NOTE] = "Taken back: it is not kept.", 0
+    st.session_state[keys.KEPT_CHANGED] = True
 
 
 def source_classes(model: TrainedModel) -> tuple[str, ...]:
@@ -69,30 +139,6 @@ def source_classes(model: TrainedModel) -> tuple[str, ...]:
         return outline(model.config.data).source_classes
     except DataError:
         return model.classes
-
-
-def keep_form(kept: MyDigits) -> None:
-    """What the drawing means, and a button that keeps it."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        label = st.selectbox("This drawing is a", range(len(kept.classes)), format_func=kept.classes.__getitem__,
-                             key="draw.teach.label", width=130, persist_state="session",
-                             help="Keep drawings with what they mean, and teach the model with them, below.")
-        pressed = st.button("Keep this drawing", icon=":material/add:", key="draw.teach.keep")
-    if not pressed:
-        return
-    image = st.session_state.get(keys.DRAW_NOW)
-    if image is None:
-        st.warning("There is nothing on the canvas yet: draw a digit first.", icon=":material/draw:")
-        return
-    try:
-        st.session_state[keys.MY_DIGITS] = kept.keep(image, label)
-    except DataError as error:
-        st.warning(as_text(str(error)), icon=":material/inventory_2:")
-        return
-    st.toast(f"Kept as {as_text(kept.classes[label])}. Teach it with {len(kept) + 1} below, or draw another.",
-             icon=":material/check:")
-    new_sheet()
-    st.rerun()
 
 
 def browse(server: Services, kept: MyDigits) -> None:

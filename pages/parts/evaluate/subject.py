@@ -15,7 +15,7 @@ from core.figures.images import as_picture, png_file
 from core.runs import Run, has_checkpoint
 from core.runs.evaluations import load_predictions, predictions_path, weights_stamp
 from core.runs.memory import ran_out
-from core.wording import percent
+from core.wording import chance, percent
 from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import link, select_run
@@ -190,7 +190,7 @@ def caption(predictions: Predictions, position: int) -> str:
     """"4, said 9, 97.3 %"."""
     truth, said = predictions.classes[predictions.targets[position]], predictions.classes[predictions.predicted[position]]
     sure = predictions.confidence[position]
-    return f"{truth}, said {said}, {percent(float(sure), 1)}".replace(" %", "\u00a0%")
+    return f"{truth}, said {said}, {chance(float(sure))}".replace(" %", "\u00a0%")
 
 
 def save(label: str, make: Callable[[], bytes], name: str, mime: str, key: str) -> None:

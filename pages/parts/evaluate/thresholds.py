@@ -9,7 +9,8 @@ from core.evaluation import Predictions
 from core.evaluation.metrics import summarize
 from core.evaluation.tables import curves_csv
 from core.evaluation.thresholds import Decision, Sweep, cheapest, decide, sweep
-from core.figures.evaluation import CLASS_COLORS, MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
+from core.figures.evaluation import MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
+from core.figures.palette import CLASSES
 from core.wording import percent
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, columns, save_csv
@@ -66,7 +67,7 @@ def _one_against_rest(found: Sequence[EvaluatedRun]) -> None:
         curves = {name: _sweep(found[0], label) for label, name in enumerate(classes)}
     else:
         curves = {subject.name: _sweep(subject, classes.index(chosen)) for subject in found}
-    colors = CLASS_COLORS if chosen == "all classes" else MODEL_COLORS
+    colors = CLASSES if chosen == "all classes" else MODEL_COLORS
     _charts(curves, colors, [])
     if chosen == "all classes":
         areas = [curve.roc_area for curve in curves.values() if curve.roc_area is not None]

@@ -21,7 +21,7 @@ from core.inspection.explain.attribution import (
     usual_layer,
 )
 from core.runs import TrainedModel
-from core.wording import percent
+from core.wording import chance
 from pages.parts.explain.asked import Asked
 from pages.parts.widgets.markdown import as_text
 
@@ -43,7 +43,7 @@ class Settings:
 def maps_section(model: TrainedModel, image: Tensor, probabilities: list[float], key: str, ask: Asked) -> None:
     """A class, settings, and a card for each method."""
     order = sorted(range(len(probabilities)), key=lambda index: -probabilities[index])
-    titles = [f"{name} · {percent(share)}" for name, share in zip(model.classes, probabilities, strict=True)]
+    titles = [f"{name} · {chance(share)}" for name, share in zip(model.classes, probabilities, strict=True)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.selectbox("Explain the score of", order, key=f"{key}.label.{ask.stamp}", width=280,
                              format_func=titles.__getitem__,  # not the model: a session keeps what its widgets are given

@@ -7,7 +7,7 @@ from core.data import Dataset
 from core.figures.attribution import plain_picture
 from core.inspection.explain.scores import ExplanationError
 from core.runs import TrainedModel
-from core.wording import percent
+from core.wording import surely_before
 from pages.parts.explain.asked import Asked
 from pages.parts.explain.nearest import nearest_section
 from pages.parts.explain.saliency import maps_section
@@ -19,19 +19,21 @@ from pages.parts.widgets.markdown import as_text
 MAPS, NEAREST, CHANGE = "Which pixels matter", "Most alike in training", "Smallest change that flips it"
 
 
-def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | None = None, run_id: str | None = None) -> None:
+def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | None = None, run_id: str | None = None,
+                opened: bool = False) -> None:
     """The whole section, drawn anew without the rest of the page. Nothing is computed until a view is chosen.
 
     image: (C, H, W) float32 in [0, 1]. key: a prefix for widgets. train: the data set the model learned from, if it is here.
-    run_id: the model's run, which the layer walk opens with; by default the current one.
+    run_id: the model's run, which the layer walk opens with; by default the current one. opened: whether the first view is
+        chosen at once, where somebody has asked for reasons by coming here.
     """
     def section() -> None:
         st.subheader("Why does it say so?")
         if (line := why_not(model, image)) is not None:
             st.info(line, icon=":material/image_not_supported:")
             return
-        view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], key=f"{key}.view", persist_state="session",
-                                    label_visibility="collapsed")
+        view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], default=MAPS if opened else None, required=opened,
+                                    key=f"{key}.view", persist_state="session", label_visibility="collapsed")
         if view is None:
             st.caption("A network gives no reasons. But it can be asked: which pixels its answer hangs on, which training images "
                        "look the same to it, and how little has to change before it says something else.")
@@ -71,8 +73,8 @@ def _answer(model: TrainedModel, image: Tensor, probabilities: list[float]) -> N
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.image(plain_picture(image, 112), output_format="PNG", alt="The image as the network gets it", width=112)
         with st.container(width=420):
-            st.markdown(f"It says **{as_text(model.classes[best])}** with {percent(probabilities[best])}; next is "
-                        f"{as_text(model.classes[second])} with {percent(probabilities[second])}.")
+            sure = surely_before(probabilities[best], as_text(model.classes[second]), probabilities[second])
+            st.markdown(f"It says **{as_text(model.classes[best])}**, {sure}.")
 
 
 def _walk_button(image: Tensor, key: str, run_id: str | None) -> None:

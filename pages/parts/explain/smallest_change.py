@@ -7,7 +7,7 @@ from core.figures.attribution import difference_picture, plain_picture
 from core.inspection.activations.windows import number
 from core.inspection.explain.smallest_change import STEPS, SmallestChange, smallest_change
 from core.runs import TrainedModel
-from core.wording import percent
+from core.wording import chance, percent
 from pages.parts.explain.asked import Asked
 from pages.parts.widgets.markdown import as_text
 
@@ -52,10 +52,10 @@ def _pictures(model: TrainedModel, image: Tensor, found: SmallestChange, key: st
     shown = (image + found.difference * (strength / 100)).clamp(0, 1)
     before, after = model.predict(image.unsqueeze(0))[0], model.predict(shown.unsqueeze(0))[0]
     said = int(after.argmax())
-    cards = ((plain_picture(image), "Before", f"{as_text(model.classes[found.before])}, {percent(float(before[found.before]))}"),
+    cards = ((plain_picture(image), "Before", f"{as_text(model.classes[found.before])}, {chance(float(before[found.before]))}"),
              (difference_picture(found.difference), "Difference", ":red[Red] gets brighter, :blue[blue] darker; full colour is "
               "the largest change."),
-             (plain_picture(shown), "After", f"{as_text(model.classes[said])}, {percent(float(after[said]))}"))
+             (plain_picture(shown), "After", f"{as_text(model.classes[said])}, {chance(float(after[said]))}"))
     with st.container(horizontal=True, gap="medium"):
         for picture, title, line in cards:
             with st.container(width=CARD):

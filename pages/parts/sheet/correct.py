@@ -11,7 +11,7 @@ from core.data.drawing import Box, DrawingError
 from core.data.drawing.boxes import LabelledBox
 from core.data.own.sheet import NO_DIGIT_NAME, Entry, LabelledSheet
 from core.figures.pictures import data_uri, to_bytes
-from core.wording import percent
+from core.wording import percent, surely
 from pages.parts.sheet.canvas import UNSURE, background_of, drawing_of, is_shown, sheet_canvas, tolerance, views
 from pages.parts.sheet.work import Ask, Work
 from pages.parts.widgets.label_list import Labelled, label_list
@@ -124,7 +124,7 @@ def items_of(labelled: LabelledSheet, entries: Sequence[Entry]) -> list[Labelled
     for entry in entries:
         image = entry.image if entry.image is not None else torch.zeros(1, 28, 28)
         said = ("no ink in this box" if entry.image is None else
-                f"read as {labelled.classes[entry.answer]}, {percent(entry.sure)} sure")
+                f"read as {labelled.classes[entry.answer]}, {surely(entry.sure)}")
         items.append(Labelled(entry.id, data_uri(to_bytes(image)), entry.label, f"Mark {entry.id + 1}: {said}",
                               not entry.by_hand and entry.sure < UNSURE))
     return items

@@ -13,11 +13,13 @@ from pages.parts.shell import keys
 from pages.parts.shell.menu import LABS, MENU
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
+STYLE = f"<style>{(Path(__file__).parent / 'style.css').read_text(encoding='utf-8')}</style>"
 
 
 def open_page(title: str) -> None:
     """Set the page up. To be called first on every page."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
+    st.html(STYLE)
     st.session_state[keys.PAGE] = title
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
     freeze_imports(title)

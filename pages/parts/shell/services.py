@@ -1,6 +1,7 @@
 """What all sessions of the server share: settings, store, engine, loaded data and trained models."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
@@ -9,7 +10,7 @@ from core.data import Dataset, load
 from core.evaluation.ood.score import OODReference
 from core.runs import CheckpointError, LocalEngine, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
 from core.runs.model_cache import ModelCache
-from core.runs.ood_reference import reference_of
+from core.runs.ood_reference import FILE, load_reference, reference_of, want_reference
 from core.settings import Settings
 
 
@@ -58,12 +59,36 @@ def _models() -> ModelCache:
     return ModelCache()
 
 
-def familiar(server: Services, run_id: str, model: TrainedModel) -> OODReference | None:
-    """What a run's training images look like to its network; None where that can't be known. Raises RunNotFound."""
-    path = checkpoint_path(server.store, run_id)
-    return _familiar(server, model, run_id, str(path), path.stat().st_mtime_ns if path.exists() else 0)
+def familiar(server: Services, run_id: str, model: TrainedModel) -> tuple[OODReference | None, bool]:
+    """What a run's training images look like to its network, and whether the training process has yet to work it out; None and
+    False where that can't be known. Nobody waits for it here. Raises RunNotFound."""
+    checkpoint = checkpoint_path(server.store, run_id)
+    kept = _kept(server, run_id, _changed(checkpoint), _changed(checkpoint.parent / FILE))
+    if kept is not None:
+        return kept, False
+    if not server.settings.workers:  # there is no other process to ask
+        return _worked_out(server, model, run_id, str(checkpoint), _changed(checkpoint)), False
+    try:
+        if want_reference(server.store, run_id):
+            return None, True
+    except OSError:
+        pass  # a full or locked disk: the answer stands without it
+    return load_reference(server.store, run_id, oldest=1), False
+
+
+def _changed(path: Path) -> int:
+    """When a file was written last, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _kept(_server: Services, run_id: str, weights: int, reference: int) -> OODReference | None:
+    return load_reference(_server.store, run_id)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking at the training images…")
-def _familiar(_server: Services, _model: TrainedModel, run_id: str, path: str, changed: int) -> OODReference | None:
+def _worked_out(_server: Services, _model: TrainedModel, run_id: str, path: str, changed: int) -> OODReference | None:
     return reference_of(_server.store, run_id, _model, _server.settings)

@@ -1,12 +1,22 @@
 // The sheet to draw on: pen, eraser, undo, redo and clear, by mouse, pen or finger. The drawing goes to the server the moment the
-// pen is lifted. It is kept in this browser tab, so that a reload or a look at another page does not lose it.
+// pen is lifted and, where answers are live, every PAUSE while it moves: what is sent last is always the finished stroke. It is
+// kept in this browser tab, so that a reload or a look at another page does not lose it.
 const KEPT = "torch-playground.sheet", MOST_STEPS = 400, DARK = 128;
+const PAUSE = 100, PATIENCE = 1000; // milliseconds; a server that has not heard the last drawing is waited for that long
 
 export default function (component) {
   const { parentElement, data, setStateValue } = component;
   const root = parentElement.querySelector(".sheet");
   const sheet = root.sheet || (root.sheet = new Sheet(root, data));
-  sheet.send = (url, strokes) => setStateValue("drawing", { strokes, data: url });
+  root.classList.toggle("fitted", data.rest != null);
+  (data.rest ?? []).forEach((pixels, i) => root.style.setProperty(i ? "--narrow-rest" : "--rest", `${pixels}px`));
+  sheet.live = Boolean(data.live);
+  sheet.heard = data.heard ?? 0;
+  sheet.send = (url, strokes) => {
+    sheet.told += 1;
+    sheet.sent = performance.now();
+    setStateValue("drawing", { strokes, data: url, number: sheet.told, moving: Boolean(sheet.stroke) });
+  };
   sheet.begin();
 }
 
@@ -16,6 +26,8 @@ class Sheet {
     this.steps = []; // strokes {erase, width, points: [x, y, …]} and {clear: true}
     this.done = 0; // how many of them count: those behind were undone
     this.stroke = null;
+    this.told = data.heard ?? 0; // of the last drawing that was sent
+    this.sent = 0;
     const find = (name) => root.querySelector(name);
     this.canvas = find("canvas");
     this.range = find("[type=range]");
@@ -24,8 +36,8 @@ class Sheet {
     Object.assign(this.range, { min: this.narrowest, max: this.widest, value: this.width });
     this.eraser = find("[value=eraser]");
     this.restore();
-    this.sharpness = Math.max(1, Math.min(3, Math.round(window.devicePixelRatio || 1)));
-    this.canvas.width = this.canvas.height = this.side * this.sharpness;
+    new ResizeObserver(() => this.sharpen()).observe(this.canvas);
+    this.sharpen();
     this.range.addEventListener("input", () => this.tools());
     root.addEventListener("change", () => this.keep());
     this.canvas.addEventListener("pointerdown", (event) => this.down(event));
@@ -41,6 +53,16 @@ class Sheet {
     });
     this.tools();
     this.paint();
+  }
+
+  sharpen() { // as many pixels as the screen shows
+    const shown = (this.canvas.clientWidth / this.side) * (window.devicePixelRatio || 1);
+    const sharpness = Math.max(1, Math.min(4, Math.round(shown)));
+    if (sharpness === this.sharpness) return;
+    this.sharpness = sharpness;
+    this.canvas.width = this.canvas.height = this.side * sharpness;
+    this.paint();
+    if (this.stroke) this.line(this.canvas.getContext("2d"), this.stroke, sharpness);
   }
 
   begin() { // once, when there is somebody to send to: the server does not know a drawing that was kept here
@@ -110,12 +132,23 @@ class Sheet {
     for (const one of all.length ? all : [event]) this.stroke.points.push(...this.place(one));
     const points = this.stroke.points, from = Math.max(0, points.length - 2 * (all.length + 3)) & ~1;
     this.line(this.canvas.getContext("2d"), { ...this.stroke, points: points.slice(from) }, this.sharpness);
+    if (this.live) this.later ??= setTimeout(() => this.glance(), PAUSE - Math.min(PAUSE, performance.now() - this.sent));
+  }
+
+  glance() { // what is drawn so far, if the server has heard what it was told last
+    this.later = null;
+    if (!this.stroke) return; // the finished stroke has been sent
+    if (this.heard < this.told && performance.now() - this.sent < PATIENCE)
+      this.later = setTimeout(() => this.glance(), PAUSE / 4);
+    else this.tell();
   }
 
   up(event) {
     if (this.stroke?.pointer !== event.pointerId) return;
     const { erase, width, points } = this.stroke;
     this.stroke = null;
+    clearTimeout(this.later);
+    this.later = null;
     if (erase && !this.visible().length) return this.paint(); // there was nothing to erase
     this.add({ erase, width, points });
   }
@@ -144,16 +177,22 @@ class Sheet {
     return context;
   }
 
+  inking() { // the strokes, and the one that is being drawn
+    return this.stroke ? [...this.visible(), this.stroke] : this.visible();
+  }
+
   paint() {
     this.draw(this.canvas, this.sharpness);
   }
 
   tell() { // the server: a PNG, or nothing where no ink is left
-    const strokes = this.visible();
+    const strokes = this.inking();
     if (!strokes.some((one) => !one.erase)) return this.send(null, 0);
     this.copy ??= Object.assign(document.createElement("canvas"), { width: this.side, height: this.side });
     this.copy.getContext("2d", { willReadFrequently: true }); // in main memory, where the next two lines read it
-    const pixels = this.draw(this.copy, 1).getImageData(0, 0, this.side, this.side).data;
+    const context = this.draw(this.copy, 1);
+    if (this.stroke) this.line(context, this.stroke, 1);
+    const pixels = context.getImageData(0, 0, this.side, this.side).data;
     const inked = strokes.some((one) => one.erase) ? pixels.some((value, i) => i % 4 === 0 && value < DARK) : true;
     this.send(inked ? this.copy.toDataURL("image/png") : null, strokes.length);
   }

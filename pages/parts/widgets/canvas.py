@@ -26,8 +26,10 @@ HTML = """<div class="sheet">
  aria-label="White square to draw on with mouse, pen or finger"></canvas>
 <div class="row"><button class="undo" title="Ctrl+Z">Undo</button><button class="redo" title="Ctrl+Shift+Z">Redo</button>
 <button class="clear">Clear</button></div></div>"""
-CSS = """.sheet { width: 282px; max-width: 100%; color: var(--st-text-color); font: 14px var(--st-font, sans-serif);
+CSS = """.sheet { width: max(282px, min(100%, 100dvh - var(--rest, 100dvh))); max-width: 100%;
+  color: var(--st-text-color); font: 14px var(--st-font, sans-serif);
   user-select: none; -webkit-user-select: none; }
+@media (max-width: 640px) { .sheet.fitted { width: max(240px, min(100%, 100dvh - var(--narrow-rest, 100dvh))); } }
 .row { display: flex; align-items: center; gap: 8px; min-height: 36px; }
 canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;
   outline: 1px solid var(--st-border-color, #b0b4bb); outline-offset: -1px; touch-action: none; cursor: crosshair; }
@@ -42,7 +44,7 @@ button:disabled { opacity: 0.45; cursor: default; }
 .pair span { display: block; padding: 7px 10px; border: 1px solid var(--st-border-color, #b0b4bb); line-height: 20px; }
 .pair label:first-child span { border-radius: 8px 0 0 8px; }
 .pair label:last-child span { border-radius: 0 8px 8px 0; margin-left: -1px; }
-.pair input:checked + span { border-color: var(--st-primary-color); color: var(--st-primary-color); position: relative;
+.pair input:checked + span { border-color: var(--st-primary-color); font-weight: 600; position: relative;
   background: color-mix(in srgb, var(--st-primary-color) 12%, transparent); }
 .pair input:focus-visible + span { box-shadow: 0 0 0 2px var(--st-primary-color); }
 .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 0; }
@@ -52,12 +54,22 @@ _component = st.components.v2.component("torch_playground.sheet", html=HTML, css
                                         js=(Path(__file__).parent / "canvas.js").read_text(encoding="utf-8"))
 
 
-def canvas() -> np.ndarray | None:
-    """The sheet and its pixels, (H, W, 4) uint8; None while there is no ink on it."""
+def canvas(live: bool = False, rest: tuple[int, int] | None = None) -> np.ndarray | None:
+    """The sheet and its pixels, (H, W, 4) uint8; None while there is no ink on it.
+
+    live: whether it is sent while the pen moves as well. rest: pixels of the screen's height that are for other things, on a
+        desktop and on a phone: the sheet is as large as they leave it, never smaller than 282 pixels (a phone: 240) and never
+        wider than its column; None: 282.
+    """
     version = st.session_state.get(keys.CANVAS_VERSION, 0)
-    sent = _component(key=f"{keys.CANVAS}.{version}", on_drawing_change=lambda: None, height="content",
+    key = f"{keys.CANVAS}.{version}"
+    before = st.session_state.get(key)
+    told = before.get("drawing") if isinstance(before, dict) else None
+    heard = told.get("number", 0) if isinstance(told, dict) else 0
+    sent = _component(key=key, on_drawing_change=lambda: None, height="content",
                       data={"side": CANVAS_SIZE, "ink": INK, "paper": PAPER, "narrowest": NARROWEST, "widest": WIDEST,
-                            "width": USUAL, "sheet": f"{st.session_state[keys.OWNER]}.{version}"}).drawing
+                            "width": USUAL, "sheet": f"{st.session_state[keys.OWNER]}.{version}", "live": live, "rest": rest,
+                            "heard": heard if type(heard) is int and 0 <= heard < 2**31 else 0}).drawing
     url = sent.get("data") if isinstance(sent, dict) else None
     if url is None:
         return None

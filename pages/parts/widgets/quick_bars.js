@@ -17,20 +17,36 @@ function text(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
-function bars(root, { classes, values, best, large }) {
-  root.className = large ? "view bars large" : "view bars";
-  root.setAttribute("role", "list");
+function bars(root, { classes, values, best, large, title, line: about }) {
+  const few = classes.length <= 12;
+  root.className = `view bars${large ? " large" : ""}${few ? " few" : ""}`;
+  root.style.setProperty("--half", Math.ceil(classes.length / 2));
   root.style.setProperty("--names", `${Math.min(14, Math.max(...classes.map((name) => name.length))) + 1}ch`);
   const row = '<div role="listitem"><span class="name"></span><span class="track"><span class="bar"></span></span>' +
     '<span class="value"></span></div>';
-  fill(root, classes.length, row).forEach((line, i) => {
+  if (!root.querySelector(".head"))
+    root.innerHTML = '<div class="head" role="status"></div><div class="lines" role="list"></div>';
+  head(root.firstElementChild, title, about);
+  fill(root.lastElementChild, classes.length, row).forEach((line, i) => {
     const [name, track, value] = line.children;
-    line.className = i === best ? "best" : "";
+    line.className = i === best ? "line best" : "line";
     text(name, classes[i]);
     name.title = classes[i];
-    text(value, values[i] === null ? "–" : `${values[i].toFixed(values[i] > 99 && values[i] < 100 ? 2 : 1)} %`);
+    text(value, chance(values[i]));
     track.firstElementChild.style.width = `${values[i] ?? 0}%`;
   });
+}
+
+function head(element, title, about) { // what is said in words, where there are words
+  if (!title) return void element.replaceChildren();
+  if (!element.children.length) element.insertAdjacentHTML("afterbegin", "<h2></h2><p></p>");
+  text(element.firstElementChild, title);
+  text(element.lastElementChild, about);
+}
+
+function chance(value) { // as core.wording.chance: never all or nothing
+  if (value === null) return "–";
+  return value > 99.9 ? "> 99.9 %" : value < 0.1 ? "< 0.1 %" : `${value.toFixed(1)} %`;
 }
 
 function pictures(root, cards) {

@@ -15,10 +15,18 @@ from core.figures.bars import probability_bars
 from core.figures.images import png_file
 
 CSS = """.view { color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
-.bars { display: grid; gap: 2px; max-height: 460px; overflow-y: auto; }
-.bars > div { display: grid; grid-template-columns: minmax(2ch, var(--names)) 1fr 58px; gap: 8px; align-items: center;
+.lines { display: grid; gap: 2px; max-height: 460px; overflow-y: auto; }
+.line { display: grid; grid-template-columns: minmax(2ch, var(--names)) 1fr 58px; gap: 8px; align-items: center;
   min-height: 17px; line-height: 17px; }
-.large > div { min-height: 27px; font-size: 14px; }
+.large .line { min-height: 27px; font-size: 14px; }
+.head h2 { margin: 0; font-size: 30px; line-height: 1.2; font-weight: 700; }
+.head p { margin: 2px 0 8px; min-height: 60px; font-size: 14px; line-height: 20px; opacity: 0.8; }
+@media (max-width: 640px) {
+  .large.few .lines { grid-auto-flow: column; grid-template-rows: repeat(var(--half), auto); grid-auto-columns: 1fr;
+    column-gap: 12px; }
+  .large.few .line { min-height: 19px; grid-template-columns: minmax(2ch, var(--names)) 1fr 54px; gap: 6px; }
+  .head h2 { font-size: 26px; }
+}
 .name { text-align: right; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .track { height: 62%; min-height: 9px; border-radius: 3px; background: color-mix(in srgb, var(--st-text-color) 8%, transparent); }
 .bar { display: block; height: 100%; min-width: 1px; border-radius: 3px; background: #2e86ab; }
@@ -47,9 +55,16 @@ class Card:
     said: str = ""
 
 
-def bars(classes: Sequence[str], probabilities: Sequence[float], key: str, large: bool = False) -> None:
-    """One bar for each class, the most probable one marked."""
-    _component(data={**probability_bars(classes, probabilities), "large": large}, key=key, height="content")
+def bars(classes: Sequence[str], probabilities: Sequence[float | None], key: str, large: bool = False, title: str = "",
+         line: str = "", marked: bool = True) -> None:
+    """One bar for each class, the most probable one marked unless told otherwise; None for probabilities that there are not.
+
+    title, line: plain text above them that changes with them, in the same frame.
+    """
+    known = [float("nan") if value is None else value for value in probabilities]
+    shown = probability_bars(classes, known) | ({"best": -1} if None in probabilities else {})
+    _component(data={**shown, **({} if marked else {"best": -1}), "large": large, "title": title, "line": line}, key=key,
+               height="content")
 
 
 def cards(shown: Sequence[Card], key: str) -> None:

@@ -6,7 +6,7 @@ from torch import nn
 
 from core.figures.text import pushes_figure, word_map_figure
 from core.labs.text import NEGATIONS, TWINS, decide, gap, reordered, word_map
-from core.wording import percent
+from core.wording import chance, percent
 from pages.parts.learn.lab import predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import TextModel, network, telling_words
@@ -87,7 +87,7 @@ def order_section(server: Services, subject: TextModel) -> None:
     vocabulary, length = subject.texts.vocabulary, subject.config.data.text_length
 
     def answer(text: str) -> str:
-        return percent(decide(model, text, vocabulary, length).probability, 1)
+        return chance(decide(model, text, vocabulary, length).probability)
 
     st.markdown("**Opposite meaning, the same words.** The mean of the same rows is the same mean, whatever their order:")
     _table([{"Sentence": text, "Positive": answer(text)} for text in TWINS], "text.twins")
