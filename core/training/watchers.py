@@ -139,7 +139,7 @@ def first_filters(model: nn.Module, input_shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros((0, 0, 0), np.uint8)
     pictures = weight.mean(1)
     if max(pictures.shape[1:]) > LARGEST_FILTER:
-        smaller = tuple(min(side, LARGEST_FILTER) for side in pictures.shape[1:])
-        pictures = F.adaptive_avg_pool2d(pictures.unsqueeze(1), smaller)[:, 0]
+        height, width = (min(side, LARGEST_FILTER) for side in pictures.shape[1:])
+        pictures = F.adaptive_avg_pool2d(pictures.unsqueeze(1), (height, width))[:, 0]
     largest = pictures.abs().amax().clamp(min=1e-12)
     return (pictures / largest * 127 + 128).round().nan_to_num(128).to("cpu", torch.uint8).numpy()
