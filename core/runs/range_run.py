@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 
@@ -42,7 +43,8 @@ def run_range_test(store: RunStore, run: Run, data: Dataset, model: torch.nn.Mod
 
 def _write(store: RunStore, run: Run, steps: Iterable[RangeStep], snapshots: Iterable[Snapshot] = ()) -> bool:
     metrics = [Metric(name, step.step, getattr(step, name)) for step in steps for name in (RATE, LOSS, SMOOTHED)]
-    return store.record(run.id, metrics, tuple(snapshots), **({"step": metrics[-1].step} if metrics else {}))
+    progress: dict[str, Any] = {"step": metrics[-1].step} if metrics else {}
+    return store.record(run.id, metrics, tuple(snapshots), **progress)
 
 
 def range_curve(metrics: Metrics) -> list[RangeStep]:
