@@ -30,6 +30,7 @@ from pages.parts.draw.robustness import robustness_section
 from pages.parts.draw.stages import stages
 from pages.parts.draw.teach import keep_section, said_class, teach_section, told_of_kept
 from pages.parts.draw.upload import photographed, uploaded
+from pages.parts.draw.watch import watch_button
 from pages.parts.draw.weights import told_of_upload, upload_weights
 from pages.parts.explain.section import why_section
 from pages.parts.runs.panel import current_run
@@ -148,6 +149,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: st
     if len(models) > 1:
         st.subheader("All models side by side")
         side_by_side(models, said)
+    watch_button(server, runs[chosen[0]])
     section = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="draw.section",
                                    bind="query-params", label_visibility="collapsed")
     if section != WHY:  # which has a heading of its own

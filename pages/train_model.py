@@ -22,6 +22,7 @@ from pages.parts.runs.control import control_buttons, retrain_on_change
 from pages.parts.runs.panel import current_run, next_steps, run_panel
 from pages.parts.runs.rate_finder import rate_finder
 from pages.parts.runs.start import more_ways, start
+from pages.parts.runs.watched import watch_choice
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
@@ -149,11 +150,13 @@ def top_row(server: Services, config: RunConfig) -> None:
     choice, buttons = st.columns([1.2, 2], vertical_alignment="bottom")
     with choice:
         preset_choice(config)
-    with buttons.container(horizontal=True):
+    place = buttons.container(horizontal=True)
+    watch = watch_choice(server, config)
+    with place:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready):
-            start(server, config)
+            start(server, config, watch=watch)
             st.rerun()
-        more_ways(server, config, ready)
+        more_ways(server, config, ready, watch)
     if not ready:
         st.warning(f"{as_text(spec.title)} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")

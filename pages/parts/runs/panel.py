@@ -22,6 +22,7 @@ from pages.parts.runs.charts import (
     read_curves,
 )
 from pages.parts.runs.start import start
+from pages.parts.runs.watched import watched_section
 from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run, tab_title
@@ -101,6 +102,7 @@ def draw(server: Services, run: Run) -> None:
     elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
         st.info(as_text(run.message), icon=icon)
     _results(run, curves)
+    watched_section(server, run)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
         curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles)

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable
 
 import streamlit as st
+from torch import Tensor
 
 from core.config import RunConfig
 from core.fields import ConfigError
 from core.presets import title_of
-from core.runs import Run, StoreError
+from core.runs import Run, StoreError, WatchError
 from pages.parts.runs.rate_finder import find_rate
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
@@ -20,17 +21,18 @@ SEEDS = (3, 5)
 SECONDS_FOR_FIRST_POINT = 1.0  # a warm worker needs 0.1 to 0.5 s; then the first picture already has a point on it
 
 
-def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = False) -> None:
+def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = False, watch: Tensor | None = None) -> None:
     """Queue a run, or one for each of several seeds, and make it the one that is looked at. A second click while it is going
-    finds the same run. paused: it waits before its first step."""
+    finds the same run. paused: it waits before its first step. watch: images it is watched with, as LocalEngine.submit()."""
     owner, title = st.session_state[keys.OWNER], title_of(config)
-    key = hashlib.sha256(f"{config.model_dump_json()}{seeds if seeds > 1 else ''}".encode()).hexdigest()
+    watched = b"" if watch is None else watch.numpy().tobytes()  # another drawing is another run
+    key = hashlib.sha256(f"{config.model_dump_json()}{seeds if seeds > 1 else ''}".encode() + watched).hexdigest()
     try:
         if seeds > 1:
-            run_id = server.engine.submit_seeds(config, owner, seeds, title, key)[0]
+            run_id = server.engine.submit_seeds(config, owner, seeds, title, key, watch)[0]
         else:
-            run_id = server.engine.submit(config, owner, title, key, paused)
-    except (StoreError, ConfigError) as error:
+            run_id = server.engine.submit(config, owner, title, key, paused, watch=watch)
+    except (StoreError, ConfigError, WatchError) as error:
         st.error(as_text(str(error)), icon=":material/folder_off:")
         return
     select_run(run_id)
@@ -48,8 +50,8 @@ def wait_until(server: Services, run_id: str, seconds: float, happened: Callable
         time.sleep(0.02)
 
 
-def more_ways(server: Services, config: RunConfig, ready: bool) -> None:
-    """Other ways to start: one step at a time, from several seeds, or looking for a learning rate first."""
+def more_ways(server: Services, config: RunConfig, ready: bool, watch: Tensor | None = None) -> None:
+    """Other ways to start: one step at a time, from several seeds, or looking for a learning rate first. watch: as start()."""
 
     def way(label: str, key: str, icon: str, about: str) -> bool:
         return st.button(label, key=key, icon=icon, type="tertiary", help=about, on_click=close_popover, args=("train.more",))
@@ -57,13 +59,13 @@ def more_ways(server: Services, config: RunConfig, ready: bool) -> None:
     with st.popover("More", icon=":material/more_vert:", key="train.more", on_change="rerun", disabled=not ready):
         if way("Start paused", "train.start_paused", ":material/pause:",
                "Waits before the first step, so that you can take one step at a time."):
-            start(server, config, paused=True)
+            start(server, config, paused=True, watch=watch)
             st.rerun()
         for seeds in SEEDS:
             if way(f"Start {seeds} seeds", f"train.seeds.{seeds}", ":material/casino:",
                    f"The same settings from {seeds} different random starting weights, one after another: how much of a result "
                    "is luck?"):
-                start(server, config, seeds=seeds)
+                start(server, config, seeds=seeds, watch=watch)
                 st.rerun()
         if way("Find a learning rate", "train.find_rate", ":material/search_insights:",
                "A short test in which the learning rate grows with each step. Takes seconds and is no result to compare."):
