@@ -1,5 +1,7 @@
 """Watched images: looks at them are dense at first and change nothing, whatever the network."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from torch import nn
 from core.config import RunConfig
 from core.data import load
 from core.presets import PRESETS
-from core.training import Checkpoint, Command, ImageWatcher, Look, Paused, Step, build_for, fit
+from core.training import Checkpoint, Command, Epoch, Gradients, ImageWatcher, Look, Paused, Step, build_for, fit
+from core.training.loop import Pending
 from core.training.watchers import (
     GAP_AT_FIRST,
     GAP_LATER,
@@ -208,3 +211,27 @@ def test_a_paused_run_shows_its_last_step_and_pauses_are_no_training(digits, mon
     paused = [event.step for event in events if isinstance(event, Paused)]
     assert paused == [3, 4] and [look.step for look in looks_of(events)] == [0, *paused, 20]
     assert [type(event) for event, after in zip(events, events[1:], strict=False) if isinstance(after, Paused)] == [Look, Look]
+
+
+def test_what_looking_takes_is_no_training(digits, monkeypatch):
+    """Looks of 1,000 s each: neither an epoch's seconds nor its speed know of them, but the run's time does."""
+    clock, real = Clock(), time.perf_counter
+    monkeypatch.setattr("core.training.loop.time.perf_counter", lambda: clock.now + real())
+    monkeypatch.setattr("core.training.loop.Pending", lambda: Pending(since=time.perf_counter()))
+    config = tiny()
+    model = build_for(config, digits)
+    watcher = ImageWatcher(drawing(), config.training, digits, model, CPU)
+
+    class Slow:
+        def due(self, step, seconds):
+            return step in {3, 4, 11}
+
+        def look(self, *given):
+            clock.now += 1000
+            return watcher.look(*given)
+
+    events = list(fit(config, digits, model, CPU, watchers=[Slow()]))
+    epoch = next(event for event in events if isinstance(event, Epoch))
+    assert epoch.seconds < 500 and sum(event.seconds for event in events if isinstance(event, Gradients)) < 500
+    assert events[-1].seconds > 5000
+    assert [round(look.seconds / 1000) for look in looks_of(events)] == [0, 1, 2, 3, 4]

@@ -59,10 +59,10 @@ def thinned(steps: list[int]) -> list[int]:
     return steps
 
 
-def read_looks(db: sqlite3.Connection, run_id: str, kind: str, after: int) -> list[Look]:
-    """Those of a run with a later step than `after`, in their order. What can't be read is left out."""
+def read_looks(db: sqlite3.Connection, run_id: str, kind: str, after: int, most: int) -> list[Look]:
+    """The first `most` of a run with a later step than `after`, in their order. What can't be read is left out."""
     rows = db.execute("SELECT step, epoch, seconds, arrays FROM looks WHERE run = (SELECT number FROM runs WHERE id = ?) "
-                      "AND kind = ? AND step > ? ORDER BY step", (run_id, kind, after)).fetchall()
+                      "AND kind = ? AND step > ? ORDER BY step LIMIT ?", (run_id, kind, after, most)).fetchall()
     found = []
     for row in rows:
         try:

@@ -351,15 +351,22 @@ class RunStore:
 
     # --- looks
 
-    def looks(self, run_id: str, kind: str, after: int = -1) -> list[Look]:
-        """The history of a watcher's looks at a run, in the order of their steps, from the first later than `after` on. Empty for
-        an unknown run.
+    def looks(self, run_id: str, kind: str, after: int = -1, most: int = -1) -> list[Look]:
+        """The history of a watcher's looks at a run, in the order of their steps, from the first later than `after` on, and not
+        more than `most` (-1: all of them). Empty for an unknown run.
 
         They are thinned as they become many, but not the first ones, and the last look replaces one at the same step where a
         run ends with other weights than its last ones: whoever asks with `after` while it goes asks for all in the end.
         """
         with self._database.reading() as db:
-            return read_looks(db, run_id, kind, after)
+            return read_looks(db, run_id, kind, after, most)
+
+    def look_times(self, run_id: str, kind: str) -> dict[int, float]:
+        """Of which steps there are looks, ascending, and after how many seconds of training each was taken."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT step, seconds FROM looks WHERE run = (SELECT number FROM runs WHERE id = ?) AND kind = ? "
+                              "ORDER BY step", (run_id, kind)).fetchall()
+        return {row["step"]: row["seconds"] for row in rows}
 
     def seconds_watched(self, run_id: str) -> float:
         """How long a run had trained at its last look; 0 where there is none."""

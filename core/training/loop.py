@@ -183,7 +183,8 @@ class Loop:
         """What the watchers see now; with `pending`, the steps since the last read, of those alone that it is time for."""
         step = self.step + (len(pending.losses) if pending else 0)
         epoch = self.epoch if self.batch else max(1, self.epoch - 1)  # of the last step
-        seconds = time.perf_counter() - self.began - self.held_up - self.paused
+        began = time.perf_counter()
+        seconds = began - self.began - self.held_up - self.paused
         for watcher in self.watchers:
             if pending is not None and not watcher.due(step, seconds):
                 continue
@@ -191,6 +192,9 @@ class Loop:
             look = watcher.look(self.model, step, epoch, seconds, loss)
             if look is not None:
                 yield look
+            if pending is not None:  # what a look takes is no training
+                pending.since += time.perf_counter() - began
+                began = time.perf_counter()
 
     def wait(self, command: Command) -> Command:
         """Sleep while the run is paused and no single step is asked for; the command that ends the wait."""

@@ -19,7 +19,7 @@ from core.data import Dataset, normalize
 from core.data.batches import Batches
 from core.devices import autocast_type, is_convolutional
 from core.training.events import Look
-from core.training.inference import autocasting, evaluation_mode
+from core.training.inference import LARGEST_BATCH, autocasting, evaluation_mode
 from core.training.monitors import SAMPLES, SHARE_OF_TIME, one_of_each
 from core.training.objectives import objective_of
 from core.transforms import fixed_sizes, resize
@@ -93,6 +93,7 @@ class ImageWatcher:
             order = torch.tensor(positions, dtype=torch.int64)
             prepared.append(next(Batches(data, split, torch.device("cpu")).iterate(len(order), order)).images)
         self.device, self.batch = device, torch.cat(prepared).to(device)
+        self.at_once = max(1, LARGEST_BATCH // prod(data.input_shape))  # as in validation: of large images few
         if convolutional:
             self.batch = self.batch.contiguous(memory_format=torch.channels_last)
 
@@ -103,7 +104,7 @@ class ImageWatcher:
         """None where an answer is not finite, as those of weights that are lost."""
         began = self.pace.clock()
         with evaluation_mode(model), torch.inference_mode(), autocasting(self.device, self.autocast):
-            logits = model(self.batch)
+            logits = torch.cat([model(part) for part in self.batch.split(self.at_once)])
         answers = self.objective.probabilities(logits.float()).cpu().numpy()
         arrays = {"watched": answers[:self.count], "examples": answers[self.count:], "positions": self.positions,
                   "labels": self.labels, "filters": first_filters(model, self.input_shape),

@@ -102,7 +102,7 @@ def draw(server: Services, run: Run) -> None:
     elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
         st.info(as_text(run.message), icon=icon)
     _results(run, curves)
-    watched_section(server, run)
+    watched = watched_section(server, run)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
         curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles)
@@ -110,7 +110,8 @@ def draw(server: Services, run: Run) -> None:
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
                    "are harder. Both are off for validation.")
-    example_answers(server, run, snapshots)
+    if not watched:  # else they are shown there, at the same look
+        example_answers(server, run, snapshots)
     details(server, run, curves, snapshots)
 
 

@@ -1,19 +1,25 @@
 """A drawing that a run is watched with: the choice before it, and how its answer forms while the network learns."""
 
+from collections.abc import Sequence
+
 import streamlit as st
+import torch
 from torch import Tensor
 
 from core.config import RunConfig
 from core.data import DataError
-from core.figures.pictures import data_uri
-from core.runs import Look, Run, WatchError
+from core.figures.pictures import data_uri, to_bytes
+from core.runs import Look, Run, Snapshot, WatchError
 from core.runs.looks import check_suits
+from core.runs.recorder import PREDICTIONS
+from core.training.watchers import WATCH
 from core.wording import duration, surely_before
+from pages.parts.runs.charts import example_answers
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.pictures import picture_grid
 from pages.parts.widgets.quick_bars import bars
 
-WATCH = "watch"  # the kind of looks
 THUMBNAIL = 28  # pixels of an image's side on the page, doubled
 
 
@@ -23,7 +29,7 @@ def watch_choice(server: Services, config: RunConfig) -> Tensor | None:
     if (images := watchable(server, config)) is None:
         return None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.image(data_uri((images[0] * 255).byte()), width=2 * THUMBNAIL, alt="Your last drawing")
+        st.image(data_uri(to_bytes(images[0])), width=2 * THUMBNAIL, alt="Your last drawing")
         wanted = st.checkbox("Watch this drawing", value=True, key="train.watch",
                              help="The network is asked about it again and again while it learns. That changes nothing in its "
                              "training.")
@@ -41,42 +47,62 @@ def watchable(server: Services, config: RunConfig) -> Tensor | None:
     return None if drawing is None else drawing[None]
 
 
-def watched_section(server: Services, run: Run) -> None:
-    """The watched drawing and what the network says to it: as it is while the run goes, and at any look afterwards."""
-    if not (looks := _looks(server, run)) or (images := server.store.watched(run.id)) is None:
-        return
+def watched_section(server: Services, run: Run) -> bool:
+    """The watched drawing and what the network says to it, the ten examples and the first filters: as they are while the run
+    goes, and at any look while it is paused and afterwards. Returns whether there is anything of that to see."""
+    times = server.store.look_times(run.id, WATCH)
+    if not times or (images := server.store.watched(run.id)) is None:
+        return False
     try:
         classes = dataset(run.config.data, server.settings).classes
     except DataError:
-        return  # the data are no longer here
-    if len(classes) != looks[-1].arrays["watched"].shape[1]:
-        return  # or no longer what they were
-    look = looks[-1]
-    if not run.is_active and len(looks) > 1:
-        place = st.select_slider("How the answer to the drawing formed", range(len(looks)), len(looks) - 1,
-                                 format_func=lambda index: _when(looks[index]), key=f"panel.look.{run.id}")
-        look = looks[place]
-    for index, image in enumerate(images):
-        probabilities = look.arrays["watched"][index].tolist()
-        best, second = sorted(range(len(classes)), key=lambda label: -probabilities[label])[:2]
-        sure = surely_before(probabilities[best], classes[second], probabilities[second])
+        return False  # the data are no longer here
+    step = _chosen(run, times)
+    look = next(iter(server.store.looks(run.id, WATCH, step - 1, 1)), None)
+    if look is None or len(classes) != look.arrays["watched"].shape[1]:
+        return False  # damaged, or the classes are no longer what they were
+    for index, image in enumerate(to_bytes(images)):
         picture, answer = st.columns([1, 3])
-        picture.image(data_uri((image * 255).byte()), width=5 * THUMBNAIL, alt="The watched drawing")
-        picture.caption(_when(look))
+        picture.image(data_uri(image), width=5 * THUMBNAIL, alt="The watched drawing")
+        picture.caption(_when(step, times))
         with answer:
-            bars(classes, probabilities, f"panel.watched.{index}", title=f"It says: {classes[best]}",
-                 line=f"{sure[0].upper()}{sure[1:]}.")
+            _answer(classes, look.arrays["watched"][index].tolist(), f"panel.watched.{index}")
+    _filters(look)
+    example_answers(server, run, {PREDICTIONS: _as_snapshot(look)})
+    return True
 
 
-def _looks(server: Services, run: Run) -> list[Look]:
-    """All looks of the run so far. A page that draws itself anew each second reads only what has come since."""
-    known_id, known = st.session_state.get(keys.LOOKS) or ("", [])
-    if known_id != run.id or (known and known[-1].step > run.step):  # another run, or one that went on from an earlier step
-        known = []
-    known = known + server.store.looks(run.id, WATCH, known[-1].step if known else -1)
-    st.session_state[keys.LOOKS] = run.id, known
-    return known
+def _chosen(run: Run, times: dict[int, float]) -> int:
+    """The step of the look to show. While the run goes the newest: a slider that grows each second can't be held."""
+    steps = list(times)
+    going = run.is_active and not (run.status == "running" and run.pause_requested is not None)
+    if going or len(steps) < 2:
+        return steps[-1]
+    return st.select_slider("How the answers formed", steps, steps[-1], format_func=lambda step: _when(step, times),
+                            key=f"panel.look.{run.id}.{len(steps)}.{steps[-1]}",
+                            help="Each place is a look at the network while it learned, from before its first step on.")
 
 
-def _when(look: Look) -> str:
-    return f"step {look.step:,} · {duration(look.seconds)}"
+def _answer(classes: Sequence[str], probabilities: list[float], key: str) -> None:
+    best, second = sorted(range(len(classes)), key=lambda label: -probabilities[label])[:2]
+    sure = surely_before(probabilities[best], classes[second], probabilities[second])
+    bars(classes, probabilities, key, title=f"It says: {classes[best]}", line=f"{sure[0].upper()}{sure[1:]}.")
+
+
+def _filters(look: Look) -> None:
+    filters = torch.from_numpy(look.arrays["filters"])
+    if filters.numel():
+        st.caption("What its first layer looks for: light where a weight is positive, dark where it is negative.")
+        picture_grid(filters.unsqueeze(1), "panel.filters", "Weights of the first layer's first units", smallest=40, pick=False)
+
+
+def _as_snapshot(look: Look) -> Snapshot:
+    """The answers to the examples in the form in which a run keeps its newest ones."""
+    answers = look.arrays["examples"]
+    return Snapshot(PREDICTIONS, look.step, {
+        "epoch": look.epoch, "positions": look.arrays["positions"].tolist(), "labels": look.arrays["labels"].tolist(),
+        "answers": answers.argmax(1).tolist(), "probabilities": answers.max(1).tolist()})
+
+
+def _when(step: int, times: dict[int, float]) -> str:
+    return f"step {step:,} · {duration(times[step])}"

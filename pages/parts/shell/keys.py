@@ -36,7 +36,6 @@ TAUGHT = "session.taught"  # (id of the run before, id of the run after, the MyD
 DRAW_UPLOADED = "session.draw_uploaded"  # (title of the run that an upload became, notes), to be told once
 DRAW_WEIGHTS_VERSION = "session.draw_weights_version"  # part of the uploader's key: a new one forgets the file
 DRAWING = "session.drawing"  # the last prepared drawing, (1, 28, 28) float32 in [0, 1], for other pages to look at
-LOOKS = "session.looks"  # (id of a run, its looks that have been read so far)
 PLANE = "session.plane"  # RunConfig that the 2-D lab edits, as a dict
 PLANE_VERSION = "session.plane_version"  # part of its controls' keys: a new one makes them take the config's values
 PLANE_RUN = "session.plane_run"  # id of the run whose settings the lab has taken last
