@@ -208,6 +208,6 @@ TRANSFER: dict[str, Question] = {
         "transfer.ask_last",
         "Which layers of that network are least useful for other digits?",
         ("the first: they see edges", "the last but one: it is made for 0 to 4"), 1,
-        "With all but the last layer frozen it gets 51 % after 30 steps, the mean of five seeds, instead of 94 %. Choose “Last "
+        "With all but the last layer frozen it gets 44 % after 30 steps, the mean of five seeds, instead of 94 %. Choose “Last "
         "layer only” as the new head and see."),
 }
