@@ -112,7 +112,7 @@ def test_few_images_of_each_class(new_digits):
 
 
 def test_the_figures_that_the_page_names(source, new_digits):
-    """Five seeds: 82, 94 and 95 %, with all but the last layer frozen 44 %; another processor may move a mean by a few points."""
+    """Five seeds: 82, 95 and 96 %, with all but the last layer frozen 44 %; another processor may move a mean by a few points."""
     found, last = {name: [] for name in WAYS.values()}, []
     for seed in range(5):
         for way in compare(source, new_digits, TransferConfig(seed=seed), source_config().model):
@@ -121,7 +121,7 @@ def test_the_figures_that_the_page_names(source, new_digits):
         config = TransferConfig(seed=seed, head="last")
         last.append(train("last", head, new_digits, few(new_digits, 10, seed), config).accuracies[-1])
     means = [sum(values) / 5 for values in (*found.values(), last)]
-    assert means == pytest.approx([0.82, 0.94, 0.95, 0.44], abs=0.04)
+    assert means == pytest.approx([0.82, 0.95, 0.96, 0.44], abs=0.04)
     scratch, frozen, tuned = found.values()
     spans = [(min(values), max(values)) for values in (scratch, frozen, tuned)]
     assert spans == [pytest.approx(span, abs=0.03) for span in ((0.75, 0.88), (0.93, 0.96), (0.94, 0.97))]

@@ -202,12 +202,12 @@ TRANSFER: dict[str, Question] = {
         "A network has learned the digits 0 to 4. Now it gets ten images each of 5 to 9, and 30 steps. Which is best on new "
         "images?",
         ("starting from nothing", "its convolutions frozen, a new head", "all start from nothing equally well"), 1,
-        "Means of five seeds: from nothing 82 % (75 to 88 %), frozen convolutions 94 % (93 to 96 %), all layers fine-tuned 95 % "
-        "(94 to 97 %). Take 100 steps, and the first one has nearly caught up."),
+        "Means of five seeds: from nothing 82 % (75 to 88 %), frozen convolutions 95 % (93 to 97 %), all layers fine-tuned 96 % "
+        "(94 to 98 %). Take 100 steps, and the first one has nearly caught up."),
     "last": Question(
         "transfer.ask_last",
         "Which layers of that network are least useful for other digits?",
         ("the first: they see edges", "the last but one: it is made for 0 to 4"), 1,
-        "With all but the last layer frozen it gets 44 % after 30 steps, the mean of five seeds, instead of 94 %. Choose “Last "
+        "With all but the last layer frozen it gets 44 % after 30 steps, the mean of five seeds, instead of 95 %. Choose “Last "
         "layer only” as the new head and see."),
 }
