@@ -123,8 +123,7 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
     page.locator("canvas").last.wait_for()
     time.sleep(1)  # the canvas takes its size after it appears
     draw(page, [points for _, points in STROKES[7][0]])
-    expect(page.get_by_role("heading", name=re.compile(r"It says: \d"))).to_be_visible()
-    assert page.get_by_role("heading", name="It says: 7").count(), page.get_by_role("heading").all_inner_texts()
+    expect(page.get_by_role("heading", name="It says: 7")).to_be_visible()  # answers come while the pen still moves
     assert run[1] in page.url
 
     # and after a reload the drawing is still there (the browser keeps it), and the model still chosen
