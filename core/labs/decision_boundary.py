@@ -8,9 +8,9 @@ from core.config import RunConfig
 from core.data import Dataset, as_features
 from core.data.sources.generated import RULES, Generated
 from core.trained_model import TrainedModel
-from core.training import Look, PlaneWatcher, build_for
+from core.training import Look, PlaneWatcher, build_for, can_show
 from core.training.objectives import objective_of
-from core.training.plane import UNIT_SIDE, as_grey, grid
+from core.training.plane import EXTENT, MOST_LAYERS, MOST_UNITS, UNIT_SIDE, as_grey, grid
 
 MOST_PICTURES, MOST_BYTES = 200, 2_000_000  # of a run that has ended, that are sent to a browser
 
@@ -45,3 +45,7 @@ def spread_over(steps: Sequence[int], most: int) -> list[int]:
         return list(steps)
     places = torch.linspace(0, len(steps) - 1, most).round().long().tolist()
     return [steps[place] for place in places]
+
+
+__all__ = ["EXTENT", "MOST_BYTES", "MOST_LAYERS", "MOST_PICTURES", "MOST_UNITS", "can_show", "input_maps", "picture_of",
+           "plane_points", "spread_over", "untrained"]
