@@ -32,6 +32,9 @@ STYLE = """<style>
   .stApp .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
   .st-key-plane-stage > :has(> .st-key-plane-main) { order: 1; }
 }
+.st-key-plane-main { gap: 0.5rem; }
+.st-key-plane-sets button { padding: 0.1rem 0.2rem; min-height: 2rem; }
+.st-key-plane-sets button p { font-size: 0.8rem; }
 </style>"""
 NEXT = [
     Next("Lay this run's losses over another's, or download its weights:", "pages/compare_runs.py", "Compare runs",
@@ -88,7 +91,7 @@ with st.container(key="plane.stage", gap="small"):  # on a phone the picture com
     plane_controls.problem()
     live.buttons(server, config, run)
     with st.container(key="plane.main"):
-        sets, controls = st.columns([1.25, 1], gap="medium")
+        sets, controls = st.columns([1.42, 1], gap="small")
         with sets:
             plane_controls.data_sets(config)
         with controls:

@@ -254,7 +254,7 @@ class View {
     const most = Math.max(...sizes.slice(0, -1)), rows = Math.max(most, 4), tall = Math.max(260, this.big.clientHeight - 10);
     const left = 46, right = 14; // names of the inputs; the way to the answer
     const pitch = (width - left - right) / columns;
-    const tile = Math.max(16, Math.min(52, pitch * 0.62, (tall - TOP) / rows - 8));
+    const tile = Math.max(16, Math.min(70, pitch * 0.62, (tall - TOP) / rows - 8));
     const place = (layer, unit) => [left + layer * pitch, TOP + unit * (tile + 8)];
     return { width, height: TOP + rows * (tile + 8) + 4, tile, place, end: [width - 4, TOP + (rows * (tile + 8)) / 2] };
   }

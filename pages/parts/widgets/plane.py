@@ -16,14 +16,15 @@ from core.models import MLPConfig
 from core.runs import Look
 from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 
-HTML = """<div class="plane"><div class="both"><canvas class="net" role="img"></canvas><div class="out"><div class="now"></div>
+HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img"></canvas>
+<div class="caption"></div></div><div class="out"><div class="now"></div>
 <canvas class="big" role="img"></canvas><div class="time" hidden><button class="replay">Play</button>
-<input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div><div class="legend"></div></div></div>
-<div class="caption"></div></div>"""
+<input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div><div class="legend"></div></div></div></div>"""
 CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
 .both { display: flex; gap: 12px 20px; align-items: flex-start; }
-.net { flex: 1 1 0; min-width: 0; width: 100%; touch-action: pan-y; }
-.out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 400px)); min-width: 0; }
+.left { flex: 1 1 0; min-width: 0; }
+.net { width: 100%; display: block; touch-action: pan-y; }
+.out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
 .now { min-height: 22px; font-variant-numeric: tabular-nums; }
 .time { display: flex; gap: 8px; align-items: center; margin-top: 6px; }
@@ -36,9 +37,9 @@ CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font
 .legend { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 6px; margin-top: 4px; min-height: 20px; }
 .swatch { width: 10px; height: 10px; border-radius: 50%; box-sizing: border-box; margin-left: 6px; }
 .swatch:first-child { margin-left: 0; }
-.caption { margin-top: 2px; min-height: 20px; }
+.caption { margin-top: 4px; min-height: 40px; }
 @container (max-width: 640px) { .both { flex-direction: column-reverse; align-items: stretch; }
-  .net { flex: none; } .out { flex: none; } .now, .caption { min-height: 40px; } }"""
+  .left, .out { flex: none; } .now { min-height: 40px; } }"""
 _component = st.components.v2.component("torch_playground.plane", html=HTML, css=CSS,
                                         js=(Path(__file__).parent / "plane.js").read_text(encoding="utf-8"))
 

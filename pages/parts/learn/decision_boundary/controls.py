@@ -29,6 +29,7 @@ LOSSES = {"bce_with_logits": "Binary cross-entropy (with logits)", "bce": "Binar
           "cross_entropy": "Cross-entropy (two outputs)", "nll": "Negative log-likelihood (two outputs)",
           "mse": "Mean squared error"}
 NAMES = {**CHOICES, "identity": "None (a straight line)"}
+SHORT = {"xor": "XOR", "random_numbers": "Random"}  # under their pictures, where there is room for one word
 CLASSES = ("Orange", "Blue")
 
 
@@ -44,10 +45,10 @@ def data_sets(config: RunConfig) -> None:
     """Thumbnails; the button under each chooses it."""
     with st.container(horizontal=True, gap="xxsmall", key="plane.sets"):
         for name, picture in pictures().items():
-            with st.container(width=72, gap="xxsmall", horizontal_alignment="center"):
-                st.image(picture, width=52, alt="")  # the button under it has the name
+            with st.container(width=62, gap="xxsmall", horizontal_alignment="center"):
+                st.image(picture, width=48, alt="")  # the button under it has the name
                 chosen = name == config.data.dataset
-                label = RULES[name].title.removeprefix("Two ").removeprefix("A ").capitalize()  # short enough for one line
+                label = SHORT.get(name, RULES[name].title.removeprefix("Two ").removeprefix("A ").capitalize())
                 st.button(label, key=f"plane.set.{name}", type="primary" if chosen else "tertiary", width="stretch",
                           help=RULES[name].summary, on_click=plane_config.choose_set, args=(name,))
 
@@ -77,10 +78,10 @@ def main_controls(config: RunConfig) -> None:
     """What one changes most, beside the picture: noise, learning rate, hidden layers, activation."""
     network, optimizer = plane_config.network(config), config.training.optimizer
     left, right = st.columns(2, gap="small")
-    with left:
+    with left, st.container(gap="xxsmall"):
         _slide("Learning rate", plane_config.RATE, optimizer.learning_rate, RATES, type(optimizer))
         _slide("Noise", "data.noise", config.data.noise, [n / 20 for n in range(21)], DataConfig)
-    with right:
+    with right, st.container(gap="xxsmall"):
         _select("Activation", "model.activation", network.activation, list(ACTIVATIONS), NAMES, MLPConfig)
         layers_control(network.hidden)
 

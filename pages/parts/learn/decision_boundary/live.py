@@ -47,7 +47,8 @@ def points_of(config_json: str) -> tuple[Generated, float]:
 
 
 def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
-    """Start, pause, step, go on, stop: what there is to do with the run now. run: None where none is of these settings."""
+    """Start, pause, step, go on, stop, reset: what there is to do with the run now, and how it is. run: None where none is of
+    these settings."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="plane.buttons"):
         if run is None or not run.is_active:
             label = "Start" if run is None else "Start again"
@@ -60,12 +61,23 @@ def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
                 _continue(server, run)
         else:
             _while_active(server, run)
+        if run is not None:
+            st.button("Reset", icon=":material/restart_alt:", key="plane.reset", on_click=_reset, args=(server, run),
+                      help="Back to the first weights. The run stays on Compare runs.")
+        status(run)
+
+
+def _reset(server: Services, run: Run) -> None:
+    if run.is_active and run.owner == st.session_state[keys.OWNER]:
+        server.engine.cancel(run.id)
+    select_run(None)
 
 
 def speed(server: Services, run: Run | None) -> None:
     """How fast epochs follow each other; below the picture, so that no button is pushed away."""
     chosen = st.select_slider("Speed (epochs a second)", list(SPEEDS), FIRST_SPEED, key="plane.speed", bind="query-params",
-                              persist_state="session", help="Epochs of so few points take a few thousandths of a second; slower, one sees "
+                              persist_state="session",
+                              help="Epochs of so few points take a few thousandths of a second; slower, one sees "
                               "what happens. It changes nothing about the result.")
     if run is not None and run.is_active and run.pace != SPEEDS[chosen]:
         server.engine.set_pace(run.id, SPEEDS[chosen])
@@ -159,7 +171,6 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
 
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
-        status(now)
         clicked = _send(server, now, fresh, data, about)
         if clicked is not None and adds is not None:
             plane_config.add_point(*clicked, adds)
