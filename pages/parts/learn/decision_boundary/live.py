@@ -49,7 +49,7 @@ def points_of(config_json: str) -> tuple[Generated, float]:
 def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
     """Start, pause, step, go on, stop, reset: what there is to do with the run now, and how it is. run: None where none is of
     these settings."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="plane.buttons"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="plane.buttons"):
         if run is None or not run.is_active:
             label = "Start" if run is None else "Start again"
             if st.button(label, type="primary", icon=":material/play_arrow:", key="plane.start"):
