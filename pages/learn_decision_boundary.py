@@ -94,6 +94,7 @@ with st.container(key="plane.stage", gap="small"):  # on a phone the picture com
         sets, controls = st.columns([1.42, 1], gap="small")
         with sets:
             plane_controls.data_sets(config)
+            live.speed(server, run)
         with controls:
             plane_controls.main_controls(config)
     place = st.container(key="plane.picture", gap="xxsmall")  # how it is drawn is read first and stands below
@@ -104,9 +105,11 @@ try:
         live.picture(server, config, run, data, shown, adds)
 except (DataError, ModelError, ConfigError) as error:
     st.error(as_text(str(error)), icon=":material/error:")
-live.speed(server, run)
-predict(PATH, PLANE["line"])
-live.losses(server, config, run)
+curves, question = st.columns(2, gap="medium")
+with curves:
+    live.losses(server, config, run)
+with question:
+    predict(PATH, PLANE["line"])
 left, middle, right = st.columns(3, gap="medium")
 with left:
     plane_controls.network_controls(config)

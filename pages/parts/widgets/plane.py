@@ -19,7 +19,8 @@ from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img"></canvas>
 <div class="caption"></div></div><div class="out"><div class="now"></div>
 <canvas class="big" role="img"></canvas><div class="time" hidden><button class="replay">Play</button>
-<input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div><div class="legend"></div></div></div></div>"""
+<input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div>
+<div class="legend"></div></div></div></div>"""
 CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
 .both { display: flex; gap: 12px 20px; align-items: flex-start; }
 .left { flex: 1 1 0; min-width: 0; }

@@ -74,7 +74,7 @@ def _reset(server: Services, run: Run) -> None:
 
 
 def speed(server: Services, run: Run | None) -> None:
-    """How fast epochs follow each other; below the picture, so that no button is pushed away."""
+    """How fast epochs follow each other."""
     chosen = st.select_slider("Speed (epochs a second)", list(SPEEDS), FIRST_SPEED, key="plane.speed", bind="query-params",
                               persist_state="session",
                               help="Epochs of so few points take a few thousandths of a second; slower, one sees "
