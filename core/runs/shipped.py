@@ -41,7 +41,7 @@ class ShippedModel(TrainedModel):
 
 def assets() -> Path:
     """The folder with the files that come with the app: the checkout's, or the one that pip has installed."""
-    return CHECKOUT if CHECKOUT.is_dir() or not INSTALLED.is_dir() else INSTALLED
+    return INSTALLED if not (CHECKOUT / MODEL).exists() and (INSTALLED / MODEL).exists() else CHECKOUT
 
 
 def first_model(folder: Path | None = None) -> ShippedModel:
