@@ -88,9 +88,12 @@ def read_recording(folder: Path | None = None) -> Recording:
     tensors, about = read_asset(RECORDING, MOST_BYTES, "recording", folder)
     try:
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        arrays["answers"] = arrays["answers"].astype(np.float32) if arrays["answers"].dtype == np.float16 else None
-        found = Recording(title=plain_name(str(about["title"])), classes=tuple(plain_name(str(name)) for name in about["classes"]),
-                          seconds=float(about["seconds"]), accuracy=float(about["accuracy"]), **arrays)
+        if arrays["answers"].dtype != np.float16:
+            raise ValueError(f"answers is {arrays['answers'].dtype}")
+        arrays["answers"] = arrays["answers"].astype(np.float32)
+        found = Recording(
+            title=plain_name(str(about["title"])), classes=tuple(plain_name(str(name)) for name in about["classes"]),
+            seconds=float(about["seconds"]), accuracy=float(about["accuracy"]), **arrays)
         if wrong := _wrong(found):
             raise ValueError(wrong)
     except UNREADABLE as error:

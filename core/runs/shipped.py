@@ -1,9 +1,10 @@
-"""The trained network that comes with the app, so that a drawing is answered before anybody has trained. Made by
-core.runs.shipping; read like a file of unknown origin."""
+"""The trained network that comes with the app, so that a drawing is answered before anybody has trained.
+
+core.runs.shipping makes it; here it is read, like a file of unknown origin.
+"""
 
 import sysconfig
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
