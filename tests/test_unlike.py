@@ -38,8 +38,8 @@ from core.evaluation.ood.score import (
 )
 from core.presets import PRESETS
 from core.runs import RunNotFound, RunStore, load_model, ood_reference
-from core.runs.evaluations import weights_stamp
 from core.runs.checkpoints import checkpoint_path
+from core.runs.evaluations import weights_stamp
 from core.runs.ood_reference import (
     FILE,
     keep_reference,
