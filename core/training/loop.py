@@ -27,13 +27,13 @@ from core.training.events import (
     Step,
     Threads,
 )
-from core.training.inference import Outputs, infer
+from core.training.inference import infer
 from core.training.monitors import SampleMonitor, ValidationMonitor
 from core.training.schedules import Plateau, learning_rate_at
 from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
 from core.training.step import TrainingStep, batches_of_epoch
 from core.training.threads import ThreadChoice
-from core.training.tiny import TinyBatch, TinySteps, tiny_steps
+from core.training.tiny import TinyBatch, TinySteps, Validated, tiny_steps
 from core.training.watchers import Watcher
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
@@ -299,10 +299,10 @@ class Loop:
     def finish_epoch(self) -> Iterator[Event]:
         """The epoch's means and what else a look at the validation images shows; the next epoch is the current one then."""
         done, sums = self.epoch, self.sums
-        answers = self.answers()
+        validated = self.validate()
         event = Epoch(self.epoch, self.step, sums.loss / sums.examples,
-                      sums.correct / sums.examples if self.counts_right else None, answers.loss(self.objective),
-                      answers.accuracy(self.objective) if self.counts_right else None,
+                      sums.correct / sums.examples if self.counts_right else None, validated.loss,
+                      validated.accuracy if self.counts_right else None,
                       sums.seconds, sums.examples / max(sums.seconds, 1e-9))
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, Sums()
         if self.plateau:
@@ -318,13 +318,14 @@ class Loop:
         if self.samples is not None and (last or self.samples.is_due()):
             yield self.samples.look(self.model, self.step, done)
         if last or self.closer.is_due():
-            yield self.closer.look(self.model, answers, self.step, done)
+            yield self.closer.look(self.model, validated.answers, self.step, done)
 
-    def answers(self) -> Outputs:
-        """To the validation examples."""
+    def validate(self) -> Validated:
+        """How the network does on the validation examples."""
         if self.tiny is not None:
-            return self.tiny.answers()
-        return infer(self.model, self.validation, self.autocast)
+            return self.tiny.validate()
+        answers = infer(self.model, self.validation, self.autocast)
+        return Validated(answers, answers.loss(self.objective), answers.accuracy(self.objective))
 
     def reason_to_stop_early(self) -> str:
         """One line where the validation loss has not fallen for long enough; "" otherwise."""

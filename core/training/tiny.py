@@ -24,6 +24,7 @@ MOST_IN_BATCH = 256
 MOST_EXAMPLES, MOST_BATCHES = 20_000, 2_000  # in an epoch: arrays and operations for each are kept
 ZERO, ONE, TWO = number(0), number(1), number(2)
 SMALLEST_VARIANCE = number(1e-12)  # of a probability, p·(1 − p): PyTorch's binary cross-entropy divides by no less
+LEAST_LOG = number(-100)  # of a probability, in PyTorch's binary cross-entropy
 
 aten = torch.ops.aten
 
@@ -34,6 +35,15 @@ class TinyBatch(Batch):
 
     logits: Tensor
     operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A network's answers to the validation examples, their mean loss, and the share of right ones (0 to 1)."""
+
+    answers: Outputs
+    loss: float
+    accuracy: float
 
 
 @dataclass
@@ -125,17 +135,18 @@ class TinySteps:
         self.rooms: dict[int, dict[str, np.ndarray]] = {}
         self.rate = number(0)
         self.update = self._update()
-        self.points, self.labels = _whole(train)
-        self.targets = self._targets(self.labels)
+        self.points, labels = _whole(train)
+        self.labels, self.targets = labels.numpy(), self._targets(labels)
         # an epoch's points in its order, and what belongs to them
-        self.x, self.y = np.empty_like(self.points), torch.empty_like(self.labels)
+        self.x, self.y = np.empty_like(self.points), np.empty_like(self.labels)
         self.t, self.z = np.empty_like(self.targets), np.empty((len(self.x), self.outputs), FLOAT)
         self.logits = torch.from_numpy(self.z)
         self.batches: list[TinyBatch] = []
         points, labels = _whole(validation)
-        answers = np.empty((len(points), self.outputs), FLOAT)
-        self.validation = Outputs(torch.from_numpy(answers), labels)
-        self.validate = self._pass(points, answers, None)
+        self.validation_labels, self.validation_targets = labels.numpy(), self._targets(labels)
+        self.validation_z = np.empty((len(points), self.outputs), FLOAT)
+        self.validation = Outputs(torch.from_numpy(self.validation_z), labels)
+        self.validating = self._pass(points, self.validation_z, None)
         self.names = [name for name, _ in step.model.named_parameters()]
 
     # --- what happens in a run
@@ -146,9 +157,9 @@ class TinySteps:
             self.flat.share()
         self.flat.share_gradients()
         order = order_of_epoch(self.training, epoch, len(self.x))
-        torch.index_select(self.labels, 0, order, out=self.y)
-        for source, place in ((self.points, self.x), (self.targets, self.t)):
-            np.take(source, order.numpy(), 0, place, "clip")
+        rows = order.numpy()
+        for source, place in ((self.points, self.x), (self.labels, self.y), (self.targets, self.t)):
+            source.take(rows, 0, place, "clip")
         if not self.batches:
             self.batches = [self._batch(start) for start in range(0, len(self.x), self.training.batch_size)]
         return iter(self.batches[skip:] if skip else self.batches)
@@ -170,23 +181,24 @@ class TinySteps:
         """Mean loss, number of right answers (0 where a number is predicted) and size of `count` batches from the first-th (from 0)."""
         size = self.training.batch_size
         rows = slice(first * size, min((first + count) * size, len(self.x)))
-        logits, labels, targets = self.logits[rows], self.y[rows], torch.from_numpy(self.t[rows])
-        losses = self._losses(logits, labels, targets)
-        right = torch.zeros_like(losses) if self.number else self.step.objective.predict(logits) == labels
+        losses, right = self._judged(self.z[rows], self.t[rows], self.y[rows])
         whole, sizes = len(losses) // size, [size] * count
-        means, sums = losses[:whole * size].view(whole, size).mean(1).tolist(), right[:whole * size].view(whole, size).sum(1).tolist()
+        means = np.add.reduce(losses[:whole * size].reshape(whole, size), 1).tolist()
+        means, sums = [total / size for total in means], np.add.reduce(right[:whole * size].reshape(whole, size), 1).tolist()
         if whole < count:
             means.append(float(losses[whole * size:].mean()))
             sums.append(int(right[whole * size:].sum()))
             sizes[-1] = len(losses) - whole * size
         return means, sums, sizes
 
-    def answers(self) -> Outputs:
-        """To all validation points, until the next call."""
+    def validate(self) -> Validated:
+        """All validation points' answers, until the next call."""
+        answers = self.validation
         with np.errstate(all="ignore"):
-            for operation in self.validate:
+            for operation in self.validating:
                 operation()
-        return self.validation
+        losses, right = self._judged(self.validation_z, self.validation_targets, self.validation_labels)
+        return Validated(answers, float(losses.mean()), float(right.mean()))
 
     @property
     def is_finite(self) -> bool:
@@ -238,7 +250,7 @@ class TinySteps:
     def _batch(self, start: int) -> TinyBatch:
         rows = slice(start, start + self.training.batch_size)
         x, z, t = self.x[rows], self.z[rows], self.t[rows]
-        return TinyBatch(torch.from_numpy(x), self.y[rows], self.logits[rows], (*self._pass(x, z, t), *self.update))
+        return TinyBatch(torch.from_numpy(x), torch.from_numpy(self.y[rows]), self.logits[rows], (*self._pass(x, z, t), *self.update))
 
     def _room(self, count: int, name: str, width: int) -> np.ndarray:
         """An array (count, width) that batches of this size share, as one is over when the next begins."""
@@ -300,22 +312,32 @@ class TinySteps:
             return [_torch_sigmoid(z, p), *difference, *sigmoid_slope]
         return [_torch_softmax(z, p), *difference, *_softmax_backward(p, g)]
 
-    def _losses(self, logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-        """The objective's loss of each example (N,), whose mean it is."""
+    def _judged(self, z: np.ndarray, targets: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of logits (n, outputs): the objective's loss of each example, whose mean it is, (n,) float32; and whether its answer is
+        right, (n,) bool, nowhere where a number is predicted."""
+        with np.errstate(all="ignore"):
+            losses = self._losses(z, targets)
         if self.number:
-            return F.mse_loss(logits[:, 0], labels, reduction="none")
-        match self.training.loss:
-            case "cross_entropy" | "nll":
-                smoothing = self.training.label_smoothing if self.training.loss == "cross_entropy" else 0.0
-                return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-            case "bce_with_logits":
-                losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-            case "bce":
-                losses = F.binary_cross_entropy(torch.sigmoid(logits), targets, reduction="none")
-            case "mse":
-                answers = torch.sigmoid(logits) if self.outputs == 1 else logits.softmax(1)
-                losses = F.mse_loss(answers, targets, reduction="none")
-        return losses[:, 0] if self.outputs == 1 else losses.mean(1)
+            return losses, np.zeros(len(z), bool)
+        return losses, ((z[:, 0] > 0) if self.outputs == 1 else z.argmax(1)) == labels
+
+    def _losses(self, z: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        loss, one = self.training.loss, self.outputs == 1
+        if self.number:
+            losses = (z - targets) ** 2
+        elif loss in ("cross_entropy", "nll"):
+            shifted = z - z.max(1, keepdims=True)
+            logs = shifted - np.log(np.add.reduce(np.exp(shifted), axis=1, keepdims=True))
+            return -np.add.reduce(targets * logs, axis=1)
+        elif loss == "bce_with_logits":
+            losses = np.maximum(z, ZERO) - z * targets + np.log1p(np.exp(-np.abs(z)))
+        elif loss == "bce":
+            p = torch.sigmoid(torch.from_numpy(z)).numpy()
+            losses = -(targets * np.maximum(np.log(p), LEAST_LOG) + (ONE - targets) * np.maximum(np.log1p(-p), LEAST_LOG))
+        else:
+            answers = torch.sigmoid(torch.from_numpy(z)) if one else torch.from_numpy(z).softmax(1)
+            losses = (answers.numpy() - targets) ** 2
+        return losses[:, 0] if one else losses.mean(1)
 
     def _update(self) -> list[Operation]:
         """From gradients to new weights: L1's part, clipping, the optimizer."""
