@@ -40,6 +40,7 @@ from core.training.watchers import Watcher
 STEPS_PER_READ = 64
 SECONDS_PER_READ = 0.1  # sooner for slow networks, so that a chart moves
 SECONDS_PER_LOOK = 0.05  # at the control, while paused
+GO_ON = Command()  # what nobody asks of a loop without a control
 
 
 def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, control: Control | None = None,
@@ -168,7 +169,7 @@ class Loop:
             self.model.train()
         pending = Pending()
         for batch in self.batches():
-            command = self.control.command() if self.control is not None else Command()
+            command = self.control.command() if self.control is not None else GO_ON
             if command.stop or command.pause:
                 # even so: weights that became NaN since the last read must not be kept
                 if not (yield from self.read(pending)):

@@ -186,9 +186,9 @@ class TinySteps:
         means = np.add.reduce(losses[:whole * size].reshape(whole, size), 1).tolist()
         means, sums = [total / size for total in means], np.add.reduce(right[:whole * size].reshape(whole, size), 1).tolist()
         if whole < count:
-            means.append(float(losses[whole * size:].mean()))
-            sums.append(int(right[whole * size:].sum()))
-            sizes[-1] = len(losses) - whole * size
+            rest = sizes[-1] = len(losses) - whole * size
+            means.append(float(np.add.reduce(losses[-rest:])) / rest)
+            sums.append(int(np.count_nonzero(right[-rest:])))
         return means, sums, sizes
 
     def validate(self) -> Validated:
@@ -198,7 +198,8 @@ class TinySteps:
             for operation in self.validating:
                 operation()
         losses, right = self._judged(self.validation_z, self.validation_targets, self.validation_labels)
-        return Validated(answers, float(losses.mean()), float(right.mean()))
+        count = len(losses)
+        return Validated(answers, float(np.add.reduce(losses)) / count, int(np.count_nonzero(right)) / count)
 
     @property
     def is_finite(self) -> bool:
