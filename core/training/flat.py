@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from core.config import AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig, RMSpropConfig, SGDConfig
-from core.torch_private import adam_step, has_adam_step
 from core.training.optimizers import Stepper
-from core.training.update_rules import ADAGRAD_EPS, RMSPROP_EPS
+from core.training.update_rules import ADAGRAD_EPS, ADAM_EPS, RMSPROP_EPS
 
 Operation = Callable[[], object]  # on arrays that it has been given before
 FLOAT = np.float32
@@ -112,8 +111,6 @@ class Copied:
 
 def flatten(config: OptimizerConfig, optimizer: Stepper) -> FlatWeights | None:
     """The weights that an optimizer steps as one vector; None where there is no update() for it."""
-    if isinstance(config, AdamConfig | AdamWConfig) and not has_adam_step():
-        return None
     if not all(weight.dtype is torch.float32 and weight.device.type == "cpu" for weight in optimizer.weights):
         return None
     match config:
@@ -131,12 +128,12 @@ def flatten(config: OptimizerConfig, optimizer: Stepper) -> FlatWeights | None:
 def update(config: OptimizerConfig, flat: FlatWeights, rate: np.ndarray) -> list[Operation]:
     """What turns gradients into new weights, as core.training.update_rules writes it, as operations to be done in a row.
 
-    rate: () float32, the learning rate, read at each step; for Adam and AdamW it is read from the optimizer's group.
+    rate: () float32, the learning rate, read at each step.
     """
     weights, step = flat.weights, flat.scratch
     match config:
         case AdamConfig() | AdamWConfig():
-            return _adam(config, flat)
+            return _adam(config, flat, rate)
         case SGDConfig():
             operations, gradient = _decayed(config, flat)
             if not config.momentum:
@@ -174,7 +171,7 @@ def update(config: OptimizerConfig, flat: FlatWeights, rate: np.ndarray) -> list
     return [*operations, partial(np.subtract, weights, step, weights), partial(np.add, flat.counts, number(1), flat.counts)]
 
 
-def _decayed(config: SGDConfig | RMSpropConfig | AdagradConfig, flat: FlatWeights) -> tuple[list[Operation], np.ndarray]:
+def _decayed(config: SGDConfig | AdamConfig | RMSpropConfig | AdagradConfig, flat: FlatWeights) -> tuple[list[Operation], np.ndarray]:
     """Weight decay as part of the gradient, beside the gradient itself, which stays as it is."""
     if not config.weight_decay:
         return [], flat.gradients
@@ -183,18 +180,27 @@ def _decayed(config: SGDConfig | RMSpropConfig | AdagradConfig, flat: FlatWeight
             partial(np.add, decayed, flat.gradients, decayed)], decayed
 
 
-def _adam(config: AdamConfig | AdamWConfig, flat: FlatWeights) -> list[Operation]:
-    """PyTorch's own kernel, on the vectors. AdamW shortens the weights first, apart from the gradient."""
-    group = flat.optimizer.optimizer.param_groups[0]
-    count, others = torch.from_numpy(flat.counts)[0], flat.counts[1:]
-    state = {"step": [count]} | {name: [torch.from_numpy(vector)] for name, vector in flat.kept.items()}
-    weights, gradients = [torch.from_numpy(flat.weights)], [torch.from_numpy(flat.gradients)]
-    counting = partial(np.add, others, number(1), others)
-    if isinstance(config, AdamConfig):
-        return [partial(adam_step, weights, gradients, state, group), counting]
+def _adam(config: AdamConfig | AdamWConfig, flat: FlatWeights, rate: np.ndarray) -> list[Operation]:
+    """η·m̂ / (√v̂ + ε) as η·√b₂/b₁ · m / (√v + ε·√b₂), with b = 1 − βᵗ, so that t counts for two numbers and no vector."""
+    weights, counts, step, root = flat.weights, flat.counts, flat.scratch, np.empty_like(flat.scratch)
+    first, second, size, least, kept = flat.kept["exp_avg"], flat.kept["exp_avg_sq"], number(0), number(0), number(1)
+    decays_weights = isinstance(config, AdamWConfig) and config.weight_decay > 0
+    operations, gradient = ([], flat.gradients) if isinstance(config, AdamWConfig) else _decayed(config, flat)
 
-    def step() -> None:
-        flat.weights *= FLOAT(1 - group["lr"] * config.weight_decay)
-        adam_step(weights, gradients, state, group | {"weight_decay": 0.0})
+    def count() -> None:
+        counts[...] += 1
+        steps, now = int(counts[0]), float(rate)
+        correction = (1 - config.beta2 ** steps) ** 0.5
+        size[()], least[()] = now * correction / (1 - config.beta1 ** steps), ADAM_EPS * correction
+        if decays_weights:
+            kept[()] = 1 - now * config.weight_decay
 
-    return [step, counting]
+    if decays_weights:
+        operations.append(partial(np.multiply, weights, kept, weights))
+    return [
+        count, *operations,
+        partial(np.multiply, first, number(config.beta1), first), partial(np.multiply, gradient, number(1 - config.beta1), step),
+        partial(np.add, first, step, first), partial(np.multiply, second, number(config.beta2), second),
+        partial(np.multiply, gradient, gradient, step), partial(np.multiply, step, number(1 - config.beta2), step),
+        partial(np.add, second, step, second), partial(np.sqrt, second, root), partial(np.add, root, least, root),
+        partial(np.divide, first, root, step), partial(np.multiply, step, size, step), partial(np.subtract, weights, step, weights)]
