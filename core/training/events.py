@@ -1,7 +1,9 @@
 """What training reports: small frozen events, the same for a notebook, a test and a worker process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -31,8 +33,7 @@ class Threads:
     threads: int
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):  # there are tens of thousands a second, and a dataclass takes four times as long to make
     """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1.
 
     The accuracy is None where a number is predicted: there is no right or wrong then.
@@ -137,6 +138,25 @@ class Checkpoint:
     step: int
     weights: dict[str, Tensor]
     state: TrainingState | None = None
+
+
+class LateCheckpoint(Checkpoint):
+    """A Checkpoint that is put together when it is first asked for what it holds."""
+
+    def __init__(self, epoch: int, step: int, make: Callable[[], Checkpoint]) -> None:
+        vars(self).update(epoch=epoch, step=step, make=make)  # it is frozen
+
+    @cached_property
+    def _made(self) -> Checkpoint:
+        return vars(self)["make"]()
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        return self._made.weights
+
+    @property
+    def state(self) -> TrainingState | None:
+        return self._made.state
 
 
 @dataclass(frozen=True)
