@@ -1,4 +1,4 @@
-"""The command line: `python -m core presets | train | summary | evaluate | export | runs`."""
+"""The command line: `python -m core presets | train | summary | evaluate | export | runs | first-model`."""
 
 from core.process import configure
 
@@ -9,6 +9,7 @@ import argparse
 import json
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,8 @@ from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, l
 from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.execute import StoreControl, execute
 from core.runs.memory import NotEnoughMemory
+from core.runs.shipped import ShippedError, assets
+from core.runs.shipping import train_shipped, write_shipped
 from core.settings import Settings
 from core.training import Epoch, Event, outputs_for
 from core.version import VERSION
@@ -44,7 +47,7 @@ from core.wording import percent, size_of_bytes
 
 OWNER = "command line"
 USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
-               OtherImages, RunNotFound, StoreError, UnknownPreset)
+               OtherImages, RunNotFound, ShippedError, StoreError, UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_environment().with_places(getattr(args, "data", None), getattr(args, "runs", None))
         commands = {"presets": presets, "train": train, "summary": summary, "evaluate": evaluate, "export": export,
-                    "runs": runs}
+                    "runs": runs, "first-model": first_model}
         return commands[args.command](args, settings)
     except USER_ERRORS as error:
         print(reason(error), file=sys.stderr)
@@ -89,6 +92,9 @@ def parser() -> argparse.ArgumentParser:
     taking.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
     listing = commands.add_parser("runs", parents=[places], help="list recorded runs")
     listing.add_argument("--json", action="store_true", help="one JSON object for each line")
+    making = commands.add_parser("first-model", parents=[places],
+                                 help="train again what Home shows before anybody has trained: a small model and its recording")
+    making.add_argument("--out", metavar="DIR", default=str(assets()), help="write them there; into assets/ if not said")
     return top
 
 
@@ -293,6 +299,23 @@ def runs(args: argparse.Namespace, settings: Settings) -> int:
                               "config": run.config.model_dump(mode="json")}))
         else:
             print(f"{run.id}  {run.status:<11} {percent(run.test_accuracy):>8}  {run.title}")
+    return 0
+
+
+def first_model(args: argparse.Namespace, settings: Settings) -> int:
+    """Train the model that comes with the app, and write it and the recording of its training."""
+    with tempfile.TemporaryDirectory(prefix="playground-first-model-") as folder:
+        store = RunStore(Path(folder))  # of its own: no app shows or takes this run
+        try:
+            run, data = train_shipped(store, settings)
+            written = write_shipped(store, run, data, Path(args.out))
+        except OSError as error:
+            raise ShippedError(f"{args.out} can't be written to: {error.strerror or error}.") from None
+        finally:
+            store.close()
+    for path in written:
+        print(f"{path}: {size_of_bytes(path.stat().st_size)}")
+    print(f"test accuracy {percent(run.test_accuracy)}, trained in {run.seconds or 0:.1f} s")
     return 0
 
 
