@@ -11,7 +11,7 @@ from core.presets import PRESETS
 from core.runs import StoreError
 from pages.parts.draft.draft import first_preset
 from pages.parts.home.below import presets, recent, steps
-from pages.parts.home.first_screen import first_screen
+from pages.parts.home.first_screen import STYLE, first_screen
 from pages.parts.learn.lab import lab_path
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.frame import open_page
@@ -19,12 +19,14 @@ from pages.parts.shell.services import dataset, services
 from pages.parts.widgets.markdown import as_text
 
 open_page("Home")
+st.html(STYLE)
 server = services()
-st.title("See a neural network learn")
 try:
-    run = current_run(server)
-    shown = first_screen(server, run)
-    steps()
+    with st.container(key="home.first"):
+        st.title("See a neural network learn")
+        run = current_run(server)
+        shown = first_screen(server, run)
+        steps()
     recent(server, run, shown)
     presets(server)
     lab_path()

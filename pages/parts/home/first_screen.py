@@ -1,5 +1,6 @@
 """Home's first screen: a sheet to draw on, what a network says to the drawing, and a training that is played beside it."""
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -23,7 +24,8 @@ from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.canvas import canvas, new_sheet
 from pages.parts.widgets.markdown import as_text
 
-REST = 430, 604  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
+STYLE = f"<style>{(Path(__file__).parent / 'home.css').read_text(encoding='utf-8')}</style>"
+REST = 430, 570  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
 SECONDS_BETWEEN = 0.3  # between two looks at the store while it trains
 ASKED, TESTED = "home.asked", "home.tested"  # the browser has no recording; how many test images were shown
 BETTER = ("digits-quick", "mnist-mlp-50", "mnist-cnn-fast", "mnist-handwriting")  # one after the other, each reads more
@@ -46,7 +48,7 @@ def _panel(server: Services, run: Run | None, watched: Watched | None) -> None:
         now = None if run is None else server.store.get(run.id)
     except RunNotFound:
         st.rerun()  # somebody has deleted it
-    left, right = st.columns([1, 1.3], gap="medium")
+    left, right = st.columns([1, 1.1], gap="medium")
     with left:
         drawing = _drawn()
     with right:
@@ -158,11 +160,11 @@ def _afterwards(server: Services, run: Run, watched: Watched) -> None:
         st.rerun()
     if st.button("Why?", icon=":material/psychology_alt:", key="home.why", disabled=image is None) and image is not None:
         _why(server, run, image)
-    _better(server, run)
     if st.button("Look inside", icon=":material/footprint:", key="home.inside", disabled=image is None,
                  help="Opens Build model, where every layer's maps of this image are shown, one after the other."):
         st.session_state[keys.BROUGHT], st.session_state[keys.LOOK] = image, keys.LOOK_WALK
         go_to("pages/build_model.py")
+    _better(server, run)
     name = next((name for name, entry in PRESETS.items() if entry.config == run.config), first_preset(server.settings))
     _test_image_button(server, name)
 
@@ -175,7 +177,8 @@ def _better(server: Services, run: Run) -> None:
     if here:
         if st.button("Train a better one", icon=":material/play_arrow:", key="home.better", help=PRESETS[here[0]].summary):
             _train(server, here[0], run)
-    elif later and st.button("Get MNIST for a better one", icon=":material/cloud_download:", key="home.better_data"):
+    elif later and st.button("Better with MNIST", icon=":material/cloud_download:", key="home.better_data",
+                              help="Opens Explore data, where MNIST is downloaded: 60,000 images to learn from."):
         st.session_state[DATASET] = PRESETS[later[0]].config.data.dataset
         go_to("pages/explore_data.py")
 

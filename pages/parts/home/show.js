@@ -52,7 +52,6 @@ class View {
     for (const frame of play.frames) known.set(frame.step, frame);
     this.frames = [...known.values()].sort((a, b) => a.step - b.step).slice(-400);
     if (before?.id !== play.id && this.frames.length) this.begin();
-    this.again.hidden = play.live || play.id !== "recording" || this.still;
   }
 
   begin() {
@@ -71,6 +70,7 @@ class View {
 
   run() {
     this.draw();
+    this.again.hidden = true;
     if (this.going || !this.frames.length) return;
     this.going = true;
     this.then = null;
@@ -168,6 +168,7 @@ class View {
   }
 
   tell() { // in words, when it stands still
+    this.again.hidden = this.play.id !== "recording" || this.still;
     if (this.about) this.picture.setAttribute("aria-label",
       `Ten examples with the network's answers, its first filters, and its falling loss: ${this.about}.`);
     this.head.removeAttribute("aria-busy");
@@ -178,7 +179,7 @@ class View {
     this.caption(context, count ? "What its first layer looks for" : "", 0);
     if (!count) return;
     const values = atob(bytes), dark = this.isDark(), middle = dark ? [44, 48, 54] : [240, 240, 238];
-    const rows = count > 8 ? 2 : 1, columns = Math.ceil(count / rows), gap = 4;
+    const rows = count > 4 ? 2 : 1, columns = Math.ceil(count / rows), gap = 4;
     const side = Math.min((box.width + gap) / columns - gap, (box.height - title + gap) / rows - gap);
     const tile = this.tile ??= document.createElement("canvas");
     tile.width = width;

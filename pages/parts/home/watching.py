@@ -16,7 +16,6 @@ from core.runs import Look, Run
 from core.runs.recording import Recording, read_recording
 from core.runs.shipped import ShippedError
 from core.training.watchers import WATCH
-from core.wording import plural
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
 
@@ -128,7 +127,7 @@ def recording() -> dict[str, Any] | str:
 
 def recording_message(found: Recording) -> dict[str, Any]:
     """A recording in the form in which the browser plays it."""
-    return {"id": RECORDING, "label": f"Recording: {plural(len(found.labels), 'image')} of {found.title}", "live": False,
+    return {"id": RECORDING, "label": f"Recording: {found.title}", "live": False,
             "frames": recorded(found), "names": found.classes, "labels": found.labels.tolist(),
             "curve": [(round(s, 3), round(loss, 4)) for s, loss in zip(found.times.tolist(), found.losses.tolist(), strict=True)],
             "examples": gray(found.images)}

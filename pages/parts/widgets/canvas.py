@@ -31,6 +31,12 @@ CSS = """.sheet { width: max(282px, min(100%, 100dvh - var(--rest, 100dvh))); ma
   user-select: none; -webkit-user-select: none; }
 @media (max-width: 640px) { .sheet.fitted { width: max(240px, min(100%, 100dvh - var(--narrow-rest, 100dvh))); } }
 .plain .tools { display: none; }
+@media (max-width: 640px) {
+  .sheet.plain.fitted { display: flex; gap: 8px; width: 100%; align-items: flex-start; }
+  .plain.fitted canvas { margin: 0; flex: none; width: max(240px, min(100% - 88px, 100dvh - var(--narrow-rest, 100dvh))); }
+  .plain.fitted .row:last-child { flex-direction: column; flex: 1; align-items: stretch; }
+  .plain.fitted button { flex: none; }
+}
 .row { display: flex; align-items: center; gap: 8px; min-height: 36px; }
 canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;
   outline: 1px solid var(--st-border-color, #b0b4bb); outline-offset: -1px; touch-action: none; cursor: crosshair; }
