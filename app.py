@@ -10,9 +10,8 @@ from core.data import DataError
 from core.presets import PRESETS
 from core.runs import StoreError
 from pages.parts.draft.draft import first_preset
-from pages.parts.home.below import presets, recent, steps
+from pages.parts.home.below import more, recent, steps
 from pages.parts.home.first_screen import STYLE, first_screen
-from pages.parts.learn.lab import lab_path
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.frame import open_page
 from pages.parts.shell.services import dataset, services
@@ -28,8 +27,7 @@ try:
         shown = first_screen(server, run)
         steps()
     recent(server, run, shown)
-    presets(server)
-    lab_path()
+    more(server)
     dataset(PRESETS[first_preset(server.settings)].config.data, server.settings)  # read by the time that somebody trains
 except StoreError as error:
     st.error(as_text(str(error)), icon=":material/folder_off:")

@@ -3,9 +3,10 @@
 import streamlit as st
 
 from core.data import spec_of
-from core.presets import PRESETS, Preset
+from core.presets import PRESETS
 from core.runs import Run, has_checkpoint
 from core.wording import percent, plural
+from pages.parts.learn.lab import lab_path
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import next_steps, run_panel
 from pages.parts.runs.start import start
@@ -19,6 +20,7 @@ STEPS = {"pages/explore_data.py": ("1. Data", ":material/grid_view:"), "pages/bu
          "pages/train_model.py": ("3. Train", ":material/model_training:"), "pages/draw_digit.py": ("4. Draw", ":material/draw:")}
 DATASET = "explore.dataset"  # key of that page's choice
 RECENT = 5
+CLASSIC, LEARN = "Classic systems", "Learn how it works"
 
 
 def steps() -> None:
@@ -55,18 +57,33 @@ def _one(server: Services, run: Run) -> None:
         st.caption(label.lower() + reached + ("" if run.is_active or has_checkpoint(server.store, run.id) else " · no weights kept"))
 
 
+def more(server: Services) -> None:
+    """Classic systems, or the labs: what is not looked at costs nothing, and a choice draws nothing else anew."""
+    st.fragment(lambda: _more(server))()
+
+
+def _more(server: Services) -> None:
+    section = st.segmented_control("More", [CLASSIC, LEARN], default=CLASSIC, required=True, key="home.more",
+                                   persist_state="session", label_visibility="collapsed")
+    if section == LEARN:
+        lab_path()
+    else:
+        presets(server)
+
+
 def presets(server: Services) -> None:
     """Every preset with its own button; those that can be trained right now first."""
     st.subheader("Classic systems, one click each")
-    ordered = sorted(PRESETS.items(), key=lambda item: not _is_available(server, item[1]))
+    here = {name: available_here(server, name) for name in {entry.config.data.dataset for entry in PRESETS.values()}}
+    ordered = sorted(PRESETS.items(), key=lambda item: not here[item[1].config.data.dataset])
     for index, (name, entry) in enumerate(ordered):
         if index % 3 == 0:
             columns = st.columns(3)
         data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
         with columns[index % 3].container(border=True, height="stretch"):
-            st.markdown(f"**{entry.title}**", help=differences(entry, "Where well-known notes differ:") or None)
-            st.caption(f"{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.")
-            if _is_available(server, entry):
+            st.markdown(f"**{entry.title}**\n\n:small[{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.]",
+                        help=differences(entry, "Where well-known notes differ:") or None)
+            if here[entry.config.data.dataset]:
                 if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
                     start(server, entry.config)
                     go_to("pages/train_model.py")
@@ -76,7 +93,5 @@ def presets(server: Services) -> None:
                 go_to("pages/explore_data.py")
 
 
-def _is_available(server: Services, entry: Preset) -> bool:
-    return spec_of(entry.config.data.dataset).is_available(server.settings.data_dir)
-
-
+def available_here(server: Services, dataset: str) -> bool:
+    return spec_of(dataset).is_available(server.settings.data_dir)

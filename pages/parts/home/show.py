@@ -1,5 +1,7 @@
-"""The picture of Home: what a network says to the drawing, and a training that is played: ten examples, the first filters, the
-loss. One component of our own, so that all of it moves together."""
+"""The picture of Home, a component of our own: what a network says to the drawing, and a training that is played beside it.
+
+Bars, ten examples, first filters and loss are one component, so that all of it moves by one clock.
+"""
 
 from pathlib import Path
 from typing import Any

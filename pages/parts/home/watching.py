@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.config import DataConfig
-from core.data import DataError
+from core.data import DataError, Dataset
 from core.figures.learning import frame, gray, recorded, thinned
 from core.figures.pictures import to_bytes
 from core.runs import Look, Run
@@ -86,8 +86,8 @@ def played(server: Services, run: Run, watched: Watched) -> dict[str, Any] | Non
     if not run.is_active and not seen.ended:  # the last look may have replaced one at the same step
         seen = Seen(run.id, ended=True)
     st.session_state[keys.HOME_LOOKS] = seen
-    looks = server.store.looks(run.id, WATCH, seen.after)
-    looks = [look for look in looks if look.arrays["watched"].shape[1:] == (len(watched.classes),)]
+    known = dataset(run.config.data, server.settings)
+    looks = [look for look in server.store.looks(run.id, WATCH, seen.after) if _is_whole(look, len(watched.classes), known)]
     most = MOST_SENT if run.is_active else MOST_AT_END
     if looks:
         new = [frame(look) for look in looks[-most:]]
@@ -102,6 +102,14 @@ def played(server: Services, run: Run, watched: Watched) -> dict[str, Any] | Non
     return {"id": run.id, "label": _doing(server, run), "live": run.is_active, "frames": frames, "names": watched.classes,
             "labels": labels.tolist(), "curve": [(round(s, 3), round(loss, 4)) for s, loss in thinned(seen.curve)],
             "examples": _examples(server, run.config.data, tuple(positions.tolist()))}
+
+
+def _is_whole(look: Look, classes: int, data: Dataset) -> bool:
+    """Whether a look has what is shown of it, of the classes and images that there are now."""
+    answers, positions = look.arrays.get("watched"), look.arrays.get("positions")
+    if answers is None or positions is None or not {"examples", "labels", "filters", "loss"} <= look.arrays.keys():
+        return False
+    return answers.shape[1:] == (classes,) and bool((positions < len(data.validation)).all())
 
 
 def _doing(server: Services, run: Run) -> str:
