@@ -87,6 +87,7 @@ LAYERS = [
     ("pages.parts.explain",),
     ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.draw", "pages.parts.explore",
      "pages.parts.learn", "pages.parts.sheet"),
+    ("pages.parts.home",),
     ("pages", "app"),
 ]
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
