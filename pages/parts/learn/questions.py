@@ -1,5 +1,6 @@
 """What the labs ask before anything is pressed, by topic."""
 
+from core.labs.data_folder import COUNT
 from pages.parts.learn.lab import Question
 
 TENSORS: dict[str, Question] = {
@@ -210,4 +211,85 @@ TRANSFER: dict[str, Question] = {
         ("the first: they see edges", "the last but one: it is made for 0 to 4"), 1,
         "With all but the last layer frozen it gets 44 % after 30 steps, the mean of five seeds, instead of 95 %. Choose “Last "
         "layer only” as the new head and see."),
+}
+
+SAVING: dict[str, Question] = {
+    "largest": Question(
+        "saving.largest",
+        "The same network is saved as weights, as a whole object and as safetensors. Which file is the largest?",
+        ("Weights (state_dict)", "The whole object", "safetensors"), 1,
+        "It holds the same numbers, and besides them the names of all classes and every attribute of every layer. What it does "
+        "not hold is the code: move or rename a class and the file can't be read."),
+    "pickle": Question(
+        "saving.pickle", "A file says: to rebuild me, call print with this text. Someone else's would say: delete everything. "
+        "What does torch.load(…, weights_only=True) do?",
+        ("It prints the text and loads the rest", "It refuses the file", "It loads the file without printing"), 1,
+        "Only names on its list of what tensors need are allowed, and print is not on it."),
+    "eval": Question(
+        "saving.eval", "A network with batch norm and dropout is loaded and asked for the same example five times, without "
+        "model.eval(). Are the five answers equal?", ("Equal", "Different"), 1,
+        "In training mode dropout switches off other units each time, and batch norm measures the other examples in the batch."),
+}
+
+BLOCKS: dict[str, Question] = {
+    "depth": Question(
+        "blocks.depth", "Choose sigmoid above and PyTorch's default weights below. A gradient of size 1 arrives at layer 10: "
+        "what is left of it at layer 1?", ("About 1", "About a thousandth", "Less than a millionth"), 2,
+        "Each sigmoid multiplies it by ¼ at most: ten in a row shrink it by at least a million, unless large weights make up for "
+        "it, and the default weights shrink it further. Layers near the input would hardly learn."),
+    "logits": Question(
+        "blocks.logits", "The label is 1 and the network says a logit of −200: sure and wrong. Its loss should be 200. What does "
+        "float32 make of sigmoid first and logarithm after?", ("200", "100", "infinite"), 2,
+        "The sigmoid rounds to exactly 0, whose logarithm is −∞. PyTorch's binary_cross_entropy stops at 100 instead, with a "
+        "gradient of 0: the worst mistake is the one that is not corrected. From the logit itself the loss is 200 and the "
+        "gradient −1."),
+    "ravine": Question(
+        "blocks.ravine", "Choose the ravine, 25 times steeper across than along, with a learning rate of 0.03. Plain SGD and SGD "
+        "with momentum 0.9 start at the same point: which has the lower loss after 200 steps?",
+        ("Plain SGD", "SGD with momentum"), 1,
+        "It overshoots first and swings, but along the flat floor its steps add up."),
+    "dropout": Question(
+        "blocks.dropout_kept", "Dropout with p = 0.5, in training. A unit holds 3 and is not switched off. What comes out of the "
+        "layer?",
+        ("1.5", "3", "6"), 2,
+        "What stays is multiplied by 1 / (1 − p), here by 2. Half of the units are missing, so the others count twice, and the "
+        "next layer's sum is as large on average as it will be in evaluation, when all are there."),
+}
+
+LOADING: dict[str, Question] = {
+    "header": Question(
+        "loading.ask_header", f"labels.csv has {COUNT} lines and no header. How many lines has the table that pd.read_csv(file) "
+        "makes of it?", (str(COUNT), str(COUNT - 1), str(COUNT + 1)), 1,
+        "read_csv takes the first line for the names of the columns. No error, no warning: one image is never seen."),
+    "normalize": Question(
+        "loading.ask_normalize", "A pixel of a Pillow image is 255, pure white. What is it after ToTensor() and "
+        "Normalize((0.5,), (0.5,))?", ("0.5", "1", "255"), 1,
+        "ToTensor() divides by 255, which gives 1, and (1 − 0.5) / 0.5 is 1 again. Black, 0, becomes −1: the range is −1 to 1."),
+    "sizes": Question(
+        "loading.ask_batches", f"{COUNT} samples, batch_size=8, drop_last=False. How many batches has an epoch, and how large is "
+        "the last?", ("6 batches, the last of 8", "7 batches, the last of 2", "7 batches, the last of 8"), 1,
+        "6 · 8 = 48, and the 2 that are left make a batch of their own. drop_last=True leaves them out of this epoch."),
+    "order": Question(
+        "loading.ask_order", "Digits lie sorted by class, first all 0, last all 9, and shuffle is off. Ten epochs of SGD: what "
+        "does the network answer to new digits?",
+        ("the same as with shuffle", "mostly the classes that came last", "mostly the classes that came first"), 1,
+        "Each stretch of one class pulls all answers its way, and the last pull is the one that is left. Nothing else differs: "
+        "the same digits, the same number of steps, the same start."),
+    "joined": Question(
+        "loading.ask_joined", f"joined = ConcatDataset([a, b]), each of {COUNT} samples. What is joined[{COUNT}]?",
+        (f"a[{COUNT}]", "b[0]", "an error"), 1,
+        f"The parts follow each other: 0 to {COUNT - 1} are a's, and {COUNT} is the first of b's. Nothing is copied."),
+    "helps": Question(
+        "loading.ask_helps", "A training set of digits is joined with a mirrored copy of itself. What happens to the accuracy on "
+        "other, upright digits?", ("it rises: more data is better", "it does not change", "it falls"), 2,
+        "Nobody writes mirrored digits, and a mirrored 2 looks like no 2. An augmented copy helps where it is what other hands "
+        "would have written."),
+}
+
+# every question, by its lab
+QUESTIONS: dict[str, dict[str, Question]] = {
+    "pages/learn_tensors.py": TENSORS, "pages/learn_autograd.py": AUTOGRAD, "pages/learn_data_loading.py": LOADING,
+    "pages/learn_building_blocks.py": BLOCKS, "pages/learn_first_networks.py": FIRST_NETWORKS,
+    "pages/learn_linear_regression.py": REGRESSION, "pages/learn_metrics.py": METRICS, "pages/learn_text.py": TEXT,
+    "pages/learn_decision_boundary.py": PLANE, "pages/learn_transfer.py": TRANSFER, "pages/learn_saving.py": SAVING,
 }
