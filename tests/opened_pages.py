@@ -41,8 +41,8 @@ def _read(block, but: str) -> Iterator[str]:
             yield child.value.to_string()
         elif child.type == "plotly_chart":
             yield from _words(json.loads(child.proto.spec))
-        elif child.type in ("graphviz_chart", "bidi_component"):
-            yield str(child.proto)
+        elif child.type == "graphviz_chart":
+            yield child.proto.spec
         else:
             yield f"{getattr(child, 'label', '')} {getattr(child, 'value', '')}"
 
