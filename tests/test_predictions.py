@@ -64,7 +64,7 @@ PLACES = [
     place("metrics", "threshold", metrics__topic="Scores and thresholds"),
     place("metrics", "numbers", metrics__topic="Predicted numbers"),
     place("transfer", "ways"),
-    place("transfer", "last", covers=0),
+    place("transfer", "last", covers=0, transfer__ask_ways__answered="skipped"),  # asked below the first one's answer
     place("saving", "largest", covers=2, saving__three=True),  # and that of the network without eval(), on the same page
     place("saving", "pickle", covers=2, saving__hostile=True),
     place("saving", "eval", saving__evaluating=False),
