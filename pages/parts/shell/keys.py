@@ -62,6 +62,7 @@ MEASURED = "session.measured"  # (what was measured, core.training.measured.Meas
 SAMPLE = "session.sample"  # the split of the image that Explore data shows large
 SAMPLE_NEXT = "session.sample_next"  # (split, position) of the one to show next
 WHY = "session.why"  # what has been worked out about one image: (model, the image's digest, results by what was asked)
+SCROLL_TO_WALK = "session.scroll_to_walk"  # a new token each time another page opens Build model at the layer walk
 BROUGHT = "session.brought"  # (C, H, W) float32 in [0, 1], an image that another page has sent to the layer walk
 SHEET_BROUGHT = "session.sheet_brought"  # (what it is, a PNG or JPEG file) that Read a sheet is to read
 SHEET = "session.sheet"  # pages.parts.sheet.work.Work: the sheet that is read, its marks and labels
