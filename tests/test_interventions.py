@@ -205,7 +205,8 @@ def test_which_layers_have_weights_to_set():
     ("4", "0", 0, 1.0, "none at ['0', 0]"), ("4", 0.0, 0, 1.0, "none at [0.0, 0]"), ("4", True, 0, 1.0, "none at [True, 0]"),
     ("4", None, 0, 1.0, "none at [None, 0]"), ("4", "x" * 1000, 0, 1.0, "none at ['xxx"),
     ("4", 0, None, 1.0, "Layer 4 has no biases that can be set one by one."), ("0", 0, 0, 1.0, "Layer 0 has no weights"),
-    ("1", 0, 0, 1.0, "Layer 1 has no weights"), ("0", 2, None, 1.0, "Layer 0 has 2 biases, counted from 0; there is none at [2]."),
+    ("1", 0, 0, 1.0, "Layer 1 has no weights"),
+    ("0", 2, None, 1.0, "Layer 0 has 2 biases, counted from 0; there is none at [2]."),
 ])
 def test_what_is_no_weight_of_the_network(layer, row, column, value, said):
     with pytest.raises(InterventionError) as caught:
@@ -359,7 +360,7 @@ def test_a_run_that_begins_anew_forgets_them_all(store: RunStore, settings):
 def test_a_weight_is_set_in_a_training_process(engine: LocalEngine):
     """While it waits, at once; and the picture of the paused run has it."""
     store = engine.store
-    run_id = engine.submit(CIRCLE.with_values({"training.epochs": 300}), "ann", paused=True)
+    run_id = engine.submit(CIRCLE.with_values({"training.epochs": 300}), "ann", paused=True, pace=0.2)
     wait_for(store, run_id, lambda run: run.status == "running" and run.steps > 0)
     for value in (3.0, -2.0, 1.25):
         engine.set_weight(run_id, "fc1", 3, 1, value)
@@ -372,10 +373,11 @@ def test_a_weight_is_set_in_a_training_process(engine: LocalEngine):
     wait_for(store, run_id, lambda run: run.step > 20)
     engine.set_weight(run_id, "fc1", 0, 0, 0.125)
     engine.set_learning_rate(run_id, 0.25)
+    wait_until(lambda: len(store.interventions(run_id)) == 6, lambda: (store.interventions(run_id), store.get(run_id)))
+    assert {(one.what, one.after, one.step > 20) for one in store.interventions(run_id)[4:]} == {
+        ("weight", 0.125, True), ("learning_rate", 0.25, True)}
+    engine.cancel(run_id)
     wait_for(store, run_id)
-    last = store.interventions(run_id)[4:]
-    if store.get(run_id).status == "finished" and last:  # it may have been over by then; what was done is named
-        assert {(one.what, one.after) for one in last} <= {("weight", 0.125), ("learning_rate", 0.25)}
     for wrong in (("fc1", 4, 0, 1.0), ("fc1", 0, 0, math.nan), ("fc1", 0, 0, 1.0)):
         with pytest.raises(InterventionError):
             engine.set_weight(run_id, *wrong)
