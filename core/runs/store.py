@@ -284,6 +284,13 @@ class RunStore:
         with self._database.reading() as db:
             return read_interventions(db, run_id)
 
+    def changed_by_hand(self) -> dict[str, int]:
+        """How many changes by hand each run has had, by its id; those without are left out."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT id, count(*) FROM interventions JOIN runs ON runs.number = interventions.run GROUP BY "
+                              "runs.number").fetchall()
+        return dict(map(tuple, rows))
+
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
         """Let a run that waits or goes take so many seconds for an epoch at least, so that eyes can follow; 0 is as fast as it
         goes. Raises RunNotFound."""
