@@ -40,6 +40,7 @@ from core.training import (
     Intervention,
     Look,
     Paused,
+    PlaneWatcher,
     SampleAnswers,
     Started,
     Step,
@@ -48,6 +49,7 @@ from core.training import (
     Validation,
     Watcher,
     build_for,
+    can_show,
     candidates,
     check,
     fit,
@@ -200,11 +202,13 @@ def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: S
 
 
 def _watchers(store: RunStore, run: Run, data: Dataset, model: torch.nn.Module, device: torch.device) -> list[Watcher]:
-    """Who looks at the network while it trains. Watched images that are damaged, or not for these data, are left out."""
+    """Who looks at the network while it trains: at the plane, where there is one, and at watched images, where they are whole and
+    for these data."""
+    watchers: list[Watcher] = [PlaneWatcher(run.config, data, device)] if can_show(run.config) else []
     images = store.watched(run.id)
-    if images is None or not can_watch(images, data):
-        return []
-    return [ImageWatcher(images, run.config.training, data, model, device)]
+    if images is not None and can_watch(images, data):
+        watchers.append(ImageWatcher(images, run.config.training, data, model, device))
+    return watchers
 
 
 def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:

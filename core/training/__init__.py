@@ -19,12 +19,13 @@ from core.training.events import (
 )
 from core.training.loop import fit
 from core.training.objectives import OBJECTIVES, objective_of
+from core.training.plane import PlaneWatcher, can_show
 from core.training.start import build_for, check, check_for, fresh_model, outputs_for, prepare
 from core.training.state import TrainingState
 from core.training.threads import ThreadChoice, candidates
 from core.training.watchers import ImageWatcher, Watcher
 
 __all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "ImageWatcher",
-           "Intervention", "InterventionError", "Look", "Paused", "SampleAnswers", "Started", "Step", "ThreadChoice", "Threads",
-           "TrainingState", "Validation", "Watcher", "WeightEdit", "build_for", "candidates", "check", "check_for", "fit",
-           "fresh_model", "objective_of", "outputs_for", "prepare"]
+           "Intervention", "InterventionError", "Look", "Paused", "PlaneWatcher", "SampleAnswers", "Started", "Step",
+           "ThreadChoice", "Threads", "TrainingState", "Validation", "Watcher", "WeightEdit", "build_for", "can_show",
+           "candidates", "check", "check_for", "fit", "fresh_model", "objective_of", "outputs_for", "prepare"]
