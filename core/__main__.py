@@ -266,15 +266,18 @@ def _predictions(store: RunStore, run: Run, settings: Settings, split: str) -> P
 
 def export(args: argparse.Namespace, settings: Settings) -> int:
     """A preset or a recorded run as code, on the screen or in a file."""
+    by_hand = []
     if args.preset in PRESETS:
         config = preset(args.preset).config
     else:
+        store = RunStore(settings.runs_dir)
         try:
-            config = RunStore(settings.runs_dir).get(args.preset).config
+            config = store.get(args.preset).config
+            by_hand = store.interventions(args.preset) if not args.set else []  # with other settings it is another run
         except RunNotFound:
             raise UnknownPreset(f"There is no preset or run {args.preset!r}; choose from {', '.join(PRESETS)}, or see "
                                 "python -m core runs.") from None
-    text = EXPORTS[args.to](config.with_values(changes(args)), settings.data_dir, args.fast)
+    text = EXPORTS[args.to](config.with_values(changes(args)), settings.data_dir, args.fast, by_hand)
     if args.out is None:
         print(text, end="")
         return 0

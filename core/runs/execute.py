@@ -37,6 +37,7 @@ from core.training import (
     Finished,
     Gradients,
     ImageWatcher,
+    Intervention,
     Look,
     Paused,
     PlaneWatcher,
@@ -149,8 +150,8 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     finished: Finished | None = None
-    if run.step:  # it has been going before
-        store.forget_after(run.id, state.step if state is not None else -1)
+    if run.step or store.interventions(run.id):  # it has been going before
+        store.forget_after(run.id, state.step if state is not None else -1, state.interventions if state is not None else 0)
     before, watched = run.seconds or 0.0 if state else 0.0, store.seconds_watched(run.id)
     for event in fit(config, data, model, device, control, state, threads, _watchers(store, run, data, model, device)):
         live.see(event)
@@ -160,6 +161,8 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
                 recorder.device = device
             case Threads():
                 recorder.add(event.step, {"threads": event.threads})
+            case Intervention():
+                recorder.intervention(event)
             case Step():
                 recorder.step(event)
             case Gradients():

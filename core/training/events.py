@@ -46,6 +46,26 @@ class Step(NamedTuple):  # there are tens of thousands a second, and a dataclass
 
 
 @dataclass(frozen=True)
+class Intervention:
+    """A person changed something by hand after `step` steps, and the next one was the first that it acted on.
+
+    number: counts those of a run, from 1. before, after: of the learning rate, which a schedule scales, or of one weight.
+    layer, row, column: of a weight, its place in the layer's weight; without a column, in the layer's bias.
+    edit: number of the WeightEdit that asked for it; 0 for a learning rate.
+    """
+
+    number: int
+    step: int
+    what: Literal["learning_rate", "weight"]
+    before: float
+    after: float
+    layer: str = ""
+    row: int | None = None
+    column: int | None = None
+    edit: int = 0
+
+
+@dataclass(frozen=True)
 class Gradients:
     """What the last step did, a few times a second: its learning rate, and the norm of each layer's gradient by its name.
 
@@ -61,7 +81,8 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Paused:
-    """The loop waits before its next step because it was asked to; again after each single step."""
+    """The loop waits before its next step because it was asked to; again after each single step, and after each Intervention
+    while it waits."""
 
     step: int
 
@@ -170,4 +191,5 @@ class Finished:
     message: str = ""
 
 
-Event = Started | Threads | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation | Checkpoint | Finished
+Event = (Started | Threads | Intervention | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation | Checkpoint
+         | Finished)

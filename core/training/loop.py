@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from core.config import PlateauConfig, RunConfig
 from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
+from core.training.by_hand import set_weight
 from core.training.control import Command, Control
 from core.training.events import (
     DIVERGED,
@@ -20,6 +21,7 @@ from core.training.events import (
     Event,
     Finished,
     Gradients,
+    Intervention,
     LateCheckpoint,
     Outcome,
     Paused,
@@ -40,7 +42,6 @@ from core.training.watchers import Watcher
 STEPS_PER_READ = 64
 SECONDS_PER_READ = 0.1  # sooner for slow networks, so that a chart moves
 SECONDS_PER_LOOK = 0.05  # at the control, while paused
-GO_ON = Command()  # what nobody asks of a loop without a control
 
 
 def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, control: Control | None = None,
@@ -55,7 +56,9 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
     left in training mode, as a loop of one's own leaves it.
 
     Args:
-        control: asked between steps whether to stop, to pause, or to use another learning rate.
+        control: asked between steps whether to stop, to pause, to use another learning rate or to set a weight; each such
+            change by hand is an Intervention. A run that goes on from a state keeps the learning rate it had there, until the
+            control says another; without a control to the end.
         resume: a Checkpoint's state to go on from, with `model` holding that checkpoint's weights. The events are then those
             that an unbroken run would have sent from there.
         threads: what chooses the number of processor threads while it trains; None leaves PyTorch's as it is.
@@ -150,6 +153,10 @@ class Loop:
         self.pace, self.epoch_began, self.held_up = 0.0, time.perf_counter(), 0.0
         # what watchers are told: since when it trains, seconds of pauses, mean loss of the steps that were read last
         self.began, self.paused, self.recent_loss = self.epoch_began, 0.0, nan
+        # changed by hand: the learning rate instead of the config's (None: the config's), the last weight edit's number, and how
+        # many changes there were in all
+        self.rate_by_hand: float | None = None
+        self.edited, self.interventions = 0, 0
         self.single_steps = 0  # taken while paused, or void: what the control counts beyond is still to be taken
         self.plateau = Plateau(training.schedule) if isinstance(training.schedule, PlateauConfig) else None
         self.best_loss, self.epochs_waited = inf, 0
@@ -168,24 +175,25 @@ class Loop:
         if self.tiny is None or not self.model.training:
             self.model.train()
         pending = Pending()
+        nobody = Command(learning_rate=self.rate_by_hand)  # what a loop without a control is asked: to go on as it is
         for batch in self.batches():
-            command = self.control.command() if self.control is not None else GO_ON
-            if command.stop or command.pause:
+            command = self.control.command() if self.control is not None else nobody
+            if command.stop or command.pause or self.is_changed(command):
                 # even so: weights that became NaN since the last read must not be kept
                 if not (yield from self.read(pending)):
                     return "diverged"
-                if not command.stop:
-                    yield from self.look()  # somebody looks at the last step
-                    yield Paused(self.step)
+                if command.pause and not command.stop:
+                    yield from self.show()
                 waiting = time.perf_counter()
-                command = self.wait(command)
+                command = yield from self.wait(command)
                 self.paused += time.perf_counter() - waiting
-                pending = Pending()
                 if command.stop:
                     return "stopped"
+                yield from self.change(command)
+                pending = Pending()
             self.single_steps, self.pace = self.single_steps + 1 if command.pause else command.steps, command.pace
             began = time.perf_counter() if self.threads else 0.0
-            pending.steps.append(self.train_step(batch, command.learning_rate))
+            pending.steps.append(self.train_step(batch))
             if self.threads and self.threads.step(time.perf_counter() - began):
                 yield Threads(self.step + len(pending), self.threads.threads)
             if self.watchers:
@@ -214,12 +222,46 @@ class Loop:
                 pending.since += time.perf_counter() - began
                 began = time.perf_counter()
 
-    def wait(self, command: Command) -> Command:
-        """Sleep while the run is paused and no single step is asked for; the command that ends the wait."""
-        while self.control is not None and command.pause and not command.stop and command.steps <= self.single_steps:
+    def show(self) -> Iterator[Event]:
+        """While the run is paused: what somebody wants to see of the weights as they are now."""
+        yield from self.look()
+        yield Paused(self.step)
+
+    def wait(self, command: Command) -> Generator[Event, None, Command]:
+        """Sleep while the run is paused and no single step is asked for; the command that ends the wait. What is changed by hand
+        meanwhile is done and shown at once."""
+        while self.control is not None and command.pause and not command.stop:
+            if self.is_changed(command):
+                yield from self.change(command)
+                yield from self.show()
+            if command.steps > self.single_steps:
+                break
             time.sleep(SECONDS_PER_LOOK)
             command = self.control.command()
         return command
+
+    def is_changed(self, command: Command) -> bool:
+        """Whether it asks for a change by hand that has not been made."""
+        return command.learning_rate != self.rate_by_hand or bool(command.edits) and command.edits[-1].number > self.edited
+
+    def change(self, command: Command) -> Iterator[Intervention]:
+        """Make the changes by hand that it asks for. All steps must have been read."""
+        own = self.config.optimizer.learning_rate
+        before, after = (own if rate is None else rate for rate in (self.rate_by_hand, command.learning_rate))
+        self.rate_by_hand = command.learning_rate
+        if before != after:
+            self.interventions += 1
+            yield Intervention(self.interventions, self.step, "learning_rate", before, after)
+        edits = [edit for edit in command.edits if edit.number > self.edited]
+        for edit in edits:
+            self.edited = edit.number
+            if (old := set_weight(self.model, edit)) is None:
+                continue  # whoever asks has looked before; a run must not end of it
+            self.interventions += 1
+            yield Intervention(self.interventions, self.step, "weight", old, edit.value, edit.layer, edit.row, edit.column,
+                               edit.number)
+        if edits:
+            self.keep_good()
 
     def keep_pace(self) -> None:
         """After an epoch: wait until the time that it should take is over, where the control asks for a pace. Neither stopping
@@ -238,12 +280,9 @@ class Loop:
             return self.tiny.of_epoch(self.epoch, self.batch)
         return batches_of_epoch(self.train, self.config, self.epoch, self.batch)
 
-    def train_step(self, batch: Batch, learning_rate: float | None = None) -> Done:
-        """The next step, on this batch. Returns what results() makes numbers of.
-
-        learning_rate: instead of the config's, before the schedule's share of it.
-        """
-        rate = learning_rate_at(self.config, self.epoch, self.batch, self.steps_per_epoch, self.plateau, learning_rate)
+    def train_step(self, batch: Batch) -> Done:
+        """The next step, on this batch. Returns what results() makes numbers of."""
+        rate = learning_rate_at(self.config, self.epoch, self.batch, self.steps_per_epoch, self.plateau, self.rate_by_hand)
         self.batch += 1
         if self.tiny is not None and isinstance(batch, TinyBatch):
             self.tiny.take(batch, rate)
@@ -276,7 +315,7 @@ class Loop:
             yield Step(self.step, self.epoch, loss, right / size if self.counts_right else None)
         if not self.is_finite():
             return False
-        self.last_good = self.copy()
+        self.keep_good()
         norms = gradient_norms(self.model) if self.tiny is None else self.tiny.gradient_norms()
         yield Gradients(self.step, self.optimizer.learning_rate, norms, sum(sizes), seconds)
         if self.samples is not None and self.samples.is_due():
@@ -289,6 +328,10 @@ class Loop:
         if self.tiny is not None:
             return self.tiny.is_finite
         return all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values())
+
+    def keep_good(self) -> None:
+        """The weights as they are now are what a run that diverges goes back to."""
+        self.last_good = self.copy()
 
     def copy(self) -> Callable[[], dict[str, Tensor]]:
         """The weights as they are now, kept where they are; the result makes a state_dict of them."""
@@ -382,6 +425,10 @@ class Loop:
                    "seconds": self.sums.seconds, "best_loss": self.best_loss, "epochs_waited": self.epochs_waited}
         if self.plateau:
             numbers |= self.plateau.numbers()
+        if self.interventions:
+            numbers |= {"interventions": self.interventions, "edited": self.edited}
+        if self.rate_by_hand is not None:
+            numbers["learning_rate"] = self.rate_by_hand
         return {name: value for name, value in numbers.items() if isfinite(value)}  # JSON knows no infinity
 
     def restore(self, state: TrainingState) -> None:
@@ -397,6 +444,8 @@ class Loop:
         self.best_weights = state.under(BEST)
         if self.plateau:
             self.plateau.restore(numbers)
+        self.rate_by_hand = numbers.get("learning_rate")
+        self.interventions, self.edited = state.interventions, int(numbers.get("edited", 0))
         self.optimizer.load(state.under(OPTIMIZER))
         random = state.under(RANDOM)
         if "cpu" in random:

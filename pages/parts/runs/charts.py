@@ -10,11 +10,13 @@ from core.config import DataConfig
 from core.data import DATASETS, DataError
 from core.data.sources import kind_of
 from core.figures.answers import answer_strip, confusion_heatmap, picture_address
+from core.figures.by_hand import mark_changes
 from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
 from core.settings import Settings
+from core.training import Intervention
 from core.wording import worded
 from pages.parts.doctors import training_doctor
 from pages.parts.shell import keys
@@ -38,9 +40,9 @@ def chart_controls() -> tuple[float, bool]:
 
 
 def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: float, logarithmic: bool,
-                 troubles: list[Trouble]) -> None:
-    """Loss and accuracy, with what the training doctor found marked. When the run ends the charts stay where they are, and get
-    tools."""
+                 troubles: list[Trouble], interventions: list[Intervention]) -> None:
+    """Loss and accuracy, with what the training doctor found and what was changed by hand marked. When the run ends the charts
+    stay where they are, and get tools."""
     if not run.is_active and not curves.of("loss")[0]:
         return
     quantities = quantities_of(run)
@@ -49,7 +51,8 @@ def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: f
         with column:
             chart = curve_chart(curves, quantity, previous, smoothing, log, finished=not run.is_active,
                                 dark=st.context.theme.type == "dark")
-            st.echarts_chart(training_doctor.marked(chart, quantity, curves, troubles), height=HEIGHT, key=f"live.{quantity}")
+            chart = mark_changes(training_doctor.marked(chart, quantity, curves, troubles), interventions, curves)
+            st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}")
 
 
 def quantities_of(run: Run) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from core.runs import KINDS, Run, RunNotFound, has_checkpoint
 from core.wording import duration, number, percent, plural, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
+from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.charts import (
     SMOOTHING,
     chart_controls,
@@ -106,7 +107,9 @@ def draw(server: Services, run: Run) -> None:
     watched = watched_section(server, run)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
-        curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles)
+        changes = server.store.interventions(run.id)
+        curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles, changes)
+        by_hand_list(changes)
     training_doctor.show_troubles(server, run, curves, troubles, start)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "

@@ -43,7 +43,9 @@ PLANE = "session.plane"  # RunConfig that the 2-D lab edits, as a dict
 PLANE_VERSION = "session.plane_version"  # part of its controls' keys: a new one makes them take the config's values
 PLANE_RUN = "session.plane_run"  # id of the run whose settings the lab has taken last
 PLANE_ADDRESS = "session.plane_address"  # the settings that the lab's address had last, by their fields
-PLANE_SENT = "session.plane_sent"  # {"run": whose pictures its browser has been sent, "step": of the last of them}
+# {"run": whose pictures its browser has been sent, "step": of the last of them, "changes": made by hand until then}
+PLANE_SENT = "session.plane_sent"
+PLANE_CLICKED = "session.plane_clicked"  # whether a link was clicked just now
 PLANE_PROBLEM = "session.plane_problem"  # why a setting could not be changed
 PLANE_CURVES = "session.plane_curves"  # what has been read of its run's losses
 MICROSCOPE = "session.microscope"  # what training is under the microscope: what it is of, the Microscope, its frozen step

@@ -78,7 +78,10 @@ class View {
       this.stop();
       [this.history, this.at, this.newest, this.hover] = [[], null, null, null];
     }
-    const fresh = pictures.filter((picture) => picture.step > last);
+    // while it waits, a weight may be set by hand: another picture of the same step
+    const again = about.again && pictures.length > 0 && pictures[0].step === last;
+    if (again) this.history = this.history.filter((picture) => picture.step < last);
+    const fresh = pictures.filter((picture) => picture.step > last || again && picture.step === last);
     if (about.whole) {
       const known = this.history, ends = known.length && known.at(-1).step === pictures.at(-1)?.step;
       if (!ends || known.length < pictures.length || !this.complete) this.history = pictures;

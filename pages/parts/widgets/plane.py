@@ -67,6 +67,7 @@ def content(config: RunConfig, data: Dataset, points: Generated, bound: float, s
     low, high = (f"{-bound:.3g}", f"{bound:.3g}") if number else data.classes
     layers = [f"{units} units" if units > 1 else "1 unit" for units in hidden]
     what = "What the network says at every point"
+    pointing = "Point at a unit or a line to see it" + ("; click a line to set its weight." if shown.editing else ".")
     return {
         "sizes": [len(names), *hidden, 1], "side": SIDE, "unitSide": UNIT_SIDE, "names": names, "titles": ["inputs", *layers],
         "inputs": [as_text(values) for values in input_maps(config.data.features)],
@@ -74,22 +75,32 @@ def content(config: RunConfig, data: Dataset, points: Generated, bound: float, s
         "validation": points_as_bytes(*points.validation, EXTENT, bound, number),
         "extent": int(EXTENT), "low": low, "high": high, "discrete": shown.discrete, "showValidation": shown.validation,
         "adding": shown.adding, "editing": shown.editing,
-        "rest": f"{what}{' (click to add a training point)' if shown.adding else ''}. Point at a unit or a line to see it.",
+        "rest": f"{what}{' (click to add a training point)' if shown.adding else ''}. {pointing}",
         "alt": {"network": f"Network with {len(names)} inputs and {', '.join(layers) or 'no hidden layer'}; each unit as a map.",
                 "answer": f"{what}, from {low} (orange) to {high} (blue), with the points it learns from."},
     }
 
 
-def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str,
+def edge(key: str) -> tuple[int, int, int] | None:
+    """The link that was clicked just now, for show()'s `on_edge`: (layer, to, from); None for a message made by hand that names
+    none."""
+    match getattr(st.session_state.get(key), "edge", None):
+        case [int() as layer, int() as to, int() as start]:
+            return layer, to, start
+    return None
+
+
+def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str, again: bool = False,
          on_edge: Callable[[], None] = lambda: None) -> tuple[float, float] | None:
     """Draw it. Returns where on the map a person has just clicked, (x₁, x₂).
 
     about: see content(). pictures: what a PlaneWatcher saw; of a run that goes those since the last call, else (`whole`) all
-    there are. run: what names it; another one's pictures are forgotten.
-    on_edge: called when a person has clicked on a link, where about says `editing`; the session's state then has, under `key`,
-        [layer, to, from] as "edge": the linear layer's place from 0, its row and its column.
+    there are. run: what names it; another one's pictures are forgotten. again: the first one is of the step of the last one that
+        was sent, and takes its place.
+    on_edge: called when a person has clicked on a link, where about says `editing`; edge() then says which one: the linear
+        layer's place from 0, its row and its column.
     """
-    sent = message(about | {"run": run, "going": going, "whole": whole}, pictures)
+    sent = message(about | {"run": run, "going": going, "whole": whole, "again": again}, pictures)
     clicked = _component(data=sent, key=key, on_clicked_change=lambda: None, on_edge_change=on_edge).clicked
     match clicked:
         case [int() | float() as x1, int() | float() as x2]:
