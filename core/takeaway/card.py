@@ -19,7 +19,7 @@ from core.takeaway.record import lines_of, record_of
 from core.transforms import TRANSFORMS
 from core.wording import number, percent, plural
 
-SIGNS = re.compile(r"([\\`*_{}\[\]<>()#+.!|~$&:@=^\-\"'])")
+SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~$&@^!]|:(?=//)|^[-+=](?=[\s=-]|$)|^\d+(?=[.)])|(?<=www)\.)", re.IGNORECASE)
 MOST_CLASSES = 50  # of a table
 FEW_SHOWN = 3  # classes that are named as the weakest
 PIPELINES = {"images": "image-classification", "text": "text-classification", "points": "tabular-classification"}
@@ -57,8 +57,7 @@ def answers(subject: Subject) -> tuple[Predictions | None, str]:
 def words(text: str) -> str:
     """Words of a person as Markdown shows them: in one line, every sign as it was written."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    escaped = SIGNS.sub(r"\\\1", line)
-    return re.sub(r"(?i)\b(www|http)(?=s?\\[.:])", lambda found: f"{found[0][0]}&#8203;{found[0][1:]}", escaped)
+    return SIGNS.sub(lambda sign: f"{sign[0]}\\" if sign[0].isdigit() else f"\\{sign[0]}", line)
 
 
 def _title(subject: Subject) -> str:

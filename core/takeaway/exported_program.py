@@ -20,7 +20,9 @@ def exported_program(subject: Subject) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            program = torch.export.export(network, (inputs[:2],), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+            program = torch.export.export(network, (inputs[:2].clone(),), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+            for node in program.graph.nodes:  # where on this machine each line of code stands
+                node.meta.pop("stack_trace", None)
             torch.export.save(program, file, extra_files={"about.json": json.dumps(about_network(subject))})
         except Exception as error:  # of many kinds
             raise TakeawayError(f"torch.export can't write this network: {reason(error)[:200]}") from None

@@ -19,10 +19,10 @@ from core.version import TORCH_VERSION, VERSION
 from core.wording import duration, plural
 
 NEEDS = ("nbformat", "nbclient", "ipykernel")
-LEAST_SECONDS, TIMES = 120.0, 20.0  # how long it may take, also as a multiple of the run's own seconds
+LEAST_SECONDS, TIMES = 600.0, 20.0  # how long it may take, also as a multiple of the run's own seconds
 LINE = re.compile(r"^epoch (\d+):? +loss (\S+?)(?:, validation loss (\S+?))?(?:,|$)", re.M)
 PRINTED = 5e-5  # half of the last digit that the script prints
-CELL_LINES = 60
+MOST_LINES = {"definitions": 80, "steps": 15}  # of a cell that takes more than one part of the script
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ def notebook(subject: Subject) -> bytes:
     before = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="playground-notebook-") as folder:
         client = NotebookClient(made, timeout=int(most), kernel_name="python3", resources={"metadata": {"path": folder}})
+        manager = client.create_kernel_manager()
+        if os.name == "posix":  # files of this user in place of ports that others on the machine can reach
+            manager.transport, manager.ip = "ipc", f"{folder}/kernel"
         try:
             client.execute(env={**os.environ, "PLAYGROUND_DATA": str(subject.settings.data_dir), "IPYTHONDIR": folder})
         except (CellTimeoutError, TimeoutError):
@@ -95,28 +98,35 @@ def opening(text: str) -> str:
 
 
 def parts_of(text: str) -> list[str]:
-    """A script in cells: imports and constants first, then what belongs together, without the docstring."""
+    """A script in cells, without its docstring: imports and settings; definitions together; what is done, step by step; the
+    network's class and the loop each alone."""
     tree = ast.parse(text)
     body = "\n".join(text.splitlines()[tree.body[0].end_lineno or 0:]).strip("\n")
-    cells: list[str] = []
+    cells: list[tuple[str, str]] = []  # what it is, and the code
     for block in re.split(r"\n\n\n+", body):
-        both = f"{cells[-1]}\n\n\n{block}" if cells else block
-        if not _is_whole(block):  # three empty lines inside a text
-            cells[-1] = both
-        elif cells and cells[-1].startswith(("def ", "class ")) and both.count("\n") < CELL_LINES \
-                and block.startswith(("def ", "class ")):
-            cells[-1] = both
+        what = _what(block)
+        if not what:  # three empty lines inside a text
+            cells[-1] = cells[-1][0], f"{cells[-1][1]}\n\n\n{block}"
+        elif cells and what == cells[-1][0] and what in MOST_LINES and cells[-1][1].count("\n") + block.count("\n") < MOST_LINES[what]:
+            cells[-1] = what, f"{cells[-1][1]}\n\n\n{block}"
         else:
-            cells.append(block)
-    return cells
+            cells.append((what, block))
+    return [code for _, code in cells]
 
 
-def _is_whole(block: str) -> bool:
+def _what(block: str) -> str:
+    """"definitions", "network", "loop" or "steps"; "" for what is no whole Python."""
     try:
-        ast.parse(block)
+        nodes = ast.parse(block).body
     except SyntaxError:
-        return False
-    return True
+        return ""
+    if any(isinstance(node, ast.ClassDef) and "nn.Module" in map(ast.unparse, node.bases) for node in nodes):
+        return "network"
+    if any(isinstance(node, ast.For | ast.Import) for node in nodes):
+        return "loop"
+    named = [ast.unparse(node.targets[0]) for node in nodes if isinstance(node, ast.Assign)]
+    defined = all(isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign) for node in nodes)
+    return "definitions" if defined and all(name.isupper() for name in named) else "steps"
 
 
 def printed(made: Any) -> str:
