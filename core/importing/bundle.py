@@ -1,5 +1,7 @@
-"""The process that reads a bundle of unknown origin: python -m core.importing.bundle OPTIONS (a JSON object with "file" and
-"folder"), started by core.takeaway.bring_back. It has no torch and writes into that folder alone.
+"""The process that reads a bundle of unknown origin: python -m core.importing.bundle OPTIONS.
+
+OPTIONS is a JSON object with "file" and "folder". Started by core.takeaway.bring_back. It has no torch and writes into that
+folder alone.
 
 Nothing of the zip reaches the disk under a name that the zip chose. Every entry is looked at before any is read, and every byte
 is counted and compared with its checksum.

@@ -25,7 +25,8 @@ SPLITS = ("train", "validation", "test")
 
 def note_start(store: RunStore, run_id: str, step: int, device: torch.device) -> None:
     """Write down what a run starts with, or goes on with at `step`. A full disk costs the note, not the run."""
-    starts = [one for one in read_made_with(store, run_id).get("starts", []) if isinstance(one, dict)] if step else []
+    before = read_made_with(store, run_id).get("starts")
+    starts = before if step and isinstance(before, list) else []
     _write(store, run_id, {"starts": [*starts, {"step": step, "time": round(time.time()), **environment(device)}]})
 
 

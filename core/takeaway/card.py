@@ -1,5 +1,7 @@
-"""A model card: what a run's network is, what it was shown, how good it is and where that ends, as Markdown with the metadata
-block that Hugging Face reads (huggingface.co/docs/hub/model-cards)."""
+"""A model card: what a run's network is, what it was shown, how good it is and where that ends.
+
+Markdown with the metadata block that Hugging Face reads (huggingface.co/docs/hub/model-cards).
+"""
 
 import json
 import re

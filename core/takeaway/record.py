@@ -40,7 +40,7 @@ def changed_by_hand(run: Run) -> list[dict[str, Any]]:
 
 def lines_of(record: dict[str, Any], run: Run) -> list[Line]:
     """A record in words. It may come from a bundle: whatever it holds becomes text."""
-    starts = [start for start in record.get("starts", []) if isinstance(start, dict)]
+    starts = _rows(record, "starts")
     first: dict[str, Any] = starts[0] if starts else {}
     versions = ", ".join(f"{title} {short(first[name])}" for name, title in (
         ("torch_playground", "Torch Playground"), ("torch", "PyTorch"), ("python", "Python")) if first.get(name))
@@ -64,6 +64,11 @@ def lines_of(record: dict[str, Any], run: Run) -> list[Line]:
     return found
 
 
+def _rows(record: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = record.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def short(value: object, longest: int = 60) -> str:
     """One printable line."""
     text = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
@@ -71,7 +76,7 @@ def short(value: object, longest: int = 60) -> str:
 
 
 def _threads(record: dict[str, Any]) -> str:
-    pairs = [pair for pair in record.get("threads", []) if isinstance(pair, list) and len(pair) == 2]
+    pairs = [pair for pair in record["threads"] if len(pair) == 2] if isinstance(record.get("threads"), list) else []
     if not pairs:
         return UNKNOWN
     return ", ".join(f"{short(count)}" if not step else f"{short(count)} from step {short(int(step) + 1)} on" if isinstance(
@@ -91,7 +96,7 @@ def _data(record: dict[str, Any], run: Run) -> list[Line]:
 
 
 def _changes(record: dict[str, Any]) -> str:
-    changes = [change for change in record.get("changed_by_hand", []) if isinstance(change, dict)]
+    changes = _rows(record, "changed_by_hand")
     if not changes:
         return "nothing recorded"
     return "; ".join(f"{short(change.get('what', '?')).replace('_', ' ')} to {short(change.get('to', '?'))}"
