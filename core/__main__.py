@@ -85,11 +85,11 @@ def parser() -> argparse.ArgumentParser:
     taking.add_argument("preset", metavar="PRESET_OR_RUN")
     taking.add_argument("--to", metavar="KIND", choices=list(KINDS), default="script",
                         help=f"{', '.join(KINDS)}; script if not said, the one kind that a preset can be")
-    taking.add_argument("--alone", action="store_true", help="onnx, torch-export: the network without normalisation before it and "
-                        "probabilities after it")
+    taking.add_argument("--alone", action="store_true",
+                        help="onnx, torch-export: the network without normalisation before it and probabilities after it")
     taking.add_argument("--fast", action="store_true", help="the whole set in memory, and no DataLoader: some ten times as fast")
-    taking.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen (or, of what is no text, to a file here "
-                        "that is named after the run)")
+    taking.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen; what is no text goes to a file here "
+                        "that is named after the run, if not said")
     taking.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
     bringing = commands.add_parser("import", parents=[places], help="bring back a run from its bundle")
     bringing.add_argument("bundle", metavar="BUNDLE")

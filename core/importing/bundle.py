@@ -74,8 +74,8 @@ def read(path: Path, folder: Path) -> dict[str, Any]:
         about = object_of(checked(archive, entries[ABOUT], ABOUT, sums), ABOUT)
         version = shown(str(about.get("version", "")))[:20]
         if about.get("torch_playground_bundle") != FORMAT:
-            raise Refused(f"This bundle is of another form ({shown(str(about.get('torch_playground_bundle')))[:20]}; this version "
-                          f"reads {FORMAT}), written by Torch Playground {version or 'of unknown version'}. Update this one.")
+            raise Refused(f"This bundle is of another form ({shown(str(about.get('torch_playground_bundle')))[:20]}; this "
+                          f"version reads {FORMAT}), written by Torch Playground {version or 'of unknown version'}. Update this one.")
         same_names(entries, sums)
         for name, info in entries.items():
             if name not in (CHECKSUMS, ABOUT):

@@ -15,16 +15,16 @@ from core.fields import ConfigError
 from core.importing.bundle import METRICS
 from core.models import ModelError
 from core.runs import CheckpointError
-from core.takeaway import notebook as notebooks
-from core.takeaway import onnx_file as onnx_files
 from core.takeaway.bring_back import bring_back
 from core.takeaway.bundle import core_files, write_bundle
-from core.takeaway.card import card
 from core.takeaway.event_files import event_zip
 from core.takeaway.exported_program import exported_program
 from core.takeaway.metrics_table import metrics_csv
-from core.takeaway.notebook import notebook
-from core.takeaway.onnx_file import onnx_file
+from core.takeaway.model_card import card
+from core.takeaway.notebooks import NEEDS as NOTEBOOK_NEEDS
+from core.takeaway.notebooks import notebook
+from core.takeaway.onnx_writer import NEEDS as ONNX_NEEDS
+from core.takeaway.onnx_writer import onnx_file
 from core.takeaway.parts import Options, Subject, TakeawayError, missing
 
 REFUSALS = (CheckpointError, ConfigError, DataError, ExportError, ModelError, TakeawayError)
@@ -108,14 +108,14 @@ KINDS: dict[str, Kind] = {
                    file="train.py"),
     "notebook": Kind("Notebook, executed", ".ipynb", "application/x-ipynb+json", "The script as a notebook. It is run as it is "
                      "made, which takes about as long as the run did, and says how its curve compares with the run's.", notebook,
-                     notebooks.NEEDS, text=True, own_process=True),
+                     NOTEBOOK_NEEDS, text=True, own_process=True),
     "pth": Kind("Weights for PyTorch", ".pth", OCTETS, "A state_dict as torch.save writes it: "
                 "model.load_state_dict(torch.load(file, weights_only=True)).", _pth, weights=True, file="weights.pth"),
     "safetensors": Kind("Weights as safetensors", ".safetensors", OCTETS, "The same weights in a format that can't run code; "
                         "settings, classes and normalisation are in its metadata.", Subject.checkpoint, weights=True,
                         file="checkpoint.safetensors"),
     "onnx": Kind("ONNX", ".onnx", OCTETS, "The network for other programs and languages, with any number of examples at once; "
-                 "checked with onnxruntime on 100 inputs.", onnx_file, onnx_files.NEEDS, weights=True, own_process=True,
+                 "checked with onnxruntime on 100 inputs.", onnx_file, ONNX_NEEDS, weights=True, own_process=True,
                  file="model.onnx"),
     "torch-export": Kind("torch.export program", ".pt2", OCTETS, "The network as a program of PyTorch that needs no class: "
                          "torch.export.load(file).module().", exported_program, weights=True, own_process=True, file="model.pt2"),
@@ -126,8 +126,8 @@ KINDS: dict[str, Kind] = {
     "config": Kind("Settings", ".json", "application/json", "Everything needed to repeat this run here.", _config, text=True),
     "card": Kind("Model card", ".md", "text/markdown", "What it is, what it learned from, how good it is and where that ends, as "
                  "Markdown with Hugging Face's metadata.", card, text=True, file="README.md"),
-    "bundle": Kind("Everything in one zip", ".zip", "application/zip", "All that can be made of the run, with checksums. It can be "
-                   "brought back here: python -m core import FILE.", _bundle, own_process=True),
+    "bundle": Kind("Everything in one zip", ".zip", "application/zip", "All that can be made of the run, with checksums. It can "
+                   "be brought back here, or with python -m core import FILE.", _bundle, own_process=True),
 }
 
 __all__ = ["KINDS", "REFUSALS", "Kind", "Options", "Subject", "TakeawayError", "bring_back", "file_name", "take", "why_not"]

@@ -13,7 +13,6 @@ from core.config import RunConfig, read_config
 from core.errors import reason
 from core.fields import ConfigError
 from core.importing.bundle import CONFIG, METRICS, MOST_BYTES, WEIGHTS, finite
-from core.importing.names import plain_name
 from core.runs import Metric, Run, RunNotFound, RunStore, StoreError
 from core.runs.checkpoints import CheckpointError, Meaning, checkpoint_path, read_checkpoint, save_weights
 from core.runs.made_with import keep_made_with
@@ -77,8 +76,8 @@ def _read(content: bytes | Path, folder: Path) -> dict[str, Any]:
     try:
         found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        raise TakeawayError(f"Reading this bundle failed (exit code {code}): it may be made to break programs, or need more memory "
-                            "than a bundle may take.") from None
+        raise TakeawayError(f"Reading this bundle failed (exit code {code}): it may be made to break programs, or need more "
+                            "memory than a bundle may take.") from None
     if refused := found.get("refused"):
         raise TakeawayError(refused)
     return found

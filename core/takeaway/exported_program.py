@@ -7,7 +7,7 @@ import warnings
 import torch
 
 from core.errors import reason
-from core.takeaway.onnx_file import TOLERANCE
+from core.takeaway.onnx_writer import TOLERANCE
 from core.takeaway.parts import CHECKED, Subject, TakeawayError, about_network, example_inputs, written_network
 
 

@@ -6,7 +6,7 @@ import io
 from core.runs import Run
 from core.takeaway.parts import Subject
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take for a formula
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would take for a formula
 
 
 def metrics_csv(subject: Subject) -> bytes:
@@ -34,5 +34,6 @@ def table(run: Run, series: dict[str, tuple[list[int], list[float]]]) -> str:
 
 
 def cell(text: str) -> str:
-    """A text for a spreadsheet: one that would be a formula there begins with an apostrophe."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    """A text for a spreadsheet, in one line: one that would be a formula there begins with an apostrophe."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return f"'{line}" if line.lstrip().startswith(FORMULA) else line

@@ -52,9 +52,9 @@ def _options(kind: str) -> Options:
         return Options(fast=st.toggle("The whole set in memory", key="takeaway.fast", help="As fast as the app, where the plain "
                                       "script's DataLoader asks for each image by itself."))
     if kind in {"onnx", "torch-export"}:
-        inside = st.toggle("Normalisation and probabilities inside", value=True, key="takeaway.inside", help="On: pixels from 0 to 1 "
-                           "go in and probabilities come out. Off: the network alone, which takes normalised pixels and gives "
-                           "logits.")
+        inside = st.toggle("Normalisation and probabilities inside", value=True, key="takeaway.inside", help="On: pixels from 0 "
+                           "to 1 go in and probabilities come out. Off: the network alone, which takes normalised pixels and "
+                           "gives logits.")
         return Options(alone=not inside)
     return Options()
 
@@ -64,8 +64,8 @@ def _why_not(server: Services, subject: Subject, kind: str) -> str:
         if not server.settings.workers:
             return "A notebook trains as it is made, and this server trains nothing."
         if subject.run.seconds is None or subject.run.seconds > MOST_TRAINING:
-            return (f"A notebook trains as it is made; here that is done for runs of up to {duration(MOST_TRAINING)}. Make it on the "
-                    "command line.")
+            return (f"A notebook trains as it is made; here that is done for runs of up to {duration(MOST_TRAINING)}. Make it on "
+                    "the command line.")
     return why_not(subject, kind)
 
 
@@ -118,8 +118,8 @@ def made_with(server: Services, run: Run) -> None:
 def bring_a_bundle(server: Services) -> None:
     """A place for a bundle, folded away."""
     with st.expander("Bring a run here", icon=":material/upload_file:"):
-        st.caption("A bundle from “Take away → Everything in one zip”, of this app or another. It is checked by a small process, and "
-                   "nothing in it is ever run. Everybody who can open this app can see the result.")
+        st.caption("A bundle from “Take away → Everything in one zip”, of this app or another. It is checked by a small process, "
+                   "and nothing in it is ever run. Everybody who can open this app can see the result.")
         version = st.session_state.setdefault(keys.BUNDLE_VERSION, 0)
         if note := st.session_state.pop(keys.BUNDLE_KEPT, None):
             st.success(as_text(note), icon=":material/check:")

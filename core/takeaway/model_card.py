@@ -146,8 +146,8 @@ def _results(subject: Subject, figures: dict[str, Any] | None, why: str) -> str:
     if figures is None:
         known = f"Mean squared error on the test data: {number(run.test_loss)}." if run.test_loss is not None and not why else ""
         if not known and run.test_accuracy is not None:
-            known = (f"Recorded accuracy on the test data: {percent(run.test_accuracy)}, loss {number(run.test_loss)}; without an "
-                     "interval, as the answers behind it are not here.")
+            known = (f"Recorded accuracy on the test data: {percent(run.test_accuracy)}, loss {number(run.test_loss)}; without "
+                     "an interval, as the answers behind it are not here.")
         return "\n".join(["## Results", "", " ".join(filter(None, [known, words(why)])) or "Not evaluated on test data."])
     low, high = figures["accuracy_interval"]
     lines = ["## Results", "", "On the test data, which training did not see:", "",
@@ -175,15 +175,15 @@ def _calibration(predictions: Predictions | None) -> str:
 
 
 def _limits(subject: Subject, figures: dict[str, Any] | None) -> str:
-    lines = ["## Limits", "", "- The figures hold for data like the test data. Elsewhere they may be much lower, and nothing here "
-             "says how much."]
+    lines = ["## Limits", "", "- The figures hold for data like the test data. Elsewhere they may be much lower, and nothing "
+             "here says how much."]
     if figures is not None:
         seen = [row for row in figures["classes"] if row["recall"] is not None]
         weakest = sorted(seen, key=lambda row: row["recall"])[:FEW_SHOWN]
         lines.append("- It misses most of: " + ", ".join(f"{words(row['name'])} ({percent(1 - row['recall'])} missed)"
                                                          for row in weakest))
-        lines.append(f"- It always answers with one of its {plural(len(figures['classes']), 'class', 'classes')}, also for what is "
-                     "none of them.")
+        lines.append(f"- It always answers with one of its {plural(len(figures['classes']), 'class', 'classes')}, also for what "
+                     "is none of them.")
     lines.append("- One run with one seed: another seed gives other figures.")
     return "\n".join(lines)
 
@@ -192,8 +192,8 @@ def _made(subject: Subject) -> str:
     record = record_of(subject.store, subject.run)
     lines = [f"| {line.name} | {words(line.value)} |" for line in lines_of(record, subject.run)]
     training = subject.run.config.training
-    about = (f"{training.optimizer.name}, learning rate {training.optimizer.learning_rate:g}, batch size {training.batch_size:,}, "
-             f"loss {training.loss}, schedule {training.schedule.name}")
+    about = (f"{training.optimizer.name}, learning rate {training.optimizer.learning_rate:g}, batch size "
+             f"{training.batch_size:,}, loss {training.loss}, schedule {training.schedule.name}")
     return "\n".join(["## How it was made", "", "| | |", "| --- | --- |", f"| Training | {words(about)} |", *lines])
 
 

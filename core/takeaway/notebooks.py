@@ -107,7 +107,7 @@ def parts_of(text: str) -> list[str]:
         what = _what(block)
         if not what:  # three empty lines inside a text
             cells[-1] = cells[-1][0], f"{cells[-1][1]}\n\n\n{block}"
-        elif cells and what == cells[-1][0] and what in MOST_LINES and cells[-1][1].count("\n") + block.count("\n") < MOST_LINES[what]:
+        elif cells and what == cells[-1][0] and cells[-1][1].count("\n") + block.count("\n") < MOST_LINES.get(what, 0):
             cells[-1] = what, f"{cells[-1][1]}\n\n\n{block}"
         else:
             cells.append((what, block))
