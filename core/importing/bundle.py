@@ -1,6 +1,6 @@
 """The process that reads a bundle of unknown origin: python -m core.importing.bundle OPTIONS.
 
-OPTIONS is a JSON object with "file" and "folder". Started by core.takeaway.bring_back. It has no torch and writes into that
+OPTIONS is a JSON object with "file" and "folder". Started by core.takeaway.brought_back. It has no torch and writes into that
 folder alone.
 
 Nothing of the zip reaches the disk under a name that the zip chose. Every entry is looked at before any is read, and every byte
@@ -75,7 +75,8 @@ def read(path: Path, folder: Path) -> dict[str, Any]:
         version = shown(str(about.get("version", "")))[:20]
         if about.get("torch_playground_bundle") != FORMAT:
             raise Refused(f"This bundle is of another form ({shown(str(about.get('torch_playground_bundle')))[:20]}; this "
-                          f"version reads {FORMAT}), written by Torch Playground {version or 'of unknown version'}. Update this one.")
+                          f"version reads {FORMAT}), written by Torch Playground {version or 'of unknown version'}. "
+                          "Update this one.")
         same_names(entries, sums)
         for name, info in entries.items():
             if name not in (CHECKSUMS, ABOUT):

@@ -15,7 +15,7 @@ from core.fields import ConfigError
 from core.importing.bundle import METRICS
 from core.models import ModelError
 from core.runs import CheckpointError
-from core.takeaway.bring_back import bring_back
+from core.takeaway.brought_back import bring_back
 from core.takeaway.bundle import core_files, write_bundle
 from core.takeaway.event_files import event_zip
 from core.takeaway.exported_program import exported_program
