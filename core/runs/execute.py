@@ -22,6 +22,7 @@ from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
 from core.runs.live_weights import LiveWeights
 from core.runs.looks import can_watch
+from core.runs.made_with import note_data, note_start
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
@@ -147,6 +148,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     if run.kind == "range_test":
         run_range_test(store, run, data, model, device, control)
         return
+    note_start(store, run.id, state.step if state is not None else 0, device)
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     finished: Finished | None = None
@@ -190,6 +192,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, config, data, model, finished)
+        note_data(store, run.id, data)  # last: nobody waits for it
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:
