@@ -23,7 +23,7 @@ from core.training.tiny import ACTIVATIONS, MOST_IN_BATCH, MOST_UNITS, TinyBatch
 from tests.helpers import tiny
 
 CPU = torch.device("cpu")
-ROUNDING = 3e-7  # three units in the last place of a float32 number near 1, as logits are: a loss next to nothing is made of those
+ROUNDING = 3e-7  # a few units in the last place of a float32 number near 1, as logits are: small losses are differences of those
 LAB = {"data__dataset": "moons", "data__validation": 30, "model__hidden": [8], "model__activation": "tanh",
        "training__batch_size": 12, "training__epochs": 25, "training__loss": "bce_with_logits",
        "training__optimizer": {"name": "sgd", "learning_rate": 0.1}}
@@ -110,7 +110,8 @@ def assert_equal_to_pytorch(config: RunConfig, data: Dataset, rel: float) -> Non
     {"model__hidden": []}, {"model__hidden": [8, 5, 3]}, {"training__batch_size": 1, "training__epochs": 3},
     {"training__shuffle": False}, {"data__features": ["x1", "x2", "sin_x1"], "data__normalization": "standard"},
     {"training__l1": 0.001}, {"training__gradient_clipping": 0.05}, {"training__l1": 0.001, "training__gradient_clipping": 0.05},
-    {"training__schedule": {"name": "cosine"}}, {"training__optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.01}},
+    {"training__schedule": {"name": "cosine"}},
+    {"training__optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.01}},
     {"training__optimizer": {"name": "sgd", "learning_rate": 0.02, "momentum": 0.8}},
     {"training__optimizer": {"name": "sgd", "learning_rate": 0.02, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01}},
     {"training__optimizer": {"name": "adagrad", "learning_rate": 0.05}},
@@ -134,8 +135,8 @@ def test_losses_of_three_classes(loss, data_of):
 
 @pytest.mark.parametrize("optimizer", [
     {"name": "adam"}, {"name": "adam", "weight_decay": 0.01, "beta1": 0.8}, {"name": "adamw"},
-    {"name": "rmsprop", "learning_rate": 0.001}, {"name": "rmsprop", "learning_rate": 0.001, "momentum": 0.5, "weight_decay": 0.01}],
-    ids=str)
+    {"name": "rmsprop", "learning_rate": 0.001},
+    {"name": "rmsprop", "learning_rate": 0.001, "momentum": 0.5, "weight_decay": 0.01}], ids=str)
 def test_optimizers_that_divide_by_the_gradients_size_multiply_its_rounding(optimizer, data_of):
     """Where a gradient is next to nothing, its last digits decide the step's direction; PyTorch's own kernels differ as much."""
     config = lab(training__optimizer=optimizer)
