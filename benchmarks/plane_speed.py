@@ -1,8 +1,8 @@
 """The 2-D lab's updates a second, and how often its picture can change while its run trains: `python -m benchmarks.plane_speed`.
 
 Updates: fit(), a whole run as the worker does it, store and checkpoints included, and a loop in plain PyTorch with the same
-network, optimizer, batches and a look at the validation points after each epoch, in turn on one thread. The aim is 20,000 a second
-by fit(). Processor seconds stand beside those of the clock: on a busy machine only they say something.
+network, optimizer, batches and a look at the validation points after each epoch, in turn on one thread. The aim is 20,000 updates
+a second by fit(). Processor seconds stand beside those of the clock: on a busy machine only they say something.
 
 Pictures: a worker process trains 2-8-1 on 100 points at the lab's usual pace; this process does what the page's fragment does: it
 takes the newest weights, asks them at 100×100 points, and packs all maps for the browser. The aim is five new pictures a second.

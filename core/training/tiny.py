@@ -1,7 +1,7 @@
 """Steps of tiny networks on points, in NumPy: 2-8-1 on ten points takes PyTorch longer to call than to calculate.
 
 Everything that a step does to its batch is laid out once, as operations on arrays that stay where they are; a step is to do them
-in a row. Losses, which nothing in a step needs, are worked out for many steps together. The weights stay PyTorch's: see FlatWeights.
+in a row. Losses, which nothing in a step needs, are worked out for many steps together. The weights stay PyTorch's (FlatWeights).
 """
 
 from collections.abc import Callable, Iterator
