@@ -14,7 +14,7 @@ from core.config import RunConfig
 from core.data import Dataset, load
 from core.models import MLPConfig
 from core.models.base import activation
-from core.training import Checkpoint, Command, Epoch, Finished, Gradients, Step, build_for, fit
+from core.training import Checkpoint, Command, Epoch, Finished, Gradients, Look, Paused, Step, build_for, fit
 from core.training.events import LateCheckpoint
 from core.training.loop import Loop, Pending, copy_weights, gradient_norms
 from core.training.state import CURRENT, OPTIMIZER
@@ -260,7 +260,7 @@ def test_a_pending_step_can_be_read_before_the_others(data_of):
     losses, right, sizes = loop.results(pending)
     for batch, loss, count in zip(pending.steps, losses, right, strict=True):
         logits = loop.model(batch.images)
-        assert loss == pytest.approx(float(F.binary_cross_entropy_with_logits(logits[:, 0], batch.labels.float())), rel=1e-5)
+        assert loss == pytest.approx(F.binary_cross_entropy_with_logits(logits[:, 0], batch.labels.float()).item(), rel=1e-5)
         assert count == int(((logits[:, 0] > 0) == batch.labels.bool()).sum())
     assert sizes == [12] * 3
 
@@ -274,3 +274,57 @@ def test_a_run_that_diverges_ends_with_its_last_good_weights(data_of):
     events = list(fit(config, data, model, CPU))
     assert isinstance(events[-1], Finished) and events[-1].reason == "diverged"
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
+
+
+def test_pauses_single_steps_and_watchers(data_of, monkeypatch):
+    """Paused before step 4 and asked for one step, then let go; and a watcher that looks after steps 2, 4 and 31."""
+    monkeypatch.setattr("core.training.loop.SECONDS_PER_LOOK", 0.0)
+    config = lab(training__epochs=5)
+    data = data_of(config)
+    plain = [event.loss for event in fit(config, data, build_for(config, data), CPU) if isinstance(event, Step)]
+    model, seen = build_for(config, data), []
+
+    class Pauses:
+        asked = 0
+
+        def command(self):
+            self.asked += 1
+            return Command(pause=4 <= self.asked < 12, steps=self.asked >= 8)
+
+    class Watcher:
+        def due(self, step, seconds):
+            return step in {2, 4, 31}
+
+        def look(self, model, step, epoch, seconds, loss):
+            seen.append((step, epoch, loss, float(model[1].weight.detach().sum())))
+            return Look("mine", step, epoch, seconds, {})
+
+    events = list(fit(config, data, model, CPU, Pauses(), watchers=[Watcher()]))
+    assert [event.loss for event in events if isinstance(event, Step)] == plain, "nothing of it changes the run"
+    assert [event.step for event in events if isinstance(event, Paused)] == [3, 4]
+    per_epoch = len(plain) // 5
+    assert [step for step, *_ in seen] == [0, 2, 3, 4, 4, 31, len(plain)]
+    assert [epoch for _, epoch, *_ in seen[1:]] == [(step - 1) // per_epoch + 1 for step, *_ in seen[1:]]
+    assert seen[1][2] == pytest.approx(sum(plain[:2]) / 2) and len({weights for *_, weights in seen}) == 6
+
+
+def test_a_stopped_run_goes_on_in_the_middle_of_an_epoch(data_of):
+    config = lab(training__epochs=4, training__optimizer={"name": "adam"})
+    data = data_of(config)
+    whole = [event.loss for event in fit(config, data, build_for(config, data), CPU) if isinstance(event, Step)]
+
+    class Stops:
+        asked = 0
+
+        def command(self):
+            self.asked += 1
+            return Command(stop=self.asked == 15)
+
+    model = build_for(config, data)
+    events = list(fit(config, data, model, CPU, Stops()))
+    (checkpoint,) = [event for event in events if isinstance(event, Checkpoint) and event.step == 14]
+    assert checkpoint.state.batch and events[-1].reason == "stopped"
+    model = build_for(config, data)
+    model.load_state_dict(checkpoint.weights)
+    rest = [event.loss for event in fit(config, data, model, CPU, resume=checkpoint.state) if isinstance(event, Step)]
+    assert rest == whole[14:]
