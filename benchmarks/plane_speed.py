@@ -1,11 +1,11 @@
 """The 2-D lab's updates a second, and how often its picture can change while its run trains: `python -m benchmarks.plane_speed`.
 
-Updates: fit(), a whole run as the worker does it, store and checkpoints included, and a loop in plain PyTorch with the same network,
-optimizer, batches and a look at the validation points after each epoch, in turn on one thread. The aim is 20,000 a second by fit().
-Processor seconds stand beside those of the clock: on a busy machine only they say something.
+Updates: fit(), a whole run as the worker does it, store and checkpoints included, and a loop in plain PyTorch with the same
+network, optimizer, batches and a look at the validation points after each epoch, in turn on one thread. The aim is 20,000 updates
+a second by fit(). Processor seconds stand beside those of the clock: on a busy machine only they say something.
 
-Pictures: a worker process trains 2-8-1 on 100 points at the lab's usual pace; this process does what the page's fragment does: it takes the
-newest weights, asks them at 100×100 points, and packs all maps for the browser. The aim is five new pictures a second.
+Pictures: a worker process trains 2-8-1 on 100 points at the lab's usual pace; this process does what the page's fragment does: it
+takes the newest weights, asks them at 100×100 points, and packs all maps for the browser. The aim is five new pictures a second.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.conditions import conditions, spread
@@ -107,7 +106,8 @@ def updates(rounds: int) -> None:
                     clock[way].append(count / (time.perf_counter() - began))
                     processor[way].append(count / (time.thread_time() - spent))
         for way in ways:
-            print(f"{title}, {way}: {spread(clock[way], 'updates/s', 0)}; for each processor second {spread(processor[way], '', 0)}")
+            print(f"{title}, {way}: {spread(clock[way], 'updates/s', 0)}; "
+                  f"for each processor second {spread(processor[way], 'updates', 0)}")
 
 
 def watch(engine: LocalEngine, store: RunStore, speed: str, changes: dict[str, object]) -> None:

@@ -14,7 +14,7 @@ from core.config import RunConfig
 from core.data import Dataset, load
 from core.models import MLPConfig
 from core.models.base import activation
-from core.training import Checkpoint, Command, Epoch, Finished, Gradients, Step, build_for, fit
+from core.training import Checkpoint, Command, Epoch, Finished, Gradients, Look, Paused, Step, build_for, fit
 from core.training.events import LateCheckpoint
 from core.training.loop import Loop, Pending, copy_weights, gradient_norms
 from core.training.state import CURRENT, OPTIMIZER
@@ -23,7 +23,7 @@ from core.training.tiny import ACTIVATIONS, MOST_IN_BATCH, MOST_UNITS, TinyBatch
 from tests.helpers import tiny
 
 CPU = torch.device("cpu")
-ROUNDING = 3e-7  # three units in the last place of a float32 number near 1, as logits are: a loss next to nothing is made of those
+ROUNDING = 3e-7  # a few units in the last place of a float32 number near 1, as logits are: small losses are differences of those
 LAB = {"data__dataset": "moons", "data__validation": 30, "model__hidden": [8], "model__activation": "tanh",
        "training__batch_size": 12, "training__epochs": 25, "training__loss": "bce_with_logits",
        "training__optimizer": {"name": "sgd", "learning_rate": 0.1}}
@@ -110,7 +110,8 @@ def assert_equal_to_pytorch(config: RunConfig, data: Dataset, rel: float) -> Non
     {"model__hidden": []}, {"model__hidden": [8, 5, 3]}, {"training__batch_size": 1, "training__epochs": 3},
     {"training__shuffle": False}, {"data__features": ["x1", "x2", "sin_x1"], "data__normalization": "standard"},
     {"training__l1": 0.001}, {"training__gradient_clipping": 0.05}, {"training__l1": 0.001, "training__gradient_clipping": 0.05},
-    {"training__schedule": {"name": "cosine"}}, {"training__optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.01}},
+    {"training__schedule": {"name": "cosine"}},
+    {"training__optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.01}},
     {"training__optimizer": {"name": "sgd", "learning_rate": 0.02, "momentum": 0.8}},
     {"training__optimizer": {"name": "sgd", "learning_rate": 0.02, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01}},
     {"training__optimizer": {"name": "adagrad", "learning_rate": 0.05}},
@@ -134,8 +135,8 @@ def test_losses_of_three_classes(loss, data_of):
 
 @pytest.mark.parametrize("optimizer", [
     {"name": "adam"}, {"name": "adam", "weight_decay": 0.01, "beta1": 0.8}, {"name": "adamw"},
-    {"name": "rmsprop", "learning_rate": 0.001}, {"name": "rmsprop", "learning_rate": 0.001, "momentum": 0.5, "weight_decay": 0.01}],
-    ids=str)
+    {"name": "rmsprop", "learning_rate": 0.001},
+    {"name": "rmsprop", "learning_rate": 0.001, "momentum": 0.5, "weight_decay": 0.01}], ids=str)
 def test_optimizers_that_divide_by_the_gradients_size_multiply_its_rounding(optimizer, data_of):
     """Where a gradient is next to nothing, its last digits decide the step's direction; PyTorch's own kernels differ as much."""
     config = lab(training__optimizer=optimizer)
@@ -259,7 +260,7 @@ def test_a_pending_step_can_be_read_before_the_others(data_of):
     losses, right, sizes = loop.results(pending)
     for batch, loss, count in zip(pending.steps, losses, right, strict=True):
         logits = loop.model(batch.images)
-        assert loss == pytest.approx(float(F.binary_cross_entropy_with_logits(logits[:, 0], batch.labels.float())), rel=1e-5)
+        assert loss == pytest.approx(F.binary_cross_entropy_with_logits(logits[:, 0], batch.labels.float()).item(), rel=1e-5)
         assert count == int(((logits[:, 0] > 0) == batch.labels.bool()).sum())
     assert sizes == [12] * 3
 
@@ -273,3 +274,57 @@ def test_a_run_that_diverges_ends_with_its_last_good_weights(data_of):
     events = list(fit(config, data, model, CPU))
     assert isinstance(events[-1], Finished) and events[-1].reason == "diverged"
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
+
+
+def test_pauses_single_steps_and_watchers(data_of, monkeypatch):
+    """Paused before step 4 and asked for one step, then let go; and a watcher that looks after steps 2, 4 and 31."""
+    monkeypatch.setattr("core.training.loop.SECONDS_PER_LOOK", 0.0)
+    config = lab(training__epochs=5)
+    data = data_of(config)
+    plain = [event.loss for event in fit(config, data, build_for(config, data), CPU) if isinstance(event, Step)]
+    model, seen = build_for(config, data), []
+
+    class Pauses:
+        asked = 0
+
+        def command(self):
+            self.asked += 1
+            return Command(pause=4 <= self.asked < 12, steps=self.asked >= 8)
+
+    class Watcher:
+        def due(self, step, seconds):
+            return step in {2, 4, 31}
+
+        def look(self, model, step, epoch, seconds, loss):
+            seen.append((step, epoch, loss, float(model[1].weight.detach().sum())))
+            return Look("mine", step, epoch, seconds, {})
+
+    events = list(fit(config, data, model, CPU, Pauses(), watchers=[Watcher()]))
+    assert [event.loss for event in events if isinstance(event, Step)] == plain, "nothing of it changes the run"
+    assert [event.step for event in events if isinstance(event, Paused)] == [3, 4]
+    per_epoch = len(plain) // 5
+    assert [step for step, *_ in seen] == [0, 2, 3, 4, 4, 31, len(plain)]
+    assert [epoch for _, epoch, *_ in seen[1:]] == [(step - 1) // per_epoch + 1 for step, *_ in seen[1:]]
+    assert seen[1][2] == pytest.approx(sum(plain[:2]) / 2) and len({weights for *_, weights in seen}) == 6
+
+
+def test_a_stopped_run_goes_on_in_the_middle_of_an_epoch(data_of):
+    config = lab(training__epochs=4, training__optimizer={"name": "adam"})
+    data = data_of(config)
+    whole = [event.loss for event in fit(config, data, build_for(config, data), CPU) if isinstance(event, Step)]
+
+    class Stops:
+        asked = 0
+
+        def command(self):
+            self.asked += 1
+            return Command(stop=self.asked == 15)
+
+    model = build_for(config, data)
+    events = list(fit(config, data, model, CPU, Stops()))
+    (checkpoint,) = [event for event in events if isinstance(event, Checkpoint) and event.step == 14]
+    assert checkpoint.state.batch and events[-1].reason == "stopped"
+    model = build_for(config, data)
+    model.load_state_dict(checkpoint.weights)
+    rest = [event.loss for event in fit(config, data, model, CPU, resume=checkpoint.state) if isinstance(event, Step)]
+    assert rest == whole[14:]

@@ -157,21 +157,22 @@ def update(config: OptimizerConfig, flat: FlatWeights, rate: np.ndarray) -> list
                 partial(np.divide, gradient, root, step)]
             if config.momentum:
                 buffer = flat.kept["momentum_buffer"]
-                operations += [partial(np.multiply, buffer, number(config.momentum), buffer), partial(np.add, buffer, step, buffer),
-                               partial(np.multiply, buffer, rate, step)]
+                operations += [partial(np.multiply, buffer, number(config.momentum), buffer),
+                               partial(np.add, buffer, step, buffer), partial(np.multiply, buffer, rate, step)]
             else:
                 operations.append(partial(np.multiply, step, rate, step))
         case AdagradConfig():
             operations, gradient = _decayed(config, flat)
             total, root = flat.kept["sum"], np.empty_like(step)
             operations += [
-                partial(np.multiply, gradient, gradient, root), partial(np.add, total, root, total), partial(np.sqrt, total, root),
-                partial(np.add, root, number(ADAGRAD_EPS), root), partial(np.divide, gradient, root, step),
-                partial(np.multiply, step, rate, step)]
+                partial(np.multiply, gradient, gradient, root), partial(np.add, total, root, total),
+                partial(np.sqrt, total, root), partial(np.add, root, number(ADAGRAD_EPS), root),
+                partial(np.divide, gradient, root, step), partial(np.multiply, step, rate, step)]
     return [*operations, partial(np.subtract, weights, step, weights), partial(np.add, flat.counts, number(1), flat.counts)]
 
 
-def _decayed(config: SGDConfig | AdamConfig | RMSpropConfig | AdagradConfig, flat: FlatWeights) -> tuple[list[Operation], np.ndarray]:
+def _decayed(config: SGDConfig | AdamConfig | RMSpropConfig | AdagradConfig,
+             flat: FlatWeights) -> tuple[list[Operation], np.ndarray]:
     """Weight decay as part of the gradient, beside the gradient itself, which stays as it is."""
     if not config.weight_decay:
         return [], flat.gradients
@@ -203,4 +204,5 @@ def _adam(config: AdamConfig | AdamWConfig, flat: FlatWeights, rate: np.ndarray)
         partial(np.add, first, step, first), partial(np.multiply, second, number(config.beta2), second),
         partial(np.multiply, gradient, gradient, step), partial(np.multiply, step, number(1 - config.beta2), step),
         partial(np.add, second, step, second), partial(np.sqrt, second, root), partial(np.add, root, least, root),
-        partial(np.divide, first, root, step), partial(np.multiply, step, size, step), partial(np.subtract, weights, step, weights)]
+        partial(np.divide, first, root, step), partial(np.multiply, step, size, step),
+        partial(np.subtract, weights, step, weights)]

@@ -1,7 +1,7 @@
 """Steps of tiny networks on points, in NumPy: 2-8-1 on ten points takes PyTorch longer to call than to calculate.
 
-Everything that a step does to its batch is laid out once, as operations on arrays that stay where they are; a step is to do them in
-a row. Losses, which nothing in a step needs, are worked out for many steps together. The weights stay PyTorch's: see FlatWeights.
+Everything that a step does to its batch is laid out once, as operations on arrays that stay where they are; a step is to do them
+in a row. Losses, which nothing in a step needs, are worked out for many steps together. The weights stay PyTorch's (FlatWeights).
 """
 
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.data.batches import Batch, Batches
-from core.transforms import has_chance
 from core.training.flat import FLOAT, FlatWeights, Operation, flatten, number, update
 from core.training.inference import Outputs
 from core.training.step import TrainingStep, order_of_epoch
+from core.transforms import has_chance
 
 MOST_UNITS = 32  # of a layer; with larger ones the arithmetic is what takes time, and PyTorch does that as fast
 MOST_IN_BATCH = 256
@@ -77,7 +77,8 @@ def _relu(module: nn.ReLU, z: np.ndarray, g: np.ndarray) -> Activation:
 def _leaky(module: nn.LeakyReLU, z: np.ndarray, g: np.ndarray) -> Activation:
     a, slope, least = np.empty_like(z), np.empty_like(z), number(module.negative_slope)
     return Activation(a, [partial(np.multiply, z, least, a), partial(np.maximum, z, a, out=a)],
-                      [partial(np.sign, z, slope), partial(np.maximum, slope, least, out=slope), partial(np.multiply, g, slope, g)])
+                      [partial(np.sign, z, slope), partial(np.maximum, slope, least, out=slope),
+                       partial(np.multiply, g, slope, g)])
 
 
 def _tanh(module: nn.Tanh, z: np.ndarray, g: np.ndarray) -> Activation:
@@ -127,7 +128,8 @@ def _softmax_backward(a: np.ndarray, g: np.ndarray) -> list[Operation]:
 class TinySteps:
     """A tiny network's steps in a run, and its answers to the validation points. Made by tiny_steps()."""
 
-    def __init__(self, step: TrainingStep, modules: list[nn.Module], flat: FlatWeights, train: Batches, validation: Batches) -> None:
+    def __init__(self, step: TrainingStep, modules: list[nn.Module], flat: FlatWeights, train: Batches,
+                 validation: Batches) -> None:
         self.step, self.flat, self.training = step, flat, step.training
         self.number = train.data.target == "number"
         self.linears = self._linears(modules)
@@ -178,7 +180,8 @@ class TinySteps:
                 operation()
 
     def results(self, first: int, count: int) -> tuple[list[float], list[int], list[int]]:
-        """Mean loss, number of right answers (0 where a number is predicted) and size of `count` batches from the first-th (from 0)."""
+        """Mean loss, number of right answers (0 where a number is predicted) and size of `count` batches, from the first-th
+        (from 0) of the epoch on."""
         size = self.training.batch_size
         rows = slice(first * size, min((first + count) * size, len(self.x)))
         losses, right = self._judged(self.z[rows], self.t[rows], self.y[rows])
@@ -251,7 +254,8 @@ class TinySteps:
     def _batch(self, start: int) -> TinyBatch:
         rows = slice(start, start + self.training.batch_size)
         x, z, t = self.x[rows], self.z[rows], self.t[rows]
-        return TinyBatch(torch.from_numpy(x), torch.from_numpy(self.y[rows]), self.logits[rows], (*self._pass(x, z, t), *self.update))
+        operations = (*self._pass(x, z, t), *self.update)
+        return TinyBatch(torch.from_numpy(x), torch.from_numpy(self.y[rows]), self.logits[rows], operations)
 
     def _room(self, count: int, name: str, width: int) -> np.ndarray:
         """An array (count, width) that batches of this size share, as one is over when the next begins."""
@@ -297,7 +301,7 @@ class TinySteps:
         difference: list[Operation] = [partial(np.subtract, p, targets, g), partial(np.multiply, g, share, g)]
         sigmoid_slope: list[Operation] = [partial(np.subtract, ONE, p, variance), partial(np.multiply, variance, p, variance),
                                           partial(np.multiply, g, variance, g)]
-        if self.number:
+        if self.number:  # z.size is the batch's, as there is one output
             return [partial(np.subtract, z, targets, g), partial(np.multiply, g, number(2 / z.size), g)]
         if loss in ("cross_entropy", "nll"):
             return [_torch_softmax(z, p), *difference]
