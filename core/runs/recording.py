@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 
@@ -32,8 +33,8 @@ class Recording:
     title: the data set's, plain text. classes: names of the K answers. seconds: of training in all. accuracy: share of the test
         images right at the end, 0 to 1.
     images: (E, H, W) uint8, the examples; labels: (E,) int64, what is right.
-    steps: (F,) int64, ascending from 0. times: (F,) float32, seconds of training until each. losses: (F,) float32, the training
-        loss of the steps before it; of the first frame that of the first batch, before it changed anything.
+    steps: (F,) int64, ascending from 0. times: (F,) float32, seconds of training until each. losses: (F,) float32, the mean
+        training loss of the steps since the frame before; of the first frame that of the first batch, which had changed nothing.
     answers: (F, E, K) float32, probabilities, kept as float16. filters: (F, U, h, w) uint8, see
         core.training.watchers.first_filters(); U is 0 where there are none.
     """
@@ -60,17 +61,18 @@ def record(store: RunStore, run: Run, data: Dataset, most: int = MOST_FRAMES) ->
     data: what it learned from, gray images. most: frames; of more looks those are taken that are evenly far apart.
     """
     looks = store.looks(run.id, WATCH)
-    steps, losses = store.metrics(run.id, names=("loss",)).series.get("loss", ([], []))
-    if len(looks) < 2 or looks[0].step or steps[:1] != [1] or run.test_accuracy is None or run.seconds is None:
+    counted, losses = store.metrics(run.id, names=("loss",)).series.get("loss", ([], []))
+    whole = len(looks) > 1 and looks[0].step == 0 and counted == list(range(1, looks[-1].step + 1))
+    if not whole or run.test_accuracy is None or run.seconds is None:
         raise ShippedError("The run has kept no looks from its beginning to its end, so there is nothing to play.")
     kept = [looks[index] for index in sorted({round(place) for place in np.linspace(0, len(looks) - 1, most)})]
-    first = kept[0].arrays
+    first, steps = kept[0].arrays, [look.step for look in kept]
     images, _ = data.validation.take(torch.from_numpy(first["positions"].astype(np.int64)))
     return Recording(
         title=data.title, classes=data.classes, seconds=run.seconds, accuracy=run.test_accuracy,
         images=images[:, 0].numpy(), labels=first["labels"].astype(np.int64),
-        steps=np.array([look.step for look in kept]), times=np.array([look.seconds for look in kept], np.float32),
-        losses=np.array([losses[0], *(look.arrays["loss"][0] for look in kept[1:])], np.float32),
+        steps=np.array(steps), times=np.array([look.seconds for look in kept], np.float32),
+        losses=np.array([losses[0], *(np.mean(losses[before:step]) for before, step in pairwise(steps))], np.float32),
         answers=np.stack([look.arrays["examples"] for look in kept]), filters=np.stack([look.arrays["filters"] for look in kept]))
 
 
@@ -88,9 +90,12 @@ def read_recording(folder: Path | None = None) -> Recording:
     tensors, about = read_asset(RECORDING, MOST_BYTES, "recording", folder)
     try:
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        arrays["answers"] = arrays["answers"].astype(np.float32) if arrays["answers"].dtype == np.float16 else None
-        found = Recording(title=plain_name(str(about["title"])), classes=tuple(plain_name(str(name)) for name in about["classes"]),
-                          seconds=float(about["seconds"]), accuracy=float(about["accuracy"]), **arrays)
+        if arrays["answers"].dtype != np.float16:
+            raise ValueError(f"answers is {arrays['answers'].dtype}")
+        arrays["answers"] = arrays["answers"].astype(np.float32)
+        found = Recording(
+            title=plain_name(str(about["title"])), classes=tuple(plain_name(str(name)) for name in about["classes"]),
+            seconds=float(about["seconds"]), accuracy=float(about["accuracy"]), **arrays)
         if wrong := _wrong(found):
             raise ValueError(wrong)
     except UNREADABLE as error:

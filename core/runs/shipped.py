@@ -1,9 +1,10 @@
-"""The trained network that comes with the app, so that a drawing is answered before anybody has trained. Made by
-core.runs.shipping; read like a file of unknown origin."""
+"""The trained network that comes with the app, so that a drawing is answered before anybody has trained.
+
+core.runs.shipping makes it; here it is read, like a file of unknown origin.
+"""
 
 import sysconfig
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class ShippedModel(TrainedModel):
 
 def assets() -> Path:
     """The folder with the files that come with the app: the checkout's, or the one that pip has installed."""
-    return CHECKOUT if CHECKOUT.is_dir() or not INSTALLED.is_dir() else INSTALLED
+    return INSTALLED if not (CHECKOUT / MODEL).exists() and (INSTALLED / MODEL).exists() else CHECKOUT
 
 
 def first_model(folder: Path | None = None) -> ShippedModel:
