@@ -70,7 +70,7 @@ def on_screen(page: Page, *parts: Locator) -> None:
 def first_screen(page: Page) -> list[Locator]:
     """The sheet, the bars, the picture and the steps."""
     steps = [page.get_by_role("link", name=name) for name in ("1. Data", "2. Build", "3. Train", "4. Draw")]
-    return [page.locator("canvas.upper-canvas"), page.locator(".lines"), page.locator(".picture"), page.locator(".source"), *steps]
+    return [*(page.locator(part) for part in ("canvas.upper-canvas", ".lines", ".picture", ".source")), *steps]
 
 
 def winning(page: Page) -> str:
