@@ -144,7 +144,7 @@ except StoreError as error:
     st.error(as_text(str(error)), icon=":material/folder_off:")
     st.stop()
 if not runs:
-    st.info("There are no runs yet. Train a first model on Home, or choose your own settings.", icon=":material/model_training:")
+    st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")
     if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
         go_to("pages/train_model.py")
     bring_a_bundle(server)

@@ -58,7 +58,8 @@ def forgets(monkeypatch):
 def looks_of(*answers: int) -> list[Look]:
     """A look for each of the digits that are said to the watched image, 0.1 s apart."""
     return [Look("watch", step, 1, step / 10, {
-        "watched": torch.eye(10)[digit][None].numpy(), "examples": torch.eye(10).numpy(), "filters": np.full((2, 5, 5), step, np.uint8),
+        "watched": torch.eye(10)[digit][None].numpy(), "examples": torch.eye(10).numpy(),
+        "filters": np.full((2, 5, 5), step, np.uint8),
         "positions": np.arange(10, dtype=np.int32), "labels": np.arange(10, dtype=np.int32),
         "loss": np.array([np.nan if step == 0 else 2 / step], np.float32)}) for step, digit in enumerate(answers)]
 
@@ -76,7 +77,8 @@ def ended(runs, name: str):  # noqa: F811
     """A run of a preset that was watched with a seven and has weights, though nobody has trained them."""
     run = runs.create_running(PRESETS[name].config, "someone", "here", name, watch=DRAWING[None])
     weights = build(run.config.model, (1, 28, 28), 10, seed=0).state_dict()
-    save_weights(runs, run.id, run.config, Meaning(tuple(map(str, range(10))), (1, 28, 28), (0.0,), (1.0,)), Checkpoint(1, 1, weights))
+    meaning = Meaning(tuple(map(str, range(10))), (1, 28, 28), (0.0,), (1.0,))
+    save_weights(runs, run.id, run.config, meaning, Checkpoint(1, 1, weights))
     runs.finish(run.id, "finished")
     return run
 
@@ -219,7 +221,8 @@ def test_at_the_end_it_says_what_and_how_sure_and_what_to_do_now(runs, learned):
 def test_it_answers_another_drawing(runs, learned):  # noqa: F811
     at = click(page(run=learned.id), "home.again")
     found = shown(whole(at))
-    assert found["bars"]["title"] == "Draw a digit" and found["bars"]["image"] is None and found["source"].startswith("Your network")
+    assert found["bars"]["title"] == "Draw a digit" and found["bars"]["image"] is None
+    assert found["source"].startswith("Your network")
     assert at.button(key="home.why").disabled and at.button(key="home.inside").disabled, "of what?"
     at = on_canvas(at, strokes(0))
     assert shown(whole(at))["bars"]["values"] != found["bars"]["values"] and not at.button(key="home.why").disabled

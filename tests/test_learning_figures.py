@@ -21,7 +21,8 @@ def look(**changed) -> Look:
 
 def test_a_look_becomes_a_frame_of_few_bytes():
     assert frame(look()) == {
-        "step": 7, "seconds": 0.123, "loss": 1.2346, "said": [3, 0, 2], "sure": [70, 70, 70], "watched": [0.125, 0.5, 0.25, 0.125],
+        "step": 7, "seconds": 0.123, "loss": 1.2346, "said": [3, 0, 2], "sure": [70, 70, 70],
+        "watched": [0.125, 0.5, 0.25, 0.125],
         "filters": {"count": 2, "height": 2, "width": 3, "bytes": gray(np.arange(12, dtype=np.uint8).reshape(2, 2, 3))["bytes"]}}
 
 

@@ -18,8 +18,8 @@ def gray(images: np.ndarray) -> dict[str, Any]:
 
 
 def frame(look: Look) -> dict[str, Any]:
-    """One look: its step, seconds of training, loss (None before the first step), probabilities of the first watched image, answers
-    to the examples with their probability in %, and the first layer's filters as gray()."""
+    """One look: its step, seconds of training, loss (None before the first step), probabilities of the first watched image,
+    answers to the examples with their probability in %, and the first layer's filters as gray()."""
     watched = look.arrays["watched"]
     return _frame(look.step, look.seconds, float(look.arrays["loss"][0]), look.arrays["examples"], look.arrays["filters"]) | {
         "watched": [round(value, 4) for value in watched[0].tolist()] if len(watched) else None}

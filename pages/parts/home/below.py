@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.data import spec_of
 from core.presets import PRESETS
-from core.runs import Run, has_checkpoint
+from core.runs import Run
 from core.wording import percent, plural
 from pages.parts.learn.lab import lab_path
 from pages.parts.runs.control import control_buttons
@@ -16,7 +16,8 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.differences import differences
 from pages.parts.widgets.markdown import as_text
 
-STEPS = {"pages/explore_data.py": ("1. Data", ":material/grid_view:"), "pages/build_model.py": ("2. Build", ":material/account_tree:"),
+STEPS = {"pages/explore_data.py": ("1. Data", ":material/grid_view:"),
+         "pages/build_model.py": ("2. Build", ":material/account_tree:"),
          "pages/train_model.py": ("3. Train", ":material/model_training:"), "pages/draw_digit.py": ("4. Draw", ":material/draw:")}
 DATASET = "explore.dataset"  # key of that page's choice
 RECENT = 5
@@ -54,7 +55,7 @@ def _one(server: Services, run: Run) -> None:
             select_run(run.id)
             go_to("pages/train_model.py")
         reached = "" if run.test_accuracy is None else f" · test accuracy {percent(run.test_accuracy)}"
-        st.caption(label.lower() + reached + ("" if run.is_active or has_checkpoint(server.store, run.id) else " · no weights kept"))
+        st.caption(label.lower() + reached)
 
 
 def more(server: Services) -> None:

@@ -1,5 +1,6 @@
 """Home's first screen: a sheet to draw on, what a network says to the drawing, and a training that is played beside it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -194,10 +195,8 @@ def _train(server: Services, name: str, before: Run | None = None) -> None:
             and st.session_state.get(keys.HOME_AGAIN) != before.id:
         image = again.image
     if image is None:
-        try:
+        with suppress(DataError):  # the run says what is wrong with the data
             image, _ = test_image(server, config.data, st.session_state.get(TESTED, 0))
-        except DataError:
-            pass  # the run says what is wrong with the data
     start(server, config, watch=None if image is None else image[None])
     st.rerun()
 

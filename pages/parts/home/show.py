@@ -17,9 +17,9 @@ HTML = """<div class="show">
 <div class="label"><span></span><button class="again" hidden>Play again</button></div>
 <div class="picture" role="img"><div class="examples"></div><div class="below"><canvas class="filters"></canvas><canvas
  class="curve"></canvas></div></div></div>"""
-_component = st.components.v2.component("torch_playground.show", html=HTML,
-                                        css=ROWS_CSS + (HERE / "show.css").read_text(encoding="utf-8"),
-                                        js=ROWS_JS + (HERE / "show.js").read_text(encoding="utf-8"))
+_component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
+    "torch_playground.show", html=HTML, css=ROWS_CSS + (HERE / "show.css").read_text(encoding="utf-8"),
+    js=ROWS_JS + (HERE / "show.js").read_text(encoding="utf-8"))
 
 
 def show(content: dict[str, Any], key: str) -> bool:
