@@ -174,8 +174,8 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
         clicked = _send(server, now, fresh, data, about)
-        if st.session_state.pop(keys.PLANE_CLICKED, False):
-            st.rerun()  # the whole page, which has the field for that weight
+        if st.session_state.pop(keys.PLANE_EDITED, False):
+            st.rerun()  # the whole page, which lists what was changed, or says why it was not
         if clicked is not None and adds is not None:
             plane_config.add_point(*clicked, adds)
             st.rerun()
@@ -189,8 +189,9 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
 def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
           about: dict[str, Any]) -> tuple[float, float] | None:
     """The pictures that the browser does not have yet. Returns where a person has clicked."""
-    def clicked() -> None:
-        weight.choose(fresh.config, data.classes)
+    def edited() -> None:
+        if run is not None and weight.can_edit(run):
+            weight.take(server, run, fresh.config, data)
 
     if run is None:
         first = picture_of(fresh, data)
@@ -213,7 +214,7 @@ def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
         newest = newest_picture(server, run, data) or picture_of(fresh, data)
         pictures = [newest] if newest else []
     return plane.show(about, pictures, name, going=going, whole=not run.is_active, key="plane.map", again=again,
-                      on_edge=clicked)
+                      on_weight=edited)
 
 
 def newest_picture(server: Services, run: Run, data: Dataset) -> Look | None:
