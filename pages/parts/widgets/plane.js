@@ -62,10 +62,10 @@ class View {
     new ResizeObserver(() => this.draw()).observe(root);
     this.net.addEventListener("pointermove", (event) => this.look(this.under(event)));
     this.net.addEventListener("pointerdown", (event) => this.look(this.under(event)));
-    this.net.addEventListener("pointerleave", () => this.look(null));
+    this.net.addEventListener("pointerleave", () => this.field.hidden && this.look(null));
     this.net.addEventListener("click", (event) => this.choose(this.under(event), event));
     this.field.addEventListener("keydown", (event) => this.type(event));
-    this.field.addEventListener("blur", () => (this.field.hidden = true));
+    this.field.addEventListener("blur", () => this.close());
     this.big.addEventListener("click", (event) => this.click(event));
     this.slider.addEventListener("input", () => this.stand(this.history[Number(this.slider.value)]));
     this.replay.addEventListener("click", () => (this.replaying ? this.stop() : this.again()));
@@ -80,7 +80,8 @@ class View {
       [this.history, this.at, this.newest, this.hover] = [[], null, null, null];
     }
     // while it waits, a weight may be set by hand: another picture of the same step
-    const again = about.again && pictures.length > 0 && pictures[0].step === last;
+    const again = same && about.changes !== this.changes && pictures.length > 0 && pictures[0].step === last;
+    this.changes = about.changes;
     if (again) this.history = this.history.filter((picture) => picture.step < last);
     const fresh = pictures.filter((picture) => picture.step > last || again && picture.step === last);
     if (about.whole) {
@@ -99,7 +100,7 @@ class View {
     this.inputs = null; // the theme may have changed too
     this.colours = null;
     this.legendOf();
-    if (!about.editing) this.field.hidden = true;
+    if (!about.editing && !this.field.hidden) this.close();
     if (!this.replaying) this.come(fresh, same);
     this.times();
     this.words();
@@ -467,7 +468,12 @@ class View {
     event.stopPropagation();
     const value = this.field.valueAsNumber;
     if (event.key === "Enter" && Number.isFinite(value)) this.send("weight", [...this.chosen, value]);
+    this.close();
+  }
+
+  close() {
     this.field.hidden = true;
+    this.look(null);
   }
 
   linkName([layer, to, from]) {

@@ -25,7 +25,8 @@ CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font
 .both { display: flex; gap: 12px 20px; align-items: flex-start; }
 .left { flex: 1 1 0; min-width: 0; position: relative; }
 .weight { position: absolute; width: 96px; height: 34px; box-sizing: border-box; padding: 0 6px; font: inherit; color: inherit;
-  background: var(--st-background-color); border: 2px solid var(--st-primary-color); border-radius: var(--st-base-radius, 8px); }
+  font-size: 16px; background: var(--st-background-color); border: 2px solid var(--st-primary-color);
+  border-radius: var(--st-base-radius, 8px); }
 .weight[hidden] { display: none; }
 .net { width: 100%; display: block; touch-action: pan-y; }
 .out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
@@ -103,16 +104,16 @@ def wanted(key: str) -> Link | None:
     return None
 
 
-def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str, again: bool = False,
+def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str, changes: int = 0,
          on_weight: Callable[[], None] = lambda: None) -> tuple[float, float] | None:
     """Draw it. Returns where on the map a person has just clicked, (x₁, x₂).
 
     about: see content(). pictures: what a PlaneWatcher saw; of a run that goes those since the last call, else (`whole`) all
-    there are. run: what names it; another one's pictures are forgotten. again: the first one is of the step of the last one that
-        was sent, and takes its place.
+    there are. run: what names it; another one's pictures are forgotten. changes: how many were made by hand
+        until then; where there are more than last time, a picture of the same step takes the place of that one.
     on_weight: called when a person has given a link another weight, where about says `editing`; wanted() says which one.
     """
-    sent = message(about | {"run": run, "going": going, "whole": whole, "again": again}, pictures)
+    sent = message(about | {"run": run, "going": going, "whole": whole, "changes": changes}, pictures)
     clicked = _component(data=sent, key=key, on_clicked_change=lambda: None, on_weight_change=on_weight).clicked
     match clicked:
         case [int() | float() as x1, int() | float() as x2]:

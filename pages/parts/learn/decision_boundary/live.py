@@ -199,13 +199,12 @@ def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
         return plane.show(about, [first] if first else [], name, going=False, whole=True, key="plane.map")
     name, going = f"{run.id}.{run.first_step}", run.is_active and (run.status == "queued" or run.pause_requested is None)
     pictures = [] if run.is_active else history(server.store.path, run.id, run.step, _server=server)
-    again = False
+    changes = len(server.store.interventions(run.id))
     if run.is_active:
         sent = st.session_state.get(keys.PLANE_SENT)
         after = sent["step"] if sent is not None and sent["run"] == name else -1
-        changes = len(server.store.interventions(run.id))
-        again = after >= 0 and sent["changes"] != changes  # a weight was set while it waits: the same step looks otherwise
-        after -= again
+        if sent is not None and after >= 0 and sent["changes"] != changes:
+            after -= 1  # a weight was set while it waits: the same step looks otherwise
         pictures = server.store.looks(run.id, PLANE, after, MOST_AT_ONCE + 1)
         if len(pictures) > MOST_AT_ONCE:  # the page was away
             pictures = server.store.looks(run.id, PLANE, list(server.store.look_times(run.id, PLANE))[-MOST_AT_ONCE] - 1)
@@ -213,7 +212,7 @@ def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
     if not pictures:  # none yet, or none since the last ones; a run from before there were any has its weights
         newest = newest_picture(server, run, data) or picture_of(fresh, data)
         pictures = [newest] if newest else []
-    return plane.show(about, pictures, name, going=going, whole=not run.is_active, key="plane.map", again=again,
+    return plane.show(about, pictures, name, going=going, whole=not run.is_active, key="plane.map", changes=changes,
                       on_weight=edited)
 
 

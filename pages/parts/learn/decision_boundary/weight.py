@@ -71,8 +71,8 @@ def weight_form(server: Services, config: RunConfig, run: Run | None, data: Data
     sizes = ".".join(map(str, (len(config.data.features), *plane_config.network(config).hidden)))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="plane.edit"):
         place = st.selectbox("Set a weight by hand", list(known), None, known.__getitem__, key=f"plane.weight.{sizes}.{free}",
-                             placeholder="Choose one, or click a line" if free else "While your run trains or is paused",
-                             disabled=not free, width=260,
+                             placeholder="Choose or click a line" if free else "While your run goes",
+                             disabled=not free, width=200,
                              help="Acts before the next step, at once while the run is paused. It becomes part of the run: the "
                              "list here, its script and its config file name it.")
         if place is None or run is None or not free:
@@ -81,7 +81,7 @@ def weight_form(server: Services, config: RunConfig, run: Run | None, data: Data
         now = min(max(value_of(server, run, config, data, place), -LARGEST_WEIGHT), LARGEST_WEIGHT)
         with st.form("plane.weight_form", border=False, enter_to_submit=True, width="content"), st.container(
                 horizontal=True, vertical_alignment="bottom", gap="small"):
-            value = st.number_input("Its value", -LARGEST_WEIGHT, LARGEST_WEIGHT, now, 0.1, "%.3f", width=130,
+            value = st.number_input("Its value", -LARGEST_WEIGHT, LARGEST_WEIGHT, now, 0.1, "%.3f", width=120,
                                     key=f"plane.value.{run.id}.{'.'.join(map(str, place))}.{done}")
             if st.form_submit_button("Set", icon=":material/back_hand:", key="plane.set_weight"):
                 _set(server, run, place, value)
