@@ -31,6 +31,7 @@ PATH = "pages/learn_decision_boundary.py"
 # one screen: less room at the sides, and on a phone the picture before its controls
 STYLE = """<style>
 .stApp .stMainBlockContainer { padding-left: 2rem; padding-right: 2rem; }
+.stApp h1 { padding-top: 0.5rem; padding-bottom: 0.25rem; }
 @media (max-width: 640px) {
   .stApp .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
   .st-key-plane-stage > :has(> .st-key-plane-main) { order: 1; }
@@ -96,7 +97,7 @@ with st.container(key="plane.stage", gap="small"):  # on a phone the picture com
     live.buttons(server, config, run)
     with st.container(key="plane.main"):
         sets, controls = st.columns([1.42, 1], gap="small")
-        with sets:
+        with sets, st.container(gap="xxsmall"):
             plane_controls.data_sets(config)
             live.speed(server, run)
         with controls:

@@ -72,7 +72,7 @@ def test_every_lab_has_what_labs_share(path):
     at = lab(path)
     title, goal, icon = LABS[path]
     assert at.title[0].value == title and goal.endswith(".") and icon.startswith(":material/")
-    assert "What to try next" in [s.value for s in at.subheader]
+    assert "What to try next" in [s.value for s in at.header]
     assert "Predict before you try" in said(at)
     assert any(block.language == "python" for block in at.code)
 

@@ -22,7 +22,7 @@ MOST_LAYERS, MOST_UNITS = 6, 8  # of a network that is drawn: 22 kB a picture at
 FEWEST_A_SECOND, MOST_A_SECOND = 30.0, 60.0  # pictures: a screen shows 60
 SECONDS_PER_STRIDE = 0.25  # after which it is looked whether that holds
 SHARE = 0.06  # of the time that looking may take, and
-FREE = 0.004  # seconds of it that are there at the start: about fifteen pictures
+FREE = 0.01  # seconds of it that are there at the start: about twenty pictures
 
 
 def can_show(config: RunConfig) -> bool:
@@ -56,18 +56,22 @@ class EvenPace:
         self.clock, self.stride = clock, 1
         self.began = self.since = clock()
         self.seen = 0  # how many steps it could have looked at since `since`
-        self.cost = 0.0  # seconds, of all looks
+        self.first: int | None = None  # the step that it was asked about first
+        self.cost, self.looks = 0.0, 0  # seconds that looks have taken, but for the very first one, which prepares; how many
 
     def due(self, step: int) -> bool:
         if step % self.stride:
             return False
         now = self.clock()
+        if self.first is None:
+            self.first, self.began, self.since = step, now, now
         self.seen += 1
         if now - self.since >= SECONDS_PER_STRIDE:
             self._choose(self.seen / (now - self.since))
             self.since, self.seen = now, 0
-        elif self.cost > FREE + SHARE * (now - self.began):
-            self.stride *= 2
+        elif self.cost > FREE + SHARE * (now - self.began) and step > self.first:
+            steps = self.cost / self.looks / SHARE / ((now - self.began) / (step - self.first))  # that one look may cost
+            self.stride = max(2 * self.stride, 2 ** ceil(log2(steps)))
         return step % self.stride == 0
 
     def _choose(self, rate: float) -> None:
@@ -78,7 +82,8 @@ class EvenPace:
 
     def spent(self, began: float) -> None:
         """To be called after a look, with when it began."""
-        self.cost += self.clock() - began
+        if self.first is not None:
+            self.cost, self.looks = self.cost + self.clock() - began, self.looks + 1
 
 
 class PlaneWatcher:

@@ -57,7 +57,8 @@ class View {
     this.history = []; // pictures to go over; queue: those still to be played; at: the one that is shown
     this.queue = [];
     this.drawn = []; // steps of the pictures that have been drawn, in that order; for whoever counts them
-    this.drawnAt = []; // and when, ms since 1970
+    this.drawnAt = []; // when, ms since 1970
+    this.late = []; // how many ms after they were made, where that was on this machine
     this.passed = 0; // pictures that were not drawn, as they came denser than the screen shows them
     new ResizeObserver(() => this.draw()).observe(root);
     this.net.addEventListener("pointermove", (event) => this.look(this.under(event)));
@@ -155,7 +156,8 @@ class View {
     this.at = picture;
     this.drawn.push(picture.step);
     this.drawnAt.push(performance.timeOrigin + performance.now());
-    if (this.drawn.length > 20000) [this.drawn, this.drawnAt] = [[], []];
+    this.late.push(this.drawnAt.at(-1) - 1000 * picture.made);
+    if (this.drawn.length > 20000) [this.drawn, this.drawnAt, this.late] = [[], [], []];
     this.readout();
   }
 
