@@ -103,19 +103,20 @@ with st.container(key="plane.stage", gap="small"):  # on a phone the picture com
         with controls:
             plane_controls.main_controls(config)
     place = st.container(key="plane.picture", gap="xxsmall")  # how it is drawn is read first and stands below
+data = None
 try:
     data = dataset(config.data, server.settings)
     shown, adds = live.display_options(bool(data.classes))
     with place:
         live.picture(server, config, run, data, replace(shown, editing=weight.can_edit(run)), adds)
-        if run is not None and weight.can_edit(run):
-            weight.weight_form(server, config, run, data)
 except (DataError, ModelError, ConfigError) as error:
     st.error(as_text(str(error)), icon=":material/error:")
 curves, question = st.columns(2, gap="medium")
 changes = server.store.interventions(run.id) if run is not None else []
 with curves:
     live.losses(server, config, run)
+    if data is not None:
+        weight.weight_form(server, config, run, data)
     by_hand_list(changes)
 with question:
     predict(PATH, PLANE["line"])

@@ -18,8 +18,8 @@ def by_hand_list(interventions: Sequence[Intervention], whose: str = "", key: st
     if not interventions:
         return
     lines = by_step(interventions)
-    title = f"Changed by hand{f' in {whose}' if whose else ''}: {plural(len(interventions), 'change')}"
-    with st.expander(as_text(title), icon=":material/back_hand:", key=key):
+    title = f"Changed by hand{f' in {as_text(whose)}' if whose else ''}: {plural(len(interventions), 'change')}"
+    with st.expander(title, icon=":material/back_hand:", key=key):
         st.markdown("\n".join(f"{number}. {as_text(_short(line))}" for number, line in enumerate(lines[:MOST_LISTED], start=1)))
         if len(lines) > MOST_LISTED:
             st.markdown(f"And after {plural(len(lines) - MOST_LISTED, 'other step')}; the run's config file names all.")

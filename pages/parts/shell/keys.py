@@ -48,7 +48,7 @@ PLANE_RUN = "session.plane_run"  # id of the run whose settings the lab has take
 PLANE_ADDRESS = "session.plane_address"  # the settings that the lab's address had last, by their fields
 # {"run": whose pictures its browser has been sent, "step": of the last of them, "changes": made by hand until then}
 PLANE_SENT = "session.plane_sent"
-PLANE_CLICKED = "session.plane_clicked"  # whether a link was clicked just now
+PLANE_EDITED = "session.plane_edited"  # whether a weight was given in the picture just now
 PLANE_PROBLEM = "session.plane_problem"  # why a setting could not be changed
 PLANE_CURVES = "session.plane_curves"  # what has been read of its run's losses
 MICROSCOPE = "session.microscope"  # what training is under the microscope: what it is of, the Microscope, its frozen step

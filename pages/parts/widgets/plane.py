@@ -17,13 +17,17 @@ from core.runs import Look
 from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 
 HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img"></canvas>
-<div class="caption"></div></div><div class="out"><div class="now"></div>
+<input class="weight" type="number" step="any" hidden><div class="caption"></div></div><div class="out"><div class="now"></div>
 <canvas class="big" role="img"></canvas><div class="time" hidden><button class="replay">Play</button>
 <input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div>
 <div class="legend"></div></div></div></div>"""
 CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
 .both { display: flex; gap: 12px 20px; align-items: flex-start; }
-.left { flex: 1 1 0; min-width: 0; }
+.left { flex: 1 1 0; min-width: 0; position: relative; }
+.weight { position: absolute; width: 96px; height: 34px; box-sizing: border-box; padding: 0 6px; font: inherit; color: inherit;
+  font-size: 16px; background: var(--st-background-color); border: 2px solid var(--st-primary-color);
+  border-radius: var(--st-base-radius, 8px); }
+.weight[hidden] { display: none; }
 .net { width: 100%; display: block; touch-action: pan-y; }
 .out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
@@ -50,7 +54,7 @@ class Shown:
     """How it is drawn, and what can be done with it.
 
     discrete: two colours only. validation: whether these points are drawn too. adding: whether clicks on the plane add points.
-    editing: whether clicks on a link are reported.
+    editing: whether a click on a link opens a field for its weight.
     """
 
     discrete: bool = False
@@ -81,27 +85,36 @@ def content(config: RunConfig, data: Dataset, points: Generated, bound: float, s
     }
 
 
-def edge(key: str) -> tuple[int, int, int] | None:
-    """The link that was clicked just now, for show()'s `on_edge`: (layer, to, from); None for a message made by hand that names
-    none."""
-    match getattr(st.session_state.get(key), "edge", None):
-        case [int() as layer, int() as to, int() as start]:
-            return layer, to, start
+@dataclass(frozen=True)
+class Link:
+    """A link and the weight that it is to have: to which unit of which linear layer (from 0), from which unit or input before."""
+
+    layer: int
+    to: int
+    start: int
+    weight: float
+
+
+def wanted(key: str) -> Link | None:
+    """What a person has just asked for in the field at a link, for show()'s `on_weight`; None for a message made by hand that
+    says nothing of the kind."""
+    match getattr(st.session_state.get(key), "weight", None):
+        case [int() as layer, int() as to, int() as start, (int() | float()) as weight]:
+            return Link(layer, to, start, weight)
     return None
 
 
-def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str, again: bool = False,
-         on_edge: Callable[[], None] = lambda: None) -> tuple[float, float] | None:
+def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str, changes: int = 0,
+         on_weight: Callable[[], None] = lambda: None) -> tuple[float, float] | None:
     """Draw it. Returns where on the map a person has just clicked, (x₁, x₂).
 
     about: see content(). pictures: what a PlaneWatcher saw; of a run that goes those since the last call, else (`whole`) all
-    there are. run: what names it; another one's pictures are forgotten. again: the first one is of the step of the last one that
-        was sent, and takes its place.
-    on_edge: called when a person has clicked on a link, where about says `editing`; edge() then says which one: the linear
-        layer's place from 0, its row and its column.
+    there are. run: what names it; another one's pictures are forgotten. changes: how many were made by hand
+        until then; where there are more than last time, a picture of the same step takes the place of that one.
+    on_weight: called when a person has given a link another weight, where about says `editing`; wanted() says which one.
     """
-    sent = message(about | {"run": run, "going": going, "whole": whole, "again": again}, pictures)
-    clicked = _component(data=sent, key=key, on_clicked_change=lambda: None, on_edge_change=on_edge).clicked
+    sent = message(about | {"run": run, "going": going, "whole": whole, "changes": changes}, pictures)
+    clicked = _component(data=sent, key=key, on_clicked_change=lambda: None, on_weight_change=on_weight).clicked
     match clicked:
         case [int() | float() as x1, int() | float() as x2]:
             return float(x1), float(x2)

@@ -174,8 +174,8 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
         clicked = _send(server, now, fresh, data, about)
-        if st.session_state.pop(keys.PLANE_CLICKED, False):
-            st.rerun()  # the whole page, which has the field for that weight
+        if st.session_state.pop(keys.PLANE_EDITED, False):
+            st.rerun()  # the whole page, which lists what was changed, or says why it was not
         if clicked is not None and adds is not None:
             plane_config.add_point(*clicked, adds)
             st.rerun()
@@ -189,8 +189,9 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
 def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
           about: dict[str, Any]) -> tuple[float, float] | None:
     """The pictures that the browser does not have yet. Returns where a person has clicked."""
-    def clicked() -> None:
-        weight.choose(fresh.config, data.classes)
+    def edited() -> None:
+        if run is not None and weight.can_edit(run):
+            weight.take(server, run, fresh.config, data)
 
     if run is None:
         first = picture_of(fresh, data)
@@ -198,13 +199,12 @@ def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
         return plane.show(about, [first] if first else [], name, going=False, whole=True, key="plane.map")
     name, going = f"{run.id}.{run.first_step}", run.is_active and (run.status == "queued" or run.pause_requested is None)
     pictures = [] if run.is_active else history(server.store.path, run.id, run.step, _server=server)
-    again = False
+    changes = len(server.store.interventions(run.id))
     if run.is_active:
         sent = st.session_state.get(keys.PLANE_SENT)
         after = sent["step"] if sent is not None and sent["run"] == name else -1
-        changes = len(server.store.interventions(run.id))
-        again = after >= 0 and sent["changes"] != changes  # a weight was set while it waits: the same step looks otherwise
-        after -= again
+        if sent is not None and after >= 0 and sent["changes"] != changes:
+            after -= 1  # a weight was set while it waits: the same step looks otherwise
         pictures = server.store.looks(run.id, PLANE, after, MOST_AT_ONCE + 1)
         if len(pictures) > MOST_AT_ONCE:  # the page was away
             pictures = server.store.looks(run.id, PLANE, list(server.store.look_times(run.id, PLANE))[-MOST_AT_ONCE] - 1)
@@ -212,8 +212,8 @@ def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
     if not pictures:  # none yet, or none since the last ones; a run from before there were any has its weights
         newest = newest_picture(server, run, data) or picture_of(fresh, data)
         pictures = [newest] if newest else []
-    return plane.show(about, pictures, name, going=going, whole=not run.is_active, key="plane.map", again=again,
-                      on_edge=clicked)
+    return plane.show(about, pictures, name, going=going, whole=not run.is_active, key="plane.map", changes=changes,
+                      on_weight=edited)
 
 
 def newest_picture(server: Services, run: Run, data: Dataset) -> Look | None:
