@@ -7,7 +7,8 @@ import streamlit as st
 
 from core.data import spec_of
 from core.data.sources import kind_of
-from core.figures.curves import Curves, smooth
+from core.figures.curves import Curves
+from core.figures.thinning import smooth
 from core.runs import KINDS, Run, RunNotFound, has_checkpoint
 from core.wording import duration, number, percent, plural, worded
 from pages.parts.doctors import training_doctor
@@ -166,8 +167,8 @@ def _results(run: Run, curves: Curves) -> None:
 def _before_validation(curves: Curves) -> dict[str, tuple[str, str]]:
     """What is known of a run that ended before anything was held against it: its curves' last values."""
     ends = {name: smooth(values, SMOOTHING)[-1] for name in ("loss", "accuracy") if (values := curves.of(name)[1])}
-    about = f"The running mean of its last batches, as the curve ends (smoothing {SMOOTHING:g}): images it learned from. It ended " \
-            "before the held-back images were looked at."
+    about = (f"The running mean of its last batches, where the curve ends (smoothing {SMOOTHING:g}): images it learned from. The "
+             "run ended before the held-back images were looked at.")
     return {f"Training {name}": (percent(value) if name == "accuracy" else number(value), about) for name, value in ends.items()}
 
 
