@@ -124,6 +124,7 @@ def test_long_names_below_examples_keep_to_their_places():
     names = ["Ankle boot", "Sneaker", "Ankle boot", "T-shirt/top", "Dress"]
     chart = answer_strip(list("abcde"), names, ["Sneaker", *names[1:]], [0.4, 0.9, 0.9, 0.9, 0.9], long=True)
     points = chart["series"][0]["data"]
-    assert points[0]["label"]["formatter"] == "✗ Sneaker\nnot Ankle boot\n40 %" and points[0]["name"] == "✗ Sneaker, not Ankle boot"
+    assert points[0]["label"]["formatter"] == "✗ Sneaker\nnot Ankle boot\n40 %"
+    assert points[0]["name"] == "✗ Sneaker, not Ankle boot"
     assert {(point["label"]["width"], point["label"]["overflow"]) for point in points} == {(60, "truncate")}
     assert chart["grid"]["bottom"] == 44 + 17 and not chart["series"][0]["silent"] and chart["tooltip"]["formatter"] == "{b}"

@@ -51,7 +51,7 @@ def answer_strip(pictures: Sequence[str], labels: Sequence[str], answers: Sequen
         "xAxis": {"type": "value", "min": -0.5, "max": max(1, len(pictures)) - 0.5, "show": False},
         "yAxis": {"type": "value", "min": -1, "max": 1, "show": False},
         "series": [{"type": "scatter", "data": points, "silent": not long, "name": "answers"}],
-    } | ({"tooltip": {"trigger": "item", "formatter": "{b}"}} if long else {})
+    } | ({"tooltip": {"trigger": "item", "formatter": "{b}", "renderMode": "richText"}} if long else {})
 
 
 def short(name: str, most: int = 10) -> str:
