@@ -276,7 +276,7 @@ BLOCKS: dict[str, Question] = {
     "ravine": Question(
         "blocks.ravine", "Choose the ravine, 25 times steeper across than along, with a learning rate of 0.03. Plain SGD and SGD "
         "with momentum 0.9 start at the same point: which has the lower loss after 200 steps?",
-        ("Plain SGD", "SGD with momentum"), 1,
+        ("SGD", "SGD with momentum"), 1,
         "It overshoots first and swings, but along the flat floor its steps add up.",
         ("Whole paths",)),
     "dropout": Question(

@@ -9,7 +9,7 @@ import torch
 from core.config import DataConfig
 from core.data import DATASETS, DataError
 from core.data.sources import kind_of
-from core.figures.answers import answer_strip, confusion_heatmap, picture_address
+from core.figures.answers import LINE, SHORT, answer_strip, confusion_heatmap, picture_address
 from core.figures.by_hand import mark_changes
 from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
 from core.inspection.training_doctor import Trouble
@@ -76,12 +76,13 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
         return  # the data is no longer here, or no longer what it was
     when = f"at step {snapshot.step:,}" if snapshot else "soon"
     st.caption(f"Images it does not learn from, and its answers {when}. ✓ right, ✗ wrong.")
+    long = any(len(name) > SHORT for name in names)
     for half, column in enumerate(st.columns(2)):
         part = slice(5 * half, 5 * half + 5)
         strip = answer_strip(pictures[part], [names[i] for i in value["labels"][part]],
-                             [names[i] for i in value["answers"][part]], value["probabilities"][part])
+                             [names[i] for i in value["answers"][part]], value["probabilities"][part], long)
         with column:
-            st.echarts_chart(strip, height=STRIP_HEIGHT, key=f"live.answers.{half}")
+            st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}")
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

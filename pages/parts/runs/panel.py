@@ -5,11 +5,12 @@ from statistics import median
 
 import streamlit as st
 
-from core.data import spec_of
+from core.data import DataError, outline, spec_of
 from core.data.sources import kind_of
-from core.figures.curves import Curves, smooth
+from core.figures.curves import Curves
+from core.figures.thinning import smooth
 from core.runs import KINDS, Run, RunNotFound, has_checkpoint
-from core.wording import duration, number, percent, plural, worded
+from core.wording import drawn_thing, duration, number, percent, plural, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
 from pages.parts.runs.by_hand import by_hand_list
@@ -169,9 +170,18 @@ def _results(run: Run, curves: Curves) -> None:
 def _before_validation(curves: Curves) -> dict[str, tuple[str, str]]:
     """What is known of a run that ended before anything was held against it: its curves' last values."""
     ends = {name: smooth(values, SMOOTHING)[-1] for name in ("loss", "accuracy") if (values := curves.of(name)[1])}
-    about = f"The running mean of its last batches, as the curve ends (smoothing {SMOOTHING:g}): images it learned from. It ended " \
-            "before the held-back images were looked at."
+    about = (f"The running mean of its last batches, where the curve ends (smoothing {SMOOTHING:g}): images it learned from. The "
+             "run ended before the held-back images were looked at.")
     return {f"Training {name}": (percent(value) if name == "accuracy" else number(value), about) for name, value in ends.items()}
+
+
+def _drawing_for(run: Run) -> str:
+    """Draw a digit for it, or what else it knows."""
+    try:
+        thing = drawn_thing(outline(run.config.data).source_classes)
+    except DataError:
+        thing = "drawing"
+    return "Draw for it" if thing == "drawing" else f"Draw a {thing} for it"
 
 
 def next_steps(server: Services, run: Run) -> None:
@@ -180,7 +190,7 @@ def next_steps(server: Services, run: Run) -> None:
         return
     kind = kind_of(run.config.data.dataset)
     with st.container(horizontal=True):
-        if kind == "images" and st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
+        if kind == "images" and st.button(_drawing_for(run), icon=":material/draw:", type="primary", key="panel.draw"):
             go_to("pages/draw_digit.py")
         if kind == "text" and st.button("Ask it about a text", icon=":material/rate_review:", type="primary", key="panel.ask"):
             go_to("pages/learn_text.py")

@@ -56,6 +56,7 @@ LOOK = "build.look.view"  # which way Build model looks inside a network: LOOK_W
 LOOK_WALK = "Walk a sample through"
 WALK = "session.walk"  # the last walk through a network: what it was of, and its stages
 OWN_CHECKED = "session.own_checked"  # core.data.own.importing.Checked: an archive that was read and not yet kept
+OWN_ARCHIVE = "session.own_archive"  # (the upload, the options it was checked with) while nobody has kept or dropped it
 OWN_KEPT = "session.own_kept"  # names of the data sets that this session has kept, the last one last
 OWN_REFUSED = "session.own_refused"  # (line, report or None) of the last archive from which nothing could be kept
 OWN_VERSION = "session.own_version"  # part of the uploader's key: a new one empties it, which frees the upload's memory
