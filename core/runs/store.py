@@ -119,6 +119,13 @@ class RunStore:
                               "ORDER BY number DESC LIMIT ?", (*kinds, *wanted, limit)).fetchall()
         return _readable(rows)
 
+    def like(self, run_id: str) -> list[str]:
+        """The ids of other finished runs with exactly this one's config, the newest first."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT id FROM runs WHERE status = 'finished' AND id <> ?1 AND config = "
+                              "(SELECT config FROM runs WHERE id = ?1) ORDER BY number DESC", (run_id,)).fetchall()
+        return [row["id"] for row in rows]
+
     def group(self, group_id: str) -> list[Run]:
         """The runs that were started together, in the order in which they train."""
         with self._database.reading() as db:
