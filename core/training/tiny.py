@@ -276,7 +276,7 @@ class TinySteps:
             g = self._room(count, f"g{place}", width)
             forward.append(partial(np.dot, values, linear.weight.T, z))
             back: list[Operation] = [partial(np.dot, g.T, values, linear.weight_gradient)]
-            if linear.bias is not None:
+            if linear.bias is not None and linear.bias_gradient is not None:
                 forward.append(partial(np.add, z, linear.bias, z))
                 back.append(partial(np.dot, ones, g, linear.bias_gradient))
             if before is not None:
