@@ -101,7 +101,7 @@ def test_it_opens_with_its_surest_mistakes_and_the_matrix_with_pictures(store, m
     about, surest = summarize(kept), confident_mistakes(kept, 10)
     said = texts(at)
     assert f"**{100 * about.accuracy:.2f} %** are right: {about.right:,} of {about.examples:,}" in said
-    pictures = [image.caption for shown in at.get("imgs") for image in shown.proto.imgs]
+    pictures = [image.caption for shown in at.get("image") for image in shown.proto.imgs]
     assert pictures[:len(surest)] == [as_text(caption(kept, place)) for place in surest.tolist()] and len(surest)
     assert said.index("Its surest mistakes") < said.index("What it takes for what") and not at.dataframe
     assert matrix(at)["classes"] == list("0123456789") and len(pictures) > len(surest), "and a cell's images below the matrix"
@@ -241,7 +241,7 @@ def test_a_stopped_run_is_asked_only_when_a_person_wants_it(store, models):
     assert "its test images are unseen" in at.info[0].value and not at.metric
     at.button(key=f"evaluate.ask.{models['stopped']}").click().run()
     assert_whole(at)
-    assert "Accuracy" in metrics(at)
+    assert "are right:" in texts(at)
     predictions_path(store, models["stopped"], "test").unlink()
 
 
@@ -253,8 +253,10 @@ def test_without_the_images_figures_stay_and_pictures_are_named(store, models, m
 
     for module in ("evaluate.subject", "runs.answers"):
         monkeypatch.setattr(f"pages.parts.{module}.dataset", missing)
-    at = open_at(models["first"])
+    at = open_at(models["first"], "Numbers")
     assert "Accuracy" in metrics(at) and not at.warning
+    at = open_at(models["first"])
+    assert len(at.warning) == 1 and "Press a cell" not in texts(at), "said once"
     at = open_at(models["first"], "Images")
     assert "not on this machine" in at.warning[0].value and "said" in at.code[0].value
     at = open_at(models["first"], "Robustness")

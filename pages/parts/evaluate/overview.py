@@ -24,8 +24,12 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             _mistakes(subject)
             st.markdown("#### What it takes for what")
             kind = "images" if has_images(subject) else kind_of(subject.run.config.data.dataset)
-            st.caption(worded("Rows are what the images are, columns what the model said. Press a cell to see its images.", kind))
-            confusion.images_of_cell(subject, confusion.matrix(subject, as_shares=False))
+            here = subject.data is not None
+            st.caption(worded("Rows are what the images are, columns what the model said."
+                              + (" Press a cell to see its images." if here else ""), kind))
+            counts = confusion.matrix(subject, as_shares=False)
+            if here:  # else the line that says so stands above already
+                confusion.images_of_cell(subject, counts)
 
 
 def _in_a_line(subject: EvaluatedRun) -> None:
