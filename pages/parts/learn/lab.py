@@ -93,7 +93,7 @@ def _answered(question: Question) -> str:
 
 def covered(height: int = 320) -> None:
     """One line in place of what answers a question. height: about what will stand here takes, in px, so that little moves."""
-    with st.container(border=True, height=height, vertical_alignment="center", horizontal_alignment="center"):
+    with st.container(border=True, height=height, horizontal_alignment="center"):
         st.caption(":material/visibility_off: Shown when you have answered the question, or skipped it.", text_alignment="center")
 
 
