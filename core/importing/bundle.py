@@ -86,8 +86,9 @@ def read(path: Path, folder: Path) -> dict[str, Any]:
     run = object_of((folder / RUN).read_bytes(), RUN)
     if METRICS in entries:
         series = metrics_of((folder / METRICS).read_bytes())
-        np.savez(folder / "metrics.npz", **{f"{kind}{number}": points[kind] for number, points in enumerate(series.values())
-                                            for kind in ("steps", "values")})
+        arrays: dict[str, Any] = {f"{kind}{number}": points[kind] for number, points in enumerate(series.values())
+                                  for kind in ("steps", "values")}
+        np.savez(folder / "metrics.npz", **arrays)
         (folder / METRICS).unlink()
     else:
         series = {}

@@ -28,7 +28,7 @@ from core.takeaway.onnx_writer import onnx_file
 from core.takeaway.parts import Options, Subject, TakeawayError, missing
 
 REFUSALS = (CheckpointError, ConfigError, DataError, ExportError, ModelError, TakeawayError)
-IN_BUNDLE = "notebook", "a notebook trains as it is made: python -m core export RUN --to notebook"
+NO_NOTEBOOK = "a notebook trains as it is made: python -m core export RUN --to notebook"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _pth(subject: Subject) -> bytes:
 
 def _bundle(subject: Subject) -> bytes:
     """What can be made of the run now; bundle.json says of the rest why it is not there."""
-    files, left_out = core_files(subject), dict([IN_BUNDLE])
+    files, left_out = core_files(subject), {"notebook": NO_NOTEBOOK}
     for name, kind in KINDS.items():
         if not kind.file or kind.file in files:
             continue

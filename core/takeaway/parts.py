@@ -79,6 +79,9 @@ def _is_there(name: str) -> bool:
 class AsUsed(nn.Module):
     """A network as people use it: pixels from 0 to 1 in, probabilities out (of a predicted number, the number)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, trained: TrainedModel) -> None:
         super().__init__()
         self.network = trained.model
