@@ -172,8 +172,8 @@ class Loop:
         self.model.train()
         pending = Pending()
         for batch in batches_of_epoch(self.train, self.config, self.epoch, self.batch):
-            command = self.control.command() if self.control is not None else Command(learning_rate=self.rate_by_hand)
-            if command.stop or command.pause or self.is_changed(command):
+            command = self.control.command() if self.control is not None else Command()
+            if command.stop or command.pause or self.control is not None and self.is_changed(command):
                 # even so: weights that became NaN since the last read must not be kept
                 if not (yield from self.read(pending)):
                     return "diverged"
