@@ -100,26 +100,7 @@ def actions(server: Services, run: Run) -> None:
                 st.markdown("The run, its curves and its weights will be gone.")
                 if st.button("Delete this run", key="compare.delete", type="primary"):
                     delete(server, run)
-<<<<<<< HEAD
-
-
-def downloads(server: Services, run: Run) -> None:
-    """The run's weights and config as files."""
-    try:
-        trained = trained_model(server.store, run.id)
-    except CheckpointError as error:
-        st.error(as_text(str(error)), icon=":material/broken_image:")
-        return
-    name = f"{run.config.model.architecture}-{run.id[:8]}"
-    st.download_button("Weights (.pth)", lambda: weights_file(trained), f"{name}.pth", "application/octet-stream",
-                       key="compare.weights", icon=":material/download:", on_click="ignore",
-                       help="A state_dict as torch.save writes it: model.load_state_dict(torch.load(file, weights_only=True)).")
-    written = config_file(trained, server.store.interventions(run.id))
-    st.download_button("Config (.json)", written, f"{name}.json", "application/json", key="compare.config",
-                       icon=":material/download:", on_click="ignore", help="Everything needed to repeat this run.")
-=======
     made_with(server, run)
->>>>>>> takeaway
 
 
 def delete(server: Services, run: Run) -> None:

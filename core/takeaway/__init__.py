@@ -7,10 +7,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.config import config_bytes
 from core.data import DataError
 from core.errors import reason
-from core.export import ExportError, script, weights_file
+from core.export import ExportError, config_file, script, weights_file
 from core.fields import ConfigError
 from core.importing.bundle import METRICS
 from core.models import ModelError
@@ -58,7 +57,7 @@ def _script(subject: Subject) -> bytes:
 
 
 def _config(subject: Subject) -> bytes:
-    return config_bytes(subject.run.config)
+    return config_file(subject.run.config, subject.store.interventions(subject.run.id))
 
 
 def _pth(subject: Subject) -> bytes:

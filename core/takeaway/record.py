@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.data.sources import kind_of
+from core.export import described
 from core.runs import Run, RunStore
 from core.runs.made_with import SPLITS, read_made_with
 from core.wording import EXAMPLES, plural
 
 UNKNOWN = "not recorded"
+MOST_CHANGES = 6  # by hand, that are told
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,7 @@ def record_of(store: RunStore, run: Run) -> dict[str, Any]:
             "brought": made.get("brought", {}), "device": run.device, "precision": run.precision,
             "threads": [[step, int(count)] for step, count in zip(steps, threads, strict=True)],
             "seed": run.config.training.seed, "start_from": run.config.training.start_from,
-            "changed_by_hand": changed_by_hand(run)}
-
-
-def changed_by_hand(run: Run) -> list[dict[str, Any]]:
-    """What somebody changed while it trained, in order. Of a learning rate only the last is kept, and not when."""
-    return [] if run.learning_rate is None else [{"what": "learning_rate", "to": run.learning_rate}]
+            "changed_by_hand": [described(one) for one in store.interventions(run.id)]}
 
 
 def lines_of(record: dict[str, Any], run: Run) -> list[Line]:
@@ -99,5 +96,11 @@ def _changes(record: dict[str, Any]) -> str:
     changes = _rows(record, "changed_by_hand")
     if not changes:
         return "nothing recorded"
-    return "; ".join(f"{short(change.get('what', '?')).replace('_', ' ')} to {short(change.get('to', '?'))}"
-                     for change in changes[:6])
+    shown = "; ".join(_change(change) for change in changes[:MOST_CHANGES])
+    return shown + (f"; and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else "")
+
+
+def _change(change: dict[str, Any]) -> str:
+    place = ", ".join(f"{name} {short(change[name])}" for name in ("layer", "row", "column") if name in change)
+    return (f"after step {short(change.get('step', '?'))} {short(change.get('what', '?')).replace('_', ' ')}"
+            f"{f' ({place})' if place else ''} from {short(change.get('before', '?'))} to {short(change.get('after', '?'))}")
