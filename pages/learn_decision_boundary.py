@@ -4,6 +4,8 @@ from core.process import configure
 
 configure("server")
 
+from dataclasses import replace
+
 import streamlit as st
 
 from core.data import DataError
@@ -15,9 +17,10 @@ from pages.parts.draft import draft
 from pages.parts.learn.decision_boundary import address as plane_address
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary import controls as plane_controls
-from pages.parts.learn.decision_boundary import live
+from pages.parts.learn.decision_boundary import live, weight
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import PLANE
+from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.panel import current_run
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
@@ -72,7 +75,8 @@ def settings() -> None:
 def code() -> None:
     """The run as a script."""
     try:
-        show_code(points_script(config))
+        # of a run that was changed by hand, what it began with and what was done
+        show_code(points_script(run.config, changes) if run is not None else points_script(config))
     except (ExportError, DataError, ModelError, ConfigError) as error:
         st.info(as_text(str(error)), icon=":material/code_off:")
 
@@ -99,16 +103,21 @@ with st.container(key="plane.stage", gap="small"):  # on a phone the picture com
         with controls:
             plane_controls.main_controls(config)
     place = st.container(key="plane.picture", gap="xxsmall")  # how it is drawn is read first and stands below
+data = None
 try:
     data = dataset(config.data, server.settings)
     shown, adds = live.display_options(bool(data.classes))
     with place:
-        live.picture(server, config, run, data, shown, adds)
+        live.picture(server, config, run, data, replace(shown, editing=weight.can_edit(run)), adds)
 except (DataError, ModelError, ConfigError) as error:
     st.error(as_text(str(error)), icon=":material/error:")
 curves, question = st.columns(2, gap="medium")
+changes = server.store.interventions(run.id) if run is not None else []
 with curves:
     live.losses(server, config, run)
+    if data is not None:
+        weight.weight_form(server, config, run, data)
+    by_hand_list(changes)
 with question:
     predict(PATH, PLANE["line"])
 left, middle, right = st.columns(3, gap="medium")

@@ -9,7 +9,7 @@ import torch
 from core.devices import device_memory_bytes, resident_bytes
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
-from core.training import Epoch, Gradients, Look, SampleAnswers, Step, Validation
+from core.training import Epoch, Gradients, Intervention, Look, SampleAnswers, Step, Validation
 from core.training.plane import PLANE
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
@@ -33,6 +33,7 @@ class Recorder:
         self.metrics: list[Metric] = []
         self.snapshots: dict[str, Snapshot] = {}
         self.looks: list[Look] = []
+        self.interventions: list[Intervention] = []
         self.progress: dict[str, float] = {}
         self.images, self.seconds = 0, 0.0  # since the last flush
         self.flushed: float | None = None  # so that the first steps are flushed at once
@@ -71,6 +72,10 @@ class Recorder:
         if event.kind == PLANE:
             self.gap = SECONDS_PER_PICTURES
 
+    def intervention(self, event: Intervention) -> None:
+        """Kept for the next flush, which comes before any checkpoint: weights that are kept were changed by nobody unnamed."""
+        self.interventions.append(event)
+
     def epoch(self, event: Epoch) -> None:
         found = {name: getattr(event, name) for name in PER_EPOCH}
         self.metrics += [Metric(name, event.step, value) for name, value in found.items() if value is not None]
@@ -97,5 +102,7 @@ class Recorder:
     def flush(self) -> None:
         """Hand over everything now."""
         snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
-        self.is_ours = self.store.record(self.run_id, self.metrics, snapshots, self.looks, **self.progress) and self.is_ours
-        self.metrics, self.snapshots, self.looks, self.progress, self.flushed = [], {}, [], {}, self.clock()
+        kept = self.store.record(self.run_id, self.metrics, snapshots, self.looks, self.interventions, **self.progress)
+        self.is_ours = kept and self.is_ours
+        self.metrics, self.snapshots, self.looks, self.interventions = [], {}, [], []
+        self.progress, self.flushed = {}, self.clock()

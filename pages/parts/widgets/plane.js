@@ -52,7 +52,7 @@ class View {
     this.root = root;
     const find = (name) => root.querySelector(`.${name}`);
     [this.net, this.big, this.caption, this.legend, this.now] = ["net", "big", "caption", "legend", "now"].map(find);
-    [this.time, this.replay, this.slider] = ["time", "replay", "slider"].map(find);
+    [this.time, this.replay, this.slider, this.field] = ["time", "replay", "slider", "weight"].map(find);
     this.hover = null; // {layer, unit} or {link: [layer, to, from]}
     this.history = []; // pictures to go over; queue: those still to be played; at: the one that is shown
     this.queue = [];
@@ -63,8 +63,10 @@ class View {
     new ResizeObserver(() => this.draw()).observe(root);
     this.net.addEventListener("pointermove", (event) => this.look(this.under(event)));
     this.net.addEventListener("pointerdown", (event) => this.look(this.under(event)));
-    this.net.addEventListener("pointerleave", () => this.look(null));
-    this.net.addEventListener("click", (event) => this.choose(this.under(event)));
+    this.net.addEventListener("pointerleave", () => this.field.hidden && this.look(null));
+    this.net.addEventListener("click", (event) => this.choose(this.under(event), event));
+    this.field.addEventListener("keydown", (event) => this.type(event));
+    this.field.addEventListener("blur", () => this.close());
     this.big.addEventListener("click", (event) => this.click(event));
     this.slider.addEventListener("input", () => this.stand(this.history[Number(this.slider.value)]));
     this.replay.addEventListener("click", () => (this.replaying ? this.stop() : this.again()));
@@ -78,7 +80,11 @@ class View {
       this.stop();
       [this.history, this.at, this.newest, this.hover] = [[], null, null, null];
     }
-    const fresh = pictures.filter((picture) => picture.step > last);
+    // while it waits, a weight may be set by hand: another picture of the same step
+    const again = same && about.changes !== this.changes && pictures.length > 0 && pictures[0].step === last;
+    this.changes = about.changes;
+    if (again) this.history = this.history.filter((picture) => picture.step < last);
+    const fresh = pictures.filter((picture) => picture.step > last || again && picture.step === last);
     if (about.whole) {
       const known = this.history, ends = known.length && known.at(-1).step === pictures.at(-1)?.step;
       if (!ends || known.length < pictures.length || !this.complete) this.history = pictures;
@@ -95,6 +101,7 @@ class View {
     this.inputs = null; // the theme may have changed too
     this.colours = null;
     this.legendOf();
+    if (!about.editing && !this.field.hidden) this.close();
     if (!this.replaying) this.come(fresh, same);
     this.times();
     this.words();
@@ -389,13 +396,10 @@ class View {
   }
 
   words() {
-    const { names, sizes, rest } = this.about, { hover: chosen, at } = this;
+    const { names, rest } = this.about, { hover: chosen, at } = this;
     let text = rest;
     if (chosen && chosen.link && at) {
-      const [layer, to, from] = chosen.link, last = layer === sizes.length - 2;
-      const start = layer ? `unit ${from + 1} of layer ${layer}` : names[from];
-      text = `Weight from ${start} to ${last ? "the output" : `unit ${to + 1} of layer ${layer + 1}`}: ` +
-        this.weight(at.weights, layer, to, from).toFixed(3);
+      text = `${this.linkName(chosen.link)}: ${this.weight(at.weights, ...chosen.link).toFixed(3)}`;
     } else if (chosen && chosen.layer === 0) {
       text = `Input ${names[chosen.unit]}: blue where it is above 0, orange where it is below.`;
     } else if (chosen && at) {
@@ -448,8 +452,36 @@ class View {
     this.draw();
   }
 
-  choose(what) { // a link: whoever edits weights hears of it
-    if (what && what.link && this.about.editing) this.send("edge", what.link);
+  choose(what, event) { // a link: a field for its weight opens there
+    if (!what || !what.link || !this.about.editing) return;
+    const { field } = this, [layer, to, from] = this.chosen = what.link;
+    field.hidden = false;
+    field.value = this.weight(this.at.weights, layer, to, from).toFixed(3);
+    field.setAttribute("aria-label", `${this.linkName(what.link)}. Enter sets it, Escape leaves it.`);
+    field.style.left = `${Math.max(0, Math.min(event.offsetX - 48, this.net.clientWidth - 96))}px`;
+    field.style.top = `${Math.max(0, event.offsetY - 17)}px`;
+    field.focus();
+    field.select();
+  }
+
+  type(event) {
+    if (event.key !== "Enter" && event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    const value = this.field.valueAsNumber;
+    if (event.key === "Enter" && Number.isFinite(value)) this.send("weight", [...this.chosen, value]);
+    this.close();
+  }
+
+  close() {
+    this.field.hidden = true;
+    this.look(null);
+  }
+
+  linkName([layer, to, from]) {
+    const { names, sizes } = this.about, last = layer === sizes.length - 2;
+    const start = layer ? `unit ${from + 1} of layer ${layer}` : names[from];
+    return `Weight from ${start} to ${last ? "the output" : `unit ${to + 1} of layer ${layer + 1}`}`;
   }
 
   click(event) {

@@ -17,13 +17,17 @@ from core.runs import Look
 from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 
 HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img"></canvas>
-<div class="caption"></div></div><div class="out"><div class="now"></div>
+<input class="weight" type="number" step="any" hidden><div class="caption"></div></div><div class="out"><div class="now"></div>
 <canvas class="big" role="img"></canvas><div class="time" hidden><button class="replay">Play</button>
 <input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div>
 <div class="legend"></div></div></div></div>"""
 CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
 .both { display: flex; gap: 12px 20px; align-items: flex-start; }
-.left { flex: 1 1 0; min-width: 0; }
+.left { flex: 1 1 0; min-width: 0; position: relative; }
+.weight { position: absolute; width: 96px; height: 34px; box-sizing: border-box; padding: 0 6px; font: inherit; color: inherit;
+  font-size: 16px; background: var(--st-background-color); border: 2px solid var(--st-primary-color);
+  border-radius: var(--st-base-radius, 8px); }
+.weight[hidden] { display: none; }
 .net { width: 100%; display: block; touch-action: pan-y; }
 .out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
@@ -50,7 +54,7 @@ class Shown:
     """How it is drawn, and what can be done with it.
 
     discrete: two colours only. validation: whether these points are drawn too. adding: whether clicks on the plane add points.
-    editing: whether clicks on a link are reported.
+    editing: whether a click on a link opens a field for its weight.
     """
 
     discrete: bool = False
@@ -67,6 +71,7 @@ def content(config: RunConfig, data: Dataset, points: Generated, bound: float, s
     low, high = (f"{-bound:.3g}", f"{bound:.3g}") if number else data.classes
     layers = [f"{units} units" if units > 1 else "1 unit" for units in hidden]
     what = "What the network says at every point"
+    pointing = "Point at a unit or a line to see it" + ("; click a line to set its weight." if shown.editing else ".")
     return {
         "sizes": [len(names), *hidden, 1], "side": SIDE, "unitSide": UNIT_SIDE, "names": names, "titles": ["inputs", *layers],
         "inputs": [as_text(values) for values in input_maps(config.data.features)],
@@ -74,23 +79,42 @@ def content(config: RunConfig, data: Dataset, points: Generated, bound: float, s
         "validation": points_as_bytes(*points.validation, EXTENT, bound, number),
         "extent": int(EXTENT), "low": low, "high": high, "discrete": shown.discrete, "showValidation": shown.validation,
         "adding": shown.adding, "editing": shown.editing,
-        "rest": f"{what}{' (click to add a training point)' if shown.adding else ''}. Point at a unit or a line to see it.",
+        "rest": f"{what}{' (click to add a training point)' if shown.adding else ''}. {pointing}",
         "alt": {"network": f"Network with {len(names)} inputs and {', '.join(layers) or 'no hidden layer'}; each unit as a map.",
                 "answer": f"{what}, from {low} (orange) to {high} (blue), with the points it learns from."},
     }
 
 
-def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str,
-         on_edge: Callable[[], None] = lambda: None) -> tuple[float, float] | None:
+@dataclass(frozen=True)
+class Link:
+    """A link and the weight that it is to have: to which unit of which linear layer (from 0), from which unit or input before."""
+
+    layer: int
+    to: int
+    start: int
+    weight: float
+
+
+def wanted(key: str) -> Link | None:
+    """What a person has just asked for in the field at a link, for show()'s `on_weight`; None for a message made by hand that
+    says nothing of the kind."""
+    match getattr(st.session_state.get(key), "weight", None):
+        case [int() as layer, int() as to, int() as start, (int() | float()) as weight]:
+            return Link(layer, to, start, weight)
+    return None
+
+
+def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str, changes: int = 0,
+         on_weight: Callable[[], None] = lambda: None) -> tuple[float, float] | None:
     """Draw it. Returns where on the map a person has just clicked, (x₁, x₂).
 
     about: see content(). pictures: what a PlaneWatcher saw; of a run that goes those since the last call, else (`whole`) all
-    there are. run: what names it; another one's pictures are forgotten.
-    on_edge: called when a person has clicked on a link, where about says `editing`; the session's state then has, under `key`,
-        [layer, to, from] as "edge": the linear layer's place from 0, its row and its column.
+    there are. run: what names it; another one's pictures are forgotten. changes: how many were made by hand
+        until then; where there are more than last time, a picture of the same step takes the place of that one.
+    on_weight: called when a person has given a link another weight, where about says `editing`; wanted() says which one.
     """
-    sent = message(about | {"run": run, "going": going, "whole": whole}, pictures)
-    clicked = _component(data=sent, key=key, on_clicked_change=lambda: None, on_edge_change=on_edge).clicked
+    sent = message(about | {"run": run, "going": going, "whole": whole, "changes": changes}, pictures)
+    clicked = _component(data=sent, key=key, on_clicked_change=lambda: None, on_weight_change=on_weight).clicked
     match clicked:
         case [int() | float() as x1, int() | float() as x2]:
             return float(x1), float(x2)

@@ -11,6 +11,7 @@ from core.config import RunConfig, TrainingConfig
 from core.data import Dataset, spec_of
 from core.data.sources.generated import Generated
 from core.fields import describe
+from core.figures.by_hand import mark_changes
 from core.figures.curves import Curves
 from core.figures.plane import LOSSES, losses_chart
 from core.labs.decision_boundary import MOST_BYTES, MOST_PICTURES, picture_of, plane_points, spread_over, untrained
@@ -20,6 +21,7 @@ from core.runs.live_weights import newest_model
 from core.training.plane import PLANE
 from core.wording import percent, plural
 from pages.parts.learn.decision_boundary import config as plane_config
+from pages.parts.learn.decision_boundary import weight
 from pages.parts.learn.decision_boundary.controls import CLASSES
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
@@ -97,7 +99,7 @@ def _continue(server: Services, run: Run) -> None:
         return
     beyond = max(0, run.epoch + more - run.config.training.epochs)
     _try(lambda: server.engine.resume(run.id, beyond), server, run.id, lambda now: now.status != "queued")
-    plane_config.take(server.store.get(run.id).config)
+    plane_config.take(plane_config.current(server.store.get(run.id)))
     st.rerun()
 
 
@@ -172,6 +174,8 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
         clicked = _send(server, now, fresh, data, about)
+        if st.session_state.pop(keys.PLANE_EDITED, False):
+            st.rerun()  # the whole page, which lists what was changed, or says why it was not
         if clicked is not None and adds is not None:
             plane_config.add_point(*clicked, adds)
             st.rerun()
@@ -185,23 +189,31 @@ def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset,
 def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
           about: dict[str, Any]) -> tuple[float, float] | None:
     """The pictures that the browser does not have yet. Returns where a person has clicked."""
+    def edited() -> None:
+        if run is not None and weight.can_edit(run):
+            weight.take(server, run, fresh.config, data)
+
     if run is None:
         first = picture_of(fresh, data)
         name = hashlib.sha256(fresh.config.model_dump_json().encode()).hexdigest()
         return plane.show(about, [first] if first else [], name, going=False, whole=True, key="plane.map")
     name, going = f"{run.id}.{run.first_step}", run.is_active and (run.status == "queued" or run.pause_requested is None)
     pictures = [] if run.is_active else history(server.store.path, run.id, run.step, _server=server)
+    changes = len(server.store.interventions(run.id))
     if run.is_active:
         sent = st.session_state.get(keys.PLANE_SENT)
         after = sent["step"] if sent is not None and sent["run"] == name else -1
+        if sent is not None and after >= 0 and sent["changes"] != changes:
+            after -= 1  # a weight was set while it waits: the same step looks otherwise
         pictures = server.store.looks(run.id, PLANE, after, MOST_AT_ONCE + 1)
         if len(pictures) > MOST_AT_ONCE:  # the page was away
             pictures = server.store.looks(run.id, PLANE, list(server.store.look_times(run.id, PLANE))[-MOST_AT_ONCE] - 1)
-        st.session_state[keys.PLANE_SENT] = {"run": name, "step": pictures[-1].step if pictures else after}
+        st.session_state[keys.PLANE_SENT] = {"run": name, "step": pictures[-1].step if pictures else after, "changes": changes}
     if not pictures:  # none yet, or none since the last ones; a run from before there were any has its weights
         newest = newest_picture(server, run, data) or picture_of(fresh, data)
         pictures = [newest] if newest else []
-    return plane.show(about, pictures, name, going=going, whole=not run.is_active, key="plane.map")
+    return plane.show(about, pictures, name, going=going, whole=not run.is_active, key="plane.map", changes=changes,
+                      on_weight=edited)
 
 
 def newest_picture(server: Services, run: Run, data: Dataset) -> Look | None:
@@ -229,7 +241,8 @@ def losses(server: Services, config: RunConfig, run: Run | None) -> None:
     """Both losses by epoch, anew each second while the run goes."""
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
-        st.echarts_chart(losses_chart(curves(server, now, config)), height=220, key="plane.losses")
+        changes, read = server.store.interventions(now.id) if now is not None else [], curves(server, now, config)
+        st.echarts_chart(mark_changes(losses_chart(read), changes, read), height=220, key="plane.losses")
 
     st.fragment(panel, run_every=1.0 if run is not None and run.is_active else None)()
 
