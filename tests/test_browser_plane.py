@@ -101,7 +101,7 @@ def test_all_pictures_of_a_run_are_played_in_their_order(address, runs, tabs):
     page = opened(tabs(1280), f"{address}?{SHORT}")
     run_id = finished(page)
     kept = list(RunStore(runs).look_times(run_id, PLANE))
-    assert len(kept) > 5 and kept[0] == 0
+    assert {0, 1, 400} <= set(kept), "by the clock there are more"
     drawn = view(page, "view.drawn")
     assert drawn == sorted(set(drawn)) and drawn[0] == 0 and drawn[-1] == kept[-1], "live: in order, to the last one"
     assert view(page, "view.history.map(picture => picture.step)") == kept
@@ -156,7 +156,7 @@ def test_pictures_are_played_evenly_and_soon(tabs, each, apart):
         for moment in range(0, apart, 20):
             page.clock.run_for(20)
             shown.append((apart * number + moment + 20, view(page, "view.at.step")))
-    gap = apart / each  # ms between two pictures; one of step n is made at n·gap, and sent in the n // each-th message, at its end
+    gap = apart / each  # ms between two pictures: one of step n is made at n·gap, and sent at the end of its message's time
     drawn = view(page, "view.drawn")
     assert drawn == list(range(each - 1, drawn[-1] + 1)) and drawn[-1] >= 13 * each, "all after the first message, in order"
     assert view(page, "view.passed") == each - 1, "of the first message the newest one alone"

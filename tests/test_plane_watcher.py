@@ -238,7 +238,7 @@ def test_every_run_on_points_in_the_plane_keeps_its_pictures(store, settings):
     run = store.create_running(circle(training__epochs=30), "me", "here")
     assert execute(store, run, settings).status == "finished"
     looks = store.looks(run.id, PLANE)
-    assert (looks[0].step, looks[-1].step) == (0, 30) and len(looks) >= 5
+    assert {0, 1, 30} <= {look.step for look in looks}, "by the clock there are more"
     assert looks[-1].arrays["standing"][0] < looks[0].arrays["standing"][0]
     for other in (tiny(), PRESETS["toy-sigmoid"].config, circle(model__hidden=[9], training__epochs=1)):
         run = store.create_running(other, "me", "here")
