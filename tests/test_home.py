@@ -19,6 +19,7 @@ from core.runs.shipped import MODEL, first_model
 from core.settings import Settings
 from core.training import Checkpoint, Started
 from core.wording import surely_before
+from pages.parts.draw.shipped import shipped as shipped_model
 from pages.parts.home import answering, watching
 from pages.parts.shell import keys
 from tests.helpers import tiny
@@ -47,7 +48,7 @@ def buttons(at) -> set[str]:
 def forgets(monkeypatch):
     """What the server has read of the shipped files is read again, before and after the test."""
     def clear() -> None:
-        answering._shipped.clear()
+        shipped_model.clear()
         watching.recording.clear()
 
     clear()

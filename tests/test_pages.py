@@ -476,7 +476,8 @@ def test_compare_lists_runs_and_offers_their_files(finished, trained):
     row = at.dataframe[0].value.iloc[0]
     assert row["Status"] == "Finished"
     assert row["Test accuracy"] == pytest.approx(trained[1].test_accuracy * 100)
-    assert {b.proto.label for b in at.get("download_button")} == {"Weights (.pth)", "Config (.json)"}
+    assert [b.proto.label for b in at.get("download_button")] == ["Download"]
+    assert at.selectbox(key="takeaway.kind").value == "pth"
 
 
 def test_a_run_is_deleted_after_a_second_question(failed, runs):

@@ -22,6 +22,7 @@ from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
 from core.runs.live_weights import LiveWeights
 from core.runs.looks import can_watch
+from core.runs.made_with import note_data, note_start
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
@@ -37,8 +38,10 @@ from core.training import (
     Finished,
     Gradients,
     ImageWatcher,
+    Intervention,
     Look,
     Paused,
+    PlaneWatcher,
     SampleAnswers,
     Started,
     Step,
@@ -47,6 +50,7 @@ from core.training import (
     Validation,
     Watcher,
     build_for,
+    can_show,
     candidates,
     check,
     fit,
@@ -144,11 +148,12 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     if run.kind == "range_test":
         run_range_test(store, run, data, model, device, control)
         return
+    note_start(store, run.id, state.step if state is not None else 0, device)
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     finished: Finished | None = None
-    if run.step:  # it has been going before
-        store.forget_after(run.id, state.step if state is not None else -1)
+    if run.step or store.interventions(run.id):  # it has been going before
+        store.forget_after(run.id, state.step if state is not None else -1, state.interventions if state is not None else 0)
     before, watched = run.seconds or 0.0 if state else 0.0, store.seconds_watched(run.id)
     for event in fit(config, data, model, device, control, state, threads, _watchers(store, run, data, model, device)):
         live.see(event)
@@ -158,6 +163,8 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
                 recorder.device = device
             case Threads():
                 recorder.add(event.step, {"threads": event.threads})
+            case Intervention():
+                recorder.intervention(event)
             case Step():
                 recorder.step(event)
             case Gradients():
@@ -185,6 +192,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, config, data, model, finished)
+        note_data(store, run.id, data)  # last: nobody waits for it
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:
@@ -197,11 +205,13 @@ def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: S
 
 
 def _watchers(store: RunStore, run: Run, data: Dataset, model: torch.nn.Module, device: torch.device) -> list[Watcher]:
-    """Who looks at the network while it trains. Watched images that are damaged, or not for these data, are left out."""
+    """Who looks at the network while it trains: at the plane, where there is one, and at watched images, where they are whole and
+    for these data."""
+    watchers: list[Watcher] = [PlaneWatcher(run.config, data, device)] if can_show(run.config) else []
     images = store.watched(run.id)
-    if images is None or not can_watch(images, data):
-        return []
-    return [ImageWatcher(images, run.config.training, data, model, device)]
+    if images is not None and can_watch(images, data):
+        watchers.append(ImageWatcher(images, run.config.training, data, model, device))
+    return watchers
 
 
 def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:

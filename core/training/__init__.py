@@ -1,12 +1,14 @@
 """Training: fit() and what it is made of."""
 
-from core.training.control import Command, Control
+from core.training.by_hand import InterventionError
+from core.training.control import Command, Control, WeightEdit
 from core.training.events import (
     Checkpoint,
     Epoch,
     Event,
     Finished,
     Gradients,
+    Intervention,
     Look,
     Paused,
     SampleAnswers,
@@ -17,11 +19,13 @@ from core.training.events import (
 )
 from core.training.loop import fit
 from core.training.objectives import OBJECTIVES, objective_of
+from core.training.plane import PlaneWatcher, can_show
 from core.training.start import build_for, check, check_for, fresh_model, outputs_for, prepare
 from core.training.state import TrainingState
 from core.training.threads import ThreadChoice, candidates
 from core.training.watchers import ImageWatcher, Watcher
 
-__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "ImageWatcher", "Look",
-           "Paused", "SampleAnswers", "Started", "Step", "ThreadChoice", "Threads", "TrainingState", "Validation", "Watcher",
-           "build_for", "candidates", "check", "check_for", "fit", "fresh_model", "objective_of", "outputs_for", "prepare"]
+__all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "Finished", "Gradients", "ImageWatcher",
+           "Intervention", "InterventionError", "Look", "Paused", "PlaneWatcher", "SampleAnswers", "Started", "Step",
+           "ThreadChoice", "Threads", "TrainingState", "Validation", "Watcher", "WeightEdit", "build_for", "can_show",
+           "candidates", "check", "check_for", "fit", "fresh_model", "objective_of", "outputs_for", "prepare"]

@@ -20,6 +20,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.scroll import place_to_scroll_to
 
 WALK, WEIGHTS = keys.LOOK_WALK, "Weights"
 VECTOR_PICTURE, MAPS_PICTURE = 4096, 128  # how many numbers of a row, and how many maps, are drawn
@@ -56,6 +57,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
     """
 
     def section() -> None:
+        place_to_scroll_to("build.look.place", st.session_state.get(keys.SCROLL_TO_WALK, ""))
         st.subheader("Look inside")
         view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, bind="query-params", label_visibility="collapsed")
         if view is None:
