@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from core.devices import describe_device, usable_cores
+from core.devices import describe_device, processor_name, usable_cores
 from core.process import WAITING
 from core.torch_private import amx_tiles
 
@@ -20,16 +20,10 @@ PLAIN_SPINS = "300000"  # libgomp/env.c, for a wait policy that is not set
 
 def conditions() -> str:
     """Processor, cores, load and versions, in two lines."""
-    model = platform.processor() or "unknown processor"
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     waiting = ", ".join(f"{name}={os.environ.get(name, 'unset')}" for name in WAITING)
     amx = ", AMX" if amx_tiles() else ""
-    return (f"{model}, {usable_cores()} cores{amx}; device {describe_device().title}; load before {load:.1f}\n"
+    return (f"{processor_name()}, {usable_cores()} cores{amx}; device {describe_device().title}; load before {load:.1f}\n"
             f"Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}, {waiting}")
 
 

@@ -14,13 +14,14 @@ DIVERGED = "The loss or a weight became NaN or infinite"  # how the message of a
 
 @dataclass(frozen=True)
 class Started:
-    """Training is about to begin. `precision` is "float32" or "bfloat16"."""
+    """Training is about to begin. precision: "float32" or "bfloat16"; why: that one, in one line, "" where it was asked for."""
 
     steps_per_epoch: int
     steps: int
     parameters: int
     device: str
     precision: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,14 @@ class Threads:
 
     step: int
     threads: int
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """By step `step`, something that is faster on this device has failed, and plain PyTorch took its place: one line for people."""
+
+    step: int
+    line: str
 
 
 @dataclass(frozen=True)
@@ -150,4 +159,5 @@ class Finished:
     message: str = ""
 
 
-Event = Started | Threads | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation | Checkpoint | Finished
+Event = (Started | Threads | Fallback | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation | Checkpoint
+         | Finished)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset, Split
-from core.devices import is_convolutional, select_device, threads_for
+from core.devices import is_convolutional, select_device, threads_for, wait_for
 from core.hooks import CallStack, hooked
 from core.layers.memory import training_bytes
 from core.layers.table import describe_layers, totals
@@ -141,20 +141,12 @@ def _timed_steps(loop: Loop, device: torch.device, record: "_Record | None" = No
         for batch in batches_of_epoch(loop.train, loop.config, loop.epoch):
             loop.train_step(batch)
         loop.epoch, loop.batch = loop.epoch + 1, 0
-        _wait(device)
+        wait_for(device)
         now = time.perf_counter()
         if step:
             yield now - start
             if now - began > MOST_SECONDS:
                 return
-
-
-def _wait(device: torch.device) -> None:
-    """Until the device has done what it was asked: a GPU answers before it has finished."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 class _Record:
@@ -168,7 +160,7 @@ class _Record:
         self.end = 0.0
 
     def now(self) -> float:
-        _wait(self.device)
+        wait_for(self.device)
         return time.perf_counter()
 
     def take(self) -> list[tuple[str, float, float]]:
