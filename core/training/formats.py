@@ -35,6 +35,7 @@ CLEARLY = 1.1  # times as fast as float32: less is no reason to give digits away
 SECONDS = 0.3  # of trying, where steps are short enough for that
 LEAST_ROUNDS, MOST_ROUNDS = 3, 10  # steps of each format that count
 FEW = 4  # examples of the first steps, after which it is known how many fit into the time
+HOPELESS = 2.0  # times as long as float32's step
 LEAST_WORK = 2e11  # multiplications of a whole training on a processor, two to five seconds: shorter ones are over before it pays
 MOST_MEMORY = 0.5  # of what is free: a copy that takes more is not made
 MOST_REMEMBERED = 200  # kinds of networks
@@ -118,8 +119,8 @@ def decided(speedup: float) -> NumberFormat:
     measured = "here, measured for this network"
     if speedup >= CLEARLY:
         return NumberFormat("bfloat16", f"bfloat16: {speedup:.2f} times as fast as float32 {measured}")
-    only = f"only {speedup:.2f} times" if speedup >= 1 else f"no more than {speedup:.2f} times"
-    return NumberFormat("float32", f"float32: bfloat16 is {only} as fast {measured}")
+    how = f"is only {speedup:.2f} times as fast" if speedup >= 1 else f"takes {1 / speedup:.2f} times as long"
+    return NumberFormat("float32", f"float32: bfloat16 {how} {measured}")
 
 
 def remembered(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, cache: Path | None) -> NumberFormat:
@@ -207,7 +208,8 @@ def compare(take: Callable[[Precision, int], object], batch: int, clocks: Clocks
     """How many times as fast as float32 bfloat16 is: the fastest steps of each, which take turns, so that what else the machine
     does meets both.
 
-    Takes about SECONDS, by fewer examples where steps are long; and four steps of a few examples however long they are.
+    Takes about SECONDS, by fewer examples where steps are long; and four steps of a few examples however long they are, after
+    which something that is HOPELESS is not tried any longer.
 
     Args:
         take: does one step in a format with so many examples. batch: how many there are.
@@ -221,11 +223,11 @@ def compare(take: Callable[[Precision, int], object], batch: int, clocks: Clocks
 
     for precision in PRECISIONS:  # kernels are chosen and memory is taken
         take(precision, few)
-    plain = timed("float32", few)
+    plain, half = timed("float32", few), timed("bfloat16", few)
     left = SECONDS - (clocks.wall() - began)
-    fitting = int(left / (len(PRECISIONS) * (LEAST_ROUNDS + 1)) / max(plain / few, 1e-9))  # one round does not count
-    if fitting < few:
-        return plain / timed("bfloat16", few)
+    fitting = int(few * left / max(plain + half, 1e-9) / (LEAST_ROUNDS + 1))  # one round does not count
+    if fitting < few or half > HOPELESS * plain:
+        return plain / half
     examples, best = min(batch, fitting), dict.fromkeys(PRECISIONS, float("inf"))
     for number in range(MOST_ROUNDS + 1):
         round_began = clocks.wall()
