@@ -23,9 +23,9 @@ REASON = "this device has no such thing"
 
 
 def network(**changes):
-    """A run of a convolutional network, of about 100 steps."""
-    config = tiny(training__epochs=4, **changes)
-    return config.model_copy(update={"model": CNNConfig(channels=(4,), fc_width=8, batch_norm=True)})
+    """A run of a convolutional network, of about 80 steps."""
+    config = tiny(training__epochs=2, training__batch_size=32, training__threads=1, **changes)
+    return config.model_copy(update={"model": CNNConfig(channels=(2, 4), fc_width=8, batch_norm=True)})
 
 
 def fails(*given, **named):

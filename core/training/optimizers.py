@@ -50,6 +50,7 @@ class Stepper:
         """shortcuts: what is told of kernels that fail; None raises what they do."""
         self.optimizer, self.shortcuts = optimizer, shortcuts
         self.steps = 0  # that all weights have taken
+        self.has_kernel = type(optimizer) is torch.optim.Adam and (shortcuts is None or shortcuts.usable("adam_kernel"))
         self.weights: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         self.state: dict[str, list[Tensor]] = {}  # filled by the first step, which PyTorch does itself
 
@@ -109,6 +110,7 @@ class Stepper:
         if self.shortcuts is None:
             raise error
         self.shortcuts.give_up(name, error)
+        self.has_kernel = False
         self._separate()
         if not self.steps:
             self.optimizer.state.clear()
@@ -119,8 +121,7 @@ class Stepper:
     def _remember(self) -> None:
         states = [self.optimizer.state.get(weight, {}) for weight in self.weights]
         same_device = len({weight.device for weight in self.weights}) == 1
-        kernel = self.shortcuts is None or not self.shortcuts.has_failed("adam_kernel", "fused_optimizer")
-        if (type(self.optimizer) is torch.optim.Adam and same_device and kernel and has_adam_step()
+        if (self.has_kernel and same_device and has_adam_step()
                 and all("exp_avg" in state for state in states) and len({float(state["step"]) for state in states}) == 1):
             for state in states:
                 state["step"] = states[0]["step"]  # all count the same steps

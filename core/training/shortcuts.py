@@ -45,10 +45,6 @@ class Shortcuts:
             self._say(name, f"{TITLES[name]} failed here before ({why}) and was left out; plain PyTorch took its place.")
         return why is None
 
-    def has_failed(self, *names: Shortcut) -> bool:
-        """Whether any of these has; nothing is said of it."""
-        return any(self.key(name) in self.failed for name in names)
-
     def take(self, name: Shortcut, quick: Callable[[], Result], plain: Callable[[], Result]) -> Result:
         """What `quick` returns; where it fails, or has failed, what `plain` does.
 
