@@ -171,7 +171,7 @@ def load_model(store: RunStore, run_id: str) -> TrainedModel:
     path = checkpoint_path(store, run_id)
     if not path.exists():
         raise CheckpointError(f"The run “{run.title or run.id}” has kept no weights: it ended before its first epoch did.")
-    trained = read_checkpoint(path)  # its config leaves the number format open; it is asked in the one it was trained in
+    trained = read_checkpoint(path)  # its config may leave the number format open; it is asked in the one it was trained in
     return replace(trained, config=computed_in(trained.config, run.precision))
 
 

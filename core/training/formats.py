@@ -53,7 +53,7 @@ class NumberFormat:
     why: str = ""
 
     def put_into(self, config: RunConfig) -> RunConfig:
-        """The config with this format in place of "auto"."""
+        """The config with this format in place of what was asked for."""
         return computed_in(config, self.precision)
 
 
@@ -72,8 +72,9 @@ def clocks_for(device: torch.device) -> Clocks:
 
 
 def computed_in(config: RunConfig, precision: str) -> RunConfig:
-    """A run's config with the format that it was trained in, where it left that open and the format is known ("" if not)."""
-    if config.training.precision != "auto" or precision not in PRECISIONS:
+    """A run's config with the format that it was trained in, where that is known ("" if not): the config may have left it open,
+    or asked for one that this machine does not have."""
+    if precision not in PRECISIONS:
         return config
     return config.model_copy(update={"training": config.training.model_copy(update={"precision": precision})})
 
