@@ -51,6 +51,7 @@ def test_description_of_a_processor(monkeypatch, cores, title):
     assert (about.kind, about.title, about.cores) == ("cpu", title, cores)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 def test_description_of_a_gpu():
     about = describe_device()

@@ -147,6 +147,7 @@ def test_on_the_cpu_nothing_is_tried(digits, monkeypatch):
     assert measured(forward, [1.0] * 10).replay is None and forward.sample is None
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 @pytest.mark.parametrize("autocast", [None, torch.bfloat16])
 def test_a_real_recording_agrees(autocast):

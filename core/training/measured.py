@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +18,7 @@ from core.hooks import CallStack, hooked
 from core.layers.memory import training_bytes
 from core.layers.table import describe_layers, totals
 from core.training import fresh_model
+from core.training.formats import remembered
 from core.training.loop import Loop
 from core.training.step import batches_of_epoch
 from core.wording import size_of_bytes
@@ -65,7 +67,7 @@ class Measured:
         return self.batch_size / self.step
 
 
-def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examples: int) -> Measured:
+def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examples: int, cache: Path | None = None) -> Measured:
     """Train a fresh network for a few steps on random examples, with the run's own loop, device and number format.
 
     Takes about four seconds at most, but at least four steps however long they are. PyTorch's random state and number of
@@ -73,6 +75,7 @@ def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examp
 
     Args:
         input_shape: of one example; classes: of the data set, 0 where a number is predicted; examples: in an epoch.
+        cache: the folder that remembers what a run's number format is here, where the config leaves that open.
 
     Raises:
         MeasureError: training would take more memory than a page may use. ModelError, DeviceError: as for a run.
@@ -93,13 +96,15 @@ def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examp
         torch.set_num_threads(threads)
         try:
             return _measure(config, _random_data(config, input_shape, classes, batch), device, threads,
-                            -(-max(1, examples) // batch))
+                            -(-max(1, examples) // batch), cache)
         finally:
             torch.set_num_threads(before)
 
 
-def _measure(config: RunConfig, data: Dataset, device: torch.device, threads: int, per_epoch: int) -> Measured:
+def _measure(config: RunConfig, data: Dataset, device: torch.device, threads: int, per_epoch: int,
+             cache: Path | None) -> Measured:
     model = fresh_model(config, data.input_shape, len(data.source_classes))
+    config = remembered(config, data, model, device, cache).put_into(config)
     loop = Loop(config, data, model, device)
     loop.model.train()
     whole = list(_timed_steps(loop, device))

@@ -83,7 +83,7 @@ def _measure_button(case: Case, found: Measured | None) -> None:
     examples = max(1, spec_of(config.data.dataset).counts[0] - default_config(config.data.dataset).validation)
     try:
         with st.spinner("Measuring a few training steps…"), as_in_training():
-            taken = measure(config, case.input_shape, case.source_classes, examples)
+            taken = measure(config, case.input_shape, case.source_classes, examples, server.settings.cache_dir)
     except (MeasureError, ModelError, DeviceError) as error:
         st.warning(as_text(str(error)), icon=":material/timer_off:")
         return
