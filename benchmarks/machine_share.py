@@ -15,6 +15,7 @@ from core.data import outline
 from core.inspection import describe_layers
 from core.presets import PRESETS
 from core.process import configure_training_process
+from core.settings import Settings
 from core.training import fresh_model
 from core.training.measured import Measured, measure
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from core.cgroups import cpu_quota
 
-
 # Kinds of device on which networks are asked with images laid out channels_last. On MPS training alone tries that.
 CHANNELS_LAST_ON = ("cpu", "cuda")
 

@@ -23,7 +23,7 @@ SECONDS_PER_FLUSH = 0.25
 
 def run_range_test(store: RunStore, run: Run, config: RunConfig, number_format: NumberFormat, data: Dataset,
                    model: torch.nn.Module, device: torch.device, control: Control | None, shortcuts: Shortcuts) -> None:
-    """Do the test, write down its steps while it goes and its suggestion at the end. config: the run's, with its number format."""
+    """Do the test, write down its steps while it goes and its suggestion at the end. config: with the number format."""
     began = flushed = time.monotonic()
     parameters = sum(p.numel() for p in model.parameters())
     store.begin(run.id, Started(STEPS, STEPS, parameters, str(device), number_format.precision, number_format.why))

@@ -1,6 +1,7 @@
 """A training process, started and fed by LocalEngine.
 
-It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS`: configured before torch is imported.
+It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS`: configured before torch
+is imported.
 
 Its standard input is the lifeline: each line says that something is in the queue, and its end says that the server is
 gone. Then the run in progress is marked interrupted and the process ends.

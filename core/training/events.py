@@ -34,7 +34,7 @@ class Threads:
 
 @dataclass(frozen=True)
 class Fallback:
-    """By step `step`, something that is faster on this device has failed, and plain PyTorch took its place: one line for people."""
+    """By this step something that is faster on some devices has failed here, and plain PyTorch took its place: one line."""
 
     step: int
     line: str

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -330,10 +330,8 @@ class Remembered:
             return known[key]
         known[key] = round(speedup, 3)
         kept = dict(list(known.items())[-MOST_REMEMBERED:])
-        try:
+        with suppress(OSError):  # a full disk, or a folder of somebody else's: it is measured again the next time
             write_atomically(self.path, lambda file: file.write(json.dumps(kept, indent=0).encode()), durable=False)
-        except OSError:
-            pass  # a full disk, or a folder of somebody else's: it is measured again the next time
         return known[key]
 
     def _read(self) -> dict[str, float]:

@@ -13,8 +13,8 @@ from core.figures.answers import answer_strip, confusion_heatmap, picture_addres
 from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
+from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
 from core.runs.records import NUMBER_FORMAT
-from core.runs.recorder import CONFUSION, FALLBACKS, MOST_CLASSES, PREDICTIONS
 from core.settings import Settings
 from core.wording import worded
 from pages.parts.doctors import training_doctor
