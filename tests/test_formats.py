@@ -15,6 +15,7 @@ from core.runs.execute import execute
 from core.runs.records import NUMBER_FORMAT
 from core.training import NumberFormat, Shortcuts, Started, Step, build_for, choose, computed_in, fit, formats
 from core.training.formats import MOST_REMEMBERED, SECONDS, Clocks, Remembered, compare, decided, kind_of_run, work_of
+from core.training.measured import measure
 from tests.helpers import run_here, tiny
 
 CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
@@ -147,11 +148,11 @@ def test_a_damaged_memory_is_measured_again(content, digits, measured, tmp_path)
     (tmp_path / formats.FILE).write_bytes(content.replace(b"KEY", key.encode()))
     assert choose(images(), digits, model, CPU, tmp_path) == decided(2.0)
     assert len(measured[1]) == 1
-    assert json.loads((tmp_path / formats.FILE).read_text()) == {key: 2.0}
+    assert json.loads((tmp_path / formats.FILE).read_text(encoding="utf-8")) == {key: 2.0}
 
 
 def test_a_cache_that_cannot_be_written_to_costs_nothing_but_time(digits, measured, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     assert choose(images(), digits, build_for(images(), digits), CPU, tmp_path / "file" / "below").precision == "bfloat16"
 
 
@@ -160,7 +161,7 @@ def test_the_memory_is_bounded_and_the_first_to_write_is_right(tmp_path):
     for number in range(MOST_REMEMBERED + 20):
         assert known.keep(f"kind {number}", 1.0 + number) == 1.0 + number
     assert known.speedup("kind 19") is None and known.speedup("kind 20") == 21.0
-    assert len(json.loads((tmp_path / formats.FILE).read_text())) == MOST_REMEMBERED
+    assert len(json.loads((tmp_path / formats.FILE).read_text(encoding="utf-8"))) == MOST_REMEMBERED
     assert Remembered(tmp_path).keep("kind 30", 7.0) == 31.0, "another process was earlier"
     assert Remembered(None).keep("kind 30", 7.0) == 7.0 and Remembered(None).speedup("kind 30") is None
 
@@ -320,3 +321,22 @@ def test_on_cuda_networks_without_convolutions_are_tried_too(digits, monkeypatch
     monkeypatch.setattr(formats, "free_memory_bytes", lambda device: None)
     assert formats._why_not_tried(tiny(), digits, nn.Linear(1, 1), CUDA) == ""
     assert formats.clocks_for(CUDA).steps is formats.time.perf_counter, "the processor waits meanwhile"
+
+
+def test_a_measurement_for_a_page_takes_what_is_remembered(digits, measured, tmp_path, monkeypatch):
+    monkeypatch.setattr("core.training.measured.MOST_SECONDS", 0.01)
+    given = (images(), digits.input_shape, len(digits.source_classes), len(digits.train))
+    assert measure(*given, tmp_path).precision == measure(*given).precision == "float32"
+    choose(images(), digits, build_for(images(), digits), CPU, tmp_path)
+    assert measure(*given, tmp_path).precision == "bfloat16"
+    assert len(measured[1]) == 1, "a page tries nothing itself"
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+def test_on_a_real_gpu_it_is_measured_and_nothing_is_drawn(digits, tmp_path):
+    before = torch.cuda.get_rng_state(CUDA), torch.get_rng_state()
+    shortcuts = Shortcuts(torch.device("cuda"))
+    found = choose(images(), digits, build_for(images(), digits), torch.device("cuda"), tmp_path, shortcuts)
+    assert "measured for this network" in found.why and not shortcuts.failed
+    assert torch.equal(before[0], torch.cuda.get_rng_state(CUDA)) and torch.equal(before[1], torch.get_rng_state())

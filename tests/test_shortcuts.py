@@ -206,3 +206,13 @@ def test_a_stepper_that_nobody_listens_to_raises():
     weight.grad = torch.ones(3)
     with pytest.raises(RuntimeError, match=REASON):
         stepper.step()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
+@pytest.mark.parametrize("graphs_asked_for", [False, True])
+def test_on_a_real_gpu_nothing_fails(precision, graphs_asked_for, settings, store):
+    config = network(training__device="cuda", training__precision=precision)
+    _, lines = run(store, replace(settings, cuda_graphs=graphs_asked_for), config, {})
+    assert lines == []
