@@ -272,7 +272,8 @@ class TrainingConfig(Config):
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute; auto takes a GPU if there is one.")
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_THREADS)] = setting(
         "auto", "Processor threads that share the arithmetic. auto tries out in the run which number is fastest beside what else "
-        "the machine does; with a number the same run gives the same figures to the last digit.", label="Processor threads")
+        "the machine does; with a number the same run gives the same figures to the last digit, in the same number format.",
+        label="Processor threads")
     start_from: str = setting("", "Id of a run whose weights this one starts from; its network must be the same. Empty for fresh "
                               "weights.", label="Start from the weights of", max_length=32)
 
