@@ -171,6 +171,14 @@ def test_it_is_never_tried_again_in_this_process(case, settings, store, monkeypa
     assert not tried
 
 
+def test_what_fails_while_a_format_is_tried_is_said_by_the_run(settings, store, monkeypatch, tmp_path):
+    monkeypatch.setattr(formats, "LEAST_WORK", 0.0)
+    monkeypatch.setattr(formats, "SECONDS", 0.05)
+    break_adam_kernel(monkeypatch)
+    _, lines = run(store, replace(settings, cache_dir=tmp_path), network(training__precision="auto"), {})
+    assert lines == [f"{TITLES['adam_kernel']} failed here ({REASON}) and is not used any more; plain PyTorch takes its place."]
+
+
 def test_memory_that_runs_out_is_no_failure_of_a_shortcut():
     shortcuts = Shortcuts(CPU)
 

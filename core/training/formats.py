@@ -190,8 +190,7 @@ class Trial:
 
     def __init__(self, config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, shortcuts: Shortcuts) -> None:
         training = config.training.model_copy(update={"precision": "float32"})
-        plain = Shortcuts(device, shortcuts.failed)  # nothing is recorded here; what fails is said by the training itself
-        self.step = TrainingStep(training, data.target, copy.deepcopy(model), device, plain)
+        self.step = TrainingStep(training, data.target, copy.deepcopy(model), device, shortcuts.for_trying())
         self.step.chain = None
         self.step.model.train()
         size = min(training.batch_size, max(1, len(data.train)))

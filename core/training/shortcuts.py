@@ -67,8 +67,15 @@ class Shortcuts:
 
     def news(self) -> list[str]:
         """The lines that have not been handed on yet."""
-        lines, self.lines = self.lines, []
+        lines = self.lines.copy()
+        self.lines.clear()
         return lines
+
+    def for_trying(self) -> "Shortcuts":
+        """The same without recording, for steps of a copy before a training begins; what fails there is the training's news."""
+        others = Shortcuts(self.device, self.failed)
+        others.lines, others.said = self.lines, self.said
+        return others
 
     def _say(self, name: Shortcut, line: str) -> None:
         if name not in self.said:

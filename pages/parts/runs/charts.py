@@ -156,7 +156,7 @@ def format_line(snapshot: Snapshot | None) -> str:
 def fallbacks(snapshot: Snapshot | None) -> None:
     """What this device was not able to do, if anything: a run is slower then, and as right."""
     for step, line in snapshot.value["lines"] if snapshot else ():
-        st.caption(f":material/build_circle: After step {step:,}: {as_text(line)}")
+        st.caption(f":material/build_circle: {f'After step {step:,}: ' if step else ''}{as_text(line)}")
 
 
 def threads_line(steps: Sequence[int], threads: Sequence[float]) -> str:
