@@ -65,13 +65,13 @@ def test_a_run_says_its_number_format_and_what_failed(runs, going):  # noqa: F81
     assert_whole(at)
     assert "321 MB · bfloat16" in texts(at)
     assert "After step 7: CUDA graphs failed here" in texts(at) and "*no* [graphs](x)" not in texts(at)
-    at.session_state["panel.details"] = ["Speed and memory"]
+    at.pills(key="panel.details").set_value(["Speed and memory"])
     assert "Number format: bfloat16: 1.31 times as fast as float32 here." in texts(at.run())
 
 
 def test_a_format_that_was_asked_for_needs_no_reason(runs, going):  # noqa: F811
     at = page(TRAIN, going)
-    at.session_state["panel.details"] = ["Speed and memory"]
+    at.pills(key="panel.details").set_value(["Speed and memory"])
     assert "Number format: float32, as the settings say." in texts(at.run())
 
 
