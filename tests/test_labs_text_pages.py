@@ -14,7 +14,7 @@ from core.presets import PRESETS
 from core.runs import RunStore
 from pages.parts.learn.questions import FIRST_NETWORKS, REGRESSION, TEXT
 from pages.parts.shell import keys
-from tests.opened_pages import said, whole
+from tests.opened_pages import said, skip_questions, whole
 
 ROOT = Path(__file__).parents[1]
 TEXT_PAGE, REGRESSION_PAGE, FIRST_PAGE = (f"pages/learn_{name}.py" for name in ("text", "linear_regression", "first_networks"))
@@ -36,7 +36,7 @@ def runs(tmp_path, places, monkeypatch) -> RunStore:
 
 
 def lab(path: str, topic: str) -> AppTest:
-    at = AppTest.from_file(str(ROOT / path), default_timeout=60)
+    at = skip_questions(AppTest.from_file(str(ROOT / path), default_timeout=60))
     at.session_state[f"{KEYS[path]}.topic"] = topic
     return whole(at.run())
 
@@ -48,7 +48,7 @@ def figures(at: AppTest) -> list[dict]:
 @pytest.mark.parametrize(("path", "topic"), [(path, topic) for path, topics in TOPICS.items() for topic in topics])
 def test_every_topic_is_drawn_and_its_code_runs(path, topic):
     at = lab(path, topic)
-    assert not at.error and "What to try next" in [s.value for s in at.subheader]
+    assert not at.error and "What to try next" in [s.value for s in at.header]
     code = [block.value for block in at.code if block.language == "python"][-1]
     if topic == TOPICS[path][0]:
         with contextlib.redirect_stdout(io.StringIO()):

@@ -79,9 +79,10 @@ def config(at: AppTest):
 
 
 def picture(at: AppTest) -> dict:
-    """What the browser is sent for the map."""
+    """What the browser is sent for the map, but for the pictures themselves."""
     (component,) = at.get("bidi_component")
-    return json.loads(component.proto.json)
+    sent = component.proto.bytes
+    return json.loads(sent[4:4 + int.from_bytes(sent[:4], "little")])
 
 
 # --- what it shows
@@ -91,7 +92,7 @@ def test_before_any_training_the_first_weights_are_shown(runs):
     at = opened()
     assert "Not trained yet" in written(at) and config(at) == plane_config.FIRST
     sent = picture(at)
-    assert [len(layer) for layer in sent["units"]] == [2, 4] and sent["names"] == ["x₁", "x₂"]
+    assert sent["sizes"] == [2, 4, 1] and sent["names"] == ["x₁", "x₂"]
     assert (sent["low"], sent["high"]) == ("outside", "inside")
     assert at.code[-1].value.strip() == points_script(plane_config.FIRST).strip()
 
@@ -100,7 +101,7 @@ def test_a_run_in_the_address_brings_its_settings(shown):
     run = shown["circle"]
     at = opened(run=run.id)
     assert config(at) == run.config and "Finished" in written(at) and "test accuracy" in written(at)
-    assert [len(layer) for layer in picture(at)["units"]] == [3, 5, 3]
+    assert picture(at)["sizes"] == [3, 5, 3, 1]
     chart = json.loads(at.get("echarts_chart")[0].proto.spec)
     assert [len(series["data"]) for series in chart["series"]] == [2, 2], "two epochs"
     assert at.session_state[keys.LABS][LAB] == "tried"
@@ -129,8 +130,8 @@ def test_the_largest_network_fits_into_a_message(runs):
             "x1_squared", "x2_squared", "x1_x2", "sin_x1", "sin_x2"], "data.points": 2000, "data.validation": 2000}).model_dump()
     at.run()
     whole(at)
-    assert [len(layer) for layer in picture(at)["units"]] == [7] + [8] * 6
-    assert len(at.get("bidi_component")[0].proto.json) < 100_000
+    assert picture(at)["sizes"] == [7] + [8] * 6 + [1]
+    assert len(at.get("bidi_component")[0].proto.bytes) < 100_000
 
 
 # --- controls

@@ -38,6 +38,7 @@ from core.evaluation.ood.score import (
 )
 from core.presets import PRESETS
 from core.runs import RunNotFound, RunStore, load_model, ood_reference
+from core.runs.checkpoints import checkpoint_path
 from core.runs.evaluations import weights_stamp
 from core.runs.ood_reference import (
     FILE,
@@ -359,6 +360,27 @@ def test_a_worker_works_out_what_is_waited_for(engine):
     (engine.store.folder(run.id) / FILE).unlink()
     assert want_reference(engine.store, run.id)
     wait_until(lambda: load_reference(engine.store, run.id), lambda: "nobody did what was waited for")
+
+
+def test_runs_with_the_same_weights_and_data_share_the_work(store, settings, monkeypatch):
+    config = tiny().with_values({"training.threads": 1})
+    first, second = run_here(store, settings, config), run_here(store, settings, config)
+    other = run_here(store, settings, config.with_values({"training.seed": 5}))
+    found = reference_of(store, first.id, load_model(store, first.id), settings)
+    monkeypatch.setattr(ood_reference, "learn_reference", lambda *_: pytest.fail("it is worked out twice"))
+    shared = reference_of(store, second.id, load_model(store, second.id), settings)
+    assert shared.limits == found.limits and load_reference(store, second.id) is not None
+    with pytest.raises(pytest.fail.Exception, match="worked out twice"):
+        reference_of(store, other.id, load_model(store, other.id), settings)
+    weights = checkpoint_path(store, first.id)  # the same config, other weights: as of another number of threads
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(pytest.fail.Exception, match="worked out twice"):
+        reference_of(store, first.id, load_model(store, first.id), settings)
+    (store.folder(second.id) / FILE).write_bytes(b"damaged")
+    with pytest.raises(pytest.fail.Exception, match="worked out twice"):
+        reference_of(store, second.id, load_model(store, second.id), settings)
 
 
 def test_deleting_takes_it_along(store, settings):

@@ -22,6 +22,7 @@ from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
 from core.runs.live_weights import LiveWeights
 from core.runs.looks import can_watch
+from core.runs.made_with import note_data, note_start
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
@@ -38,9 +39,11 @@ from core.training import (
     Finished,
     Gradients,
     ImageWatcher,
+    Intervention,
     Look,
     NumberFormat,
     Paused,
+    PlaneWatcher,
     SampleAnswers,
     Shortcuts,
     Started,
@@ -50,6 +53,7 @@ from core.training import (
     Validation,
     Watcher,
     build_for,
+    can_show,
     candidates,
     check,
     choose,
@@ -154,11 +158,12 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     if run.kind == "range_test":
         run_range_test(store, run, computed, number_format, data, model, device, control, shortcuts)
         return
+    note_start(store, run.id, state.step if state is not None else 0, device)
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     finished: Finished | None = None
-    if run.step:  # it has been going before
-        store.forget_after(run.id, state.step if state is not None else -1)
+    if run.step or store.interventions(run.id):  # it has been going before
+        store.forget_after(run.id, state.step if state is not None else -1, state.interventions if state is not None else 0)
     before, watched = run.seconds or 0.0 if state else 0.0, store.seconds_watched(run.id)
     watchers = _watchers(store, run, computed, data, model, device)
     for event in fit(computed, data, model, device, control, state, threads, watchers, shortcuts):
@@ -172,6 +177,8 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
                 recorder.add(event.step, {"threads": event.threads})
             case Fallback():
                 recorder.fallback(event)
+            case Intervention():
+                recorder.intervention(event)
             case Step():
                 recorder.step(event)
             case Gradients():
@@ -199,6 +206,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, computed, data, model, finished)
+        note_data(store, run.id, data)  # last: nobody waits for it
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:
@@ -225,11 +233,13 @@ def _number_format(store: RunStore, run: Run, data: Dataset, model: torch.nn.Mod
 
 def _watchers(store: RunStore, run: Run, config: RunConfig, data: Dataset, model: torch.nn.Module,
               device: torch.device) -> list[Watcher]:
-    """Who looks at the network while it trains. Watched images that are damaged, or not for these data, are left out."""
+    """Who looks at the network while it trains: at the plane, where there is one, and at watched images, where they are whole and
+    for these data."""
+    watchers: list[Watcher] = [PlaneWatcher(config, data, device)] if can_show(config) else []
     images = store.watched(run.id)
-    if images is None or not can_watch(images, data):
-        return []
-    return [ImageWatcher(images, config.training, data, model, device)]
+    if images is not None and can_watch(images, data):
+        watchers.append(ImageWatcher(images, config.training, data, model, device))
+    return watchers
 
 
 def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:

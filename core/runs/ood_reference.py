@@ -13,7 +13,7 @@ from core.data import DataError, Dataset, load
 from core.evaluation.ood.classifier import Judge
 from core.evaluation.ood.score import ANSWER, OODReference, can_have_reference, learn_reference
 from core.files import write_atomically
-from core.runs.checkpoints import UNREADABLE, read_tensors
+from core.runs.checkpoints import UNREADABLE, CheckpointError, checkpoint_path, read_tensors
 from core.runs.evaluations import weights_stamp
 from core.runs.store import RunNotFound, RunStore
 from core.settings import Settings
@@ -26,6 +26,7 @@ LABELS = "labels"
 JUDGE = "judge."  # prefix of its tensors
 NONE = "familiar.none"  # beside FILE: there is nothing to be worked out for these weights
 WANTED = "look_back"  # a folder beside the runs', with an empty file for each run that somebody waits for
+MOST_ALIKE = 50  # runs whose weights are compared: reading one takes a millisecond or so
 ASK_AGAIN = 600.0  # seconds; data that was not there may have come meanwhile
 
 
@@ -34,6 +35,11 @@ def keep_reference(store: RunStore, run_id: str, model: nn.Module, data: Dataset
     if not can_have_reference(data):
         return None
     found = learn_reference(model, data, variations)
+    _keep(store, run_id, found)
+    return found
+
+
+def _keep(store: RunStore, run_id: str, found: OODReference) -> None:
     about = {"weights": weights_stamp(store, run_id), "limits": found.limits, "rule": RULE}
     tensors = {kind: rows.half().contiguous() for kind, rows in found.images.items()}
     if found.labels is not None:
@@ -44,7 +50,6 @@ def keep_reference(store: RunStore, run_id: str, model: nn.Module, data: Dataset
     if about["weights"][0]:  # a deleted run must not come back as a folder
         with suppress(OSError):
             write_atomically(store.folder(run_id) / FILE, lambda file: file.write(content))
-    return found
 
 
 def load_reference(store: RunStore, run_id: str, oldest: int = RULE) -> OODReference | None:
@@ -120,6 +125,9 @@ def reference_of(store: RunStore, run_id: str, model: TrainedModel, settings: Se
     """
     if kept := load_reference(store, run_id):
         return kept
+    if found := _of_the_same_weights(store, run_id, model):
+        _keep(store, run_id, found)
+        return found
     try:
         data = load(model.config.data, settings.data_dir, settings.cache_dir)
     except DataError:
@@ -129,3 +137,20 @@ def reference_of(store: RunStore, run_id: str, model: TrainedModel, settings: Se
     if data.input_shape != model.input_shape:
         return None
     return keep_reference(store, run_id, model.model, data, model.config.data.variations)
+
+
+def _of_the_same_weights(store: RunStore, run_id: str, model: TrainedModel) -> OODReference | None:
+    """What was kept for another run of the same config whose weights are the same to the bit: a class that presses one button
+    trains thirty such runs.
+
+    An own set that has changed between two runs gives other weights.
+    """
+    weights = model.model.state_dict()
+    for other in store.like(run_id)[:MOST_ALIKE]:
+        with suppress(CheckpointError, RunNotFound, OSError, *UNREADABLE):  # deleted meanwhile, or damaged
+            if (found := load_reference(store, other)) is None:
+                continue
+            theirs, _ = read_tensors(checkpoint_path(store, other), mapped=True)
+            if theirs.keys() == weights.keys() and all(torch.equal(theirs[name], weights[name]) for name in weights):
+                return found
+    return None

@@ -20,7 +20,6 @@ from core.layers.table import describe_layers, totals
 from core.training import fresh_model
 from core.training.formats import remembered
 from core.training.loop import Loop
-from core.training.step import batches_of_epoch
 from core.wording import size_of_bytes
 
 MOST_SECONDS = 2.0  # for each of the two rounds: whole steps, then layer by layer
@@ -143,7 +142,7 @@ def _timed_steps(loop: Loop, device: torch.device, record: "_Record | None" = No
         if step == 1 and record is not None:
             record.forget()
         start = time.perf_counter()
-        for batch in batches_of_epoch(loop.train, loop.config, loop.epoch):
+        for batch in loop.batches():
             loop.train_step(batch)
         loop.epoch, loop.batch = loop.epoch + 1, 0
         wait_for(device)

@@ -1,7 +1,8 @@
 """One training step, frozen: its batch, what zero_grad, backward and step do, and how one weight gets its new value.
 
 The steps are those that fit() takes, from the same state and by the same TrainingStep, on the CPU: the same batches, dropout and
-learning rates, bit for bit, in the number format that the run has there.
+learning rates, bit for bit, in the number format that the run has there. Tiny networks on points are an exception: fit() takes
+their steps in NumPy (core.training.tiny), which adds the same numbers in another order, so that they differ by rounding.
 """
 
 import copy

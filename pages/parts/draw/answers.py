@@ -122,8 +122,8 @@ def why_not(model: TrainedModel) -> str:
         return (f"This model looks at colour images of {shape[1]}×{shape[2]}: red, green and blue. A drawing has one channel of "
                 "28×28, so it can't answer. Choose a model that learned from gray 28×28 images, such as MNIST.")
     if len(shape) == 3:
-        return (f"This model looks at images of {shape[1]}×{shape[2]} pixels; a drawing is brought to 28×28, the size of MNIST's "
-                "digits. Choose a model that learned from images of that size.")
+        return (f"This model looks at images of {shape[1]}×{shape[2]} pixels, and a drawing is brought to 28×28. "
+                "Choose a model that learned from images of that size.")
     if len(shape) == 1 and not model.mean:
         return "This model reads texts, word by word, so a drawing means nothing to it. Choose one that learned from images."
     return (f"This model takes {plural(shape[0], 'number')} for each example, such as the place of a point, and no "

@@ -87,7 +87,7 @@ def choose(runs: dict[str, Run]) -> list[Run]:
         st.session_state["evaluate.second"] = NONE
     second = right.selectbox("Beside it", [NONE, *others], key="evaluate.second", persist_state="session",
                              format_func=titles.__getitem__)
-    images.selectbox("Images", list(SPLITS), format_func=SPLITS.__getitem__, key="evaluate.split", persist_state="session",
+    images.selectbox("Split", list(SPLITS), format_func=SPLITS.__getitem__, key="evaluate.split", persist_state="session",
                      help="Test images are looked at once, at the end. Validation images were used to watch the training.")
     return [runs[run_id] for run_id in (first, second) if run_id]
 

@@ -9,13 +9,15 @@ import torch
 from core.config import DataConfig
 from core.data import DATASETS, DataError
 from core.data.sources import kind_of
-from core.figures.answers import answer_strip, confusion_heatmap, picture_address
+from core.figures.answers import LINE, SHORT, answer_strip, confusion_heatmap, picture_address
+from core.figures.by_hand import mark_changes
 from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
 from core.runs.records import NUMBER_FORMAT
 from core.settings import Settings
+from core.training import Intervention
 from core.wording import worded
 from pages.parts.doctors import training_doctor
 from pages.parts.shell import keys
@@ -40,9 +42,9 @@ def chart_controls() -> tuple[float, bool]:
 
 
 def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: float, logarithmic: bool,
-                 troubles: list[Trouble]) -> None:
-    """Loss and accuracy, with what the training doctor found marked. When the run ends the charts stay where they are, and get
-    tools."""
+                 troubles: list[Trouble], interventions: list[Intervention]) -> None:
+    """Loss and accuracy, with what the training doctor found and what was changed by hand marked. When the run ends the charts
+    stay where they are, and get tools."""
     if not run.is_active and not curves.of("loss")[0]:
         return
     quantities = quantities_of(run)
@@ -51,7 +53,8 @@ def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: f
         with column:
             chart = curve_chart(curves, quantity, previous, smoothing, log, finished=not run.is_active,
                                 dark=st.context.theme.type == "dark")
-            st.echarts_chart(training_doctor.marked(chart, quantity, curves, troubles), height=HEIGHT, key=f"live.{quantity}")
+            chart = mark_changes(training_doctor.marked(chart, quantity, curves, troubles), interventions, curves)
+            st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}")
 
 
 def quantities_of(run: Run) -> tuple[str, ...]:
@@ -75,12 +78,13 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
         return  # the data is no longer here, or no longer what it was
     when = f"at step {snapshot.step:,}" if snapshot else "soon"
     st.caption(f"Images it does not learn from, and its answers {when}. ✓ right, ✗ wrong.")
+    long = any(len(name) > SHORT for name in names)
     for half, column in enumerate(st.columns(2)):
         part = slice(5 * half, 5 * half + 5)
         strip = answer_strip(pictures[part], [names[i] for i in value["labels"][part]],
-                             [names[i] for i in value["answers"][part]], value["probabilities"][part])
+                             [names[i] for i in value["answers"][part]], value["probabilities"][part], long)
         with column:
-            st.echarts_chart(strip, height=STRIP_HEIGHT, key=f"live.answers.{half}")
+            st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}")
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -29,7 +29,7 @@ from core.training.microscope import (
     trace_weight,
 )
 from core.training.update_rules import precise
-from core.wording import percent
+from core.wording import chance, percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.markdown import as_text
@@ -303,7 +303,7 @@ def _classes_of(scope: Microscope, frozen: FrozenStep, count: int) -> dict[str, 
     classes, labels = scope.data.classes, frozen.labels[:count]
     return {"It is": [classes[int(label)] for label in labels],
             "It says": [classes[int(best)] for best in frozen.probabilities[:count].argmax(1)],
-            "Probability of the right answer": [percent(float(p)) for p in frozen.probabilities[torch.arange(count), labels]],
+            "Probability of the right answer": [chance(float(p)) for p in frozen.probabilities[torch.arange(count), labels]],
             "Loss": [f"{float(loss):.4f}" for loss in frozen.losses[:count]]}
 
 
