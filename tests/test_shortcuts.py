@@ -179,6 +179,15 @@ def test_what_fails_while_a_format_is_tried_is_said_by_the_run(settings, store, 
     assert lines == [f"{TITLES['adam_kernel']} failed here ({REASON}) and is not used any more; plain PyTorch takes its place."]
 
 
+def test_a_range_test_falls_back_too(settings, store, monkeypatch):
+    break_fused_steps(monkeypatch)
+    store.create(network(), "ann", kind="range_test")
+    done = execute(store, store.claim("here"), settings)
+    assert done.status == "finished", done.message
+    line = f"{TITLES['fused_optimizer']} failed here ({REASON}) and is not used any more; plain PyTorch takes its place."
+    assert store.snapshots(done.id)[FALLBACKS].value == {"lines": [[0, line]]}
+
+
 def test_memory_that_runs_out_is_no_failure_of_a_shortcut():
     shortcuts = Shortcuts(CPU)
 

@@ -8,6 +8,7 @@ import torch
 
 from core.config import RunConfig
 from core.data import Dataset
+from core.runs.recorder import FALLBACKS
 from core.runs.records import Metric, Metrics, Run, Snapshot
 from core.runs.store import RunStore
 from core.training import Control, Started
@@ -40,7 +41,9 @@ def run_range_test(store: RunStore, run: Run, config: RunConfig, number_format: 
             return
     result = conclude(done)
     suggestion = Snapshot(SUGGESTION, len(done), {"rate": result.suggested, "too_high": result.too_high})
-    _write(store, run, done[written:], [suggestion])
+    lines = [[0, line] for line in shortcuts.news()]
+    failed = [Snapshot(FALLBACKS, len(done), {"lines": lines})] if lines else []
+    _write(store, run, done[written:], [suggestion, *failed])
     store.finish(run.id, "finished", seconds=time.monotonic() - began)
 
 
