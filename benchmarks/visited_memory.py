@@ -29,7 +29,7 @@ from core.runs.execute import execute
 from core.settings import Settings
 from pages.parts.explain.section import CHANGE, MAPS, NEAREST
 
-SECTIONS = ("Overview", "Confusion", "Thresholds", "Calibration", "Images", "Compare two")
+SECTIONS = ("Overview", "Numbers", "Confusion", "Thresholds", "Calibration", "Images", "Compare two")
 SHORT = {"training.epochs": 1, "training.batch_size": 64, "data.fraction": 0.01, "data.validation": 1000}
 TEN = {"data.task": "classes", "training.loss": "cross_entropy"}
 # the network and for how many of ten runs

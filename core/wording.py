@@ -1,6 +1,7 @@
 """Numbers and words as people read them: shares, times, bytes, losses, and what examples are called."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import Field, fields, replace
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -85,6 +86,13 @@ def number(value: float | None) -> str:
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """"1 epoch", "0 epochs", "1,200 epochs"; `nouns` where an s at the end won't do."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def drawn_thing(classes: Sequence[str]) -> str:
+    """What somebody draws for a network of these classes: "digit" or "letter" where all of them are, else "drawing"."""
+    if classes and all(len(name) == 1 and name in "0123456789" for name in classes):
+        return "digit"
+    return "letter" if classes and all(len(name) == 1 and name.isalpha() for name in classes) else "drawing"
 
 
 def worded(text: str, kind: Kind) -> str:

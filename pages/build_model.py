@@ -6,7 +6,7 @@ configure("server")
 
 import streamlit as st
 
-from core.data import available, outline
+from core.data import available, outline, spec_of
 from core.models import ARCHITECTURES, StackConfig
 from core.models.composer import problems
 from core.training import outputs_for
@@ -18,7 +18,8 @@ from pages.parts.build.walk import walk_section
 from pages.parts.doctors import config_doctor
 from pages.parts.draft import draft
 from pages.parts.draft.fields import field
-from pages.parts.shell.frame import go_to, open_page
+from pages.parts.runs.start import start
+from pages.parts.shell.frame import go_to, open_page, select_run
 from pages.parts.shell.services import services
 from pages.parts.widgets.markdown import as_text
 
@@ -42,7 +43,11 @@ def next_steps(works: bool) -> None:
     with st.container(horizontal=True):
         if st.button("Train this network", type="primary", icon=":material/model_training:", key="build.train",
                      disabled=not works):
-            go_to("pages/train_model.py")
+            if not spec_of(config.data.dataset, server.settings.data_dir).is_available(server.settings.data_dir):
+                select_run(None)  # an older run's result would read as this network's; the page says how to get the data
+                go_to("pages/train_model.py")
+            elif start(server, config):
+                go_to("pages/train_model.py")
         if not isinstance(config.model, StackConfig):
             st.button("Compose layers", icon=":material/reorder:", key="build.compose", on_click=draft.take_apart,
                       help="Turns the network into rows to add, move, change and delete.")

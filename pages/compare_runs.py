@@ -10,17 +10,17 @@ import pandas as pd
 import streamlit as st
 
 from core.data.sources import kind_of
-from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
-from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
+from core.runs import Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.panel import current_run
+from pages.parts.runs.take_away import bring_a_bundle, made_with, take_away
 from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page, select_run
-from pages.parts.shell.services import Services, services, trained_model
+from pages.parts.shell.services import Services, services
 from pages.parts.widgets.markdown import as_text
 
 MOST_COMPARED = 8  # runs whose curves are laid over each other
@@ -90,7 +90,6 @@ def actions(server: Services, run: Run) -> None:
             draft.take(run.config)
             go_to("pages/train_model.py")
         if has_checkpoint(server.store, run.id) and not run.is_active:  # while it trains, its weights change all the time
-            downloads(server, run)
             is_of_images = kind_of(run.config.data.dataset) == "images"
             if is_of_images and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
                 select_run(run.id)
@@ -100,22 +99,8 @@ def actions(server: Services, run: Run) -> None:
                 st.markdown("The run, its curves and its weights will be gone.")
                 if st.button("Delete this run", key="compare.delete", type="primary"):
                     delete(server, run)
-
-
-def downloads(server: Services, run: Run) -> None:
-    """The run's weights and config as files."""
-    try:
-        trained = trained_model(server.store, run.id)
-    except CheckpointError as error:
-        st.error(as_text(str(error)), icon=":material/broken_image:")
-        return
-    name = f"{run.config.model.architecture}-{run.id[:8]}"
-    st.download_button("Weights (.pth)", lambda: weights_file(trained), f"{name}.pth", "application/octet-stream",
-                       key="compare.weights", icon=":material/download:", on_click="ignore",
-                       help="A state_dict as torch.save writes it: model.load_state_dict(torch.load(file, weights_only=True)).")
-    written = config_file(trained, server.store.interventions(run.id))
-    st.download_button("Config (.json)", written, f"{name}.json", "application/json", key="compare.config",
-                       icon=":material/download:", on_click="ignore", help="Everything needed to repeat this run.")
+    take_away(server, run)
+    made_with(server, run)
 
 
 def delete(server: Services, run: Run) -> None:
@@ -140,9 +125,10 @@ except StoreError as error:
     st.error(as_text(str(error)), icon=":material/folder_off:")
     st.stop()
 if not runs:
-    st.info("There are no runs yet. Train a first model on Home, or choose your own settings.", icon=":material/model_training:")
+    st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")
     if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
         go_to("pages/train_model.py")
+    bring_a_bundle(server)
     st.stop()
 st.caption("Select one run to open, download or delete it; several to see their curves together.")
 chosen = choose(server, runs)
@@ -152,3 +138,4 @@ if chosen:
         by_hand_list(server.store.interventions(run.id), f"{run.title or 'Run'} ({run.id[:4]})", f"compare.by_hand.{run.id}")
 if len(chosen) == 1:
     actions(server, chosen[0])
+bring_a_bundle(server)

@@ -14,6 +14,7 @@ from core.data import DataError
 from core.data.drawing import Drawing, DrawingError, prepare
 from core.data.drawing.sheet import marks_in
 from core.runs import Run
+from core.wording import drawn_thing
 from pages.parts.draw.answers import (
     Answer,
     Asked,
@@ -27,8 +28,9 @@ from pages.parts.draw.answers import (
     usable_runs,
 )
 from pages.parts.draw.robustness import robustness_section
+from pages.parts.draw.shipped import shipped_studio
 from pages.parts.draw.stages import stages
-from pages.parts.draw.teach import keep_section, said_class, teach_section, told_of_kept
+from pages.parts.draw.teach import keep_section, said_class, source_classes, teach_section, told_of_kept
 from pages.parts.draw.upload import photographed, uploaded
 from pages.parts.draw.watch import watch_button
 from pages.parts.draw.weights import told_of_upload, upload_weights
@@ -45,8 +47,8 @@ REST = 420, 552  # pixels of the screen's height for what is not the sheet, on a
 SLOW = {"Move, turn, stretch it", WHY}  # sections that take longer than a stroke may wait: they follow when the pen is lifted
 SOURCES = {"Draw": ":material/draw:", "Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
-TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one digit.",
-         "Camera": "Photograph one digit."}
+TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one {}.",
+         "Camera": "Photograph one {}."}  # {}: digit, letter or drawing, by what the model knows
 
 
 def why(server: Services, models: list[Asked], drawing: Drawing) -> None:
@@ -65,12 +67,17 @@ SECTIONS = {"What the network sees": lambda server, models, drawing: stages(mode
             "Move, turn, stretch it": lambda server, models, drawing: robustness_section(models, drawing), WHY: why}
 
 
-def picture(source: str) -> np.ndarray | None:
+def thing_of(first: Asked) -> str:
+    """What is drawn for the first model: "digit", "letter" or "drawing"."""
+    return drawn_thing(source_classes(first.model)) if first.model else "drawing"
+
+
+def picture(source: str, thing: str) -> np.ndarray | None:
     """What is to be recognised, (H, W, 4) uint8, from the canvas or a file; None while there is nothing."""
     if source == "Upload":
-        return uploaded()
+        return uploaded(thing)
     if source == "Camera":
-        return photographed()
+        return photographed(thing)
     section = st.session_state.get("draw.section", st.query_params.get("draw.section"))
     return canvas(live=section not in SLOW, rest=REST)
 
@@ -89,12 +96,12 @@ def drawn(pixels: np.ndarray | None) -> Drawing | None:
     return drawing
 
 
-def several(drawing: Drawing, pixels: np.ndarray) -> None:
-    """Leads a drawing of several digits to where they are read one by one."""
-    if (count := marks_in(drawing)) < 2:
+def several(drawing: Drawing, pixels: np.ndarray, thing: str) -> None:
+    """Leads a drawing of several digits or letters to where they are read one by one. Other things may well be of many marks."""
+    if thing == "drawing" or (count := marks_in(drawing)) < 2:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"There are {NUMBERS.get(count, count)} marks in this picture, and here it is read as one digit.",
+        st.info(f"There are {NUMBERS.get(count, count)} marks in this picture, and here it is read as one {thing}.",
                 icon=":material/document_scanner:")
         if not st.button("Read them one by one", icon=":material/document_scanner:", key="draw.sheet"):
             return
@@ -106,15 +113,16 @@ def several(drawing: Drawing, pixels: np.ndarray) -> None:
 
 def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None, source: str) -> None:
     """What the first model says, or what to do."""
+    to_do = TO_DO[source].format(thing_of(first))
     if first.model is None:
         st.error(as_text(first.problem), icon=":material/broken_image:")
     elif first.problem:
         st.warning(as_text(first.problem), icon=":material/block:")
     elif drawing is None:
-        show_answer(first, None, TO_DO[source])
+        show_answer(first.model.classes, None, to_do)
     else:
         why = "all of it has the same colour" if source == "Draw" else "no ink stands out from the paper"
-        show_answer(first, said, f"Nothing to see yet: {why}. {TO_DO[source]}")
+        show_answer(first.model.classes, said, f"Nothing to see yet: {why}. {to_do}")
 
 
 def below(first: Asked, said: Answer | None, drawing: Drawing | None, pixels: np.ndarray | None) -> None:
@@ -124,7 +132,7 @@ def below(first: Asked, said: Answer | None, drawing: Drawing | None, pixels: np
     told_of_kept()
     if said is None or drawing is None or pixels is None:
         return
-    several(drawing, pixels)
+    several(drawing, pixels, thing_of(first))
     keep_section(first.model, said_class(first.model, said.order[0]) if said.knows else None)
     explain_unlike(first, said)
 
@@ -137,7 +145,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: st
     left, right = st.columns([1, 1.3], gap="medium")  # the answer first: on a phone it stands above the sheet
     st.session_state[keys.DRAW_NOW] = None
     with right:
-        pixels = picture(source)
+        pixels = picture(source, thing_of(models[0]))
         drawing = drawn(pixels)
     blank = drawing is None or drawing.empty
     said = [None if drawing is None or drawing.empty else answer_of(asked, drawing) for asked in models]
@@ -172,16 +180,18 @@ def waits(server: Services, runs: dict[str, Run], chosen: list[str]) -> bool:
     return any(ask(server, runs, run_id).waiting for run_id in chosen)
 
 
-open_page("Draw a digit")
+open_page("Draw a digit")  # the page's name whatever a model knows: menu, addresses and notes call it so
 server = services()
 st.title("Draw a digit")
 current_run(server)  # an address of no run is said to be one
 runs = usable_runs(server)
 if not runs:
-    st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")
+    shipped_studio(REST)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("Nothing has been trained here yet. It takes a few seconds, and your drawing is watched while it learns.")
+        if st.button("Train my own on Home", icon=":material/home:", key="draw.home"):
+            go_to("app.py")
     upload_weights(server)
-    if st.button("To Home", icon=":material/home:", key="draw.home"):
-        go_to("app.py")
     st.stop()
 told_of_upload()
 with st.container(horizontal=True, width=720):

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.parts.evaluate import (
     calibration,
+    class_figures,
     compare,
     confusion,
     images,
@@ -26,6 +27,7 @@ from pages.parts.widgets.markdown import as_text
 # Title → what draws it. Only the chosen section is computed and drawn.
 SECTIONS = {
     "Overview": overview.section,
+    "Numbers": class_figures.section,
     "Confusion": confusion.section,
     "Thresholds": thresholds.section,
     "Calibration": calibration.section,

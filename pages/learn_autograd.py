@@ -26,7 +26,7 @@ from core.labs.autograd import (
     start_values,
     step_code,
 )
-from pages.parts.learn.lab import Next, open_lab, predict, refusal, show_code, tried, try_next
+from pages.parts.learn.lab import Next, covered, open_lab, predict, refusal, show_code, tried, try_next
 from pages.parts.learn.questions import AUTOGRAD
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
@@ -78,9 +78,12 @@ def grid(tensor, key: str) -> None:
 
 def step_by_step(values: Values) -> None:
     """Values forward, gradients backward, one node at a time."""
-    predict(PATH, AUTOGRAD["step"])
+    seen = predict(PATH, AUTOGRAD["step"])
     want_x = st.toggle("The input's gradient too", key="autograd.want_x", help="x.requires_grad_(): how the loss changes "
                                                                                "with the input.")
+    if not seen:
+        covered(480)
+        return
     passed = run(values, Switches(want_x=want_x))
     count = len(passed.steps)
     step = st.slider("Step", 0, count, 0, key=f"autograd.step_{count}", on_change=tried, args=(PATH,),
@@ -112,7 +115,7 @@ def explain_step(passed: Pass, step: int) -> None:
 
 def accumulating(values: Values) -> None:
     """backward() adds to what is there."""
-    predict(PATH, AUTOGRAD["accumulate"])
+    seen = predict(PATH, AUTOGRAD["accumulate"])
     zero = st.toggle("zero_grad() before each backward()", key="autograd.zero")
     with st.container(horizontal=True):
         if st.button("Forward and backward once more", type="primary", icon=":material/replay:", key="autograd.again",
@@ -121,10 +124,13 @@ def accumulating(values: Values) -> None:
             st.session_state["autograd.presses"] = min(20, st.session_state.get("autograd.presses", 1) + 1)
         if st.button("Start over", icon=":material/restart_alt:", key="autograd.restart"):
             st.session_state["autograd.presses"] = 1
+    if not seen:
+        covered()
+        return
     presses = st.session_state.get("autograd.presses", 1)
-    seen = accumulate(values, presses, zero)
-    st.dataframe(pd.DataFrame([[i + 1, *grad.tolist(), grad[0].item() / seen[0][0].item() if seen[0][0] else float("nan")]
-                               for i, grad in enumerate(seen)],
+    sums = accumulate(values, presses, zero)
+    st.dataframe(pd.DataFrame([[i + 1, *grad.tolist(), grad[0].item() / sums[0][0].item() if sums[0][0] else float("nan")]
+                               for i, grad in enumerate(sums)],
                               columns=["backward() number", "b.grad 1", "b.grad 2", "b.grad 3", "times the first"]),
                  hide_index=True, key="autograd.presses_table", column_config={
                      **{f"b.grad {j}": st.column_config.NumberColumn(format="%.5f") for j in (1, 2, 3)},
@@ -140,7 +146,7 @@ def accumulating(values: Values) -> None:
 
 def switching_off(values: Values) -> None:
     """no_grad, detach and frozen parameters."""
-    predict(PATH, AUTOGRAD["off"])
+    seen = predict(PATH, AUTOGRAD["off"])
     controls, picture = st.columns([1, 1.4], gap="large")
     with controls:
         no_grad = st.toggle("Forward pass inside torch.no_grad()", key="autograd.no_grad", on_change=tried, args=(PATH,))
@@ -151,6 +157,11 @@ def switching_off(values: Values) -> None:
             f"Freeze {name}: {name}.requires_grad_(False)", key=f"autograd.freeze_{name}", on_change=tried, args=(PATH,)))
         switches = Switches(no_grad, None if cut == "nothing" else cut, frozen)
         passed = run(values, switches)
+    if not seen:
+        with picture:
+            covered(480)
+        return
+    with controls:
         metrics_row({"Loss": (f"{passed.nodes['loss'].value.item():.4f}", "The value is the same whatever is switched off."),
                      "w.grad": ("there" if passed.nodes["w"].gradient is not None else "none", None),
                      "b.grad": ("there" if passed.nodes["b"].gradient is not None else "none", None)})

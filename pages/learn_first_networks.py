@@ -14,7 +14,7 @@ from core.figures.grids import tensor_grid
 from core.labs.first_networks import NOTES, FirstNetworkConfig, Line, Walk, network_code, run_config, walk
 from core.presets import PRESETS
 from core.wording import percent
-from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.lab import Next, covered, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import FIRST_NETWORKS
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
@@ -94,7 +94,9 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
 
 def beyond(config: FirstNetworkConfig, result: Walk) -> None:
     """What the training loss does not say."""
-    predict(PATH, FIRST_NETWORKS[config.system])
+    if not predict(PATH, FIRST_NETWORKS[config.system]):
+        covered(480)
+        return
     figures: dict[str, tuple[str, str | None]] = {
         "Training loss at the end": (f"{result.losses[-1]:.4f}", "Before the last step."),
         "Loss on new samples": (f"{result.new_losses[-1]:.4f}", "500 samples drawn in the same way.")}
@@ -137,8 +139,8 @@ def as_run(server: Services, config: FirstNetworkConfig) -> None:
             control_buttons(server, run)
 
 
-open_lab(PATH, "Go through three classic first scripts line by line, with every value they make. Then find out why two of them "
-         "learn nothing, although their loss falls.")
+open_lab(PATH, "Go through three classic first scripts line by line, with every value they make. Then find out what a loss that "
+         "falls does not say.")
 server = services()
 config = settings()
 topic = st.segmented_control("Topic", TOPICS, default=TOPICS[0], required=True, key="first.topic",

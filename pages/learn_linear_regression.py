@@ -61,7 +61,7 @@ def as_run(server: Services, config) -> None:
 
 
 open_lab(PATH, "Watch three numbers find 2, 3 and 4 from noisy samples, on a loss surface that can be drawn whole. Then work out "
-         "the learning rate from which on they never will.")
+         "how large the learning rate may be.")
 server = services()
 config = settings()
 data = dataset(config.data, server.settings)

@@ -22,23 +22,10 @@ from core.labs.saving import (
     saving_code,
     state_rows,
 )
-from pages.parts.learn.lab import Next, Question, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.lab import Next, covered, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.questions import SAVING
 
 PATH = "pages/learn_saving.py"
-LARGEST = Question(
-    "saving.largest", "The same network is saved as weights, as a whole object and as safetensors. Which file is the largest?",
-    ("Weights (state_dict)", "The whole object", "safetensors"), 1,
-    "It holds the same numbers, and besides them the names of all classes and every attribute of every layer. What it does not "
-    "hold is the code: move or rename a class and the file can't be read.")
-PICKLE = Question(
-    "saving.pickle", "A file says: to rebuild me, call print with this text. Someone else's would say: delete everything. What "
-    "does torch.load(…, weights_only=True) do?",
-    ("It prints the text and loads the rest", "It refuses the file", "It loads the file without printing"), 1,
-    "Only names on its list of what tensors need are allowed, and print is not on it.")
-EVAL = Question(
-    "saving.eval", "A network with batch norm and dropout is loaded and asked for the same example five times, without "
-    "model.eval(). Are the five answers equal?", ("Equal", "Different"), 1,
-    "In training mode dropout switches off other units each time, and batch norm measures the other examples in the batch.")
 LIMIT = 50  # MB
 
 
@@ -71,8 +58,11 @@ def files() -> None:
     """The same network in three files."""
     st.subheader("Three ways to save it")
     saved = saved_files(network())
-    predict(PATH, LARGEST)
+    seen = predict(PATH, SAVING["largest"])
     if not st.toggle("Save it three ways", key="saving.three", on_change=tried, args=(PATH,), bind="query-params"):
+        return
+    if not seen:
+        covered()
         return
     st.dataframe(pd.DataFrame([{"Way": file.title, "File (bytes)": len(file.content), "How": file.code,
                                 "Asks Python for": f"{len(file.names)} names" if file.names else "nothing"}
@@ -100,9 +90,12 @@ def inside(file: SavedFile) -> None:
 def refusal() -> None:
     """A hostile file, harmless here."""
     st.subheader("A file that wants to run code")
-    predict(PATH, PICKLE)
+    seen = predict(PATH, SAVING["pickle"])
     if not st.toggle("Load the file with weights_only=True", key="saving.hostile", on_change=tried, args=(PATH,),
                      persist_state="session"):
+        return
+    if not seen:
+        covered()
         return
     result = refused_pickle()
     st.markdown("The file really exists in this page's memory, and nothing in it has run. What it asks Python for:")
@@ -128,7 +121,7 @@ def misfits() -> None:
 def forgotten() -> str:
     """The same input, different answers; the lab's code for the settings shown."""
     st.subheader("eval() forgotten")
-    predict(PATH, EVAL)
+    seen = predict(PATH, SAVING["eval"])
     left, right = st.columns([1, 2.4], gap="large")
     with left:
         evaluating = st.toggle("model.eval()", True, key="saving.evaluating", persist_state="session")
@@ -136,6 +129,10 @@ def forgotten() -> str:
                             help="Share of units that are switched off, in training mode.")
         norm = st.toggle("Batch norm", True, key="saving.norm", persist_state="session")
     result = forget_eval(not evaluating, dropout, norm)
+    if not seen:
+        with right:
+            covered(420)
+        return saving_code(not evaluating, dropout, norm)
     with right:
         st.plotly_chart(answers_figure(result.answers.tolist(), ["class 0", "class 1", "class 2"]), key="saving.answers",
                         width="stretch")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.labs.text import text_code
 from core.presets import title_of
-from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
+from pages.parts.learn.lab import Next, covered, is_open, open_lab, predict, show_code, skip, tried, try_next
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text import meaning, vectors, words
 from pages.parts.learn.text.subject import TextModel, choose
@@ -33,16 +33,20 @@ MEASURED = ("Measured with five seeds: 69 % of the 120 test reviews (67.5 to 72.
 
 def train_section(server: Services, subject: TextModel) -> None:
     """The run, like any other."""
-    predict(PATH, TEXT["accuracy"])
+    seen = predict(PATH, TEXT["accuracy"])
     config = subject.config
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Train it", type="primary", icon=":material/play_arrow:", key="text.train"):
             tried(PATH)
+            skip(TEXT["accuracy"])  # who trains wants to see it
             start(server, config)
             st.rerun()
         st.caption(f"{title_of(config)} · {len(subject.data.train):,} training, {len(subject.data.validation):,} validation and "
                    f"{len(subject.data.test):,} test texts, {config.training.epochs} epochs. A run like any other: it appears "
                    "under Compare runs.")
+    if not seen:
+        covered()
+        return
     if config.data.dataset == "reviews":
         st.caption(MEASURED)
     run = current_run(server)
@@ -57,6 +61,8 @@ TOPICS = {
     "Map of words": meaning.map_section, "Word vectors": vectors.section, "What decided": meaning.decision_section,
     "Word order": meaning.order_section, "Your own texts": lambda server, subject: words.own_section(server),
 }
+ASKED = {"Words to numbers": "unknown", "Train": "accuracy", "Map of words": "map", "Word vectors": "vectors",
+         "What decided": "push", "Word order": "order"}  # topic to the question that stands there
 
 open_lab(PATH, "Follow film reviews from words to numbers to an answer, and see which words pushed it. Then find the sentence "
          "that such a network can never get right.")
@@ -69,5 +75,6 @@ if (subject := choose(server)) is None:
 if subject.run is not None:
     st.caption(f"The network comes from the run “{as_text(subject.run.title)}” ({subject.run.id[:8]}).")
 TOPICS[topic](server, subject)
-show_code(text_code(subject.config.model))
+if topic not in ASKED or is_open(TEXT[ASKED[topic]]):  # the script does what the question asks
+    show_code(text_code(subject.config.model))
 try_next(NEXT)

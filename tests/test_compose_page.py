@@ -237,3 +237,29 @@ def test_choosing_the_composed_network_keeps_the_layers(runs):
             assert_whole(at)
         assert kinds(at)[0] == first
         assert at.dataframe
+
+
+def test_train_this_network_starts_it_though_an_older_run_is_looked_at(runs):
+    at = compose(MLP)
+    config = read_config(at.session_state[keys.DRAFT])
+    older = runs.create_running(config.with_values({"training.seed": 5}), "somebody", "here", title="an older run")
+    at.query_params["run"] = older.id
+    at.run()
+    at.button(key="build.train").click().run()
+    assert_whole(at)
+    (started,) = [run for run in runs.runs() if run.id != older.id]
+    assert at.title[0].value == "Train model" and at.query_params["run"] == started.id
+    assert started.config == config and started.status == "queued"
+
+
+def test_without_its_data_a_network_lands_on_no_older_run(runs):
+    at = compose()
+    config = at.session_state[keys.DRAFT]
+    older = runs.create_running(read_config(config), "somebody", "here", title="an older run")
+    at.session_state[keys.DRAFT] = config | {"data": config["data"] | {"dataset": "fashion_mnist"}}
+    at.query_params["run"] = older.id
+    at.run()
+    at.button(key="build.train").click().run()
+    assert_whole(at)
+    assert at.title[0].value == "Train model" and "run" not in at.query_params and len(runs.runs()) == 1
+    assert any("is not on this machine yet" in warning.value for warning in at.warning)

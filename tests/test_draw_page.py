@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.data import DATASETS
 from core.data.own.digits import MyDigits
 from core.models import build
 from core.runs import RunStore
@@ -23,13 +24,15 @@ from pages.parts.draw.answers import why_not
 from pages.parts.explain.section import NEAREST
 from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
-from tests.opened_pages import bars
+from tests.opened_pages import bars, everything
 from tests.strokes import draw as strokes
 from tests.test_pages import assert_whole, texts
 from tests.test_photograph import photograph
 
 WHY = "Why this answer"
 ROOT = Path(__file__).parents[1]
+CLOTHES = DATASETS["fashion_mnist"].classes
+LETTERS = DATASETS["emnist_letters"].classes
 QUICK = {"training__epochs": 2, "training__optimizer__learning_rate": 0.01}
 
 
@@ -46,6 +49,13 @@ def models(places) -> dict:
         weights = build(run.config.model, shape, 10, seed=0).state_dict()
         meaning = Meaning(tuple(map(str, range(10))), shape, (0.0,) * mean, (1.0,) * mean)
         save_weights(store, run.id, run.config, meaning, Checkpoint(1, 1, weights))
+        store.finish(run.id, "finished")
+        ids[name] = run.id
+    for name, dataset, classes in (("clothes", "fashion_mnist", CLOTHES), ("letters", "emnist_letters", LETTERS)):
+        run = store.create_running(tiny(data__dataset=dataset), "me", "here", name)
+        meaning = Meaning(classes, (1, 28, 28), (0.0,), (1.0,))
+        save_weights(store, run.id, run.config, meaning,
+                     Checkpoint(1, 1, build(run.config.model, (1, 28, 28), len(classes), seed=0).state_dict()))
         store.finish(run.id, "finished")
         ids[name] = run.id
     return ids
@@ -121,6 +131,21 @@ def test_all_models_answer_side_by_side_and_those_that_cannot_say_why(at, models
     for words in ("colour images of 32×32", "images of 64×64", "takes 2 numbers", "reads texts"):
         assert words in said
     assert len([one for one in headings(page) if one.startswith("### ")]) == 2
+
+
+@pytest.mark.parametrize(("name", "thing"), [("clothes", "drawing"), ("letters", "letter"), ("first", "digit")])
+def test_words_follow_what_the_model_knows(at, name, thing):
+    """The page is called Draw a digit whatever is asked there; nothing below its title speaks of digits to another model."""
+    page = on_canvas(at(name), strokes(7))
+    said = everything(page).split("\n", 1)[1]
+    assert f"Does it get your {thing}s wrong?" in said and f"**My {thing}s: 0**" in said
+    for source, words in (("Upload", f"with one {thing} (up to"), ("Camera", f"Photograph a {thing}")):
+        said += everything(at(name, **{"draw.source": source})).split("\n", 1)[1]
+        assert words in said and f"one {thing}" in said
+    assert ("MNIST's digits were prepared like this." in said) == (thing == "digit")
+    if thing != "digit":
+        assert "which may lie otherwise in their frame" in said
+        assert "digit" not in said.replace("A drawing is prepared as MNIST's digits were.", "")
 
 
 @pytest.mark.parametrize("name", ["colour", "large", "points", "text"])

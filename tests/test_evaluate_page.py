@@ -18,17 +18,20 @@ from core.__main__ import main
 from core.config import RunConfig
 from core.data import load
 from core.evaluation.metrics import summarize
+from core.evaluation.mistakes import confident_mistakes
 from core.evaluation.numbers import answer_numbers
 from core.evaluation.sklearn_lines import answers_file
 from core.runs import RunStore, checkpoint_path, load_model
 from core.runs.evaluations import load_predictions, load_robustness, predictions_path, save_predictions
 from core.settings import Settings
 from core.training import Command
+from pages.parts.evaluate.subject import caption
+from pages.parts.widgets.markdown import as_text
 from tests.helpers import run_here, tiny
 from tests.test_pages import assert_whole, texts
 
 ROOT = Path(__file__).parents[1]
-SECTIONS = ["Overview", "Confusion", "Thresholds", "Calibration", "Images", "Robustness", "Other data", "Compare two"]
+SECTIONS = ["Overview", "Numbers", "Confusion", "Thresholds", "Calibration", "Images", "Robustness", "Other data", "Compare two"]
 IS_3 = {"data__task": "is_target", "data__target": 3, "training__loss": "bce_with_logits"}
 
 
@@ -92,8 +95,27 @@ def test_every_section_with_one_model_and_with_two(store, models, section, pair)
     assert len(at.title) == 1 and (at.get("plotly_chart") or at.markdown or at.info)
 
 
-def test_the_overview_is_what_was_kept(store, models):
+def test_it_opens_with_its_surest_mistakes_and_the_matrix_with_pictures(store, models):
     at = open_at(models["first"])
+    kept = load_predictions(store, models["first"])
+    about, surest = summarize(kept), confident_mistakes(kept, 10)
+    said = texts(at)
+    assert f"**{100 * about.accuracy:.2f} %** are right: {about.right:,} of {about.examples:,}" in said
+    pictures = [image.caption for shown in at.get("image") for image in shown.proto.imgs]
+    assert pictures[:len(surest)] == [as_text(caption(kept, place)) for place in surest.tolist()] and len(surest)
+    assert said.index("Its surest mistakes") < said.index("What it takes for what") and not at.dataframe
+    assert matrix(at)["classes"] == list("0123456789") and len(pictures) > len(surest), "and a cell's images below the matrix"
+
+
+def test_no_choice_is_called_like_a_section(store, models):
+    for section in SECTIONS:
+        at = open_at(models["first"], section)
+        labels = {str(control.label) for kind in (at.selectbox, at.segmented_control) for control in kind}
+        assert not labels & set(SECTIONS), f"{section}: two things of one name"
+
+
+def test_the_numbers_are_what_was_kept(store, models):
+    at = open_at(models["first"], "Numbers")
     about = summarize(load_predictions(store, models["first"]))
     assert metrics(at)["Accuracy"] == f"{100 * about.accuracy:.2f} %" and metrics(at)["Loss"] == f"{about.loss:.4f}"
     table = at.dataframe[0].value
@@ -107,7 +129,7 @@ def test_a_model_that_never_says_a_class_has_a_dash_and_a_reason(store, models):
     logits[:, 4] = -1000
     save_predictions(store, models["second"], replace(kept, logits=logits))
     try:
-        at = open_at(models["second"])
+        at = open_at(models["second"], "Numbers")
         assert at.dataframe[0].value["Precision"][4] == "–"
         assert "4: the model never says so." in texts(at)
     finally:
@@ -219,7 +241,7 @@ def test_a_stopped_run_is_asked_only_when_a_person_wants_it(store, models):
     assert "its test images are unseen" in at.info[0].value and not at.metric
     at.button(key=f"evaluate.ask.{models['stopped']}").click().run()
     assert_whole(at)
-    assert "Accuracy" in metrics(at)
+    assert "are right:" in texts(at)
     predictions_path(store, models["stopped"], "test").unlink()
 
 
@@ -231,8 +253,10 @@ def test_without_the_images_figures_stay_and_pictures_are_named(store, models, m
 
     for module in ("evaluate.subject", "runs.answers"):
         monkeypatch.setattr(f"pages.parts.{module}.dataset", missing)
-    at = open_at(models["first"])
+    at = open_at(models["first"], "Numbers")
     assert "Accuracy" in metrics(at) and not at.warning
+    at = open_at(models["first"])
+    assert len(at.warning) == 1 and "Press a cell" not in texts(at), "said once"
     at = open_at(models["first"], "Images")
     assert "not on this machine" in at.warning[0].value and "said" in at.code[0].value
     at = open_at(models["first"], "Robustness")
@@ -304,12 +328,12 @@ def test_the_command_line_names_a_run_that_is_not_there(store, run, capsys):
 def test_the_lines_of_every_section_and_their_file_are_of_this_run(store, models, tmp_path):
     """As a person does it: what the page shows, beside what it saves."""
     name, shown = f"answers-{models['is_3'][:8]}-test.npz", []
-    for section, state in (("Overview", {}), ("Confusion", {}), ("Thresholds", {"threshold": 0.25}), ("Calibration", {})):
+    for section, state in (("Numbers", {}), ("Confusion", {}), ("Thresholds", {"threshold": 0.25}), ("Calibration", {})):
         at = open_at(models["is_3"], section, **state)
         shown.append((at.code[-2].value, at.code[-1].value))
         assert [b.proto.label for b in at.get("download_button")].count("Answers (NPZ)") == 1
         assert f'np.load("{name}")' in at.code[-2].value
-        if section == "Overview":
+        if section == "Numbers":
             assert shown[0][1].startswith(f"accuracy: {round(float(metrics(at)['Accuracy'].removesuffix(' %')) / 100, 4)}")
             assert f"loss: {float(metrics(at)['Loss'])}" in shown[0][1]
     assert ">= 0.25" in shown[2][0]

@@ -175,3 +175,20 @@ def test_forms_offer_it_and_hold_back_what_suits_it(root, tmp_path):
     data = read_config(at.session_state[keys.DRAFT]).data
     assert (data.dataset, data.validation, data.variations, data.target) == (report.name, 2, 0, 1)
     assert "of Pets to 2 outputs" in written(at) and spec_of(report.name).title == "Pets"
+
+
+def test_an_option_that_changes_after_the_report_is_what_is_kept(root):
+    """Colour, chosen while the report is shown: the archive is read again, the report is of that, and the title typed stays."""
+    at = upload(section(), two_classes(6))
+    at.text_input(key="explore.own.title").set_value("My pets").run()
+    assert at.session_state[keys.OWN_CHECKED].samples().shape[1] == 1
+    at.segmented_control(key="explore.own.channels").set_value(3).run()
+    assert whole(at).session_state[keys.OWN_CHECKED].samples().shape[1] == 3
+    assert at.text_input(key="explore.own.title").value == "My pets" and metrics(at)["Accepted"] == "12"
+    click(at, "explore.own.keep")
+    (own,) = own_sets(root)
+    assert own.input_shape == (3, 28, 28) and own.title == "My pets"
+    assert not list((root / FOLDER).glob(".*")), "what was checked in gray is gone"
+    assert keys.OWN_ARCHIVE not in at.session_state, "and so is the upload"
+    at.segmented_control(key="explore.own.channels").set_value(1).run()
+    assert keys.OWN_CHECKED not in whole(at).session_state, "nothing is read again once it is kept"

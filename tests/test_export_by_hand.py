@@ -15,7 +15,6 @@ from core.export.points_script import points_script
 from core.models import ARCHITECTURES, build
 from core.models.layers import DropoutConfig, LinearConfig, TanhConfig
 from core.presets import PRESETS
-from core.runs import load_model
 from core.training import Command, Epoch, Intervention, WeightEdit, build_for, fit
 from core.training.by_hand import editable
 from tests.helpers import run_here, tiny
@@ -123,13 +122,13 @@ def test_a_config_file_names_them(store, settings):
     run = run_here(store, settings, tiny(), Script(Command(), Command(learning_rate=0.5, edits=(
         WeightEdit(4, "fc1", 2, 3, 1.0), WeightEdit(5, "fc2", 1, None, 0.0)))))
     done = store.interventions(run.id)
-    written = json.loads(config_file(load_model(store, run.id), done))
+    written = json.loads(config_file(run.config, done))
     rate, weight, bias = written["changed_by_hand"]
     assert rate == {"step": 1, "what": "learning_rate", "before": 0.001, "after": 0.5}
     assert weight == {"step": 1, "what": "weight", "layer": "fc1", "row": 2, "column": 3, "before": done[1].before, "after": 1.0}
     assert bias == {"step": 1, "what": "weight", "layer": "fc2", "row": 1, "before": done[2].before, "after": 0.0}
     assert read_config(written) == read_config(json.dumps(written)) == run.config
-    assert "changed_by_hand" not in json.loads(config_file(load_model(store, run.id)))
+    assert "changed_by_hand" not in json.loads(config_file(run.config))
 
 
 def test_the_command_writes_them_too(store, settings, capsys):

@@ -16,6 +16,7 @@ from core.data import download as module
 from core.data.download import Remote, download, remotes
 from core.data.sources import imdb
 from core.data.sources.imdb import ARCHIVE, LARGEST_REVIEW, read_imdb
+from tests.opened_pages import skip_questions
 from tests.test_download import md5
 
 CONFIG = DataConfig(dataset="imdb", validation=2, vocabulary=50, text_length=8)
@@ -174,7 +175,7 @@ def test_the_button_on_the_page(address, tmp_path, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
-    at = AppTest.from_file(str(Path(__file__).parents[1] / "pages/learn_text.py"), default_timeout=60)
+    at = skip_questions(AppTest.from_file(str(Path(__file__).parents[1] / "pages/learn_text.py"), default_timeout=60))
     at.session_state["text.topic"] = "Your own texts"
     at.run()
     assert "84 MB" in "\n".join(line.value for line in at.markdown)

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts.learn.questions import AUTOGRAD, TENSORS
 from pages.parts.shell import keys
 from pages.parts.shell.menu import LABS
+from tests.opened_pages import skip_questions
 
 ROOT = Path(__file__).parents[1]
 TENSOR_TOPICS = ["Create", "Index and slice", "Join", "Products", "Broadcasting", "Reduce", "In place", "NumPy",
@@ -27,7 +28,7 @@ def no_workers(tmp_path, places, monkeypatch):
 
 
 def lab(path: str, topic: str | None = None) -> AppTest:
-    at = AppTest.from_file(str(ROOT / path), default_timeout=60)
+    at = skip_questions(AppTest.from_file(str(ROOT / path), default_timeout=60))
     if topic:
         at.session_state[f"{path.split('_')[1].removesuffix('.py')}.topic"] = topic
     return whole(at.run())
@@ -312,7 +313,8 @@ def test_the_check_lists_every_value():
 
 def test_home_lists_the_labs_and_what_was_done():
     at = whole(AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run())
-    assert "Learn how it works" in [s.value for s in at.subheader]
+    labs = whole(at.button_group(key="home.more").set_value("Learn how it works").run())
+    assert "Learn how it works" in [s.value for s in labs.subheader]
     assert keys.LABS not in at.session_state or not at.session_state[keys.LABS]
     whole(at.switch_page("pages/learn_tensors.py").run())
     assert at.session_state[keys.LABS] == {"pages/learn_tensors.py": "opened"}
@@ -321,6 +323,7 @@ def test_home_lists_the_labs_and_what_was_done():
     assert at.session_state[keys.LABS] == {"pages/learn_tensors.py": "tried"}
     whole(at.switch_page("pages/learn_autograd.py").run())
     whole(at.switch_page("app.py").run())
+    whole(at.button_group(key="home.more").set_value("Learn how it works").run())
     assert "Tried" in said(at) and "Opened" in said(at)
 
 

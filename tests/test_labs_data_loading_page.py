@@ -11,13 +11,15 @@ from core.labs.data_loading_code import concat_code, loader_code
 from core.labs.data_transforms import STEPS, TARGETS, transforms_code
 from core.labs.dataset_choices import LINES, RIGHT, TUTORIAL, class_code, program, run
 from core.labs.loader_timing import KINDS, Timing, TimingFailed
-from pages.parts.learn.data_loading import concat, dataset, loader, transforms
+from pages.parts.learn.data_loading import concat, loader
 from pages.parts.learn.data_loading.shared import PATH
+from pages.parts.learn.questions import LOADING
 from pages.parts.shell import keys
+from tests.opened_pages import skip_questions
 
 ROOT = Path(__file__).parents[1]
-QUESTIONS = {"dataset": [dataset.HEADER], "transform": [transforms.NORMALIZE], "loader": [loader.SIZES, loader.ORDER],
-             "concat": [concat.FIRST, concat.HELPS]}
+QUESTIONS = {"dataset": [LOADING["header"]], "transform": [LOADING["normalize"]],
+             "loader": [LOADING["sizes"], LOADING["order"]], "concat": [LOADING["joined"], LOADING["helps"]]}
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def no_workers(tmp_path, places, monkeypatch):
 
 
 def opened(**address: str) -> AppTest:
-    at = AppTest.from_file(str(ROOT / PATH), default_timeout=60)
+    at = skip_questions(AppTest.from_file(str(ROOT / PATH), default_timeout=60))
     for name, value in address.items():
         at.query_params[name] = value
     return whole(at.run())

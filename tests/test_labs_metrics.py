@@ -23,7 +23,7 @@ from core.labs.metrics import (
 from core.labs.metrics_table import EXAMPLES, NUMBER_EXAMPLES, TableRefused, literal, read_numbers, read_table
 from core.metrics_child import FUNCTIONS, answers
 from pages.parts.learn.questions import METRICS
-from tests.opened_pages import said, whole
+from tests.opened_pages import said, skip_questions, whole
 
 PAGE = "pages/learn_metrics.py"
 TOPICS = ["Confusion matrix", "Averages", "Scores and thresholds", "Predicted numbers"]
@@ -230,7 +230,7 @@ def no_workers(tmp_path, places, monkeypatch):
 
 
 def lab(topic: str, **state) -> AppTest:
-    at = AppTest.from_file(str(Path(__file__).parents[1] / PAGE), default_timeout=60)
+    at = skip_questions(AppTest.from_file(str(Path(__file__).parents[1] / PAGE), default_timeout=60))
     at.session_state["metrics.topic"] = topic
     for name, value in state.items():
         at.session_state[f"metrics.{name}"] = value

@@ -16,6 +16,7 @@ from core.labs.optimizer_race import RACERS, RaceConfig, race
 from core.labs.saving import MISFITS, misfit, network, refused_pickle
 from core.labs.surfaces import SURFACES
 from pages.parts.shell import keys
+from tests.opened_pages import skip_questions
 
 ROOT = Path(__file__).parents[1]
 BLOCKS, SAVING = "pages/learn_building_blocks.py", "pages/learn_saving.py"
@@ -27,7 +28,7 @@ def quiet(monkeypatch):
 
 
 def opened(path: str, part: str | None = None) -> AppTest:
-    at = AppTest.from_file(str(ROOT / path), default_timeout=60).run()
+    at = skip_questions(AppTest.from_file(str(ROOT / path), default_timeout=60)).run()
     if part:
         at.segmented_control(key="blocks.part").set_value(part).run()
     whole(at)

@@ -14,7 +14,7 @@ from core.presets import PRESETS
 from core.runs import RunStore
 from pages.parts.learn.questions import FIRST_NETWORKS, REGRESSION, TEXT
 from pages.parts.shell import keys
-from tests.opened_pages import said, whole
+from tests.opened_pages import said, skip_questions, whole
 
 ROOT = Path(__file__).parents[1]
 TEXT_PAGE, REGRESSION_PAGE, FIRST_PAGE = (f"pages/learn_{name}.py" for name in ("text", "linear_regression", "first_networks"))
@@ -36,7 +36,7 @@ def runs(tmp_path, places, monkeypatch) -> RunStore:
 
 
 def lab(path: str, topic: str) -> AppTest:
-    at = AppTest.from_file(str(ROOT / path), default_timeout=60)
+    at = skip_questions(AppTest.from_file(str(ROOT / path), default_timeout=60))
     at.session_state[f"{KEYS[path]}.topic"] = topic
     return whole(at.run())
 

@@ -33,7 +33,7 @@ from core.models import CNNConfig, MLPConfig, build
 from core.runs import RunStore
 from core.settings import Settings
 from tests.helpers import run_here, tiny
-from tests.opened_pages import said, whole
+from tests.opened_pages import said, skip_questions, whole
 
 PAGE = "pages/learn_transfer.py"
 TOPICS = ["Three ways", "VGG-16", "As runs"]
@@ -262,7 +262,7 @@ def quick(monkeypatch, source):
 
 
 def lab(topic: str, **state) -> AppTest:
-    at = AppTest.from_file(str(Path(__file__).parents[1] / PAGE), default_timeout=60)
+    at = skip_questions(AppTest.from_file(str(Path(__file__).parents[1] / PAGE), default_timeout=60))
     at.session_state["transfer.topic"] = topic
     for name, value in state.items():
         at.session_state[f"transfer.{name}"] = value

@@ -7,9 +7,11 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
+from core.inspection.doctor import Case, examine
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.runs.execute import execute
+from core.runs.recorder import FALLBACKS
 from core.runs.records import Metric, Snapshot
 from core.settings import Settings
 from core.training import Started
@@ -54,6 +56,24 @@ def test_a_run_that_is_going_shows_itself(going):
     labels = [point["label"]["formatter"] for chart in charts(at) for point in chart["series"][0]["data"]
               if isinstance(point, dict) and "symbol" in point]
     assert labels == ["✓ 3\n90 %", "✗ 9, not 4\n40 %", "✓ 5"]
+
+
+def test_a_run_says_its_number_format_and_what_failed(runs, going):  # noqa: F811
+    """Whatever a device's error holds is shown as it is."""
+    runs.begin(going, Started(20, 60, 6370, "cpu", "bfloat16", "bfloat16: 1.31 times as fast as float32 here"))
+    runs.record(going, [], [Snapshot(FALLBACKS, 7, {"lines": [[7, "CUDA graphs failed here (*no* [graphs](x))."]]})])
+    at = page(TRAIN, going)
+    assert_whole(at)
+    assert "321 MB · bfloat16" in texts(at)
+    assert "After step 7: CUDA graphs failed here" in texts(at) and "*no* [graphs](x)" not in texts(at)
+    at.pills(key="panel.details").set_value(["Speed and memory"])
+    assert "Number format: bfloat16: 1.31 times as fast as float32 here." in texts(at.run())
+
+
+def test_a_format_that_was_asked_for_needs_no_reason(runs, going):  # noqa: F811
+    at = page(TRAIN, going)
+    at.pills(key="panel.details").set_value(["Speed and memory"])
+    assert "Number format: float32, as the settings say." in texts(at.run())
 
 
 def progress(at: AppTest) -> tuple[str, int]:
@@ -220,3 +240,32 @@ def test_another_learning_rate_is_confirmed_and_its_popover_closes(going, runs):
     assert_whole(at)
     assert runs.get(going).learning_rate == 0.5 and not at.session_state["run.rate_open"]
     assert "0.5 from the next step" in at.toast[0].value
+
+
+def test_a_run_stopped_in_its_first_epoch_shows_where_its_curves_end(runs):  # noqa: F811
+    run = runs.create_running(tiny(training__epochs=3), "someone", "here", "A run that was stopped")
+    runs.begin(run.id, Started(20, 60, 6370, "cpu", "float32"))
+    runs.record(run.id, [Metric("loss", s, 0.5) for s in range(1, 6)] + [Metric("accuracy", s, 0.75) for s in range(1, 6)] + [
+        Metric("throughput", 5, 4321.0)], step=5)
+    assert [m.value for m in page(TRAIN, run.id).metric][:2] == ["–", "–"], "while it goes the places are kept"
+    runs.finish(run.id, "stopped", "Stopped.")
+    at = page(TRAIN, run.id)
+    assert_whole(at)
+    assert {m.label: m.value for m in at.metric} == {
+        "Training loss": "0.5000", "Training accuracy": "75.00 %", "Speed (images/s)": "4,321"}
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_the_two_doctors_say_one_thing(runs, monkeypatch, ends):  # noqa: F811
+    """48 steps of sound curves: the settings are doubtful, and no line beside it calls the run sound."""
+    monkeypatch.setattr("core.runs.engine.SECONDS_OF_SILENCE", 1e9)
+    config = tiny(training__batch_size=1000, training__epochs=12)
+    run = runs.create_running(config, "someone", "here", "A short run")
+    runs.begin(run.id, Started(2, 24, 6370, "cpu", "float32"))
+    runs.record(run.id, [Metric("loss", s, 2.3 - 0.05 * s) for s in range(1, 3)], step=2)
+    if ends:
+        runs.finish(run.id, "finished", test_accuracy=0.5, test_loss=1.0, seconds=1.0)
+    doubts = [finding.title for finding in examine(Case(config)) if finding.severity != "note"]
+    said = texts(page(TRAIN, run.id))
+    assert doubts and all(title in said for title in doubts)
+    assert "nothing wrong" not in said and "Nothing else stands out in its curves" in said

@@ -27,6 +27,7 @@ from core.labs.word_vectors import (
 )
 from core.presets import PRESETS
 from core.training import build_for
+from tests.opened_pages import skip_questions
 
 CONFIG = PRESETS["reviews-embedding"].config
 WORDS = [f"word{'abcdefghijklmnopqrstuvwxyz'[k]}" for k in range(FEWEST)]
@@ -166,7 +167,7 @@ def lab(tmp_path, monkeypatch, **state) -> AppTest:
     monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
-    at = AppTest.from_file(str(Path(__file__).parents[1] / "pages/learn_text.py"), default_timeout=60)
+    at = skip_questions(AppTest.from_file(str(Path(__file__).parents[1] / "pages/learn_text.py"), default_timeout=60))
     at.session_state["text.topic"] = "Word vectors"
     for name, value in state.items():
         at.session_state[f"text.{name}"] = value

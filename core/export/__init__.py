@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from core.config import config_bytes
+from core.config import RunConfig, config_bytes
 from core.export.forward import ExportError
 from core.export.model_class import layer_code, model_class
 from core.export.script import script
@@ -20,9 +20,9 @@ def weights_file(trained: TrainedModel) -> bytes:
     return file.getvalue()
 
 
-def config_file(trained: TrainedModel, interventions: Sequence[Intervention] = ()) -> bytes:
-    """The run's config as JSON, which read_config() takes, and what was changed by hand while it trained."""
-    return config_bytes(trained.config, [described(one) for one in interventions])
+def config_file(config: RunConfig, interventions: Sequence[Intervention] = ()) -> bytes:
+    """A run's config as JSON, which read_config() takes, and what was changed by hand while it trained."""
+    return config_bytes(config, [described(one) for one in interventions])
 
 
 def described(one: Intervention) -> dict[str, str | int | float]:
@@ -32,4 +32,4 @@ def described(one: Intervention) -> dict[str, str | int | float]:
         "before": one.before, "after": one.after}
 
 
-__all__ = ["ExportError", "config_file", "layer_code", "model_class", "script", "weights_file"]
+__all__ = ["ExportError", "config_file", "described", "layer_code", "model_class", "script", "weights_file"]

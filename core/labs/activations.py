@@ -38,8 +38,7 @@ ACTIVATIONS: dict[str, Activation] = {
                        "A smooth ReLU that dips below 0 first; Φ is the share of a normal distribution below x. Common in "
                        "transformers."),
     "sigmoid": Activation("Sigmoid", nn.Sigmoid, "nn.Sigmoid()", r"\frac{1}{1 + e^{-x}}", r"f(x)\,(1 - f(x))",
-                          "Squeezes every number between 0 and 1. Its slope is never more than ¼: ten in a row shrink a gradient "
-                          "by at least a million, unless large weights make up for it."),
+                          "Squeezes every number between 0 and 1. Its slope is never more than ¼."),
     "tanh": Activation("Tanh", nn.Tanh, "nn.Tanh()", r"\tanh x", r"1 - f(x)^2",
                        "Squeezes every number between −1 and 1, around 0. Its slope is 1 in the middle and 0 far out."),
     "silu": Activation("SiLU", nn.SiLU, "nn.SiLU()", r"x\,\sigma(x)", r"\sigma(x)\,(1 + x\,(1 - \sigma(x)))",

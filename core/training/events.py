@@ -1,6 +1,8 @@
 """What training reports: small frozen events, the same for a notebook, a test and a worker process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,13 +16,14 @@ DIVERGED = "The loss or a weight became NaN or infinite"  # how the message of a
 
 @dataclass(frozen=True)
 class Started:
-    """Training is about to begin. `precision` is "float32" or "bfloat16"."""
+    """Training is about to begin. precision: "float32" or "bfloat16"; why: that one, in one line, "" where it was asked for."""
 
     steps_per_epoch: int
     steps: int
     parameters: int
     device: str
     precision: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class Threads:
 
 
 @dataclass(frozen=True)
+class Fallback:
+    """By this step something that is faster on some devices has failed here, and plain PyTorch took its place: one line."""
+
+    step: int
+    line: str
+
+
+@dataclass(slots=True)  # not frozen: there are tens of thousands a second, and that takes three times as long to make
 class Step:
     """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1.
 
@@ -160,6 +171,25 @@ class Checkpoint:
     state: TrainingState | None = None
 
 
+class LateCheckpoint(Checkpoint):
+    """A Checkpoint that is put together when it is first asked for what it holds."""
+
+    def __init__(self, epoch: int, step: int, make: Callable[[], Checkpoint]) -> None:
+        vars(self).update(epoch=epoch, step=step, make=make)  # it is frozen
+
+    @cached_property
+    def _made(self) -> Checkpoint:
+        return vars(self)["make"]()
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        return self._made.weights
+
+    @property
+    def state(self) -> TrainingState | None:
+        return self._made.state
+
+
 @dataclass(frozen=True)
 class Finished:
     """Training is over. `reason` says how, `message` in one line why where it did not run to its end."""
@@ -171,5 +201,5 @@ class Finished:
     message: str = ""
 
 
-Event = (Started | Threads | Intervention | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation | Checkpoint
-         | Finished)
+Event = (Started | Threads | Fallback | Intervention | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation
+         | Checkpoint | Finished)

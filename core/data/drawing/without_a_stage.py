@@ -26,7 +26,7 @@ def variants(drawing: Drawing) -> dict[str, Variant]:
         "all": Variant("All stages", "As MNIST was made.", image),
         "plain": Variant("Only made smaller", "The whole picture squeezed to 28×28: what a first try usually does.",
                          _frame(_resized(drawing.raw, size, size), size)),
-        "crop": Variant("Without cutting out", "The paper around the digit stays, so the digit gets small.",
+        "crop": Variant("Without cutting out", "The paper around the ink stays, so the drawing gets small.",
                         torch.from_numpy(place(fit(_squared(drawing.raw), size), size)[0])[None]),
         "margin": Variant("Without the margin of 4", "As large as the frame, not 20×20.",
                           _frame(_resized(drawing.crop, *_inside(drawing.crop.shape, size)), size)),

@@ -12,7 +12,7 @@ from core.inspection import InspectionError, SigmoidSteps, SoftmaxSteps, Stage, 
 from core.inspection.activations.walk import BETWEEN, IMAGE, NORMALISED
 from core.inspection.activations.windows import POOLING, number
 from core.models import ModelError
-from core.wording import percent
+from core.wording import chance, percent
 from pages.parts.build.layer_arithmetic import batch_norm_detail, linear_detail, window_detail
 from pages.parts.build.subject import InspectedNetwork, Sample, choose_sample, choose_subject
 from pages.parts.build.weights import weights_section
@@ -20,6 +20,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.scroll import place_to_scroll_to
 
 WALK, WEIGHTS = keys.LOOK_WALK, "Weights"
 VECTOR_PICTURE, MAPS_PICTURE = 4096, 128  # how many numbers of a row, and how many maps, are drawn
@@ -56,6 +57,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
     """
 
     def section() -> None:
+        place_to_scroll_to("build.look.place", st.session_state.get(keys.SCROLL_TO_WALK, ""))
         st.subheader("Look inside")
         view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, bind="query-params", label_visibility="collapsed")
         if view is None:
@@ -224,6 +226,6 @@ def _sigmoid(steps: SigmoidSteps, classes: tuple[str, ...]) -> Tensor:
                 "means more likely yes than no.")
     _steps({"logit": steps.logits, "e to minus that": steps.exponentials, "1 plus that": steps.denominators,
             "1 divided by that": steps.sigmoids}, [classes[-1]] if single else _names(classes, len(steps.logits)))
-    st.caption(f"The rest, {percent(float(steps.normalized[0]))}, is the probability of “{as_text(classes[0])}”." if single else
+    st.caption(f"The rest, {chance(float(steps.normalized[0]))}, is the probability of “{as_text(classes[0])}”." if single else
                "Each class is a question of its own, so these need not add up to 1; a prediction divides them by their sum.")
     return steps.normalized

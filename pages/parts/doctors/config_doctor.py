@@ -53,8 +53,7 @@ def show_findings(server: Services, case: Case) -> None:
     st.subheader("What the doctor says")
     closely = _look_closely(server, case)
     found = findings(case.config.model_dump_json(), case.surroundings, case) if closely is None else closely
-    serious = [finding for finding in found if finding.severity != "note"]
-    if not serious:
+    if all(finding.severity == "note" for finding in found):
         st.markdown(":green[:material/check_circle:] Nothing wrong was found in network, training and data settings."
                     + (" Worth knowing:" if found else ""))
     for finding in found:
@@ -94,9 +93,14 @@ def _look_closely(server: Services, page_case: Case) -> list[Finding] | None:
 
 def show_problems(config: RunConfig) -> None:
     """Errors and warnings alone, for a narrow column; nothing where there are none."""
-    for finding in findings(config.model_dump_json(), Surroundings(memory_bytes=memory_bytes(select_device()))):
-        if finding.severity != "note":
-            show_finding(finding, "train")
+    for finding in serious(config):
+        show_finding(finding, "train")
+
+
+def serious(config: RunConfig) -> list[Finding]:
+    """Errors and warnings alone, worst first."""
+    found = findings(config.model_dump_json(), Surroundings(memory_bytes=memory_bytes(select_device())))
+    return [finding for finding in found if finding.severity != "note"]
 
 
 def show_finding(finding: Finding, page: str, take: Callable[[RunConfig], None] = draft.take) -> None:

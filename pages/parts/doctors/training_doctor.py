@@ -5,11 +5,15 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.config import RunConfig
+from core.data import DataError
 from core.figures.curves import Curves, detail_chart
 from core.figures.troubles import Band, keep_in_sight, mark_bands
+from core.inspection import Finding
 from core.inspection.training_doctor import Trouble, examine
+from core.models import ModelError
 from core.runs import Run
 from core.training.events import DIVERGED
+from pages.parts.doctors import config_doctor
 from pages.parts.doctors.config_doctor import COLOURS, ICONS
 from pages.parts.draft import draft
 from pages.parts.shell import keys
@@ -41,10 +45,8 @@ def _bands(quantity: str, troubles: list[Trouble]) -> list[Band]:
 def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Trouble],
                   start: Callable[[Services, RunConfig], None]) -> None:
     """Each trouble in a line, with evidence and explanation on a click and a button that tries the remedy with `start`."""
-    if not troubles and run.is_active:
-        st.caption(":material/stethoscope: The training doctor is watching: nothing wrong so far.")
-    elif not troubles and run.status == "finished":
-        st.caption(":material/check_circle: The training doctor found nothing wrong with how this run trained.")
+    if not troubles and (run.is_active or run.status == "finished"):
+        _no_trouble(run)
     offered = []
     for trouble in troubles:
         with st.container(gap="xxsmall"):
@@ -54,6 +56,27 @@ def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Tro
             if trouble.fix is None or trouble.fix not in offered:  # two troubles may have the same cause
                 _remedy(server, run, trouble, start)
             offered.append(trouble.fix)
+
+
+def _no_trouble(run: Run) -> None:
+    """One verdict where the curves show nothing: the settings may be doubtful all the same, and no line says otherwise."""
+    curves = "Nothing else stands out in its curves" + (" so far." if run.is_active else ".")
+    if doubts := _doubts(run.config):
+        severity = doubts[0].severity
+        said = "; ".join(finding.title for finding in doubts)
+        st.caption(f"{ICONS[severity]} {config_doctor.BADGES[severity]}: {as_text(said)}. {curves}")
+    elif run.is_active:
+        st.caption(":material/stethoscope: The doctors are watching its settings and curves: nothing wrong so far.")
+    else:
+        st.caption(":material/check_circle: The doctors found nothing wrong with this run's settings and curves.")
+
+
+def _doubts(config: RunConfig) -> list[Finding]:
+    """What the config doctor says against the settings it trained with; nothing where their data is no longer here."""
+    try:
+        return config_doctor.serious(config)
+    except (DataError, ModelError):
+        return []
 
 
 def _details(trouble: Trouble, curves: Curves, troubles: list[Trouble]) -> None:

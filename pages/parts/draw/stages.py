@@ -3,7 +3,7 @@
 import streamlit as st
 import torch
 
-from core.data import normalize
+from core.data import DataError, normalize, spec_of
 from core.data.drawing import Drawing
 from core.data.drawing.without_a_stage import variants
 from core.figures.images import as_picture, ink_picture
@@ -15,12 +15,13 @@ from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.quick_bars import Card, cards
 
 SIDE, SMALLER = 140, 112  # pixels of a picture: five and four for each of the 28
-BOX = 20  # the box that a digit is fitted into
+BOX = 20  # the box that a drawing is fitted into
+LIKE_MNIST = ("mnist", "digits")  # scikit-learn's are brought to the same form
 
 
 def stages(asked: Asked, drawing: Drawing) -> None:
     """The stages as pictures, then the answers with and without each."""
-    st.caption("MNIST's digits were prepared like this. A network only knows pictures like the ones it learned from.")
+    st.caption(_about(asked))
     shown = [Card("Ink", "How far each pixel is from the paper's colour.", ink_picture(drawing.raw, SIDE), SIDE),
              Card("Cut out", "The part with ink on it.", ink_picture(drawing.crop, SIDE), SIDE),
              Card("Fit into 20×20", "Made smaller, its shape kept.", ink_picture(drawing.fitted, BOX), SIDE),
@@ -32,6 +33,19 @@ def stages(asked: Asked, drawing: Drawing) -> None:
     about = f"Numbers from {float(values.min()):.2f} to {float(values.max()):.2f}. This is what the network gets."
     cards([*shown, Card("Normalise", about, colours(values.numpy()), SIDE)], "draw.stages")
     with_and_without(asked.model, drawing)
+
+
+def _about(asked: Asked) -> str:
+    """Whether what the network learned from was prepared as drawings are."""
+    data = asked.run.config.data
+    if data.dataset in LIKE_MNIST:
+        return "MNIST's digits were prepared like this. A network only knows pictures like the ones it learned from."
+    try:
+        title = spec_of(data.dataset).title
+    except DataError:
+        title = "images that are no longer here"
+    return (f"A drawing is prepared as MNIST's digits were. This network learned from {as_text(title)}, which may lie "
+            "otherwise in their frame: it only knows pictures like those.")
 
 
 def with_and_without(model: TrainedModel, drawing: Drawing) -> None:

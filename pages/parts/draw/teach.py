@@ -10,7 +10,7 @@ from core.evaluation.teaching import Change, change_on_images, change_on_test
 from core.figures.images import as_picture
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedModel
 from core.runs.evaluations import load_predictions
-from core.wording import percent, plural
+from core.wording import drawn_thing, percent, plural
 from pages.parts.draw.answers import why_not
 from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
@@ -38,8 +38,8 @@ def teach_section(server: Services, run: Run) -> None:
     classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
     if kept is None or not len(kept):
         kept = MyDigits.none_yet(classes)
-    st.markdown("Does it get your digits wrong? Keep some with what they mean, beside the drawing above, and let it go on "
-                "learning with them. Five of each are a good start.")
+    st.markdown(f"Does it get your {drawn_thing(classes)}s wrong? Keep some with what they mean, beside the drawing above, and "
+                "let it go on learning with them. Five of each are a good start.")
     if kept.classes != classes:
         ours, known = (as_text(", ".join(names[:10])) for names in (kept.classes, classes))
         st.info(f"Your kept drawings are of {ours}, and this model knows {known}. Choose another model, or delete the drawings.",
@@ -109,7 +109,7 @@ def _keep(model: TrainedModel, label: int | None) -> None:
     if kept is None or label is None:
         return
     if image is None:
-        st.session_state[keys.KEPT_NOTE] = "There is nothing to keep yet: draw a digit first.", 0
+        st.session_state[keys.KEPT_NOTE] = "There is nothing to keep yet: draw something first.", 0
         return
     try:
         kept = kept.keep(image, label)
@@ -142,9 +142,9 @@ def source_classes(model: TrainedModel) -> tuple[str, ...]:
 
 
 def browse(server: Services, kept: MyDigits) -> None:
-    """My digits: pictures, and what can be done with them."""
-    count = len(kept)
-    st.markdown(f"**My digits: {count}**")
+    """The kept drawings: pictures, and what can be done with them."""
+    count, thing = len(kept), drawn_thing(kept.classes)
+    st.markdown(f"**My {thing}s: {count}**")
     if not count:
         st.caption("None yet. They stay in this browser tab alone, and are gone when it is reloaded; download them to keep them.")
         return
@@ -157,13 +157,13 @@ def browse(server: Services, kept: MyDigits) -> None:
                 st.button(as_text(kept.classes[int(kept.labels[place])]), key=f"draw.teach.drop.{place}", icon=":material/close:",
                           type="tertiary", help="Delete this drawing", on_click=_drop, args=(place,))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button("Download (.zip)", lambda: zip_of(kept), "my-digits.zip", "application/zip", on_click="ignore",
+        st.download_button("Download (.zip)", lambda: zip_of(kept), f"my-{thing}s.zip", "application/zip", on_click="ignore",
                            icon=":material/folder_zip:", key="draw.teach.download",
                            help="PNG files in a folder for each class. Explore data → Bring your own takes them back.")
         if st.button("Save as a data set", icon=":material/save:", key="draw.teach.save",
                      help="Everybody who can open this app sees it then, on Explore data, and can train on it or delete it."):
             try:
-                own = as_set(kept, server.settings.data_dir, "My digits")
+                own = as_set(kept, server.settings.data_dir, f"My {thing}s")
                 st.toast(f"Kept as “{as_text(own.title)}”, on Explore data.", icon=":material/check:")
             except DataError as error:
                 st.error(as_text(str(error)), icon=":material/folder_off:")

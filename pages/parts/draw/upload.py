@@ -14,18 +14,18 @@ from pages.parts.widgets.markdown import as_text
 SHOWN = 128  # pixels
 
 
-def uploaded() -> np.ndarray | None:
-    """A file's picture, (H, W, 4) uint8; None while there is none or it can't be used."""
+def uploaded(thing: str) -> np.ndarray | None:
+    """A file's picture, (H, W, 4) uint8; None while there is none or it can't be used. thing: "digit", "letter" or "drawing"."""
     # Of any type: what the browser refuses never comes here, and the answer to the file before it would stand beside the refusal
-    file = st.file_uploader(f"PNG or JPEG with one digit (up to {MOST_MB} MB)", key="draw.file", max_upload_size=2 * MOST_MB)
+    file = st.file_uploader(f"PNG or JPEG with one {thing} (up to {MOST_MB} MB)", key="draw.file", max_upload_size=2 * MOST_MB)
     return _read(file.getvalue()) if file is not None else None
 
 
-def photographed() -> np.ndarray | None:
+def photographed(thing: str) -> np.ndarray | None:
     """The camera's picture, (H, W, 4) uint8; None while there is none."""
-    st.caption("Write one digit large with a dark pen, and let it fill most of the picture. It is looked at on this server and "
-               "not kept.")
-    shot = st.camera_input("Photograph a digit", key="draw.camera", label_visibility="collapsed")
+    what = "Draw it" if thing == "drawing" else f"Write one {thing}"
+    st.caption(f"{what} large with a dark pen, and let it fill most of the picture. It is looked at on this server and not kept.")
+    shot = st.camera_input(f"Photograph a {thing}", key="draw.camera", label_visibility="collapsed")
     return _read(shot.getvalue()) if shot is not None else None
 
 

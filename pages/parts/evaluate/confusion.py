@@ -39,13 +39,19 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
                "row. Click on a cell to see its images, or choose it from the two lists below the matrix.")
     for place, subject in zip(columns(found), found, strict=True):
         with place:
-            counts = confusion_counts(subject.predictions)
-            key, cell = _key(subject), _cell(subject, counts)
-            confusion_table(counts, subject.classes, as_shares, key, f"Confusion matrix of {subject.name}",
-                            (cell.truth, cell.said), partial(_picked, key))
+            counts = matrix(subject, as_shares)
             _downloads(subject, counts, as_shares)
             by_scikit_learn(subject, "confusion")
-            _images_of_cell(subject, counts)
+            images_of_cell(subject, counts)
+
+
+def matrix(subject: EvaluatedRun, as_shares: bool) -> np.ndarray:
+    """The matrix, whose cells can be pressed. Returns its counts, (C, C): a row for each true class."""
+    counts = confusion_counts(subject.predictions)
+    key, cell = _key(subject), _cell(subject, counts)
+    confusion_table(counts, subject.classes, as_shares, key, f"Confusion matrix of {subject.name}", (cell.truth, cell.said),
+                    partial(_picked, key))
+    return counts
 
 
 def _key(subject: EvaluatedRun) -> str:
@@ -82,7 +88,7 @@ def _downloads(subject: EvaluatedRun, counts: np.ndarray, as_shares: bool) -> No
              f"{name}.png")
 
 
-def _images_of_cell(subject: EvaluatedRun, counts: np.ndarray) -> None:
+def images_of_cell(subject: EvaluatedRun, counts: np.ndarray) -> None:
     """The two lists and the cell's images."""
     key, cell, everything = _key(subject), _cell(subject, counts), list(range(len(subject.classes)))
     with st.container(horizontal=True):

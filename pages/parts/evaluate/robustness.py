@@ -35,8 +35,9 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     if not here:
         return
     _example(here[0])
-    count = st.segmented_control("Images", SIZES, default=SIZES[0], required=True, key="evaluate.robust", bind="query-params",
-                                 format_func=lambda n: f"{n:,} at most", help="Drawn from the split by a seed; more take longer.")
+    count = st.segmented_control("How many images", SIZES, default=SIZES[0], required=True, key="evaluate.robust",
+                                 bind="query-params", format_func=lambda n: f"{n:,} at most",
+                                 help="Drawn from the split by a seed; more take longer.")
     kept = {subject.name: load_robustness(server.store, subject.run.id, subject.predictions.images, count) for subject in here}
     missing = [subject for subject in here if kept[subject.name] is None]
     if missing:

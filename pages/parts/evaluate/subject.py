@@ -8,13 +8,13 @@ import streamlit as st
 import torch
 
 from core.data import DATASETS, DataError, Dataset
+from core.devices import ran_out
 from core.errors import reason
 from core.evaluation import Predictions
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
 from core.runs import Run, has_checkpoint
 from core.runs.evaluations import load_predictions, predictions_path, weights_stamp
-from core.runs.memory import ran_out
 from core.wording import chance, percent
 from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
@@ -87,7 +87,7 @@ def choose(runs: dict[str, Run]) -> list[Run]:
         st.session_state["evaluate.second"] = NONE
     second = right.selectbox("Beside it", [NONE, *others], key="evaluate.second", persist_state="session",
                              format_func=titles.__getitem__)
-    images.selectbox("Images", list(SPLITS), format_func=SPLITS.__getitem__, key="evaluate.split", persist_state="session",
+    images.selectbox("Split", list(SPLITS), format_func=SPLITS.__getitem__, key="evaluate.split", persist_state="session",
                      help="Test images are looked at once, at the end. Validation images were used to watch the training.")
     return [runs[run_id] for run_id in (first, second) if run_id]
 

@@ -1,5 +1,7 @@
 """Why?: what one answer of a trained network depends on, asked in several ways, with what each way can't tell."""
 
+from uuid import uuid4
+
 import streamlit as st
 from torch import Tensor
 
@@ -83,6 +85,7 @@ def _walk_button(image: Tensor, key: str, run_id: str | None) -> None:
                  help="Opens Build model, where every layer's maps of this image are shown, one after the other."):
         st.session_state[keys.BROUGHT] = image.detach().clone()
         st.session_state[keys.LOOK] = keys.LOOK_WALK
+        st.session_state[keys.SCROLL_TO_WALK] = uuid4().hex
         if run_id:
             select_run(run_id)
         go_to("pages/build_model.py")

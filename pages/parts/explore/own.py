@@ -100,14 +100,22 @@ def upload(server: Services) -> None:
                                help="The same number draws the same test images.")
         drop = st.toggle("Leave out exact copies", key="explore.own.drop", persist_state="session",
                          help="Keeps one of several images that are pixel for pixel the same, if their class is the same.")
+    options = {"size": size, "channels": channels, "fit": fit, "test_share": share / 100, "seed": int(seed), "drop_copies": drop}
     if st.button("Check the images", type="primary", icon=":material/fact_check:", key="explore.own.check",
                  disabled=file is None) and file is not None:
-        check(server, file, {"size": size, "channels": channels, "fit": fit, "test_share": share / 100, "seed": int(seed),
-                             "drop_copies": drop})
+        st.session_state["explore.own.title"] = file.name.rpartition(".")[0][:60] or "My images"
+        st.session_state[keys.OWN_VERSION] += 1
+        free(file)
+        check(server, file, options)
+    archive = st.session_state.get(keys.OWN_ARCHIVE)
+    if archive and archive[1] != options:  # the report is shown: it has to be of what would be kept
+        st.session_state["explore.own.title"] = st.session_state.get("explore.own.title", "My images")  # as it was typed
+        check(server, archive[0], options)
 
 
 def check(server: Services, file: "UploadedFile", options: dict[str, Any]) -> None:
-    """Read the upload with a progress bar; the report is in the session afterwards."""
+    """Read the upload with a progress bar; the report is in the session afterwards, and the upload until it is kept or dropped:
+    with another option it is read again."""
     forget_checked()
     bar = st.progress(0.0, "Waiting for another import to end…")
 
@@ -119,19 +127,18 @@ def check(server: Services, file: "UploadedFile", options: dict[str, Any]) -> No
             bar.progress(0.0, "Reading the archive…")
             checked = check_archive(file.getbuffer(), server.settings.data_dir, **options, progress=show)
         st.session_state[keys.OWN_CHECKED] = checked
-        st.session_state["explore.own.title"] = file.name.rpartition(".")[0][:60] or "My images"
+        st.session_state[keys.OWN_ARCHIVE] = (file, options)
     except ImportRefused as error:
         st.session_state[keys.OWN_REFUSED] = (str(error), error.report)
     except DataError as error:
         st.session_state[keys.OWN_REFUSED] = (str(error), None)
-    st.session_state[keys.OWN_VERSION] += 1
-    free(file)
     st.rerun()
 
 
 def free(file: "UploadedFile") -> None:
-    """Give an upload's memory back. Streamlit keeps it until the session is over, also when its widget is gone: three archives
-    of 97 MB took 290 MB. It has no public way to that, so where a version of Streamlit has not this one, the memory stays."""
+    """Give up Streamlit's hold of an upload, so that its memory is free as soon as ours is gone. Streamlit keeps it until the
+    session is over, also when its widget is gone: three archives of 97 MB took 290 MB. It has no public way to that, so where a
+    version of Streamlit has not this one, the memory stays."""
     with suppress(ImportError, AttributeError, TypeError):
         from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -148,6 +155,7 @@ def turn() -> threading.Semaphore:
 def forget_checked() -> None:
     """Drop what was checked before."""
     st.session_state.pop(keys.OWN_REFUSED, None)
+    st.session_state.pop(keys.OWN_ARCHIVE, None)
     if checked := st.session_state.pop(keys.OWN_CHECKED, None):
         discard(checked)
 
@@ -163,6 +171,7 @@ def decide(checked: Checked) -> None:
                 st.error(as_text(str(error)), icon=":material/folder_off:")
                 return
             st.session_state.pop(keys.OWN_CHECKED)
+            st.session_state.pop(keys.OWN_ARCHIVE, None)
             st.session_state[keys.OWN_KEPT] = [*st.session_state.get(keys.OWN_KEPT, []), report.name]
             st.rerun()
         if st.button("Drop it", icon=":material/close:", key="explore.own.discard"):

@@ -19,6 +19,7 @@ class Question:
     choices: tuple[str, ...]
     right: int  # position in choices
     why: str  # shown with the answer
+    tells: tuple[str, ...] = ()  # what the page shows once it may, and would give the answer away before; empty: nothing it shows
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,50 @@ def progress(path: str) -> str | None:
     return _progress().get(path)
 
 
-def predict(path: str, question: Question) -> None:
-    """Ask, and answer when the reader has made up their mind."""
+def predict(path: str, question: Question) -> bool:
+    """Ask, and answer when the reader has made up their mind. Returns whether what answers it may be shown: once they have
+    revealed the answer to a guess, or skipped the question. Until then pages put `covered` in its place."""
     with st.container(border=True, key=f"{question.key}.box"):
         st.markdown(f":material/psychology_alt: **Predict before you try.** {question.text}")
         chosen = st.radio("Your prediction", question.choices, index=None, horizontal=True, key=f"{question.key}.guess",
-                          label_visibility="collapsed")
-        if st.button("Reveal", key=f"{question.key}.reveal", icon=":material/visibility:", disabled=chosen is None,
-                     on_click=tried, args=(path,)):
-            st.session_state[f"{question.key}.revealed"] = True
-        if chosen is not None and st.session_state.get(f"{question.key}.revealed"):
+                          label_visibility="collapsed", persist_state="session")
+        with st.container(horizontal=True):
+            st.button("Reveal", key=f"{question.key}.reveal", icon=":material/visibility:", disabled=chosen is None,
+                      on_click=_reveal, args=(path, question))
+            if not is_open(question):
+                st.button("Skip", key=f"{question.key}.skip", icon=":material/skip_next:", on_click=skip, args=(question,),
+                          help="Show what answers it, without a guess.")
+        if chosen is not None and st.session_state.get(_answered(question)) == "revealed":
             right = question.choices[question.right]
             verdict = "Yes." if chosen == right else f"Not quite: {right}."
             st.markdown(f"**{verdict}** {question.why}")
+    return is_open(question)
+
+
+def is_open(question: Question) -> bool:
+    """Whether what answers it may be shown, in this browser session."""
+    return _answered(question) in st.session_state
+
+
+def skip(question: Question) -> None:
+    """What answers it may be shown from now on; also where a reader tries it out before any guess."""
+    st.session_state.setdefault(_answered(question), "skipped")
+
+
+def _reveal(path: str, question: Question) -> None:
+    st.session_state[_answered(question)] = "revealed"
+    tried(path)
+
+
+def _answered(question: Question) -> str:
+    """Where the session keeps "revealed" or "skipped"; there is no such entry before."""
+    return f"{question.key}.answered"
+
+
+def covered(height: int = 320) -> None:
+    """One line in place of what answers a question. height: about what will stand here takes, in px, so that little moves."""
+    with st.container(border=True, height=height, horizontal_alignment="center"):
+        st.caption(":material/visibility_off: Shown when you have answered the question, or skipped it.", text_alignment="center")
 
 
 def show_code(code: str) -> None:

@@ -9,18 +9,20 @@ import torch
 from core.config import DataConfig
 from core.data import DATASETS, DataError
 from core.data.sources import kind_of
-from core.figures.answers import answer_strip, confusion_heatmap, picture_address
+from core.figures.answers import LINE, SHORT, answer_strip, confusion_heatmap, picture_address
 from core.figures.by_hand import mark_changes
 from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
+from core.runs.records import NUMBER_FORMAT
 from core.settings import Settings
 from core.training import Intervention
 from core.wording import worded
 from pages.parts.doctors import training_doctor
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
 
 SMOOTHING = 0.9
 RUNS_KEPT = 8  # whose curves a session keeps
@@ -76,12 +78,13 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
         return  # the data is no longer here, or no longer what it was
     when = f"at step {snapshot.step:,}" if snapshot else "soon"
     st.caption(f"Images it does not learn from, and its answers {when}. ✓ right, ✗ wrong.")
+    long = any(len(name) > SHORT for name in names)
     for half, column in enumerate(st.columns(2)):
         part = slice(5 * half, 5 * half + 5)
         strip = answer_strip(pictures[part], [names[i] for i in value["labels"][part]],
-                             [names[i] for i in value["answers"][part]], value["probabilities"][part])
+                             [names[i] for i in value["answers"][part]], value["probabilities"][part], long)
         with column:
-            st.echarts_chart(strip, height=STRIP_HEIGHT, key=f"live.answers.{half}")
+            st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}")
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -104,8 +107,9 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
         speed = worded("images/s", kind_of(run.config.data.dataset))
         pair(curves, ({"throughput": speed}, f"Training speed ({speed})", False),
              ({"memory": "training process", "gpu_memory": "GPU"}, "Memory (MB)", False))
-        if line := threads_line(*curves.of("threads")):
-            st.caption(line)
+        for line in (format_line(snapshots.get(NUMBER_FORMAT)), threads_line(*curves.of("threads"))):
+            if line:
+                st.caption(as_text(line))
     if DEAD in chosen:
         dead_units(curves, run.config.data.dataset)
     if CONFUSED in chosen:
@@ -144,6 +148,19 @@ def confusion(server: Services, run: Run, snapshot: Snapshot | None) -> None:
                       "is a mistake.", kind_of(run.config.data.dataset)))
     counts = snapshot.value["counts"] if snapshot else [[0] * len(names)] * len(names)  # its place is kept, so nothing jumps
     st.echarts_chart(confusion_heatmap(counts, names), height=400, key="live.confusion", width=520)
+
+
+def format_line(snapshot: Snapshot | None) -> str:
+    """What a run computes in and why it was taken; "" where that was not written down."""
+    if snapshot is None:
+        return ""
+    return f"Number format: {snapshot.value['why'] or snapshot.value['precision'] + ', as the settings say'}."
+
+
+def fallbacks(snapshot: Snapshot | None) -> None:
+    """What this device was not able to do, if anything: a run is slower then, and as right."""
+    for step, line in snapshot.value["lines"] if snapshot else ():
+        st.caption(f":material/build_circle: {f'After step {step:,}: ' if step else ''}{as_text(line)}")
 
 
 def threads_line(steps: Sequence[int], threads: Sequence[float]) -> str:

@@ -5,19 +5,25 @@ from statistics import median
 
 import streamlit as st
 
-from core.data import spec_of
+from core.data import DataError, outline, spec_of
 from core.data.sources import kind_of
 from core.figures.curves import Curves
+from core.figures.thinning import smooth
 from core.runs import KINDS, Run, RunNotFound, has_checkpoint
-from core.wording import duration, number, percent, plural, worded
+from core.runs.recorder import FALLBACKS
+from core.runs.records import NUMBER_FORMAT
+from core.wording import drawn_thing, duration, number, percent, plural, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
 from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.charts import (
+    SMOOTHING,
     chart_controls,
     curve_charts,
     details,
     example_answers,
+    fallbacks,
+    format_line,
     previous_curves,
     quantities_of,
     read_curves,
@@ -95,13 +101,15 @@ def draw(server: Services, run: Run) -> None:
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
         st.markdown(f"{icon} **{as_text(run.title) or 'Run'}** · {label.lower()}{took}")
         memory = curves.of("memory")[1]
-        st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else ""))
+        st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else "")
+                   + (f" · {run.precision}" if run.precision else ""), help=format_line(snapshots.get(NUMBER_FORMAT)) or None)
     if run.is_active or run.status in {"finished", "stopped"}:  # it stays when a run ends, so that what is below does too
         _progress(server, run)
     if run.status in {"failed", "interrupted"}:
         st.error(as_text(run.message), icon=icon)
     elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
         st.info(as_text(run.message), icon=icon)
+    fallbacks(snapshots.get(FALLBACKS))
     _results(run, curves)
     watched = watched_section(server, run)
     if run.is_active or curves.of("loss")[0]:
@@ -144,7 +152,8 @@ def _progress(server: Services, run: Run) -> None:
 def _results(run: Run, curves: Curves) -> None:
     """The figures people look for first."""
     loss, accuracy = curves.of("validation_loss")[1], curves.of("validation_accuracy")[1]
-    speed = (curves.of("throughput")[1][-SPEEDS:] if run.is_active else []) or curves.of("images_per_second")[1][-1:]
+    now, of_epoch = curves.of("throughput")[1][-SPEEDS:], curves.of("images_per_second")[1][-1:]
+    speed = now or of_epoch if run.is_active else of_epoch or now
     tested = run.test_accuracy is not None
     share = run.test_accuracy if tested else accuracy[-1] if accuracy else None
     rows = {
@@ -158,8 +167,27 @@ def _results(run: Run, curves: Curves) -> None:
                              "Training images each second: of the last moments while it trains, then of the last epoch."),
     }
     rows.pop("Test loss" if "accuracy" in quantities_of(run) else "Validation accuracy")
+    if not (run.is_active or loss or tested) and curves.of("loss")[1]:  # it ended within its first epoch
+        rows = _before_validation(curves) | {"Speed (images/s)": rows["Speed (images/s)"]}
     kind = kind_of(run.config.data.dataset)
     metrics_row({worded(label, kind): (value, worded(about, kind)) for label, (value, about) in rows.items()})
+
+
+def _before_validation(curves: Curves) -> dict[str, tuple[str, str]]:
+    """What is known of a run that ended before anything was held against it: its curves' last values."""
+    ends = {name: smooth(values, SMOOTHING)[-1] for name in ("loss", "accuracy") if (values := curves.of(name)[1])}
+    about = (f"The running mean of its last batches, where the curve ends (smoothing {SMOOTHING:g}): images it learned from. The "
+             "run ended before the held-back images were looked at.")
+    return {f"Training {name}": (percent(value) if name == "accuracy" else number(value), about) for name, value in ends.items()}
+
+
+def _drawing_for(run: Run) -> str:
+    """Draw a digit for it, or what else it knows."""
+    try:
+        thing = drawn_thing(outline(run.config.data).source_classes)
+    except DataError:
+        thing = "drawing"
+    return "Draw for it" if thing == "drawing" else f"Draw a {thing} for it"
 
 
 def next_steps(server: Services, run: Run) -> None:
@@ -168,7 +196,7 @@ def next_steps(server: Services, run: Run) -> None:
         return
     kind = kind_of(run.config.data.dataset)
     with st.container(horizontal=True):
-        if kind == "images" and st.button("Draw a digit for it", icon=":material/draw:", type="primary", key="panel.draw"):
+        if kind == "images" and st.button(_drawing_for(run), icon=":material/draw:", type="primary", key="panel.draw"):
             go_to("pages/draw_digit.py")
         if kind == "text" and st.button("Ask it about a text", icon=":material/rate_review:", type="primary", key="panel.ask"):
             go_to("pages/learn_text.py")

@@ -15,14 +15,10 @@ from core.labs.activations import (
     through_layers,
 )
 from core.wording import percent
-from pages.parts.learn.lab import Next, Question, predict, show_code, try_next
+from pages.parts.learn.lab import Next, covered, predict, show_code, try_next
+from pages.parts.learn.questions import BLOCKS
 
 PATH = "pages/learn_building_blocks.py"
-DEPTH = Question(
-    "blocks.depth", "Choose sigmoid above and PyTorch's default weights below. A gradient of size 1 arrives at layer 10: what is "
-    "left of it at layer 1?", ("About 1", "About a thousandth", "Less than a millionth"), 2,
-    "Each sigmoid multiplies it by ¼ at most, and the default weights shrink it further. Layers near the input would hardly "
-    "learn.")
 
 
 def show() -> None:
@@ -49,7 +45,7 @@ def show() -> None:
     try_next([
         Next("ReLU with He's weights, then with PyTorch's default: which keeps its size? PyTorch's default is what you get on",
             "pages/build_model.py", "Build model", ":material/account_tree:"),
-        Next("Sigmoid hides its gradients from deep layers. Train a deep network with it, and one with ReLU, and compare:",
+        Next("Train a deep network with sigmoid, and one with ReLU, and compare what their first layers learn:",
             "pages/train_model.py", "Train model", ":material/model_training:"),
     ])
     st.markdown("And here:\n\n"
@@ -63,7 +59,7 @@ def _fields(curve) -> tuple:
 def _ten_layers(name: str) -> str:
     """Values and gradients through ten layers; the chosen way to make first weights."""
     st.subheader("Ten layers of it")
-    predict(PATH, DEPTH)
+    seen = predict(PATH, BLOCKS["depth"])
     left, right = st.columns(2)
     init = left.selectbox("First weights", list(INITS), format_func=lambda key: INITS[key].title, key="blocks.init",
                           persist_state="session", help="How the weights are drawn before any training.")
@@ -71,6 +67,9 @@ def _ten_layers(name: str) -> str:
                               help="Start of the random numbers for weights, values and gradients.")
     st.caption(f"{INITS[init].about} Each layer is Linear(128, 128) and then {ACTIVATIONS[name].title}; 256 examples of 128 "
                "standard normal numbers go in at layer 1, and as many come back as gradients from layer 10.")
+    if not seen:
+        covered(640)
+        return init
     depth = through_layers(name, init, int(seed))
     st.markdown(f"**{depth.forward}**  \n**{depth.backward}**")
     st.plotly_chart(sizes_by_layer([row.std for row in depth.layers], [row.gradient for row in depth.layers]),

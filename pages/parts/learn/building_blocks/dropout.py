@@ -4,27 +4,25 @@ import streamlit as st
 
 from core.figures.grids import cell_grid, number
 from core.labs.dropout import DRAWS, averages, draw, dropout_code
-from pages.parts.learn.lab import Next, Question, predict, show_code, tried, try_next
+from pages.parts.learn.lab import Next, covered, predict, show_code, tried, try_next
+from pages.parts.learn.questions import BLOCKS
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_building_blocks.py"
 STILL = {"displayModeBar": False}
-KEPT = Question(
-    "blocks.dropout_kept", "Dropout with p = 0.5, in training. A unit holds 3 and is not switched off. What comes out of the "
-    "layer?",
-    ("1.5", "3", "6"), 2,
-    "What stays is multiplied by 1 / (1 − p), here by 2. Half of the units are missing, so the others count twice, and the next "
-    "layer's sum is as large on average as it will be in evaluation, when all are there.")
 
 
 def show() -> None:
     """The whole part."""
-    predict(PATH, KEPT)
+    seen = predict(PATH, BLOCKS["dropout"])
     with st.container(horizontal=True, gap="medium"):
         p = st.slider("p: share that is dropped", 0.0, 0.9, 0.5, 0.1, key="blocks.dropout", persist_state="session", width=260,
                       on_change=tried, args=(PATH,), help="nn.Dropout(p): each number is set to 0 with this probability.")
         seed = st.number_input("Seed", 0, 9999, 0, key="blocks.dropout_seed", persist_state="session", width=150,
                                help="Start of the random numbers: another seed is another draw.")
+    if not seen:
+        covered()
+        return
     one, many = draw(p, int(seed)), averages(p, int(seed))
     rows = {"in": one.before, "training": one.after, "evaluation": one.evaluated}
     marks = [[0] * len(one.before), [1 if kept else 0 for kept in one.kept.tolist()], [0] * len(one.before)]

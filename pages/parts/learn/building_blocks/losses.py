@@ -15,15 +15,10 @@ from core.labs.losses import (
     loss_curve,
     loss_surface,
 )
-from pages.parts.learn.lab import Next, Question, predict, show_code, tried, try_next
+from pages.parts.learn.lab import Next, covered, predict, show_code, tried, try_next
+from pages.parts.learn.questions import BLOCKS
 
 PATH = "pages/learn_building_blocks.py"
-LOGIT = Question(
-    "blocks.logits", "The label is 1 and the network says a logit of −200: sure and wrong. Its loss should be 200. What does "
-    "float32 make of sigmoid first and logarithm after?", ("200", "100", "infinite"), 2,
-    "The sigmoid rounds to exactly 0, whose logarithm is −∞. PyTorch's binary_cross_entropy stops at 100 instead, with a "
-    "gradient of 0: the worst mistake is the one that is not corrected. From the logit itself the loss is 200 and the "
-    "gradient −1.")
 DENSE = tuple(np.linspace(-200, 200, 201).tolist())  # logits for a line
 
 
@@ -101,8 +96,11 @@ def _formula() -> None:
 def _logits() -> None:
     """Overflow, shown in float32."""
     st.subheader("Why logits and not sigmoids")
-    predict(PATH, LOGIT)
+    seen = predict(PATH, BLOCKS["logits"])
     if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), persist_state="session"):
+        return
+    if not seen:
+        covered(640)
         return
     label = st.segmented_control("Label", [1, 0], default=1, key="blocks.logit_label", required=True, bind="query-params")
     rows = logit_rows(label)

@@ -7,13 +7,10 @@ from core.fields import describe
 from core.figures.building_blocks import ground, race_losses, race_map
 from core.labs.optimizer_race import RACERS, Path, RaceConfig, race, race_code
 from core.labs.surfaces import SURFACES, Surface
-from pages.parts.learn.lab import Next, Question, predict, show_code, try_next
+from pages.parts.learn.lab import Next, covered, predict, show_code, try_next
+from pages.parts.learn.questions import BLOCKS
 
 PATH = "pages/learn_building_blocks.py"
-RAVINE = Question(
-    "blocks.ravine", "Choose the ravine, 25 times steeper across than along, with a learning rate of 0.03. Plain SGD and SGD "
-    "with momentum 0.9 start at the same point: which has the lower loss after 200 steps?", ("Plain SGD", "SGD with momentum"), 1,
-    "It overshoots first and swings, but along the flat floor its steps add up.")
 
 TITLES = {"bowl": "Bowl", "ravine": "Ravine", "saddle": "Saddle", "rosenbrock": "Rosenbrock's valley",
           "network": "A real network's loss"}
@@ -38,7 +35,7 @@ def drawn_ground(name: str):
 
 def show() -> None:
     """The whole part."""
-    predict(PATH, RAVINE)
+    seen = predict(PATH, BLOCKS["ravine"])
     controls, picture = st.columns([1, 2.4], gap="large")
     with controls:
         name = st.selectbox("Landscape", list(SURFACES), format_func=TITLES.__getitem__, key="blocks.landscape",
@@ -51,8 +48,10 @@ def show() -> None:
         if not racers:
             st.info("Choose at least one racer.", icon=":material/sprint:")
             return
-        paths = race(surface, racers, config)
-        _picture(name, surface, paths, config)
+        if name == "ravine" and not seen:
+            covered(640)
+        else:
+            _picture(name, surface, race(surface, racers, config), config)
     with st.expander("The rules", icon=":material/functions:"):
         for racer in racers:
             st.markdown(f"**{RACERS[racer].title}.** {RACERS[racer].about}  \n${RACERS[racer].formula}$")

@@ -22,19 +22,10 @@ from core.labs.data_loading import (
 from core.labs.data_loading_code import concat_code
 from core.wording import percent
 from pages.parts.learn.data_loading.shared import PATH, STILL, SWITCH, folder, from_address, numbers
-from pages.parts.learn.lab import Question, predict, refusal, show_code, tried
+from pages.parts.learn.lab import covered, predict, refusal, show_code, tried
+from pages.parts.learn.questions import LOADING
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.pictures import picture_grid
-
-FIRST = Question(
-    "loading.ask_joined", f"joined = ConcatDataset([a, b]), each of {COUNT} samples. What is joined[{COUNT}]?",
-    (f"a[{COUNT}]", "b[0]", "an error"), 1,
-    f"The parts follow each other: 0 to {COUNT - 1} are a's, and {COUNT} is the first of b's. Nothing is copied.")
-HELPS = Question(
-    "loading.ask_helps", "A training set of digits is joined with a mirrored copy of itself. What happens to the accuracy on "
-    "other, upright digits?", ("it rises: more data is better", "it does not change", "it falls"), 2,
-    "Nobody writes mirrored digits, and a mirrored 2 looks like no 2. An augmented copy helps where it is what other hands would "
-    "have written.")
 
 
 @st.cache_data(max_entries=len(AUGMENTATIONS), show_spinner="Training 15 times…")
@@ -48,7 +39,7 @@ def show() -> None:
     truth = folder()
     st.markdown("**ConcatDataset** makes one Dataset of several. A usual pair: a set, and the same images once more through "
                 "random transforms, its augmented copy.")
-    predict(PATH, FIRST)
+    seen = predict(PATH, LOADING["joined"])
     from_address("loading.augmentation", "augmentation", {name: name for name in AUGMENTATIONS}, "turn")
     name = st.segmented_control("The copy is", list(AUGMENTATIONS), format_func=lambda key: AUGMENTATIONS[key].title,
                                 key="loading.augmentation", required=True, persist_state="session", on_change=tried,
@@ -57,17 +48,28 @@ def show() -> None:
     st.code('a = CustomImageDataset("digits/labels.csv", "digits/images", transform=ToTensor())\n'
             f'b = CustomImageDataset("digits/labels.csv", "digits/images", transform={transform_code(name)})\n'
             "joined = ConcatDataset([a, b])  # or a + b", language="python", wrap_lines=True)
+    if seen:
+        _joined(joined)
+    else:
+        covered()
+    st.subheader("Does the copy help?")
+    helped = predict(PATH, LOADING["helps"])
+    from_address("loading.compare", "train", SWITCH, False)
+    if st.toggle("Train on the set alone, twice, and with its copy", key="loading.compare", persist_state="session",
+                 on_change=tried, args=(PATH,)):
+        if helped:
+            _training(name)
+        else:
+            covered(480)
+    show_code(concat_code(name))
+
+
+def _joined(joined: ConcatDataset[tuple[torch.Tensor, int]]) -> None:
+    """Lengths, and what stands where."""
     ends = str(joined.cumulative_sizes)
     metrics_row({"len(a)": (str(COUNT), None), "len(b)": (str(COUNT), None), "len(joined)": (str(len(joined)), None),
                  "cumulative_sizes": (ends, "Where each part ends: that is all it needs to find an index.")})
     _index(joined)
-    st.subheader("Does the copy help?")
-    predict(PATH, HELPS)
-    from_address("loading.compare", "train", SWITCH, False)
-    if st.toggle("Train on the set alone, twice, and with its copy", key="loading.compare", persist_state="session",
-                 on_change=tried, args=(PATH,)):
-        _training(name)
-    show_code(concat_code(name))
 
 
 def _index(joined: ConcatDataset[tuple[torch.Tensor, int]]) -> None:

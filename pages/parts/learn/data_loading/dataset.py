@@ -7,14 +7,10 @@ from core.labs.data_folder import COUNT, first_lines, tree
 from core.labs.dataset_choices import LINES, TUTORIAL, Outcome, class_code, program, run, use_code
 from core.wording import plural
 from pages.parts.learn.data_loading.shared import PATH, folder, from_address, place
-from pages.parts.learn.lab import Question, predict, show_code, tried
+from pages.parts.learn.lab import covered, predict, show_code, tried
+from pages.parts.learn.questions import LOADING
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.pictures import picture_grid
-
-HEADER = Question(
-    "loading.ask_header", f"labels.csv has {COUNT} lines and no header. How many lines has the table that pd.read_csv(file) "
-    "makes of it?", (str(COUNT), str(COUNT - 1), str(COUNT + 1)), 1,
-    "read_csv takes the first line for the names of the columns. No error, no warning: one image is never seen.")
 
 
 def show() -> None:
@@ -31,7 +27,7 @@ def show() -> None:
         picked = [truth[index] for index in range(2, COUNT, 5)]
         picture_grid(torch.stack([item.pixels for item in picked]), "loading.folder", "Images of the folder",
                      [item.name for item in picked], pick=False, smallest=76)
-    predict(PATH, HEADER)
+    seen = predict(PATH, LOADING["header"])
     left, right = st.columns([1, 1.25], gap="large")
     with left:
         chosen = _choices()
@@ -40,13 +36,15 @@ def show() -> None:
         if outcome is None:
             missing = len(LINES) - len(chosen)
             st.info(f"{plural(missing, 'line')} still to choose. Then it runs.", icon=":material/edit_note:")
+        elif not seen:
+            covered()
         else:
             _result(outcome)
         st.markdown("**Your class**")
         st.code(class_code(chosen), language="python")
         st.markdown("**What is done with it**")
         st.code(use_code(chosen), language="python")
-    if outcome is None:
+    if outcome is None or not seen:
         return
     if outcome.right:
         st.success("It runs, and every sample is what the folder holds. This is your program: it makes the folder where there is "

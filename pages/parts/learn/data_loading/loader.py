@@ -4,28 +4,19 @@ import streamlit as st
 
 from core.devices import usable_cores
 from core.figures.data_loading import answers_figure, batches_figure, learning_figure, timeline_figure, timing_figure
-from core.labs.data_folder import COUNT
+from core.labs.data_folder import COUNT, Item
 from core.labs.data_loading import BATCH, EPOCHS, RATE, Epoch, Learning, epochs, learning
 from core.labs.data_loading_code import loader_code
 from core.labs.loader_timeline import timeline
 from core.labs.loader_timing import KINDS, Timing, TimingFailed, measure, verdict
 from core.wording import percent, plural
 from pages.parts.learn.data_loading.shared import PATH, STILL, SWITCH, folder, from_address, numbers
-from pages.parts.learn.lab import Question, predict, show_code, tried
+from pages.parts.learn.lab import covered, predict, show_code, tried
+from pages.parts.learn.questions import LOADING
 from pages.parts.widgets.metrics import metrics_row
 
 LARGEST = 64
 SHOWN = 8  # batches of the timeline
-SIZES = Question(
-    "loading.ask_batches", f"{COUNT} samples, batch_size=8, drop_last=False. How many batches has an epoch, and how large is the "
-    "last?", ("6 batches, the last of 8", "7 batches, the last of 2", "7 batches, the last of 8"), 1,
-    "6 · 8 = 48, and the 2 that are left make a batch of their own. drop_last=True leaves them out of this epoch.")
-ORDER = Question(
-    "loading.ask_order", "Digits lie sorted by class, first all 0, last all 9, and shuffle is off. Ten epochs of SGD: what does "
-    "the network answer to new digits?",
-    ("the same as with shuffle", "mostly the classes that came last", "mostly the classes that came first"), 1,
-    "Each stretch of one class pulls all answers its way, and the last pull is the one that is left. Nothing else differs: the "
-    "same digits, the same number of steps, the same start.")
 
 
 @st.cache_data(max_entries=4, show_spinner="Training twice…")
@@ -45,7 +36,7 @@ def show() -> None:
     truth = folder()
     st.markdown("A **DataLoader** asks a Dataset for samples and stacks them into batches, epoch after epoch. It knows nothing "
                 "of images: it only decides who comes when, and who fetches them.")
-    predict(PATH, SIZES)
+    seen = predict(PATH, LOADING["sizes"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         from_address("loading.batch_size", "batch_size", numbers(1, LARGEST), 8)
         size = st.number_input("batch_size", 1, LARGEST, key="loading.batch_size", persist_state="session", width=150,
@@ -57,7 +48,17 @@ def show() -> None:
         shuffle = st.toggle("shuffle", key="loading.shuffle", persist_state="session", on_change=tried, args=(PATH,))
         from_address("loading.drop_last", "drop_last", SWITCH, False)
         drop_last = st.toggle("drop_last", key="loading.drop_last", persist_state="session", on_change=tried, args=(PATH,))
-    found = epochs(truth, size, shuffle, drop_last, seed)
+    if seen:
+        _epochs(truth, epochs(truth, size, shuffle, drop_last, seed), size, shuffle)
+    else:
+        covered(480)
+    _shuffle()
+    _workers()
+    show_code(loader_code(size, shuffle, drop_last, seed))
+
+
+def _epochs(truth: list[Item], found: list[Epoch], size: int, shuffle: bool) -> None:
+    """Two epochs' batches, sample by sample."""
     _counts(found[0], size)
     for number, (column, epoch) in enumerate(zip(st.columns(2, gap="large"), found, strict=True), start=1):
         with column:
@@ -71,9 +72,6 @@ def show() -> None:
     st.caption("Each row is a batch, each cell a sample with its number, in the colour of its class. "
                + (f"The second epoch has an order of its own: other samples meet{others}" if shuffle else
                   "Both epochs have the same batches, and each batch has neighbours: here one or few classes."))
-    _shuffle()
-    _workers()
-    show_code(loader_code(size, shuffle, drop_last, seed))
 
 
 def _counts(epoch: Epoch, size: int) -> None:
@@ -91,10 +89,13 @@ def _counts(epoch: Epoch, size: int) -> None:
 def _shuffle() -> None:
     """The same training with shuffle and without."""
     st.subheader("What shuffle is for")
-    predict(PATH, ORDER)
+    seen = predict(PATH, LOADING["order"])
     from_address("loading.train", "train", SWITCH, False)
     if not st.toggle("Train with shuffle and without", key="loading.train", persist_state="session", on_change=tried,
                      args=(PATH,)):
+        return
+    if not seen:
+        covered(640)
         return
     seed = st.number_input("Seed of weights and order", 0, 999, 0, key="loading.train_seed", persist_state="session", width=210)
     shuffled, in_order = trained(seed)

@@ -18,14 +18,10 @@ from core.labs.data_transforms import (
     transforms_code,
 )
 from pages.parts.learn.data_loading.shared import PATH, STILL, folder, from_address, numbers
-from pages.parts.learn.lab import Question, predict, refusal, show_code, tried
+from pages.parts.learn.lab import covered, predict, refusal, show_code, tried
+from pages.parts.learn.questions import LOADING
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.pictures import picture_grid
-
-NORMALIZE = Question(
-    "loading.ask_normalize", "A pixel of a Pillow image is 255, pure white. What is it after ToTensor() and "
-    "Normalize((0.5,), (0.5,))?", ("0.5", "1", "255"), 1,
-    "ToTensor() divides by 255, which gives 1, and (1 − 0.5) / 0.5 is 1 again. Black, 0, becomes −1: the range is −1 to 1.")
 
 
 def show() -> None:
@@ -33,11 +29,11 @@ def show() -> None:
     truth = folder()
     st.markdown("A Dataset takes two functions: **transform** for every image and **target_transform** for every label. They act "
                 "when a sample is asked for, so a random one draws anew each time.")
-    predict(PATH, NORMALIZE)
+    seen = predict(PATH, LOADING["normalize"])
     from_address("loading.sample", "sample", numbers(0, COUNT - 1), 15)
     index = st.slider("Sample", 0, COUNT - 1, key="loading.sample", persist_state="session", on_change=tried, args=(PATH,))
     item = truth[index]
-    names, mean, std, way = _image(item)
+    names, mean, std, way = _image(item, seen)
     target, label, fine = _label(item)
     show_code(transforms_code(names, mean, std, target, label, item.name))
     if way.error or not fine or way.stages[-1].kind != "tensor":
@@ -45,8 +41,8 @@ def show() -> None:
                    "shape to print.")
 
 
-def _image(item: Item) -> tuple[list[str], float, float, Way]:
-    """The steps in the order in which they were chosen, and the image after each."""
+def _image(item: Item, seen: bool) -> tuple[list[str], float, float, Way]:
+    """The steps in the order in which they were chosen; the image after each where that may be seen."""
     st.subheader("transform")
     if "loading.steps" not in st.session_state:
         asked = [name for name in dict.fromkeys(st.query_params.get("steps", "").split(",")) if name in STEPS]
@@ -63,6 +59,9 @@ def _image(item: Item) -> tuple[list[str], float, float, Way]:
                                   help="0 is allowed here, to see what PyTorch says.")
     way = through(picture_of(item), names, mean, std)
     st.code(f"Compose([{', '.join(step_code(name, mean, std) for name in names)}])", language="python", wrap_lines=True)
+    if not seen:
+        covered()
+        return names, mean, std, way
     st.dataframe(pd.DataFrame([{
         "After": stage.code or "Image.open(path)", "What it is": stage.kind, "Shape": stage.shape, "Numbers": stage.dtype,
         "Smallest": f"{stage.low:.4g}", "Largest": f"{stage.high:.4g}", "Mean": f"{stage.mean:.4g}"} for stage in way.stages]),

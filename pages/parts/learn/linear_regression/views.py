@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.figures.linear_regression import bowl_figure, predictions_figure, rates_figure, residuals_figure, weights_figure
 from core.labs.linear_regression import NAMES, TRUE, Bowl, Path, descend, ground, halving, steps_until_close
-from pages.parts.learn.lab import predict, tried
+from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import REGRESSION
 from pages.parts.widgets.metrics import metrics_row
 
@@ -23,7 +23,9 @@ def choose_step(path: Path) -> int:
 
 def converge(surface: Bowl, path: Path) -> None:
     """The three numbers, and the bowl they walk on."""
-    predict(PATH, REGRESSION["slowest"])
+    if not predict(PATH, REGRESSION["slowest"]):
+        covered(640)
+        return
     step = choose_step(path)
     now = path.points[step]
     st.dataframe(pd.DataFrame({"Number": NAMES, "Now": [f"{value:.4f}" for value in now],
@@ -50,7 +52,9 @@ def converge(surface: Bowl, path: Path) -> None:
 
 def fit_section(surface: Bowl, path: Path, x: np.ndarray, y: np.ndarray) -> None:
     """Predictions, residuals and the answer by algebra."""
-    predict(PATH, REGRESSION["zero"])
+    if not predict(PATH, REGRESSION["zero"]):
+        covered(640)
+        return
     step = choose_step(path)
     predicted = x @ path.points[step, :2] + path.points[step, 2]
     residuals = y - predicted
@@ -75,7 +79,9 @@ def fit_section(surface: Bowl, path: Path, x: np.ndarray, y: np.ndarray) -> None
 
 def rates_section(surface: Bowl, path: Path, start: np.ndarray, rate: float, steps: int) -> None:
     """What a wrong learning rate does, and where the limit is."""
-    predict(PATH, REGRESSION["limit"])
+    if not predict(PATH, REGRESSION["limit"]):
+        covered(640)
+        return
     low, high = surface.eigenvalues[0], surface.eigenvalues[-1]
     half = halving(surface, rate)
     metrics_row({"Limit 2/λmax": (f"{surface.limit:.4f}", "Above it, each step overshoots by more than it was away."),

@@ -21,7 +21,7 @@ from core.labs.metrics import (
 )
 from core.labs.metrics_table import Table, TableRefused, literal, read_numbers
 from core.wording import percent
-from pages.parts.learn.lab import predict, tried
+from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.metrics.table import PATH, choose_numbers, show_figures
 from pages.parts.learn.questions import METRICS
 from pages.parts.widgets.markdown import as_text
@@ -67,7 +67,7 @@ def averages_section(table: Table, positive: str) -> str:
 
 def scores_section(table: Table, positive: str) -> str | None:
     """A threshold to move, what follows from it, and figures of all thresholds together."""
-    predict(PATH, METRICS["threshold"])
+    seen = predict(PATH, METRICS["threshold"])
     try:
         curve = curve_of(table, positive)
     except TableRefused as error:
@@ -92,18 +92,24 @@ def scores_section(table: Table, positive: str) -> str | None:
                 "the higher score. Average precision adds up the precision wherever another positive is found.")
     whole = score_figures(table, positive)
     show_figures(whole, given, "scores")
-    st.plotly_chart(precision_recall_figure(curves, points=[decision]), key="metrics.pr", config=STILL,
-                    alt="Precision-recall curve")
+    if seen:
+        st.plotly_chart(precision_recall_figure(curves, points=[decision]), key="metrics.pr", config=STILL,
+                        alt="Precision-recall curve")
+    else:
+        covered(400)
     return metrics_code(given, [*at, *whole], literal(positive, table.classes), threshold)
 
 
 def numbers_section() -> str | None:
     """Predicted numbers instead of classes."""
-    predict(PATH, METRICS["numbers"])
+    seen = predict(PATH, METRICS["numbers"])
     try:
         y_true, y_pred = read_numbers(choose_numbers())
     except TableRefused as error:
         st.error(as_text(str(error)), icon=":material/block:")
+        return None
+    if not seen:
+        covered()
         return None
     figures = number_steps(y_true, y_pred)
     given = {"y_true": y_true.tolist(), "y_pred": y_pred.tolist()}

@@ -8,7 +8,7 @@ from core.labs.expressions import MAX_TEXT, evaluate, evaluate_index, lab_variab
 from core.labs.messages import ExpressionError
 from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
-from pages.parts.learn.lab import predict, show_code, tried
+from pages.parts.learn.lab import covered, predict, show_code, tried
 from pages.parts.learn.questions import TENSORS
 from pages.parts.widgets.address import start_with
 from pages.parts.widgets.markdown import as_text
@@ -73,7 +73,7 @@ def creating() -> None:
 
 def indexing() -> None:
     """Which cells an index takes."""
-    predict(PATH, TENSORS["index"])
+    seen = predict(PATH, TENSORS["index"])
     st.pills("Examples", INDEX_EXAMPLES, key="tensors.index_example", on_change=_take_example,
              args=("tensors.index_example", "tensors.index"))
     start_with("tensors.index", "1:, ::2")
@@ -81,6 +81,9 @@ def indexing() -> None:
                          bind="query-params", max_chars=MAX_TEXT, on_change=tried, args=(PATH,),
                          help="Positions count from 0, negative ones from the end. start:stop:step leaves stop out. A comparison "
                               "makes a mask, a list takes those positions.")
+    if not seen:
+        covered()
+        return
     x = lab_variables()["x"]
     try:
         selection = evaluate_index(text, x)

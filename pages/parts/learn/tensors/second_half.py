@@ -23,7 +23,7 @@ from core.labs.tensors import (
     share,
     take_item,
 )
-from pages.parts.learn.lab import predict, refusal, show_code, tried
+from pages.parts.learn.lab import covered, predict, refusal, show_code, tried
 from pages.parts.learn.questions import TENSORS
 from pages.parts.learn.tensors.first_half import PATH, grid, shape_text
 from pages.parts.widgets.markdown import as_text
@@ -32,7 +32,7 @@ from pages.parts.widgets.metrics import metrics_row
 
 def joining() -> None:
     """Concatenate along a dimension, or stack along a new one."""
-    predict(PATH, TENSORS["join"])
+    seen = predict(PATH, TENSORS["join"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
         how = st.radio("Join them", list(JOINS), format_func=JOINS.__getitem__, key="tensors.join",
@@ -50,7 +50,9 @@ def joining() -> None:
                 with st.container(width="content"):
                     st.markdown(f"**{name}** {shape_text(tensor.shape)}")
                     grid(tensor_grid(tensor, tensor * 0 + mark), f"tensors.join_{name}")
-        if outcome.value is None:
+        if not seen:
+            covered(240)
+        elif outcome.value is None:
             refusal(outcome.raw)
             st.markdown(outcome.error)
         else:
@@ -65,9 +67,12 @@ def joining() -> None:
 
 def products() -> None:
     """Each element of a product, with the sum it is."""
-    predict(PATH, TENSORS["product"])
+    seen = predict(PATH, TENSORS["product"])
     how = st.segmented_control("Product", list(PRODUCTS), format_func=PRODUCTS.__getitem__, default="matrix",
                                key="tensors.product", bind="query-params", required=True)
+    if not seen:
+        covered()
+        return
     a, b = product_operands(how)
     cells = product_cells(how, a, b)
     step = st.slider("Step", 1, len(cells), 1, key=f"tensors.product_step_{how}", on_change=tried, args=(PATH,))
@@ -98,10 +103,13 @@ def products() -> None:
 
 def broadcasting() -> None:
     """How two shapes become one, or don't."""
-    predict(PATH, TENSORS["broadcast"])
+    seen = predict(PATH, TENSORS["broadcast"])
     left, right = st.columns(2)
     first = left.text_input("Shape of a", "3, 1", key="tensors.shape_a", max_chars=40, on_change=tried, args=(PATH,))
     second = right.text_input("Shape of b", "4", key="tensors.shape_b", max_chars=40, on_change=tried, args=(PATH,))
+    if not seen:
+        covered(480)
+        return
     try:
         a, b = read_shape(first), read_shape(second)
         steps, outcome = broadcast_steps(a, b), add_shapes(a, b)
@@ -156,7 +164,7 @@ def _sum(a: tuple[int, ...], b: tuple[int, ...], total) -> None:
 
 def reductions() -> None:
     """Many numbers to few, or one; and .item()."""
-    predict(PATH, TENSORS["reduce"])
+    seen = predict(PATH, TENSORS["reduce"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
         how = st.selectbox("Reduction", REDUCTIONS, key="tensors.reduction", bind="query-params", on_change=tried, args=(PATH,))
@@ -170,6 +178,9 @@ def reductions() -> None:
         st.markdown(f"**x** {shape_text(x.shape)}")
         grid(tensor_grid(x, 1 + counting((3, 4)) // 4 % 2 if dim == 1 else 1 + counting((3, 4)) % 2 if dim == 0 else x * 0 + 1),
              "tensors.reduce_x")
+        if not seen:
+            covered(200)
+            return
         call = f"x.{how}({'' if dim is None else f'dim={dim}' + (', keepdim=True' if keepdim else '')})"
         st.markdown(f"**{call}** has shape {shape_text(result.shape)}. Cells of one colour that touch become one number."
                     if dim is not None else f"**{call}** has shape (): a single number, still a tensor.")
@@ -185,10 +196,13 @@ def reductions() -> None:
 
 def in_place() -> None:
     """What a trailing underscore does, and when gradients can no longer be calculated."""
-    predict(PATH, TENSORS["in_place"])
+    seen = predict(PATH, TENSORS["in_place"])
     name = st.radio("Try", list(CASES), format_func=lambda key: CASES[key].title, key="tensors.in_place",
                     bind="query-params", on_change=tried,
                     args=(PATH,))
+    if not seen:
+        covered()
+        return
     happened = run_case(name)
     with st.container(horizontal=True, gap="large"):
         for title, values in (("Before", happened.before), ("After", happened.after)):
@@ -209,7 +223,7 @@ def in_place() -> None:
 
 def numpy_memory() -> None:
     """One memory, two names."""
-    predict(PATH, TENSORS["numpy"])
+    seen = predict(PATH, TENSORS["numpy"])
     controls, picture = st.columns([1, 2], gap="large")
     with controls:
         link = st.radio("Connect them by", list(LINKS), format_func=lambda key: f"`{LINKS[key]}`", key="tensors.link",
@@ -220,6 +234,9 @@ def numpy_memory() -> None:
         value = st.number_input("New value", -1000.0, 1000.0, 7.0, 1.0, key="tensors.value", format="%g")
     now = share(link, side, position, value)
     with picture:
+        if not seen:
+            covered()
+            return
         for title, before, after in (("t, the tensor", now.tensor_before, now.tensor_after),
                                      ("n, the array", now.array_before, now.array_after)):
             st.markdown(f"**{title}**")

@@ -7,7 +7,7 @@ from torch import nn
 from core.figures.text import pushes_figure, word_map_figure
 from core.labs.text import NEGATIONS, TWINS, decide, gap, reordered, word_map
 from core.wording import chance, percent
-from pages.parts.learn.lab import predict, tried
+from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import TextModel, network, telling_words
 from pages.parts.learn.text.words import review
@@ -29,16 +29,19 @@ def trained(subject: TextModel) -> nn.Module | None:
 
 def map_section(server: Services, subject: TextModel) -> None:
     """The embeddings of telling words as a map."""
-    predict(PATH, TEXT["map"])
+    seen = predict(PATH, TEXT["map"])
     model, chosen = trained(subject), telling_words(subject, server.settings)
     if model is None or subject.before is None:
         return
     if len(chosen) < 3:
         st.info("Too few words are frequent enough for a map.", icon=":material/map:")
         return
-    found = word_map(subject.before, model, chosen)
     when = st.segmented_control("When", [BEFORE, AFTER], default=AFTER, required=True, key="text.when", bind="query-params",
                                 on_change=tried, args=(PATH,), label_visibility="collapsed")
+    if not seen:
+        covered(480)
+        return
+    found = word_map(subject.before, model, chosen)
     st.plotly_chart(word_map_figure(found, when == AFTER), key="text.map", config=STILL)
     metrics_row({"Between the two groups, before": (f"{gap(found.before, found.leans):.2f}", "Distance between the two middles."),
                  "After": (f"{gap(found.after, found.leans):.2f}", "The same distance after training."),
@@ -53,9 +56,12 @@ def map_section(server: Services, subject: TextModel) -> None:
 
 def decision_section(server: Services, subject: TextModel) -> None:
     """What pushed one answer."""
-    predict(PATH, TEXT["push"])
+    seen = predict(PATH, TEXT["push"])
     text, model = review(subject, "decision"), trained(subject)
     if model is None:
+        return
+    if not seen:
+        covered(480)
         return
     decision = decide(model, text, subject.texts.vocabulary, subject.config.data.text_length)
     if not decision.pushes:
@@ -63,7 +69,7 @@ def decision_section(server: Services, subject: TextModel) -> None:
         return
     positive = decision.logit > 0
     share = decision.probability if positive else 1 - decision.probability
-    st.markdown(f"## {'Positive' if positive else 'Negative'} · {percent(share, 1)}")
+    st.markdown(f"## {'Positive' if positive else 'Negative'} · {chance(share)}")
     st.plotly_chart(pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision)), key="text.pushes",
                     config=STILL)
     st.caption(f"Each bar is the logit ({decision.logit:+.2f}) less the logit without that word: calculated anew each time, so "
@@ -80,9 +86,12 @@ def _strongest(decision):
 
 def order_section(server: Services, subject: TextModel) -> None:
     """Negation, and why a bag can't know it."""
-    predict(PATH, TEXT["order"])
+    seen = predict(PATH, TEXT["order"])
     model = trained(subject)
     if model is None:
+        return
+    if not seen:
+        covered(480)
         return
     vocabulary, length = subject.texts.vocabulary, subject.config.data.text_length
 

@@ -22,7 +22,7 @@ from core.labs.word_vectors import (
     read_vectors,
 )
 from core.wording import percent, size_of_bytes
-from pages.parts.learn.lab import predict, tried
+from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import TextModel
 from pages.parts.shell.services import Services
@@ -37,9 +37,12 @@ KEPT = "text.own_vectors"  # in the session: an uploaded file's vectors, and whi
 
 def section(server: Services, subject: TextModel) -> None:
     """Which vectors, what they know, and what they are worth."""
-    predict(PATH, TEXT["vectors"])
+    seen = predict(PATH, TEXT["vectors"])
     kind = st.segmented_control("Vectors", [BUILT_IN, OWN], default=BUILT_IN, required=True, key="text.vectors",
                                 persist_state="session", on_change=tried, args=(PATH,))
+    if not seen:
+        covered(480)
+        return
     vectors = _built_in() if kind == BUILT_IN else _own(subject)
     if vectors is None:
         return

@@ -6,7 +6,7 @@ import streamlit as st
 from core.data import DATASETS
 from core.data.sources.text_files import MOST_MEGABYTES, TextsRefused, delete_own, import_csv, own_texts
 from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
-from pages.parts.learn.lab import predict, tried
+from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import TextModel, word_leans
 from pages.parts.runs.download import download_button
@@ -39,8 +39,11 @@ def review(subject: TextModel, key: str) -> str:
 
 def words_section(server: Services, subject: TextModel) -> str:
     """One review as words and as the row of numbers that the network gets. Returns the review."""
-    predict(PATH, TEXT["unknown"])
+    seen = predict(PATH, TEXT["unknown"])
     text = review(subject, "words")
+    if not seen:
+        covered()
+        return text
     length = subject.config.data.text_length
     found = tokens(text, subject.texts.vocabulary, length)
     if not found:

@@ -8,7 +8,7 @@ from core.errors import reason
 from core.figures.building_blocks import lines
 from core.labs.transfer import MOST_TEST, TransferConfig, Way, compare, few, source_config, target_config, transfer_code
 from core.wording import percent, plural
-from pages.parts.learn.lab import predict, tried
+from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import TRANSFER
 from pages.parts.learn.transfer.subject import Subject, choose
 from pages.parts.runs.control import control_buttons
@@ -46,12 +46,15 @@ def _ways(_subject: Subject, stamp: str, data: str, config: TransferConfig) -> l
 
 def compare_section(server: Services) -> str | None:
     """Three networks, the same images and steps. Returns the code."""
-    predict(PATH, TRANSFER["ways"])
+    seen = predict(PATH, TRANSFER["ways"])
     subject = choose(server)
     if subject is None:
         return None
     config = settings()
     data = subject.data
+    if not seen:
+        covered(640)
+        return transfer_code(config)
     try:
         ways = _ways(subject, subject.stamp, f"{data.name} {data.classes} {data.mean} {data.std}", config)
     except ValueError as error:
