@@ -5,16 +5,23 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.page_latency import app
+from core.figures.plane import message
+from core.labs.decision_boundary import plane_points
 from core.runs import RunStore
+from core.training import PlaneWatcher, prepare
 from core.training.plane import PLANE
+from pages.parts.learn.decision_boundary import config as plane_config
+from pages.parts.widgets import plane
 from tests.browser import browser_tabs
 from tests.helpers import wait_until
 
@@ -125,6 +132,39 @@ def test_another_browser_sees_the_same(address, tabs):
     other = opened(tabs(1280), page.url)
     expect(other.locator(".plane .now")).to_contain_text("Epoch 40")
     assert view(other, "[[...view.at.weights], [...view.at.answer]]") == last
+
+
+@pytest.mark.parametrize(("each", "apart"), [(8, 200), (6, 200), (12, 300)], ids=["40 a second", "30 a second", "slow messages"])
+def test_pictures_are_played_evenly_and_soon(tabs, each, apart):
+    """The component alone, by a clock that the test moves: messages of so many pictures, so many ms apart."""
+    page, config = tabs(1280), plane_config.FIRST
+    data, model = prepare(config, Path("no files needed"))
+    seen = PlaneWatcher(config, data, torch.device("cpu")).look(model, 0, 1, 0.0, 0.0)
+    about = plane.content(config, data, plane_points(config), 1.0, plane.Shown())
+    page.clock.install(time=0)
+    page.set_content(f"<style>{plane.CSS}</style>{plane.HTML}")
+    page.evaluate("""async code => {
+        const module = await import(URL.createObjectURL(new Blob([code], {type: "text/javascript"})));
+        window.send = bytes => module.default({parentElement: document.body, data: Uint8Array.from(bytes), setTriggerValue() {}});
+    }""", (Path(plane.__file__).parent / "plane.js").read_text(encoding="utf-8"))
+    page.clock.pause_at(1000)
+    shown: list[tuple[int, int]] = []  # at which ms, which step
+    for number in range(15):
+        steps = range(number * each, (number + 1) * each)
+        sent = message(about | {"run": "a", "going": True, "whole": False, "changes": 0},
+                       [replace(seen, step=step) for step in steps])
+        page.evaluate("bytes => send(bytes)", list(sent))
+        for moment in range(0, apart, 20):
+            page.clock.run_for(20)
+            shown.append((apart * number + moment + 20, view(page, "view.at.step")))
+    gap = apart / each  # ms between two pictures; one of step n is made at n·gap, and sent in the n // each-th message, at its end
+    drawn = view(page, "view.drawn")
+    assert drawn == list(range(each - 1, drawn[-1] + 1)) and drawn[-1] >= 13 * each, "all after the first message, in order"
+    assert view(page, "view.passed") == each - 1, "of the first message the newest one alone"
+    for now, step in shown[-1 - 10 * apart // 20:]:
+        assert now + apart - step * gap <= 500, f"step {step}"
+    moved = [later - earlier for (_, earlier), (_, later) in zip(shown[40:], shown[41:], strict=False)]
+    assert max(moved) <= 2, "never by a leap"
 
 
 def test_without_motion_only_the_newest_picture_is_shown(address, tabs):

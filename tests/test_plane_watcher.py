@@ -16,7 +16,7 @@ from core.labs.decision_boundary import input_maps, picture_of, spread_over, unt
 from core.presets import PRESETS
 from core.runs.execute import execute
 from core.runs.recorder import SECONDS_PER_FLUSH, SECONDS_PER_PICTURES, Recorder
-from core.training import Look, PlaneWatcher, Step, build_for, fit, prepare
+from core.training import Command, Look, PlaneWatcher, Step, build_for, fit, prepare
 from core.training.plane import EXTENT, FEWEST_A_SECOND, FREE, MOST_A_SECOND, PLANE, SHARE, SIDE, UNIT_SIDE, EvenPace, grid
 from tests.helpers import tiny
 
@@ -209,6 +209,29 @@ def test_a_watched_run_trains_the_same_bit_for_bit(changes):
     assert [event.step for event in events if isinstance(event, Look)] == [*range(len(plain) + 1), len(plain)]
     for name, value in bare.state_dict().items():
         assert torch.equal(value, watched.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("changes", [{}, {"model__hidden": [8, 4], "model__dropout": 0.4, "training__batch_size": 10}])
+def test_a_picture_is_of_the_weights_after_its_step(changes):
+    """Each beside a run of its own that is stopped at that step."""
+    config = circle(**{"training__epochs": 20} | changes)
+    data = load(config.data, NOWHERE)
+    watcher, model = PlaneWatcher(config, data, CPU), build_for(config, data)
+    watcher.due = lambda step, seconds: True
+    looks = {event.step: event for event in fit(config, data, model, CPU, watchers=[watcher]) if isinstance(event, Look)}
+    for step in (0, 1, 3, 16, 20):
+        class StopAt:
+            asked = 0
+
+            def command(self, step=step):
+                self.asked += 1
+                return Command(stop=self.asked > step)
+
+        alone = build_for(config, data)
+        list(fit(config, data, alone, CPU, StopAt()))
+        expected = watcher.look(alone, step, 1, 0.0, 0.0).arrays
+        for name in set(expected) - {"made"}:
+            assert np.array_equal(looks[step].arrays[name], expected[name]), (step, name)
 
 
 def test_every_run_on_points_in_the_plane_keeps_its_pictures(store, settings):

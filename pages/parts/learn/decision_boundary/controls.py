@@ -169,7 +169,7 @@ def _units(index: int, units: int, version: int) -> None:
         now[index] = st.session_state[key]
         plane_config.change({"model.hidden": now})
 
-    st.number_input(f"Units {index + 1}", 1, MOST_UNITS, units, key=key, on_change=write, width=118,
+    st.number_input(f"Units {index + 1}", 1, MOST_UNITS, units, key=key, on_change=write, width=110,
                     help=f"How many units hidden layer {index + 1} has.")
 
 
