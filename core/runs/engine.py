@@ -168,7 +168,8 @@ class LocalEngine:
         self.store.request_step(run_id, count)
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
-        """Another learning rate from the run's next step on. Raises RunNotFound and ConfigError."""
+        """Another learning rate from the run's next step on, which is part of the run as in set_weight(); a run that is resumed
+        goes on with it. Raises RunNotFound and ConfigError."""
         self.store.set_learning_rate(run_id, learning_rate)
 
     def set_weight(self, run_id: str, layer: str, row: int, column: int | None, value: float) -> None:

@@ -52,11 +52,11 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
     """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
     The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
-    Gradients, SampleAnswers, Looks and Validation, which come by the clock; Paused comes where the control asks for it).
-    Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
-    the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
-    left in training mode, as a loop of one's own leaves it. Where config.training.precision is "auto" it is float32 here; what
-    is faster on this machine says core.training.choose() before.
+    Gradients, SampleAnswers, Looks and Validation, which come by the clock; Paused and Interventions come where the control asks
+    for them). Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite
+    ends the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model
+    is left in training mode, as a loop of one's own leaves it. Where config.training.precision is "auto" it is float32 here;
+    what is faster on this machine says core.training.choose() before.
 
     Args:
         control: asked between steps whether to stop, to pause, to use another learning rate or to set a weight; each such
