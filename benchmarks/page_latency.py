@@ -59,7 +59,7 @@ def app_process(runs: Path, workers: int = 1) -> Iterator[tuple[int, int]]:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
                 break
-            except (urllib.error.URLError, ConnectionError):
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.1)
         yield port, server.pid
     finally:

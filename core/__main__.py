@@ -1,4 +1,4 @@
-"""The command line: `python -m core presets | train | summary | evaluate | export | runs`."""
+"""The command line: `python -m core presets | train | summary | evaluate | export | import | runs | first-model`."""
 
 from core.process import configure
 
@@ -9,6 +9,7 @@ import argparse
 import json
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -37,14 +38,17 @@ from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, l
 from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.execute import StoreControl, execute
 from core.runs.memory import NotEnoughMemory
+from core.runs.shipped import ShippedError, assets
+from core.runs.shipping import train_shipped, write_shipped
 from core.settings import Settings
-from core.training import Epoch, Event, outputs_for
+from core.takeaway import KINDS, Options, Subject, TakeawayError, bring_back, file_name, take
+from core.training import Epoch, Event, Intervention, outputs_for
 from core.version import VERSION
 from core.wording import percent, size_of_bytes
 
 OWNER = "command line"
 USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
-               OtherImages, RunNotFound, StoreError, UnknownPreset)
+               OtherImages, RunNotFound, ShippedError, StoreError, TakeawayError, UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_environment().with_places(getattr(args, "data", None), getattr(args, "runs", None))
         commands = {"presets": presets, "train": train, "summary": summary, "evaluate": evaluate, "export": export,
-                    "runs": runs}
+                    "import": import_bundle, "runs": runs, "first-model": first_model}
         return commands[args.command](args, settings)
     except USER_ERRORS as error:
         print(reason(error), file=sys.stderr)
@@ -82,13 +86,21 @@ def parser() -> argparse.ArgumentParser:
     judging.add_argument("--json", action="store_true", help="all figures as one JSON object")
     taking = commands.add_parser("export", parents=[places], help="a preset or run as something to take away")
     taking.add_argument("preset", metavar="PRESET_OR_RUN")
-    taking.add_argument("--to", choices=sorted(EXPORTS), default="script",
-                        help="script, if not said: a training script in plain PyTorch")
+    taking.add_argument("--to", metavar="KIND", choices=list(KINDS), default="script",
+                        help=f"{', '.join(KINDS)}; script if not said, the one kind that a preset can be")
+    taking.add_argument("--alone", action="store_true",
+                        help="onnx, torch-export: the network without normalisation before it and probabilities after it")
     taking.add_argument("--fast", action="store_true", help="the whole set in memory, and no DataLoader: some ten times as fast")
-    taking.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen")
+    taking.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen; what is no text goes to a file here "
+                        "that is named after the run, if not said")
     taking.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
+    bringing = commands.add_parser("import", parents=[places], help="bring back a run from its bundle")
+    bringing.add_argument("bundle", metavar="BUNDLE")
     listing = commands.add_parser("runs", parents=[places], help="list recorded runs")
     listing.add_argument("--json", action="store_true", help="one JSON object for each line")
+    making = commands.add_parser("first-model", parents=[places],
+                                 help="train again what Home shows before anybody has trained: a small model and its recording")
+    making.add_argument("--out", metavar="DIR", default=str(assets()), help="write them there; into assets/ if not said")
     return top
 
 
@@ -259,29 +271,52 @@ def _predictions(store: RunStore, run: Run, settings: Settings, split: str) -> P
 
 
 def export(args: argparse.Namespace, settings: Settings) -> int:
-    """A preset or a recorded run as code, on the screen or in a file."""
+    """A preset as a script, or a recorded run as any of KINDS, on the screen or in a file."""
     if args.preset in PRESETS:
-        config = preset(args.preset).config
+        if args.to != "script":
+            raise ExportError(f"{args.preset} is a preset: nothing has been trained yet. Train it with python -m core train "
+                              f"{args.preset}, then export that run.")
+        content, name = _script(preset(args.preset).config, args, settings), ""
     else:
+        store = RunStore(settings.runs_dir)
         try:
-            config = RunStore(settings.runs_dir).get(args.preset).config
+            run = store.get(args.preset)
         except RunNotFound:
             raise UnknownPreset(f"There is no preset or run {args.preset!r}; choose from {', '.join(PRESETS)}, or see "
                                 "python -m core runs.") from None
-    text = EXPORTS[args.to](config.with_values(changes(args)), settings.data_dir, args.fast)
-    if args.out is None:
-        print(text, end="")
+        if args.set and args.to != "script":
+            raise ExportError("--set changes what a script says; a run that has been is what it was.")
+        subject = Subject(store, run, settings, Options(args.fast, args.alone))
+        by_hand = [] if args.set else store.interventions(run.id)  # with other settings it is another run
+        content = _script(run.config, args, settings, by_hand) if args.to == "script" else take(subject, args.to)
+        name = file_name(subject, args.to)
+    if args.out is None and KINDS[args.to].text:
+        print(content.decode(), end="")
         return 0
-    try:
-        if not Path(args.out).absolute().parent.is_dir():
-            raise FileNotFoundError(2, "there is no such folder")
-        write_atomically(Path(args.out), lambda file: file.write(text.encode()))
-    except OSError as error:
-        raise ExportError(f"{args.out} can't be written to: {error.strerror or error}.") from None
+    _write(args.out or name, content)
+    if args.out is None:
+        print(f"{name}  {size_of_bytes(len(content))}")
     return 0
 
 
-EXPORTS = {"script": script}  # what --to can be
+def _script(config: RunConfig, args: argparse.Namespace, settings: Settings, by_hand: Sequence[Intervention] = ()) -> bytes:
+    return script(config.with_values(changes(args)), settings.data_dir, args.fast, by_hand).encode()
+
+
+def _write(path: str, content: bytes) -> None:
+    try:
+        if not Path(path).absolute().parent.is_dir():
+            raise FileNotFoundError(2, "there is no such folder")
+        write_atomically(Path(path), lambda file: file.write(content))
+    except OSError as error:
+        raise ExportError(f"{path} can't be written to: {error.strerror or error}.") from None
+
+
+def import_bundle(args: argparse.Namespace, settings: Settings) -> int:
+    """A bundle's run, kept here under a new id."""
+    run = bring_back(RunStore(settings.runs_dir), Path(args.bundle), OWNER)
+    print(f"{run.id}  {run.status}  {run.title}")
+    return 0
 
 
 def runs(args: argparse.Namespace, settings: Settings) -> int:
@@ -293,6 +328,23 @@ def runs(args: argparse.Namespace, settings: Settings) -> int:
                               "config": run.config.model_dump(mode="json")}))
         else:
             print(f"{run.id}  {run.status:<11} {percent(run.test_accuracy):>8}  {run.title}")
+    return 0
+
+
+def first_model(args: argparse.Namespace, settings: Settings) -> int:
+    """Train the model that comes with the app, and write it and the recording of its training."""
+    with tempfile.TemporaryDirectory(prefix="playground-first-model-") as folder:
+        store = RunStore(Path(folder))  # of its own: no app shows or takes this run
+        try:
+            run, data = train_shipped(store, settings)
+            written = write_shipped(store, run, data, Path(args.out))
+        except OSError as error:
+            raise ShippedError(f"{args.out} can't be written to: {error.strerror or error}.") from None
+        finally:
+            store.close()
+    for path in written:
+        print(f"{path}: {size_of_bytes(path.stat().st_size)}")
+    print(f"test accuracy {percent(run.test_accuracy)}, trained in {run.seconds or 0:.1f} s")
     return 0
 
 

@@ -10,23 +10,25 @@ import pandas as pd
 import streamlit as st
 
 from core.data.sources import kind_of
-from core.export import config_file, weights_file
 from core.figures.curves import Curves, comparison_chart
-from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
+from core.runs import Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
+from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.panel import current_run
+from pages.parts.runs.take_away import bring_a_bundle, made_with, take_away
 from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page, select_run
-from pages.parts.shell.services import Services, services, trained_model
+from pages.parts.shell.services import Services, services
 from pages.parts.widgets.markdown import as_text
 
+MOST_COMPARED = 8  # runs whose curves are laid over each other
 VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values
 
 
-def table(runs: list[Run]) -> pd.DataFrame:
-    """One row for each run."""
+def table(runs: list[Run], by_hand: dict[str, int]) -> pd.DataFrame:
+    """One row for each run. by_hand: how many changes by hand a run has had, where there were any."""
     mine = st.session_state[keys.OWNER]
     return pd.DataFrame([{
         "Run": run.title or run.id[:8], "Status": STATUS[run.status][0],
@@ -36,20 +38,23 @@ def table(runs: list[Run]) -> pd.DataFrame:
         "Epochs": f"{run.epoch:,} of {run.config.training.epochs:,}",
         "Parameters": run.parameters, "Optimizer": f"{CHOICES[run.config.training.optimizer.name]}, "
         f"{run.config.training.optimizer.learning_rate:g}", "Batch size": run.config.training.batch_size,
-        "Seed": run.config.training.seed, "Started": datetime.fromtimestamp(run.created, UTC),
+        "Seed": run.config.training.seed, **({"Changed by hand": by_hand.get(run.id)} if by_hand else {}),
+        "Started": datetime.fromtimestamp(run.created, UTC),
         "Yours": run.owner == mine, "Id": run.id[:8],
     } for run in runs])
 
 
-def choose(runs: list[Run]) -> list[Run]:
+def choose(server: Services, runs: list[Run]) -> list[Run]:
     """The table; the runs whose rows are selected, the current run where there are none."""
     percent = st.column_config.NumberColumn(format="%.2f %%")
-    event = st.dataframe(table(runs), hide_index=True, on_select="rerun", selection_mode="multi-row", key="compare.table",
-                         placeholder="–",
+    event = st.dataframe(table(runs, server.store.changed_by_hand()), hide_index=True, on_select="rerun",
+                         selection_mode="multi-row", key="compare.table", placeholder="–",
                          column_config={
                              "Test accuracy": percent, "Validation accuracy": percent,
                              "Test loss": st.column_config.NumberColumn(format="%.4f"),
                              "Training time (s)": st.column_config.NumberColumn(format="%.1f"),
+                             "Changed by hand": st.column_config.NumberColumn(
+                                 help="How many times its learning rate or a weight was changed by hand while it trained."),
                              "Parameters": st.column_config.NumberColumn(format="localized"),
                              "Started": st.column_config.DatetimeColumn(format="distance"),
                          })
@@ -61,7 +66,7 @@ def choose(runs: list[Run]) -> list[Run]:
 def overlay(server: Services, runs: list[Run]) -> None:
     """Validation curves of the selected runs in one chart."""
     curves = {}
-    for run in runs[:8]:
+    for run in runs[:MOST_COMPARED]:
         series = server.store.metrics(run.id, names=VALIDATION).series
         curves[f"{run.title or 'Run'} ({run.id[:4]})"] = Curves(run.steps_per_epoch, run.config.training.epochs, series)
     if any(one.of("validation_loss")[0] for one in curves.values()):
@@ -85,7 +90,6 @@ def actions(server: Services, run: Run) -> None:
             draft.take(run.config)
             go_to("pages/train_model.py")
         if has_checkpoint(server.store, run.id) and not run.is_active:  # while it trains, its weights change all the time
-            downloads(server, run)
             is_of_images = kind_of(run.config.data.dataset) == "images"
             if is_of_images and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
                 select_run(run.id)
@@ -95,21 +99,8 @@ def actions(server: Services, run: Run) -> None:
                 st.markdown("The run, its curves and its weights will be gone.")
                 if st.button("Delete this run", key="compare.delete", type="primary"):
                     delete(server, run)
-
-
-def downloads(server: Services, run: Run) -> None:
-    """The run's weights and config as files."""
-    try:
-        trained = trained_model(server.store, run.id)
-    except CheckpointError as error:
-        st.error(as_text(str(error)), icon=":material/broken_image:")
-        return
-    name = f"{run.config.model.architecture}-{run.id[:8]}"
-    st.download_button("Weights (.pth)", lambda: weights_file(trained), f"{name}.pth", "application/octet-stream",
-                       key="compare.weights", icon=":material/download:", on_click="ignore",
-                       help="A state_dict as torch.save writes it: model.load_state_dict(torch.load(file, weights_only=True)).")
-    st.download_button("Config (.json)", config_file(trained), f"{name}.json", "application/json", key="compare.config",
-                       icon=":material/download:", on_click="ignore", help="Everything needed to repeat this run.")
+    take_away(server, run)
+    made_with(server, run)
 
 
 def delete(server: Services, run: Run) -> None:
@@ -134,13 +125,17 @@ except StoreError as error:
     st.error(as_text(str(error)), icon=":material/folder_off:")
     st.stop()
 if not runs:
-    st.info("There are no runs yet. Train a first model on Home, or choose your own settings.", icon=":material/model_training:")
+    st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")
     if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
         go_to("pages/train_model.py")
+    bring_a_bundle(server)
     st.stop()
 st.caption("Select one run to open, download or delete it; several to see their curves together.")
-chosen = choose(runs)
+chosen = choose(server, runs)
 if chosen:
     overlay(server, chosen)
+    for run in chosen[:MOST_COMPARED]:
+        by_hand_list(server.store.interventions(run.id), f"{run.title or 'Run'} ({run.id[:4]})", f"compare.by_hand.{run.id}")
 if len(chosen) == 1:
     actions(server, chosen[0])
+bring_a_bundle(server)

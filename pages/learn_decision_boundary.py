@@ -4,6 +4,8 @@ from core.process import configure
 
 configure("server")
 
+from dataclasses import replace
+
 import streamlit as st
 
 from core.data import DataError
@@ -12,17 +14,32 @@ from core.export.points_script import points_script
 from core.fields import ConfigError
 from core.models import ModelError
 from pages.parts.draft import draft
+from pages.parts.learn.decision_boundary import address as plane_address
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary import controls as plane_controls
-from pages.parts.learn.decision_boundary import live
+from pages.parts.learn.decision_boundary import live, weight
 from pages.parts.learn.lab import Next, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import PLANE
+from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.panel import current_run
+from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import dataset, services
 from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_decision_boundary.py"
+# one screen: less room at the sides, and on a phone the picture before its controls
+STYLE = """<style>
+.stApp .stMainBlockContainer { padding-left: 2rem; padding-right: 2rem; }
+.stApp h1 { padding-top: 0.5rem; padding-bottom: 0.25rem; }
+@media (max-width: 640px) {
+  .stApp .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
+  .st-key-plane-stage > :has(> .st-key-plane-main) { order: 1; }
+}
+.st-key-plane-main { gap: 0.5rem; }
+.st-key-plane-sets button { padding: 0.1rem 0.2rem; min-height: 2rem; }
+.st-key-plane-sets button p { font-size: 0.8rem; }
+</style>"""
 NEXT = [
     Next("Lay this run's losses over another's, or download its weights:", "pages/compare_runs.py", "Compare runs",
          ":material/leaderboard:"),
@@ -58,40 +75,59 @@ def settings() -> None:
 def code() -> None:
     """The run as a script."""
     try:
-        show_code(points_script(config))
+        # of a run that was changed by hand, what it began with and what was done
+        show_code(points_script(run.config, changes) if run is not None else points_script(config))
     except (ExportError, DataError, ModelError, ConfigError) as error:
         st.info(as_text(str(error)), icon=":material/code_off:")
 
 
-open_lab(PATH, "See how a network bends a line around points: every unit's own view of the plane, and how the next layer puts "
-         "them together. Then say what more units, other inputs, noise or regularisation change, and why.")
+open_lab(PATH, "Every unit bends the plane in its own way, and the next layer puts them together. Watch it, then change it.")
+st.html(STYLE)
 server = services()
 run = current_run(server)
 plane_config.adopt(run)
-predict(PATH, PLANE["line"])
+plane_address.take()
 config = plane_config.config()
-plane_controls.data_sets(config)
 if run is not None and not plane_config.belongs(run, config):
     # another learning rate goes to the run that is going; any other change makes it a run of other settings
     run = plane_config.follow(server, run, config)
-drawing, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
-with drawing:
+plane_address.keep(config, named=run is None and st.session_state.get(keys.RUN) is not None)
+with st.container(key="plane.stage", gap="small"):  # on a phone the picture comes before the controls: see STYLE
     plane_controls.problem()
     live.buttons(server, config, run)
-    try:
-        data = dataset(config.data, server.settings)
-        place = st.container()  # the options are read first and stand below
-        options = live.display_options(bool(data.classes))
-        with place:
-            live.picture(server, config, run, data, options)
-    except (DataError, ModelError, ConfigError) as error:
-        st.error(as_text(str(error)), icon=":material/error:")
-    live.speed(server, run)
-    settings()
-    plane_controls.data_controls(config)
-with controls:
+    with st.container(key="plane.main"):
+        sets, controls = st.columns([1.42, 1], gap="small")
+        with sets, st.container(gap="xxsmall"):
+            plane_controls.data_sets(config)
+            live.speed(server, run)
+        with controls:
+            plane_controls.main_controls(config)
+    place = st.container(key="plane.picture", gap="xxsmall")  # how it is drawn is read first and stands below
+data = None
+try:
+    data = dataset(config.data, server.settings)
+    shown, adds = live.display_options(bool(data.classes))
+    with place:
+        live.picture(server, config, run, data, replace(shown, editing=weight.can_edit(run)), adds)
+except (DataError, ModelError, ConfigError) as error:
+    st.error(as_text(str(error)), icon=":material/error:")
+curves, question = st.columns(2, gap="medium")
+changes = server.store.interventions(run.id) if run is not None else []
+with curves:
+    live.losses(server, config, run)
+    if data is not None:
+        weight.weight_form(server, config, run, data)
+    by_hand_list(changes)
+with question:
+    predict(PATH, PLANE["line"])
+left, middle, right = st.columns(3, gap="medium")
+with left:
     plane_controls.network_controls(config)
+with middle:
     plane_controls.training_controls(config)
+with right:
+    plane_controls.data_controls(config)
+settings()
 if run is not None and run.step:
     tried(PATH)
 code()

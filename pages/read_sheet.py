@@ -9,7 +9,7 @@ import streamlit as st
 from core.data.drawing.photograph import MOST_MB
 from core.data.own.sample_sheet import sample_sheet
 from core.runs import Run
-from core.wording import percent, plural
+from core.wording import chance, percent, plural
 from pages.parts.draw.answers import Asked, ask, title_of, usable_runs
 from pages.parts.runs.panel import current_run
 from pages.parts.sheet.correct import list_section, picture_section
@@ -86,8 +86,8 @@ def doubts(work: Work, content: bytes, reader: Reader) -> None:
                    "answers every mark with one of its classes, whatever it is.", icon=":material/help:")
     if work.turn:
         before, after = work.turn.sure
-        st.warning(f"This sheet seems to lie {LYING[work.turn.quarters]}: turned, the answers are {percent(after)} sure on "
-                   f"average, as it lies {percent(before)}.", icon=":material/screen_rotation:")
+        st.warning(f"This sheet seems to lie {LYING[work.turn.quarters]}: turned, the answers are {chance(after)} sure on "
+                   f"average, as it lies {chance(before)}.", icon=":material/screen_rotation:")
     with st.container(horizontal=True):
         turns = [(work.turn.quarters, "Turn it upright")] if work.turn else []
         for quarters, label in [*turns, (1, TURN)]:

@@ -78,6 +78,7 @@ LAYERS = [
     ("core.evaluation", "core.inspection"),
     ("core.labs", "core.runs"),
     ("core.export", "core.figures"),
+    ("core.takeaway",),
     ("core.__main__",),
     ("pages.parts.shell",),
     ("pages.parts.widgets",),
@@ -87,6 +88,7 @@ LAYERS = [
     ("pages.parts.explain",),
     ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.draw", "pages.parts.explore",
      "pages.parts.learn", "pages.parts.sheet"),
+    ("pages.parts.home",),
     ("pages", "app"),
 ]
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
@@ -243,13 +245,22 @@ def requirements(file: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("-")]
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-dev.txt"])
 def test_requirements_are_exact(file):
     found = requirements(file)
     assert found
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9A-Za-z.]*", line) for line in found), found
     names = [line.split("==")[0].lower() for line in found]
     assert len(names) == len(set(names))
+
+
+def test_what_only_some_exports_need_is_imported_as_it_is_asked_for():
+    """Importing core.takeaway must work, and stay quick, without these packages."""
+    names = {line.split("==")[0].lower() for line in requirements("requirements-export.txt")}
+    for path in CORE:
+        top = [alias.name if isinstance(node, ast.Import) else node.module or "" for node in tree(path).body
+               if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+        assert not {imported.split(".")[0] for imported in top} & names, name(path)
 
 
 def test_the_pair_that_pip_can_install_without_cuda():
@@ -262,8 +273,10 @@ BROUGHT_ALONG = {"scipy": "scikit-learn", "annotated_types": "pydantic", "pydant
 
 
 def test_all_that_is_imported_is_required():
-    required = {line.split("==")[0].lower() for line in requirements("requirements.txt")}
+    always, taken_away = ({line.split("==")[0].lower() for line in requirements(file)}
+                          for file in ("requirements.txt", "requirements-export.txt"))
     for path in OURS:
+        required = always | taken_away if path.is_relative_to(ROOT / "core/takeaway") else always
         for imported in imports(path):
             top = imported.split(".")[0]
             if top not in sys.stdlib_module_names | {"core", "pages"}:

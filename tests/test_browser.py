@@ -100,7 +100,8 @@ def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, p
 
 def test_from_home_to_a_recognised_drawing(address: str, page: Page):
     page.goto(address)
-    page.get_by_role("button", name="Train a first model").click()
+    page.get_by_role("button", name="Train my own").click()
+    page.get_by_role("button", name="All its curves").click()
 
     # the chart moves: there is a line, and later there is more of it
     first = wait_until(lambda: line_pixels(page, 0), lambda: "no line on the loss chart")
@@ -138,7 +139,9 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
         expect(other.get_by_role("heading", level=1)).to_be_visible()
         expect(other.get_by_text("Torch Playground").first).to_be_visible()
         expect(other.get_by_test_id("stException")).to_have_count(0)
-        if name in {"", "train_model", "compare_runs"}:
+        if name == "":
+            expect(other.get_by_text("Your network answers")).to_be_visible()
+        if name in {"train_model", "compare_runs"}:
             expect(other.get_by_text("Digits in seconds").last).to_be_visible()
 
 

@@ -330,7 +330,8 @@ def test_a_weights_file_loads_into_plain_pytorch(store, settings, changes, plain
     images = torch.rand(6, 1, 28, 28)
     with torch.no_grad():
         assert torch.allclose(model.eval()(images).softmax(1), trained.predict(images), atol=1e-6)
-    assert read_config(config_file(trained)) == trained.config and json.loads(config_file(trained))["version"] == VERSION
+    written = config_file(trained.config)
+    assert read_config(written) == trained.config and json.loads(written)["version"] == VERSION
 
 
 # --- writing that is cut short

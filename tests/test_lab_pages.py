@@ -73,7 +73,7 @@ def test_every_lab_has_what_labs_share(path):
     at = lab(path)
     title, goal, icon = LABS[path]
     assert at.title[0].value == title and goal.endswith(".") and icon.startswith(":material/")
-    assert "What to try next" in [s.value for s in at.subheader]
+    assert "What to try next" in [s.value for s in at.header]
     assert "Predict before you try" in said(at)
     assert any(block.language == "python" for block in at.code)
 
@@ -313,7 +313,8 @@ def test_the_check_lists_every_value():
 
 def test_home_lists_the_labs_and_what_was_done():
     at = whole(AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run())
-    assert "Learn how it works" in [s.value for s in at.subheader]
+    labs = whole(at.button_group(key="home.more").set_value("Learn how it works").run())
+    assert "Learn how it works" in [s.value for s in labs.subheader]
     assert keys.LABS not in at.session_state or not at.session_state[keys.LABS]
     whole(at.switch_page("pages/learn_tensors.py").run())
     assert at.session_state[keys.LABS] == {"pages/learn_tensors.py": "opened"}
@@ -322,6 +323,7 @@ def test_home_lists_the_labs_and_what_was_done():
     assert at.session_state[keys.LABS] == {"pages/learn_tensors.py": "tried"}
     whole(at.switch_page("pages/learn_autograd.py").run())
     whole(at.switch_page("app.py").run())
+    whole(at.button_group(key="home.more").set_value("Learn how it works").run())
     assert "Tried" in said(at) and "Opened" in said(at)
 
 

@@ -182,6 +182,9 @@ def test_the_figure_shows_every_answer():
     figure = answers_figure([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]], ["a", "b", "c"])
     assert [bar.y for bar in figure.data] == [(0.2, 0.1), (0.3, 0.1), (0.5, 0.8)]
     assert figure.data[2].text == ("50.0 %", "80.0 %")
+    sure = answers_figure([[0.0, 1.0]], ["a", "b"])
+    assert [bar.text for bar in sure.data] == [("< 0.1 %",), ("> 99.9 %",)], "a network is never all sure"
+    assert all("%{text}" in bar.hovertemplate for bar in sure.data)
 
 
 @pytest.mark.parametrize(("training", "dropout", "norm"), [(True, 0.5, True), (False, 0.3, False)])

@@ -48,7 +48,7 @@ def figures(at: AppTest) -> list[dict]:
 @pytest.mark.parametrize(("path", "topic"), [(path, topic) for path, topics in TOPICS.items() for topic in topics])
 def test_every_topic_is_drawn_and_its_code_runs(path, topic):
     at = lab(path, topic)
-    assert not at.error and "What to try next" in [s.value for s in at.subheader]
+    assert not at.error and "What to try next" in [s.value for s in at.header]
     code = [block.value for block in at.code if block.language == "python"][-1]
     if topic == TOPICS[path][0]:
         with contextlib.redirect_stdout(io.StringIO()):

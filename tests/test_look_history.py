@@ -36,7 +36,7 @@ def test_looks_are_given_back_in_order_and_replaced_at_the_same_step(store):
     assert [one.step for one in store.looks(run.id, "watch", after=1, most=1)] == [2]
     assert store.look_times(run.id, "watch") == {0: 0.0, 2: 0.2, 4: 0.4} and list(store.look_times(run.id, "watch")) == [0, 2, 4]
     assert [one.step for one in store.looks(run.id, "plane")] == [1] and store.seconds_watched(run.id) == 0.4
-    store.forget_after(run.id, 2)
+    store.forget_after(run.id, 2, 0)
     assert [one.step for one in store.looks(run.id, "watch")] == [0, 2]
     assert store.looks("0" * 32, "watch") == [] and store.seconds_watched("0" * 32) == 0.0
     store.finish(run.id, "stopped")

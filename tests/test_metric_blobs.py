@@ -24,7 +24,7 @@ def test_any_order_of_keeping_and_forgetting_is_what_a_dictionary_would_hold(sto
     expected: dict[str, dict[int, float]] = {}
     for action in actions:
         if isinstance(action, int):
-            store.forget_after(run_id, action)
+            store.forget_after(run_id, action, 0)
             expected = {name: {step: value for step, value in points.items() if step <= action}
                         for name, points in expected.items()}
         else:

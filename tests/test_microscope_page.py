@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from core.training.microscope import strongest, trace_weight
 from core.training.update_rules import precise
 from pages.parts.doctors.training_doctor import SHORT
 from pages.parts.shell import keys
+from pages.parts.train.microscope import _classes_of
 from tests.helpers import run_here, tiny
 
 ROOT = Path(__file__).parents[1]
@@ -153,6 +155,13 @@ def test_every_view_of_it(runs, changes):
         at.session_state["train.microscope.stage"] = "step()"
         whole(at.run())
     assert "optimizer.zero_grad()" in at.code[-1].value and not at.error
+
+
+def test_a_probability_is_never_all_or_nothing():
+    frozen = SimpleNamespace(labels=torch.tensor([0, 0, 1]), losses=torch.zeros(3),
+                             probabilities=torch.tensor([[1.0, 0.0], [0.25, 0.75], [1.0, 0.0]]))
+    rows = _classes_of(SimpleNamespace(data=SimpleNamespace(classes=("a", "b"))), frozen, 3)
+    assert rows["Probability of the right answer"] == ["> 99.9 %", "25.0 %", "< 0.1 %"]
 
 
 def test_l1_and_clipping_are_in_the_formulas(runs):

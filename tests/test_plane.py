@@ -13,21 +13,10 @@ from torch import nn
 from core.config import DataConfig, RunConfig, read_config
 from core.data import FEATURES, DataError, as_features, default_config, load, outline
 from core.data.sources.generated import RULES
-from core.evaluation import evaluate
 from core.fields import ConfigError
 from core.figures.curves import Curves
-from core.figures.plane import as_bytes, losses_chart, plane_scatter, points_as_bytes, thumbnail
-from core.labs.decision_boundary import (
-    EXTENT,
-    SIDE,
-    can_show,
-    grid,
-    largest_number,
-    maps_of,
-    plane_points,
-    standing,
-    untrained,
-)
+from core.figures.plane import losses_chart, plane_scatter, points_as_bytes, thumbnail
+from core.labs.decision_boundary import EXTENT, can_show, plane_points, untrained
 from core.presets import PRESETS
 from core.runs import RunNotFound, load_model
 from core.runs import live_weights as live_module
@@ -297,68 +286,6 @@ def fresh(**changes):
     return untrained(config, data), data
 
 
-def test_the_grid_starts_at_the_top_left():
-    points = grid()
-    assert points.shape == (SIDE * SIDE, 2)
-    assert points[0].tolist() == [-EXTENT, EXTENT] and points[SIDE - 1].tolist() == [EXTENT, EXTENT]
-    assert points[-1].tolist() == [EXTENT, -EXTENT]
-
-
-def test_maps_of_a_network_made_by_hand():
-    trained, _ = fresh(model__hidden=[2])
-    with torch.no_grad():  # unit 0 is max(0, x1), unit 1 max(0, -2·x2 + 2); the logit is unit 0 − 1
-        trained.model.fc1.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, -2.0]]))
-        trained.model.fc1.bias.copy_(torch.tensor([0.0, 2.0]))
-        trained.model.fc2.weight.copy_(torch.tensor([[1.0, 0.0]]))
-        trained.model.fc2.bias.copy_(torch.tensor([-1.0]))
-    maps = maps_of(trained, unit_side=4)
-    assert [tuple(layer.shape) for layer in maps.units] == [(2, 4, 4), (2, 4, 4)]
-    assert maps.units[0][0, 0].tolist() == pytest.approx([-1, -1 / 3, 1 / 3, 1], abs=1e-5)  # x1 from left to right
-    assert maps.units[0][1, :, 0].tolist() == pytest.approx([1, 1 / 3, -1 / 3, -1], abs=1e-5)  # x2 from the top down
-    assert maps.units[1][0, 2].tolist() == pytest.approx([0, 0, 1 / 3, 1], abs=1e-5)
-    assert maps.units[1][1, :, 1].tolist() == pytest.approx([0, 0, 0.5, 1], abs=1e-5)
-    assert maps.largest[1].tolist() == pytest.approx([3, 8])
-    x1 = torch.linspace(-3, 3, SIDE)
-    assert torch.allclose(maps.answer[0], 2 * torch.sigmoid(x1.clamp(min=0) - 1) - 1, atol=1e-6)
-    assert maps.weights[0].tolist() == [[1, 0], [0, -2]] and maps.biases[1].tolist() == [-1]
-
-
-@pytest.mark.parametrize("changes", [
-    {"training__loss": "cross_entropy", "model__hidden": [5, 3]}, {"data__features": ALL, "data__normalization": "standard"},
-    {"data__dataset": "hills", "training__loss": "mse"}, {"model__hidden": []},
-    {"model__hidden": [8] * 6, "model__dropout": 0.5}])
-def test_maps_are_what_the_network_says(changes):
-    trained, data = fresh(**changes)
-    bound = largest_number(trained.config)
-    maps = maps_of(trained, bound)
-    said = trained.predict(as_features(grid(), trained.config.data.features))
-    expected = said[:, 1] * 2 - 1 if data.classes else said[:, 0] / bound
-    assert torch.allclose(maps.answer.flatten(), expected.clamp(-1, 1), atol=1e-6)
-    assert [len(layer) for layer in maps.units] == [data.input_shape[0], *trained.config.model.hidden]
-    for layer, most in zip(maps.units, maps.largest, strict=True):
-        assert layer.abs().amax((1, 2))[most > 0] == pytest.approx(1.0)
-    assert all(tuple(weight.shape) == (rows, columns) for weight, rows, columns in zip(
-        maps.weights, [*trained.config.model.hidden, 1], [data.input_shape[0], *trained.config.model.hidden], strict=True))
-    assert not any(module._forward_pre_hooks for module in trained.model.modules())
-
-
-def test_two_outputs_are_drawn_as_what_speaks_for_the_second():
-    trained, _ = fresh(training__loss="cross_entropy")
-    maps, last = maps_of(trained), trained.model.fc2
-    assert torch.equal(maps.weights[-1], (last.weight[1] - last.weight[0])[None])
-    assert torch.equal(maps.biases[-1], (last.bias[1] - last.bias[0])[None])
-
-
-@pytest.mark.parametrize("changes", [{}, {"data__dataset": "linear", "training__loss": "mse", "data__normalization": "standard"}])
-@pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_standing_is_what_evaluate_measures(changes, split):
-    trained, data = fresh(**changes)
-    expected = evaluate(trained.model, data, trained.config, data.split(split))
-    found = standing(trained, data, split)
-    assert found.loss == pytest.approx(expected.loss, rel=1e-5)
-    assert found.accuracy == (None if expected.accuracy is None else pytest.approx(expected.accuracy))
-
-
 def test_the_untrained_network_is_the_one_the_run_starts_from():
     trained, data = fresh(training__seed=3)
     _, model = prepare(trained.config, NOWHERE)
@@ -379,10 +306,6 @@ def test_what_the_lab_can_show(changes, shown):
 
 def unpacked(text: str) -> list[int]:
     return list(base64.b64decode(text))
-
-
-def test_values_as_bytes():
-    assert unpacked(as_bytes(torch.tensor([[-1.0, 0.0], [1.0, 2.0]]))) == [0, 128, 255, 255]
 
 
 def test_points_as_bytes():

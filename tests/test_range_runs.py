@@ -109,7 +109,7 @@ def test_a_run_writes_down_what_a_page_shows(store: RunStore, settings):
     assert sum(map(sum, snapshots[CONFUSION].value["counts"])) == 200 and snapshots[CONFUSION].value["epoch"] == 2
     strip = snapshots[PREDICTIONS].value
     assert len(strip["positions"]) == len(strip["labels"]) == len(strip["answers"]) == len(strip["probabilities"]) == 10
-    store.forget_after(run.id, 20)
+    store.forget_after(run.id, 20, 0)
     assert store.snapshots(run.id) == {} and store.metrics(run.id).series["dead.relu1"][0] == [20]
 
 

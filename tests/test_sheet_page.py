@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.own.sample_sheet import ROWS as SAMPLE_ROWS
 from core.data.own.sets import own_sets
+from core.evaluation.sheet_reading import Turn
 from core.runs import RunStore
 from core.settings import Settings
 from pages.parts.sheet.canvas import drawing_of
@@ -159,6 +160,9 @@ def test_a_sheet_upside_down_is_said_to_be_and_turned(at):
     rows = ("47352", "72543", "43725", "57234", "74253", "35274", "52437", "24735")
     page = at(photograph(turned=True, rows=rows))
     assert "seems to lie upside down" in texts(page)
+    page.session_state[keys.SHEET].turn = Turn(2, (0.0, 1.0))
+    page.run()
+    assert "the answers are > 99.9 % sure on average, as it lies < 0.1 %." in texts(page)
     page.button(key="sheet.turn.Turn it upright").click().run()
     assert_whole(page)
     assert "seems to lie" not in texts(page) and page.session_state[keys.SHEET].quarters == 2

@@ -171,10 +171,15 @@ def fitted(config: RunConfig, data: Dataset, model: nn.Module | None = None, con
     return Fitted(losses, kept.state.under(CURRENT) or kept.weights, kept.state.under(OPTIMIZER), reason)
 
 
-def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor], rtol: float = 0.0) -> None:
     assert set(ours) == set(theirs)
     for name, value in ours.items():
-        assert torch.equal(value, theirs[name]), name
+        torch.testing.assert_close(value, theirs[name], rtol=rtol, atol=rtol, equal_nan=True, msg=name)
+
+
+def rounding(config: RunConfig, data: Dataset) -> float:
+    """What two ways of the same steps may differ by: fit() takes those of tiny networks on points in NumPy, in another order."""
+    return 0.0 if Loop(config, data, build_for(config, data), CPU).tiny is None else 1e-5
 
 
 def state_of(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -192,9 +197,10 @@ def test_the_microscope_steps_as_fit_does(name, data_of):
     expected = fitted(config, data)
     scope = open_fresh(config, data)
     frozen = [scope.take_step() for _ in expected.losses]
-    assert [step.loss for step in frozen] == expected.losses and expected.reason == "completed"
-    assert_same(scope.model.state_dict(), expected.weights)
-    assert_same(state_of(scope.optimizer.optimizer), expected.optimizer)
+    rtol = rounding(config, data)
+    assert [step.loss for step in frozen] == pytest.approx(expected.losses, rel=rtol, abs=0) and expected.reason == "completed"
+    assert_same(scope.model.state_dict(), expected.weights, rtol)
+    assert_same(state_of(scope.optimizer.optimizer), expected.optimizer, rtol)
     assert all(step.of == len(step.labels) for step in frozen), "nothing was cut, or it could not be compared"
 
 
@@ -210,9 +216,10 @@ def test_the_range_test_steps_as_fit_does_with_its_rates(name, data_of):
                       training__early_stopping=0)
     expected = fitted(given, data, control=Rates([step.rate for step in test]))
     losses = [step.loss for step in test if isfinite(step.loss)]
-    assert losses == expected.losses[:len(losses)] and len(losses) >= len(test) - 1
+    rtol = rounding(config, data)
+    assert losses == pytest.approx(expected.losses[:len(losses)], rel=rtol, abs=0) and len(losses) >= len(test) - 1
     if expected.reason == "stopped":  # otherwise the last rates made numbers that are none, and fit() went back
-        assert_same(model.state_dict(), expected.weights)
+        assert_same(model.state_dict(), expected.weights, rtol)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if config_of(name).training.schedule.name != "plateau"])

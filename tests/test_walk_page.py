@@ -259,6 +259,20 @@ def test_a_yes_no_question_is_answered_by_a_sigmoid(runs):
     assert "Sigmoid" in written(at) and "probability of “not 3”" in written(at)
 
 
+@pytest.mark.parametrize(("logit", "rest"), [(-40.0, "> 99.9 %"), (0.0, "50.0 %"), (40.0, "< 0.1 %")])
+def test_the_rest_is_never_all_or_nothing(logit, rest):
+    def page(logit: float) -> None:
+        import torch
+
+        from core.inspection.activations.last_steps import sigmoid_steps
+        from pages.parts.build.walk import _sigmoid
+
+        _sigmoid(sigmoid_steps(torch.tensor([logit])), ("no", "yes"))
+
+    at = AppTest.from_function(page, args=(logit,)).run()
+    assert not at.exception and at.caption[0].value == f"The rest, {rest}, is the probability of “no”."
+
+
 # --- what can go wrong
 
 

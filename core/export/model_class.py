@@ -70,6 +70,18 @@ def model_class(network: ModelConfig | nn.Module, input_shape: Shape, outputs: i
     return f"{imports_of(text)}\n\n\n{text}" if imports else text
 
 
+def layer_code(network: nn.Module, path: str, model: str = "model") -> str:
+    """The expression for a layer in the class that model_class() writes, from its name in the network: "fc1" → model.fc1."""
+    module, code = network, model
+    for key in path.split("."):
+        if module is not network and not _is_custom(module):  # a container, which keeps its layers' names
+            code += f"[{key}]" if key.isdigit() else f".{key}"
+        else:
+            code += f".{_child_names(module)[key]}"
+        module = module.get_submodule(key)
+    return code
+
+
 def imports_of(text: str) -> str:
     """The import lines that a text needs, as a linter sorts them; before torchvision's, what lets it pass beside a CPU-only
     torch."""

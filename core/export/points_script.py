@@ -4,17 +4,22 @@ Where script() writes any run as one would, this repeats the run itself: the sam
 so the same losses, in batches of any size.
 """
 
+from collections.abc import Sequence
+
+import torch
+
 from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import FEATURES, outline
 from core.data.sources.generated import RULES, TEST_POINTS, split_seeds
+from core.export.by_hand_code import AFTER_STEP, BEFORE_STEP, BEGIN, by_hand_code
 from core.export.forward import ExportError
 from core.export.head_code import with_head
-from core.export.model_class import model_class
+from core.export.model_class import layer_code, model_class
 from core.export.points_code import drawing_code
 from core.export.script import check_as_run, fixed_code
 from core.export.training_code import optimizer_code
-from core.models import ACTIVATIONS, MLPConfig
-from core.training import outputs_for
+from core.models import ACTIVATIONS, MLPConfig, build
+from core.training import Intervention, outputs_for
 from core.training.step import SEED_FACTOR
 
 # Settings that this script can't say, so they must be at their defaults
@@ -29,8 +34,8 @@ LOSSES = {  # what makes each, what it is given, and what its reader should know
 }
 
 
-def points_script(config: RunConfig) -> str:
-    """The script for a run on one of the computed sets.
+def points_script(config: RunConfig, interventions: Sequence[Intervention] = ()) -> str:
+    """The script for a run on one of the computed sets, with what was changed by hand while it trained.
 
     Raises:
         ExportError: it is no such set, or a setting can't be said. DataError: the config asks for a class that the set does not
@@ -45,7 +50,8 @@ def points_script(config: RunConfig) -> str:
     rule = RULES[data.dataset]
     network = _network(config)
     parts = [_constants(config), drawing_code(data.dataset), _data(data), network, _loss(config),
-             _loop(config, "ropout" in network), _testing(config)]
+             *([_by_hand(config, interventions)] if interventions else []),
+             _loop(config, "ropout" in network, bool(interventions)), _testing(config)]
     text = "\n\n\n".join(part.strip("\n") for part in (*parts, *([_picture(config)] if rule.in_plane else [])))
     return with_head(f"{rule.title}. {rule.summary} In plain PyTorch, with the same points, first weights and losses as the run.",
                      text)
@@ -119,10 +125,27 @@ def _loss(config: RunConfig) -> str:
             f"    outputs = model(inputs_of(points))\n    return criterion({given})")
 
 
-def _loop(config: RunConfig, dropout: bool) -> str:
+def _by_hand(config: RunConfig, interventions: Sequence[Intervention]) -> str:
+    """What was changed while it trained."""
+    shape, model = outline(config.data), config.model
+    with torch.device("meta"):
+        network = build(model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
+
+    def layer(path: str) -> str:
+        if not isinstance(model, MLPConfig):
+            return layer_code(network, path)
+        linear = [name for name, module in network.named_modules() if isinstance(module, torch.nn.Linear)]
+        return f"model[{linear.index(path) * (3 if model.dropout else 2)}]"  # each is followed by what it goes through
+
+    return by_hand_code(interventions, config.training.schedule, layer)
+
+
+def _loop(config: RunConfig, dropout: bool, by_hand: bool) -> str:
     penalty = "\n        penalty = L1 * sum(weight.abs().sum() for weight in model.parameters())" if config.training.l1 else ""
     backward = "(loss + penalty).backward()" if penalty else "loss.backward()"
     again = "torch.manual_seed(SEED)  # dropout draws from here on\n" if dropout else ""
+    again += f"{BEGIN}\n" if by_hand else ""
+    before, after = (f"        {BEFORE_STEP}\n", f"\n        {AFTER_STEP}") if by_hand else ("", "")
     order = ("    # the app gives each epoch's order a seed of its own, so that a run can go on from any of them\n"
              f"    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(SEED * {SEED_FACTOR:_} + epoch))"
              ) if config.training.shuffle else "    order = torch.arange(len(points))"
@@ -131,11 +154,11 @@ def _loop(config: RunConfig, dropout: bool) -> str:
 {order}
     total = 0.0
     for rows in order.split(BATCH_SIZE):
-        loss = loss_of(points[rows], labels[rows]){penalty}
+{before}        loss = loss_of(points[rows], labels[rows]){penalty}
         optimizer.zero_grad()
         {backward}
         optimizer.step()
-        total += loss.item() * len(rows)
+        total += loss.item() * len(rows){after}
     model.eval()
     with torch.no_grad():
         validation_loss = loss_of(validation_points, validation_labels).item()

@@ -1,5 +1,6 @@
 """A run as a plain PyTorch script, as the classic notes write it: no project imports, one file, a DataLoader and two loops."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +15,13 @@ from core.export.combine_code import choosing, is_chosen, refuse_combined, renum
 from core.export.forward import ExportError
 from core.export.head_code import with_head
 from core.export.images_code import BATCHES, ORDER, images_data, loaders
-from core.export.model_class import model_class
+from core.export.model_class import layer_code, model_class
 from core.export.points_code import drawing_code
 from core.export.training_code import training_code
 from core.models import ARCHITECTURES, build
 from core.presets import title_of
 from core.settings import default_data_dir
-from core.training import check, outputs_for
+from core.training import Intervention, check, outputs_for
 from core.transforms import has_chance
 
 # Settings that a script says, or that change nothing of what it would say
@@ -32,7 +33,7 @@ WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variatio
            "vocabulary", "text_length", "text_file"}  # for texts alone, which have no script
 
 
-def script(config: RunConfig, root: Path | None = None, fast: bool = False) -> str:
+def script(config: RunConfig, root: Path | None = None, fast: bool = False, interventions: Sequence[Intervention] = ()) -> str:
     """A complete training script for exactly this run: the same images, split, normalisation, network, loss and optimizer, the
     same first weights and the same order of images.
 
@@ -42,6 +43,7 @@ def script(config: RunConfig, root: Path | None = None, fast: bool = False) -> s
     Args:
         root: the data directory; the environment's if None. Only labels are read there, where the split depends on them.
         fast: the whole set in memory and batches by selection, in place of a DataLoader that asks for each image.
+        interventions: what was changed by hand while the run trained; the script changes the same after the same steps.
 
     Raises:
         DataError, ConfigError, ModelError: a run of it would be refused, with this line. ExportError: it has no plain PyTorch
@@ -53,9 +55,12 @@ def script(config: RunConfig, root: Path | None = None, fast: bool = False) -> s
     network = model_class(config.model, shape.input_shape, outputs, imports=False)
     name = network.rpartition("\nclass ")[2].removeprefix("class ").split("(")[0]
     draws = "ropout" in network or has_chance(config.data.transforms)
-    one_thread = fast and _is_small(config, shape.input_shape, outputs)
-    parts = [_constants(config, one_thread), *_data(config, spec, root, fast, draws), network.rstrip(),
-             training_code(config, shape, name, outputs, draws), _testing(shape), _saving(config)]
+    with torch.device("meta"):
+        model = build(config.model, shape.input_shape, outputs)
+    one_thread = fast and is_small(sum(weight.numel() for weight in model.parameters()), is_convolutional(model))
+    training = training_code(config, shape, name, outputs, draws, interventions, lambda path: layer_code(model, path))
+    parts = [_constants(config, one_thread), *_data(config, spec, root, fast, draws), network.rstrip(), training,
+             _testing(shape), _saving(config)]
     title = title_of(config, root)
     about = f"{title}{'' if title.endswith('?') else '.'} Trains, tests and saves the network in plain PyTorch."
     if any("PLACES = " in part for part in parts):
@@ -83,12 +88,6 @@ def _refuse_unknown(config: RunConfig) -> None:
         for name, entry in type(part).model_fields.items():
             if name not in WRITTEN and getattr(part, name) != entry.get_default(call_default_factory=True):
                 raise ExportError(f"{path}.{name} can't be written as a script yet; set it to its default.")
-
-
-def _is_small(config: RunConfig, input_shape: tuple[int, ...], outputs: int) -> bool:
-    with torch.device("meta"):
-        model = build(config.model, input_shape, outputs)
-    return is_small(sum(weight.numel() for weight in model.parameters()), is_convolutional(model))
 
 
 def _constants(config: RunConfig, one_thread: bool) -> str:

@@ -1,6 +1,7 @@
 """The training part of a script: loss, optimizer, schedule and loop, as one would write them by hand for just these settings."""
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.config import (
@@ -19,16 +20,21 @@ from core.config import (
     WarmUpConfig,
 )
 from core.data import Outline
+from core.export.by_hand_code import AFTER_STEP, BEFORE_STEP, BEGIN, by_hand_code
+from core.training import Intervention
 from core.training.step import SEED_FACTOR
 
 
-def training_code(config: RunConfig, data: Outline, name: str, outputs: int, draws: bool = False) -> str:
+def training_code(config: RunConfig, data: Outline, name: str, outputs: int, draws: bool = False,
+                  interventions: Sequence[Intervention] = (), layer: Callable[[str], str] = str) -> str:
     """Network, criterion, optimizer, schedule and the loop over the epochs.
 
     Args:
         name: of the network's class.
         outputs: width of its last layer.
         draws: whether a step draws random numbers from PyTorch's own generator: dropout, or transforms.
+        interventions: what was changed by hand while it trained. layer: from the name of a layer in the run's network to the
+            expression for it in that class.
     """
     number = data.target == "number"
     setup = [f"model = {name}().to(device)", *_initialization(config.training.initialization),
@@ -39,7 +45,8 @@ def training_code(config: RunConfig, data: Outline, name: str, outputs: int, dra
     """What the loss compares the network's answer with."""
     return {targets or "labels"}''')
     parts.append(EVALUATE_NUMBERS if number else EVALUATE.replace("RIGHT", _right(config, outputs)))
-    parts.append(_loop(config, number, draws))
+    parts += [text] if (text := by_hand_code(interventions, config.training.schedule, layer)) else []
+    parts.append(_loop(config, number, draws, bool(interventions)))
     text = "\n\n\n".join(parts)
     return text if data.kind == "images" else re.sub(r"\bimages\b", "inputs", text)
 
@@ -164,12 +171,13 @@ EVALUATE_NUMBERS = '''def evaluate(loader):
     return loss / count'''
 
 
-def _loop(config: RunConfig, number: bool, draws: bool) -> str:
-    """The epochs, with only what the settings ask for."""
+def _loop(config: RunConfig, number: bool, draws: bool, by_hand: bool) -> str:
+    """The epochs, with only what the settings ask for. by_hand: something was changed while it trained."""
     training, schedule = config.training, config.training.schedule
     patience, best = training.early_stopping, training.keep == "best"
     each_step = isinstance(schedule, CosineConfig | OneCycleConfig | WarmUpConfig)
     lines = ["torch.manual_seed(SEED)  # what is drawn at random from here on is drawn as in the app"] if draws else []
+    lines += [BEGIN] * by_hand
     if patience or best:
         lines.append('best_loss = float("inf")')
     if best:
@@ -178,7 +186,7 @@ def _loop(config: RunConfig, number: bool, draws: bool) -> str:
         lines.append("waited = 0  # epochs since the validation loss was smallest")
     lines += ["for epoch in range(1, EPOCHS + 1):", f"    order.manual_seed(SEED * {SEED_FACTOR:_} + epoch)", "    model.train()",
               "    total, count = 0.0, 0",
-              "    for images, labels in train_loader:",
+              "    for images, labels in train_loader:", *[f"        {BEFORE_STEP}"] * by_hand,
               "        images, targets = images.to(device), targets_of(labels.to(device))",
               "        loss = criterion(model(images), targets)", "        optimizer.zero_grad()"]
     if training.l1:
@@ -192,6 +200,7 @@ def _loop(config: RunConfig, number: bool, draws: bool) -> str:
     if each_step:
         lines.append("        scheduler.step()")
     lines += ["        total += loss.item() * len(images)", "        count += len(images)"]
+    lines += [f"        {AFTER_STEP}"] * by_hand
     lines += _after_epoch(number)
     if isinstance(schedule, StepConfig):
         lines.append("    scheduler.step()")

@@ -1,5 +1,6 @@
 """A network on points in the plane as what the browser draws: small maps of bytes, links, points; and pictures of data sets."""
 
+import json
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from core.figures.curves import Curves
 from core.figures.palette import TRAIN, VALIDATION
 from core.figures.thinning import thin
+from core.training import Look
 
 ORANGE, BLUE = "#f59322", "#0877bd"  # first and second class, low and high numbers; told apart with colour-blind eyes
 RGB = np.array([[245, 147, 34], [8, 119, 189]])
@@ -19,9 +21,28 @@ SHOWN = 500  # points of each split that are drawn; more would cover the map
 LOSSES = {"train_loss": ("training", TRAIN), "validation_loss": ("validation", VALIDATION)}
 
 
-def as_bytes(values: Tensor) -> str:
-    """Values from −1 to 1 as base64 of one byte each: 0 for −1, 255 for 1, row by row."""
-    return b64encode(((values.clamp(-1, 1) + 1) * 127.5).round().byte().contiguous().numpy().tobytes()).decode()
+def message(content: dict[str, Any], looks: Sequence[Look]) -> bytes:
+    """What the browser is sent: `content` as JSON, with the pictures' steps, epochs and times, and then the pictures.
+
+    4 bytes say how long the JSON is, little-endian, and spaces fill it up to a multiple of 4. Of each picture come float32
+    numbers (standing, largest, weights, biases) and bytes (answer, units), filled up with zeros: see PlaneWatcher.
+    """
+    about = {"steps": [look.step for look in looks], "epochs": [look.epoch for look in looks],
+             "made": [float(look.arrays["made"][0]) for look in looks]}
+    text = json.dumps(content | about, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    return b"".join([len(text).to_bytes(4, "little"), text, *map(_record, looks)])
+
+
+def _record(look: Look) -> bytes:
+    numbers = b"".join(look.arrays[name].astype("<f4").tobytes() for name in ("standing", "largest", "weights", "biases"))
+    pictures = look.arrays["answer"].tobytes() + look.arrays["units"].tobytes()
+    return numbers + pictures + bytes(-len(pictures) % 4)
+
+
+def as_text(values: Tensor) -> str:
+    """Bytes (uint8) as base64, row by row."""
+    return b64encode(values.contiguous().numpy().tobytes()).decode()
 
 
 def points_as_bytes(points: Tensor, labels: Tensor, extent: float, bound: float, number: bool) -> str:
@@ -33,12 +54,6 @@ def points_as_bytes(points: Tensor, labels: Tensor, extent: float, bound: float,
     inside = (points.abs() <= extent).all(1)
     rows = np.concatenate([points[inside][:SHOWN].numpy() / extent, values[inside][:SHOWN, None].numpy()], axis=1)
     return b64encode(np.rint((rows.clip(-1, 1) + 1) * 127.5).astype(np.uint8).tobytes()).decode()
-
-
-def rounded(values: Tensor) -> list[Any]:
-    """Nested lists of numbers with four digits."""
-    flat = [float(f"{value:.4g}") for value in values.flatten().tolist()]
-    return np.array(flat).reshape(tuple(values.shape)).tolist()
 
 
 def thumbnail(points: Tensor, labels: Tensor, extent: float, number: bool, side: int = 72) -> Image.Image:

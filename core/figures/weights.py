@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from core.figures.literal import literals
 from core.figures.palette import GREY, TRAIN, VALIDATION
-from core.wording import percent
+from core.wording import chance
 
 SHADES = (VALIDATION, TRAIN, GREY)
 
@@ -17,8 +17,8 @@ def answers_figure(answers: Sequence[Sequence[float]], classes: Sequence[str]) -
     asked = [f"time {number}" for number in range(1, len(answers) + 1)]
     for index, name in enumerate(literals(classes)):
         figure.add_bar(x=asked, y=[answer[index] for answer in answers], name=name, marker_color=SHADES[index % 3],
-                       text=[percent(answer[index], 1) for answer in answers], textposition="inside", textangle=0,
-                       hovertemplate="%{y:.2%}<extra>" + name + "</extra>")
+                       text=[chance(answer[index]) for answer in answers], textposition="inside", textangle=0,
+                       hovertemplate="%{text}<extra>" + name + "</extra>")
     figure.update_layout(barmode="stack", height=340, margin={"l": 8, "r": 8, "t": 40, "b": 8}, bargap=0.15,
                          legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
                          yaxis={"tickformat": ".0%", "range": [0, 1], "title": "probability"})

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from core.models import build
 from core.runs.database import StoreError
 from core.runs.store import RunNotFound, RunStore
 from core.trained_model import TrainedModel
-from core.training import Checkpoint, TrainingState, build_for
+from core.training import Checkpoint, TrainingState, build_for, computed_in
 from core.training.objectives import objective_of
 from core.version import VERSION, another_version
 
@@ -144,7 +144,11 @@ def read_tensors(path: Path, mapped: bool = False) -> tuple[dict[str, Tensor], d
     if mapped and sys.platform != "win32":
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
-    content = path.read_bytes()
+    return tensors_in(path.read_bytes())
+
+
+def tensors_in(content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """As read_tensors(), of a whole file's bytes."""
     tensors = safetensors_load(content)
     header = json.loads(content[8:8 + int.from_bytes(content[:8], "little")])
     return tensors, json.loads(header["__metadata__"]["about"])
@@ -171,7 +175,8 @@ def load_model(store: RunStore, run_id: str) -> TrainedModel:
     path = checkpoint_path(store, run_id)
     if not path.exists():
         raise CheckpointError(f"The run “{run.title or run.id}” has kept no weights: it ended before its first epoch did.")
-    return read_checkpoint(path)
+    trained = read_checkpoint(path)  # its config may leave the number format open; it is asked in the one it was trained in
+    return replace(trained, config=computed_in(trained.config, run.precision))
 
 
 def read_checkpoint(path: Path) -> TrainedModel:
@@ -180,18 +185,7 @@ def read_checkpoint(path: Path) -> TrainedModel:
     try:
         weights, about = read_tensors(path, mapped=True)
         wrote = str(about.get("version", ""))
-        config = read_config(about["config"])
-        classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
-        mean, std = tuple(about["mean"]), tuple(about["std"])
-        is_text = len(shape) == 1 and not mean  # words have no mean
-        if not is_text and not (len(mean) == len(std) == shape[0] and all(map(isfinite, mean + std)) and min(std) > 0):
-            raise ValueError(f"it says mean {mean} and standard deviation {std} of {shape[0]} channels")
-        outputs = objective_of(config.training, "classes" if classes else "number").outputs(len(classes))
-        with torch.device("meta"):  # the shapes alone; the weights come from the file
-            model = build(config.model, shape, outputs)
-        check_weights(model.state_dict(), weights)
-        model.load_state_dict(weights, assign=True)
-        return TrainedModel(config, classes, model.eval(), shape, mean, std, int(about["epoch"]))
+        return rebuilt(weights, about)
     except CheckpointError:
         raise
     except OSError as error:
@@ -200,6 +194,25 @@ def read_checkpoint(path: Path) -> TrainedModel:
         other = f"was written by {another_version(wrote)}"
         why = "is damaged" if wrote == VERSION else f"{other} and can't be used" if wrote else f"is damaged, or {other}"
         raise CheckpointError(f"{path} {why} ({reason(error)}). Train the run again.") from None
+
+
+def rebuilt(weights: dict[str, Tensor], about: dict[str, Any]) -> TrainedModel:
+    """A network from its weights and what a checkpoint says about them, after checking them.
+
+    Raises CheckpointError where the weights are not its own, and one of UNREADABLE where `about` makes no sense.
+    """
+    config = read_config(about["config"])
+    classes, shape = tuple(about["classes"]), tuple(about["input_shape"])
+    mean, std = tuple(about["mean"]), tuple(about["std"])
+    is_text = len(shape) == 1 and not mean  # words have no mean
+    if not is_text and not (len(mean) == len(std) == shape[0] and all(map(isfinite, mean + std)) and min(std) > 0):
+        raise ValueError(f"it says mean {mean} and standard deviation {std} of {shape[0]} channels")
+    outputs = objective_of(config.training, "classes" if classes else "number").outputs(len(classes))
+    with torch.device("meta"):  # the shapes alone; the weights come from the file
+        model = build(config.model, shape, outputs)
+    check_weights(model.state_dict(), weights)
+    model.load_state_dict(weights, assign=True)
+    return TrainedModel(config, classes, model.eval(), shape, mean, std, int(about["epoch"]))
 
 
 def check_weights(expected: dict[str, Tensor], weights: dict[str, Tensor]) -> None:

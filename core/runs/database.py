@@ -111,6 +111,32 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
         PRIMARY KEY (run, kind, step)
     )
     """,
+    # interventions: see core.training.Intervention. weight_edits: asked for and not yet done, see core.training.WeightEdit. Their
+    # numbers are never used again
+    """
+    CREATE TABLE interventions (
+        run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        step INTEGER NOT NULL,
+        what TEXT NOT NULL,
+        value_before REAL NOT NULL,
+        value_after REAL NOT NULL,
+        layer TEXT NOT NULL,
+        at_row INTEGER,
+        at_column INTEGER,
+        edit INTEGER NOT NULL,
+        PRIMARY KEY (run, number)
+    ) WITHOUT ROWID;
+    CREATE TABLE weight_edits (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE,
+        layer TEXT NOT NULL,
+        at_row INTEGER NOT NULL,
+        at_column INTEGER,
+        value REAL NOT NULL
+    );
+    CREATE INDEX weight_edits_run ON weight_edits(run)
+    """,
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
 

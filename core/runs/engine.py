@@ -12,9 +12,13 @@ from typing import IO, Protocol
 from uuid import uuid4
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from core.config import RunConfig
+from core.data import DataError, outline
+from core.errors import reason
+from core.models import ModelError, build
 from core.process import configured
 from core.runs.database import StoreError
 from core.runs.looks import check_suits, watched_images
@@ -22,6 +26,8 @@ from core.runs.records import KINDS, Run
 from core.runs.store import RunStore
 from core.settings import Settings
 from core.subprocesses import end, start
+from core.training import InterventionError, outputs_for
+from core.training.by_hand import check_edit
 
 SECONDS_PER_LOOK = 0.25
 SECONDS_TO_STOP = 1.5  # a run that was asked to stop and hasn't by then is ended with its process
@@ -43,6 +49,7 @@ class Engine(Protocol):
     def pause(self, run_id: str, pause: bool = True) -> None: ...
     def step(self, run_id: str, count: int = 1) -> None: ...
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None: ...
+    def set_weight(self, run_id: str, layer: str, row: int, column: int | None, value: float) -> None: ...
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None: ...
     def cancel(self, run_id: str) -> None: ...
     def status(self, run_id: str) -> Run: ...
@@ -164,6 +171,23 @@ class LocalEngine:
         """Another learning rate from the run's next step on. Raises RunNotFound and ConfigError."""
         self.store.set_learning_rate(run_id, learning_rate)
 
+    def set_weight(self, run_id: str, layer: str, row: int, column: int | None, value: float) -> None:
+        """Set one weight of a run that is going or paused, before its next step; at once while it is paused. It is part of the
+        run from then on: RunStore.interventions() names it.
+
+        layer: a module's name in the network. row, column: place in its weight, rows being outputs; without a column, in its
+        bias. Several at once are done in their order. Raises RunNotFound, and InterventionError for a weight that the network
+        does not have, a value that is not finite or too large, and a run that is not going.
+        """
+        run = self.store.get(run_id)
+        try:
+            data = outline(run.config.data, self.settings.data_dir)
+            with torch.device("meta"):  # shapes are all that is needed
+                model = build(run.config.model, data.input_shape, outputs_for(run.config, len(data.source_classes)))
+        except (DataError, ModelError) as error:  # somebody has removed its data set meanwhile
+            raise InterventionError(reason(error)) from None
+        self.store.request_edit(run_id, check_edit(model, layer, row, column, value))
+
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
         """Let each epoch take so many seconds at least; 0 is as fast as it goes. Raises RunNotFound."""
         self.store.set_pace(run_id, seconds_per_epoch)
@@ -206,8 +230,8 @@ class LocalEngine:
         except OSError:
             log = subprocess.DEVNULL
         popen = start(*configured("training", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir),
-                                  str(s.workers)), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
-                      own_group=True)  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
+                                  str(s.workers), str(int(s.cuda_graphs))), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                      stderr=log, own_group=True)  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
         if not isinstance(log, int):
             log.close()
         return Process(name, popen, time.monotonic())

@@ -16,7 +16,7 @@ from core.files import write_atomically
 from core.runs.checkpoints import CheckpointError, checkpoint_bytes, checkpoint_path, read_checkpoint
 from core.runs.store import RunStore
 from core.trained_model import TrainedModel
-from core.training import Checkpoint, Epoch, Event, Gradients, Paused, Step
+from core.training import Checkpoint, Epoch, Event, Gradients, Intervention, Paused, Step
 from core.training.loop import copy_weights
 
 SECONDS_PER_LOOK = 0.1  # so that five pictures a second are never of the same weights
@@ -32,24 +32,27 @@ class LiveWeights:
         self.wanted = data.kind == "points" and sum(p.numel() for p in model.parameters()) <= MOST_PARAMETERS
         self.step, self.epoch = 0, 0
         self.written_step, self.written = 0, 0.0
+        self.edited = False  # whether weights were set by hand since they were written
 
     def see(self, event: Event) -> None:
         """To be called with each event, before the loop goes on."""
         if not self.wanted:
             return
-        if isinstance(event, Step | Epoch):
+        if isinstance(event, Intervention):
+            self.edited = True
+        elif isinstance(event, Step | Epoch):
             self.step, self.epoch = event.step, event.epoch
         elif isinstance(event, Paused) or isinstance(event, Gradients) and time.monotonic() - self.written >= SECONDS_PER_LOOK:
             self.write()  # paused: nothing else comes for a while, and somebody looks at the last step
 
     def write(self) -> None:
-        """Write the weights as they are now, unless that was done since the last step."""
-        if self.step == self.written_step:
+        """Write the weights as they are now, unless that was done since the last step or change by hand."""
+        if self.step == self.written_step and not self.edited:
             return
         content = checkpoint_bytes(self.config, self.data, Checkpoint(self.epoch, self.step, copy_weights(self.model)))
         with suppress(OSError):  # a picture less; what must not be lost is the checkpoint
             write_atomically(self.path, lambda file: file.write(content), durable=False)
-        self.written_step, self.written = self.step, time.monotonic()
+        self.written_step, self.written, self.edited = self.step, time.monotonic(), False
 
     def remove(self) -> None:
         """The run has ended, and its checkpoint has the weights."""

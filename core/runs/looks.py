@@ -24,6 +24,7 @@ from core.transforms import fixed_sizes
 from core.wording import plural
 
 MOST_LOOKS, FIRST_LOOKS = 600, 50  # that are kept of a run and kind; how many of the first are never dropped
+MOST_AFTER = 350  # of the others, when they had become too many
 WATCHED, IMAGES = "watched.safetensors", "images"  # the file in a run's folder, the tensor in it
 MOST_WATCHED = 8  # images
 
@@ -52,11 +53,25 @@ def _thin(db: sqlite3.Connection, run: int, kind: str) -> None:
 
 
 def thinned(steps: list[int]) -> list[int]:
-    """Which steps to keep of too many, ascending: the first ones, which are dense, every second one after them, and the last;
-    again, until they are few enough."""
-    while len(steps) > MOST_LOOKS:
-        steps = [*steps[:FIRST_LOOKS], *steps[FIRST_LOOKS:-1:2], steps[-1]]
-    return steps
+    """Which steps to keep of too many, ascending: the first ones, which are dense, the last, and between them as many as lie
+    evenly, at least so far apart that about half of what is allowed remains: room for the next ones."""
+    if len(steps) <= MOST_LOOKS:
+        return steps
+    first, later = steps[:FIRST_LOOKS], steps[FIRST_LOOKS:]
+    few, many = 1, later[-1] - later[0]  # the distance is searched for by halving: a larger one never keeps more
+    while few < many:
+        middle = (few + many) // 2
+        few, many = (few, middle) if len(_apart(later, middle)) <= MOST_AFTER else (middle + 1, many)
+    return [*first, *_apart(later, few)]
+
+
+def _apart(steps: list[int], distance: int) -> list[int]:
+    """Of ascending steps the last one, and before it those that are `distance` apart at least."""
+    kept = steps[-1:]
+    for step in reversed(steps):
+        if kept[-1] - step >= distance:
+            kept.append(step)
+    return kept[::-1]
 
 
 def read_looks(db: sqlite3.Connection, run_id: str, kind: str, after: int, most: int) -> list[Look]:

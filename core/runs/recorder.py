@@ -9,12 +9,14 @@ import torch
 from core.devices import device_memory_bytes, resident_bytes
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
-from core.training import Epoch, Gradients, Look, SampleAnswers, Step, Validation
+from core.training import Epoch, Fallback, Gradients, Intervention, Look, SampleAnswers, Step, Validation
+from core.training.plane import PLANE
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
+SECONDS_PER_PICTURES = 0.1  # where the plane is watched, whose pictures a page plays as they come
 MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be a million numbers
 PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second")
-PREDICTIONS, CONFUSION = "predictions", "confusion"  # names of snapshots
+PREDICTIONS, CONFUSION, FALLBACKS = "predictions", "confusion", "fallbacks"  # names of snapshots
 MEGABYTE = 1e6
 
 
@@ -31,9 +33,12 @@ class Recorder:
         self.metrics: list[Metric] = []
         self.snapshots: dict[str, Snapshot] = {}
         self.looks: list[Look] = []
+        self.interventions: list[Intervention] = []
         self.progress: dict[str, float] = {}
+        self.lines: list[list[int | str]] = []  # step and line of each Fallback
         self.images, self.seconds = 0, 0.0  # since the last flush
         self.flushed: float | None = None  # so that the first steps are flushed at once
+        self.gap = SECONDS_PER_FLUSH
         self.is_ours = True
 
     def step(self, event: Step) -> None:
@@ -56,6 +61,11 @@ class Recorder:
         self.images, self.seconds = 0, 0.0
         self.flush()
 
+    def fallback(self, event: Fallback) -> None:
+        """Kept beside those before it, for the next flush."""
+        self.lines.append([event.step, event.line])
+        self.snapshots[FALLBACKS] = Snapshot(FALLBACKS, event.step, {"lines": self.lines})
+
     def predictions(self, event: SampleAnswers) -> None:
         """Kept for the next flush: a page could not show more of them."""
         self.snapshots[PREDICTIONS] = Snapshot(PREDICTIONS, event.step, {
@@ -65,6 +75,12 @@ class Recorder:
     def look(self, event: Look) -> None:
         """Kept for the next flush; the first steps' comes at once."""
         self.looks.append(event)
+        if event.kind == PLANE:
+            self.gap = SECONDS_PER_PICTURES
+
+    def intervention(self, event: Intervention) -> None:
+        """Kept for the next flush, which comes before any checkpoint: weights that are kept were changed by nobody unnamed."""
+        self.interventions.append(event)
 
     def epoch(self, event: Epoch) -> None:
         found = {name: getattr(event, name) for name in PER_EPOCH}
@@ -84,7 +100,7 @@ class Recorder:
 
     def is_due(self) -> bool:
         """Whether the last flush is long enough ago."""
-        return self.flushed is None or self.clock() - self.flushed >= SECONDS_PER_FLUSH
+        return self.flushed is None or self.clock() - self.flushed >= self.gap
 
     def add(self, step: int, values: dict[str, float]) -> None:
         self.metrics += [Metric(name, step, value) for name, value in values.items() if isfinite(value)]
@@ -92,5 +108,7 @@ class Recorder:
     def flush(self) -> None:
         """Hand over everything now."""
         snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
-        self.is_ours = self.store.record(self.run_id, self.metrics, snapshots, self.looks, **self.progress) and self.is_ours
-        self.metrics, self.snapshots, self.looks, self.progress, self.flushed = [], {}, [], {}, self.clock()
+        kept = self.store.record(self.run_id, self.metrics, snapshots, self.looks, self.interventions, **self.progress)
+        self.is_ours = kept and self.is_ours
+        self.metrics, self.snapshots, self.looks, self.interventions = [], {}, [], []
+        self.progress, self.flushed = {}, self.clock()

@@ -17,10 +17,17 @@ from core.errors import reason
 from core.fields import ConfigError
 from core.files import write_atomically
 from core.runs.database import Database, StoreError
+from core.runs.interventions import (
+    ask_for_edit,
+    forget_interventions,
+    insert_interventions,
+    read_interventions,
+    waiting_edits,
+)
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, read_points
-from core.runs.records import Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
-from core.training import Command, Look, Started
+from core.runs.records import NUMBER_FORMAT, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
+from core.training import Command, Intervention, Look, Started, WeightEdit
 from core.version import VERSION, another_version
 
 MADE_ROOM = "Stopped after a minute of pause, because another run was waiting. “Continue” goes on from where it was."
@@ -176,17 +183,21 @@ class RunStore:
             return None  # the caller looks again
 
     def begin(self, run_id: str, event: Started) -> None:
-        """Note what training is about to do; the clock of `seconds_left` starts here."""
+        """Note what training is about to do; the clock of `seconds_left` starts here. The number format and why it was taken are
+        the snapshot NUMBER_FORMAT."""
         with self._database.writing() as db:
             db.execute("UPDATE runs SET started = ?, first_step = step, steps_per_epoch = ?, steps = ?, parameters = ?, "
                        "device = ?, precision = ? WHERE id = ?",
                        (time.time(), event.steps_per_epoch, event.steps, event.parameters, event.device, event.precision, run_id))
+            db.execute("INSERT OR REPLACE INTO snapshots (run, name, step, value) SELECT number, ?, 0, ? FROM runs WHERE id = ?",
+                       (NUMBER_FORMAT, json.dumps({"precision": event.precision, "why": event.why}), run_id))
 
     def record(self, run_id: str, metrics: Sequence[Metric], snapshots: Sequence[Snapshot] = (), looks: Sequence[Look] = (),
-               **progress: Any) -> bool:
-        """Keep a batch of metrics, snapshots, looks and progress (step, epoch, validation_accuracy) together; a metric at the
-        same step, a snapshot of the same name and a look of the same kind and step are replaced. Returns False, and keeps
-        nothing, where the run is no longer this worker's to write (stopped or failed)."""
+               interventions: Sequence[Intervention] = (), **progress: Any) -> bool:
+        """Keep a batch of metrics, snapshots, looks, changes by hand and progress (step, epoch, validation_accuracy) together; a
+        metric at the same step, a snapshot of the same name, a look of the same kind and step and a change by hand of the same
+        number are replaced. Returns False, and keeps nothing, where the run is no longer this worker's to write (stopped or
+        failed)."""
         columns = {name: progress[name] for name in ("step", "epoch", "validation_accuracy") if name in progress}
         sets = "".join(f", {name} = ?" for name in columns)
         with self._database.writing() as db:
@@ -199,6 +210,8 @@ class RunStore:
                            [(row["number"], s.name, s.step, json.dumps(s.value)) for s in snapshots])
             if looks:
                 insert_looks(db, row["number"], looks)
+            if interventions:
+                insert_interventions(db, row["number"], interventions)
         return True
 
     def heartbeat(self, worker: str) -> None:
@@ -269,6 +282,25 @@ class RunStore:
         with self._database.writing() as db:
             db.execute("UPDATE runs SET learning_rate = ? WHERE id = ? AND status = 'running'", (learning_rate, run_id))
 
+    def request_edit(self, run_id: str, edit: WeightEdit) -> None:
+        """Ask a training that is going or paused to set a weight before its next step; edits are done in the order in which they
+        were asked for. Raises RunNotFound, InterventionError where it is not going, or was changed too often."""
+        self.get(run_id)
+        with self._database.writing() as db:
+            ask_for_edit(db, run_id, edit)
+
+    def interventions(self, run_id: str) -> list[Intervention]:
+        """What was changed by hand while a run trained, in its order. Empty for an unknown run."""
+        with self._database.reading() as db:
+            return read_interventions(db, run_id)
+
+    def changed_by_hand(self) -> dict[str, int]:
+        """How many changes by hand each run has had, by its id; those without are left out."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT id, count(*) FROM interventions JOIN runs ON runs.number = interventions.run GROUP BY "
+                              "runs.number").fetchall()
+        return dict(map(tuple, rows))
+
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
         """Let a run that waits or goes take so many seconds for an epoch at least, so that eyes can follow; 0 is as fast as it
         goes. Raises RunNotFound."""
@@ -279,12 +311,13 @@ class RunStore:
     def command(self, run_id: str) -> Command:
         """What a run should do now. One that was deleted or ended from outside should stop."""
         with self._database.reading() as db:
-            row = db.execute("SELECT stop_requested, pause_requested, learning_rate, steps_requested, pace, status FROM runs "
-                             "WHERE id = ?", (run_id,)).fetchone()
+            row = db.execute("SELECT number, stop_requested, pause_requested, learning_rate, steps_requested, pace, status "
+                             "FROM runs WHERE id = ?", (run_id,)).fetchone()
+            edits = waiting_edits(db, row["number"]) if row is not None else ()
         if row is None:
             return Command(stop=True)
         return Command(row["stop_requested"] is not None or row["status"] != "running", row["pause_requested"] is not None,
-                       row["learning_rate"], row["steps_requested"], row["pace"])
+                       row["learning_rate"], row["steps_requested"], row["pace"], edits)
 
     def requeue(self, run_id: str, config: RunConfig) -> None:
         """Put a run that has ended back into the queue, to go on from its last checkpoint. Raises RunNotFound, or StoreError
@@ -295,16 +328,20 @@ class RunStore:
                 "stop_requested = NULL, pause_requested = NULL, steps_requested = 0, worker = NULL, "
                 "test_accuracy = NULL, test_loss = NULL WHERE id = ? AND status NOT IN ('queued', 'running')",
                 (config.model_dump_json(), VERSION, run_id)).rowcount
+            if changed:  # what nobody has done in time is void
+                db.execute("DELETE FROM weight_edits WHERE run = (SELECT number FROM runs WHERE id = ?)", (run_id,))
         if self.get(run_id) and not changed:
             raise StoreError("This run is still going.")
 
-    def forget_after(self, run_id: str, step: int) -> None:
-        """Drop metrics, snapshots and looks beyond a step: what a run recorded after the checkpoint it now goes on from."""
+    def forget_after(self, run_id: str, step: int, interventions: int) -> None:
+        """Drop what a run recorded after the checkpoint it now goes on from: metrics, snapshots and looks beyond a step, and
+        changes by hand beyond so many; between the same two steps there may be some before it and some after."""
         with self._database.writing() as db:
             for (number,) in db.execute("SELECT number FROM runs WHERE id = ?", (run_id,)).fetchall():
                 forget_points(db, number, step)
                 db.execute("DELETE FROM snapshots WHERE step > ? AND run = ?", (step, number))
                 db.execute("DELETE FROM looks WHERE step > ? AND run = ?", (step, number))
+                forget_interventions(db, number, interventions)
 
     def end_runs_of(self, worker: str, status: Status, message: str) -> list[str]:
         """End what a worker that is gone was doing; the ids of those runs."""

@@ -5,6 +5,21 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
+class WeightEdit:
+    """A weight that is to have another value.
+
+    number: grows from one edit of a run to the next, so that none is done twice. layer: a module's name in the network. row,
+        column: place in its weight; without a column, in its bias.
+    """
+
+    number: int
+    layer: str
+    row: int
+    column: int | None
+    value: float
+
+
+@dataclass(frozen=True)
 class Command:
     """What the loop should do now.
 
@@ -13,6 +28,7 @@ class Command:
         asked for while it was not paused are void.
     pace: seconds that an epoch should take at least, so that eyes can follow a training of a tenth of a second; 0 for as fast as
         it goes.
+    edits: weights to set before the next step, ascending by number. The same ones may be told again: those done are passed by.
     """
 
     stop: bool = False
@@ -20,6 +36,7 @@ class Command:
     learning_rate: float | None = None
     steps: int = 0
     pace: float = 0.0
+    edits: tuple[WeightEdit, ...] = ()
 
 
 class Control(Protocol):

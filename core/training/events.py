@@ -1,6 +1,8 @@
 """What training reports: small frozen events, the same for a notebook, a test and a worker process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,13 +16,14 @@ DIVERGED = "The loss or a weight became NaN or infinite"  # how the message of a
 
 @dataclass(frozen=True)
 class Started:
-    """Training is about to begin. `precision` is "float32" or "bfloat16"."""
+    """Training is about to begin. precision: "float32" or "bfloat16"; why: that one, in one line, "" where it was asked for."""
 
     steps_per_epoch: int
     steps: int
     parameters: int
     device: str
     precision: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class Threads:
 
 
 @dataclass(frozen=True)
+class Fallback:
+    """By this step something that is faster on some devices has failed here, and plain PyTorch took its place: one line."""
+
+    step: int
+    line: str
+
+
+@dataclass(slots=True)  # not frozen: there are tens of thousands a second, and that takes three times as long to make
 class Step:
     """One change of the weights: loss and accuracy (0 to 1) of its batch, before the change. Counted from 1.
 
@@ -42,6 +53,26 @@ class Step:
     epoch: int
     loss: float
     accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """A person changed something by hand after `step` steps, and the next one was the first that it acted on.
+
+    number: counts those of a run, from 1. before, after: of the learning rate, which a schedule scales, or of one weight.
+    layer, row, column: of a weight, its place in the layer's weight; without a column, in the layer's bias.
+    edit: number of the WeightEdit that asked for it; 0 for a learning rate.
+    """
+
+    number: int
+    step: int
+    what: Literal["learning_rate", "weight"]
+    before: float
+    after: float
+    layer: str = ""
+    row: int | None = None
+    column: int | None = None
+    edit: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +91,8 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Paused:
-    """The loop waits before its next step because it was asked to; again after each single step."""
+    """The loop waits before its next step because it was asked to; again after each single step, and after each Intervention
+    while it waits."""
 
     step: int
 
@@ -139,6 +171,25 @@ class Checkpoint:
     state: TrainingState | None = None
 
 
+class LateCheckpoint(Checkpoint):
+    """A Checkpoint that is put together when it is first asked for what it holds."""
+
+    def __init__(self, epoch: int, step: int, make: Callable[[], Checkpoint]) -> None:
+        vars(self).update(epoch=epoch, step=step, make=make)  # it is frozen
+
+    @cached_property
+    def _made(self) -> Checkpoint:
+        return vars(self)["make"]()
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        return self._made.weights
+
+    @property
+    def state(self) -> TrainingState | None:
+        return self._made.state
+
+
 @dataclass(frozen=True)
 class Finished:
     """Training is over. `reason` says how, `message` in one line why where it did not run to its end."""
@@ -150,4 +201,5 @@ class Finished:
     message: str = ""
 
 
-Event = Started | Threads | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation | Checkpoint | Finished
+Event = (Started | Threads | Fallback | Intervention | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation
+         | Checkpoint | Finished)

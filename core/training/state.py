@@ -25,6 +25,11 @@ class TrainingState:
     numbers: dict[str, float] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def interventions(self) -> int:
+        """How many changes by hand it knows of: those of the run up to here."""
+        return int(self.numbers.get("interventions", 0))
+
     def under(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with `prefix`, by the rest of their names."""
         return {name.removeprefix(prefix): value for name, value in self.tensors.items() if name.startswith(prefix)}

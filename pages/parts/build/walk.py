@@ -12,7 +12,7 @@ from core.inspection import InspectionError, SigmoidSteps, SoftmaxSteps, Stage, 
 from core.inspection.activations.walk import BETWEEN, IMAGE, NORMALISED
 from core.inspection.activations.windows import POOLING, number
 from core.models import ModelError
-from core.wording import percent
+from core.wording import chance, percent
 from pages.parts.build.layer_arithmetic import batch_norm_detail, linear_detail, window_detail
 from pages.parts.build.subject import InspectedNetwork, Sample, choose_sample, choose_subject
 from pages.parts.build.weights import weights_section
@@ -226,6 +226,6 @@ def _sigmoid(steps: SigmoidSteps, classes: tuple[str, ...]) -> Tensor:
                 "means more likely yes than no.")
     _steps({"logit": steps.logits, "e to minus that": steps.exponentials, "1 plus that": steps.denominators,
             "1 divided by that": steps.sigmoids}, [classes[-1]] if single else _names(classes, len(steps.logits)))
-    st.caption(f"The rest, {percent(float(steps.normalized[0]))}, is the probability of “{as_text(classes[0])}”." if single else
+    st.caption(f"The rest, {chance(float(steps.normalized[0]))}, is the probability of “{as_text(classes[0])}”." if single else
                "Each class is a question of its own, so these need not add up to 1; a prediction divides them by their sum.")
     return steps.normalized

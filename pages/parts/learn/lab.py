@@ -100,7 +100,7 @@ def covered(height: int = 320) -> None:
 def show_code(code: str) -> None:
     """Code that does the same and runs alone; Streamlit adds the button that copies it."""
     with st.expander("The code: copy it, it runs alone", icon=":material/code:", expanded=True):
-        st.code(code.strip(), language="python")
+        st.code(code.strip(), language="python", wrap_lines=True)  # what scrolls sideways, a keyboard can't reach
 
 
 def refusal(text: str) -> None:
@@ -111,7 +111,7 @@ def refusal(text: str) -> None:
 
 def try_next(items: Sequence[Next]) -> None:
     """What to do now, each with a link."""
-    st.subheader("What to try next")
+    st.header("What to try next")  # under the title comes a heading of the second order
     for item in items:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(item.text)

@@ -16,7 +16,7 @@ from core.inspection import InspectionError, histogram
 from core.models import ModelError
 from core.runs import CheckpointError, Run
 from core.runs.checkpoints import TRAINING, load_training, starting_model
-from core.training import build_for
+from core.training import build_for, computed_in
 from core.training.microscope import (
     FrozenStep,
     Microscope,
@@ -29,7 +29,7 @@ from core.training.microscope import (
     trace_weight,
 )
 from core.training.update_rules import precise
-from core.wording import percent
+from core.wording import chance, percent
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.markdown import as_text
@@ -118,7 +118,7 @@ def _from_run(server: Services, run: Run) -> Microscope:
     data = dataset(run.config.data, server.settings)
     check_config(run.config, data)
     model = build_for(run.config, data)
-    return Microscope(run.config, data, model, load_training(server.store, run.id, model))
+    return Microscope(computed_in(run.config, run.precision), data, model, load_training(server.store, run.id, model))
 
 
 def _buttons(wanted: tuple[str, ...], scope: Microscope, frozen: FrozenStep) -> None:
@@ -303,7 +303,7 @@ def _classes_of(scope: Microscope, frozen: FrozenStep, count: int) -> dict[str, 
     classes, labels = scope.data.classes, frozen.labels[:count]
     return {"It is": [classes[int(label)] for label in labels],
             "It says": [classes[int(best)] for best in frozen.probabilities[:count].argmax(1)],
-            "Probability of the right answer": [percent(float(p)) for p in frozen.probabilities[torch.arange(count), labels]],
+            "Probability of the right answer": [chance(float(p)) for p in frozen.probabilities[torch.arange(count), labels]],
             "Loss": [f"{float(loss):.4f}" for loss in frozen.losses[:count]]}
 
 

@@ -9,6 +9,7 @@ export default function (component) {
   const root = parentElement.querySelector(".sheet");
   const sheet = root.sheet || (root.sheet = new Sheet(root, data));
   root.classList.toggle("fitted", data.rest != null);
+  root.classList.toggle("plain", Boolean(data.plain));
   (data.rest ?? []).forEach((pixels, i) => root.style.setProperty(i ? "--narrow-rest" : "--rest", `${pixels}px`));
   sheet.live = Boolean(data.live);
   sheet.heard = data.heard ?? 0;
@@ -22,7 +23,7 @@ export default function (component) {
 
 class Sheet {
   constructor(root, data) {
-    Object.assign(this, data); // side, ink, paper, narrowest, widest, width, sheet
+    Object.assign(this, data); // side, ink, paper, narrowest, widest, width, sheet, plain
     this.steps = []; // strokes {erase, width, points: [x, y, …]} and {clear: true}
     this.done = 0; // how many of them count: those behind were undone
     this.stroke = null;
@@ -53,6 +54,7 @@ class Sheet {
     });
     this.tools();
     this.paint();
+    if (this.steps.length) this.keep(); // as this visitor's: after a reload it is known by another name
   }
 
   sharpen() { // as many pixels as the screen shows
@@ -211,7 +213,7 @@ class Sheet {
       const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
       if (!kept) return;
       this.range.value = kept.width;
-      this.eraser.checked = Boolean(kept.erase);
+      this.eraser.checked = Boolean(kept.erase) && !this.plain; // which has no button to take the pen again
       const [visitor, number] = this.sheet.split("."), [before, last] = kept.sheet.split(".");
       if (visitor === before && number !== last) return; // a drawing was put away and this is a new sheet
       this.steps = kept.steps;

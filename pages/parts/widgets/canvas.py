@@ -18,7 +18,7 @@ CANVAS_SIZE = 280  # pixels: ten for each of the network's, and it fits a phone
 PAPER, INK = "#ffffff", "#1a1a1a"
 NARROWEST, WIDEST, USUAL = 6, 40, 20  # pixels: the brush
 HTML = """<div class="sheet">
-<div class="row"><div class="pair" role="radiogroup" aria-label="Tool">
+<div class="row tools"><div class="pair" role="radiogroup" aria-label="Tool">
 <label><input type="radio" name="tool" value="pen" checked><span>Pen</span></label><label><input type="radio" name="tool"
  value="eraser"><span>Eraser</span></label></div>
 <label class="width">Width <input type="range" aria-label="Brush width (pixels)"><output></output></label></div>
@@ -30,6 +30,13 @@ CSS = """.sheet { width: max(282px, min(100%, 100dvh - var(--rest, 100dvh))); ma
   color: var(--st-text-color); font: 14px var(--st-font, sans-serif);
   user-select: none; -webkit-user-select: none; }
 @media (max-width: 640px) { .sheet.fitted { width: max(240px, min(100%, 100dvh - var(--narrow-rest, 100dvh))); } }
+.plain .tools { display: none; }
+@media (max-width: 640px) {
+  .sheet.plain.fitted { display: flex; gap: 8px; width: 100%; align-items: flex-start; }
+  .plain.fitted canvas { margin: 0; flex: none; width: max(240px, min(100% - 88px, 100dvh - var(--narrow-rest, 100dvh))); }
+  .plain.fitted .row:last-child { flex-direction: column; flex: 1; align-items: stretch; }
+  .plain.fitted button { flex: none; }
+}
 .row { display: flex; align-items: center; gap: 8px; min-height: 36px; }
 canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;
   outline: 1px solid var(--st-border-color, #b0b4bb); outline-offset: -1px; touch-action: none; cursor: crosshair; }
@@ -54,12 +61,12 @@ _component = st.components.v2.component("torch_playground.sheet", html=HTML, css
                                         js=(Path(__file__).parent / "canvas.js").read_text(encoding="utf-8"))
 
 
-def canvas(live: bool = False, rest: tuple[int, int] | None = None) -> np.ndarray | None:
+def canvas(live: bool = False, rest: tuple[int, int] | None = None, plain: bool = False) -> np.ndarray | None:
     """The sheet and its pixels, (H, W, 4) uint8; None while there is no ink on it.
 
     live: whether it is sent while the pen moves as well. rest: pixels of the screen's height that are for other things, on a
         desktop and on a phone: the sheet is as large as they leave it, never smaller than 282 pixels (a phone: 240) and never
-        wider than its column; None: 282.
+        wider than its column; None: 282. plain: without eraser and width.
     """
     version = st.session_state.get(keys.CANVAS_VERSION, 0)
     key = f"{keys.CANVAS}.{version}"
@@ -69,6 +76,7 @@ def canvas(live: bool = False, rest: tuple[int, int] | None = None) -> np.ndarra
     sent = _component(key=key, on_drawing_change=lambda: None, height="content",
                       data={"side": CANVAS_SIZE, "ink": INK, "paper": PAPER, "narrowest": NARROWEST, "widest": WIDEST,
                             "width": USUAL, "sheet": f"{st.session_state[keys.OWNER]}.{version}", "live": live, "rest": rest,
+                            "plain": plain,
                             "heard": heard if type(heard) is int and 0 <= heard < 2**31 else 0}).drawing
     url = sent.get("data") if isinstance(sent, dict) else None
     if url is None:

@@ -1,56 +1,120 @@
-"""The picture of the 2-D lab: a small component of our own, because a chart is drawn anew with each update and this is not."""
+"""The picture of the 2-D lab: a small component of our own, which plays the pictures of a run by itself."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from core.config import RunConfig
 from core.data import FEATURES, Dataset
 from core.data.sources.generated import Generated
-from core.figures.plane import as_bytes, points_as_bytes, rounded
-from core.labs.decision_boundary import EXTENT, Maps
-from core.runs import TrainedModel
+from core.figures.plane import as_text, message, points_as_bytes
+from core.labs.decision_boundary import input_maps
+from core.models import MLPConfig
+from core.runs import Look
+from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 
-HTML = """<div class="plane"><canvas class="net" role="img"></canvas>
-<div class="out"><canvas class="big" role="img"></canvas><div class="legend"></div><div class="caption"></div></div></div>"""
-CSS = """.plane { display: flex; flex-wrap: wrap; gap: 12px 20px; align-items: flex-start; color: var(--st-text-color);
-  font: 13px var(--st-font, sans-serif); }
-.net { flex: 1 1 240px; min-width: 0; width: 100%; touch-action: pan-y; }
-.out { flex: 0 1 44%; min-width: 230px; }
+HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img"></canvas>
+<input class="weight" type="number" step="any" hidden><div class="caption"></div></div><div class="out"><div class="now"></div>
+<canvas class="big" role="img"></canvas><div class="time" hidden><button class="replay">Play</button>
+<input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div>
+<div class="legend"></div></div></div></div>"""
+CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
+.both { display: flex; gap: 12px 20px; align-items: flex-start; }
+.left { flex: 1 1 0; min-width: 0; position: relative; }
+.weight { position: absolute; width: 96px; height: 34px; box-sizing: border-box; padding: 0 6px; font: inherit; color: inherit;
+  font-size: 16px; background: var(--st-background-color); border: 2px solid var(--st-primary-color);
+  border-radius: var(--st-base-radius, 8px); }
+.weight[hidden] { display: none; }
+.net { width: 100%; display: block; touch-action: pan-y; }
+.out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
-.legend { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 6px; margin-top: 6px; min-height: 20px; }
+.now { min-height: 22px; font-variant-numeric: tabular-nums; }
+.time { display: flex; gap: 8px; align-items: center; margin-top: 6px; }
+.time[hidden] { display: none; }
+.slider { flex: 1; min-width: 0; min-height: 28px; accent-color: var(--st-primary-color); }
+.replay { min-width: 60px; height: 30px; border: 1px solid var(--st-border-color, #b0b4bb); background: transparent;
+  color: inherit; border-radius: var(--st-button-radius, 8px); font: inherit; cursor: pointer; }
+.replay:hover { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+.replay:focus-visible, .slider:focus-visible { outline: 2px solid var(--st-primary-color); }
+.legend { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 6px; margin-top: 4px; min-height: 20px; }
 .swatch { width: 10px; height: 10px; border-radius: 50%; box-sizing: border-box; margin-left: 6px; }
 .swatch:first-child { margin-left: 0; }
-.caption { margin-top: 2px; min-height: 36px; opacity: 0.8; }
-@media (max-width: 700px) { .net, .out { flex: 1 1 100%; } }"""
+.caption { margin-top: 4px; min-height: 40px; }
+@container (max-width: 640px) { .both { flex-direction: column-reverse; align-items: stretch; }
+  .left, .out { flex: none; } .now { min-height: 40px; } }"""
 _component = st.components.v2.component("torch_playground.plane", html=HTML, css=CSS,
                                         js=(Path(__file__).parent / "plane.js").read_text(encoding="utf-8"))
 
 
-def message(maps: Maps, trained: TrainedModel, data: Dataset, points: Generated, *, discrete: bool, validation: bool,
-            adding: bool) -> dict[str, Any]:
-    """All that the browser needs for one picture; at most 100 kB for the largest network of the lab."""
-    number = data.target == "number"
-    names = [FEATURES[name].title for name in trained.config.data.features]
-    low, high = (f"{-maps.bound:.3g}", f"{maps.bound:.3g}") if number else data.classes
-    layers = [f"{len(layer)} units" if len(layer) > 1 else "1 unit" for layer in maps.units[1:]]
+@dataclass(frozen=True)
+class Shown:
+    """How it is drawn, and what can be done with it.
+
+    discrete: two colours only. validation: whether these points are drawn too. adding: whether clicks on the plane add points.
+    editing: whether a click on a link opens a field for its weight.
+    """
+
+    discrete: bool = False
+    validation: bool = False
+    adding: bool = False
+    editing: bool = False
+
+
+def content(config: RunConfig, data: Dataset, points: Generated, bound: float, shown: Shown) -> dict[str, Any]:
+    """What is the same for all pictures of a network. bound: for a number to predict, which answer has the full colour."""
+    assert isinstance(config.model, MLPConfig)
+    number, hidden = data.target == "number", config.model.hidden
+    names = [FEATURES[name].title for name in config.data.features]
+    low, high = (f"{-bound:.3g}", f"{bound:.3g}") if number else data.classes
+    layers = [f"{units} units" if units > 1 else "1 unit" for units in hidden]
     what = "What the network says at every point"
+    pointing = "Point at a unit or a line to see it" + ("; click a line to set its weight." if shown.editing else ".")
     return {
-        "answer": as_bytes(maps.answer), "units": [[as_bytes(unit) for unit in layer] for layer in maps.units],
-        "largest": [rounded(layer) for layer in maps.largest], "weights": [rounded(layer) for layer in maps.weights],
-        "biases": [rounded(layer) for layer in maps.biases], "names": names, "titles": ["inputs", *layers],
-        "train": points_as_bytes(*points.train, EXTENT, maps.bound, number),
-        "validation": points_as_bytes(*points.validation, EXTENT, maps.bound, number),
-        "extent": int(EXTENT), "low": low, "high": high, "discrete": discrete, "showValidation": validation, "adding": adding,
-        "rest": f"{what}{' (click to add a training point)' if adding else ''}. Point at a unit or a line to see it.",
+        "sizes": [len(names), *hidden, 1], "side": SIDE, "unitSide": UNIT_SIDE, "names": names, "titles": ["inputs", *layers],
+        "inputs": [as_text(values) for values in input_maps(config.data.features)],
+        "train": points_as_bytes(*points.train, EXTENT, bound, number),
+        "validation": points_as_bytes(*points.validation, EXTENT, bound, number),
+        "extent": int(EXTENT), "low": low, "high": high, "discrete": shown.discrete, "showValidation": shown.validation,
+        "adding": shown.adding, "editing": shown.editing,
+        "rest": f"{what}{' (click to add a training point)' if shown.adding else ''}. {pointing}",
         "alt": {"network": f"Network with {len(names)} inputs and {', '.join(layers) or 'no hidden layer'}; each unit as a map.",
                 "answer": f"{what}, from {low} (orange) to {high} (blue), with the points it learns from."},
     }
 
 
-def show(content: dict[str, Any], key: str) -> tuple[float, float] | None:
-    """Draw it. Returns where on the map a person has just clicked, (x₁, x₂)."""
-    clicked = _component(data=content, key=key, on_clicked_change=lambda: None).clicked
+@dataclass(frozen=True)
+class Link:
+    """A link and the weight that it is to have: to which unit of which linear layer (from 0), from which unit or input before."""
+
+    layer: int
+    to: int
+    start: int
+    weight: float
+
+
+def wanted(key: str) -> Link | None:
+    """What a person has just asked for in the field at a link, for show()'s `on_weight`; None for a message made by hand that
+    says nothing of the kind."""
+    match getattr(st.session_state.get(key), "weight", None):
+        case [int() as layer, int() as to, int() as start, (int() | float()) as weight]:
+            return Link(layer, to, start, weight)
+    return None
+
+
+def show(about: dict[str, Any], pictures: Sequence[Look], run: str, *, going: bool, whole: bool, key: str, changes: int = 0,
+         on_weight: Callable[[], None] = lambda: None) -> tuple[float, float] | None:
+    """Draw it. Returns where on the map a person has just clicked, (x₁, x₂).
+
+    about: see content(). pictures: what a PlaneWatcher saw; of a run that goes those since the last call, else (`whole`) all
+    there are. run: what names it; another one's pictures are forgotten. changes: how many were made by hand
+        until then; where there are more than last time, a picture of the same step takes the place of that one.
+    on_weight: called when a person has given a link another weight, where about says `editing`; wanted() says which one.
+    """
+    sent = message(about | {"run": run, "going": going, "whole": whole, "changes": changes}, pictures)
+    clicked = _component(data=sent, key=key, on_clicked_change=lambda: None, on_weight_change=on_weight).clicked
     match clicked:
         case [int() | float() as x1, int() | float() as x2]:
             return float(x1), float(x2)

@@ -14,10 +14,19 @@ import streamlit as st
 from core.figures.bars import probability_bars
 from core.figures.images import png_file
 
-CSS = """.view { color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
-.lines { display: grid; gap: 2px; max-height: 460px; overflow-y: auto; }
+HERE = Path(__file__).parent
+ROWS_JS = (HERE / "bar_rows.js").read_text(encoding="utf-8")  # stands before the script of whatever shows bars
+ROWS_CSS = """.lines { display: grid; gap: 2px; max-height: 460px; overflow-y: auto; }
 .line { display: grid; grid-template-columns: minmax(2ch, var(--names)) 1fr 58px; gap: 8px; align-items: center;
   min-height: 17px; line-height: 17px; }
+.name { text-align: right; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.track { height: 62%; min-height: 9px; border-radius: 3px; background: color-mix(in srgb, var(--st-text-color) 8%, transparent); }
+.bar { display: block; height: 100%; min-width: 1px; border-radius: 3px; background: #2e86ab; }
+.best .bar { background: #e4572e; }
+.best { font-weight: 600; }
+.value { text-align: right; font-variant-numeric: tabular-nums; }
+"""
+CSS = ROWS_CSS + """.view { color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
 .large .line { min-height: 27px; font-size: 14px; }
 .head h2 { margin: 0; font-size: 30px; line-height: 1.2; font-weight: 700; }
 .head p { margin: 2px 0 8px; min-height: 60px; font-size: 14px; line-height: 20px; opacity: 0.8; }
@@ -27,12 +36,6 @@ CSS = """.view { color: var(--st-text-color); font: 13px var(--st-font, sans-ser
   .large.few .line { min-height: 19px; grid-template-columns: minmax(2ch, var(--names)) 1fr 54px; gap: 6px; }
   .head h2 { font-size: 26px; }
 }
-.name { text-align: right; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.track { height: 62%; min-height: 9px; border-radius: 3px; background: color-mix(in srgb, var(--st-text-color) 8%, transparent); }
-.bar { display: block; height: 100%; min-width: 1px; border-radius: 3px; background: #2e86ab; }
-.best .bar { background: #e4572e; }
-.best { font-weight: 600; }
-.value { text-align: right; font-variant-numeric: tabular-nums; }
 .cards { display: flex; flex-wrap: wrap; gap: 16px; }
 figure { margin: 0; width: 144px; }
 img { display: block; image-rendering: pixelated; object-fit: contain; background: #000; border-radius: 6px;
@@ -41,7 +44,7 @@ figcaption { margin-top: 6px; line-height: 1.4; }
 figcaption span { opacity: 0.7; }
 b { font-size: 15px; }"""
 _component = st.components.v2.component("torch_playground.quick", html='<div class="view"></div>', css=CSS,
-                                        js=(Path(__file__).parent / "quick_bars.js").read_text(encoding="utf-8"))
+                                        js=ROWS_JS + (HERE / "quick_bars.js").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, eq=False)

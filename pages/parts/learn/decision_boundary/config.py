@@ -83,15 +83,17 @@ def adopt(run: Run | None) -> None:
         return
     st.session_state[keys.PLANE_RUN] = run.id
     if can_show(run.config):
-        take(run.config)
+        take(current(run))
+
+
+def current(run: Run) -> RunConfig:
+    """A run's settings, with the learning rate it was given last."""
+    return run.config if run.learning_rate is None else run.config.with_values({RATE: run.learning_rate})
 
 
 def belongs(run: Run | None, settings: RunConfig) -> bool:
     """Whether the run is of these settings; of its learning rate, the one it was given last."""
-    if run is None:
-        return False
-    now = run.config if run.learning_rate is None else run.config.with_values({RATE: run.learning_rate})
-    return now == settings
+    return run is not None and current(run) == settings
 
 
 def follow(server: Services, run: Run, settings: RunConfig) -> Run | None:

@@ -29,6 +29,7 @@ LOSSES = {"bce_with_logits": "Binary cross-entropy (with logits)", "bce": "Binar
           "cross_entropy": "Cross-entropy (two outputs)", "nll": "Negative log-likelihood (two outputs)",
           "mse": "Mean squared error"}
 NAMES = {**CHOICES, "identity": "None (a straight line)"}
+SHORT = {"xor": "XOR", "random_numbers": "Random"}  # under their pictures, where there is room for one word
 CLASSES = ("Orange", "Blue")
 
 
@@ -42,12 +43,12 @@ def pictures() -> dict[str, Image.Image]:
 
 def data_sets(config: RunConfig) -> None:
     """Thumbnails; the button under each chooses it."""
-    with st.container(horizontal=True, gap="small", key="plane.sets"):
+    with st.container(horizontal=True, gap="xxsmall", key="plane.sets"):
         for name, picture in pictures().items():
-            with st.container(width=80, gap="xxsmall", horizontal_alignment="center"):
-                st.image(picture, width=72)
+            with st.container(width=62, gap="xxsmall", horizontal_alignment="center"):
+                st.image(picture, width=48, alt="")  # the button under it has the name
                 chosen = name == config.data.dataset
-                label = RULES[name].title.removeprefix("Two ").removeprefix("A ").capitalize()  # short enough for one line
+                label = SHORT.get(name, RULES[name].title.removeprefix("Two ").removeprefix("A ").capitalize())
                 st.button(label, key=f"plane.set.{name}", type="primary" if chosen else "tertiary", width="stretch",
                           help=RULES[name].summary, on_click=plane_config.choose_set, args=(name,))
 
@@ -73,11 +74,22 @@ def _select(label: str, path: str, value: str, options: Sequence[str], names: di
                  help=_help(owner, path), on_change=_write, args=(path, key))
 
 
+def main_controls(config: RunConfig) -> None:
+    """What one changes most, beside the picture: noise, learning rate, hidden layers, activation."""
+    network, optimizer = plane_config.network(config), config.training.optimizer
+    left, right = st.columns(2, gap="small")
+    with left, st.container(gap="xxsmall"):
+        _slide("Learning rate", plane_config.RATE, optimizer.learning_rate, RATES, type(optimizer))
+        _slide("Noise", "data.noise", config.data.noise, [n / 20 for n in range(21)], DataConfig)
+    with right, st.container(gap="xxsmall"):
+        _select("Activation", "model.activation", network.activation, list(ACTIVATIONS), NAMES, MLPConfig)
+        layers_control(network.hidden)
+
+
 def data_controls(config: RunConfig) -> None:
-    """How many points, how noisy, which ones."""
+    """How many points, which ones."""
     data, version = config.data, plane_config.version()
     with st.expander("Data", icon=":material/scatter_plot:", expanded=True):
-        _slide("Noise", "data.noise", data.noise, [n / 20 for n in range(21)], DataConfig)
         total, share = data.points + data.validation, round(100 * data.points / (data.points + data.validation))
         names = f"plane.{version}.total", f"plane.{version}.share"
 
@@ -114,7 +126,7 @@ def added_points(config: RunConfig) -> None:
 
 
 def network_controls(config: RunConfig) -> None:
-    """Inputs, hidden layers, activation."""
+    """Inputs, units, dropout."""
     version, network = plane_config.version(), plane_config.network(config)
     hidden = network.hidden
     with st.expander("Inputs and network", icon=":material/account_tree:", expanded=True):
@@ -129,21 +141,24 @@ def network_controls(config: RunConfig) -> None:
 
         st.pills("Inputs", list(FEATURES), selection_mode="multi", default=list(config.data.features), key=key, on_change=inputs,
                  format_func=lambda name: FEATURES[name].title, help=_help(DataConfig, "features"))
-        layers_key = f"plane.{version}.layers"
-
-        def layers() -> None:
-            now = plane_config.network(plane_config.config()).hidden
-            wanted = st.session_state[layers_key]
-            plane_config.change({"model.hidden": [*now[:wanted], *[now[-1] if now else 4] * (wanted - len(now))]})
-
-        st.number_input("Hidden layers", 0, MOST_LAYERS, len(hidden), key=layers_key, on_change=layers,
-                        help="Without one, the network can only draw a straight line through what it is given.")
         if hidden:
             with st.container(horizontal=True, gap="small"):
                 for index, units in enumerate(hidden):
                     _units(index, units, version)
-        _select("Activation", "model.activation", network.activation, list(ACTIVATIONS), NAMES, MLPConfig)
         _slide("Dropout", "model.dropout", network.dropout, [n / 10 for n in range(10)], MLPConfig)
+
+
+def layers_control(hidden: tuple[int, ...]) -> None:
+    """How many hidden layers; a new one has as many units as the last one."""
+    key = f"plane.{plane_config.version()}.layers"
+
+    def write() -> None:
+        now = plane_config.network(plane_config.config()).hidden
+        wanted = st.session_state[key]
+        plane_config.change({"model.hidden": [*now[:wanted], *[now[-1] if now else 4] * (wanted - len(now))]})
+
+    st.number_input("Hidden layers", 0, MOST_LAYERS, len(hidden), key=key, on_change=write,
+                    help="Without one, the network can only draw a straight line through what it is given.")
 
 
 def _units(index: int, units: int, version: int) -> None:
@@ -162,7 +177,6 @@ def training_controls(config: RunConfig) -> None:
     """How it learns."""
     training, optimizer = config.training, config.training.optimizer
     with st.expander("Training", icon=":material/tune:", expanded=True):
-        _slide("Learning rate", plane_config.RATE, optimizer.learning_rate, RATES, type(optimizer))
         _select("Optimizer", "training.optimizer.name", optimizer.name, list(OPTIMIZERS), NAMES, type(optimizer))
         if spec_of(config.data.dataset).classes:
             _select("Loss", "training.loss", training.loss, list(LOSSES), LOSSES, TrainingConfig)

@@ -1,33 +1,39 @@
-"""The 2-D lab's picture while its run goes: buttons, every unit's map, losses, several times a second."""
+"""The 2-D lab's pictures while its run goes, its buttons and its losses."""
 
 import hashlib
 import time
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from core.config import RunConfig, TrainingConfig
-from core.data import Dataset
+from core.data import Dataset, spec_of
 from core.data.sources.generated import Generated
 from core.fields import describe
+from core.figures.by_hand import mark_changes
 from core.figures.curves import Curves
 from core.figures.plane import LOSSES, losses_chart
-from core.labs.decision_boundary import largest_number, maps_of, plane_points, standing, untrained
+from core.labs.decision_boundary import MOST_BYTES, MOST_PICTURES, picture_of, plane_points, spread_over, untrained
 from core.presets import title_of
-from core.runs import Run, RunNotFound, StoreError, TrainedModel, has_checkpoint
+from core.runs import Look, Run, RunNotFound, StoreError, TrainedModel, has_checkpoint
 from core.runs.live_weights import newest_model
+from core.training.plane import PLANE
 from core.wording import percent, plural
 from pages.parts.learn.decision_boundary import config as plane_config
+from pages.parts.learn.decision_boundary import weight
 from pages.parts.learn.decision_boundary.controls import CLASSES
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 from pages.parts.widgets import plane
 from pages.parts.widgets.markdown import as_text
-from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.plane import Shown
 
 SPEEDS = {"1 epoch/s": 1.0, "5": 0.2, "20": 0.05, "100": 0.01, "as fast as it goes": 0.0}  # seconds for an epoch
 FIRST_SPEED = "20"
-SECONDS_PER_PICTURE = 0.12
+SECONDS_PER_MESSAGE = 0.2  # to the browser, with all pictures since the last one
+MOST_AT_ONCE = 60  # pictures: older ones are not played any more
 SECONDS_TO_ANSWER = 1.5  # how long a button waits for the training process to do what it was asked
 MORE_EPOCHS = 300
 MOST_EPOCHS = int(describe(TrainingConfig, "epochs").maximum or 0)
@@ -38,12 +44,14 @@ NO_CLICKS = "Nothing"
 def points_of(config_json: str) -> tuple[Generated, float]:
     """A config's points in the plane, and for a number the largest one's size."""
     config = RunConfig.model_validate_json(config_json)
-    return plane_points(config), largest_number(config)
+    points = plane_points(config)
+    return points, 1.0 if spec_of(config.data.dataset).classes else max(float(points.train[1].abs().max()), 1e-9)
 
 
 def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
-    """Start, pause, step, go on, stop: what there is to do with the run now. run: None where none is of these settings."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="plane.buttons"):
+    """Start, pause, step, go on, stop, reset: what there is to do with the run now, and how it is. run: None where none is of
+    these settings."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="plane.buttons"):
         if run is None or not run.is_active:
             label = "Start" if run is None else "Start again"
             if st.button(label, type="primary", icon=":material/play_arrow:", key="plane.start"):
@@ -55,13 +63,24 @@ def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
                 _continue(server, run)
         else:
             _while_active(server, run)
+        if run is not None:
+            st.button("Reset", icon=":material/restart_alt:", key="plane.reset", on_click=_reset, args=(server, run),
+                      help="Back to the first weights. The run stays on Compare runs.")
+        status(run)
+
+
+def _reset(server: Services, run: Run) -> None:
+    if run.is_active and run.owner == st.session_state[keys.OWNER]:
+        server.engine.cancel(run.id)
+    select_run(None)
 
 
 def speed(server: Services, run: Run | None) -> None:
-    """How fast epochs follow each other; below the picture, so that no button is pushed away."""
-    chosen = st.select_slider("Speed (epochs a second)", list(SPEEDS), FIRST_SPEED, key="plane.speed", persist_state="session",
-                              help="Epochs of so few points take a few thousandths of a second; slower, one sees what happens. "
-                              "It changes nothing about the result.")
+    """How fast epochs follow each other."""
+    chosen = st.select_slider("Speed (epochs a second)", list(SPEEDS), FIRST_SPEED, key="plane.speed", bind="query-params",
+                              persist_state="session",
+                              help="Epochs of so few points take a few thousandths of a second; slower, one sees "
+                              "what happens. It changes nothing about the result.")
     if run is not None and run.is_active and run.pace != SPEEDS[chosen]:
         server.engine.set_pace(run.id, SPEEDS[chosen])
 
@@ -80,7 +99,7 @@ def _continue(server: Services, run: Run) -> None:
         return
     beyond = max(0, run.epoch + more - run.config.training.epochs)
     _try(lambda: server.engine.resume(run.id, beyond), server, run.id, lambda now: now.status != "queued")
-    plane_config.take(server.store.get(run.id).config)
+    plane_config.take(plane_config.current(server.store.get(run.id)))
     st.rerun()
 
 
@@ -133,68 +152,113 @@ def _try(action, server: Services, run_id: str, done=lambda now: True) -> None:
         st.stop()
 
 
-def display_options(classes: bool) -> dict[str, object]:
-    """How it is drawn, and what a click does."""
+def display_options(classes: bool) -> tuple[Shown, int | None]:
+    """How it is drawn, and of which class the points are that a click adds (None: it adds none)."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
-        validation = st.toggle("Show validation points", key="plane.validation", persist_state="session")
-        discrete = st.toggle("Two colours only", key="plane.discrete", persist_state="session",
+        validation = st.toggle("Show validation points", key="plane.validation", bind="query-params", persist_state="session")
+        discrete = st.toggle("Two colours only", key="plane.discrete", bind="query-params", persist_state="session",
                              help="Which answer wins at each point, without how sure it is.")
         adds = NO_CLICKS
         if classes:
             adds = st.segmented_control("Click adds points", [NO_CLICKS, *CLASSES], default=NO_CLICKS, required=True,
                                         key="plane.click", persist_state="session")
-    return {"validation": validation, "discrete": discrete, "adds": adds}
+    return Shown(discrete, validation, adds in CLASSES), CLASSES.index(str(adds)) if adds in CLASSES else None
 
 
-def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset, options: dict[str, object]) -> None:
-    """The maps and the losses; anew several times a second while the run goes."""
+def picture(server: Services, config: RunConfig, run: Run | None, data: Dataset, shown: Shown, adds: int | None) -> None:
+    """The network's pictures, which the browser plays; while the run goes, new ones are sent a few times a second."""
     fresh = untrained(config, data)
+    points, bound = points_of(config.model_dump_json())
+    about = plane.content(config, data, points, bound, shown)
 
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
-        trained = (newest_model(server.store, now.id) if now is not None and now.step else None) or fresh
-        draw(server, config, now, trained, data, options)
+        clicked = _send(server, now, fresh, data, about)
+        if st.session_state.pop(keys.PLANE_EDITED, False):
+            st.rerun()  # the whole page, which lists what was changed, or says why it was not
+        if clicked is not None and adds is not None:
+            plane_config.add_point(*clicked, adds)
+            st.rerun()
         if run is not None and now is not None and run.is_active and \
                 (now.status, now.pause_requested) != (run.status, run.pause_requested):
             st.rerun()  # the whole page, so that its buttons know too
 
-    st.fragment(panel, run_every=SECONDS_PER_PICTURE if run is not None and run.is_active else None)()
+    st.fragment(panel, run_every=SECONDS_PER_MESSAGE if run is not None and run.is_active else None)()
 
 
-def draw(server: Services, config: RunConfig, run: Run | None, trained: TrainedModel, data: Dataset,
-         options: dict[str, object]) -> None:
-    """One picture."""
-    points, bound = points_of(config.model_dump_json())
-    maps = maps_of(trained, bound)
-    status(run, config)
-    clicked = plane.show(plane.message(
-        maps, trained, data, points, discrete=bool(options["discrete"]), validation=bool(options["validation"]),
-        adding=options["adds"] != NO_CLICKS), key="plane.map")
-    learned, held_back = standing(trained, data, "train"), standing(trained, data, "validation")
-    shown = {"Training loss": (f"{learned.loss:.4f}", "Of exactly these weights, over all training points."),
-             "Validation loss": (f"{held_back.loss:.4f}", "The same over points it does not learn from. When it rises while the "
-                                 "training loss falls, the network memorises its points (it overfits).")}
-    if held_back.accuracy is not None:
-        shown["Validation accuracy"] = (percent(held_back.accuracy), "Share of the validation points it gets right.")
-    metrics_row(shown)
-    st.echarts_chart(losses_chart(curves(server, run, config)), height=220, key="plane.losses")
-    if clicked is not None and options["adds"] in CLASSES:
-        plane_config.add_point(*clicked, CLASSES.index(str(options["adds"])))
-        st.rerun()
+def _send(server: Services, run: Run | None, fresh: TrainedModel, data: Dataset,
+          about: dict[str, Any]) -> tuple[float, float] | None:
+    """The pictures that the browser does not have yet. Returns where a person has clicked."""
+    def edited() -> None:
+        if run is not None and weight.can_edit(run):
+            weight.take(server, run, fresh.config, data)
+
+    if run is None:
+        first = picture_of(fresh, data)
+        name = hashlib.sha256(fresh.config.model_dump_json().encode()).hexdigest()
+        return plane.show(about, [first] if first else [], name, going=False, whole=True, key="plane.map")
+    name, going = f"{run.id}.{run.first_step}", run.is_active and (run.status == "queued" or run.pause_requested is None)
+    pictures = [] if run.is_active else history(server.store.path, run.id, run.step, _server=server)
+    changes = len(server.store.interventions(run.id))
+    if run.is_active:
+        sent = st.session_state.get(keys.PLANE_SENT)
+        after = sent["step"] if sent is not None and sent["run"] == name else -1
+        if sent is not None and after >= 0 and sent["changes"] != changes:
+            after -= 1  # a weight was set while it waits: the same step looks otherwise
+        pictures = server.store.looks(run.id, PLANE, after, MOST_AT_ONCE + 1)
+        if len(pictures) > MOST_AT_ONCE:  # the page was away
+            pictures = server.store.looks(run.id, PLANE, list(server.store.look_times(run.id, PLANE))[-MOST_AT_ONCE] - 1)
+        st.session_state[keys.PLANE_SENT] = {"run": name, "step": pictures[-1].step if pictures else after, "changes": changes}
+    if not pictures:  # none yet, or none since the last ones; a run from before there were any has its weights
+        newest = newest_picture(server, run, data) or picture_of(fresh, data)
+        pictures = [newest] if newest else []
+    return plane.show(about, pictures, name, going=going, whole=not run.is_active, key="plane.map", changes=changes,
+                      on_weight=edited)
 
 
-def status(run: Run | None, config: RunConfig) -> None:
-    """One line: where the run is."""
+def newest_picture(server: Services, run: Run, data: Dataset) -> Look | None:
+    """Of a run: the last one it has, or one of its newest weights; None where there are none."""
+    times = server.store.look_times(run.id, PLANE)
+    if times:
+        return next(iter(server.store.looks(run.id, PLANE, max(times) - 1, 1)), None)
+    trained = newest_model(server.store, run.id) if run.step else None
+    return picture_of(trained, data, run.step) if trained is not None else None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def history(store: Path, run_id: str, step: int, _server: Services) -> list[Look]:
+    """What is kept of a run that has ended, as much as is sent; store and step stand for which run it is and how far it got."""
+    steps = list(_server.store.look_times(run_id, PLANE))
+    if not steps:
+        return []
+    first = next(iter(_server.store.looks(run_id, PLANE, -1, 1)), None)
+    size = sum(array.nbytes for array in first.arrays.values()) if first is not None else 1
+    wanted = set(spread_over(steps, max(2, min(MOST_PICTURES, MOST_BYTES // size))))
+    return [look for look in _server.store.looks(run_id, PLANE) if look.step in wanted]
+
+
+def losses(server: Services, config: RunConfig, run: Run | None) -> None:
+    """Both losses by epoch, anew each second while the run goes."""
+    def panel() -> None:
+        now = server.store.get(run.id) if run is not None else None
+        changes, read = server.store.interventions(now.id) if now is not None else [], curves(server, now, config)
+        st.echarts_chart(mark_changes(losses_chart(read), changes, read), height=220, key="plane.losses")
+
+    st.fragment(panel, run_every=1.0 if run is not None and run.is_active else None)()
+
+
+def status(run: Run | None) -> None:
+    """One line: what the run does. How far it is stands with each picture."""
     if run is None:
         st.markdown(":material/radio_button_unchecked: **Not trained yet**: this is what the first weights say.")
         return
-    epochs = f"epoch {run.epoch:,} of {run.config.training.epochs:,}, step {run.step:,}"
     text = {"queued": ":material/hourglass_empty: **Waiting** for the training process",
-            "running": f":material/play_circle: **Training** · {epochs}",
-            "finished": f":material/check_circle: **Finished** · {epochs}",
-            "stopped": f":material/stop_circle: **Stopped** · {epochs}"}.get(run.status, f":material/error: {run.message}")
+            "running": f":material/play_circle: **Training** for {plural(run.config.training.epochs, 'epoch')}",
+            "finished": f":material/check_circle: **Finished** after {plural(run.epoch, 'epoch')}",
+            "stopped": f":material/stop_circle: **Stopped** in epoch {run.epoch:,}"}.get(
+                run.status, f":material/error: {as_text(run.message)}")
     if run.status == "running" and run.pause_requested is not None:
-        text = f":material/pause_circle: **Paused** · {epochs}"
+        text = ":material/pause_circle: **Paused**"
     if run.status == "finished":
         text += f" · test accuracy {percent(run.test_accuracy)}" if run.test_accuracy is not None else \
             f" · test loss {run.test_loss:.4f}" if run.test_loss is not None else ""

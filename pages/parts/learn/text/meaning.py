@@ -69,7 +69,7 @@ def decision_section(server: Services, subject: TextModel) -> None:
         return
     positive = decision.logit > 0
     share = decision.probability if positive else 1 - decision.probability
-    st.markdown(f"## {'Positive' if positive else 'Negative'} · {percent(share, 1)}")
+    st.markdown(f"## {'Positive' if positive else 'Negative'} · {chance(share)}")
     st.plotly_chart(pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision)), key="text.pushes",
                     config=STILL)
     st.caption(f"Each bar is the logit ({decision.logit:+.2f}) less the logit without that word: calculated anew each time, so "

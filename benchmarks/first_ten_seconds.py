@@ -1,0 +1,149 @@
+"""Home's first ten seconds in a browser: python -m benchmarks.first_ten_seconds [--turns 10] [--busy-tab] [--visitors 10 50].
+
+A visitor opens Home on a warm server, draws a three, presses "Train my own" and waits. Measured, by the browser's own clock where
+the browser is the one who waits: from opening to a sheet that can be drawn on; from the pen's lifting to the bars of the finished
+drawing; from the press to the first bar that has moved by what the new network says; from opening to a trained network that
+answers the drawing. Then as many visitors as --visitors says open Home at the same moment over Streamlit's own websocket: until
+its script has ended. Trains on MNIST where it is below PLAYGROUND_DATA, else on scikit-learn's digits. --busy-tab: beside a tab
+that keeps three quarters of a core busy. Needs the development requirements and Debian's chromium, which shares the cores.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.conditions import conditions
+from benchmarks.page_latency import app, rerun, session
+from core.data import spec_of
+from core.settings import Settings
+from tests.browser import FLAGS, chromium
+from tests.strokes import STROKES
+
+DIGIT = 3
+AIMS = {"opening to a usable sheet": 1.5, "pen up to bars": 0.15, "Train my own to the first moved bar": 0.8,
+        "opening to a trained network that answers": 8.0}
+PAINT_AIMS = {10: 0.5, 50: 1.5}
+MOST_SECONDS = 120
+BUSY = "setInterval(() => { const end = performance.now() + 75; while (performance.now() < end); }, 100);"  # 75 of 100 ms
+# What stands in the bars, and when: components keep theirs behind a shadow root
+WATCH = """
+window.inside = (name) => { for (const host of document.querySelectorAll('*')) {
+    const found = host.shadowRoot?.querySelector(name); if (found) return found; } return document.querySelector(name); };
+window.seen = {sheet: 0, up: 0, bars: 0, pressed: 0, moved: 0, ended: 0};
+window.barsNow = () => inside('.lines')?.textContent ?? '';
+addEventListener('pointerup', () => { seen.up = performance.now(); seen.bars = 0; }, true);
+addEventListener('click', (event) => { if (event.target.closest?.('button')?.innerText.includes('Train my own'))
+    seen.pressed = performance.now(); }, true);
+window.last = '';
+const look = () => {
+    const now = performance.now(), sheet = inside('canvas.upper-canvas'), bars = barsNow();
+    if (!seen.sheet && sheet && sheet.getBoundingClientRect().height > 100) seen.sheet = now;
+    if (bars !== last) { last = bars; if (seen.up && !seen.pressed) seen.bars = now; }
+    const busy = inside('.head')?.getAttribute('aria-busy') === 'true';
+    if (seen.pressed && !seen.moved && busy) { window.first ??= bars; if (bars !== first) seen.moved = now; }
+    if (seen.pressed && !seen.ended && inside('.source')?.textContent.startsWith('Your network')) seen.ended = now;
+    requestAnimationFrame(look);
+};
+requestAnimationFrame(look);
+"""
+
+
+def draw(page: Page) -> None:
+    """A three with the mouse."""
+    box = page.locator("canvas.upper-canvas").bounding_box()
+    assert box is not None
+    for _, points in STROKES[DIGIT][0]:
+        spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        page.mouse.move(*spots[0])
+        page.mouse.down()
+        for spot in spots[1:]:
+            page.mouse.move(*spot, steps=4)
+        page.mouse.up()
+
+
+def until(page: Page, name: str) -> float | None:
+    """The moment of which `seen` tells, in milliseconds since the page was opened; None where it does not come."""
+    for _ in range(MOST_SECONDS * 20):
+        if value := page.evaluate(f"seen.{name}"):
+            return value
+        page.wait_for_timeout(50)
+    return None
+
+
+def visit(browser: Browser, address: str) -> dict[str, float]:
+    """Seconds of one visitor's waits; those that did not end are left out."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.add_init_script(WATCH)
+    page.goto(address)
+    sheet = until(page, "sheet")
+    page.wait_for_timeout(300)
+    draw(page)
+    page.wait_for_timeout(1500)  # the last bars are those of the whole drawing
+    up, bars = page.evaluate("[seen.up, seen.bars]")
+    page.get_by_role("button", name="Train my own").click()
+    moved, pressed = until(page, "moved"), page.evaluate("seen.pressed")
+    ended = until(page, "ended")
+    page.close()
+    pairs = {"opening to a usable sheet": (0, sheet), "pen up to bars": (up, bars),
+             "Train my own to the first moved bar": (pressed, moved), "opening to a trained network that answers": (0, ended)}
+    return {what: (end - begin) / 1000 for what, (begin, end) in pairs.items() if end}
+
+
+def open_at_once(port: int, visitors: int) -> list[float]:
+    """Seconds until Home's script has ended, for each of several visitors who come at the same moment."""
+    def one(_: int) -> float:
+        with session(port) as connection:
+            return rerun(connection, "", "") / 1000
+
+    with ThreadPoolExecutor(visitors) as pool:
+        return list(pool.map(one, range(visitors)))
+
+
+def line(what: str, values: Sequence[float], aim: float) -> str:
+    if not values:
+        return f"{what}: not seen within {MOST_SECONDS} s"
+    p95 = statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
+    return (f"{what} (aim ≤ {aim:g} s): median {statistics.median(values):.2f} s, p95 {p95:.2f} s "
+            f"(min {min(values):.2f}, max {max(values):.2f}, n={len(values)})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=10)
+    parser.add_argument("--busy-tab", action="store_true", help="beside a tab that keeps three quarters of a core busy")
+    parser.add_argument("--visitors", type=int, nargs="*", default=[10, 50], help="how many open Home at once, each in turn")
+    args = parser.parse_args()
+    print(conditions())
+    where = "MNIST" if spec_of("mnist").is_available(Settings.from_environment().data_dir) else "scikit-learn's digits"
+    print(f"trains on {where}{', beside a busy tab' if args.busy_tab else ''}")
+    with tempfile.TemporaryDirectory() as folder, app(Path(folder)) as port, sync_playwright() as play:
+        address = f"http://127.0.0.1:{port}"
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+        if args.turns:
+            visit(browser, address)  # warms the server
+        if args.busy_tab:
+            busy = browser.new_page()
+            busy.evaluate(BUSY)
+        waits: dict[str, list[float]] = {what: [] for what in AIMS}
+        for _ in range(args.turns):
+            for what, seconds in visit(browser, address).items():
+                waits[what].append(seconds)
+            time.sleep(1)
+        for what, aim in AIMS.items():
+            if args.turns:
+                print(line(what, waits[what], aim), flush=True)
+        browser.close()
+        for visitors in args.visitors:
+            open_at_once(port, visitors)
+            print(line(f"first paint of Home, {visitors} visitors at once", open_at_once(port, visitors),
+                       PAINT_AIMS.get(visitors, 1.5)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

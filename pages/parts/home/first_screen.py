@@ -1,0 +1,250 @@
+"""Home's first screen: a sheet to draw on, what a network says to the drawing, and a training that is played beside it."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from torch import Tensor
+
+from core.data import DataError, spec_of
+from core.data.drawing import Drawing, DrawingError, prepare
+from core.presets import PRESETS
+from core.runs import Run, RunNotFound
+from core.wording import plural
+from pages.parts.draft.draft import first_preset
+from pages.parts.explain.section import why_section
+from pages.parts.home.answering import Answering, answering, blank, said, thumbnail
+from pages.parts.home.show import show
+from pages.parts.home.watching import Watched, played, recording, test_image, watched_of
+from pages.parts.runs.control import SECONDS_TO_STOP
+from pages.parts.runs.start import start, wait_until
+from pages.parts.shell import keys
+from pages.parts.shell.frame import device, go_to
+from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.canvas import canvas, new_sheet
+from pages.parts.widgets.markdown import as_text
+
+STYLE = f"<style>{(Path(__file__).parent / 'home.css').read_text(encoding='utf-8')}</style>"
+REST = 430, 570  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
+SECONDS_BETWEEN = 0.3  # between two looks at the store while it trains
+ASKED, TESTED = "home.asked", "home.tested"  # the browser has no recording; how many test images were shown
+BETTER = ("digits-quick", "mnist-mlp-50", "mnist-cnn-fast", "mnist-handwriting")  # one after the other, each reads more
+DATASET = "explore.dataset"  # key of that page's choice
+
+
+def first_screen(server: Services, run: Run | None) -> bool:
+    """The sheet, the answer and the picture, then the buttons. Returns whether the run is shown here."""
+    watched = None if run is None else watched_of(server, run)
+    shown = run if watched is not None else None
+    moving = shown is not None and shown.is_active
+    st.fragment(lambda: _panel(server, shown, watched), run_every=SECONDS_BETWEEN if moving else None)()
+    _buttons(server, shown, watched)
+    return shown is not None
+
+
+def _panel(server: Services, run: Run | None, watched: Watched | None) -> None:
+    """All that a stroke or a look changes; nothing else is run again then."""
+    try:
+        now = None if run is None else server.store.get(run.id)
+    except RunNotFound:
+        st.rerun()  # somebody has deleted it
+    left, right = st.columns([1, 1.1], gap="medium")
+    with left:
+        drawing = _drawn()
+    with right:
+        show(_content(server, now, watched, drawing), "home.show")
+    if run is not None and now is not None and (now.status, now.pause_requested) != (run.status, run.pause_requested):
+        st.rerun()  # the buttons are others now
+
+
+def _drawn() -> Drawing | None:
+    """What is on the sheet, in MNIST's form; None where there is nothing."""
+    pixels, drawing = canvas(live=True, rest=REST, plain=True), None
+    st.session_state[keys.DRAW_NOW] = None
+    try:
+        drawing = None if pixels is None else prepare(pixels)
+    except DrawingError as error:
+        st.error(as_text(str(error)), icon=":material/broken_image:")
+    if drawing is None or drawing.empty:
+        return None
+    st.session_state[keys.DRAWING] = st.session_state[keys.DRAW_NOW] = drawing.image
+    st.session_state.pop(keys.HOME_IMAGE, None)
+    return drawing
+
+
+def _content(server: Services, run: Run | None, watched: Watched | None, drawing: Drawing | None) -> dict[str, Any]:
+    """What the component is to show."""
+    if run is not None and watched is not None and run.is_active:
+        play = played(server, run, watched)
+        bars = blank(watched.classes, *_waiting(server, run)) | {"played": play is not None}
+        source = _stands_in(server, run, watched.test) if watched.test else \
+            "Your drawing, as it was when the training began. It does not learn from it."
+        return {"classes": watched.classes, "bars": bars | thumbnail(watched.image, source), "source": source, "play": play}
+    who = answering(server, run)
+    bars, source = _answer(server, run, watched, drawing, who)
+    play = None if run is None or watched is None else played(server, run, watched)
+    if play is None and (drawing is None or st.session_state.pop(ASKED, False)):
+        found = recording()
+        play = None if isinstance(found, str) else found
+        source = f"{source} {found}" if isinstance(found, str) else source
+    return {"classes": who.classes, "bars": bars | {"played": False}, "source": source, "play": play}
+
+
+def _answer(server: Services, run: Run | None, watched: Watched | None, drawing: Drawing | None,
+            who: Answering) -> tuple[dict[str, Any], str]:
+    """The bars and the line below them, where no training moves them."""
+    if who.model is None:
+        return blank(who.classes, "Draw a digit", "Train a network of your own, and it answers."), who.about
+    if drawing is not None:
+        return said(who, drawing.image, drawing), who.about
+    chosen = st.session_state.get(keys.HOME_IMAGE)
+    if chosen is not None:
+        image, about = chosen
+        return said(who, image) | thumbnail(image, about), f"{about} {who.about}"
+    if run is not None and watched is not None and who.own and st.session_state.get(keys.HOME_AGAIN) != run.id:
+        about = _stands_in(server, run, watched.test) if watched.test else "Your drawing."
+        return said(who, watched.image) | thumbnail(watched.image, about), who.about
+    return blank(who.classes, "Draw a digit", "The answer comes with the first stroke."), who.about
+
+
+def _stands_in(server: Services, run: Run, name: str) -> str:
+    return f"Nothing was drawn, so a test image of {dataset(run.config.data, server.settings).title} takes its place: {name}."
+
+
+def _waiting(server: Services, run: Run) -> tuple[str, str]:
+    """What is said before the first look."""
+    if run.status == "queued":
+        before = server.store.queue_position(run.id)
+        return ("In the queue", f"{plural(before, 'run')} before yours.") if before else ("Starting", "It begins in a moment.")
+    return "Getting ready", "The data are read, and the network is made."
+
+
+# --- buttons
+
+def _buttons(server: Services, run: Run | None, watched: Watched | None) -> None:
+    """What can be done now: always one row, and two on a phone."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="home.buttons"):
+        if run is not None and run.is_active:
+            _while_training(server, run)
+        elif run is not None and watched is not None and answering(server, run).own:
+            _afterwards(server, run, watched)
+        else:
+            _before(server)
+
+
+def _before(server: Services) -> None:
+    name = first_preset(server.settings)
+    if st.button("Train my own", type="primary", icon=":material/play_arrow:", key="home.train"):
+        _train(server, name)
+    _test_image_button(server, name)
+    st.caption(f"{PRESETS[name].title}, on this machine's {device().title}.")
+
+
+def _while_training(server: Services, run: Run) -> None:
+    if st.button("Stop", icon=":material/stop:", key="run.stop",
+                 help="Ends the run after the step it is at. What it has learned so far is kept."):
+        server.engine.cancel(run.id)
+        wait_until(server, run.id, SECONDS_TO_STOP, lambda run: False)
+        st.rerun()
+    if run.pause_requested is not None and st.button("Go on", icon=":material/play_arrow:", key="home.go_on"):
+        server.engine.pause(run.id, False)
+        st.rerun()
+    if st.button("All its curves", icon=":material/show_chart:", key="home.curves", type="tertiary"):
+        go_to("pages/train_model.py")
+
+
+def _afterwards(server: Services, run: Run, watched: Watched) -> None:
+    image = _image_now(run, watched)
+    if st.button("Draw another", icon=":material/draw:", type="primary", key="home.again"):
+        _put_away(run)
+        st.rerun()
+    # never disabled: a stroke draws the sheet and its answer anew, and not these
+    why = st.button("Why?", icon=":material/psychology_alt:", key="home.why")
+    inside = st.button("Look inside", icon=":material/footprint:", key="home.inside",
+                       help="Opens Build model, where every layer's maps of this image are shown, one after the other.")
+    if (why or inside) and image is None:
+        st.toast("Draw a digit first.", icon=":material/draw:")
+    elif why and image is not None:
+        _why(server, run, image)
+    elif inside:
+        st.session_state[keys.BROUGHT], st.session_state[keys.LOOK] = image, keys.LOOK_WALK
+        go_to("pages/build_model.py")
+    _better(server, run)
+    name = next((name for name, entry in PRESETS.items() if entry.config == run.config), first_preset(server.settings))
+    _test_image_button(server, name)
+
+
+def _better(server: Services, run: Run) -> None:
+    """The next preset that is there, or the way to its data."""
+    place = next((place for place, name in enumerate(BETTER) if PRESETS[name].config == run.config), -1)
+    later = BETTER[place + 1:]
+    here = [name for name in later if spec_of(PRESETS[name].config.data.dataset).is_available(server.settings.data_dir)]
+    if here:
+        if st.button("Train a better one", icon=":material/play_arrow:", key="home.better", help=PRESETS[here[0]].summary):
+            _train(server, here[0], run)
+    elif later and st.button("Better with MNIST", icon=":material/cloud_download:", key="home.better_data",
+                              help="Opens Explore data, where MNIST is downloaded: 60,000 images to learn from."):
+        st.session_state[DATASET] = PRESETS[later[0]].config.data.dataset
+        go_to("pages/explore_data.py")
+
+
+def _train(server: Services, name: str, before: Run | None = None) -> None:
+    """Start a preset, watched with what is on the sheet, or what stands there in its place."""
+    config = PRESETS[name].config
+    image = st.session_state.get(keys.DRAW_NOW)
+    chosen = st.session_state.get(keys.HOME_IMAGE)
+    if image is None and chosen is not None:
+        image = chosen[0]
+    if image is None and before is not None and (again := watched_of(server, before)) is not None \
+            and st.session_state.get(keys.HOME_AGAIN) != before.id:
+        image = again.image
+    if image is None:
+        with suppress(DataError):  # the run says what is wrong with the data
+            image, _ = test_image(server, config.data, st.session_state.get(TESTED, 0))
+    start(server, config, watch=None if image is None else image[None])
+    st.rerun()
+
+
+def _test_image_button(server: Services, name: str) -> None:
+    """The way on for who can't draw, and to see what it says to a digit that somebody else has written."""
+    if not st.button("Try a test image", icon=":material/image_search:", key="home.test_image", type="tertiary"):
+        return
+    place = st.session_state.get(TESTED, 0)
+    data = PRESETS[name].config.data
+    try:
+        image, digit = test_image(server, data, place)
+    except DataError as error:
+        st.warning(as_text(str(error)), icon=":material/broken_image:")
+        return
+    st.session_state[TESTED] = place + 1
+    st.session_state[keys.HOME_IMAGE] = image, f"A test image of {spec_of(data.dataset).title}: {digit}."
+    new_sheet()
+    st.rerun()
+
+
+def _image_now(run: Run, watched: Watched) -> Tensor | None:
+    """What the answer on the screen is about."""
+    if (drawn := st.session_state.get(keys.DRAW_NOW)) is not None:
+        return drawn
+    if (chosen := st.session_state.get(keys.HOME_IMAGE)) is not None:
+        return chosen[0]
+    return None if st.session_state.get(keys.HOME_AGAIN) == run.id else watched.image
+
+
+def _put_away(run: Run) -> None:
+    st.session_state[keys.HOME_AGAIN] = run.id
+    st.session_state.pop(keys.HOME_IMAGE, None)
+    new_sheet()
+
+
+@st.dialog("Why?", width="large")
+def _why(server: Services, run: Run, image: Tensor) -> None:
+    who = answering(server, run)
+    if who.model is None:
+        return
+    try:
+        train = dataset(who.model.config.data, server.settings)
+    except DataError:
+        train = None  # the section says that they are not here
+    why_section(who.model, image, "home.why", train, run.id, opened=True)
