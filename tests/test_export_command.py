@@ -94,7 +94,7 @@ def test_what_is_no_text_goes_to_a_file_that_is_named_after_the_run(capsys, trai
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
-    (["digits-quick", "--to", "onnx"], "digits-quick is a preset: nothing has been trained yet. Train it with python -m core train"),
+    (["digits-quick", "--to", "onnx"], "nothing has been trained yet. Train it with python -m core train digits-quick"),
     (["RUN", "--to", "onnx", "--set", "training.epochs=2"], "a run that has been is what it was"),
     (["RUN", "--to", "pth", "--out", "/no/such/folder/w.pth"], "no such folder"),
     (["0" * 32, "--to", "pth"], "no preset or run"),
