@@ -1,9 +1,9 @@
 """The README's picture and animation, from the real app: python -m benchmarks.readme_pictures [--scheme light].
 
 Starts the app on a runs directory of its own, opens Home in Chromium, draws a three, presses "Train my own", and photographs the
-page until the network has been trained. Writes assets/screenshot.png, a moment in the middle, and assets/first_ten_seconds.webp,
-all of it at the speed at which it happened, at most 2 MB. Trains on MNIST where it is below PLAYGROUND_DATA. Needs the development
-requirements and Debian's chromium.
+page until the network has been trained. Writes assets/screenshot.png, a moment in the middle, and
+assets/first_ten_seconds.webp, all of it at the speed at which it happened, at most 2 MB. Trains on MNIST where it is below
+PLAYGROUND_DATA. Needs the development requirements and Debian's chromium.
 """
 
 import argparse
@@ -23,7 +23,8 @@ ASSETS = Path(__file__).parents[1] / "assets"
 WIDTH, HEIGHT = 1280, 900
 SHOWN = 880  # pixels of the animation's width
 MOST_BYTES = 2_000_000
-DIGIT, SECONDS_AT_END, LONGEST = 3, 2.0, 2.0  # how long the last picture stands; how long one stands at most, where the camera is slow
+DIGIT = 3
+SECONDS_AT_END, LONGEST = 2.0, 2.0  # how long the last picture stands; any other at most, where the camera is slow
 Shot = tuple[float, Image.Image]  # when, and what was seen
 
 

@@ -89,7 +89,6 @@ def actions(server: Services, run: Run) -> None:
         if st.button("Use its settings", icon=":material/tune:", key="compare.settings", help="Start a new run from this one's."):
             draft.take(run.config)
             go_to("pages/train_model.py")
-        take_away(server, run)
         if has_checkpoint(server.store, run.id) and not run.is_active:  # while it trains, its weights change all the time
             is_of_images = kind_of(run.config.data.dataset) == "images"
             if is_of_images and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
@@ -100,6 +99,7 @@ def actions(server: Services, run: Run) -> None:
                 st.markdown("The run, its curves and its weights will be gone.")
                 if st.button("Delete this run", key="compare.delete", type="primary"):
                     delete(server, run)
+    take_away(server, run)
     made_with(server, run)
 
 

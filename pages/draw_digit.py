@@ -28,6 +28,7 @@ from pages.parts.draw.answers import (
     usable_runs,
 )
 from pages.parts.draw.robustness import robustness_section
+from pages.parts.draw.shipped import shipped_studio
 from pages.parts.draw.stages import stages
 from pages.parts.draw.teach import keep_section, said_class, source_classes, teach_section, told_of_kept
 from pages.parts.draw.upload import photographed, uploaded
@@ -118,10 +119,10 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None, sou
     elif first.problem:
         st.warning(as_text(first.problem), icon=":material/block:")
     elif drawing is None:
-        show_answer(first, None, to_do)
+        show_answer(first.model.classes, None, to_do)
     else:
         why = "all of it has the same colour" if source == "Draw" else "no ink stands out from the paper"
-        show_answer(first, said, f"Nothing to see yet: {why}. {to_do}")
+        show_answer(first.model.classes, said, f"Nothing to see yet: {why}. {to_do}")
 
 
 def below(first: Asked, said: Answer | None, drawing: Drawing | None, pixels: np.ndarray | None) -> None:
@@ -185,10 +186,12 @@ st.title("Draw a digit")
 current_run(server)  # an address of no run is said to be one
 runs = usable_runs(server)
 if not runs:
-    st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")
+    shipped_studio(REST)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("Nothing has been trained here yet. It takes a few seconds, and your drawing is watched while it learns.")
+        if st.button("Train my own on Home", icon=":material/home:", key="draw.home"):
+            go_to("app.py")
     upload_weights(server)
-    if st.button("To Home", icon=":material/home:", key="draw.home"):
-        go_to("app.py")
     st.stop()
 told_of_upload()
 with st.container(horizontal=True, width=720):

@@ -11,7 +11,7 @@ from core.data.drawing import prepare
 from core.figures.learning import frame
 from core.models import build
 from core.presets import PRESETS
-from core.runs import Look, Metric, shipped
+from core.runs import Look, Metric, load_model, shipped
 from core.runs.checkpoints import Meaning, save_weights
 from core.runs.execute import execute
 from core.runs.recording import RECORDING, read_recording
@@ -19,6 +19,7 @@ from core.runs.shipped import MODEL, first_model
 from core.settings import Settings
 from core.training import Checkpoint, Started
 from core.wording import surely_before
+from pages.parts.draw.shipped import shipped as shipped_model
 from pages.parts.home import answering, watching
 from pages.parts.shell import keys
 from tests.helpers import tiny
@@ -47,7 +48,7 @@ def buttons(at) -> set[str]:
 def forgets(monkeypatch):
     """What the server has read of the shipped files is read again, before and after the test."""
     def clear() -> None:
-        answering._shipped.clear()
+        shipped_model.clear()
         watching.recording.clear()
 
     clear()
@@ -223,9 +224,12 @@ def test_it_answers_another_drawing(runs, learned):  # noqa: F811
     found = shown(whole(at))
     assert found["bars"]["title"] == "Draw a digit" and found["bars"]["image"] is None
     assert found["source"].startswith("Your network")
-    assert at.button(key="home.why").disabled and at.button(key="home.inside").disabled, "of what?"
-    at = on_canvas(at, strokes(0))
-    assert shown(whole(at))["bars"]["values"] != found["bars"]["values"] and not at.button(key="home.why").disabled
+    for key in ("home.why", "home.inside"):  # of what?
+        click(at, key)
+        assert [one.value for one in whole(at).toast] == ["Draw a digit first."]
+        assert [one.value for one in at.title] == ["See a neural network learn"]
+    expected = load_model(runs, learned.id).predict(prepare(strokes(0)).image[None])[0]
+    assert shown(whole(on_canvas(at, strokes(0))))["bars"]["values"] == pytest.approx((100 * expected).tolist(), abs=0.01)
 
 
 def test_why_opens_with_its_first_view(runs, learned):  # noqa: F811

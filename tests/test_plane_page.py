@@ -1,18 +1,23 @@
 """The 2-D lab as its readers use it, and points on every other page."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import streamlit as st
+import torch
 from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
 from core.data import DATASETS, default_config
 from core.data.sources.generated import RULES
 from core.export.points_script import points_script
+from core.labs.decision_boundary import MOST_BYTES, MOST_PICTURES
 from core.presets import PRESETS
-from core.runs import RunStore
+from core.runs import Look, RunStore
 from core.settings import Settings
+from core.training import PlaneWatcher, prepare
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.controls import SETS
 from pages.parts.shell import keys
@@ -132,6 +137,70 @@ def test_the_largest_network_fits_into_a_message(runs):
     whole(at)
     assert picture(at)["sizes"] == [7] + [8] * 6 + [1]
     assert len(at.get("bidi_component")[0].proto.bytes) < 100_000
+
+
+# --- the pictures of a run
+
+
+def pictures(count: int, first: int = 0) -> list[Look]:
+    """Of the first weights, at so many steps from `first` on."""
+    data, model = prepare(plane_config.FIRST, ROOT)
+    seen = PlaneWatcher(plane_config.FIRST, data, torch.device("cpu")).look(model, 0, 1, 0.0, 0.0)
+    return [replace(seen, step=step) for step in range(first, first + count)]
+
+
+def test_the_browser_is_sent_what_it_does_not_have(runs):
+    run = runs.create_running(plane_config.FIRST, "someone", "here")
+    at = opened(run=run.id)
+    sent = picture(at)
+    assert (sent["steps"], sent["going"], sent["whole"], sent["run"].split(".")[0]) == ([0], True, False, run.id)
+    runs.record(run.id, [], looks=pictures(6))
+    assert picture(at.run())["steps"] == [0, 1, 2, 3, 4, 5]
+    assert picture(at.run())["steps"] == [5], "the newest once more, for a page that has just been drawn anew"
+    runs.record(run.id, [], looks=pictures(2, 6))
+    assert picture(at.run())["steps"] == [6, 7]
+    runs.record(run.id, [], looks=pictures(100, 8))
+    assert picture(whole(at.run()))["steps"] == list(range(48, 108)), "nobody plays what is long over"
+
+
+def test_a_run_that_has_ended_can_be_gone_over(runs):
+    run = runs.create_running(plane_config.FIRST, "someone", "here")
+    runs.record(run.id, [], looks=pictures(600), step=599)
+    runs.finish(run.id, "stopped")
+    at = opened(run=run.id)
+    sent = picture(at)
+    assert (sent["going"], sent["whole"], len(sent["steps"])) == (False, True, MOST_PICTURES)
+    assert (sent["steps"][0], sent["steps"][-1]) == (0, 599) and sent["steps"] == sorted(set(sent["steps"]))
+    assert len(at.get("bidi_component")[0].proto.bytes) < 1.2 * MOST_BYTES
+
+
+def test_a_run_from_before_there_were_pictures_shows_its_weights(runs, places):
+    settings = Settings(places / "data", runs.path, places / "cache")
+    run = run_here(runs, settings, SHORT)
+    assert len(picture(opened(run=run.id))["steps"]) > 1
+    with runs._database.writing() as db:
+        db.execute("DELETE FROM looks")
+    st.cache_resource.clear()
+    assert picture(opened(run=run.id))["steps"] == [run.step]
+
+
+def test_reset_goes_back_to_the_first_weights_and_keeps_the_run(runs):
+    at = opened()
+    run = going(at, runs)
+    at.button(key="plane.reset").click().run()
+    whole(at)
+    assert "Not trained yet" in written(at) and "run" not in at.query_params
+    assert not [button for button in at.button if button.key == "plane.reset"]
+    assert runs.command(run.id).stop and runs.get(run.id)
+
+
+def test_the_picture_comes_before_what_is_changed_less_often(runs):
+    at = opened()
+    order = [getattr(element, "key", None) or element.type for element in at.main]
+    places = [next(i for i, name in enumerate(order) if str(name).endswith(wanted)) for wanted in (
+        "plane.start", "plane.set.circle", "plane.speed", "learning_rate", "data.noise", "model.activation", "layers",
+        "plane.map", "plane.validation", "plane.losses", "plane.ask_line.guess", "features", "batch_size", "total")]
+    assert places == sorted(places)
 
 
 # --- controls

@@ -1,5 +1,6 @@
 """Draw a digit: which trained models are asked, and what each of them says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -132,26 +133,27 @@ def why_not(model: TrainedModel) -> str:
 
 def answer_of(asked: Asked, drawing: Drawing) -> Answer | None:
     """One model's probabilities, and how unlike its training data the drawing is; None where it can't answer."""
-    if asked.model is None or asked.problem:
-        return None
+    return None if asked.model is None or asked.problem else said_by(asked.model, asked.familiar, drawing)
+
+
+def said_by(model: TrainedModel, familiar: OODReference | None, drawing: Drawing) -> Answer:
+    """As answer_of(), of a model that can answer; familiar: what its training images look like to it, where that is known."""
     images = drawing.image.unsqueeze(0)
-    probabilities = asked.model.predict(images)[0].tolist()
+    probabilities = model.predict(images)[0].tolist()
     order = sorted(range(len(probabilities)), key=lambda i: -probabilities[i])
-    if asked.familiar is None:
+    if familiar is None:
         return Answer(probabilities, order, None, drawing.solid)
-    parts = asked.familiar.parts(asked.model.model, images, asked.model.mean, asked.model.std)
+    parts = familiar.parts(model.model, images, model.mean, model.std)
     scores = {name: float(values[0]) for name, values in parts.items()}
     rest = max(score for name, score in scores.items() if name != ANSWER)
     return Answer(probabilities, order, max(scores.values()), drawing.solid, rest <= 1 < scores.get(ANSWER, 0))
 
 
-def show_answer(asked: Asked, said: Answer | None, otherwise: str) -> None:
+def show_answer(classes: Sequence[str], said: Answer | None, otherwise: str) -> None:
     """The most probable class, how sure it is, and the bars: as high whatever it says, so that nothing below them jumps.
 
     otherwise: what to say where there is no answer, in plain text.
     """
-    assert asked.model is not None
-    classes = asked.model.classes
     if said is None:
         bars(classes, [None] * len(classes), "draw.bars", True, "Nothing drawn yet", otherwise)
         return

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import streamlit as st
 from torch import Tensor
 
 from core.data.drawing import Drawing
@@ -11,9 +10,9 @@ from core.figures.bars import probability_bars
 from core.figures.learning import gray
 from core.figures.pictures import to_bytes
 from core.runs import CheckpointError, Run, TrainedModel, has_checkpoint
-from core.runs.shipped import ShippedError, ShippedModel, first_model
-from core.wording import duration, percent, plural, surely_before
+from core.wording import duration, percent, surely_before
 from pages.parts.draw.answers import why_not
+from pages.parts.draw.shipped import about_shipped, shipped
 from pages.parts.home.watching import MOST_CLASSES
 from pages.parts.shell.services import Services, trained_model
 
@@ -42,22 +41,8 @@ def answering(server: Services, run: Run | None) -> Answering:
             model = None
         if model is not None and not why_not(model) and len(model.classes) <= MOST_CLASSES:
             return Answering(model, True, _about_own(run))
-    found = _shipped()
-    return Answering(None, False, found) if isinstance(found, str) else Answering(found, False, _about_shipped(found))
-
-
-@st.cache_resource(show_spinner=False)
-def _shipped() -> ShippedModel | str:
-    try:
-        return first_model()
-    except ShippedError as error:
-        return str(error)
-
-
-def _about_shipped(model: ShippedModel) -> str:
-    copies = model.config.data.variations
-    varied = f" and {plural(copies, 'varied copy', 'varied copies')} of each" if copies else ""
-    return f"The network that answers was trained on {plural(model.images, 'digit')}{varied}; it may be wrong."
+    found = shipped()
+    return Answering(None, False, found) if isinstance(found, str) else Answering(found, False, about_shipped(found))
 
 
 def _about_own(run: Run) -> str:

@@ -159,10 +159,15 @@ def _afterwards(server: Services, run: Run, watched: Watched) -> None:
     if st.button("Draw another", icon=":material/draw:", type="primary", key="home.again"):
         _put_away(run)
         st.rerun()
-    if st.button("Why?", icon=":material/psychology_alt:", key="home.why", disabled=image is None) and image is not None:
+    # never disabled: a stroke draws the sheet and its answer anew, and not these
+    why = st.button("Why?", icon=":material/psychology_alt:", key="home.why")
+    inside = st.button("Look inside", icon=":material/footprint:", key="home.inside",
+                       help="Opens Build model, where every layer's maps of this image are shown, one after the other.")
+    if (why or inside) and image is None:
+        st.toast("Draw a digit first.", icon=":material/draw:")
+    elif why and image is not None:
         _why(server, run, image)
-    if st.button("Look inside", icon=":material/footprint:", key="home.inside", disabled=image is None,
-                 help="Opens Build model, where every layer's maps of this image are shown, one after the other."):
+    elif inside:
         st.session_state[keys.BROUGHT], st.session_state[keys.LOOK] = image, keys.LOOK_WALK
         go_to("pages/build_model.py")
     _better(server, run)

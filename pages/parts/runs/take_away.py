@@ -31,20 +31,24 @@ class Made:
 
 
 def take_away(server: Services, run: Run) -> None:
-    """One place for all forms: choose one, make it where it takes a while, download it."""
-    with st.popover("Take away", icon=":material/download:"):
-        kind = st.selectbox("As", list(KINDS), format_func=lambda name: KINDS[name].title, key="takeaway.kind",
-                            index=list(KINDS).index("pth"))
-        st.caption(as_text(KINDS[kind].about))
-        options = _options(kind)
-        subject = Subject(server.store, run, server.settings, options)
-        if line := _why_not(server, subject, kind):
-            st.info(as_text(line), icon=":material/info:")
-        elif kind in AT_ONCE:
-            _at_once(server, subject, kind)
-        else:
-            _made(subject, kind, options)
-        st.caption(f"On the command line: `python -m core export {run.id} --to {kind}`")
+    """One place for all forms, folded away: choose one, make it where it takes a while, download it."""
+    with st.expander("Take it away", icon=":material/download:"):
+        st.fragment(_choose)(server, run)  # the rest of the page, with its charts, need not be drawn anew for each choice
+
+
+def _choose(server: Services, run: Run) -> None:
+    kind = st.selectbox("As", list(KINDS), format_func=lambda name: KINDS[name].title, key="takeaway.kind",
+                        index=list(KINDS).index("pth"))
+    st.caption(as_text(KINDS[kind].about))
+    options = _options(kind)
+    subject = Subject(server.store, run, server.settings, options)
+    if line := _why_not(server, subject, kind):
+        st.info(as_text(line), icon=":material/info:")
+    elif kind in AT_ONCE:
+        _at_once(server, subject, kind)
+    else:
+        _made(subject, kind, options)
+    st.caption(f"On the command line: `python -m core export {run.id} --to {kind}`")
 
 
 def _options(kind: str) -> Options:
@@ -81,10 +85,11 @@ def _at_once(server: Services, subject: Subject, kind: str) -> None:
 
 
 def _made(subject: Subject, kind: str, options: Options) -> None:
-    """A button that makes it; then one that downloads it."""
+    """A button that makes it; in its place then one that downloads it."""
+    place = st.empty()
     made = st.session_state.get(keys.TAKEN)
     if not (isinstance(made, Made) and (made.run, made.kind, made.options) == (subject.run.id, kind, options)):
-        if not st.button("Make it", type="primary", icon=":material/build:", key="takeaway.make"):
+        if not place.button("Make it", type="primary", icon=":material/build:", key="takeaway.make"):
             return
         st.session_state.pop(keys.TAKEN, None)
         try:
@@ -98,9 +103,9 @@ def _made(subject: Subject, kind: str, options: Options) -> None:
             st.error(as_text(str(error)), icon=":material/block:")
             return
         made = st.session_state[keys.TAKEN] = Made(subject.run.id, kind, options, content)
-    st.download_button(f"Download ({size_of_bytes(len(made.content))})", made.content, file_name(subject, kind),
-                       KINDS[kind].mime, key=f"takeaway.download.{kind}", type="primary", icon=":material/download:",
-                       on_click="ignore")
+    place.download_button(f"Download ({size_of_bytes(len(made.content))})", made.content, file_name(subject, kind),
+                          KINDS[kind].mime, key=f"takeaway.download.{kind}", type="primary", icon=":material/download:",
+                          on_click="ignore")
 
 
 @st.cache_resource(show_spinner=False)
@@ -118,8 +123,8 @@ def made_with(server: Services, run: Run) -> None:
 def bring_a_bundle(server: Services) -> None:
     """A place for a bundle, folded away."""
     with st.expander("Bring a run here", icon=":material/upload_file:"):
-        st.caption("A bundle from “Take away → Everything in one zip”, of this app or another. It is checked by a small process, "
-                   "and nothing in it is ever run. Everybody who can open this app can see the result.")
+        st.caption("A bundle from “Take it away → Everything in one zip”, of this app or another. It is checked by a small "
+                   "process, and nothing in it is ever run. Everybody who can open this app can see the result.")
         version = st.session_state.setdefault(keys.BUNDLE_VERSION, 0)
         if note := st.session_state.pop(keys.BUNDLE_KEPT, None):
             st.success(as_text(note), icon=":material/check:")

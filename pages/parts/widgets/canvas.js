@@ -54,6 +54,7 @@ class Sheet {
     });
     this.tools();
     this.paint();
+    if (this.steps.length) this.keep(); // as this visitor's: after a reload it is known by another name
   }
 
   sharpen() { // as many pixels as the screen shows

@@ -199,7 +199,7 @@ class View {
     if (!Number.isNaN(right)) parts.push(`${(100 * right).toFixed(0)} % right`);
     this.now.textContent = parts.join(" · ");
     if (!this.frame || this.replaying) this.big.setAttribute("aria-label", `${about.alt.answer} ${parts.join(", ")}.`);
-    const place = history.indexOf(at);
+    const place = history.findLastIndex((picture) => picture.step <= at.step); // itself, or where it was left out
     if (place >= 0) this.slider.value = place;
     this.slider.setAttribute("aria-valuetext", parts[0]);
   }
