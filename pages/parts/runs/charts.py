@@ -109,7 +109,7 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
              ({"memory": "training process", "gpu_memory": "GPU"}, "Memory (MB)", False))
         for line in (format_line(snapshots.get(NUMBER_FORMAT)), threads_line(*curves.of("threads"))):
             if line:
-                st.caption(as_text(line))
+                st.caption(line)
     if DEAD in chosen:
         dead_units(curves, run.config.data.dataset)
     if CONFUSED in chosen:
