@@ -3,33 +3,35 @@
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
 import torch
+from torch import nn
 
-from core.devices import describe_device, usable_cores
+from core.config import RunConfig
+from core.data import Dataset
+from core.devices import describe_device, processor_name, usable_cores
 from core.process import WAITING
 from core.torch_private import amx_tiles
+from core.training import Command, choose
 
 Result = TypeVar("Result")
+BUSY = "while True: pass"
 PLAIN_SPINS = "300000"  # libgomp/env.c, for a wait policy that is not set
 
 
 def conditions() -> str:
     """Processor, cores, load and versions, in two lines."""
-    model = platform.processor() or "unknown processor"
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     waiting = ", ".join(f"{name}={os.environ.get(name, 'unset')}" for name in WAITING)
     amx = ", AMX" if amx_tiles() else ""
-    return (f"{model}, {usable_cores()} cores{amx}; device {describe_device().title}; load before {load:.1f}\n"
+    return (f"{processor_name()}, {usable_cores()} cores{amx}; device {describe_device().title}; load before {load:.1f}\n"
             f"Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}, {waiting}")
 
 
@@ -37,6 +39,31 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
     """Median with smallest, largest and count."""
     return (f"median {statistics.median(values):.{digits}f} {unit} "
             f"(min {min(values):.{digits}f}, max {max(values):.{digits}f}, n={len(values)})")
+
+
+class After:
+    """A control that stops a training after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def command(self) -> Command:
+        self.left -= 1
+        return Command(stop=self.left < 0)
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """So many other processes that compute without a pause, while the context lasts."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.callback(subprocess.Popen([sys.executable, "-c", BUSY]).kill)
+        yield
+
+
+def as_in_the_app(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device) -> RunConfig:
+    """The config with the number format that a training process of the app would take here, measured now."""
+    return choose(config, data, model, device).put_into(config)
 
 
 def in_own_process(work: Callable[..., Result], *given: object, plain: bool = False) -> Result:

@@ -15,6 +15,7 @@ from core.data import outline
 from core.inspection import describe_layers
 from core.presets import PRESETS
 from core.process import configure_training_process
+from core.settings import Settings
 from core.training import fresh_model
 from core.training.measured import Measured, measure
 
@@ -50,7 +51,7 @@ def limit(operations_per_byte: float, share: float) -> str:
 
 def report(name: str, config: RunConfig) -> None:
     data = outline(config.data)
-    found: Measured = measure(config, data.input_shape, len(data.source_classes), 55_000)
+    found: Measured = measure(config, data.input_shape, len(data.source_classes), 55_000, Settings.from_environment().cache_dir)
     top = peak(found.precision, found.device, found.threads)
     with torch.device("meta"):
         rows = describe_layers(fresh_model(config, data.input_shape, len(data.source_classes)), data.input_shape)

@@ -2,8 +2,8 @@
 
 Starts the app on a runs directory of its own, opens Home in Chromium, draws a three, presses "Train my own", and photographs the
 page until the network has been trained. Writes assets/screenshot.png, a moment in the middle, and
-assets/first_ten_seconds.webp, all of it at the speed at which it happened, at most 2 MB. Trains on MNIST where it is below PLAYGROUND_DATA. Needs the development
-requirements and Debian's chromium.
+assets/first_ten_seconds.webp, all of it at the speed at which it happened, at most 2 MB. Trains on MNIST where it is below
+PLAYGROUND_DATA. Needs the development requirements and Debian's chromium.
 """
 
 import argparse

@@ -7,35 +7,20 @@ divided by the fastest fixed number's of that round.
 
 import argparse
 import copy
-import subprocess
-import sys
 import time
-from contextlib import ExitStack
 from statistics import median
 
 import torch
 
-from benchmarks.conditions import conditions, in_own_process, spread
+from benchmarks.conditions import After, as_in_the_app, busy_processes, conditions, in_own_process, spread
 from core.devices import is_convolutional, threads_for, usable_cores
 from core.presets import preset
 from core.process import configure_training_process
 from core.settings import Settings
-from core.training import Command, ThreadChoice, candidates, fit, prepare
+from core.training import ThreadChoice, candidates, fit, prepare
 
 PRESETS = ("digits-quick", "mnist-is-8-cnn", "mnist-cnn-fast", "mnist-mlp-50", "fashion-mlp-512")
 CHOSEN = "chosen"
-BUSY = "while True: pass"
-
-
-class After:
-    """Stops a training after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def command(self) -> Command:
-        self.left -= 1
-        return Command(stop=self.left < 0)
 
 
 def seconds(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
@@ -44,6 +29,7 @@ def seconds(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
     settings = Settings.from_environment()
     config = preset(name).config
     data, model = prepare(config, settings.data_dir, settings.cache_dir)
+    config = as_in_the_app(config, data, model, torch.device("cpu"))
     most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model))
     ways = {**{str(number): (number,) for number in candidates(usable_cores())}, CHOSEN: candidates(most)}
     found: dict[str, list[float]] = {way: [] for way in ways}
@@ -67,9 +53,7 @@ def main() -> None:
     asked = parser.parse_args()
     print(conditions())
     print(f"{asked.busy} busy processes beside it, {asked.steps} steps")
-    with ExitStack() as stack:
-        for _ in range(asked.busy):
-            stack.callback(subprocess.Popen([sys.executable, "-c", BUSY]).kill)
+    with busy_processes(asked.busy):
         for name in asked.presets:
             found = in_own_process(seconds, name, asked.steps, asked.rounds)
             for way, values in found.items():

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks.conditions import conditions, in_own_process, spread
+from benchmarks.conditions import as_in_the_app, conditions, in_own_process, spread
 from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, load
 from core.data.sources.idx import FILES
@@ -119,7 +119,9 @@ def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset) -> list[f
     """Seconds for each epoch of fit()."""
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional))
-    return [event.seconds for event in fit(config, data, model, select_device()) if isinstance(event, Epoch)]
+    device = select_device()
+    config = as_in_the_app(config, data, model, device)
+    return [event.seconds for event in fit(config, data, model, device) if isinstance(event, Epoch)]
 
 
 def train(name: str, who: str, seed: int, settings: Settings, root: Path) -> tuple[list[float], float]:

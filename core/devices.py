@@ -1,5 +1,6 @@
 """Which device, number format and threads a run gets."""
 
+import hashlib
 import os
 import platform
 from contextlib import suppress
@@ -9,7 +10,9 @@ import torch
 from torch import nn
 
 from core.cgroups import cpu_quota
-from core.torch_private import amx_tiles
+
+# Kinds of device on which networks are asked with images laid out channels_last. On MPS training alone tries that.
+CHANNELS_LAST_ON = ("cpu", "cuda")
 
 
 class DeviceError(ValueError):
@@ -46,6 +49,41 @@ def describe_device(device: torch.device | None = None) -> DeviceInfo:
     if device.type == "mps":
         return DeviceInfo("mps", f"Apple GPU ({platform.processor() or 'Apple silicon'})", cores)
     return DeviceInfo("cpu", f"CPU ({cores} core{'s' if cores != 1 else ''})", cores)
+
+
+def processor_name() -> str:
+    """The processor's model; on a virtual machine often no more than its family, such as "AMD EPYC"."""
+    return _processor_says("model name") or platform.processor() or "unknown processor"
+
+
+def machine_mark(device: torch.device) -> str:
+    """Short text that is another one where arithmetic may be another: on another processor or GPU, or with another PyTorch.
+
+    By what the processor says it can do too, as its name alone may not tell it from others.
+    """
+    known = [torch.__version__, platform.machine(), processor_name(), _processor_says("flags") or _processor_says("Features")]
+    known.append(torch.cuda.get_device_name(device) if device.type == "cuda" else device.type)
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
+
+
+def _processor_says(name: str) -> str:
+    """One line of what Linux says about the first processor; "" where it says nothing."""
+    with suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="utf-8") as file:
+        return next(line.split(":", 1)[1].strip() for line in file if line.split(":", 1)[0].strip() == name)
+    return ""
+
+
+def wait_for(device: torch.device) -> None:
+    """Until the device has done what it was asked: a GPU answers before it has finished."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether PyTorch's error says that there was no memory left. Its allocator for processors has no error of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def memory_bytes(device: torch.device | None = None) -> int | None:
@@ -114,19 +152,12 @@ def is_convolutional(model: nn.Module) -> bool:
     return any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
-def autocast_type(precision: str, device: torch.device, convolutional: bool) -> torch.dtype | None:
+def autocast_type(precision: str) -> torch.dtype | None:
     """bfloat16 where autocast is to be used, None for plain float32.
 
-    "auto" takes bfloat16 on CUDA, and on processors with AMX tiles for convolutional networks: there an epoch of the
-    notes' CNN took 8.0 s instead of 12.6 s, while small linear layers lose more to the conversions than they gain.
+    "auto" is float32 until somebody has measured what is faster here and put that in its place: see core.training.formats.
     """
-    if precision == "float32":
-        return None
-    if precision == "bfloat16":
-        return torch.bfloat16
-    if device.type == "cuda":
-        return torch.bfloat16
-    return torch.bfloat16 if device.type == "cpu" and convolutional and amx_tiles() else None
+    return torch.bfloat16 if precision == "bfloat16" else None
 
 
 def threads_for(parameters: int, convolutional: bool, shared_by: int = 1) -> int:

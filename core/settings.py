@@ -19,30 +19,38 @@ class Settings:
     cache_dir: unpacked and prepared copies of the data, safe to delete (PLAYGROUND_CACHE).
     workers: training processes (PLAYGROUND_WORKERS); each takes about 400 MB and is fastest with the cores to itself.
         0 shows what has been trained and trains nothing.
+    cuda_graphs: whether training steps may be recorded and replayed on a CUDA GPU (PLAYGROUND_CUDA_GRAPHS): off, as no GPU has
+        tried that yet.
     """
 
     data_dir: Path
     runs_dir: Path
     cache_dir: Path
     workers: int = 1
+    cuda_graphs: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, home: Path | None = None) -> "Settings":
         """Settings from PLAYGROUND_* variables; places that are not named lie below `home` (the working directory).
 
         Raises:
-            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, or a place lies below an unknown user's home.
+            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1, or a
+                place lies below an unknown user's home.
         """
         home = home or Path.cwd()
         workers = environment.get("PLAYGROUND_WORKERS") or "1"
         # the length first: int() refuses thousands of digits with an error of its own
         if not workers.isascii() or not workers.isdigit() or len(workers) > 4 or int(workers) > 16:
             raise ConfigError(f"PLAYGROUND_WORKERS is {workers!r}; it must be a whole number from 0 to 16")
+        graphs = environment.get("PLAYGROUND_CUDA_GRAPHS") or "0"
+        if graphs not in ("0", "1"):
+            raise ConfigError(f"PLAYGROUND_CUDA_GRAPHS is {graphs!r}; it must be 0 or 1")
         return cls(
             data_dir=default_data_dir(environment, home),
             runs_dir=_place(environment.get("PLAYGROUND_RUNS") or home / "runs"),
             cache_dir=_place(environment.get("PLAYGROUND_CACHE") or default_cache_dir(environment)),
             workers=int(workers),
+            cuda_graphs=graphs == "1",
         )
 
     def with_places(self, data: str | None = None, runs: str | None = None) -> "Settings":

@@ -23,6 +23,7 @@ from core.training.plane import PLANE
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.widgets import plane
 from tests.browser import browser_tabs
+from tests.helpers import wait_until
 
 pytestmark = pytest.mark.browser
 SHORT = "training.epochs=40"
@@ -181,3 +182,77 @@ def test_everything_has_a_name_and_can_be_reached(address, tabs, width):
     page = opened(tabs(width), address)
     found = Axe().run(page).response
     assert found["passes"] and not [(entry["id"], node["html"][:100]) for entry in found["violations"] for node in entry["nodes"]]
+
+
+def point_at_a_line(page: Page) -> tuple[float, float]:
+    """Where a line leaves the first input, found as a person finds it: its weight is said."""
+    box = page.locator(".plane .net").bounding_box()
+    for x in range(int(0.15 * box["width"]), int(0.8 * box["width"]), 2):
+        page.mouse.move(box["x"] + x, box["y"] + 57)  # the middle of the first input
+        if page.locator(".plane .caption").inner_text().startswith("Weight from x₁"):
+            return box["x"] + x, box["y"] + 57
+    raise AssertionError("no line is there")
+
+
+def test_a_weight_is_set_at_its_line_while_the_run_is_paused(address, tabs, runs):
+    """A click opens a field there, Escape leaves all as it was, Enter sets it: the picture of the same step shows it, the run
+    says so, and so do the reloaded page and the script."""
+    page = opened(tabs(1280), f"{address}?{SHORT}")
+    page.get_by_role("button", name="Step by step", exact=True).click()
+    expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+    field = page.locator(".plane input.weight")
+    expect(page.locator(".plane .caption")).to_contain_text("click a line to set its weight")
+    before = page.locator(".plane .now").inner_text()
+    assert before.startswith("Epoch 0, step 0")
+    line = point_at_a_line(page)
+    page.mouse.click(*line)
+    expect(field).to_be_focused()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("9")
+    page.keyboard.press("Escape")
+    expect(field).to_be_hidden()
+    page.mouse.click(*line)
+    expect(field).to_be_focused()
+    link = view(page, "view.chosen")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("-3.5")
+    page.keyboard.press("Enter")
+    expect(field).to_be_hidden()
+    expect(page.get_by_text("Changed by hand: 1 change")).to_be_attached()
+    shown = f"view?.at?.step === 0 && view.weight(view.at.weights, ...{link}) === -3.5"
+    wait_until(lambda: view(page, shown), lambda: page.locator(".plane .now").inner_text())
+    expect(page.locator(".plane .now")).not_to_have_text(before)
+    run_id = page.url.partition("run=")[2][:32]
+    store = RunStore(runs)
+    done, = store.interventions(run_id)
+    assert (done.step, done.layer, done.row, done.column, done.after) == (0, f"fc{link[0] + 1}", link[1], link[2], -3.5)
+    page.reload()
+    expect(page.get_by_text("Changed by hand: 1 change")).to_be_attached()
+    wait_until(lambda: view(page, shown), lambda: page.locator(".plane .now").inner_text())
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Stopped", exact=False).first).to_be_visible()
+    store.close()
+
+
+def test_a_weight_is_set_by_keyboard(address, tabs, runs):
+    page = opened(tabs(1280), f"{address}?{SHORT}&training.seed=5")
+    page.get_by_role("button", name="Step by step", exact=True).click()
+    expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+    choice = page.get_by_role("combobox", name="Set a weight by hand")
+    expect(choice).to_be_enabled()
+    choice.focus()
+    page.keyboard.type("bias of the out")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    value = page.get_by_label("Its value")
+    value.focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("0.75")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Changed by hand: 1 change")).to_be_attached()
+    store = RunStore(runs)
+    done, = store.interventions(page.url.partition("run=")[2][:32])
+    assert (done.layer, done.row, done.column, done.after) == ("fc2", 0, None, 0.75)
+    store.close()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Stopped", exact=False).first).to_be_visible()

@@ -19,6 +19,7 @@ from safetensors.torch import save as safetensors_save
 
 from core.__main__ import main
 from core.config import config_bytes
+from core.export import described
 from core.importing import bundle
 from core.runs import Metric, RunStore, load_model
 from core.runs.made_with import read_made_with
@@ -27,6 +28,7 @@ from core.takeaway import Subject, TakeawayError, bring_back, take
 from core.takeaway.bundle import core_files, write_bundle
 from core.takeaway.metrics_table import metrics_csv
 from core.takeaway.record import lines_of, record_of
+from core.training import Intervention
 from tests.helpers import tiny
 from tests.hostile import HOSTILE
 
@@ -114,6 +116,33 @@ def test_a_run_without_weights_comes_back_without_them(store, settings):
     series = store.metrics(brought.id).series
     assert series["-odd"] == ([3], [-1e300]) and np.isnan(series["loss"][1]).all()
     assert not (store.folder(brought.id) / "checkpoint.safetensors").exists()
+
+
+BY_HAND = [Intervention(1, 3, "learning_rate", 0.001, 0.01), Intervention(2, 5, "weight", 0.25, -1.5, "fc1", 2, 7),
+           Intervention(3, 5, "weight", 0.0, 2.0, "fc2", 4)]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_was_changed_by_hand_comes_back(store, files):
+    about = json.loads(files["run.json"])
+    about["record"]["changed_by_hand"] = [described(one) for one in BY_HAND]
+    run = bring_back(store, write_bundle(files | {"run.json": json.dumps(about).encode()}, {}), "me")
+    assert store.interventions(run.id) == BY_HAND
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("change", [
+    {"what": "weight", "layer": "fc1; import os", "row": 0, "column": 0},
+    {"what": "weight", "layer": "fc1", "row": 8, "column": 0},
+    {"what": "weight", "layer": "fc1", "row": "0]; import os #", "column": 0}, {"what": "weight", "layer": "fc1"},
+    {"what": "learning_rate", "after": 1e9}, {"what": "learning_rate", "after": "0.1"}, {"what": "learning_rate", "before": 0},
+    {"what": "learning_rate", "step": 10**9}, {"what": "learning_rate", "step": -1}, {"what": "learning_rate", "step": 1.5},
+    {"what": "optimizer"}, {"what": ["weight"]}, {"what": None}])
+def test_changes_by_hand_that_cannot_have_been_are_refused(store, files, change):
+    """A script repeats them: nothing may stand in one that this run's network does not have."""
+    about = json.loads(files["run.json"])
+    about["record"]["changed_by_hand"] = [{"step": 1, "before": 0.1, "after": 0.2} | change]
+    assert "changes by hand" in refused(store, write_bundle(files | {"run.json": json.dumps(about).encode()}, {}))
 
 
 @pytest.mark.usefixtures("in_this_process")

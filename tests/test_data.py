@@ -597,6 +597,7 @@ def test_batches_do_not_change_the_data(small, tmp_path, cache):
     assert np.array_equal(data.train.images[:, 0].numpy(), images)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 def test_batches_on_a_gpu():
     data, gpu = colour(), torch.device("cuda")

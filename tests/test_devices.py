@@ -1,5 +1,7 @@
 """Device, number format and threads of a run."""
 
+import io
+
 import pytest
 import torch
 from torch import nn
@@ -49,6 +51,7 @@ def test_description_of_a_processor(monkeypatch, cores, title):
     assert (about.kind, about.title, about.cores) == ("cpu", title, cores)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 def test_description_of_a_gpu():
     about = describe_device()
@@ -56,26 +59,32 @@ def test_description_of_a_gpu():
     assert about.title.startswith(torch.cuda.get_device_name()) and about.title.endswith(" GB)")
 
 
-@pytest.mark.parametrize(("precision", "device", "convolutional", "amx", "expected"), [
-    ("float32", CUDA, True, True, None),
-    ("float32", CPU, True, True, None),
-    ("bfloat16", CPU, False, False, torch.bfloat16),
-    ("bfloat16", MPS, False, False, torch.bfloat16),
-    ("auto", CUDA, False, False, torch.bfloat16),
-    ("auto", CUDA, True, False, torch.bfloat16),
-    ("auto", CPU, True, True, torch.bfloat16),
-    ("auto", CPU, True, False, None),
-    ("auto", CPU, False, True, None),
-    ("auto", MPS, True, True, None),
-])
-def test_number_format(monkeypatch, precision, device, convolutional, amx, expected):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    assert autocast_type(precision, device, convolutional) is expected
+@pytest.mark.parametrize(("precision", "expected"), [("float32", None), ("bfloat16", torch.bfloat16), ("auto", None)])
+def test_number_format(precision, expected):
+    assert autocast_type(precision) is expected
 
 
-def test_number_format_where_torch_cannot_tell(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
-    assert autocast_type("auto", CPU, convolutional=True) is None
+CPUINFO = "processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx2{}\n\nprocessor\t: 1\nmodel name\t: other\n"
+
+
+def test_processors_of_one_name_are_told_by_what_they_can_do(monkeypatch):
+    said = {"now": CPUINFO.format("")}
+    monkeypatch.setattr("builtins.open", lambda path, **how: io.StringIO(said["now"]))
+    assert devices.processor_name() == "AMD EPYC"
+    plain = devices.machine_mark(CPU)
+    assert plain == devices.machine_mark(CPU) != devices.machine_mark(MPS)
+    said["now"] = CPUINFO.format(" avx512_bf16")
+    assert devices.processor_name() == "AMD EPYC" and devices.machine_mark(CPU) != plain
+
+
+def test_a_processor_that_nothing_is_said_of(monkeypatch):
+    def nothing(path, **how):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("builtins.open", nothing)
+    monkeypatch.setattr("platform.processor", lambda: "")
+    assert devices.processor_name() == "unknown processor"
+    assert devices.machine_mark(CPU) != devices.machine_mark(MPS)
 
 
 @pytest.mark.parametrize(("parameters", "convolutional", "shared_by", "threads"), [

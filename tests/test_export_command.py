@@ -3,11 +3,14 @@
 import ast
 
 import pytest
+import torch
 
 from core.__main__ import main
 from core.export import script
 from core.presets import PRESETS
-from core.runs import Run, RunStore
+from core.runs import Run, RunStore, load_model
+from core.settings import Settings
+from core.takeaway import Subject, take
 
 
 @pytest.fixture
@@ -66,3 +69,39 @@ def test_an_unknown_format_gets_one_line(capsys, where):
     with pytest.raises(SystemExit) as ended:
         main(["export", "digits-quick", "--to", "poem", *where])
     assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+
+
+# --- recorded runs in other forms
+
+@pytest.mark.parametrize("kind", ["csv", "card", "config"])
+def test_a_text_comes_on_the_screen_or_into_a_file(capsys, trained, places, tmp_path, kind):
+    store, run = trained
+    where = ["--runs", str(store.path), "--data", str(places / "data")]
+    assert main(["export", run.id, "--to", kind, *where]) == 0
+    shown = capsys.readouterr().out
+    assert shown.encode() == take(Subject(store, run, Settings(places / "data", store.path, places / "cache")), kind)
+    assert main(["export", run.id, "--to", kind, "--out", str(tmp_path / "out"), *where]) == 0
+    assert (tmp_path / "out").read_bytes() == shown.encode() and capsys.readouterr().out == ""
+
+
+def test_what_is_no_text_goes_to_a_file_that_is_named_after_the_run(capsys, trained, tmp_path, monkeypatch):
+    store, run = trained
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", run.id, "--to", "pth", "--runs", str(store.path), "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith(f"mlp-{run.id[:8]}.pth  ")
+    assert torch.load(tmp_path / f"mlp-{run.id[:8]}.pth", weights_only=True).keys() == load_model(
+        store, run.id).model.state_dict().keys()
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["digits-quick", "--to", "onnx"], "nothing has been trained yet. Train it with python -m core train digits-quick"),
+    (["RUN", "--to", "onnx", "--set", "training.epochs=2"], "a run that has been is what it was"),
+    (["RUN", "--to", "pth", "--out", "/no/such/folder/w.pth"], "no such folder"),
+    (["0" * 32, "--to", "pth"], "no preset or run"),
+])
+def test_what_cannot_be_taken_away_gets_one_line(arguments, says, capsys, trained, tmp_path):
+    store, run = trained
+    given = [run.id if one == "RUN" else one for one in arguments]
+    assert main(["export", *given, "--runs", str(store.path), "--data", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and says in said.err and said.err.count("\n") == 1

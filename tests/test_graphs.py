@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.models import CNNConfig
-from core.training import Epoch, Finished, Step, build_for, fit, graphs
+from core.training import Epoch, Fallback, Finished, Shortcuts, Step, build_for, fit, graphs
 from core.training.graphs import Forward, recorded
 from tests.helpers import tiny
 
@@ -47,9 +47,14 @@ def stand_in(monkeypatch):
     return stand_in
 
 
-def losses(config, data):
-    events = list(fit(config, data, build_for(config, data), CPU))
+def asked_for():
+    return Shortcuts(CPU, graphs=True)
+
+
+def losses(config, data, shortcuts=None):
+    events = list(fit(config, data, build_for(config, data), CPU, shortcuts=shortcuts or asked_for()))
     assert next(e for e in events if isinstance(e, Finished)).reason == "completed"
+    assert not [e for e in events if isinstance(e, Fallback)] or shortcuts is not None
     return [e.loss for e in events if isinstance(e, Step)], [e.validation_loss for e in events if isinstance(e, Epoch)]
 
 
@@ -67,9 +72,16 @@ def test_what_cannot_be_recorded_trains_as_before(digits, stand_in, monkeypatch)
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(graphs, "record", fails)
-    tried = losses(ODD, digits)
+    shortcuts = asked_for()
+    tried = losses(ODD, digits, shortcuts)
+    assert list(shortcuts.failed.values()) == ["operation not permitted when stream is capturing"]
     monkeypatch.undo()
     assert tried == losses(ODD, digits)
+
+
+def test_nothing_is_recorded_unless_somebody_asks(digits, stand_in):
+    losses(ODD, digits, Shortcuts(CPU))
+    assert stand_in.times == 0
 
 
 def network():
@@ -113,7 +125,7 @@ def test_when_it_is_recorded_and_given_up(monkeypatch):
     images = torch.randn(12, 1, 4, 4)
 
     def begun():
-        forward = Forward(network(), CPU, None)
+        forward = Forward(network(), CPU, None, asked_for())
         forward(images)
         return forward
 
@@ -131,10 +143,11 @@ def test_when_it_is_recorded_and_given_up(monkeypatch):
 
 def test_on_the_cpu_nothing_is_tried(digits, monkeypatch):
     monkeypatch.setattr(graphs, "record", None)
-    forward = Forward(network(), CPU, None)
+    forward = Forward(network(), CPU, None, asked_for())
     assert measured(forward, [1.0] * 10).replay is None and forward.sample is None
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 @pytest.mark.parametrize("autocast", [None, torch.bfloat16])
 def test_a_real_recording_agrees(autocast):

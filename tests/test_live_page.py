@@ -11,6 +11,7 @@ from core.inspection.doctor import Case, examine
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.runs.execute import execute
+from core.runs.recorder import FALLBACKS
 from core.runs.records import Metric, Snapshot
 from core.settings import Settings
 from core.training import Started
@@ -55,6 +56,24 @@ def test_a_run_that_is_going_shows_itself(going):
     labels = [point["label"]["formatter"] for chart in charts(at) for point in chart["series"][0]["data"]
               if isinstance(point, dict) and "symbol" in point]
     assert labels == ["✓ 3\n90 %", "✗ 9, not 4\n40 %", "✓ 5"]
+
+
+def test_a_run_says_its_number_format_and_what_failed(runs, going):  # noqa: F811
+    """Whatever a device's error holds is shown as it is."""
+    runs.begin(going, Started(20, 60, 6370, "cpu", "bfloat16", "bfloat16: 1.31 times as fast as float32 here"))
+    runs.record(going, [], [Snapshot(FALLBACKS, 7, {"lines": [[7, "CUDA graphs failed here (*no* [graphs](x))."]]})])
+    at = page(TRAIN, going)
+    assert_whole(at)
+    assert "321 MB · bfloat16" in texts(at)
+    assert "After step 7: CUDA graphs failed here" in texts(at) and "*no* [graphs](x)" not in texts(at)
+    at.pills(key="panel.details").set_value(["Speed and memory"])
+    assert "Number format: bfloat16: 1.31 times as fast as float32 here." in texts(at.run())
+
+
+def test_a_format_that_was_asked_for_needs_no_reason(runs, going):  # noqa: F811
+    at = page(TRAIN, going)
+    at.pills(key="panel.details").set_value(["Speed and memory"])
+    assert "Number format: float32, as the settings say." in texts(at.run())
 
 
 def progress(at: AppTest) -> tuple[str, int]:

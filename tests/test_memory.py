@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from core.config import OPTIMIZERS, RunConfig
-from core.devices import free_memory_bytes, resident_bytes
+from core.devices import free_memory_bytes, ran_out, resident_bytes
 from core.inspection import describe_layers, totals
 from core.models import StackConfig
 from core.models.layers import FlattenConfig, LinearConfig
-from core.runs.memory import NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out, result_bytes, weight_bytes
+from core.runs.memory import NotEnoughMemory, check_batch_fits, check_weights_fit, result_bytes, weight_bytes
 from core.training import build_for
 from core.training.optimizers import build_optimizer
 from tests.helpers import run_here, tiny, wait_for

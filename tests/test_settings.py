@@ -44,6 +44,17 @@ def test_workers(workers, home):
     assert Settings.from_environment({"PLAYGROUND_WORKERS": str(workers)}).workers == workers
 
 
+@pytest.mark.parametrize(("text", "asked"), [("1", True), ("0", False), ("", False)])
+def test_recording_on_a_gpu_has_to_be_asked_for(text, asked, home):
+    assert Settings.from_environment({"PLAYGROUND_CUDA_GRAPHS": text}).cuda_graphs is asked
+    assert not Settings.from_environment({}).cuda_graphs
+
+
+def test_anything_else_is_no_answer(home):
+    with pytest.raises(ConfigError, match="^PLAYGROUND_CUDA_GRAPHS is 'yes'; it must be 0 or 1$"):
+        Settings.from_environment({"PLAYGROUND_CUDA_GRAPHS": "yes"})
+
+
 @pytest.mark.parametrize("text", ["17", "-1", "two", "1.5", " 2", "²", "٣", "9" * 5000])
 def test_other_numbers_of_workers_are_refused_in_one_line(text, home):
     with pytest.raises(ConfigError, match=r"^PLAYGROUND_WORKERS is '") as refused:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.data import Dataset, Split, normalize
 from core.data.batches import Batches
-from core.devices import autocast_type, is_convolutional
+from core.devices import CHANNELS_LAST_ON, autocast_type, is_convolutional
 from core.training import OBJECTIVES
 from core.training.inference import EVALUATION_BATCH, Outputs, autocasting, batch_that_fits, evaluation_mode, infer
 
@@ -122,25 +122,25 @@ def answer(model: nn.Module, data: Dataset, config: RunConfig, split: Split, bat
         raise ValueError("There are no images to evaluate on: the split is empty.")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     convolutional = is_convolutional(model)
-    batches = Batches(data, split, device, channels_last=convolutional)
+    batches = Batches(data, split, device, channels_last=convolutional and device.type in CHANNELS_LAST_ON)
     if batch_size is None:
         batch_size = CONVOLUTIONAL_BATCH if convolutional and device.type == "cpu" else EVALUATION_BATCH
         batch_size = batch_that_fits(model, batches.chunk(torch.arange(1), None)[0], batch_size)
-    return infer(model, batches, autocast_type(config.training.precision, device, convolutional), batch_size, report)
+    return infer(model, batches, autocast_type(config.training.precision), batch_size, report)
 
 
 def asker(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], config: RunConfig) -> Callable[[Tensor], Tensor]:
     """A function from images (n, C, H, W) in [0, 1] to the class of each, (n,) int64 on the CPU, computed as predict() does."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     convolutional = is_convolutional(model)
-    autocast = autocast_type(config.training.precision, device, convolutional)
+    autocast = autocast_type(config.training.precision)
 
     most = 0  # images at once, known from the first ones
 
     def ask(images: Tensor) -> Tensor:
         nonlocal most
         inputs = normalize(images.to(device), mean, std)
-        if convolutional:
+        if convolutional and device.type in CHANNELS_LAST_ON:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         most = most or batch_that_fits(model, inputs[:1], EVALUATION_BATCH)
         with evaluation_mode(model), torch.inference_mode(), autocasting(device, autocast):

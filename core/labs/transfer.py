@@ -157,14 +157,14 @@ def train(name: str, model: nn.Module, data: Dataset, images: Split, config: Tra
     cpu = torch.device("cpu")
     counted = count(model)
     step = TrainingStep(training, data.target, model, cpu)
-    test = Batches(data, replace(data.test, rows=data.test.rows[:MOST_TEST]), cpu, channels_last=step.convolutional)
+    test = Batches(data, replace(data.test, rows=data.test.rows[:MOST_TEST]), cpu, channels_last=step.channels_last)
 
     def accuracy() -> float:
         return infer(step.model, test).accuracy(step.objective)
 
     every = max(1, -(-config.steps // LOOKS))
     steps, accuracies, losses = [0], [accuracy()], []
-    batches = _endless(Batches(data, images, cpu, channels_last=step.convolutional), training)
+    batches = _endless(Batches(data, images, cpu, channels_last=step.channels_last), training)
     for number in range(1, config.steps + 1):
         train_mode(step.model)
         loss, _ = step.take(next(batches), config.learning_rate)

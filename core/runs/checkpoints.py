@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from core.models import build
 from core.runs.database import StoreError
 from core.runs.store import RunNotFound, RunStore
 from core.trained_model import TrainedModel
-from core.training import Checkpoint, TrainingState, build_for
+from core.training import Checkpoint, TrainingState, build_for, computed_in
 from core.training.objectives import objective_of
 from core.version import VERSION, another_version
 
@@ -175,7 +175,8 @@ def load_model(store: RunStore, run_id: str) -> TrainedModel:
     path = checkpoint_path(store, run_id)
     if not path.exists():
         raise CheckpointError(f"The run “{run.title or run.id}” has kept no weights: it ended before its first epoch did.")
-    return read_checkpoint(path)
+    trained = read_checkpoint(path)  # its config may leave the number format open; it is asked in the one it was trained in
+    return replace(trained, config=computed_in(trained.config, run.precision))
 
 
 def read_checkpoint(path: Path) -> TrainedModel:

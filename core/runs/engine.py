@@ -168,7 +168,8 @@ class LocalEngine:
         self.store.request_step(run_id, count)
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
-        """Another learning rate from the run's next step on. Raises RunNotFound and ConfigError."""
+        """Another learning rate from the run's next step on, which is part of the run as in set_weight(); a run that is resumed
+        goes on with it. Raises RunNotFound and ConfigError."""
         self.store.set_learning_rate(run_id, learning_rate)
 
     def set_weight(self, run_id: str, layer: str, row: int, column: int | None, value: float) -> None:
@@ -230,8 +231,8 @@ class LocalEngine:
         except OSError:
             log = subprocess.DEVNULL
         popen = start(*configured("training", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir),
-                                  str(s.workers)), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
-                      own_group=True)  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
+                                  str(s.workers), str(int(s.cuda_graphs))), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                      stderr=log, own_group=True)  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
         if not isinstance(log, int):
             log.close()
         return Process(name, popen, time.monotonic())

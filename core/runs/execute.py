@@ -11,7 +11,7 @@ import torch
 
 from core.config import RunConfig
 from core.data import DataError, Dataset, load
-from core.devices import DeviceError, is_convolutional, select_device, threads_for
+from core.devices import DeviceError, is_convolutional, ran_out, select_device, threads_for
 from core.errors import reason
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
@@ -23,10 +23,10 @@ from core.runs.evaluations import save_predictions
 from core.runs.live_weights import LiveWeights
 from core.runs.looks import can_watch
 from core.runs.made_with import note_data, note_start
-from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit, ran_out
+from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
-from core.runs.records import Run
+from core.runs.records import NUMBER_FORMAT, Run
 from core.runs.store import RunStore
 from core.settings import Settings
 from core.training import (
@@ -35,14 +35,17 @@ from core.training import (
     Control,
     Epoch,
     Event,
+    Fallback,
     Finished,
     Gradients,
     ImageWatcher,
     Intervention,
     Look,
+    NumberFormat,
     Paused,
     PlaneWatcher,
     SampleAnswers,
+    Shortcuts,
     Started,
     Step,
     ThreadChoice,
@@ -53,6 +56,8 @@ from core.training import (
     can_show,
     candidates,
     check,
+    choose,
+    computed_in,
     fit,
 )
 
@@ -104,7 +109,7 @@ class Keeper:
 
 
 def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
-            report: Callable[[Event], None] = lambda event: None) -> Run:
+            report: Callable[[Event], None] = lambda event: None, failed: dict[str, str] | None = None) -> Run:
     """Do a run that is marked running: train, keep and evaluate, or look for a learning rate. Returns the run as it ended.
 
     Whatever goes wrong ends the run as failed with one line that says so. What gets out is StoreError, where nothing can be
@@ -113,9 +118,10 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
     Args:
         control: asked between steps whether to stop.
         report: called with each event.
+        failed: which shortcuts of the device are not to be tried again in this process; those that fail now are added.
     """
     try:
-        _train(store, run, settings, control, report)
+        _train(store, run, settings, control, report, {} if failed is None else failed)
     except (CheckpointError, ConfigError, DataError, ModelError, DeviceError, NotEnoughMemory) as error:
         store.finish(run.id, "failed", reason(error))
     except MemoryError:
@@ -133,7 +139,8 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
     return store.get(run.id)
 
 
-def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None]) -> None:
+def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None],
+           failed: dict[str, str]) -> None:
     config = run.config
     device = select_device(config.training.device)
     check(config, settings.data_dir)
@@ -145,8 +152,11 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     state = load_training(store, run.id, model) if run.step else None
     if state is None and config.training.start_from:
         take_start(store, config.training.start_from, model)
+    shortcuts = Shortcuts(device, failed, settings.cuda_graphs)
+    number_format = _number_format(store, run, data, model, device, settings, shortcuts)
+    computed = number_format.put_into(config)
     if run.kind == "range_test":
-        run_range_test(store, run, data, model, device, control)
+        run_range_test(store, run, computed, number_format, data, model, device, control, shortcuts)
         return
     note_start(store, run.id, state.step if state is not None else 0, device)
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
@@ -155,14 +165,18 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     if run.step or store.interventions(run.id):  # it has been going before
         store.forget_after(run.id, state.step if state is not None else -1, state.interventions if state is not None else 0)
     before, watched = run.seconds or 0.0 if state else 0.0, store.seconds_watched(run.id)
-    for event in fit(config, data, model, device, control, state, threads, _watchers(store, run, data, model, device)):
+    watchers = _watchers(store, run, computed, data, model, device)
+    for event in fit(computed, data, model, device, control, state, threads, watchers, shortcuts):
         live.see(event)
         match event:
             case Started():
+                event = replace(event, why=number_format.why)
                 store.begin(run.id, event)
                 recorder.device = device
             case Threads():
                 recorder.add(event.step, {"threads": event.threads})
+            case Fallback():
+                recorder.fallback(event)
             case Intervention():
                 recorder.intervention(event)
             case Step():
@@ -191,7 +205,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     live.remove()
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
-        _conclude(store, run.id, config, data, model, finished)
+        _conclude(store, run.id, computed, data, model, finished)
         note_data(store, run.id, data)  # last: nobody waits for it
 
 
@@ -204,13 +218,27 @@ def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: S
     return ThreadChoice(candidates(most) if device.type == "cpu" and run.kind != "range_test" else (most,))
 
 
-def _watchers(store: RunStore, run: Run, data: Dataset, model: torch.nn.Module, device: torch.device) -> list[Watcher]:
+def _number_format(store: RunStore, run: Run, data: Dataset, model: torch.nn.Module, device: torch.device, settings: Settings,
+                   shortcuts: Shortcuts) -> NumberFormat:
+    """What the run computes in. One that goes on keeps its format, and runs that differ by their seed alone take the first one's,
+    as long as they train on such a device: else they could not be compared."""
+    for other in [run] if run.step else store.group(run.group_id):
+        taken = computed_in(run.config, other.precision).training.precision
+        if run.config.training.precision == "auto" and taken != "auto" and other.device == str(device):
+            kept = store.snapshots(other.id).get(NUMBER_FORMAT)
+            again = choose(computed_in(run.config, taken), data, model, device, settings.cache_dir, shortcuts)
+            return replace(again, why=str(kept.value["why"])) if kept and again.precision == taken else again
+    return choose(run.config, data, model, device, settings.cache_dir, shortcuts)
+
+
+def _watchers(store: RunStore, run: Run, config: RunConfig, data: Dataset, model: torch.nn.Module,
+              device: torch.device) -> list[Watcher]:
     """Who looks at the network while it trains: at the plane, where there is one, and at watched images, where they are whole and
     for these data."""
-    watchers: list[Watcher] = [PlaneWatcher(run.config, data, device)] if can_show(run.config) else []
+    watchers: list[Watcher] = [PlaneWatcher(config, data, device)] if can_show(config) else []
     images = store.watched(run.id)
     if images is not None and can_watch(images, data):
-        watchers.append(ImageWatcher(images, run.config.training, data, model, device))
+        watchers.append(ImageWatcher(images, config.training, data, model, device))
     return watchers
 
 

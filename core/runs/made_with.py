@@ -34,7 +34,8 @@ def note_data(store: RunStore, run_id: str, data: Dataset) -> None:
     """Add what exactly was learned from and tested on: how many examples, and core.evaluation.fingerprint() of each split."""
     splits = {name: data.split(name) for name in SPLITS}
     found = {name: {"examples": len(split), "fingerprint": fingerprint(split)} for name, split in splits.items() if len(split)}
-    _write(store, run_id, read_made_with(store, run_id) | {"data": found})
+    if before := read_made_with(store, run_id):  # a run that was deleted meanwhile must not come back as a folder
+        _write(store, run_id, before | {"data": found})
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -85,8 +85,3 @@ def _compare(needed: int, device: torch.device) -> None:
     if free is not None and needed > free:
         raise NotEnoughMemory(f"The run needs about {size_of_bytes(needed)} of memory, and {size_of_bytes(free)} are free. "
                               "Try a smaller network or batch size.")
-
-
-def ran_out(error: RuntimeError) -> bool:
-    """Whether PyTorch's error says that there was no memory left. Its allocator for processors has no error of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -6,11 +6,15 @@ from typing import Any
 
 import torch
 
+from core.config import RunConfig
 from core.data import Dataset
+from core.runs.recorder import FALLBACKS
 from core.runs.records import Metric, Metrics, Run, Snapshot
 from core.runs.store import RunStore
 from core.training import Control, Started
+from core.training.formats import NumberFormat
 from core.training.range_test import RangeStep, conclude, range_steps
+from core.training.shortcuts import Shortcuts
 
 STEPS = 150
 SUGGESTION = "suggestion"  # name of the snapshot
@@ -18,15 +22,15 @@ RATE, LOSS, SMOOTHED = "rate", "loss", "smoothed"  # names of the metrics
 SECONDS_PER_FLUSH = 0.25
 
 
-def run_range_test(store: RunStore, run: Run, data: Dataset, model: torch.nn.Module, device: torch.device,
-                   control: Control | None) -> None:
-    """Do the test, write down its steps while it goes and its suggestion at the end."""
+def run_range_test(store: RunStore, run: Run, config: RunConfig, number_format: NumberFormat, data: Dataset,
+                   model: torch.nn.Module, device: torch.device, control: Control | None, shortcuts: Shortcuts) -> None:
+    """Do the test, write down its steps while it goes and its suggestion at the end. config: with the number format."""
     began = flushed = time.monotonic()
     parameters = sum(p.numel() for p in model.parameters())
-    store.begin(run.id, Started(STEPS, STEPS, parameters, str(device), "float32"))
+    store.begin(run.id, Started(STEPS, STEPS, parameters, str(device), number_format.precision, number_format.why))
     done: list[RangeStep] = []
     written = 0
-    for step in range_steps(run.config, data, model, device, STEPS):
+    for step in range_steps(config, data, model, device, STEPS, shortcuts):
         done.append(step)
         if time.monotonic() - flushed >= SECONDS_PER_FLUSH:
             if not _write(store, run, done[written:]):
@@ -37,7 +41,9 @@ def run_range_test(store: RunStore, run: Run, data: Dataset, model: torch.nn.Mod
             return
     result = conclude(done)
     suggestion = Snapshot(SUGGESTION, len(done), {"rate": result.suggested, "too_high": result.too_high})
-    _write(store, run, done[written:], [suggestion])
+    lines = [[0, line] for line in shortcuts.news()]
+    failed = [Snapshot(FALLBACKS, len(done), {"lines": lines})] if lines else []
+    _write(store, run, done[written:], [suggestion, *failed])
     store.finish(run.id, "finished", seconds=time.monotonic() - began)
 
 

@@ -9,14 +9,14 @@ import torch
 from core.devices import device_memory_bytes, resident_bytes
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
-from core.training import Epoch, Gradients, Intervention, Look, SampleAnswers, Step, Validation
+from core.training import Epoch, Fallback, Gradients, Intervention, Look, SampleAnswers, Step, Validation
 from core.training.plane import PLANE
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
 SECONDS_PER_PICTURES = 0.1  # where the plane is watched, whose pictures a page plays as they come
 MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be a million numbers
 PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second")
-PREDICTIONS, CONFUSION = "predictions", "confusion"  # names of snapshots
+PREDICTIONS, CONFUSION, FALLBACKS = "predictions", "confusion", "fallbacks"  # names of snapshots
 MEGABYTE = 1e6
 
 
@@ -35,6 +35,7 @@ class Recorder:
         self.looks: list[Look] = []
         self.interventions: list[Intervention] = []
         self.progress: dict[str, float] = {}
+        self.lines: list[list[int | str]] = []  # step and line of each Fallback
         self.images, self.seconds = 0, 0.0  # since the last flush
         self.flushed: float | None = None  # so that the first steps are flushed at once
         self.gap = SECONDS_PER_FLUSH
@@ -59,6 +60,11 @@ class Recorder:
             self.add(event.step, {"gpu_memory": device_memory_bytes(self.device) / MEGABYTE})
         self.images, self.seconds = 0, 0.0
         self.flush()
+
+    def fallback(self, event: Fallback) -> None:
+        """Kept beside those before it, for the next flush."""
+        self.lines.append([event.step, event.line])
+        self.snapshots[FALLBACKS] = Snapshot(FALLBACKS, event.step, {"lines": self.lines})
 
     def predictions(self, event: SampleAnswers) -> None:
         """Kept for the next flush: a page could not show more of them."""

@@ -9,6 +9,7 @@ Status = Literal["queued", "running", "finished", "stopped", "failed", "interrup
 ACTIVE: tuple[Status, ...] = ("queued", "running")
 Kind = Literal["training", "range_test"]
 KINDS: tuple[Kind, ...] = ("training", "range_test")
+NUMBER_FORMAT = "number_format"  # name of the snapshot that says what a run computes in, and why
 
 
 class RunNotFound(KeyError):

@@ -26,7 +26,7 @@ from core.runs.interventions import (
 )
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, read_points
-from core.runs.records import Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
+from core.runs.records import NUMBER_FORMAT, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
 from core.training import Command, Intervention, Look, Started, WeightEdit
 from core.version import VERSION, another_version
 
@@ -183,11 +183,14 @@ class RunStore:
             return None  # the caller looks again
 
     def begin(self, run_id: str, event: Started) -> None:
-        """Note what training is about to do; the clock of `seconds_left` starts here."""
+        """Note what training is about to do; the clock of `seconds_left` starts here. The number format and why it was taken are
+        the snapshot NUMBER_FORMAT."""
         with self._database.writing() as db:
             db.execute("UPDATE runs SET started = ?, first_step = step, steps_per_epoch = ?, steps = ?, parameters = ?, "
                        "device = ?, precision = ? WHERE id = ?",
                        (time.time(), event.steps_per_epoch, event.steps, event.parameters, event.device, event.precision, run_id))
+            db.execute("INSERT OR REPLACE INTO snapshots (run, name, step, value) SELECT number, ?, 0, ? FROM runs WHERE id = ?",
+                       (NUMBER_FORMAT, json.dumps({"precision": event.precision, "why": event.why}), run_id))
 
     def record(self, run_id: str, metrics: Sequence[Metric], snapshots: Sequence[Snapshot] = (), looks: Sequence[Look] = (),
                interventions: Sequence[Intervention] = (), **progress: Any) -> bool:

@@ -1,6 +1,7 @@
 """A training process, started and fed by LocalEngine.
 
-It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS`: configured before torch is imported.
+It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS`: configured before torch
+is imported.
 
 Its standard input is the lifeline: each line says that something is in the queue, and its end says that the server is
 gone. Then the run in progress is marked interrupted and the process ends.
@@ -42,6 +43,7 @@ class Worker:
         self.store = RunStore(settings.runs_dir)
         self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
         self.ended: SimpleQueue[str] = SimpleQueue()
+        self.failed: dict[str, str] = {}  # shortcuts of its device that no run needs to try again
 
     def run(self) -> None:
         threading.Thread(target=self.watch_lifeline, daemon=True).start()
@@ -57,7 +59,7 @@ class Worker:
                 continue
             self.idle.clear()
             with suppress(RunNotFound):  # deleted meanwhile
-                execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving))
+                execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving), failed=self.failed)
             trim_heap()
             self.ended.put(run.id)
 
@@ -122,8 +124,8 @@ def main() -> None:
         os.nice(10)  # a page that somebody waits for goes first; where nobody does, training has all the cores
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("500")  # where memory runs out all the same, the system ends this process and not the server
-    name, runs, data, cache, workers = sys.argv[1:]
-    Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers))).run()
+    name, runs, data, cache, workers, graphs = sys.argv[1:]
+    Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers), graphs == "1")).run()
 
 
 if __name__ == "__main__":

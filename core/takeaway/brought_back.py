@@ -19,12 +19,13 @@ from core.runs.made_with import keep_made_with
 from core.subprocesses import ONE_THREAD, run
 from core.takeaway.parts import TakeawayError
 from core.trained_model import TrainedModel
-from core.training import Checkpoint, Started
+from core.training import Checkpoint, Intervention, InterventionError, Started
+from core.training.by_hand import check_edit
 from core.wording import size_of_bytes
 
 SECONDS = 120.0  # by the clock
 ENDED = ("finished", "stopped", "failed", "interrupted")
-MOST_TITLE = 200
+MOST_TITLE, MOST_CHANGES = 200, 20_000
 COUNT = 10**12
 
 
@@ -51,7 +52,8 @@ def bring_back(store: RunStore, content: bytes | Path, owner: str) -> Run:
         about = _checked(found["run"])
         trained = _weights(folder, config) if WEIGHTS in found["has"] else None
         metrics = _metrics(folder, found["metrics"]) if METRICS in found["has"] else []
-    return _keep(store, owner, config, about, trained, metrics, str(found["version"]))
+        by_hand = _changes(about["record"], about["steps"] or 0, config, trained)
+    return _keep(store, owner, config, about, trained, metrics, by_hand, str(found["version"]))
 
 
 def _size(content: bytes | Path) -> int:
@@ -127,8 +129,34 @@ def _metrics(folder: Path, names: list[str]) -> list[Metric]:
                 for step, value in zip(arrays[f"steps{number}"].tolist(), arrays[f"values{number}"].tolist(), strict=True)]
 
 
+def _changes(record: dict[str, Any], steps: int, config: RunConfig, trained: TrainedModel | None) -> list[Intervention]:
+    """What was changed by hand: of weights only where there is the network that has them. A script repeats these, so each must
+    be what could have been done here. Raises TakeawayError."""
+    rows = record.get("changed_by_hand", [])
+    found: list[Intervention] = []
+    try:
+        if not isinstance(rows, list) or len(rows) > MOST_CHANGES:
+            raise InterventionError(f"they are no list of at most {MOST_CHANGES:,}")
+        for row in rows:
+            step, what, before, after = (row[name] for name in ("step", "what", "before", "after"))
+            last, number = found[-1].step if found else 0, len(found) + 1
+            if not (finite(step, last, steps) and isinstance(step, int) and finite(before, -COUNT, COUNT)):
+                raise InterventionError(f"{str(row)[:80]!r} can't be")
+            if what == "learning_rate" and before > 0 and finite(after, 0, COUNT):
+                config.with_values({"training.optimizer.learning_rate": float(after)})
+                found.append(Intervention(number, step, what, float(before), float(after)))
+            elif what == "weight" and trained is not None:
+                edit = check_edit(trained.model, row["layer"], row["row"], row.get("column"), after)
+                found.append(Intervention(number, step, what, float(before), edit.value, edit.layer, edit.row, edit.column))
+            elif what != "weight":
+                raise InterventionError(f"{str(row)[:80]!r} can't be")
+    except (InterventionError, ConfigError, LookupError, TypeError) as error:
+        raise TakeawayError(f"The bundle's changes by hand can't be used: {plain_text(reason(error))[:200]}") from None
+    return found
+
+
 def _keep(store: RunStore, owner: str, config: RunConfig, about: dict[str, Any], trained: TrainedModel | None,
-          metrics: list[Metric], version: str) -> Run:
+          metrics: list[Metric], by_hand: list[Intervention], version: str) -> Run:
     title = f"Brought in: {about['title'] or about['id'][:8] or 'a run'}"
     made = store.create_running(config, owner, f"bundle-{os.getpid()}", title)
     try:
@@ -141,7 +169,7 @@ def _keep(store: RunStore, owner: str, config: RunConfig, about: dict[str, Any],
         store.begin(made.id, Started(about["steps_per_epoch"] or 0, about["steps"] or 0, parameters or 0, about["device"],
                                      about["precision"]))
         progress = {name: about[name] for name in ("step", "epoch", "validation_accuracy") if about[name] is not None}
-        store.record(made.id, metrics, **progress)
+        store.record(made.id, metrics, interventions=by_hand, **progress)
         record = about["record"]
         keep_made_with(store, made.id, {"starts": record.get("starts", []), "data": record.get("data", {}), "brought": {
             "run": about["id"], "version": version}})

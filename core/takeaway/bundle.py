@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from math import isfinite
 
-from core.config import config_bytes
+from core.export import config_file
 from core.importing.bundle import ABOUT, CHECKSUMS, CONFIG, FORMAT, RUN, WEIGHTS
 from core.takeaway.parts import Subject
 from core.takeaway.record import record_of
@@ -50,7 +50,7 @@ def finite(value: float | None) -> float | None:
 
 def core_files(subject: Subject) -> dict[str, bytes]:
     """What is needed to bring a run back: its settings and its record, and its weights where it has kept any."""
-    files = {CONFIG: config_bytes(subject.run.config), RUN: run_json(subject)}
+    files = {CONFIG: config_file(subject.run.config, subject.store.interventions(subject.run.id)), RUN: run_json(subject)}
     if subject.has_weights:
         files[WEIGHTS] = subject.checkpoint()
     return files

@@ -17,7 +17,7 @@ from core.runs import CheckpointError
 from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.memory import NotEnoughMemory
 from core.takeaway.parts import Subject
-from core.takeaway.record import lines_of, record_of
+from core.takeaway.record import TITLES, lines_of, record_of
 from core.transforms import TRANSFORMS
 from core.wording import number, percent, plural
 
@@ -128,9 +128,10 @@ def _data(subject: Subject) -> str:
     except DataError:
         lines.append(f"- Set: {words(data.dataset)}, which is not on this machine")
     counts = record_of(subject.store, subject.run)["data"]
-    for split, one in counts.items() if isinstance(counts, dict) else ():
+    for split, title in TITLES.items():
+        one = counts.get(split) if isinstance(counts, dict) else None
         if isinstance(one, dict) and isinstance(one.get("examples"), int):
-            lines.append(f"- {words(str(split)).capitalize()}: {one['examples']:,} {subject.examples}")
+            lines.append(f"- {title}: {one['examples']:,} {subject.examples}")
     lines.append(f"- Normalisation: {data.normalization}")
     if data.transforms:
         lines.append(f"- Transforms: {', '.join(TRANSFORMS[step.kind].title for step in data.transforms)}")

@@ -10,6 +10,7 @@ from core.runs.made_with import SPLITS, read_made_with
 from core.wording import EXAMPLES, plural
 
 UNKNOWN = "not recorded"
+TITLES = {"train": "Training", "validation": "Validation", "test": "Test"}  # of the splits
 MOST_CHANGES = 6  # by hand, that are told
 
 
@@ -87,7 +88,7 @@ def _data(record: dict[str, Any], run: Run) -> list[Line]:
     lines = []
     for split in SPLITS:
         if isinstance(one := data.get(split), dict) and isinstance(one.get("examples"), int):
-            lines.append(Line(f"{split.capitalize()} data", f"{one['examples']:,} {what}, fingerprint "
+            lines.append(Line(f"{TITLES[split]} data", f"{one['examples']:,} {what}, fingerprint "
                                                             f"{short(one.get('fingerprint', UNKNOWN))}"))
     return lines
 

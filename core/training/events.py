@@ -16,13 +16,14 @@ DIVERGED = "The loss or a weight became NaN or infinite"  # how the message of a
 
 @dataclass(frozen=True)
 class Started:
-    """Training is about to begin. `precision` is "float32" or "bfloat16"."""
+    """Training is about to begin. precision: "float32" or "bfloat16"; why: that one, in one line, "" where it was asked for."""
 
     steps_per_epoch: int
     steps: int
     parameters: int
     device: str
     precision: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class Threads:
 
     step: int
     threads: int
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """By this step something that is faster on some devices has failed here, and plain PyTorch took its place: one line."""
+
+    step: int
+    line: str
 
 
 @dataclass(slots=True)  # not frozen: there are tens of thousands a second, and that takes three times as long to make
@@ -192,5 +201,5 @@ class Finished:
     message: str = ""
 
 
-Event = (Started | Threads | Intervention | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation | Checkpoint
-         | Finished)
+Event = (Started | Threads | Fallback | Intervention | Step | Gradients | Paused | SampleAnswers | Look | Epoch | Validation
+         | Checkpoint | Finished)

@@ -1,7 +1,8 @@
 """On a CUDA device: forward and backward pass recorded once and replayed, where that makes the rest of a run faster.
 
 A small network's kernels are shorter than the time Python takes to launch them. A CUDA graph launches them all at once. Whether
-that pays is measured in the run itself, and what is replayed is compared with what it replaces before it is used.
+that pays is measured in the run itself, and what is replayed is compared with what it replaces before it is used. Only where it
+is asked for (PLAYGROUND_CUDA_GRAPHS), as no GPU has run it yet; and where it fails the network runs as ever.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.training.inference import autocasting
+from core.training.shortcuts import FAILURES, Shortcuts
 
 WHERE = ("cuda",)  # kinds of device that can record
 WINDOWS = 3  # looks at the speed before and after; the first of each has warming up in it and does not count
@@ -23,9 +25,12 @@ class Forward:
     """The forward pass of a training's steps. Call it with a batch's images (n, …); it returns logits (n, outputs), float32 or of
     the autocast type."""
 
-    def __init__(self, model: nn.Module, device: torch.device, autocast: torch.dtype | None) -> None:
+    def __init__(self, model: nn.Module, device: torch.device, autocast: torch.dtype | None,
+                 shortcuts: Shortcuts | None = None) -> None:
+        """shortcuts: whether recording is asked for, and what is told where it fails; None: it is not."""
         self.model, self.device, self.autocast = model, device, autocast
-        self.decided = device.type not in WHERE
+        self.shortcuts = shortcuts or Shortcuts(device)
+        self.decided = device.type not in WHERE or not self.shortcuts.graphs or not self.shortcuts.usable("graphs")
         self.sample: Tensor | None = None  # the largest batch so far, to record with
         self.replay: Callable[[Tensor], Tensor] | None = None
         self.shape: torch.Size | None = None  # of the batches that can be replayed: not the smaller one at an epoch's end
@@ -34,7 +39,10 @@ class Forward:
 
     def __call__(self, images: Tensor) -> Tensor:
         if self.replay is not None and images.shape == self.shape:
-            return self.replay(images)
+            try:
+                return self.replay(images)
+            except FAILURES as error:
+                self._give_up(error)
         if not self.decided and self.replay is None and (self.sample is None or len(images) > len(self.sample)):
             self.sample = images.clone()
         with autocasting(self.device, self.autocast):
@@ -55,8 +63,15 @@ class Forward:
             return
         if self.sample is not None and now * left >= LEAST_SECONDS:
             self.before, self.shape = now, self.sample.shape
-            self.replay = recorded(self.model, self.sample, self.device, self.autocast)
+            try:
+                self.replay = recorded(self.model, self.sample, self.device, self.autocast)
+            except FAILURES as error:
+                self._give_up(error)
         self.decided, self.sample = self.replay is None, None
+
+    def _give_up(self, error: Exception) -> None:
+        self.replay, self.decided = None, True
+        self.shortcuts.give_up("graphs", error)
 
 
 class _Shell(nn.Module):
@@ -75,25 +90,25 @@ class _Shell(nn.Module):
 
 def recorded(model: nn.Module, sample: Tensor, device: torch.device,
              autocast: torch.dtype | None) -> Callable[[Tensor], Tensor] | None:
-    """The network's forward pass, recorded with its backward pass for batches like `sample`; None where that can't be done or
-    does something else than the network. Weights, running statistics, gradients and random state are as before."""
+    """The network's forward pass, recorded with its backward pass for batches like `sample`; None where that does something else
+    than the network. Weights, running statistics, gradients and random state are as before.
+
+    Raises what PyTorch does where it can't be recorded, as with an operation that waits for the device: one of FAILURES.
+    """
     shell = _Shell(model, device, autocast)
     gradients = [weight.grad for weight in model.parameters()]
     statistics = [value.clone() for value in model.buffers()]
-    usable = False
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        try:
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             # a stand-in for real batches, which are copied into it
             record(shell, (sample.clone(),), allow_unused_input=True)
-            usable = _agree(shell, _Shell(model, device, autocast), sample)
-        except (RuntimeError, AssertionError):  # an operation that waits for the device can't be recorded
-            pass
-    with torch.no_grad():
-        for value, kept in zip(model.buffers(), statistics, strict=True):
-            value.copy_(kept)
-    for weight, gradient in zip(model.parameters(), gradients, strict=True):
-        weight.grad = gradient
-    return shell if usable else None
+            return shell if _agree(shell, _Shell(model, device, autocast), sample) else None
+    finally:
+        with torch.no_grad():
+            for value, kept in zip(model.buffers(), statistics, strict=True):
+                value.copy_(kept)
+        for weight, gradient in zip(model.parameters(), gradients, strict=True):
+            weight.grad = gradient
 
 
 def record(module: nn.Module, sample: tuple[Tensor, ...], allow_unused_input: bool) -> None:

@@ -19,6 +19,7 @@ from core.training.events import (
     Checkpoint,
     Epoch,
     Event,
+    Fallback,
     Finished,
     Gradients,
     Intervention,
@@ -32,6 +33,7 @@ from core.training.events import (
 from core.training.inference import infer
 from core.training.monitors import SampleMonitor, ValidationMonitor
 from core.training.schedules import Plateau, learning_rate_at
+from core.training.shortcuts import Shortcuts
 from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
 from core.training.step import TrainingStep, batches_of_epoch
 from core.training.threads import ThreadChoice
@@ -46,14 +48,15 @@ SECONDS_PER_LOOK = 0.05  # at the control, while paused
 
 def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, control: Control | None = None,
         resume: TrainingState | None = None, threads: ThreadChoice | None = None,
-        watchers: Sequence[Watcher] = ()) -> Iterator[Event]:
+        watchers: Sequence[Watcher] = (), shortcuts: Shortcuts | None = None) -> Iterator[Event]:
     """Train `model` in place and report: Started, then Steps, an Epoch and a Checkpoint each epoch, Finished at the end.
 
     The same config, data and weights give the same events on the CPU at the same number of threads (but for seconds, and
-    Gradients, SampleAnswers, Looks and Validation, which come by the clock; Paused comes where the control asks for it).
-    Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite ends
-    the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model is
-    left in training mode, as a loop of one's own leaves it.
+    Gradients, SampleAnswers, Looks and Validation, which come by the clock; Paused and Interventions come where the control asks
+    for them). Dropout draws from PyTorch's global random state, which is seeded here. A loss or weight that is NaN or infinite
+    ends the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model
+    is left in training mode, as a loop of one's own leaves it. Where config.training.precision is "auto" it is float32 here;
+    what is faster on this machine says core.training.choose() before.
 
     Args:
         control: asked between steps whether to stop, to pause, to use another learning rate or to set a weight; each such
@@ -64,8 +67,9 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
         threads: what chooses the number of processor threads while it trains; None leaves PyTorch's as it is.
         watchers: their Looks come before the first step, between steps as they ask for it, and in the end, of the weights that
             are kept. A Look may come before the Step it is of, whose loss has not been read yet.
+        shortcuts: what training may take beyond plain PyTorch; None: what is usual. Where one fails a Fallback says so.
     """
-    loop = Loop(config, data, model, device, control, threads, watchers)
+    loop = Loop(config, data, model, device, control, threads, watchers, shortcuts)
     if resume is not None:
         loop.restore(resume)
     yield Started(loop.steps_per_epoch, loop.steps, sum(p.numel() for p in model.parameters()), str(device), loop.precision)
@@ -89,6 +93,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
         model.load_state_dict(loop.last_good())
         message = (f"{DIVERGED} at step {loop.step} (epoch {loop.epoch}); the last good weights "
                    "were kept. Try a smaller learning rate.")
+    yield from loop.fallbacks()
     yield loop.checkpoint(final=True)
     yield from loop.look()
     yield Finished(outcome, loop.epoch - 1, loop.step, time.perf_counter() - began - loop.held_up, message)
@@ -130,17 +135,18 @@ class Loop:
     """The state of one training: network, optimizer, place in the data, sums of the current epoch."""
 
     def __init__(self, config: RunConfig, data: Dataset, model: nn.Module, device: torch.device,
-                 control: Control | None = None, threads: ThreadChoice | None = None, watchers: Sequence[Watcher] = ()) -> None:
+                 control: Control | None = None, threads: ThreadChoice | None = None, watchers: Sequence[Watcher] = (),
+                 shortcuts: Shortcuts | None = None) -> None:
         training = config.training
         self.watchers = tuple(watchers)
         self.threads = threads if threads is not None and threads.is_open else None
         self.config, self.device, self.control = training, device, control
-        self.training_step = TrainingStep(training, data.target, model, device)
+        self.training_step = TrainingStep(training, data.target, model, device, shortcuts)
         self.model, self.autocast = self.training_step.model, self.training_step.autocast
         self.objective, self.optimizer = self.training_step.objective, self.training_step.optimizer
         self.counts_right = data.target == "classes"
-        self.train = Batches(data, data.train, device, channels_last=self.training_step.convolutional)
-        self.validation = Batches(data, data.validation, device, channels_last=self.training_step.convolutional)
+        self.train = Batches(data, data.train, device, channels_last=self.training_step.channels_last)
+        self.validation = Batches(data, data.validation, device, channels_last=self.training_step.channels_last)
         shows = data.kind == "images" and self.counts_right
         self.samples = SampleMonitor(self.validation, len(data.classes), self.objective, self.autocast) if shows else None
         self.closer = ValidationMonitor(self.validation, len(data.classes), self.objective, self.autocast)
@@ -291,6 +297,10 @@ class Loop:
         correct = (self.objective.predict(logits) == batch.labels).count_nonzero()
         return loss, correct, len(batch.labels)
 
+    def fallbacks(self) -> Iterator[Event]:
+        """What has failed since the last time."""
+        yield from (Fallback(self.step, line) for line in self.training_step.shortcuts.news())
+
     def results(self, pending: Pending) -> tuple[list[float], list[int], list[int]]:
         """Of steps that are pending, the last ones of the current epoch: loss, number of right answers, size."""
         if self.tiny is not None:
@@ -307,6 +317,7 @@ class Loop:
         # here, where a GPU has caught up and nobody has been handed an event yet: what they do with it is not training
         seconds = time.perf_counter() - pending.since
         self.sums.seconds += seconds
+        yield from self.fallbacks()
         for loss, right, size in zip(losses, correct, sizes, strict=True):
             self.step += 1
             if not isfinite(loss):

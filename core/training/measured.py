@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset, Split
-from core.devices import is_convolutional, select_device, threads_for
+from core.devices import is_convolutional, select_device, threads_for, wait_for
 from core.hooks import CallStack, hooked
 from core.layers.memory import training_bytes
 from core.layers.table import describe_layers, totals
 from core.training import fresh_model
+from core.training.formats import remembered
 from core.training.loop import Loop
 from core.wording import size_of_bytes
 
@@ -64,7 +66,7 @@ class Measured:
         return self.batch_size / self.step
 
 
-def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examples: int) -> Measured:
+def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examples: int, cache: Path | None = None) -> Measured:
     """Train a fresh network for a few steps on random examples, with the run's own loop, device and number format.
 
     Takes about four seconds at most, but at least four steps however long they are. PyTorch's random state and number of
@@ -72,6 +74,7 @@ def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examp
 
     Args:
         input_shape: of one example; classes: of the data set, 0 where a number is predicted; examples: in an epoch.
+        cache: the folder that remembers what a run's number format is here, where the config leaves that open.
 
     Raises:
         MeasureError: training would take more memory than a page may use. ModelError, DeviceError: as for a run.
@@ -92,13 +95,15 @@ def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examp
         torch.set_num_threads(threads)
         try:
             return _measure(config, _random_data(config, input_shape, classes, batch), device, threads,
-                            -(-max(1, examples) // batch))
+                            -(-max(1, examples) // batch), cache)
         finally:
             torch.set_num_threads(before)
 
 
-def _measure(config: RunConfig, data: Dataset, device: torch.device, threads: int, per_epoch: int) -> Measured:
+def _measure(config: RunConfig, data: Dataset, device: torch.device, threads: int, per_epoch: int,
+             cache: Path | None) -> Measured:
     model = fresh_model(config, data.input_shape, len(data.source_classes))
+    config = remembered(config, data, model, device, cache).put_into(config)
     loop = Loop(config, data, model, device)
     loop.model.train()
     whole = list(_timed_steps(loop, device))
@@ -140,20 +145,12 @@ def _timed_steps(loop: Loop, device: torch.device, record: "_Record | None" = No
         for batch in loop.batches():
             loop.train_step(batch)
         loop.epoch, loop.batch = loop.epoch + 1, 0
-        _wait(device)
+        wait_for(device)
         now = time.perf_counter()
         if step:
             yield now - start
             if now - began > MOST_SECONDS:
                 return
-
-
-def _wait(device: torch.device) -> None:
-    """Until the device has done what it was asked: a GPU answers before it has finished."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 class _Record:
@@ -167,7 +164,7 @@ class _Record:
         self.end = 0.0
 
     def now(self) -> float:
-        _wait(self.device)
+        wait_for(self.device)
         return time.perf_counter()
 
     def take(self) -> list[tuple[str, float, float]]:

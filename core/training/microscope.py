@@ -151,7 +151,7 @@ class Microscope:
         self.training_step = TrainingStep(config.training, data.target, copy.deepcopy(model).float(), CPU)
         self.model, self.objective = self.training_step.model, self.training_step.objective
         self.parameters, self.optimizer = dict(self.model.named_parameters()), self.training_step.optimizer
-        self.train = Batches(data, data.train, CPU, channels_last=self.training_step.convolutional)
+        self.train = Batches(data, data.train, CPU, channels_last=self.training_step.channels_last)
         self.plateau = Plateau(self.training.schedule) if isinstance(self.training.schedule, PlateauConfig) else None
         self.per_epoch = -(-len(data.train) // self.training.batch_size)
         self.most_images = _most_images(self.model, data.input_shape)
@@ -219,7 +219,7 @@ class Microscope:
             return
         self.epoch, self.batch = self.epoch + 1, 0
         if self.plateau:  # what the epochs to come learn with depends on the validation loss
-            validation = Batches(self.data, self.data.validation, CPU, channels_last=self.training_step.convolutional)
+            validation = Batches(self.data, self.data.validation, CPU, channels_last=self.training_step.channels_last)
             self.plateau.look(infer(self.model, validation, self.training_step.autocast).loss(self.objective))
 
     def _weights(self) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from torch import nn
 from core.config import RunConfig
 from core.data import Dataset
 from core.data.batches import Batch, Batches
+from core.training.shortcuts import Shortcuts
 from core.training.step import TrainingStep, batches_of_epoch
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -61,8 +62,8 @@ def range_test(config: RunConfig, data: Dataset, model: nn.Module, steps: int = 
         return conclude(list(range_steps(config, data, model, torch.device("cpu"), steps)))
 
 
-def range_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device,
-                steps: int = 100) -> Iterator[RangeStep]:
+def range_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, steps: int = 100,
+                shortcuts: Shortcuts | None = None) -> Iterator[RangeStep]:
     """The test step by step, for whoever wants to show or stop it. Trains `model` itself and seeds PyTorch's random state.
 
     The steps are those of fit() with these learning rates, whatever the config's schedule and however few epochs it has. Ends
@@ -72,11 +73,11 @@ def range_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torc
         raise ValueError(f"steps is {steps}; a range test needs at least 10")
     if not len(data.train):
         raise ValueError("there are no training images")
-    training_step = TrainingStep(config.training, data.target, model, device)
+    training_step = TrainingStep(config.training, data.target, model, device, shortcuts)
     training_step.model.train()
     torch.manual_seed(config.training.seed)
     smoothed = lowest = inf
-    batches = _batches(config, Batches(data, data.train, device, channels_last=training_step.convolutional))
+    batches = _batches(config, Batches(data, data.train, device, channels_last=training_step.channels_last))
     for step, batch in enumerate(islice(batches, steps), start=1):
         rate = LOWEST * (HIGHEST / LOWEST) ** ((step - 1) / (steps - 1))
         loss, _ = training_step.take(batch, rate)

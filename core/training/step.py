@@ -16,6 +16,7 @@ from core.training.dense import chain_of, loss_and_gradient
 from core.training.graphs import Forward
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
+from core.training.shortcuts import Shortcuts
 
 # What a run's seed is multiplied by before an epoch's number is added: runs with neighbouring seeds share no epoch's order
 SEED_FACTOR = 100_003
@@ -54,24 +55,26 @@ class TrainingStep:
     Another way to work out answers and gradients replaces answer() and backward(); what becomes of the gradients stays.
     """
 
-    def __init__(self, training: TrainingConfig, target: str, model: nn.Module, device: torch.device) -> None:
-        """Moves `model` to the device, in the memory format that suits it.
+    def __init__(self, training: TrainingConfig, target: str, model: nn.Module, device: torch.device,
+                 shortcuts: Shortcuts | None = None) -> None:
+        """Moves `model` to the device, in the memory format that suits it. shortcuts: what may be taken; None: what is usual.
 
         Raises:
             ConfigError: a loss that does not suit the data's `target`, "classes" or "number".
         """
         self.training = training
-        self.convolutional = is_convolutional(model)
+        self.shortcuts = shortcuts or Shortcuts(device)
         self.model = model.to(device)
-        if self.convolutional:
+        self.channels_last = is_convolutional(model) and self.shortcuts.usable("channels_last")
+        if self.channels_last:
             self.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
-        self.autocast = autocast_type(training.precision, device, self.convolutional)
-        self.forward = Forward(self.model, device, self.autocast)
+        self.autocast = autocast_type(training.precision)
+        self.forward = Forward(self.model, device, self.autocast, self.shortcuts)
         plain = device.type == "cpu" and self.autocast is None  # elsewhere kernels wait for Python less than for each other
         self.chain = chain_of(self.model) if plain else None
         self.gradient: Tensor | None = None  # of the last loss for its logits, where the chain has answered
         self.objective = objective_of(training, target)
-        self.optimizer = Stepper(build_optimizer(training.optimizer, self.model.parameters()))
+        self.optimizer = Stepper(build_optimizer(training.optimizer, self.model.parameters(), self.shortcuts), self.shortcuts)
 
     def take(self, batch: Batch, learning_rate: float, look: Look = lambda phase: None) -> tuple[Tensor, Tensor]:
         """Forward, loss, backward, new weights; the network is to be in training mode.

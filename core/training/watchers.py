@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from core.config import TrainingConfig
 from core.data import Dataset, normalize
 from core.data.batches import Batches
-from core.devices import autocast_type, is_convolutional
+from core.devices import CHANNELS_LAST_ON, autocast_type, is_convolutional
 from core.training.events import Look
 from core.training.inference import LARGEST_BATCH, autocasting, evaluation_mode
 from core.training.monitors import SAMPLES, SHARE_OF_TIME, one_of_each
@@ -82,7 +82,7 @@ class ImageWatcher:
         """images: (W, C, H, W) float32 in [0, 1], which suits() the data; prepared here as the run's validation images are."""
         self.pace, self.count, self.input_shape = Pace(clock), len(images), data.input_shape
         convolutional = is_convolutional(model)
-        self.autocast = autocast_type(training.precision, device, convolutional)
+        self.autocast = autocast_type(training.precision)
         self.objective = objective_of(training, data.target)
         split = data.validation
         positions = one_of_each(split.labels[split.rows], len(data.classes), SAMPLES)
@@ -94,7 +94,7 @@ class ImageWatcher:
             prepared.append(next(Batches(data, split, torch.device("cpu")).iterate(len(order), order)).images)
         self.device, self.batch = device, torch.cat(prepared).to(device)
         self.at_once = max(1, LARGEST_BATCH // prod(data.input_shape))  # as in validation: of large images few
-        if convolutional:
+        if convolutional and device.type in CHANNELS_LAST_ON:
             self.batch = self.batch.contiguous(memory_format=torch.channels_last)
 
     def due(self, step: int, seconds: float) -> bool:

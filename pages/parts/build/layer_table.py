@@ -18,6 +18,7 @@ from core.training.measured import Measured, MeasureError, measure
 from core.wording import duration, percent, size_of_bytes
 from pages.parts.draft.measured import keep_measured, measured_for
 from pages.parts.shell import keys
+from pages.parts.shell.services import services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
@@ -83,7 +84,7 @@ def _measure_button(case: Case, found: Measured | None) -> None:
     examples = max(1, spec_of(config.data.dataset).counts[0] - default_config(config.data.dataset).validation)
     try:
         with st.spinner("Measuring a few training steps…"), as_in_training():
-            taken = measure(config, case.input_shape, case.source_classes, examples)
+            taken = measure(config, case.input_shape, case.source_classes, examples, services().settings.cache_dir)
     except (MeasureError, ModelError, DeviceError) as error:
         st.warning(as_text(str(error)), icon=":material/timer_off:")
         return

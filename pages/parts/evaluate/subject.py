@@ -8,13 +8,13 @@ import streamlit as st
 import torch
 
 from core.data import DATASETS, DataError, Dataset
+from core.devices import ran_out
 from core.errors import reason
 from core.evaluation import Predictions
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
 from core.runs import Run, has_checkpoint
 from core.runs.evaluations import load_predictions, predictions_path, weights_stamp
-from core.runs.memory import ran_out
 from core.wording import chance, percent
 from pages.parts.runs.answers import compute
 from pages.parts.shell import keys

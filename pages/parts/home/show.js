@@ -179,8 +179,10 @@ class View {
     this.caption(context, count ? "What its first layer looks for" : "", 0);
     if (!count) return;
     const values = atob(bytes), dark = this.isDark(), middle = dark ? [44, 48, 54] : [240, 240, 238];
-    const rows = count > 4 ? 2 : 1, columns = Math.ceil(count / rows), gap = 4;
-    const side = Math.min((box.width + gap) / columns - gap, (box.height - title + gap) / rows - gap);
+    const gap = 4, fits = (rows) => Math.min((box.width + gap) / Math.ceil(count / rows) - gap,
+      (box.height - title + gap) / rows - gap);
+    const rows = [1, 2, 3, 4].reduce((best, one) => (fits(one) > fits(best) ? one : best));
+    const columns = Math.ceil(count / rows), side = fits(rows);
     const tile = this.tile ??= document.createElement("canvas");
     tile.width = width;
     tile.height = height;

@@ -15,12 +15,14 @@ from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
+from core.runs.records import NUMBER_FORMAT
 from core.settings import Settings
 from core.training import Intervention
 from core.wording import worded
 from pages.parts.doctors import training_doctor
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.markdown import as_text
 
 SMOOTHING = 0.9
 RUNS_KEPT = 8  # whose curves a session keeps
@@ -105,8 +107,9 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
         speed = worded("images/s", kind_of(run.config.data.dataset))
         pair(curves, ({"throughput": speed}, f"Training speed ({speed})", False),
              ({"memory": "training process", "gpu_memory": "GPU"}, "Memory (MB)", False))
-        if line := threads_line(*curves.of("threads")):
-            st.caption(line)
+        for line in (format_line(snapshots.get(NUMBER_FORMAT)), threads_line(*curves.of("threads"))):
+            if line:
+                st.caption(line)
     if DEAD in chosen:
         dead_units(curves, run.config.data.dataset)
     if CONFUSED in chosen:
@@ -145,6 +148,19 @@ def confusion(server: Services, run: Run, snapshot: Snapshot | None) -> None:
                       "is a mistake.", kind_of(run.config.data.dataset)))
     counts = snapshot.value["counts"] if snapshot else [[0] * len(names)] * len(names)  # its place is kept, so nothing jumps
     st.echarts_chart(confusion_heatmap(counts, names), height=400, key="live.confusion", width=520)
+
+
+def format_line(snapshot: Snapshot | None) -> str:
+    """What a run computes in and why it was taken; "" where that was not written down."""
+    if snapshot is None:
+        return ""
+    return f"Number format: {snapshot.value['why'] or snapshot.value['precision'] + ', as the settings say'}."
+
+
+def fallbacks(snapshot: Snapshot | None) -> None:
+    """What this device was not able to do, if anything: a run is slower then, and as right."""
+    for step, line in snapshot.value["lines"] if snapshot else ():
+        st.caption(f":material/build_circle: {f'After step {step:,}: ' if step else ''}{as_text(line)}")
 
 
 def threads_line(steps: Sequence[int], threads: Sequence[float]) -> str:

@@ -10,6 +10,8 @@ from core.data.sources import kind_of
 from core.figures.curves import Curves
 from core.figures.thinning import smooth
 from core.runs import KINDS, Run, RunNotFound, has_checkpoint
+from core.runs.recorder import FALLBACKS
+from core.runs.records import NUMBER_FORMAT
 from core.wording import drawn_thing, duration, number, percent, plural, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
@@ -20,6 +22,8 @@ from pages.parts.runs.charts import (
     curve_charts,
     details,
     example_answers,
+    fallbacks,
+    format_line,
     previous_curves,
     quantities_of,
     read_curves,
@@ -97,13 +101,15 @@ def draw(server: Services, run: Run) -> None:
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
         st.markdown(f"{icon} **{as_text(run.title) or 'Run'}** · {label.lower()}{took}")
         memory = curves.of("memory")[1]
-        st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else ""))
+        st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else "")
+                   + (f" · {run.precision}" if run.precision else ""), help=format_line(snapshots.get(NUMBER_FORMAT)) or None)
     if run.is_active or run.status in {"finished", "stopped"}:  # it stays when a run ends, so that what is below does too
         _progress(server, run)
     if run.status in {"failed", "interrupted"}:
         st.error(as_text(run.message), icon=icon)
     elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
         st.info(as_text(run.message), icon=icon)
+    fallbacks(snapshots.get(FALLBACKS))
     _results(run, curves)
     watched = watched_section(server, run)
     if run.is_active or curves.of("loss")[0]:

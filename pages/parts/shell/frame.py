@@ -14,6 +14,7 @@ from pages.parts.shell.menu import LABS, MENU
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = f"<style>{(Path(__file__).parent / 'style.css').read_text(encoding='utf-8')}</style>"
+REACHABLE = f"<script>{(Path(__file__).parent / 'reachable.js').read_text(encoding='utf-8')}</script>"
 
 
 def open_page(title: str) -> None:
@@ -32,6 +33,7 @@ def open_page(title: str) -> None:
         for path, (label, _, icon) in LABS.items():
             link(path, label, icon)
         st.caption(f"{device().title}")
+        st.html(REACHABLE, unsafe_allow_javascript=True)  # a file of ours; at the menu's end, where its place is of no account
 
 
 def tab_title(state: str) -> None:

@@ -16,7 +16,7 @@ from core.inspection import InspectionError, histogram
 from core.models import ModelError
 from core.runs import CheckpointError, Run
 from core.runs.checkpoints import TRAINING, load_training, starting_model
-from core.training import build_for
+from core.training import build_for, computed_in
 from core.training.microscope import (
     FrozenStep,
     Microscope,
@@ -118,7 +118,7 @@ def _from_run(server: Services, run: Run) -> Microscope:
     data = dataset(run.config.data, server.settings)
     check_config(run.config, data)
     model = build_for(run.config, data)
-    return Microscope(run.config, data, model, load_training(server.store, run.id, model))
+    return Microscope(computed_in(run.config, run.precision), data, model, load_training(server.store, run.id, model))
 
 
 def _buttons(wanted: tuple[str, ...], scope: Microscope, frozen: FrozenStep) -> None:

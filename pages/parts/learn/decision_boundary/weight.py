@@ -90,10 +90,10 @@ def weight_form(server: Services, config: RunConfig, run: Run | None, data: Data
 
 def value_of(server: Services, run: Run, config: RunConfig, data: Dataset, place: Place) -> float:
     """What a weight is now, as far as it is known."""
-    trained = newest_model(server.store, run.id) or untrained(config, data)
-    layer = trained.model.get_submodule(_name(place))
-    values = layer.bias if place.column is None else layer.weight[:, place.column]
-    return float(values.detach()[place.row])
+    model = (newest_model(server.store, run.id) or untrained(config, data)).model
+    if place.column is None:
+        return model.get_parameter(f"{_name(place)}.bias")[place.row].item()
+    return model.get_parameter(f"{_name(place)}.weight")[place.row, place.column].item()
 
 
 def _name(place: Place) -> str:
