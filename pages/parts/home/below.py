@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.data import spec_of
-from core.presets import PRESETS
+from core.presets import PRESETS, Preset
 from core.runs import Run
 from core.wording import percent, plural
 from pages.parts.learn.lab import lab_path
@@ -77,21 +77,25 @@ def presets(server: Services) -> None:
     st.subheader("Classic systems, one click each")
     here = {name: available_here(server, name) for name in {entry.config.data.dataset for entry in PRESETS.values()}}
     ordered = sorted(PRESETS.items(), key=lambda item: not here[item[1].config.data.dataset])
-    for index, (name, entry) in enumerate(ordered):
-        if index % 3 == 0:
-            columns = st.columns(3)
-        data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
-        with columns[index % 3].container(border=True, height="stretch"):
-            st.markdown(f"**{entry.title}**\n\n:small[{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.]",
-                        help=differences(entry, "Where well-known notes differ:") or None)
-            if here[entry.config.data.dataset]:
-                if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
-                    start(server, entry.config)
-                    go_to("pages/train_model.py")
-            elif st.button(f"Get {as_text(data.title)} first", key=f"home.get.{name}", icon=":material/cloud_download:",
-                           type="tertiary"):
-                st.session_state[DATASET] = entry.config.data.dataset
-                go_to("pages/explore_data.py")
+    # a grid of the style's instead of columns: with many visitors at once, what takes time is the number of elements
+    with st.container(horizontal=True, gap="small", key="home.presets"):
+        for name, entry in ordered:
+            _preset(entry, name, here[entry.config.data.dataset], server)
+
+
+def _preset(entry: Preset, name: str, is_here: bool, server: Services) -> None:
+    data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
+    with st.container(border=True, height="stretch"):
+        st.markdown(f"**{entry.title}**\n\n:small[{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.]",
+                    help=differences(entry, "Where well-known notes differ:") or None)
+        if is_here:
+            if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
+                start(server, entry.config)
+                go_to("pages/train_model.py")
+        elif st.button(f"Get {as_text(data.title)} first", key=f"home.get.{name}", icon=":material/cloud_download:",
+                       type="tertiary"):
+            st.session_state[DATASET] = entry.config.data.dataset
+            go_to("pages/explore_data.py")
 
 
 def available_here(server: Services, dataset: str) -> bool:
