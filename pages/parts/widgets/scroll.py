@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-_place = st.components.v2.component("scroll_place", html="<div></div>",  # pyright: ignore[reportAttributeAccessIssue]
-                                    js=(Path(__file__).parent / "scroll.js").read_text(encoding="utf-8"))
+_place = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
+    "scroll_place", html="<div></div>", js=(Path(__file__).parent / "scroll.js").read_text(encoding="utf-8"))
 
 
 def place_to_scroll_to(key: str, token: str) -> None:
