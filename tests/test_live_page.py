@@ -242,7 +242,8 @@ def test_another_learning_rate_is_confirmed_and_its_popover_closes(going, runs):
     assert "0.5 from the next step" in at.toast[0].value
 
 
-def test_a_run_stopped_in_its_first_epoch_shows_where_its_curves_end(runs):  # noqa: F811
+def test_a_run_stopped_in_its_first_epoch_shows_where_its_curves_end(runs, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("core.runs.engine.SECONDS_OF_SILENCE", 1e9)  # nobody beats for it
     run = runs.create_running(tiny(training__epochs=3), "someone", "here", "A run that was stopped")
     runs.begin(run.id, Started(20, 60, 6370, "cpu", "float32"))
     runs.record(run.id, [Metric("loss", s, 0.5) for s in range(1, 6)] + [Metric("accuracy", s, 0.75) for s in range(1, 6)] + [

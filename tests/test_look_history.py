@@ -46,8 +46,9 @@ def test_looks_are_given_back_in_order_and_replaced_at_the_same_step(store):
     assert store.looks(run.id, "watch") == []
 
 
-@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=5 * MOST_LOOKS, unique=True).map(sorted))
-def test_what_is_kept_of_many_looks(steps):
+@given(st.integers(1, 5 * MOST_LOOKS), st.integers(0, 2**32 - 1), st.sampled_from([1, 30, 10**6]))
+def test_what_is_kept_of_many_looks(count, seed, largest_gap):
+    steps = np.random.default_rng(seed).integers(1, largest_gap + 1, count).cumsum().tolist()
     kept = thinned(steps)
     assert kept[0] == steps[0] and kept[-1] == steps[-1] and kept == sorted(set(kept)) and set(kept) <= set(steps)
     assert len(kept) == len(steps) if len(steps) <= MOST_LOOKS else MOST_LOOKS / 3 < len(kept) <= MOST_LOOKS
@@ -113,7 +114,7 @@ def test_a_worker_keeps_looks_from_before_the_first_step_to_the_end(engine):
     assert run.status == "finished"
     looks = engine.store.looks(run_id, "watch")
     assert (looks[0].step, looks[0].epoch, looks[-1].step, looks[-1].epoch) == (0, 1, 40, 2)
-    assert {1, 2, 4, 8} <= {one.step for one in looks}
+    assert [one.step for one in looks] == sorted({one.step for one in looks})  # how many: test_watchers, by a clock of its own
     assert torch.equal(engine.store.watched(run_id), IMAGES)
     assert looks[-1].arrays["watched"] == pytest.approx(load_model(engine.store, run_id).predict(IMAGES).numpy(), abs=1e-5)
     assert [one.seconds for one in looks] == sorted(one.seconds for one in looks) and looks[-1].seconds <= run.seconds

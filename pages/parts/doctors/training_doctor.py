@@ -43,7 +43,7 @@ def _bands(quantity: str, troubles: list[Trouble]) -> list[Band]:
 
 
 def show_troubles(server: Services, run: Run, curves: Curves, troubles: list[Trouble],
-                  start: Callable[[Services, RunConfig], None]) -> None:
+                  start: Callable[[Services, RunConfig], object]) -> None:
     """Each trouble in a line, with evidence and explanation on a click and a button that tries the remedy with `start`."""
     if not troubles and (run.is_active or run.status == "finished"):
         _no_trouble(run)
@@ -89,7 +89,7 @@ def _details(trouble: Trouble, curves: Curves, troubles: list[Trouble]) -> None:
         st.echarts_chart(marked(chart, quantity, curves, troubles), height=240, key=f"panel.doctor.{trouble.rule}.{quantity}")
 
 
-def _remedy(server: Services, run: Run, trouble: Trouble, start: Callable[[Services, RunConfig], None]) -> None:
+def _remedy(server: Services, run: Run, trouble: Trouble, start: Callable[[Services, RunConfig], object]) -> None:
     if trouble.fix is None:
         st.markdown(f"**What to try:** {as_text(trouble.remedy)}.")
         return

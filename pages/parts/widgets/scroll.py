@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-_place = st.components.v2.component("scroll_place", html="<div></div>",
+_place = st.components.v2.component("scroll_place", html="<div></div>",  # pyright: ignore[reportAttributeAccessIssue]
                                     js=(Path(__file__).parent / "scroll.js").read_text(encoding="utf-8"))
 
 
