@@ -142,8 +142,9 @@ def _before(server: Services) -> None:
 
 
 def _while_training(server: Services, run: Run) -> None:
-    if st.button("Stop", icon=":material/stop:", key="run.stop",
-                 help="Ends the run after the step it is at. What it has learned so far is kept."):
+    # words first: no button where the pointer still is, which a second click would press
+    st.caption(f"{as_text(run.title) or 'Your network'} is learning.", width=210)
+    if st.button("Stop", icon=":material/stop:", key="run.stop"):
         server.engine.cancel(run.id)
         wait_until(server, run.id, SECONDS_TO_STOP, lambda run: False)
         st.rerun()
