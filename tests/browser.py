@@ -19,11 +19,12 @@ def chromium() -> str | None:
     return os.environ.get("PLAYGROUND_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def line_pixels(page: Page, chart: int) -> int:
-    """How many pixels of the training colour the plotting area of a live chart shows; 0 where there is no such chart."""
+def line_pixels(page: Page, quantity: str) -> int:
+    """How many pixels of the training colour the plotting area of a run's chart of a quantity ("loss") shows; 0 where there is no
+    such chart."""
     return page.evaluate(
-        """chart => {
-            const canvas = document.querySelectorAll('.stEChartsChart canvas')[chart];
+        """quantity => {
+            const canvas = document.querySelector(`.st-key-live-${quantity} canvas`);
             if (!canvas || !canvas.width) return 0;
             const ratio = canvas.height / canvas.getBoundingClientRect().height, top = Math.round(36 * ratio);
             const pixels = canvas.getContext('2d').getImageData(0, top, canvas.width, canvas.height - top).data;
@@ -31,7 +32,7 @@ def line_pixels(page: Page, chart: int) -> int:
             for (let i = 0; i < pixels.length; i += 4)
                 if (pixels[i + 3] > 40 && pixels[i] - pixels[i + 2] > 60) count++;
             return count;
-        }""", chart)
+        }""", quantity)
 
 
 @contextmanager

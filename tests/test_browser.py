@@ -104,10 +104,10 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
     page.get_by_role("button", name="All its curves").click()
 
     # the chart moves: there is a line, and later there is more of it
-    first = wait_until(lambda: line_pixels(page, 0), lambda: "no line on the loss chart")
-    wait_until(lambda: line_pixels(page, 0) > first + 20, lambda: "the line stands still")
+    first = wait_until(lambda: line_pixels(page, "loss"), lambda: "no line on the loss chart")
+    wait_until(lambda: line_pixels(page, "loss") > first + 20, lambda: "the line stands still")
     expect(page.get_by_text("finished in")).to_be_visible(timeout=120_000)
-    assert line_pixels(page, 0) > first, "the chart stays when the run ends"
+    assert line_pixels(page, "loss") > first, "the chart stays when the run ends"
     accuracy = page.locator("[data-testid='stMetricValue']").first.inner_text()
     assert float(accuracy.removesuffix(" %")) > 90
     run = re.search(r"run=([0-9a-f]{32})", page.url)
@@ -162,7 +162,7 @@ def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page):
     number(page, "Epochs").fill("200")
     number(page, "Epochs").press("Enter")
     page.get_by_role("button", name="Start training").click()
-    wait_until(lambda: line_pixels(page, 0), lambda: "no line on the loss chart")
+    wait_until(lambda: line_pixels(page, "loss"), lambda: "no line on the loss chart")
     first = current_run(page)
     expect(page).to_have_title(re.compile(r"^\d+ % – Train model"))
     page.evaluate("""() => {
@@ -179,7 +179,7 @@ def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page):
     number(page, "Learning rate").fill("0.01")
     number(page, "Learning rate").press("Enter")
     wait_until(lambda: current_run(page) not in {"", first}, lambda: page.url)
-    wait_until(lambda: line_pixels(page, 0), lambda: "no line of the new run")
+    wait_until(lambda: line_pixels(page, "loss"), lambda: "no line of the new run")
     assert page.evaluate("document.querySelector('.stEChartsChart').dataset.mark") == "the same"
     assert page.evaluate("[...window.heights]") == [300]
     page.get_by_role("button", name="Stop", exact=True).click()
