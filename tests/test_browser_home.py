@@ -46,6 +46,7 @@ def opened(tabs, address: str, size: str) -> Page:
 
 
 def write(page: Page, digit: int) -> None:
+    expect(page.locator("canvas.upper-canvas")).to_have_count(1)  # a new sheet and the one before are there for a moment
     stroke = by_touch if page.viewport_size == {"width": 390, "height": 844} else by_mouse
     for _, points in STROKES[digit][0]:
         stroke(page, points)

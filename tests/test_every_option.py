@@ -46,7 +46,7 @@ from core.models.layers import LAYERS, LayerConfig
 from core.runs import CheckpointError, Run, RunStore, load_model
 from core.runs.checkpoints import take_start
 from core.settings import Settings
-from core.training import OBJECTIVES, build_for, check, prepare
+from core.training import OBJECTIVES, build_for, check, computed_in, prepare
 from core.training.events import DIVERGED
 from core.transforms import TRANSFORMS
 from core.transforms.configs import TransformConfig
@@ -192,8 +192,9 @@ def is_of_this_machine(config: RunConfig, error: Exception) -> bool:
 def taken(place: Place, config: RunConfig, run: Run) -> None:
     """The files of a run that the app has taken, what it is measured with, and its script."""
     trained, data = load_model(place.store, run.id), load_here(place, config)
-    assert (trained.config, trained.classes, trained.input_shape) == (config, data.classes, data.input_shape)
-    result = evaluate(trained.model, data, config)
+    computed = computed_in(config, run.precision)
+    assert (trained.config, trained.classes, trained.input_shape) == (computed, data.classes, data.input_shape)
+    result = evaluate(trained.model, data, computed)
     if run.status != "finished" or result.accuracy is None:
         assert run.test_accuracy is None
     else:  # memory laid out otherwise rounds otherwise: a few answers around 10¹¹, and some in bfloat16, are others
