@@ -37,6 +37,8 @@ STYLE = """<style>
   .st-key-plane-stage > :has(> .st-key-plane-main) { order: 1; }
 }
 .st-key-plane-main { gap: 0.5rem; }
+.st-key-plane-refused { min-height: 1.5rem; }
+.st-key-plane-buttons { min-height: 2.5rem; }
 .st-key-plane-sets button { padding: 0.1rem 0.2rem; min-height: 2rem; }
 .st-key-plane-sets button p { font-size: 0.8rem; }
 </style>"""
@@ -117,7 +119,7 @@ with curves:
     live.losses(server, config, run)
     if data is not None:
         weight.weight_form(server, config, run, data)
-    by_hand_list(changes)
+    by_hand_list(changes, names=weight.names(config, data.classes) if data is not None else None)
 with question:
     predict(PATH, PLANE["line"])
 left, middle, right = st.columns(3, gap="medium")
