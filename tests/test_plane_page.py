@@ -322,7 +322,7 @@ def test_a_waiting_run_says_what_it_waits_for_and_offers_what_can_be_done(runs):
     assert "In the queue: 2 runs before this one." in written(whole(at)) and "paused" not in written(at)
     names = {button.key for button in at.button}
     assert names >= {"plane.stop", "plane.reset"} and not names & {"plane.pause", "plane.One step", "plane.One epoch"}
-    runs.pause(before.id, True)
+    runs.set_pause(before.id, True)
     assert "after a minute of that it stops, to make room" in written(whole(at.run()))
 
 

@@ -19,7 +19,7 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets import plane
 from pages.parts.widgets.markdown import as_text
 
-HELP = ("A weight that is set by hand acts before the next step, at once while the run is paused. It becomes part of the run: the "
+HELP = ("A weight set by hand acts before the next step, at once while the run is paused. It becomes part of the run: the "
         "list here, its script and its config file name it.")
 SECONDS_TO_ACT = 1.5  # that the page waits for the training process to have set it
 
