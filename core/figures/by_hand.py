@@ -43,9 +43,10 @@ def mark_changes(chart: dict[str, Any], interventions: Sequence[Intervention], c
     if not steps or not chart["series"]:
         return chart
     some = steps[::-(-len(steps) // MOST_LINES)]
-    lines = [{"xAxis": round(step / max(1, curves.steps_per_epoch), 4), "label": {
-        "show": len(steps) <= MOST_LABELS, "formatter": str(steps.index(step) + 1) + " by hand" * (step == steps[0])}}
-        for step in some]
+    lines = [{"xAxis": round(step / max(1, curves.steps_per_epoch), 4),
+              "label": {"show": len(steps) <= MOST_LABELS, "formatter": str(steps.index(step) + 1)}} for step in some]
+    if some[0] == steps[0] and len(steps) <= MOST_LABELS:  # with room for it beside the line
+        lines[0]["label"] |= {"formatter": "1 by hand", "align": "left" if lines[0]["xAxis"] < curves.epochs / 2 else "right"}
     *others, last = chart["series"]
     mark = {"silent": True, "symbol": "none", "lineStyle": {"color": GREY, "type": "dashed", "width": 1.5},
             "label": {"color": GREY, "fontSize": 11, "distance": 2}, "data": lines}
