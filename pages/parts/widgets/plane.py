@@ -29,7 +29,8 @@ CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font
   font-size: 16px; background: var(--st-background-color); border: 2px solid var(--st-primary-color);
   border-radius: var(--st-base-radius, 8px); }
 .weight[hidden] { display: none; }
-.weight[aria-invalid="true"] { border-color: var(--st-red-color, #c92a2a); }
+.weight[aria-invalid="true"] { border-color: var(--st-red-color, #c92a2a); outline-color: var(--st-red-color, #c92a2a); }
+.caption[role="alert"] { font-weight: 600; }
 .net { width: 100%; display: block; touch-action: pan-y; }
 .out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
