@@ -282,7 +282,8 @@ def test_a_weight_that_can_not_be_is_said_below_the_network(address, tabs):
     expect(page.get_by_role("button", name="One step", exact=True)).to_be_visible()
     expect(page.locator(".plane .caption")).to_contain_text("click a line")
     x, y = page.locator(".plane").evaluate("""root => { let found;
-        root.view.links(root.view.at.weights, (layer, to, from, a, b) => { if (!layer && to === 2 && from === 1) found = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]; }); return found; }""")
+        root.view.links(root.view.at.weights, (layer, to, from, a, b) => {
+            if (!layer && to === 2 && from === 1) found = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]; }); return found; }""")
     page.locator(".plane .net").click(position={"x": x, "y": y})
     field, said = page.locator(".plane .weight"), page.locator(".plane .caption")
     before = page.locator(".plane .big").bounding_box()
