@@ -28,15 +28,21 @@ from pages.parts.shell.services import dataset, services
 from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_decision_boundary.py"
-# one screen: less room at the sides, and on a phone the picture before its controls
+# one screen: less room at the sides, and on a phone the picture before its controls; the buttons and the line with them keep
+# their height, whatever they say
 STYLE = """<style>
 .stApp .stMainBlockContainer { padding-left: 2rem; padding-right: 2rem; }
 .stApp h1 { padding-top: 0.5rem; padding-bottom: 0.25rem; }
 @media (max-width: 640px) {
   .stApp .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
   .st-key-plane-stage > :has(> .st-key-plane-main) { order: 1; }
+  .st-key-plane-buttons { gap: 0.5rem; min-height: 7.75rem; align-content: flex-start; }
+  .st-key-plane-buttons button { padding: 0.25rem 0.5rem; min-height: 2.25rem; }
+  .st-key-plane-buttons > :has(> .st-key-plane-status) { flex: 1 1 100%; }
 }
 .st-key-plane-main { gap: 0.5rem; }
+.st-key-plane-refused { min-height: 1.5rem; }
+.st-key-plane-status p { line-height: 1.25; }
 .st-key-plane-sets button { padding: 0.1rem 0.2rem; min-height: 2rem; }
 .st-key-plane-sets button p { font-size: 0.8rem; }
 </style>"""
@@ -117,7 +123,7 @@ with curves:
     live.losses(server, config, run)
     if data is not None:
         weight.weight_form(server, config, run, data)
-    by_hand_list(changes)
+    by_hand_list(changes, names=weight.names(config, data.classes) if data is not None else None)
 with question:
     predict(PATH, PLANE["line"])
 left, middle, right = st.columns(3, gap="medium")

@@ -256,3 +256,46 @@ def test_a_weight_is_set_by_keyboard(address, tabs, runs):
     store.close()
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Stopped", exact=False).first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_picture_keeps_its_place_whatever_the_run_does(address, tabs, width):
+    page = opened(tabs(width), f"{address}?training.seed={width}&plane.speed=1+epoch/s")
+    plane = page.locator(".plane .big")
+
+    def place() -> tuple[float, float]:
+        buttons, box = page.locator(".st-key-plane-buttons").bounding_box(), plane.bounding_box()
+        return box["y"] - buttons["y"], page.locator(".plane .legend").bounding_box()["y"] - box["y"]
+
+    before = place()
+    page.get_by_role("button", name="Start", exact=True).click()
+    for press, then in (("Pause", "Go on"), ("Stop", "Start again")):
+        page.get_by_role("button", name=press, exact=True).click()
+        expect(page.get_by_role("button", name=then, exact=True)).to_be_visible()
+        expect(page.locator(".plane .replay")).to_be_attached()
+        assert place() == before, then
+
+
+def test_a_weight_that_can_not_be_is_said_below_the_network(address, tabs):
+    page = opened(tabs(1280), f"{address}?training.seed=5&plane.speed=1+epoch/s")
+    page.get_by_role("button", name="Step by step", exact=True).click()
+    expect(page.get_by_role("button", name="One step", exact=True)).to_be_visible()
+    expect(page.locator(".plane .caption")).to_contain_text("click a line")
+    x, y = page.locator(".plane").evaluate("""root => { let found;
+        root.view.links(root.view.at.weights, (layer, to, from, a, b) => {
+            if (!layer && to === 2 && from === 1) found = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]; }); return found; }""")
+    page.locator(".plane .net").click(position={"x": x, "y": y})
+    field, said = page.locator(".plane .weight"), page.locator(".plane .caption")
+    before = page.locator(".plane .big").bounding_box()
+    for wrong in ("1e9", ""):
+        field.fill(wrong)
+        field.press("Enter")
+        expect(said).to_have_text("A number from −10,000 to 10,000, please.")
+        expect(field).to_be_visible()
+        field.press("0")
+        expect(said).not_to_contain_text("please")
+    assert page.locator(".plane .big").bounding_box() == before
+    field.fill("2.5")
+    field.press("Enter")
+    expect(page.get_by_text("Changed by hand: 1 change")).to_be_visible()
+    expect(field).to_be_hidden()

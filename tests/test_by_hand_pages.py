@@ -67,7 +67,7 @@ def test_lines_stand_where_something_was_changed():
     line = marked["series"][-1].pop("markLine")
     assert marked == plain, "nothing else is touched"
     assert [(one["xAxis"], one["label"]["formatter"], one["label"]["show"]) for one in line["data"]] == [
-        (0.5, "1", True), (1.5, "2", True)]
+        (0.5, "1 by hand", True), (1.5, "2", True)]
     assert mark_changes(plain, [], curves) is plain
     many = [Intervention(n, n, "learning_rate", 1.0, 2.0) for n in range(1, 1001)]
     data = mark_changes(plain, many, curves)["series"][-1]["markLine"]["data"]
@@ -166,7 +166,35 @@ def test_whose_weights_can_not_be_set(runs, why):  # noqa: F811
         runs.finish(run.id, "stopped")
     at = opened(run)
     assert choice(at).disabled and picture(at)["editing"] is False
+    assert choice(at).help.startswith({"another's": "This is not your run.", "ended": "This run has ended.",
+                                       "waiting": "The run still waits."}[why])
     assert not [one for one in at.number_input if one.label == "Its value"]
+
+
+def test_without_a_run_it_says_to_start_one(runs):  # noqa: F811
+    at = AppTest.from_file(str(ROOT / LAB), default_timeout=60).run()
+    assert choice(at).disabled and choice(at).help.startswith("Start a run first.")
+    assert choice(at).placeholder == "Start a run first"
+
+
+def test_the_lab_lists_weights_by_the_names_of_its_form(runs):  # noqa: F811
+    done = [Intervention(1, 10, "weight", 0.25, 2.5, "fc1", 2, 1, 1), Intervention(2, 10, "weight", 0.0, -1.0, "fc2", 0, None, 2),
+            Intervention(3, 30, "learning_rate", 0.1, 0.3)]
+    run = going(runs, done, owner="ann", config=plane_config.FIRST)
+    listed = next(one for one in opened(run).expander if one.label == "Changed by hand: 3 changes")
+    assert listed.markdown[0].value.splitlines() == [f"{number}. {as_text(line)}" for number, line in enumerate([
+        "After step 10: x₂ → unit 3 of layer 1: 0.25 → 2.5, bias of the output: 0 → −1",
+        "After step 30: learning rate 0.1 → 0.3"], start=1)]
+
+
+def test_a_refused_weight_is_said_below_the_form(runs, monkeypatch):  # noqa: F811
+    run = going(runs, owner="ann", config=plane_config.FIRST)
+    at = opened(run)
+    at.session_state[keys.PLANE_REFUSED] = "A weight must be a *number*."
+    at.run()
+    assert_whole(at)
+    assert not at.warning and not at.error
+    assert any(one.value == f":material/error: {as_text('A weight must be a *number*.')}" for one in at.markdown)
 
 
 def test_the_names_of_all_weights():
@@ -208,8 +236,9 @@ def test_what_the_picture_asks_for(runs, monkeypatch, sent, asked, said):  # noq
     weight.take(Server(runs), run, run.config, data_of(run))
     waiting = [(one.layer, one.row, one.column, one.value) for one in runs.command(run.id).edits]
     assert waiting == ([asked] if asked else [])
-    assert said in weight.st.session_state.get(keys.PLANE_PROBLEM, "")
-    assert bool(said) == (keys.PLANE_PROBLEM in weight.st.session_state)
+    assert said in weight.st.session_state.get(keys.PLANE_REFUSED, "")
+    assert bool(said) == (keys.PLANE_REFUSED in weight.st.session_state)
+    assert keys.PLANE_PROBLEM not in weight.st.session_state, "it is said beside the form, so that the picture keeps its place"
 
 
 def test_with_two_outputs_the_link_shows_what_was_asked_for(runs, monkeypatch):  # noqa: F811

@@ -13,6 +13,7 @@ from core.runs import RunStore
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.address import from_address, to_address
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
 
 LAB = str(Path(__file__).parents[1] / "pages/learn_decision_boundary.py")
 FIRST = plane_config.FIRST
@@ -148,6 +149,31 @@ def test_how_it_is_drawn_and_how_fast_stands_there_too():
     assert b'"discrete":true,"showValidation":true' in at.get("bidi_component")[0].proto.bytes and in_address(at) == asked
     at = opened({"plane.speed": "light", "plane.validation": "perhaps"})
     assert (at.select_slider(key="plane.speed").value, at.toggle(key="plane.validation").value) == ("20", False)
+
+
+@pytest.mark.parametrize(("name", "text", "said"), [
+    ("plane.speed", "warp", "Speed is 'warp'; choose from 1 epoch/s, 5, 20, 100, as fast as it goes"),
+    ("plane.validation", "perhaps", "Show validation points is 'perhaps'; choose from true, false"),
+    ("plane.discrete", "<b>", "Two colours only is '<b>'; choose from true, false")])
+def test_how_it_can_not_be_drawn_gets_a_line_too(name, text, said):
+    at = opened({name: text, "data.noise": "0.2"})
+    (line,) = at.warning
+    assert line.value == as_text(f"The address asks for what this lab can't show. {said}")
+    assert config(at).data.noise == 0.2 and in_address(at) == {"data.noise": "0.2"}
+    at.number_input(key=key(at, "layers")).set_value(2).run()
+    assert not at.warning
+
+
+@pytest.mark.parametrize(("asked", "said"), [
+    ({"data.added": "1"}, "Added points: point 1 is '1'; it must be x₁, x₂ and its class, 0 or 1"),
+    ({"data.added": "0,0,1;1,2"}, "Added points: point 2 is '1,2'; it must be x₁, x₂ and its class, 0 or 1"),
+    ({"data.added": "0,0,1;0,9,1"}, "Added points, entry 2, value 2 is '9'; it must be from -6 to 6"),
+    ({"data.noise": "9"}, "Noise is '9'; it must be from 0 to 1"), ({"model.hidden": "4,x"}, "Hidden layers, entry 2 is 'x'"),
+    ({"training.optimizer.learning_rate": "no"}, "Learning rate is 'no'; it must be a number"),
+    ({"data.nose": "1"}, "data.nose: there is no such field")])
+def test_a_line_names_the_setting_as_the_page_does(asked, said):
+    (line,) = opened(asked).warning
+    assert line.value.startswith(as_text(f"The address asks for what this lab can't show. {said}"))
 
 
 @pytest.mark.parametrize("asked", [asked for asked, _ in WRONG], ids=[str(asked)[:40] for asked, _ in WRONG])

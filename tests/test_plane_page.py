@@ -314,6 +314,26 @@ def test_start_queues_a_run_like_any_other(runs):
     assert runs.get(run.id).status == "stopped"
 
 
+def test_a_waiting_run_says_what_it_waits_for_and_offers_what_can_be_done(runs):
+    before = runs.create_running(tiny(), "someone", "here")
+    runs.create(tiny(), "someone")
+    at = opened()
+    at.button(key="plane.start").click().run()
+    assert "In the queue: 2 runs before this one." in written(whole(at)) and "paused" not in written(at)
+    names = {button.key for button in at.button}
+    assert names >= {"plane.stop", "plane.reset"} and not names & {"plane.pause", "plane.One step", "plane.One epoch"}
+    runs.set_pause(before.id, True)
+    assert "after a minute of that it stops, to make room" in written(whole(at.run()))
+
+
+def test_step_by_step_in_the_queue_offers_no_steps(runs):
+    at = opened()
+    at.button(key="plane.start_paused").click().run()
+    assert "Starts in a moment" in written(whole(at))
+    names = {button.key for button in at.button}
+    assert "plane.stop" in names and not names & {"plane.pause", "plane.One step", "plane.One epoch"}
+
+
 def going(at: AppTest, runs: RunStore):
     """A run of the lab that a worker has taken."""
     at.button(key="plane.start").click().run()

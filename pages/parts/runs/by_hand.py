@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.figures.by_hand import by_step
+from core.figures.by_hand import Names, by_step
 from core.training import Intervention
 from core.wording import plural
 from pages.parts.widgets.markdown import as_text
@@ -13,11 +13,13 @@ MOST_LISTED = 20  # lines, and characters of each
 LONGEST = 300
 
 
-def by_hand_list(interventions: Sequence[Intervention], whose: str = "", key: str = "panel.by_hand") -> None:
-    """The changes in their order, numbered as in the charts; nothing where there were none. whose: a run's name."""
+def by_hand_list(interventions: Sequence[Intervention], whose: str = "", key: str = "panel.by_hand",
+                 names: Names | None = None) -> None:
+    """The changes in their order, numbered as in the charts; nothing where there were none. whose: a run's name. names: what the
+    page calls weights."""
     if not interventions:
         return
-    lines = by_step(interventions)
+    lines = by_step(interventions, names)
     title = f"Changed by hand{f' in {as_text(whose)}' if whose else ''}: {plural(len(interventions), 'change')}"
     with st.expander(title, icon=":material/back_hand:", key=key):
         st.markdown("\n".join(f"{number}. {as_text(_short(line))}" for number, line in enumerate(lines[:MOST_LISTED], start=1)))

@@ -9,10 +9,10 @@ from core.data import DataError, outline, spec_of
 from core.data.sources import kind_of
 from core.figures.curves import Curves
 from core.figures.thinning import smooth
-from core.runs import KINDS, Run, RunNotFound, has_checkpoint
+from core.runs import Run, RunNotFound, has_checkpoint
 from core.runs.recorder import FALLBACKS
 from core.runs.records import NUMBER_FORMAT
-from core.wording import drawn_thing, duration, number, percent, plural, worded
+from core.wording import drawn_thing, duration, number, percent, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
 from pages.parts.runs.by_hand import by_hand_list
@@ -30,7 +30,7 @@ from pages.parts.runs.charts import (
 )
 from pages.parts.runs.start import start
 from pages.parts.runs.watched import watched_section
-from pages.parts.runs.words import STATUS
+from pages.parts.runs.words import STATUS, waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run, tab_title
 from pages.parts.shell.services import Services
@@ -85,9 +85,9 @@ def run_panel(server: Services, run: Run) -> None:
         if going:
             tab_title(percent(sum(one.progress if one.is_active else 1.0 for one in runs) / len(runs), 0))
 
-    waiting = active and not run.step and run.pause_requested is None and (
+    soon = active and not run.step and run.pause_requested is None and (
         run.status == "running" or not server.store.queue_position(run.id))
-    st.fragment(panel, run_every=(SECONDS_BEFORE_FIRST_POINT if waiting else 1.0) if active else None)()
+    st.fragment(panel, run_every=(SECONDS_BEFORE_FIRST_POINT if soon else 1.0) if active else None)()
 
 
 def draw(server: Services, run: Run) -> None:
@@ -130,11 +130,7 @@ def _progress(server: Services, run: Run) -> None:
     """How far it is, or has come."""
     paused = run.pause_requested is not None
     if run.status == "queued":
-        before = server.store.queue_position(run.id)
-        waiting = f"In the queue: {plural(before, 'run')} before this one."
-        if before and any(one.pause_requested for one in server.store.runs(statuses=["running"], kinds=KINDS)):
-            waiting += " The one that is going is paused: after a minute of that it stops, to make room."
-        st.progress(0.0, waiting if before else "Starts in a moment…")
+        st.progress(0.0, waiting(server.store, run))
     elif not run.step and not run.is_active:
         st.progress(0.0, "No step was taken.")
     elif not run.step:

@@ -1,7 +1,21 @@
-"""What a run's status is called."""
+"""What a run's status is called, and what a waiting one waits for."""
+
+from core.runs import KINDS, Run, RunStore
+from core.wording import plural
 
 STATUS = {
     "queued": ("Waiting", ":material/hourglass_empty:"), "running": ("Training", ":material/play_circle:"),
     "finished": ("Finished", ":material/check_circle:"), "stopped": ("Stopped", ":material/stop_circle:"),
     "failed": ("Failed", ":material/error:"), "interrupted": ("Interrupted", ":material/power_off:"),
 }
+
+
+def waiting(store: RunStore, run: Run) -> str:
+    """What a run in the queue waits for."""
+    before = store.queue_position(run.id)
+    if not before:
+        return "Starts in a moment…"
+    line = f"In the queue: {plural(before, 'run')} before this one."
+    if any(one.pause_requested for one in store.runs(statuses=["running"], kinds=KINDS)):
+        line += " The one that is going is paused: after a minute of that it stops, to make room."
+    return line

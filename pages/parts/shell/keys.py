@@ -50,6 +50,7 @@ PLANE_ADDRESS = "session.plane_address"  # the settings that the lab's address h
 PLANE_SENT = "session.plane_sent"
 PLANE_EDITED = "session.plane_edited"  # whether a weight was given in the picture just now
 PLANE_PROBLEM = "session.plane_problem"  # why a setting could not be changed
+PLANE_REFUSED = "session.plane_refused"  # why a weight could not be set
 PLANE_CURVES = "session.plane_curves"  # what has been read of its run's losses
 MICROSCOPE = "session.microscope"  # what training is under the microscope: what it is of, the Microscope, its frozen step
 LOOK = "build.look.view"  # which way Build model looks inside a network: LOOK_WALK where another page sends an image to it

@@ -66,6 +66,7 @@ class View {
     this.net.addEventListener("pointerleave", () => this.field.hidden && this.look(null));
     this.net.addEventListener("click", (event) => this.choose(this.under(event), event));
     this.field.addEventListener("keydown", (event) => this.type(event));
+    this.field.addEventListener("input", () => this.refuse(false));
     this.field.addEventListener("blur", () => this.close());
     this.big.addEventListener("click", (event) => this.click(event));
     this.slider.addEventListener("input", () => this.stand(this.history[Number(this.slider.value)]));
@@ -196,7 +197,7 @@ class View {
     const { at, about, history } = this, [learned, heldBack, right] = at.standing, number = (value) => value.toFixed(4);
     const parts = [`Epoch ${at.step ? at.epoch.toLocaleString("en") : 0}, step ${at.step.toLocaleString("en")}`,
       `training loss ${number(learned)}`, `validation ${number(heldBack)}`];
-    if (!Number.isNaN(right)) parts.push(`${(100 * right).toFixed(0)} % right`);
+    if (!Number.isNaN(right)) parts.push(`${(100 * right).toFixed(0)}\u00a0%\u00a0right`);
     this.now.textContent = parts.join(" · ");
     if (!this.frame || this.replaying) this.big.setAttribute("aria-label", `${about.alt.answer} ${parts.join(", ")}.`);
     const place = history.findLastIndex((picture) => picture.step <= at.step); // itself, or where it was left out
@@ -398,7 +399,10 @@ class View {
   words() {
     const { names, rest } = this.about, { hover: chosen, at } = this;
     let text = rest;
-    if (chosen && chosen.link && at) {
+    if (this.refused) {
+      const most = this.about.largest.toLocaleString("en");
+      text = `A number from −${most} to ${most}, please.`;
+    } else if (chosen && chosen.link && at) {
       text = `${this.linkName(chosen.link)}: ${this.weight(at.weights, ...chosen.link).toFixed(3)}`;
     } else if (chosen && chosen.layer === 0) {
       text = `Input ${names[chosen.unit]}: blue where it is above 0, orange where it is below.`;
@@ -407,6 +411,8 @@ class View {
       text = `Hidden layer ${chosen.layer}, unit ${chosen.unit + 1}: up to ${at.largest[number].toPrecision(3)} ` +
         `in size; bias ${at.biases[number].toFixed(3)}.`;
     }
+    if (this.refused) this.caption.setAttribute("role", "alert");
+    else this.caption.removeAttribute("role");
     this.caption.textContent = text;
   }
 
@@ -455,6 +461,7 @@ class View {
   choose(what, event) { // a link: a field for its weight opens there
     if (!what || !what.link || !this.about.editing) return;
     const { field } = this, [layer, to, from] = this.chosen = what.link;
+    this.refuse(false);
     field.hidden = false;
     field.value = this.weight(this.at.weights, layer, to, from).toFixed(3);
     field.setAttribute("aria-label", `${this.linkName(what.link)}. Enter sets it, Escape leaves it.`);
@@ -469,11 +476,22 @@ class View {
     event.preventDefault();
     event.stopPropagation();
     const value = this.field.valueAsNumber;
-    if (event.key === "Enter" && Number.isFinite(value)) this.send("weight", [...this.chosen, value]);
+    if (event.key === "Enter") {
+      if (!(Math.abs(value) <= this.about.largest)) return this.refuse(true); // nor is NaN: nothing, or no number
+      this.send("weight", [...this.chosen, value]);
+    }
     this.close();
   }
 
+  refuse(refused) { // say it where the words about the picture stand, so that nothing moves
+    if (refused === Boolean(this.refused)) return;
+    this.refused = refused;
+    this.field.setAttribute("aria-invalid", String(refused));
+    this.words();
+  }
+
   close() {
+    this.refuse(false);
     this.field.hidden = true;
     this.look(null);
   }

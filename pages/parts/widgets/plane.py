@@ -14,6 +14,7 @@ from core.figures.plane import as_text, message, points_as_bytes
 from core.labs.decision_boundary import input_maps
 from core.models import MLPConfig
 from core.runs import Look
+from core.training.by_hand import LARGEST_WEIGHT
 from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 
 HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img"></canvas>
@@ -28,12 +29,14 @@ CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font
   font-size: 16px; background: var(--st-background-color); border: 2px solid var(--st-primary-color);
   border-radius: var(--st-base-radius, 8px); }
 .weight[hidden] { display: none; }
+.weight[aria-invalid="true"] { border-color: var(--st-red-color, #c92a2a); outline-color: var(--st-red-color, #c92a2a); }
+.caption[role="alert"] { font-weight: 600; }
 .net { width: 100%; display: block; touch-action: pan-y; }
 .out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
 .now { min-height: 22px; font-variant-numeric: tabular-nums; }
 .time { display: flex; gap: 8px; align-items: center; margin-top: 6px; }
-.time[hidden] { display: none; }
+.time[hidden] { display: flex; visibility: hidden; } /* its place is kept */
 .slider { flex: 1; min-width: 0; min-height: 28px; accent-color: var(--st-primary-color); }
 .replay { min-width: 60px; height: 30px; border: 1px solid var(--st-border-color, #b0b4bb); background: transparent;
   color: inherit; border-radius: var(--st-button-radius, 8px); font: inherit; cursor: pointer; }
@@ -78,7 +81,7 @@ def content(config: RunConfig, data: Dataset, points: Generated, bound: float, s
         "train": points_as_bytes(*points.train, EXTENT, bound, number),
         "validation": points_as_bytes(*points.validation, EXTENT, bound, number),
         "extent": int(EXTENT), "low": low, "high": high, "discrete": shown.discrete, "showValidation": shown.validation,
-        "adding": shown.adding, "editing": shown.editing,
+        "adding": shown.adding, "editing": shown.editing, "largest": LARGEST_WEIGHT,
         "rest": f"{what}{' (click to add a training point)' if shown.adding else ''}. {pointing}",
         "alt": {"network": f"Network with {len(names)} inputs and {', '.join(layers) or 'no hidden layer'}; each unit as a map.",
                 "answer": f"{what}, from {low} (orange) to {high} (blue), with the points it learns from."},

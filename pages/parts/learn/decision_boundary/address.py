@@ -12,23 +12,35 @@ from core.config import RunConfig
 from core.fields import ConfigError
 from core.labs.decision_boundary import can_show
 from pages.parts.learn.decision_boundary import config as plane_config
+from pages.parts.learn.decision_boundary.live import SPEEDS
 from pages.parts.shell import keys
 
 ROOTS = ("data.", "model.", "training.")
 KINDS = ("training.optimizer.name", "training.schedule.name")  # whose other fields begin with that kind's own values
+REFUSED = "The address asks for what this lab can't show."
+DRAWN = {"plane.speed": ("Speed", tuple(SPEEDS)), "plane.validation": ("Show validation points", ("true", "false")),
+         "plane.discrete": ("Two colours only", ("true", "false"))}  # settings that their widgets keep in the address
 EMPTY = "none"  # a list without entries
 USUAL = "data.dataset"  # is named where nothing differs, and yet a run stands beside it that is not of these settings
 
 
 def take() -> None:
     """Follow an address that names settings. What it can't have is refused with one line, and the lab's settings stay."""
-    asked = {name: text for name, text in st.query_params.items() if name.startswith(ROOTS)}
+    _take_settings({name: text for name, text in st.query_params.items() if name.startswith(ROOTS)})
+    for name, (label, values) in DRAWN.items():
+        if (text := st.query_params.get(name)) is not None and text not in values:
+            # its widget will leave it out without a word
+            st.session_state[keys.PLANE_PROBLEM] = f"{REFUSED} {label} is {text[:60]!r}; choose from {', '.join(values)}"
+            break
+
+
+def _take_settings(asked: dict[str, str]) -> None:
     if not asked or asked == st.session_state.get(keys.PLANE_ADDRESS):
         return
     try:
         plane_config.take(from_address(asked))
     except ConfigError as error:
-        st.session_state[keys.PLANE_PROBLEM] = f"The address asks for what this lab can't show. {error}"
+        st.session_state[keys.PLANE_PROBLEM] = f"{REFUSED} {plane_config.in_words(str(error))}"
 
 
 def keep(config: RunConfig, named: bool) -> None:
@@ -79,4 +91,10 @@ def _value(name: str, text: str) -> list[Any]:
     """A list as _text() writes it; what its entries must be, the config says."""
     if text in ("", EMPTY):
         return []
-    return [entry.split(",") for entry in text.split(";")] if name == "data.added" else text.split(",")
+    if name != "data.added":
+        return text.split(",")
+    points = [entry.split(",") for entry in text.split(";")]
+    for number, point in enumerate(points, start=1):
+        if len(point) != 3:
+            raise ConfigError(f"data.added: point {number} is {','.join(point)[:60]!r}; it must be x₁, x₂ and its class, 0 or 1")
+    return points

@@ -1,12 +1,13 @@
 """The RunConfig that the 2-D lab edits, and the run that belongs to it."""
 
+import re
 from typing import Any
 
 import streamlit as st
 
 from core.config import RunConfig, SGDConfig, TrainingConfig, read_config
 from core.data import default_config, spec_of
-from core.fields import ConfigError
+from core.fields import Config, ConfigError, describe
 from core.labs.decision_boundary import can_show
 from core.models import MLPConfig
 from core.presets import PRESETS
@@ -20,6 +21,8 @@ FIRST = RunConfig(
 NOTES, CLOSED = PRESETS["circle-2d"].config, PRESETS["circle-2d-closed"].config
 RATE = "training.optimizer.learning_rate"
 MOST_ADDED = 500
+LABELS = {"features": "Inputs", "points": "Training points", "validation": "Validation points", "weight_decay": "L2 strength",
+          "l1": "L1 strength"}  # as the lab calls them, where the field says otherwise
 
 
 def config() -> RunConfig:
@@ -50,10 +53,26 @@ def change(values: dict[str, Any]) -> None:
     try:
         new = config().with_values(values)
     except ConfigError as error:
-        st.session_state[keys.PLANE_PROBLEM] = str(error)
+        st.session_state[keys.PLANE_PROBLEM] = in_words(str(error))
         return
     st.session_state.pop(keys.PLANE_PROBLEM, None)
     st.session_state[keys.PLANE] = new.model_dump(mode="json")
+
+
+def in_words(line: str) -> str:
+    """A ConfigError's line with the setting called as the page calls it, "Added points, entry 1, value 3" instead of
+    data.added.0.2; as it is where the page has no such setting."""
+    path = re.match(r"\w+(?:\.\w+)*", line)
+    owner: Any = FIRST
+    names = path.group().split(".") if path else []
+    while names and isinstance(owner, Config) and names[0] in type(owner).model_fields:
+        kind, name = type(owner), names.pop(0)
+        owner = getattr(owner, name)
+    if path is None or isinstance(owner, Config) or len(names) > 2 or not all(name.isdecimal() for name in names):
+        return line
+    label = LABELS.get(name) or describe(kind, name).label
+    where = "".join(f", {what} {int(at) + 1}" for what, at in zip(("entry", "value"), names, strict=False))
+    return label + where + line[path.end():]
 
 
 def choose_set(name: str) -> None:

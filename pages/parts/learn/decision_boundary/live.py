@@ -23,6 +23,7 @@ from core.wording import percent, plural
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary import weight
 from pages.parts.learn.decision_boundary.controls import CLASSES
+from pages.parts.runs.words import waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
@@ -66,7 +67,8 @@ def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
         if run is not None:
             st.button("Reset", icon=":material/restart_alt:", key="plane.reset", on_click=_reset, args=(server, run),
                       help="Back to the first weights. The run stays on Compare runs.")
-        status(run)
+        with st.container(key="plane.status", width="stretch"):
+            status(server, run)
 
 
 def _reset(server: Services, run: Run) -> None:
@@ -105,11 +107,12 @@ def _continue(server: Services, run: Run) -> None:
 
 def _while_active(server: Services, run: Run) -> None:
     paused = run.pause_requested is not None
-    if st.button("Go on" if paused else "Pause", type="primary", icon=":material/play_arrow:" if paused else ":material/pause:",
-                 key="plane.pause"):
+    going = run.status == "running"  # before that there is nothing to pause or to step through
+    if going and st.button("Go on" if paused else "Pause", type="primary", key="plane.pause",
+                           icon=":material/play_arrow:" if paused else ":material/pause:"):
         _try(lambda: server.engine.pause(run.id, not paused), server, run.id)
         st.rerun()
-    if paused:
+    if going and paused:
         for label, count in (("One step", 1), ("One epoch", max(1, run.steps_per_epoch))):
             if st.button(label, icon=":material/step:" if count == 1 else ":material/skip_next:", key=f"plane.{label}",
                          help=f"{plural(count, 'change')} of the weights, then wait again."):
@@ -247,13 +250,18 @@ def losses(server: Services, config: RunConfig, run: Run | None) -> None:
     st.fragment(panel, run_every=1.0 if run is not None and run.is_active else None)()
 
 
-def status(run: Run | None) -> None:
-    """One line: what the run does. How far it is stands with each picture."""
+def status(server: Services, run: Run | None) -> None:
+    """What the run does, or waits for. How far it is stands with each picture."""
     if run is None:
         st.markdown(":material/radio_button_unchecked: **Not trained yet**: this is what the first weights say.")
         return
-    text = {"queued": ":material/hourglass_empty: **Waiting** for the training process",
-            "running": f":material/play_circle: **Training** for {plural(run.config.training.epochs, 'epoch')}",
+    if run.status == "queued":
+        def place() -> None:
+            st.markdown(f":material/hourglass_empty: **Waiting** · {waiting(server.store, run)}")
+
+        st.fragment(place, run_every=1.0)()  # others ahead of it end
+        return
+    text = {"running": f":material/play_circle: **Training** for {plural(run.config.training.epochs, 'epoch')}",
             "finished": f":material/check_circle: **Finished** after {plural(run.epoch, 'epoch')}",
             "stopped": f":material/stop_circle: **Stopped** in epoch {run.epoch:,}"}.get(
                 run.status, f":material/error: {as_text(run.message)}")

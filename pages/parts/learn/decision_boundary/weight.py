@@ -17,7 +17,10 @@ from pages.parts.runs.start import wait_until
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
 from pages.parts.widgets import plane
+from pages.parts.widgets.markdown import as_text
 
+HELP = ("A weight set by hand acts before the next step, at once while the run is paused. It becomes part of the run: the "
+        "list here, its script and its config file name it.")
 SECONDS_TO_ACT = 1.5  # that the page waits for the training process to have set it
 
 
@@ -49,6 +52,22 @@ def can_edit(run: Run | None) -> bool:
     return run is not None and run.status == "running" and run.owner == st.session_state[keys.OWNER]
 
 
+def names(config: RunConfig, classes: Sequence[str]) -> dict[tuple[str, int, int | None], str]:
+    """The same names, by layer, row and column as an Intervention has them."""
+    return {(_name(place), place.row, place.column): name for place, name in places(config, classes).items()}
+
+
+def why_not(run: Run | None) -> str:
+    """Why this visitor can't set a weight now; "" where they can."""
+    if can_edit(run):
+        return ""
+    if run is None:
+        return "Start a run first."
+    if run.owner != st.session_state[keys.OWNER]:
+        return "This is not your run."
+    return "The run still waits." if run.status == "queued" else "This run has ended."
+
+
 def take(server: Services, run: Run, config: RunConfig, data: Dataset) -> None:
     """Do what the field at a link asked for. With two outputs the picture shows what speaks for the second class, the second
     one's weight less the first one's: the second one's is set, so that it shows what was asked for."""
@@ -67,14 +86,22 @@ def take(server: Services, run: Run, config: RunConfig, data: Dataset) -> None:
 def weight_form(server: Services, config: RunConfig, run: Run | None, data: Dataset) -> None:
     """The list of weights, and for the chosen one a field with its value; Enter sets it. Its place is kept while there is no run
     whose weights could be set."""
-    known, free = places(config, data.classes), can_edit(run)
+    with st.container(gap="xxsmall"):
+        _form(server, config, run, data)
+        with st.container(key="plane.refused"):  # its place is kept: see the page's STYLE
+            if line := st.session_state.get(keys.PLANE_REFUSED):
+                st.markdown(f":material/error: {as_text(line)}")
+
+
+def _form(server: Services, config: RunConfig, run: Run | None, data: Dataset) -> None:
+    known, reason = places(config, data.classes), why_not(run)
+    free = not reason
     sizes = ".".join(map(str, (len(config.data.features), *plane_config.network(config).hidden)))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="plane.edit"):
         place = st.selectbox("Set a weight by hand", list(known), None, known.__getitem__, key=f"plane.weight.{sizes}.{free}",
-                             placeholder="Choose or click a line" if free else "While your run goes",
+                             placeholder=reason.removesuffix(".") or "Choose or click a line",
                              disabled=not free, width=200,
-                             help="Acts before the next step, at once while the run is paused. It becomes part of the run: the "
-                             "list here, its script and its config file name it.")
+                             help=f"{reason} {HELP}".strip())
         if place is None or run is None or not free:
             return
         done = len(server.store.interventions(run.id))
@@ -101,12 +128,12 @@ def _name(place: Place) -> str:
 
 
 def _set(server: Services, run: Run, place: Place, value: float) -> None:
-    """Ask for it, and wait a moment until it is done; the reason stands at the top of the page where it can't be."""
+    """Ask for it, and wait a moment until it is done; where it can't be, the reason stands below the form."""
     done = len(server.store.interventions(run.id))
     try:
         server.engine.set_weight(run.id, _name(place), place.row, place.column, value)
     except (InterventionError, RunNotFound, StoreError) as error:
-        st.session_state[keys.PLANE_PROBLEM] = str(error)
+        st.session_state[keys.PLANE_REFUSED] = str(error)
         return
-    st.session_state.pop(keys.PLANE_PROBLEM, None)
+    st.session_state.pop(keys.PLANE_REFUSED, None)
     wait_until(server, run.id, SECONDS_TO_ACT, lambda now: len(server.store.interventions(now.id)) > done)
