@@ -20,7 +20,7 @@ from core.runs.recording import RECORDING, read_recording
 from core.runs.shipped import MODEL, first_model
 from core.settings import Settings
 from core.training import Checkpoint, Started
-from core.wording import duration, surely_before
+from core.wording import surely_before
 from pages.parts.draw.shipped import shipped as shipped_model
 from pages.parts.home import answering, watching
 from pages.parts.shell import keys
@@ -292,11 +292,10 @@ def test_a_stopped_run_says_so_and_can_be_trained_again(runs, monkeypatch, tmp_p
     if weights:
         meaning = Meaning(tuple(map(str, range(10))), (1, 28, 28), (0.0,), (1.0,))
         save_weights(runs, run.id, config, meaning, Checkpoint(1, 1, build(config.model, (1, 28, 28), 10, seed=0).state_dict()))
-    runs.finish(run.id, "stopped")
-    run = runs.get(run.id)
+    runs.finish(run.id, "stopped", seconds=5.5)
     at = whole(page(run=run.id))
     title = watching.dataset(config.data, Settings.from_environment()).title
-    assert shown(at)["play"]["label"] == f"Stopped after {duration(run.seconds)} on {title}" and not shown(at)["play"]["timed"]
+    assert shown(at)["play"]["label"] == f"Stopped after 5.5 s on {title}" and not shown(at)["play"]["timed"]
     assert ("home.better" in buttons(at)) == weights and ("home.train" in buttons(at)) != weights
     whole(click(at, "home.train_again"))
     assert next(one for one in runs.runs() if one.is_active).config == config
@@ -360,8 +359,8 @@ def test_what_is_unlike_the_training_images_is_doubted_as_on_draw(runs, learned,
     known = reference_of(runs, learned.id, load_model(runs, learned.id), Settings.from_environment())
     low, high = ({name: limit * factor for name, limit in known.limits.items()} for factor in (1e-6, 1e6))
     for limits, title in ((low, "I don't know"), (high, "It says")):
-        monkeypatch.setattr(answering, "familiar", lambda *_, known=replace(known, limits=limits, judge=None, labels=None),
-                            **_more: (known, False))
+        changed = replace(known, limits=limits, judge=None, labels=None)
+        monkeypatch.setattr(answering, "familiar", lambda *_, changed=changed, **_more: (changed, False))
         found = shown(whole(at.run()))["bars"]
         assert found["title"].startswith(title) and sum(found["values"]) == pytest.approx(100, abs=0.1)
         assert (found["line"] == "This is unlike what the model learned from.") == (title == "I don't know")

@@ -103,7 +103,7 @@ def played(server: Services, run: Run, watched: Watched) -> dict[str, Any] | Non
         return None
     positions, labels = seen.last.arrays["positions"], seen.last.arrays["labels"]
     return {"id": run.id, "label": _doing(server, run), "live": run.is_active, "frames": frames, "names": watched.classes,
-            "timed": run.status not in ENDED_EARLY, "labels": labels.tolist(),
+            "timed": run.status not in ENDED_EARLY or run.seconds is None, "labels": labels.tolist(),
             "curve": [(round(s, 3), round(loss, 4)) for s, loss in thinned(seen.curve)],
             "examples": _examples(server, run.config.data, tuple(positions.tolist()))}
 
