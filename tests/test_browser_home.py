@@ -19,7 +19,7 @@ from tests.test_browser_draw import by_mouse, by_touch
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 FIRST = ["Undo", "Clear", "Train my own", "Try a test image"]
-LAST = ["Draw another", "Why?", "Look inside", "Better with MNIST"]
+LAST = ["Draw another", "Why?", "Look inside", "Train again", "Better with MNIST"]
 
 
 @pytest.fixture(scope="module")

@@ -276,8 +276,9 @@ def test_a_whole_model_of_other_images_is_refused(tmp_path, settings, store):
     weights, about = tensors_in((store.folder(run.id) / "checkpoint.safetensors").read_bytes())
     about |= {"title": "x", "images": 1, "test_accuracy": 0.5, "torch": "2"}
     (tmp_path / MODEL).write_bytes(save(weights, {"about": json.dumps(about)}))
-    with pytest.raises(ShippedError, match=r"10 classes apart, from examples of shape \(1, 20, 20\)"):
+    with pytest.raises(ShippedError) as error:
         first_model(tmp_path)
+    assert one_line(error, "model") and "10 classes apart, from examples of shape (1, 20, 20)" in str(error.value.__cause__)
 
 
 ARRAYS = tensors_in((CHECKOUT / RECORDING).read_bytes())[0]

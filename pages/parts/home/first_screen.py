@@ -198,14 +198,12 @@ def _better(server: Services, run: Run) -> None:
     place = next((place for place, name in enumerate(BETTER) if PRESETS[name].config == run.config), -1)
     later = BETTER[place + 1:]
     here = [name for name in later if spec_of(PRESETS[name].config.data.dataset).is_available(server.settings.data_dir)]
+    if not here or run.status == "stopped":
+        _again(server, run)
     if here:
         if st.button("Train a better one", icon=":material/play_arrow:", key="home.better", help=PRESETS[here[0]].summary):
             _train(server, PRESETS[here[0]].config, run)
-        if run.status == "stopped":
-            _again(server, run)
-        return
-    _again(server, run)
-    if later and st.button("Better with MNIST", icon=":material/cloud_download:", key="home.better_data",
+    elif later and st.button("Better with MNIST", icon=":material/cloud_download:", key="home.better_data",
                               help="Opens Explore data, where MNIST is downloaded: 60,000 images to learn from."):
         st.session_state[DATASET] = PRESETS[later[0]].config.data.dataset
         go_to("pages/explore_data.py")
