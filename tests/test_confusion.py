@@ -3,6 +3,7 @@
 import numpy as np
 
 from core.figures.confusion import about_cells, cell_colors, cell_texts, confusion_picture
+from tests.test_look import contrast, rgb
 
 COUNTS = np.array([[90, 0, 10], [1, 1999, 0], [0, 0, 0]])  # no image of the third class
 CLASSES = ["cat", "dog", "a long name of a class"]
@@ -22,8 +23,15 @@ def test_each_cell_in_words():
 
 def test_fuller_cells_are_darker_and_their_text_is_light():
     colors = cell_colors(COUNTS)
-    assert colors[0][1] == ("#eef3f6", "#141414") and colors[1][1][1] == "#ffffff"
+    assert colors[0][1] == ("#eef3f6", "#000000") and colors[1][1][1] == "#ffffff"
     assert int(colors[0][0][0][1:3], 16) < int(colors[0][2][0][1:3], 16) < int(colors[0][1][0][1:3], 16)
+
+
+def test_every_cells_text_can_be_read():
+    counts = np.array([[share, 1000 - share] for share in range(1001)])
+    for share in range(0, 1001):
+        for ground, text in cell_colors(counts[[share, share]])[0]:
+            assert contrast(rgb(ground), rgb(text)) >= 4.5, (share, ground, text)
 
 
 def test_the_picture_has_a_cell_of_its_colour_for_each_count():

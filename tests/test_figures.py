@@ -21,6 +21,7 @@ from core.figures.literal import literal
 from core.figures.robustness import robustness_figure
 from core.figures.thinning import smooth, thin
 from core.figures.weights import answers_figure
+from core.wording import chance
 from tests.hostile import HOSTILE
 
 # Thinning
@@ -189,7 +190,14 @@ def test_probability_bars():
 
 @pytest.mark.parametrize("probabilities", [np.array([0.2, 0.8], np.float32), torch.tensor([0.2, 0.8])])
 def test_probability_bars_of_arrays_and_tensors(probabilities):
-    assert probability_bars(("no", "yes"), probabilities) == {"classes": ["no", "yes"], "values": [20, 80], "best": 1}
+    assert probability_bars(("no", "yes"), probabilities) == {
+        "classes": ["no", "yes"], "values": pytest.approx([20, 80]), "best": 1}
+
+
+def test_bars_get_what_the_words_beside_them_are_made_of():
+    """Rounded before, 99.94 % would be "> 99.9 %" in words and "99.9 %" beside its bar."""
+    [sure, rest] = probability_bars(["a", "b"], [0.99906, 0.00094])["values"]
+    assert sure > 99.9 and rest < 0.1 and (chance(0.99906), chance(0.00094)) == ("> 99.9 %", "< 0.1 %")
 
 
 def test_probability_bars_of_a_broken_network():

@@ -12,7 +12,7 @@ from core.figures.palette import TRAIN, VALIDATION
 
 def probability_bars(classes: Sequence[str], probabilities: Sequence[float]) -> dict[str, Any]:
     """What a bar for each class is drawn from: classes, values in %, None for what is no number, and the place of the best."""
-    values = [round(100 * float(p), 2) if isfinite(p) else None for p in probabilities]
+    values = [100 * float(p) if isfinite(p) else None for p in probabilities]  # whole: who rounds them knows the words beside
     return {"classes": list(classes), "values": values,
             "best": max(range(len(values)), key=lambda i: -1.0 if values[i] is None else float(probabilities[i]))}
 
