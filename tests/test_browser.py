@@ -140,7 +140,7 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
         expect(other.get_by_text("Torch Playground").first).to_be_visible()
         expect(other.get_by_test_id("stException")).to_have_count(0)
         if name == "":
-            expect(other.get_by_text("Your network answers")).to_be_visible()
+            expect(other.get_by_text("This network answers")).to_be_visible()
         if name in {"train_model", "compare_runs"}:
             expect(other.get_by_text("Digits in seconds").last).to_be_visible()
 

@@ -19,7 +19,7 @@ from tests.test_browser_draw import by_mouse, by_touch
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 FIRST = ["Undo", "Clear", "Train my own", "Try a test image"]
-LAST = ["Draw another", "Why?", "Look inside", "Better with MNIST"]
+LAST = ["Draw another", "Why?", "Look inside", "Train again", "Better with MNIST"]
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_a_drawing_is_learned_before_ones_eyes(address: str, tabs, size: str):
     expect(label).to_contain_text("Trained on Digits")
     expect(page.get_by_role("heading", name="It says: 3")).to_be_visible()
     assert winning(page) == "3"
-    expect(page.locator(".source")).to_contain_text("Your network")
+    expect(page.locator(".source")).to_contain_text("This network")
     assert heights(page) == before, "nor when it ends"
     on_screen(page, *first_screen(page), *(page.get_by_role("button", name=name) for name in LAST))
 
@@ -165,7 +165,7 @@ def test_a_drawing_is_learned_before_ones_eyes(address: str, tabs, size: str):
     expect(page.get_by_role("heading", name="Draw a digit")).to_be_visible()
     write(page, 7)
     expect(page.get_by_role("heading", name="It says: 7")).to_be_visible()
-    expect(page.locator(".source")).to_contain_text("Your network")
+    expect(page.locator(".source")).to_contain_text("This network")
     press(page, "Why?")
     expect(page.get_by_role("dialog")).to_contain_text("It says 7")
     expect(page.get_by_test_id("stException")).to_have_count(0)

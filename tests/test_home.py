@@ -1,6 +1,7 @@
 """Home: who answers a drawing, what a training shows of it, what can be done then, and what visitors and damage do to it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from core.presets import PRESETS
 from core.runs import Look, Metric, load_model, shipped
 from core.runs.checkpoints import Meaning, save_weights
 from core.runs.execute import execute
+from core.runs.ood_reference import reference_of
 from core.runs.recording import RECORDING, read_recording
 from core.runs.shipped import MODEL, first_model
 from core.settings import Settings
@@ -129,7 +131,7 @@ def test_the_run_is_watched_with_the_drawing(runs):  # noqa: F811
     assert run.config == PRESETS["digits-quick"].config and torch.equal(runs.watched(run.id)[0], prepare(strokes(7)).image)
     found = shown(whole(at))
     assert found["bars"]["title"] == "Starting" and found["bars"]["image"]["count"] == 1 and found["play"] is None
-    assert found["source"].startswith("Your drawing")
+    assert found["source"] == "Your drawing; the training has not begun." and found["waiting"], "no Play again"
     assert "run.stop" in buttons(at) and "home.train" not in buttons(at)
 
 
@@ -192,7 +194,7 @@ def test_a_run_in_the_queue_says_how_many_are_before_it(runs):  # noqa: F811
     for other in range(2):
         runs.create(tiny(training__seed=other), "another", "Another's")
     at = click(on_canvas(page(), strokes(7)), "home.train")
-    assert (shown(whole(at))["bars"]["title"], shown(at)["bars"]["line"]) == ("In the queue", "2 runs before yours.")
+    assert (shown(whole(at))["bars"]["title"], shown(at)["bars"]["line"]) == ("In the queue", "2 runs before this one.")
 
 
 def test_a_paused_run_can_go_on(runs):  # noqa: F811
@@ -214,7 +216,7 @@ def test_at_the_end_it_says_what_and_how_sure_and_what_to_do_now(runs, learned):
     answers = last.arrays["watched"][0]
     assert found["bars"]["title"] == f"It says: {answers.argmax()}" and not found["bars"]["played"]
     assert found["bars"]["values"] == pytest.approx((100 * answers).tolist(), abs=0.02)
-    assert f"{learned.test_accuracy:.1%}".replace("%", " %") in found["source"] and found["source"].startswith("Your network")
+    assert f"{learned.test_accuracy:.1%}".replace("%", " %") in found["source"] and found["source"].startswith("This network")
     assert found["play"]["frames"][-1] == frame(last) and not found["play"]["live"]
     assert {"home.again", "home.why", "home.inside"} <= buttons(at) and "home.train" not in buttons(at)
 
@@ -223,7 +225,7 @@ def test_it_answers_another_drawing(runs, learned):  # noqa: F811
     at = click(page(run=learned.id), "home.again")
     found = shown(whole(at))
     assert found["bars"]["title"] == "Draw a digit" and found["bars"]["image"] is None
-    assert found["source"].startswith("Your network")
+    assert found["source"].startswith("This network")
     for key in ("home.why", "home.inside"):  # of what?
         click(at, key)
         assert [one.value for one in whole(at).toast] == ["Draw a digit first."]
@@ -242,6 +244,7 @@ def test_look_inside_takes_the_image_along(runs, learned):  # noqa: F811
     at = whole(click(page(run=learned.id), "home.inside"))
     assert [one.value for one in at.title] == ["Build model"] and at.session_state[keys.RUN] == learned.id
     assert torch.equal(at.session_state[keys.BROUGHT], DRAWING)
+    assert at.session_state[keys.LOOK] == keys.LOOK_WALK and at.session_state[keys.SCROLL_TO_WALK], "it opens at the walk"
 
 
 @pytest.mark.parametrize(("before", "after"), [("digits-quick", "mnist-mlp-50"), ("mnist-mlp-50", "mnist-cnn-fast"),
@@ -251,6 +254,7 @@ def test_a_better_one_is_the_next_preset_that_is_there(runs, monkeypatch, tmp_pa
     monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
     at = whole(page(run=ended(runs, before).id))
     assert ("home.better" in buttons(at)) == (after is not None) and "home.better_data" not in buttons(at)
+    assert ("home.train_again" in buttons(at)) == (after is None), "there is always another run to start"
     if after is None:
         return
     click(at, "home.better")
@@ -263,6 +267,38 @@ def test_without_mnist_the_way_to_a_better_one_is_to_get_it(runs):  # noqa: F811
     assert "home.better" not in buttons(at)
     whole(click(at, "home.better_data"))
     assert [one.value for one in at.title] == ["Explore data"] and at.session_state["explore.dataset"] == "mnist"
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_the_same_can_be_trained_again_with_a_new_drawing_or_the_old_one(runs, drawn):  # noqa: F811
+    run = ended(runs, "digits-quick")
+    at = page(run=run.id)
+    if drawn:
+        on_canvas(click(at, "home.again"), strokes(0))
+    whole(click(at, "home.train_again"))
+    newest = next(one for one in runs.runs() if one.is_active)
+    assert newest.id != run.id and newest.config == run.config
+    assert torch.equal(runs.watched(newest.id)[0], prepare(strokes(0)).image if drawn else DRAWING)
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_a_stopped_run_says_so_and_can_be_trained_again(runs, monkeypatch, tmp_path, weights):  # noqa: F811
+    write_small("mnist", tmp_path / "data", monkeypatch, rows=(6000, 100))
+    monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
+    config = PRESETS["digits-quick"].config
+    run = runs.create_running(config, "someone", "here", "A stopped run", watch=DRAWING[None])
+    runs.begin(run.id, Started(20, 20, 100, "cpu", "float32"))
+    runs.record(run.id, [], looks=looks_of(1, 2), step=1)
+    if weights:
+        meaning = Meaning(tuple(map(str, range(10))), (1, 28, 28), (0.0,), (1.0,))
+        save_weights(runs, run.id, config, meaning, Checkpoint(1, 1, build(config.model, (1, 28, 28), 10, seed=0).state_dict()))
+    runs.finish(run.id, "stopped", seconds=5.5)
+    at = whole(page(run=run.id))
+    title = watching.dataset(config.data, Settings.from_environment()).title
+    assert shown(at)["play"]["label"] == f"Stopped after 5.5 s on {title}" and not shown(at)["play"]["timed"]
+    assert ("home.better" in buttons(at)) == weights and ("home.train" in buttons(at)) != weights
+    whole(click(at, "home.train_again"))
+    assert next(one for one in runs.runs() if one.is_active).config == config
 
 
 # --- visitors
@@ -281,7 +317,9 @@ def test_a_visitor_who_left_finds_the_run_below(runs, learned):  # noqa: F811
     at = whole(page())
     assert shown(at)["play"]["id"] == "recording" and f"home.run.{learned.id}" in buttons(at)
     assert "Recent runs" in [one.value for one in at.subheader]
-    assert "Go on where you were" in [one.value for one in whole(page(run=learned.id)).subheader]
+    assert "Recent runs" in [one.value for one in whole(page(run=learned.id)).subheader], "whose it is, can't be known"
+    at = click(at, "home.train")
+    assert "Go on where you were" in [one.value for one in whole(at).subheader]
 
 
 def test_a_run_that_was_deleted_meanwhile_is_said_to_be_gone(runs, learned):  # noqa: F811
@@ -315,6 +353,31 @@ def test_a_blot_is_not_read(runs):  # noqa: F811
     assert found["bars"]["title"] == "I don't know" and "filled shape" in found["bars"]["line"]
 
 
+def test_what_is_unlike_the_training_images_is_doubted_as_on_draw(runs, learned, monkeypatch):  # noqa: F811
+    at = click(page(run=learned.id), "home.again")
+    assert shown(whole(on_canvas(at, strokes(7))))["bars"]["title"].startswith("It says"), "nobody waits for what is not known"
+    known = reference_of(runs, learned.id, load_model(runs, learned.id), Settings.from_environment())
+    low, high = ({name: limit * factor for name, limit in known.limits.items()} for factor in (1e-6, 1e6))
+    for limits, title in ((low, "I don't know"), (high, "It says")):
+        changed = replace(known, limits=limits, judge=None, labels=None)
+        monkeypatch.setattr(answering, "familiar", lambda *_, changed=changed, **_more: (changed, False))
+        found = shown(whole(at.run()))["bars"]
+        assert found["title"].startswith(title) and sum(found["values"]) == pytest.approx(100, abs=0.1)
+        assert (found["line"] == "This is unlike what the model learned from.") == (title == "I don't know")
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_two_marks_in_one_drawing_are_named(runs, learned, own):  # noqa: F811
+    at = click(page(run=learned.id), "home.again") if own else page()
+    one = strokes(7)
+    two = np.full_like(one, 255)
+    half = one[::2, ::2]
+    height, width = half.shape[:2]
+    two[height // 2:height // 2 + height, :width] = two[height // 2:height // 2 + height, width:2 * width] = half
+    assert shown(whole(on_canvas(at, two)))["bars"]["line"].endswith(". Two marks; read as one.")
+    assert "marks" not in shown(whole(on_canvas(at, one)))["bars"]["line"]
+
+
 def test_a_scribble_gets_an_answer_that_may_be_wrong(runs):  # noqa: F811
     random = np.random.default_rng(0)
     sheet = np.full((280, 280, 4), 255, np.uint8)
@@ -342,7 +405,10 @@ def test_a_shipped_file_that_is_missing_or_damaged_costs_one_line(runs, forgets,
     monkeypatch.setattr(shipped, "CHECKOUT", tmp_path)
     at = on_canvas(page(), strokes(7)) if file == MODEL else page()
     found = shown(whole(at))
-    assert found["source"].count("can't be read") == 1 and "Everything else works." in found["source"]
+    line = found["source"] if file == MODEL else found["missing"]  # each in a place of its own, where it is whole
+    why, what = ("missing" if content is None else "damaged"), ("model" if file == MODEL else "recording")
+    assert line == f"The shipped {what} can't be read: its file is {why}. Everything else works."
+    assert "can't be read" not in (found["missing"] if file == MODEL else found["source"])
     assert (found["bars"]["values"] == [None] * 10) and "home.train" in buttons(at)
     if file == RECORDING:
         assert found["play"] is None and shown(whole(on_canvas(at, strokes(7))))["bars"]["title"] == "It says: 7"

@@ -99,7 +99,7 @@ def read_recording(folder: Path | None = None) -> Recording:
         if wrong := _wrong(found):
             raise ValueError(wrong)
     except UNREADABLE as error:
-        raise unreadable("recording", error) from None
+        raise unreadable("recording") from error
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor
 
-from core.errors import reason
 from core.importing.names import plain_name
 from core.runs.checkpoints import UNREADABLE, CheckpointError, rebuilt, tensors_in
 from core.trained_model import TrainedModel
@@ -62,7 +61,7 @@ def first_model(folder: Path | None = None) -> ShippedModel:
         if images < 1 or not 0 <= accuracy <= 1:
             raise ValueError(f"it says that {accuracy} of the test images are right, learned from {images}")
     except (CheckpointError, *UNREADABLE) as error:
-        raise unreadable("model", error) from None
+        raise unreadable("model") from error
     return ShippedModel(known.config, known.classes, known.model, known.input_shape, known.mean, known.std, known.epoch,
                         title, images, accuracy, torch_version)
 
@@ -85,14 +84,15 @@ def read_asset(name: str, most_bytes: int, what: str, folder: Path | None = None
         if lost is not None:
             raise ValueError(f"{plain_name(lost)} holds NaN or infinite values")
     except FileNotFoundError:
-        raise unreadable(what, ValueError("it is missing")) from None
+        raise unreadable(what, "is missing") from None
     except OSError as error:
-        raise unreadable(what, ValueError(error.strerror or reason(error))) from None
+        raise unreadable(what, "can't be opened") from error
     except UNREADABLE as error:
-        raise unreadable(what, error) from None
+        raise unreadable(what) from error
     return tensors, about
 
 
-def unreadable(what: str, error: Exception) -> ShippedError:
-    """The one line for people: what it is that can't be read, why, and that nothing else is lost."""
-    return ShippedError(f"The shipped {what} can't be read ({reason(error).rstrip('.')}). Everything else works.")
+def unreadable(what: str, why: str = "is damaged") -> ShippedError:
+    """The one line for people: what it is that can't be read, why, and that nothing else is lost. What exactly is wrong with
+    the file is its cause, for whoever debugs."""
+    return ShippedError(f"The shipped {what} can't be read: its file {why}. Everything else works.")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from torch import Tensor
 
 from core.data.drawing import Drawing
 from core.evaluation.ood.score import ANSWER, OODReference
@@ -133,20 +134,24 @@ def why_not(model: TrainedModel) -> str:
 
 def answer_of(asked: Asked, drawing: Drawing) -> Answer | None:
     """One model's probabilities, and how unlike its training data the drawing is; None where it can't answer."""
-    return None if asked.model is None or asked.problem else said_by(asked.model, asked.familiar, drawing)
+    return None if asked.model is None or asked.problem else said_by(asked.model, asked.familiar, drawing.image, drawing.solid)
 
 
-def said_by(model: TrainedModel, familiar: OODReference | None, drawing: Drawing) -> Answer:
-    """As answer_of(), of a model that can answer; familiar: what its training images look like to it, where that is known."""
-    images = drawing.image.unsqueeze(0)
+def said_by(model: TrainedModel, familiar: OODReference | None, image: Tensor, solid: bool) -> Answer:
+    """As answer_of(), of a model that can answer.
+
+    familiar: what its training images look like to it, where that is known. image: (1, 28, 28) float32 in [0, 1]. solid: as a
+        drawing's.
+    """
+    images = image.unsqueeze(0)
     probabilities = model.predict(images)[0].tolist()
     order = sorted(range(len(probabilities)), key=lambda i: -probabilities[i])
     if familiar is None:
-        return Answer(probabilities, order, None, drawing.solid)
+        return Answer(probabilities, order, None, solid)
     parts = familiar.parts(model.model, images, model.mean, model.std)
     scores = {name: float(values[0]) for name, values in parts.items()}
     rest = max(score for name, score in scores.items() if name != ANSWER)
-    return Answer(probabilities, order, max(scores.values()), drawing.solid, rest <= 1 < scores.get(ANSWER, 0))
+    return Answer(probabilities, order, max(scores.values()), solid, rest <= 1 < scores.get(ANSWER, 0))
 
 
 def show_answer(classes: Sequence[str], said: Answer | None, otherwise: str) -> None:

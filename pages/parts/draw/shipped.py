@@ -39,7 +39,7 @@ def shipped_studio(rest: tuple[int, int]) -> None:
     left, right = st.columns([1, 1.3], gap="medium")  # the answer first: on a phone it stands above the sheet
     with right:
         drawing = _drawn(rest)
-    said = None if drawing is None or drawing.empty else said_by(model, None, drawing)
+    said = None if drawing is None or drawing.empty else said_by(model, None, drawing.image, drawing.solid)
     with left:
         show_answer(model.classes, said, TO_DO)
         st.caption(about_shipped(model))

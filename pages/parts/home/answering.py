@@ -6,26 +6,34 @@ from typing import Any
 from torch import Tensor
 
 from core.data.drawing import Drawing
+from core.data.drawing.sheet import marks_in
+from core.evaluation.ood.score import OODReference
 from core.figures.bars import probability_bars
 from core.figures.learning import gray
 from core.figures.pictures import to_bytes
-from core.runs import CheckpointError, Run, TrainedModel, has_checkpoint
-from core.wording import duration, percent, surely_before
-from pages.parts.draw.answers import why_not
+from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
+from core.wording import drawn_thing, duration, percent, surely_before
+from pages.parts.draw.answers import DRAWING_SHAPE, said_by, why_not
 from pages.parts.draw.shipped import about_shipped, shipped
+from pages.parts.draw.teach import source_classes
 from pages.parts.home.watching import MOST_CLASSES
-from pages.parts.shell.services import Services, trained_model
+from pages.parts.shell.services import Services, familiar, trained_model
 
 DIGITS = tuple("0123456789")  # what the bars are called where nobody can answer
+NUMBERS = {2: "Two", 3: "Three", 4: "Four", 5: "Five"}
 
 
 @dataclass(frozen=True, eq=False)
 class Answering:
-    """Who answers. own: whether it is the run that is looked at. about: a line on it; model None: why there is none."""
+    """Who answers. own: whether it is the run that is looked at. about: a line on it; model None: why there is none.
+
+    familiar: what its training images look like to it, where that is known by now.
+    """
 
     model: TrainedModel | None
     own: bool
     about: str
+    familiar: OODReference | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -40,15 +48,25 @@ def answering(server: Services, run: Run | None) -> Answering:
         except (CheckpointError, OSError):
             model = None
         if model is not None and not why_not(model) and len(model.classes) <= MOST_CLASSES:
-            return Answering(model, True, _about_own(run))
+            return Answering(model, True, _about_own(run), _familiar(server, run, model))
     found = shipped()
     return Answering(None, False, found) if isinstance(found, str) else Answering(found, False, about_shipped(found))
+
+
+def _familiar(server: Services, run: Run, model: TrainedModel) -> OODReference | None:
+    """The first screen waits for nothing: what is not known yet is asked for, and helps with a later stroke."""
+    if model.input_shape != DRAWING_SHAPE:  # it brings drawings to its own size first
+        return None
+    try:
+        return familiar(server, run.id, model, here=False)[0]
+    except RunNotFound:
+        return None  # somebody has deleted it
 
 
 def _about_own(run: Run) -> str:
     reached = f" {percent(run.test_accuracy, 1)} of the test images right" if run.test_accuracy is not None else ""
     took = f" after {duration(run.seconds)} of training" if run.seconds is not None else ""
-    return f"Your network answers:{reached}{took}; it may be wrong." if reached else "Your network answers; it may be wrong."
+    return f"This network answers:{reached}{took}; it may be wrong." if reached else "This network answers; it may be wrong."
 
 
 def blank(classes: tuple[str, ...], title: str, line: str) -> dict[str, Any]:
@@ -57,16 +75,18 @@ def blank(classes: tuple[str, ...], title: str, line: str) -> dict[str, Any]:
 
 
 def said(who: Answering, image: Tensor, drawing: Drawing | None = None) -> dict[str, Any]:
-    """What it says to an image (1, 28, 28) float32 in [0, 1], drawn or not."""
+    """What it says to an image (1, 28, 28) float32 in [0, 1]; drawing: it, where it was drawn now."""
     assert who.model is not None
-    probabilities = who.model.predict(image[None])[0].tolist()
-    best, second = sorted(range(len(probabilities)), key=lambda label: -probabilities[label])[:2]
-    sure = surely_before(probabilities[best], who.classes[second], probabilities[second])
+    answer = said_by(who.model, who.familiar, image, drawing is not None and drawing.solid)
+    best, second = answer.order[:2]
+    sure = surely_before(answer.probabilities[best], who.classes[second], answer.probabilities[second])
     title, line = f"It says: {who.classes[best]}", f"{sure[0].upper()}{sure[1:]}."
-    if drawing is not None and drawing.solid:
-        title, line = "I don't know", "This is a dot or a filled shape, without strokes to read."
-    return blank(who.classes, title, line) | {name: value for name, value in probability_bars(who.classes, probabilities).items()
-                                              if name != "classes"}
+    if not answer.knows:
+        title, line = "I don't know", answer.doubt
+    if drawing is not None and drawn_thing(source_classes(who.model)) != "drawing" and (count := marks_in(drawing)) > 1:
+        line = f"{line} {NUMBERS.get(count, count)} marks; read as one."
+    return blank(who.classes, title, line) | {name: value for name, value in probability_bars(
+        who.classes, answer.probabilities).items() if name != "classes"}
 
 
 def thumbnail(image: Tensor, about: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import next_steps, run_panel
 from pages.parts.runs.start import start
 from pages.parts.runs.words import STATUS
+from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, link, select_run
 from pages.parts.shell.services import Services
 from pages.parts.widgets.differences import differences
@@ -36,7 +37,8 @@ def recent(server: Services, current: Run | None, shown: bool) -> None:
     runs = server.store.runs(limit=RECENT)
     if not runs:
         return
-    st.subheader("Go on where you were" if current is not None else "Recent runs")
+    mine = current is not None and current.owner == st.session_state[keys.OWNER]
+    st.subheader("Go on where you were" if mine else "Recent runs")
     if current is not None and not shown:
         with st.container(border=True):
             run_panel(server, current)

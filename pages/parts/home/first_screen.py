@@ -3,10 +3,12 @@
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import streamlit as st
 from torch import Tensor
 
+from core.config import RunConfig
 from core.data import DataError, spec_of
 from core.data.drawing import Drawing, DrawingError, prepare
 from core.presets import PRESETS
@@ -78,17 +80,17 @@ def _content(server: Services, run: Run | None, watched: Watched | None, drawing
     if run is not None and watched is not None and run.is_active:
         play = played(server, run, watched)
         bars = blank(watched.classes, *_waiting(server, run)) | {"played": play is not None}
-        source = _stands_in(server, run, watched.test) if watched.test else \
-            "Your drawing, as it was when the training began. It does not learn from it."
-        return {"classes": watched.classes, "bars": bars | thumbnail(watched.image, source), "source": source, "play": play}
+        source = _stands_in(server, run, watched.test) if watched.test else _drawing_of(run)
+        return {"classes": watched.classes, "bars": bars | thumbnail(watched.image, source), "source": source, "play": play,
+                "waiting": True, "missing": ""}
     who = answering(server, run)
     bars, source = _answer(server, run, watched, drawing, who)
-    play = None if run is None or watched is None else played(server, run, watched)
+    play, missing = None if run is None or watched is None else played(server, run, watched), ""
     if play is None and (drawing is None or st.session_state.pop(ASKED, False)):
         found = recording()
-        play = None if isinstance(found, str) else found
-        source = f"{source} {found}" if isinstance(found, str) else source
-    return {"classes": who.classes, "bars": bars | {"played": False}, "source": source, "play": play}
+        play, missing = (None, found) if isinstance(found, str) else (found, "")
+    return {"classes": who.classes, "bars": bars | {"played": False}, "source": source, "play": play, "waiting": False,
+            "missing": missing}
 
 
 def _answer(server: Services, run: Run | None, watched: Watched | None, drawing: Drawing | None,
@@ -103,7 +105,7 @@ def _answer(server: Services, run: Run | None, watched: Watched | None, drawing:
         image, about = chosen
         return said(who, image) | thumbnail(image, about), f"{about} {who.about}"
     if run is not None and watched is not None and who.own and st.session_state.get(keys.HOME_AGAIN) != run.id:
-        about = _stands_in(server, run, watched.test) if watched.test else "Your drawing."
+        about = _stands_in(server, run, watched.test) if watched.test else f"{_whose(run)} drawing."
         return said(who, watched.image) | thumbnail(watched.image, about), who.about
     return blank(who.classes, "Draw a digit", "The answer comes with the first stroke."), who.about
 
@@ -112,11 +114,22 @@ def _stands_in(server: Services, run: Run, name: str) -> str:
     return f"Nothing was drawn, so a test image of {dataset(run.config.data, server.settings).title} takes its place: {name}."
 
 
+def _drawing_of(run: Run) -> str:
+    """What is said of the drawing that a run is watched with."""
+    if run.status == "queued":
+        return f"{_whose(run)} drawing; the training has not begun."
+    return f"{_whose(run)} drawing, as it was when the training began. It does not learn from it."
+
+
+def _whose(run: Run) -> str:
+    return "Your" if run.owner == st.session_state[keys.OWNER] else "The"
+
+
 def _waiting(server: Services, run: Run) -> tuple[str, str]:
     """What is said before the first look."""
     if run.status == "queued":
         before = server.store.queue_position(run.id)
-        return ("In the queue", f"{plural(before, 'run')} before yours.") if before else ("Starting", "It begins in a moment.")
+        return ("In the queue", f"{plural(before, 'run')} before this one.") if before else ("Starting", "It begins in a moment.")
     return "Getting ready", "The data are read, and the network is made."
 
 
@@ -130,20 +143,23 @@ def _buttons(server: Services, run: Run | None, watched: Watched | None) -> None
         elif run is not None and watched is not None and answering(server, run).own:
             _afterwards(server, run, watched)
         else:
-            _before(server)
+            _before(server, run)
 
 
-def _before(server: Services) -> None:
+def _before(server: Services, run: Run | None) -> None:
+    """run: it has ended, and has no network that could answer."""
     name = first_preset(server.settings)
     if st.button("Train my own", type="primary", icon=":material/play_arrow:", key="home.train"):
-        _train(server, name)
+        _train(server, PRESETS[name].config)
+    if run is not None:
+        _again(server, run)
     _test_image_button(server, name)
     st.caption(f"{PRESETS[name].title}, on this machine's {device().title}.")
 
 
 def _while_training(server: Services, run: Run) -> None:
     # words first: no button where the pointer still is, which a second click would press
-    st.caption(f"{as_text(run.title) or 'Your network'} is learning.", width=210)
+    st.caption(f"{as_text(run.title) or 'This network'} is learning.", width=210)
     if st.button("Stop", icon=":material/stop:", key="run.stop"):
         server.engine.cancel(run.id)
         wait_until(server, run.id, SECONDS_TO_STOP, lambda run: False)
@@ -170,6 +186,7 @@ def _afterwards(server: Services, run: Run, watched: Watched) -> None:
         _why(server, run, image)
     elif inside:
         st.session_state[keys.BROUGHT], st.session_state[keys.LOOK] = image, keys.LOOK_WALK
+        st.session_state[keys.SCROLL_TO_WALK] = uuid4().hex
         go_to("pages/build_model.py")
     _better(server, run)
     name = next((name for name, entry in PRESETS.items() if entry.config == run.config), first_preset(server.settings))
@@ -177,22 +194,30 @@ def _afterwards(server: Services, run: Run, watched: Watched) -> None:
 
 
 def _better(server: Services, run: Run) -> None:
-    """The next preset that is there, or the way to its data."""
+    """The next preset that is there, or the same one again and the way to the next one's data."""
     place = next((place for place, name in enumerate(BETTER) if PRESETS[name].config == run.config), -1)
     later = BETTER[place + 1:]
     here = [name for name in later if spec_of(PRESETS[name].config.data.dataset).is_available(server.settings.data_dir)]
+    if not here or run.status == "stopped":
+        _again(server, run)
     if here:
         if st.button("Train a better one", icon=":material/play_arrow:", key="home.better", help=PRESETS[here[0]].summary):
-            _train(server, here[0], run)
+            _train(server, PRESETS[here[0]].config, run)
     elif later and st.button("Better with MNIST", icon=":material/cloud_download:", key="home.better_data",
                               help="Opens Explore data, where MNIST is downloaded: 60,000 images to learn from."):
         st.session_state[DATASET] = PRESETS[later[0]].config.data.dataset
         go_to("pages/explore_data.py")
 
 
-def _train(server: Services, name: str, before: Run | None = None) -> None:
-    """Start a preset, watched with what is on the sheet, or what stands there in its place."""
-    config = PRESETS[name].config
+def _again(server: Services, run: Run) -> None:
+    """The same once more: with what is drawn now, or with the image that it was watched with."""
+    if st.button("Train again", icon=":material/replay:", key="home.train_again",
+                 help="The same settings from the same first weights, watched with what is on the sheet now."):
+        _train(server, run.config, run)
+
+
+def _train(server: Services, config: RunConfig, before: Run | None = None) -> None:
+    """Start a run, watched with what is on the sheet, or what stands there in its place."""
     image = st.session_state.get(keys.DRAW_NOW)
     chosen = st.session_state.get(keys.HOME_IMAGE)
     if image is None and chosen is not None:
@@ -203,8 +228,8 @@ def _train(server: Services, name: str, before: Run | None = None) -> None:
     if image is None:
         with suppress(DataError):  # the run says what is wrong with the data
             image, _ = test_image(server, config.data, st.session_state.get(TESTED, 0))
-    start(server, config, watch=None if image is None else image[None])
-    st.rerun()
+    if start(server, config, watch=None if image is None else image[None]):
+        st.rerun()
 
 
 def _test_image_button(server: Services, name: str) -> None:

@@ -32,6 +32,8 @@ class View {
   take(data) {
     this.data = data;
     text(this.source, data.source);
+    if (data.missing && !this.play) text(this.label, data.missing); // until a training is played there
+    this.label.classList.toggle("missing", !data.play && !this.play);
     if (data.play) this.add(data.play);
     else if (!this.play && !this.asked) {
       this.asked = true;
@@ -139,8 +141,8 @@ class View {
   }
 
   say(frame) { // where the training is, in a line
-    const { label } = this.play, loss = frame.loss === null ? "" : ` · loss ${frame.loss.toFixed(3)}`;
-    text(this.label, `${label} · ${this.at.toFixed(1)} s · step ${frame.step.toLocaleString("en")}${loss}`);
+    const { label, timed } = this.play, time = timed ? ` · ${this.at.toFixed(1)} s` : "", loss = frame.loss === null ? "" : ` · loss ${frame.loss.toFixed(3)}`;
+    text(this.label, `${label}${time} · step ${frame.step.toLocaleString("en")}${loss}`);
     this.label.title = this.label.textContent;
   }
 
@@ -168,7 +170,7 @@ class View {
   }
 
   tell() { // in words, when it stands still
-    this.again.hidden = this.play.id !== "recording" || this.still;
+    this.again.hidden = this.play.id !== "recording" || this.still || this.data.waiting;
     if (this.about) this.picture.setAttribute("aria-label",
       `Ten examples with the network's answers, its first filters, and its falling loss: ${this.about}.`);
     this.head.removeAttribute("aria-busy");

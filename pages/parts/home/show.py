@@ -27,6 +27,8 @@ def show(content: dict[str, Any], key: str) -> bool:
 
     content: `bars`, as answer() or learning() make it; `classes`; `source`, a line about who answers; `play`, None to leave the
         picture as it is, or `id`, `label`, `frames`, as core.figures.learning makes them, `curve`, a list of (seconds, loss),
-        `examples`, as gray(), their `labels`, `names` of the answers, and `live`: whether more frames are to come.
+        `examples`, as gray(), their `labels`, `names` of the answers, and `live`: whether more frames are to come;
+        `timed`: whether the label is followed by the time of what is played. `missing`: why there is no recording, or "".
+        `waiting`: nothing is to be played again now.
     """
     return bool(_component(data=content, key=key, on_asked_change=lambda: None, height="content").asked)

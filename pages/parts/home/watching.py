@@ -16,6 +16,8 @@ from core.runs import Look, Run
 from core.runs.recording import Recording, read_recording
 from core.runs.shipped import ShippedError
 from core.training.watchers import WATCH
+from core.wording import duration
+from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset
 
@@ -23,6 +25,7 @@ MOST_CLASSES = 10  # bars that the first screen has room for
 MOST_SENT, MOST_AT_END = 12, 3  # frames in one message: those of a second, when looks are densest
 TEST_IMAGES = 10  # that take a drawing's place, one after the other
 RECORDING = "recording"
+ENDED_EARLY = "stopped", "failed", "interrupted"  # their time is the run's, as a look is not taken at the very end
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +103,8 @@ def played(server: Services, run: Run, watched: Watched) -> dict[str, Any] | Non
         return None
     positions, labels = seen.last.arrays["positions"], seen.last.arrays["labels"]
     return {"id": run.id, "label": _doing(server, run), "live": run.is_active, "frames": frames, "names": watched.classes,
-            "labels": labels.tolist(), "curve": [(round(s, 3), round(loss, 4)) for s, loss in thinned(seen.curve)],
+            "timed": run.status not in ENDED_EARLY or run.seconds is None, "labels": labels.tolist(),
+            "curve": [(round(s, 3), round(loss, 4)) for s, loss in thinned(seen.curve)],
             "examples": _examples(server, run.config.data, tuple(positions.tolist()))}
 
 
@@ -114,6 +118,9 @@ def _is_whole(look: Look, classes: int, data: Dataset) -> bool:
 
 def _doing(server: Services, run: Run) -> str:
     title = dataset(run.config.data, server.settings).title
+    if run.status in ENDED_EARLY:
+        after = "" if run.seconds is None else f" after {duration(run.seconds)}"
+        return f"{STATUS[run.status][0]}{after} on {title}"
     if not run.is_active:
         return f"Trained on {title}"
     return f"{'Paused' if run.pause_requested is not None else 'Training'} on {title}"
@@ -136,6 +143,6 @@ def recording() -> dict[str, Any] | str:
 def recording_message(found: Recording) -> dict[str, Any]:
     """A recording in the form in which the browser plays it."""
     return {"id": RECORDING, "label": f"Recording: {found.title}", "live": False,
-            "frames": recorded(found), "names": found.classes, "labels": found.labels.tolist(),
+            "timed": True, "frames": recorded(found), "names": found.classes, "labels": found.labels.tolist(),
             "curve": [(round(s, 3), round(loss, 4)) for s, loss in zip(found.times.tolist(), found.losses.tolist(), strict=True)],
             "examples": gray(found.images)}

@@ -59,15 +59,16 @@ def _models() -> ModelCache:
     return ModelCache()
 
 
-def familiar(server: Services, run_id: str, model: TrainedModel) -> tuple[OODReference | None, bool]:
+def familiar(server: Services, run_id: str, model: TrainedModel, here: bool = True) -> tuple[OODReference | None, bool]:
     """What a run's training images look like to its network, and whether the training process has yet to work it out; None and
-    False where that can't be known. Nobody waits for it here. Raises RunNotFound."""
+    False where that can't be known. Nobody waits for it here, but where there is no training process; here=False: nor then.
+    Raises RunNotFound."""
     checkpoint = checkpoint_path(server.store, run_id)
     kept = _kept(server, run_id, _changed(checkpoint), _changed(checkpoint.parent / FILE))
     if kept is not None:
         return kept, False
     if not server.settings.workers:  # there is no other process to ask
-        return _worked_out(server, model, run_id, str(checkpoint), _changed(checkpoint)), False
+        return _worked_out(server, model, run_id, str(checkpoint), _changed(checkpoint)) if here else None, False
     try:
         if want_reference(server.store, run_id):
             return None, True
