@@ -47,7 +47,7 @@ const look = () => {
     if (bars !== last) { last = bars; if (seen.up && !seen.pressed) seen.bars = now; }
     const busy = inside('.head')?.getAttribute('aria-busy') === 'true';
     if (seen.pressed && !seen.moved && busy) { window.first ??= bars; if (bars !== first) seen.moved = now; }
-    if (seen.pressed && !seen.ended && inside('.source')?.textContent.startsWith('Your network')) seen.ended = now;
+    if (seen.pressed && !seen.ended && inside('.source')?.textContent.startsWith('This network')) seen.ended = now;
     requestAnimationFrame(look);
 };
 requestAnimationFrame(look);
