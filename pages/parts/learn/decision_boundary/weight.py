@@ -52,7 +52,7 @@ def can_edit(run: Run | None) -> bool:
     return run is not None and run.status == "running" and run.owner == st.session_state[keys.OWNER]
 
 
-def names(config: RunConfig, classes: Sequence[str]) -> dict[tuple[str, int, int | None], str]:
+def names(config: RunConfig, classes: Sequence[str]) -> dict[tuple[str | None, int | None, int | None], str]:
     """The same names, by layer, row and column as an Intervention has them."""
     return {(_name(place), place.row, place.column): name for place, name in places(config, classes).items()}
 
