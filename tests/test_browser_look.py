@@ -83,8 +83,8 @@ def test_everybody_can_read_and_reach_everything(served, tabs, scheme):
 
 
 def test_a_block_of_code_is_scrolled_by_keyboard(address, tabs):
-    page = opened(tabs(390), address + "learn_saving")
-    code = page.locator("pre").filter(has_text="Save the weights, not the object")
+    page = opened(tabs(390), address + "learn_data_loading")
+    code = page.locator("pre").filter(has_text="class CustomImageDataset(Dataset)").first
     expect(code).to_have_attribute("tabindex", "0")
     code.focus()
     page.keyboard.press("End")
