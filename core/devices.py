@@ -11,6 +11,7 @@ from torch import nn
 
 from core.cgroups import cpu_quota
 
+WHOLE_VECTORS = 16  # channels that fill the vectors of every processor
 # Kinds of device on which networks are asked with images laid out channels_last. On MPS training alone tries that.
 CHANNELS_LAST_ON = ("cpu", "cuda")
 
@@ -150,6 +151,17 @@ def usable_cores() -> int:
 def is_convolutional(model: nn.Module) -> bool:
     """Whether the network has convolutions over pictures, on which number format, threads and the layout in memory depend."""
     return any(isinstance(module, nn.Conv2d) for module in model.modules())
+
+
+def suits_channels_last(model: nn.Module) -> bool:
+    """Whether a network with convolutions may be trained with pictures laid out channels_last.
+
+    Not with convolutions of 1×1 that take every second or third pixel of few channels: on processors without AVX-512, PyTorch
+    2.13 writes behind the end of their weights' gradient then, and the process dies (double free or corruption).
+    """
+    return is_convolutional(model) and not any(
+        isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and max(module.stride) > 1
+        and module.in_channels % WHOLE_VECTORS for module in model.modules())
 
 
 def autocast_type(precision: str) -> torch.dtype | None:

@@ -1,6 +1,9 @@
 """Device, number format and threads of a run."""
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +16,12 @@ from core.devices import (
     describe_device,
     is_convolutional,
     select_device,
+    suits_channels_last,
     threads_for,
     usable_cores,
 )
 
+ROOT = Path(__file__).parents[1]
 CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
 
 
@@ -118,3 +123,31 @@ def test_cores_are_the_ones_this_process_may_use(monkeypatch):
     assert usable_cores() == 6
     monkeypatch.setattr("os.cpu_count", lambda: None)
     assert usable_cores() == 1
+
+
+@pytest.mark.parametrize(("module", "suits"), [
+    (nn.Conv2d(4, 4, 1, stride=2), False), (nn.Conv2d(6, 16, 1, stride=(1, 3)), False), (nn.Conv2d(16, 4, 1, stride=2), True),
+    (nn.Conv2d(4, 4, 1), True), (nn.Conv2d(4, 4, 3, stride=2), True), (nn.Linear(4, 4), False)], ids=str)
+def test_what_is_laid_out_channels_last(module, suits):
+    assert suits_channels_last(nn.Sequential(nn.Identity(), module)) == suits
+
+
+def test_a_strided_convolution_of_few_channels_trains():
+    """In a process of its own: where the layout is wrong for it, PyTorch ends the process."""
+    program = """if True:
+        import torch
+        from torch import nn
+        from core.config import TrainingConfig
+        from core.data.batches import Batch
+        from core.training.step import TrainingStep
+        torch.set_num_threads(1)
+        model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 1, stride=2), nn.Flatten(), nn.Linear(784, 10))
+        step = TrainingStep(TrainingConfig(), "classes", model, torch.device("cpu"))
+        for _ in range(60):
+            images = torch.rand(64, 1, 28, 28)
+            if step.channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            step.take(Batch(images, torch.zeros(64, dtype=torch.int64)), 0.001)
+        print("trained")"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "trained\n", done.stderr

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core.config import TrainingConfig
 from core.data.batches import Batch, Batches
-from core.devices import autocast_type, is_convolutional
+from core.devices import autocast_type, suits_channels_last
 from core.training.dense import chain_of, loss_and_gradient
 from core.training.graphs import Forward
 from core.training.objectives import objective_of
@@ -65,7 +65,7 @@ class TrainingStep:
         self.training = training
         self.shortcuts = shortcuts or Shortcuts(device)
         self.model = model.to(device)
-        self.channels_last = is_convolutional(model) and self.shortcuts.usable("channels_last")
+        self.channels_last = suits_channels_last(model) and self.shortcuts.usable("channels_last")
         if self.channels_last:
             self.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
         self.autocast = autocast_type(training.precision)
