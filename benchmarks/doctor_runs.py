@@ -58,7 +58,7 @@ class _Store:
     def __init__(self, series: Series) -> None:
         self.series = series
 
-    def record(self, run_id: str, metrics: Any, snapshots: Any, looks: Any, **progress: float) -> bool:
+    def record(self, run_id: str, metrics: Any, snapshots: Any, looks: Any, interventions: Any, **progress: float) -> bool:
         for metric in metrics:
             steps, values = self.series.setdefault(metric.name, ([], []))
             steps.append(metric.step)
