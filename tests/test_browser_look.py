@@ -24,7 +24,7 @@ TRIES = 5  # looks at a page, until nothing is wrong
 PAGES = [*(Path(page).stem for page in (*MENU, *LABS) if page != "app.py"), "explore_data?explore.section=Bring+your+own",
          *(f"{page}?run=RUN" for page in ("train_model", "evaluate_model", "evaluate_model?evaluate.section=Numbers",
                                           "draw_digit", "compare_runs"))]
-IN_DARK = ["", "learn_decision_boundary", "explore_data", *(page for page in PAGES if page.endswith("?run=RUN"))]
+IN_DARK = ["", "learn_decision_boundary", "train_model?run=RUN", "evaluate_model?run=RUN"]
 ONLY_CONTRAST = {"", "learn_decision_boundary"}  # what else there may be on Home and in the 2-D lab is not looked for
 
 
