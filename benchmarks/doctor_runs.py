@@ -17,7 +17,7 @@ from core.evaluation.predictions import predict
 from core.fields import ConfigError
 from core.models import ModelError
 from core.runs.recorder import Recorder
-from core.training import Epoch, Finished, Gradients, Started, Step, Validation, build_for, check, fit
+from core.training import Finished, Started, build_for, check, fit
 
 Series = dict[str, tuple[list[int], list[float]]]
 
@@ -84,19 +84,11 @@ def train(config: RunConfig, root: Path, cache_dir: Path) -> Trained:
         run = Trained(Outcome("completed"))
         recorder = Recorder(_Store(run.series), "")  # pyright: ignore[reportArgumentType]  # it asks for record() alone
         for event in fit(config, data, model, torch.device("cpu")):
-            match event:
-                case Started():
-                    run.steps_per_epoch = event.steps_per_epoch
-                case Step():
-                    recorder.step(event)
-                case Gradients():
-                    recorder.gradients(event)
-                case Epoch():
-                    recorder.epoch(event)
-                case Validation():
-                    recorder.validation(event)
-                case Finished():
-                    run.not_finite = event.reason == "diverged"
+            recorder.take(event)
+            if isinstance(event, Started):
+                run.steps_per_epoch = event.steps_per_epoch
+            elif isinstance(event, Finished):
+                run.not_finite = event.reason == "diverged"
         recorder.flush()
     except (DataError, ConfigError, ModelError, ValueError) as error:
         return Trained(Outcome("refused", why=str(error)))

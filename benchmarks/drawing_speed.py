@@ -44,7 +44,7 @@ from core.runs import RunStore, load_model
 from core.runs.execute import execute
 from core.runs.ood_reference import reference_of
 from core.settings import Settings
-from tests.browser import FLAGS, chromium
+from tests.browser import FLAGS, by_mouse, chromium
 from tests.strokes import STROKES, draw
 
 TEN = {"data.task": "classes", "training.loss": "cross_entropy"}
@@ -147,14 +147,7 @@ class Lifted:
 
 def stroke(page: Page, points: Sequence[tuple[float, float]]) -> Lifted | None:
     """Draw one line; None where no bar changed."""
-    box = page.locator("canvas.upper-canvas").bounding_box()
-    assert box is not None
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=4)
-    page.mouse.up()
+    by_mouse(page, points)
     page.wait_for_timeout(1500)
     seen = page.evaluate("seen")
     if not seen["changed"]:

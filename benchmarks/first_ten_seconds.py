@@ -22,7 +22,7 @@ from benchmarks.conditions import conditions
 from benchmarks.page_latency import app, rerun, session
 from core.data import spec_of
 from core.settings import Settings
-from tests.browser import FLAGS, chromium
+from tests.browser import FLAGS, by_mouse, chromium
 from tests.strokes import STROKES
 
 DIGIT = 3
@@ -56,15 +56,8 @@ requestAnimationFrame(look);
 
 def draw(page: Page) -> None:
     """A three with the mouse."""
-    box = page.locator("canvas.upper-canvas").bounding_box()
-    assert box is not None
     for _, points in STROKES[DIGIT][0]:
-        spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-        page.mouse.move(*spots[0])
-        page.mouse.down()
-        for spot in spots[1:]:
-            page.mouse.move(*spot, steps=4)
-        page.mouse.up()
+        by_mouse(page, points)
 
 
 def until(page: Page, name: str) -> float | None:

@@ -94,7 +94,7 @@ def first_point(page: Page, port: int) -> float:
     page.wait_for_timeout(1500)
     start = time.perf_counter()
     page.get_by_role("button", name="Start training").click()
-    while line_pixels(page, 0) < 3:
+    while line_pixels(page, "loss") < 3:
         if time.perf_counter() - start > 60:
             raise RuntimeError("no line on the chart after 60 s")
     took = time.perf_counter() - start

@@ -88,6 +88,11 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
+def in_letters(count: int) -> str:
+    """A small number as a word: "two"; from six on in digits."""
+    return {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}.get(count, f"{count:,}")
+
+
 def drawn_thing(classes: Sequence[str]) -> str:
     """What somebody draws for a network of these classes: "digit" or "letter" where all of them are, else "drawing"."""
     if classes and all(len(name) == 1 and name in "0123456789" for name in classes):

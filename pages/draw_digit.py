@@ -14,7 +14,7 @@ from core.data import DataError
 from core.data.drawing import Drawing, DrawingError, prepare
 from core.data.drawing.sheet import marks_in
 from core.runs import Run
-from core.wording import drawn_thing
+from core.wording import drawn_thing, in_letters
 from pages.parts.draw.answers import (
     Answer,
     Asked,
@@ -46,7 +46,6 @@ WHY = "Why this answer"
 REST = 420, 552  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
 SLOW = {"Move, turn, stretch it", WHY}  # sections that take longer than a stroke may wait: they follow when the pen is lifted
 SOURCES = {"Draw": ":material/draw:", "Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
-NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one {}.",
          "Camera": "Photograph one {}."}  # {}: digit, letter or drawing, by what the model knows
 
@@ -101,7 +100,7 @@ def several(drawing: Drawing, pixels: np.ndarray, thing: str) -> None:
     if thing == "drawing" or (count := marks_in(drawing)) < 2:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"There are {NUMBERS.get(count, count)} marks in this picture, and here it is read as one {thing}.",
+        st.info(f"There are {in_letters(count)} marks in this picture, and here it is read as one {thing}.",
                 icon=":material/document_scanner:")
         if not st.button("Read them one by one", icon=":material/document_scanner:", key="draw.sheet"):
             return

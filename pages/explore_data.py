@@ -16,6 +16,7 @@ from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
 from pages.parts.explore.cache import counts_of, tidy
 from pages.parts.runs.download import download_button
+from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services
 from pages.parts.widgets.address import keep_choice, take_choice
@@ -23,7 +24,7 @@ from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 COMBINE, OWN = "Combine", "Bring your own"  # have buttons of their own for what they make
-DATASET, SECTION = "explore.dataset", "explore.section"  # keys that explore_own.look_at sets too
+DATASET, SECTION = keys.EXPLORED, "explore.section"  # keys that explore_own.look_at sets too
 # Title → (icon, what draws it). A section draws what it is asked for and nothing else, so each is as fast as if it were alone.
 SECTIONS = {
     "Look": (":material/grid_view:", explore_look.section),

@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.strokes import Point
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]
@@ -55,3 +57,37 @@ def browser_tabs(phone_agent: str | None = None) -> Iterator[Callable[..., Page]
 
         yield tab
         browser.close()
+
+
+def spots(page: Page, points: Sequence[Point]) -> list[Point]:
+    """Where on the screen points of the sheet are, which are given as shares of its sides."""
+    sheet = page.locator("canvas.upper-canvas")
+    sheet.scroll_into_view_if_needed()
+    box = sheet.bounding_box()
+    assert box is not None and box["width"] == pytest.approx(box["height"], abs=1) and box["width"] >= 240
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+
+
+def by_mouse(page: Page, points: Sequence[Point]) -> None:
+    """One line on the sheet."""
+    places = spots(page, points)
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
+    page.mouse.up()
+
+
+def by_touch(page: Page, points: Sequence[Point]) -> None:
+    """A finger, as the browser's own debugging protocol sends it."""
+    places = spots(page, points)
+    client = page.context.new_cdp_session(page)
+
+    def send(kind: str, *fingers: Point) -> None:
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in fingers]})
+
+    send("touchStart", places[0])
+    for (x1, y1), (x2, y2) in zip(places, places[1:], strict=False):
+        for step in range(1, 6):
+            send("touchMove", (x1 + (x2 - x1) * step / 5, y1 + (y2 - y1) * step / 5))
+    send("touchEnd")

@@ -11,7 +11,7 @@ from core.config import RunConfig
 from core.runs import Run, RunStore
 from core.runs.execute import execute
 from core.settings import Settings
-from core.training import Control
+from core.training import Command, Control
 
 PATIENCE = 180.0  # seconds: on a machine that is busy with other tests a run waits behind others, and each takes a minute
 
@@ -21,6 +21,17 @@ def tiny(**changes: Any) -> RunConfig:
     config = RunConfig.model_validate({"data": {"dataset": "digits", "validation": 200}, "model": {
         "architecture": "mlp", "hidden": [8]}, "training": {"epochs": 1, "device": "cpu", "precision": "float32"}})
     return config.with_values({name.replace("__", "."): value for name, value in changes.items()})
+
+
+class StopAfter:
+    """A control that asks for a stop once it has been looked at so many times: after so many steps."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def command(self) -> Command:
+        self.looks -= 1
+        return Command(stop=self.looks < 0)
 
 
 def run_here(store: RunStore, settings: Settings, config: RunConfig, control: Control | None = None) -> Run:

@@ -12,16 +12,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.archives import two_classes, zipped
-from tests.browser import FLAGS, chromium, line_pixels
+from tests.browser import FLAGS, by_mouse, chromium, line_pixels
 from tests.helpers import wait_until
-from tests.strokes import STROKES, Point
+from tests.strokes import STROKES
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[1]
@@ -63,19 +63,6 @@ def page() -> Iterator[Page]:
         page.set_default_timeout(60_000)
         yield page
         browser.close()
-
-
-def draw(page: Page, strokes: Sequence[Sequence[Point]]) -> None:
-    """Draw polylines, given in fractions of the canvas, with the mouse."""
-    box = page.locator("canvas").last.bounding_box()
-    assert box is not None
-    for points in strokes:
-        spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-        page.mouse.move(*spots[0])
-        page.mouse.down()
-        for spot in spots[1:]:
-            page.mouse.move(*spot, steps=6)
-        page.mouse.up()
 
 
 def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, places: Path, tmp_path: Path):
@@ -123,7 +110,8 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
     expect(page.get_by_role("heading", name="Draw a digit")).to_be_visible()
     page.locator("canvas").last.wait_for()
     time.sleep(1)  # the canvas takes its size after it appears
-    draw(page, [points for _, points in STROKES[7][0]])
+    for _, points in STROKES[7][0]:
+        by_mouse(page, points)
     expect(page.get_by_role("heading", name="It says: 7")).to_be_visible()  # answers come while the pen still moves
     assert run[1] in page.url
 

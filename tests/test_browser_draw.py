@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,9 @@ from benchmarks.page_latency import app
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.settings import Settings
-from tests.browser import browser_tabs
+from tests.browser import browser_tabs, by_mouse, by_touch, spots
 from tests.helpers import run_here
-from tests.strokes import STROKES, Point
+from tests.strokes import STROKES
 
 pytestmark = pytest.mark.browser
 DIGITS = (7, 4, 0)
@@ -49,38 +49,6 @@ def opened(page: Page, address: str) -> Page:
     expect(page.get_by_text("Draw on the white square")).to_be_visible()  # the first page of a fresh server takes its time
     page.locator("canvas.upper-canvas").wait_for()
     return page
-
-
-def spots(page: Page, points: Sequence[Point]) -> list[Point]:
-    sheet = page.locator("canvas.upper-canvas")
-    sheet.scroll_into_view_if_needed()
-    box = sheet.bounding_box()
-    assert box is not None and box["width"] == pytest.approx(box["height"], abs=1) and box["width"] >= 240
-    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-
-
-def by_mouse(page: Page, points: Sequence[Point]) -> None:
-    places = spots(page, points)
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=5)
-    page.mouse.up()
-
-
-def by_touch(page: Page, points: Sequence[Point]) -> None:
-    """A finger, as the browser's own debugging protocol sends it."""
-    places = spots(page, points)
-    client = page.context.new_cdp_session(page)
-
-    def send(kind: str, *fingers: Point) -> None:
-        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in fingers]})
-
-    send("touchStart", places[0])
-    for (x1, y1), (x2, y2) in zip(places, places[1:], strict=False):
-        for step in range(1, 6):
-            send("touchMove", (x1 + (x2 - x1) * step / 5, y1 + (y2 - y1) * step / 5))
-    send("touchEnd")
 
 
 def draw_and_read(page: Page, digit: int, stroke) -> None:

@@ -11,10 +11,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.page_latency import app
-from tests.browser import browser_tabs
+from tests.browser import browser_tabs, by_mouse, by_touch
 from tests.helpers import wait_until
 from tests.strokes import STROKES
-from tests.test_browser_draw import by_mouse, by_touch
 
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}

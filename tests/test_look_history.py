@@ -13,8 +13,7 @@ from core.presets import PRESETS
 from core.runs import Look, RunNotFound, WatchError, load_model
 from core.runs.execute import execute
 from core.runs.looks import FIRST_LOOKS, MOST_LOOKS, WATCHED, thinned
-from core.training import Command
-from tests.helpers import tiny, wait_for
+from tests.helpers import StopAfter, tiny, wait_for
 
 IMAGES = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 
@@ -141,15 +140,6 @@ def test_the_same_key_keeps_the_first_images(store):
     assert [path.name for path in store.path.iterdir() if path.is_dir()] == [first]
 
 
-class StopAt:
-    def __init__(self, step):
-        self.asked, self.step = 0, step
-
-    def command(self):
-        self.asked += 1
-        return Command(stop=self.asked > self.step)
-
-
 @pytest.mark.parametrize("damage", ["garbage", "cut", "gone", "other size"])
 def test_a_damaged_file_costs_the_looks_and_not_the_run(store, settings, damage):
     run = store.create_running(tiny(), "ann", "here", watch=IMAGES)
@@ -167,7 +157,7 @@ def test_a_damaged_file_costs_the_looks_and_not_the_run(store, settings, damage)
 
 def test_a_run_that_was_stopped_in_between_goes_on_with_its_history(store, settings):
     run = store.create_running(tiny(training__epochs=2), "ann", "here", watch=IMAGES)
-    assert execute(store, run, settings, StopAt(25)).status == "stopped"
+    assert execute(store, run, settings, StopAfter(25)).status == "stopped"
     before = store.looks(run.id, "watch")
     assert before[-1].step == 25
     store.requeue(run.id, run.config)

@@ -16,9 +16,9 @@ from core.labs.decision_boundary import input_maps, picture_of, spread_over, unt
 from core.presets import PRESETS
 from core.runs.execute import execute
 from core.runs.recorder import SECONDS_PER_FLUSH, SECONDS_PER_PICTURES, Recorder
-from core.training import Command, Look, PlaneWatcher, Step, build_for, fit, prepare
+from core.training import Look, PlaneWatcher, Step, build_for, fit, prepare
 from core.training.plane import EXTENT, FEWEST_A_SECOND, FREE, MOST_A_SECOND, PLANE, SHARE, SIDE, UNIT_SIDE, EvenPace, grid
-from tests.helpers import tiny
+from tests.helpers import StopAfter, tiny
 
 NOWHERE, CPU = Path("no files needed"), torch.device("cpu")
 CIRCLE = PRESETS["circle-2d"].config
@@ -220,15 +220,8 @@ def test_a_picture_is_of_the_weights_after_its_step(changes):
     watcher.due = lambda step, seconds: True
     looks = {event.step: event for event in fit(config, data, model, CPU, watchers=[watcher]) if isinstance(event, Look)}
     for step in (0, 1, 3, 16, 20):
-        class StopAt:
-            asked = 0
-
-            def command(self, step=step):
-                self.asked += 1
-                return Command(stop=self.asked > step)
-
         alone = build_for(config, data)
-        list(fit(config, data, alone, CPU, StopAt()))
+        list(fit(config, data, alone, CPU, StopAfter(step)))
         expected = watcher.look(alone, step, 1, 0.0, 0.0).arrays
         for name in set(expected) - {"made"}:
             assert np.array_equal(looks[step].arrays[name], expected[name]), (step, name)

@@ -10,9 +10,9 @@ from core.runs.groups import summarize
 from core.runs.range_run import STEPS, SUGGESTION, range_curve
 from core.runs.recorder import CONFUSION, PREDICTIONS, Recorder
 from core.runs.records import NUMBER_FORMAT, Metric, Snapshot
-from core.training import Command, Gradients, Step, build_for
+from core.training import Gradients, Step, build_for
 from core.training.range_test import LOWEST, conclude, range_test
-from tests.helpers import run_here, tiny, wait_for
+from tests.helpers import StopAfter, run_here, tiny, wait_for
 
 SGD = {"training__optimizer__name": "sgd", "model__hidden": [32]}
 
@@ -38,15 +38,8 @@ def test_a_range_test_is_a_run_and_no_result(engine, digits):
 
 
 def test_a_range_test_is_stopped(store: RunStore, settings):
-    class StopAtFive:
-        asked = 0
-
-        def command(self) -> Command:
-            self.asked += 1
-            return Command(stop=self.asked == 5)
-
     store.create(tiny(), "ann", kind="range_test")
-    ended = execute(store, store.claim("here"), settings, StopAtFive())
+    ended = execute(store, store.claim("here"), settings, StopAfter(4))
     assert ended.status == "stopped" and SUGGESTION not in store.snapshots(ended.id)
 
 

@@ -20,7 +20,7 @@ from core.training.loop import Loop, Pending, copy_weights, gradient_norms
 from core.training.state import CURRENT, OPTIMIZER
 from core.training.step import order_of_epoch
 from core.training.tiny import ACTIVATIONS, MOST_IN_BATCH, MOST_UNITS, TinyBatch
-from tests.helpers import tiny
+from tests.helpers import StopAfter, tiny
 
 CPU = torch.device("cpu")
 ROUNDING = 3e-7  # a few units in the last place of a float32 number near 1, as logits are: small losses are differences of those
@@ -313,15 +313,8 @@ def test_a_stopped_run_goes_on_in_the_middle_of_an_epoch(data_of):
     data = data_of(config)
     whole = [event.loss for event in fit(config, data, build_for(config, data), CPU) if isinstance(event, Step)]
 
-    class Stops:
-        asked = 0
-
-        def command(self):
-            self.asked += 1
-            return Command(stop=self.asked == 15)
-
     model = build_for(config, data)
-    events = list(fit(config, data, model, CPU, Stops()))
+    events = list(fit(config, data, model, CPU, StopAfter(14)))
     (checkpoint,) = [event for event in events if isinstance(event, Checkpoint) and event.step == 14]
     assert checkpoint.state.batch and events[-1].reason == "stopped"
     model = build_for(config, data)

@@ -15,7 +15,6 @@ from core.evaluation import evaluate
 from core.training import (
     OBJECTIVES,
     Checkpoint,
-    Command,
     Epoch,
     Finished,
     Gradients,
@@ -28,7 +27,7 @@ from core.training import (
     outputs_for,
 )
 from core.training.inference import evaluation_mode, infer
-from tests.helpers import tiny
+from tests.helpers import StopAfter, tiny
 
 CPU = select_device("cpu")
 STEPS = 20
@@ -53,17 +52,6 @@ def kinds(events, kind):
 
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-class StopAfter:
-    """A control that asks for a stop once it has been looked at so many times."""
-
-    def __init__(self, looks):
-        self.looks = looks
-
-    def command(self):
-        self.looks -= 1
-        return Command(stop=self.looks < 0)
 
 
 # --- against a plain loop

@@ -20,7 +20,7 @@ from core.training.watchers import (
     Pace,
     first_filters,
 )
-from tests.helpers import tiny
+from tests.helpers import StopAfter, tiny
 
 CPU = torch.device("cpu")
 
@@ -83,15 +83,8 @@ def test_a_look_is_of_the_weights_after_its_step(digits):
         (digits.validation.take(torch.tensor([place]))[0][0].float() / 255 - digits.mean[0]) / digits.std[0]
         for place in looks[0].arrays["positions"].tolist()])])
     for step in (0, 1, 7, 20):
-        class StopAt:
-            asked = 0
-
-            def command(self, step=step):
-                self.asked += 1
-                return Command(stop=self.asked > step)
-
         model = build_for(config, digits)
-        list(fit(config, digits, model, CPU, StopAt()))
+        list(fit(config, digits, model, CPU, StopAfter(step)))
         with torch.no_grad():
             answers = model.eval()(ready).softmax(1).numpy()
         assert looks[step].arrays["watched"] == pytest.approx(answers[:2], abs=1e-5)

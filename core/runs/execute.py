@@ -33,24 +33,15 @@ from core.training import (
     Checkpoint,
     Command,
     Control,
-    Epoch,
     Event,
-    Fallback,
     Finished,
-    Gradients,
     ImageWatcher,
-    Intervention,
     Look,
     NumberFormat,
-    Paused,
     PlaneWatcher,
-    SampleAnswers,
     Shortcuts,
     Started,
-    Step,
     ThreadChoice,
-    Threads,
-    Validation,
     Watcher,
     build_for,
     can_show,
@@ -173,31 +164,16 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
                 event = replace(event, why=number_format.why)
                 store.begin(run.id, event)
                 recorder.device = device
-            case Threads():
-                recorder.add(event.step, {"threads": event.threads})
-            case Fallback():
-                recorder.fallback(event)
-            case Intervention():
-                recorder.intervention(event)
-            case Step():
-                recorder.step(event)
-            case Gradients():
-                recorder.gradients(event)
-            case SampleAnswers():
-                recorder.predictions(event)
             case Look():
-                recorder.look(replace(event, seconds=watched + event.seconds))
-            case Epoch():
-                recorder.epoch(event)
-            case Validation():
-                recorder.validation(event)
-            case Paused():
-                recorder.flush()  # nothing comes for a while, and somebody looks at the last step
+                event = replace(event, seconds=watched + event.seconds)
+                recorder.take(event)
             case Checkpoint():
                 keeper.offer(event, recorder)
             case Finished():
                 keeper.save(recorder)
                 finished = replace(event, seconds=event.seconds + before)
+            case _:
+                recorder.take(event)
         report(event)
         if not recorder.is_ours:
             return  # ended from outside: this worker was taken for dead, or the run deleted

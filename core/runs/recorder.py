@@ -9,7 +9,19 @@ import torch
 from core.devices import device_memory_bytes, resident_bytes
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
-from core.training import Epoch, Fallback, Gradients, Intervention, Look, SampleAnswers, Step, Validation
+from core.training import (
+    Epoch,
+    Event,
+    Fallback,
+    Gradients,
+    Intervention,
+    Look,
+    Paused,
+    SampleAnswers,
+    Step,
+    Threads,
+    Validation,
+)
 from core.training.plane import PLANE
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
@@ -40,6 +52,30 @@ class Recorder:
         self.flushed: float | None = None  # so that the first steps are flushed at once
         self.gap = SECONDS_PER_FLUSH
         self.is_ours = True
+
+    def take(self, event: Event) -> None:
+        """Write down what fit() says, as far as a run keeps it."""
+        match event:
+            case Threads():
+                self.add(event.step, {"threads": event.threads})
+            case Fallback():
+                self.fallback(event)
+            case Intervention():
+                self.intervention(event)
+            case Step():
+                self.step(event)
+            case Gradients():
+                self.gradients(event)
+            case SampleAnswers():
+                self.predictions(event)
+            case Look():
+                self.look(event)
+            case Epoch():
+                self.epoch(event)
+            case Validation():
+                self.validation(event)
+            case Paused():
+                self.flush()  # nothing comes for a while, and somebody looks at the last step
 
     def step(self, event: Step) -> None:
         self.metrics.append(Metric("loss", event.step, event.loss))

@@ -86,7 +86,6 @@ class FlatWeights:
         return ([weight.data_ptr() for weight in self.optimizer.weights] == self.addresses
                 and all(name in state and state[name].data_ptr() == address for name, address in self.kept_at.items()))
 
-
     def copy(self) -> "Copied":
         """All of it as it is now."""
         return Copied(self.weights.copy(), {name: vector.copy() for name, vector in self.kept.items()}, self.counts.copy())

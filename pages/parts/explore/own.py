@@ -196,7 +196,7 @@ def next_steps(server: Services, name: str) -> None:
 
 def look_at(name: str) -> None:
     """Choose the data set and the section Look, before the page runs again."""
-    st.session_state["explore.dataset"] = name
+    st.session_state[keys.EXPLORED] = name
     st.session_state["explore.section"] = "Look"
 
 

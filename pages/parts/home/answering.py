@@ -12,7 +12,7 @@ from core.figures.bars import probability_bars
 from core.figures.learning import gray
 from core.figures.pictures import to_bytes
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
-from core.wording import drawn_thing, duration, percent, surely_before
+from core.wording import drawn_thing, duration, in_letters, percent, surely_before
 from pages.parts.draw.answers import DRAWING_SHAPE, said_by, why_not
 from pages.parts.draw.shipped import about_shipped, shipped
 from pages.parts.draw.teach import source_classes
@@ -20,7 +20,6 @@ from pages.parts.home.watching import MOST_CLASSES
 from pages.parts.shell.services import Services, familiar, trained_model
 
 DIGITS = tuple("0123456789")  # what the bars are called where nobody can answer
-NUMBERS = {2: "Two", 3: "Three", 4: "Four", 5: "Five"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +83,7 @@ def said(who: Answering, image: Tensor, drawing: Drawing | None = None) -> dict[
     if not answer.knows:
         title, line = "I don't know", answer.doubt
     if drawing is not None and drawn_thing(source_classes(who.model)) != "drawing" and (count := marks_in(drawing)) > 1:
-        line = f"{line} {NUMBERS.get(count, count)} marks; read as one."
+        line = f"{line} {in_letters(count).capitalize()} marks; read as one."
     return blank(who.classes, title, line) | {name: value for name, value in probability_bars(
         who.classes, answer.probabilities).items() if name != "classes"}
 

@@ -20,7 +20,6 @@ from pages.parts.widgets.markdown import as_text
 STEPS = {"pages/explore_data.py": ("1. Data", ":material/grid_view:"),
          "pages/build_model.py": ("2. Build", ":material/account_tree:"),
          "pages/train_model.py": ("3. Train", ":material/model_training:"), "pages/draw_digit.py": ("4. Draw", ":material/draw:")}
-DATASET = "explore.dataset"  # key of that page's choice
 RECENT = 5
 CLASSIC, LEARN = "Classic systems", "Learn how it works"
 
@@ -96,7 +95,7 @@ def _preset(entry: Preset, name: str, is_here: bool, server: Services) -> None:
                 go_to("pages/train_model.py")
         elif st.button(f"Get {as_text(data.title)} first", key=f"home.get.{name}", icon=":material/cloud_download:",
                        type="tertiary"):
-            st.session_state[DATASET] = entry.config.data.dataset
+            st.session_state[keys.EXPLORED] = entry.config.data.dataset
             go_to("pages/explore_data.py")
 
 

@@ -18,7 +18,7 @@ from pages.parts.draft.draft import first_preset
 from pages.parts.explain.section import why_section
 from pages.parts.home.answering import Answering, answering, blank, said, thumbnail
 from pages.parts.home.show import show
-from pages.parts.home.watching import Watched, played, recording, test_image, watched_of
+from pages.parts.home.watching import Watched, offered_image, played, recording, watched_of
 from pages.parts.runs.control import SECONDS_TO_STOP
 from pages.parts.runs.start import start, wait_until
 from pages.parts.shell import keys
@@ -32,7 +32,6 @@ REST = 430, 570  # pixels of the screen's height for what is not the sheet, on a
 SECONDS_BETWEEN = 0.3  # between two looks at the store while it trains
 ASKED, TESTED = "home.asked", "home.tested"  # the browser has no recording; how many test images were shown
 BETTER = ("digits-quick", "mnist-mlp-50", "mnist-cnn-fast", "mnist-handwriting")  # one after the other, each reads more
-DATASET = "explore.dataset"  # key of that page's choice
 
 
 def first_screen(server: Services, run: Run | None) -> bool:
@@ -205,7 +204,7 @@ def _better(server: Services, run: Run) -> None:
             _train(server, PRESETS[here[0]].config, run)
     elif later and st.button("Better with MNIST", icon=":material/cloud_download:", key="home.better_data",
                               help="Opens Explore data, where MNIST is downloaded: 60,000 images to learn from."):
-        st.session_state[DATASET] = PRESETS[later[0]].config.data.dataset
+        st.session_state[keys.EXPLORED] = PRESETS[later[0]].config.data.dataset
         go_to("pages/explore_data.py")
 
 
@@ -227,7 +226,7 @@ def _train(server: Services, config: RunConfig, before: Run | None = None) -> No
         image = again.image
     if image is None:
         with suppress(DataError):  # the run says what is wrong with the data
-            image, _ = test_image(server, config.data, st.session_state.get(TESTED, 0))
+            image, _ = offered_image(server, config.data, st.session_state.get(TESTED, 0))
     if start(server, config, watch=None if image is None else image[None]):
         st.rerun()
 
@@ -239,7 +238,7 @@ def _test_image_button(server: Services, name: str) -> None:
     place = st.session_state.get(TESTED, 0)
     data = PRESETS[name].config.data
     try:
-        image, digit = test_image(server, data, place)
+        image, digit = offered_image(server, data, place)
     except DataError as error:
         st.warning(as_text(str(error)), icon=":material/broken_image:")
         return

@@ -64,17 +64,17 @@ def watched_of(server: Services, run: Run) -> Watched | None:
         return None
     if not 2 <= len(classes) <= MOST_CLASSES:
         return None
-    return Watched(images[0], classes, _which_test_image(server, run.config.data, images[0]))
+    return Watched(images[0], classes, _which_offered(server, run.config.data, images[0]))
 
 
-def test_image(server: Services, data: DataConfig, place: int) -> tuple[Tensor, str]:
+def offered_image(server: Services, data: DataConfig, place: int) -> tuple[Tensor, str]:
     """One of the first test images, (1, H, W) float32 in [0, 1], and which class it is. Raises DataError."""
     found = dataset(data, server.settings)
     images, labels = found.test.take(torch.tensor([place % min(TEST_IMAGES, len(found.test))]))
     return images[0].float() / 255, found.classes[int(labels[0])]
 
 
-def _which_test_image(server: Services, data: DataConfig, image: Tensor) -> str:
+def _which_offered(server: Services, data: DataConfig, image: Tensor) -> str:
     found = dataset(data, server.settings)
     images, labels = found.test.take(torch.arange(min(TEST_IMAGES, len(found.test))))
     same = [label for one, label in zip(images, labels.tolist(), strict=True) if torch.equal(one, to_bytes(image))]

@@ -10,6 +10,7 @@ HISTORY = "session.compose_history"  # the compositions a person came by, to und
 COMPOSE_PLACE = "session.compose_place"  # the row that is open for editing
 COMPOSE_VERSION = "session.compose_version"  # part of the composer's widget keys: a new one makes them take the stack's values
 COMPOSE_PROBLEM = "session.compose_problem"  # why a composition could not be read or changed
+EXPLORED = "explore.dataset"  # the data set that Explore data shows: its own choice, and other pages lead there
 CANVAS = "draw.canvas"
 CANVAS_VERSION = "session.canvas_version"
 LAST_DRAFT = "session.last_draft"  # the draft of the last script run, to see what changed
