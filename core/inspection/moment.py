@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from core.layers.table import describe_layers, totals
 from core.trained_model import TrainedModel
 from core.training.inference import LARGEST_BATCH, evaluation_mode
 from core.training.monitors import SAMPLES, one_of_each
-from core.training.objectives import objective_of
+from core.training.objectives import OBJECTIVES, objective_of
 from core.training.watchers import first_filters, prepare_watched
 
 # what can be looked at, in the order of a page
@@ -25,6 +26,7 @@ ANSWERS, FILTERS, MAPS, CONFUSION, MAP, WEIGHTS, ACTIVATIONS, GRADIENTS = PARTS 
 HISTOGRAMS = (WEIGHTS, ACTIVATIONS, GRADIENTS)
 MULT_ADDS = 1.5e9  # that the examples of a moment may take: some 50 ms of a core
 MOST_EXAMPLES, FEWEST_EXAMPLES = 1000, 100
+MOST_VALUES = 4_000_000  # of their inputs, 16 MB: fewer of large images
 AT_ONCE = 128  # examples: nearer to the processor's cache than all at once
 SOME_EXAMPLES = 64  # that gradients and what layers return are of
 BINS = 41  # of a histogram, the middle one around 0
@@ -36,9 +38,9 @@ MARGIN = 0.06  # of the map's width, around its last moment
 class Examples:
     """What the network of every moment is asked about.
 
-    split: "test" or "validation"; available: how many examples it has. inputs: (n, …) as the network takes them, evenly drawn from
-    it; labels: (n,). shown: (E, …) uint8 or int64, a few of the split, of each class if there is room; shown_inputs,
-    shown_labels: the same for the network. watched: (W, C, H, W) float32 in [0, 1], what the run was watched with; W may be 0.
+    split: "test" or "validation"; available: how many examples it has. inputs: (n, …) as the network takes them, evenly drawn
+    from it; labels: (n,). shown: (E, …) uint8 or int64, a few of the split, of each class if there is room, and shown_inputs,
+    shown_labels. watched: (W, C, H, W) float32 in [0, 1], what the run was watched with; W may be 0.
     """
 
     split: str
@@ -73,7 +75,7 @@ class MomentView:
     right: share of the examples that are answered right, loss: their mean loss. said: (n,) classes.
     shown: (E, K), watched: (W, K) probabilities. filters: (U, h, w) uint8, see first_filters(). stage: what a layer makes of the
     chosen image. confusion: (K, K) counts, rows are true classes. points: (n, 2) on the map.
-    histograms: for each layer (BINS,) counts, of the kind that was asked for; ends: each one's range.
+    histograms: for each layer (BINS,) counts, of that `kind`; ends: each one's range.
     """
 
     right: float | None = None
@@ -85,6 +87,7 @@ class MomentView:
     stage: Stage | None = None
     confusion: np.ndarray | None = None
     points: np.ndarray | None = None
+    kind: str = ""
     histograms: dict[str, np.ndarray] = field(default_factory=dict)
     ends: dict[str, float] = field(default_factory=dict)
 
@@ -112,7 +115,8 @@ def examples_of(data: Dataset, split: str, trained: TrainedModel, watched: Tenso
 def how_many(trained: TrainedModel) -> int:
     """How many examples a moment is asked about: fewer of a network that takes longer."""
     each = totals(describe_layers(trained.model, trained.input_shape)).mult_adds
-    return int(min(MOST_EXAMPLES, max(FEWEST_EXAMPLES, MULT_ADDS / max(1, each))))
+    fit = MOST_VALUES // prod(trained.input_shape)
+    return max(1, int(min(MOST_EXAMPLES, fit, max(FEWEST_EXAMPLES, MULT_ADDS / max(1, each)))))
 
 
 def _inputs(data: Dataset, split: str, positions: Tensor) -> Tensor:
@@ -158,7 +162,7 @@ def look_at(trained: TrainedModel, examples: Examples, axes: Axes, wanted: Colle
     model, found = trained.model, {}
     if {ANSWERS, CONFUSION, MAP} & set(wanted):
         logits, features = _answers(trained, examples.inputs)
-        objective = objective_of(trained.config.training, "classes")
+        objective = OBJECTIVES[trained.config.training.loss]
         said = objective.predict(logits)
         classes = len(trained.classes)
         found |= {"right": float((said == examples.labels).double().mean()), "said": said.numpy(),
@@ -180,7 +184,7 @@ def look_at(trained: TrainedModel, examples: Examples, axes: Axes, wanted: Colle
     if kind is not None:
         values = _values(trained, examples, kind)
         ends = {name: axes.ranges.get((kind, name), 1.0) for name in values}
-        found |= {"histograms": {name: counts(each, ends[name]) for name, each in values.items()}, "ends": ends}
+        found |= {"kind": kind, "histograms": {name: counts(each, ends[name]) for name, each in values.items()}, "ends": ends}
     return MomentView(**found)
 
 

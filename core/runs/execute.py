@@ -23,11 +23,12 @@ from core.runs.evaluations import save_predictions
 from core.runs.live_weights import LiveWeights
 from core.runs.looks import can_watch
 from core.runs.made_with import note_data, note_start
-from core.runs.moments import MomentKeeper
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit
+from core.runs.moments import MomentKeeper
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
 from core.runs.records import NUMBER_FORMAT, Run
+from core.runs.space import keep_within
 from core.runs.store import RunStore
 from core.settings import Settings
 from core.training import (
@@ -186,7 +187,9 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, computed, data, model, finished)
-        note_data(store, run.id, data)  # last: nobody waits for it
+        note_data(store, run.id, data)  # last: nobody waits for these two
+        with suppress(StoreError, OSError):
+            keep_within(store, settings.disk_budget)
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:

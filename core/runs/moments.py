@@ -63,7 +63,8 @@ class Moments:
 
 @dataclass(frozen=True)
 class Cost:
-    """What moments take on disk at most. count: 0 where there is no room for FEWEST of so large a network's, or none are wanted."""
+    """What moments take on disk at most. count: 0 where there is no room for FEWEST of so large a network, or none
+    are wanted."""
 
     count: int
     bytes_each: int
@@ -75,7 +76,8 @@ class Cost:
 
 def cost_of(model: nn.Module, wanted: int) -> Cost:
     """What `wanted` moments of a network cost before the run; a model on the meta device will do."""
-    each = sum(value.numel() * (2 if value.is_floating_point() else value.element_size()) for value in model.state_dict().values())
+    each = sum(value.numel() * (2 if value.is_floating_point() else value.element_size())
+               for value in model.state_dict().values())
     count = min(wanted, RUN_BYTES // max(1, each))
     return Cost(count if count >= FEWEST else 0, each)
 
