@@ -72,7 +72,7 @@ class Panel:
     def of(cls, title: str, picture: np.ndarray, alt: str, pixelated: bool = False) -> "Panel":
         """picture: (H, W) or (H, W, 3) uint8."""
         array = picture if picture.ndim == 3 else picture[:, :, None]
-        image = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
+        image = torch.from_numpy(np.array(array)).permute(2, 0, 1)
         return cls(title, data_uri(image), picture.shape[1], picture.shape[0], alt, pixelated)
 
     @property
@@ -220,7 +220,7 @@ def confusion_panel(matrix: np.ndarray, classes: Sequence[str], theme: Theme) ->
     cell = (WIDTH - head) / count
     sheet = Sheet(WIDTH, foot + head / 2 + cell * count, theme)
     top = foot + head / 2
-    sheet.text(head, 0, "columns: said, rows: true", 10, fill=theme.faint)
+    sheet.text(head, 0, "rows: true, columns: said", 10, fill=theme.faint)
     numbered = count <= MOST_NUMBERED
     depth = np.sqrt(row_shares(matrix))[:, :, None]
     paper, deep = np.array(theme.grid), np.array([46, 134, 171])

@@ -145,8 +145,9 @@ class MomentKeeper:
             self.waiting[step] = safetensors_save(weights, metadata={"about": json.dumps(about)})
             self._thin(step)
         self.next = step + max(1, step // GROWTH)
-        self.copying = self.clock() - began
-        self.spent += self.copying
+        if len(self.steps) > 1:  # the first one is before the first step, and what is slow the first time is slow in it
+            self.copying = self.clock() - began
+            self.spent += self.copying
         if sum(map(len, self.waiting.values())) > MOST_WAITING:
             self.write(everything=True)
         return None

@@ -14,7 +14,8 @@ from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 
 HISTOGRAMS = "Histograms"
-VIEWS = {"Answers": ANSWERS, "First layer": FILTERS, "Layer by layer": MAPS, "Confusion": CONFUSION, "Map": MAP, HISTOGRAMS: WEIGHTS}
+VIEWS = {"Answers": ANSWERS, "First layer": FILTERS, "Layer by layer": MAPS, "Confusion": CONFUSION, "Map": MAP,
+         HISTOGRAMS: WEIGHTS}
 OF_IMAGES = {"First layer", "Layer by layer"}
 KINDS = {"Weights": WEIGHTS, "What layers return": ACTIVATIONS, "Gradients": GRADIENTS}
 

@@ -1,4 +1,4 @@
-"""One slider over the moments that a run has kept, a component of our own: the browser keeps what it has been sent and plays it."""
+"""One slider over the moments that a run has kept, a component of our own: the browser keeps what it was sent and plays it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ _component = st.components.v2.component("torch_playground.time", html=HTML, css=
 
 @dataclass(frozen=True)
 class Asked:
-    """What a browser asks for. steps: of moments whose pictures it has not got. at: where the slider has come to rest, if it has."""
+    """What a browser asks for. steps: of moments whose pictures it has not got. at: where the slider has come to rest, if so."""
 
     steps: tuple[int, ...]
     at: int | None

@@ -68,9 +68,17 @@ def layers(server: Services, run: Run, last: Moment, image: int) -> list[Stage]:
     return layers_of(read_moment(last), examples(server, run, last)[1], image)
 
 
+def anchor(run: Run, kept: Moments) -> Moment:
+    """The moment whose axes all others have: the last one. While a run goes on, so that pictures stay comparable for a while,
+    the first one after the last power of two of its steps."""
+    last = kept.kept[-1]
+    since = 1 << (last.step.bit_length() - 1) if run.is_active and last.step else 0
+    return next(moment for moment in kept.kept if moment.step >= since) if run.is_active else last
+
+
 def axes(server: Services, run: Run, kept: Moments, parts: tuple[str, ...]) -> Axes:
-    """Of the first and the last moment. Raises as examples()."""
-    first, last = kept.kept[0], kept.kept[-1]
+    """Of the first moment and the anchor. Raises as examples()."""
+    first, last = kept.kept[0], anchor(run, kept)
     return _axes(server, run, run.id, split_of(run), _name(first), _name(last), first, last,
                  tuple(kind for kind in HISTOGRAMS if kind in parts))
 
@@ -90,11 +98,12 @@ def _name(moment: Moment) -> str:
 
 def shot(server: Services, run: Run, kept: Moments, moment: Moment, shown: Shown) -> Shot:
     """One moment's pictures. Raises DataError, CheckpointError, InspectionError and ValueError with one line."""
-    return _shot(server, run, run.id, split_of(run), _name(moment), _name(kept.kept[0]), _name(kept.kept[-1]), shown, kept, moment)
+    ends = f"{_name(kept.kept[0])} {_name(anchor(run, kept))}"
+    return _shot(server, run, run.id, split_of(run), _name(moment), ends, shown, kept, moment)
 
 
 @st.cache_resource(max_entries=240, show_spinner=False, hash_funcs={Shown: lambda shown: repr(shown)})
-def _shot(_server: Services, _run: Run, run_id: str, split: str, name: str, first: str, last: str, shown: Shown, _kept: Moments,
+def _shot(_server: Services, _run: Run, run_id: str, split: str, name: str, ends: str, shown: Shown, _kept: Moments,
           _moment: Moment) -> Shot:
     data, asked = examples(_server, _run, _kept.kept[-1])
     same = axes(_server, _run, _kept, shown.parts)

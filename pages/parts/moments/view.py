@@ -10,7 +10,7 @@ from core.inspection import InspectionError
 from core.runs import CheckpointError, Run
 from core.runs.moments import Moments, moments
 from pages.parts.moments.slider import asked, time_slider
-from pages.parts.moments.subject import Shown, frames, label
+from pages.parts.moments.subject import Shown, anchor, frames, label
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
@@ -36,9 +36,9 @@ def _view(server: Services, run: Run, shown: Shown) -> None:
         return
     question = asked(KEY)
     at = _place(kept, question.at)
-    # what names all that is shown; pictures with another last moment have other axes
-    ends = "" if run.is_active else f"{kept.kept[-1].step}.{kept.kept[-1].changed}"
-    of = f"{run.id} {now.status} {ends} {shown}"
+    # what names all that is shown; pictures of another anchor have other axes
+    fixed = anchor(run, kept)
+    of = f"{run.id} {now.status} {fixed.step}.{fixed.changed} {shown}"
     new = st.session_state.get(keys.MOMENTS_SENT) != of
     st.session_state[keys.MOMENTS_SENT] = of
     wanted = (at, *question.steps) if new else question.steps
