@@ -39,6 +39,9 @@ MOST_FRAMES = 80
 SECONDS_PER_FRAME, SECONDS_AT_END = 0.2, 2.0
 
 
+PLAINLY = str.maketrans({"×": "x", "−": "-", "–": "-", "…": "..", "“": '"', "”": '"', "→": ">", "·": "·"})
+
+
 @dataclass(frozen=True)
 class Theme:
     """Colours of a picture, as (r, g, b): paper, ink, and what is between them."""
@@ -119,8 +122,8 @@ def panels(view: MomentView, examples: Examples, axes: Axes, classes: Sequence[s
     if view.shown is not None:
         found.append(answers_panel(view.shown, examples, classes, theme))
     if view.filters is not None and len(view.filters):
-        found.append(Panel.of(TITLES[FILTERS], filters_picture(view.filters, theme), f"{len(view.filters)} pictures of weights of "
-                              "the first layer, light where positive, dark where negative", pixelated=True))
+        found.append(Panel.of(TITLES[FILTERS], filters_picture(view.filters, theme), f"{len(view.filters)} pictures of weights "
+                              "of the first layer, light where positive, dark where negative", pixelated=True))
     if view.stage is not None:
         found.append(maps_panel(view))
     if view.confusion is not None:
@@ -133,8 +136,9 @@ def panels(view: MomentView, examples: Examples, axes: Axes, classes: Sequence[s
 
 
 def short(name: str, most: int = 8) -> str:
-    """A class's name where there is little room."""
-    return name if len(name) <= most else f"{name[:most - 1]}…"
+    """A text where there is little room, of what Pillow's own font can draw: Latin letters."""
+    written = "".join(character if ord(character) < 0x180 else "?" for character in name.translate(PLAINLY))
+    return written if len(written) <= most else f"{written[:most - 2]}.."
 
 
 # --- one picture each
@@ -296,7 +300,7 @@ def histograms_panel(view: MomentView, theme: Theme) -> Panel:
                 sheet.box(left + place * bar, floor - max(1.0, height * count / counts.max()), left + (place + 1) * bar - 0.5,
                           floor, VALIDATION)
         end = view.ends[name]
-        sheet.text(left, floor + 3, f"−{end:.2g}", 10, fill=theme.faint)
+        sheet.text(left, floor + 3, f"-{end:.2g}", 10, fill=theme.faint)
         sheet.text(left + width / 2, floor + 3, "0", 10, "ma", theme.faint)
         sheet.text(left + width, floor + 3, f"{end:.2g}", 10, "ra", theme.faint)
     return Panel.of(TITLES[view.kind], sheet.pixels, f"{TITLES[view.kind]} of {len(view.histograms)} layers as histograms")
