@@ -4,6 +4,8 @@ import io
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,7 +41,9 @@ MOST_FRAMES = 80
 SECONDS_PER_FRAME, SECONDS_AT_END = 0.2, 2.0
 
 
-PLAINLY = str.maketrans({"×": "x", "−": "-", "–": "-", "…": "..", "“": '"', "”": '"', "→": ">", "·": "·"})
+FONT = Path(__file__).parents[2] / "static" / "fonts" / "space-grotesk-latin-wght-normal.woff2"  # of the app's headings
+WEIGHT = 450  # between its regular and its medium
+DRAWN = 0x100  # characters below, and a few others, are in it
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Sheet:
 
     def text(self, x: float, y: float, text: str, size: int = 12, anchor: str = "la",
              fill: tuple[int, ...] | str | None = None) -> None:
-        self.draw.text((x * SCALE, y * SCALE), text, fill=fill or self.theme.ink, font=ImageFont.load_default(size * SCALE),
+        self.draw.text((x * SCALE, y * SCALE), text, fill=fill or self.theme.ink, font=font(size * SCALE),
                        anchor=anchor)
 
     def paste(self, picture: np.ndarray, left: float, top: float, side: float) -> None:
@@ -116,7 +120,7 @@ class Sheet:
 
 def panels(view: MomentView, examples: Examples, axes: Axes, classes: Sequence[str], theme: Theme) -> list[Panel]:
     """A picture of all that was looked at, in the order of PARTS; what there is nothing to see of is left out."""
-    found = []
+    found, classes = [], drawn_names(classes)
     if view.watched is not None:
         found.append(watched_panel(view.watched, examples.watched, classes, theme))
     if view.shown is not None:
@@ -135,10 +139,26 @@ def panels(view: MomentView, examples: Examples, axes: Axes, classes: Sequence[s
     return found
 
 
+@lru_cache(maxsize=16)
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The app's own, or Pillow's, which knows fewer letters, where the file is not there or can't be read."""
+    try:
+        found = ImageFont.truetype(str(FONT), size)
+        found.set_variation_by_axes([WEIGHT])
+    except (OSError, NotImplementedError):
+        return ImageFont.load_default(size)
+    return found
+
+
 def short(name: str, most: int = 8) -> str:
-    """A text where there is little room, of what Pillow's own font can draw: Latin letters."""
-    written = "".join(character if ord(character) < 0x180 else "?" for character in name.translate(PLAINLY))
-    return written if len(written) <= most else f"{written[:most - 2]}.."
+    """A text where there is little room."""
+    return name if len(name) <= most else f"{name[:most - 1]}…"
+
+
+def drawn_names(classes: Sequence[str]) -> list[str]:
+    """Names of classes as a picture can write them: the number of one that has letters which the font does not know."""
+    return [name if all(ord(letter) < DRAWN or letter in "–—‘’“”…" for letter in name) else str(label)
+            for label, name in enumerate(classes)]
 
 
 # --- one picture each
@@ -300,7 +320,7 @@ def histograms_panel(view: MomentView, theme: Theme) -> Panel:
                 sheet.box(left + place * bar, floor - max(1.0, height * count / counts.max()), left + (place + 1) * bar - 0.5,
                           floor, VALIDATION)
         end = view.ends[name]
-        sheet.text(left, floor + 3, f"-{end:.2g}", 10, fill=theme.faint)
+        sheet.text(left, floor + 3, f"−{end:.2g}", 10, fill=theme.faint)
         sheet.text(left + width / 2, floor + 3, "0", 10, "ma", theme.faint)
         sheet.text(left + width, floor + 3, f"{end:.2g}", 10, "ra", theme.faint)
     return Panel.of(TITLES[view.kind], sheet.pixels, f"{TITLES[view.kind]} of {len(view.histograms)} layers as histograms")
@@ -330,12 +350,12 @@ def frame(shot: Shot, title: str, share: float, theme: Theme) -> Image.Image:
     top = 58
     sheet = Image.new("RGB", (width, round(top + max(heights, default=0))), theme.paper)
     draw = ImageDraw.Draw(sheet)
-    draw.text((FRAME_GAP, 8), title, fill=theme.ink, font=ImageFont.load_default(15))
-    draw.text((FRAME_GAP, 28), shot.line, fill=theme.faint, font=ImageFont.load_default(13))
+    draw.text((FRAME_GAP, 8), title, fill=theme.ink, font=font(15))
+    draw.text((FRAME_GAP, 28), shot.line, fill=theme.faint, font=font(13))
     draw.rectangle([FRAME_GAP, 48, width - FRAME_GAP, 51], fill=theme.grid)
     draw.rectangle([FRAME_GAP, 48, FRAME_GAP + (width - 2 * FRAME_GAP) * share, 51], fill=TRAIN)
     for left, below, panel, size in places:
-        draw.text((left, top + below), short(panel.title, 44), fill=theme.ink, font=ImageFont.load_default(13))
+        draw.text((left, top + below), short(panel.title, 44), fill=theme.ink, font=font(13))
         how = Image.Resampling.NEAREST if panel.pixelated else Image.Resampling.BOX
         sheet.paste(panel.picture.resize(size, how), (round(left), round(top + below + HEAD - 6)))
     return sheet

@@ -9,7 +9,7 @@ from core.data import DataError, outline
 from core.fields import ConfigError
 from core.models import ModelError, build
 from core.runs import StoreError
-from core.runs.moments import RUN_BYTES, Cost, cost_of
+from core.runs.moments import FEWEST, RUN_BYTES, Cost, cost_of
 from core.runs.space import space_of
 from core.training import outputs_for
 from core.wording import plural, size_of_bytes
@@ -56,16 +56,18 @@ def space_section(server: Services) -> None:
 
 
 def moments_cost(config: RunConfig) -> str:
-    """What the moments of a run of this config take on disk at most, in a line; "" where the network can't be built, and of
-    points, of which none are kept."""
+    """What the moments of a run of this config take on disk at most, in a line; "" where the network can't be built, and for
+    points, which have none."""
     cost = _cost(config.model_dump_json())
     if cost is None:
         return ""
     if cost.count:
         return (f"On disk at most {size_of_bytes(cost.total)}: {plural(cost.count, 'moment')} of {size_of_bytes(cost.bytes_each)} "
                 "each.")
-    return "None will be kept." if not config.training.moments else (
-        f"None will be kept: one of this network takes {size_of_bytes(cost.bytes_each)}, and a run has room for {size_of_bytes(RUN_BYTES, 0)}.")
+    if config.training.moments < FEWEST:
+        return f"None will be kept: fewer than {FEWEST} show nothing." if config.training.moments else "None will be kept."
+    return (f"None will be kept: one of this network takes {size_of_bytes(cost.bytes_each)}, and a run has room for "
+            f"{size_of_bytes(RUN_BYTES, 0)}.")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
