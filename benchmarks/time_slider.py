@@ -1,9 +1,9 @@
-"""The time slider, on the server's side: python -m benchmarks.time_slider [--presets digits-quick mnist-is-8-cnn] [--epochs 2].
+"""The time slider, on the server's side: python -m benchmarks.time_slider [--presets digits-quick] [--epochs 2].
 
-Trains each preset as the app does, at one number of threads, with moments and without, in turn, and prints what keeping them takes
-of the run's time by the clock, what lies on disk, and whether the weights are the same in the end. Then it goes through the
-moments as the page Go back in time does and prints how long the first picture takes (the aim is 500 ms), with the examples read and
-the axes worked out, and each further one (150 ms), of everything that is shown unless --parts says less. Presets whose data are not
+Trains each preset as the app does, at one number of threads, with moments and without, in turn, and prints what keeping them
+takes of the run's time by the clock, what lies on disk, and whether the weights are the same in the end. Then it goes through the
+moments as the page Go back in time does and prints how long the first picture takes (the aim is 500 ms), with the examples read
+and the axes worked out, and each further one (150 ms), of all that is shown unless --parts says less. Presets whose data are not
 there are left out.
 """
 
@@ -98,8 +98,8 @@ def looking(store: RunStore, settings: Settings, run: Run, parts: tuple[str, ...
         each.append(1000 * (time.perf_counter() - began))
         shots.append(Shot(f"step {moment.step}", found))
     size = sum(len(panel.src) for panel in shots[-1].panels)
-    print(f"  {len(examples.inputs)} examples; first picture {spread(firsts, 'ms', 0)}; each further one {spread(each, 'ms', 0)}; "
-          f"{size / 1000:.0f} kB to the browser")
+    print(f"  {len(examples.inputs)} examples; first picture {spread(firsts, 'ms', 0)}; each further one {spread(each, 'ms', 0)};"
+          f" {size / 1000:.0f} kB to the browser")
     for kind in ("webp", "gif"):
         began = time.perf_counter()
         content = animation(shots, "A run", kind)

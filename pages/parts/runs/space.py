@@ -62,8 +62,8 @@ def moments_cost(config: RunConfig) -> str:
     if cost is None:
         return ""
     if cost.count:
-        return (f"On disk at most {size_of_bytes(cost.total)}: {plural(cost.count, 'moment')} of {size_of_bytes(cost.bytes_each)} "
-                "each.")
+        each = size_of_bytes(cost.bytes_each)
+        return f"On disk at most {size_of_bytes(cost.total)}: {plural(cost.count, 'moment')} of {each} each."
     if config.training.moments < FEWEST:
         return f"None will be kept: fewer than {FEWEST} show nothing." if config.training.moments else "None will be kept."
     return (f"None will be kept: one of this network takes {size_of_bytes(cost.bytes_each)}, and a run has room for "
