@@ -60,16 +60,14 @@ def test_all_of_it_against_other_libraries(looked, digits):
 
 def test_the_map_is_the_last_moments_and_does_not_turn(looked):
     first, last, examples, axes = looked
-    hidden = {}
-    for trained in (first, last):
-        with torch.no_grad():
-            hidden[trained] = trained.model.fc1(examples.inputs.flatten(1)).relu()
-    expected = PCA(2, svd_solver="full").fit(hidden[last].numpy())
+    with torch.no_grad():
+        before, after = (trained.model.fc1(examples.inputs.flatten(1)).relu() for trained in (first, last))
+    expected = PCA(2, svd_solver="full").fit(after.numpy())
     found = look_at(last, examples, axes, ["map"]).points
     for column in range(2):
-        assert abs(np.corrcoef(found[:, column], expected.transform(hidden[last].numpy())[:, column])[0, 1]) > 0.9999
+        assert abs(np.corrcoef(found[:, column], expected.transform(after.numpy())[:, column])[0, 1]) > 0.9999
     earlier = look_at(first, examples, axes, ["map"]).points
-    assert earlier == pytest.approx(((hidden[first] - axes.centre) @ axes.directions).numpy(), abs=1e-4)
+    assert earlier == pytest.approx(((before - axes.centre) @ axes.directions).numpy(), abs=1e-4)
     left, right, bottom, top = axes.limits
     assert left < found[:, 0].min() and right > found[:, 0].max() and bottom < found[:, 1].min() and top > found[:, 1].max()
 

@@ -29,6 +29,7 @@ MOST_EXAMPLES, FEWEST_EXAMPLES = 1000, 100
 MOST_VALUES = 4_000_000  # of their inputs, 16 MB: fewer of large images
 AT_ONCE = 128  # examples: nearer to the processor's cache than all at once
 SOME_EXAMPLES = 64  # that gradients and what layers return are of
+SAME_NUMBERS = {"Flatten", "Dropout", "Dropout2d", "Identity"}  # kinds of layers that change nothing to be seen here
 BINS = 41  # of a histogram, the middle one around 0
 MOST_LAYERS = 6  # that have a histogram: the first and the last ones of a network of many
 MARGIN = 0.06  # of the map's width, around its last moment
@@ -192,7 +193,8 @@ def layers_of(trained: TrainedModel, examples: Examples, image: int = 0) -> list
     """What each layer makes of one image, of the watched ones and then the shown ones, in order of execution."""
     inputs = examples.watched_inputs if image < len(examples.watched_inputs) else examples.shown_inputs
     place = image if image < len(examples.watched_inputs) else image - len(examples.watched_inputs)
-    return [stage for stage in walk(trained.model, inputs[place:place + 1]) if stage.path is not None]
+    return [stage for stage in walk(trained.model, inputs[place:place + 1])
+            if stage.path is not None and stage.kind not in SAME_NUMBERS]
 
 
 def counts(values: Tensor, end: float) -> np.ndarray:
