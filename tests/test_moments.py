@@ -65,10 +65,10 @@ def test_the_first_and_the_last_always_stay_and_so_does_every_one_of_a_starred_r
 
 
 def test_what_is_left_lies_further_and_further_apart():
-    left = thinned(range(2001), 20)
+    left = thinned(range(501), 20)
     gaps = [b - a for a, b in zip(left, left[1:], strict=False)]
-    assert left[0] == 0 and left[-1] == 2000 and gaps[:3] == [1, 1, 1]
-    assert sum(gaps[-5:]) > 1000 > 20 > sum(gaps[:5])
+    assert left[0] == 0 and left[-1] == 500 and gaps[:2] == [1, 1]
+    assert sum(gaps[-5:]) > 300 > 20 > sum(gaps[:5])
     ratios = [(b + 1) / (a + 1) for a, b in zip(left, left[1:], strict=False)]
     assert max(ratios[8:]) < 2.5 * min(ratios[8:])
     assert thinned([0, 5, 6, 7, 100], 4) == [0, 5, 7, 100]  # 6 has the nearest neighbours: 8/6
@@ -300,7 +300,7 @@ def test_the_budget_thins_the_oldest_runs_first_and_no_starred_one(store, settin
     assert counts() == before | {old.id: 16, new.id: 16}
     keep_within(store, 1, lambda run: run.id == starred.id)  # more than can be freed
     assert counts() == before | {old.id: 2, new.id: 2}
-    assert [moment.step for moment in moments(store, old.id).kept] == [0, old.step]
+    assert [moment.step for moment in moments(store, old.id).kept] == [0, 29]
     assert load_model(store, old.id)
 
 
