@@ -15,6 +15,7 @@ from core.runs.checkpoints import load_model
 from core.runs.execute import execute
 from core.runs.moments import (
     FEWEST,
+    MOST_AHEAD,
     RUN_BYTES,
     SHARE_OF_TIME,
     MomentKeeper,
@@ -87,13 +88,14 @@ def test_the_cost_before_a_run_by_hand():
 def test_half_holds_what_float16_can_and_refuses_what_is_lost():
     weights = {"a": torch.tensor([1.0, -0.3333]), "large": torch.tensor([7e4]), "count": torch.tensor(3)}
     found = half(weights)
-    assert {name: value.dtype for name, value in found.items()} == {
-        "a": torch.float16, "large": torch.float32, "count": torch.int64}
-    assert found["a"].float() == pytest.approx(weights["a"], rel=2**-11)
+    assert {name: value.dtype for name, value in found.items()} == {"a": "float16", "large": "float32", "count": "int64"}
+    assert found["a"].astype("float32") == pytest.approx(weights["a"].numpy(), rel=2**-11) and found["count"].shape == ()
     weights["a"][0] = 9.0
     assert found["a"][0] == 1.0  # a copy
-    for lost in (float("nan"), float("inf")):
-        assert half({"a": torch.tensor([1.0, lost])}) is None
+    for lost in ("nan", "inf", "-inf"):
+        assert half({"a": torch.tensor([1.0, float(lost)])}) is None
+    picture = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    assert half({"a": picture})["a"].tobytes() == picture.half().contiguous().numpy().tobytes()
 
 
 # --- keeping them
@@ -157,7 +159,8 @@ def test_they_take_a_bounded_share_of_the_time(store, digits, monkeypatch, each)
             keeper.look(model, step, 1, clock.now, 0.0)
         if step % 10 == 0:
             keeper.write()
-        assert sum(taken) <= SHARE_OF_TIME * clock.now + each
+        assert sum(taken) <= SHARE_OF_TIME * (clock.now + MOST_AHEAD) + each
+    assert sum(taken) <= 0.03 * clock.now
     assert len(taken) >= 10 and len(moments(store, "a" * 32).kept) >= 5
 
 

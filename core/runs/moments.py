@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors.torch import save as safetensors_save
+from safetensors.numpy import save as save_arrays
 from torch import Tensor, nn
 
 from core.config import RunConfig
@@ -30,7 +32,8 @@ from core.version import VERSION
 RUN_BYTES = 100 * 10**6  # that the moments of one run may take
 FEWEST = 3  # moments: where there is room for fewer, none is kept
 GROWTH = 8  # a moment is an eighth of its step after the one before, at least
-SHARE_OF_TIME = 0.02  # of a run's, that keeping moments may take before its end
+SHARE_OF_TIME = 0.02  # of a run's, that keeping moments may take before its end …
+AHEAD, MOST_AHEAD = 0.5, 2.0  # … and at first as much more as this share of its whole length, or so many seconds, allow
 MOST_WAITING = 32 * 10**6  # bytes of moments that are not written yet
 MOST_HEADER = 2**20  # bytes of a file's header
 NAME = re.compile(r"moment-(\d{9})\.safetensors")
@@ -99,9 +102,9 @@ def thinned(steps: Sequence[int], most: int, keep_all: bool = False) -> list[int
 class MomentKeeper:
     """A watcher that keeps a run's moments: it copies weights between steps, and writes them when there is time.
 
-    Nothing about the network is changed and no random numbers are drawn. Copying and writing take SHARE_OF_TIME of the run's time
-    by the clock, at most, but for the first moment and what is left to write at its end. Where the disk is full, a run goes on
-    without.
+    Nothing about the network is changed and no random numbers are drawn. Copying and writing together take SHARE_OF_TIME of the
+    run's time by the clock, at first somewhat more of what has passed, but not of the whole: see AHEAD. The first moment and what
+    is left to write at the end are beside that. Where the disk is full, a run goes on without.
     """
 
     def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: nn.Module, keep_all: bool = False,
@@ -114,6 +117,7 @@ class MomentKeeper:
         wanted = config.training.moments if data.kind != "points" else 0
         self.most = cost_of(model, wanted).count
         self.next, self.steps_per_epoch, self.before = 0, 1, 0.0
+        self.first, self.last, self.step = 0, 0, 0  # steps: before this process, of the run in all, now
         self.steps: list[int] = []  # kept, written or not, ascending
         self.waiting: dict[int, bytes] = {}
         self.began, self.spent, self.copying, self.writing = clock(), 0.0, 0.0, 0.0  # seconds: since when, in all, the last ones
@@ -131,6 +135,7 @@ class MomentKeeper:
     def due(self, step: int, seconds: float) -> bool:
         if step < self.next or not self.most:
             return False
+        self.step = step
         in_first = step <= self.steps_per_epoch
         return (in_first or step % self.steps_per_epoch == 0) and self._has_time(self.copying)
 
@@ -142,7 +147,7 @@ class MomentKeeper:
         weights = half(model.state_dict())
         if weights is not None:
             about = self.about | {"step": step, "epoch": epoch, "seconds": round(self.before + seconds, 4)}
-            self.waiting[step] = safetensors_save(weights, metadata={"about": json.dumps(about)})
+            self.waiting[step] = save_arrays(weights, metadata={"about": json.dumps(about)})
             self._thin(step)
         self.next = step + max(1, step // GROWTH)
         if len(self.steps) > 1:  # the first one is before the first step, and what is slow the first time is slow in it
@@ -156,7 +161,7 @@ class MomentKeeper:
         """To be called with each event, once the recorder has taken it. Something is written only just after the run was found to
         be still this worker's: one that was deleted must not come back as a folder."""
         if isinstance(event, Started):
-            self.steps_per_epoch, self.began = event.steps_per_epoch, self.clock()
+            self.steps_per_epoch, self.last, self.first, self.began = event.steps_per_epoch, event.steps, self.next, self.clock()
         elif isinstance(event, Paused | Finished):  # paused: somebody looks at the last step
             recorder.flush()
             if recorder.is_ours:
@@ -189,22 +194,26 @@ class MomentKeeper:
                     moment_path(self.store, self.run_id, dropped).unlink(missing_ok=True)
 
     def _has_time(self, seconds: float) -> bool:
-        return self.spent + seconds <= SHARE_OF_TIME * (self.clock() - self.began)
+        passed = self.clock() - self.began
+        length = passed * (self.last - self.first) / max(1, self.step - self.first)
+        return self.spent + seconds <= SHARE_OF_TIME * (passed + min(MOST_AHEAD, AHEAD * length))
 
 
-def half(weights: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """A state_dict as copies on the CPU, float16 where that holds their values; None where some are infinite or NaN."""
+def half(weights: dict[str, Tensor]) -> dict[str, np.ndarray] | None:
+    """A state_dict as copies, float16 where that holds their values; None where some are infinite or NaN.
+
+    By NumPy, in one thread: on a busy machine PyTorch's threads would wait for each other longer than the copy takes.
+    """
     found = {}
     for name, value in weights.items():
-        value = value.detach()
-        if value.is_floating_point() and value.numel():
-            largest = float(value.abs().amax())
-            if not largest < float("inf"):  # NaN is not smaller either
+        value = value.detach().cpu()
+        array = (value.float() if value.is_floating_point() else value).numpy()
+        if value.is_floating_point() and array.size:
+            largest = max(float(array.max()), -float(array.min()))
+            if not largest < inf or not largest > -inf:  # NaN is neither
                 return None
-            value = value.to("cpu", torch.float16 if largest < torch.finfo(torch.float16).max else torch.float32, copy=True)
-        else:
-            value = value.to("cpu", copy=True)
-        found[name] = value.contiguous()
+            array = array.astype(np.float16 if largest < float(np.finfo(np.float16).max) else np.float32, order="C")
+        found[name] = np.array(array, order="C")
     return found
 
 
