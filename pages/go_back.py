@@ -32,14 +32,15 @@ if not runs:
 if asked and asked.id not in runs:
     why = "has kept no moment yet" if asked.is_active else "has kept no moments of its training"
     st.info(f"“{as_text(asked.title or asked.id[:8])}” {why}; here is another run.", icon=":material/info:")
-run = choose_run(runs)
+row = st.container(horizontal=True, vertical_alignment="bottom")
+run = choose_run(runs, row)
 kept = moments(server.store, run.id)
 if not kept.kept:
     st.warning("What this run has kept is damaged. Train it again.", icon=":material/broken_image:")
     st.stop()
 try:
     data, asked_about = examples(server, run, kept.kept[-1])
-    shown = choose_parts(server, run, kept, data, asked_about)
+    shown = choose_parts(server, run, kept, data, asked_about, row)
     moments_view(server, run, shown)
     save_animation(server, run, shown)
 except DataError as error:

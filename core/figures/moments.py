@@ -96,9 +96,9 @@ class Sheet:
         self.draw = ImageDraw.Draw(self.image)
 
     def box(self, left: float, top: float, right: float, bottom: float, fill: tuple[int, ...] | str) -> None:
-        if right > left and bottom > top:
-            self.draw.rectangle([round(left * SCALE), round(top * SCALE), round(right * SCALE) - 1, round(bottom * SCALE) - 1],
-                                fill=fill)
+        corners = [round(left * SCALE), round(top * SCALE), round(right * SCALE) - 1, round(bottom * SCALE) - 1]
+        if corners[2] >= corners[0] and corners[3] >= corners[1]:  # else it is narrower than a pixel
+            self.draw.rectangle(corners, fill=fill)
 
     def text(self, x: float, y: float, text: str, size: int = 12, anchor: str = "la",
              fill: tuple[int, ...] | str | None = None) -> None:

@@ -1,5 +1,7 @@
 """Go back in time: which run, what of it is shown, and all of it as a file."""
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.data import Dataset
@@ -13,6 +15,9 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
 HISTOGRAMS = "Histograms"
 VIEWS = {"Answers": ANSWERS, "First layer": FILTERS, "Layer by layer": MAPS, "Confusion": CONFUSION, "Map": MAP,
          HISTOGRAMS: WEIGHTS}
@@ -20,32 +25,31 @@ OF_IMAGES = {"First layer", "Layer by layer"}
 KINDS = {"Weights": WEIGHTS, "What layers return": ACTIVATIONS, "Gradients": GRADIENTS}
 
 
-def choose_run(runs: dict[str, Run]) -> Run:
-    """The run in the address first."""
+def choose_run(runs: dict[str, Run], row: "DeltaGenerator") -> Run:
+    """The run in the address first. row: where the choices stand."""
     selected = st.session_state.get(keys.RUN)
     titles = {run_id: f"{run.title or 'Run'} ({run_id[:4]})" for run_id, run in runs.items()}
     key = f"moments.run.{selected}"
-    chosen = st.selectbox("Run", list(runs), list(runs).index(selected) if selected in runs else 0, key=key, width=420,
-                          format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
+    chosen = row.selectbox("Run", list(runs), list(runs).index(selected) if selected in runs else 0, key=key, width=240,
+                           format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
     if not selected:
         select_run(chosen)
     return runs[chosen]
 
 
-def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples) -> Shown:
-    """What is shown of each moment. Only that is worked out."""
+def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples, row: "DeltaGenerator") -> Shown:
+    """What is shown of each moment. Only that is worked out. row: where the choices stand."""
     views = [name for name in VIEWS if data.kind == "images" or name not in OF_IMAGES]
     chosen = st.pills("Shown", views, selection_mode="multi", default=views, key="moments.shown", bind="query-params",
                       label_visibility="collapsed") or []
     parts = [VIEWS[name] for name in chosen if name != HISTOGRAMS]
     image = layer = 0
-    if MAPS in parts or HISTOGRAMS in chosen:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            if MAPS in parts:
-                image, layer = _image_and_layer(server, run, kept, data, asked)
-            if HISTOGRAMS in chosen:
-                kind = st.selectbox("Histograms of", list(KINDS), key="moments.kind", bind="query-params", width=200)
-                parts.append(KINDS[kind])
+    with row:
+        if MAPS in parts:
+            image, layer = _image_and_layer(server, run, kept, data, asked)
+        if HISTOGRAMS in chosen:
+            kind = st.selectbox("Histograms of", list(KINDS), key="moments.kind", bind="query-params", width=170)
+            parts.append(KINDS[kind])
     if kept.damaged:
         st.caption(f"{plural(kept.damaged, 'moment')} can't be read and {'is' if kept.damaged == 1 else 'are'} left out.")
     return Shown(tuple(parts), image, layer, st.context.theme.type == "dark")
@@ -54,7 +58,7 @@ def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked
 def _image_and_layer(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples) -> tuple[int, int]:
     names = [*("Your drawing" if len(asked.watched) == 1 else f"Your drawing {place + 1}" for place in range(len(asked.watched))),
              *(f"{place + 1}: {data.classes[label]}" for place, label in enumerate(asked.shown_labels.tolist()))]
-    image = st.selectbox("Image", range(len(names)), format_func=names.__getitem__, key=f"moments.image.{run.id}", width=170)
+    image = st.selectbox("Image", range(len(names)), format_func=names.__getitem__, key=f"moments.image.{run.id}", width=130)
     try:
         stages = layers(server, run, kept.kept[-1], image)
     except InspectionError:
@@ -62,7 +66,7 @@ def _image_and_layer(server: Services, run: Run, kept: Moments, data: Dataset, a
     titles = [f"{stage.name} · {stage.kind} · {'×'.join(map(str, stage.shape[1:]))}" for stage in stages]
     first = next((place for place, stage in enumerate(stages) if stage.is_activation), 0)
     layer = st.selectbox("Layer", range(len(titles)), first, format_func=titles.__getitem__, key=f"moments.layer.{run.id}",
-                         width=300)
+                         width=210)
     return image, layer
 
 
