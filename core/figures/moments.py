@@ -29,7 +29,7 @@ from core.inspection.moment import (
 )
 from core.wording import percent
 
-WIDTH = 320  # of a picture, in the pixels of a page; SCALE times as many are drawn, which phones and many screens have
+WIDTH = 270  # of a picture, in the pixels of a page; SCALE times as many are drawn, which phones and many screens have
 SCALE = 2
 MOST_MAPS, MOST_NUMBERS = 16, 512
 MOST_NUMBERED = 12  # classes up to which the cells of a matrix have room for their number
@@ -48,16 +48,17 @@ DRAWN = 0x100  # characters below, and a few others, are in it
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a picture, as (r, g, b): paper, ink, and what is between them."""
+    """Colours of a picture, as (r, g, b): paper, ink, what is between them, and words about what is wrong."""
 
     paper: tuple[int, int, int]
     ink: tuple[int, int, int]
     faint: tuple[int, int, int]
     grid: tuple[int, int, int]
+    wrong: tuple[int, int, int]
 
 
-LIGHT = Theme((255, 255, 255), (15, 18, 24), (92, 98, 112), (226, 225, 221))
-DARK = Theme((12, 14, 19), (236, 238, 242), (163, 169, 182), (52, 57, 69))
+LIGHT = Theme((255, 255, 255), (15, 18, 24), (92, 98, 112), (226, 225, 221), (169, 58, 23))
+DARK = Theme((12, 14, 19), (236, 238, 242), (163, 169, 182), (52, 57, 69), (255, 157, 122))
 TITLES = {ANSWERS: "Answers", FILTERS: "First layer's weights", MAPS: "What a layer makes of it", CONFUSION: "Confusion matrix",
           MAP: "Map of the images", "weights": "Weights", "activations": "What the layers return",
           "gradients": "Gradients"}
@@ -173,13 +174,13 @@ def watched_panel(probabilities: np.ndarray, images: Tensor, classes: Sequence[s
         top = index * each
         order = range(shown) if len(classes) <= MOST_BARS else np.argsort(-answer, kind="stable")[:shown]
         best = int(answer.argmax())
-        sheet.paste(as_picture(image), 0, top, 68)
-        sheet.text(80, top, f"It says {short(classes[best], 16)}, {percent(float(answer[best]), 0)}", 13)
+        sheet.paste(as_picture(image), 0, top, 60)
+        sheet.text(70, top, f"It says {short(classes[best], 16)}, {percent(float(answer[best]), 0)}", 13)
         for place, label in enumerate(order):
             y = top + head + place * bar
-            sheet.text(96, y + bar / 2, short(classes[label], 3), 10, "rm", theme.faint)
-            sheet.box(100, y + 2, WIDTH, y + bar - 1, theme.grid)
-            sheet.box(100, y + 2, 100 + (WIDTH - 100) * float(answer[label]), y + bar - 1,
+            sheet.text(84, y + bar / 2, short(classes[label], 3), 10, "rm", theme.faint)
+            sheet.box(88, y + 2, WIDTH, y + bar - 1, theme.grid)
+            sheet.box(88, y + 2, 88 + (WIDTH - 88) * float(answer[label]), y + bar - 1,
                       TRAIN if label == best else VALIDATION)
         said.append(f"{classes[best]}, {percent(float(answer[best]), 0)}")
     return Panel.of("The watched drawing" if len(images) == 1 else "The watched drawings", sheet.pixels,
@@ -188,7 +189,7 @@ def watched_panel(probabilities: np.ndarray, images: Tensor, classes: Sequence[s
 
 def answers_panel(probabilities: np.ndarray, examples: Examples, classes: Sequence[str], theme: Theme) -> Panel:
     """A few images of the split, each with the answer and how sure it is; what is wrong is said in words too."""
-    columns, side, each = 2, 44, 54
+    columns, side, each = 2, 44, 52
     count = len(probabilities)
     sheet, said, width = Sheet(WIDTH, -(-count // columns) * each, theme), [], WIDTH / columns
     is_picture = examples.shown.dim() == 4
@@ -200,7 +201,7 @@ def answers_panel(probabilities: np.ndarray, examples: Examples, classes: Sequen
             sheet.paste(as_picture(examples.shown[index]), left, top, side)
         start = left + (side + 8 if is_picture else 0)
         right = best == label
-        sheet.text(start, top + 1, f"says {short(classes[best])}", 13, fill=theme.ink if right else TRAIN)
+        sheet.text(start, top + 1, f"says {short(classes[best])}", 13, fill=theme.ink if right else theme.wrong)
         sheet.text(start, top + 17, "right" if right else f"is {short(classes[label])}", 11, fill=theme.faint)
         sheet.box(start, top + 34, left + width - 16, top + 41, theme.grid)
         sheet.box(start, top + 34, start + (left + width - 16 - start) * sure, top + 41, VALIDATION if right else TRAIN)

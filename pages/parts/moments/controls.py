@@ -30,7 +30,7 @@ def choose_run(runs: dict[str, Run], row: "DeltaGenerator") -> Run:
     selected = st.session_state.get(keys.RUN)
     titles = {run_id: f"{run.title or 'Run'} ({run_id[:4]})" for run_id, run in runs.items()}
     key = f"moments.run.{selected}"
-    chosen = row.selectbox("Run", list(runs), list(runs).index(selected) if selected in runs else 0, key=key, width=240,
+    chosen = row.selectbox("Run", list(runs), list(runs).index(selected) if selected in runs else 0, key=key, width=300,
                            format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
     if not selected:
         select_run(chosen)
@@ -40,15 +40,15 @@ def choose_run(runs: dict[str, Run], row: "DeltaGenerator") -> Run:
 def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples, row: "DeltaGenerator") -> Shown:
     """What is shown of each moment. Only that is worked out. row: where the choices stand."""
     views = [name for name in VIEWS if data.kind == "images" or name not in OF_IMAGES]
-    chosen = st.pills("Shown", views, selection_mode="multi", default=views, key="moments.shown", bind="query-params",
-                      label_visibility="collapsed") or []
-    parts = [VIEWS[name] for name in chosen if name != HISTOGRAMS]
     image = layer = 0
-    with row:
+    with row, st.popover("What is shown", icon=":material/tune:"):
+        chosen = st.pills("Of each moment", views, selection_mode="multi", default=views, key="moments.shown",
+                          bind="query-params", help="Only what is shown is worked out.") or []
+        parts = [VIEWS[name] for name in chosen if name != HISTOGRAMS]
         if MAPS in parts:
             image, layer = _image_and_layer(server, run, kept, data, asked)
         if HISTOGRAMS in chosen:
-            kind = st.selectbox("Histograms of", list(KINDS), key="moments.kind", bind="query-params", width=170)
+            kind = st.selectbox("Histograms of", list(KINDS), key="moments.kind", bind="query-params")
             parts.append(KINDS[kind])
     if kept.damaged:
         st.caption(f"{plural(kept.damaged, 'moment')} can't be read and {'is' if kept.damaged == 1 else 'are'} left out.")
@@ -58,15 +58,14 @@ def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked
 def _image_and_layer(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples) -> tuple[int, int]:
     names = [*("Your drawing" if len(asked.watched) == 1 else f"Your drawing {place + 1}" for place in range(len(asked.watched))),
              *(f"{place + 1}: {data.classes[label]}" for place, label in enumerate(asked.shown_labels.tolist()))]
-    image = st.selectbox("Image", range(len(names)), format_func=names.__getitem__, key=f"moments.image.{run.id}", width=130)
+    image = st.selectbox("Image", range(len(names)), format_func=names.__getitem__, key=f"moments.image.{run.id}")
     try:
         stages = layers(server, run, kept.kept[-1], image)
     except InspectionError:
         return image, 0
     titles = [f"{stage.name} · {stage.kind} · {'×'.join(map(str, stage.shape[1:]))}" for stage in stages]
     first = next((place for place, stage in enumerate(stages) if stage.is_activation), 0)
-    layer = st.selectbox("Layer", range(len(titles)), first, format_func=titles.__getitem__, key=f"moments.layer.{run.id}",
-                         width=210)
+    layer = st.selectbox("Layer", range(len(titles)), first, format_func=titles.__getitem__, key=f"moments.layer.{run.id}")
     return image, layer
 
 
