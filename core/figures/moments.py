@@ -241,7 +241,7 @@ def maps_panel(view: MomentView) -> Panel:
 def confusion_panel(matrix: np.ndarray, classes: Sequence[str], theme: Theme) -> Panel:
     """Rows are true classes, columns what the network says; darker, in the dark theme lighter, for a larger share of the row."""
     count = len(classes)
-    head, foot = 34, 16
+    head, foot, room = (34, 16, 4) if count > 5 else (56, 16, 8)
     cell = (WIDTH - head) / count
     sheet = Sheet(WIDTH, foot + head / 2 + cell * count, theme)
     top = foot + head / 2
@@ -254,8 +254,8 @@ def confusion_panel(matrix: np.ndarray, classes: Sequence[str], theme: Theme) ->
     size = 11 if count > 3 else 14
     for row in range(count):
         if numbered:
-            sheet.text(head - 5, top + cell * (row + 0.5), short(classes[row], 4), 11, "rm")
-            sheet.text(head + cell * (row + 0.5), top - 3, short(classes[row], 4), 11, "mb")
+            sheet.text(head - 5, top + cell * (row + 0.5), short(classes[row], room), 11, "rm")
+            sheet.text(head + cell * (row + 0.5), top - 3, short(classes[row], room), 11, "mb")
         for column in range(count):
             left, upper = head + cell * column, top + cell * row
             fill = tuple(colors[row, column].tolist())

@@ -30,12 +30,15 @@ class View {
   }
 
   take(data) {
-    const wasLast = this.steps.length > 0 && this.step === this.steps.at(-1), same = this.of === data.of;
+    const wasLast = this.follows, same = this.of === data.of;
     if (!same) { // another run, or another choice of what is shown
       this.frames.clear();
       this.asked.clear();
     }
-    if (!same || this.step === undefined) this.step = data.at;
+    if (!same || this.step === undefined) {
+      this.step = data.at;
+      this.stoodLast = data.at === data.moments.at(-1).step;
+    }
     this.of = data.of;
     this.steps = data.moments.map((moment) => moment.step);
     this.labels = data.moments.map((moment) => moment.label);
@@ -46,7 +49,8 @@ class View {
     }
     for (const step of data.tried) this.asked.delete(step); // what there was no time for is asked for again
     for (const step of this.frames.keys()) if (this.frames.size > KEPT) this.frames.delete(step);
-    if (same && wasLast && data.going && !this.playing) this.step = this.steps.at(-1); // it follows the training
+    // it follows the training, once there is something to see of the newest moment
+    if (same && wasLast && data.going && !this.playing && this.frames.has(this.steps.at(-1))) this.step = this.steps.at(-1);
     if (!this.steps.includes(this.step)) this.step = this.nearest(this.step); // thinned meanwhile
     this.draw();
     this.want();
@@ -63,16 +67,23 @@ class View {
   go(place) {
     this.stop();
     this.step = this.steps[place];
+    this.stoodLast = false;
     this.draw();
     this.want();
   }
 
+  get follows() { // whether it stands at the newest moment that was there when it came to stand
+    return this.stoodLast && !this.playing;
+  }
+
   rest() { // where it stands goes into the address
+    this.stoodLast = this.place === this.steps.length - 1;
     this.ask([], true);
   }
 
   start() {
     if (this.place === this.steps.length - 1) this.step = this.steps[0];
+    this.rest(); // a training that goes on is not followed meanwhile
     this.playing = setInterval(() => this.next(), 1000 / PER_SECOND);
     this.draw();
     this.want();
@@ -124,7 +135,6 @@ class View {
     const label = document.createElement("strong");
     label.textContent = this.labels[place] || "";
     this.now.replaceChildren(label, document.createElement("br"), frame ? frame.line : "…");
-    this.panels.classList.toggle("late", !frame);
     this.panels.dataset.step = frame ? this.step : "";
     if (frame) this.show(frame);
   }

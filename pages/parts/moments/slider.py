@@ -9,7 +9,7 @@ import streamlit as st
 HERE = Path(__file__).parent
 HTML = """<div class="time"><div class="controls"><button class="play" type="button">Play</button>
 <input class="slider" type="range" min="0" max="0" step="1" aria-label="Moment of the training"></div>
-<p class="now" role="status"></p><div class="panels late"></div></div>"""
+<p class="now" role="status"></p><div class="panels"></div></div>"""
 MOST_ASKED = 12  # moments in one question
 _component = st.components.v2.component("torch_playground.time", html=HTML, css=(HERE / "slider.css").read_text(encoding="utf-8"),
                                         js=(HERE / "slider.js").read_text(encoding="utf-8"))

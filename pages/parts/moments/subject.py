@@ -68,17 +68,9 @@ def layers(server: Services, run: Run, last: Moment, image: int) -> list[Stage]:
     return layers_of(read_moment(last), examples(server, run, last)[1], image)
 
 
-def anchor(run: Run, kept: Moments) -> Moment:
-    """The moment whose axes all others have: the last one. While a run goes on, so that pictures stay comparable for a while,
-    the first one after the last power of two of its steps."""
-    last = kept.kept[-1]
-    since = 1 << (last.step.bit_length() - 1) if run.is_active and last.step else 0
-    return next(moment for moment in kept.kept if moment.step >= since) if run.is_active else last
-
-
-def axes(server: Services, run: Run, kept: Moments, parts: tuple[str, ...]) -> Axes:
-    """Of the first moment and the anchor. Raises as examples()."""
-    first, last = kept.kept[0], anchor(run, kept)
+def axes(server: Services, run: Run, kept: Moments, last: Moment, parts: tuple[str, ...]) -> Axes:
+    """Of the first moment and `last`, the one that all others are drawn like. Raises as examples()."""
+    first = kept.kept[0]
     return _axes(server, run, run.id, split_of(run), _name(first), _name(last), first, last,
                  tuple(kind for kind in HISTOGRAMS if kind in parts))
 
@@ -96,17 +88,18 @@ def _name(moment: Moment) -> str:
 
 # --- frames
 
-def shot(server: Services, run: Run, kept: Moments, moment: Moment, shown: Shown) -> Shot:
-    """One moment's pictures. Raises DataError, CheckpointError, InspectionError and ValueError with one line."""
-    ends = f"{_name(kept.kept[0])} {_name(anchor(run, kept))}"
-    return _shot(server, run, run.id, split_of(run), _name(moment), ends, shown, kept, moment)
+def shot(server: Services, run: Run, kept: Moments, last: Moment, moment: Moment, shown: Shown) -> Shot:
+    """One moment's pictures, on the axes of `last`. Raises DataError, CheckpointError, InspectionError and ValueError with one
+    line."""
+    ends = f"{_name(kept.kept[0])} {_name(last)}"
+    return _shot(server, run, run.id, split_of(run), _name(moment), ends, shown, kept, last, moment)
 
 
 @st.cache_resource(max_entries=240, show_spinner=False, hash_funcs={Shown: lambda shown: repr(shown)})
 def _shot(_server: Services, _run: Run, run_id: str, split: str, name: str, ends: str, shown: Shown, _kept: Moments,
-          _moment: Moment) -> Shot:
-    data, asked = examples(_server, _run, _kept.kept[-1])
-    same = axes(_server, _run, _kept, shown.parts)
+          _last: Moment, _moment: Moment) -> Shot:
+    data, asked = examples(_server, _run, _last)
+    same = axes(_server, _run, _kept, _last, shown.parts)
     view = look_at(read_moment(_moment), asked, same, shown.parts, shown.image, shown.layer)
     found = panels(view, asked, same, data.classes, DARK if shown.dark else LIGHT)
     line = ""
@@ -115,14 +108,15 @@ def _shot(_server: Services, _run: Run, run_id: str, split: str, name: str, ends
     return Shot(line, found)
 
 
-def frames(server: Services, run: Run, kept: Moments, steps: tuple[int, ...], shown: Shown) -> list[dict[str, object]]:
+def frames(server: Services, run: Run, kept: Moments, last: Moment, steps: tuple[int, ...],
+           shown: Shown) -> list[dict[str, object]]:
     """Messages for the moments of these steps, at least one and as many as there is time for."""
     began, found = time.monotonic(), []
     by_step = {moment.step: moment for moment in kept.kept}
     for step in steps:
         if step not in by_step or found and time.monotonic() - began > SECONDS_PER_ANSWER:
             continue
-        one = shot(server, run, kept, by_step[step], shown)
+        one = shot(server, run, kept, last, by_step[step], shown)
         found.append({"step": step, "line": one.line, "panels": [asdict(panel) for panel in one.panels]})
     return found
 
@@ -131,6 +125,6 @@ def as_animation(server: Services, run: Run, kept: Moments, shown: Shown, kind: 
     """All moments as a "gif" or "webp". Raises as shot()."""
     shots = []
     for moment in kept.kept:
-        one = shot(server, run, kept, moment, shown)
+        one = shot(server, run, kept, kept.kept[-1], moment, shown)
         shots.append(Shot(" · ".join(part for part in (label(moment), one.line) if part), one.panels))
     return animation(shots, run.title or f"Run {run.id[:8]}", kind, DARK if shown.dark else LIGHT)

@@ -10,7 +10,7 @@ from core.inspection import InspectionError
 from core.runs import CheckpointError, Run
 from core.runs.moments import Moments, moments
 from pages.parts.moments.slider import asked, time_slider
-from pages.parts.moments.subject import Shown, anchor, frames, label
+from pages.parts.moments.subject import Shown, frames, label
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
@@ -35,15 +35,19 @@ def _view(server: Services, run: Run, shown: Shown) -> None:
         st.info("Its moments have been thinned away, or forgotten as it went on from an earlier one.", icon=":material/history:")
         return
     question = asked(KEY)
-    at = _place(kept, question.at)
-    # what names all that is shown; pictures of another anchor have other axes
-    fixed = anchor(run, kept)
-    of = f"{run.id} {now.status} {fixed.step}.{fixed.changed} {shown}"
-    new = st.session_state.get(keys.MOMENTS_SENT) != of
-    st.session_state[keys.MOMENTS_SENT] = of
-    wanted = (at, *question.steps) if new else question.steps
+    at = _place(kept, question.at, now.is_active)
+    follows = now.is_active and MOMENT not in st.query_params
+    before, drawn_like = st.session_state.get(keys.MOMENTS_SENT, ("", None))
+    if follows or not now.is_active or drawn_like not in kept.kept:
+        drawn_like = kept.kept[-1]
+    # what names all that is shown: pictures that are drawn like another moment have other axes
+    of = f"{run.id} {now.status} {drawn_like.step}.{drawn_like.changed} {shown}"
+    new = before != of
+    st.session_state[keys.MOMENTS_SENT] = of, drawn_like
+    newest = follows and not question.steps
+    wanted = (at, *question.steps) if new or newest else question.steps
     try:
-        found = frames(server, run, kept, wanted, shown)
+        found = frames(server, run, kept, drawn_like, wanted, shown)
     except (DataError, CheckpointError, InspectionError, ValueError, RuntimeError) as error:
         st.error(as_text(reason(error)), icon=":material/broken_image:")
         found = []
@@ -53,9 +57,12 @@ def _view(server: Services, run: Run, shown: Shown) -> None:
     time_slider(content, KEY)
 
 
-def _place(kept: Moments, at: int | None) -> int:
-    """Where the slider is to stand: where it has just come to rest, or what the address says, or the last moment."""
-    if at is not None:
+def _place(kept: Moments, at: int | None, going: bool) -> int:
+    """Where the slider is to stand: where it has just come to rest, or what the address says, or the last moment. At the last
+    one of a run that goes it has no place in the address, and follows the training."""
+    if at == kept.kept[-1].step and going:
+        st.query_params.pop(MOMENT, None)
+    elif at is not None:
         st.query_params[MOMENT] = str(at)
     text = st.query_params.get(MOMENT, "")
     wanted = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else kept.kept[-1].step
