@@ -9,7 +9,7 @@ from core.settings import Settings
 from pages.parts.moments.slider import Asked, asked
 from pages.parts.runs.space import moments_cost
 from tests.helpers import run_here, tiny
-from tests.test_pages import alone, assert_whole, click, finished, page, runs, texts  # noqa: F401 (fixtures)
+from tests.test_pages import alone, assert_whole, finished, runs, texts  # noqa: F401 (fixtures)
 from tests.test_watched_page import components
 
 PAGE = "pages/go_back.py"
@@ -64,15 +64,14 @@ def test_a_run_that_goes_shows_what_there_is_of_validation_images(runs, places):
     assert "is damaged" in texts(at)
 
 
-def test_the_ways_to_it(finished):  # noqa: F811
-    at = page("pages/train_model.py", finished)
-    at = click(at, "panel.back")
+def test_the_way_to_it_from_a_run(finished):  # noqa: F811
+    at = alone("pages/train_model.py", finished)
     assert_whole(at)
-    assert "Go back in time" in texts(at)
+    assert at.button(key="panel.back").label == "Go back in time"
 
 
 def test_where_the_space_went(finished, trained):  # noqa: F811
-    at = page("pages/compare_runs.py", finished)
+    at = alone("pages/compare_runs.py", finished)
     [box] = [one for one in at.expander if one.label == "Where the disk space went"]
     assert not box.dataframe
     at.session_state["runs.space"] = True

@@ -25,7 +25,10 @@ class View {
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
     this.slider.addEventListener("change", () => this.rest());
     this.play.addEventListener("click", () => (this.playing ? this.stop() : this.start()));
-    still.addEventListener("change", () => this.stop());
+    still.addEventListener("change", () => {
+      this.stop();
+      this.draw();
+    });
     setInterval(() => root.isConnected && this.want(), 1000);
   }
 
