@@ -11,6 +11,7 @@ from core.errors import reason
 from core.inspection import InspectionError
 from core.runs import CheckpointError
 from core.runs.moments import moments
+from core.wording import plural
 from pages.parts.moments.controls import choose_parts, choose_run, save_animation
 from pages.parts.moments.subject import examples, runs_with_moments
 from pages.parts.moments.view import moments_view
@@ -33,14 +34,18 @@ if asked and asked.id not in runs:
     why = "has kept no moment yet" if asked.is_active else "has kept no moments of its training"
     st.info(f"“{as_text(asked.title or asked.id[:8])}” {why}; here is another run.", icon=":material/info:")
 row = st.container(horizontal=True, vertical_alignment="bottom")
-run = choose_run(runs, row)
+with row:
+    run = choose_run(runs)
 kept = moments(server.store, run.id)
 if not kept.kept:
     st.warning("What this run has kept is damaged. Train it again.", icon=":material/broken_image:")
     st.stop()
 try:
     data, asked_about = examples(server, run, kept.kept[-1])
-    shown = choose_parts(server, run, kept, data, asked_about, row)
+    with row:
+        shown = choose_parts(server, run, kept, data, asked_about)
+    if kept.damaged:
+        st.caption(f"{plural(kept.damaged, 'moment')} can't be read and {'is' if kept.damaged == 1 else 'are'} left out.")
     moments_view(server, run, shown)
     save_animation(server, run, shown)
 except DataError as error:

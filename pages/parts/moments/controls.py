@@ -1,7 +1,5 @@
 """Go back in time: which run, what of it is shown, and all of it as a file."""
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from core.data import Dataset
@@ -15,9 +13,6 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 
-if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
-
 HISTOGRAMS = "Histograms"
 VIEWS = {"Answers": ANSWERS, "First layer": FILTERS, "Layer by layer": MAPS, "Confusion": CONFUSION, "Map": MAP,
          HISTOGRAMS: WEIGHTS}
@@ -25,23 +20,23 @@ OF_IMAGES = {"First layer", "Layer by layer"}
 KINDS = {"Weights": WEIGHTS, "What layers return": ACTIVATIONS, "Gradients": GRADIENTS}
 
 
-def choose_run(runs: dict[str, Run], row: "DeltaGenerator") -> Run:
-    """The run in the address first. row: where the choices stand."""
+def choose_run(runs: dict[str, Run]) -> Run:
+    """The run in the address first."""
     selected = st.session_state.get(keys.RUN)
     titles = {run_id: f"{run.title or 'Run'} ({run_id[:4]})" for run_id, run in runs.items()}
     key = f"moments.run.{selected}"
-    chosen = row.selectbox("Run", list(runs), list(runs).index(selected) if selected in runs else 0, key=key, width=300,
-                           format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
+    chosen = st.selectbox("Run", list(runs), list(runs).index(selected) if selected in runs else 0, key=key, width=300,
+                          format_func=titles.__getitem__, on_change=lambda: select_run(st.session_state[key]))
     if not selected:
         select_run(chosen)
     return runs[chosen]
 
 
-def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples, row: "DeltaGenerator") -> Shown:
-    """What is shown of each moment. Only that is worked out. row: where the choices stand."""
+def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples) -> Shown:
+    """What is shown of each moment. Only that is worked out."""
     views = [name for name in VIEWS if data.kind == "images" or name not in OF_IMAGES]
     image = layer = 0
-    with row, st.popover("What is shown", icon=":material/tune:"):
+    with st.popover("What is shown", icon=":material/tune:"):
         chosen = st.pills("Of each moment", views, selection_mode="multi", default=views, key="moments.shown",
                           bind="query-params", help="Only what is shown is worked out.") or []
         parts = [VIEWS[name] for name in chosen if name != HISTOGRAMS]
@@ -50,8 +45,6 @@ def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked
         if HISTOGRAMS in chosen:
             kind = st.selectbox("Histograms of", list(KINDS), key="moments.kind", bind="query-params")
             parts.append(KINDS[kind])
-    if kept.damaged:
-        st.caption(f"{plural(kept.damaged, 'moment')} can't be read and {'is' if kept.damaged == 1 else 'are'} left out.")
     return Shown(tuple(parts), image, layer, st.context.theme.type == "dark")
 
 
