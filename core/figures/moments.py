@@ -172,7 +172,7 @@ def watched_panel(probabilities: np.ndarray, images: Tensor, classes: Sequence[s
     sheet, said = Sheet(WIDTH, each * len(images), theme), []
     for index, (image, answer) in enumerate(zip(to_bytes(images), probabilities, strict=True)):
         top = index * each
-        order = range(shown) if len(classes) <= MOST_BARS else np.argsort(-answer, kind="stable")[:shown]
+        order = list(range(shown)) if len(classes) <= MOST_BARS else np.argsort(-answer, kind="stable")[:shown].tolist()
         best = int(answer.argmax())
         sheet.paste(as_picture(image), 0, top, 60)
         sheet.text(70, top, f"It says {short(classes[best], 16)}, {percent(float(answer[best]), 0)}", 13)
@@ -200,7 +200,7 @@ def answers_panel(probabilities: np.ndarray, examples: Examples, classes: Sequen
         if is_picture:
             sheet.paste(as_picture(examples.shown[index]), left, top, side)
         start = left + (side + 8 if is_picture else 0)
-        right = best == label
+        label, right = int(label), best == int(label)
         sheet.text(start, top + 1, f"says {short(classes[best])}", 13, fill=theme.ink if right else theme.wrong)
         sheet.text(start, top + 17, "right" if right else f"is {short(classes[label])}", 11, fill=theme.faint)
         sheet.box(start, top + 34, left + width - 16, top + 41, theme.grid)

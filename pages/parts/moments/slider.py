@@ -11,8 +11,9 @@ HTML = """<div class="time"><div class="controls"><button class="play" type="but
 <input class="slider" type="range" min="0" max="0" step="1" aria-label="Moment of the training"></div>
 <p class="now" role="status"></p><div class="panels"></div></div>"""
 MOST_ASKED = 12  # moments in one question
-_component = st.components.v2.component("torch_playground.time", html=HTML, css=(HERE / "slider.css").read_text(encoding="utf-8"),
-                                        js=(HERE / "slider.js").read_text(encoding="utf-8"))
+_component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
+    "torch_playground.time", html=HTML, css=(HERE / "slider.css").read_text(encoding="utf-8"),
+    js=(HERE / "slider.js").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
