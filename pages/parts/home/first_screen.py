@@ -19,7 +19,6 @@ from pages.parts.explain.section import why_section
 from pages.parts.home.answering import Answering, answering, blank, said, thumbnail
 from pages.parts.home.show import show
 from pages.parts.home.watching import Watched, offered_image, played, recording, watched_of
-from pages.parts.runs.back import back_in_time
 from pages.parts.runs.control import SECONDS_TO_STOP
 from pages.parts.runs.start import start, wait_until
 from pages.parts.shell import keys
@@ -188,7 +187,6 @@ def _afterwards(server: Services, run: Run, watched: Watched) -> None:
         st.session_state[keys.BROUGHT], st.session_state[keys.LOOK] = image, keys.LOOK_WALK
         st.session_state[keys.SCROLL_TO_WALK] = uuid4().hex
         go_to("pages/build_model.py")
-    back_in_time(server, run.id, "home.back", tertiary=True)
     _better(server, run)
     name = next((name for name, entry in PRESETS.items() if entry.config == run.config), first_preset(server.settings))
     _test_image_button(server, name)
