@@ -30,7 +30,7 @@ def test_it_shows_the_last_moment_or_the_one_in_the_address(finished, trained): 
     [frame] = shown["frames"]
     assert frame["step"] == kept[-1].step and "of 360 test examples right" in frame["line"]
     assert [panel["title"] for panel in frame["panels"]] == [
-        "Answers", "First layer's weights", "relu1, ReLU, 8", "Confusion matrix", "Map of the images", "Weights"]
+        "Answers", "First layer's weights", "relu1, ReLU, 8", "Confusion matrix", "Map of the examples", "Weights"]
     assert all(panel["src"].startswith("data:image/png;base64,") and panel["alt"] for panel in frame["panels"])
     at.query_params["moment"] = "3"  # what is nearest
     nearest = slider(at.run())
@@ -42,7 +42,7 @@ def test_it_shows_the_last_moment_or_the_one_in_the_address(finished, trained): 
     changed = slider(at)
     assert changed["of"] != shown["of"] and changed["frames"][0]["panels"][-1]["title"] == "Gradients"
     at.button_group(key="moments.shown").set_value(["Map"]).run()
-    assert [panel["title"] for panel in slider(at)["frames"][0]["panels"]] == ["Map of the images"]
+    assert [panel["title"] for panel in slider(at)["frames"][0]["panels"]] == ["Map of the examples"]
     at.button_group(key="moments.shown").set_value([]).run()
     assert_whole(at)
     assert "Choose above" in texts(at)

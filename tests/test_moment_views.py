@@ -11,12 +11,15 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import confusion_matrix, log_loss
 from torch import nn
 
+from core.data import load
 from core.figures import moments as figures
 from core.figures.moments import DARK, LIGHT, Panel, Shot, animation, drawn_names, panels
 from core.inspection import moment as inspected
 from core.inspection.moment import BINS, PARTS, axes_of, counts, examples_of, layers_of, look_at
+from core.presets import PRESETS
 from core.runs.moments import moments, read_moment
 from core.training.watchers import first_filters
+from tests.helpers import run_here
 
 WEIGHTS = "weights"
 
@@ -123,7 +126,7 @@ def test_pictures_say_what_they_show(looked, digits):
         view = look_at(last, examples, axes, PARTS[:-2])
         found = panels(view, examples, axes, digits.classes, theme)
         assert [panel.title for panel in found] == [
-            "The watched drawing", "Answers", "First layer's weights", "fc1, Linear, 8", "Confusion matrix", "Map of the images",
+            "The watched drawing", "Answers", "First layer's weights", "fc1, Linear, 8", "Confusion matrix", "Map of the examples",
             "Weights"]
         for panel in found:
             picture = Image.open(io.BytesIO(b64decode(panel.src.partition(",")[2])))
@@ -161,3 +164,19 @@ def test_an_animation_has_a_frame_for_each_moment_and_is_bounded(kind, monkeypat
         assert played.n_frames == 4 and played.size < size
     with pytest.raises(ValueError, match="no moment"):
         animation([], "A run", kind)
+
+
+def test_a_run_on_texts_has_answers_a_matrix_a_map_and_histograms(store, settings):
+    config = PRESETS["reviews-embedding"].config.with_values({"training.epochs": 1, "training.device": "cpu"})
+    run = run_here(store, settings, config)
+    data = load(config.data, settings.data_dir, settings.cache_dir)
+    kept = moments(store, run.id).kept
+    first, last = read_moment(kept[0]), read_moment(kept[-1])
+    examples = examples_of(data, "test", last)
+    wanted = ("answers", "confusion", "map", WEIGHTS)
+    axes = axes_of(last, first, examples, [WEIGHTS])
+    view = look_at(last, examples, axes, wanted)
+    assert view.confusion.sum() == len(examples.labels) and view.right == pytest.approx(
+        (view.said == examples.labels.numpy()).mean())
+    assert [panel.title for panel in panels(view, examples, axes, data.classes, LIGHT)] == [
+        "Answers", "Confusion matrix", "Map of the examples", "Weights"]

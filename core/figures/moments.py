@@ -60,7 +60,7 @@ class Theme:
 LIGHT = Theme((255, 255, 255), (15, 18, 24), (92, 98, 112), (226, 225, 221), (169, 58, 23))
 DARK = Theme((12, 14, 19), (236, 238, 242), (163, 169, 182), (52, 57, 69), (255, 157, 122))
 TITLES = {ANSWERS: "Answers", FILTERS: "First layer's weights", MAPS: "What a layer makes of it", CONFUSION: "Confusion matrix",
-          MAP: "Map of the images", "weights": "Weights", "activations": "What the layers return",
+          MAP: "Map of the examples", "weights": "Weights", "activations": "What the layers return",
           "gradients": "Gradients"}
 
 
@@ -299,7 +299,7 @@ def map_panel(points: np.ndarray, said: np.ndarray, labels: np.ndarray, axes: Ax
         sheet.box(x, y + 2, x + 9, y + 11, CLASSES[place % len(CLASSES)])
         sheet.text(x + 13, y, short(name, 7), 11)
     wrong = int((said != labels).sum())
-    return Panel.of(TITLES[MAP], sheet.pixels, f"{len(labels):,} images as points in the network's own features, "
+    return Panel.of(TITLES[MAP], sheet.pixels, f"{len(labels):,} examples as points in the network's own features, "
                     f"{wrong:,} of them answered wrong and drawn as crosses")
 
 

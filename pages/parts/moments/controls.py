@@ -16,7 +16,7 @@ from pages.parts.shell.services import Services
 HISTOGRAMS = "Histograms"
 VIEWS = {"Answers": ANSWERS, "First layer": FILTERS, "Layer by layer": MAPS, "Confusion": CONFUSION, "Map": MAP,
          HISTOGRAMS: WEIGHTS}
-OF_IMAGES = {"First layer", "Layer by layer"}
+OF_IMAGES = {"Answers", "First layer", "Layer by layer"}
 KINDS = {"Weights": WEIGHTS, "What layers return": ACTIVATIONS, "Gradients": GRADIENTS}
 
 

@@ -51,7 +51,7 @@ def examples(server: Services, run: Run, last: Moment) -> tuple[Dataset, Example
     return _examples(server, run, run.id, split_of(run), last)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def _examples(_server: Services, _run: Run, run_id: str, split: str, _last: Moment) -> tuple[Dataset, Examples]:
     data = dataset(_run.config.data, _server.settings)
     watched: Tensor | None = _server.store.watched(run_id)
@@ -95,7 +95,7 @@ def shot(server: Services, run: Run, kept: Moments, last: Moment, moment: Moment
     return _shot(server, run, run.id, split_of(run), _name(moment), ends, shown, kept, last, moment)
 
 
-@st.cache_resource(max_entries=240, show_spinner=False, hash_funcs={Shown: lambda shown: repr(shown)})
+@st.cache_resource(max_entries=160, show_spinner=False, hash_funcs={Shown: lambda shown: repr(shown)})
 def _shot(_server: Services, _run: Run, run_id: str, split: str, name: str, ends: str, shown: Shown, _kept: Moments,
           _last: Moment, _moment: Moment) -> Shot:
     data, asked = examples(_server, _run, _last)
