@@ -3,11 +3,15 @@
 import json
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from core.runs.moments import moments
 from core.settings import Settings
 from pages.parts.moments.slider import Asked, asked
 from pages.parts.runs.space import moments_cost
+from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
 from tests.test_pages import alone, assert_whole, finished, runs, texts  # noqa: F401 (fixtures)
 from tests.test_watched_page import components
@@ -57,7 +61,16 @@ def test_a_run_that_goes_shows_what_there_is_of_validation_images(runs, places):
     assert_whole(at)
     shown = slider(at)
     assert shown["going"] and "validation examples right" in shown["frames"][0]["line"]
-    for moment in moments(runs, run.id).kept:
+    kept = moments(runs, run.id).kept
+    weights = load_file(kept[1].path)
+    with safe_open(kept[1].path, "pt") as file:
+        about = file.metadata()
+    save_file({name: torch.full_like(value, float("nan")) for name, value in weights.items()}, kept[1].path, metadata=about)
+    at.query_params["moment"] = str(kept[1].step)
+    at.session_state[keys.MOMENTS_SENT] = "", None  # as a visitor who comes with that address
+    [frame] = slider(at.run())["frames"]
+    assert frame["panels"] == [] and frame["line"].endswith("holds NaN or infinite values.")
+    for moment in kept:
         moment.path.write_bytes(b"damaged")
     at.run()
     assert_whole(at)

@@ -126,8 +126,8 @@ def test_pictures_say_what_they_show(looked, digits):
         view = look_at(last, examples, axes, PARTS[:-2])
         found = panels(view, examples, axes, digits.classes, theme)
         assert [panel.title for panel in found] == [
-            "The watched drawing", "Answers", "First layer's weights", "fc1, Linear, 8", "Confusion matrix", "Map of the examples",
-            "Weights"]
+            "The watched drawing", "Answers", "First layer's weights", "fc1, Linear, 8", "Confusion matrix",
+            "Map of the examples", "Weights"]
         for panel in found:
             picture = Image.open(io.BytesIO(b64decode(panel.src.partition(",")[2])))
             assert picture.size == (panel.width, panel.height) and len(panel.src) < 200_000

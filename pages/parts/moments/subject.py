@@ -1,21 +1,25 @@
 """Go back in time: which run, on which examples, and the pictures of its moments, worked out once for all visitors."""
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import streamlit as st
 from torch import Tensor
 
 from core.data import DataError, Dataset
+from core.errors import reason
 from core.figures.moments import DARK, LIGHT, Shot, animation, panels
+from core.inspection import InspectionError
 from core.inspection.activations.walk import Stage
 from core.inspection.moment import HISTOGRAMS, Axes, Examples, axes_of, examples_of, layers_of, look_at
-from core.runs import Run
+from core.runs import CheckpointError, Run
 from core.runs.looks import can_watch
 from core.runs.moments import Moment, Moments, has_moments, read_moment
 from core.wording import duration, number, percent
 from pages.parts.shell.services import Services, dataset
 
+UNSHOWN = (CheckpointError, InspectionError, RuntimeError, ValueError)  # then a moment is not shown
 SECONDS_PER_ANSWER = 0.3  # after which the rest of a question is left to the next one
 
 
@@ -110,21 +114,28 @@ def _shot(_server: Services, _run: Run, run_id: str, split: str, name: str, ends
 
 def frames(server: Services, run: Run, kept: Moments, last: Moment, steps: tuple[int, ...],
            shown: Shown) -> list[dict[str, object]]:
-    """Messages for the moments of these steps, at least one and as many as there is time for."""
+    """Messages for the moments of these steps, at least one and as many as there is time for. One that can't be shown says in a
+    line why not. Raises DataError."""
     began, found = time.monotonic(), []
     by_step = {moment.step: moment for moment in kept.kept}
     for step in steps:
         if step not in by_step or found and time.monotonic() - began > SECONDS_PER_ANSWER:
             continue
-        one = shot(server, run, kept, last, by_step[step], shown)
+        try:
+            one = shot(server, run, kept, last, by_step[step], shown)
+        except DataError:
+            raise
+        except UNSHOWN as error:
+            one = Shot(reason(error), [])
         found.append({"step": step, "line": one.line, "panels": [asdict(panel) for panel in one.panels]})
     return found
 
 
 def as_animation(server: Services, run: Run, kept: Moments, shown: Shown, kind: str) -> bytes:
-    """All moments as a "gif" or "webp". Raises as shot()."""
+    """All moments as a "gif" or "webp", but for those that can't be shown. Raises ValueError where that is none of them."""
     shots = []
     for moment in kept.kept:
-        one = shot(server, run, kept, kept.kept[-1], moment, shown)
-        shots.append(Shot(" · ".join(part for part in (label(moment), one.line) if part), one.panels))
+        with suppress(*UNSHOWN):  # thinned meanwhile, or damaged
+            one = shot(server, run, kept, kept.kept[-1], moment, shown)
+            shots.append(Shot(" · ".join(part for part in (label(moment), one.line) if part), one.panels))
     return animation(shots, run.title or f"Run {run.id[:8]}", kind, DARK if shown.dark else LIGHT)

@@ -6,8 +6,7 @@ import streamlit as st
 
 from core.data import DataError
 from core.errors import reason
-from core.inspection import InspectionError
-from core.runs import CheckpointError, Run
+from core.runs import Run
 from core.runs.moments import Moments, moments
 from pages.parts.moments.slider import asked, time_slider
 from pages.parts.moments.subject import Shown, frames, label
@@ -48,9 +47,9 @@ def _view(server: Services, run: Run, shown: Shown) -> None:
     wanted = (at, *question.steps) if new or newest else question.steps
     try:
         found = frames(server, run, kept, drawn_like, wanted, shown)
-    except (DataError, CheckpointError, InspectionError, ValueError, RuntimeError) as error:
-        st.error(as_text(reason(error)), icon=":material/broken_image:")
-        found = []
+    except DataError as error:
+        st.warning(as_text(reason(error)), icon=":material/cloud_download:")
+        return
     content: dict[str, Any] = {
         "of": of, "moments": [{"step": moment.step, "label": label(moment)} for moment in kept.kept], "frames": found, "at": at,
         "going": now.is_active, "tried": list(wanted)}
