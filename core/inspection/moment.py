@@ -24,7 +24,7 @@ from core.training.watchers import first_filters, prepare_watched
 ANSWERS, FILTERS, MAPS, CONFUSION, MAP, WEIGHTS, ACTIVATIONS, GRADIENTS = PARTS = (
     "answers", "filters", "maps", "confusion", "map", "weights", "activations", "gradients")
 HISTOGRAMS = (WEIGHTS, ACTIVATIONS, GRADIENTS)
-MULT_ADDS = 8e8  # that the examples of a moment may take: some 50 ms of a core
+MULT_ADDS = 5e8  # that the examples of a moment may take: some 30 ms of a core
 MOST_EXAMPLES, FEWEST_EXAMPLES = 1000, 100
 MOST_VALUES = 4_000_000  # of their inputs, 16 MB: fewer of large images
 AT_ONCE = 128  # examples: nearer to the processor's cache than all at once
