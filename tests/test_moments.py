@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from core.files import write_atomically
 from core.runs import CheckpointError, RunNotFound
 from core.runs.checkpoints import load_model
 from core.runs.execute import execute
@@ -146,9 +147,8 @@ def test_they_take_a_bounded_share_of_the_time(store, digits, monkeypatch, each)
 
         monkeypatch.setattr(f"core.runs.moments.{name}", work)
 
-    from core.runs import moments as module
-    slow("half", module.half)
-    slow("write_atomically", module.write_atomically)
+    slow("half", half)
+    slow("write_atomically", write_atomically)
     model, recorder = build_for(tiny(), digits), Recorder(store, "a" * 32)
     recorder.flushed = 0.0
     keeper.look(model, 0, 1, 0.0, 0.0)
@@ -291,7 +291,10 @@ def test_the_budget_thins_the_oldest_runs_first_and_no_starred_one(store, settin
             copied(store, run.id, moments(store, new.id).kept[0], step)
     each = next(one for one in space_of(store).runs if one.run.id == old.id)
     assert each.count >= 30 and each.total == sum(path.stat().st_size for path in store.folder(old.id).iterdir())
-    counts = lambda: {one.run.id: one.count for one in space_of(store).runs}  # noqa: E731
+
+    def counts():
+        return {one.run.id: one.count for one in space_of(store).runs}
+
     before, total = counts(), space_of(store).total
     assert keep_within(store, 0) == keep_within(store, total) == 0 and counts() == before
     one = each.moments // each.count
