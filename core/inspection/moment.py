@@ -230,7 +230,8 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
     return {name or type(module).__name__: module for name, module in found}
 
 
-def _weight(layer: nn.Module) -> Tensor:
+def weight_of(layer: nn.Module) -> Tensor:
+    """A layer's weight, which _layers() has seen to be one."""
     assert isinstance(layer.weight, Tensor)
     return layer.weight
 
@@ -239,7 +240,7 @@ def _values(trained: TrainedModel, examples: Examples, kind: str) -> dict[str, T
     """Of each of some layers its weights, what it returns, or the gradients of its weights; the two on some examples."""
     layers = _layers(trained.model)
     if kind == WEIGHTS:
-        return {name: _weight(layer).detach() for name, layer in layers.items()}
+        return {name: weight_of(layer).detach() for name, layer in layers.items()}
     inputs, labels = examples.inputs[:SOME_EXAMPLES], examples.labels[:SOME_EXAMPLES]
     returned: dict[str, Tensor] = {}
     named = {id(layer): name for name, layer in layers.items()}
@@ -252,7 +253,7 @@ def _values(trained: TrainedModel, examples: Examples, kind: str) -> dict[str, T
             with hooked(layers.values(), after=note), torch.no_grad():
                 trained.model(inputs)
             return {name: returned[name] for name in layers if name in returned}
-        weights = [_weight(layer) for layer in layers.values()]
+        weights = [weight_of(layer) for layer in layers.values()]
         with torch.enable_grad():
             for weight in weights:
                 weight.requires_grad_(True)
