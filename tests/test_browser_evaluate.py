@@ -1,4 +1,5 @@
-"""The page Evaluate in a real browser: each click, tap or key on a cell of the confusion matrix shows that cell's images.
+"""The pages Evaluate and Go back in time in a real browser: each click, tap or key on a cell of the confusion matrix shows that
+cell's images, and the slider goes through the moments of a run.
 
     pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
 """
@@ -12,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from benchmarks.page_latency import app
 from core.evaluation import Predictions
 from core.runs.evaluations import load_predictions
+from core.runs.moments import moments
 
 pytestmark = pytest.mark.browser
 
@@ -81,3 +83,29 @@ def test_a_tap_shows_the_cell_that_was_tapped(address: str, tabs, trained):
     for place in (3, 8, 3):
         cells.nth(11 * place).tap()
         expect_images(phone, kept, place, place)
+
+
+def test_the_slider_goes_back_in_time_and_plays(address: str, page: Page, trained):
+    store, run = trained
+    kept = [moment.step for moment in moments(store, run.id).kept]
+    page.goto(f"{address}/go_back?run={run.id}")
+    pictures, slider, play = page.locator(".time .panels"), page.locator(".time .slider"), page.locator(".time .play")
+    expect(pictures).to_have_attribute("data-step", str(kept[-1]))
+    expect(slider).to_have_attribute("max", str(len(kept) - 1))
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(pictures).to_have_attribute("data-step", "0")
+    expect(page.locator(".time .now")).to_contain_text("before the first step")
+    expect(page).to_have_url(re.compile("moment=0"))
+    first = pictures.locator("img").first.get_attribute("src")
+    play.click()
+    expect(pictures).to_have_attribute("data-step", str(kept[-1]))
+    expect(play).to_have_attribute("data-playing", "false")
+    expect(page).to_have_url(re.compile(f"moment={kept[-1]}"))
+    assert pictures.locator("img").first.get_attribute("src") != first
+    page.goto(f"{address}/go_back?run={run.id}&moment={kept[1]}&moments.shown=Map")
+    expect(pictures).to_have_attribute("data-step", str(kept[1]))
+    expect(pictures.locator("img")).to_have_count(1)
+    page.emulate_media(reduced_motion="reduce")
+    expect(play).to_be_hidden()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
