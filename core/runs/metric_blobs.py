@@ -34,6 +34,19 @@ def read_points(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:
     return steps.tolist(), values.tolist()
 
 
+def points_of_many(db: sqlite3.Connection, runs: Sequence[int], name: str, low: float, high: float,
+                   ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """One metric of several runs (their numbers) as arrays of steps and values, ascending, of points at one step the last; of
+    what was flushed together it is all or nothing, and all that has a step from low to high is there. Runs without it are left
+    out."""
+    rows = db.execute(f"SELECT run, steps, points FROM metrics WHERE run IN ({', '.join('?' * len(runs))}) AND name = ? "
+                      "AND last_step >= ? AND first_step <= ? ORDER BY run, seq", (*runs, name, low, high))
+    found: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for row in rows:
+        found.setdefault(row["run"], []).append(_blobs(row))
+    return {run: in_order(*(np.concatenate(parts) for parts in zip(*blobs, strict=True))) for run, blobs in found.items()}
+
+
 def forget_points(db: sqlite3.Connection, run: int, step: int) -> None:
     """Drop a run's points beyond a step."""
     cut = db.execute("SELECT seq, steps, points FROM metrics WHERE run = ? AND first_step <= ? AND last_step > ?",
