@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from core.data.sources import kind_of
-from core.figures.curves import Curves, comparison_chart
 from core.runs import Run, RunNotFound, StoreError, has_checkpoint
+from pages.parts.compare.curves import side_by_side
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.runs.by_hand import by_hand_list
@@ -23,8 +23,7 @@ from pages.parts.shell.frame import go_to, open_page, select_run
 from pages.parts.shell.services import Services, services
 from pages.parts.widgets.markdown import as_text
 
-MOST_COMPARED = 8  # runs whose curves are laid over each other
-VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values
+MOST_COMPARED = 8  # runs whose changes by hand are listed
 
 
 def table(runs: list[Run], by_hand: dict[str, int]) -> pd.DataFrame:
@@ -61,21 +60,6 @@ def choose(server: Services, runs: list[Run]) -> list[Run]:
     chosen = [runs[i] for i in event.selection.rows if i < len(runs)]
     current = next((run for run in runs if run.id == st.session_state.get(keys.RUN)), None)
     return chosen or ([current] if current else [])
-
-
-def overlay(server: Services, runs: list[Run]) -> None:
-    """Validation curves of the selected runs in one chart."""
-    curves = {}
-    for run in runs[:MOST_COMPARED]:
-        series = server.store.metrics(run.id, names=VALIDATION).series
-        curves[f"{run.title or 'Run'} ({run.id[:4]})"] = Curves(run.steps_per_epoch, run.config.training.epochs, series)
-    if any(one.of("validation_loss")[0] for one in curves.values()):
-        measured = any(one.of("validation_accuracy")[0] for one in curves.values())  # not where a number is predicted
-        quantities = ["loss", "accuracy"] if measured else ["loss"]
-        for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
-            column.plotly_chart(comparison_chart(curves, quantity), key=f"compare.{quantity}", config={"displaylogo": False})
-    else:
-        st.caption("No epoch has been finished yet, so there are no curves to compare.")
 
 
 def actions(server: Services, run: Run) -> None:
@@ -133,7 +117,7 @@ if not runs:
 st.caption("Select one run to open, download or delete it; several to see their curves together.")
 chosen = choose(server, runs)
 if chosen:
-    overlay(server, chosen)
+    side_by_side(server.store, [run.id for run in chosen], {})
     for run in chosen[:MOST_COMPARED]:
         by_hand_list(server.store.interventions(run.id), f"{run.title or 'Run'} ({run.id[:4]})", f"compare.by_hand.{run.id}")
 if len(chosen) == 1:

@@ -13,7 +13,8 @@ from core.evaluation.metrics import Interval, wilson
 class Place:
     """One model's place. index: among the models as they were given. rank: 1 + how many the test finds better.
 
-    right: images that it got right. accuracy: from 0 to 1, with its 95 % interval. p: of the comparison with the first model of the board, corrected; None for that one itself.
+    right: images that it got right. accuracy: from 0 to 1, with its 95 % interval. p: of the comparison with the first model of
+    the board, corrected; None for that one itself.
     """
 
     index: int
@@ -25,8 +26,8 @@ class Place:
 
 
 def shared_ranks(correct: Sequence[np.ndarray], level: float = 0.05) -> list[Place]:
-    """Places by accuracy, the best first. A model's rank is 1 + the number of models that got more images right and that McNemar's
-    test tells apart from it; models between which it can't decide may share a rank so.
+    """Places by accuracy, the best first. A model's rank is 1 + the number of models that got more images right and that
+    McNemar's test tells apart from it; models between which it can't decide may share a rank so.
 
     Args:
         correct: for each model (N,) bool, right or not, on the same images in the same order.

@@ -190,8 +190,8 @@ def start_missing(engine: Engine, walk: Walk, wanted: Sequence[tuple[int, RunCon
     """
     if len(wanted) > MOST_RUNS:
         raise WalkError(f"That would be {len(wanted)} runs; at most {MOST_RUNS} are started at once. Take fewer seeds.")
-    return [engine.submit(config, owner, _title(walk, place, config), hashlib.sha256(config.model_dump_json().encode()).hexdigest())
-            for place, config in wanted]
+    return [engine.submit(config, owner, _title(walk, place, config), key=hashlib.sha256(
+        f"which change {config.model_dump_json()}".encode()).hexdigest()) for place, config in wanted]
 
 
 def _title(walk: Walk, place: int, config: RunConfig) -> str:

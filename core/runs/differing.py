@@ -17,8 +17,8 @@ Words = Callable[[str, Any], str]  # a setting's path and its value → the valu
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
-    """Every setting by its dotted path, in the order in which a config has them: {"data.dataset": "mnist", …}. What has parts, such
-    as the sizes of layers, is one value: a list."""
+    """Every setting by its dotted path, in the order in which a config has them: {"data.dataset": "mnist", …}. What has parts,
+    such as the sizes of layers, is one value: a list."""
     found: dict[str, Any] = {}
 
     def walk(values: Mapping[str, Any], before: str) -> None:
@@ -69,7 +69,7 @@ def names_of(runs: Sequence[Run], words: Words | None = None, seeds: bool = True
 
 
 def label_of(config: RunConfig, path: str) -> str:
-    """What a setting is called, in the middle of a sentence: "learning rate". The path's end where this config has no such one."""
+    """What a setting is called, in the middle of a sentence: "learning rate". The path's end where this config has none."""
     owner: Any = config
     *parents, name = path.split(".")
     for parent in parents:

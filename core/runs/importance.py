@@ -26,8 +26,8 @@ class ImportanceError(ValueError):
 
 @dataclass(frozen=True)
 class Share:
-    """Settings that always changed together count as one. drop: by how much the forest's mean absolute error grows when it is told
-    wrong values of them, in the outcome's unit; its 90 % interval over resamples of the runs."""
+    """Settings that always changed together count as one. drop: by how much the forest's mean absolute error grows when it is
+    told wrong values of them, in the outcome's unit; its 90 % interval over resamples of the runs."""
 
     settings: tuple[str, ...]
     drop: float
@@ -41,9 +41,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Importance:
-    """shares: the largest first. error: the forest's mean absolute error on runs that it has not seen; plain_error: that of always
-    saying the mean. explained: the share of the squared differences between unseen runs that the forest accounts for, at most 1,
-    below 0 where the mean would have done better; None where all outcomes are equal."""
+    """shares: the largest first. error: the forest's mean absolute error on runs that it has not seen; plain_error: that of
+    always saying the mean. explained: the share of the squared differences between unseen runs that the forest accounts for, at
+    most 1, below 0 where the mean would have done better; None where all outcomes are equal."""
 
     runs: int
     shares: tuple[Share, ...]

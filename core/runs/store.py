@@ -140,8 +140,8 @@ class RunStore:
         """For each config the trainings of exactly it that nobody changed by hand, the newest first."""
         texts = [config.model_dump_json() for config in configs]
         with self._database.reading() as db:
-            rows = db.execute(f"SELECT * FROM runs WHERE config IN ({', '.join('?' * len(texts))}) AND kind = 'training' AND number "
-                              "NOT IN (SELECT run FROM interventions) ORDER BY number DESC", texts).fetchall()
+            rows = db.execute(f"SELECT * FROM runs WHERE config IN ({', '.join('?' * len(texts))}) AND kind = 'training' AND "
+                              "number NOT IN (SELECT run FROM interventions) ORDER BY number DESC", texts).fetchall()
         return [_readable([row for row in rows if row["config"] == text]) for text in texts]
 
     def test_looks(self) -> dict[tuple[str, str], int]:
@@ -418,8 +418,8 @@ class RunStore:
         counts: dict[str, int] = {}
         with self._database.reading() as db:
             for some in _in_parts(list(run_ids), 500):
-                rows = db.execute("SELECT name, count(DISTINCT run) FROM metrics WHERE run IN (SELECT number FROM runs WHERE id IN "
-                                  f"({', '.join('?' * len(some))})) GROUP BY name", some).fetchall()
+                rows = db.execute("SELECT name, count(DISTINCT run) FROM metrics WHERE run IN (SELECT number FROM runs WHERE id "
+                                  f"IN ({', '.join('?' * len(some))})) GROUP BY name", some).fetchall()
                 for name, count in map(tuple, rows):
                     counts[name] = counts.get(name, 0) + count
         return dict(sorted(counts.items()))
