@@ -12,10 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from core.process import configure
-
-configure("other")
-
 from benchmarks.conditions import conditions, spread
 from core.config import RunConfig
 from core.figures.side_by_side import MOST_NAMED, looks, overlay_chart, pixels_for

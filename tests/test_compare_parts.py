@@ -111,7 +111,8 @@ def test_settings_costs_and_effects(runs):  # noqa: F811
     at = view(at, "Effect of settings")
     assert list(chart(at, "scatter")["data"][0]["x"]) == [32, 32, 64, 64]
     at.segmented_control(key="compare.effect").set_value("All at once").run()
-    assert [axis["label"] for axis in chart(at, "parallel")["data"][0]["dimensions"]] == ["batch size", "seed", "validation accuracy"]
+    axes = chart(at, "parallel")["data"][0]["dimensions"]
+    assert [axis["label"] for axis in axes] == ["batch size", "seed", "validation accuracy"]
     at.segmented_control(key="compare.effect").set_value("Which matter").run()
     assert_whole(at)
     assert "these are 4" in texts(at)
@@ -153,14 +154,15 @@ def test_which_change_is_walked_left_and_come_back_to(runs, monkeypatch):  # noq
     waiting = runs.runs(statuses=["queued"])
     assert len(waiting) == 7 and {run.owner for run in waiting} == {"ann"}
     assert all(run.title.startswith("Which change?") for run in waiting)
-    for run in waiting:
+    for _ in waiting:
         runs.claim("here")
     for number, run in enumerate(waiting):
         runs.record(run.id, [], validation_accuracy=0.5 + number / 100)
         runs.finish(run.id, "finished", test_accuracy=0.5, test_loss=1.0, seconds=1.0)
     again = view(beside(first, second), "Which change did it?")  # another visit: found by its settings
     table = again.dataframe[0].value
-    assert table["Change"].tolist() == ["batch size 64 → 128", "epochs 1 → 2", "all together"] and table["Seeds"].tolist() == [3] * 3
+    assert table["Change"].tolist() == ["batch size 64 → 128", "epochs 1 → 2", "all together"]
+    assert table["Seeds"].tolist() == [3] * 3
     assert not [button for button in again.button if button.key == "compare.walk_start"]
     assert chart(again, "walk_chart")["data"][0]["y"] == [0, 1, 2]
     again.segmented_control(key="compare.walk_by").set_value("test_loss").run()

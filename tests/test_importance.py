@@ -11,7 +11,7 @@ from core.runs.importance import FEWEST, ImportanceError, columns_of, importance
 
 
 def test_the_setting_that_decides_is_found_by_scikit_learn_in_a_process_of_its_own():
-    """The outcome is the logarithm of the rate, and a little noise; batch and seed do nothing; two others always change together."""
+    """The outcome is the logarithm of the rate, and a little noise; batch and seed do nothing; two others change together."""
     draw = np.random.default_rng(0)
     settings = [{"rate": 10.0 ** -(number % 4), "batch": [32, 64][number // 4 % 2], "seed": number, "same": "always",
                  "kind": ["adam", "sgd"][number // 8 % 2], "decay": [0.0, 0.1][number // 8 % 2]} for number in range(32)]
@@ -48,8 +48,8 @@ def test_settings_as_numbers():
 def test_what_can_not_be_worked_out_says_why(monkeypatch):
     many = [{"a": number} for number in range(FEWEST)]
     wide = [dict(zip(map(str, range(50)), row, strict=True)) for row in np.random.default_rng(2).random((FEWEST, 50)).tolist()]
-    for settings, line in ((many[1:], "chance decides"), ([{"a": 1}] * FEWEST, "the same settings"), (many * 200, "choose at most"),
-                           (wide, "too many")):
+    for settings, line in ((many[1:], "chance decides"), ([{"a": 1}] * FEWEST, "the same settings"),
+                           (many * 200, "choose at most"), (wide, "too many")):
         with pytest.raises(ImportanceError, match=line):
             importance(settings, [0.0] * len(settings))
     monkeypatch.setattr(asked, "run", lambda *given, **more: -9)

@@ -39,7 +39,8 @@ def made(store, config, steps=40, per_epoch=10, title="A run", seconds=2.0, fini
     store.begin(run.id, Started(per_epoch, steps, 6370, "cpu", "float32"))
     metrics = [Metric("loss", step, 1 / step) for step in range(1, steps + 1)]
     for epoch in range(1, steps // per_epoch + 1):
-        metrics += [Metric("validation_accuracy", epoch * per_epoch, 0.5 + epoch / 100), Metric("seconds", epoch * per_epoch, seconds)]
+        metrics += [Metric("validation_accuracy", epoch * per_epoch, 0.5 + epoch / 100),
+                    Metric("seconds", epoch * per_epoch, seconds)]
     change = [Intervention(1, 3, "learning_rate", 0.1, 0.2)] if by_hand else []
     half = len(metrics) // 2
     store.record(run.id, metrics[:half], interventions=change)
@@ -101,7 +102,8 @@ def test_only_what_comes_with_each_step_is_smoothed(store):
     run = made(store, tiny())
     smoothed = read_curves(store, [run], View("loss", "step", smoothing=0.5), 100)[run.id][1]
     assert smoothed[1] == pytest.approx((0.5 * 1 + 0.5) / 1.5)
-    assert read_curves(store, [run], View("validation_accuracy", smoothing=0.5), 100)[run.id][1].tolist() == [0.51, 0.52, 0.53, 0.54]
+    each_epoch = read_curves(store, [run], View("validation_accuracy", smoothing=0.5), 100)[run.id]
+    assert each_epoch[1].tolist() == [0.51, 0.52, 0.53, 0.54]
     window = read_curves(store, [run], View("loss", "step", 30, 40, 0.5), 100)[run.id]
     assert window[1][-1] == pytest.approx(smoothed[-1]), "the mean of a window began at the beginning"
 
@@ -120,7 +122,8 @@ def test_settings_that_differ_and_what_they_are_called():
     first, second = tiny(), tiny(training__batch_size=128, training__optimizer__name="sgd")
     assert flat(first)["model.hidden"] == [8]
     paths = varying([first, second])
-    assert {"training.batch_size", "training.optimizer.name", "training.optimizer.learning_rate", "training.optimizer.beta1"} < set(paths)
+    assert {"training.batch_size", "training.optimizer.name", "training.optimizer.learning_rate",
+            "training.optimizer.beta1"} < set(paths)
     assert "training.epochs" not in paths and varying([first]) == varying([first, first]) == []
     assert labels_of([first, second], paths)["training.optimizer.learning_rate"] == "learning rate"
     plateau = tiny(training__schedule__name="plateau")
@@ -145,13 +148,14 @@ def test_names_say_what_differs(store):
     assert names(tiny()) == ["Mine"]
     assert names(tiny(), tiny(training__batch_size=128)) == ["batch size 64", "batch size 128"]
     assert names(tiny(training__seed=1), tiny(training__seed=2)) == ["seed 1", "seed 2"]
-    assert names(tiny(training__optimizer__name="sgd"), tiny()) == ["optimizer sgd, learning rate 0.01", "optimizer adam, learning rate 0.001"]
+    assert names(tiny(training__optimizer__name="sgd"), tiny()) == ["optimizer sgd, learning rate 0.01",
+                                                                    "optimizer adam, learning rate 0.001"]
     alike = names(tiny(), tiny(), tiny(training__batch_size=128))
     assert alike[2] == "batch size 128" and len(set(alike)) == 3 and alike[0].startswith("batch size 64 (")
     twice = names(tiny(training__seed=1), tiny(training__seed=2, training__epochs=3), seeds=False)
     assert twice == ["epochs 1", "epochs 3"]
-    betas = names(tiny(training__optimizer__beta1=0.5), tiny(training__optimizer__name="sgd", training__optimizer__learning_rate=0.001),
-                  tiny())
+    sgd = tiny(training__optimizer__name="sgd", training__optimizer__learning_rate=0.001)
+    betas = names(tiny(training__optimizer__beta1=0.5), sgd, tiny())
     assert betas == ["optimizer adam, beta1 0.5, beta2 0.999", "optimizer sgd, momentum 0, nesterov off",
                      "optimizer adam, beta1 0.9, beta2 0.999"], "what not all have comes in where it is needed"
 
@@ -213,7 +217,8 @@ def test_names_of_people_are_text_everywhere():
     front = front_chart([1.0], [0.5], [hostile], ["#e4572e"], COSTS["seconds"], RESULTS["test_accuracy"])
     scatter = scatter_chart([hostile], [0.5], [hostile], ["#e4572e"], hostile, RESULTS["test_accuracy"])
     effect = effects_chart([Effect(hostile, 1, 0.1, None)], RESULTS["test_accuracy"])
-    share = importance_chart(Importance(20, (Share((hostile,), 0.1, Interval(0.0, 0.2)),), 0.5, 0.1, 0.2), {}, RESULTS["test_loss"])
+    shares = (Share((hostile,), 0.1, Interval(0.0, 0.2)),)
+    share = importance_chart(Importance(20, shares, 0.5, 0.1, 0.2), {}, RESULTS["test_loss"])
     for figure in (front, scatter, effect, share):
         assert "<b>" not in figure.to_json().replace("\\u003c", "<"), figure
 
@@ -235,11 +240,13 @@ def test_the_front_is_marked_and_wide_axes_are_logarithmic():
 
 
 def test_settings_that_are_no_numbers_have_a_place_each():
-    scatter = scatter_chart(["adam", True, NOT_THERE], [0.1, 0.2, 0.3], ["a", "b", "c"], ["#e4572e"] * 3, "x", RESULTS["test_loss"])
+    scatter = scatter_chart(["adam", True, NOT_THERE], [0.1, 0.2, 0.3], ["a", "b", "c"], ["#e4572e"] * 3, "x",
+                            RESULTS["test_loss"])
     assert list(scatter.data[0].x) == ["adam", "on", "–"] and scatter.layout.xaxis.type == "category"
     axes = parallel_chart({"rate": [0.001, 0.1, 0.01], "kind": ["b", "a", "b"], "batch size": [64, 32, 128]}, [0.1, 0.2, 0.3],
                           RESULTS["test_accuracy"]).data[0].dimensions
     assert list(axes[0]["values"]) == [-3, -1, -2] and list(axes[0].ticktext) == ["0.001", "0.01", "0.1"]
-    assert list(axes[1]["values"]) == [1, 0, 1] and list(axes[2]["values"]) == [64, 32, 128] and axes[3].label == "test accuracy"
+    assert list(axes[1]["values"]) == [1, 0, 1] and list(axes[2]["values"]) == [64, 32, 128]
+    assert axes[3].label == "test accuracy"
     many = parallel_chart({str(number): [1, 2] for number in range(20)}, [0.1, 0.2], RESULTS["test_loss"]).data[0]
     assert len(many.dimensions) == 9 and many.line.colorscale[0][1] == "#2e86ab", "a small loss is the good end"
