@@ -107,7 +107,7 @@ def test_settings_costs_and_effects(runs):  # noqa: F811
     front = chart(at, "front")["data"][1]
     assert list(front["y"]) == [0.54] * 4 and "on the front" in texts(at)
     at.selectbox(key="compare.cost").set_value("mult_adds").run()
-    assert list(chart(at, "front")["data"][1]["x"]) == [784 * 8 + 80] * 4
+    assert list(chart(at, "front")["data"][1]["x"]) == [785 * 8 + 90] * 4
     at = view(at, "Effect of settings")
     assert list(chart(at, "scatter")["data"][0]["x"]) == [32, 32, 64, 64]
     at.segmented_control(key="compare.effect").set_value("All at once").run()

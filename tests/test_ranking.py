@@ -82,7 +82,8 @@ def test_a_board_holds_runs_that_were_asked_the_same(store, trained):
     runs = [made(store, tiny(training__seed=seed)) for seed in range(5)]
     one, other = ("images", "0", "1"), ("images", "2", "3")
     answers = {runs[0].id: Answered(one, model([1])), runs[1].id: Answered(one, model([])),
-               runs[2].id: Answered(other, model([])), runs[3].id: Answered(other, model([])), runs[4].id: Answered(("others", "0", "1"), model([]))}
+               runs[2].id: Answered(other, model([])), runs[3].id: Answered(other, model([])),
+               runs[4].id: Answered(("others", "0", "1"), model([]))}
     found = boards(runs, answers)
     assert [[run.id for run in board.runs] for board in found] == [[runs[1].id, runs[0].id], [runs[2].id, runs[3].id]]
     assert found[0].images == 400 and found[0].left_out == 0 and boards(runs, {}) == []

@@ -161,7 +161,7 @@ def test_names_say_what_differs(store):
 
 
 def test_multiply_adds_by_hand(places):
-    assert mult_adds_of(tiny(), places / "data") == 784 * 8 + 8 * 10
+    assert mult_adds_of(tiny(), places / "data") == (784 + 1) * 8 + (8 + 1) * 10  # with its bias, as core.layers counts
     assert mult_adds_of(tiny(data__dataset="own:gone"), places / "data") is None
 
 
