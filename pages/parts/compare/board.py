@@ -21,8 +21,9 @@ MOST_ASKED = 10  # runs that are asked in one go
 MOST_STEPS = 60  # of the slider
 
 
-def section(store: RunStore, runs: list[Run], colours: dict[str, str]) -> None:
+def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """A board for each data set and question."""
+    runs = store.these(run_ids)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         split = st.selectbox("On", list(SPLITS), format_func=SPLITS.__getitem__, key="compare.board_split", width=220,
                              persist_state="session")

@@ -21,8 +21,9 @@ MOST_NAMED = 60  # with more runs, names that say what differs would be long lis
 
 
 @st.fragment
-def section(store: RunStore, runs: list[Run], colours: dict[str, str]) -> None:
+def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Cost against result."""
+    runs = store.these(run_ids)
     with st.container(horizontal=True, gap="medium"):
         costs = COSTS | {MULT_ADDS: ARITHMETIC}
         cost_name = st.selectbox("Cost", list(costs), format_func=lambda name: costs[name].label.capitalize(), key="compare.cost",

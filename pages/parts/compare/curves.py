@@ -32,17 +32,16 @@ NOBODY = ""
 
 def side_by_side(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """The selected runs beside each other. colours: of runs by id; others get one of the palette."""
-    runs = store.these(run_ids)
-    if not runs:
+    if not run_ids:
         return
-    mine = coloured(runs, colours)
-    if len(runs) == 1:
-        curves(store, runs, mine)
+    mine = coloured(run_ids, colours)
+    if len(run_ids) == 1:
+        curves(store, run_ids, mine)
         return
-    st.subheader(f"Side by side: {plural(len(runs), 'run')}")
+    st.subheader(f"Side by side: {plural(len(run_ids), 'run')}")
     view = st.segmented_control("What to lay side by side", list(VIEWS), default="Curves", required=True, key="compare.view",
                                 bind="query-params", label_visibility="collapsed")
-    VIEWS[view](store, runs, mine)
+    VIEWS[view](store, run_ids, mine)
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,9 @@ class _Chosen:
 
 
 @st.fragment
-def curves(store: RunStore, runs: list[Run], colours: dict[str, str]) -> None:
+def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Curves of the metrics that are chosen, one chart each."""
+    runs = store.these(run_ids)  # here, as they are now: the page around it is older
     names = _metrics(store, tuple(run.id for run in runs), tuple(run.step for run in runs))
     if not names:
         st.caption("Nothing has been recorded yet, so there are no curves to lay beside each other.")

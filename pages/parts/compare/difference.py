@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.runs import Run, RunStore
+from core.runs import RunStore
 from core.runs.differing import NOT_THERE, flat, labels_of, varying
 from core.wording import plural
 from pages.parts.compare.words import short_name, words
@@ -11,8 +11,9 @@ from pages.parts.compare.words import short_name, words
 MOST_BESIDE = 6  # runs that stand beside each other; more stand below each other
 
 
-def section(store: RunStore, runs: list[Run], colours: dict[str, str]) -> None:
+def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """The settings that differ as a table."""
+    runs = store.these(run_ids)
     configs = [run.config for run in runs]
     paths = varying(configs)
     if not paths:

@@ -17,8 +17,9 @@ ONE, ALL, WEIGHT = "One setting", "All at once", "Which matter"
 
 
 @st.fragment
-def section(store: RunStore, runs: list[Run], colours: dict[str, str]) -> None:
+def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Settings against results."""
+    runs = store.these(run_ids)
     labels = labels_of([run.config for run in runs], varying([run.config for run in runs]))
     if not labels:
         st.info("All of these runs have the same settings, so no setting can have done anything.", icon=":material/equal:")

@@ -36,11 +36,13 @@ SECONDS_PER_LOOK = 2.0
 MOST_TO_CHOOSE = 50
 
 
-def section(store: RunStore, runs: list[Run], colours: dict[str, str]) -> None:
+def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Two runs, the walk between them, and what it has shown so far."""
+    some = store.these(run_ids[:MOST_TO_CHOOSE])
+    if len(some) < 2:  # one was deleted meanwhile
+        return
     st.caption("Two runs differ in several settings, and one is better. Here the settings are changed one at a time, from the "
                "first run's to the second's, each with several seeds: what did each change do, and may it have been luck?")
-    some = runs[:MOST_TO_CHOOSE]
     names = names_of(some, words)
     ids = list(names)
     left, right, seeds_place = st.columns([1.5, 1.5, 1], vertical_alignment="bottom")

@@ -25,6 +25,6 @@ def short_name(run: Run) -> str:
     return f"{run.title or 'Run'} ({run.id[:4]})"
 
 
-def coloured(runs: Sequence[Run], colours: Mapping[str, str]) -> dict[str, str]:
+def coloured(run_ids: Sequence[str], colours: Mapping[str, str]) -> dict[str, str]:
     """A colour for each run: its own where it has one, else the palette's in turn."""
-    return {run.id: colours.get(run.id) or CLASSES[place % len(CLASSES)] for place, run in enumerate(runs)}
+    return {run_id: colours.get(run_id) or CLASSES[place % len(CLASSES)] for place, run_id in enumerate(run_ids)}
