@@ -18,8 +18,8 @@ import numpy as np
 from core.files import write_atomically
 
 RESAMPLES = 20
-TREES = 60
-SHUFFLES = 4  # of each column, for each resample
+TREES = 40
+SHUFFLES = 3  # of each column, for each resample
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:

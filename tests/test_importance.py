@@ -43,6 +43,9 @@ def test_settings_as_numbers():
     assert found[("b",)][:2] == [0.0, 1.0] and math.isnan(found[("b",)][2])
     assert found[("d",)][:2] == [0.0, 0.0] and math.isnan(found[("d",)][2]), "only where it is there does it differ"
     assert columns_of([{"a": 1}, {"a": 1.0}]) == []
+    drawn = [{"up": value, "also up": value ** 2, "down": -value, "other": other, "none": None if value == 3 else value}
+             for value, other in ((1, 2), (2, 9), (3, 4), (4, 1))]
+    assert [names for names, _ in columns_of(drawn)] == [("up", "also up", "down"), ("other",), ("none",)], "all values differ"
 
 
 def test_what_can_not_be_worked_out_says_why(monkeypatch):

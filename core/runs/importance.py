@@ -97,11 +97,21 @@ def columns_of(settings: Sequence[Mapping[str, Any]]) -> list[tuple[tuple[str, .
             texts = [None if value is NOT_THERE else json.dumps(value, sort_keys=True) for value in values]
             order = {text: float(place) for place, text in enumerate(sorted({text for text in texts if text is not None}))}
             numbers = [np.nan if text is None else order[text] for text in texts]
-        first: dict[str, int] = {}
-        pattern = tuple(first.setdefault(repr(number), len(first)) for number in numbers)  # the same for what changes together
-        if len(first) > 1:
-            found.setdefault(pattern, ([], numbers))[0].append(path)
+        if len(set(map(repr, numbers))) > 1:
+            found.setdefault(_pattern(numbers), ([], numbers))[0].append(path)
     return [(tuple(names), numbers) for names, numbers in found.values()]
+
+
+def _pattern(numbers: list[float]) -> tuple[int, ...]:
+    """The same for what always changes together. Where nearly every run has a value of its own that says nothing; there it is the
+    same for what rises together, or falls as the other rises."""
+    first: dict[str, int] = {}
+    pattern = tuple(first.setdefault(repr(number), len(first)) for number in numbers)
+    if 2 * len(first) <= len(numbers):
+        return pattern
+    order = {repr(number): place for place, number in enumerate(sorted(set(numbers), key=lambda one: (np.isnan(one), one)))}
+    ranks = tuple(order[repr(number)] for number in numbers)
+    return max(ranks, tuple(len(order) - 1 - rank for rank in ranks))
 
 
 def _ask(question: dict[str, Any]) -> dict[str, Any]:
