@@ -63,11 +63,11 @@ def scatter_chart(settings: Sequence[Any], values: Sequence[float], names: Seque
 def parallel_chart(settings: Mapping[str, Sequence[Any]], values: Sequence[float], result: Outcome) -> go.Figure:
     """An upright axis for each setting, by its label, and one for the result; a line for each run, coloured by the result."""
     axes = [_parallel_axis(label, column) for label, column in list(settings.items())[:MOST_AXES]]
-    axes.append({"label": result.label, "values": list(values), "tickformat": _format(result)})
+    axes.append({"label": result.label, "values": list(values), "tickformat": ".4~%" if result.shares else ".4~g"})
     return go.Figure(go.Parcoords(
         dimensions=axes, line={"color": list(values), "colorscale": SCALE if result.higher else [
             [1 - place, colour] for place, colour in reversed(SCALE)]}, labelfont={"size": 12}, tickfont={"size": 11},
-    )).update_layout(height=HEIGHT, margin={"l": 60, "r": 60, "t": 60, "b": 16})
+    )).update_layout(height=HEIGHT, margin={"l": 60, "r": 60, "t": 60, "b": 32})
 
 
 def importance_chart(found: Importance, labels: Mapping[str, str], result: Outcome) -> go.Figure:
@@ -78,7 +78,7 @@ def importance_chart(found: Importance, labels: Mapping[str, str], result: Outco
         x=[share.drop * scale for share in shares], y=list(range(len(shares))), orientation="h",
         marker={"color": [VALIDATION if share.is_clear else GREY for share in shares]},
         error_x={"type": "data", "symmetric": False, "array": [(share.interval.high - share.drop) * scale for share in shares],
-                 "arrayminus": [(share.drop - share.interval.low) * scale for share in shares], "thickness": 1.5, "width": 4},
+                 "arrayminus": [(share.drop - share.interval.low) * scale for share in shares], "thickness": 1.5, "width": 4, "color": GREY},
         customdata=[[literal(" + ".join(labels.get(path, path) for path in share.settings))] for share in shares],
         hovertemplate="%{customdata[0]}<br>%{x:.3~g}<extra></extra>"))
     unit = "percentage points" if result.shares else result.label

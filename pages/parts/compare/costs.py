@@ -17,6 +17,7 @@ from pages.parts.widgets.markdown import as_text
 MULT_ADDS = "mult_adds"
 ARITHMETIC = Outcome("multiply-adds per example", "", lambda run: None)
 MOST_LISTED = 8
+NO_BREAK = "\u00a0"
 MOST_NAMED = 60  # with more runs, names that say what differs would be long lists
 
 
@@ -48,7 +49,7 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
                                 result), key="compare.front", config=CHART, alt=f"{result.label} over {cost.label}")
     front = pareto_front(spent, values, result.higher)
     lines = [f"- {as_text(names[shown[one].id])}: {_amount(spent[one], cost)}, {result.label} "
-             f"{percent(values[one]) if result.shares else number(values[one])}" for one in front[:MOST_LISTED]]
+             f"{percent(values[one]).replace(' ', NO_BREAK) if result.shares else number(values[one])}" for one in front[:MOST_LISTED]]
     st.markdown(f"**{plural(len(front), 'run')} on the front** (diamonds): no other of these is as good for less, or better for "
                 "as much.\n\n" + "\n".join(lines))
     left = len(runs) - len(shown)

@@ -199,7 +199,8 @@ def _caption(runs: Sequence[Run], names: Mapping[str, int], chosen: _Chosen, mem
     going = sum(run.is_active for run in runs)
     if going:
         lines.append(f"{plural(going, 'run')} not finished yet: the curves are as they were when this page was drawn.")
-    lines.append(f"Of each line the smallest, largest and last value of each of {pixels} parts of the axis is drawn.")
+    if max(run.step for run in runs) > 3 * pixels:
+        lines.append(f"Of a line with more points the smallest, largest and last of each of {pixels} parts of the axis is drawn.")
     st.caption(" ".join(lines))
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from core.figures.run_tables import MOST_AXES, MOST_BARS, importance_chart, parallel_chart, scatter_chart
 from core.runs import Run, RunStore
 from core.runs.differing import NOT_THERE, SEED, flat, labels_of, names_of, varying
-from core.runs.importance import FEWEST, Importance, ImportanceError, importance
+from core.runs.importance import FEWEST, Importance, ImportanceError, columns_of, importance
 from core.runs.outcomes import Outcome
 from core.wording import percent
 from pages.parts.compare.costs import MOST_NAMED, choose_result
@@ -54,12 +54,14 @@ def _one(runs: list[Run], values: list[float], labels: dict[str, str], colours: 
 
 def _all(runs: list[Run], values: list[float], labels: dict[str, str], result: Outcome) -> None:
     every = [flat(run.config) for run in runs]
-    paths = sorted(labels, key=lambda path: path == SEED)  # luck last
+    firsts = {names[0] for names, _ in columns_of(every)}  # of settings that always change together one says it all
+    paths = sorted((path for path in labels if path in firsts), key=lambda path: path == SEED)  # luck last
     columns = {labels[path]: [_value(path, settings.get(path, NOT_THERE)) for settings in every] for path in paths}
     st.plotly_chart(parallel_chart(columns, values, result), key="compare.parallel", config=CHART,
                     alt="Settings and result of each run")
     st.caption("A line is a run, blue for a good result and orange for a bad one. Drag along an axis to keep only the runs that "
                "go through that part of it, and an axis' name to move it."
+               + (" Of settings that always changed together the first is drawn." if len(paths) < len(labels) else "")
                + (f" The first {MOST_AXES} of {len(columns)} settings are drawn." if len(columns) > MOST_AXES else ""))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.data import DATASETS
 from core.figures.palette import CLASSES
 from core.runs import Run
 from core.runs.differing import in_words
@@ -12,7 +13,9 @@ CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]
 
 
 def words(path: str, value: Any) -> str:
-    """A setting's value as the forms call it: "Adam" for "adam"."""
+    """A setting's value as the forms call it: "Adam" for "adam", "MNIST" for "mnist"."""
+    if path == "data.dataset" and value in DATASETS:
+        return DATASETS[value].title
     if isinstance(value, str):
         known = CHOICES_OF.get(path, {}).get(value) or CHOICES.get(value)
         if known:
