@@ -78,7 +78,8 @@ def importance_chart(found: Importance, labels: Mapping[str, str], result: Outco
         x=[share.drop * scale for share in shares], y=list(range(len(shares))), orientation="h",
         marker={"color": [VALIDATION if share.is_clear else GREY for share in shares]},
         error_x={"type": "data", "symmetric": False, "array": [(share.interval.high - share.drop) * scale for share in shares],
-                 "arrayminus": [(share.drop - share.interval.low) * scale for share in shares], "thickness": 1.5, "width": 4, "color": GREY},
+                 "arrayminus": [(share.drop - share.interval.low) * scale for share in shares], "thickness": 1.5,
+                 "width": 4, "color": GREY},
         customdata=[[literal(" + ".join(labels.get(path, path) for path in share.settings))] for share in shares],
         hovertemplate="%{customdata[0]}<br>%{x:.3~g}<extra></extra>"))
     unit = "percentage points" if result.shares else result.label

@@ -48,8 +48,9 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     st.plotly_chart(front_chart(spent, values, [names[run.id] for run in shown], [colours[run.id] for run in shown], cost,
                                 result), key="compare.front", config=CHART, alt=f"{result.label} over {cost.label}")
     front = pareto_front(spent, values, result.higher)
-    lines = [f"- {as_text(names[shown[one].id])}: {_amount(spent[one], cost)}, {result.label} "
-             f"{percent(values[one]).replace(' ', NO_BREAK) if result.shares else number(values[one])}" for one in front[:MOST_LISTED]]
+    said = [percent(value).replace(" ", NO_BREAK) if result.shares else number(value) for value in values]
+    lines = [f"- {as_text(names[shown[one].id])}: {_amount(spent[one], cost)}, {result.label} {said[one]}"
+             for one in front[:MOST_LISTED]]
     st.markdown(f"**{plural(len(front), 'run')} on the front** (diamonds): no other of these is as good for less, or better for "
                 "as much.\n\n" + "\n".join(lines))
     left = len(runs) - len(shown)
