@@ -25,7 +25,7 @@ from core.presets import PRESETS
 from core.runs import Metric
 from core.runs.change_walk import Effect
 from core.runs.curves import View, extent, read_bands, read_clocks, read_curves
-from core.runs.differing import NOT_THERE, by_seed, flat, in_words, labels_of, names_of, varying
+from core.runs.differing import NOT_THERE, by_seed, flat, in_words, labels_of, names_of, values_of, varying
 from core.runs.importance import Importance, Share
 from core.runs.outcomes import COSTS, RESULTS, mult_adds_of
 from core.runs.thinning import Band
@@ -158,6 +158,17 @@ def test_names_say_what_differs(store):
     betas = names(tiny(training__optimizer__beta1=0.5), sgd, tiny())
     assert betas == ["optimizer adam, beta1 0.5, beta2 0.999", "optimizer sgd, momentum 0, nesterov off",
                      "optimizer adam, beta1 0.9, beta2 0.999"], "what not all have comes in where it is needed"
+
+
+def test_of_many_runs_settings_are_named_once(store):
+    runs = [made(store, tiny(training__batch_size=size, training__seed=size)) for size in (32, 64)]
+    assert values_of(runs, seeds=False) == (["batch size"], {runs[0].id: ["32"], runs[1].id: ["64"]})
+    assert values_of(runs)[0] == ["batch size", "seed"]
+    other = made(store, tiny(training__optimizer__name="sgd", training__batch_size=32, training__seed=32))
+    assert values_of([*runs, other])[1][other.id] == ["sgd", "0.01", "32", "32"]
+    assert values_of([*runs, made(store, runs[0].config)]) is None and values_of(runs[:1]) is None
+    page = legend_html(looks({"a": "batch <b>", "c": "x"}, {}), {}, "batch <size>", {"a": "<b>", "c": "64"})
+    assert "batch &lt;size&gt;" in page and "&lt;b&gt;" in page and "batch &lt;b&gt;" not in page
 
 
 def test_multiply_adds_by_hand(places):

@@ -165,14 +165,20 @@ def _sent(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def legend_html(named: Mapping[str, Look], notes: Mapping[str, str] | None = None) -> str:
-    """The legend of all charts, for a place that takes HTML: a piece of each line and the run's name, in columns that wrap. Names
-    and notes, which stand behind them in grey, are text: whatever is in them is shown as it was written."""
+def legend_html(named: Mapping[str, Look], notes: Mapping[str, str] | None = None, heading: str = "",
+                short: Mapping[str, str] | None = None) -> str:
+    """The legend of all charts, for a place that takes HTML: a piece of each line and the run's name, in columns that wrap.
+
+    notes: stand behind the names in small letters. heading, short: what all names begin with alike, once, and the rest of each.
+    All of them are text: whatever is in them is shown as it was written.
+    """
     rows = "".join(
         f'<li style="display:flex;gap:.5rem;align-items:center;min-width:0;{"font-weight:650;" if look.picked else ""}">'
         f'<span aria-hidden="true" style="flex:none;width:1.8rem;border-top:3px {BORDERS[look.dash]} {look.colour}"></span>'
-        f'<span style="overflow-wrap:anywhere">{escape(look.name)}'
+        f'<span style="overflow-wrap:anywhere">{escape(short[key] if short else look.name)}'
         f'{f" <small>{escape(notes[key])}</small>" if notes and key in notes else ""}</span></li>'
         for key, look in named.items())
-    return ('<ul style="list-style:none;margin:0;padding:0;display:grid;gap:.15rem 1.5rem;font-size:.9rem;line-height:1.35;'
-            f'grid-template-columns:repeat(auto-fill,minmax(min(19rem,100%),1fr))">{rows}</ul>')
+    above = f'<div style="font-size:.9rem;opacity:.75">{escape(heading)}</div>' if heading else ""
+    width = f"min({11 if short else 19}rem,100%)"
+    return (f'{above}<ul style="list-style:none;margin:0;padding:0;display:grid;gap:.15rem 1.5rem;font-size:.9rem;line-height:1.35;'
+            f'grid-template-columns:repeat(auto-fill,minmax({width},1fr))">{rows}</ul>')

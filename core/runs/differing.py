@@ -68,6 +68,20 @@ def names_of(runs: Sequence[Run], words: Words | None = None, seeds: bool = True
     return {run_id: f"{name} ({run_id[:4]})" if name in same or len(names) > 1000 else name for run_id, name in names.items()}
 
 
+def values_of(runs: Sequence[Run], words: Words | None = None, seeds: bool = True,
+              ) -> tuple[list[str], dict[str, list[str]]] | None:
+    """The same as a table, for many runs: what the settings are called that differ, and for each run its values; None where a run
+    lacks one of them, or where two runs would be told apart by nothing. See names_of()."""
+    configs, say = [run.config for run in runs], words or in_words
+    paths = [path for path in varying(configs) if seeds or path != SEED]
+    every = {run.id: flat(run.config) for run in runs}
+    paths = [path for path in paths if all(path in settings for settings in every.values())]
+    found = {run_id: [say(path, settings[path]) for path in paths] for run_id, settings in every.items()}
+    if not paths or len({tuple(values) for values in found.values()}) < len(runs):
+        return None
+    return list(labels_of(configs, paths).values()), found
+
+
 def label_of(config: RunConfig, path: str) -> str:
     """What a setting is called, in the middle of a sentence: "learning rate". The path's end where this config has none."""
     owner: Any = config

@@ -19,7 +19,7 @@ from core.figures.side_by_side import (
 )
 from core.runs import Run, RunStore
 from core.runs.curves import Axis, View, extent, read_bands, read_clocks, read_curves
-from core.runs.differing import by_seed, names_of
+from core.runs.differing import by_seed, names_of, values_of
 from core.runs.thinning import Band, Points
 from core.wording import plural
 from pages.parts.compare import board, costs, difference, effects, which_change
@@ -28,6 +28,8 @@ from pages.parts.compare.words import CHART, coloured, words
 USUAL = ("validation_loss", "validation_accuracy")
 PICKED_FOR_YOU = 5  # of many runs: the best ones
 NOBODY = ""
+FEW = 4  # runs whose full names make a short legend
+BETWEEN = " · "
 
 
 def side_by_side(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
@@ -73,7 +75,7 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
     members = {group[0].id: group for group in groups} if chosen.together else {run.id: [run] for run in runs}
     named, notes = _named(members, colours, chosen.together)
     if len(members) > 1:
-        st.html(legend_html(named, notes))
+        _legend(members, named, notes, chosen.together)
     for start in range(0, len(chosen.metrics), 2):
         for column, metric in zip(st.columns(2), chosen.metrics[start:start + 2], strict=False):
             with column:
@@ -138,6 +140,16 @@ def _named(members: Mapping[str, list[Run]], colours: Mapping[str, str], togethe
     notes = {key: plural(len(members[key]), "seed") for key in names if len(members[key]) > 1}
     return looks(names, colours, picked or None), notes
 
+
+
+def _legend(members: Mapping[str, list[Run]], named: Mapping[str, Look], notes: Mapping[str, str], together: bool) -> None:
+    """Of many runs the settings that differ are named once, and each run has its values."""
+    found = values_of([members[key][0] for key in named], words, seeds=not together) if len(named) > FEW else None
+    if found is None:
+        st.html(legend_html(named, notes))
+    else:
+        labels, values = found
+        st.html(legend_html(named, notes, BETWEEN.join(labels), {key: BETWEEN.join(values[key]) for key in named}))
 
 
 def _chart(store: RunStore, runs: list[Run], metric: str, chosen: _Chosen, members: Mapping[str, list[Run]],

@@ -99,7 +99,7 @@ def _offer(first: Run, second: Run, walk: Walk, planned: list[list[RunConfig]], 
     seconds = seconds_for(wanted, len(planned), first, second)
     about = f", about {rough_duration(float(f'{seconds:.2g}'))} of training on this machine" if seconds is not None else ""
     st.markdown(f"{plural(len(walk.changes), 'change')}, {plural(len(planned[0]), 'seed')}: **{plural(count, 'run')} to train**"
-                + about + (f"; {there} are there already, or on their way." if there else "."))
+                + about + (f"; {there} {'is' if there == 1 else 'are'} there already, or on the way." if there else "."))
     too_many = count > MOST_RUNS
     if too_many:
         st.caption(f"At most {MOST_RUNS} runs are started at once. Take fewer seeds.")
