@@ -180,5 +180,5 @@ def legend_html(named: Mapping[str, Look], notes: Mapping[str, str] | None = Non
         for key, look in named.items())
     above = f'<div style="font-size:.9rem;opacity:.75">{escape(heading)}</div>' if heading else ""
     width = f"min({11 if short else 19}rem,100%)"
-    return (f'{above}<ul style="list-style:none;margin:0;padding:0;display:grid;gap:.15rem 1.5rem;font-size:.9rem;line-height:1.35;'
-            f'grid-template-columns:repeat(auto-fill,minmax({width},1fr))">{rows}</ul>')
+    return (f'{above}<ul style="list-style:none;margin:0;padding:0;display:grid;gap:.15rem 1.5rem;font-size:.9rem;'
+            f'line-height:1.35;grid-template-columns:repeat(auto-fill,minmax({width},1fr))">{rows}</ul>')
