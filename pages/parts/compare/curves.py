@@ -23,10 +23,11 @@ from core.runs.differing import by_seed, names_of, values_of
 from core.runs.thinning import Band, Points
 from core.wording import plural
 from pages.parts.compare import board, costs, difference, effects, which_change
-from pages.parts.compare.words import CHART, coloured, words
+from pages.parts.compare.words import CHART, coloured, short_name, words
 
 USUAL = ("validation_loss", "validation_accuracy")
 PICKED_FOR_YOU = 5  # of many runs: the best ones
+MOST_TOLD_APART = 200  # runs whose names to choose from say what differs
 NOBODY = ""
 FEW = 4  # runs whose full names make a short legend
 BETWEEN = " · "
@@ -126,7 +127,8 @@ def _named(members: Mapping[str, list[Run]], colours: Mapping[str, str], togethe
     first = {key: group[0] for key, group in members.items()}
     if len(members) > MOST_NAMED:
         best = sorted(first, key=lambda key: -(first[key].validation_accuracy or first[key].test_accuracy or 0.0))
-        titles = {key: f"{run.title or 'Run'} ({key[:4]})" for key, run in first.items()}
+        titles = names_of(list(first.values()), words, seeds=not together) if len(first) <= MOST_TOLD_APART else {
+            key: short_name(run) for key, run in first.items()}
         shown = st.multiselect(f"Pick out, of {len(members):,}", list(first), best[:PICKED_FOR_YOU], max_selections=MOST_NAMED,
                                format_func=titles.__getitem__, key=f"compare.picked.{len(members)}",
                                help="These have a colour and a name; all others are drawn pale behind them. At first the best by "
