@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.config import RunConfig
+from core.config import RunConfig, TrainingConfig
 from core.evaluation.ranking import pareto_front
 from core.figures.run_tables import front_chart
 from core.runs import Run, RunStore
@@ -36,7 +36,7 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     settings = services().settings
     found = []
     for run in runs:
-        spent = _mult_adds(run.config, settings) if cost_name == MULT_ADDS else cost.of(run)
+        spent = _mult_adds(_network(run.config), settings) if cost_name == MULT_ADDS else cost.of(run)
         value = result.of(run)
         if spent is not None and value is not None:
             found.append((run, float(spent), value))
@@ -70,7 +70,12 @@ def choose_result(runs: list[Run], key: str) -> Outcome | None:
                                 persist_state="session", width=260)]
 
 
-@st.cache_data(max_entries=2000, show_spinner=False)
+def _network(config: RunConfig) -> RunConfig:
+    """The same for all runs of one network on one data set, however they were trained."""
+    return RunConfig(data=config.data, model=config.model, training=TrainingConfig(loss=config.training.loss))
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
 def _mult_adds(config: RunConfig, settings: Settings) -> int | None:
     return mult_adds_of(config, settings.data_dir)
 
