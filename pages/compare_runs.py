@@ -5,7 +5,6 @@ from core.process import configure
 configure("server")
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import streamlit as st
 
@@ -37,8 +36,7 @@ def table(entries: Sequence[Entry], view: View) -> tuple[list[Entry], list[str]]
     rows = shown(entries, view)
     usual = usual_columns(rows)
     controls(entries, usual, view)
-    columns = [key for key in view.columns if key != "name"] if view.columns else [key for key in usual if key != "name"]
-    columns = ["name", *columns]
+    columns = ["name", *(key for key in view.columns or usual if key != "name")]
     grid(rows, columns, view, run_colours(view.selected), best(rows))
     found = matching(entries, view)
     line = plural(found, "run") if found == len(entries) else f"{found:,} of {plural(len(entries), 'run')}"
@@ -100,11 +98,10 @@ st.title("Compare runs")
 current = current_run(server)  # says so where the address names a run that is gone
 try:
     entries = server.store.entries(st.session_state[keys.OWNER])
-    deleted = server.store.discarded()
 except StoreError as error:
     st.error(as_text(str(error)), icon=":material/folder_off:")
     st.stop()
-view = open_view()
+view = open_view({entry.number for entry in entries})
 undo_line(server)
 if not entries:
     st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")

@@ -108,5 +108,6 @@ def _format(key: str, kind: str) -> str:
 
 def _dot(colour: str) -> str:
     """A disc as an image's address."""
-    picture = f'<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24"><circle cx="12" cy="12" r="9" fill="{colour}"/></svg>'
+    picture = ('<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24">'
+               f'<circle cx="12" cy="12" r="9" fill="{colour}"/></svg>')
     return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()}"

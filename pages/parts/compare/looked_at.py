@@ -1,5 +1,6 @@
 """What somebody looks at in the table of runs: kept in the session, and in the address for a reload and for others."""
 
+from collections.abc import Set
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +10,18 @@ from core.runs.view import PARAMETERS, View, read_view, write_view
 from pages.parts.shell import keys
 
 
-def open_view() -> View:
-    """The view that the address names; the session's own where it names none, as when the menu leads here."""
+def open_view(known: Set[int]) -> View:
+    """The view that the address names; the session's own where it names none, as when the menu leads here.
+
+    known: the numbers of the runs there are; no other stays selected.
+    """
     asked = {name: values for name in PARAMETERS if (values := st.query_params.get_all(name))}
     kept = st.session_state.get(keys.COMPARE_VIEW)
     if kept is None or asked and asked != st.session_state.get(keys.COMPARE_ADDRESS):
-        st.session_state[keys.COMPARE_VIEW] = read_view(asked)
-    return st.session_state[keys.COMPARE_VIEW]
+        kept = read_view(asked)
+    kept = replace(kept, selected=tuple(number for number in kept.selected if number in known))
+    st.session_state[keys.COMPARE_VIEW] = kept
+    return kept
 
 
 def keep_view() -> None:

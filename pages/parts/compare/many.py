@@ -1,14 +1,16 @@
 """What is done to the selected runs, and undone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import streamlit as st
 
-from core.runs import Run, StoreError
+from core.runs import Run, RunNotFound, StoreError
 from core.runs.annotations import MOST_NOTE, MOST_TAG, MOST_TITLE, AnnotationError, Annotations, Change
+from core.runs.engine import SECONDS_KEPT
 from core.runs.table import Entry
-from core.runs.view import View
 from core.takeaway.runs_table import runs_csv
 from core.wording import plural
 from pages.parts.compare.looked_at import change
@@ -17,7 +19,6 @@ from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 
-SECONDS_KEPT = 86_400.0  # of a deleted run, at least
 MOST_LISTED = 20  # deleted runs, with a button each
 
 
@@ -48,19 +49,27 @@ def many_actions(server: Services, chosen: Sequence[Entry], shown: Sequence[Entr
                       icon=":material/unarchive:" if archived else ":material/archive:", on_click=_say,
                       args=(server, ids, Change(archived=not archived), "Taken out of the archive" if archived else "Archived"),
                       help="An archived run is left out of lists, and stays reachable by its address.")
-            st.button("Delete", icon=":material/delete:", key="compare.delete", on_click=_delete, args=(server, ids),
+            st.button("Delete", icon=":material/delete:", key="compare.delete", on_click=_delete,
+                      args=(server, {entry.id: entry.number for entry in chosen}),
                       help="Deleted runs can be brought back for a day.")
             st.button("Select none", key="compare.none", type="tertiary", on_click=change, kwargs={"selected": ()})
-        st.download_button("Table as CSV", lambda: runs_csv(chosen or shown, columns), "runs.csv", "text/csv",
+        numbers = tuple(entry.number for entry in chosen or shown)  # a session keeps them: not the runs themselves
+        st.download_button("Table as CSV", lambda: _csv(server, numbers, columns), "runs.csv", "text/csv",
                            icon=":material/download:", key="compare.csv", on_click="ignore",
                            help=f"The {'selected' if chosen else 'shown'} runs with the columns shown.")
+
+
+def _csv(server: Services, numbers: Sequence[int], columns: Sequence[str]) -> bytes:
+    by_number = {entry.number: entry for entry in server.store.entries(st.session_state[keys.OWNER])}
+    return runs_csv([by_number[number] for number in numbers if number in by_number], columns)
 
 
 def name_and_note(server: Services, run: Run) -> None:
     """Fields for one run's name and note."""
     with st.popover("Name and note", icon=":material/edit:"):
-        title = st.text_input("Name", run.title, max_chars=max(MOST_TITLE, len(run.title)), key=f"compare.title.{run.id}")
-        note = st.text_area("Note", run.note, max_chars=MOST_NOTE, key=f"compare.note.{run.id}")
+        version = crc32(f"{run.id} {run.title} {run.note}".encode())  # other words, other fields: an undone name is seen
+        title = st.text_input("Name", run.title, max_chars=MOST_TITLE, key=f"compare.title.{version}")
+        note = st.text_area("Note", run.note, max_chars=MOST_NOTE, key=f"compare.note.{version}")
         if st.button("Keep", type="primary", key="compare.keep"):
             _say(server, [run.id], Change(title=title, note=note), "Kept")
             st.rerun()
@@ -71,15 +80,13 @@ def _tags(server: Services, chosen: Sequence[Entry], shown: Sequence[Entry]) -> 
     ids = [entry.id for entry in chosen]
     have = sorted({tag for entry in chosen for tag in _tags_of(entry)})
     known = sorted({tag for entry in shown for tag in _tags_of(entry)})
-    version = hash(tuple(ids)) & 0xFFFF  # other runs, other fields
+    version = crc32(f"{ids} {have}".encode())  # other runs or tags, other fields
     added = st.multiselect("Add tags", known, accept_new_options=True, key=f"compare.add_tags.{version}",
                            placeholder="Choose or write", help=f"Up to {MOST_TAG} signs each.")
     removed = st.multiselect("Take tags away", have, key=f"compare.remove_tags.{version}", disabled=not have,
                              placeholder="Choose" if have else "They have none")
     if st.button("Keep", type="primary", key="compare.keep_tags", disabled=not (added or removed)):
         _say(server, ids, Change(add_tags=tuple(added), remove_tags=tuple(removed)), "Tags changed")
-        for name in ("add", "remove"):
-            st.session_state.pop(f"compare.{name}_tags.{version}", None)
         st.rerun()
 
 
@@ -99,15 +106,16 @@ def _say(server: Services, ids: Sequence[str], what: Change, line: str) -> None:
     st.session_state[keys.COMPARE_DONE] = Done(f"{line}: {_these(server, before)}.", said=before) if before else None
 
 
-def _delete(server: Services, ids: Sequence[str]) -> None:
-    names = _these(server, ids)
+def _delete(server: Services, numbers: Mapping[str, int]) -> None:
+    """numbers: of the runs, by their ids."""
+    names = _these(server, numbers)
     try:
-        deleted = server.store.discard(ids)
+        deleted = server.store.discard(numbers)
         server.store.remove_discarded(SECONDS_KEPT)
     except StoreError as error:
         st.session_state[keys.COMPARE_DONE] = Done(str(error))
         return
-    left = len(ids) - len(deleted)
+    left = len(numbers) - len(deleted)
     line = f"Deleted: {names if not left else plural(len(deleted), 'run')}."
     if left:
         line += f" {plural(left, 'run')} that {'is' if left == 1 else 'are'} waiting or training can't be deleted; stop first."
@@ -115,15 +123,16 @@ def _delete(server: Services, ids: Sequence[str]) -> None:
     st.session_state[keys.COMPARE_DONE] = Done(line, deleted=tuple(deleted), current=current if current in deleted else None)
     if current in deleted:
         select_run(None)
-    change(selected=tuple(entry.number for entry in server.store.entries() if entry.id in set(ids)))
+    change(selected=tuple(sorted(number for run_id, number in numbers.items() if run_id not in deleted)))
 
 
-def _these(server: Services, ids: Mapping[str, object] | Sequence[str]) -> str:
+def _these(server: Services, ids: Collection[str]) -> str:
     """"“Name”", or "3 runs"."""
-    if len(ids) != 1:
-        return plural(len(ids), "run")
-    name = next((entry.name for entry in server.store.entries() if entry.id in ids), "the run")
-    return f"“{name}”"
+    if len(ids) == 1:
+        with suppress(StoreError, RunNotFound):
+            run = server.store.get(next(iter(ids)))
+            return f"“{run.title or run.id[:8]}”"
+    return plural(len(ids), "run")
 
 
 def undo_line(server: Services) -> None:
