@@ -15,7 +15,7 @@ from core.runs.table import Entry, best, usual_columns
 from core.runs.view import View, matching, shown
 from core.wording import plural
 from pages.parts.compare.controls import controls
-from pages.parts.compare.grid import grid
+from pages.parts.compare.grid import grid, take_selection
 from pages.parts.compare.looked_at import keep_view, open_view
 from pages.parts.compare.many import many_actions, recycle_bin, undo_line
 from pages.parts.compare.one import one_run
@@ -101,6 +101,7 @@ try:
 except StoreError as error:
     st.error(as_text(str(error)), icon=":material/folder_off:")
     st.stop()
+take_selection()
 view = open_view({entry.number for entry in entries})
 undo_line(server)
 if not entries:

@@ -61,8 +61,8 @@ def in_words(condition: Condition) -> str:
 def _search(view: View) -> None:
     st.session_state["compare.words"] = view.words
     st.text_input("Search", key="compare.words", max_chars=MOST_WORDS, placeholder="Name, note, tag, network, data",
-                  icon=":material/search:", width=320, help="Runs with all of these words, or parts of words, in their name, "
-                  "note, tags, network or data.", on_change=lambda: change(words=" ".join(st.session_state["compare.words"].split())))
+                  icon=":material/search:", width=320, help="Runs with all of these words, or parts of words.",
+                  on_change=lambda: change(words=" ".join(st.session_state["compare.words"].split())))
 
 
 def _order(view: View) -> None:

@@ -24,23 +24,24 @@ NUMBERS = {"number", "share", "seconds"}
 
 def grid(entries: Sequence[Entry], columns: Sequence[str], view: View, colours: Mapping[int, str],
          best: Mapping[int, list[str]]) -> None:
-    """One row for each run. Selecting rows changes the view. colours: of the selected runs, by number."""
-    st.session_state[keys.COMPARE_ROWS] = [entry.number for entry in entries]
-    rows = [place for place, entry in enumerate(entries) if entry.number in set(view.selected)]
+    """One row for each run. Which rows are selected is for take_selection(). colours: of the selected runs, by number."""
+    chosen = set(view.selected)
+    rows = [place for place, entry in enumerate(entries) if entry.number in chosen]
+    st.session_state[keys.COMPARE_ROWS] = [entry.number for entry in entries], rows
     known = st.session_state.get(TABLE)
     if known is None or sorted(known["selection"]["rows"]) != rows:
         st.session_state[TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
-    st.dataframe(frame(entries, columns, colours, best), hide_index=True, on_select=_selected, selection_mode="multi-row",
+    st.dataframe(frame(entries, columns, colours, best), hide_index=True, on_select="rerun", selection_mode="multi-row",
                  key=TABLE, placeholder="–", column_config=_config(columns), alt=f"Table of {plural(len(entries), 'run')}")
 
 
-def _selected() -> None:
-    """Take over which rows are selected. Whoever is not in the table stays as it is."""
-    shown = st.session_state.get(keys.COMPARE_ROWS, [])
-    rows = st.session_state[TABLE]["selection"]["rows"]
-    view: View = st.session_state[keys.COMPARE_VIEW]
-    chosen = {shown[row] for row in rows if row < len(shown)}
-    change(selected=tuple(sorted(chosen | (set(view.selected) - set(shown)))))
+def take_selection() -> None:
+    """Select the runs whose rows somebody has selected since the table was drawn; to be called before the view is opened."""
+    numbers, drawn = st.session_state.get(keys.COMPARE_ROWS, ([], []))
+    if TABLE in st.session_state and keys.COMPARE_VIEW in st.session_state:
+        rows = sorted(st.session_state[TABLE]["selection"]["rows"])
+        if rows != drawn:
+            change(selected=tuple(sorted(numbers[row] for row in rows if row < len(numbers))))
 
 
 def frame(entries: Sequence[Entry], columns: Sequence[str], colours: Mapping[int, str],

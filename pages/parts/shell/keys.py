@@ -76,5 +76,5 @@ SHEET_BROUGHT = "session.sheet_brought"  # (what it is, a PNG or JPEG file) that
 SHEET = "session.sheet"  # pages.parts.sheet.work.Work: the sheet that is read, its marks and labels
 COMPARE_VIEW = "session.compare_view"  # core.runs.view.View: what the table of runs shows
 COMPARE_ADDRESS = "session.compare_address"  # the parameters that the address had for it last
-COMPARE_ROWS = "session.compare_rows"  # numbers of the runs in the table, in its order as it was drawn last
+COMPARE_ROWS = "session.compare_rows"  # (numbers of the runs in the table as it was drawn last, places of the selected ones)
 COMPARE_DONE = "session.compare_done"  # pages.parts.compare.many.Done: the last thing that was done to runs, to undo it
