@@ -2,8 +2,8 @@
 
 Makes a store of so many runs with so many points each, then asks the app for the page over Streamlit's own websocket:
 milliseconds from the request to the end of the script, which is the server's share. The large store has the same database and
-besides, as checkpoints, sparse files that say they have 10 GB together; what is measured is how long RunStore takes to open it, in
-a process of its own whose imports are done, and with the pages of the database in the system's cache.
+besides, as checkpoints, sparse files that say they have 10 GB together; what is measured is how long RunStore takes to open it,
+in a process of its own whose imports are done, and with the pages of the database in the system's cache.
 """
 
 import argparse
@@ -60,7 +60,8 @@ def measure_table(folder: Path, reruns: int) -> None:
         working.append((time.perf_counter() - middle) * 1000)
     print(f"  rows read from the store   {spread(reading, 'ms', 0)}\n  filtered, sorted, columns  {spread(working, 'ms', 0)}")
     with app(folder) as port, session(port) as connection:
-        for said, query in (("all runs", ""), ("sorted, filtered", "sort=-test_accuracy&where=training.batch_size>=32&words=mnist")):
+        asked = {"all runs": "", "sorted, filtered": "sort=-test_accuracy&where=training.batch_size>=32&words=mnist"}
+        for said, query in asked.items():
             for _ in range(2):
                 rerun(connection, "compare_runs", query)
             times = [rerun(connection, "compare_runs", query) for _ in range(reruns)]
@@ -102,8 +103,8 @@ def main() -> None:
         start = time.perf_counter()
         ids = make_runs(store, args.runs, args.points)
         store.close()
-        size = (folder / "runs.sqlite3").stat().st_size
-        print(f"{args.runs:,} runs × {args.points:,} points, {size / 1e6:.0f} MB, written in {time.perf_counter() - start:.0f} s:")
+        took, size = time.perf_counter() - start, (folder / "runs.sqlite3").stat().st_size
+        print(f"{args.runs:,} runs × {args.points:,} points, {size / 1e6:.0f} MB, written in {took:.0f} s:")
         measure_table(folder, args.reruns)
         measure_opening(folder, ids, min(5, args.reruns))
 

@@ -106,7 +106,7 @@ def test_the_table(three):
 def test_filters(three):
     at = opened()
     whole(at.selectbox(key="compare.filter_column").set_value("training.batch_size").run())
-    whole(at.number_input(key="compare.filter_least").set_value(20.0).run())
+    whole(at.number_input(key="compare.filter_least.training.batch_size").set_value(20.0).run())
     press(at, "compare.add_filter")
     assert names(at) == ["third", "second"] and address(at) == {"where": ["training.batch_size>=20"]}
     whole(at.selectbox(key="compare.filter_column").set_value("status").run())
@@ -118,7 +118,7 @@ def test_filters(three):
     press(at, "compare.filter.0")
     assert names(at) == ["second", "first"] and address(at) == {"where": ["status=finished"]}
     whole(at.selectbox(key="compare.filter_column").set_value("test_accuracy").run())
-    whole(at.number_input(key="compare.filter_least").set_value(92.0).run())
+    whole(at.number_input(key="compare.filter_least.test_accuracy").set_value(92.0).run())
     press(at, "compare.add_filter")
     assert names(at) == ["second"] and "test_accuracy>=0.92" in address(at)["where"]
     assert [one.label for one in at.button if one.key == "compare.filter.1"] == ["Test accuracy ≥ 92 %"]

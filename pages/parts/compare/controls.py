@@ -106,7 +106,7 @@ def _filter(entries: Sequence[Entry], view: View) -> None:
     elif kind in ORDERED:
         added = _bounds(column)
     elif kind == "text":
-        words = st.text_input("Contains", key="compare.filter_words", max_chars=MOST_WORDS)
+        words = st.text_input("Contains", key=f"compare.filter_words.{column}", max_chars=MOST_WORDS)
         added = [Condition(column, "~", (words,))] if words.split() else []
     else:
         added = _values(entries, column)
@@ -125,8 +125,8 @@ def _days(column: str) -> list[Condition]:
 def _bounds(column: str) -> list[Condition]:
     share = COLUMNS[column].kind == "share"
     unit = " (%)" if share else ""
-    least = st.number_input(f"At least{unit}", value=None, format="%g", key="compare.filter_least")
-    most = st.number_input(f"At most{unit}", value=None, format="%g", key="compare.filter_most")
+    least = st.number_input(f"At least{unit}", value=None, format="%g", key=f"compare.filter_least.{column}")
+    most = st.number_input(f"At most{unit}", value=None, format="%g", key=f"compare.filter_most.{column}")
     return [Condition(column, operator, (f"{value / 100 if share else value:.12g}",))
             for operator, value in ((">=", least), ("<=", most)) if value is not None]
 
