@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -45,6 +45,10 @@ class Entry:
 
 # --- columns
 
+# what a field is called beside results
+CLEARER = {"training.loss": "Loss function", "training.device": "Device asked for", "training.precision": "Format asked for"}
+
+
 def _settings(config: type[Config], path: str = "") -> dict[str, Column]:
     """A column for each field of a config, by its dotted path; those of all kinds of a network, optimizer or schedule."""
     found: dict[str, Column] = {}
@@ -56,8 +60,9 @@ def _settings(config: type[Config], path: str = "") -> dict[str, Column]:
             continue
         about = describe(config, name)
         kind: Kind = "flag" if info.annotation is bool else "number" if info.annotation in (int, float) else "choice"
-        unit = f" ({about.unit})" if about.unit else ""
-        found[own] = Column(about.label + unit, kind, help=about.help)
+        of_schedule = path.endswith(".schedule.") and name != "name"
+        label = f"Schedule: {about.label.lower()}" if of_schedule else CLEARER.get(own, about.label)
+        found[own] = Column(label, kind, help=about.help)
     return found
 
 
@@ -68,14 +73,6 @@ def _configs(annotation: Any) -> list[type[Config]]:
     if get_origin(annotation) is tuple:
         return []
     return [config for part in get_args(annotation) for config in _configs(part)]
-
-
-def _told_apart(columns: dict[str, Column]) -> dict[str, Column]:
-    """The same with the place of each field that shares its label with another: "Factor (schedule)"."""
-    count = Counter(column.label for column in columns.values())
-    return {key: column if count[column.label] == 1 else
-            Column(f"{column.label} ({key.split('.')[-2].replace('_', ' ')})", column.kind, help=column.help)
-            for key, column in columns.items()}
 
 
 VALIDATED = "On the images held back, which it did not learn from."
@@ -108,7 +105,7 @@ RESULTS: dict[str, Column] = {
     "id": Column("Id", "text"),
 }
 SHOWN_AS = {"model.architecture": "network", "data.dataset": "data", "data.task": "task", "data.target": "task"}
-SETTINGS: dict[str, Column] = {key: column for key, column in _told_apart(_settings(RunConfig)).items() if key not in SHOWN_AS}
+SETTINGS: dict[str, Column] = {key: column for key, column in _settings(RunConfig).items() if key not in SHOWN_AS}
 COLUMNS: dict[str, Column] = RESULTS | SETTINGS
 ALWAYS = ("name", "status", "network", "data")
 IF_ANY = ("starred", "task", "test_accuracy", "best_accuracy", "accuracy", "test_loss", "best_loss", "loss", "seconds",
