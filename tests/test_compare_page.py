@@ -8,6 +8,7 @@ from core.runs import Metric, RunStore
 from core.runs.annotations import Change
 from pages.parts.compare.grid import TABLE, _dot
 from pages.parts.shell import keys
+from pages.parts.widgets.markdown import as_text
 from tests.helpers import tiny
 from tests.opened_pages import said, whole
 from tests.test_pages import alone, runs  # noqa: F401
@@ -149,7 +150,7 @@ def test_an_address_that_makes_no_sense_is_the_usual_table(three):
 def test_actions_on_many_and_undo(three, runs):  # noqa: F811
     at = choose(opened(three[1]), 0, 2)  # third and first
     press(at, "compare.star")
-    assert [runs.get(run_id).starred for run_id in three] == [True, False, True] and "Starred: 2 runs." in said(at)
+    assert [runs.get(run_id).starred for run_id in three] == [True, False, True] and as_text("Starred: 2 runs.") in said(at)
     assert list(at.dataframe[0].value["starred"]) == ["★", "", "★"]
     press(at, "compare.undo")
     assert not any(runs.get(run_id).starred for run_id in three) and "Undone." in said(at)
@@ -173,19 +174,19 @@ def test_actions_on_many_and_undo(three, runs):  # noqa: F811
     choose(at, 1, 2)
     press(at, "compare.delete")
     assert names(at) == ["third"] and [run.id for run in runs.runs()] == [three[2]] and address(at) == {}
-    assert "run" not in at.query_params and "Deleted: 2 runs." in said(at)
+    assert "run" not in at.query_params and as_text("Deleted: 2 runs.") in said(at)
     press(at, "compare.undo")
     assert names(at) == ["third", "second", "first"] and at.query_params["run"] in (three[1], [three[1]])
     choose(at, 1)
     press(at, "compare.delete")
-    assert "Deleted: “second”." in said(at)
+    assert as_text("Deleted: “second”.") in said(at)
     press(at, f"compare.restore.{three[1]}")
-    assert "Brought back: “second”." in said(at)
+    assert as_text("Brought back: “second”.") in said(at)
     choose(at, 0, 1, 2)
     press(at, "compare.delete")
     assert "There are no runs yet" in said(at)
     press(at, "compare.empty")
-    assert runs.discarded() == {} and not at.dataframe and "Removed for good: 3 runs." in said(at)
+    assert runs.discarded() == {} and not at.dataframe and as_text("Removed for good: 3 runs.") in said(at)
 
 
 def test_what_goes_stays(three, runs):  # noqa: F811
@@ -193,7 +194,7 @@ def test_what_goes_stays(three, runs):  # noqa: F811
     at = choose(opened(), 0, 1)
     press(at, "compare.delete")
     assert names(at) == ["going", "second", "first"] and address(at) == {"selected": ["4"]}
-    assert "Deleted: 1 run. 1 run that is waiting or training can't be deleted; stop first." in said(at)
+    assert as_text("Deleted: 1 run. 1 run that is waiting or training can't be deleted; stop first.") in said(at)
 
 
 def test_a_run_in_the_address_is_reachable(three, runs):  # noqa: F811

@@ -178,6 +178,11 @@ def _task(settings: Mapping[str, Value]) -> str | None:
     return f"is it class {settings.get('data.target')}?" if settings.get("data.task") == "is_target" else "classes"
 
 
+def is_there(value: Value) -> bool:
+    """Whether a run has a value at all: a zero is one, and that it is not starred is none."""
+    return value is not False and text_of(value) != ""
+
+
 def text_of(value: Value) -> str:
     """A value as it stands in an address and is searched for; "" where there is none."""
     if value is None:
@@ -213,7 +218,7 @@ def differing(entries: Sequence[Entry]) -> list[str]:
 def usual_columns(entries: Sequence[Entry]) -> list[str]:
     """What is shown where nobody has chosen: name, status, network and data, results that some run has, and differing settings
     before the date."""
-    present = {key for key in IF_ANY if any(entry.values.get(key) not in (None, "", (), False) for entry in entries)}
+    present = {key for key in IF_ANY if any(is_there(entry.values.get(key)) for entry in entries)}
     if len({entry.values.get("task") for entry in entries}) < 2:
         present.discard("task")
     before = [key for key in RESULTS if key in ALWAYS or key in present]
@@ -224,8 +229,8 @@ def usual_columns(entries: Sequence[Entry]) -> list[str]:
 def ordered(entries: Iterable[Entry], column: str, descending: bool) -> list[Entry]:
     """By a column; those without a value come last either way, and of equal ones the newest first."""
     newest = sorted(entries, key=lambda entry: -entry.number)
-    having = [entry for entry in newest if entry.values.get(column) not in (None, "", ())]
-    without = [entry for entry in newest if entry.values.get(column) in (None, "", ())]
+    having = [entry for entry in newest if text_of(entry.values.get(column))]
+    without = [entry for entry in newest if not text_of(entry.values.get(column))]
     if descending:  # reversed twice, so that equal ones stay as they are
         return sorted(having[::-1], key=lambda entry: _rank(entry.values[column]))[::-1] + without
     return sorted(having, key=lambda entry: _rank(entry.values[column])) + without
