@@ -124,7 +124,7 @@ CASES = [
     (Condition("starred", "=", ("yes",)), [3]), (Condition("tags", "=", ("good", "old")), [1, 2]),
     (Condition("tags", "=", ("",)), [3]), (Condition("note", "~", ("WORLD hello",)), [1]),
     (Condition("name", "~", ("run",)), [1, 2]),
-    (Condition("network", "~", ("fully",)), [1, 2, 3]), (Condition("date", ">=", ("1970-01-02",)), [2]),
+    (Condition("network", "~", ("mlp",)), [1, 2, 3]), (Condition("date", ">=", ("1970-01-02",)), [2]),
     (Condition("date", "<=", ("1970-01-01",)), [1, 3]), (Condition("model.hidden", ">=", ("1",)), []),
 ]
 
@@ -146,6 +146,7 @@ def test_words_are_looked_for_in_name_note_tags_network_and_data():
         return [one.number for one in shown(rows, View(words=words, **view))]
 
     assert found("NIGHT") == [3, 2, 1] and found("night run") == [1] and found("mnist") == [5] and found("digits CNN") == [4]
+    assert found("multilayer") == [6, 5, 3, 2, 1]
     assert found("digits") == [6, 4, 3, 2, 1] and found("") == [6, 5, 4, 3, 2, 1] and found(f"{2:032x}") == [2]
     assert found("nothing", selected=(2, 4)) == [4, 2], "what is selected stays"
 

@@ -195,7 +195,7 @@ def text_of(value: Value) -> str:
 def label_of(column: str, value: Value) -> str:
     """A value of a choice as people read it."""
     if column == "network" and value in ARCHITECTURES:
-        return ARCHITECTURES[str(value)].title
+        return ARCHITECTURES[str(value)].short_title
     if column == "data" and value in DATASETS:
         return DATASETS[str(value)].title
     return text_of(value)

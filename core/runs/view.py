@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Literal, get_args
 
+from core.models import ARCHITECTURES
 from core.runs.table import COLUMNS, Entry, label_of, ordered, text_of
 
 Operator = Literal["=", ">=", "<=", "~"]
@@ -71,9 +72,10 @@ def _matches(entry: Entry, view: View, words: Sequence[str]) -> bool:
 
 
 def _searched(entry: Entry) -> str:
-    values = entry.values
+    values, network = entry.values, text_of(entry.values.get("network"))
     return " ".join([entry.name, entry.id, *(text_of(values.get(key)) for key in ("note", "tags", "network", "data")),
-                     label_of("network", values.get("network")), label_of("data", values.get("data"))]).casefold()
+                     label_of("network", network), label_of("data", values.get("data")),
+                     ARCHITECTURES[network].title if network in ARCHITECTURES else ""]).casefold()
 
 
 def holds(condition: Condition, entry: Entry) -> bool:
