@@ -216,14 +216,15 @@ def differing(entries: Sequence[Entry]) -> list[str]:
 
 
 def usual_columns(entries: Sequence[Entry]) -> list[str]:
-    """What is shown where nobody has chosen: name, status, network and data, results that some run has, and differing settings
-    before the date."""
+    """What is shown where nobody has chosen: name, status, network and data, results that some run has, then differing settings,
+    and last device, tags, note and date."""
     present = {key for key in IF_ANY if any(is_there(entry.values.get(key)) for entry in entries)}
     if len({entry.values.get("task") for entry in entries}) < 2:
         present.discard("task")
-    before = [key for key in RESULTS if key in ALWAYS or key in present]
-    at = before.index("device") if "device" in before else len(before)
-    return [*before[:at], *differing(entries), *before[at:]]
+    names = list(RESULTS)
+    results, about = names[:names.index("device")], names[names.index("device"):]
+    return [*(key for key in results if key in ALWAYS or key in present), *differing(entries),
+            *(key for key in about if key in present)]
 
 
 def ordered(entries: Iterable[Entry], column: str, descending: bool) -> list[Entry]:
