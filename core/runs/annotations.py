@@ -83,8 +83,8 @@ def annotate(db: sqlite3.Connection, run_ids: Iterable[str], change: Change) -> 
 
 def read_annotations(db: sqlite3.Connection, run_ids: Iterable[str]) -> dict[str, Annotations]:
     """Of the runs that there are."""
-    rows = db.execute(f"SELECT id, title, note, tags, starred, archived FROM runs WHERE deleted IS NULL AND {AMONG} ORDER BY number",
-                      (json.dumps(list(run_ids)),)).fetchall()
+    rows = db.execute(f"SELECT id, title, note, tags, starred, archived FROM runs WHERE deleted IS NULL AND {AMONG} "
+                      "ORDER BY number", (json.dumps(list(run_ids)),)).fetchall()
     return {row["id"]: Annotations(row["title"], row["note"], read_tags(row["tags"]), bool(row["starred"]), row["archived"])
             for row in rows}
 
