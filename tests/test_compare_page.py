@@ -78,7 +78,7 @@ def test_the_table(three):
     choose(at, 0, 1)
     assert address(at) == {"selected": ["2-3"]} and "2 selected" in said(at)
     colours = run_colours([2, 3])
-    assert list(at.dataframe[0].value["colour"].fillna("")) == [_dot(colours[3]), _dot(colours[2]), ""]
+    assert list(at.dataframe[0].value["colour"]) == [_dot(colours[3]), _dot(colours[2]), ""]
     assert len(at.get("plotly_chart")) == 2 and not [one for one in at.subheader if one.value == "third"]
     choose(at, 1)
     assert address(at) == {"selected": ["2"]} and [one.value for one in at.subheader] == ["second"]

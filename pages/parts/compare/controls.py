@@ -32,7 +32,8 @@ def controls(entries: Sequence[Entry], usual: Sequence[str], view: View) -> None
     """All of them, and a button for each filter that takes it away again."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _search(view)
-        _order(view)
+        with st.popover(f"Sort: {_label(view.sort).lower()} {'↓' if view.descending else '↑'}", icon=":material/sort:"):
+            _order(view)
         with st.popover(f"Filter ({len(view.conditions)})" if view.conditions else "Filter", icon=":material/filter_alt:"):
             _filter(entries, view)
         with st.popover("Columns", icon=":material/view_column:"):
@@ -67,7 +68,7 @@ def _search(view: View) -> None:
 
 def _order(view: View) -> None:
     st.session_state["compare.sort"], st.session_state["compare.descending"] = view.sort, view.descending
-    st.selectbox("Sort by", list(COLUMNS), key="compare.sort", format_func=_label, width=220,
+    st.selectbox("Sort by", list(COLUMNS), key="compare.sort", format_func=_label,
                  on_change=lambda: change(sort=st.session_state["compare.sort"]))
     st.toggle("Largest first", key="compare.descending", on_change=lambda: change(
         descending=st.session_state["compare.descending"]), help="Newest first, of dates; Z before A, of words. Runs without a "

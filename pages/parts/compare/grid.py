@@ -49,7 +49,7 @@ def frame(entries: Sequence[Entry], columns: Sequence[str], colours: Mapping[int
     """The cells. A text that a spreadsheet would take for a formula begins with a sign that takes no room."""
     found: dict[str, Any] = {}
     if colours:
-        found["colour"] = [_dot(colours[entry.number]) if entry.number in colours else None for entry in entries]
+        found["colour"] = [_dot(colours[entry.number]) if entry.number in colours else "" for entry in entries]
     for key in columns:
         found[key] = _cells(key, [entry.values.get(key) for entry in entries])
         if key == "name" and best:
@@ -97,7 +97,8 @@ def _config(columns: Sequence[str]) -> dict[str, Any]:
         elif kind in NUMBERS:
             found[key] = column.NumberColumn(about.label, help=text, format=_format(key, kind))
         else:
-            found[key] = column.TextColumn("★" if key == "starred" else about.label, help=text, pinned=key == "name" or None)
+            found[key] = column.TextColumn("★" if key == "starred" else about.label, help=text, pinned=key == "name" or None,
+                                           width=200 if key == "name" else None)
     return found
 
 
