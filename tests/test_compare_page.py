@@ -70,8 +70,7 @@ def test_the_table(three):
     assert list(table["test_accuracy"].fillna(-1)) == pytest.approx([-1, 95, 90])
     assert list(table["training.batch_size"]) == [32, 32, 16] and "training.seed" not in table
     assert [list(marks) for marks in table["best"]] == [
-        [], ["Test accuracy", "Best accuracy", "Last accuracy", "Test loss", "Best loss", "Last loss", "Training time"],
-        ["Training time"]]
+        [], ["Test accuracy", "Best accuracy", "Last accuracy", "Test loss", "Best loss", "Last loss"], []]
     assert "3 runs." in said(at) and address(at) == {} and "colour" not in table
 
     # --- rows are selected: colours, curves, the address

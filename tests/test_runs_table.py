@@ -165,6 +165,7 @@ def test_the_best_among_what_can_be_compared():
             entry(4, test_accuracy=0.99, data="mnist"), entry(5, test_accuracy=0.5, task="is it class 8?")]
     assert best(rows) == {1: ["test_accuracy", "seconds"], 2: ["test_loss"], 3: ["test_accuracy"]}
     assert best(rows[:1]) == best([]) == {}
+    assert best([entry(number, test_accuracy=0.5) for number in range(3)]) == {}, "nobody is better"
 
 
 # --- views in addresses

@@ -244,7 +244,8 @@ def _rank(value: Value) -> tuple[int, float, str]:
 
 def best(entries: Iterable[Entry]) -> dict[int, list[str]]:
     """By a run's number, of which columns it has the best value among runs that can be compared: those of one data set and task,
-    and for losses one loss function. All of several that are equally good; none where there is nobody to compare with."""
+    and for losses one loss function. All of several that are equally good; none where all are, or there is nobody to compare
+    with."""
     groups: dict[tuple[Value, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
         for key, column in RESULTS.items():
@@ -255,9 +256,10 @@ def best(entries: Iterable[Entry]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
     for (key, *_), members in groups.items():
         choose = max if RESULTS[str(key)].better == "larger" else min
-        top = choose(float(entry.values[str(key)]) for entry in members)  # type: ignore[arg-type]
-        if len(members) > 1:
-            for entry in members:
-                if entry.values[str(key)] == top:
+        values = [entry.values[str(key)] for entry in members]
+        top = choose(value for value in values if isinstance(value, int | float))
+        if len(set(values)) > 1:
+            for entry, value in zip(members, values, strict=True):
+                if value == top:
                     found[entry.number].append(str(key))
     return {number: sorted(keys, key=list(RESULTS).index) for number, keys in found.items()}
