@@ -176,6 +176,7 @@ def test_actions_on_many_and_undo(three, runs):  # noqa: F811
     assert "run" not in at.query_params and as_text("Deleted: 2 runs.") in said(at)
     press(at, "compare.undo")
     assert names(at) == ["third", "second", "first"] and at.query_params["run"] in (three[1], [three[1]])
+    assert address(at) == {"selected": ["1-2"]}, "they are selected as before"
     choose(at, 1)
     press(at, "compare.delete")
     assert as_text("Deleted: “second”.") in said(at)

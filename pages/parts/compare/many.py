@@ -11,6 +11,7 @@ from core.runs import Run, RunNotFound, StoreError
 from core.runs.annotations import MOST_NOTE, MOST_TAG, MOST_TITLE, AnnotationError, Annotations, Change
 from core.runs.engine import SECONDS_KEPT
 from core.runs.table import Entry
+from core.runs.view import View
 from core.takeaway.runs_table import runs_csv
 from core.wording import plural
 from pages.parts.compare.looked_at import change
@@ -24,12 +25,12 @@ MOST_LISTED = 20  # deleted runs, with a button each
 
 @dataclass(frozen=True)
 class Done:
-    """What was done last. said: what runs were called and so on before; deleted: which runs are to come back; current: which of
-    them was the one in the address."""
+    """What was done last. said: what runs were called and so on before; deleted: which runs are to come back, with their numbers;
+    current: which of them was the one in the address."""
 
     line: str
     said: Mapping[str, Annotations] = field(default_factory=dict)
-    deleted: tuple[str, ...] = ()
+    deleted: Mapping[str, int] = field(default_factory=dict)
     current: str | None = None
 
 
@@ -120,7 +121,8 @@ def _delete(server: Services, numbers: Mapping[str, int]) -> None:
     if left:
         line += f" {plural(left, 'run')} that {'is' if left == 1 else 'are'} waiting or training can't be deleted; stop first."
     current = st.session_state.get(keys.RUN)
-    st.session_state[keys.COMPARE_DONE] = Done(line, deleted=tuple(deleted), current=current if current in deleted else None)
+    st.session_state[keys.COMPARE_DONE] = Done(line, deleted={run_id: numbers[run_id] for run_id in deleted},
+                                                current=current if current in deleted else None)
     if current in deleted:
         select_run(None)
     change(selected=tuple(sorted(number for run_id, number in numbers.items() if run_id not in deleted)))
@@ -157,6 +159,9 @@ def _undo(server: Services, done: Done) -> None:
         return
     if done.current in back:
         select_run(done.current)
+    if back:
+        view: View = st.session_state[keys.COMPARE_VIEW]
+        change(selected=tuple(sorted({*view.selected, *(done.deleted[run_id] for run_id in back)})))
     gone = len(done.deleted) - len(back)
     st.session_state[keys.COMPARE_DONE] = Done(f"{plural(gone, 'run')} can't be brought back any more.") if gone else Done(
         "Undone.")
