@@ -82,8 +82,8 @@ def _config(columns: Sequence[str]) -> dict[str, Any]:
     column = st.column_config
     found: dict[str, Any] = {
         "colour": column.ImageColumn("", width=36, pinned=True, help="The colour of its curve."),
-        "best": column.ListColumn("Best", width=190, help="Of which results it has the best of the runs shown, among those of the "
-                                  "same data and task, for losses of the same loss function."),
+        "best": column.ListColumn("Best", width=190, help="Of which results it has the best of the runs shown, among those of "
+                                  "the same data and task, for losses of the same loss function."),
     }
     for key in columns:
         about = COLUMNS[key]
