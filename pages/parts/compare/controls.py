@@ -120,7 +120,7 @@ def _filter(entries: Sequence[Entry], view: View) -> None:
 def _days(column: str) -> list[Condition]:
     first, last = (st.date_input(label, None, key=f"compare.filter_{name}", max_value=datetime.now(UTC).date())
                    for label, name in (("From (UTC)", "from"), ("To (UTC)", "to")))
-    return [Condition(column, operator, (day.isoformat(),)) for operator, day in ((">=", first), ("<=", last)) if day]
+    return _between(column, first.isoformat() if first else "", last.isoformat() if last else "")
 
 
 def _bounds(column: str) -> list[Condition]:
@@ -128,8 +128,12 @@ def _bounds(column: str) -> list[Condition]:
     unit = " (%)" if share else ""
     least = st.number_input(f"At least{unit}", value=None, format="%g", key=f"compare.filter_least.{column}")
     most = st.number_input(f"At most{unit}", value=None, format="%g", key=f"compare.filter_most.{column}")
-    return [Condition(column, operator, (f"{value / 100 if share else value:.12g}",))
-            for operator, value in ((">=", least), ("<=", most)) if value is not None]
+    return _between(column, *("" if value is None else f"{value / 100 if share else value:.12g}" for value in (least, most)))
+
+
+def _between(column: str, least: str, most: str) -> list[Condition]:
+    """"" for an end that is open."""
+    return [*([Condition(column, ">=", (least,))] if least else []), *([Condition(column, "<=", (most,))] if most else [])]
 
 
 def _values(entries: Sequence[Entry], column: str) -> list[Condition]:

@@ -60,8 +60,8 @@ def frame(entries: Sequence[Entry], columns: Sequence[str], colours: Mapping[int
 def _cells(key: str, values: Sequence[Value]) -> Any:
     kind = COLUMNS[key].kind
     if kind in NUMBERS:
-        numbers = [float(value) if isinstance(value, int | float) else None for value in values]
-        return pd.array(numbers, "Float64") * (100 if kind == "share" else 1)
+        times = 100 if kind == "share" else 1
+        return pd.array([float(value) * times if isinstance(value, int | float) else None for value in values], "Float64")
     if kind == "date":
         return [datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None for value in values]
     if kind == "tags":
