@@ -3,7 +3,7 @@
 from math import nan
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -128,8 +128,7 @@ operations = st.lists(st.tuples(
               remove_tags=st.lists(st.sampled_from(["a", "b", "c"]), max_size=1).map(tuple))), max_size=6)
 
 
-@hypothesis_settings(max_examples=25, deadline=None, derandomize=True,
-                     suppress_health_check=[HealthCheck.function_scoped_fixture])  # one store, as it was, is what is asked for
+@hypothesis_settings(max_examples=25)  # all in one store, which is left as it was
 @given(operations)
 def test_everything_is_undone(store, things):
     """Whatever is done one after another: undone from the last to the first, the store is as it was after each."""
