@@ -1,12 +1,15 @@
 """Compare runs: the table of all runs, what its address says, what is done to many at once, and undoing it."""
 
+from types import SimpleNamespace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.figures.palette import run_colours
-from core.runs import Metric, RunStore
+from core.runs import Metric, RunStore, checkpoint_path
 from core.runs.annotations import Change
 from pages.parts.compare.grid import TABLE, _dot
+from pages.parts.runs import usable
 from pages.parts.shell import keys
 from pages.parts.widgets.markdown import as_text
 from tests.helpers import tiny
@@ -228,3 +231,22 @@ def test_hostile_names_are_shown_as_they_are(runs):  # noqa: F811
         assert not [one.value for one in shown if "<script>" in one.value or "[a](" in one.value]
     press(at, "compare.delete")
     assert all("[a](" not in one.label and "<script>" not in one.label for one in at.button)
+
+
+def test_a_run_in_the_address_is_offered_on_every_page(runs, monkeypatch):  # noqa: F811
+    """However old or archived it is; lists leave archived runs out."""
+    ids = [add(runs, f"run {number}", 0.5) for number in range(3)]
+    for run_id in ids:
+        runs.folder(run_id).mkdir()
+        checkpoint_path(runs, run_id).write_bytes(b"weights")
+    runs.annotate([ids[0]], Change(archived=True))
+    session = {}
+    monkeypatch.setattr(usable, "st", SimpleNamespace(session_state=session))
+    server = SimpleNamespace(store=runs)
+    assert list(usable.usable_runs(server)) == [ids[2], ids[1]] and list(usable.usable_runs(server, 1)) == [ids[2]]
+    for asked in (ids[0], ids[1]):
+        session[keys.RUN] = asked
+        assert list(usable.usable_runs(server, 1)) == [ids[2], asked]
+    for asked in (runs.create(tiny(), "ann"), "0" * 32, "../x"):  # no weights, no run, no id
+        session[keys.RUN] = asked
+        assert list(usable.usable_runs(server)) == [ids[2], ids[1]]
