@@ -86,8 +86,8 @@ LAYERS = [
     ("pages.parts.doctors",),
     ("pages.parts.runs",),
     ("pages.parts.explain",),
-    ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.draw", "pages.parts.explore",
-     "pages.parts.learn", "pages.parts.sheet", "pages.parts.compare"),
+    ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.compare", "pages.parts.draw",
+     "pages.parts.explore", "pages.parts.learn", "pages.parts.sheet"),
     ("pages.parts.home",),
     ("pages", "app"),
 ]

@@ -49,7 +49,7 @@ def test_metrics_of_an_earlier_version_are_taken_over(tmp_path):
     store = RunStore(tmp_path)
     first, second = store.create(tiny(), "ann"), store.create(tiny(), "ann")
     with store._database.reading() as db:
-        rows = [tuple(row)[:-1] for row in db.execute("SELECT * FROM runs")]  # version, the last column, came later
+        rows = [tuple(row) for row in db.execute("SELECT * FROM runs")]
     store.close()
     path.unlink()
     with sqlite3.connect(path) as db:  # as the version before wrote it
@@ -57,7 +57,8 @@ def test_metrics_of_an_earlier_version_are_taken_over(tmp_path):
             for statement in script.split(";"):
                 db.execute(statement)
         db.execute("PRAGMA user_version = 4")
-        db.executemany(f"INSERT INTO runs VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        count = len(db.execute("PRAGMA table_info(runs)").fetchall())  # later columns came behind these
+        db.executemany(f"INSERT INTO runs VALUES ({', '.join('?' * count)})", [row[:count] for row in rows])
         db.executemany("INSERT INTO metrics (run, name, step, value) VALUES (?, ?, ?, ?)", [
             (1, "loss", 1, 2.5), (2, "loss", 1, 9.0), (1, "accuracy", 1, 0.25), (1, "loss", 3, inf), (1, "loss", 2, None)])
     db.close()

@@ -15,17 +15,20 @@ from core.runs.records import Metric
 STEPS, VALUES = np.dtype("<i8"), np.dtype("<f8")
 
 
-def insert_metrics(db: sqlite3.Connection, run: int, metrics: Iterable[Metric]) -> None:
-    """Keep metrics of a run (its number), one row for each name; of points at one step the last."""
+def insert_metrics(db: sqlite3.Connection, run: int, metrics: Iterable[Metric]) -> dict[str, np.ndarray]:
+    """Keep metrics of a run (its number), one row for each name; of points at one step the last. The values of each name."""
     named: dict[str, tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
     for name, step, value in metrics:
         steps, values = named[name]
         steps.append(step)
         values.append(value)
+    kept: dict[str, np.ndarray] = {}
     for name, points in named.items():
         at, what = in_order(np.array(points[0], STEPS), np.array(points[1], VALUES))
+        kept[name] = what
         db.execute("INSERT INTO metrics (run, name, first_step, last_step, steps, points) VALUES (?, ?, ?, ?, ?, ?)",
                    (run, name, int(at[0]), int(at[-1]), at.tobytes(), what.tobytes()))
+    return kept
 
 
 def read_points(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:

@@ -44,6 +44,9 @@ COSTS: dict[str, Outcome] = {
 }
 RESULTS: dict[str, Outcome] = {
     "validation_accuracy": Outcome("validation accuracy", "%", lambda run: run.validation_accuracy, shares=True, higher=True),
+    "best_accuracy": Outcome("best validation accuracy", "%", lambda run: run.best_accuracy, shares=True, higher=True),
     "test_accuracy": Outcome("test accuracy", "%", lambda run: run.test_accuracy, shares=True, higher=True),
+    "validation_loss": Outcome("validation loss", "", lambda run: run.validation_loss),
+    "best_loss": Outcome("smallest validation loss", "", lambda run: run.best_loss),
     "test_loss": Outcome("test loss", "", lambda run: run.test_loss),
 }

@@ -114,7 +114,7 @@ def _offer(first: Run, second: Run, walk: Walk, planned: list[list[RunConfig]], 
 
 
 def _effects(first: Run, walk: Walk, found: list[list[Run | None]]) -> None:
-    measures = ["validation_accuracy", "test_accuracy", "test_loss"] if can_be_right(first) else ["test_loss"]
+    measures = [*(("validation_accuracy", "test_accuracy") if can_be_right(first) else ()), "validation_loss", "test_loss"]
     name = st.segmented_control("Measured by", measures, default=measures[0], required=True, key="compare.walk_by",
                                 format_func=lambda name: RESULTS[name].label.capitalize())
     outcome = RESULTS[name]
