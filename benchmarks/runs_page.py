@@ -1,6 +1,6 @@
 """The page Compare runs on a large store: python -m benchmarks.runs_page [--runs 1000] [--points 10000].
 
-What the server does for the curves of one metric side by side: the runs, their metrics, clocks and points read from the store,
+What the server does for the curves of one metric side by side: the runs, their metrics and points read from the store,
 smoothed and thinned, the chart made and written as the JSON that goes to the browser. Files in the system's cache, as after the
 first look; the first of all is given too.
 """
@@ -16,7 +16,7 @@ from benchmarks.conditions import conditions, spread
 from core.config import RunConfig
 from core.figures.side_by_side import MOST_NAMED, looks, overlay_chart, pixels_for
 from core.runs import Metric, RunStore
-from core.runs.curves import View, read_clocks, read_curves
+from core.runs.curves import View, read_curves
 from core.runs.differing import by_seed, names_of
 from core.training import Started
 
@@ -49,8 +49,7 @@ def overlay(store: RunStore, run_ids: list[str], view: View) -> tuple[float, flo
     runs = store.these(run_ids)
     store.metric_names(run_ids)
     by_seed(runs)
-    clocks = read_clocks(store, runs)
-    lines = read_curves(store, runs, view, pixels_for(len(runs)), clocks)
+    lines = read_curves(store, runs, view, pixels_for(len(runs)))
     named = looks(names_of(runs[:MOST_NAMED if len(runs) <= MOST_NAMED else 5]), {})
     sent = overlay_chart(view.name, view.axis, lines, named).to_json()
     return time.perf_counter() - began, time.process_time() - worked, len(sent.encode())
