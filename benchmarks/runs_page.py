@@ -5,7 +5,7 @@ milliseconds from the request to the end of the script, which is the server's sh
 besides, as checkpoints, sparse files that say they have 10 GB together; what is measured is how long RunStore takes to open it,
 in a process of its own whose imports are done, and with the pages of the database in the system's cache.
 
-Of the curves side by side what is measured is the server's work on one chart: the runs, their metrics, clocks and points read
+Of the curves side by side what is measured is the server's work on one chart: the runs, their metrics and points read
 from the store, smoothed and thinned, the chart made and written as the JSON that goes to the browser.
 """
 
@@ -21,7 +21,7 @@ from core.figures.side_by_side import MOST_NAMED, looks, overlay_chart, pixels_f
 from core.presets import PRESETS
 from core.runs import Metric, RunStore
 from core.runs.curves import View as CurveView
-from core.runs.curves import read_clocks, read_curves
+from core.runs.curves import read_curves
 from core.runs.differing import by_seed, names_of
 from core.runs.table import usual_columns
 from core.runs.view import View, shown
@@ -81,8 +81,7 @@ def overlay(store: RunStore, run_ids: list[str], view: CurveView) -> tuple[float
     runs = store.these(run_ids)
     store.metric_names(run_ids)
     by_seed(runs)
-    clocks = read_clocks(store, runs)
-    lines = read_curves(store, runs, view, pixels_for(len(runs)), clocks)
+    lines = read_curves(store, runs, view, pixels_for(len(runs)))
     named = looks(names_of(runs[:MOST_NAMED if len(runs) <= MOST_NAMED else 5]), {})
     sent = overlay_chart(view.name, view.axis, lines, named).to_json()
     return time.perf_counter() - began, time.process_time() - worked, len(sent.encode())

@@ -43,7 +43,7 @@ def by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     """The runs in groups whose settings are the same but for the seed, in the order of each group's first run."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(_key(flat(run.config) | {SEED: 0}), []).append(run)
+        groups.setdefault(run.config.model_dump_json(exclude={"training": {"seed"}}), []).append(run)
     return list(groups.values())
 
 

@@ -51,7 +51,8 @@ def _extremes(starts: np.ndarray, y: np.ndarray) -> np.ndarray:
         at = np.flatnonzero((values == np.repeat(reduce.reduceat(values, starts), ends - starts)) & finite)
         part = np.searchsorted(starts, at, "right")
         found.append(at[np.diff(part, prepend=0) > 0])
-    return np.unique(np.concatenate(found))
+    kept = np.sort(np.concatenate(found))
+    return kept[np.diff(kept, prepend=-1) > 0]
 
 
 def _gaps(y: np.ndarray) -> np.ndarray:

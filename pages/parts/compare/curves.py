@@ -18,7 +18,7 @@ from core.figures.side_by_side import (
     pixels_for,
 )
 from core.runs import Run, RunStore
-from core.runs.curves import Axis, View, extent, read_bands, read_clocks, read_curves
+from core.runs.curves import SECONDS, Axis, View, extent, read_bands, read_clocks, read_curves
 from core.runs.differing import by_seed, names_of, values_of
 from core.runs.thinning import Band, Points
 from core.wording import plural
@@ -68,8 +68,9 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
         st.caption("Nothing has been recorded yet, so there are no curves to lay beside each other.")
         return
     groups = by_seed(runs)
-    clocks = read_clocks(store, runs)
-    chosen = _controls(runs, names, clocks, several=any(len(group) > 1 for group in groups))
+    metrics, axis = _what(names)
+    clocks = read_clocks(store, runs) if axis == "seconds" else {}
+    chosen = _how(runs, metrics, axis, clocks, several=any(len(group) > 1 for group in groups))
     if not chosen.metrics:
         st.caption("Choose a curve above.")
         return
@@ -84,16 +85,22 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
     _caption(runs, names, chosen, members, named, pixels_for(len(members), len(chosen.metrics)))
 
 
-def _controls(runs: Sequence[Run], names: Mapping[str, int], clocks: Mapping[str, Points], several: bool) -> _Chosen:
+def _what(names: Mapping[str, int]) -> tuple[list[str], Axis]:
+    """Which metrics, over what."""
     metrics = st.multiselect("Curves", list(names), [name for name in USUAL if name in names] or list(names)[:1],
                              format_func=lambda name: metric_title(name).title, key="compare.metrics", persist_state="session",
                              placeholder="Choose what to draw")
+    axes = [axis for axis in AXES if axis != "seconds" or SECONDS in names]
+    axis = st.segmented_control("Over", axes, default="epoch", required=True, key="compare.axis", persist_state="session",
+                                format_func=lambda axis: {"step": "Steps", "epoch": "Epochs", "seconds": "Seconds"}[axis],
+                                help="Seconds are those of training, without evaluation and pauses; within an epoch they are "
+                                     "spread evenly.")
+    return metrics, axis
+
+
+def _how(runs: Sequence[Run], metrics: list[str], axis: Axis, clocks: Mapping[str, Points], several: bool) -> _Chosen:
+    """How they are drawn, and which part of the axis."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        axes = [axis for axis in AXES if axis != "seconds" or clocks]
-        axis = st.segmented_control("Over", axes, default="epoch", required=True, key="compare.axis", persist_state="session",
-                                    format_func=lambda axis: {"step": "Steps", "epoch": "Epochs", "seconds": "Seconds"}[axis],
-                                    help="Seconds are those of training, without evaluation and pauses; within an epoch they are "
-                                         "spread evenly.")
         smoothing = st.slider("Smoothing", 0.0, 0.99, 0.0, 0.01, key="compare.smoothing", persist_state="session", width=200,
                               help="Weight of the past in the running mean. Metrics with a value or two for each epoch stay as "
                                    "they are.")
