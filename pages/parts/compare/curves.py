@@ -1,13 +1,13 @@
 """Compare runs, side by side: what is drawn of the runs that are selected, and the curves first of all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from core.figures.side_by_side import (
-    AXES,
     METRICS,
     MOST_NAMED,
     Look,
@@ -25,6 +25,8 @@ from core.wording import plural
 from pages.parts.compare import board, costs, difference, effects, which_change
 from pages.parts.compare.words import CHART, coloured, short_name, words
 
+Container = Any  # of Streamlit's, which gives it no public type
+AXIS_NAMES: dict[Axis, str] = {"step": "Steps", "epoch": "Epochs", "seconds": "Seconds"}
 USUAL = ("validation_loss", "validation_accuracy")
 PICKED_FOR_YOU = 5  # of many runs: the best ones
 MOST_TOLD_APART = 200  # runs whose names to choose from say what differs
@@ -68,9 +70,13 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
         st.caption("Nothing has been recorded yet, so there are no curves to lay beside each other.")
         return
     groups = by_seed(runs)
-    metrics, axis = _what(names)
+    metrics = st.multiselect("Curves", list(names), [name for name in USUAL if name in names] or list(names)[:1],
+                             format_func=lambda name: metric_title(name).title, key="compare.metrics", persist_state="session",
+                             placeholder="Choose what to draw")
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    axis = _axis(names, row)
     clocks = read_clocks(store, runs) if axis == "seconds" else {}
-    chosen = _how(runs, metrics, axis, clocks, several=any(len(group) > 1 for group in groups))
+    chosen = _how(runs, metrics, axis, clocks, any(len(group) > 1 for group in groups), row)
     if not chosen.metrics:
         st.caption("Choose a curve above.")
         return
@@ -85,22 +91,18 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
     _caption(runs, names, chosen, members, named, pixels_for(len(members), len(chosen.metrics)))
 
 
-def _what(names: Mapping[str, int]) -> tuple[list[str], Axis]:
-    """Which metrics, over what."""
-    metrics = st.multiselect("Curves", list(names), [name for name in USUAL if name in names] or list(names)[:1],
-                             format_func=lambda name: metric_title(name).title, key="compare.metrics", persist_state="session",
-                             placeholder="Choose what to draw")
-    axes = [axis for axis in AXES if axis != "seconds" or SECONDS in names]
-    axis = st.segmented_control("Over", axes, default="epoch", required=True, key="compare.axis", persist_state="session",
-                                format_func=lambda axis: {"step": "Steps", "epoch": "Epochs", "seconds": "Seconds"}[axis],
-                                help="Seconds are those of training, without evaluation and pauses; within an epoch they are "
-                                     "spread evenly.")
-    return metrics, axis
+def _axis(names: Mapping[str, int], row: Container) -> Axis:
+    """Over what; seconds where a run has finished an epoch."""
+    axes = [axis for axis in AXIS_NAMES if axis != "seconds" or SECONDS in names]
+    return row.segmented_control("Over", axes, default="epoch", required=True, key="compare.axis", persist_state="session",
+                                 format_func=AXIS_NAMES.__getitem__, help="Seconds are those of training, without evaluation and "
+                                 "pauses; within an epoch they are spread evenly.")
 
 
-def _how(runs: Sequence[Run], metrics: list[str], axis: Axis, clocks: Mapping[str, Points], several: bool) -> _Chosen:
-    """How they are drawn, and which part of the axis."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+def _how(runs: Sequence[Run], metrics: list[str], axis: Axis, clocks: Mapping[str, Points], several: bool,
+         row: Container) -> _Chosen:
+    """How they are drawn, and which part of the axis. several: whether some runs differ by their seed alone."""
+    with row:
         smoothing = st.slider("Smoothing", 0.0, 0.99, 0.0, 0.01, key="compare.smoothing", persist_state="session", width=200,
                               help="Weight of the past in the running mean. Metrics with a value or two for each epoch stay as "
                                    "they are.")
@@ -178,7 +180,7 @@ def _chart(store: RunStore, runs: list[Run], metric: str, chosen: _Chosen, membe
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
-def _read(_store: RunStore, _runs: list[Run], _groups: list[list[Run]], view: View, pixels: int, _clocks: dict[str, Points],
+def _read(_store: RunStore, _runs: list[Run], _groups: list[list[Run]], view: View, pixels: int, _clocks: Mapping[str, Points],
           state: tuple[tuple[str, int, int, str], ...], together: bool) -> tuple[dict[str, Points], list[Band]]:
     """state: of all of the runs; what is kept is read again when one of them has gone on."""
     return (read_curves(_store, _runs, view, pixels, _clocks), read_bands(_store, _groups, view, pixels, _clocks))
@@ -195,10 +197,11 @@ def _metrics(_store: RunStore, run_ids: tuple[str, ...], steps: tuple[int, ...])
 def _ends(metric: str, members: Mapping[str, list[Run]], named: Mapping[str, Look], chosen: _Chosen,
           clocks: Mapping[str, Points]) -> dict[str, tuple[float, float]]:
     """What the test images gave at a run's end, beside the same quantity of the validation images."""
-    of = {"validation_accuracy": lambda run: run.test_accuracy, "validation_loss": lambda run: run.test_loss}.get(metric)
+    if metric not in TESTED:
+        return {}
     found = {}
-    for key in named if of else ():
-        values = [value for run in members[key] if (value := of(run)) is not None]
+    for key in named:
+        values = [value for run in members[key] if (value := TESTED[metric](run)) is not None]
         place = extent(members[key], chosen.axis, clocks)
         if values and (chosen.window is None or chosen.window[0] <= place <= chosen.window[1]):
             found[key] = (place, float(np.mean(values)))
@@ -225,6 +228,8 @@ def _caption(runs: Sequence[Run], names: Mapping[str, int], chosen: _Chosen, mem
     st.caption(" ".join(lines))
 
 
+TESTED: dict[str, Callable[[Run], float | None]] = {
+    "validation_accuracy": lambda run: run.test_accuracy, "validation_loss": lambda run: run.test_loss}
 VIEWS = {
     "Curves": curves,
     "Settings": difference.section,
