@@ -71,10 +71,11 @@ def name_and_note(server: Services, run: Run) -> None:
     """Fields for one run's name and note."""
     with st.popover("Name and note", icon=":material/edit:"):
         version = crc32(f"{run.id} {run.title} {run.note}".encode())  # other words, other fields: an undone name is seen
-        title = st.text_input("Name", run.title, max_chars=MOST_TITLE, key=f"compare.title.{version}")
+        now = run.title[:MOST_TITLE]  # an older one may be longer
+        title = st.text_input("Name", now, max_chars=MOST_TITLE, key=f"compare.title.{version}")
         note = st.text_area("Note", run.note, max_chars=MOST_NOTE, key=f"compare.note.{version}")
         if st.button("Keep", type="primary", key="compare.keep"):
-            _say(server, [run.id], Change(title=title, note=note), "Kept")
+            _say(server, [run.id], Change(title=title if title != now else None, note=note), "Kept")
             st.rerun()
 
 
