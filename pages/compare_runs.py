@@ -49,16 +49,16 @@ def table(entries: Sequence[Entry], view: View) -> tuple[list[Entry], list[str]]
 
 
 def overlay(server: Services, runs: list[Run], colours: dict[str, str]) -> None:
-    """Validation curves of the selected runs in one chart."""
+    """Validation curves of the selected runs in one chart. colours: by their ids."""
     curves = {}
-    for run in runs[:MOST_COMPARED]:
+    for run in runs:
         series = server.store.metrics(run.id, names=VALIDATION).series
         curves[f"{run.title or 'Run'} ({run.id[:4]})"] = Curves(run.steps_per_epoch, run.config.training.epochs, series)
     if any(one.of("validation_loss")[0] for one in curves.values()):
         measured = any(one.of("validation_accuracy")[0] for one in curves.values())  # not where a number is predicted
         quantities = ["loss", "accuracy"] if measured else ["loss"]
         for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
-            chart = comparison_chart(curves, quantity).update_layout(colorway=[colours[run.id] for run in runs[:MOST_COMPARED]])
+            chart = comparison_chart(curves, quantity).update_layout(colorway=[colours[run.id] for run in runs])
             column.plotly_chart(chart, key=f"compare.{quantity}", config={"displaylogo": False})
     else:
         st.caption("No epoch has been finished yet, so there are no curves to compare.")
@@ -81,14 +81,18 @@ def chosen_runs(server: Services, chosen: Sequence[Entry], current: Run | None) 
 
 def details(server: Services, chosen: Sequence[Entry], current: Run | None) -> None:
     """What is below the table: curves, and what can be done with one run."""
-    runs = chosen_runs(server, chosen, current)
+    runs = chosen_runs(server, chosen[:MOST_COMPARED], current)
     if not runs:
         return
-    by_number = run_colours(run.number for run in runs)
-    overlay(server, runs, {run.id: by_number[run.number] for run in runs})
-    for run in runs[:MOST_COMPARED]:
+    numbers = {entry.id: entry.number for entry in chosen} or {run.id: run.number for run in runs}
+    by_number = run_colours(numbers.values())
+    colours = {run_id: by_number[number] for run_id, number in numbers.items()}
+    overlay(server, runs, colours)
+    if len(chosen) > MOST_COMPARED:
+        st.caption(f"The curves of the first {MOST_COMPARED} of {len(chosen):,} selected runs, in the table's order.")
+    for run in runs:
         by_hand_list(server.store.interventions(run.id), f"{run.title or 'Run'} ({run.id[:4]})", f"compare.by_hand.{run.id}")
-    if len(runs) == 1:
+    if len(numbers) == 1:
         one_run(server, runs[0])
 
 
@@ -110,7 +114,8 @@ if not entries:
         go_to("pages/train_model.py")
 else:
     rows, columns = table(entries, view)
-    chosen = [entry for entry in rows if entry.number in set(view.selected)]
+    selected = set(view.selected)
+    chosen = [entry for entry in rows if entry.number in selected]
     many_actions(server, chosen, rows, columns)
     details(server, chosen, current)
 keep_view()
