@@ -27,7 +27,7 @@ from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.widgets.markdown import as_text
 
-MOST_COMPARED = 8  # runs whose changes by hand are listed
+MOST_LISTED = 8  # runs whose changes by hand are listed
 
 
 def table(entries: Sequence[Entry], view: View) -> tuple[list[Entry], list[str]]:
@@ -51,12 +51,10 @@ def chosen_runs(server: Services, chosen: Sequence[Entry], current: Run | None) 
     """The selected runs, the current one where there are none: it is reachable whatever the table shows."""
     if not chosen:
         return [current] if current else []
-    found = server.store.these([entry.id for entry in chosen])
-    there = {run.id for run in found}
+    found = []
     for entry in chosen:
         try:
-            if entry.id not in there:
-                found.append(server.store.get(entry.id))
+            found.append(server.store.get(entry.id))
         except RunNotFound:  # deleted since the table was read
             continue
         except StoreError as error:
@@ -66,14 +64,16 @@ def chosen_runs(server: Services, chosen: Sequence[Entry], current: Run | None) 
 
 def details(server: Services, chosen: Sequence[Entry], current: Run | None) -> None:
     """What is below the table: curves, and what can be done with one run."""
-    runs = chosen_runs(server, chosen, current)
+    runs = chosen_runs(server, chosen[:MOST_LISTED], current)
     if not runs:
         return
-    by_number = run_colours(run.number for run in runs)
-    side_by_side(server.store, [run.id for run in runs], {run.id: by_number[run.number] for run in runs})
-    for run in runs[:MOST_COMPARED]:
+    numbers = {entry.id: entry.number for entry in chosen} or {run.id: run.number for run in runs}
+    by_number = run_colours(numbers.values())
+    colours = {run_id: by_number[number] for run_id, number in numbers.items()}
+    side_by_side(server.store, list(numbers), colours)
+    for run in runs:
         by_hand_list(server.store.interventions(run.id), f"{run.title or 'Run'} ({run.id[:4]})", f"compare.by_hand.{run.id}")
-    if len(runs) == 1:
+    if len(numbers) == 1:
         one_run(server, runs[0])
 
 
@@ -95,7 +95,8 @@ if not entries:
         go_to("pages/train_model.py")
 else:
     rows, columns = table(entries, view)
-    chosen = [entry for entry in rows if entry.number in set(view.selected)]
+    selected = set(view.selected)
+    chosen = [entry for entry in rows if entry.number in selected]
     many_actions(server, chosen, rows, columns)
     details(server, chosen, current)
 keep_view()

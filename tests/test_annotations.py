@@ -202,6 +202,9 @@ def test_a_row_says_what_the_run_says(store):
               "model.hidden": "8"}
     assert {key: found.values[key] for key in wanted} == wanted
     assert not store.entries("bob")[0].values["mine"]
+    store.requeue(run_id, tiny(training__epochs=7))  # it goes on for longer
+    assert store.entries()[0].values["training.epochs"] == 7
+    store.request_stop(run_id)
     store.create(tiny(), "ann", kind="range_test")
     assert len(store.entries()) == 1, "a range test is no result"
 

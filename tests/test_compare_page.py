@@ -9,6 +9,7 @@ from core.figures.palette import run_colours
 from core.runs import Metric, RunStore, checkpoint_path
 from core.runs.annotations import Change
 from pages.parts.compare.grid import TABLE, _dot
+from pages.parts.compare.many import csv_of
 from pages.parts.runs import usable
 from pages.parts.shell import keys
 from pages.parts.widgets.markdown import as_text
@@ -229,6 +230,9 @@ def test_hostile_names_are_shown_as_they_are(runs):  # noqa: F811
     assert max(map(len, cells)) <= 121
     for shown in (at.markdown, at.caption, at.subheader):
         assert not [one.value for one in shown if "<script>" in one.value or "[a](" in one.value]
+    lines = csv_of(SimpleNamespace(store=runs), (2, 99, 1), ["name", "mine"], "ann").decode().splitlines()
+    assert lines[0] == "run,name,mine" and [line.split(",")[1][:6] for line in lines[1:]] == ["'@x @x", "'=1+1 "]
+    assert all(line.endswith(",yes") for line in lines[1:])
     press(at, "compare.delete")
     assert all("[a](" not in one.label and "<script>" not in one.label for one in at.button)
 

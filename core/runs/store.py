@@ -29,7 +29,7 @@ from core.runs.interventions import (
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
 from core.runs.records import NUMBER_FORMAT, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
-from core.runs.table import Entry, read_entries
+from core.runs.table import Entry, KnownSettings, read_entries
 from core.training import Command, Intervention, Look, Started, WeightEdit
 from core.version import VERSION, another_version
 
@@ -47,6 +47,7 @@ class RunStore:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._database = Database(self.path / "runs.sqlite3")
+        self._settings = KnownSettings()
 
     def close(self) -> None:
         self._database.close()
@@ -169,7 +170,7 @@ class RunStore:
         owner: whose runs are marked as one's own.
         """
         with self._database.reading() as db:
-            return read_entries(db, owner)
+            return read_entries(db, owner, self._settings)
 
     def like(self, run_id: str) -> list[str]:
         """The ids of other finished runs with exactly this one's config, the newest first."""

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ RESULTS: dict[str, Column] = {
 SHOWN_AS = {"model.architecture": "network", "data.dataset": "data", "data.task": "task", "data.target": "task"}
 SETTINGS: dict[str, Column] = {key: column for key, column in _settings(RunConfig).items() if key not in SHOWN_AS}
 COLUMNS: dict[str, Column] = RESULTS | SETTINGS
+COMPARED = [key for key, column in RESULTS.items() if column.better]
 ALWAYS = ("name", "status", "network", "data")
 IF_ANY = ("starred", "task", "test_accuracy", "best_accuracy", "accuracy", "test_loss", "best_loss", "loss", "seconds",
           "parameters", "by_hand", "device", "tags", "note", "date", "archived")  # shown where a run has it
@@ -114,18 +116,32 @@ IF_ANY = ("starred", "task", "test_accuracy", "best_accuracy", "accuracy", "test
 
 # --- rows
 
-def read_entries(db: sqlite3.Connection, owner: str) -> list[Entry]:
+class KnownSettings:
+    """Settings of runs that have been read once: reading them again took two thirds of a table's time. 3 MB for 1,000 runs."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, dict[str, Value]]] = {}
+
+    def of(self, number: int, config: str) -> dict[str, Value]:
+        """settings_of() a run, by its number. A run that goes on for more epochs has another config then."""
+        stamp = hash(config)
+        known = self._known.get(number)
+        if known is None or known[0] != stamp:
+            known = self._known[number] = stamp, settings_of(config)
+        return known[1]
+
+
+def read_entries(db: sqlite3.Connection, owner: str, known: KnownSettings) -> list[Entry]:
     """All trainings that are not deleted, the newest first. owner: see RunStore.entries()."""
     rows = db.execute(
         "SELECT runs.number, id, owner, title, config, status, created, epoch, parameters, device, precision, "
         "validation_accuracy, best_accuracy, validation_loss, best_loss, test_accuracy, test_loss, seconds, note, tags, starred, "
         "archived, by_hand FROM runs LEFT JOIN (SELECT run, count(*) AS by_hand FROM interventions GROUP BY run) "
         "ON run = runs.number WHERE deleted IS NULL AND kind = 'training' ORDER BY runs.number DESC").fetchall()
-    return [_entry(row, owner) for row in rows]
+    return [_entry(row, known.of(row["number"], row["config"]), owner) for row in rows]
 
 
-def _entry(row: sqlite3.Row, owner: str) -> Entry:
-    settings = settings_of(row["config"])
+def _entry(row: sqlite3.Row, settings: dict[str, Value], owner: str) -> Entry:
     values: dict[str, Value] = settings | {
         "name": row["title"] or row["id"][:8], "starred": bool(row["starred"]), "status": row["status"],
         "network": settings.get("model.architecture"), "data": settings.get("data.dataset"), "task": _task(settings),
@@ -154,7 +170,7 @@ def _flat(values: dict[str, Any], path: str = "") -> dict[str, Value]:
         if isinstance(value, dict):
             found |= _flat(value, f"{path}{name}.")
         else:
-            found[path + name] = ", ".join(map(_in_words, value)) if isinstance(value, list) else value
+            found[sys.intern(path + name)] = ", ".join(map(_in_words, value)) if isinstance(value, list) else value
     return found
 
 
@@ -248,9 +264,9 @@ def best(entries: Iterable[Entry]) -> dict[int, list[str]]:
     with."""
     groups: dict[tuple[Value, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
-        for key, column in RESULTS.items():
+        for key in COMPARED:
             value = entry.values.get(key)
-            if column.better and isinstance(value, int | float) and (key != "seconds" or entry.values["status"] == "finished"):
+            if isinstance(value, int | float) and (key != "seconds" or entry.values["status"] == "finished"):
                 same = entry.values.get("training.loss") if key.endswith("loss") else None
                 groups[key, entry.values.get("data"), entry.values.get("task"), same].append(entry)
     found: dict[int, list[str]] = defaultdict(list)

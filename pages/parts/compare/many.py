@@ -55,13 +55,15 @@ def many_actions(server: Services, chosen: Sequence[Entry], shown: Sequence[Entr
                       help="Deleted runs can be brought back for a day.")
             st.button("Select none", key="compare.none", type="tertiary", on_click=change, kwargs={"selected": ()})
         numbers = tuple(entry.number for entry in chosen or shown)  # a session keeps them: not the runs themselves
-        st.download_button("Table as CSV", lambda: _csv(server, numbers, columns), "runs.csv", "text/csv",
+        owner = st.session_state[keys.OWNER]  # there is no session where the file is made
+        st.download_button("Table as CSV", lambda: csv_of(server, numbers, columns, owner), "runs.csv", "text/csv",
                            icon=":material/download:", key="compare.csv", on_click="ignore",
                            help=f"The {'selected' if chosen else 'shown'} runs with the columns shown.")
 
 
-def _csv(server: Services, numbers: Sequence[int], columns: Sequence[str]) -> bytes:
-    by_number = {entry.number: entry for entry in server.store.entries(st.session_state[keys.OWNER])}
+def csv_of(server: Services, numbers: Sequence[int], columns: Sequence[str], owner: str) -> bytes:
+    """The file of the runs with these numbers, in their order; those that are gone by now are left out."""
+    by_number = {entry.number: entry for entry in server.store.entries(owner)}
     return runs_csv([by_number[number] for number in numbers if number in by_number], columns)
 
 
@@ -69,10 +71,11 @@ def name_and_note(server: Services, run: Run) -> None:
     """Fields for one run's name and note."""
     with st.popover("Name and note", icon=":material/edit:"):
         version = crc32(f"{run.id} {run.title} {run.note}".encode())  # other words, other fields: an undone name is seen
-        title = st.text_input("Name", run.title, max_chars=MOST_TITLE, key=f"compare.title.{version}")
+        now = run.title[:MOST_TITLE]  # an older one may be longer
+        title = st.text_input("Name", now, max_chars=MOST_TITLE, key=f"compare.title.{version}")
         note = st.text_area("Note", run.note, max_chars=MOST_NOTE, key=f"compare.note.{version}")
         if st.button("Keep", type="primary", key="compare.keep"):
-            _say(server, [run.id], Change(title=title, note=note), "Kept")
+            _say(server, [run.id], Change(title=title if title != now else None, note=note), "Kept")
             st.rerun()
 
 
