@@ -83,7 +83,7 @@ def overlay(store: RunStore, run_ids: list[str], view: CurveView) -> tuple[float
     by_seed(runs)
     lines = read_curves(store, runs, view, pixels_for(len(runs)))
     named = looks(names_of(runs[:MOST_NAMED if len(runs) <= MOST_NAMED else 5]), {})
-    sent = overlay_chart(view.name, view.axis, lines, named).to_json()
+    sent = overlay_chart(view.name, view.axis, lines, named).to_json() or ""
     return time.perf_counter() - began, time.process_time() - worked, len(sent.encode())
 
 

@@ -96,7 +96,7 @@ def effects_chart(effects: Sequence[Effect], result: Outcome) -> go.Figure:
     colours = [GREY if not effect.is_clear else VALIDATION if (mean > 0) == result.higher else TRAIN for _, effect, mean in shown]
     figure = go.Figure(go.Scatter(
         x=[mean * scale for *_, mean in shown], y=[place for place, *_ in shown], mode="markers",
-        marker={"size": 11, "color": colours}, error_x={"type": "data", "array": half, "thickness": 2, "width": 6},
+        marker={"size": 11, "color": colours}, error_x={"type": "data", "array": half, "thickness": 2, "width": 6, "color": GREY},
         customdata=[[literal(effect.label), effect.seeds] for _, effect, _ in shown],
         hovertemplate="%{customdata[0]}<br>%{x:+.3~g}, %{customdata[1]} seeds<extra></extra>"))
     unit = "percentage points" if result.shares else result.unit or result.label
