@@ -30,7 +30,7 @@ from core.runs.view import MOST_CONDITIONS, MOST_SELECTED, PARAMETERS, Condition
 from core.takeaway.runs_table import runs_csv
 from tests.helpers import tiny
 
-quick = hypothesis_settings(max_examples=40)
+quick = hypothesis_settings(max_examples=30)
 
 
 def entry(number: int = 1, title: str = "", **values) -> Entry:
