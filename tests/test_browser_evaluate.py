@@ -12,7 +12,6 @@ from playwright.sync_api import Locator, Page, expect
 from benchmarks.page_latency import app
 from core.evaluation import Predictions
 from core.runs.evaluations import load_predictions
-from tests.test_browser import page  # noqa: F401 - a browser tab
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +25,7 @@ def address(trained) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
 
 
-def open_matrix(address: str, page: Page, run: str) -> Locator:  # noqa: F811
+def open_matrix(address: str, page: Page, run: str) -> Locator:
     """The cells of the run's confusion matrix, row by row."""
     page.goto(f"{address}/evaluate_model?run={run}")
     page.get_by_role("radio", name="Confusion").or_(page.get_by_role("button", name="Confusion")).first.click()
@@ -35,7 +34,7 @@ def open_matrix(address: str, page: Page, run: str) -> Locator:  # noqa: F811
     return cells
 
 
-def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:  # noqa: F811
+def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:
     """The page shows this cell's images, marks it, and both lists name it."""
     count = int(((kept.targets == truth) & (kept.predicted == said)).sum())
     wanted = re.compile(f"^{count} images? of {truth} that it called {said}") if count else "No image is in this cell."
@@ -47,7 +46,7 @@ def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_each_click_on_a_cell_shows_its_images(address: str, page: Page, trained):  # noqa: F811
+def test_each_click_on_a_cell_shows_its_images(address: str, page: Page, trained):
     store, run = trained
     kept = load_predictions(store, run.id)
     cells = open_matrix(address, page, run.id)
@@ -62,7 +61,7 @@ def test_each_click_on_a_cell_shows_its_images(address: str, page: Page, trained
     expect_images(page, kept, 4, 4)
 
 
-def test_cells_are_chosen_by_keyboard_too(address: str, page: Page, trained):  # noqa: F811
+def test_cells_are_chosen_by_keyboard_too(address: str, page: Page, trained):
     store, run = trained
     kept = load_predictions(store, run.id)
     cells = open_matrix(address, page, run.id)
@@ -74,12 +73,11 @@ def test_cells_are_chosen_by_keyboard_too(address: str, page: Page, trained):  #
     expect_images(page, kept, 7, 7)
 
 
-def test_a_tap_shows_the_cell_that_was_tapped(address: str, page: Page, trained):  # noqa: F811
+def test_a_tap_shows_the_cell_that_was_tapped(address: str, tabs, trained):
     store, run = trained
     kept = load_predictions(store, run.id)
-    phone = page.context.browser.new_page(viewport={"width": 400, "height": 800}, has_touch=True)
+    phone = tabs(400, touch=True)
     cells = open_matrix(address, phone, run.id)
     for place in (3, 8, 3):
         cells.nth(11 * place).tap()
         expect_images(phone, kept, place, place)
-    phone.close()
