@@ -50,7 +50,7 @@ def test_a_rank_counts_only_who_is_better_for_certain():
         shared_ranks([model([], of=0)])
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12), st.booleans())
 def test_on_the_front_is_who_nobody_beats(points, higher):
     costs, values = [p[0] for p in points], [p[1] for p in points]

@@ -12,7 +12,7 @@ VALUES = st.lists(st.tuples(st.integers(0, 60), st.integers(-4, 4) | st.sampled_
                   unique_by=lambda point: point[0])
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(VALUES, st.integers(0, 30), st.integers(1, 40), st.integers(1, 9))
 def test_of_every_part_the_smallest_the_largest_and_the_last_value_survive(points, low, width, pixels):
     points.sort()
