@@ -321,7 +321,7 @@ def import_bundle(args: argparse.Namespace, settings: Settings) -> int:
 
 def runs(args: argparse.Namespace, settings: Settings) -> int:
     """Recorded runs, newest first."""
-    for run in RunStore(settings.runs_dir).runs():
+    for run in RunStore(settings.runs_dir).runs(limit=-1):
         if args.json:
             print(json.dumps({"run": run.id, "title": run.title, "status": run.status, "message": run.message,
                               "test_accuracy": run.test_accuracy, "seconds": run.seconds,

@@ -4,140 +4,103 @@ from core.process import configure
 
 configure("server")
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
-from core.data.sources import kind_of
-from core.figures.curves import Curves, comparison_chart
-from core.runs import Run, RunNotFound, StoreError, has_checkpoint
-from pages.parts.draft import draft
-from pages.parts.draft.fields import CHOICES
+from core.figures.palette import run_colours
+from core.runs import Run, RunNotFound, StoreError
+from core.runs.table import Entry, best, usual_columns
+from core.runs.view import View, matching, shown
+from core.wording import plural
+from pages.parts.compare.controls import controls
+from pages.parts.compare.curves import side_by_side
+from pages.parts.compare.grid import grid, take_selection
+from pages.parts.compare.looked_at import keep_view, open_view
+from pages.parts.compare.many import many_actions, recycle_bin, undo_line
+from pages.parts.compare.one import one_run
 from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.panel import current_run
 from pages.parts.runs.space import space_section
-from pages.parts.runs.take_away import bring_a_bundle, made_with, take_away
-from pages.parts.runs.words import STATUS
+from pages.parts.runs.take_away import bring_a_bundle
 from pages.parts.shell import keys
-from pages.parts.shell.frame import go_to, open_page, select_run
+from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.widgets.markdown import as_text
 
-MOST_COMPARED = 8  # runs whose curves are laid over each other
-VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values
+MOST_LISTED = 8  # runs whose changes by hand are listed
 
 
-def table(runs: list[Run], by_hand: dict[str, int]) -> pd.DataFrame:
-    """One row for each run. by_hand: how many changes by hand a run has had, where there were any."""
-    mine = st.session_state[keys.OWNER]
-    return pd.DataFrame([{
-        "Run": run.title or run.id[:8], "Status": STATUS[run.status][0],
-        "Test accuracy": None if run.test_accuracy is None else run.test_accuracy * 100,
-        "Validation accuracy": None if run.validation_accuracy is None else run.validation_accuracy * 100,
-        "Test loss": run.test_loss, "Training time (s)": run.seconds,
-        "Epochs": f"{run.epoch:,} of {run.config.training.epochs:,}",
-        "Parameters": run.parameters, "Optimizer": f"{CHOICES[run.config.training.optimizer.name]}, "
-        f"{run.config.training.optimizer.learning_rate:g}", "Batch size": run.config.training.batch_size,
-        "Seed": run.config.training.seed, **({"Changed by hand": by_hand.get(run.id)} if by_hand else {}),
-        "Started": datetime.fromtimestamp(run.created, UTC),
-        "Yours": run.owner == mine, "Id": run.id[:8],
-    } for run in runs])
+def table(entries: Sequence[Entry], view: View) -> tuple[list[Entry], list[str]]:
+    """The table with what is above it; the runs and columns that it shows."""
+    rows = shown(entries, view)
+    usual = usual_columns(rows)
+    controls(entries, usual, view)
+    columns = ["name", *(key for key in view.columns or usual if key != "name")]
+    grid(rows, columns, view, run_colours(view.selected), best(rows))
+    found = matching(entries, view)
+    line = plural(found, "run") if found == len(entries) else f"{found:,} of {plural(len(entries), 'run')}"
+    if len(rows) > found:
+        line += f", and {len(rows) - found:,} more that {'is' if len(rows) - found == 1 else 'are'} selected"
+    if hidden := sum(bool(entry.values["archived"]) for entry in entries) if view.archived == "no" else 0:
+        line += f" · {hidden:,} archived (see Filter)"
+    st.caption(f"{line}. Select one to open, name or download it; several to see their curves together.")
+    return rows, columns
 
 
-def choose(server: Services, runs: list[Run]) -> list[Run]:
-    """The table; the runs whose rows are selected, the current run where there are none."""
-    percent = st.column_config.NumberColumn(format="%.2f %%")
-    event = st.dataframe(table(runs, server.store.changed_by_hand()), hide_index=True, on_select="rerun",
-                         selection_mode="multi-row", key="compare.table", placeholder="–",
-                         column_config={
-                             "Test accuracy": percent, "Validation accuracy": percent,
-                             "Test loss": st.column_config.NumberColumn(format="%.4f"),
-                             "Training time (s)": st.column_config.NumberColumn(format="%.1f"),
-                             "Changed by hand": st.column_config.NumberColumn(
-                                 help="How many times its learning rate or a weight was changed by hand while it trained."),
-                             "Parameters": st.column_config.NumberColumn(format="localized"),
-                             "Started": st.column_config.DatetimeColumn(format="distance"),
-                         })
-    chosen = [runs[i] for i in event.selection.rows if i < len(runs)]
-    current = next((run for run in runs if run.id == st.session_state.get(keys.RUN)), None)
-    return chosen or ([current] if current else [])
+def chosen_runs(server: Services, chosen: Sequence[Entry], current: Run | None) -> list[Run]:
+    """The selected runs, the current one where there are none: it is reachable whatever the table shows."""
+    if not chosen:
+        return [current] if current else []
+    found = []
+    for entry in chosen:
+        try:
+            found.append(server.store.get(entry.id))
+        except RunNotFound:  # deleted since the table was read
+            continue
+        except StoreError as error:
+            st.warning(as_text(str(error)), icon=":material/broken_image:")
+    return found
 
 
-def overlay(server: Services, runs: list[Run]) -> None:
-    """Validation curves of the selected runs in one chart."""
-    curves = {}
-    for run in runs[:MOST_COMPARED]:
-        series = server.store.metrics(run.id, names=VALIDATION).series
-        curves[f"{run.title or 'Run'} ({run.id[:4]})"] = Curves(run.steps_per_epoch, run.config.training.epochs, series)
-    if any(one.of("validation_loss")[0] for one in curves.values()):
-        measured = any(one.of("validation_accuracy")[0] for one in curves.values())  # not where a number is predicted
-        quantities = ["loss", "accuracy"] if measured else ["loss"]
-        for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
-            column.plotly_chart(comparison_chart(curves, quantity), key=f"compare.{quantity}", config={"displaylogo": False})
-    else:
-        st.caption("No epoch has been finished yet, so there are no curves to compare.")
-
-
-def actions(server: Services, run: Run) -> None:
-    """What can be done with one run."""
-    st.subheader(as_text(run.title) or f"Run {run.id[:8]}")
-    st.caption(f"{STATUS[run.status][0]}{': ' + as_text(run.message) if run.message else ''} · run {run.id}")
-    with st.container(horizontal=True):
-        if st.button("Open", icon=":material/show_chart:", key="compare.open"):
-            select_run(run.id)
-            go_to("pages/train_model.py")
-        if st.button("Use its settings", icon=":material/tune:", key="compare.settings", help="Start a new run from this one's."):
-            draft.take(run.config)
-            go_to("pages/train_model.py")
-        if has_checkpoint(server.store, run.id) and not run.is_active:  # while it trains, its weights change all the time
-            is_of_images = kind_of(run.config.data.dataset) == "images"
-            if is_of_images and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
-                select_run(run.id)
-                go_to("pages/draw_digit.py")
-        if not run.is_active:
-            with st.popover("Delete", icon=":material/delete:"):
-                st.markdown("The run, its curves and its weights will be gone.")
-                if st.button("Delete this run", key="compare.delete", type="primary"):
-                    delete(server, run)
-    take_away(server, run)
-    made_with(server, run)
-
-
-def delete(server: Services, run: Run) -> None:
-    """Delete a run and forget it."""
-    try:
-        server.store.delete(run.id)
-    except (StoreError, RunNotFound) as error:
-        st.error(as_text(str(error)))
+def details(server: Services, chosen: Sequence[Entry], current: Run | None) -> None:
+    """What is below the table: curves, and what can be done with one run."""
+    runs = chosen_runs(server, chosen[:MOST_LISTED], current)
+    if not runs:
         return
-    if st.session_state.get(keys.RUN) == run.id:
-        select_run(None)
-    st.rerun()
+    numbers = {entry.id: entry.number for entry in chosen} or {run.id: run.number for run in runs}
+    by_number = run_colours(numbers.values())
+    colours = {run_id: by_number[number] for run_id, number in numbers.items()}
+    side_by_side(server.store, list(numbers), colours)
+    for run in runs:
+        by_hand_list(server.store.interventions(run.id), f"{run.title or 'Run'} ({run.id[:4]})", f"compare.by_hand.{run.id}")
+    if len(numbers) == 1:
+        one_run(server, runs[0])
 
 
 open_page("Compare runs")
 server = services()
 st.title("Compare runs")
-current_run(server)  # says so where the address names a run that is gone
+current = current_run(server)  # says so where the address names a run that is gone
 try:
-    runs = server.store.runs()
+    entries = server.store.entries(st.session_state[keys.OWNER])
 except StoreError as error:
     st.error(as_text(str(error)), icon=":material/folder_off:")
     st.stop()
-if not runs:
+take_selection()
+view = open_view({entry.number for entry in entries})
+undo_line(server)
+if not entries:
     st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")
     if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
         go_to("pages/train_model.py")
-    bring_a_bundle(server)
-    st.stop()
-st.caption("Select one run to open, download or delete it; several to see their curves together.")
-chosen = choose(server, runs)
-if chosen:
-    overlay(server, chosen)
-    for run in chosen[:MOST_COMPARED]:
-        by_hand_list(server.store.interventions(run.id), f"{run.title or 'Run'} ({run.id[:4]})", f"compare.by_hand.{run.id}")
-if len(chosen) == 1:
-    actions(server, chosen[0])
+else:
+    rows, columns = table(entries, view)
+    selected = set(view.selected)
+    chosen = [entry for entry in rows if entry.number in selected]
+    many_actions(server, chosen, rows, columns)
+    details(server, chosen, current)
+keep_view()
+recycle_bin(server)
 bring_a_bundle(server)
 space_section(server)

@@ -25,7 +25,6 @@ from pages.parts.draw.answers import (
     explain_unlike,
     show_answer,
     side_by_side,
-    usable_runs,
 )
 from pages.parts.draw.robustness import robustness_section
 from pages.parts.draw.shipped import shipped_studio
@@ -36,6 +35,7 @@ from pages.parts.draw.watch import watch_button
 from pages.parts.draw.weights import told_of_upload, upload_weights
 from pages.parts.explain.section import why_section
 from pages.parts.runs.panel import current_run
+from pages.parts.runs.usable import usable_runs
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, dataset, services

@@ -20,6 +20,7 @@ from pages.parts.evaluate import (
     thresholds,
 )
 from pages.parts.runs.panel import current_run
+from pages.parts.runs.usable import usable_runs
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import services
 from pages.parts.widgets.markdown import as_text
@@ -42,7 +43,7 @@ open_page("Evaluate")
 server = services()
 st.title("Evaluate")
 asked = current_run(server)
-runs = subject.usable_runs(server)
+runs = usable_runs(server)
 if not runs:
     st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")
     if st.button("To Home", icon=":material/home:", key="evaluate.home"):

@@ -10,8 +10,9 @@ from core.data.drawing.photograph import MOST_MB
 from core.data.own.sample_sheet import sample_sheet
 from core.runs import Run
 from core.wording import chance, percent, plural
-from pages.parts.draw.answers import Asked, ask, title_of, usable_runs
+from pages.parts.draw.answers import Asked, ask, title_of
 from pages.parts.runs.panel import current_run
+from pages.parts.runs.usable import usable_runs
 from pages.parts.sheet.correct import list_section, picture_section
 from pages.parts.sheet.result import keep_section, numbers_section
 from pages.parts.sheet.work import Reader, Work, turn_by, work_on

@@ -106,15 +106,15 @@ def test_a_long_list_is_cut(runs):  # noqa: F811
 
 
 def test_compare_counts_and_lists_them(runs):  # noqa: F811
-    quiet = going(runs, title="quiet")
+    going(runs, title="quiet")
     at = alone("pages/compare_runs.py")
     assert_whole(at)
-    assert "Changed by hand" not in at.dataframe[0].value.columns
+    assert "by_hand" not in at.dataframe[0].value.columns
     changed = going(runs, DONE, title="*changed*")
     at = alone("pages/compare_runs.py", changed.id)
     assert_whole(at)
     shown = at.dataframe[0].value
-    assert dict(zip(shown["Id"], shown["Changed by hand"].fillna(0), strict=True)) == {changed.id[:8]: 3, quiet.id[:8]: 0}
+    assert dict(zip(shown["name"], shown["by_hand"].fillna(0), strict=True)) == {"*changed*": 3, "quiet": 0}
     assert [one.label for one in at.expander if "by hand" in one.label] == [
         f"Changed by hand in {as_text(f'*changed* ({changed.id[:4]})')}: 3 changes"]
 

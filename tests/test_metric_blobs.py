@@ -37,6 +37,9 @@ def test_any_order_of_keeping_and_forgetting_is_what_a_dictionary_would_hold(sto
             assert store.metrics(run_id, after=before).series == as_series(new)
         assert store.metrics(run_id).series == as_series(expected)
     assert store.metrics(run_id, names=("loss",)).series == as_series({"loss": expected.get("loss", {})})
+    together = {name: (steps.tolist(), values.tolist()) for name in expected
+                for _, steps, values in store.points([store.get(run_id)], name)}
+    assert together == as_series(expected), "the same, however many runs are read"
     store.finish(run_id, "finished")
 
 
@@ -49,7 +52,7 @@ def test_metrics_of_an_earlier_version_are_taken_over(tmp_path):
     store = RunStore(tmp_path)
     first, second = store.create(tiny(), "ann"), store.create(tiny(), "ann")
     with store._database.reading() as db:
-        rows = [tuple(row)[:-1] for row in db.execute("SELECT * FROM runs")]  # version, the last column, came later
+        rows = [tuple(row) for row in db.execute("SELECT * FROM runs")]
     store.close()
     path.unlink()
     with sqlite3.connect(path) as db:  # as the version before wrote it
@@ -57,7 +60,8 @@ def test_metrics_of_an_earlier_version_are_taken_over(tmp_path):
             for statement in script.split(";"):
                 db.execute(statement)
         db.execute("PRAGMA user_version = 4")
-        db.executemany(f"INSERT INTO runs VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        count = len(db.execute("PRAGMA table_info(runs)").fetchall())  # later columns came behind these
+        db.executemany(f"INSERT INTO runs VALUES ({', '.join('?' * count)})", [row[:count] for row in rows])
         db.executemany("INSERT INTO metrics (run, name, step, value) VALUES (?, ?, ?, ?)", [
             (1, "loss", 1, 2.5), (2, "loss", 1, 9.0), (1, "accuracy", 1, 0.25), (1, "loss", 3, inf), (1, "loss", 2, None)])
     db.close()

@@ -520,8 +520,12 @@ def test_a_run_says_which_version_wrote_it(store, monkeypatch):
     assert [store.get(run_id).version for run_id in made] == [VERSION] * 3 + ["9.1.2"]
 
 
+OLD_METRICS = [("loss", 1, 2.5), ("loss", 2, 1.5), ("validation_accuracy", 1, 0.75), ("validation_accuracy", 2, 0.5),
+               ("validation_loss", 1, 1.25), ("validation_loss", 2, 1.75)]
+
+
 def as_schema(path, schema):
-    """A file as the version with that schema left it: a finished run with a loss, and one that waits. Their ids."""
+    """A file as the version with that schema left it: a finished run with its losses, and one that waits. Their ids."""
     ids = [letter * 32 for letter in "ab"]
     with sqlite3.connect(path) as db:
         for migration in MIGRATIONS[:schema]:
@@ -535,9 +539,10 @@ def as_schema(path, schema):
                        "VALUES (?, 'ann', 'old', ?, ?, 1.0, ?, ?)",
                        [(ids[0], config, "finished", 2, 0.5), (ids[1], config, "queued", 0, None)])
         if schema < 5:
-            db.executemany("INSERT INTO metrics (run, name, step, value) VALUES (1, 'loss', ?, ?)", [(1, 2.5), (2, 1.5)])
+            db.executemany("INSERT INTO metrics (run, name, step, value) VALUES (1, ?, ?, ?)", OLD_METRICS)
         else:
-            insert_metrics(db, 1, [Metric("loss", 1, 2.5), Metric("loss", 2, 1.5)])
+            for metric in OLD_METRICS:  # each a flush of its own
+                insert_metrics(db, 1, [Metric(*metric)])
     db.close()
     return ids
 
@@ -550,7 +555,10 @@ def test_a_file_of_every_earlier_schema_opens(tmp_path, schema):
     old = store.get(finished)
     assert (old.version, old.config, old.title, old.test_accuracy) == ("", tiny(training__seed=7), "old", 0.5)
     assert (old.kind, old.group_id, old.pace, old.steps_requested) == ("training", "", 0.0, 0)
-    assert store.metrics(finished).series == {"loss": ([1, 2], [2.5, 1.5])} and store.snapshots(finished) == {}
+    assert (old.note, old.tags, old.starred, old.archived) == ("", (), False, None) and store.discarded() == {}
+    assert (old.best_accuracy, old.best_loss, old.validation_loss) == (0.75, 1.25, 1.75)
+    assert store.get(queued).best_loss is None
+    assert store.metrics(finished).series["loss"] == ([1, 2], [2.5, 1.5]) and store.snapshots(finished) == {}
     assert store.claim("me").id == queued  # and it goes on from there
     assert store.record(queued, [Metric("loss", 1, 3.0)], [Snapshot("confusion", 1, {"rows": []})], step=1)
     assert store.metrics(queued).series == {"loss": ([1], [3.0])} and store.snapshots(queued)["confusion"].step == 1

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import reason
+from core.runs.epoch_results import fill_results
 from core.runs.metric_blobs import from_single_rows
 from core.version import VERSION, another_version
 
@@ -137,6 +138,20 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     );
     CREATE INDEX weight_edits_run ON weight_edits(run)
     """,
+    # note, tags (JSON), starred, archived (since when): what people say of a run. deleted: since when, of one that can still be
+    # brought back; without their index, asking for them took 7 ms of 10,000 runs. best_accuracy, best_loss, validation_loss: see
+    # epoch_results
+    ("""
+    ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE runs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN archived REAL;
+    ALTER TABLE runs ADD COLUMN deleted REAL;
+    ALTER TABLE runs ADD COLUMN best_accuracy REAL;
+    ALTER TABLE runs ADD COLUMN best_loss REAL;
+    ALTER TABLE runs ADD COLUMN validation_loss REAL;
+    CREATE INDEX runs_deleted ON runs(deleted) WHERE deleted IS NOT NULL
+    """, fill_results),
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
 

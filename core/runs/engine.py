@@ -34,6 +34,7 @@ SECONDS_TO_STOP = 1.5  # a run that was asked to stop and hasn't by then is ende
 SECONDS_OF_SILENCE = 4.0  # of a worker that beats once a second and isn't ours to watch
 SECONDS_BETWEEN_STARTS = 5.0  # of a worker that keeps dying
 SECONDS_OF_PAUSE = 60.0  # while another run waits; with nobody waiting a pause has no end
+SECONDS_KEPT = 86_400.0  # of a deleted run, which can be brought back until then
 Images = Tensor | np.ndarray  # (N, C, H, W) float in [0, 1]
 
 
@@ -84,6 +85,8 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self.store.end_abandoned(SECONDS_OF_SILENCE)
+        with contextlib.suppress(StoreError):  # files that can't be removed stay
+            self.store.remove_discarded(SECONDS_KEPT)
         self._workers = [self._spawn() for _ in range(self.settings.workers)]
         self._monitor = threading.Thread(target=self._watch, name="engine-monitor", daemon=True)
         self._monitor.start()

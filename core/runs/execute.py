@@ -154,7 +154,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     note_start(store, run.id, state.step if state is not None else 0, device)
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
-    moments = MomentKeeper(store, run.id, config, data, model)
+    moments = MomentKeeper(store, run.id, config, data, model, run.starred)
     finished: Finished | None = None
     if run.step or store.interventions(run.id):  # it has been going before
         store.forget_after(run.id, state.step if state is not None else -1, state.interventions if state is not None else 0)

@@ -29,6 +29,8 @@ class Run:
     group_id: the same for runs that were started together and differ by their seed alone; "" for a run on its own.
     pace: seconds that an epoch should take at least. steps_requested: single steps asked for so far while it is paused.
     version: of Torch Playground that wrote its config; "" where it kept none.
+    note, tags, starred, archived: what people said of it; archived since when. best_accuracy, best_loss: of all its epochs on the
+    validation examples; validation_accuracy, validation_loss: of the last one.
     """
 
     number: int
@@ -63,6 +65,13 @@ class Run:
     test_accuracy: float | None
     test_loss: float | None
     seconds: float | None
+    note: str
+    tags: tuple[str, ...]
+    starred: bool
+    archived: float | None
+    best_accuracy: float | None
+    best_loss: float | None
+    validation_loss: float | None
 
     @property
     def is_active(self) -> bool:

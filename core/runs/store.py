@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from core.config import RunConfig, read_config
 from core.errors import reason
 from core.fields import ConfigError
 from core.files import write_atomically
+from core.runs.annotations import AMONG, Annotations, Change, annotate, read_tags, write_annotations
 from core.runs.database import Database, StoreError
+from core.runs.epoch_results import note_results, recount_results
 from core.runs.interventions import (
     ask_for_edit,
     forget_interventions,
@@ -25,11 +27,13 @@ from core.runs.interventions import (
     waiting_edits,
 )
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
-from core.runs.metric_blobs import forget_points, insert_metrics, read_points
+from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
 from core.runs.records import NUMBER_FORMAT, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
+from core.runs.table import Entry, KnownSettings, read_entries
 from core.training import Command, Intervention, Look, Started, WeightEdit
 from core.version import VERSION, another_version
 
+AT_ONCE = 64  # runs whose curves are in memory together while many are read
 MADE_ROOM = "Stopped after a minute of pause, because another run was waiting. “Continue” goes on from where it was."
 
 
@@ -43,6 +47,7 @@ class RunStore:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._database = Database(self.path / "runs.sqlite3")
+        self._settings = KnownSettings()
 
     def close(self) -> None:
         self._database.close()
@@ -112,31 +117,73 @@ class RunStore:
         """Raises RunNotFound."""
         self.folder(run_id)  # an id from an address bar may be anything, even what SQLite can't take
         with self._database.reading() as db:
-            row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+            row = db.execute("SELECT * FROM runs WHERE id = ? AND deleted IS NULL", (run_id,)).fetchone()
         if row is None:
             raise RunNotFound(run_id)
         return _run(row)
 
-    def runs(self, limit: int = 200, statuses: Iterable[str] | None = None, kinds: Sequence[Kind] = ("training",)) -> list[Run]:
-        """The newest runs first. One whose config this version can't read is left out."""
+    def runs(self, limit: int = 200, statuses: Iterable[str] | None = None, kinds: Sequence[Kind] = ("training",),
+             archived: bool = True) -> list[Run]:
+        """The newest runs first. One whose config this version can't read is left out.
+
+        limit: -1 for all. archived: whether those that were put away are listed, too.
+        """
         wanted = list(statuses) if statuses is not None else []
         where = f"AND status IN ({', '.join('?' * len(wanted))})" if statuses is not None else ""
+        where += "" if archived else " AND archived IS NULL"
         with self._database.reading() as db:
-            rows = db.execute(f"SELECT * FROM runs WHERE kind IN ({', '.join('?' * len(kinds))}) {where} "
+            rows = db.execute(f"SELECT * FROM runs WHERE deleted IS NULL AND kind IN ({', '.join('?' * len(kinds))}) {where} "
                               "ORDER BY number DESC LIMIT ?", (*kinds, *wanted, limit)).fetchall()
         return _readable(rows)
+
+    def these(self, run_ids: Sequence[str]) -> list[Run]:
+        """The runs of these ids, in their order; those that are gone or that this version can't read are left out."""
+        found: dict[str, Run] = {}
+        with self._database.reading() as db:
+            for some in _in_parts(list(run_ids), 500):
+                rows = db.execute("SELECT * FROM runs WHERE deleted IS NULL AND id IN "
+                                  f"({', '.join('?' * len(some))})", some).fetchall()
+                found |= {run.id: run for run in _readable(rows)}
+        return [found[run_id] for run_id in run_ids if run_id in found]
+
+    def of_configs(self, configs: Sequence[RunConfig]) -> list[list[Run]]:
+        """For each config the trainings of exactly it that nobody changed by hand, the newest first."""
+        texts = [config.model_dump_json() for config in configs]
+        with self._database.reading() as db:
+            rows = db.execute(f"SELECT * FROM runs WHERE config IN ({', '.join('?' * len(texts))}) AND kind = 'training' AND "
+                              "deleted IS NULL AND number NOT IN (SELECT run FROM interventions) ORDER BY number DESC",
+                              texts).fetchall()
+        return [_readable([row for row in rows if row["config"] == text]) for text in texts]
+
+    def test_looks(self) -> dict[tuple[str, str], int]:
+        """For each data set and task how many runs in this store were measured on its test images as they ended: that is the
+        least number of times that somebody may have looked at them."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), count(*) FROM "
+                              "runs WHERE (test_accuracy IS NOT NULL OR test_loss IS NOT NULL) AND json_valid(config) "
+                              "GROUP BY 1, 2").fetchall()
+        return {(dataset, task): count for dataset, task, count in map(tuple, rows)}
+
+    def entries(self, owner: str = "") -> list[Entry]:
+        """Every training as a row of the table of runs, the newest first, also where this version can't read its settings.
+
+        owner: whose runs are marked as one's own.
+        """
+        with self._database.reading() as db:
+            return read_entries(db, owner, self._settings)
 
     def like(self, run_id: str) -> list[str]:
         """The ids of other finished runs with exactly this one's config, the newest first."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT id FROM runs WHERE status = 'finished' AND id <> ?1 AND config = "
+            rows = db.execute("SELECT id FROM runs WHERE status = 'finished' AND deleted IS NULL AND id <> ?1 AND config = "
                               "(SELECT config FROM runs WHERE id = ?1) ORDER BY number DESC", (run_id,)).fetchall()
         return [row["id"] for row in rows]
 
     def group(self, group_id: str) -> list[Run]:
         """The runs that were started together, in the order in which they train."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT * FROM runs WHERE group_id = ? AND group_id <> '' ORDER BY number", (group_id,)).fetchall()
+            rows = db.execute("SELECT * FROM runs WHERE group_id = ? AND group_id <> '' AND deleted IS NULL ORDER BY number",
+                              (group_id,)).fetchall()
         return _readable(rows)
 
     def queue_position(self, run_id: str) -> int:
@@ -149,13 +196,17 @@ class RunStore:
         return row[0]
 
     def delete(self, run_id: str) -> None:
-        """Remove an ended run with all that belongs to it. Raises RunNotFound, or StoreError while it is active."""
+        """Remove an ended run with all that belongs to it, for good; see discard(). Raises RunNotFound, or StoreError while it is
+        active."""
         run = self.get(run_id)
         if run.is_active:
             raise StoreError("This run is still going; stop it before deleting it.")
-        folder = self.folder(run.id)
+        self._remove(run.id)
+
+    def _remove(self, run_id: str) -> None:
+        folder = self.folder(run_id)
         with self._database.writing() as db:
-            db.execute("DELETE FROM runs WHERE id = ?", (run.id,))
+            db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
         try:
             for file in folder.glob("*") if folder.is_dir() else ():
                 file.unlink(missing_ok=True)
@@ -164,6 +215,52 @@ class RunStore:
         except OSError as error:
             raise StoreError(f"The run is deleted, but its files in {folder} could not be: "
                              f"{error.strerror or reason(error)}.") from None
+
+    # --- what people say of runs
+
+    def annotate(self, run_ids: Iterable[str], change: Change) -> dict[str, Annotations]:
+        """Name, note, tag, star or put away runs, all of them or none; what was said before of those that it changed, for
+        put_back(). Runs that are gone are left out. Raises AnnotationError for what can't be kept."""
+        with self._database.writing() as db:
+            return annotate(db, run_ids, change)
+
+    def put_back(self, said: Mapping[str, Annotations]) -> None:
+        """Say of runs again what annotate() replaced."""
+        with self._database.writing() as db:
+            write_annotations(db, said)
+
+    # --- deleted for a while
+
+    def discard(self, run_ids: Iterable[str]) -> list[str]:
+        """Delete runs that have ended so that restore() can bring them back whole: nothing lists or finds them meanwhile, and
+        their metrics, looks and files stay. Those that are active or gone are left alone; the ids of the others."""
+        with self._database.writing() as db:
+            rows = db.execute(f"UPDATE runs SET deleted = ? WHERE {AMONG} AND deleted IS NULL AND status NOT IN "
+                              "('queued', 'running') RETURNING id", (time.time(), json.dumps(list(run_ids)))).fetchall()
+        return [row["id"] for row in rows]
+
+    def restore(self, run_ids: Iterable[str]) -> list[str]:
+        """Bring discarded runs back; the ids of those that were still there."""
+        with self._database.writing() as db:
+            rows = db.execute(f"UPDATE runs SET deleted = NULL WHERE {AMONG} AND deleted IS NOT NULL RETURNING id",
+                              (json.dumps(list(run_ids)),)).fetchall()
+        return [row["id"] for row in rows]
+
+    def discarded(self) -> dict[str, str]:
+        """Titles of the runs that restore() can bring back, by their id, the one that was deleted last first."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT id, title FROM runs WHERE deleted IS NOT NULL "
+                              "ORDER BY deleted DESC, number DESC").fetchall()
+        return {row["id"]: row["title"] for row in rows}
+
+    def remove_discarded(self, older_than: float = 0.0) -> int:
+        """Remove for good what was discarded so many seconds ago or earlier; how many runs that were. Raises StoreError for files
+        that can't be removed."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT id FROM runs WHERE deleted <= ?", (time.time() - older_than,)).fetchall()
+        for row in rows:
+            self._remove(row["id"])
+        return len(rows)
 
     # --- what workers do
 
@@ -205,7 +302,7 @@ class RunStore:
                              (time.time(), *columns.values(), run_id)).fetchone()
             if row is None:
                 return False
-            insert_metrics(db, row["number"], metrics)
+            note_results(db, row["number"], insert_metrics(db, row["number"], metrics))
             db.executemany("INSERT OR REPLACE INTO snapshots (run, name, step, value) VALUES (?, ?, ?, ?)",
                            [(row["number"], s.name, s.step, json.dumps(s.value)) for s in snapshots])
             if looks:
@@ -326,7 +423,7 @@ class RunStore:
             changed = db.execute(
                 "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', finished = NULL, "
                 "stop_requested = NULL, pause_requested = NULL, steps_requested = 0, worker = NULL, "
-                "test_accuracy = NULL, test_loss = NULL WHERE id = ? AND status NOT IN ('queued', 'running')",
+                "test_accuracy = NULL, test_loss = NULL WHERE id = ? AND deleted IS NULL AND status NOT IN ('queued', 'running')",
                 (config.model_dump_json(), VERSION, run_id)).rowcount
             if changed:  # what nobody has done in time is void
                 db.execute("DELETE FROM weight_edits WHERE run = (SELECT number FROM runs WHERE id = ?)", (run_id,))
@@ -339,6 +436,7 @@ class RunStore:
         with self._database.writing() as db:
             for (number,) in db.execute("SELECT number FROM runs WHERE id = ?", (run_id,)).fetchall():
                 forget_points(db, number, step)
+                recount_results(db, number)
                 db.execute("DELETE FROM snapshots WHERE step > ? AND run = ?", (step, number))
                 db.execute("DELETE FROM looks WHERE step > ? AND run = ?", (step, number))
                 forget_interventions(db, number, interventions)
@@ -385,6 +483,28 @@ class RunStore:
         for row in rows:
             named.setdefault(row["name"], []).append(row)
         return Metrics(rows[-1]["seq"] if rows else after, {name: read_points(its_rows) for name, its_rows in named.items()})
+
+    def metric_names(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Which metrics these runs have, and how many of the runs have each; in alphabetical order."""
+        counts: dict[str, int] = {}
+        with self._database.reading() as db:
+            for some in _in_parts(list(run_ids), 500):
+                rows = db.execute("SELECT name, count(DISTINCT run) FROM metrics WHERE run IN (SELECT number FROM runs WHERE id "
+                                  f"IN ({', '.join('?' * len(some))})) GROUP BY name", some).fetchall()
+                for name, count in map(tuple, rows):
+                    counts[name] = counts.get(name, 0) + count
+        return dict(sorted(counts.items()))
+
+    def points(self, runs: Sequence[Run], name: str, low: float = 0, high: float = float("inf"),
+               ) -> Iterator[tuple[Run, np.ndarray, np.ndarray]]:
+        """One metric of many runs, a run at a time: its steps (N,) int64 and values (N,) float64, steps ascending. Some points
+        beyond low and high may be there too. Runs without it are left out."""
+        for some in _in_parts(list(runs), AT_ONCE):
+            with self._database.reading() as db:
+                found = points_of_many(db, [run.number for run in some], name, low, high)
+            for run in some:
+                if run.number in found:
+                    yield run, *found[run.number]
 
     def snapshots(self, run_id: str) -> dict[str, Snapshot]:
         """The newest snapshot of each name. Empty for an unknown run."""
@@ -433,6 +553,12 @@ class RunStore:
         return self.path / run_id
 
 
+def _in_parts(whole: list[Any], most: int) -> Iterator[list[Any]]:
+    """A list in parts of at most so many: SQLite takes a limited number of values in one question."""
+    for start in range(0, len(whole), most):
+        yield whole[start:start + most]
+
+
 def _readable(rows: Iterable[sqlite3.Row]) -> list[Run]:
     found = []
     for row in rows:
@@ -442,7 +568,8 @@ def _readable(rows: Iterable[sqlite3.Row]) -> list[Run]:
 
 
 def _run(row: sqlite3.Row) -> Run:
-    values = {name: row[name] for name in Run.__dataclass_fields__}
+    values = {name: row[name] for name in Run.__dataclass_fields__} | {
+        "tags": read_tags(row["tags"]), "starred": bool(row["starred"])}
     try:
         values["config"] = read_config(row["config"])
     except ConfigError as error:

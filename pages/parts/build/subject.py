@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from core.config import DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, fixed_normalization, outline, spec_of
 from core.models import TextEmbeddingConfig
-from core.runs import CheckpointError, Run, has_checkpoint
+from core.runs import CheckpointError, Run
 from core.training import fresh_model
 from core.transforms import with_normalizes
 from core.wording import percent
 from pages.parts.runs.back import back_in_time
+from pages.parts.runs.usable import usable_runs
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset, trained_model
 from pages.parts.widgets.markdown import as_text
@@ -56,8 +57,7 @@ class Sample:
 
 def choose_subject(server: Services, config: RunConfig, model: nn.Module | None) -> InspectedNetwork | None:
     """The network of the form with fresh weights, or a run with the weights it kept; None, and a line, where there is none."""
-    runs = {run.id: run for run in server.store.runs()[:RUNS_LISTED]
-            if not run.is_active and has_checkpoint(server.store, run.id)}
+    runs = usable_runs(server, RUNS_LISTED)
     options = ([UNTRAINED] if model is not None else []) + list(runs)
     if not options:
         st.info("This network can't be built, so nothing can go through it.", icon=":material/block:")

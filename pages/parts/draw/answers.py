@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.data.drawing import Drawing
 from core.evaluation.ood.score import ANSWER, OODReference
-from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
+from core.runs import CheckpointError, Run, RunNotFound, TrainedModel
 from core.wording import percent, plural, surely_before
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
@@ -63,11 +63,6 @@ class Answer:
         if self.contradicted:
             return "The training images most like this are of another class."
         return "This is unlike what the model learned from."
-
-
-def usable_runs(server: Services) -> dict[str, Run]:
-    """Runs by id that have weights, newest first."""
-    return {run.id: run for run in server.store.runs() if not run.is_active and has_checkpoint(server.store, run.id)}
 
 
 def title_of(run: Run) -> str:

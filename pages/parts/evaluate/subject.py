@@ -13,7 +13,7 @@ from core.errors import reason
 from core.evaluation import Predictions
 from core.figures.evaluation import labelled_sheet
 from core.figures.images import as_picture, png_file
-from core.runs import Run, has_checkpoint
+from core.runs import Run
 from core.runs.evaluations import load_predictions, predictions_path, weights_stamp
 from core.wording import chance, percent
 from pages.parts.runs.answers import compute
@@ -41,11 +41,6 @@ class EvaluatedRun:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.predictions.classes
-
-
-def usable_runs(server: Services) -> dict[str, Run]:
-    """Runs by id that have ended with weights, newest first."""
-    return {run.id: run for run in server.store.runs() if not run.is_active and has_checkpoint(server.store, run.id)}
 
 
 def predicts_number(run: Run) -> bool:

@@ -9,7 +9,7 @@ from core.data import DataError, outline, spec_of
 from core.data.sources import kind_of
 from core.figures.curves import Curves
 from core.figures.thinning import smooth
-from core.runs import Run, RunNotFound, has_checkpoint
+from core.runs import Run, RunNotFound, StoreError, has_checkpoint
 from core.runs.recorder import FALLBACKS
 from core.runs.records import NUMBER_FORMAT
 from core.wording import drawn_thing, duration, number, percent, worded
@@ -55,6 +55,9 @@ def current_run(server: Services) -> Run | None:
     except RunNotFound as error:
         st.warning(as_text(str(error)), icon=":material/search_off:")
         select_run(None)
+        return None
+    except StoreError as error:  # another version's settings
+        st.warning(as_text(str(error)), icon=":material/broken_image:")
         return None
 
 

@@ -76,3 +76,7 @@ SCROLL_TO_WALK = "session.scroll_to_walk"  # a new token each time another page 
 BROUGHT = "session.brought"  # (C, H, W) float32 in [0, 1], an image that another page has sent to the layer walk
 SHEET_BROUGHT = "session.sheet_brought"  # (what it is, a PNG or JPEG file) that Read a sheet is to read
 SHEET = "session.sheet"  # pages.parts.sheet.work.Work: the sheet that is read, its marks and labels
+COMPARE_VIEW = "session.compare_view"  # core.runs.view.View: what the table of runs shows
+COMPARE_ADDRESS = "session.compare_address"  # the parameters that the address had for it last
+COMPARE_ROWS = "session.compare_rows"  # (numbers of the runs in the table as it was drawn last, places of the selected ones)
+COMPARE_DONE = "session.compare_done"  # pages.parts.compare.many.Done: the last thing that was done to runs, to undo it
