@@ -26,6 +26,18 @@ def bars(at: AppTest) -> list[dict]:
     return [one for one in shown if isinstance(one, dict) and "values" in one]
 
 
+def offers(at: AppTest) -> dict[str, str]:
+    """What can be chosen in components of cards or rows: the name of each → what its button says."""
+    shown = [json.loads(one.proto.json or "null") for one in at.get("bidi_component")]
+    return {offer["name"]: offer["button"] for one in shown if isinstance(one, dict) for offer in one.get("offers", [])}
+
+
+def menu(at: AppTest) -> dict[str, list[str]]:
+    """The pages that the menu links to, below each of its titles."""
+    [shown] = [json.loads(one.proto.json) for one in at.sidebar.get("bidi_component")]
+    return {group["title"]: [label for _, label, _ in group["links"]] for group in shown["groups"]}
+
+
 def everything(at: AppTest, but: str = "") -> str:
     """All that can be read on the page, in the open and in what can be opened: texts, code, tables, figures' words and what
     stands in controls, but no choices that are not taken. but: the key of a widget whose box is left out."""
