@@ -14,14 +14,14 @@ from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import LABS, MENU
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
-STYLE = f"<style>{(Path(__file__).parent / 'style.css').read_text(encoding='utf-8')}</style>"
+STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 PATHS = {entry[0]: path for path, entry in (*MENU.items(), *LABS.items())}  # title → path
 
 
-def open_page(title: str) -> None:
-    """Set the page up. To be called first on every page."""
+def open_page(title: str, style: str = "") -> None:
+    """Set the page up. To be called first on every page. style: CSS of its own."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
-    st.html(STYLE)
+    st.html(f"<style>{STYLE}{style}</style>")
     st.session_state[keys.PAGE] = title
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
     freeze_imports(title)

@@ -35,14 +35,14 @@ def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callabl
         if type(place) is int and 0 <= place < len(paths):
             on_choose(paths[place])
 
-    shown = [{"title": group.title, "name": group.name,
-              "links": [[address_of(path), text, icon.removeprefix(":material/").removesuffix(":")]
-                        for path, (text, icon) in group.links.items()]} for group in groups]
+    shown = [{"title": group.title, "name": group.name, "links": [
+        [_address(path), text, icon.removeprefix(":material/").removesuffix(":")] for path, (text, icon) in group.links.items()]}
+        for group in groups]
     _component(key=key, on_chosen_change=chosen, height="content",
                data={"groups": shown, "label": label, "here": paths.index(here) if here in paths else -1, "run": run,
                      "foot": foot, "row": row})
 
 
-def address_of(path: str) -> str:
+def _address(path: str) -> str:
     """A page's name in the address: "train_model"; "" for Home."""
-    return "" if path == "app.py" else Path(path).stem
+    return "" if path == "app.py" else path.removeprefix("pages/").removesuffix(".py")
