@@ -22,13 +22,13 @@ def said(at: AppTest) -> str:
 
 def bars(at: AppTest) -> list[dict]:
     """What each set of bars on the page shows: classes, values in % or None, title and line."""
-    shown = [json.loads(one.proto.json or "null") for one in at.get("bidi_component")]
+    shown = [json.loads(one.proto.json or "null") for one in at.main.get("bidi_component")]
     return [one for one in shown if isinstance(one, dict) and "values" in one]
 
 
 def offers(at: AppTest) -> dict[str, str]:
     """What can be chosen in components of cards or rows: the name of each → what its button says."""
-    shown = [json.loads(one.proto.json or "null") for one in at.get("bidi_component")]
+    shown = [json.loads(one.proto.json or "null") for one in at.main.get("bidi_component")]
     return {offer["name"]: offer["button"] for one in shown if isinstance(one, dict) for offer in one.get("offers", [])}
 
 

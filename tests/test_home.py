@@ -37,7 +37,7 @@ ASSETS = Path(shipped.CHECKOUT)
 
 def shown(at) -> dict:
     """What the picture of Home was given."""
-    [found] = [one for one in (json.loads(one.proto.json or "null") for one in at.get("bidi_component"))
+    [found] = [one for one in (json.loads(one.proto.json or "null") for one in at.main.get("bidi_component"))
                if isinstance(one, dict) and "play" in one]
     return found
 

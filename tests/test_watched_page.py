@@ -22,7 +22,7 @@ TRAIN = "pages/train_model.py"
 
 def components(at) -> list[dict]:
     """What our own components on the page were given."""
-    shown = [json.loads(one.proto.json or "null") for one in at.get("bidi_component")]
+    shown = [json.loads(one.proto.json or "null") for one in at.main.get("bidi_component")]
     return [one for one in shown if isinstance(one, dict)]
 
 
