@@ -26,10 +26,10 @@ def bars(at: AppTest) -> list[dict]:
     return [one for one in shown if isinstance(one, dict) and "values" in one]
 
 
-def offers(at: AppTest) -> dict[str, str]:
-    """What can be chosen in components of cards or rows: the name of each → what its button says."""
+def offers(at: AppTest) -> dict[str, dict]:
+    """What can be chosen in components of cards or rows, by the name of each: see pages.parts.widgets.offers.Offer."""
     shown = [json.loads(one.proto.json or "null") for one in at.main.get("bidi_component")]
-    return {offer["name"]: offer["button"] for one in shown if isinstance(one, dict) for offer in one.get("offers", [])}
+    return {offer["name"]: offer for one in shown if isinstance(one, dict) for offer in one.get("offers", [])}
 
 
 def menu(at: AppTest) -> dict[str, list[str]]:

@@ -165,7 +165,8 @@ def test_two_visitors_make_two_runs(runs):
 
 def test_presets_without_their_data_cannot_be_pressed(runs):
     found = offers(page())
-    assert found["mnist-mlp-50"] == "Get MNIST first" and found["digits-quick"] == "Train" and set(found) == set(PRESETS)
+    assert found["mnist-mlp-50"]["button"] == "Get MNIST first" and found["digits-quick"]["button"] == "Train"
+    assert set(found) == set(PRESETS)
 
 
 def test_a_queued_run_can_be_stopped_from_home(runs):
@@ -306,10 +307,9 @@ def test_where_notes_differ_is_said_of_a_preset_alone(runs):
 
 
 def test_home_says_where_notes_differ(runs):
-    helps = [element.proto.help for element in page().markdown]
-    for entry in PRESETS.values():
-        if entry.differs:
-            assert any(all(line in text for line in entry.differs) for text in helps)
+    found = offers(page())
+    for name, entry in PRESETS.items():
+        assert found[name]["notes"] == list(entry.differs) and found[name]["title"] == entry.title
 
 
 def test_numbers_of_ones_own_for_normalisation(runs):
