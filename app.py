@@ -17,8 +17,7 @@ from pages.parts.shell.frame import open_page
 from pages.parts.shell.services import dataset, services
 from pages.parts.widgets.markdown import as_text
 
-open_page("Home")
-st.html(STYLE)
+open_page("Home", STYLE)
 server = services()
 try:
     with st.container(key="home.first"):

@@ -43,7 +43,15 @@ from pages.parts.widgets.canvas import canvas
 from pages.parts.widgets.markdown import as_text
 
 WHY = "Why this answer"
-REST = 420, 552  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
+REST = 420, 574  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
+# on a phone all that a drawing needs is one screen: the answer, the sheet and what it is kept as
+STYLE = """@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding-top: 3.75rem; } /* the header */
+  .stMain h1 { font-size: 1.45rem; line-height: 1.4; padding: 0 0 0.6rem; }
+  .stMain [data-testid="stVerticalBlock"], .stMain [data-testid="stHorizontalBlock"] { gap: 0.5rem; }
+  .st-key-draw-keep [data-testid="stButtonGroup"] > * { gap: 0.2rem; }
+  .st-key-draw-keep [data-testid="stButtonGroup"] button { min-width: 0; padding-inline: 0.7rem; }
+}"""
 SLOW = {"Move, turn, stretch it", WHY}  # sections that take longer than a stroke may wait: they follow when the pen is lifted
 SOURCES = {"Draw": ":material/draw:", "Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
 TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one {}.",
@@ -128,12 +136,12 @@ def below(first: Asked, said: Answer | None, drawing: Drawing | None, pixels: np
     """Under the sheet: what it was kept as, whether it is right, how familiar it is."""
     if first.model is None or first.problem:
         return
+    if said is not None and drawing is not None and pixels is not None:
+        several(drawing, pixels, thing_of(first))
+        keep_section(first.model, said_class(first.model, said.order[0]) if said.knows else None)
     told_of_kept()
-    if said is None or drawing is None or pixels is None:
-        return
-    several(drawing, pixels, thing_of(first))
-    keep_section(first.model, said_class(first.model, said.order[0]) if said.knows else None)
-    explain_unlike(first, said)
+    if said is not None:
+        explain_unlike(first, said)
 
 
 def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: str) -> None:
@@ -179,7 +187,7 @@ def waits(server: Services, runs: dict[str, Run], chosen: list[str]) -> bool:
     return any(ask(server, runs, run_id).waiting for run_id in chosen)
 
 
-open_page("Draw a digit")  # the page's name whatever a model knows: menu, addresses and notes call it so
+open_page("Draw a digit", STYLE)  # the page's name whatever a model knows: menu, addresses and notes call it so
 server = services()
 st.title("Draw a digit")
 current_run(server)  # an address of no run is said to be one

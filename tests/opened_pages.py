@@ -22,8 +22,20 @@ def said(at: AppTest) -> str:
 
 def bars(at: AppTest) -> list[dict]:
     """What each set of bars on the page shows: classes, values in % or None, title and line."""
-    shown = [json.loads(one.proto.json or "null") for one in at.get("bidi_component")]
+    shown = [json.loads(one.proto.json or "null") for one in at.main.get("bidi_component")]
     return [one for one in shown if isinstance(one, dict) and "values" in one]
+
+
+def offers(at: AppTest) -> dict[str, dict]:
+    """What can be chosen in components of cards or rows, by the name of each: see pages.parts.widgets.offers.Offer."""
+    shown = [json.loads(one.proto.json or "null") for one in at.main.get("bidi_component")]
+    return {offer["name"]: offer for one in shown if isinstance(one, dict) for offer in one.get("offers", [])}
+
+
+def menu(at: AppTest) -> dict[str, list[str]]:
+    """The pages that the menu links to, below each of its titles."""
+    [shown] = [json.loads(one.proto.json) for one in at.sidebar.get("bidi_component")]
+    return {group["title"]: [label for _, label, _ in group["links"]] for group in shown["groups"]}
 
 
 def everything(at: AppTest, but: str = "") -> str:

@@ -219,3 +219,29 @@ def test_a_visitor_who_leaves_while_it_trains_finds_it_again(address: str, tabs)
     expect(page.locator(".watched")).to_be_visible()
     trained(page)
     expect(page.get_by_role("heading", name="It says: 0")).to_be_visible()
+
+
+def test_the_menus_links_are_links_and_a_preset_starts_by_keyboard(address: str, tabs):
+    page = opened(tabs, address, "desktop")
+    there = page.evaluate("location.href")
+    link = page.get_by_role("link", name="Train model")
+    assert link.evaluate("one => one.href") == f"{address}/train_model", "so it can be opened in another tab"
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Train model", exact=True)).to_be_visible()
+    expect(page.locator("[aria-current=page]")).to_have_text(re.compile("Train model"))
+    page.go_back()  # one step
+    expect(page.get_by_role("button", name="Train my own")).to_be_visible()
+    assert page.evaluate("location.href") == there
+
+    notes = page.get_by_text("Where well-known notes differ").first
+    expect(notes).to_be_visible()
+    notes.click()
+    expect(page.get_by_role("listitem").filter(has_text="They").first).to_be_visible()
+    page.get_by_role("button", name="Train: Linear regression").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Train model", exact=True)).to_be_visible()
+    run = re.search(r"run=([0-9a-f]{32})", page.evaluate("location.href"))[1]
+    expect(page.get_by_role("link", name="Home")).to_have_attribute("href", f"/?run={run}")
+    page.get_by_role("link", name="Home").click()
+    expect(page.get_by_role("heading", name="See a neural network learn")).to_be_visible()

@@ -138,7 +138,7 @@ def test_a_model_that_never_says_a_class_has_a_dash_and_a_reason(store, models):
 
 def matrix(at: AppTest) -> dict:
     """What the component that draws the matrix was given."""
-    return json.loads(at.get("bidi_component")[0].proto.json)
+    return json.loads(at.main.get("bidi_component")[0].proto.json)
 
 
 def test_the_commonest_mistake_is_shown_first_and_the_lists_choose_another(store, models):

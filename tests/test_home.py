@@ -25,7 +25,7 @@ from pages.parts.draw.shipped import shipped as shipped_model
 from pages.parts.home import answering, watching
 from pages.parts.shell import keys
 from tests.helpers import tiny
-from tests.opened_pages import said, whole
+from tests.opened_pages import offers, said, whole
 from tests.small_sets import write_small
 from tests.strokes import draw as strokes
 from tests.test_draw_page import on_canvas
@@ -37,7 +37,7 @@ ASSETS = Path(shipped.CHECKOUT)
 
 def shown(at) -> dict:
     """What the picture of Home was given."""
-    [found] = [one for one in (json.loads(one.proto.json or "null") for one in at.get("bidi_component"))
+    [found] = [one for one in (json.loads(one.proto.json or "null") for one in at.main.get("bidi_component"))
                if isinstance(one, dict) and "play" in one]
     return found
 
@@ -315,7 +315,7 @@ def test_two_visitors_see_each_their_own(runs):  # noqa: F811
 
 def test_a_visitor_who_left_finds_the_run_below(runs, learned):  # noqa: F811
     at = whole(page())
-    assert shown(at)["play"]["id"] == "recording" and f"home.run.{learned.id}" in buttons(at)
+    assert shown(at)["play"]["id"] == "recording" and list(offers(at))[0] == learned.id
     assert "Recent runs" in [one.value for one in at.subheader]
     assert "Recent runs" in [one.value for one in whole(page(run=learned.id)).subheader], "whose it is, can't be known"
     at = click(at, "home.train")

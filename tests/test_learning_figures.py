@@ -1,13 +1,16 @@
 """A training as a browser plays it: frames of looks and of a recording, pictures as bytes, curves of few points."""
 
 from base64 import b64decode
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.figures.learning import MOST_POINTS, frame, gray, recorded, thinned
+from core.figures.learning import MOST_POINTS, frame, gray, recorded, thinned, tinted
 from core.runs import Look
 from core.runs.recording import read_recording
+
+HOME = Path(__file__).parents[1] / "pages" / "parts" / "home"
 
 
 def look(**changed) -> Look:
@@ -54,3 +57,14 @@ def test_a_thinned_curve_keeps_its_ends_and_its_order(count):
     shown = thinned(points)
     assert len(shown) == min(count, MOST_POINTS) and shown == sorted(set(shown))
     assert shown[:1] == points[:1] and shown[-1:] == points[-1:] and set(shown) <= set(points)
+
+
+@pytest.mark.parametrize(("dark", "zero"), [(False, [240, 240, 238]), (True, [44, 48, 54])])
+def test_filters_have_the_colours_in_which_home_plays_them(dark, zero):
+    pictures = tinted(np.array([[[128, 255, 1]]], np.uint8), dark)
+    assert pictures.shape == (1, 3, 1, 3) and pictures.dtype == np.uint8
+    assert pictures[0, :, 0].T.tolist() == [zero, [8, 119, 189], [245, 147, 34]]
+    script = (HOME / "show.js").read_text(encoding="utf-8")
+    for name, colour in (("ORANGE", [245, 147, 34]), ("BLUE", [8, 119, 189])):
+        assert f"{name} = {colour}" in script
+    assert str(zero) in script

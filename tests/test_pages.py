@@ -17,7 +17,7 @@ from core.runs import RunStore, load_model
 from pages.parts.draft.draft import fitting_normalization
 from pages.parts.shell import keys
 from tests.helpers import tiny
-from tests.opened_pages import bars
+from tests.opened_pages import bars, offers
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py") if path.name != "__init__.py")
@@ -164,10 +164,9 @@ def test_two_visitors_make_two_runs(runs):
 
 
 def test_presets_without_their_data_cannot_be_pressed(runs):
-    at = page()
-    assert at.button(key="home.get.mnist-mlp-50").label == "Get MNIST first"
-    trainable = [button.key for button in at.button if (button.key or "").startswith("home.preset.")]
-    assert "home.preset.digits-quick" in trainable and "home.preset.mnist-mlp-50" not in trainable
+    found = offers(page())
+    assert found["mnist-mlp-50"]["button"] == "Get MNIST first" and found["digits-quick"]["button"] == "Train"
+    assert set(found) == set(PRESETS)
 
 
 def test_a_queued_run_can_be_stopped_from_home(runs):
@@ -308,10 +307,9 @@ def test_where_notes_differ_is_said_of_a_preset_alone(runs):
 
 
 def test_home_says_where_notes_differ(runs):
-    helps = [element.proto.help for element in page().markdown]
-    for entry in PRESETS.values():
-        if entry.differs:
-            assert any(all(line in text for line in entry.differs) for text in helps)
+    found = offers(page())
+    for name, entry in PRESETS.items():
+        assert found[name]["notes"] == list(entry.differs) and found[name]["title"] == entry.title
 
 
 def test_numbers_of_ones_own_for_normalisation(runs):

@@ -49,7 +49,7 @@ def key(at: AppTest, name: str) -> str:
 
 def picture(at: AppTest) -> tuple[dict, bytes]:
     """What the browser is sent, but for when it was made."""
-    sent = at.get("bidi_component")[0].proto.bytes
+    sent = at.main.get("bidi_component")[0].proto.bytes
     end = 4 + int.from_bytes(sent[:4], "little")
     return {name: value for name, value in json.loads(sent[4:end]).items() if name != "made"}, sent[end:]
 
@@ -146,7 +146,7 @@ def test_how_it_is_drawn_and_how_fast_stands_there_too():
     asked = {"plane.speed": "100", "plane.validation": "true", "plane.discrete": "true"}
     at = opened(asked)
     assert (at.select_slider(key="plane.speed").value, at.toggle(key="plane.discrete").value) == ("100", True)
-    assert b'"discrete":true,"showValidation":true' in at.get("bidi_component")[0].proto.bytes and in_address(at) == asked
+    assert b'"discrete":true,"showValidation":true' in at.main.get("bidi_component")[0].proto.bytes and in_address(at) == asked
     at = opened({"plane.speed": "light", "plane.validation": "perhaps"})
     assert (at.select_slider(key="plane.speed").value, at.toggle(key="plane.validation").value) == ("20", False)
 
@@ -182,7 +182,7 @@ def test_a_wrong_address_gets_one_line_and_the_usual_settings(asked):
     (line,) = at.warning
     assert line.value.startswith("The address asks for what this lab can't show.") and "\n" not in line.value
     assert "<b>" not in line.value.replace("\\<", "")
-    assert config(at) == FIRST and in_address(at) == {} and at.get("bidi_component")
+    assert config(at) == FIRST and in_address(at) == {} and at.main.get("bidi_component")
     at.number_input(key=key(at, "layers")).set_value(2).run()
     assert not at.warning and in_address(at) == {"model.hidden": "4,4"}
 

@@ -85,7 +85,7 @@ def config(at: AppTest):
 
 def picture(at: AppTest) -> dict:
     """What the browser is sent for the map, but for the pictures themselves."""
-    (component,) = at.get("bidi_component")
+    (component,) = at.main.get("bidi_component")
     sent = component.proto.bytes
     return json.loads(sent[4:4 + int.from_bytes(sent[:4], "little")])
 
@@ -136,7 +136,7 @@ def test_the_largest_network_fits_into_a_message(runs):
     at.run()
     whole(at)
     assert picture(at)["sizes"] == [7] + [8] * 6 + [1]
-    assert len(at.get("bidi_component")[0].proto.bytes) < 100_000
+    assert len(at.main.get("bidi_component")[0].proto.bytes) < 100_000
 
 
 # --- the pictures of a run
@@ -171,7 +171,7 @@ def test_a_run_that_has_ended_can_be_gone_over(runs):
     sent = picture(at)
     assert (sent["going"], sent["whole"], len(sent["steps"])) == (False, True, MOST_PICTURES)
     assert (sent["steps"][0], sent["steps"][-1]) == (0, 599) and sent["steps"] == sorted(set(sent["steps"]))
-    assert len(at.get("bidi_component")[0].proto.bytes) < 1.2 * MOST_BYTES
+    assert len(at.main.get("bidi_component")[0].proto.bytes) < 1.2 * MOST_BYTES
 
 
 def test_a_run_from_before_there_were_pictures_shows_its_weights(runs, places):

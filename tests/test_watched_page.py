@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.figures.learning import tinted
 from core.figures.pictures import data_uri
 from core.runs import Look, Metric
 from core.runs.execute import execute
@@ -22,7 +23,7 @@ TRAIN = "pages/train_model.py"
 
 def components(at) -> list[dict]:
     """What our own components on the page were given."""
-    shown = [json.loads(one.proto.json or "null") for one in at.get("bidi_component")]
+    shown = [json.loads(one.proto.json or "null") for one in at.main.get("bidi_component")]
     return [one for one in shown if isinstance(one, dict)]
 
 
@@ -82,7 +83,7 @@ def test_the_answer_is_shown_at_every_look(runs):  # noqa: F811
         told = " ".join(one.value for one in at.caption)
         assert f"step {looks[place].step:,} ·" in told and f"its answers at step {looks[place].step:,}." in told
         [filters] = [one for one in components(at) if one.get("label", "").startswith("Weights of the first layer")]
-        expected = torch.from_numpy(looks[place].arrays["filters"]).unsqueeze(1)
+        expected = torch.from_numpy(tinted(looks[place].arrays["filters"], dark=False))  # as Home plays them
         assert [item["src"] for item in filters["items"]] == [data_uri(image) for image in expected] and len(expected) == 8
 
 

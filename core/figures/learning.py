@@ -8,6 +8,9 @@ import numpy as np
 from core.runs import Look
 from core.runs.recording import Recording
 
+# of weights: the same as in pages/parts/home/show.js
+NEGATIVE, POSITIVE = np.array([245, 147, 34]), np.array([8, 119, 189])
+ZERO = {False: np.array([240, 240, 238]), True: np.array([44, 48, 54])}  # by whether the page is dark
 MOST_POINTS = 150  # of a curve: one for every second or third pixel of it
 
 
@@ -36,6 +39,14 @@ def _frame(step: int, seconds: float, loss: float, answers: np.ndarray, filters:
     return {"step": step, "seconds": round(seconds, 3), "loss": round(loss, 4) if np.isfinite(loss) else None,
             "said": answers.argmax(1).tolist() if len(answers) else [],
             "sure": (answers.max(1) * 100).round().astype(int).tolist() if len(answers) else [], "filters": gray(filters)}
+
+
+def tinted(filters: np.ndarray, dark: bool) -> np.ndarray:
+    """Filters (F, h, w) uint8, 128 being 0, as pictures (F, 3, h, w) uint8 in the colours in which the browser plays them: blue
+    where a weight is above 0, orange below, and 0 as the page is, light or dark."""
+    share = np.clip((filters.astype(np.float64) - 128) / 127, -1, 1)[..., None]
+    ends = np.where(share < 0, NEGATIVE, POSITIVE)
+    return np.rint(ZERO[dark] + (ends - ZERO[dark]) * np.abs(share)).astype(np.uint8).transpose(0, 3, 1, 2)
 
 
 def thinned(points: list[tuple[float, float]], most: int = MOST_POINTS) -> list[tuple[float, float]]:

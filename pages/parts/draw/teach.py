@@ -67,16 +67,18 @@ def keep_section(model: TrainedModel, said: int | None) -> None:
     if kept is None:
         st.caption("This model knows other classes than your kept drawings have: see “Teach it” below.")
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    other = "No, it is" if said is not None else "It is"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="draw.keep"):
         if said is not None:  # named by its class: a tap on what another answer offered keeps nothing
             st.button(f"Right, {as_text(kept.classes[said])}", icon=":material/check:", key=f"draw.teach.right.{said}",
                       on_click=_keep, args=(model, said))
+        st.markdown(other, width="content")  # beside them, and not above: on a phone they would stand below the fold
         if len(kept.classes) <= MOST_BUTTONS:
-            st.pills("No, it is" if said is not None else "It is", range(len(kept.classes)), default=None, key=keys.KEEP_AS,
-                     format_func=kept.classes.__getitem__, on_change=_keep, args=(model, None))
+            st.pills(other, range(len(kept.classes)), default=None, key=keys.KEEP_AS, format_func=kept.classes.__getitem__,
+                     on_change=_keep, args=(model, None), label_visibility="collapsed")
         else:
-            st.selectbox("No, it is" if said is not None else "It is", range(len(kept.classes)), None, key=keys.KEEP_AS,
-                         format_func=kept.classes.__getitem__, on_change=_keep, args=(model, None), placeholder="Choose")
+            st.selectbox(other, range(len(kept.classes)), None, key=keys.KEEP_AS, format_func=kept.classes.__getitem__,
+                         on_change=_keep, args=(model, None), placeholder="Choose", label_visibility="collapsed")
 
 
 def told_of_kept() -> None:

@@ -12,11 +12,12 @@ from pages.parts.runs.panel import next_steps, run_panel
 from pages.parts.runs.start import start
 from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
-from pages.parts.shell.frame import go_to, link, select_run
+from pages.parts.shell.frame import go_to, select_run
+from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.services import Services
-from pages.parts.widgets.differences import differences
-from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.offers import Offer, choose_offer
 
+# path → (label, icon)
 STEPS = {"pages/explore_data.py": ("1. Data", ":material/grid_view:"),
          "pages/build_model.py": ("2. Build", ":material/account_tree:"),
          "pages/train_model.py": ("3. Train", ":material/model_training:"), "pages/draw_digit.py": ("4. Draw", ":material/draw:")}
@@ -26,9 +27,7 @@ CLASSIC, LEARN = "Classic systems", "Learn how it works"
 
 def steps() -> None:
     """The way from data to drawing, in a line."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="home.steps"):
-        for path, (label, icon) in STEPS.items():
-            link(path, label, icon)
+    show_links([Group(STEPS)], "home.steps", "Steps", go_to, run=st.session_state.get(keys.RUN), row=True)
 
 
 def recent(server: Services, current: Run | None, shown: bool) -> None:
@@ -45,18 +44,16 @@ def recent(server: Services, current: Run | None, shown: bool) -> None:
                 control_buttons(server, current)
             next_steps(server, current)
     first = [current] if current is not None and shown else []
-    for run in [*first, *[run for run in runs if current is None or run.id != current.id]][:RECENT]:
-        _one(server, run)
+    listed = [*first, *[run for run in runs if current is None or run.id != current.id]][:RECENT]
+    if chosen := choose_offer([_offer(run) for run in listed], "home.runs", "Runs", rows=True):
+        select_run(chosen)
+        go_to("pages/train_model.py")
 
 
-def _one(server: Services, run: Run) -> None:
+def _offer(run: Run) -> Offer:
     label, icon = STATUS[run.status]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(as_text(run.title or run.id[:8]), key=f"home.run.{run.id}", type="tertiary", icon=icon):
-            select_run(run.id)
-            go_to("pages/train_model.py")
-        reached = "" if run.test_accuracy is None else f" · test accuracy {percent(run.test_accuracy)}"
-        st.caption(label.lower() + reached)
+    reached = "" if run.test_accuracy is None else f" · test accuracy {percent(run.test_accuracy)}"
+    return Offer(run.id, run.title or run.id[:8], icon, text=label.lower() + reached)
 
 
 def more(server: Services) -> None:
@@ -78,25 +75,23 @@ def presets(server: Services) -> None:
     st.subheader("Classic systems, one click each")
     here = {name: available_here(server, name) for name in {entry.config.data.dataset for entry in PRESETS.values()}}
     ordered = sorted(PRESETS.items(), key=lambda item: not here[item[1].config.data.dataset])
-    # a grid of the style's instead of columns: with many visitors at once, what takes time is the number of elements
-    with st.container(horizontal=True, gap="small", key="home.presets"):
-        for name, entry in ordered:
-            _preset(entry, name, here[entry.config.data.dataset], server)
+    chosen = choose_offer([_preset(name, entry, here[entry.config.data.dataset]) for name, entry in ordered], "home.presets",
+                          "Classic systems")
+    if chosen is None:
+        return
+    config = PRESETS[chosen].config
+    if not here[config.data.dataset]:
+        st.session_state[keys.EXPLORED] = config.data.dataset
+        go_to("pages/explore_data.py")
+    elif start(server, config):
+        go_to("pages/train_model.py")
 
 
-def _preset(entry: Preset, name: str, is_here: bool, server: Services) -> None:
+def _preset(name: str, entry: Preset, is_here: bool) -> Offer:
     data, epochs = spec_of(entry.config.data.dataset), entry.config.training.epochs
-    with st.container(border=True, height="stretch"):
-        st.markdown(f"**{entry.title}**\n\n:small[{entry.summary} {plural(epochs, 'epoch')} on {as_text(data.title)}.]",
-                    help=differences(entry, "Where well-known notes differ:") or None)
-        if is_here:
-            if st.button("Train", key=f"home.preset.{name}", icon=":material/play_arrow:"):
-                start(server, entry.config)
-                go_to("pages/train_model.py")
-        elif st.button(f"Get {as_text(data.title)} first", key=f"home.get.{name}", icon=":material/cloud_download:",
-                       type="tertiary"):
-            st.session_state[keys.EXPLORED] = entry.config.data.dataset
-            go_to("pages/explore_data.py")
+    button, icon = ("Train", ":material/play_arrow:") if is_here else (f"Get {data.title} first", ":material/cloud_download:")
+    return Offer(name, button, icon, is_here, entry.title, f"{entry.summary} {plural(epochs, 'epoch')} on {data.title}.",
+                 "Where well-known notes differ", entry.differs)
 
 
 def available_here(server: Services, dataset: str) -> bool:

@@ -27,7 +27,7 @@ from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.canvas import canvas, new_sheet
 from pages.parts.widgets.markdown import as_text
 
-STYLE = f"<style>{(Path(__file__).parent / 'home.css').read_text(encoding='utf-8')}</style>"
+STYLE = (Path(__file__).parent / "home.css").read_text(encoding="utf-8")
 REST = 430, 570  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
 SECONDS_BETWEEN = 0.3  # between two looks at the store while it trains
 ASKED, TESTED = "home.asked", "home.tested"  # the browser has no recording; how many test images were shown

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from core.config import RunConfig
 from core.data import DataError
+from core.figures.learning import tinted
 from core.figures.pictures import data_uri, to_bytes
 from core.runs import Look, Run, Snapshot, WatchError
 from core.runs.looks import check_suits
@@ -90,10 +91,11 @@ def _answer(classes: Sequence[str], probabilities: list[float], key: str) -> Non
 
 
 def _filters(look: Look) -> None:
-    filters = torch.from_numpy(look.arrays["filters"])
-    if filters.numel():
-        st.caption("What its first layer looks for: light where a weight is positive, dark where it is negative.")
-        picture_grid(filters.unsqueeze(1), "panel.filters", "Weights of the first layer's first units", smallest=40, pick=False)
+    filters = look.arrays["filters"]
+    if filters.size:
+        st.caption("What its first layer looks for: blue where a weight is positive, orange where it is negative.")
+        colours = torch.from_numpy(tinted(filters, dark=st.context.theme.type == "dark"))
+        picture_grid(colours, "panel.filters", "Weights of the first layer's first units", smallest=40, pick=False)
 
 
 def _as_snapshot(look: Look) -> Snapshot:

@@ -10,30 +10,26 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from core.devices import DeviceInfo, describe_device
 from pages.parts.shell import keys
+from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import LABS, MENU
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
-STYLE = f"<style>{(Path(__file__).parent / 'style.css').read_text(encoding='utf-8')}</style>"
-REACHABLE = f"<script>{(Path(__file__).parent / 'reachable.js').read_text(encoding='utf-8')}</script>"
+STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+PATHS = {entry[0]: path for path, entry in (*MENU.items(), *LABS.items())}  # title → path
 
 
-def open_page(title: str) -> None:
-    """Set the page up. To be called first on every page."""
+def open_page(title: str, style: str = "") -> None:
+    """Set the page up. To be called first on every page. style: CSS of its own."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
-    st.html(STYLE)
+    st.html(f"<style>{STYLE}{style}</style>")
     st.session_state[keys.PAGE] = title
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
     freeze_imports(title)
     _recover_run()
     with st.sidebar:
-        st.markdown("### Torch Playground")
-        for path, (label, icon) in MENU.items():
-            link(path, label, icon)
-        st.markdown("**Learn**")
-        for path, (label, _, icon) in LABS.items():
-            link(path, label, icon)
-        st.caption(f"{device().title}")
-        st.html(REACHABLE, unsafe_allow_javascript=True)  # a file of ours; at the menu's end, where its place is of no account
+        labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
+        show_links([Group(MENU, "Torch Playground", name=True), Group(labs, "Learn")], "frame.menu", "Pages", go_to,
+                   here=PATHS.get(title, ""), run=st.session_state.get(keys.RUN), foot=device().title)
 
 
 def tab_title(state: str) -> None:

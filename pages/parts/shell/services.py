@@ -26,23 +26,28 @@ class Services:
 def services() -> Services:
     """The server's services; on trouble with the runs directory one line on the page, and the page ends there."""
     try:
-        return _start(Settings.from_environment())
+        settings = Settings.from_environment()
+        return _start(repr(settings), settings)
     except (StoreError, ValueError) as error:
         st.error(str(error), icon=":material/folder_off:")
         st.stop()
 
 
 @st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())
-def _start(settings: Settings) -> Services:
-    store = RunStore(settings.runs_dir)
-    engine = LocalEngine(store, settings)
-    return Services(settings, store, engine)
+def _start(key: str, _settings: Settings) -> Services:
+    store = RunStore(_settings.runs_dir)
+    engine = LocalEngine(store, _settings)
+    return Services(_settings, store, engine)
+
+
+def dataset(config: DataConfig, settings: Settings) -> Dataset:
+    """A data set, memory-mapped, for all sessions to read. Raises DataError."""
+    return _dataset(config.model_dump_json(), repr(settings), config, settings)  # texts, which it hashes at once
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the data…")
-def dataset(config: DataConfig, settings: Settings) -> Dataset:
-    """A data set, memory-mapped, for all sessions to read. Raises DataError."""
-    return load(config, settings.data_dir, settings.cache_dir)
+def _dataset(key: str, settings_key: str, _config: DataConfig, _settings: Settings) -> Dataset:
+    return load(_config, _settings.data_dir, _settings.cache_dir)
 
 
 def trained_model(store: RunStore, run_id: str) -> TrainedModel:

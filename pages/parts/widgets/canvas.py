@@ -29,13 +29,13 @@ HTML = """<div class="sheet">
 CSS = """.sheet { width: max(282px, min(100%, 100dvh - var(--rest, 100dvh))); max-width: 100%;
   color: var(--st-text-color); font: 14px var(--st-font, sans-serif);
   user-select: none; -webkit-user-select: none; }
-@media (max-width: 640px) { .sheet.fitted { width: max(240px, min(100%, 100dvh - var(--narrow-rest, 100dvh))); } }
 .plain .tools { display: none; }
 @media (max-width: 640px) {
-  .sheet.plain.fitted { display: flex; gap: 8px; width: 100%; align-items: flex-start; }
-  .plain.fitted canvas { margin: 0; flex: none; width: max(240px, min(100% - 88px, 100dvh - var(--narrow-rest, 100dvh))); }
-  .plain.fitted .row:last-child { flex-direction: column; flex: 1; align-items: stretch; }
-  .plain.fitted button { flex: none; }
+  .sheet.fitted { display: flex; flex-wrap: wrap; gap: 8px; width: 100%; align-items: flex-start; }
+  .fitted .tools { flex: 0 0 100%; }
+  .fitted canvas { margin: 0; flex: none; width: max(240px, min(100% - 88px, 100dvh - var(--narrow-rest, 100dvh))); }
+  .fitted .row:last-child { flex-direction: column; flex: 1; align-items: stretch; }
+  .fitted button { flex: none; }
 }
 .row { display: flex; align-items: center; gap: 8px; min-height: 36px; }
 canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;

@@ -3,7 +3,6 @@
 from core.presets import Preset
 
 
-def differences(entry: Preset, heading: str = "") -> str:
-    """A line for each, below a heading; "" for a system that no notes have."""
-    lines = "\n".join(f"- {line}" for line in entry.differs)
-    return f"{heading}\n{lines}" if heading and lines else lines
+def differences(entry: Preset) -> str:
+    """A line for each; "" for a system that no notes have."""
+    return "\n".join(f"- {line}" for line in entry.differs)

@@ -2,6 +2,8 @@
 // Called anew with each message from the server, which brings all pictures since the last one; they are played from here, so that
 // the server draws nothing and nothing flickers or jumps. The format of a message: core/figures/plane.py.
 const ORANGE = [245, 147, 34], BLUE = [8, 119, 189], TOP = 22;
+const LOSSES = [["training", "#e4572e"], ["validation", "#2e86ab"]]; // in the order of a picture's standing
+const CURVE = 92, BELOW = 58; // px: the losses' height, and what they and the words take of the room beside the plane
 const LATEST = 400; // ms: in this time at most what has come is played
 const KEPT = 600; // pictures, to go over again
 const REPLAY = 30; // pictures a second, and
@@ -52,6 +54,7 @@ class View {
     this.root = root;
     const find = (name) => root.querySelector(`.${name}`);
     [this.net, this.big, this.caption, this.legend, this.now] = ["net", "big", "caption", "legend", "now"].map(find);
+    this.losses = find("losses");
     [this.time, this.replay, this.slider, this.field] = ["time", "replay", "slider", "weight"].map(find);
     this.hover = null; // {layer, unit} or {link: [layer, to, from]}
     this.history = []; // pictures to go over; queue: those still to be played; at: the one that is shown
@@ -99,8 +102,10 @@ class View {
     this.big.style.cursor = about.adding ? "crosshair" : "default";
     this.net.style.cursor = "default";
     this.net.setAttribute("aria-label", about.alt.network);
-    this.inputs = null; // the theme may have changed too
-    this.colours = null;
+    const theme = ["--st-background-color", "--st-text-color", "--st-font"].map((name) => this.style(name, "")).join();
+    if (theme !== this.theme) this.colours = this.inputs = this.dots = null;
+    if (!before || before.inputs.join() !== about.inputs.join()) this.inputs = null;
+    this.theme = theme;
     this.legendOf();
     if (!about.editing && !this.field.hidden) this.close();
     if (!this.replaying) this.come(fresh, same);
@@ -199,7 +204,11 @@ class View {
       `training loss ${number(learned)}`, `validation ${number(heldBack)}`];
     if (!Number.isNaN(right)) parts.push(`${(100 * right).toFixed(0)}\u00a0%\u00a0right`);
     this.now.textContent = parts.join(" · ");
-    if (!this.frame || this.replaying) this.big.setAttribute("aria-label", `${about.alt.answer} ${parts.join(", ")}.`);
+    if (!this.frame || this.replaying) {
+      this.big.setAttribute("aria-label", `${about.alt.answer} ${parts.join(", ")}.`);
+      const before = history[0]?.standing ?? at.standing, way = (kind) => `${number(before[kind])} to ${number(at.standing[kind])}`;
+      this.losses.setAttribute("aria-label", `Losses up to here: training from ${way(0)}, validation from ${way(1)}.`);
+    }
     const place = history.findLastIndex((picture) => picture.step <= at.step); // itself, or where it was left out
     if (place >= 0) this.slider.value = place;
     this.slider.setAttribute("aria-valuetext", parts[0]);
@@ -261,7 +270,7 @@ class View {
 
   layout() {
     const { sizes } = this.about, width = this.net.clientWidth, columns = sizes.length - 1;
-    const most = Math.max(...sizes.slice(0, -1)), rows = Math.max(most, 4), tall = Math.max(260, this.big.clientHeight - 10);
+    const most = Math.max(...sizes.slice(0, -1)), rows = Math.max(most, 4), tall = Math.max(260, this.big.clientHeight - BELOW);
     const left = 46, right = 14; // names of the inputs; the way to the answer
     const pitch = (width - left - right) / columns;
     const tile = Math.max(16, Math.min(70, pitch * 0.62, (tall - TOP) / rows - 8));
@@ -301,6 +310,7 @@ class View {
     this.table();
     this.drawNet(picture);
     this.drawBig(picture);
+    this.drawLosses();
   }
 
   links(weights, act) { // every link as (layer, to, from, start, end, weight)
@@ -358,7 +368,7 @@ class View {
   }
 
   drawBig(picture) {
-    const { side, unitSide, discrete, train, validation, showValidation, extent } = this.about;
+    const { side, unitSide, discrete } = this.about;
     const width = this.big.clientWidth, context = this.fit(this.big, width, width), chosen = this.hover;
     const unit = chosen && !chosen.link ? chosen : null, points = unit ? unitSide : side;
     const start = unit && unitSide ** 2 * (unit.layer ? this.unitNumber(unit.layer, unit.unit) : unit.unit);
@@ -367,6 +377,17 @@ class View {
     context.imageSmoothingEnabled = true;
     if (discrete) context.drawImage(this.paint(this.sheet("two", 4 * points, 4 * points), twoColours(bytes, points)), 0, 0, width, width);
     else context.drawImage(this.paint(this.sheet("big", points, points), bytes), 0.5, 0.5, points - 1, points - 1, 0, 0, width, width);
+    context.drawImage(this.dotsLayer(width), 0, 0, width, width);
+  }
+
+  dotsLayer(width) { // points and axes, which are the same for all pictures: drawn once
+    const { train, validation, showValidation, extent } = this.about, ratio = window.devicePixelRatio || 1;
+    const content = [width, ratio, extent, showValidation && validation, train].join();
+    if (this.dots?.content === content) return this.dots.canvas;
+    const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+    canvas.width = canvas.height = Math.round(width * ratio);
+    this.dots = { content, canvas };
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const dots = (text, outline, size) => {
       const bytes = atob(text);
       for (let i = 0; i < bytes.length; i += 3) {
@@ -393,7 +414,40 @@ class View {
     }
     context.textAlign = "left";
     context.fillText("x₂ ↑", 3, width / 2);
+    return canvas;
+  }
+
+  drawLosses() { // up to the picture that is shown
+    const { history, at } = this, width = this.losses.clientWidth, context = this.fit(this.losses, width, CURVE);
+    const until = history.filter((picture) => picture.step <= at.step), every = Math.ceil(until.length / 200);
+    const points = until.filter((_, i) => i % every === 0 || i === until.length - 1);
+    const values = points.flatMap(({ standing }) => [standing[0], standing[1]]).filter(Number.isFinite);
+    const first = points[0]?.step ?? 0, last = Math.max(first + 1, at.step), most = Math.max(...values, 1e-9);
+    const top = 20, bottom = CURVE - 4;
+    context.font = `12px ${this.font}`;
+    context.textBaseline = "top";
+    let x = 0;
+    for (const [words, colour] of [["Loss", this.ink], ...LOSSES]) {
+      context.fillStyle = colour;
+      context.fillText(words, x, 2);
+      x += context.measureText(words).width + 10;
+    }
+    context.strokeStyle = context.fillStyle = this.ink;
+    context.globalAlpha = 0.35;
+    context.strokeRect(0.5, bottom + 0.5, width - 1, 0);
     context.globalAlpha = 1;
+    context.lineWidth = 2;
+    context.lineJoin = "round";
+    LOSSES.forEach(([, colour], kind) => {
+      context.strokeStyle = colour;
+      context.beginPath();
+      points.filter(({ standing }) => Number.isFinite(standing[kind])).forEach(({ step, standing }, i) => {
+        const place = [(step - first) / (last - first) * (width - 2), bottom - standing[kind] / most * (bottom - top)];
+        if (i) context.lineTo(...place);
+        else context.moveTo(...place);
+      });
+      context.stroke();
+    });
   }
 
   words() {

@@ -18,7 +18,8 @@ from core.training.by_hand import LARGEST_WEIGHT
 from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 
 HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img"></canvas>
-<input class="weight" type="number" step="any" hidden><div class="caption"></div></div><div class="out"><div class="now"></div>
+<input class="weight" type="number" step="any" hidden><div class="caption"></div><canvas class="losses" role="img"></canvas></div>
+<div class="out"><div class="now"></div>
 <canvas class="big" role="img"></canvas><div class="time" hidden><button class="replay">Play</button>
 <input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div>
 <div class="legend"></div></div></div></div>"""
@@ -32,6 +33,7 @@ CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font
 .weight[aria-invalid="true"] { border-color: var(--st-red-color, #c92a2a); outline-color: var(--st-red-color, #c92a2a); }
 .caption[role="alert"] { font-weight: 600; }
 .net { width: 100%; display: block; touch-action: pan-y; }
+.losses { width: 100%; display: block; }
 .out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
 .now { min-height: 22px; font-variant-numeric: tabular-nums; }

@@ -35,6 +35,7 @@ CSS = ROWS_CSS + """.view { color: var(--st-text-color); font: 13px var(--st-fon
     column-gap: 12px; }
   .large.few .line { min-height: 19px; grid-template-columns: minmax(2ch, var(--names)) 1fr 54px; gap: 6px; }
   .head h2 { font-size: 26px; }
+  .head p { font-size: 13px; line-height: 18px; min-height: 54px; margin-bottom: 4px; }
 }
 .cards { display: flex; flex-wrap: wrap; gap: 16px; }
 figure { margin: 0; width: 144px; }

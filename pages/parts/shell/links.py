@@ -1,0 +1,48 @@
+"""Links to pages, all of a place in one component of our own: each of Streamlit's own costs a server and a browser as much."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+_component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
+    "torch_playground.links", html="<nav class='links'></nav>", css=(HERE / "links.css").read_text(encoding="utf-8"),
+    js="".join((HERE / name).read_text(encoding="utf-8") for name in ("reachable.js", "links.js")))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Links below each other. links: path → (label, icon). title: above them, "" for none. name: whether that is the app's."""
+
+    links: Mapping[str, tuple[str, str]]
+    title: str = ""
+    name: bool = False
+
+
+def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callable[[str], None], here: str = "",
+               run: str | None = None, foot: str = "", row: bool = False) -> None:
+    """Draw them. on_choose(path) is called when a person has chosen one, before the page runs.
+
+    label: what they are, for screen readers. here: the path of the page that is open, which is marked. run: that addresses name.
+    foot: a line below. row: beside each other.
+    """
+    paths = [path for group in groups for path in group.links]
+
+    def chosen() -> None:
+        place = st.session_state[key].chosen
+        if type(place) is int and 0 <= place < len(paths):
+            on_choose(paths[place])
+
+    shown = [{"title": group.title, "name": group.name, "links": [
+        [_address(path), text, icon.removeprefix(":material/").removesuffix(":")] for path, (text, icon) in group.links.items()]}
+        for group in groups]
+    _component(key=key, on_chosen_change=chosen, height="content",
+               data={"groups": shown, "label": label, "here": paths.index(here) if here in paths else -1, "run": run,
+                     "foot": foot, "row": row})
+
+
+def _address(path: str) -> str:
+    """A page's name in the address: "train_model"; "" for Home."""
+    return "" if path == "app.py" else path.removeprefix("pages/").removesuffix(".py")
