@@ -21,6 +21,7 @@ from pages.parts.compare.many import many_actions, recycle_bin, undo_line
 from pages.parts.compare.one import one_run
 from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.panel import current_run
+from pages.parts.runs.space import space_section
 from pages.parts.runs.take_away import bring_a_bundle
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page
@@ -121,3 +122,4 @@ else:
 keep_view()
 recycle_bin(server)
 bring_a_bundle(server)
+space_section(server)
