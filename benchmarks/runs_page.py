@@ -4,6 +4,9 @@ Makes a store of so many runs with so many points each, then asks the app for th
 milliseconds from the request to the end of the script, which is the server's share. The large store has the same database and
 besides, as checkpoints, sparse files that say they have 10 GB together; what is measured is how long RunStore takes to open it,
 in a process of its own whose imports are done, and with the pages of the database in the system's cache.
+
+Of the curves side by side what is measured is the server's work on one chart: the runs, their metrics and points read
+from the store, smoothed and thinned, the chart made and written as the JSON that goes to the browser.
 """
 
 import argparse
@@ -14,8 +17,12 @@ from pathlib import Path
 
 from benchmarks.conditions import conditions, in_own_process, spread
 from benchmarks.page_latency import app, rerun, session
+from core.figures.side_by_side import MOST_NAMED, looks, overlay_chart, pixels_for
 from core.presets import PRESETS
 from core.runs import Metric, RunStore
+from core.runs.curves import View as CurveView
+from core.runs.curves import read_curves
+from core.runs.differing import by_seed, names_of
 from core.runs.table import usual_columns
 from core.runs.view import View, shown
 
@@ -68,6 +75,34 @@ def measure_table(folder: Path, reruns: int) -> None:
             print(f"  the page, {said:<16} {spread(times, 'ms', 0)} (aim: ≤ 300 ms)")
 
 
+def overlay(store: RunStore, run_ids: list[str], view: CurveView) -> tuple[float, float, int]:
+    """Seconds for one chart of these runs, by the clock and of the processor, and bytes that go to the browser."""
+    began, worked = time.perf_counter(), time.process_time()
+    runs = store.these(run_ids)
+    store.metric_names(run_ids)
+    by_seed(runs)
+    lines = read_curves(store, runs, view, pixels_for(len(runs)))
+    named = looks(names_of(runs[:MOST_NAMED if len(runs) <= MOST_NAMED else 5]), {})
+    sent = overlay_chart(view.name, view.axis, lines, named).to_json() or ""
+    return time.perf_counter() - began, time.process_time() - worked, len(sent.encode())
+
+
+def measure_curves(folder: Path, run_ids: list[str], repeats: int = 5) -> None:
+    """Charts of 20 runs and of all of them, plain and smoothed."""
+    store = RunStore(folder)
+    for count in (20, len(run_ids)):
+        for smoothing in (0.0, 0.9):
+            found = [overlay(store, run_ids[:count], CurveView("loss", smoothing=smoothing)) for _ in range(repeats)]
+            aim = 300 if count <= 20 else 1500
+            print(f"  curves of {count:,} runs, smoothing {smoothing} (aim: ≤ {aim} ms, ≤ 4 MB): "
+                  f"first {found[0][0] * 1000:.0f} ms, then "
+                  f"{spread([seconds * 1000 for seconds, *_ in found[1:]], 'ms', 0)}; of the processor "
+                  f"{spread([worked * 1000 for _, worked, _ in found[1:]], 'ms', 0)}; {found[0][2] / 1e6:.2f} MB to the browser")
+    seconds, *_ = overlay(store, run_ids[:20], CurveView("loss", low=1.0, high=1.5))
+    print(f"  curves of 20 runs, half an epoch of them looked at closely: {seconds * 1000:.0f} ms")
+    store.close()
+
+
 def measure_opening(folder: Path, ids: list[str], reruns: int) -> None:
     """Opening a store whose files are large."""
     store = RunStore(folder)
@@ -106,6 +141,7 @@ def main() -> None:
         took, size = time.perf_counter() - start, (folder / "runs.sqlite3").stat().st_size
         print(f"{args.runs:,} runs × {args.points:,} points, {size / 1e6:.0f} MB, written in {took:.0f} s:")
         measure_table(folder, args.reruns)
+        measure_curves(folder, ids)
         measure_opening(folder, ids, min(5, args.reruns))
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.figures.curves import Curves, comparison_chart
 from core.figures.palette import run_colours
 from core.runs import Run, RunNotFound, StoreError
 from core.runs.table import Entry, best, usual_columns
 from core.runs.view import View, matching, shown
 from core.wording import plural
 from pages.parts.compare.controls import controls
+from pages.parts.compare.curves import side_by_side
 from pages.parts.compare.grid import grid, take_selection
 from pages.parts.compare.looked_at import keep_view, open_view
 from pages.parts.compare.many import many_actions, recycle_bin, undo_line
@@ -28,8 +28,7 @@ from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.services import Services, services
 from pages.parts.widgets.markdown import as_text
 
-MOST_COMPARED = 8  # runs whose curves are laid over each other
-VALIDATION = ("validation_loss", "validation_accuracy")  # enough to compare; a long run has 100,000 other values
+MOST_LISTED = 8  # runs whose changes by hand are listed
 
 
 def table(entries: Sequence[Entry], view: View) -> tuple[list[Entry], list[str]]:
@@ -49,22 +48,6 @@ def table(entries: Sequence[Entry], view: View) -> tuple[list[Entry], list[str]]
     return rows, columns
 
 
-def overlay(server: Services, runs: list[Run], colours: dict[str, str]) -> None:
-    """Validation curves of the selected runs in one chart. colours: by their ids."""
-    curves = {}
-    for run in runs:
-        series = server.store.metrics(run.id, names=VALIDATION).series
-        curves[f"{run.title or 'Run'} ({run.id[:4]})"] = Curves(run.steps_per_epoch, run.config.training.epochs, series)
-    if any(one.of("validation_loss")[0] for one in curves.values()):
-        measured = any(one.of("validation_accuracy")[0] for one in curves.values())  # not where a number is predicted
-        quantities = ["loss", "accuracy"] if measured else ["loss"]
-        for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
-            chart = comparison_chart(curves, quantity).update_layout(colorway=[colours[run.id] for run in runs])
-            column.plotly_chart(chart, key=f"compare.{quantity}", config={"displaylogo": False})
-    else:
-        st.caption("No epoch has been finished yet, so there are no curves to compare.")
-
-
 def chosen_runs(server: Services, chosen: Sequence[Entry], current: Run | None) -> list[Run]:
     """The selected runs, the current one where there are none: it is reachable whatever the table shows."""
     if not chosen:
@@ -82,15 +65,13 @@ def chosen_runs(server: Services, chosen: Sequence[Entry], current: Run | None) 
 
 def details(server: Services, chosen: Sequence[Entry], current: Run | None) -> None:
     """What is below the table: curves, and what can be done with one run."""
-    runs = chosen_runs(server, chosen[:MOST_COMPARED], current)
+    runs = chosen_runs(server, chosen[:MOST_LISTED], current)
     if not runs:
         return
     numbers = {entry.id: entry.number for entry in chosen} or {run.id: run.number for run in runs}
     by_number = run_colours(numbers.values())
     colours = {run_id: by_number[number] for run_id, number in numbers.items()}
-    overlay(server, runs, colours)
-    if len(chosen) > MOST_COMPARED:
-        st.caption(f"The curves of the first {MOST_COMPARED} of {len(chosen):,} selected runs, in the table's order.")
+    side_by_side(server.store, list(numbers), colours)
     for run in runs:
         by_hand_list(server.store.interventions(run.id), f"{run.title or 'Run'} ({run.id[:4]})", f"compare.by_hand.{run.id}")
     if len(numbers) == 1:

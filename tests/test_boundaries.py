@@ -67,7 +67,7 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 LAYERS = [
     ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
      "core.notes_differ", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
-    ("core.devices", "core.memory", "core.metrics_child", "core.settings", "core.tsne_child"),
+    ("core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings", "core.tsne_child"),
     ("core.process",),
     ("core.models", "core.transforms"),
     ("core.config",),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.evaluation.digit_robustness import SWEEPS, Map
 from core.figures.bars import class_counts, grouped_counts, probability_bars, split_counts
-from core.figures.curves import BEFORE, Curves, comparison_chart, curve_chart
+from core.figures.curves import BEFORE, Curves, curve_chart
 from core.figures.evaluation import confusion_figure
 from core.figures.explore import balance_chart, order_chart
 from core.figures.images import as_picture, contact_sheet, ink_picture
@@ -149,7 +149,6 @@ def test_a_run_that_diverged_has_gaps(finished, value):
     data = Curves(2, 3, {"loss": ([1, 2], [1.0, 3e38]), "validation_loss": ([2, 4, 6], [1.5, value, 2.5])})
     chart = plain(curve_chart(data, "loss", finished=finished))
     assert chart["series"][2]["data"] == [[1.0, 1.5], [2.0, None], [3.0, 2.5]]
-    assert comparison_chart({"run": data}, "loss").data[0].y == (1.5, None, 2.5)
 
 
 def test_the_spike_of_a_long_run_is_in_its_chart():
@@ -170,16 +169,6 @@ def test_a_finished_chart_is_the_live_one_with_tools(quantity):
 def test_a_finished_chart_of_a_long_run_is_thinned():
     raw, mean, validation = curve_chart(curves(100_000, 1000, 100), "loss", finished=True)["series"]
     assert 400 < len(raw["data"]) <= 800 and 300 < len(mean["data"]) <= 600 and len(validation["data"]) == 100
-
-
-def test_comparison_chart():
-    runs = {"one": curves(30), "two": curves(20, per_epoch=5), "none yet": Curves(10, 5)}
-    figure = comparison_chart(runs, "accuracy")
-    assert [line.name for line in figure.data] == list(runs)
-    assert [list(line.x) for line in figure.data] == [[1, 2, 3], [1, 2, 3, 4], []]
-    assert figure.data[1].y == pytest.approx(runs["two"].of("validation_accuracy")[1], rel=1e-4)
-    assert figure.layout.title.text == "Validation accuracy"
-    assert not comparison_chart({}, "loss").data
 
 
 # Bars

@@ -37,6 +37,9 @@ def test_any_order_of_keeping_and_forgetting_is_what_a_dictionary_would_hold(sto
             assert store.metrics(run_id, after=before).series == as_series(new)
         assert store.metrics(run_id).series == as_series(expected)
     assert store.metrics(run_id, names=("loss",)).series == as_series({"loss": expected.get("loss", {})})
+    together = {name: (steps.tolist(), values.tolist()) for name in expected
+                for _, steps, values in store.points([store.get(run_id)], name)}
+    assert together == as_series(expected), "the same, however many runs are read"
     store.finish(run_id, "finished")
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from core.files import write_atomically
 from core.runs import CheckpointError, RunNotFound
+from core.runs.annotations import Change
 from core.runs.checkpoints import load_model
 from core.runs.execute import execute
 from core.runs.moments import (
@@ -285,6 +286,7 @@ def test_what_is_no_id_is_no_run(store):
 
 def test_the_budget_thins_the_oldest_runs_first_and_no_starred_one(store, settings):
     starred, old, new = (run_here(store, replace(settings, disk_budget=0), tiny(training__seed=seed)) for seed in range(3))
+    store.annotate([starred.id], Change(starred=True))
     going = store.create_running(tiny(), "tester", "here")
     for run in (old, new, starred, going):  # some thirty moments each, whatever the machine's speed
         for step in range(1, 30):
@@ -299,12 +301,12 @@ def test_the_budget_thins_the_oldest_runs_first_and_no_starred_one(store, settin
     assert keep_within(store, 0) == keep_within(store, total) == 0 and counts() == before
     one = each.moments // each.count
 
-    freed = keep_within(store, total - 2 * one, lambda run: run.id == starred.id)
+    freed = keep_within(store, total - 2 * one)
     assert freed >= 2 * one and counts() == before | {old.id: 16}
     assert [moment.step for moment in moments(store, old.id).kept][0] == 0
-    keep_within(store, space_of(store).total - one, lambda run: run.id == starred.id)
+    keep_within(store, space_of(store).total - one)
     assert counts() == before | {old.id: 16, new.id: 16}
-    keep_within(store, 1, lambda run: run.id == starred.id)  # more than can be freed
+    keep_within(store, 1)  # more than can be freed
     assert counts() == before | {old.id: 2, new.id: 2}
     assert [moment.step for moment in moments(store, old.id).kept] == [0, 29]
     assert load_model(store, old.id)

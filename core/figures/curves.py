@@ -1,11 +1,9 @@
-"""Loss and accuracy over a run, as ECharts options; several runs beside each other, as Plotly figures."""
+"""Loss and accuracy of one run, as ECharts options; side_by_side.py has several runs in one picture."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
-
-import plotly.graph_objects as go
 
 from core.figures.palette import GREY, TRAIN, VALIDATION
 from core.figures.thinning import smooth, thin
@@ -139,21 +137,3 @@ def _line(name: str, points: list[list[float | None]], color: str, width: int, o
           symbols: bool = False) -> dict[str, Any]:
     return {"name": name, "type": "line", "data": points, "showSymbol": symbols, "symbolSize": 7, "color": color,
             "lineStyle": {"width": width, "opacity": opacity}, "silent": name == "each batch"}
-
-
-def comparison_chart(runs: dict[str, Curves], quantity: str) -> go.Figure:
-    """Validation loss or accuracy of several runs over epochs, by their names."""
-    figure = go.Figure()
-    for name, curves in runs.items():
-        validation = curves.of(f"validation_{quantity}")
-        points = _points(curves, validation)
-        figure.add_scatter(x=[p[0] for p in points], y=[p[1] for p in points], name=name,
-                           mode="lines+markers" if len(points) <= MOST_MARKED else "lines")
-    figure.update_layout(
-        title={"text": f"Validation {quantity}", "x": 0, "y": 0.98, "yanchor": "top"}, height=HEIGHT,
-        margin={"l": 8, "r": 8, "t": 64, "b": 8}, hovermode="x unified",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        xaxis={"title": "epoch", "rangemode": "tozero"},
-        yaxis={"tickformat": ".0%"} if quantity == "accuracy" else {"rangemode": "tozero"},
-    )
-    return figure

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
+
+from core.runs.thinning import running_mean
 
 
 def thin(steps: Sequence[int], values: Sequence[float], points: int = 400) -> tuple[list[int], list[float]]:
@@ -23,9 +24,5 @@ def thin(steps: Sequence[int], values: Sequence[float], points: int = 400) -> tu
 
 
 def smooth(values: Sequence[float], weight: float = 0.9) -> list[float]:
-    """Exponential moving average, corrected for its start: sum(w^k · v[n−k]) / sum(w^k).
-
-    Source: the debiasing of Kingma & Ba, Adam, arXiv:1412.6980, section 3. pandas does it in C: a run of 100,000 steps is
-    smoothed at each redraw.
-    """
-    return pd.Series(values, dtype=float).ewm(alpha=1 - weight, adjust=True).mean().tolist()
+    """core.runs.thinning.running_mean() as a list."""
+    return running_mean(values, weight).tolist()

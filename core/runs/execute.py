@@ -154,7 +154,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     note_start(store, run.id, state.step if state is not None else 0, device)
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
-    moments = MomentKeeper(store, run.id, config, data, model, keep_all=run.starred)
+    moments = MomentKeeper(store, run.id, config, data, model, run.starred)
     finished: Finished | None = None
     if run.step or store.interventions(run.id):  # it has been going before
         store.forget_after(run.id, state.step if state is not None else -1, state.interventions if state is not None else 0)
@@ -189,7 +189,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         _conclude(store, run.id, computed, data, model, finished)
         note_data(store, run.id, data)  # last: nobody waits for these two
         with suppress(StoreError, OSError):
-            keep_within(store, settings.disk_budget, keep_all=lambda one: one.starred)
+            keep_within(store, settings.disk_budget)
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:

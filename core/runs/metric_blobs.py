@@ -7,6 +7,7 @@ second. A blob costs the same for one point and for a thousand, and a page reads
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,6 +36,34 @@ def read_points(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:
     """Steps and values of one metric's rows, given as they came: ascending, and of points at one step the last."""
     steps, values = in_order(*(np.concatenate(parts) for parts in zip(*map(_blobs, rows), strict=True)))
     return steps.tolist(), values.tolist()
+
+
+def points_of_many(db: sqlite3.Connection, runs: Sequence[int], name: str, low: float, high: float,
+                   ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """One metric of several runs (their numbers) as arrays of steps and values, ascending, of points at one step the last; of
+    what was flushed together it is all or nothing, and all that has a step from low to high is there. Runs without it are left
+    out."""
+    # where each step has a value, the first and the last one say it all: half as much to copy
+    rows = db.execute("SELECT run, first_step, last_step, CASE WHEN last_step - first_step + 1 = length(points) / 8 THEN NULL "
+                      f"ELSE steps END, points FROM metrics WHERE run IN ({', '.join('?' * len(runs))}) AND name = ? "
+                      "AND last_step >= ? AND first_step <= ? ORDER BY run, seq", (*runs, name, low, high))
+    parts: dict[int, list[tuple[int, int, bytes | None, bytes]]] = {}
+    for run, *part in map(tuple, rows):
+        parts.setdefault(run, []).append(tuple(part))
+    return {run: _joined(of_one) for run, of_one in parts.items()}
+
+
+def _joined(parts: list[tuple[int, int, bytes | None, bytes]]) -> tuple[np.ndarray, np.ndarray]:
+    """What was flushed one after another, each as its first and last step, its steps (None: all between them) and its values."""
+    values = np.frombuffer(b"".join(part[3] for part in parts), VALUES)
+    first, last = parts[0][0], parts[-1][1]
+    unbroken = all(part[2] is None for part in parts) and all(
+        after[0] == before[1] + 1 for before, after in pairwise(parts))
+    if unbroken:
+        return np.arange(first, last + 1, dtype=STEPS), values
+    steps = [np.arange(start, end + 1, dtype=STEPS) if blob is None else np.frombuffer(blob, STEPS)
+             for start, end, blob, _ in parts]
+    return in_order(np.concatenate(steps), values)
 
 
 def forget_points(db: sqlite3.Connection, run: int, step: int) -> None:

@@ -1,6 +1,5 @@
 """Where the disk space of runs went, and how it stays within a budget: moments of old runs are thinned, and nothing else."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,17 +47,17 @@ def space_of(store: RunStore) -> Space:
     return Space(tuple(sorted(found, key=lambda one: -one.total)), database)
 
 
-def keep_within(store: RunStore, budget: int, keep_all: Callable[[Run], bool] = lambda run: False) -> int:
+def keep_within(store: RunStore, budget: int) -> int:
     """Thin moments until all runs together take at most `budget` bytes, those of the oldest run first; the bytes that are free
     now. 0 is no budget.
 
-    Of no run goes its first and its last moment, and nothing of one that waits or goes on, or that `keep_all` names, as starred
-    ones; so more may stay than the budget. Raises StoreError.
+    Of no run goes its first and its last moment, and nothing of one that waits, goes on or has a star; so more may stay than the
+    budget. Raises StoreError.
     """
     if not budget:
         return 0
     space, freed = space_of(store), 0
-    ours = sorted((one.run for one in space.runs if one.count and not one.run.is_active and not keep_all(one.run)),
+    ours = sorted((one.run for one in space.runs if one.count and not one.run.is_active and not one.run.starred),
                   key=lambda run: run.number)
     for most in STAY:
         for run in ours:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from core.runs.interventions import (
     waiting_edits,
 )
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
-from core.runs.metric_blobs import forget_points, insert_metrics, read_points
+from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
 from core.runs.records import NUMBER_FORMAT, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
 from core.runs.table import Entry, KnownSettings, read_entries
 from core.training import Command, Intervention, Look, Started, WeightEdit
 from core.version import VERSION, another_version
 
+AT_ONCE = 64  # runs whose curves are in memory together while many are read
 MADE_ROOM = "Stopped after a minute of pause, because another run was waiting. “Continue” goes on from where it was."
 
 
@@ -134,6 +135,34 @@ class RunStore:
             rows = db.execute(f"SELECT * FROM runs WHERE deleted IS NULL AND kind IN ({', '.join('?' * len(kinds))}) {where} "
                               "ORDER BY number DESC LIMIT ?", (*kinds, *wanted, limit)).fetchall()
         return _readable(rows)
+
+    def these(self, run_ids: Sequence[str]) -> list[Run]:
+        """The runs of these ids, in their order; those that are gone or that this version can't read are left out."""
+        found: dict[str, Run] = {}
+        with self._database.reading() as db:
+            for some in _in_parts(list(run_ids), 500):
+                rows = db.execute("SELECT * FROM runs WHERE deleted IS NULL AND id IN "
+                                  f"({', '.join('?' * len(some))})", some).fetchall()
+                found |= {run.id: run for run in _readable(rows)}
+        return [found[run_id] for run_id in run_ids if run_id in found]
+
+    def of_configs(self, configs: Sequence[RunConfig]) -> list[list[Run]]:
+        """For each config the trainings of exactly it that nobody changed by hand, the newest first."""
+        texts = [config.model_dump_json() for config in configs]
+        with self._database.reading() as db:
+            rows = db.execute(f"SELECT * FROM runs WHERE config IN ({', '.join('?' * len(texts))}) AND kind = 'training' AND "
+                              "deleted IS NULL AND number NOT IN (SELECT run FROM interventions) ORDER BY number DESC",
+                              texts).fetchall()
+        return [_readable([row for row in rows if row["config"] == text]) for text in texts]
+
+    def test_looks(self) -> dict[tuple[str, str], int]:
+        """For each data set and task how many runs in this store were measured on its test images as they ended: that is the
+        least number of times that somebody may have looked at them."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), count(*) FROM "
+                              "runs WHERE (test_accuracy IS NOT NULL OR test_loss IS NOT NULL) AND json_valid(config) "
+                              "GROUP BY 1, 2").fetchall()
+        return {(dataset, task): count for dataset, task, count in map(tuple, rows)}
 
     def entries(self, owner: str = "") -> list[Entry]:
         """Every training as a row of the table of runs, the newest first, also where this version can't read its settings.
@@ -455,6 +484,28 @@ class RunStore:
             named.setdefault(row["name"], []).append(row)
         return Metrics(rows[-1]["seq"] if rows else after, {name: read_points(its_rows) for name, its_rows in named.items()})
 
+    def metric_names(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Which metrics these runs have, and how many of the runs have each; in alphabetical order."""
+        counts: dict[str, int] = {}
+        with self._database.reading() as db:
+            for some in _in_parts(list(run_ids), 500):
+                rows = db.execute("SELECT name, count(DISTINCT run) FROM metrics WHERE run IN (SELECT number FROM runs WHERE id "
+                                  f"IN ({', '.join('?' * len(some))})) GROUP BY name", some).fetchall()
+                for name, count in map(tuple, rows):
+                    counts[name] = counts.get(name, 0) + count
+        return dict(sorted(counts.items()))
+
+    def points(self, runs: Sequence[Run], name: str, low: float = 0, high: float = float("inf"),
+               ) -> Iterator[tuple[Run, np.ndarray, np.ndarray]]:
+        """One metric of many runs, a run at a time: its steps (N,) int64 and values (N,) float64, steps ascending. Some points
+        beyond low and high may be there too. Runs without it are left out."""
+        for some in _in_parts(list(runs), AT_ONCE):
+            with self._database.reading() as db:
+                found = points_of_many(db, [run.number for run in some], name, low, high)
+            for run in some:
+                if run.number in found:
+                    yield run, *found[run.number]
+
     def snapshots(self, run_id: str) -> dict[str, Snapshot]:
         """The newest snapshot of each name. Empty for an unknown run."""
         with self._database.reading() as db:
@@ -500,6 +551,12 @@ class RunStore:
         if not (len(run_id) == 32 and all(c in "0123456789abcdef" for c in run_id)):
             raise RunNotFound(run_id)
         return self.path / run_id
+
+
+def _in_parts(whole: list[Any], most: int) -> Iterator[list[Any]]:
+    """A list in parts of at most so many: SQLite takes a limited number of values in one question."""
+    for start in range(0, len(whole), most):
+        yield whole[start:start + most]
 
 
 def _readable(rows: Iterable[sqlite3.Row]) -> list[Run]:

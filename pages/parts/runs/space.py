@@ -37,8 +37,8 @@ def space_section(server: Services) -> None:
                 f"{size_of_bytes(space.database)} and moments to go back to {size_of_bytes(moments)}.")
         if budget:
             st.progress(min(1.0, space.total / budget), f"{line} The budget is {size_of_bytes(budget, 0)}.")
-            st.caption("Beyond it, moments of the oldest runs are thinned when a run ends, never those of a run that goes on. "
-                       "Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK sets the budget.")
+            st.caption("Beyond it, moments of the oldest runs are thinned when a run ends, never those of a run that goes on or "
+                       "has a star. Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK sets the budget.")
             if space.total > budget:
                 st.warning("The budget is passed, and thinning alone does not help: delete runs that you do not need.",
                            icon=":material/hard_drive:")

@@ -1,0 +1,84 @@
+"""Compare runs, Cost: what a result costs in parameters, time or arithmetic, and which runs no other beats."""
+
+import streamlit as st
+
+from core.config import RunConfig, TrainingConfig
+from core.evaluation.ranking import pareto_front
+from core.figures.run_tables import front_chart
+from core.runs import Run, RunStore
+from core.runs.differing import names_of
+from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of
+from core.settings import Settings
+from core.wording import number, percent, plural
+from pages.parts.compare.words import CHART, short_name, words
+from pages.parts.shell.services import services
+from pages.parts.widgets.markdown import as_text
+
+MULT_ADDS = "mult_adds"
+ARITHMETIC = Outcome("multiply-adds per example", "", lambda run: None)
+MOST_LISTED = 8
+NO_BREAK = "\u00a0"
+MOST_NAMED = 60  # with more runs, names that say what differs would be long lists
+
+
+@st.fragment
+def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
+    """Cost against result."""
+    runs = store.these(run_ids)
+    with st.container(horizontal=True, gap="medium"):
+        costs = COSTS | {MULT_ADDS: ARITHMETIC}
+        cost_name = st.selectbox("Cost", list(costs), format_func=lambda name: costs[name].label.capitalize(), key="compare.cost",
+                                 persist_state="session", width=260)
+        result = choose_result(runs, "compare.cost_result")
+    if result is None:
+        return
+    cost = costs[cost_name]
+    settings = services().settings
+    found = []
+    for run in runs:
+        spent = _mult_adds(_network(run.config), settings) if cost_name == MULT_ADDS else cost.of(run)
+        value = result.of(run)
+        if spent is not None and value is not None:
+            found.append((run, float(spent), value))
+    if not found:
+        st.info(f"None of these runs has both its {cost.label} and its {result.label} yet.", icon=":material/hourglass_empty:")
+        return
+    shown, spent, values = map(list, zip(*found, strict=True))
+    names = names_of(shown, words) if len(shown) <= MOST_NAMED else {run.id: short_name(run) for run in shown}
+    st.plotly_chart(front_chart(spent, values, [names[run.id] for run in shown], [colours[run.id] for run in shown], cost,
+                                result), key="compare.front", config=CHART, alt=f"{result.label} over {cost.label}")
+    front = pareto_front(spent, values, result.higher)
+    said = [percent(value).replace(" ", NO_BREAK) if result.shares else number(value) for value in values]
+    lines = [f"- {as_text(names[shown[one].id])}: {_amount(spent[one], cost)}, {result.label} {said[one]}"
+             for one in front[:MOST_LISTED]]
+    st.markdown(f"**{plural(len(front), 'run')} on the front** (diamonds): no other of these is as good for less, or better for "
+                "as much.\n\n" + "\n".join(lines))
+    left = len(runs) - len(shown)
+    if left:
+        st.caption(f"{plural(left, 'run')} without one of the two figures {'is' if left == 1 else 'are'} left out.")
+    if cost_name == "seconds":
+        st.caption("Seconds depend on the machine and on what else it did. Compare them within one machine.")
+
+
+def choose_result(runs: list[Run], key: str) -> Outcome | None:
+    """Which result to look at, of those that any of the runs has; None, and a line, where there is none."""
+    there = [name for name, outcome in RESULTS.items() if any(outcome.of(run) is not None for run in runs)]
+    if not there:
+        st.info("None of these runs has come to a result yet.", icon=":material/hourglass_empty:")
+        return None
+    return RESULTS[st.selectbox("Result", there, format_func=lambda name: RESULTS[name].label.capitalize(), key=key,
+                                persist_state="session", width=260)]
+
+
+def _network(config: RunConfig) -> RunConfig:
+    """The same for all runs of one network on one data set, however they were trained."""
+    return RunConfig(data=config.data, model=config.model, training=TrainingConfig(loss=config.training.loss))
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _mult_adds(config: RunConfig, settings: Settings) -> int | None:
+    return mult_adds_of(config, settings.data_dir)
+
+
+def _amount(value: float, cost: Outcome) -> str:
+    return f"{value:,.1f} s" if cost.unit == "s" else f"{value:,.0f} {cost.label}"

@@ -1,0 +1,31 @@
+"""Compare runs, Settings: in what the selected runs differ, setting by setting."""
+
+import pandas as pd
+import streamlit as st
+
+from core.runs import RunStore
+from core.runs.differing import NOT_THERE, flat, labels_of, varying
+from core.wording import plural
+from pages.parts.compare.words import short_name, words
+
+MOST_BESIDE = 6  # runs that stand beside each other; more stand below each other
+
+
+def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
+    """The settings that differ as a table."""
+    runs = store.these(run_ids)
+    configs = [run.config for run in runs]
+    paths = varying(configs)
+    if not paths:
+        st.info("All of these runs have the same settings.", icon=":material/equal:")
+        return
+    every, labels = [flat(config) for config in configs], labels_of(configs, paths)
+    rows = [{label.capitalize() if label.islower() else label: words(path, settings.get(path, NOT_THERE))
+             for path, label in labels.items()} for settings in every]
+    table = pd.DataFrame(rows, index=pd.Index([short_name(run) for run in runs], name="Run"))
+    if len(runs) <= MOST_BESIDE:
+        table = table.T.rename_axis("Setting")
+    st.dataframe(table, key="compare.difference", width="stretch")
+    same = len(every[0]) - len(paths)
+    st.caption(f"{plural(len(paths), 'setting')} {'differs' if len(paths) == 1 else 'differ'}; the other {same} are the same in "
+               "all of them. A dash: this kind of network, optimizer or schedule has no such setting.")

@@ -1,0 +1,110 @@
+"""Compare runs, Effect of settings: each setting against a result, all of them at once, and which of them matter."""
+
+from math import isfinite
+
+import streamlit as st
+
+from core.figures.run_tables import MOST_AXES, MOST_BARS, importance_chart, parallel_chart, scatter_chart
+from core.runs import Run, RunStore
+from core.runs.differing import NOT_THERE, SEED, flat, labels_of, names_of, varying
+from core.runs.importance import FEWEST, Importance, ImportanceError, columns_of, importance
+from core.runs.outcomes import Outcome
+from core.wording import percent
+from pages.parts.compare.costs import MOST_NAMED, choose_result
+from pages.parts.compare.words import CHART, short_name, words
+
+ONE, ALL, WEIGHT = "One setting", "All at once", "Which matter"
+
+
+@st.fragment
+def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
+    """Settings against results."""
+    runs = store.these(run_ids)
+    labels = labels_of([run.config for run in runs], varying([run.config for run in runs]))
+    if not labels:
+        st.info("All of these runs have the same settings, so no setting can have done anything.", icon=":material/equal:")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        way = st.segmented_control("How", [ONE, ALL, WEIGHT], default=ONE, required=True, key="compare.effect",
+                                   persist_state="session", label_visibility="collapsed")
+        result = choose_result(runs, "compare.effect_result")
+    if result is None:
+        return
+    found = [(run, value) for run in runs if (value := result.of(run)) is not None and isfinite(value)]
+    shown, values = [run for run, _ in found], [value for _, value in found]
+    if way == ONE:
+        _one(shown, values, labels, colours, result)
+    elif way == ALL:
+        _all(shown, values, labels, result)
+    else:
+        _which(shown, values, labels, result)
+
+
+def _one(runs: list[Run], values: list[float], labels: dict[str, str], colours: dict[str, str], result: Outcome) -> None:
+    usual = next((place for place, path in enumerate(labels) if path != SEED), 0)
+    path = st.selectbox("Setting", list(labels), usual, format_func=lambda path: labels[path].capitalize(), key="compare.setting",
+                        width=320)
+    names = names_of(runs, words) if len(runs) <= MOST_NAMED else {run.id: short_name(run) for run in runs}
+    column = [_value(path, flat(run.config).get(path, NOT_THERE)) for run in runs]
+    st.plotly_chart(scatter_chart(column, values, [names[run.id] for run in runs], [colours[run.id] for run in runs],
+                                  labels[path], result),
+                    key="compare.scatter", config=CHART, alt=f"{result.label} over {labels[path]}")
+    st.caption("Runs may differ in more than this setting: what looks like its effect may be another's.")
+
+
+def _all(runs: list[Run], values: list[float], labels: dict[str, str], result: Outcome) -> None:
+    every = [flat(run.config) for run in runs]
+    firsts = {names[0] for names, _ in columns_of(every)}  # of settings that always change together one says it all
+    paths = sorted((path for path in labels if path in firsts), key=lambda path: path == SEED)  # luck last
+    columns = {labels[path]: [_value(path, settings.get(path, NOT_THERE)) for settings in every] for path in paths}
+    st.plotly_chart(parallel_chart(columns, values, result), key="compare.parallel", config=CHART,
+                    alt="Settings and result of each run")
+    st.caption("A line is a run, blue for a good result and orange for a bad one. Drag along an axis to keep only the runs that "
+               "go through that part of it, and an axis' name to move it."
+               + (" Of settings that always changed together the first is drawn." if len(paths) < len(labels) else "")
+               + (f" The first {MOST_AXES} of {len(columns)} settings are drawn." if len(columns) > MOST_AXES else ""))
+
+
+def _which(runs: list[Run], values: list[float], labels: dict[str, str], result: Outcome) -> None:
+    if len(runs) < FEWEST:
+        st.info(f"From {FEWEST} runs with a result on there is something to say; these are {len(runs)}, and chance decides.",
+                icon=":material/casino:")
+        return
+    try:
+        found = _importance(tuple(run.id for run in runs), tuple(values), [flat(run.config) for run in runs])
+    except ImportanceError as error:
+        st.info(str(error), icon=":material/info:")
+        return
+    scale, unit = (100, " points") if result.shares else (1, "")
+    if found.explained is None or found.explained <= 0:
+        st.warning("These settings do not say what a run comes to: guessing from them is no better than always saying the mean. "
+                   "The bars below mean nothing.", icon=":material/casino:")
+    else:
+        st.markdown(f"From its settings alone, a run's {result.label} is guessed to within {found.error * scale:.3g}{unit} on "
+                    f"average; always saying the mean misses by {found.plain_error * scale:.3g}{unit}. The settings account for "
+                    f"{percent(found.explained, 0)} of the differences.")
+    st.plotly_chart(importance_chart(found, labels, result), key="compare.importance", config=CHART,
+                    alt="How much each setting matters")
+    clear = sum(share.is_clear for share in found.shares)
+    st.caption(
+        f"A random forest (scikit-learn) learns from some of the {found.runs} runs and guesses the others; a bar says how much "
+        "worse it guesses when one setting is shuffled among them. Lines: 90 % of 20 resamples of the runs. "
+        + ("Grey: the line reaches 0, so it may be nothing. " if clear < len(found.shares) else "")
+        + ("Settings joined by + always changed together here, and can't be told apart. "
+           if any(len(share.settings) > 1 for share in found.shares) else "")
+        + "It can't tell causes: settings that were often changed together share their weight, one that only matters beside "
+        "another may get little, and nothing is said of values that no run had."
+        + (f" The {MOST_BARS} largest of {len(found.shares)} are drawn." if len(found.shares) > MOST_BARS else ""))
+
+
+@st.cache_data(max_entries=16, show_spinner="Learning what matters…")
+def _importance(run_ids: tuple[str, ...], values: tuple[float, ...], _settings: list[dict]) -> Importance:
+    """What the runs' settings are does not change, so their ids stand for them."""
+    return importance(_settings, values)
+
+
+def _value(path: str, value: object) -> object:
+    """Numbers stay numbers; anything else is called as the forms call it."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else words(path, value)
+
+
