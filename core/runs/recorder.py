@@ -7,6 +7,7 @@ from math import isfinite
 import torch
 
 from core.devices import device_memory_bytes, resident_bytes
+from core.runs.database import StoreBusy
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
 from core.training import (
@@ -30,6 +31,9 @@ MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be
 PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second")
 PREDICTIONS, CONFUSION, FALLBACKS = "predictions", "confusion", "fallbacks"  # names of snapshots
 MEGABYTE = 1e6
+PATIENCE = 0.5  # seconds that a training waits for others who are writing; then it goes on, and its batch waits for the next flush
+MOST_PATIENCE = 60.0  # seconds, of what must be written before anything else is, such as a checkpoint
+MOST_WAITING = 1_000_000  # metrics that are held back; with more it is waited as for a checkpoint
 
 
 class Recorder:
@@ -141,10 +145,21 @@ class Recorder:
     def add(self, step: int, values: dict[str, float]) -> None:
         self.metrics += [Metric(name, step, value) for name, value in values.items() if isfinite(value)]
 
-    def flush(self) -> None:
-        """Hand over everything now."""
+    def flush(self, at_once: bool = False) -> None:
+        """Hand over everything now. Where another process is writing, all is kept and comes with the next flush.
+
+        at_once: wait for that process, up to a minute; raises StoreBusy after that.
+        """
         snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
-        kept = self.store.record(self.run_id, self.metrics, snapshots, self.looks, self.interventions, **self.progress)
+        at_once = at_once or len(self.metrics) > MOST_WAITING
+        try:
+            kept = self.store.record(self.run_id, self.metrics, snapshots, self.looks, self.interventions,
+                                     patience=MOST_PATIENCE if at_once else PATIENCE, **self.progress)
+        except StoreBusy:
+            if at_once:
+                raise
+            self.flushed = self.clock()
+            return
         self.is_ours = kept and self.is_ours
         self.metrics, self.snapshots, self.looks, self.interventions = [], {}, [], []
         self.progress, self.flushed = {}, self.clock()
