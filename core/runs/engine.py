@@ -23,6 +23,7 @@ from core.models import ModelError, build
 from core.process import configured
 from core.runs.checkpoints import CheckpointError, check_can_go_on
 from core.runs.database import LITTLE, StoreBusy, StoreError
+from core.runs.deleting import delete_run
 from core.runs.looks import check_suits, watched_images
 from core.runs.records import Going, Run
 from core.runs.since import Since
@@ -150,7 +151,7 @@ class LocalEngine:
         """
         for run in self.store.runs(kinds=["range_test"]):
             if run.owner == owner and not run.is_active:
-                self.store.delete(run.id)
+                delete_run(self.store, run.id, self.settings.data_dir)
         key = hashlib.sha256(f"range test of {config.model_dump_json()}".encode()).hexdigest()
         run_id = self.store.create(config, owner, "Learning-rate finder", key, kind="range_test")
         self.wake()

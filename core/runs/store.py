@@ -3,8 +3,8 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -61,6 +61,12 @@ class RunStore:
     def keep_spare(self) -> None:
         """Hold some room on the disk, so that runs can be deleted, stopped and ended when it is full."""
         self._database.keep_spare()
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for reading, of which nobody else has a use meanwhile. Raises StoreError."""
+        with self._database.reading() as db:
+            yield db
 
     def _surely(self, write: Callable[[sqlite3.Connection], Found]) -> Found:
         """Write what makes room or says how a run ended: on a full disk in the room that the spare file has held."""
