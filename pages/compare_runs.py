@@ -12,6 +12,8 @@ import streamlit as st
 from core.data.sources import kind_of
 from core.figures.curves import Curves, comparison_chart
 from core.runs import Run, RunNotFound, StoreError, has_checkpoint
+from core.runs.deleting import delete_run
+from core.wording import cell
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.runs.by_hand import by_hand_list
@@ -20,6 +22,7 @@ from pages.parts.runs.take_away import bring_a_bundle, made_with, take_away
 from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page, select_run
+from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services, services
 from pages.parts.widgets.markdown import as_text
 
@@ -31,7 +34,7 @@ def table(runs: list[Run], by_hand: dict[str, int]) -> pd.DataFrame:
     """One row for each run. by_hand: how many changes by hand a run has had, where there were any."""
     mine = st.session_state[keys.OWNER]
     return pd.DataFrame([{
-        "Run": run.title or run.id[:8], "Status": STATUS[run.status][0],
+        "Run": cell(run.title) or run.id[:8], "Status": STATUS[run.status][0],
         "Test accuracy": None if run.test_accuracy is None else run.test_accuracy * 100,
         "Validation accuracy": None if run.validation_accuracy is None else run.validation_accuracy * 100,
         "Test loss": run.test_loss, "Training time (s)": run.seconds,
@@ -106,10 +109,9 @@ def actions(server: Services, run: Run) -> None:
 def delete(server: Services, run: Run) -> None:
     """Delete a run and forget it."""
     try:
-        server.store.delete(run.id)
+        delete_run(server.store, run.id, server.settings.data_dir)
     except (StoreError, RunNotFound) as error:
-        st.error(as_text(str(error)))
-        return
+        refuse(as_text(str(error)))
     if st.session_state.get(keys.RUN) == run.id:
         select_run(None)
     st.rerun()

@@ -157,7 +157,7 @@ def own_file() -> None:
     try:
         report = read_weights(file.getvalue(), file.name)
     except WeightsRefused as error:
-        st.error(str(error), icon=":material/gpp_bad:")
+        st.error(as_text(str(error)), icon=":material/gpp_bad:")
         return
     many = "tensor" if len(report.rows) == 1 else "tensors"
     st.markdown(f"{report.kind}: {len(report.rows):,} {many} with {report.numbers:,} values in {report.size:,} bytes. "

@@ -6,11 +6,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import streamlit as st
+import torch
 from streamlit.errors import StreamlitPageNotFoundError
 
 from core.devices import DeviceInfo, describe_device
 from pages.parts.shell import keys
 from pages.parts.shell.menu import LABS, MENU
+from pages.parts.shell.notices import draw_notices
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = f"<style>{(Path(__file__).parent / 'style.css').read_text(encoding='utf-8')}</style>"
@@ -34,6 +36,7 @@ def open_page(title: str) -> None:
             link(path, label, icon)
         st.caption(f"{device().title}")
         st.html(REACHABLE, unsafe_allow_javascript=True)  # a file of ours; at the menu's end, where its place is of no account
+    draw_notices()
 
 
 def tab_title(state: str) -> None:
@@ -44,7 +47,9 @@ def tab_title(state: str) -> None:
 @st.cache_resource(show_spinner=False)
 def freeze_imports(page: str) -> None:
     """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
-    (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms."""
+    (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms. What is set for the process is
+    set here too."""
+    torch.set_num_threads(1)  # the cores are the training process's: what is computed for one visitor keeps no other waiting
     linecache.clearcache()  # 3 MB of torch's source, which its imports read; a traceback reads it again
     gc.collect()
     gc.freeze()

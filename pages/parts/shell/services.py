@@ -1,6 +1,7 @@
 """What all sessions of the server share: settings, store, engine, loaded data and trained models."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
@@ -12,6 +13,7 @@ from core.runs import CheckpointError, LocalEngine, RunNotFound, RunStore, Store
 from core.runs.model_cache import ModelCache
 from core.runs.ood_reference import FILE, load_reference, reference_of, want_reference
 from core.settings import Settings
+from pages.parts.shell.markdown import as_text
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,22 @@ class Services:
     settings: Settings
     store: RunStore
     engine: LocalEngine
+    # taken while a file of weights is read: each is in memory more than once meanwhile
+    uploads: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1), compare=False)
 
 
 def services() -> Services:
-    """The server's services; on trouble with the runs directory one line on the page, and the page ends there."""
+    """The server's services; on trouble with the runs directory one line on the page, and the page ends there where nothing can
+    be read either."""
     try:
-        return _start(Settings.from_environment())
+        started = _start(Settings.from_environment())
     except (StoreError, ValueError) as error:
-        st.error(str(error), icon=":material/folder_off:")
+        st.error(as_text(str(error)), icon=":material/folder_off:")
         st.stop()
+    if started.store.read_only:
+        st.warning(f"{as_text(started.store.read_only)} What is there can be looked at; nothing can be trained or changed until "
+                   "the app is started again. Deleting runs frees space.", icon=":material/edit_off:")
+    return started
 
 
 @st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())
