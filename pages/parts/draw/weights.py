@@ -14,7 +14,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
-from pages.parts.widgets.uploads import free
+from pages.parts.widgets.uploads import free, weights_turn
 
 SHAPE = (1, 28, 28)
 NORMALIZATIONS: dict[Literal["none", "half", "standard", "channels"], str] = {
@@ -61,7 +61,7 @@ def _form(server: Services) -> None:
     if st.button("Check and use", type="primary", icon=":material/verified:", key="draw.weights.use", disabled=file is None):
         assert file is not None
         try:
-            with st.spinner("Checking the file…"), server.uploads:
+            with st.spinner("Checking the file…"), weights_turn():
                 kept = keep_upload(server.store, server.settings, file.getvalue(), file.name,
                                    DataConfig(dataset=name, normalization=normalization, channel_mean=(mean,), channel_std=(std,),
                                               target=target),

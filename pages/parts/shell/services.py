@@ -1,7 +1,6 @@
 """What all sessions of the server share: settings, store, engine, loaded data and trained models."""
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -23,8 +22,6 @@ class Services:
     settings: Settings
     store: RunStore
     engine: LocalEngine
-    # taken while a file of weights is read: each is in memory more than once meanwhile
-    uploads: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1), compare=False)
 
 
 def services() -> Services:

@@ -1,7 +1,10 @@
 """Files that visitors have uploaded."""
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import streamlit as st
 
 if TYPE_CHECKING:  # where Streamlit has this class is no promise of its
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -16,3 +19,9 @@ def free(file: "UploadedFile") -> None:
 
         if (context := get_script_run_ctx()) is not None:
             context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+
+
+@st.cache_resource(show_spinner=False)
+def weights_turn() -> threading.Lock:
+    """Taken while a file of weights is read: it is in memory more than once meanwhile, and a class uploads at the same time."""
+    return threading.Lock()
