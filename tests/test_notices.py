@@ -38,7 +38,7 @@ def full(runs, monkeypatch):  # noqa: F811
     ("pages/train_model.py", ["train.start", "train.seeds.3", "train.start_paused", "train.find_rate"]),
     ("pages/build_model.py", ["build.train"]),
     ("pages/learn_linear_regression.py", ["regression.train"]),
-    ("pages/learn_decision_boundary.py", ["plane.play"]),
+    ("pages/learn_decision_boundary.py", ["plane.start"]),
 ])
 def test_why_nothing_starts_is_seen(full, path, buttons):
     """After the page was drawn anew, or left: each is drawn anew at once."""
