@@ -48,8 +48,8 @@ from core.version import VERSION
 from core.wording import percent, plural, size_of_bytes
 
 OWNER = "command line"
-USER_ERRORS = (BackupError, CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
-               OtherImages, RunNotFound, ShippedError, StoreError, TakeawayError, UnknownPreset)
+USER_ERRORS = (BackupError, CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError,
+               NotEnoughMemory, OtherImages, RunNotFound, ShippedError, StoreError, TakeawayError, UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,22 +2,18 @@
 
 import json
 import shutil
-import sqlite3
-from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
-import streamlit as st
 
 from core.config import RunConfig
 from core.data.own.sets import save_set
 from core.data.sources.text_files import import_csv
-from core.runs import LocalEngine, RunStore
+from core.runs import RunStore
 from core.runs.execute import execute
 from core.settings import Settings
 from core.training import Started
-from pages.parts.widgets.markdown import JOINER, as_text, without_places
+from pages.parts.widgets.markdown import JOINER, as_text
 from tests.helpers import tiny
 from tests.hostile import HOSTILE
 from tests.test_pages import PAGES, alone, assert_whole, page, runs, texts  # noqa: F401 (runs is a fixture)

@@ -31,7 +31,7 @@ MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be
 PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second")
 PREDICTIONS, CONFUSION, FALLBACKS = "predictions", "confusion", "fallbacks"  # names of snapshots
 MEGABYTE = 1e6
-PATIENCE = 0.5  # seconds that a training waits for others who are writing; then it goes on, and its batch waits for the next flush
+PATIENCE = 0.5  # seconds that a training waits for others who are writing; then it goes on, and its batch waits
 MOST_PATIENCE = 60.0  # seconds, of what must be written before anything else is, such as a checkpoint
 MOST_WAITING = 1_000_000  # metrics that are held back; with more it is waited as for a checkpoint
 

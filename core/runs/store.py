@@ -320,8 +320,9 @@ class RunStore:
             if not pauses or not db.execute("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1").fetchone():
                 return
         with self._database.writing() as db:
-            db.executemany("UPDATE runs SET stop_requested = ?, message = ? WHERE id = ? AND max(pause_requested, started) = ? AND "
-                           "status = 'running' AND stop_requested IS NULL AND EXISTS (SELECT 1 FROM runs WHERE status = 'queued')",
+            db.executemany("UPDATE runs SET stop_requested = ?, message = ? WHERE id = ? AND status = 'running' AND "
+                           "max(pause_requested, started) = ? AND stop_requested IS NULL AND "
+                           "EXISTS (SELECT 1 FROM runs WHERE status = 'queued')",
                            [(time.time(), MADE_ROOM, *pause) for pause in pauses.items()])
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:

@@ -75,7 +75,7 @@ def keep_section(model: TrainedModel, said: int | None) -> None:
                       on_click=_keep, args=(model, said))
         if len(kept.classes) <= MOST_BUTTONS:
             st.pills("No, it is" if said is not None else "It is", range(len(kept.classes)), default=None, key=keys.KEEP_AS,
-                     format_func=kept.classes.__getitem__, on_change=_keep, args=(model, None))
+                     format_func=lambda label: as_text(kept.classes[label]), on_change=_keep, args=(model, None))
         else:
             st.selectbox("No, it is" if said is not None else "It is", range(len(kept.classes)), None, key=keys.KEEP_AS,
                          format_func=kept.classes.__getitem__, on_change=_keep, args=(model, None), placeholder="Choose")

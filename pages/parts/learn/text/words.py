@@ -101,8 +101,8 @@ def own_section(server: Services) -> None:
     st.markdown("A CSV file with a first line `text,label` and then one text in each line, with the label positive or negative. "
                 f"UTF-8, at most {MOST_MEGABYTES} MB.")
     upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
-    st.caption("**Who sees it:** everybody who can open this page can train on the texts, read them here and delete them. They are "
-               "kept on this server, without the file's name. Bring no texts that others must not see.")
+    st.caption("**Who sees it:** everybody who can open this page can train on the texts, read them here and delete them. They "
+               "are kept on this server, without the file's name. Bring no texts that others must not see.")
     if upload is not None:
         _read_once(server, upload)
         _said_of_upload()
