@@ -1,9 +1,10 @@
 """What is lost when something dies: python -m benchmarks.robustness [--kills 30] [--checkpoints 50] [--servers 5] [--runs 200].
 
 One line for each thing that is done to a runs folder and the processes on it: how often, how often all was as it should be,
-and figures. A worker and a server are killed (−9) at random moments of a training, a process in the middle of writing checkpoints;
-a server is asked to end (SIGTERM); its clock is set an hour on and back; the disk turns read-only and full while a run goes on (on
-a small disk of memory, for which this has to be root); data vanishes; many runs come one after the other. Needs Linux.
+and figures. A worker and a server are killed (−9) at random moments of a training, a process in the middle of writing
+checkpoints; a server is asked to end (SIGTERM); its clock is set an hour on and back; the disk turns read-only and full while a
+run goes on (on a small disk of memory, for which this has to be root); data vanishes; many runs come one after the other. Needs
+Linux.
 """
 
 import argparse

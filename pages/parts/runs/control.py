@@ -80,8 +80,8 @@ def _learning_rate(server: Services, run: Run) -> None:
                     help="Another learning rate while it trains. The settings are those of the next run."):
         current = run.learning_rate if run.learning_rate is not None else run.config.training.optimizer.learning_rate
         value = st.number_input("This run's learning rate", 1e-9, 100.0, current, step=current / 2, format="%g",
-                                key=f"run.rate.{run.id}", help="Acts from the next step on; a schedule scales it as it did the first one. It becomes part "
-                                "of the run: its list, its script and its config file name it.")
+                                key=f"run.rate.{run.id}", help="Acts from the next step on; a schedule scales it as it did the "
+                                "first one. It becomes part of the run: its list, its script and its config file name it.")
         if st.button("Use it", key="run.use_rate", on_click=close_popover, args=("run.rate_open",)):
             try_to(use)
 

@@ -24,8 +24,8 @@ SECONDS_FOR_FIRST_POINT = 1.0  # a warm worker needs 0.1 to 0.5 s; then the firs
 
 def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = False, watch: Tensor | None = None) -> None:
     """Queue a run, or one for each of several seeds, and make it the one that is looked at; where that can't be, the page is
-    drawn anew with the reason, and what follows is not done. A second click while it is going finds the same run. paused: it waits
-    before its first step. watch: images it is watched with, as LocalEngine.submit()."""
+    drawn anew with the reason, and what follows is not done. A second click while it is going finds the same run. paused: it
+    waits before its first step. watch: images it is watched with, as LocalEngine.submit()."""
     owner, title = st.session_state[keys.OWNER], title_of(config)
     watched = b"" if watch is None else watch.numpy().tobytes()  # another drawing is another run
     key = hashlib.sha256(f"{config.model_dump_json()}{seeds if seeds > 1 else ''}".encode() + watched).hexdigest()
