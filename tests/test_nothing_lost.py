@@ -98,11 +98,11 @@ def test_a_run_goes_on_while_another_writes(store, settings, monkeypatch):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 12 MB of its own."""
+    """A disk of 40 MB of its own."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = shutil.which("mount") and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "none", place], capture_output=True, check=False).returncode
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "none", place], capture_output=True, check=False).returncode
     if not mounted:
         pytest.skip("this user may not mount a disk")
     yield place

@@ -225,15 +225,14 @@ class Database:
         """Where the file could only be read: whether it can be written to by now is tried, once."""
         if not self.read_only:
             return
-        before, address, self._address = self._keeper, self._address, ""
+        before, self._address, self.read_only = (self._keeper, self._address, self.read_only), "", ""
+        self._close_idle()
         try:
             self._open()
         except StoreError:
-            self._keeper, self._address = before, address
+            self._keeper, self._address, self.read_only = before
             return
-        self.read_only = ""
-        self._close_idle()
-        before.close()
+        before[0].close()
 
     def close(self) -> None:
         self._close_idle()
