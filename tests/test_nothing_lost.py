@@ -151,19 +151,18 @@ def test_a_full_disk_is_emptied_in_the_app(small_disk, settings):
     store.close()
 
 
-def test_a_disk_that_turns_read_only(small_disk, settings):
+def test_a_disk_that_can_only_be_read(small_disk, settings):
     path = small_disk / "runs"
     store = RunStore(path)
     done = run_here(store, replace(settings, runs_dir=path), tiny())
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    with pytest.raises(StoreReadOnly, match="Make it writable"):
-        store.create(tiny(), "ann")
     store.close()
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)  # refused while anybody has a file open to write
     again = RunStore(path)
     assert "Make it writable" in again.read_only and [run.id for run in again.runs()] == [done.id]
     assert load_model(again, done.id).classes == load_model(again, done.id).classes
-    with pytest.raises(StoreReadOnly):
-        again.request_stop(done.id)
+    for refused in (lambda: again.create(tiny(), "ann"), lambda: again.request_stop(done.id)):
+        with pytest.raises(StoreReadOnly, match="Make it writable"):
+            refused()
     again.close()
 
 
