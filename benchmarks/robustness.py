@@ -2,9 +2,9 @@
 
 One line for each thing that is done to a runs folder and the processes on it: how often, how often all was as it should be,
 and figures. A worker and a server are killed (−9) at random moments of a training, a process in the middle of writing
-checkpoints; a server is asked to end (SIGTERM); its clock is set an hour on and back; the disk fills up while a run goes on, and can
-only be read when the app starts (a small disk of memory, for which this has to be root); data vanishes; many runs come one after the other. Needs
-Linux.
+checkpoints; a server is asked to end (SIGTERM); its clock is set an hour on and back; the disk fills up while a run goes on, and
+can only be read when the app starts (a small disk of memory, for which this has to be root); data vanishes; many runs come one
+after the other. Needs Linux.
 """
 
 import argparse

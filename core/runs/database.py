@@ -192,9 +192,14 @@ class Database:
         with self.explained():
             # Held open: when the last connection closes, SQLite folds its log back in, which costs a disk sync each time.
             self._keeper = self._connect()
-            self._keeper.execute("PRAGMA journal_mode = WAL")
-            self._file = self._identity()
-            self._migrate()
+            try:
+                self._keeper.execute("PRAGMA journal_mode = WAL")
+                self._file = self._identity()
+                self._migrate()
+            except BaseException:
+                self._keeper.close()
+                self._close_idle()
+                raise
 
     def _open_after_all(self) -> bool:
         """Open the file in the room that the spare file has held, if there is one."""
