@@ -146,7 +146,7 @@ def changes(args: argparse.Namespace) -> dict[str, Any]:
 def train(args: argparse.Namespace, settings: Settings) -> int:
     """Train in the foreground and record the run like any other. Ctrl-C stops it and keeps what it has learned."""
     config = configured(args)
-    store = RunStore(settings.runs_dir)
+    store = RunStore(settings.runs_dir, patience=60.0)
     worker = f"foreground:{time.time_ns()}"
     # not queued first: a worker of a running app would take it
     run = store.create_running(config, OWNER, worker, title=preset(args.preset).title)

@@ -66,8 +66,8 @@ def test_a_recorder_keeps_its_batch_while_another_writes(store, monkeypatch):
     assert store.metrics(run.id, names=("loss",)).series["loss"] == ([1, 2, 3], [1.0, 0.5, 0.25]) and store.get(run.id).step == 3
 
 
-def test_what_comes_before_a_checkpoint_is_waited_for(store, monkeypatch):
-    monkeypatch.setattr("core.runs.recorder.MOST_PATIENCE", 0.0)
+def test_what_comes_before_a_checkpoint_is_waited_for(settings):
+    store = RunStore(settings.runs_dir, patience=0.0)
     recorder = Recorder(store, store.create_running(tiny(), "ann", "here").id)
     recorder.take(Step(1, 1, 1.0, 0.5))
     with writing_elsewhere(store), pytest.raises(StoreBusy, match="another program is writing"):

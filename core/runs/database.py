@@ -165,15 +165,15 @@ class StoreReadOnly(StoreError):
 
 
 class Database:
-    """One file, used by several threads and processes at once. Readers never wait; writers take turns for up to five seconds.
+    """One file, used by several threads and processes at once. Readers never wait; writers take turns for a few seconds.
 
     read_only: why nothing can be written, in one line; "" where it can. What a disk that is full or can only be read still
     holds can be looked at.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises StoreError."""
-        self.path = path
+    def __init__(self, path: Path, patience: float = SECONDS_OF_PATIENCE) -> None:
+        """Open or make the file. patience: seconds to wait for others who are writing. Raises StoreError."""
+        self.path, self.patience = path, patience
         self.read_only, self._address = "", ""
         # Connections that nobody uses just now. Opening one and closing it again took 2 ms of each page's look and each flush.
         self._idle: list[sqlite3.Connection] = []
@@ -250,19 +250,19 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self, patience: float = SECONDS_OF_PATIENCE) -> Iterator[sqlite3.Connection]:
+    def writing(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
         """One transaction that holds the write lock from its start: all of it is kept, or nothing.
 
-        patience: seconds to wait for others who are writing. Raises StoreBusy after that, StoreFull, and StoreError.
+        patience: instead of what was said for all. Raises StoreBusy after that, StoreFull, and StoreError.
         """
         if self.read_only:
             raise StoreReadOnly(self.read_only)
         with self.explained(), self._connection() as connection:
-            if patience != SECONDS_OF_PATIENCE:
+            if patience is not None:
                 connection.execute(f"PRAGMA busy_timeout = {round(1000 * patience)}")
-            connection.execute("BEGIN IMMEDIATE")
-            if patience != SECONDS_OF_PATIENCE:
-                connection.execute(f"PRAGMA busy_timeout = {round(1000 * SECONDS_OF_PATIENCE)}")
+            connection.execute("BEGIN IMMEDIATE")  # on trouble the connection is closed, so that the next one is as it was
+            if patience is not None:
+                connection.execute(f"PRAGMA busy_timeout = {round(1000 * self.patience)}")
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -333,7 +333,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level None: we say BEGIN ourselves; a connection is used by one thread at a time
-        connection = sqlite3.connect(self._address or self.path, timeout=SECONDS_OF_PATIENCE, isolation_level=None,
+        connection = sqlite3.connect(self._address or self.path, timeout=self.patience, isolation_level=None,
                                      check_same_thread=False, uri=bool(self._address))
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = NORMAL")

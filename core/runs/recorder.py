@@ -32,7 +32,6 @@ PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accu
 PREDICTIONS, CONFUSION, FALLBACKS = "predictions", "confusion", "fallbacks"  # names of snapshots
 MEGABYTE = 1e6
 PATIENCE = 0.5  # seconds that a training waits for others who are writing; then it goes on, and its batch waits
-MOST_PATIENCE = 60.0  # seconds, of what must be written before anything else is, such as a checkpoint
 MOST_WAITING = 1_000_000  # metrics that are held back; with more it is waited as for a checkpoint
 
 
@@ -148,13 +147,13 @@ class Recorder:
     def flush(self, at_once: bool = False) -> None:
         """Hand over everything now. Where another process is writing, all is kept and comes with the next flush.
 
-        at_once: wait for that process, up to a minute; raises StoreBusy after that.
+        at_once: wait for that process as long as the store does; raises StoreBusy after that.
         """
         snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
         at_once = at_once or len(self.metrics) > MOST_WAITING
         try:
             kept = self.store.record(self.run_id, self.metrics, snapshots, self.looks, self.interventions,
-                                     patience=MOST_PATIENCE if at_once else PATIENCE, **self.progress)
+                                     patience=None if at_once else PATIENCE, **self.progress)
         except StoreBusy:
             if at_once:
                 raise

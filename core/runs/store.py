@@ -46,9 +46,10 @@ class RunStore:
     be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = SECONDS_OF_PATIENCE) -> None:
+        """patience: seconds to wait for others who are writing; where nobody waits for an answer there may be more of it."""
         self.path = Path(path)
-        self._database = Database(self.path / "runs.sqlite3")
+        self._database = Database(self.path / "runs.sqlite3", patience)
 
     def close(self) -> None:
         self._database.close()
@@ -234,14 +235,14 @@ class RunStore:
                        (NUMBER_FORMAT, json.dumps({"precision": event.precision, "why": event.why}), run_id))
 
     def record(self, run_id: str, metrics: Sequence[Metric], snapshots: Sequence[Snapshot] = (), looks: Sequence[Look] = (),
-               interventions: Sequence[Intervention] = (), patience: float = SECONDS_OF_PATIENCE, **progress: Any) -> bool:
+               interventions: Sequence[Intervention] = (), patience: float | None = None, **progress: Any) -> bool:
         """Keep a batch of metrics, snapshots, looks, changes by hand and progress (step, epoch, validation_accuracy) together; a
         metric at the same step, a snapshot of the same name, a look of the same kind and step and a change by hand of the same
         number are replaced. Returns False, and keeps nothing, where the run is no longer this worker's to write (stopped or
         failed).
 
-        patience: seconds to wait for others who are writing. Raises StoreBusy after that; nothing is kept then, and the same may
-        be handed over again."""
+        patience: instead of the store's. Raises StoreBusy after that; nothing is kept then, and the same may be handed over
+        again."""
         columns = {name: progress[name] for name in ("step", "epoch", "validation_accuracy") if name in progress}
         sets = "".join(f", {name} = ?" for name in columns)
         with self._database.writing(patience) as db:

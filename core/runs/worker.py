@@ -33,6 +33,7 @@ from core.settings import Settings
 from core.training import fit, prepare
 
 SECONDS_PER_HEARTBEAT = 1.0
+SECONDS_OF_PATIENCE = 60.0  # for others who are writing: a run that has trained for hours must not fail for that
 SECONDS_BEFORE_LOOKING_BACK = 0.5
 SECONDS_TO_LEAVE = 2.0  # after the server has gone
 
@@ -42,7 +43,7 @@ class Worker:
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name, self.settings = name, settings
-        self.store = RunStore(settings.runs_dir)
+        self.store = RunStore(settings.runs_dir, patience=SECONDS_OF_PATIENCE)
         self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
         self.ended: SimpleQueue[str] = SimpleQueue()
         self.failed: dict[str, str] = {}  # shortcuts of its device that no run needs to try again
