@@ -54,12 +54,6 @@ class Engine(Protocol):
     def step(self, run_id: str, count: int = 1) -> None: ...
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None: ...
     def set_weight(self, run_id: str, layer: str, row: int, column: int | None, value: float) -> None: ...
-    def _shape_of(self, run: Run) -> torch.nn.Module:
-        """A run's network without numbers. Raises DataError, ModelError."""
-        data = outline(run.config.data, self.settings.data_dir)
-        with torch.device("meta"):
-            return build(run.config.model, data.input_shape, outputs_for(run.config, len(data.source_classes)))
-
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None: ...
     def cancel(self, run_id: str) -> None: ...
     def status(self, run_id: str) -> Run: ...
@@ -209,6 +203,12 @@ class LocalEngine:
         except (DataError, ModelError) as error:  # somebody has removed its data set meanwhile
             raise InterventionError(reason(error)) from None
         self.store.request_edit(run_id, check_edit(model, layer, row, column, value))
+
+    def _shape_of(self, run: Run) -> torch.nn.Module:
+        """A run's network without numbers. Raises DataError, ModelError."""
+        data = outline(run.config.data, self.settings.data_dir)
+        with torch.device("meta"):
+            return build(run.config.model, data.input_shape, outputs_for(run.config, len(data.source_classes)))
 
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
         """Let each epoch take so many seconds at least; 0 is as fast as it goes. Raises RunNotFound."""
