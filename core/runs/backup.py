@@ -67,7 +67,7 @@ def _copy_table(store: RunStore, copy: Path) -> None:
 
 
 def _write(store: RunStore, copy: Path, part: Path) -> Backup:
-    with closing(sqlite3.connect(copy)) as db:
+    with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         db.execute("PRAGMA foreign_keys = ON")
         ids = [row[0] for row in db.execute("SELECT id FROM runs ORDER BY number")]
         files = 0
@@ -81,7 +81,6 @@ def _write(store: RunStore, copy: Path, part: Path) -> Backup:
             gone = set(ids) - set(kept)
             db.executemany("DELETE FROM runs WHERE id = ?", [(run_id,) for run_id in gone])
             db.execute("PRAGMA journal_mode = DELETE")  # no file beside it
-            db.commit()
             problem = db.execute("PRAGMA integrity_check").fetchone()[0]
             if problem != "ok":
                 raise BackupError(f"The runs in {store.path} are damaged, so they were not copied: {problem}.")
