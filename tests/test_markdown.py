@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +110,14 @@ def assert_harmless(at, settings):
         else:
             assert not [mark for mark in MARKS if mark in text], (place, text[:300])
         assert str(settings.runs_dir.parent) not in text, (place, text[:300])
+
+
+def test_no_component_of_ours_makes_markup_of_what_it_is_given():
+    scripts = list((Path(__file__).parents[1] / "pages").rglob("*.js"))
+    assert len(scripts) > 3
+    for script in scripts:
+        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
+            assert word not in script.read_text(encoding="utf-8"), (script.name, word)
 
 
 @pytest.mark.parametrize("path", ["app.py", *PAGES])

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
-# What is drawn as it is: code, tables, what stands in fields, choices of a list; and what only programs read.
-LITERAL_ELEMENTS = {"code", "text", "arrow_data_frame", "json", "exception", "imgs", "iframe"}
+# What is drawn as it is: our own components (a test reads their source), code, tables, what stands in fields, choices of a list;
+# and what only programs read.
+LITERAL_ELEMENTS = {"bidi_component", "code", "text", "arrow_data_frame", "json", "exception", "imgs", "iframe"}
 LITERAL_FIELDS = {
     "id", "key", "form_id", "element_id", "value", "default", "set_value", "raw_values", "url", "page", "page_script_hash",
     "query_string", "query_param_key", "query_params"}
