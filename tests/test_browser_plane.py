@@ -94,7 +94,7 @@ def finished(page: Page) -> str:
     """Start a run, wait for its end, and return its id."""
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text(re.compile("^.*Finished after 40 epochs"))).to_be_visible()
-    expect(page.locator(".plane .now")).to_contain_text("Epoch 40")
+    expect(page.locator(".plane .now")).to_contain_text("Epoch 40, step 400")
     return re.search("run=([0-9a-f]{32})", page.url)[1]
 
 
@@ -112,7 +112,7 @@ def test_all_pictures_of_a_run_are_played_in_their_order(address, runs, tabs):
     expect(page.locator(".plane .now")).to_contain_text("Epoch 0")
     before = view(page, "view.drawn.length")
     play.click()
-    expect(page.locator(".plane .now")).to_contain_text("Epoch 40")
+    expect(page.locator(".plane .now")).to_contain_text("Epoch 40, step 400")
     expect(play).to_be_visible()
     assert view(page, "view.drawn")[before:] == kept, "again: each one, and none twice"
     slider = page.locator(".plane .slider")

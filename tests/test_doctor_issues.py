@@ -15,8 +15,7 @@ POINTS = {"data": {"dataset": "circle", "points": 200, "validation": 100}, "mode
           "training": {"epochs": 40, "batch_size": 10, "device": "cpu", "precision": "float32",
                        "optimizer": {"name": "adam", "learning_rate": 0.01}}}
 # setting, the mistake, the rule that names it, the field that its button changes, the accuracy that it ends below and the fix
-# gets above. Smoothing costs no accuracy, but makes each answer unsure: see SURE.
-SURE = 0.5  # log loss on the test images, of which 2.3 is a guess
+# gets above. Smoothing costs no accuracy, but makes each answer unsure: on images the log loss is at least halved, too.
 LEARNERS = {
     "RMSprop at rate 1": (IMAGES, {"training.optimizer.name": "rmsprop", "training.optimizer.learning_rate": 1.0},
                           "learning_rate_too_high", "training.optimizer.learning_rate", 0.6, 0.9),
@@ -71,4 +70,4 @@ def test_a_learners_mistake_is_named_and_its_button_mends_it(name, places, cache
     mended = train(fix, places / "data", cache_dir).outcome
     assert wrong.outcome.ended != "completed" or wrong.outcome.accuracy < below
     assert mended.ended == "completed" and mended.accuracy > reached
-    assert wrong.outcome.log_loss > SURE > mended.log_loss or config.data.dataset != "digits"
+    assert wrong.outcome.log_loss > 2 * mended.log_loss or config.data.dataset != "digits"
