@@ -1,5 +1,7 @@
-"""Words of people, shown as they are: Streamlit takes most text for Markdown, and for more than Markdown. And where this server
-keeps things, which is nobody's business: such places are named and not shown."""
+"""Words of people, shown as they are: Streamlit takes most text for Markdown, and for more than Markdown.
+
+Only where this server keeps things is nobody's business: such places are named and not shown.
+"""
 
 import re
 from contextlib import suppress
