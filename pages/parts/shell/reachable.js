@@ -17,7 +17,8 @@ if (!window.playgroundReachable) {
   document.body.append(said);
   let last = "";
   const say = () => {
-    const lines = [...document.querySelectorAll('[data-testid="stAlertContentSuccess"]')].map((part) => part.innerText.trim());
+    const done = '[data-testid="stAlertContentSuccess"] [data-testid="stMarkdownContainer"]'; // without the icon's name
+    const lines = [...document.querySelectorAll(done)].map((part) => part.innerText.trim());
     const fresh = lines.filter((line) => !last.includes(line)).join(" ");
     last = lines.join("\n");
     if (fresh) said.textContent = fresh;
