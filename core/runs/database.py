@@ -366,7 +366,7 @@ def _explained(error: sqlite3.DatabaseError, folder: Path) -> StoreError:
         return StoreError(f"{where} can't be used: its file runs.sqlite3 is damaged ({error}). Put a backup in its place, "
                           f"{elsewhere}.")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreBusy(f"{where} can't be used just now: {error}, because another program is writing to it. Try again.")
+        return StoreBusy(f"{where} can't be written to just now: another program is writing ({error}). Try again.")
     if code == sqlite3.SQLITE_FULL or _is_full(folder):
         return StoreFull(f"{where} can't be written to: the disk is full. Free some space, as deleting runs does, {elsewhere}.")
     if code == sqlite3.SQLITE_READONLY or (code == sqlite3.SQLITE_CANTOPEN and (folder / "runs.sqlite3").is_file()):

@@ -24,7 +24,7 @@ def draw_notices() -> None:
     if refused := st.session_state.pop(keys.REFUSED, None):
         line, icon = refused
         st.error(line, icon=icon)
-        st.toast(line, icon=icon, duration="long")  # who is far down the page would not see its top
+        st.toast(line, icon=icon)  # who is far down the page would not see its top
     if told := st.session_state.pop(keys.NOTICE, None):
         line, icon = told
         st.toast(line, icon=icon)

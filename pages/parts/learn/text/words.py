@@ -19,8 +19,8 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
-if TYPE_CHECKING:  # where Streamlit has this class is no promise of its
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
+if TYPE_CHECKING:
+    from pages.parts.widgets.uploads import UploadedFile
 
 PATH = "pages/learn_text.py"
 MOST_SHOWN = 80  # words of a text that are drawn
