@@ -76,7 +76,7 @@ def _learning_rate(server: Services, run: Run) -> None:
         server.engine.set_learning_rate(run.id, value)
         tell(f"This run's learning rate is {value:g} from its next step on.")
 
-    with st.popover("This run's learning rate", icon=":material/speed:", key="run.rate_open", on_change="rerun",
+    with st.popover("Its learning rate", icon=":material/speed:", key="run.rate_open", on_change="rerun",
                     help="Another learning rate while it trains. The settings are those of the next run."):
         current = run.learning_rate if run.learning_rate is not None else run.config.training.optimizer.learning_rate
         value = st.number_input("This run's learning rate", 1e-9, 100.0, current, step=current / 2, format="%g",
