@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read as torch is imported; two test processes share the cores
@@ -22,6 +23,10 @@ from core.runs import LocalEngine, Run, RunStore
 from core.settings import Settings
 from tests.helpers import run_here, tiny
 
+# the same examples each time, however slow the machine is; a test's own fixture is seldom changed by an example
+hypothesis.settings.register_profile("no luck", deadline=None, derandomize=True, database=None, suppress_health_check=[
+    hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture])
+hypothesis.settings.load_profile("no luck")
 REAL_DATA = os.environ.get("PLAYGROUND_DATA")  # before `places` hides it
 
 

@@ -36,8 +36,10 @@ BASES: dict[str, Choice] = {
               "model": {"architecture": "text_embedding", "words": 50, "width": 4, "fc_width": 4},
               "training": {"epochs": 2, "device": "cpu"}},
 }
-# Networks that are large whatever their settings, and what makes them smaller
+# Networks that are large whatever their settings, and what makes them smaller. They are the slowest by far, so they train for one
+# epoch, and one of them stands for all where pairs are tried
 LARGE: dict[str, Choice] = {"vgg16": {"fc_width": 16}, "resnet18": {}, "mobilenet_v3_small": {}}
+UNPAIRED = {"vgg16", "resnet18"}
 # At most, and at least: a run of a convolutional network, and of a large one, learns and is tried with few images
 MOST = {"fraction": (0.05, 0.01), "validation": (50, 4), "variations": (1, 0), "join_times": (3, 1)}
 LEAST_BATCH = (4, 8)
@@ -81,6 +83,8 @@ def _with_few_images(config: Choice) -> Choice:
     if large and data["dataset"] == "digits":
         data["dataset"] = "mnist"  # a small one here, with fewer test images
     training["batch_size"] = max(training.get("batch_size", 64), LEAST_BATCH[large])
+    if large and training["epochs"] == BASES["images"]["training"]["epochs"]:
+        training["epochs"] = 1
     return {"data": data, "model": LARGE.get(kind, {}) | config["model"], "training": training}
 
 
@@ -194,7 +198,8 @@ def every_pair() -> Iterator[Case]:
     for base in BASES:
         kind = _kind(whole(base))
         columns = [[one for one in found if is_taken(whole(base, one)) and _kind(whole(base, one)) == kind
-                    and _is_here(whole(base, one))] for found in fields.values()]
+                    and _is_here(whole(base, one)) and one.get("model", {}).get("architecture") not in UNPAIRED]
+                   for found in fields.values()]
 
         @cache
         def go_together(one: str, other: str, base: str = base) -> bool:

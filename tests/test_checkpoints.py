@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -192,8 +192,7 @@ def test_every_truncation_is_refused(checkpoint):
     refused(checkpoint)
 
 
-@hypothesis_settings(max_examples=150, deadline=None, derandomize=True,
-                     suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example writes the file anew
+@hypothesis_settings(max_examples=150)  # each example writes the file anew
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused(tmp_path, content):
     path = tmp_path / WEIGHTS
@@ -201,8 +200,7 @@ def test_random_bytes_are_refused(tmp_path, content):
     refused(path)
 
 
-@hypothesis_settings(max_examples=150, deadline=None, derandomize=True,
-                     suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150)
 @given(st.data())
 def test_a_header_with_wrong_bytes_is_read_or_refused(trained, tmp_path, data):
     store, run = trained
@@ -224,8 +222,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st
 FIELDS = ["version", "config", "classes", "input_shape", "mean", "std", "epoch"]
 
 
-@hypothesis_settings(max_examples=150, deadline=None, derandomize=True,
-                     suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, min_size=1))
 def test_whatever_it_says_about_itself_is_read_or_refused(trained, tmp_path, about):
     store, run = trained

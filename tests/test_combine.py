@@ -262,7 +262,7 @@ def test_a_smaller_share_is_within_a_larger_one(get):
     assert rows[0] < rows[1] < rows[2] < rows[3]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(counts=st.lists(st.integers(0, 60), min_size=1, max_size=6), fraction=st.floats(0.001, 1.0),
        seed=st.integers(0, 2**32 - 1))
 def test_any_share(counts, fraction, seed):
@@ -296,7 +296,6 @@ def test_imbalance_by_hand(get):
     assert same(whole, data, "validation", "test")
 
 
-@settings(deadline=None)
 @given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=12), imbalance=st.floats(0.001, 1.0))
 def test_any_imbalance(counts, imbalance):
     kept = unbalanced_counts(counts, imbalance)

@@ -195,7 +195,7 @@ LAYER = st.fixed_dictionaries({"kind": st.sampled_from(list(LAYERS))}, optional=
 NEARLY = st.fixed_dictionaries({"layers": st.lists(LAYER | ANY, max_size=4) | ANY}, optional={"architecture": ANY})
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(NEARLY.map(json.dumps) | st.text() | st.binary())
 def test_any_text_is_a_composition_or_gets_one_line(text):
     try:
@@ -341,7 +341,7 @@ def test_any_stack_builds_exactly_if_nothing_is_wrong_and_can_be_mended():
     assert 100 < broken < 200  # both cases were tried
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(st.lists(st.fixed_dictionaries({"kind": st.sampled_from(list(LAYERS))}), max_size=8),
        st.sampled_from([(1, 28, 28), (3, 2, 1), (1, 1, 1), (7,)]), st.sampled_from([1, 10]))
 def test_any_order_of_layers_can_be_mended(layers, shape, outputs):

@@ -62,19 +62,19 @@ def reads_or_explains(values: Any) -> None:
         assert len(str(error).splitlines()) == 1
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.text() | ANY.map(json.dumps) | NEARLY.map(json.dumps) | st.binary())
 def test_any_text_is_read_or_explained(text):
     reads_or_explains(text)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(NEARLY | ANY)
 def test_any_values_are_read_or_explained(values):
     reads_or_explains(values)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.dictionaries(st.text(max_size=12) | st.sampled_from(
     ["model", "model.hidden", "model.architecture", "training.epochs", "training.optimizer", "training.optimizer.name",
      "data.dataset", "model.architecture.x", ".", ""]), VALUE, max_size=3))

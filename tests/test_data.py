@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -579,7 +579,6 @@ def test_part_of_a_split_and_none_of_it():
     assert list(batches.iterate(64, torch.tensor([], dtype=torch.int64))) == []
 
 
-@settings(deadline=None)
 @given(count=st.integers(1, 200), batch_size=st.integers(1, 250), seed=st.integers(0, 100))
 def test_any_sizes(count, batch_size, seed):
     data = colour(count)

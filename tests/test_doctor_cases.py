@@ -110,7 +110,7 @@ def test_the_button_mends_it(cause, places, cache_dir):
 # --- whatever is asked
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_valid_setting_gets_findings_and_no_exception(data):
     """Settings laid over each other at random, each from the schema with its bounds."""

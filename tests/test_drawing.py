@@ -323,7 +323,7 @@ def test_other_sizes():
 SIDES = st.integers(1, 300)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(SIDES, SIDES).flatmap(lambda shape: hnp.arrays(np.uint8, (*shape, 4), fill=st.integers(0, 255))))
 @example(np.array([[[0, 0, 0, 255], [255, 255, 255, 255]]], np.uint8))
 @example(np.array([[[0, 0, 0, 1]]], np.uint8))
@@ -337,7 +337,7 @@ def test_any_picture_gives_an_image(rgba):
     assert np.array_equal(rgba, before)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), SIDES, SIDES, st.integers(1, 256))
 def test_noise_of_any_kind_gives_an_image(seed, height, width, values):
     rgba = np.random.default_rng(seed).integers(0, values, (height, width, 4)).astype(np.uint8)

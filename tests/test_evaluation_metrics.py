@@ -179,7 +179,7 @@ def test_curves_and_areas_are_scikit_learns(seed, ties):
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), st.booleans()), min_size=1, max_size=30),
        st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.7, 1.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_decision_counts_what_is_at_or_above_the_threshold(pairs, threshold):
     scores, positive = np.array([s for s, _ in pairs]), np.array([p for _, p in pairs])
     got = decide(sweep(scores, positive), threshold)

@@ -85,7 +85,7 @@ def test_each_channel_has_its_own_numbers():
         assert last.mean == pytest.approx(list(colour[0]), abs=1e-4) and last.std == pytest.approx(list(colour[1]), abs=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(STEP, max_size=5).map(tuple), st.sampled_from(["none", "half", "standard", "imagenet", "channels"]))
 def test_any_pipeline_runs_in_torchvision(steps, normalization):
     space = run(pipeline_script(steps, normalization, (0.1,), (0.3,)))

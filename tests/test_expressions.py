@@ -206,7 +206,7 @@ WORDS = ["x", "a", "b", "v", "torch", "sum", "reshape", "ones", "cat", "stack", 
          "int64"]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.one_of(st.text(max_size=320), st.lists(st.sampled_from(WORDS), max_size=40).map("".join),
                  st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join)))
 def test_any_text_gives_a_tensor_or_one_line(text):
@@ -243,7 +243,7 @@ CALLS = st.recursive(
         st.tuples(inner, inner, inner).map(lambda t: f"torch.where({t[0]}, {t[1]}, {t[2]})")), max_leaves=6)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(CALLS)
 def test_what_is_accepted_is_what_python_and_pytorch_say(text):
     """Well-formed expressions: whatever the evaluator accepts has PyTorch's value, and it never refuses for no reason."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import core.torchvision_guard  # noqa: F401  (before torchvision)
@@ -260,7 +260,6 @@ NEAR_MISSES = st.one_of(
 @given(content=NEAR_MISSES)
 @example(idx_bytes(np.arange(12, dtype=np.uint8).reshape(3, 2, 2)))
 @example(b"\0\0\x08\x03" + b"\xff" * 12)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_bytes_load_or_are_refused(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
@@ -274,7 +273,6 @@ def test_any_bytes_load_or_are_refused(tmp_path, content):
 
 @given(content=NEAR_MISSES)
 @example(gzip.compress(idx_bytes(np.arange(12, dtype=np.uint8).reshape(3, 2, 2)), mtime=0))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_bytes_unpack_or_are_refused(tmp_path, content):
     packed, unpacked = tmp_path / "file.gz", tmp_path / "unpacked/file"
     packed.write_bytes(content)

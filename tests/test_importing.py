@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -550,7 +550,7 @@ CONTENT = st.sampled_from(GOOD) | st.binary(max_size=40) | st.builds(lambda data
 TABLES = st.lists(st.tuples(NAME, NAME), max_size=6).map(lambda rows: "\n".join(",".join(row) for row in rows).encode())
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(entries=st.lists(st.tuples(PATH, CONTENT | TABLES), max_size=12), flips=st.lists(st.tuples(st.integers(0, 10_000),
                                                                                       st.integers(0, 255)), max_size=3))
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -85,7 +85,7 @@ def test_each_cell_is_the_sum_of_its_terms(how):
 SHAPES = st.lists(st.sampled_from([0, 1, 1, 2, 3, 4]), max_size=5).map(tuple)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SHAPES, SHAPES)
 def test_broadcasting_ends_as_pytorchs_does(a, b):
     steps, outcome = tensors.broadcast_steps(a, b), tensors.add_shapes(a, b)
@@ -202,7 +202,7 @@ VALUES = st.builds(lambda x, w, b, y: read_values(x, w, b, y), st.lists(NUMBERS,
                    st.lists(NUMBERS, min_size=3, max_size=3), st.lists(st.floats(0, 1), min_size=3, max_size=3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(VALUES)
 def test_gradients_equal_pytorch_and_finite_differences(values):
     passed = run(values, Switches(want_x=True))

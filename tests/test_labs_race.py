@@ -189,7 +189,7 @@ def test_unknown_racers_and_impossible_starts(surfaces):
         race(surfaces["network"], ("sgd",), RaceConfig(x=50))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(["bowl", "ravine", "saddle", "rosenbrock"]), st.floats(1e-4, 10), st.floats(0, 0.99), st.floats(0, 100),
        st.floats(-100, 100), st.floats(-100, 100))
 def test_paths_are_always_numbers(name, rate, momentum, noise, x, y):

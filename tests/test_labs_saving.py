@@ -435,7 +435,7 @@ def check_any(content: bytes) -> None:
         assert isinstance(report, WeightsReport) and report.rows
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400))
 def test_any_bytes_get_a_report_or_a_line(content):
     check_any(content)
@@ -443,7 +443,7 @@ def test_any_bytes_get_a_report_or_a_line(content):
     check_any(struct.pack("<Q", len(content) + 1) + b"{" + content)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_any_pickle_gets_a_report_or_a_line(data):
     check_any(with_pickle(data))
@@ -455,7 +455,7 @@ PICKLE = next(zipfile.ZipFile(io.BytesIO(FILES[0])).read(name) for name in zipfi
               if name.endswith("data.pkl"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(range(3)), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6),
        st.integers(0, 10**6))
 def test_a_damaged_file_gets_a_report_or_a_line(which, changes, cut):

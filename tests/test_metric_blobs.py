@@ -4,7 +4,7 @@ import sqlite3
 from math import inf, isnan
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.runs import Metric, RunStore
@@ -15,7 +15,7 @@ POINTS = st.lists(st.builds(Metric, st.sampled_from(["loss", "accuracy"]), st.in
                             st.floats(allow_nan=False)), max_size=12)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(st.lists(POINTS | st.integers(0, 12), max_size=8))
 def test_any_order_of_keeping_and_forgetting_is_what_a_dictionary_would_hold(store, actions):
     """Metrics are handed over; a number is a step beyond which all is forgotten, as where a run goes on from a checkpoint."""

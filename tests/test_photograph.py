@@ -143,7 +143,7 @@ def test_grain_alone_is_no_digit():
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**31))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_pixels_give_a_drawing(height, width, seed):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
     found = flatten(pixels)

@@ -220,7 +220,7 @@ def test_what_is_no_sheet_gets_one_line(picture, words):
 
 
 @given(st.integers(1, 120), st.integers(1, 120), st.integers(0, 2**31), st.sampled_from([2, 256]), st.integers(0, 3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_any_picture_gives_a_sheet_or_a_line(height, width, seed, shades, quarters):
     chance = np.random.default_rng(seed)
     pixels = (chance.integers(0, shades, (height, width, 4)) * (255 // (shades - 1))).astype(np.uint8)

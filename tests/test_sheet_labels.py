@@ -78,7 +78,7 @@ anything = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() 
 
 @given(anything, st.lists(st.fixed_dictionaries({"type": st.just("LabeledRect")}, optional={
     name: anything for name in ("left", "top", "width", "height", "scaleX", "scaleY", "originX", "label")}), max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_message_gives_boxes_in_the_picture_or_a_line(raw, objects):
     for message in (raw, {"objects": objects}):
         try:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from math import isnan, nan
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -311,8 +311,7 @@ def test_an_unknown_id_is_one_line(store, run_id, method):
     assert "There is no run" in one_line(caught)
 
 
-@hypothesis_settings(max_examples=300, deadline=None, derandomize=True,
-                     suppress_health_check=[HealthCheck.function_scoped_fixture])  # the store is only asked for a path
+@hypothesis_settings(max_examples=300)  # the store is only asked for a path
 @given(st.text() | st.text(alphabet="0123456789abcdefABCDEF/.\\\n", min_size=30, max_size=34) | st.from_regex(r"[0-9a-f]{32}"))
 def test_only_ids_have_folders(store, text):
     is_id = len(text) == 32 and set(text) <= set("0123456789abcdef")

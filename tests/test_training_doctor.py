@@ -80,7 +80,7 @@ def test_nothing_is_said_where_nothing_is_known(series):
     assert silent(series)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dictionaries(st.sampled_from(["loss", "accuracy", "train_loss", "validation_loss", "gradient.a", "gradient.b",
                                         "gradient.c", "dead.a", "learning_rate"]),
                        st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)), st.booleans())

@@ -245,7 +245,7 @@ STEP = st.one_of(
     st.builds(RandomErasingConfig, p=st.floats(0, 1)), st.builds(GaussianNoiseConfig, sigma=st.floats(0, 1)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEP, max_size=6).map(tuple), st.sampled_from(SHAPES), st.integers(0, 2**31 - 1))
 def test_any_pipeline_keeps_shapes_types_and_finite_values(steps, shape, seed):
     images = pictures(shape, 5, torch.uint8)
@@ -268,7 +268,7 @@ def test_any_pipeline_keeps_shapes_types_and_finite_values(steps, shape, seed):
         assert not clipped or -1e-5 <= stages[-1].lowest <= stages[-1].highest <= 1 + 1e-5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEP, max_size=5).map(tuple), st.integers(0, 2**31 - 1))
 def test_the_fast_way_is_the_slow_one(steps, seed):
     """Where no two moves are neighbours, which interpolate once instead of twice, and pixels are numbers from the start."""

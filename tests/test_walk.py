@@ -231,7 +231,7 @@ def test_where_a_row_of_numbers_was_a_picture():
     assert picture_before(mlp, 1) == (1, 28, 28)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(widths=strategies.lists(strategies.integers(1, 12), min_size=1, max_size=5), batch=strategies.integers(1, 4),
        seed=strategies.integers(0, 1000))
 def test_any_stack_agrees_with_running_it_layer_by_layer(widths, batch, seed):

@@ -91,7 +91,7 @@ def test_the_sum_is_the_layers_output(stride, padding, dilation, groups, mode):
                     assert torch.equal(at.window[:, i, j], picture[at.first_channel:at.first_channel + 4 // groups, r, c])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seed=st.integers(0, 10**6), kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)), stride=st.integers(1, 3),
        padding=st.integers(0, 3), dilation=st.integers(1, 3), groups=st.sampled_from([1, 2, 3]), size=st.integers(10, 14))
 def test_the_sum_is_any_layers_output(seed, kernel, stride, padding, dilation, groups, size):
