@@ -415,7 +415,8 @@ def test_no_name_in_a_table_is_a_formula_to_a_spreadsheet():
     counts, curve = confusion_counts(case), sweep(np.array([0.9, 0.8, 0.1]), np.array([True, False, True]))
     rows = class_table(counts, case.classes)
     tables = (predictions_csv(case), confusion_csv(counts, case.classes),
-              classes_csv(rows, macro_means(rows), weighted_means(rows)), robustness_csv({name: [Point("noise", 0.5, 1, 2)] for name in FORMULAS}), curves_csv({FORMULAS[0]: curve}),
+              classes_csv(rows, macro_means(rows), weighted_means(rows)),
+              robustness_csv({name: [Point("noise", 0.5, 1, 2)] for name in FORMULAS}), curves_csv({FORMULAS[0]: curve}),
               comparison_csv(FORMULAS[0], FORMULAS[1], compare(case, case)), csv_of(FORMULAS, [["\t=zqx", "a", -1.5]]))
     for table in tables:
         cells = [cell for row in csv.reader(io.StringIO(table.decode())) for cell in row]
