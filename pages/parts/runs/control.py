@@ -74,7 +74,7 @@ def _learning_rate(server: Services, run: Run) -> None:
 
     def use() -> None:
         server.engine.set_learning_rate(run.id, value)
-        tell(f"This run's learning rate is {value:g} from its next step on.")
+        tell(f"This run's learning rate: {value:g} from the next step on.")
 
     with st.popover("Its learning rate", icon=":material/speed:", key="run.rate_open", on_change="rerun",
                     help="Another learning rate while it trains. The settings are those of the next run."):
