@@ -280,6 +280,7 @@ def test_a_pause_is_timed_by_the_server_s_own_clock(store, watching, monkeypatch
         store.set_pause(paused, True)
     store.create(tiny(), "ben")
     watching(0)
+    store.heartbeat("elsewhere")  # or it would be taken for dead
     watching(59)
     assert store.get(paused).stop_requested is None
     watching(60)
