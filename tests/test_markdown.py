@@ -131,7 +131,7 @@ def test_no_name_is_markup_on_any_page(visited, path):
     settings, finished, _ = visited
     at = alone(path, finished)
     assert_harmless(at, settings)
-    if path in ("app.py", "pages/train_model.py", "pages/compare_runs.py", "pages/evaluate_model.py", "pages/draw_digit.py"):
+    if path in ("app.py", "pages/train_model.py", "pages/compare_runs.py", "pages/evaluate_model.py"):
         assert any("zqx" in text for _, text in markup(at)), "it shows runs"
 
 
