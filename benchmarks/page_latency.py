@@ -55,7 +55,7 @@ def app_process(runs: Path, workers: int = 1) -> Iterator[tuple[int, int]]:
         cwd=ROOT, env={**os.environ, "PLAYGROUND_RUNS": str(runs), "PLAYGROUND_WORKERS": str(workers)}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
                 break

@@ -275,6 +275,9 @@ class TrainingConfig(Config):
         "auto", "Processor threads that share the arithmetic. auto tries out in the run which number is fastest beside what else "
         "the machine does; with a number the same run gives the same figures to the last digit, in the same number format.",
         label="Processor threads")
+    moments: int = setting(
+        40, "How many moments of the training are kept to go back to: many at first, then fewer and fewer. Changes nothing in "
+        "what is learned. 0 keeps none.", label="Moments to go back to", unit="moments", ge=0, le=200, step=10)
     start_from: str = setting("", "Id of a run whose weights this one starts from; its network must be the same. Empty for fresh "
                               "weights.", label="Start from the weights of", max_length=32)
 

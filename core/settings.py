@@ -1,12 +1,16 @@
 """Where data and runs live and what this installation allows, read once from environment variables PLAYGROUND_*."""
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.fields import ConfigError
+
+GIGABYTE = 10**9
+DISK_BUDGET = 10 * GIGABYTE  # of runs, where nobody says
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Settings:
         0 shows what has been trained and trains nothing.
     cuda_graphs: whether training steps may be recorded and replayed on a CUDA GPU (PLAYGROUND_CUDA_GRAPHS): off, as no GPU has
         tried that yet.
+    disk_budget: bytes that all runs together may take before moments of old ones are thinned (PLAYGROUND_DISK, in GB); 0 is no
+        limit.
     """
 
     data_dir: Path
@@ -28,14 +34,15 @@ class Settings:
     cache_dir: Path
     workers: int = 1
     cuda_graphs: bool = False
+    disk_budget: int = DISK_BUDGET
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, home: Path | None = None) -> "Settings":
         """Settings from PLAYGROUND_* variables; places that are not named lie below `home` (the working directory).
 
         Raises:
-            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1, or a
-                place lies below an unknown user's home.
+            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1,
+                PLAYGROUND_DISK no number of GB, or a place lies below an unknown user's home.
         """
         home = home or Path.cwd()
         workers = environment.get("PLAYGROUND_WORKERS") or "1"
@@ -51,11 +58,19 @@ class Settings:
             cache_dir=_place(environment.get("PLAYGROUND_CACHE") or default_cache_dir(environment)),
             workers=int(workers),
             cuda_graphs=graphs == "1",
+            disk_budget=_bytes_of(environment.get("PLAYGROUND_DISK") or f"{DISK_BUDGET / GIGABYTE:g}"),
         )
 
     def with_places(self, data: str | None = None, runs: str | None = None) -> "Settings":
         """A copy with other directories, as the command line's --data and --runs give them."""
         return replace(self, data_dir=_place(data) if data else self.data_dir, runs_dir=_place(runs) if runs else self.runs_dir)
+
+
+def _bytes_of(gigabytes: str) -> int:
+    """Raises ConfigError for anything but a number of gigabytes from 0 to a million."""
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", gigabytes) or float(gigabytes) > 1e6:
+        raise ConfigError(f"PLAYGROUND_DISK is {gigabytes!r}; it must be a number of GB, such as 10 or 0.5, or 0 for no limit")
+    return round(float(gigabytes) * GIGABYTE)
 
 
 def _place(path: str | Path) -> Path:

@@ -18,6 +18,7 @@ from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.panel import current_run
+from pages.parts.runs.space import space_section
 from pages.parts.runs.take_away import bring_a_bundle, made_with, take_away
 from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
@@ -141,3 +142,4 @@ if chosen:
 if len(chosen) == 1:
     actions(server, chosen[0])
 bring_a_bundle(server)
+space_section(server)

@@ -21,6 +21,7 @@ from pages.parts.draft.fields import field
 from pages.parts.runs.control import control_buttons, retrain_on_change
 from pages.parts.runs.panel import current_run, next_steps, run_panel
 from pages.parts.runs.rate_finder import rate_finder
+from pages.parts.runs.space import moments_cost
 from pages.parts.runs.start import more_ways, start
 from pages.parts.runs.watched import watch_choice
 from pages.parts.shell.frame import link, open_page
@@ -141,6 +142,9 @@ def training_form(config: RunConfig, everything: bool) -> None:
         for name in MORE:
             field(config, f"training.{name}")
         field(config, "training.threads", ["auto", *range(1, usable_cores() + 1)])
+        if cost := moments_cost(config):
+            field(config, "training.moments")
+            st.caption(cost)
 
 
 def top_row(server: Services, config: RunConfig) -> None:

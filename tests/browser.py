@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.strokes import Point
 
@@ -38,25 +38,35 @@ def line_pixels(page: Page, quantity: str) -> int:
 
 
 @contextmanager
-def browser_tabs(phone_agent: str | None = None) -> Iterator[Callable[..., Page]]:
-    """What makes browser tabs: (width, touch=False) → Page. Skips the test where there is no Chromium.
-
-    phone_agent: what a tab with touch calls itself; the browser's own name where it is None.
-    """
+def launched() -> Iterator[Browser]:
+    """A browser. Skips the test where there is no Chromium; .ci/run checks that this did not happen there."""
     if chromium() is None:
         pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-
-        def tab(width: int, touch: bool = False) -> Page:
-            context = browser.new_context(viewport={"width": width, "height": 1000}, has_touch=touch, is_mobile=touch,
-                                          user_agent=phone_agent if touch else None)
-            page = context.new_page()
-            page.set_default_timeout(60_000)
-            return page
-
-        yield tab
+        yield browser
         browser.close()
+
+
+@contextmanager
+def tabs_of(browser: Browser, phone_agent: str | None = None) -> Iterator[Callable[..., Page]]:
+    """What makes tabs, each a visitor of its own: (width, touch=False) → Page. They are closed at the end.
+
+    phone_agent: what a tab with touch calls itself; the browser's own name where it is None.
+    """
+    contexts = []
+
+    def tab(width: int, touch: bool = False) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 1000}, has_touch=touch, is_mobile=touch,
+                                      user_agent=phone_agent if touch else None)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        return page
+
+    yield tab
+    for context in contexts:
+        context.close()
 
 
 def spots(page: Page, points: Sequence[Point]) -> list[Point]:

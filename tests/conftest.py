@@ -1,9 +1,10 @@
 """Places below pytest's temporary directory, so that no test writes to the user's home, the checkout or a real runs folder."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -21,7 +22,11 @@ from core.config import DataConfig
 from core.data import DATASETS, Dataset, load
 from core.runs import LocalEngine, Run, RunStore
 from core.settings import Settings
+from tests.browser import launched, tabs_of
 from tests.helpers import run_here, tiny
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 # the same examples each time, however slow the machine is; a test's own fixture is seldom changed by an example
 hypothesis.settings.register_profile("no luck", deadline=None, derandomize=True, database=None, suppress_health_check=[
@@ -122,3 +127,23 @@ def mnist_root() -> Path:
     if not DATASETS["mnist"].is_available(root):
         pytest.skip(f"MNIST is not in {root}; set PLAYGROUND_DATA to the folder that holds it")
     return root
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """One for the tests of a module: to start it takes as long as many a test."""
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def tabs(browser: "Browser") -> Iterator[Callable[..., "Page"]]:
+    """What makes tabs, each a visitor of its own: (width, touch=False) → Page."""
+    with tabs_of(browser) as tab:
+        yield tab
+
+
+@pytest.fixture
+def page(tabs: Callable[..., "Page"]) -> "Page":
+    """A tab on a desktop."""
+    return tabs(1280)

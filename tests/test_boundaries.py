@@ -87,7 +87,7 @@ LAYERS = [
     ("pages.parts.runs",),
     ("pages.parts.explain",),
     ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.draw", "pages.parts.explore",
-     "pages.parts.learn", "pages.parts.sheet"),
+     "pages.parts.learn", "pages.parts.moments", "pages.parts.sheet"),
     ("pages.parts.home",),
     ("pages", "app"),
 ]

@@ -3,23 +3,17 @@
     pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
 """
 
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from benchmarks.page_latency import app
 from tests.archives import two_classes, zipped
-from tests.browser import FLAGS, by_mouse, chromium, line_pixels
+from tests.browser import by_mouse, line_pixels
 from tests.helpers import wait_until
 from tests.strokes import STROKES
 
@@ -30,39 +24,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def address(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app on a free port, with a runs folder of its own and no MNIST."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true",
-         "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"],
-        cwd=ROOT, env={**os.environ, "PLAYGROUND_RUNS": str(tmp_path_factory.mktemp("browser-runs"))},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def answers() -> bool:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
-            return True
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return False
-
-    wait_until(answers, lambda: f"the server's exit code is {server.poll()}")
-    yield f"http://127.0.0.1:{port}"
-    server.send_signal(signal.SIGTERM)
-    server.wait(timeout=30)
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A browser tab. Skips where there is no Chromium; .ci/run checks that this did not happen there."""
-    if chromium() is None:
-        pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(60_000)
-        yield page
-        browser.close()
+    with app(tmp_path_factory.mktemp("browser-runs")) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, places: Path, tmp_path: Path):

@@ -6,13 +6,13 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.test_browser import address, page  # noqa: F401 - fixtures: the app on a free port, a browser tab
+from tests.test_browser import address  # noqa: F401 - a fixture: the app on a free port
 
 pytestmark = pytest.mark.browser
 WIDTH = 400
 
 
-def press(page: Page, name: str) -> None:  # noqa: F811
+def press(page: Page, name: str) -> None:
     """Click a button once the page is drawn: what is clicked while it is being drawn for the first time can get lost."""
     expect(page.locator(".stApp[data-test-script-state='notRunning']")).to_be_visible()
     page.get_by_role("button", name=name).click()

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from benchmarks.page_latency import app
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.settings import Settings
-from tests.browser import browser_tabs, by_mouse, by_touch, spots
+from tests.browser import by_mouse, by_touch, spots
 from tests.helpers import run_here
 from tests.strokes import STROKES
 
@@ -36,12 +36,6 @@ def address(places: Path) -> Iterator[str]:
         patch.setenv("PLAYGROUND_WORKERS", "0")
         with app(settings.runs_dir) as port:
             yield f"http://127.0.0.1:{port}/draw_digit?run={run.id}"
-
-
-@pytest.fixture
-def tabs() -> Iterator[Callable[..., Page]]:
-    with browser_tabs() as tab:
-        yield tab
 
 
 def opened(page: Page, address: str) -> Page:

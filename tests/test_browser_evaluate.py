@@ -1,4 +1,5 @@
-"""The page Evaluate in a real browser: each click, tap or key on a cell of the confusion matrix shows that cell's images.
+"""The pages Evaluate and Go back in time in a real browser: each click, tap or key on a cell of the confusion matrix shows that
+cell's images, and the slider goes through the moments of a run.
 
     pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
 """
@@ -12,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from benchmarks.page_latency import app
 from core.evaluation import Predictions
 from core.runs.evaluations import load_predictions
-from tests.test_browser import page  # noqa: F401 - a browser tab
+from core.runs.moments import moments
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +27,7 @@ def address(trained) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
 
 
-def open_matrix(address: str, page: Page, run: str) -> Locator:  # noqa: F811
+def open_matrix(address: str, page: Page, run: str) -> Locator:
     """The cells of the run's confusion matrix, row by row."""
     page.goto(f"{address}/evaluate_model?run={run}")
     page.get_by_role("radio", name="Confusion").or_(page.get_by_role("button", name="Confusion")).first.click()
@@ -35,7 +36,7 @@ def open_matrix(address: str, page: Page, run: str) -> Locator:  # noqa: F811
     return cells
 
 
-def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:  # noqa: F811
+def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:
     """The page shows this cell's images, marks it, and both lists name it."""
     count = int(((kept.targets == truth) & (kept.predicted == said)).sum())
     wanted = re.compile(f"^{count} images? of {truth} that it called {said}") if count else "No image is in this cell."
@@ -47,7 +48,7 @@ def expect_images(page: Page, kept: Predictions, truth: int, said: int) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_each_click_on_a_cell_shows_its_images(address: str, page: Page, trained):  # noqa: F811
+def test_each_click_on_a_cell_shows_its_images(address: str, page: Page, trained):
     store, run = trained
     kept = load_predictions(store, run.id)
     cells = open_matrix(address, page, run.id)
@@ -62,7 +63,7 @@ def test_each_click_on_a_cell_shows_its_images(address: str, page: Page, trained
     expect_images(page, kept, 4, 4)
 
 
-def test_cells_are_chosen_by_keyboard_too(address: str, page: Page, trained):  # noqa: F811
+def test_cells_are_chosen_by_keyboard_too(address: str, page: Page, trained):
     store, run = trained
     kept = load_predictions(store, run.id)
     cells = open_matrix(address, page, run.id)
@@ -74,12 +75,37 @@ def test_cells_are_chosen_by_keyboard_too(address: str, page: Page, trained):  #
     expect_images(page, kept, 7, 7)
 
 
-def test_a_tap_shows_the_cell_that_was_tapped(address: str, page: Page, trained):  # noqa: F811
+def test_a_tap_shows_the_cell_that_was_tapped(address: str, tabs, trained):
     store, run = trained
     kept = load_predictions(store, run.id)
-    phone = page.context.browser.new_page(viewport={"width": 400, "height": 800}, has_touch=True)
+    phone = tabs(400, touch=True)
     cells = open_matrix(address, phone, run.id)
     for place in (3, 8, 3):
         cells.nth(11 * place).tap()
         expect_images(phone, kept, place, place)
-    phone.close()
+
+
+def test_the_slider_goes_back_in_time_and_plays(address: str, page: Page, trained):
+    store, run = trained
+    kept = [moment.step for moment in moments(store, run.id).kept]
+    page.goto(f"{address}/go_back?run={run.id}")
+    pictures, slider, play = page.locator(".time .panels"), page.locator(".time .slider"), page.locator(".time .play")
+    expect(pictures).to_have_attribute("data-step", str(kept[-1]))
+    expect(slider).to_have_attribute("max", str(len(kept) - 1))
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(pictures).to_have_attribute("data-step", "0")
+    expect(page.locator(".time .now")).to_contain_text("before the first step")
+    expect(page).to_have_url(re.compile("moment=0"))
+    first = pictures.locator("img").first.get_attribute("src")
+    play.click()
+    expect(pictures).to_have_attribute("data-step", str(kept[-1]))
+    expect(play).to_have_attribute("data-playing", "false")
+    expect(page).to_have_url(re.compile(f"moment={kept[-1]}"))
+    assert pictures.locator("img").first.get_attribute("src") != first
+    page.goto(f"{address}/go_back?run={run.id}&moment={kept[1]}&moments.shown=Map")
+    expect(pictures).to_have_attribute("data-step", str(kept[1]))
+    expect(pictures.locator("img")).to_have_count(1)
+    page.emulate_media(reduced_motion="reduce")
+    expect(play).to_be_hidden()
+    expect(page.get_by_test_id("stException")).to_have_count(0)

@@ -4,14 +4,14 @@
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.page_latency import app
-from tests.browser import browser_tabs, by_mouse, by_touch
+from tests.browser import by_mouse, by_touch
 from tests.helpers import wait_until
 from tests.strokes import STROKES
 
@@ -26,12 +26,6 @@ def address(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """The app with a training process, a runs folder of its own and no MNIST."""
     with app(tmp_path_factory.mktemp("home-runs")) as port:
         yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture
-def tabs() -> Iterator[Callable[..., Page]]:
-    with browser_tabs() as tab:
-        yield tab
 
 
 def opened(tabs, address: str, size: str) -> Page:

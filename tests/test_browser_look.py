@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,6 @@ from benchmarks.page_latency import app
 from core.runs import RunStore
 from core.settings import Settings
 from pages.parts.shell.menu import LABS, MENU
-from tests.browser import browser_tabs
 from tests.helpers import run_here, tiny
 
 pytestmark = pytest.mark.browser
@@ -44,12 +43,6 @@ def served(places: Path) -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def address(served: tuple[str, str]) -> str:
     return served[0]
-
-
-@pytest.fixture
-def tabs() -> Iterator[Callable[..., Page]]:
-    with browser_tabs() as tab:
-        yield tab
 
 
 def opened(page: Page, address: str) -> Page:

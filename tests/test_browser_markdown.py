@@ -13,10 +13,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from pages.parts.widgets.markdown import JOINER
-from tests.browser import FLAGS, chromium
+from tests.browser import launched
 from tests.helpers import wait_until
 from tests.hostile import HOSTILE
 
@@ -38,8 +38,6 @@ st.markdown("all :blue[there]")
 
 def test_people_are_shown_what_was_written(tmp_path):
     """In a text and on a button, with no link, picture, icon or emoji made of it."""
-    if chromium() is None:
-        pytest.skip("no Chromium: install Debian's package chromium, or set PLAYGROUND_CHROMIUM")
     script = tmp_path / "shown.py"
     script.write_text(SCRIPT, encoding="utf-8")
     with socket.socket() as probe:
@@ -59,8 +57,8 @@ def test_people_are_shown_what_was_written(tmp_path):
 
     try:
         wait_until(answers, lambda: f"the server's exit code is {server.poll()}")
-        with sync_playwright() as play:
-            page = play.chromium.launch(executable_path=chromium(), args=FLAGS).new_page()
+        with launched() as browser:
+            page = browser.new_page()
             page.goto(address)
             expect(page.get_by_text("all there")).to_be_visible()
             for place, text in enumerate(HOSTILE):

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from core.training import PlaneWatcher, prepare
 from core.training.plane import PLANE
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.widgets import plane
-from tests.browser import browser_tabs
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.browser
@@ -38,12 +37,6 @@ def runs(places: Path) -> Path:
 def address(runs: Path) -> Iterator[str]:
     with app(runs) as port:
         yield f"http://127.0.0.1:{port}/learn_decision_boundary"
-
-
-@pytest.fixture
-def tabs() -> Iterator[Callable[..., Page]]:
-    with browser_tabs() as tab:
-        yield tab
 
 
 def opened(page: Page, address: str, height: int = 900) -> Page:
@@ -135,7 +128,7 @@ def test_another_browser_sees_the_same(address, tabs):
     assert view(other, "[[...view.at.weights], [...view.at.answer]]") == last
 
 
-@pytest.mark.parametrize(("each", "apart"), [(8, 200), (6, 200), (12, 300)], ids=["40 a second", "30 a second", "slow messages"])
+@pytest.mark.parametrize(("each", "apart"), [(8, 200), (12, 300)], ids=["40 a second", "slow messages"])
 def test_pictures_are_played_evenly_and_soon(tabs, each, apart):
     """The component alone, by a clock that the test moves: messages of so many pictures, so many ms apart."""
     page, config = tabs(1280), plane_config.FIRST
@@ -150,7 +143,7 @@ def test_pictures_are_played_evenly_and_soon(tabs, each, apart):
     }""", (Path(plane.__file__).parent / "plane.js").read_text(encoding="utf-8"))
     page.clock.pause_at(1000)
     shown: list[tuple[int, int]] = []  # at which ms, which step
-    for number in range(15):
+    for number in range(10):
         steps = range(number * each, (number + 1) * each)
         sent = message(about | {"run": "a", "going": True, "whole": False, "changes": 0},
                        [replace(seen, step=step) for step in steps])
@@ -160,11 +153,11 @@ def test_pictures_are_played_evenly_and_soon(tabs, each, apart):
             shown.append((apart * number + moment + 20, view(page, "view.at.step")))
     gap = apart / each  # ms between two pictures: one of step n is made at n·gap, and sent at the end of its message's time
     drawn = view(page, "view.drawn")
-    assert drawn == list(range(each - 1, drawn[-1] + 1)) and drawn[-1] >= 13 * each, "all after the first message, in order"
+    assert drawn == list(range(each - 1, drawn[-1] + 1)) and drawn[-1] >= 8 * each, "all after the first message, in order"
     assert view(page, "view.passed") == each - 1, "of the first message the newest one alone"
     for now, step in shown[-1 - 10 * apart // 20:]:
         assert now + apart - step * gap <= 500, f"step {step}"
-    moved = [later - earlier for (_, earlier), (_, later) in zip(shown[40:], shown[41:], strict=False)]
+    moved = [later - earlier for (_, earlier), (_, later) in zip(shown[30:], shown[31:], strict=False)]
     assert max(moved) <= 2, "never by a leap"
 
 

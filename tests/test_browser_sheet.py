@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from benchmarks.page_latency import app
 from core.data.own.sets import own_sets, read_arrays
 from core.runs import RunStore
 from core.settings import Settings
-from tests.browser import browser_tabs
+from tests.browser import tabs_of
 from tests.helpers import run_here, tiny
 from tests.made_sheets import Look, make_sheet, stroke_pens
 
@@ -43,8 +43,8 @@ def served(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 
 
 @pytest.fixture
-def tabs() -> Iterator[Callable[..., Page]]:
-    with browser_tabs(PHONE) as tab:
+def tabs(browser: Browser) -> Iterator[Callable[..., Page]]:
+    with tabs_of(browser, PHONE) as tab:
         yield tab
 
 

@@ -50,6 +50,18 @@ def test_recording_on_a_gpu_has_to_be_asked_for(text, asked, home):
     assert not Settings.from_environment({}).cuda_graphs
 
 
+@pytest.mark.parametrize(("text", "wanted"), [("", 10 * 10**9), ("0", 0), ("0.5", 5 * 10**8), ("250", 250 * 10**9)])
+def test_the_disk_budget_is_in_gigabytes(text, wanted, home):
+    assert Settings.from_environment({"PLAYGROUND_DISK": text}).disk_budget == wanted
+
+
+@pytest.mark.parametrize("text", ["-1", "ten", "1e3", "nan", ".5", "9" * 5000, "٣"])
+def test_other_disk_budgets_are_refused_in_one_line(text, home):
+    with pytest.raises(ConfigError, match=r"^PLAYGROUND_DISK is '") as refused:
+        Settings.from_environment({"PLAYGROUND_DISK": text})
+    assert len(str(refused.value).splitlines()) == 1 and len(str(refused.value)) <= 500
+
+
 def test_anything_else_is_no_answer(home):
     with pytest.raises(ConfigError, match="^PLAYGROUND_CUDA_GRAPHS is 'yes'; it must be 0 or 1$"):
         Settings.from_environment({"PLAYGROUND_CUDA_GRAPHS": "yes"})

@@ -500,7 +500,7 @@ def test_the_preset_without_downloads_is_left_alone(places, cache_dir):
 @pytest.mark.mnist
 @pytest.mark.parametrize("name", ["mnist-mlp-50", "mnist-is-8-cnn"])
 def test_presets_on_mnist_are_left_alone(mnist_root, cache_dir, name):
-    smaller = {"mnist-mlp-50": {}, "mnist-is-8-cnn": {"training.epochs": 1, "model.channels": [8, 8]}}
+    smaller = {"mnist-mlp-50": {"training.epochs": 3}, "mnist-is-8-cnn": {"training.epochs": 1, "model.channels": [8, 8]}}
     config = PRESETS[name].config.with_values({"training.device": "cpu"} | smaller[name])
     run = train(config, load(config.data, mnist_root, cache_dir))
     last = run.series["loss"][0][-1]

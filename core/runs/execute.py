@@ -24,9 +24,11 @@ from core.runs.live_weights import LiveWeights
 from core.runs.looks import can_watch
 from core.runs.made_with import note_data, note_start
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit
+from core.runs.moments import MomentKeeper
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
 from core.runs.records import NUMBER_FORMAT, Run
+from core.runs.space import keep_within
 from core.runs.store import RunStore
 from core.settings import Settings
 from core.training import (
@@ -152,11 +154,13 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     note_start(store, run.id, state.step if state is not None else 0, device)
     recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
+    moments = MomentKeeper(store, run.id, config, data, model)
     finished: Finished | None = None
     if run.step or store.interventions(run.id):  # it has been going before
         store.forget_after(run.id, state.step if state is not None else -1, state.interventions if state is not None else 0)
+        moments.go_on(state.step if state is not None else -1)
     before, watched = run.seconds or 0.0 if state else 0.0, store.seconds_watched(run.id)
-    watchers = _watchers(store, run, computed, data, model, device)
+    watchers = [*_watchers(store, run, computed, data, model, device), *([moments] if moments.most else [])]
     for event in fit(computed, data, model, device, control, state, threads, watchers, shortcuts):
         live.see(event)
         match event:
@@ -177,12 +181,15 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         report(event)
         if not recorder.is_ours:
             return  # ended from outside: this worker was taken for dead, or the run deleted
+        moments.see(event, recorder)
     recorder.flush(at_once=True)
     live.remove()
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, computed, data, model, finished)
-        note_data(store, run.id, data)  # last: nobody waits for it
+        note_data(store, run.id, data)  # last: nobody waits for these two
+        with suppress(StoreError, OSError):
+            keep_within(store, settings.disk_budget)
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:

@@ -87,10 +87,11 @@ def _directions(rows: Tensor, count: int) -> Tensor:
         found = torch.linalg.eigh((rows @ rows.T).double())
         sizes = found.eigenvalues[-count:].flip(0).clamp_min(1e-12).sqrt()
         return (rows.T.double() @ found.eigenvectors[:, -count:].flip(1) / sizes).float()
-    return _iterate(rows, count)
+    return leading_directions(rows, count)
 
 
-def _iterate(rows: Tensor, count: int) -> Tensor:
+def leading_directions(rows: Tensor, count: int) -> Tensor:
+    """(F, count): about the unit vectors of largest variance of rows (N, F), centred, by subspace iteration."""
     generator = torch.Generator().manual_seed(0)
     basis = torch.linalg.qr(torch.randn(rows.shape[1], count + EXTRA, generator=generator)).Q
     before = torch.zeros(count)

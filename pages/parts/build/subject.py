@@ -15,6 +15,7 @@ from core.runs import CheckpointError, Run, has_checkpoint
 from core.training import fresh_model
 from core.transforms import with_normalizes
 from core.wording import percent
+from pages.parts.runs.back import back_in_time
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset, trained_model
 from pages.parts.widgets.markdown import as_text
@@ -65,7 +66,10 @@ def choose_subject(server: Services, config: RunConfig, model: nn.Module | None)
     titles = {run_id: _title(runs.get(run_id)) for run_id in options}  # a session keeps them: not the runs themselves
     chosen = st.selectbox("Network", options, options.index(selected) if selected in runs else 0,
                           format_func=titles.__getitem__, key=f"build.look.network.{selected}.{len(options)}")
-    return _untrained(server, config, model) if chosen == UNTRAINED else _trained(server, runs[chosen])
+    if chosen == UNTRAINED:
+        return _untrained(server, config, model)
+    back_in_time(server, chosen, "build.look.time", tertiary=True)
+    return _trained(server, runs[chosen])
 
 
 def _title(run: Run | None) -> str:

@@ -15,6 +15,7 @@ from core.runs.records import NUMBER_FORMAT
 from core.wording import drawn_thing, duration, number, percent, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
+from pages.parts.runs.back import back_in_time
 from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.charts import (
     SMOOTHING,
@@ -186,8 +187,9 @@ def _drawing_for(run: Run) -> str:
 
 
 def next_steps(server: Services, run: Run) -> None:
-    """Where to go from a run that has weights: only to what can be done with it."""
+    """Where to go from a run that has weights: only to what can be done with it. While it goes, back to its first steps."""
     if run.is_active or not has_checkpoint(server.store, run.id):
+        back_in_time(server, run.id, "panel.back")
         return
     kind = kind_of(run.config.data.dataset)
     with st.container(horizontal=True):
@@ -200,5 +202,7 @@ def next_steps(server: Services, run: Run) -> None:
             go_to("pages/learn_decision_boundary.py")
         if "accuracy" in quantities_of(run) and st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
             go_to("pages/evaluate_model.py")
+        back_in_time(server, run.id, "panel.back")
         if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
             go_to("pages/compare_runs.py")
+

@@ -54,6 +54,8 @@ PLANE_EDITED = "session.plane_edited"  # whether a weight was given in the pictu
 PLANE_PROBLEM = "session.plane_problem"  # why a setting could not be changed
 PLANE_REFUSED = "session.plane_refused"  # why a weight could not be set
 PLANE_CURVES = "session.plane_curves"  # what has been read of its run's losses
+# (what Go back in time has sent its browser pictures of last, the core.runs.moments.Moment that they are drawn like)
+MOMENTS_SENT = "session.moments_sent"
 MICROSCOPE = "session.microscope"  # what training is under the microscope: what it is of, the Microscope, its frozen step
 LOOK = "build.look.view"  # which way Build model looks inside a network: LOOK_WALK where another page sends an image to it
 LOOK_WALK = "Walk a sample through"

@@ -7,6 +7,7 @@ MENU = {
     "pages/build_model.py": ("Build model", ":material/account_tree:"),
     "pages/train_model.py": ("Train model", ":material/model_training:"),
     "pages/evaluate_model.py": ("Evaluate", ":material/fact_check:"),
+    "pages/go_back.py": ("Go back in time", ":material/history:"),
     "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
     "pages/read_sheet.py": ("Read a sheet", ":material/document_scanner:"),
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),

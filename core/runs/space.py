@@ -1,0 +1,88 @@
+"""Where the disk space of runs went, and how it stays within a budget: moments of old runs are thinned, and nothing else."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.runs.checkpoints import TRAINING, WEIGHTS
+from core.runs.moments import NAME, thin
+from core.runs.records import KINDS, Run
+from core.runs.store import RunStore
+
+STAY = (16, 6, 2)  # moments of an old run: all runs are thinned to the first number before any is to the next
+
+
+@dataclass(frozen=True)
+class RunSpace:
+    """Bytes of one run. weights: what it is asked and goes on with; moments: what can be gone back to; other: answers, watched
+    images. count: of moments."""
+
+    run: Run
+    weights: int
+    moments: int
+    count: int
+    other: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.moments + self.other
+
+
+@dataclass(frozen=True)
+class Space:
+    """All that a runs folder takes, in bytes. runs: the largest first. database: curves and looks of all of them."""
+
+    runs: tuple[RunSpace, ...]
+    database: int
+
+    @property
+    def total(self) -> int:
+        return self.database + sum(run.total for run in self.runs)
+
+
+def space_of(store: RunStore) -> Space:
+    """What each run takes. Folders of runs that this version can't read are left out. Raises StoreError."""
+    found = [_run_space(store, run) for run in store.runs(limit=-1, kinds=KINDS)]
+    database = sum(_size(path) for path in store.path.glob("runs.sqlite3*"))
+    return Space(tuple(sorted(found, key=lambda one: -one.total)), database)
+
+
+def keep_within(store: RunStore, budget: int, keep_all: Callable[[Run], bool] = lambda run: False) -> int:
+    """Thin moments until all runs together take at most `budget` bytes, those of the oldest run first; the bytes that are free
+    now. 0 is no budget.
+
+    Of no run goes its first and its last moment, and nothing of one that waits or goes on, or that `keep_all` names, as starred
+    ones; so more may stay than the budget. Raises StoreError.
+    """
+    if not budget:
+        return 0
+    space, freed = space_of(store), 0
+    ours = sorted((one.run for one in space.runs if one.count and not one.run.is_active and not keep_all(one.run)),
+                  key=lambda run: run.number)
+    for most in STAY:
+        for run in ours:
+            if space.total - freed <= budget:
+                return freed
+            freed += thin(store, run.id, most)
+    return freed
+
+
+def _run_space(store: RunStore, run: Run) -> RunSpace:
+    weights = moments = count = other = 0
+    with suppress(OSError):  # deleted meanwhile
+        for path in store.folder(run.id).iterdir():
+            size = _size(path)
+            if NAME.fullmatch(path.name):
+                moments, count = moments + size, count + 1
+            elif path.name in {WEIGHTS, TRAINING}:
+                weights += size
+            else:
+                other += size
+    return RunSpace(run, weights, moments, count, other)
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0

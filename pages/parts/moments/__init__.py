@@ -1,0 +1,1 @@
+"""What the page Go back in time is made of."""

@@ -1,0 +1,84 @@
+"""Where the disk space went, and what keeping moments of a training costs."""
+
+import pandas as pd
+import streamlit as st
+import torch
+
+from core.config import RunConfig, read_config
+from core.data import DataError, outline
+from core.fields import ConfigError
+from core.models import ModelError, build
+from core.runs import StoreError
+from core.runs.moments import FEWEST, RUN_BYTES, Cost, cost_of
+from core.runs.space import space_of
+from core.training import outputs_for
+from core.wording import plural, size_of_bytes
+from pages.parts.runs.words import STATUS
+from pages.parts.shell.services import Services
+
+MOST_ROWS = 50
+MEGABYTE = 1e6
+
+
+def space_section(server: Services) -> None:
+    """What each run takes on disk; looked at only where somebody opens it."""
+    box = st.expander("Where the disk space went", icon=":material/hard_drive:", key="runs.space", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        try:
+            space = space_of(server.store)
+        except StoreError as error:
+            st.error(str(error), icon=":material/folder_off:")
+            return
+        budget = server.settings.disk_budget
+        moments = sum(run.moments for run in space.runs)
+        line = (f"{plural(len(space.runs), 'run')}: {size_of_bytes(space.total)}, of which curves and looks are "
+                f"{size_of_bytes(space.database)} and moments to go back to {size_of_bytes(moments)}.")
+        if budget:
+            st.progress(min(1.0, space.total / budget), f"{line} The budget is {size_of_bytes(budget, 0)}.")
+            st.caption("Beyond it, moments of the oldest runs are thinned when a run ends, never those of a run that goes on. "
+                       "Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK sets the budget.")
+            if space.total > budget:
+                st.warning("The budget is passed, and thinning alone does not help: delete runs that you do not need.",
+                           icon=":material/hard_drive:")
+        else:
+            st.caption(f"{line} There is no budget: PLAYGROUND_DISK is 0.")
+        rows = [{"Run": one.run.title or one.run.id[:8], "Id": one.run.id[:8], "Status": STATUS[one.run.status][0],
+                 "All": one.total / MEGABYTE, "Weights": one.weights / MEGABYTE, "Moments": one.moments / MEGABYTE,
+                 "Kept": one.count, "Other": one.other / MEGABYTE} for one in space.runs[:MOST_ROWS]]
+        size = st.column_config.NumberColumn(format="%.2f MB")
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="runs.space.table", column_config={
+            "All": size, "Weights": size, "Moments": size, "Other": size,
+            "Kept": st.column_config.NumberColumn(help="How many moments can be gone back to.")})
+        if len(space.runs) > MOST_ROWS:
+            st.caption(f"The {MOST_ROWS} largest of {len(space.runs):,} runs.")
+
+
+def moments_cost(config: RunConfig) -> str:
+    """What the moments of a run of this config take on disk at most, in a line; "" where the network can't be built, and for
+    points, which have none."""
+    cost = _cost(config.model_dump_json())
+    if cost is None:
+        return ""
+    if cost.count:
+        each = size_of_bytes(cost.bytes_each)
+        return f"On disk at most {size_of_bytes(cost.total)}: {plural(cost.count, 'moment')} of {each} each."
+    if config.training.moments < FEWEST:
+        return f"None will be kept: fewer than {FEWEST} show nothing." if config.training.moments else "None will be kept."
+    return (f"None will be kept: one of this network takes {size_of_bytes(cost.bytes_each)}, and a run has room for "
+            f"{size_of_bytes(RUN_BYTES, 0)}.")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _cost(config_json: str) -> Cost | None:
+    config = read_config(config_json)
+    try:
+        data = outline(config.data)
+        if data.kind == "points":
+            return None
+        with torch.device("meta"):  # the shapes alone
+            model = build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)))
+    except (DataError, ModelError, ConfigError):
+        return None
+    return cost_of(model, config.training.moments)
