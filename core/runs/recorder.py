@@ -53,6 +53,7 @@ class Recorder:
         self.lines: list[list[int | str]] = []  # step and line of each Fallback
         self.images, self.seconds = 0, 0.0  # since the last flush
         self.flushed: float | None = None  # so that the first steps are flushed at once
+        self.tried: float | None = None  # the last flush, also where another process was writing
         self.gap = SECONDS_PER_FLUSH
         self.is_ours = True
 
@@ -139,7 +140,7 @@ class Recorder:
 
     def is_due(self) -> bool:
         """Whether the last flush is long enough ago."""
-        return self.flushed is None or self.clock() - self.flushed >= self.gap
+        return self.tried is None or self.clock() - self.tried >= self.gap
 
     def add(self, step: int, values: dict[str, float]) -> None:
         self.metrics += [Metric(name, step, value) for name, value in values.items() if isfinite(value)]
@@ -157,8 +158,9 @@ class Recorder:
         except StoreBusy:
             if at_once:
                 raise
-            self.flushed = self.clock()
+            self.tried = self.clock()  # not flushed: nobody has said that the run is still ours
             return
         self.is_ours = kept and self.is_ours
         self.metrics, self.snapshots, self.looks, self.interventions = [], {}, [], []
-        self.progress, self.flushed = {}, self.clock()
+        self.progress = {}
+        self.flushed = self.tried = self.clock()
