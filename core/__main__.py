@@ -1,4 +1,4 @@
-"""The command line: `python -m core presets | train | summary | evaluate | export | import | runs | first-model`."""
+"""The command line: `python -m core presets | train | summary | evaluate | export | import | runs | backup | first-model`."""
 
 from core.process import configure
 
@@ -35,6 +35,7 @@ from core.inspection import InspectionError, describe_layers, totals
 from core.models import ModelError, build
 from core.presets import PRESETS, UnknownPreset, preset
 from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, load_model
+from core.runs.backup import BackupError, back_up
 from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.execute import StoreControl, execute
 from core.runs.memory import NotEnoughMemory
@@ -44,11 +45,11 @@ from core.settings import Settings
 from core.takeaway import KINDS, Options, Subject, TakeawayError, bring_back, file_name, take
 from core.training import Epoch, Event, Intervention, outputs_for
 from core.version import VERSION
-from core.wording import percent, size_of_bytes
+from core.wording import percent, plural, size_of_bytes
 
 OWNER = "command line"
-USER_ERRORS = (CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError, NotEnoughMemory,
-               OtherImages, RunNotFound, ShippedError, StoreError, TakeawayError, UnknownPreset)
+USER_ERRORS = (BackupError, CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError,
+               NotEnoughMemory, OtherImages, RunNotFound, ShippedError, StoreError, TakeawayError, UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_environment().with_places(getattr(args, "data", None), getattr(args, "runs", None))
         commands = {"presets": presets, "train": train, "summary": summary, "evaluate": evaluate, "export": export,
-                    "import": import_bundle, "runs": runs, "first-model": first_model}
+                    "import": import_bundle, "runs": runs, "backup": backup, "first-model": first_model}
         return commands[args.command](args, settings)
     except USER_ERRORS as error:
         print(reason(error), file=sys.stderr)
@@ -98,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     bringing.add_argument("bundle", metavar="BUNDLE")
     listing = commands.add_parser("runs", parents=[places], help="list recorded runs")
     listing.add_argument("--json", action="store_true", help="one JSON object for each line")
+    copying = commands.add_parser("backup", parents=[places],
+                                  help="copy all runs into one zip file, also while runs go on; unpacked it is a runs directory")
+    copying.add_argument("--out", metavar="FILE", help="write to FILE; runs-DATE.zip here if not said")
     making = commands.add_parser("first-model", parents=[places],
                                  help="train again what Home shows before anybody has trained: a small model and its recording")
     making.add_argument("--out", metavar="DIR", default=str(assets()), help="write them there; into assets/ if not said")
@@ -142,7 +146,7 @@ def changes(args: argparse.Namespace) -> dict[str, Any]:
 def train(args: argparse.Namespace, settings: Settings) -> int:
     """Train in the foreground and record the run like any other. Ctrl-C stops it and keeps what it has learned."""
     config = configured(args)
-    store = RunStore(settings.runs_dir)
+    store = RunStore(settings.runs_dir, patience=60.0)
     worker = f"foreground:{time.time_ns()}"
     # not queued first: a worker of a running app would take it
     run = store.create_running(config, OWNER, worker, title=preset(args.preset).title)
@@ -328,6 +332,14 @@ def runs(args: argparse.Namespace, settings: Settings) -> int:
                               "config": run.config.model_dump(mode="json")}))
         else:
             print(f"{run.id}  {run.status:<11} {percent(run.test_accuracy):>8}  {run.title}")
+    return 0
+
+
+def backup(args: argparse.Namespace, settings: Settings) -> int:
+    """All runs, their metrics and their files in one zip file."""
+    out = Path(args.out or time.strftime("runs-%Y-%m-%d.zip"))
+    made = back_up(settings.runs_dir, out)
+    print(f"{out}: {plural(made.runs, 'run')}, {plural(made.files, 'file')}, {size_of_bytes(made.size)}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Writing files so that a reader never sees half of one."""
 
+import errno
 import os
 import secrets
 import sys
@@ -46,3 +47,14 @@ def put_in_place(part: Path, path: Path) -> None:
             if sys.platform != "win32" or not left:
                 raise
             time.sleep(SECONDS_BETWEEN)
+
+
+def why_not_written(what: str, error: OSError, variable: str) -> str:
+    """One line for people: that `what` can't be written to, why, and what helps. variable: of the environment, which names the
+    place."""
+    why = error.strerror or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{what} can't be written to: {why}. Free some space, or set {variable} to another folder."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{what} can't be written to: {why}. Make it writable, or set {variable} to another folder."
+    return f"{what} can't be written to: {why}. Look whether it is there and whole, or set {variable} to another folder."

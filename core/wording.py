@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 Kind = Literal["images", "points", "text"]  # what a data set's examples are
 
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for a formula, at a cell's beginning
 EXAMPLES: dict[Kind, str] = {"images": "images", "points": "points", "text": "texts"}
 NOTHING = "–"  # where there is no number
 
@@ -47,6 +48,18 @@ def surely(share: float) -> str:
 def surely_before(share: float, second: str, its_share: float) -> str:
     """How sure it is and what comes next, which nobody needs where nothing is left for it."""
     return surely(share) if share > 0.999 else f"{surely(share)}; next is {second} with {chance(its_share)}"
+
+
+def cell(text: str) -> str:
+    """A text for a spreadsheet, in one line: one that would be a formula there begins with an apostrophe. Numbers stay."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    if not line.lstrip().startswith(FORMULA):
+        return line
+    try:
+        float(line)
+    except ValueError:
+        return f"'{line}"
+    return line
 
 
 def duration(seconds: float) -> str:

@@ -46,7 +46,8 @@ def next_steps(works: bool) -> None:
             if not spec_of(config.data.dataset, server.settings.data_dir).is_available(server.settings.data_dir):
                 select_run(None)  # an older run's result would read as this network's; the page says how to get the data
                 go_to("pages/train_model.py")
-            elif start(server, config):
+            else:
+                start(server, config)
                 go_to("pages/train_model.py")
         if not isinstance(config.model, StackConfig):
             st.button("Compose layers", icon=":material/reorder:", key="build.compose", on_click=draft.take_apart,

@@ -24,6 +24,8 @@ from core.labs.saving import (
 )
 from pages.parts.learn.lab import Next, covered, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import SAVING
+from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.uploads import weights_turn
 
 PATH = "pages/learn_saving.py"
 LIMIT = 50  # MB
@@ -155,9 +157,10 @@ def own_file() -> None:
     if file is None:
         return
     try:
-        report = read_weights(file.getvalue(), file.name)
+        with weights_turn():
+            report = read_weights(file.getvalue(), file.name)
     except WeightsRefused as error:
-        st.error(str(error), icon=":material/gpp_bad:")
+        st.error(as_text(str(error)), icon=":material/gpp_bad:")
         return
     many = "tensor" if len(report.rows) == 1 else "tensors"
     st.markdown(f"{report.kind}: {len(report.rows):,} {many} with {report.numbers:,} values in {report.size:,} bytes. "

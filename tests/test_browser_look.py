@@ -3,6 +3,7 @@
     pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +94,14 @@ def test_headings_have_their_font_and_the_title_is_near_the_top(address, tabs):
     above = page.get_by_test_id("stMainBlockContainer").evaluate("block => parseFloat(getComputedStyle(block).paddingTop)")
     assert 24 <= above <= 32
     assert page.locator("h1").bounding_box()["y"] < 60
+
+
+def test_what_is_done_is_read_out(address, tabs):
+    """In a region that was there before: what comes with its text in it is passed over by screen readers."""
+    page = opened(tabs(1280), f"{address}learn_text?text.topic=Your+own+texts")
+    said = page.get_by_role("status").and_(page.locator("#playground-said"))
+    expect(said).to_have_text("")
+    rows = [f"a {word} film number {n},{word}" for word in ("positive", "negative") for n in range(12)]
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "films.csv", "mimeType": "text/csv", "buffer": "\n".join(["text,label", *rows]).encode()})
+    expect(said).to_have_text(re.compile(r"^12 negative and 12 positive texts"))

@@ -1,6 +1,8 @@
 """Metrics, thresholds, calibration and comparison against scikit-learn, SciPy and values by hand, on ordinary and degenerate
 cases."""
 
+import csv
+import io
 import warnings
 
 import numpy as np
@@ -26,7 +28,17 @@ from core.evaluation.metrics import (
 from core.evaluation.mistakes import confident_mistakes, in_cell, random_images, unsure_successes
 from core.evaluation.predictions import softmax
 from core.evaluation.report import evaluation_report
-from core.evaluation.tables import classes_csv, comparison_csv, confusion_csv, curves_csv, predictions_csv, table_csv
+from core.evaluation.robustness import Point
+from core.evaluation.tables import (
+    classes_csv,
+    comparison_csv,
+    confusion_csv,
+    csv_of,
+    curves_csv,
+    predictions_csv,
+    robustness_csv,
+    table_csv,
+)
 from core.evaluation.thresholds import cheapest, decide, sweep, thinned
 from core.training import OBJECTIVES
 
@@ -392,3 +404,22 @@ def test_all_curves_and_the_comparison_as_csv():
     found = dict(zip(header.split(","), line.split(","), strict=True))
     assert (found["both_right"], found["only_first"], found["only_second"], found["both_wrong"]) == ("2", "1", "1", "0")
     assert (found["difference"], found["mcnemar_p"]) == ("0", "1")
+
+
+FORMULAS = ('=HYPERLINK("https://zqx.example")', "+zqx", "@zqx")
+
+
+def test_no_name_in_a_table_is_a_formula_to_a_spreadsheet():
+    """Names of classes and of runs are anybody's words; numbers stay numbers, below 0 too."""
+    case = predictions([[2.0, 0, 0], [0, 0, 2]], [0, 1], FORMULAS)
+    counts, curve = confusion_counts(case), sweep(np.array([0.9, 0.8, 0.1]), np.array([True, False, True]))
+    rows = class_table(counts, case.classes)
+    tables = (predictions_csv(case), confusion_csv(counts, case.classes),
+              classes_csv(rows, macro_means(rows), weighted_means(rows)),
+              robustness_csv({name: [Point("noise", 0.5, 1, 2)] for name in FORMULAS}), curves_csv({FORMULAS[0]: curve}),
+              comparison_csv(FORMULAS[0], FORMULAS[1], compare(case, case)), csv_of(FORMULAS, [["\t=zqx", "a", -1.5]]))
+    for table in tables:
+        cells = [cell for row in csv.reader(io.StringIO(table.decode())) for cell in row]
+        assert any("zqx" in cell for cell in cells)
+        assert not [cell for cell in cells if "zqx" in cell and cell.lstrip().startswith(("=", "+", "-", "@"))]
+    assert table_csv(["x"], [[-0.5]]).decode() == "x\n-0.5\n" and csv_of(["x"], [["-1e-05"], [-2]]).decode() == "x\n-1e-05\n-2\n"

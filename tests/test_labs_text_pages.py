@@ -153,7 +153,7 @@ def test_an_own_file_is_learned_from_and_deleted(tmp_path):
     at.text_area(key="text.own.decision").set_value("a good film").run()
     assert any(m.value.startswith("## Positive") for m in whole(at).markdown)
     at = lab(TEXT_PAGE, "Your own texts")
-    at.button(key=f"text.delete.{kept.stem}").click().run()
+    at.button(key=f"text.delete.{kept.stem}.sure").click().run()
     assert not kept.exists() and not whole(at).error
 
 

@@ -18,6 +18,7 @@ from pages.parts.draft.draft import fitting_normalization
 from pages.parts.shell import keys
 from tests.helpers import tiny
 from tests.opened_pages import bars, offers
+from tests.words_on_pages import markup
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py") if path.name != "__init__.py")
@@ -115,12 +116,13 @@ def test_a_page_with_a_failed_run(failed, path, open_page):
 
 
 @pytest.mark.parametrize("path", ["app.py", *PAGES])
-@pytest.mark.parametrize("run", ["nonsense", "0" * 32, "../../etc/passwd", "<b>x</b>"])
+@pytest.mark.parametrize("run", ["[zqx](https://zqx.example)", "0" * 32, "../../etc/passwd", "![<b>x</b>](//zqx.example/a.png)"])
 def test_a_run_that_does_not_exist_gets_one_line(runs, path, run):
     at = alone(path, run)
     assert_whole(at)
     if at.warning:
         assert "There is no run" in at.warning[0].value
+        assert not [(place, text) for place, text in markup(at) if "[zqx](" in text or "![<" in text], "it would be a link"
     else:
         assert is_lab(path) or path in {"pages/build_model.py", "pages/explore_data.py"}, "it shows runs"
 

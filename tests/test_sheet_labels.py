@@ -222,6 +222,13 @@ def test_the_download_is_imported_again(labelled, tmp_path):
     assert report.accepted == 7 and report.classes == ("3", "8")
 
 
+def test_no_class_in_the_download_s_table_is_a_formula(labelled):
+    named = replace(labelled, classes=tuple(f"=zqx{name}" for name in labelled.classes))
+    with zipfile.ZipFile(io.BytesIO(zip_of_sheet(named))) as archive:
+        rows = list(csv.reader(io.StringIO(archive.read("about.csv").decode())))[1:]
+    assert rows and all(cell.startswith("'=zqx") for row in rows for cell in row[:3])
+
+
 def test_they_are_added_to_my_digits(labelled):
     kept = added_to(MyDigits.none_yet(TEN), labelled.relabelled(0, 8).relabelled(3, NO_DIGIT))
     assert len(kept) == 7 and kept.counts()[8] == 1 and kept.counts()[3] == 6

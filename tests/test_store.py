@@ -239,23 +239,17 @@ def test_runs_of_a_worker_that_is_gone(store):
         ("failed", "It died."), ("stopped", "Stopped."), ("running", ""), ("queued", "")]
 
 
-def set_heartbeat(store, run_id, ago):
-    with sqlite3.connect(store.path / "runs.sqlite3") as db:
-        db.execute("UPDATE runs SET heartbeat = ? WHERE id = ?", (time.time() - ago, run_id))
-    db.close()
-
-
-def test_silent_runs_are_interrupted_but_for_those_watched_over(store):
-    ids = [store.create(tiny(), "ann") for _ in range(5)]
-    for worker in ("silent", "ours", "beating", "lively"):
+def test_runs_that_nobody_was_heard_of_are_interrupted(store, monkeypatch):
+    ids = [store.create(tiny(), "ann") for _ in range(4)]
+    for worker in ("silent", "beating", "ended"):
         store.claim(worker)
-    for run_id in ids[:4]:
-        set_heartbeat(store, run_id, 60)
+    seen = {run.id: run.heartbeat for run in store.going()}
+    assert sorted(seen) == sorted(ids[:3])
+    monkeypatch.setattr("core.runs.store.time.time", lambda: 1.0)  # whatever that clock says, it is another word
     store.heartbeat("beating")
-    set_heartbeat(store, ids[3], 2)
-    assert store.end_abandoned(4.0, {"ours", "another"}) == [ids[0]]
-    assert [run.status for run in map(store.get, ids)] == ["interrupted", "running", "running", "running", "queued"]
-    assert store.end_abandoned(4.0) == [ids[1]]
+    store.finish(ids[2], "finished")
+    assert store.end_abandoned(seen | {ids[3]: 0.0}) == [ids[0]] and store.end_abandoned({}) == []
+    assert [run.status for run in map(store.get, ids)] == ["interrupted", "running", "finished", "queued"]
     one = store.get(ids[0])
     assert one.finished and one.message and "\n" not in one.message
 
@@ -571,34 +565,36 @@ def test_a_file_of_every_earlier_schema_opens(tmp_path, schema):
     db.close()
 
 
+def pauses(store):
+    return {run.id: run.paused for run in store.going() if run.paused is not None}
+
+
 def test_a_long_pause_makes_room_only_while_another_run_waits(store, monkeypatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("core.runs.store.time.time", lambda: now[0])
     paused = store.create(tiny(), "me", paused=True)
     store.claim("worker")
     now[0] = 1100.0
-    store.make_room(60)
-    assert store.get(paused).stop_requested is None  # nobody waits
+    before = pauses(store)
+    store.make_room(before)
+    assert before == {paused: 1000.0} and store.get(paused).stop_requested is None  # nobody waits
     waiting = store.create(tiny(), "you")
     store.request_step(paused)
-    now[0] = 1159.0
-    store.make_room(60)
-    assert store.get(paused).stop_requested is None  # its last step was 59 s ago
+    store.make_room(before)
+    assert store.get(paused).stop_requested is None  # it has taken a step since
     now[0] = 1161.0
-    store.make_room(60)
+    store.make_room(pauses(store))
     assert store.get(paused).stop_requested == 1161.0 and store.get(waiting).status == "queued"
     store.finish(paused, "stopped", "Stopped.")
     assert "another run was waiting" in store.get(paused).message
 
 
-def test_a_run_that_trains_never_makes_room(store, monkeypatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr("core.runs.store.time.time", lambda: now[0])
+def test_a_run_that_trains_never_makes_room(store) -> None:
     going = store.create(tiny(), "me")
     store.claim("worker")
     store.create(tiny(), "you")
-    now[0] = 9999.0
-    store.make_room(60)
+    assert pauses(store) == {}
+    store.make_room({going: store.get(going).started})
     assert store.get(going).stop_requested is None
 
 

@@ -1,4 +1,4 @@
-"""Figures as CSV files to take away: UTF-8, commas, one header line."""
+"""Figures as CSV files to take away: UTF-8, commas, one header line; no text in them is a formula to a spreadsheet."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ from core.evaluation.metrics import ClassRow, Means
 from core.evaluation.predictions import Predictions
 from core.evaluation.robustness import Point
 from core.evaluation.thresholds import Sweep
+from core.wording import cell
 
 
 def predictions_csv(predictions: Predictions) -> bytes:
@@ -19,7 +20,7 @@ def predictions_csv(predictions: Predictions) -> bytes:
     rows = ([number, names[truth], names[said], int(truth == said), *(f"{p:.6g}" for p in probabilities)]
             for number, (truth, said, probabilities) in enumerate(zip(
                 predictions.targets.tolist(), predictions.predicted.tolist(), predictions.probabilities.tolist(), strict=True)))
-    return _csv(["image", "label", "said", "right", *(f"p({name})" for name in names)], rows)
+    return csv_of(["image", "label", "said", "right", *(f"p({name})" for name in names)], rows)
 
 
 def classes_csv(rows: Sequence[ClassRow], macro: Means, weighted: Means) -> bytes:
@@ -29,25 +30,25 @@ def classes_csv(rows: Sequence[ClassRow], macro: Means, weighted: Means) -> byte
     total = sum(row.support for row in rows)
     for name, means in (("macro mean", macro), ("weighted mean", weighted)):
         lines.append([name, *(_number(value) for value in (means.precision, means.recall, means.f1)), total, total])
-    return _csv(["class", "precision", "recall", "f1", "support", "said"], lines)
+    return csv_of(["class", "precision", "recall", "f1", "support", "said"], lines)
 
 
 def confusion_csv(counts: np.ndarray, classes: Sequence[str]) -> bytes:
     """Confusion counts, rows are true classes."""
-    return _csv(["true class", *(f"said {name}" for name in classes)],
+    return csv_of(["true class", *(f"said {name}" for name in classes)],
                 ([name, *row] for name, row in zip(classes, counts.tolist(), strict=True)))
 
 
 def robustness_csv(named: Mapping[str, Sequence[Point]]) -> bytes:
     """Accuracy of each model for each kind and strength."""
-    return _csv(["model", "change", "strength", "right", "images", "accuracy"],
+    return csv_of(["model", "change", "strength", "right", "images", "accuracy"],
                 ([name, p.kind, f"{p.strength:g}", p.right, p.examples, _number(p.accuracy)]
                  for name, points in named.items() for p in points))
 
 
 def curves_csv(curves: dict[str, Sweep]) -> bytes:
     """Every threshold of each curve by name, from the highest down."""
-    return _csv(["curve", "threshold", "recall", "false_positive_rate", "precision"],
+    return csv_of(["curve", "threshold", "recall", "false_positive_rate", "precision"],
                 ([name, *map(_number, values)] for name, curve in curves.items()
                  for values in zip(curve.thresholds.tolist(), curve.recall.tolist(), curve.false_positive_rate.tolist(),
                                    curve.precision.tolist(), strict=True)))
@@ -56,7 +57,7 @@ def curves_csv(curves: dict[str, Sweep]) -> bytes:
 def comparison_csv(first: str, second: str, result: Comparison) -> bytes:
     """What the fair comparison of two models found; accuracies' difference and interval as shares, second minus first."""
     test = result.test
-    return _csv(["first", "second", "both_right", "only_first", "only_second", "both_wrong", "difference", "interval_low",
+    return csv_of(["first", "second", "both_right", "only_first", "only_second", "both_wrong", "difference", "interval_low",
                  "interval_high", "mcnemar_p"],
                 [[first, second, result.both_right, test.only_first, test.only_second, result.both_wrong,
                   *map(_number, (result.difference, result.interval.low, result.interval.high, test.p))]])
@@ -64,16 +65,17 @@ def comparison_csv(first: str, second: str, result: Comparison) -> bytes:
 
 def table_csv(header: Sequence[str], columns: Sequence[Sequence[float]]) -> bytes:
     """Columns of numbers."""
-    return _csv(list(header), ([_number(float(value)) for value in row] for row in zip(*columns, strict=True)))
+    return csv_of(list(header), ([_number(float(value)) for value in row] for row in zip(*columns, strict=True)))
 
 
 def _number(value: float | None) -> str:
     return "" if value is None or value != value else f"{value:.6g}"
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Any table as such a file."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow(map(cell, header))
+    writer.writerows([cell(value) if isinstance(value, str) else value for value in row] for row in rows)
     return text.getvalue().encode()

@@ -17,7 +17,7 @@ from core.config import RunConfig, config_bytes, read_config
 from core.data import Dataset
 from core.errors import reason
 from core.fields import ConfigError
-from core.files import write_atomically
+from core.files import why_not_written, write_atomically
 from core.models import build
 from core.runs.database import StoreError
 from core.runs.store import RunNotFound, RunStore
@@ -63,8 +63,7 @@ def save_weights(store: RunStore, run_id: str, config: RunConfig, meaning: Meani
             write_atomically(folder / TRAINING, lambda file: file.write(training))
         write_atomically(folder / WEIGHTS, lambda file: file.write(content))
     except OSError as error:
-        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror or reason(error)}. Free some space, "
-                         "or set PLAYGROUND_RUNS to another folder.") from None
+        raise StoreError(why_not_written(f"The runs folder {store.path}", error, "PLAYGROUND_RUNS")) from None
 
 
 def checkpoint_bytes(config: RunConfig, data: Dataset | Meaning, checkpoint: Checkpoint) -> bytes:
@@ -96,14 +95,30 @@ def load_training(store: RunStore, run_id: str, model: nn.Module) -> TrainingSta
     path = store.folder(run_id) / TRAINING
     if not path.exists():
         return None
+    weights, state = _read_training(path, {name: value.cpu() for name, value in model.state_dict().items()})
+    model.load_state_dict(weights)
+    return state
+
+
+def check_can_go_on(store: RunStore, run_id: str, model: nn.Module) -> None:
+    """Whether what a run would go on from is whole, where it has kept anything. model: its network, on any device.
+
+    Raises CheckpointError.
+    """
+    path = store.folder(run_id) / TRAINING
+    if path.exists():
+        _read_training(path, model.state_dict(), mapped=True)
+
+
+def _read_training(path: Path, expected: dict[str, Tensor], mapped: bool = False) -> tuple[dict[str, Tensor], TrainingState]:
+    """What a run wrote to go on from, once it is known to be whole and for such a network. Raises CheckpointError."""
     try:
-        tensors, about = read_tensors(path)
+        tensors, about = read_tensors(path, mapped)
         tensors |= {name: tensors[written] for name, written in about.get("same", {}).items()}
         weights = {name.removeprefix(LATEST): value for name, value in tensors.items() if name.startswith(LATEST)}
-        check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
-        model.load_state_dict(weights)
+        check_weights(expected, weights)
         rest = {name: value for name, value in tensors.items() if not name.startswith(LATEST)}
-        return TrainingState(int(about["step"]), int(about["epoch"]), int(about["batch"]), dict(about["numbers"]), rest)
+        return weights, TrainingState(int(about["step"]), int(about["epoch"]), int(about["batch"]), dict(about["numbers"]), rest)
     except CheckpointError:
         raise
     except (OSError, *UNREADABLE) as error:

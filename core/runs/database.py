@@ -1,11 +1,14 @@
 """The SQLite file behind RunStore: opening it, its schema, and errors in words."""
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import reason
+from core.files import write_atomically
 from core.runs.epoch_results import fill_results
 from core.runs.metric_blobs import from_single_rows
 from core.version import VERSION, another_version
@@ -154,18 +157,39 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     """, fill_results),
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
+SECONDS_OF_PATIENCE = 5.0  # for others who are writing
+SPARE = ".spare"  # holds room on the disk for what has to be written down when it is full: deletions, and how runs ended
+SPARE_BYTES = 2_000_000
+LITTLE = 100_000  # bytes; with less a disk is full, whatever SQLite's word for it is
 
 
 class StoreError(RuntimeError):
     """The runs directory can't be used; the message is one line that says what to do."""
 
 
-class Database:
-    """One file, used by several threads and processes at once. Readers never wait; writers take turns for up to five seconds."""
+class StoreBusy(StoreError):
+    """Another process has been writing for longer than was waited."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises StoreError."""
-        self.path = path
+
+class StoreFull(StoreError):
+    """There is no room on the disk."""
+
+
+class StoreReadOnly(StoreError):
+    """The runs directory can be read, but not written to."""
+
+
+class Database:
+    """One file, used by several threads and processes at once. Readers never wait; writers take turns for a few seconds.
+
+    read_only: why nothing can be written, in one line; "" where it can. What a disk that is full or can only be read still
+    holds can be looked at.
+    """
+
+    def __init__(self, path: Path, patience: float = SECONDS_OF_PATIENCE) -> None:
+        """Open or make the file. patience: seconds to wait for others who are writing. Raises StoreError."""
+        self.path, self.patience = path, patience
+        self.read_only, self._address = "", ""
         # Connections that nobody uses just now. Opening one and closing it again took 2 ms of each page's look and each flush.
         self._idle: list[sqlite3.Connection] = []
         try:
@@ -173,12 +197,62 @@ class Database:
         except OSError as error:
             raise StoreError(f"The runs folder {path.parent} can't be made: {error.strerror or reason(error)}. "
                              "Set PLAYGROUND_RUNS to a folder that can be written to.") from None
+        try:
+            self._open()
+        except (StoreFull, StoreReadOnly) as error:
+            if not self._open_after_all():
+                self._open_to_read(error)
+
+    def _open(self) -> None:
         with self.explained():
             # Held open: when the last connection closes, SQLite folds its log back in, which costs a disk sync each time.
             self._keeper = self._connect()
-            self._keeper.execute("PRAGMA journal_mode = WAL")
-            self._file = self._identity()
-            self._migrate()
+            try:
+                self._keeper.execute("PRAGMA journal_mode = WAL")
+                self._file = self._identity()
+                self._migrate()
+            except BaseException:
+                self._keeper.close()
+                self._close_idle()
+                raise
+
+    def _open_after_all(self) -> bool:
+        """Open the file in the room that the spare file has held, if there is one."""
+        if not self.release_spare():
+            return False
+        try:
+            self._open()
+        except StoreError:
+            return False
+        return True
+
+    def _open_to_read(self, error: StoreError) -> None:
+        """Open the file so that nothing is written, not even beside it. Raises `error` where there is nothing to be read."""
+        # first with what has not been folded into the file yet, which needs a file of SQLite's beside it
+        for address in (f"{self.path.absolute().as_uri()}?mode=ro", f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"):
+            self._address = address
+            with suppress(sqlite3.Error):
+                self._keeper = self._connect()
+                if self._keeper.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
+                    self._keeper.execute("SELECT count(*) FROM runs").fetchone()
+                    self._file, self.read_only = self._identity(), str(error)
+                    return
+                self._keeper.close()
+        self._address = ""
+        raise error
+
+    def write_again(self) -> None:
+        """Where the file could only be read: whether it can be written to by now is tried, once."""
+        if not self.read_only:
+            return
+        before, self._address, self.read_only = (self._keeper, self._address, self.read_only), "", ""
+        self._close_idle()
+        try:
+            self._open()
+        except StoreError:
+            self._keeper, self._address, self.read_only = before
+            return
+        before[0].close()
 
     def close(self) -> None:
         self._close_idle()
@@ -191,10 +265,19 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that holds the write lock from its start: all of it is kept, or nothing. Raises StoreError."""
+    def writing(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
+        """One transaction that holds the write lock from its start: all of it is kept, or nothing.
+
+        patience: instead of what was said for all. Raises StoreBusy after that, StoreFull, and StoreError.
+        """
+        if self.read_only:
+            raise StoreReadOnly(self.read_only)
         with self.explained(), self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            if patience is not None:
+                connection.execute(f"PRAGMA busy_timeout = {round(1000 * patience)}")
+            connection.execute("BEGIN IMMEDIATE")  # on trouble the connection is closed, so that the next one is as it was
+            if patience is not None:
+                connection.execute(f"PRAGMA busy_timeout = {round(1000 * self.patience)}")
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -202,6 +285,26 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    # --- the spare file
+
+    def keep_spare(self) -> None:
+        """Write the spare file where there is none and there is room for much more than it."""
+        path = self.path.with_name(SPARE)
+        with suppress(OSError):
+            if not self.read_only and not path.exists() and shutil.disk_usage(path.parent).free > 8 * SPARE_BYTES:
+                # random, so that no file system can pack it into less
+                write_atomically(path, lambda file: file.write(os.urandom(SPARE_BYTES)))
+
+    def release_spare(self) -> bool:
+        """Give the spare file's room back to the disk; False where there is none."""
+        try:
+            self.path.with_name(SPARE).unlink()
+        except OSError:
+            return False
+        return True
+
+    # --- connections
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -241,12 +344,12 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"The runs folder {self.path.parent} can't be used: {error}. Free some space, make it writable, "
-                             "or set PLAYGROUND_RUNS to another folder.") from error
+            raise _explained(error, self.path.parent) from error
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level None: we say BEGIN ourselves; a connection is used by one thread at a time
-        connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._address or self.path, timeout=self.patience, isolation_level=None,
+                                     check_same_thread=False, uri=bool(self._address))
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -268,6 +371,29 @@ class Database:
                     then(connection)
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
             connection.execute("INSERT OR IGNORE INTO schemas (schema, version) VALUES (?, ?)", (len(MIGRATIONS), VERSION))
+
+
+def _explained(error: sqlite3.DatabaseError, folder: Path) -> StoreError:
+    """What is wrong, and what helps against that."""
+    where, elsewhere = f"The runs folder {folder}", "or set PLAYGROUND_RUNS to another folder"
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # what stands above says where in SQLite it was
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreError(f"{where} can't be used: its file runs.sqlite3 is damaged ({error}). Put a backup in its place, "
+                          f"{elsewhere}.")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreBusy(f"{where} can't be written to just now: another program is writing ({error}). Try again.")
+    if code == sqlite3.SQLITE_FULL or _is_full(folder):
+        return StoreFull(f"{where} can't be written to: the disk is full. Free some space, as deleting runs does, {elsewhere}.")
+    if code == sqlite3.SQLITE_READONLY or (code == sqlite3.SQLITE_CANTOPEN and (folder / "runs.sqlite3").is_file()):
+        return StoreReadOnly(f"{where} can't be written to: {error}. Make it writable, {elsewhere}.")
+    return StoreError(f"{where} can't be used: {error}. Free some space, make it writable, {elsewhere}.")
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < LITTLE
+    except OSError:  # it is not there
+        return False
 
 
 def _who_made(connection: sqlite3.Connection, schema: int) -> str:

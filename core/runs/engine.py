@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import hashlib
+import shutil
 import socket
 import subprocess
 import threading
@@ -16,14 +17,17 @@ import torch
 from torch import Tensor
 
 from core.config import RunConfig
-from core.data import DataError, outline
+from core.data import DataError, outline, spec_of
 from core.errors import reason
 from core.models import ModelError, build
 from core.process import configured
-from core.runs.database import StoreError
+from core.runs.checkpoints import CheckpointError, check_can_go_on
+from core.runs.database import LITTLE, StoreBusy, StoreError
+from core.runs.deleting import delete_run, remove_discarded
 from core.runs.looks import check_suits, watched_images
-from core.runs.records import KINDS, Run
-from core.runs.store import RunStore
+from core.runs.records import Going, Run
+from core.runs.since import Since
+from core.runs.store import INTERRUPTED, RunStore
 from core.settings import Settings
 from core.subprocesses import end, start
 from core.training import InterventionError, outputs_for
@@ -63,6 +67,7 @@ class Process:
     name: str
     popen: subprocess.Popen[bytes]
     started: float
+    told: bool = False  # that it has ended is known, and its run is being ended
 
     def wake(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # it has just died, or the engine was closed; the run waits in the queue
@@ -82,11 +87,15 @@ class LocalEngine:
         self.store = store
         # the workers look into this store, whatever the environment says
         self.settings = replace(settings or Settings.from_environment(), runs_dir=store.path.absolute())
+        if store.read_only:  # what can't be written down can't be trained
+            self.settings = replace(self.settings, workers=0)
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self.store.end_abandoned(SECONDS_OF_SILENCE)
+        self._silent, self._paused, self._stopping = Since(), Since(), Since()
+        self._gone: list[tuple[str, str]] = []  # workers whose runs are still to be ended, and why
+        self.store.keep_spare()
         with contextlib.suppress(StoreError):  # files that can't be removed stay
-            self.store.remove_discarded(SECONDS_KEPT)
+            remove_discarded(self.store, self.settings.data_dir, SECONDS_KEPT)
         self._workers = [self._spawn() for _ in range(self.settings.workers)]
         self._monitor = threading.Thread(target=self._watch, name="engine-monitor", daemon=True)
         self._monitor.start()
@@ -139,7 +148,7 @@ class LocalEngine:
         """
         for run in self.store.runs(kinds=["range_test"]):
             if run.owner == owner and not run.is_active:
-                self.store.delete(run.id)
+                delete_run(self.store, run.id, self.settings.data_dir)
         key = hashlib.sha256(f"range test of {config.model_dump_json()}".encode()).hexdigest()
         run_id = self.store.create(config, owner, "Learning-rate finder", key, kind="range_test")
         self.wake()
@@ -155,10 +164,18 @@ class LocalEngine:
         """Go on with a run that has ended, from its last checkpoint, for more epochs if wanted.
 
         With the same number of epochs it continues as if it had never stopped. Raises RunNotFound, StoreError while it is
-        active, ConfigError where there would be too many epochs.
+        active, ConfigError where there would be too many epochs, and CheckpointError where it can't go on: its result stays as it
+        was then.
         """
         run = self.store.get(run_id)
         config = run.config.with_values({"training.epochs": run.config.training.epochs + more_epochs})
+        if not run.is_active:
+            try:
+                if not spec_of(config.data.dataset, self.settings.data_dir).is_available(self.settings.data_dir):
+                    raise DataError("its data set is not on this machine any more.")
+                check_can_go_on(self.store, run_id, self._shape_of(run))
+            except (CheckpointError, DataError, ModelError) as error:
+                raise CheckpointError(f"This run can't go on, and stays as it is: {reason(error)}") from None
         self.store.requeue(run_id, config)
         self.wake()
 
@@ -185,12 +202,16 @@ class LocalEngine:
         """
         run = self.store.get(run_id)
         try:
-            data = outline(run.config.data, self.settings.data_dir)
-            with torch.device("meta"):  # shapes are all that is needed
-                model = build(run.config.model, data.input_shape, outputs_for(run.config, len(data.source_classes)))
+            model = self._shape_of(run)
         except (DataError, ModelError) as error:  # somebody has removed its data set meanwhile
             raise InterventionError(reason(error)) from None
         self.store.request_edit(run_id, check_edit(model, layer, row, column, value))
+
+    def _shape_of(self, run: Run) -> torch.nn.Module:
+        """A run's network without numbers. Raises DataError, ModelError."""
+        data = outline(run.config.data, self.settings.data_dir)
+        with torch.device("meta"):
+            return build(run.config.model, data.input_shape, outputs_for(run.config, len(data.source_classes)))
 
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
         """Let each epoch take so many seconds at least; 0 is as fast as it goes. Raises RunNotFound."""
@@ -221,8 +242,7 @@ class LocalEngine:
             for worker in self._workers:
                 end(worker.popen)  # first, so that it can't take another run after its own is marked
                 with contextlib.suppress(StoreError):
-                    self.store.end_runs_of(worker.name, "interrupted", "The app ended while this run was going. "
-                                           "Weights of its last full epoch were kept, if any.")
+                    self.store.end_runs_of(worker.name, "interrupted", INTERRUPTED)
 
     def _spawn(self) -> Process:
         """Start a worker. `multiprocessing` would run Streamlit's script again in the child, so it is a command."""
@@ -244,11 +264,9 @@ class LocalEngine:
     def _watch(self) -> None:
         """Look after the workers until the engine closes."""
         while not self._closing.wait(SECONDS_PER_LOOK):
-            with contextlib.suppress(StoreError, OSError):  # a full disk or memory may be free at the next look
-                self._replace_dead()
-                self.store.make_room(SECONDS_OF_PAUSE)
-                self._end_unwilling()
-                self.store.end_abandoned(SECONDS_OF_SILENCE, {worker.name for worker in self._workers})
+            for look in (self._replace_dead, self._end_runs_of_dead, self._look_after_runs, self.store.keep_spare):
+                with contextlib.suppress(StoreError, OSError):  # a full disk or memory may be free at the next look
+                    look()
 
     def _replace_dead(self) -> None:
         with self._lock:
@@ -256,23 +274,53 @@ class LocalEngine:
                 code = worker.popen.poll()
                 if code is None:
                     continue
-                self.store.end_runs_of(worker.name, "failed", f"The training process died ({describe_exit(code)}). Weights of "
-                                       "the last full epoch were kept, if any.")
+                if not worker.told:
+                    worker.told = True
+                    self._gone.append((worker.name, f"The training process died ({describe_exit(code)}){self._why()}. Weights of "
+                                       "the last full epoch were kept, if any."))
                 if time.monotonic() - worker.started >= SECONDS_BETWEEN_STARTS:
                     self._workers[index] = self._spawn()
 
-    def _end_unwilling(self) -> None:
+    def _why(self) -> str:
+        """What else may have ended a process."""
+        full = shutil.disk_usage(self.store.path).free < LITTLE
+        return ", and the disk with the runs folder is full" if full else ""
+
+    def _end_runs_of_dead(self) -> None:
+        """Where that can't be written down, it is tried again at the next look."""
+        while self._gone:
+            self.store.end_runs_of(self._gone[0][0], "failed", self._gone[0][1])
+            self._gone.pop(0)
+
+    def _look_after_runs(self) -> None:
+        """End what does not stop, what nobody does any more, and pauses that keep others waiting.
+
+        How long that has been so is measured here, by this process's own clock: times in the store are other machines' too.
+        """
+        going = self.store.going()
+        self._end_unwilling([run for run in going if run.stop_requested is not None
+                             and self._stopping.seconds(run.id, run.stop_requested) >= SECONDS_TO_STOP])
+        self.store.make_room({run.id: run.paused for run in going if run.paused is not None and run.stop_requested is None
+                              and self._paused.seconds(run.id, run.paused) >= SECONDS_OF_PAUSE})
+        ours = {worker.name for worker in self._workers}
+        try:
+            self.store.end_abandoned({run.id: run.heartbeat for run in going if run.worker not in ours
+                                      and self._silent.seconds(run.id, run.heartbeat) >= SECONDS_OF_SILENCE})
+        except StoreBusy:  # nobody could have said anything
+            self._silent.clear()
+        for since in (self._stopping, self._paused, self._silent):
+            since.keep({run.id for run in going})
+
+    def _end_unwilling(self, late: list[Going]) -> None:
         """End the process of a run that does not stop: it may be in a very long step, or in a library that hangs."""
-        late = time.time() - SECONDS_TO_STOP
-        for run in self.store.runs(statuses=["running"], kinds=KINDS):
-            if run.stop_requested is not None and run.stop_requested < late:
-                with self._lock:
-                    for index, worker in enumerate(self._workers):
-                        if worker.name == run.worker:
-                            end(worker.popen)
-                            # "Stopped." where that was asked for; it may have ended that run just now and begun another
-                            self.store.end_runs_of(worker.name, "interrupted", "Its process was ended with another run.")
-                            self._workers[index] = self._spawn()
+        for run in late:
+            with self._lock:
+                for index, worker in enumerate(self._workers):
+                    if worker.name == run.worker:
+                        end(worker.popen)
+                        # "Stopped." where that was asked for; it may have ended that run just now and begun another
+                        self.store.end_runs_of(worker.name, "interrupted", "Its process was ended with another run.")
+                        self._workers[index] = self._spawn()
 
 
 def describe_exit(code: int) -> str:

@@ -11,10 +11,9 @@ import torch
 from safetensors.torch import save as safetensors_save
 
 from core.data import Dataset, normalize
-from core.errors import reason
 from core.evaluation import Predictions, predict
 from core.evaluation.robustness import Point
-from core.files import write_atomically
+from core.files import why_not_written, write_atomically
 from core.runs.checkpoints import UNREADABLE, checkpoint_path, read_tensors
 from core.runs.database import StoreError
 from core.runs.memory import check_answers_fit
@@ -127,5 +126,4 @@ def _write(store: RunStore, path: Path, content: bytes) -> None:
     try:
         write_atomically(path, lambda file: file.write(content))
     except OSError as error:
-        raise StoreError(f"The runs folder {store.path} can't be written to: {error.strerror or reason(error)}. Free some space, "
-                         "or set PLAYGROUND_RUNS to another folder.") from None
+        raise StoreError(why_not_written(f"The runs folder {store.path}", error, "PLAYGROUND_RUNS")) from None

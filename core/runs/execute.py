@@ -95,7 +95,7 @@ class Keeper:
         """Write what is waiting, after the metrics that lead to it."""
         if self.waiting is None:
             return
-        recorder.flush()
+        recorder.flush(at_once=True)
         if recorder.is_ours:  # a deleted run must not come back as a folder
             save_checkpoint(self.store, self.run_id, self.config, self.data, self.waiting)
         self.waiting, self.saved = None, time.monotonic()
@@ -182,7 +182,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         if not recorder.is_ours:
             return  # ended from outside: this worker was taken for dead, or the run deleted
         moments.see(event, recorder)
-    recorder.flush()
+    recorder.flush(at_once=True)
     live.remove()
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:

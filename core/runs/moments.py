@@ -163,7 +163,7 @@ class MomentKeeper:
         if isinstance(event, Started):
             self.steps_per_epoch, self.last, self.first, self.began = event.steps_per_epoch, event.steps, self.next, self.clock()
         elif isinstance(event, Paused | Finished):  # paused: somebody looks at the last step
-            recorder.flush()
+            recorder.flush(at_once=True)
             if recorder.is_ours:
                 self.write(everything=True)
         elif isinstance(event, Gradients) and recorder.flushed != self.flushed and recorder.is_ours:

@@ -7,6 +7,7 @@ from math import isfinite
 import torch
 
 from core.devices import device_memory_bytes, resident_bytes
+from core.runs.database import StoreBusy
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
 from core.training import (
@@ -30,6 +31,8 @@ MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be
 PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second")
 PREDICTIONS, CONFUSION, FALLBACKS = "predictions", "confusion", "fallbacks"  # names of snapshots
 MEGABYTE = 1e6
+PATIENCE = 0.5  # seconds that a training waits for others who are writing; then it goes on, and its batch waits
+MOST_WAITING = 1_000_000  # metrics that are held back; with more it is waited as for a checkpoint
 
 
 class Recorder:
@@ -50,6 +53,7 @@ class Recorder:
         self.lines: list[list[int | str]] = []  # step and line of each Fallback
         self.images, self.seconds = 0, 0.0  # since the last flush
         self.flushed: float | None = None  # so that the first steps are flushed at once
+        self.tried: float | None = None  # the last flush, also where another process was writing
         self.gap = SECONDS_PER_FLUSH
         self.is_ours = True
 
@@ -136,15 +140,27 @@ class Recorder:
 
     def is_due(self) -> bool:
         """Whether the last flush is long enough ago."""
-        return self.flushed is None or self.clock() - self.flushed >= self.gap
+        return self.tried is None or self.clock() - self.tried >= self.gap
 
     def add(self, step: int, values: dict[str, float]) -> None:
         self.metrics += [Metric(name, step, value) for name, value in values.items() if isfinite(value)]
 
-    def flush(self) -> None:
-        """Hand over everything now."""
+    def flush(self, at_once: bool = False) -> None:
+        """Hand over everything now. Where another process is writing, all is kept and comes with the next flush.
+
+        at_once: wait for that process as long as the store does; raises StoreBusy after that.
+        """
         snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
-        kept = self.store.record(self.run_id, self.metrics, snapshots, self.looks, self.interventions, **self.progress)
+        at_once = at_once or len(self.metrics) > MOST_WAITING
+        try:
+            kept = self.store.record(self.run_id, self.metrics, snapshots, self.looks, self.interventions,
+                                     patience=None if at_once else PATIENCE, **self.progress)
+        except StoreBusy:
+            if at_once:
+                raise
+            self.tried = self.clock()  # not flushed: nobody has said that the run is still ours
+            return
         self.is_ours = kept and self.is_ours
         self.metrics, self.snapshots, self.looks, self.interventions = [], {}, [], []
-        self.progress, self.flushed = {}, self.clock()
+        self.progress = {}
+        self.flushed = self.tried = self.clock()

@@ -91,6 +91,19 @@ class Run:
         return max(0.0, (now - self.started) / done * (self.steps - self.step))
 
 
+class Going(NamedTuple):
+    """A run that a worker is doing. Times are those of whoever wrote them, to be compared with themselves alone.
+
+    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun.
+    """
+
+    id: str
+    worker: str | None
+    heartbeat: float
+    stop_requested: float | None
+    paused: float | None
+
+
 class Metric(NamedTuple):  # made twice for each step: a frozen dataclass takes four times as long to make
     """One value of a run: `name` at `step`."""
 

@@ -3,10 +3,10 @@
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -15,9 +15,9 @@ from torch import Tensor
 from core.config import RunConfig, read_config
 from core.errors import reason
 from core.fields import ConfigError
-from core.files import write_atomically
+from core.files import why_not_written, write_atomically
 from core.runs.annotations import AMONG, Annotations, Change, annotate, read_tags, write_annotations
-from core.runs.database import Database, StoreError
+from core.runs.database import SECONDS_OF_PATIENCE, Database, StoreError, StoreFull
 from core.runs.epoch_results import note_results, recount_results
 from core.runs.interventions import (
     ask_for_edit,
@@ -28,13 +28,19 @@ from core.runs.interventions import (
 )
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
-from core.runs.records import NUMBER_FORMAT, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
+from core.runs.records import ACTIVE, NUMBER_FORMAT, Going, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
 from core.runs.table import Entry, KnownSettings, read_entries
 from core.training import Command, Intervention, Look, Started, WeightEdit
 from core.version import VERSION, another_version
 
 AT_ONCE = 64  # runs whose curves are in memory together while many are read
 MADE_ROOM = "Stopped after a minute of pause, because another run was waiting. “Continue” goes on from where it was."
+INTERRUPTED = "The app ended while this run was going. Weights of its last full epoch were kept, if any."
+Found = TypeVar("Found")
+
+
+class RunUnreadable(StoreError):
+    """A run whose settings this version can't read; the message is one line."""
 
 
 class RunStore:
@@ -44,13 +50,40 @@ class RunStore:
     be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = SECONDS_OF_PATIENCE) -> None:
+        """patience: seconds to wait for others who are writing; where nobody waits for an answer there may be more of it."""
         self.path = Path(path)
-        self._database = Database(self.path / "runs.sqlite3")
+        self._database = Database(self.path / "runs.sqlite3", patience)
         self._settings = KnownSettings()
 
     def close(self) -> None:
         self._database.close()
+
+    @property
+    def read_only(self) -> str:
+        """Why runs can be looked at and nothing can be written, in one line; "" where it can."""
+        return self._database.read_only
+
+    def keep_spare(self) -> None:
+        """Hold some room on the disk, so that runs can be deleted, stopped and ended when it is full."""
+        self._database.keep_spare()
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for reading, of which nobody else has a use meanwhile. Raises StoreError."""
+        with self._database.reading() as db:
+            yield db
+
+    def _surely(self, write: Callable[[sqlite3.Connection], Found]) -> Found:
+        """Write what makes room or says how a run ended: on a full disk in the room that the spare file has held."""
+        try:
+            with self._database.writing() as db:
+                return write(db)
+        except StoreFull:
+            if not self._database.release_spare():
+                raise
+        with self._database.writing() as db:
+            return write(db)
 
     # --- making and finding runs
 
@@ -98,8 +131,7 @@ class RunStore:
             for run_id in ids:
                 write_atomically(self.folder(run_id) / WATCHED, lambda file: file.write(content), durable=False)
         except OSError as error:
-            raise StoreError(f"The runs folder {self.path} can't be written to: {error.strerror or reason(error)}. Free some "
-                             "space, or set PLAYGROUND_RUNS to another folder.") from None
+            raise StoreError(why_not_written(f"The runs folder {self.path}", error, "PLAYGROUND_RUNS")) from None
 
     def create_running(self, config: RunConfig, owner: str, worker: str, title: str = "",
                        watch: Tensor | np.ndarray | None = None) -> Run:
@@ -114,7 +146,7 @@ class RunStore:
         return self.get(run_id)
 
     def get(self, run_id: str) -> Run:
-        """Raises RunNotFound."""
+        """Raises RunNotFound, and RunUnreadable where this version can't read its settings."""
         self.folder(run_id)  # an id from an address bar may be anything, even what SQLite can't take
         with self._database.reading() as db:
             row = db.execute("SELECT * FROM runs WHERE id = ? AND deleted IS NULL", (run_id,)).fetchone()
@@ -198,23 +230,33 @@ class RunStore:
     def delete(self, run_id: str) -> None:
         """Remove an ended run with all that belongs to it, for good; see discard(). Raises RunNotFound, or StoreError while it is
         active."""
-        run = self.get(run_id)
-        if run.is_active:
+        self.folder(run_id)
+        with self._database.reading() as db:  # not get(): one that can't be read can be deleted
+            row = db.execute("SELECT status FROM runs WHERE id = ? AND deleted IS NULL", (run_id,)).fetchone()
+        if row is None:
+            raise RunNotFound(run_id)
+        if row["status"] in ACTIVE:
             raise StoreError("This run is still going; stop it before deleting it.")
-        self._remove(run.id)
+        self._remove(run_id)
 
     def _remove(self, run_id: str) -> None:
+        """Its files first, which make the room that its rows need to go where the disk is full."""
         folder = self.folder(run_id)
-        with self._database.writing() as db:
-            db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
         try:
             for file in folder.glob("*") if folder.is_dir() else ():
                 file.unlink(missing_ok=True)
             if folder.is_dir():
                 folder.rmdir()
         except OSError as error:
-            raise StoreError(f"The run is deleted, but its files in {folder} could not be: "
+            raise StoreError(f"The run can't be deleted, as its files in {folder} can't be: "
                              f"{error.strerror or reason(error)}.") from None
+        self._database.write_again()
+        self._surely(lambda db: db.execute("DELETE FROM runs WHERE id = ? AND status NOT IN ('queued', 'running')", (run_id,)))
+
+    def names(self, text: str) -> bool:
+        """Whether the settings of any run name this, such as a data set."""
+        with self._database.reading() as db:
+            return db.execute("SELECT 1 FROM runs WHERE instr(config, ?) LIMIT 1", (text,)).fetchone() is not None
 
     # --- what people say of runs
 
@@ -234,9 +276,9 @@ class RunStore:
     def discard(self, run_ids: Iterable[str]) -> list[str]:
         """Delete runs that have ended so that restore() can bring them back whole: nothing lists or finds them meanwhile, and
         their metrics, looks and files stay. Those that are active or gone are left alone; the ids of the others."""
-        with self._database.writing() as db:
-            rows = db.execute(f"UPDATE runs SET deleted = ? WHERE {AMONG} AND deleted IS NULL AND status NOT IN "
-                              "('queued', 'running') RETURNING id", (time.time(), json.dumps(list(run_ids)))).fetchall()
+        rows = self._surely(lambda db: db.execute(
+            f"UPDATE runs SET deleted = ? WHERE {AMONG} AND deleted IS NULL AND status NOT IN ('queued', 'running') RETURNING id",
+            (time.time(), json.dumps(list(run_ids)))).fetchall())
         return [row["id"] for row in rows]
 
     def restore(self, run_ids: Iterable[str]) -> list[str]:
@@ -252,6 +294,17 @@ class RunStore:
             rows = db.execute("SELECT id, title FROM runs WHERE deleted IS NOT NULL "
                               "ORDER BY deleted DESC, number DESC").fetchall()
         return {row["id"]: row["title"] for row in rows}
+
+    def sets_of_discarded(self) -> set[str]:
+        """The data sets that discarded runs name."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT config FROM runs WHERE deleted IS NOT NULL").fetchall()
+        found: set[str] = set()
+        for row in rows:
+            with suppress(ConfigError):  # another version's settings: what they name stays
+                data = read_config(row["config"]).data
+                found |= {data.dataset, *data.join}
+        return found
 
     def remove_discarded(self, older_than: float = 0.0) -> int:
         """Remove for good what was discarded so many seconds ago or earlier; how many runs that were. Raises StoreError for files
@@ -275,7 +328,7 @@ class RunStore:
                              "(SELECT min(number) FROM runs WHERE status = 'queued') RETURNING *", (worker, now, now)).fetchone()
         try:
             return _run(row) if row else None
-        except StoreError as error:
+        except RunUnreadable as error:
             self.finish(row["id"], "failed", str(error))
             return None  # the caller looks again
 
@@ -290,14 +343,17 @@ class RunStore:
                        (NUMBER_FORMAT, json.dumps({"precision": event.precision, "why": event.why}), run_id))
 
     def record(self, run_id: str, metrics: Sequence[Metric], snapshots: Sequence[Snapshot] = (), looks: Sequence[Look] = (),
-               interventions: Sequence[Intervention] = (), **progress: Any) -> bool:
+               interventions: Sequence[Intervention] = (), patience: float | None = None, **progress: Any) -> bool:
         """Keep a batch of metrics, snapshots, looks, changes by hand and progress (step, epoch, validation_accuracy) together; a
         metric at the same step, a snapshot of the same name, a look of the same kind and step and a change by hand of the same
         number are replaced. Returns False, and keeps nothing, where the run is no longer this worker's to write (stopped or
-        failed)."""
+        failed).
+
+        patience: instead of the store's. Raises StoreBusy after that; nothing is kept then, and the same may be handed over
+        again."""
         columns = {name: progress[name] for name in ("step", "epoch", "validation_accuracy") if name in progress}
         sets = "".join(f", {name} = ?" for name in columns)
-        with self._database.writing() as db:
+        with self._database.writing(patience) as db:
             row = db.execute(f"UPDATE runs SET heartbeat = ?{sets} WHERE id = ? AND status = 'running' RETURNING number",
                              (time.time(), *columns.values(), run_id)).fetchone()
             if row is None:
@@ -319,11 +375,11 @@ class RunStore:
     def finish(self, run_id: str, status: Status, message: str = "", test_accuracy: float | None = None,
                test_loss: float | None = None, seconds: float | None = None) -> None:
         """End a run, unless it has ended already."""
-        with self._database.writing() as db:
-            # why it was asked to stop says more than that it has
-            db.execute("UPDATE runs SET status = ?1, message = CASE WHEN ?1 = 'stopped' AND message <> '' THEN message "
-                       "ELSE ?2 END, finished = ?3, test_accuracy = ?4, test_loss = ?5, seconds = ?6 WHERE id = ?7 AND status IN "
-                       "('queued', 'running')", (status, message, time.time(), test_accuracy, test_loss, seconds, run_id))
+        # why it was asked to stop says more than that it has
+        self._surely(lambda db: db.execute(
+            "UPDATE runs SET status = ?1, message = CASE WHEN ?1 = 'stopped' AND message <> '' THEN message "
+            "ELSE ?2 END, finished = ?3, test_accuracy = ?4, test_loss = ?5, seconds = ?6 WHERE id = ?7 AND status IN "
+            "('queued', 'running')", (status, message, time.time(), test_accuracy, test_loss, seconds, run_id)))
 
     # --- stopping, and finding what died
 
@@ -334,11 +390,14 @@ class RunStore:
         """
         self.get(run_id)
         now = time.time()
-        with self._database.writing() as db:
+
+        def write(db: sqlite3.Connection) -> None:
             db.execute("UPDATE runs SET status = 'stopped', finished = ?, message = 'Stopped before it started.' "
                        "WHERE id = ? AND status = 'queued'", (now, run_id))
             db.execute("UPDATE runs SET stop_requested = coalesce(stop_requested, ?) WHERE id = ? AND status = 'running'",
                        (now, run_id))
+
+        self._surely(write)
 
     def set_pause(self, run_id: str, pause: bool) -> None:
         """Ask an active run to wait after its next step, or to go on. Raises RunNotFound."""
@@ -360,17 +419,20 @@ class RunStore:
                        "('queued', 'running')", (count, now, now, run_id))
         self.get(run_id)
 
-    def make_room(self, seconds: float) -> None:
-        """Ask runs that have been paused for so long to stop, if another one waits: a worker does one run at a time, and whoever
-        paused may have closed the browser. They can be continued."""
-        limit = time.time() - seconds
-        paused = "status = 'running' AND pause_requested < ? AND max(pause_requested, started) < ? AND stop_requested IS NULL"
-        with self._database.reading() as db:  # looked at first: this is asked several times a second
-            if not db.execute(f"SELECT 1 FROM runs WHERE {paused} LIMIT 1", (limit, limit)).fetchone():
+    def make_room(self, pauses: Mapping[str, float]) -> None:
+        """Ask paused runs to stop, if another one waits: a worker does one run at a time, and whoever paused may have closed the
+        browser. They can be continued.
+
+        pauses: since when each has been paused, as going() said; one that has gone on or taken a step meanwhile stays.
+        """
+        with self._database.reading() as db:  # looked at first: this may be asked several times a second
+            if not pauses or not db.execute("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1").fetchone():
                 return
         with self._database.writing() as db:
-            db.execute(f"UPDATE runs SET stop_requested = ?, message = ? WHERE {paused} AND EXISTS "
-                       "(SELECT 1 FROM runs WHERE status = 'queued')", (time.time(), MADE_ROOM, limit, limit))
+            db.executemany("UPDATE runs SET stop_requested = ?, message = ? WHERE id = ? AND status = 'running' AND "
+                           "max(pause_requested, started) = ? AND stop_requested IS NULL AND "
+                           "EXISTS (SELECT 1 FROM runs WHERE status = 'queued')",
+                           [(time.time(), MADE_ROOM, *pause) for pause in pauses.items()])
 
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
         """Give a running run another learning rate from its next step on. Raises RunNotFound, and ConfigError where it is out of
@@ -443,30 +505,31 @@ class RunStore:
 
     def end_runs_of(self, worker: str, status: Status, message: str) -> list[str]:
         """End what a worker that is gone was doing; the ids of those runs."""
-        with self._database.writing() as db:
-            rows = db.execute("UPDATE runs SET status = CASE WHEN stop_requested IS NULL THEN ? ELSE 'stopped' END, "
-                              "message = CASE WHEN stop_requested IS NULL THEN ? WHEN message <> '' THEN message "
-                              "ELSE 'Stopped.' END, finished = ? "
-                              "WHERE worker = ? AND status = 'running' RETURNING id",
-                              (status, message, time.time(), worker)).fetchall()
+        rows = self._surely(lambda db: db.execute(
+            "UPDATE runs SET status = CASE WHEN stop_requested IS NULL THEN ? ELSE 'stopped' END, "
+            "message = CASE WHEN stop_requested IS NULL THEN ? WHEN message <> '' THEN message ELSE 'Stopped.' END, finished = ? "
+            "WHERE worker = ? AND status = 'running' RETURNING id", (status, message, time.time(), worker)).fetchall())
         return [row["id"] for row in rows]
 
-    def end_abandoned(self, silent_for: float, but_not: Collection[str] = ()) -> list[str]:
-        """Mark as interrupted the runs whose worker has said nothing for so many seconds: their server has died.
-
-        Args:
-            but_not: workers that somebody watches over, whose silence means a slow machine or one that was asleep.
-        """
-        now = time.time()
-        which = f"status = 'running' AND heartbeat < ? AND worker NOT IN ({', '.join('?' * len(but_not))})"
+    def going(self) -> list[Going]:
+        """The runs that workers are doing, for whoever watches over them."""
         with self._database.reading() as db:
-            if not db.execute(f"SELECT 1 FROM runs WHERE {which}", (now - silent_for, *but_not)).fetchone():
-                return []
-        with self._database.writing() as db:
-            rows = db.execute(f"UPDATE runs SET status = 'interrupted', finished = ?, message = ? WHERE {which} RETURNING id",
-                              (now, "The app ended while this run was going. Weights of its last full epoch were kept, if any.",
-                               now - silent_for, *but_not)).fetchall()
-        return [row["id"] for row in rows]
+            rows = db.execute("SELECT id, worker, heartbeat, stop_requested, max(pause_requested, started) AS paused FROM runs "
+                              "WHERE status = 'running'").fetchall()
+        return [Going(*row) for row in rows]
+
+    def end_abandoned(self, silent: Mapping[str, float]) -> list[str]:
+        """Mark as interrupted the runs whose worker has said nothing more: their server has died. Their ids.
+
+        silent: the last heartbeat of each, as going() said; a run that has been heard of since then goes on. Raises StoreBusy at
+        once where another process is writing: then it may be that nobody could say anything.
+        """
+        if not silent:
+            return []
+        with self._database.writing(patience=0) as db:
+            return [run_id for run_id, heartbeat in silent.items() if db.execute(
+                "UPDATE runs SET status = 'interrupted', finished = ?, message = ? WHERE id = ? AND heartbeat = ? AND "
+                "status = 'running'", (time.time(), INTERRUPTED, run_id, heartbeat)).rowcount]
 
     # --- metrics
 
@@ -562,7 +625,7 @@ def _in_parts(whole: list[Any], most: int) -> Iterator[list[Any]]:
 def _readable(rows: Iterable[sqlite3.Row]) -> list[Run]:
     found = []
     for row in rows:
-        with suppress(StoreError):
+        with suppress(RunUnreadable):
             found.append(_run(row))
     return found
 
@@ -574,5 +637,5 @@ def _run(row: sqlite3.Row) -> Run:
         values["config"] = read_config(row["config"])
     except ConfigError as error:
         whose = "can't be read" if row["version"] == VERSION else f"was written by {another_version(row['version'])}"
-        raise StoreError(f"Run {row['id']} {whose}: {error}") from None
+        raise RunUnreadable(f"Run {row['id']} {whose}: {error}") from None
     return Run(**values)

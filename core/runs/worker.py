@@ -20,17 +20,20 @@ import torch
 
 from core.config import RunConfig
 from core.data import default_config
+from core.errors import reason
 from core.memory import trim_heap
 from core.models import CNNConfig
 from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
 from core.runs.ood_reference import take_wanted, work_out
-from core.runs.store import RunNotFound, RunStore
+from core.runs.records import Run
+from core.runs.store import INTERRUPTED, RunNotFound, RunStore
 from core.settings import Settings
 from core.training import fit, prepare
 
 SECONDS_PER_HEARTBEAT = 1.0
+SECONDS_OF_PATIENCE = 60.0  # for others who are writing: a run that has trained for hours must not fail for that
 SECONDS_BEFORE_LOOKING_BACK = 0.5
 SECONDS_TO_LEAVE = 2.0  # after the server has gone
 
@@ -40,10 +43,11 @@ class Worker:
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name, self.settings = name, settings
-        self.store = RunStore(settings.runs_dir)
+        self.store = RunStore(settings.runs_dir, patience=SECONDS_OF_PATIENCE)
         self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
         self.ended: SimpleQueue[str] = SimpleQueue()
         self.failed: dict[str, str] = {}  # shortcuts of its device that no run needs to try again
+        self.unsaid = ""  # how its last run ended, where that could not be written down yet
 
     def run(self) -> None:
         threading.Thread(target=self.watch_lifeline, daemon=True).start()
@@ -52,16 +56,30 @@ class Worker:
         warm_up(self.settings)
         while not self.leaving.is_set():
             self.wake.clear()
-            run = self.store.claim(self.name)
+            run = self.next_run()
             if run is None:
                 self.idle.set()
                 self.wake.wait(1.0)  # a line on the lifeline ends the wait; the second covers another process's queue
                 continue
             self.idle.clear()
-            with suppress(RunNotFound):  # deleted meanwhile
+            try:
                 execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving), failed=self.failed)
+            except RunNotFound:
+                pass  # deleted meanwhile
+            except StoreError as error:
+                self.unsaid = reason(error)
             trim_heap()
             self.ended.put(run.id)
+
+    def next_run(self) -> Run | None:
+        """The next run of the queue; None where there is none, or the store can't be used just now: it is asked again."""
+        try:
+            if self.unsaid:
+                self.store.end_runs_of(self.name, "failed", self.unsaid)
+                self.unsaid = ""
+            return self.store.claim(self.name)
+        except StoreError:
+            return None
 
     def look_back(self) -> None:
         """What a run's training images look like to its network, while nothing trains: for runs that somebody looks at first,
@@ -93,8 +111,7 @@ class Worker:
 
     def end_run(self) -> None:
         with suppress(StoreError):  # then the next server finds it silent
-            self.store.end_runs_of(self.name, "interrupted", "The app ended while this run was going. "
-                                   "Weights of its last full epoch were kept, if any.")
+            self.store.end_runs_of(self.name, "interrupted", INTERRUPTED)
 
     def beat(self) -> None:
         while not self.leaving.wait(SECONDS_PER_HEARTBEAT):

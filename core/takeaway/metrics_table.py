@@ -5,8 +5,7 @@ import io
 
 from core.runs import Run
 from core.takeaway.parts import Subject
-
-FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would take for a formula
+from core.wording import cell
 
 
 def metrics_csv(subject: Subject) -> bytes:
@@ -31,9 +30,3 @@ def table(run: Run, series: dict[str, tuple[list[int], list[float]]]) -> str:
         epoch = repr(step / run.steps_per_epoch) if run.steps_per_epoch else ""
         writer.writerow([step, epoch, *(repr(rows[step][name]) if name in rows[step] else "" for name in names)])
     return file.getvalue()
-
-
-def cell(text: str) -> str:
-    """A text for a spreadsheet, in one line: one that would be a formula there begins with an apostrophe."""
-    line = "".join(c if c.isprintable() else " " for c in text)
-    return f"'{line}" if line.lstrip().startswith(FORMULA) else line

@@ -18,6 +18,7 @@ from core.data.drawing.boxes import LabelledBox
 from core.data.drawing.sheet import Sheet, in_box, numbers_of, rows_of
 from core.data.own.digits import MyDigits
 from core.data.own.sets import OwnSet, held_for_testing, save_set
+from core.wording import cell
 
 NO_DIGIT = -1
 NO_DIGIT_NAME = "no digit"
@@ -181,8 +182,9 @@ def zip_of_sheet(labelled: LabelledSheet) -> bytes:
             name = f"sheet/{labelled.classes[entry.label].replace('/', '_')}/{place + 1:03d}.png"
             archive.writestr(zipfile.ZipInfo(name), picture.getvalue())
             box = entry.box
-            lines.writerow((name.removeprefix("sheet/"), labelled.classes[entry.label], labelled.classes[entry.answer],
-                            f"{entry.sure:.4f}", "yes" if entry.by_hand else "no", box.left, box.top, box.width, box.height))
+            lines.writerow((cell(name.removeprefix("sheet/")), cell(labelled.classes[entry.label]),
+                            cell(labelled.classes[entry.answer]), f"{entry.sure:.4f}", "yes" if entry.by_hand else "no",
+                            box.left, box.top, box.width, box.height))
         archive.writestr(zipfile.ZipInfo("about.csv"), table.getvalue())
     return file.getvalue()
 

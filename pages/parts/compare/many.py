@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.runs import Run, RunNotFound, StoreError
 from core.runs.annotations import MOST_NOTE, MOST_TAG, MOST_TITLE, AnnotationError, Annotations, Change
+from core.runs.deleting import delete_run, remove_discarded
 from core.runs.engine import SECONDS_KEPT
 from core.runs.table import Entry
 from core.runs.view import View
@@ -112,10 +113,15 @@ def _say(server: Services, ids: Sequence[str], what: Change, line: str) -> None:
 
 def _delete(server: Services, numbers: Mapping[str, int]) -> None:
     """numbers: of the runs, by their ids."""
-    names = _these(server, numbers)
+    names, for_good = _these(server, numbers), bool(server.store.read_only)
     try:
-        deleted = server.store.discard(numbers)
-        server.store.remove_discarded(SECONDS_KEPT)
+        if for_good:  # it can be written to again as soon as there is room
+            for run_id in numbers:
+                delete_run(server.store, run_id, server.settings.data_dir)
+            deleted = list(numbers)
+        else:
+            deleted = server.store.discard(numbers)
+            remove_discarded(server.store, server.settings.data_dir, SECONDS_KEPT)
     except StoreError as error:
         st.session_state[keys.COMPARE_DONE] = Done(str(error))
         return
@@ -124,7 +130,8 @@ def _delete(server: Services, numbers: Mapping[str, int]) -> None:
     if left:
         line += f" {plural(left, 'run')} that {'is' if left == 1 else 'are'} waiting or training can't be deleted; stop first."
     current = st.session_state.get(keys.RUN)
-    st.session_state[keys.COMPARE_DONE] = Done(line, deleted={run_id: numbers[run_id] for run_id in deleted},
+    back = {} if for_good else {run_id: numbers[run_id] for run_id in deleted}
+    st.session_state[keys.COMPARE_DONE] = Done(line, deleted=back,
                                                 current=current if current in deleted else None)
     if current in deleted:
         select_run(None)
@@ -199,7 +206,7 @@ def _bring_back(server: Services, ids: Sequence[str]) -> None:
 
 def _empty(server: Services) -> None:
     try:
-        removed = server.store.remove_discarded()
+        removed = remove_discarded(server.store, server.settings.data_dir)
         st.session_state[keys.COMPARE_DONE] = Done(f"Removed for good: {plural(removed, 'run')}.")
     except StoreError as error:
         st.session_state[keys.COMPARE_DONE] = Done(str(error))

@@ -9,12 +9,14 @@ from core.evaluation import Predictions
 from core.evaluation.teaching import Change, change_on_images, change_on_test
 from core.figures.images import as_picture
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, TrainedModel
+from core.runs.deleting import forget_hidden
 from core.runs.evaluations import load_predictions
 from core.wording import drawn_thing, percent, plural
 from pages.parts.draw.answers import why_not
 from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services, trained_model
 from pages.parts.widgets.canvas import new_sheet
 from pages.parts.widgets.markdown import as_text
@@ -74,8 +76,9 @@ def keep_section(model: TrainedModel, said: int | None) -> None:
                       on_click=_keep, args=(model, said))
         st.markdown(other, width="content")  # beside them, and not above: on a phone they would stand below the fold
         if len(kept.classes) <= MOST_BUTTONS:
-            st.pills(other, range(len(kept.classes)), default=None, key=keys.KEEP_AS, format_func=kept.classes.__getitem__,
-                     on_change=_keep, args=(model, None), label_visibility="collapsed")
+            st.pills(other, range(len(kept.classes)), default=None, key=keys.KEEP_AS,
+                     format_func=lambda label: as_text(kept.classes[label]), on_change=_keep, args=(model, None),
+                     label_visibility="collapsed")
         else:
             st.selectbox(other, range(len(kept.classes)), None, key=keys.KEEP_AS, format_func=kept.classes.__getitem__,
                          on_change=_keep, args=(model, None), placeholder="Choose", label_visibility="collapsed")
@@ -189,13 +192,15 @@ def train_form(server: Services, run: Run, kept: MyDigits) -> None:
                         help="Slanted, turned, with another pen: so that it learns your hand and not these pixels.")
     epochs = three.slider("Epochs", 1, MOST_EPOCHS, 1, key="draw.teach.epochs", persist_state="session")
     if st.button("Teach it", type="primary", icon=":material/school:", key="draw.teach.start"):
+        own = None
         try:
             own = as_set(kept, server.settings.data_dir, "Drawings that were taught", copies, hidden=True)
             run_id = server.engine.submit(taught_config(run, own.name, times, epochs), st.session_state[keys.OWNER],
                                           f"{run.title or run.id[:8]}, taught {plural(len(kept), 'drawing')}")
         except (DataError, StoreError) as error:
-            st.error(as_text(str(error)), icon=":material/folder_off:")
-            return
+            if own is not None:  # no run knows its name
+                forget_hidden(server.store, own.name, server.settings.data_dir)
+            refuse(as_text(str(error)), ":material/folder_off:")
         st.session_state[keys.TAUGHT] = (run.id, run_id, kept)
         st.rerun()
 

@@ -14,6 +14,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.uploads import free, weights_turn
 
 SHAPE = (1, 28, 28)
 NORMALIZATIONS: dict[Literal["none", "half", "standard", "channels"], str] = {
@@ -60,15 +61,16 @@ def _form(server: Services) -> None:
     if st.button("Check and use", type="primary", icon=":material/verified:", key="draw.weights.use", disabled=file is None):
         assert file is not None
         try:
-            with st.spinner("Checking the file…"):
+            with st.spinner("Checking the file…"), weights_turn():
                 kept = keep_upload(server.store, server.settings, file.getvalue(), file.name,
                                    DataConfig(dataset=name, normalization=normalization, channel_mean=(mean,), channel_std=(std,),
                                               target=target),
                                    st.session_state[keys.OWNER])
         except (UploadRefused, StoreError) as error:
-            st.error(str(error), icon=":material/block:")
+            st.error(as_text(str(error)), icon=":material/block:")
             return
         st.session_state[keys.DRAW_UPLOADED] = (kept.run.title, kept.notes)
         st.session_state[keys.DRAW_WEIGHTS_VERSION] = version + 1
+        free(file)
         select_run(kept.run.id)
         st.rerun()

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.comparison import Comparison, compare, why_unfair
-from core.evaluation.tables import comparison_csv
+from core.evaluation.tables import comparison_csv, csv_of
 from core.figures.evaluation import difference_figure
 from core.wording import percent, plural
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, caption, save_csv, show_images
@@ -83,10 +83,9 @@ def _flips(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> Non
 
 
 def _csv(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> bytes:
-    rows = [{"image": int(position), "right": right, "first": caption(first.predictions, int(position)),
-             "second": caption(second.predictions, int(position))}
-            for positions, right in ((result.gained, "second"), (result.lost, "first")) for position in positions]
-    return pd.DataFrame(rows, columns=["image", "right", "first", "second"]).to_csv(index=False).encode()
+    return csv_of(["image", "right", "first", "second"],
+                  ([int(position), right, caption(first.predictions, int(position)), caption(second.predictions, int(position))]
+                   for positions, right in ((result.gained, "second"), (result.lost, "first")) for position in positions))
 
 
 def _points(difference: float) -> str:

@@ -1,7 +1,6 @@
 """Explore data, Bring your own: a zip file of images is checked, looked at, and kept as a data set or dropped."""
 
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -16,9 +15,10 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
+from pages.parts.widgets.uploads import free
 
-if TYPE_CHECKING:  # where Streamlit has this class is no promise of its
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
+if TYPE_CHECKING:
+    from pages.parts.widgets.uploads import UploadedFile
 
 MOST_MB = 100  # of an upload: while one of 97 MB arrives the server grows by 188 MB, and half of that stays until it is checked
 AT_ONCE = 2  # archives that are read at the same time, each by a process of up to 300 MB
@@ -133,17 +133,6 @@ def check(server: Services, file: "UploadedFile", options: dict[str, Any]) -> No
     except DataError as error:
         st.session_state[keys.OWN_REFUSED] = (str(error), None)
     st.rerun()
-
-
-def free(file: "UploadedFile") -> None:
-    """Give up Streamlit's hold of an upload, so that its memory is free as soon as ours is gone. Streamlit keeps it until the
-    session is over, also when its widget is gone: three archives of 97 MB took 290 MB. It has no public way to that, so where a
-    version of Streamlit has not this one, the memory stays."""
-    with suppress(ImportError, AttributeError, TypeError):
-        from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-        if (context := get_script_run_ctx()) is not None:
-            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
 
 
 @st.cache_resource(show_spinner=False)

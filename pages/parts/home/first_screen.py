@@ -19,8 +19,8 @@ from pages.parts.explain.section import why_section
 from pages.parts.home.answering import Answering, answering, blank, said, thumbnail
 from pages.parts.home.show import show
 from pages.parts.home.watching import Watched, offered_image, played, recording, watched_of
-from pages.parts.runs.control import SECONDS_TO_STOP
-from pages.parts.runs.start import start, wait_until
+from pages.parts.runs.control import stop, try_to
+from pages.parts.runs.start import start
 from pages.parts.shell import keys
 from pages.parts.shell.frame import device, go_to
 from pages.parts.shell.services import Services, dataset
@@ -160,12 +160,9 @@ def _while_training(server: Services, run: Run) -> None:
     # words first: no button where the pointer still is, which a second click would press
     st.caption(f"{as_text(run.title) or 'This network'} is learning.", width=210)
     if st.button("Stop", icon=":material/stop:", key="run.stop"):
-        server.engine.cancel(run.id)
-        wait_until(server, run.id, SECONDS_TO_STOP, lambda run: False)
-        st.rerun()
+        try_to(lambda: stop(server, run))
     if run.pause_requested is not None and st.button("Go on", icon=":material/play_arrow:", key="home.go_on"):
-        server.engine.pause(run.id, False)
-        st.rerun()
+        try_to(lambda: server.engine.pause(run.id, False))
     if st.button("All its curves", icon=":material/show_chart:", key="home.curves", type="tertiary"):
         go_to("pages/train_model.py")
 
@@ -227,8 +224,8 @@ def _train(server: Services, config: RunConfig, before: Run | None = None) -> No
     if image is None:
         with suppress(DataError):  # the run says what is wrong with the data
             image, _ = offered_image(server, config.data, st.session_state.get(TESTED, 0))
-    if start(server, config, watch=None if image is None else image[None]):
-        st.rerun()
+    start(server, config, watch=None if image is None else image[None])
+    st.rerun()
 
 
 def _test_image_button(server: Services, name: str) -> None:

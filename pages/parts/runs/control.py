@@ -1,14 +1,17 @@
 """What can be done with a run while it goes and afterwards, and runs that start by themselves when a setting changes."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 import streamlit as st
 
 from core.config import RunConfig, TrainingConfig
 from core.fields import ConfigError, describe
-from core.runs import Run, RunNotFound, StoreError, has_checkpoint
+from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts.runs.start import close_popover, start, wait_until
 from pages.parts.shell import keys
+from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 
@@ -22,9 +25,8 @@ def control_buttons(server: Services, run: Run) -> None:
     waiting = [one for one in server.store.group(run.group_id) if one.is_active and one.id != run.id] if run.group_id else []
     if waiting and st.button("Stop all seeds", icon=":material/stop:", key="run.stop_all",
                              help="Ends the seed that trains now and takes the others out of the queue."):
-        for one in reversed(server.store.group(run.group_id)):  # the last one first, so that none starts meanwhile
-            server.engine.cancel(one.id)
-        st.rerun()
+        # the last one first, so that none starts meanwhile
+        try_to(lambda: [server.engine.cancel(one.id) for one in reversed(server.store.group(run.group_id))])
     if run.is_active:
         _while_active(server, run, f" seed {run.config.training.seed}" if waiting else "")
     elif has_checkpoint(server.store, run.id) and run.config.training.epochs < MOST_EPOCHS:
@@ -37,28 +39,34 @@ def control_buttons(server: Services, run: Run) -> None:
                                    help=f"In addition to the {run.config.training.epochs} it was made for.")
             if st.button("Continue training", type="primary", key="run.continue", on_click=close_popover,
                          args=("run.continue_open",)):
-                _try(lambda: server.engine.resume(run.id, int(more)))
+                try_to(lambda: server.engine.resume(run.id, int(more)))
 
 
 def _while_active(server: Services, run: Run, which: str) -> None:
     if st.button(f"Stop{which}", icon=":material/stop:", key="run.stop",
                  help="Ends the run after the step it is at. What it has learned so far is kept."):
-        server.engine.cancel(run.id)
-        wait_until(server, run.id, SECONDS_TO_STOP, lambda run: False)
-        st.rerun()
+        try_to(lambda: stop(server, run))
     if run.status != "running":
         return
     paused = run.pause_requested is not None
     label, icon, about = ("Go on", ":material/play_arrow:", "Goes on from the step it waits at.") if paused else \
         ("Pause", ":material/pause:", "The run waits after its next step and keeps everything.")
     if st.button(label, icon=icon, key="run.pause", help=about):
-        _try(lambda: server.engine.pause(run.id, not paused))
+        try_to(lambda: server.engine.pause(run.id, not paused))
     _learning_rate(server, run)
     if paused and st.button("One step", icon=":material/skip_next:", key="run.step",
                             help="One batch forward and backward, one change of the weights; then it waits again."):
-        server.engine.step(run.id)
-        wait_until(server, run.id, SECONDS_FOR_STEP, lambda now: now.step > run.step)
-        st.rerun()
+        def one_step() -> None:
+            server.engine.step(run.id)
+            wait_until(server, run.id, SECONDS_FOR_STEP, lambda now: now.step > run.step)
+
+        try_to(one_step)
+
+
+def stop(server: Services, run: Run) -> None:
+    """Stop a run and wait until it has ended. Raises StoreError and RunNotFound."""
+    server.engine.cancel(run.id)
+    wait_until(server, run.id, SECONDS_TO_STOP, lambda run: False)
 
 
 def _learning_rate(server: Services, run: Run) -> None:
@@ -66,25 +74,24 @@ def _learning_rate(server: Services, run: Run) -> None:
 
     def use() -> None:
         server.engine.set_learning_rate(run.id, value)
-        st.session_state[keys.NOTICE] = f"Learning rate {value:g} from the next step on."
+        tell(f"This run's learning rate: {value:g} from the next step on.")
 
-    with st.popover("Learning rate", icon=":material/speed:", help="Another learning rate while it trains.", key="run.rate_open",
-                    on_change="rerun"):
+    with st.popover("Its learning rate", icon=":material/speed:", key="run.rate_open", on_change="rerun",
+                    help="Another learning rate while it trains. The settings are those of the next run."):
         current = run.learning_rate if run.learning_rate is not None else run.config.training.optimizer.learning_rate
-        value = st.number_input("Learning rate", 1e-9, 100.0, current, step=current / 2, format="%g", key=f"run.rate.{run.id}",
-                                help="Acts from the next step on; a schedule scales it as it did the first one. It becomes part "
-                                "of the run: its list, its script and its config file name it.")
+        value = st.number_input("This run's learning rate", 1e-9, 100.0, current, step=current / 2, format="%g",
+                                key=f"run.rate.{run.id}", help="Acts from the next step on; a schedule scales it as it did the "
+                                "first one. It becomes part of the run: its list, its script and its config file name it.")
         if st.button("Use it", key="run.use_rate", on_click=close_popover, args=("run.rate_open",)):
-            _try(use)
+            try_to(use)
 
 
-def _try(action: Callable[[], None]) -> None:
-    """Do it and draw the page anew, or say in one line why it can't be done."""
+def try_to(action: Callable[[], object]) -> NoReturn:
+    """Do it and draw the page anew, with one line where it can't be done."""
     try:
         action()
-    except (StoreError, RunNotFound, ConfigError) as error:
-        st.error(as_text(str(error)))
-        return
+    except (StoreError, RunNotFound, ConfigError, CheckpointError) as error:
+        refuse(as_text(str(error)))
     st.rerun()
 
 
@@ -101,7 +108,8 @@ def retrain_on_change(server: Services, config: RunConfig, run: Run | None) -> N
     if not live or seen == text or run is None or run.config == config:
         return
     if run.is_active and run.owner == st.session_state[keys.OWNER]:
-        server.engine.cancel(run.id)
+        with suppress(StoreError, RunNotFound):  # starting the next one says what is wrong
+            server.engine.cancel(run.id)
     same = (run.config.data.dataset, run.config.training.loss) == (config.data.dataset, config.training.loss)
     st.session_state[keys.PREVIOUS_RUN] = run.id if same else None  # else the grey curve would measure something else
     start(server, config)

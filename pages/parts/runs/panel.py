@@ -9,7 +9,7 @@ from core.data import DataError, outline, spec_of
 from core.data.sources import kind_of
 from core.figures.curves import Curves
 from core.figures.thinning import smooth
-from core.runs import Run, RunNotFound, StoreError, has_checkpoint
+from core.runs import Run, RunNotFound, RunUnreadable, StoreError, has_checkpoint
 from core.runs.recorder import FALLBACKS
 from core.runs.records import NUMBER_FORMAT
 from core.wording import drawn_thing, duration, number, percent, worded
@@ -34,6 +34,7 @@ from pages.parts.runs.watched import watched_section
 from pages.parts.runs.words import STATUS, waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run, tab_title
+from pages.parts.shell.notices import tell
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
@@ -43,7 +44,7 @@ SPEEDS = 8  # last measurements of speed whose median is shown
 
 
 def current_run(server: Services) -> Run | None:
-    """The run in the address, if there is one. An id that does not exist gets one line, and is forgotten."""
+    """The run in the address, if there is one. What there is not or can not be read gets one line, and is forgotten."""
     run_id = st.session_state.get(keys.RUN)
     if not run_id:
         return None
@@ -52,7 +53,7 @@ def current_run(server: Services) -> Run | None:
         if run.kind == "training":
             return run
         raise RunNotFound(run_id)
-    except RunNotFound as error:
+    except (RunNotFound, RunUnreadable) as error:
         st.warning(as_text(str(error)), icon=":material/search_off:")
         select_run(None)
         return None
@@ -64,8 +65,6 @@ def current_run(server: Services) -> Run | None:
 def run_panel(server: Services, run: Run) -> None:
     """The run's progress and charts, or those of all seeds it was started with. While something of it is active the panel draws
     itself anew each second, and nothing else does."""
-    if notice := st.session_state.pop(keys.NOTICE, None):
-        st.toast(notice, icon=":material/notifications:")
     if st.session_state.pop(keys.ENDED, None) == run.id:
         tab_title("✓ Finished" if run.status == "finished" else STATUS[run.status][0])
     together = server.store.group(run.group_id) if run.group_id else []
@@ -81,8 +80,8 @@ def run_panel(server: Services, run: Run) -> None:
             draw(server, now)
         going = any(one.is_active for one in runs)
         if active and not going:
-            st.session_state[keys.NOTICE] = (f"All {len(runs)} seeds have ended." if whole else
-                                             f"{as_text(now.title) or 'Your run'}: {STATUS[now.status][0].lower()}.")
+            tell(f"All {len(runs)} seeds have ended." if whole else
+                 f"{as_text(now.title) or 'Your run'}: {STATUS[now.status][0].lower()}.")
             st.session_state[keys.ENDED] = run.id
         if active and (not going or now.status != run.status or (now.step and not run.step)):
             st.rerun()  # the whole page, so that its buttons know too, and the timer ends or slows down

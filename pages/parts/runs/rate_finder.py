@@ -9,6 +9,7 @@ from core.runs.range_run import SUGGESTION, range_curve
 from core.wording import plural
 from pages.parts.draft import draft
 from pages.parts.shell import keys
+from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 
@@ -20,7 +21,7 @@ def find_rate(server: Services, config: RunConfig) -> None:
     try:
         st.session_state[keys.RANGE_RUN] = server.engine.find_rate(config, st.session_state[keys.OWNER])
     except StoreError as error:
-        st.error(as_text(str(error)), icon=":material/folder_off:")
+        refuse(as_text(str(error)), ":material/folder_off:")
 
 
 def rate_finder(server: Services) -> None:

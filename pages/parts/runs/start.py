@@ -14,6 +14,7 @@ from core.runs import Run, StoreError, WatchError
 from pages.parts.runs.rate_finder import find_rate
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 
@@ -21,10 +22,10 @@ SEEDS = (3, 5)
 SECONDS_FOR_FIRST_POINT = 1.0  # a warm worker needs 0.1 to 0.5 s; then the first picture already has a point on it
 
 
-def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = False, watch: Tensor | None = None) -> bool:
-    """Queue a run, or one for each of several seeds, and make it the one that is looked at; False, and a line, where that can't
-    be. A second click while it is going finds the same run. paused: it waits before its first step. watch: images it is watched
-    with, as LocalEngine.submit()."""
+def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = False, watch: Tensor | None = None) -> None:
+    """Queue a run, or one for each of several seeds, and make it the one that is looked at; where that can't be, the page is
+    drawn anew with the reason, and what follows is not done. A second click while it is going finds the same run. paused: it
+    waits before its first step. watch: images it is watched with, as LocalEngine.submit()."""
     owner, title = st.session_state[keys.OWNER], title_of(config)
     watched = b"" if watch is None else watch.numpy().tobytes()  # another drawing is another run
     key = hashlib.sha256(f"{config.model_dump_json()}{seeds if seeds > 1 else ''}".encode() + watched).hexdigest()
@@ -34,12 +35,10 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
         else:
             run_id = server.engine.submit(config, owner, title, key, paused, watch=watch)
     except (StoreError, ConfigError, WatchError) as error:
-        st.error(as_text(str(error)), icon=":material/folder_off:")
-        return False
+        refuse(as_text(str(error)), ":material/folder_off:")
     select_run(run_id)
     wait_until(server, run_id, SECONDS_FOR_FIRST_POINT, lambda run: bool(
         run.step or (run.pause_requested and run.steps) or (run.status == "queued" and server.store.queue_position(run_id))))
-    return True
 
 
 def wait_until(server: Services, run_id: str, seconds: float, happened: Callable[[Run], bool]) -> None:

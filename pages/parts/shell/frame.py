@@ -6,12 +6,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import streamlit as st
+import torch
 from streamlit.errors import StreamlitPageNotFoundError
 
 from core.devices import DeviceInfo, describe_device
 from pages.parts.shell import keys
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import LABS, MENU
+from pages.parts.shell.notices import draw_notices
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -30,6 +32,7 @@ def open_page(title: str, style: str = "") -> None:
         labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
         show_links([Group(MENU, "Torch Playground", name=True), Group(labs, "Learn")], "frame.menu", "Pages", go_to,
                    here=PATHS.get(title, ""), run=st.session_state.get(keys.RUN), foot=device().title)
+    draw_notices()
 
 
 def tab_title(state: str) -> None:
@@ -40,7 +43,9 @@ def tab_title(state: str) -> None:
 @st.cache_resource(show_spinner=False)
 def freeze_imports(page: str) -> None:
     """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
-    (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms."""
+    (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms. What is set for the process is
+    set here too."""
+    torch.set_num_threads(1)  # the cores are the training process's: what is computed for one visitor keeps no other waiting
     linecache.clearcache()  # 3 MB of torch's source, which its imports read; a traceback reads it again
     gc.collect()
     gc.freeze()

@@ -1,4 +1,6 @@
-// What scrolls can be reached and scrolled by keyboard: Streamlit's blocks of code and its menu are no stops of the tab key.
+// What scrolls can be reached and scrolled by keyboard: Streamlit's blocks of code and its menu are no stops of the tab key. And
+// what is done is read out: Streamlit's green lines come with their text in them, which screen readers pass over. Its red and
+// yellow ones, and toasts, are alerts already.
 if (!window.playgroundReachable) {
   window.playgroundReachable = true;
   const scrolls = (part) => part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight;
@@ -8,8 +10,21 @@ if (!window.playgroundReachable) {
         if (scrolls(part)) part.tabIndex = 0;
         else part.removeAttribute("tabindex");
   };
+  const said = document.createElement("div");
+  said.id = "playground-said";
+  said.setAttribute("role", "status"); // there before anything is said in it
+  said.style.cssText = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);";
+  document.body.append(said);
+  let last = "";
+  const say = () => {
+    const done = '[data-testid="stAlertContentSuccess"] [data-testid="stMarkdownContainer"]'; // without the icon's name
+    const lines = [...document.querySelectorAll(done)].map((part) => part.innerText.trim());
+    const fresh = lines.filter((line) => !last.includes(line)).join(" ");
+    last = lines.join("\n");
+    if (fresh) said.textContent = fresh;
+  };
   let waiting = null; // at most five times a second, however often a page changes
-  const soon = () => (waiting ??= setTimeout(() => ((waiting = null), mark()), 200));
+  const soon = () => (waiting ??= setTimeout(() => ((waiting = null), mark(), say()), 200));
   new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
   window.addEventListener("resize", soon);
   mark();

@@ -12,6 +12,7 @@ from core.runs import CheckpointError, LocalEngine, RunNotFound, RunStore, Store
 from core.runs.model_cache import ModelCache
 from core.runs.ood_reference import FILE, load_reference, reference_of, want_reference
 from core.settings import Settings
+from pages.parts.shell.markdown import as_text
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,18 @@ class Services:
 
 
 def services() -> Services:
-    """The server's services; on trouble with the runs directory one line on the page, and the page ends there."""
+    """The server's services; on trouble with the runs directory one line on the page, and the page ends there where nothing can
+    be read either."""
     try:
         settings = Settings.from_environment()
-        return _start(repr(settings), settings)
+        started = _start(repr(settings), settings)
     except (StoreError, ValueError) as error:
-        st.error(str(error), icon=":material/folder_off:")
+        st.error(as_text(str(error)), icon=":material/folder_off:")
         st.stop()
+    if started.store.read_only:
+        st.warning(f"{as_text(started.store.read_only)} What is there can be looked at; nothing can be trained or changed until "
+                   "the app is started again. Deleting runs frees space.", icon=":material/edit_off:")
+    return started
 
 
 @st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())

@@ -1,22 +1,5 @@
-"""Words of people, shown as they are: Streamlit takes most text for Markdown, and for more than Markdown."""
+"""Words of people, shown as they are: see pages.parts.shell.markdown, which the frame of every page needs too."""
 
-import re
+from pages.parts.shell.markdown import JOINER, as_text, without_places
 
-JOINER = "\u2060"  # WORD JOINER: takes no room, and is no letter, space or sign to what reads the text
-SIGNS = re.compile(r"([\\`*{}\[\]<>#~|$&:]|(?<![^\W_])_|_(?![^\W_]))")  # between letters _ means nothing
-# A text that begins so would be a list, a rule, or make a heading of the line above.
-OPENING = re.compile(r"^(?:[-+](?=[\s-]|$)|=(?==|$)|\d{1,9}(?=[.)](?:\s|$)))")
-# Streamlit looks for these after Markdown has been read, when backslashes are gone: names of icons and emoji, addresses, and
-# arrows and dashes between spaces. A joiner takes them apart.
-LATER = re.compile(r"(:(?=[\w+-]+:|material/|//)|www(?=\.)|@(?=[\w-])|(?<!\S)[<>~-](?=(?:->|[>=-])(?!\S)))", re.IGNORECASE)
-
-
-def as_text(words: str) -> str:
-    r"""Words that may hold anything, such as the name of a class or of a file, for a place that takes Markdown.
-
-    They are seen as they were written, in one line: "*8* [x](y)" becomes r"\*8\* \[x\](y)".
-    """
-    line = " ".join(words.split())
-    for found in (OPENING, LATER):
-        line = found.sub(lambda sign: sign[0] + JOINER, line)
-    return SIGNS.sub(r"\\\1", line)
+__all__ = ["JOINER", "as_text", "without_places"]

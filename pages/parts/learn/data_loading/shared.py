@@ -8,6 +8,7 @@ import streamlit as st
 from core.errors import reason
 from core.labs.data_folder import Item, write_folder
 from core.settings import Settings
+from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_data_loading.py"
 STILL = {"displayModeBar": False}
@@ -18,7 +19,8 @@ def folder() -> list[Item]:
     try:
         return write_folder(place())
     except OSError as error:
-        st.error(f"The folder for this lab can't be written: {reason(error)}", icon=":material/folder_off:")
+        st.error(f"The folder for this lab can't be written: {as_text(error.strerror or reason(error))}.",
+                 icon=":material/folder_off:")
         st.stop()
 
 

@@ -15,6 +15,7 @@ from core.runs import CheckpointError, Run, has_checkpoint
 from core.settings import Settings
 from core.training import build_for
 from pages.parts.runs.panel import current_run
+from pages.parts.shell import keys
 from pages.parts.shell.services import Services, dataset, trained_model
 from pages.parts.widgets.markdown import as_text
 
@@ -81,6 +82,12 @@ def run_config(data: DataConfig) -> RunConfig:
     return PRESET.model_copy(update={"data": data, "model": model, "training": training})
 
 
+def title_of_own(name: str) -> str:
+    """What a file of texts is called that somebody has brought: this session, or another one."""
+    whose = "Your own" if name in st.session_state.get(keys.OWN_TEXTS, []) else "Brought here"
+    return f"{whose}, {name[:6]}"
+
+
 def choose(server: Services) -> TextModel | None:
     """The texts and the network that has learned from them; None, with a line, where they can't be used."""
     root = server.settings.data_dir
@@ -90,7 +97,7 @@ def choose(server: Services) -> TextModel | None:
     run = current_run(server)
     ours = run is not None and not run.is_active and has_checkpoint(server.store, run.id) and _name(run) in options
     first = _name(run) if ours and run else BUILT_IN
-    titles |= {name: f"Your own, {name[:6]}" for name in kept}
+    titles |= {name: title_of_own(name) for name in kept}
     chosen = st.selectbox("Texts", options, options.index(first), format_func=lambda name: titles[name],
                           key=f"text.source.{first}.{len(options)}") if len(options) > 1 else BUILT_IN
     if ours and run and _name(run) == chosen:

@@ -1,18 +1,26 @@
 """The lab on text, first half: words become numbers, and where texts of one's own come from."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import streamlit as st
 
 from core.data import DATASETS
-from core.data.sources.text_files import MOST_MEGABYTES, TextsRefused, delete_own, import_csv, own_texts
+from core.data.sources.text_files import MOST_MEGABYTES, OwnTexts, TextsRefused, delete_own, import_csv, own_texts
 from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
+from core.errors import reason
 from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text.subject import TextModel, word_leans
+from pages.parts.learn.text.subject import TextModel, title_of_own, word_leans
 from pages.parts.runs.download import download_button
+from pages.parts.shell import keys
+from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
 from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
+
+if TYPE_CHECKING:
+    from pages.parts.widgets.uploads import UploadedFile
 
 PATH = "pages/learn_text.py"
 MOST_SHOWN = 80  # words of a text that are drawn
@@ -93,21 +101,41 @@ def own_section(server: Services) -> None:
     st.markdown("A CSV file with a first line `text,label` and then one text in each line, with the label positive or negative. "
                 f"UTF-8, at most {MOST_MEGABYTES} MB.")
     upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
-    st.caption("It is kept in the data directory of this server, folder texts, because the training process reads it from there. "
-               "You can delete it below.")
+    st.caption("**Who sees it:** everybody who can open this page can train on the texts, read them here and delete them. They "
+               "are kept on this server, without the file's name. Bring no texts that others must not see.")
     if upload is not None:
-        try:
-            kept = import_csv(upload.getvalue(), server.settings.data_dir)
-            st.success(f"{kept.counts[0]:,} negative and {kept.counts[1]:,} positive texts. Choose “Your own, {kept.name[:6]}” "
-                       "above.",
-                       icon=":material/check_circle:")
-            tried(PATH)
-        except TextsRefused as error:
-            st.error(as_text(str(error)), icon=":material/block:")
-        except OSError as error:
-            st.error(f"The file can't be kept: {error.strerror or error}.", icon=":material/folder_off:")
+        _read_once(server, upload)
+        _said_of_upload()
     _kept_texts(server)
     _imdb(server)
+
+
+def _read_once(server: Services, upload: "UploadedFile") -> None:
+    """Keep what was uploaded: once, however often the page is drawn while the uploader shows the file."""
+    if (before := st.session_state.get(keys.TEXTS_READ)) is not None and before[0] == upload.file_id:
+        return
+    try:
+        became: OwnTexts | str = import_csv(upload.getvalue(), server.settings.data_dir)
+        st.session_state[keys.OWN_TEXTS] = [*st.session_state.get(keys.OWN_TEXTS, []), became.name]
+        tried(PATH)
+    except TextsRefused as error:
+        became = str(error)
+    except OSError as error:
+        became = f"The file can't be kept: {error.strerror or reason(error)}."
+    st.session_state[keys.TEXTS_READ] = upload.file_id, became
+    if not isinstance(became, str):
+        st.rerun()  # the list of texts above has been drawn without it
+
+
+def _said_of_upload() -> None:
+    _, became = st.session_state[keys.TEXTS_READ]
+    if isinstance(became, str):
+        st.error(as_text(became), icon=":material/block:")
+    elif became.name in st.session_state[keys.OWN_TEXTS]:
+        st.success(f"{became.counts[0]:,} negative and {became.counts[1]:,} positive texts. Choose “{title_of_own(became.name)}” "
+                   "above.", icon=":material/check_circle:")
+    else:
+        st.info("The texts of this file were deleted. Upload it again to have them back.", icon=":material/delete:")
 
 
 def _imdb(server: Services) -> None:
@@ -124,10 +152,20 @@ def _imdb(server: Services) -> None:
 
 
 def _kept_texts(server: Services) -> None:
-    """Files of one's own, each with a button that deletes it."""
+    """Files that people have brought, each with a button that deletes it."""
     for name in own_texts(server.settings.data_dir):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"Your own, `{name[:6]}`")
-            if st.button("Delete", key=f"text.delete.{name}", icon=":material/delete:"):
-                delete_own(server.settings.data_dir, name)
-                st.rerun()
+            st.markdown(title_of_own(name))
+            with st.popover("Delete", icon=":material/delete:", key=f"text.delete.{name}"):
+                st.markdown("The texts will be gone for everybody. Networks that learned from them stay.")
+                if st.button("Delete these texts", type="primary", key=f"text.delete.{name}.sure"):
+                    _delete(server, name)
+
+
+def _delete(server: Services, name: str) -> None:
+    try:
+        delete_own(server.settings.data_dir, name)
+    except OSError as error:
+        refuse(as_text(f"The texts can't be deleted: {error.strerror or reason(error)}."), ":material/folder_off:")
+    st.session_state[keys.OWN_TEXTS] = [mine for mine in st.session_state.get(keys.OWN_TEXTS, []) if mine != name]
+    st.rerun()
