@@ -35,7 +35,7 @@ def full(runs, monkeypatch):  # noqa: F811
 
 
 @pytest.mark.parametrize(("path", "buttons"), [
-    ("app.py", ["home.train", "home.preset.digits-quick"]),
+    ("app.py", ["home.train"]),
     ("pages/train_model.py", ["train.start", "train.seeds.3", "train.start_paused", "train.find_rate"]),
     ("pages/build_model.py", ["build.train"]),
     ("pages/learn_linear_regression.py", ["regression.train"]),

@@ -83,8 +83,8 @@ def presets(server: Services) -> None:
     if not here[config.data.dataset]:
         st.session_state[keys.EXPLORED] = config.data.dataset
         go_to("pages/explore_data.py")
-    elif start(server, config):
-        go_to("pages/train_model.py")
+    start(server, config)
+    go_to("pages/train_model.py")
 
 
 def _preset(name: str, entry: Preset, is_here: bool) -> Offer:
