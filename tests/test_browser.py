@@ -93,7 +93,7 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
         if name == "":
             expect(other.get_by_text("This network answers")).to_be_visible()
         if name in {"train_model", "compare_runs"}:
-            expect(other.get_by_text("Digits in seconds").last).to_be_visible()
+            expect(other.get_by_text("Digits in seconds").filter(visible=True).first).to_be_visible()
 
 
 def number(page: Page, name: str):

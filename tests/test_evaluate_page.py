@@ -92,7 +92,7 @@ def test_every_section_with_one_model_and_with_two(store, models, section, pair)
     first, second = pair
     at = open_at(models[first], section, models.get(second))
     assert not at.error
-    assert len(at.title) == 1 and (at.get("plotly_chart") or at.markdown or at.info)
+    assert len(at.title) == 1 and {one.type for one in at.main} & {"plotly_chart", "markdown", "info", "caption", "warning"}
 
 
 def test_it_opens_with_its_surest_mistakes_and_the_matrix_with_pictures(store, models):
