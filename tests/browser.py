@@ -100,4 +100,5 @@ def by_touch(page: Page, points: Sequence[Point]) -> None:
     for (x1, y1), (x2, y2) in zip(places, places[1:], strict=False):
         for step in range(1, 6):
             send("touchMove", (x1 + (x2 - x1) * step / 5, y1 + (y2 - y1) * step / 5))
+        page.evaluate("() => new Promise(requestAnimationFrame)")  # what moves within a frame a busy browser makes one move of
     send("touchEnd")
