@@ -37,9 +37,8 @@ BASES: dict[str, Choice] = {
               "training": {"epochs": 2, "device": "cpu"}},
 }
 # Networks that are large whatever their settings, and what makes them smaller. They are the slowest by far, so they train for one
-# epoch, and mobilenet_v3_small stands for all where pairs are tried
+# epoch, and are tried alone: in pairs the other convolutional networks stand for them
 LARGE: dict[str, Choice] = {"vgg16": {"fc_width": 16}, "resnet18": {}, "mobilenet_v3_small": {}}
-UNPAIRED = {"vgg16", "resnet18"}
 # At most, and at least: a run of a convolutional network, and of a large one, learns and is tried with few images
 MOST = {"fraction": (0.05, 0.01), "validation": (50, 4), "variations": (1, 0), "join_times": (3, 1)}
 LEAST_BATCH = (4, 8)
@@ -238,7 +237,7 @@ def _is_here(config: Choice) -> bool:
 
 def _is_quick(config: Choice) -> bool:
     """Whether a config is quick enough to be tried in many pairs; alone it was."""
-    return config["model"]["architecture"] not in UNPAIRED and (
+    return config["model"]["architecture"] not in LARGE and (
         "points" not in config["data"] or config["data"]["validation"] <= 100_000)
 
 
