@@ -6,6 +6,7 @@ kept by then. A run that somebody deletes meanwhile is taken out of the copy.
 
 import sqlite3
 import tempfile
+import time
 import zipfile
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ PAGES_AT_ONCE = 1000  # copied between two looks at whether somebody wants to wr
 
 class BackupError(ValueError):
     """A backup that can't be made; the message is one line."""
+
+
+FOR_A_DELETE = 1.0  # seconds: a run's files go before its row, so one that is being deleted is known by its row a little later
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,10 @@ def _write(store: RunStore, copy: Path, part: Path) -> Backup:
         files = 0
         # stored: weights are hardly smaller when packed, and a minute later
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            kept = []
             for run_id in ids:
                 files += _add_files(archive, store.folder(run_id))
-                if _is_there(store, run_id):
-                    kept.append(run_id)
+            time.sleep(FOR_A_DELETE)
+            kept = [run_id for run_id in ids if _is_there(store, run_id)]
             gone = set(ids) - set(kept)
             db.executemany("DELETE FROM runs WHERE id = ?", [(run_id,) for run_id in gone])
             db.execute("PRAGMA journal_mode = DELETE")  # no file beside it
