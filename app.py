@@ -14,8 +14,8 @@ from pages.parts.home.below import more, recent, steps
 from pages.parts.home.first_screen import STYLE, first_screen
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.frame import open_page
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import dataset, services
-from pages.parts.widgets.markdown import as_text
 
 open_page("Home", STYLE)
 server = services()

@@ -20,8 +20,8 @@ from pages.parts.draft import draft
 from pages.parts.draft.fields import field
 from pages.parts.runs.start import start
 from pages.parts.shell.frame import go_to, open_page, select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
-from pages.parts.widgets.markdown import as_text
 
 EXAMPLE = {"images": "image (channels × height × width)", "points": "point (features)", "text": "text (words)"}
 

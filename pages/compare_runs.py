@@ -25,8 +25,8 @@ from pages.parts.runs.space import space_section
 from pages.parts.runs.take_away import bring_a_bundle
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
-from pages.parts.widgets.markdown import as_text
 
 MOST_LISTED = 8  # runs whose changes by hand are listed
 

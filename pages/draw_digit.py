@@ -38,9 +38,9 @@ from pages.parts.runs.panel import current_run
 from pages.parts.runs.usable import usable_runs
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, services
 from pages.parts.widgets.canvas import canvas
-from pages.parts.widgets.markdown import as_text
 
 WHY = "Why this answer"
 REST = 420, 574  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone

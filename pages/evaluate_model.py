@@ -22,8 +22,8 @@ from pages.parts.evaluate import (
 from pages.parts.runs.panel import current_run
 from pages.parts.runs.usable import usable_runs
 from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
-from pages.parts.widgets.markdown import as_text
 
 # Title → what draws it. Only the chosen section is computed and drawn.
 SECTIONS = {

@@ -18,9 +18,9 @@ from pages.parts.explore.cache import counts_of, tidy
 from pages.parts.runs.download import download_button
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, services
 from pages.parts.widgets.address import keep_choice, take_choice
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 COMBINE, OWN = "Combine", "Bring your own"  # have buttons of their own for what they make

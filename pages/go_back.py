@@ -17,8 +17,8 @@ from pages.parts.moments.subject import examples, runs_with_moments
 from pages.parts.moments.view import moments_view
 from pages.parts.runs.panel import current_run
 from pages.parts.shell.frame import go_to, link, open_page
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
-from pages.parts.widgets.markdown import as_text
 
 open_page("Go back in time")
 server = services()

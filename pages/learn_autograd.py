@@ -28,7 +28,7 @@ from core.labs.autograd import (
 )
 from pages.parts.learn.lab import Next, covered, open_lab, predict, refusal, show_code, tried, try_next
 from pages.parts.learn.questions import AUTOGRAD
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_autograd.py"

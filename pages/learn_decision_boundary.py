@@ -24,8 +24,8 @@ from pages.parts.runs.by_hand import by_hand_list
 from pages.parts.runs.panel import current_run
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import dataset, services
-from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_decision_boundary.py"
 # one screen: less room at the sides, and on a phone the picture before its controls; the buttons and the line with them keep

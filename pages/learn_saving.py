@@ -24,7 +24,7 @@ from core.labs.saving import (
 )
 from pages.parts.learn.lab import Next, covered, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import SAVING
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.uploads import weights_turn
 
 PATH = "pages/learn_saving.py"

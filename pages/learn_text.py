@@ -15,8 +15,8 @@ from pages.parts.learn.text.subject import TextModel, choose
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
 from pages.parts.runs.start import start
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
-from pages.parts.widgets.markdown import as_text
 
 PATH = "pages/learn_text.py"
 NEXT = [

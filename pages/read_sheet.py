@@ -18,8 +18,8 @@ from pages.parts.sheet.result import keep_section, numbers_section
 from pages.parts.sheet.work import Reader, Work, turn_by, work_on
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page, select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
-from pages.parts.widgets.markdown import as_text
 
 SOURCES = {"Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
 TURN = "Turn by 90°"

@@ -25,10 +25,10 @@ from pages.parts.runs.space import moments_cost
 from pages.parts.runs.start import more_ways, start
 from pages.parts.runs.watched import watch_choice
 from pages.parts.shell.frame import link, open_page
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
 from pages.parts.widgets.differences import differences
-from pages.parts.widgets.markdown import as_text
 
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"

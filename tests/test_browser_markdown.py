@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from pages.parts.widgets.markdown import JOINER
+from pages.parts.shell.markdown import JOINER
 from tests.browser import launched
 from tests.helpers import wait_until
 from tests.hostile import HOSTILE
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import streamlit as st
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from tests.hostile import HOSTILE
 
 for place, text in enumerate(HOSTILE):

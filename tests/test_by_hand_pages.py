@@ -18,8 +18,8 @@ from pages.parts.learn.decision_boundary import weight
 from pages.parts.learn.decision_boundary.weight import Place
 from pages.parts.runs.by_hand import MOST_LISTED
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets import plane
-from pages.parts.widgets.markdown import as_text
 from tests.helpers import tiny
 from tests.test_pages import alone, assert_whole, page, runs, texts  # noqa: F401 (runs is a fixture)
 from tests.test_plane_page import LAB, ROOT, picture

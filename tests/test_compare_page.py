@@ -12,7 +12,7 @@ from pages.parts.compare.grid import TABLE, _dot
 from pages.parts.compare.many import csv_of
 from pages.parts.runs import usable
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from tests.helpers import tiny
 from tests.opened_pages import said, whole
 from tests.test_pages import alone, runs  # noqa: F401
@@ -254,3 +254,19 @@ def test_a_run_in_the_address_is_offered_on_every_page(runs, monkeypatch):  # no
     for asked in (runs.create(tiny(), "ann"), "0" * 32, "../x"):  # no weights, no run, no id
         session[keys.RUN] = asked
         assert list(usable.usable_runs(server)) == [ids[2], ids[1]]
+
+
+def test_no_table_holds_a_formula(runs):  # noqa: F811
+    """Not where a title or the name of a data set would be one, as Streamlit's own button downloads what is shown."""
+    for place, sign in enumerate("=+-@"):
+        add(runs, f"{sign}1+1", 0.9, training__batch_size=16 + place)
+    at = opened(selected="1-4", **{"compare.view": "Settings"})
+    at.session_state["runs.space"] = True
+    whole(at.run())
+    tables = [one.value for one in at.dataframe]
+    assert len(tables) == 3, "all runs, settings that differ, space on the disk"
+    for table in tables:
+        words = [word for word in (*table.index, *table.columns, *table.astype(object).to_numpy().ravel())
+                 if isinstance(word, str)]
+        assert any("1+1" in word for word in words), "as they are read"
+        assert not [word for word in words if word.startswith(("=", "+", "-", "@"))]

@@ -26,7 +26,7 @@ from core.runs.evaluations import load_predictions, load_robustness, predictions
 from core.settings import Settings
 from core.training import Command
 from pages.parts.evaluate.subject import caption
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from tests.helpers import run_here, tiny
 from tests.test_pages import assert_whole, texts
 

@@ -1,15 +1,19 @@
 """The page Go back in time: its states, what its slider is given and asks for, and the ways to it."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from core.runs.annotations import Change
 from core.runs.moments import moments
 from core.settings import Settings
+from pages.parts.moments import view
 from pages.parts.moments.slider import Asked, asked
+from pages.parts.moments.subject import Shown
 from pages.parts.runs.space import moments_cost
 from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
@@ -75,6 +79,36 @@ def test_a_run_that_goes_shows_what_there_is_of_validation_images(runs, places):
     at.run()
     assert_whole(at)
     assert "is damaged" in texts(at)
+
+
+def test_an_archived_run_is_offered_by_its_address_alone(runs, places):  # noqa: F811
+    settings = Settings.from_environment()
+    put_away, other = (run_here(runs, settings, tiny(training__seed=seed)).id for seed in (0, 1))
+    runs.annotate([put_away], Change(archived=True))
+    at = alone(PAGE, put_away)
+    assert_whole(at)
+    assert at.selectbox(key=f"moments.run.{put_away}").value == put_away
+    at = alone(PAGE)
+    assert [option[-5:-1] for option in at.selectbox[0].options] == [other[:4]]
+
+
+def test_a_run_that_is_deleted_while_somebody_looks_at_it(runs, places, monkeypatch):  # noqa: F811
+    """The slider draws itself anew without the page, which then has to say what happened."""
+    run = run_here(runs, Settings.from_environment(), tiny())
+    runs.discard([run.id])
+    drawn_anew = []
+
+    def rerun():
+        drawn_anew.append(True)
+        raise StopIteration
+
+    monkeypatch.setattr(view.st, "rerun", rerun)
+    with pytest.raises(StopIteration):
+        view._view(SimpleNamespace(store=runs), run, Shown(()))
+    assert drawn_anew
+    at = alone(PAGE, run.id)
+    assert_whole(at)
+    assert "There is no run" in texts(at)
 
 
 def test_the_way_to_it_from_a_run(finished):  # noqa: F811

@@ -15,7 +15,7 @@ from core.runs import RunStore
 from core.runs.execute import execute
 from core.settings import Settings
 from core.training import Started
-from pages.parts.widgets.markdown import JOINER, as_text
+from pages.parts.shell.markdown import JOINER, as_text
 from tests.helpers import tiny
 from tests.hostile import HOSTILE
 from tests.test_pages import PAGES, alone, assert_whole, page, runs, texts  # noqa: F401 (runs is a fixture)

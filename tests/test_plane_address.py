@@ -13,7 +13,7 @@ from core.runs import RunStore
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.address import from_address, to_address
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 LAB = str(Path(__file__).parents[1] / "pages/learn_decision_boundary.py")
 FIRST = plane_config.FIRST

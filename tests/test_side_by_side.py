@@ -72,12 +72,12 @@ def test_runs_are_found_by_exactly_their_settings(store):
 
 
 def test_how_many_runs_have_looked_at_the_test_images(store):
-    assert store.test_looks() == {}
+    assert store.looks_at_test_images() == {}
     made(store, tiny())
     made(store, tiny(training__epochs=3))
     made(store, tiny(data__task="is_target", training__loss="bce_with_logits"))
     made(store, tiny(), finished=False)
-    assert store.test_looks() == {("digits", "classes"): 2, ("digits", "is_target"): 1}
+    assert store.looks_at_test_images() == {("digits", "classes"): 2, ("digits", "is_target"): 1}
 
 
 def test_curves_over_steps_epochs_and_seconds(store):

@@ -5,7 +5,8 @@ from core.runs.database import StoreBusy, StoreError, StoreFull, StoreReadOnly
 from core.runs.engine import Engine, LocalEngine
 from core.runs.looks import Look, WatchError
 from core.runs.records import ACTIVE, KINDS, Metric, Metrics, Run, RunNotFound, Snapshot
-from core.runs.store import RunStore, RunUnreadable
+from core.runs.rows import RunUnreadable
+from core.runs.store import RunStore
 from core.trained_model import TrainedModel
 
 __all__ = ["ACTIVE", "KINDS", "CheckpointError", "Engine", "LocalEngine", "Look", "Metric", "Metrics", "Run", "RunNotFound",

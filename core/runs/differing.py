@@ -1,6 +1,7 @@
 """What runs have in common and in what they differ: settings one by one, names that say it, and seeds of the same settings."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -64,8 +65,8 @@ def names_of(runs: Sequence[Run], words: Words | None = None, seeds: bool = True
         names = {run.id: _short(", ".join(parts[run.id])) or run.title or "run" for run in runs}
         if len(set(names.values())) == len(runs):
             return names
-    same = [name for name in names.values() if list(names.values()).count(name) > 1] if len(names) <= 1000 else []
-    return {run_id: f"{name} ({run_id[:4]})" if name in same or len(names) > 1000 else name for run_id, name in names.items()}
+    times = Counter(names.values())
+    return {run_id: f"{name} ({run_id[:4]})" if times[name] > 1 else name for run_id, name in names.items()}
 
 
 def values_of(runs: Sequence[Run], words: Words | None = None, seeds: bool = True,

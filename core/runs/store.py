@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -12,12 +12,12 @@ from uuid import uuid4
 import numpy as np
 from torch import Tensor
 
-from core.config import RunConfig, read_config
+from core.config import RunConfig
 from core.errors import reason
-from core.fields import ConfigError
 from core.files import why_not_written, write_atomically
-from core.runs.annotations import AMONG, Annotations, Change, annotate, read_tags, write_annotations
+from core.runs.annotations import Annotations, Change, annotate, write_annotations
 from core.runs.database import SECONDS_OF_PATIENCE, Database, StoreError, StoreFull
+from core.runs.discarded import discard, discarded_before, restore, sets_of_discarded, titles_of_discarded
 from core.runs.epoch_results import note_results, recount_results
 from core.runs.interventions import (
     ask_for_edit,
@@ -29,18 +29,15 @@ from core.runs.interventions import (
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
 from core.runs.records import ACTIVE, NUMBER_FORMAT, Going, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
+from core.runs.rows import RunUnreadable, read_run, readable
 from core.runs.table import Entry, KnownSettings, read_entries
 from core.training import Command, Intervention, Look, Started, WeightEdit
-from core.version import VERSION, another_version
+from core.version import VERSION
 
 AT_ONCE = 64  # runs whose curves are in memory together while many are read
 MADE_ROOM = "Stopped after a minute of pause, because another run was waiting. “Continue” goes on from where it was."
 INTERRUPTED = "The app ended while this run was going. Weights of its last full epoch were kept, if any."
 Found = TypeVar("Found")
-
-
-class RunUnreadable(StoreError):
-    """A run whose settings this version can't read; the message is one line."""
 
 
 class RunStore:
@@ -152,7 +149,7 @@ class RunStore:
             row = db.execute("SELECT * FROM runs WHERE id = ? AND deleted IS NULL", (run_id,)).fetchone()
         if row is None:
             raise RunNotFound(run_id)
-        return _run(row)
+        return read_run(row)
 
     def runs(self, limit: int = 200, statuses: Iterable[str] | None = None, kinds: Sequence[Kind] = ("training",),
              archived: bool = True) -> list[Run]:
@@ -166,7 +163,7 @@ class RunStore:
         with self._database.reading() as db:
             rows = db.execute(f"SELECT * FROM runs WHERE deleted IS NULL AND kind IN ({', '.join('?' * len(kinds))}) {where} "
                               "ORDER BY number DESC LIMIT ?", (*kinds, *wanted, limit)).fetchall()
-        return _readable(rows)
+        return readable(rows)
 
     def these(self, run_ids: Sequence[str]) -> list[Run]:
         """The runs of these ids, in their order; those that are gone or that this version can't read are left out."""
@@ -175,7 +172,7 @@ class RunStore:
             for some in _in_parts(list(run_ids), 500):
                 rows = db.execute("SELECT * FROM runs WHERE deleted IS NULL AND id IN "
                                   f"({', '.join('?' * len(some))})", some).fetchall()
-                found |= {run.id: run for run in _readable(rows)}
+                found |= {run.id: run for run in readable(rows)}
         return [found[run_id] for run_id in run_ids if run_id in found]
 
     def of_configs(self, configs: Sequence[RunConfig]) -> list[list[Run]]:
@@ -185,9 +182,9 @@ class RunStore:
             rows = db.execute(f"SELECT * FROM runs WHERE config IN ({', '.join('?' * len(texts))}) AND kind = 'training' AND "
                               "deleted IS NULL AND number NOT IN (SELECT run FROM interventions) ORDER BY number DESC",
                               texts).fetchall()
-        return [_readable([row for row in rows if row["config"] == text]) for text in texts]
+        return [readable([row for row in rows if row["config"] == text]) for text in texts]
 
-    def test_looks(self) -> dict[tuple[str, str], int]:
+    def looks_at_test_images(self) -> dict[tuple[str, str], int]:
         """For each data set and task how many runs in this store were measured on its test images as they ended: that is the
         least number of times that somebody may have looked at them."""
         with self._database.reading() as db:
@@ -216,7 +213,7 @@ class RunStore:
         with self._database.reading() as db:
             rows = db.execute("SELECT * FROM runs WHERE group_id = ? AND group_id <> '' AND deleted IS NULL ORDER BY number",
                               (group_id,)).fetchall()
-        return _readable(rows)
+        return readable(rows)
 
     def queue_position(self, run_id: str) -> int:
         """How many runs start before this queued one does: 0 for the next. Counts those that are running as well, but not one
@@ -276,44 +273,31 @@ class RunStore:
     def discard(self, run_ids: Iterable[str]) -> list[str]:
         """Delete runs that have ended so that restore() can bring them back whole: nothing lists or finds them meanwhile, and
         their metrics, looks and files stay. Those that are active or gone are left alone; the ids of the others."""
-        rows = self._surely(lambda db: db.execute(
-            f"UPDATE runs SET deleted = ? WHERE {AMONG} AND deleted IS NULL AND status NOT IN ('queued', 'running') RETURNING id",
-            (time.time(), json.dumps(list(run_ids)))).fetchall())
-        return [row["id"] for row in rows]
+        return self._surely(lambda db: discard(db, run_ids))
 
     def restore(self, run_ids: Iterable[str]) -> list[str]:
         """Bring discarded runs back; the ids of those that were still there."""
         with self._database.writing() as db:
-            rows = db.execute(f"UPDATE runs SET deleted = NULL WHERE {AMONG} AND deleted IS NOT NULL RETURNING id",
-                              (json.dumps(list(run_ids)),)).fetchall()
-        return [row["id"] for row in rows]
+            return restore(db, run_ids)
 
     def discarded(self) -> dict[str, str]:
         """Titles of the runs that restore() can bring back, by their id, the one that was deleted last first."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT id, title FROM runs WHERE deleted IS NOT NULL "
-                              "ORDER BY deleted DESC, number DESC").fetchall()
-        return {row["id"]: row["title"] for row in rows}
+            return titles_of_discarded(db)
 
     def sets_of_discarded(self) -> set[str]:
         """The data sets that discarded runs name."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT config FROM runs WHERE deleted IS NOT NULL").fetchall()
-        found: set[str] = set()
-        for row in rows:
-            with suppress(ConfigError):  # another version's settings: what they name stays
-                data = read_config(row["config"]).data
-                found |= {data.dataset, *data.join}
-        return found
+            return sets_of_discarded(db)
 
     def remove_discarded(self, older_than: float = 0.0) -> int:
         """Remove for good what was discarded so many seconds ago or earlier; how many runs that were. Raises StoreError for files
         that can't be removed."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT id FROM runs WHERE deleted <= ?", (time.time() - older_than,)).fetchall()
-        for row in rows:
-            self._remove(row["id"])
-        return len(rows)
+            gone = discarded_before(db, time.time() - older_than)
+        for run_id in gone:
+            self._remove(run_id)
+        return len(gone)
 
     # --- what workers do
 
@@ -327,7 +311,7 @@ class RunStore:
             row = db.execute("UPDATE runs SET status = 'running', worker = ?, started = ?, heartbeat = ? WHERE number = "
                              "(SELECT min(number) FROM runs WHERE status = 'queued') RETURNING *", (worker, now, now)).fetchone()
         try:
-            return _run(row) if row else None
+            return read_run(row) if row else None
         except RunUnreadable as error:
             self.finish(row["id"], "failed", str(error))
             return None  # the caller looks again
@@ -620,22 +604,3 @@ def _in_parts(whole: list[Any], most: int) -> Iterator[list[Any]]:
     """A list in parts of at most so many: SQLite takes a limited number of values in one question."""
     for start in range(0, len(whole), most):
         yield whole[start:start + most]
-
-
-def _readable(rows: Iterable[sqlite3.Row]) -> list[Run]:
-    found = []
-    for row in rows:
-        with suppress(RunUnreadable):
-            found.append(_run(row))
-    return found
-
-
-def _run(row: sqlite3.Row) -> Run:
-    values = {name: row[name] for name in Run.__dataclass_fields__} | {
-        "tags": read_tags(row["tags"]), "starred": bool(row["starred"])}
-    try:
-        values["config"] = read_config(row["config"])
-    except ConfigError as error:
-        whose = "can't be read" if row["version"] == VERSION else f"was written by {another_version(row['version'])}"
-        raise RunUnreadable(f"Run {row['id']} {whose}: {error}") from None
-    return Run(**values)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from core.runs.table import COLUMNS, Entry, Value, text_of
-from core.takeaway.metrics_table import cell
+from core.wording import cell
 
 
 def runs_csv(entries: Sequence[Entry], columns: Sequence[str]) -> bytes:

@@ -8,7 +8,7 @@ from core.export import ExportError, model_class, script
 from core.fields import ConfigError
 from core.models import ModelError
 from core.training import outputs_for
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -34,7 +34,7 @@ from core.presets import PRESETS
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.setting import setting_widget
 
 STARTS = {**{f"preset.{name}": entry.title for name, entry in PRESETS.items()},

@@ -18,8 +18,8 @@ from core.training.measured import Measured, MeasureError, measure
 from core.wording import duration, percent, size_of_bytes
 from pages.parts.draft.measured import keep_measured, measured_for
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 DIAGRAM_HEIGHT = 560  # pixels of the window onto a longer diagram

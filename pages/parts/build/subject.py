@@ -18,8 +18,8 @@ from core.wording import percent
 from pages.parts.runs.back import back_in_time
 from pages.parts.runs.usable import usable_runs
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, trained_model
-from pages.parts.widgets.markdown import as_text
 
 # No seed that weights can have: from the same one, the first unit's weights would be the picture itself. The generator looks
 # at 32 bits.

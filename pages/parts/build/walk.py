@@ -17,8 +17,8 @@ from pages.parts.build.layer_arithmetic import batch_norm_detail, linear_detail,
 from pages.parts.build.subject import InspectedNetwork, Sample, choose_sample, choose_subject
 from pages.parts.build.weights import weights_section
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.scroll import place_to_scroll_to
 

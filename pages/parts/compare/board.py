@@ -12,8 +12,8 @@ from core.runs.outcomes import COSTS
 from core.wording import percent, plural
 from pages.parts.compare.words import short_name, words
 from pages.parts.runs.answers import compute
+from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
-from pages.parts.widgets.markdown import as_text
 
 SPLITS = {"test": "Test images", "validation": "Validation images"}
 NO_BUDGET = "none"
@@ -68,7 +68,7 @@ def _draw(store: RunStore, board: Board, split: str, number: int) -> None:
     st.markdown(f"**{as_text(words('data.dataset', first.dataset))}, {words('data.task', first.task).lower().rstrip('?')}** · "
                 f"{board.images:,} {SPLITS[split].lower()}, {plural(len(board.runs), 'model')}")
     st.dataframe(pd.DataFrame([{
-        "Rank": place.rank, "Run": names[run.id], "Accuracy": percent(place.accuracy),
+        "Rank": place.rank, "Run": in_table(names[run.id]), "Accuracy": percent(place.accuracy),
         "95 % interval": f"{percent(place.interval.low)} to {percent(place.interval.high)}",
         "Wrong": board.images - place.right,
         "p, beside the first": "" if place.p is None else "< 0.0001" if place.p < 0.0001 else f"{place.p:.4f}",
@@ -76,7 +76,7 @@ def _draw(store: RunStore, board: Board, split: str, number: int) -> None:
     } for run, place in zip(board.runs, board.places, strict=True)]), hide_index=True, key=f"compare.board.{number}",
         column_config={"Parameters": st.column_config.NumberColumn(format="localized"),
                        "Training time (s)": st.column_config.NumberColumn(format="%.1f")}, placeholder="–")
-    looks = store.test_looks().get((first.dataset, first.task), 0)
+    looks = store.looks_at_test_images().get((first.dataset, first.task), 0)
     st.caption(
         ("Models share a rank where McNemar's test can't tell them apart: too few images on which just one of them is right. "
          if ties else "")

@@ -13,7 +13,7 @@ from core.wording import plural
 from pages.parts.compare.looked_at import change
 from pages.parts.draft.fields import CHOICES, CHOICES_OF
 from pages.parts.runs.words import STATUS
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 MOST_CHOICES = 200  # values that are offered one by one
 ARCHIVES: dict[Archived, str] = {"no": "Without archived", "also": "With archived", "only": "Archived only"}

@@ -11,8 +11,8 @@ from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of
 from core.settings import Settings
 from core.wording import number, percent, plural
 from pages.parts.compare.words import CHART, short_name, words
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
-from pages.parts.widgets.markdown import as_text
 
 MULT_ADDS = "mult_adds"
 ARITHMETIC = Outcome("multiply-adds per example", "", lambda run: None)

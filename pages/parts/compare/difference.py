@@ -7,6 +7,7 @@ from core.runs import RunStore
 from core.runs.differing import NOT_THERE, flat, labels_of, varying
 from core.wording import plural
 from pages.parts.compare.words import short_name, words
+from pages.parts.shell.markdown import in_table
 
 MOST_BESIDE = 6  # runs that stand beside each other; more stand below each other
 
@@ -20,9 +21,9 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         st.info("All of these runs have the same settings.", icon=":material/equal:")
         return
     every, labels = [flat(config) for config in configs], labels_of(configs, paths)
-    rows = [{label.capitalize() if label.islower() else label: words(path, settings.get(path, NOT_THERE))
+    rows = [{label.capitalize() if label.islower() else label: in_table(words(path, settings.get(path, NOT_THERE)))
              for path, label in labels.items()} for settings in every]
-    table = pd.DataFrame(rows, index=pd.Index([short_name(run) for run in runs], name="Run"))
+    table = pd.DataFrame(rows, index=pd.Index([in_table(short_name(run)) for run in runs], name="Run"))
     if len(runs) <= MOST_BESIDE:
         table = table.T.rename_axis("Setting")
     st.dataframe(table, key="compare.difference", width="stretch")

@@ -14,10 +14,8 @@ from core.wording import plural
 from pages.parts.compare.controls import shown_as
 from pages.parts.compare.looked_at import change
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import JOINER
+from pages.parts.shell.markdown import in_table
 
-FORMULA = ("=", "+", "-", "@")  # the table's own button downloads what is in its cells
-MOST_SIGNS = 120  # of a cell
 TABLE = "compare.table"
 NUMBERS = {"number", "share", "seconds"}
 
@@ -65,17 +63,10 @@ def _cells(key: str, values: Sequence[Value]) -> Any:
     if kind == "date":
         return [datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None for value in values]
     if kind == "tags":
-        return [list(map(harmless, value)) if isinstance(value, tuple) else [] for value in values]
+        return [list(map(in_table, value)) if isinstance(value, tuple) else [] for value in values]
     if key == "starred":
         return ["★" if value else "" for value in values]
-    return [None if value in (None, "") else harmless(shown_as(key, value)) for value in values]
-
-
-def harmless(text: str) -> str:
-    """A text of people for a cell: one line, bounded, no formula."""
-    line = " ".join(text.split())
-    line = line if len(line) <= MOST_SIGNS else f"{line[:MOST_SIGNS - 1]}…"
-    return JOINER + line if line.startswith(FORMULA) else line
+    return [None if value in (None, "") else in_table(shown_as(key, value)) for value in values]
 
 
 def _config(columns: Sequence[str]) -> dict[str, Any]:

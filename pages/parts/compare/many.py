@@ -18,8 +18,8 @@ from core.wording import plural
 from pages.parts.compare.looked_at import change
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 MOST_LISTED = 20  # deleted runs, with a button each
 

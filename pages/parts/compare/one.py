@@ -9,8 +9,8 @@ from pages.parts.draft import draft
 from pages.parts.runs.take_away import made_with, take_away
 from pages.parts.runs.words import STATUS
 from pages.parts.shell.frame import go_to, select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 
 def one_run(server: Services, run: Run) -> None:

@@ -29,8 +29,8 @@ from core.training import check
 from core.wording import plural, rough_duration
 from pages.parts.compare.words import CHART, words
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
-from pages.parts.widgets.markdown import as_text
 
 SECONDS_PER_LOOK = 2.0
 MOST_TO_CHOOSE = 50
@@ -121,7 +121,7 @@ def _effects(first: Run, walk: Walk, found: list[list[Run | None]]) -> None:
     shown = effects(walk, found, outcome)
     if any(effect.mean is not None for effect in shown):
         st.plotly_chart(effects_chart(shown, outcome), key="compare.walk_chart", config=CHART, alt="Effect of each change")
-    st.dataframe(pd.DataFrame([{"Change": effect.label, "Effect": _points(effect.mean, outcome),
+    st.dataframe(pd.DataFrame([{"Change": in_table(effect.label), "Effect": _points(effect.mean, outcome),
                                 "95 % interval": _interval(effect, outcome), "Seeds": effect.seeds,
                                 "Verdict": _verdict(effect, outcome)} for effect in shown]), hide_index=True,
                  key="compare.walk_table", placeholder="–")

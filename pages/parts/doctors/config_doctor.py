@@ -20,8 +20,8 @@ from core.training.range_test import range_test
 from pages.parts.draft import draft
 from pages.parts.draft.measured import measured_for
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
-from pages.parts.widgets.markdown import as_text
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

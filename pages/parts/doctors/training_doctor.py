@@ -17,8 +17,8 @@ from pages.parts.doctors import config_doctor
 from pages.parts.doctors.config_doctor import COLOURS, ICONS
 from pages.parts.draft import draft
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 BADGES = {"error": "Trouble", "warning": "Doubtful", "note": "Worth knowing"}
 SHORT = {"diverged": "diverged", "exploding_gradients": "gradients explode", "dead_relus": "dead ReLUs",

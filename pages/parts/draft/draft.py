@@ -15,8 +15,8 @@ from core.settings import Settings
 from core.training import outputs_for
 from core.transforms import Steps
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.address import PRESET
-from pages.parts.widgets.markdown import as_text
 
 
 def first_preset(settings: Settings) -> str:

@@ -12,7 +12,7 @@ from core.models import ARCHITECTURES
 from core.models.stack import count_layers
 from pages.parts.draft import draft
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.setting import setting_widget
 
 # What choices are called on a page; a value that is not here is shown as it is.

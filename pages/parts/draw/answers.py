@@ -12,8 +12,8 @@ from core.runs import CheckpointError, Run, RunNotFound, TrainedModel
 from core.wording import percent, plural, surely_before
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, familiar, trained_model
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.quick_bars import bars
 
 DRAWING_SHAPE = (1, 28, 28)

@@ -10,7 +10,7 @@ from core.figures.robustness import robustness_figure
 from core.memory import trim_heap
 from core.wording import percent
 from pages.parts.draw.answers import Asked
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 MOST_MODELS = 2
 

@@ -7,8 +7,8 @@ from core.runs.shipped import ShippedError, ShippedModel, first_model
 from core.wording import plural
 from pages.parts.draw.answers import said_by, show_answer
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.canvas import canvas
-from pages.parts.widgets.markdown import as_text
 
 TO_DO = "Draw a digit on the white square with mouse, pen or finger."
 

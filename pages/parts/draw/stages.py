@@ -11,7 +11,7 @@ from core.figures.maps import colours
 from core.runs import TrainedModel
 from core.wording import chance
 from pages.parts.draw.answers import Asked
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.quick_bars import Card, cards
 
 SIDE, SMALLER = 140, 112  # pixels of a picture: five and four for each of the 28

@@ -16,10 +16,10 @@ from pages.parts.draw.answers import why_not
 from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services, trained_model
 from pages.parts.widgets.canvas import new_sheet
-from pages.parts.widgets.markdown import as_text
 
 SHOWN = 40  # drawings that are shown, the newest
 MOST_BUTTONS = 30  # classes; of more one is chosen from a list

@@ -9,7 +9,7 @@ from core.data.drawing import DrawingError
 from core.data.drawing.photograph import MOST_MB, Photograph, flatten, looks_photographed, read_upload
 from core.figures.images import ink_picture
 from core.wording import percent
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 SHOWN = 128  # pixels
 

@@ -12,8 +12,8 @@ from core.runs.uploaded import UploadRefused, keep_upload
 from core.weights.file import MAX_BYTES
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.uploads import free, weights_turn
 
 SHAPE = (1, 28, 28)

@@ -12,8 +12,8 @@ from core.wording import percent
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, answers, columns, one_line, save_csv
 from pages.parts.runs.answers import compute
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 AFTER = " after"

@@ -10,8 +10,8 @@ from core.evaluation.tables import classes_csv, predictions_csv
 from core.wording import percent
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import EvaluatedRun, columns, save_csv
+from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 
@@ -62,8 +62,8 @@ def _table(subject: EvaluatedRun) -> None:
 
 
 def _frame(rows: Sequence[ClassRow], macro: Means, weighted: Means) -> pd.DataFrame:
-    lines = [{"Class": row.name, "Precision": _digits(row.precision), "Recall": _digits(row.recall), "F1": _digits(row.f1),
-              "Support": row.support} for row in rows]
+    lines = [{"Class": in_table(row.name), "Precision": _digits(row.precision), "Recall": _digits(row.recall),
+              "F1": _digits(row.f1), "Support": row.support} for row in rows]
     total = sum(row.support for row in rows)
     lines += [{"Class": name, "Precision": _digits(means.precision), "Recall": _digits(means.recall), "F1": _digits(means.f1),
                "Support": total} for name, means in (("macro mean", macro), ("weighted mean", weighted))]

@@ -10,8 +10,8 @@ from core.evaluation.tables import comparison_csv, csv_of
 from core.figures.evaluation import difference_figure
 from core.wording import percent, plural
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, caption, save_csv, show_images
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 MOST = 20

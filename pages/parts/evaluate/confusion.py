@@ -15,9 +15,9 @@ from core.figures.images import png_file
 from core.wording import plural
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import EvaluatedRun, columns, save, save_csv, show_images
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.confusion_table import confusion_table
-from pages.parts.widgets.markdown import as_text
 
 MOST = 40  # images of one cell
 

@@ -9,8 +9,8 @@ from core.evaluation.mistakes import confident_mistakes, random_images, unsure_s
 from core.runs import CheckpointError
 from pages.parts.evaluate.subject import EvaluatedRun, caption, columns, show_images
 from pages.parts.explain.section import why_section
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, trained_model
-from pages.parts.widgets.markdown import as_text
 
 MISTAKES, UNSURE, RANDOM = "Surest mistakes", "Least sure, yet right", "At random"
 OTHER = -1  # the choice that is none of the images above

@@ -14,8 +14,8 @@ from core.runs import Run
 from core.runs.evaluations import weights_stamp
 from pages.parts.evaluate.by_scikit_learn import draw
 from pages.parts.evaluate.subject import CHART, one_line, save_csv
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, trained_model
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 

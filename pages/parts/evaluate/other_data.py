@@ -18,8 +18,8 @@ from core.runs.evaluations import weights_stamp
 from core.wording import percent
 from pages.parts.evaluate.subject import EvaluatedRun, columns, one_line, save_csv, show_images
 from pages.parts.shell.frame import link
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, trained_model
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 MOST_DRAWN = 500  # images through the drawing pipeline, 3 ms each

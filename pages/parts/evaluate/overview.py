@@ -10,8 +10,8 @@ from core.evaluation.mistakes import confident_mistakes
 from core.wording import percent, worded
 from pages.parts.evaluate import confusion
 from pages.parts.evaluate.subject import EvaluatedRun, columns, has_images, show_images
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 MISTAKES = 10
 

@@ -18,8 +18,8 @@ from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
 from core.wording import percent
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, one_line, save_csv, show_pixels
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, trained_model
-from pages.parts.widgets.markdown import as_text
 
 SIZES = (500, 1000, 2000)
 

@@ -19,8 +19,8 @@ from core.wording import chance, percent
 from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import link, select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
-from pages.parts.widgets.markdown import as_text
 
 SPLITS = {"test": "Test images", "validation": "Validation images"}
 PICTURE = 84  # pixels: three times MNIST's

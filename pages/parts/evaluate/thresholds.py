@@ -14,8 +14,8 @@ from core.figures.palette import CLASSES
 from core.wording import percent
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, columns, save_csv
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 THRESHOLD, MISS, ALARM = "evaluate.threshold", "evaluate.miss", "evaluate.false_alarm"

@@ -10,7 +10,7 @@ from core.figures.images import as_picture
 from core.inspection.explain.nearest import Features, LastLinear, nearest_in_features
 from core.memory import as_in_training
 from core.runs import TrainedModel
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 MEASURES = {"cosine": "Pattern (angle)", "distance": "Distance"}
 ABOUT = {"cosine": "the cosine, 1 for the same pattern", "distance": "the distance, 0 for the same numbers"}

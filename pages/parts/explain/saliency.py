@@ -23,7 +23,7 @@ from core.inspection.explain.attribution import (
 from core.runs import TrainedModel
 from core.wording import chance
 from pages.parts.explain.asked import Asked
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 CARD = 192  # pixels: four fit side by side
 PLAIN = {0.0: "black", 0.5: "grey", 1.0: "white"}

@@ -16,7 +16,7 @@ from pages.parts.explain.saliency import maps_section
 from pages.parts.explain.smallest_change import change_section
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 MAPS, NEAREST, CHANGE = "Which pixels matter", "Most alike in training", "Smallest change that flips it"
 

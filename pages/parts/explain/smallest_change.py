@@ -9,7 +9,7 @@ from core.inspection.explain.smallest_change import STEPS, SmallestChange, small
 from core.runs import TrainedModel
 from core.wording import chance, percent
 from pages.parts.explain.asked import Asked
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 ANY = -1
 CARD = 208  # pixels

@@ -8,8 +8,8 @@ from core.data.batch_plan import ORDERS, BatchPlan, plan, shares, visiting_order
 from core.export.snippets import loader_code
 from core.figures.explore import order_chart
 from pages.parts.explore.sample import open_sample, titles_of
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.pictures import picture_grid
 

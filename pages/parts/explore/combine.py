@@ -14,8 +14,8 @@ from core.figures.bars import grouped_counts
 from pages.parts.draft import draft
 from pages.parts.explore.sample import SPLITS
 from pages.parts.shell.frame import go_to
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.pictures import picture_grid
 

@@ -8,8 +8,8 @@ from pages.parts.explore.classes import classes_view, pixels_view
 from pages.parts.explore.map import map_view
 from pages.parts.explore.odd import odd_view
 from pages.parts.explore.sample import SPLITS, open_sample, titles_of
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.pictures import picture_grid
 
 SPLIT_HELP = ("Training images are learned from. Validation images are held back to check each epoch. Test images are looked at "

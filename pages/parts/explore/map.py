@@ -10,8 +10,8 @@ from core.figures.explore import map_chart, selected_rows
 from core.wording import percent
 from pages.parts.explore.cache import Mapped, map_of, tsne_maps
 from pages.parts.explore.sample import SPLITS, open_sample, titles_of
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.pictures import picture_grid
 
 METHODS = ("PCA", "t-SNE")

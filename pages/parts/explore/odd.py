@@ -9,8 +9,8 @@ from core.data.explore.odd_ones import COMPONENTS, NEIGHBOURS, OddOne
 from core.data.explore.pca import MOST_POINTS
 from pages.parts.explore.cache import duplicates_of, odd_ones_of
 from pages.parts.explore.sample import SPLITS, open_sample, title_of
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.pictures import picture_grid
 
 WAYS = {

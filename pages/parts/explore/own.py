@@ -13,8 +13,8 @@ from pages.parts.draft import draft
 from pages.parts.explore.own_report import rejected, show_report
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.uploads import free
 
 if TYPE_CHECKING:

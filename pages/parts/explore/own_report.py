@@ -8,7 +8,7 @@ from core.data import ImportReport
 from core.data.own.importing import Checked
 from core.figures.bars import split_counts
 from core.figures.images import contact_sheet
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.widgets.metrics import metrics_row
 
 
@@ -57,7 +57,8 @@ def rejected(report: ImportReport) -> None:
     if not report.rejected:
         return
     with st.expander(f"Rejected files: {report.rejected_count:,}", icon=":material/block:", expanded=report.rejected_count <= 10):
-        st.dataframe(pd.DataFrame(report.rejected, columns=["File", "Reason"]), hide_index=True, key="explore.own.rejected")
+        rows = [[in_table(word, 400) for word in row] for row in report.rejected]
+        st.dataframe(pd.DataFrame(rows, columns=["File", "Reason"]), hide_index=True, key="explore.own.rejected")
         if report.rejected_count > len(report.rejected):
             most = "; ".join(f"{as_text(reason)}: {count:,}" for reason, count in report.reasons[:5])
             st.caption(f"The first {len(report.rejected):,}. The most frequent reasons: {most}.")
@@ -65,7 +66,7 @@ def rejected(report: ImportReport) -> None:
 
 def copies(report: ImportReport) -> None:
     """Names of images that are there twice."""
-    pairs = [{"Image": one, "Its copy": other, "Kind": kind} for kind, found in (
+    pairs = [{"Image": in_table(one, 400), "Its copy": in_table(other, 400), "Kind": kind} for kind, found in (
         ("exact", report.exact_copies), ("near", report.near_copies)) for one, other in found.pairs]
     if pairs:
         with st.expander("Copies", icon=":material/content_copy:"):

@@ -11,8 +11,8 @@ from core.fields import describe
 from core.figures.plane import plane_scatter
 from pages.parts.draft import draft
 from pages.parts.shell.frame import go_to, link
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}

@@ -11,7 +11,7 @@ from core.figures.images import as_picture
 from core.wording import percent, plural
 from pages.parts.explore.cache import neighbours_of
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.pictures import number_table, picture_grid
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}

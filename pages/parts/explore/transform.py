@@ -15,8 +15,8 @@ from pages.parts.draft import draft
 from pages.parts.explore import transform_steps
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
-from pages.parts.widgets.markdown import as_text
 
 SAMPLES = 4  # images that are shown after every step
 DRAWS, COLUMNS = 24, 8  # of one image, beside each other

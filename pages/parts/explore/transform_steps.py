@@ -18,7 +18,7 @@ from core.transforms.pipelines import (
     with_field,
 )
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.setting import setting_widget
 
 

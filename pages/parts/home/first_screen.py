@@ -23,9 +23,9 @@ from pages.parts.runs.control import stop, try_to
 from pages.parts.runs.start import start
 from pages.parts.shell import keys
 from pages.parts.shell.frame import device, go_to
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.canvas import canvas, new_sheet
-from pages.parts.widgets.markdown import as_text
 
 STYLE = (Path(__file__).parent / "home.css").read_text(encoding="utf-8")
 REST = 430, 570  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone

@@ -17,6 +17,7 @@ from core.runs import CheckpointError, Run
 from core.runs.looks import can_watch
 from core.runs.moments import Moment, Moments, has_moments, read_moment
 from core.wording import duration, number, percent
+from pages.parts.runs.usable import offered_runs
 from pages.parts.shell.services import Services, dataset
 
 UNSHOWN = (CheckpointError, InspectionError, RuntimeError, ValueError)  # then a moment is not shown
@@ -34,8 +35,8 @@ class Shown:
 
 
 def runs_with_moments(server: Services) -> dict[str, Run]:
-    """Runs by id that have kept moments, newest first; those that are going too."""
-    return {run.id: run for run in server.store.runs() if has_moments(server.store, run.id)}
+    """Runs by id that have kept moments, newest first; those that are going too. See offered_runs()."""
+    return offered_runs(server, lambda run: has_moments(server.store, run.id))
 
 
 def split_of(run: Run) -> str:

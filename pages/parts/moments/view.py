@@ -6,13 +6,13 @@ import streamlit as st
 
 from core.data import DataError
 from core.errors import reason
-from core.runs import Run
+from core.runs import Run, RunNotFound
 from core.runs.moments import Moments, moments
 from pages.parts.moments.slider import asked, time_slider
 from pages.parts.moments.subject import Shown, frames, label
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 KEY, MOMENT = "moments.slider", "moment"  # of the component, and in the address
 SECONDS_PER_LOOK = 2.0  # at what a run that is going has kept meanwhile
@@ -27,7 +27,10 @@ def moments_view(server: Services, run: Run, shown: Shown) -> None:
 
 
 def _view(server: Services, run: Run, shown: Shown) -> None:
-    now, kept = server.store.get(run.id), moments(server.store, run.id)
+    try:
+        now, kept = server.store.get(run.id), moments(server.store, run.id)
+    except RunNotFound:  # somebody has deleted it: the whole page says so
+        st.rerun()
     if run.is_active and not now.is_active:
         st.rerun()  # the whole page: the test examples may be looked at now
     if not kept.kept:

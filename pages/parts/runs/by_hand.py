@@ -7,7 +7,7 @@ import streamlit as st
 from core.figures.by_hand import Names, by_step
 from core.training import Intervention
 from core.wording import plural
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 MOST_LISTED = 20  # lines, and characters of each
 LONGEST = 300

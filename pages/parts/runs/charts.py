@@ -21,8 +21,8 @@ from core.training import Intervention
 from core.wording import worded
 from pages.parts.doctors import training_doctor
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
-from pages.parts.widgets.markdown import as_text
 
 SMOOTHING = 0.9
 RUNS_KEPT = 8  # whose curves a session keeps

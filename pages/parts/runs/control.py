@@ -11,9 +11,9 @@ from core.fields import ConfigError, describe
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts.runs.start import close_popover, start, wait_until
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 MOST_EPOCHS = int(describe(TrainingConfig, "epochs").maximum or 0)
 SECONDS_TO_STOP = 2.0  # the engine has ended a run by then, if need be with its process

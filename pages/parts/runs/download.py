@@ -5,8 +5,8 @@ import streamlit as st
 from core.data import DATASETS, DataError
 from core.data.download import download
 from core.data.download.lock import DownloadRunning, Progress, progress_of
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 
 def download_button(server: Services, name: str, key: str) -> None:

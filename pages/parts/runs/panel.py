@@ -34,9 +34,9 @@ from pages.parts.runs.watched import watched_section
 from pages.parts.runs.words import STATUS, waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run, tab_title
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import tell
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 SECONDS_BEFORE_FIRST_POINT = 0.25  # between looks: somebody has just pressed a button
@@ -57,7 +57,7 @@ def current_run(server: Services) -> Run | None:
         st.warning(as_text(str(error)), icon=":material/search_off:")
         select_run(None)
         return None
-    except StoreError as error:  # another version's settings
+    except StoreError as error:  # the store can't be read just now
         st.warning(as_text(str(error)), icon=":material/broken_image:")
         return None
 

@@ -9,9 +9,9 @@ from core.runs.range_run import SUGGESTION, range_curve
 from core.wording import plural
 from pages.parts.draft import draft
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 RATE = "training.optimizer.learning_rate"
 

@@ -10,8 +10,8 @@ from core.wording import duration, number, percent
 from pages.parts.runs.charts import chart_controls, quantities_of, read_curves
 from pages.parts.runs.words import STATUS
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 ALL = ""
 

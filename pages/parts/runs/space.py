@@ -14,6 +14,7 @@ from core.runs.space import space_of
 from core.training import outputs_for
 from core.wording import plural, size_of_bytes
 from pages.parts.runs.words import STATUS
+from pages.parts.shell.markdown import in_table
 from pages.parts.shell.services import Services
 
 MOST_ROWS = 50
@@ -44,7 +45,7 @@ def space_section(server: Services) -> None:
                            icon=":material/hard_drive:")
         else:
             st.caption(f"{line} There is no budget: PLAYGROUND_DISK is 0.")
-        rows = [{"Run": one.run.title or one.run.id[:8], "Id": one.run.id[:8], "Status": STATUS[one.run.status][0],
+        rows = [{"Run": in_table(one.run.title) or one.run.id[:8], "Id": one.run.id[:8], "Status": STATUS[one.run.status][0],
                  "All": one.total / MEGABYTE, "Weights": one.weights / MEGABYTE, "Moments": one.moments / MEGABYTE,
                  "Kept": one.count, "Other": one.other / MEGABYTE} for one in space.runs[:MOST_ROWS]]
         size = st.column_config.NumberColumn(format="%.2f MB")

@@ -14,9 +14,9 @@ from core.runs import Run, StoreError, WatchError
 from pages.parts.runs.rate_finder import find_rate
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 SEEDS = (3, 5)
 SECONDS_FOR_FIRST_POINT = 1.0  # a warm worker needs 0.1 to 0.5 s; then the first picture already has a point on it

@@ -13,8 +13,8 @@ from core.takeaway.record import lines_of, record_of
 from core.wording import duration, size_of_bytes
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, trained_model
-from pages.parts.widgets.markdown import as_text
 
 AT_ONCE = {"pth", "safetensors", "csv", "tensorboard", "config"}  # made as the button is pressed: nothing in them can fail
 MOST_TRAINING = 60.0  # seconds of a run whose notebook a server executes

@@ -1,5 +1,6 @@
-"""Which trained models a page offers."""
+"""Which runs a page offers."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import streamlit as st
@@ -10,11 +11,16 @@ from pages.parts.shell.services import Services
 
 
 def usable_runs(server: Services, most: int = 200) -> dict[str, Run]:
-    """Runs by id that have ended with weights, newest first: the newest that are not archived, and the one in the address,
-    however old it is."""
+    """Runs by id that have ended with weights, newest first: see offered_runs()."""
+    return offered_runs(server, lambda run: not run.is_active and has_checkpoint(server.store, run.id), most)
+
+
+def offered_runs(server: Services, fits: Callable[[Run], bool], most: int = 200) -> dict[str, Run]:
+    """Trainings by id that fit, newest first: of the newest that are not archived, and the one in the address, however old it
+    is."""
     runs = server.store.runs(most, archived=False)
     current = st.session_state.get(keys.RUN)
     if current and all(run.id != current for run in runs):
         with suppress(RunNotFound, StoreError):
             runs.append(server.store.get(current))
-    return {run.id: run for run in runs if run.kind == "training" and not run.is_active and has_checkpoint(server.store, run.id)}
+    return {run.id: run for run in runs if run.kind == "training" and fits(run)}

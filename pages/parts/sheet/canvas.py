@@ -13,7 +13,7 @@ from PIL import Image
 from core.data.drawing import Box, DrawingError
 from core.data.drawing.boxes import LabelledBox, carried, read_boxes
 from core.data.own.sheet import NO_DIGIT_SIGN, SAME, Entry, LabelledSheet
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 MARKS, WHOLE = "All marks", "The whole picture"
 QUARTERS = (("Top left", 0, 0), ("Top right", 0, 1), ("Bottom left", 1, 0), ("Bottom right", 1, 1))

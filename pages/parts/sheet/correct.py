@@ -14,8 +14,8 @@ from core.figures.pictures import data_uri, to_bytes
 from core.wording import percent, surely
 from pages.parts.sheet.canvas import UNSURE, background_of, drawing_of, is_shown, sheet_canvas, tolerance, views
 from pages.parts.sheet.work import Ask, Work
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.label_list import Labelled, label_list
-from pages.parts.widgets.markdown import as_text
 
 WIDTHS = {340: "Small", 720: "Medium", 1080: "Large"}
 ALL, DOUBTFUL = "All", "Those it is not sure of"

@@ -9,8 +9,8 @@ from core.wording import plural
 from pages.parts.sheet.work import Work
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 
 
 def numbers_section(labelled: LabelledSheet) -> None:

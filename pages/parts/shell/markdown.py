@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from core.fields import ConfigError
 from core.settings import Settings
+from core.wording import FORMULA
 
 JOINER = "\u2060"  # WORD JOINER: takes no room, and is no letter, space or sign to what reads the text
 SIGNS = re.compile(r"([\\`*{}\[\]<>#~|$&:]|(?<![^\W_])_|_(?![^\W_]))")  # between letters _ means nothing
@@ -28,6 +29,14 @@ def as_text(words: str) -> str:
     for found in (OPENING, LATER):
         line = found.sub(lambda sign: sign[0] + JOINER, line)
     return SIGNS.sub(r"\\\1", line)
+
+
+def in_table(words: str, most: int = 120) -> str:
+    """Words that may hold anything, for a cell of a table: one line of at most so many signs. What a spreadsheet would take for a
+    formula begins with a sign that takes no room, as the table's own button downloads what is in its cells."""
+    line = without_places(" ".join(words.split()))
+    line = line if len(line) <= most else f"{line[:most - 1]}…"
+    return JOINER + line if line.startswith(FORMULA) else line
 
 
 def without_places(line: str) -> str:

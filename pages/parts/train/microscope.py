@@ -31,8 +31,8 @@ from core.training.microscope import (
 from core.training.update_rules import precise
 from core.wording import chance, percent
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 FRESH, FROM_RUN = "Fresh weights, these settings", "This run's last checkpoint"

@@ -12,7 +12,7 @@ import streamlit as st
 from core.data.drawing import DrawingError
 from core.data.drawing.canvas import read_canvas
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 CANVAS_SIZE = 280  # pixels: ten for each of the network's, and it fits a phone
 PAPER, INK = "#ffffff", "#1a1a1a"

@@ -9,7 +9,7 @@ from core.wording import plural
 from pages.parts.learn.data_loading.shared import PATH, folder, from_address, place
 from pages.parts.learn.lab import covered, predict, show_code, tried
 from pages.parts.learn.questions import LOADING
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.pictures import picture_grid
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from core.errors import reason
 from core.labs.data_folder import Item, write_folder
 from core.settings import Settings
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 PATH = "pages/learn_data_loading.py"
 STILL = {"displayModeBar": False}

@@ -20,7 +20,7 @@ from core.labs.data_transforms import (
 from pages.parts.learn.data_loading.shared import PATH, STILL, folder, from_address, numbers
 from pages.parts.learn.lab import covered, predict, refusal, show_code, tried
 from pages.parts.learn.questions import LOADING
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.pictures import picture_grid
 
 

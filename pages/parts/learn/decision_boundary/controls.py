@@ -16,7 +16,7 @@ from core.models import ACTIVATIONS, MLPConfig
 from pages.parts.draft.fields import CHOICES
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.shell import keys
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 SETS = [name for name, rule in RULES.items() if rule.in_plane]
 RATES = [0.00001, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]

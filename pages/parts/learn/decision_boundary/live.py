@@ -26,10 +26,10 @@ from pages.parts.learn.decision_boundary.controls import CLASSES
 from pages.parts.runs.words import waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
 from pages.parts.widgets import plane
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.plane import Shown
 
 SPEEDS = {"1 epoch/s": 1.0, "5": 0.2, "20": 0.05, "100": 0.01, "as fast as it goes": 0.0}  # seconds for an epoch

@@ -15,9 +15,9 @@ from core.training.by_hand import LARGEST_WEIGHT
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.runs.start import wait_until
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets import plane
-from pages.parts.widgets.markdown import as_text
 
 HELP = ("A weight set by hand acts before the next step, at once while the run is paused. It becomes part of the run: the "
         "list here, its script and its config file name it.")

@@ -17,7 +17,7 @@ from core.labs.metrics_table import (
 )
 from core.wording import plural
 from pages.parts.learn.lab import tried
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 PATH = "pages/learn_metrics.py"
 TABLE, NUMBERS, POSITIVE, NAMED = "metrics.table", "metrics.numbers", "metrics.positive", "metrics.named"

@@ -24,7 +24,7 @@ from core.wording import percent
 from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.metrics.table import PATH, choose_numbers, show_figures
 from pages.parts.learn.questions import METRICS
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 
 STILL = {"displayModeBar": False}
 FIGURES: dict[str, Share] = {"Precision": "precision", "Recall": "recall", "F1": "f1"}

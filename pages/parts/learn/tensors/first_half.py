@@ -10,8 +10,8 @@ from core.labs.tensor_code import creation_code, expression_code, index_code
 from core.labs.tensors import CREATIONS, DTYPES, attributes, create
 from pages.parts.learn.lab import covered, predict, show_code, tried
 from pages.parts.learn.questions import TENSORS
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.address import start_with
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_tensors.py"

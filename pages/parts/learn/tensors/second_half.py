@@ -26,7 +26,7 @@ from core.labs.tensors import (
 from pages.parts.learn.lab import covered, predict, refusal, show_code, tried
 from pages.parts.learn.questions import TENSORS
 from pages.parts.learn.tensors.first_half import PATH, grid, shape_text
-from pages.parts.widgets.markdown import as_text
+from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 

@@ -16,8 +16,8 @@ from core.settings import Settings
 from core.training import build_for
 from pages.parts.runs.panel import current_run
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, trained_model
-from pages.parts.widgets.markdown import as_text
 
 PRESET = PRESETS["reviews-embedding"].config
 BUILT_IN = "reviews"

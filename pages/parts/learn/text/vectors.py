@@ -25,8 +25,8 @@ from core.wording import percent, size_of_bytes
 from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import TextModel
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_text.py"

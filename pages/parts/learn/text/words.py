@@ -14,9 +14,9 @@ from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text.subject import TextModel, title_of_own, word_leans
 from pages.parts.runs.download import download_button
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from core.models import ModelConfig
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.runs.evaluations import weights_stamp
 from core.settings import Settings
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, trained_model
-from pages.parts.widgets.markdown import as_text
 
 HERE = ""  # in place of a run's id: a network that is taught on the spot
 SHAPE = (1, 28, 28)

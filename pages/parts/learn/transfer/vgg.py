@@ -14,8 +14,8 @@ from core.wording import percent
 from pages.parts.learn.lab import tried
 from pages.parts.learn.transfer.subject import Subject, choose
 from pages.parts.learn.transfer.views import PATH, STILL, settings
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 

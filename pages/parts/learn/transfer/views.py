@@ -14,8 +14,8 @@ from pages.parts.learn.transfer.subject import Subject, choose
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
 from pages.parts.runs.start import start
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
 PATH = "pages/learn_transfer.py"

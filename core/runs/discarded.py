@@ -1,0 +1,46 @@
+"""Runs that were deleted lately: nothing lists or finds them, but all that belongs to them is still there."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from core.config import read_config
+from core.fields import ConfigError
+from core.runs.annotations import AMONG
+
+
+def discard(db: sqlite3.Connection, run_ids: Iterable[str]) -> list[str]:
+    """Those that have ended; the ids of the ones that were there."""
+    rows = db.execute(
+        f"UPDATE runs SET deleted = ? WHERE {AMONG} AND deleted IS NULL AND status NOT IN ('queued', 'running') RETURNING id",
+        (time.time(), json.dumps(list(run_ids)))).fetchall()
+    return [row["id"] for row in rows]
+
+
+def restore(db: sqlite3.Connection, run_ids: Iterable[str]) -> list[str]:
+    rows = db.execute(f"UPDATE runs SET deleted = NULL WHERE {AMONG} AND deleted IS NOT NULL RETURNING id",
+                      (json.dumps(list(run_ids)),)).fetchall()
+    return [row["id"] for row in rows]
+
+
+def titles_of_discarded(db: sqlite3.Connection) -> dict[str, str]:
+    """By id, the one that was deleted last first."""
+    rows = db.execute("SELECT id, title FROM runs WHERE deleted IS NOT NULL ORDER BY deleted DESC, number DESC").fetchall()
+    return {row["id"]: row["title"] for row in rows}
+
+
+def sets_of_discarded(db: sqlite3.Connection) -> set[str]:
+    """The data sets that they name."""
+    found: set[str] = set()
+    for row in db.execute("SELECT config FROM runs WHERE deleted IS NOT NULL").fetchall():
+        with suppress(ConfigError):  # another version's settings: what they name stays
+            data = read_config(row["config"]).data
+            found |= {data.dataset, *data.join}
+    return found
+
+
+def discarded_before(db: sqlite3.Connection, moment: float) -> list[str]:
+    """The ids of those that were deleted until then, in seconds since 1970."""
+    return [row["id"] for row in db.execute("SELECT id FROM runs WHERE deleted <= ?", (moment,)).fetchall()]
