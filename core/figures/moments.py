@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core.figures.confusion import cell_texts, row_shares
 from core.figures.images import as_picture
+from core.figures.learning import tinted
 from core.figures.maps import map_sheet, row_picture
 from core.figures.palette import CLASSES, TRAIN, VALIDATION
 from core.figures.pictures import data_uri, to_bytes
@@ -128,7 +129,7 @@ def panels(view: MomentView, examples: Examples, axes: Axes, classes: Sequence[s
         found.append(answers_panel(view.shown, examples, classes, theme))
     if view.filters is not None and len(view.filters):
         found.append(Panel.of(TITLES[FILTERS], filters_picture(view.filters, theme), f"{len(view.filters)} pictures of weights "
-                              "of the first layer, light where positive, dark where negative", pixelated=True))
+                              "of the first layer, blue where positive, orange where negative", pixelated=True))
     if view.stage is not None:
         found.append(maps_panel(view))
     if view.confusion is not None:
@@ -210,17 +211,16 @@ def answers_panel(probabilities: np.ndarray, examples: Examples, classes: Sequen
 
 
 def filters_picture(filters: np.ndarray, theme: Theme) -> np.ndarray:
-    """(U, h, w) uint8 → tiles in rows, every weight a square of whole pixels."""
+    """(U, h, w) uint8 → tiles in rows, every weight a square of whole pixels, in the colours of Home and Train model."""
     count, height, width = filters.shape
     columns = max(1, min(count, 4 if count <= 16 else 8))
     scale = max(1, (WIDTH // columns - 4) // max(height, width))
     cell_h, cell_w = height * scale + 4, width * scale + 4
     sheet = np.empty((-(-count // columns) * cell_h, columns * cell_w, 3), np.uint8)
     sheet[:] = theme.paper
-    for index, tile in enumerate(filters):
+    for index, tile in enumerate(tinted(filters, theme is DARK).transpose(0, 2, 3, 1)):
         top, left = index // columns * cell_h, index % columns * cell_w
-        pixels = tile.repeat(scale, axis=0).repeat(scale, axis=1)
-        sheet[top:top + height * scale, left:left + width * scale] = pixels[:, :, None]
+        sheet[top:top + height * scale, left:left + width * scale] = tile.repeat(scale, axis=0).repeat(scale, axis=1)
     return sheet
 
 

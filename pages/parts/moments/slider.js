@@ -3,6 +3,7 @@
 const KEPT = 240; // moments whose pictures are kept
 const AHEAD = 6; // moments that are asked for at once while it plays
 const PER_SECOND = 5; // moments that are played
+const MOST_ASKED = 12; // moments in one question, as slider.py takes them
 const PATIENCE = 4000; // ms, after which the server is asked again: a message can be overtaken by the next
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -21,6 +22,7 @@ class View {
     this.frames = new Map(); // step → what is shown of it
     this.steps = [];
     this.asked = new Map(); // step → when
+    this.rested = null; // where it has come to rest, until the server knows
     this.playing = null;
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
     this.slider.addEventListener("change", () => this.rest());
@@ -33,6 +35,7 @@ class View {
   }
 
   take(data) {
+    if (data.rested === this.rested) this.rested = null; // the server knows
     const wasLast = this.follows, same = this.of === data.of;
     if (!same) { // another run, or another choice of what is shown
       this.frames.clear();
@@ -121,9 +124,13 @@ class View {
         || missing.includes(this.step))) this.ask(missing, false);
   }
 
+  // A question can be overtaken by the next one, as by that of a key's release. So each holds all that is still to be answered.
   ask(steps, rests) {
-    steps.forEach((step) => this.asked.set(step, Date.now()));
-    this.send("asked", { steps, at: rests ? this.step : null, time: Date.now() });
+    const now = Date.now();
+    steps.forEach((step) => this.asked.set(step, now));
+    if (rests) this.rested = this.step;
+    const open = this.playing ? [...this.asked.keys()].slice(-MOST_ASKED) : this.frames.has(this.step) ? [] : [this.step];
+    this.send("asked", { steps: open, at: this.rested, time: now });
   }
 
   draw() {

@@ -37,6 +37,7 @@ def time_slider(content: dict[str, Any], key: str) -> None:
 
     content: `of`, what names the run and all that is shown, so that pictures of something else are forgotten; `moments`, each a
         `step` and a `label`; `frames`, each a `step`, a `line` and `panels` (`title`, `src`, `alt`, `width`, `height`,
-        `pixelated`); `at`, the step to begin with; `going`: whether the training goes on.
+        `pixelated`); `at`, the step to begin with; `going`: whether the training goes on; `tried` and `rested`: the question
+        that this answers.
     """
     _component(data=content, key=key, on_asked_change=lambda: None, height="content")

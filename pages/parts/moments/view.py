@@ -55,7 +55,7 @@ def _view(server: Services, run: Run, shown: Shown) -> None:
         return
     content: dict[str, Any] = {
         "of": of, "moments": [{"step": moment.step, "label": label(moment)} for moment in kept.kept], "frames": found, "at": at,
-        "going": now.is_active, "tried": list(wanted)}
+        "going": now.is_active, "tried": list(wanted), "rested": question.at}
     time_slider(content, KEY)
 
 
