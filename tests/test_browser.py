@@ -30,7 +30,7 @@ def address(places: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, places: Path, tmp_path: Path):
     page.goto(f"{address}/explore_data")
-    page.get_by_text("Bring your own", exact=False).first.click()
+    page.get_by_text("Bring your own", exact=False).filter(visible=True).first.click()
     archive = zipped(tmp_path / "pets.zip", two_classes(10) | {"cat/notes.txt": b"not a picture"})
     page.locator("input[type=file]").set_input_files(archive)
     page.get_by_role("button", name="Check the images").click()
@@ -40,7 +40,7 @@ def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, p
     expect(page.get_by_text("pets is a data set now: 16 training and 4 test images.")).to_be_visible()
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_text("20 images of 2 classes")).to_be_visible()
-    page.get_by_text("Bring your own", exact=False).first.click()
+    page.get_by_text("Bring your own", exact=False).filter(visible=True).first.click()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete this data set").click()
     expect(page.get_by_text("Data sets that were brought here")).to_have_count(0)
@@ -88,7 +88,7 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
     for name in ("", "explore_data", "build_model", "train_model", "draw_digit", "compare_runs"):
         other.goto(f"{address}/{name}?run={run[1]}")
         expect(other.get_by_role("heading", level=1)).to_be_visible()
-        expect(other.get_by_text("Torch Playground").first).to_be_visible()
+        expect(other.get_by_role("navigation", name="Pages").get_by_text("Torch Playground", exact=True)).to_be_visible()
         expect(other.get_by_test_id("stException")).to_have_count(0)
         if name == "":
             expect(other.get_by_text("This network answers")).to_be_visible()

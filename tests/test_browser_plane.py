@@ -225,7 +225,7 @@ def test_a_weight_is_set_at_its_line_while_the_run_is_paused(address, tabs, runs
     expect(page.get_by_text("Changed by hand: 1 change")).to_be_attached()
     wait_until(lambda: view(page, shown), lambda: page.locator(".plane .now").inner_text())
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(page.get_by_text("Stopped", exact=False).first).to_be_visible()
+    expect(page.get_by_text("Stopped", exact=False).filter(visible=True).first).to_be_visible()
     store.close()
 
 
@@ -250,7 +250,7 @@ def test_a_weight_is_set_by_keyboard(address, tabs, runs):
     assert (done.layer, done.row, done.column, done.after) == ("fc2", 0, None, 0.75)
     store.close()
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(page.get_by_text("Stopped", exact=False).first).to_be_visible()
+    expect(page.get_by_text("Stopped", exact=False).filter(visible=True).first).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
