@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.runs.checkpoints import TRAINING, WEIGHTS
+from core.runs.moment_costs import chosen_steps
 from core.runs.moments import NAME, thin
 from core.runs.records import KINDS, Run
 from core.runs.store import RunStore
@@ -51,8 +52,8 @@ def keep_within(store: RunStore, budget: int) -> int:
     """Thin moments until all runs together take at most `budget` bytes, those of the oldest run first; the bytes that are free
     now. 0 is no budget.
 
-    Of no run goes its first and its last moment, and nothing of one that waits, goes on or has a star; so more may stay than the
-    budget. Raises StoreError.
+    Of no run goes its first and its last moment, nor that of an epoch that was chosen to be kept, and nothing of one that waits,
+    goes on or has a star; so more may stay than the budget. Raises StoreError.
     """
     if not budget:
         return 0
@@ -63,7 +64,7 @@ def keep_within(store: RunStore, budget: int) -> int:
         for run in ours:
             if space.total - freed <= budget:
                 return freed
-            freed += thin(store, run.id, most)
+            freed += thin(store, run.id, most, certain=chosen_steps(run))
     return freed
 
 
