@@ -28,7 +28,20 @@ from core.runs.interventions import (
 )
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
-from core.runs.records import ACTIVE, NUMBER_FORMAT, Going, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
+from core.runs.records import (
+    ACTIVE,
+    NUMBER_FORMAT,
+    TEST_LOOKS,
+    Going,
+    Kind,
+    Looked,
+    Metric,
+    Metrics,
+    Run,
+    RunNotFound,
+    Snapshot,
+    Status,
+)
 from core.runs.rows import RunUnreadable, read_run, readable
 from core.runs.table import Entry, KnownSettings, read_entries
 from core.training import Command, Intervention, Look, Started, WeightEdit
@@ -184,14 +197,22 @@ class RunStore:
                               texts).fetchall()
         return [readable([row for row in rows if row["config"] == text]) for text in texts]
 
-    def looks_at_test_images(self) -> dict[tuple[str, str], int]:
-        """For each data set and task how many runs in this store were measured on its test images as they ended: that is the
-        least number of times that somebody may have looked at them."""
+    def looks_at_test_images(self) -> dict[tuple[str, str], Looked]:
+        """How often the test images of each data set and task were looked at by runs of this store, at least."""
         with self._database.reading() as db:
-            rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), count(*) FROM "
-                              "runs WHERE (test_accuracy IS NOT NULL OR test_loss IS NOT NULL) AND json_valid(config) "
-                              "GROUP BY 1, 2").fetchall()
-        return {(dataset, task): count for dataset, task, count in map(tuple, rows)}
+            rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), "
+                              "sum(test_accuracy IS NOT NULL OR test_loss IS NOT NULL), sum(coalesce(later, 0)) FROM runs LEFT "
+                              "JOIN (SELECT run, json_extract(value, '$.count') AS later FROM snapshots WHERE name = ?) ON run = "
+                              "number WHERE json_valid(config) GROUP BY 1, 2", (TEST_LOOKS,)).fetchall()
+        return {(dataset, task): Looked(runs, later) for dataset, task, runs, later in map(tuple, rows) if runs or later}
+
+    def note_test_look(self, run_id: str) -> None:
+        """Count that a run's network was asked about the test images once more, which stays so when the run goes on. Nothing for
+        an unknown run."""
+        with self._database.writing() as db:
+            db.execute("INSERT INTO snapshots (run, name, step, value) SELECT number, ?, -1, json_object('count', 1) FROM runs "
+                       "WHERE id = ? ON CONFLICT (run, name) DO UPDATE SET value = json_object('count', "
+                       "json_extract(value, '$.count') + 1)", (TEST_LOOKS, run_id))
 
     def entries(self, owner: str = "") -> list[Entry]:
         """Every training as a row of the table of runs, the newest first, also where this version can't read its settings.
