@@ -73,7 +73,8 @@ def go_to(path: str) -> None:
     run = st.session_state.get(keys.RUN)
     if Path(path).name in {Path(known).name for known in (*MENU, *LABS)}:
         try:
-            st.switch_page(path, query_params={"run": run} if run else None)
+            # no parameters are {}: None is refused where a widget stands in the address
+            st.switch_page(path, query_params={"run": run} if run else {})
         except (StreamlitPageNotFoundError, KeyError):
             st.rerun()
 
