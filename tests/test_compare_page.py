@@ -260,7 +260,7 @@ def test_no_table_holds_a_formula(runs):  # noqa: F811
     """Not where a title or the name of a data set would be one, as Streamlit's own button downloads what is shown."""
     for place, sign in enumerate("=+-@"):
         add(runs, f"{sign}1+1", 0.9, training__batch_size=16 + place)
-    at = opened(selected="1-4", **{"compare.view": "Settings"})
+    at = opened(selected="1-4", view="settings")
     at.session_state["runs.space"] = True
     whole(at.run())
     tables = [one.value for one in at.dataframe]
