@@ -44,8 +44,8 @@ def space_section(server: Services) -> None:
             st.progress(min(1.0, space.total / budget), f"{size_of_bytes(space.total)} of the budget, {size_of_bytes(budget, 0)}")
             st.caption(f"{line} Beyond the budget, when a run ends, those runs go for good that were deleted more than "
                        f"{round(SURE_UNDO / 60)} minutes ago; then moments of the oldest runs are thinned, never those of a run "
-                       "that goes on or has a star. Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK sets "
-                       "the budget.")
+                       "that goes on or has a star. Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK "
+                       "sets the budget.")
             if space.total > budget:
                 st.warning("The budget is passed, and thinning alone does not help: delete runs that you do not need"
                            + (", and remove deleted ones for good." if space.deleted else "."), icon=":material/hard_drive:")
