@@ -8,8 +8,9 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from core.evaluation import Predictions
+from core.figures.side_by_side import looks, pixels_for
 from core.runs.evaluations import predictions_path, save_predictions
-from pages.parts.compare import which_change
+from pages.parts.compare import curves, which_change
 from tests.helpers import tiny
 from tests.test_pages import assert_whole, click, runs, texts  # noqa: F401 (runs is a fixture)
 from tests.test_side_by_side import made
@@ -96,6 +97,13 @@ def test_seeds_are_one_line_with_a_band_and_many_runs_are_pale(runs):  # noqa: F
     pale, *named = chart(at, "validation_accuracy")["data"]
     assert pale["hoverinfo"] == "skip" and len([trace for trace in named if trace["mode"] != "markers"]) == 5
     assert "17 runs are drawn pale" in texts(at)
+
+
+def test_what_is_sent_stays_small_where_seeds_without_a_name_are_lines(runs):  # noqa: F811
+    run = made(runs, tiny())
+    members = {str(group): [run] * 50 for group in range(20)}
+    named = looks({"0": "one", "1": "two"}, {})
+    assert curves._pixels(members, named, 2) == pixels_for(2 + 18 * 50, 2) < pixels_for(len(members), 2)
 
 
 def test_settings_costs_and_effects(runs):  # noqa: F811

@@ -93,7 +93,7 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
         for column, metric in zip(st.columns(2), chosen.metrics[start:start + 2], strict=False):
             with column:
                 _chart(store, runs, metric, chosen, members, named, clocks)
-    _caption(runs, names, chosen, members, named, pixels_for(len(members), len(chosen.metrics)))
+    _caption(runs, names, chosen, members, named, _pixels(members, named, len(chosen.metrics)))
 
 
 def _axis(names: Mapping[str, int], row: Container) -> Axis:
@@ -184,7 +184,7 @@ def _chart(store: RunStore, runs: list[Run], metric: str, chosen: _Chosen, membe
     low, high = chosen.window or (0.0, None)
     view = View(metric, chosen.axis, low, high, chosen.smoothing)
     banded = [key for key in named if len(members[key]) > 1]
-    pixels = pixels_for(len(members), len(chosen.metrics))
+    pixels = _pixels(members, named, len(chosen.metrics))
     in_bands = {run.id for key in banded for run in members[key]}
     state = tuple((run.id, run.step, run.first_step, run.status) for run in runs)
     lines, bands = _read(store, [run for run in runs if run.id not in in_bands], [members[key] for key in banded], view, pixels,
@@ -193,6 +193,11 @@ def _chart(store: RunStore, runs: list[Run], metric: str, chosen: _Chosen, membe
     figure = overlay_chart(metric, chosen.axis, lines, named, dict(zip(banded, bands, strict=True)),
                            _ends(metric, members, named, chosen, clocks), chosen.logarithmic and about.falls)
     st.plotly_chart(figure, key=f"compare.chart.{metric}", config=CHART, alt=about.title)
+
+
+def _pixels(members: Mapping[str, list[Run]], named: Mapping[str, Look], charts: int) -> int:
+    """To how many parts lines are thinned: seeds that have no name together are pale lines, each for itself."""
+    return pixels_for(sum(1 if key in named else len(group) for key, group in members.items()), charts)
 
 
 @st.cache_data(max_entries=12, show_spinner=False)

@@ -19,7 +19,7 @@ from pages.parts.shell.markdown import in_table
 
 TABLE = "compare.table"
 NUMBERS = {"number", "share", "seconds"}
-MOST_MARKED = 2000  # rows of a table whose best cells are marked: each text of a marked table is sent twice
+MOST_MARKED = 1000  # rows of a table whose best cells are marked: each text of a marked table is sent twice
 BEST = "font-weight: 700; background-color: #2e86ab33"  # to be read on both themes
 
 
