@@ -54,8 +54,8 @@ def frame(entries: Sequence[Entry], columns: Sequence[str], colours: Mapping[int
         found["colour"] = [_dot(colours[entry.number]) if entry.number in colours else "" for entry in entries]
     for key in columns:
         found[key] = _cells(key, [entry.values.get(key) for entry in entries])
-        if key == "name" and best:
-            found["best"] = [[COLUMNS[one].label.removesuffix(" (s)") for one in best.get(entry.number, ())] for entry in entries]
+    if best:  # in words, and of results that are no columns, too
+        found["best"] = [[COLUMNS[one].label.removesuffix(" (s)") for one in best.get(entry.number, ())] for entry in entries]
     return pd.DataFrame(found)
 
 
