@@ -25,8 +25,8 @@ class Settings:
         0 shows what has been trained and trains nothing.
     cuda_graphs: whether training steps may be recorded and replayed on a CUDA GPU (PLAYGROUND_CUDA_GRAPHS): off, as no GPU has
         tried that yet.
-    disk_budget: bytes that all runs together may take before moments of old ones are thinned (PLAYGROUND_DISK, in GB); 0 is no
-        limit.
+    disk_budget: bytes that all runs together may take before deleted ones are removed and moments of old ones thinned
+        (PLAYGROUND_DISK, in GB); 0 is no limit.
     """
 
     data_dir: Path

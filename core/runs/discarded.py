@@ -42,5 +42,6 @@ def sets_of_discarded(db: sqlite3.Connection) -> set[str]:
 
 
 def discarded_before(db: sqlite3.Connection, moment: float) -> list[str]:
-    """The ids of those that were deleted until then, in seconds since 1970."""
-    return [row["id"] for row in db.execute("SELECT id FROM runs WHERE deleted <= ?", (moment,)).fetchall()]
+    """The ids of those that were deleted until then, in seconds since 1970; the one that was deleted first comes first."""
+    rows = db.execute("SELECT id FROM runs WHERE deleted <= ? ORDER BY deleted, number", (moment,)).fetchall()
+    return [row["id"] for row in rows]

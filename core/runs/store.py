@@ -290,14 +290,14 @@ class RunStore:
         with self._database.reading() as db:
             return sets_of_discarded(db)
 
-    def remove_discarded(self, older_than: float = 0.0) -> int:
-        """Remove for good what was discarded so many seconds ago or earlier; how many runs that were. Raises StoreError for files
-        that can't be removed."""
+    def remove_discarded(self, older_than: float = 0.0, most: int | None = None) -> list[str]:
+        """Remove for good what was discarded so many seconds ago or earlier, the first deleted first and no more than `most`; the
+        runs that were. Raises StoreError for files that can't be removed."""
         with self._database.reading() as db:
-            gone = discarded_before(db, time.time() - older_than)
+            gone = discarded_before(db, time.time() - older_than)[:most]
         for run_id in gone:
             self._remove(run_id)
-        return len(gone)
+        return gone
 
     # --- what workers do
 

@@ -25,7 +25,7 @@ def open_page(title: str, style: str = "") -> None:
     """Set the page up. To be called first on every page. style: CSS of its own."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}{style}</style>")
-    st.session_state[keys.PAGE] = title
+    st.session_state[keys.PAGE_BEFORE], st.session_state[keys.PAGE] = st.session_state.get(keys.PAGE), title
     st.session_state.setdefault(keys.OWNER, uuid4().hex)
     freeze_imports(title)
     _recover_run()
