@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.fields import ConfigError
+from core.sinks import SINKS
 
 GIGABYTE = 10**9
 DISK_BUDGET = 10 * GIGABYTE  # of runs, where nobody says
@@ -27,6 +28,7 @@ class Settings:
         tried that yet.
     disk_budget: bytes that all runs together may take before deleted ones are removed and moments of old ones thinned
         (PLAYGROUND_DISK, in GB); 0 is no limit.
+    sink: where metrics of runs go as well, a name in core.sinks.SINKS (PLAYGROUND_SINK); "" for nowhere else.
     """
 
     data_dir: Path
@@ -35,6 +37,7 @@ class Settings:
     workers: int = 1
     cuda_graphs: bool = False
     disk_budget: int = DISK_BUDGET
+    sink: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, home: Path | None = None) -> "Settings":
@@ -42,7 +45,7 @@ class Settings:
 
         Raises:
             ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1,
-                PLAYGROUND_DISK no number of GB, or a place lies below an unknown user's home.
+                PLAYGROUND_DISK no number of GB, PLAYGROUND_SINK none of SINKS, or a place lies below an unknown user's home.
         """
         home = home or Path.cwd()
         workers = environment.get("PLAYGROUND_WORKERS") or "1"
@@ -52,6 +55,9 @@ class Settings:
         graphs = environment.get("PLAYGROUND_CUDA_GRAPHS") or "0"
         if graphs not in ("0", "1"):
             raise ConfigError(f"PLAYGROUND_CUDA_GRAPHS is {graphs!r}; it must be 0 or 1")
+        sink = environment.get("PLAYGROUND_SINK") or ""
+        if sink and sink not in SINKS:
+            raise ConfigError(f"PLAYGROUND_SINK is {sink!r}; it must be {' or '.join(SINKS)}, or empty for none")
         return cls(
             data_dir=default_data_dir(environment, home),
             runs_dir=_place(environment.get("PLAYGROUND_RUNS") or home / "runs"),
@@ -59,6 +65,7 @@ class Settings:
             workers=int(workers),
             cuda_graphs=graphs == "1",
             disk_budget=_bytes_of(environment.get("PLAYGROUND_DISK") or f"{DISK_BUDGET / GIGABYTE:g}"),
+            sink=sink,
         )
 
     def with_places(self, data: str | None = None, runs: str | None = None) -> "Settings":

@@ -68,8 +68,10 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 # Each line may import what stands above it, and nothing beside or below it; a name stands for all that is below that package.
 LAYERS = [
     ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
-     "core.notes_differ", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
-    ("core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings", "core.tsne_child"),
+     "core.notes_differ", "core.sinks", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version",
+     "core.wording"),
+    ("core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings", "core.sink_child",
+     "core.tsne_child"),
     ("core.process",),
     ("core.models", "core.transforms"),
     ("core.config",),
@@ -247,7 +249,8 @@ def requirements(file: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("-")]
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-sinks.txt",
+                                  "requirements-dev.txt"])
 def test_requirements_are_exact(file):
     found = requirements(file)
     assert found

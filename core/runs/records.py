@@ -10,6 +10,7 @@ ACTIVE: tuple[Status, ...] = ("queued", "running")
 Kind = Literal["training", "range_test"]
 KINDS: tuple[Kind, ...] = ("training", "range_test")
 NUMBER_FORMAT = "number_format"  # name of the snapshot that says what a run computes in, and why
+SINK = "sink"  # name of the snapshot that says how far a run's metrics went elsewhere, and what came of it; see core.runs.outlet
 
 
 class RunNotFound(KeyError):

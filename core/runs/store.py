@@ -351,6 +351,12 @@ class RunStore:
                 insert_interventions(db, row["number"], interventions)
         return True
 
+    def keep_snapshot(self, run_id: str, snapshot: Snapshot) -> None:
+        """Keep one of a run that may have ended; nothing for an unknown run."""
+        with self._database.writing() as db:
+            db.execute("INSERT OR REPLACE INTO snapshots (run, name, step, value) SELECT number, ?, ?, ? FROM runs WHERE id = ?",
+                       (snapshot.name, snapshot.step, json.dumps(snapshot.value), run_id))
+
     def heartbeat(self, worker: str) -> None:
         """Say that a worker and its run are alive."""
         with self._database.writing() as db:
