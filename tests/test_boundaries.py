@@ -67,9 +67,10 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 
 # Each line may import what stands above it, and nothing beside or below it; a name stands for all that is below that package.
 LAYERS = [
-    ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
+    ("core.actors", "core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
      "core.notes_differ", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
-    ("core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings", "core.tsne_child"),
+    ("core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings", "core.tsne_child",
+     "core.visitors"),
     ("core.process",),
     ("core.models", "core.transforms"),
     ("core.config",),

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import copy
 import hashlib
 import shutil
 import socket
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.actors import Actor
 from core.config import RunConfig
 from core.data import DataError, outline, spec_of
 from core.errors import reason
@@ -26,6 +28,7 @@ from core.runs.database import LITTLE, StoreBusy, StoreError
 from core.runs.deleting import delete_run, remove_discarded
 from core.runs.looks import check_suits, watched_images
 from core.runs.records import Going, Run
+from core.runs.rights import check_data, check_server
 from core.runs.since import Since
 from core.runs.store import INTERRUPTED, RunStore
 from core.settings import Settings
@@ -81,6 +84,8 @@ class LocalEngine:
 
     Starts its workers at once, so that torch is imported before anybody presses a button. Close it, or use it as a context
     manager; workers also end by themselves when this process does, however it ends.
+
+    Who asks is its store's actor: see RunStore. Every method raises NotYours for what is somebody else's to do.
     """
 
     def __init__(self, store: RunStore, settings: Settings | None = None) -> None:
@@ -107,6 +112,12 @@ class LocalEngine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def as_actor(self, actor: Actor) -> "LocalEngine":
+        """The same engine as somebody may use it. Raises NotYours where it is already somebody's."""
+        view = copy.copy(self)
+        view.store = self.store.as_actor(actor)
+        return view
+
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
                pace: float = 0.0, watch: Images | None = None) -> str:
         """Queue a run; its id. The same owner and key give the same run while it is active, so a double click makes one.
@@ -117,6 +128,7 @@ class LocalEngine:
 
         Raises StoreError where the runs directory can't be written to, WatchError for images that the run can't watch.
         """
+        check_data(self.store.actor, config.data, self.settings.data_dir)
         watch = self._watchable(config, watch)
         run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace, watch=watch)
         self.wake()
@@ -126,6 +138,7 @@ class LocalEngine:
                      watch: Images | None = None) -> list[str]:
         """Queue `count` runs that differ by their seed alone, from the config's seed on; their ids. watch: as in submit(), for
         each of them. Raises StoreError, WatchError, and ConfigError where a seed would be too large."""
+        check_data(self.store.actor, config.data, self.settings.data_dir)
         watch = self._watchable(config, watch)
         first = config.training.seed
         runs = [(config.with_values({"training.seed": seed}), f"{title} · seed {seed}") for seed in range(first, first + count)]
@@ -146,6 +159,7 @@ class LocalEngine:
 
         What earlier tests of this owner found is forgotten. Raises StoreError.
         """
+        check_data(self.store.actor, config.data, self.settings.data_dir)
         for run in self.store.runs(kinds=["range_test"]):
             if run.owner == owner and not run.is_active:
                 delete_run(self.store, run.id, self.settings.data_dir)
@@ -168,6 +182,8 @@ class LocalEngine:
         was then.
         """
         run = self.store.get(run_id)
+        self.store.check_change(run_id)
+        check_data(self.store.actor, run.config.data, self.settings.data_dir)
         config = run.config.with_values({"training.epochs": run.config.training.epochs + more_epochs})
         if not run.is_active:
             try:
@@ -201,6 +217,7 @@ class LocalEngine:
         does not have, a value that is not finite or too large, and a run that is not going.
         """
         run = self.store.get(run_id)
+        self.store.check_change(run_id)
         try:
             model = self._shape_of(run)
         except (DataError, ModelError) as error:  # somebody has removed its data set meanwhile
@@ -228,11 +245,13 @@ class LocalEngine:
     @property
     def worker_pids(self) -> list[int]:
         """Process ids of the workers, for people who want to look at them."""
+        check_server(self.store.actor)
         with self._lock:
             return [worker.popen.pid for worker in self._workers]
 
     def close(self) -> None:
         """End the workers and mark what they were doing as interrupted. May be called twice."""
+        check_server(self.store.actor)
         if self._closing.is_set():
             return
         self._closing.set()
