@@ -115,9 +115,6 @@ def test_settings_with_another_s_data_fall_back(hosted, monkeypatch, places):
     run = hosted.create_running(config, ANN.key, "w", "Ann's own")
     at = click(page("pages/compare_runs.py", run.id), "compare.settings")
     assert_whole(at)
-    assert at.session_state[keys.DRAFT]["data"]["dataset"] == own.name
-    at = at.switch_page("pages/train_model.py").run()
-    assert_whole(at)
     assert at.session_state[keys.DRAFT]["data"]["dataset"] == "digits"
     assert any("belong to somebody else" in one.value for one in at.toast)
     for path in ("pages/explore_data.py", "pages/build_model.py"):

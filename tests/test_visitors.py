@@ -6,10 +6,14 @@ import os
 import stat
 import sys
 import threading
+import zipfile
+from contextlib import closing
 
 import pytest
 
 from core.actors import Actor
+from core.runs import RunStore
+from core.runs.backup import back_up
 from core.visitors import (
     KEY_BYTES,
     KEY_FILE,
@@ -85,6 +89,15 @@ def test_the_signing_key_is_made_once_and_its_owner_s_alone(tmp_path):
     assert len(found) == 8 and len(set(found)) == 1 and len(found[0]) == KEY_BYTES
     if sys.platform != "win32":
         assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+
+
+def test_a_backup_takes_the_key_along(tmp_path):
+    with closing(RunStore(tmp_path / "runs")):
+        key = signing_key(tmp_path / "runs")
+    back_up(tmp_path / "runs", tmp_path / "b.zip")
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        archive.extractall(tmp_path / "again")
+    assert signing_key(tmp_path / "again") == key
 
 
 def test_a_folder_without_a_key_is_said(tmp_path):
