@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.fields import ConfigError
+from core.limits import NO_LIMITS, Limits
 
 GIGABYTE = 10**9
 MODES = ("local", "hosted")
@@ -31,6 +32,7 @@ class Settings:
         limit.
     hosted: many people use this server, and each sees and changes their own runs alone (PLAYGROUND_MODE, "local" or "hosted").
     user_header: the header in which a trusted proxy says who is asking (PLAYGROUND_USER_HEADER); "" where none does.
+    limits: what one visitor may take, on such a server (PLAYGROUND_LIMITS, such as "waiting=5, run_minutes=0").
     teacher: the code that makes a visitor the teacher (PLAYGROUND_TEACHER); "" where there is none.
     """
 
@@ -41,6 +43,7 @@ class Settings:
     cuda_graphs: bool = False
     disk_budget: int = DISK_BUDGET
     hosted: bool = False
+    limits: Limits = NO_LIMITS
     user_header: str = ""
     teacher: str = field(default="", repr=False)
 
@@ -51,7 +54,7 @@ class Settings:
         Raises:
             ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1,
                 PLAYGROUND_DISK no number of GB, PLAYGROUND_MODE neither local nor hosted, PLAYGROUND_USER_HEADER no name of a
-                header, PLAYGROUND_TEACHER too short, or a place lies below an unknown user's home.
+                header, PLAYGROUND_TEACHER too short, PLAYGROUND_LIMITS no limits, or a place lies below an unknown user's home.
         """
         home = home or Path.cwd()
         workers = environment.get("PLAYGROUND_WORKERS") or "1"
@@ -78,6 +81,7 @@ class Settings:
             cuda_graphs=graphs == "1",
             disk_budget=_bytes_of(environment.get("PLAYGROUND_DISK") or f"{DISK_BUDGET / GIGABYTE:g}"),
             hosted=mode == "hosted",
+            limits=Limits.read(environment.get("PLAYGROUND_LIMITS") or "") if mode == "hosted" else NO_LIMITS,
             user_header=header,
             teacher=teacher,
         )

@@ -6,7 +6,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from core.actors import EVERYBODY, LOCAL, NOT_YOUR_DATA, NOT_YOURS, ONLY_THE_SERVER, Actor
+from core.actors import EVERYBODY, LOCAL, NOT_YOUR_DATA, NOT_YOURS, ONLY_THE_SERVER, ONLY_THE_TEACHER, Actor
 from core.config import RunConfig
 from core.data import available
 from core.data.dataset import NotYourData
@@ -32,7 +32,8 @@ IMAGES = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 1, 1]), np.array([Fal
 # What each method is, by its name: a new one has to be put into one of these, or the first test fails.
 BY_ID = {  # reads one run that a link names, whoever's it is
     "RunStore": {"get", "these", "queue_position", "command", "interventions", "metrics", "metric_names", "points", "snapshots",
-                 "looks", "look_times", "seconds_watched", "watched", "folder", "names", "read_only", "as_actor"},
+                 "looks", "look_times", "seconds_watched", "watched", "folder", "names", "others_wait", "read_only",
+                 "as_actor"},
     "LocalEngine": {"status", "as_actor", "wake"},
 }
 LISTS = {"RunStore": {"runs", "of_configs", "looks_at_test_images", "entries", "like", "group", "discarded", "sets_of_discarded",
@@ -72,6 +73,7 @@ CALLS = {  # changes a run that has an owner: how it is called, for the run of s
         "cancel": lambda engine, run: engine.cancel(run),
     },
 }
+TEACHER_S = {"RunStore": {"move_to_front"}, "LocalEngine": {"move_to_front"}}
 OWN_ALONE = {"RunStore": {"remove_discarded"}, "LocalEngine": set[str]()}  # acts on all that is one's own
 SERVER = {
     "RunStore": {
@@ -81,6 +83,7 @@ SERVER = {
         "forget_after": lambda store: store.forget_after("0" * 32, 0, 0),
         "end_runs_of": lambda store: store.end_runs_of("worker", "failed", ""), "going": lambda store: store.going(),
         "end_abandoned": lambda store: store.end_abandoned({}),
+        "stop_over_limit": lambda store: store.stop_over_limit("0" * 32, ""),
     },
     "LocalEngine": {"close": lambda engine: engine.close(), "worker_pids": lambda engine: engine.worker_pids},
 }
@@ -127,7 +130,7 @@ def in_each_state(store):
 
 @pytest.mark.parametrize("kind", [RunStore, LocalEngine])
 def test_every_method_has_its_rule(kind):
-    known = [set(group[kind.__name__]) for group in (BY_ID, LISTS, CALLS, OWN_ALONE, SERVER)]
+    known = [set(group[kind.__name__]) for group in (BY_ID, LISTS, CALLS, OWN_ALONE, TEACHER_S, SERVER)]
     assert set().union(*known) == {name for name, _ in inspect.getmembers(kind) if not name.startswith("_")}
     assert sum(map(len, known)) == len(set().union(*known)), "one has two rules"
 
@@ -201,6 +204,17 @@ def test_one_s_own_can_be_changed_and_a_teacher_changes_all(store, engine):
     assert store.get(made["waiting"]).pace == 2.0
     with pytest.raises(NotYours):  # also a teacher's run is made in the teacher's name
         store.as_actor(TEACHER).create(CONFIG, ANN.key)
+
+
+def test_only_the_teacher_moves_a_run_to_the_front(store, engine):
+    made = in_each_state(store)
+    before = everything(store)
+    for view in (store.as_actor(ANN), engine.as_actor(ANN), engine.as_actor(BEN)):
+        with pytest.raises(NotYours, match=ONLY_THE_TEACHER):
+            view.move_to_front(made["waiting"])
+    assert everything(store) == before
+    engine.as_actor(TEACHER).move_to_front(made["waiting"])
+    assert everything(store) != before
 
 
 def test_some_of_several_being_another_s_changes_none(store):

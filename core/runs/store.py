@@ -13,7 +13,7 @@ from uuid import uuid4
 import numpy as np
 from torch import Tensor
 
-from core.actors import LOCAL, Actor
+from core.actors import LOCAL, ONLY_THE_TEACHER, Actor
 from core.config import RunConfig
 from core.errors import reason
 from core.files import why_not_written, write_atomically
@@ -28,12 +28,14 @@ from core.runs.interventions import (
     read_interventions,
     waiting_edits,
 )
+from core.runs.limits import check_kept, check_turn, most_pause, most_seconds
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
 from core.runs.records import ACTIVE, NUMBER_FORMAT, Going, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
-from core.runs.rights import check_change, check_owner, check_server, whose
+from core.runs.rights import NotYours, check_change, check_owner, check_server, whose
 from core.runs.rows import RunUnreadable, read_run, readable
 from core.runs.table import Entry, KnownSettings, read_entries
+from core.runs.turns import in_order, next_of, note_turn, read_queue
 from core.training import Command, Intervention, Look, Started, WeightEdit
 from core.version import VERSION
 
@@ -55,12 +57,13 @@ class RunStore:
     their own runs in every list, and others' by their id; what would change another's run raises NotYours and changes nothing.
     """
 
-    def __init__(self, path: Path, patience: float = SECONDS_OF_PATIENCE) -> None:
-        """patience: seconds to wait for others who are writing; where nobody waits for an answer there may be more of it."""
+    def __init__(self, path: Path, patience: float = SECONDS_OF_PATIENCE, in_turns: bool = False) -> None:
+        """patience: seconds to wait for others who are writing; where nobody waits for an answer there may be more of it.
+        in_turns: owners take turns in the queue; else the oldest run is next."""
         self.path = Path(path)
         self._database = Database(self.path / "runs.sqlite3", patience)
         self._settings = KnownSettings()
-        self.actor = LOCAL
+        self.actor, self._in_turns = LOCAL, in_turns
 
     def as_actor(self, actor: Actor) -> "RunStore":
         """The same store as somebody may use it. Raises NotYours where it is already somebody's."""
@@ -140,6 +143,7 @@ class RunStore:
                 group: str = "", pace: float = 0.0, watch: Tensor | np.ndarray | None = None) -> list[str]:
         check_owner(self.actor, owner)
         now, images = time.time(), None if watch is None else watched_images(watch)
+        most = most_seconds(self.actor.limits), most_pause(self.actor.limits)
         with self._database.writing() as db:
             if key is not None:
                 same = db.execute("SELECT id, group_id FROM runs WHERE owner = ? AND key = ? AND status IN ('queued', 'running')",
@@ -149,13 +153,14 @@ class RunStore:
                 if same:
                     rows = db.execute("SELECT id FROM runs WHERE group_id = ? ORDER BY number", (same["group_id"],)).fetchall()
                     return [row["id"] for row in rows]
+            check_turn(db, self.actor, len(runs))
             ids = [uuid4().hex for _ in runs]
             if images is not None:  # before the runs can be seen: a worker takes them at once
                 self._keep_watched(ids, images)
             db.executemany("INSERT INTO runs (id, kind, group_id, owner, key, title, config, status, created, pause_requested, "
-                           "pace, version) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+                           "pace, version, most_seconds, most_pause) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
                            [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None, pace,
-                             VERSION) for run_id, (config, title) in zip(ids, runs, strict=True)])
+                             VERSION, *most) for run_id, (config, title) in zip(ids, runs, strict=True)])
         return ids
 
     def _keep_watched(self, ids: Sequence[str], images: Tensor) -> None:
@@ -174,6 +179,7 @@ class RunStore:
         if watch is not None:
             self._keep_watched([run_id], watched_images(watch))
         with self._database.writing() as db:
+            check_kept(db, self.actor)
             db.execute("INSERT INTO runs (id, owner, title, config, status, created, started, heartbeat, worker, version) "
                        "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                        (run_id, owner, title, config.model_dump_json(), now, now, now, worker, VERSION))
@@ -258,13 +264,29 @@ class RunStore:
         return readable(rows)
 
     def queue_position(self, run_id: str) -> int:
-        """How many runs start before this queued one does: 0 for the next. Counts those that are running as well, but not one
-        that was asked to stop."""
+        """How many runs start before this queued one does, if nobody comes: 0 for the next. Counts those that are running as
+        well, but not one that was asked to stop."""
         with self._database.reading() as db:
+            if self._in_turns:
+                return self._place_in_turns(db, run_id)
             # whatever its number: a run that goes on has an old one, and waits for younger ones that are running
             row = db.execute("SELECT count(*) FROM runs WHERE id <> ?1 AND (status = 'running' AND stop_requested IS NULL "
                              "OR status = 'queued' AND number < (SELECT number FROM runs WHERE id = ?1))", (run_id,)).fetchone()
         return row[0]
+
+    def _place_in_turns(self, db: sqlite3.Connection, run_id: str) -> int:
+        found = db.execute("SELECT number FROM runs WHERE id = ? AND status = 'queued'", (run_id,)).fetchone()
+        going = db.execute("SELECT count(*) FROM runs WHERE id <> ? AND status = 'running' AND stop_requested IS NULL",
+                           (run_id,)).fetchone()[0]
+        return going + (in_order(*read_queue(db)).index(found[0]) if found else 0)
+
+    def move_to_front(self, run_id: str) -> None:
+        """Let a run that waits be the next one. Raises RunNotFound, and NotYours for anybody but a teacher and this machine."""
+        if not self.actor.sees_all:
+            raise NotYours(ONLY_THE_TEACHER)
+        self.get(run_id)
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET moved = 1 + (SELECT max(moved) FROM runs) WHERE id = ? AND status = 'queued'", (run_id,))
 
     def delete(self, run_id: str) -> None:
         """Remove an ended run with all that belongs to it, for good; see discard(). Raises RunNotFound, or StoreError while it is
@@ -349,15 +371,19 @@ class RunStore:
     # --- what workers do
 
     def claim(self, worker: str) -> Run | None:
-        """Take the oldest queued run, if there is one, and mark it running."""
+        """Take the oldest queued run, or that of whoever's turn it is, if there is one, and mark it running."""
         check_server(self.actor)
         with self._database.reading() as db:  # looked at first, so that idle workers don't take turns for the write lock
             if not db.execute("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1").fetchone():
                 return None
         now = time.time()
         with self._database.writing() as db:
-            row = db.execute("UPDATE runs SET status = 'running', worker = ?, started = ?, heartbeat = ? WHERE number = "
-                             "(SELECT min(number) FROM runs WHERE status = 'queued') RETURNING *", (worker, now, now)).fetchone()
+            first = next_of(*read_queue(db)) if self._in_turns else None
+            which = "?" if first else "(SELECT min(number) FROM runs WHERE status = 'queued')"
+            row = db.execute("UPDATE runs SET status = 'running', moved = 0, worker = ?, started = ?, heartbeat = ? WHERE "
+                             f"number = {which} RETURNING *", (worker, now, now, *([first.number] if first else []))).fetchone()
+            if first:
+                note_turn(db, first.owner)
         try:
             return read_run(row) if row else None
         except RunUnreadable as error:
@@ -471,6 +497,18 @@ class RunStore:
                            "EXISTS (SELECT 1 FROM runs WHERE status = 'queued')",
                            [(time.time(), MADE_ROOM, *pause) for pause in pauses.items()])
 
+    def stop_over_limit(self, run_id: str, message: str) -> None:
+        """Ask a running run to stop because a limit of this server is reached, and say so. Raises NotYours."""
+        check_server(self.actor)
+        with self._database.writing() as db:
+            db.execute("UPDATE runs SET stop_requested = ?, message = ? WHERE id = ? AND status = 'running' AND "
+                       "stop_requested IS NULL", (time.time(), message, run_id))
+
+    def others_wait(self) -> bool:
+        """Whether any run is in the queue."""
+        with self._database.reading() as db:
+            return db.execute("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1").fetchone() is not None
+
     def set_learning_rate(self, run_id: str, learning_rate: float) -> None:
         """Give a running run another learning rate from its next step on. Raises RunNotFound, and ConfigError where it is out of
         the optimizer's bounds."""
@@ -520,6 +558,7 @@ class RunStore:
         """Put a run that has ended back into the queue, to go on from its last checkpoint. Raises RunNotFound, or StoreError
         while it is active."""
         with self._changing(run_id) as db:
+            check_turn(db, self.actor, 1)
             changed = db.execute(
                 "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', finished = NULL, "
                 "stop_requested = NULL, pause_requested = NULL, steps_requested = 0, worker = NULL, "
@@ -555,8 +594,8 @@ class RunStore:
         """The runs that workers are doing, for whoever watches over them."""
         check_server(self.actor)
         with self._database.reading() as db:
-            rows = db.execute("SELECT id, worker, heartbeat, stop_requested, max(pause_requested, started) AS paused FROM runs "
-                              "WHERE status = 'running'").fetchall()
+            rows = db.execute("SELECT id, worker, heartbeat, stop_requested, max(pause_requested, started) AS paused, "
+                              "coalesce(seconds, 0), most_seconds, most_pause FROM runs WHERE status = 'running'").fetchall()
         return [Going(*row) for row in rows]
 
     def end_abandoned(self, silent: Mapping[str, float]) -> list[str]:

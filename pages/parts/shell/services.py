@@ -68,7 +68,7 @@ def services() -> Services:
 
 @st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())
 def _start(key: str, _settings: Settings) -> Services:
-    store = RunStore(_settings.runs_dir)
+    store = RunStore(_settings.runs_dir, in_turns=_settings.hosted)
     engine = LocalEngine(store, _settings)
     return Services(_settings, store, engine)
 

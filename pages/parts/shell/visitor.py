@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -40,7 +41,7 @@ def asking(settings: Settings) -> Actor:
     known: Actor | None = st.session_state.get(keys.ACTOR)
     if known is None:
         known = st.session_state[keys.ACTOR] = _recognised(settings)
-    return known
+    return replace(known, limits=settings.limits) if known.kind == "visitor" else known
 
 
 def _recognised(settings: Settings) -> Actor:
