@@ -62,7 +62,7 @@ def where_notes_differ(config: RunConfig) -> None:
 def data_form(server: Services, config: RunConfig) -> None:
     """Which images and which question."""
     with st.expander("Data", icon=":material/grid_view:"):
-        known = available(server.settings.data_dir)
+        known = available(server.settings.data_dir, server.actor)
         field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
         field(config, "data.task")
         if config.data.task == "is_target":

@@ -16,14 +16,15 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.data.dataset import DataDamaged, DataError, DataMissing
+from core.actors import EVERYBODY, LOCAL, Actor
+from core.data.dataset import DataDamaged, DataError, DataMissing, NotYourData
 from core.files import write_atomically
 from core.importing.names import plain_name
 from core.importing.splits import drawn_test
@@ -43,6 +44,7 @@ class OwnSet:
     """What meta.json says of one set. counts: images in (train before validation is held back, test).
 
     hidden: in no list, so that only who knows its name can use it: drawings that one visitor has taught a network.
+    owner: the key of the visitor whose it is, on a server that many use; EVERYBODY where it is everybody's.
     """
 
     id: str
@@ -53,6 +55,7 @@ class OwnSet:
     created: str  # ISO 8601, UTC
     source: str
     hidden: bool = False
+    owner: str = field(default=EVERYBODY, repr=False)
 
     @property
     def name(self) -> str:
@@ -74,14 +77,14 @@ def is_own(name: str) -> bool:
     return NAME.fullmatch(name) is not None
 
 
-def own_sets(root: Path) -> list[OwnSet]:
-    """All sets in the data directory, newest first. What can't be read is left out."""
+def own_sets(root: Path, actor: Actor = LOCAL) -> list[OwnSet]:
+    """All sets in the data directory that somebody may use, newest first. What can't be read is left out."""
     found = []
     with contextlib.suppress(OSError):  # no such folder yet, or one that may not be entered
         for folder in (root / FOLDER).iterdir():
             with contextlib.suppress(DataError):
                 own = read_set(root, PREFIX + folder.name)
-                if not own.hidden:
+                if not own.hidden and actor.may_use(own.owner):
                     found.append(own)
     return sorted(found, key=lambda own: (own.created, own.id), reverse=True)
 
@@ -95,7 +98,7 @@ def read_set(root: Path, name: str) -> OwnSet:
             id=name.removeprefix(PREFIX), title=plain_name(meta["title"], MOST_TITLE), created=str(meta["created"]),
             classes=tuple(map(str, meta["classes"])), input_shape=_three(meta["input_shape"]),
             counts=(int(meta["counts"]["train"]), int(meta["counts"]["test"])), source=plain_name(meta["source"], 200),
-            hidden=meta.get("hidden") is True)
+            hidden=meta.get("hidden") is True, owner=str(meta.get("owner", EVERYBODY)))
     except FileNotFoundError:
         raise DataMissing(f"There is no data set {name!r}; it may have been deleted.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -131,14 +134,14 @@ def held_for_testing(labels: np.ndarray) -> np.ndarray:
 
 
 def save_set(root: Path, title: str, classes: Sequence[str], images: np.ndarray, labels: np.ndarray, test: np.ndarray,
-             source: str = "made here", hidden: bool = False) -> OwnSet:
+             source: str = "made here", hidden: bool = False, actor: Actor = LOCAL) -> OwnSet:
     """Keep images as a data set of one's own.
 
     Args:
         root: the data directory.
         images: (N, C, H, W) uint8. labels: (N,) class numbers. test: (N,) bool, which are for testing.
         source: where they come from, one line; other visitors of the server can read it.
-        hidden: leave it out of own_sets().
+        hidden: leave it out of own_sets(). actor: whose it becomes.
 
     Raises:
         DataError: the data directory can't be written to.
@@ -148,15 +151,16 @@ def save_set(root: Path, title: str, classes: Sequence[str], images: np.ndarray,
     with staging(root) as folder:
         for name, array in zip(ARRAYS, (images[order], labels[order].astype(np.int64), test[order].astype(bool)), strict=True):
             np.save(folder / name, array)
-        return publish(folder, root, title, classes, source, hidden)
+        return publish(folder, root, title, classes, source, hidden, actor)
 
 
-def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source: str, hidden: bool = False) -> OwnSet:
-    """Make a staged folder with the three arrays a data set: write its meta.json and rename it.
+def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source: str, hidden: bool = False,
+            actor: Actor = LOCAL) -> OwnSet:
+    """Make a staged folder with the three arrays a data set of actor's: write its meta.json and rename it.
 
     Raises DataError where that can't be done; the folder is left for whoever made it to remove.
     """
-    taken = {own.title for own in own_sets(root)}
+    taken = {own.title for own in own_sets(root, actor)}
     # the shape alone: Windows renames no folder in which a file is open
     shape = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False).shape
     tested = int(np.load(folder / "test.npy", allow_pickle=False).sum())
@@ -164,10 +168,10 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
         id=secrets.token_hex(6), title=_unused(plain_name(title, MOST_TITLE) or "My images", taken),
         classes=tuple(map(plain_name, classes)), input_shape=_three(shape[1:]),
         counts=(shape[0] - tested, tested), created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        source=plain_name(source, 200), hidden=hidden)
+        source=plain_name(source, 200), hidden=hidden, owner=actor.data_owner)
     meta = {"format": 1, "title": own.title, "classes": own.classes, "input_shape": own.input_shape,
             "counts": {"train": own.counts[0], "test": own.counts[1]}, "created": own.created, "source": own.source,
-            "hidden": own.hidden}
+            "hidden": own.hidden, "owner": own.owner}
     text = json.dumps(meta, ensure_ascii=False, indent=1).encode()
     with writing(root):
         write_atomically(folder / "meta.json", lambda file: file.write(text))
@@ -178,9 +182,12 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
     return own
 
 
-def delete_set(root: Path, name: str) -> None:
-    """Remove a set; a run that is learning from it keeps what it has mapped. Raises DataMissing and DataError."""
+def delete_set(root: Path, name: str, actor: Actor = LOCAL) -> None:
+    """Remove a set; a run that is learning from it keeps what it has mapped. Raises DataMissing and DataError, and NotYourData
+    where it is somebody else's."""
     folder = _folder(root, name)
+    if not actor.is_local and not actor.may_change(read_set(root, name).owner):
+        raise NotYourData
     gone = folder.with_name(f"{STAGING}-{os.getpid()}-{secrets.token_hex(6)}")
     try:
         os.rename(folder, gone)  # at once: nobody sees half of it

@@ -7,6 +7,7 @@ import streamlit as st
 from core.config import DataConfig, RunConfig, read_config
 from core.data import DataError, check, default_config, is_own, outline, spec_of
 from core.data.combine import without_misfits
+from core.data.sources import owners_of
 from core.fields import ConfigError
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
@@ -16,6 +17,7 @@ from core.training import outputs_for
 from core.transforms import Steps
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
+from pages.parts.shell.visitor import asking
 from pages.parts.widgets.address import PRESET
 
 
@@ -35,7 +37,18 @@ def draft(settings: Settings) -> RunConfig:
     except DataError:  # somebody has deleted it since, or the settings are those of a run from elsewhere
         st.toast(f"The data set you had chosen is not here; {spec_of('digits').title} takes its place.", icon=":material/delete:")
         take_data(default_config("digits"))
+    if settings.hosted:
+        _without_others(settings)
     return _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
+
+
+def _without_others(settings: Settings) -> None:
+    """The settings of another's run may name data that only they may train on."""
+    data = read_config(st.session_state[keys.DRAFT]).data
+    if not all(map(asking(settings).may_use, owners_of(data, settings.data_dir))):
+        st.toast(f"These settings' data belong to somebody else; {spec_of('digits').title} takes their place.",
+                 icon=":material/lock:")
+        take_data(default_config("digits"))
 
 
 def _take_asked() -> None:

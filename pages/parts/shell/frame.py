@@ -3,7 +3,6 @@
 import gc
 import linecache
 from pathlib import Path
-from uuid import uuid4
 
 import streamlit as st
 import torch
@@ -15,6 +14,7 @@ from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import LABS, MENU
 from pages.parts.shell.notices import draw_notices
 from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
+from pages.parts.shell.visitor import arrive, teacher_door
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -26,13 +26,14 @@ def open_page(title: str, style: str = "") -> None:
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}{style}</style>")
     st.session_state[keys.PAGE_BEFORE], st.session_state[keys.PAGE] = st.session_state.get(keys.PAGE), title
-    st.session_state.setdefault(keys.OWNER, uuid4().hex)
+    arrive()
     freeze_imports(title)
     _recover_run()
     with st.sidebar:
         labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
         show_links([Group(MENU, "Torch Playground", name=True), Group(labs, "Learn")], "frame.menu", "Pages", go_to,
                    here=PATHS.get(title, ""), run=st.session_state.get(keys.RUN), foot=device().title)
+        teacher_door()
     draw_notices()
 
 

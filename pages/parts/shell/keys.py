@@ -2,6 +2,8 @@
 
 RUN = "session.run"  # id of the run that is looked at; the same as ?run= in the address
 OWNER = "session.owner"  # who this browser session is, for the runs it starts
+ACTOR = "session.actor"  # core.actors.Actor: who asks, on a server that many use
+COOKIE = "session.cookie"  # what the browser is to keep, so that it is known again
 DRAFT = "session.draft"  # RunConfig that the forms edit, as a dict
 ASKED_PRESET = "session.asked_preset"  # the preset in the address that the draft has taken
 DRAFT_TITLE = "session.draft_title"  # the preset it came from, "" for a person's own
