@@ -16,7 +16,7 @@ from core.presets import PRESETS
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
 from pages.parts.doctors import config_doctor
-from pages.parts.draft import draft
+from pages.parts.draft import address, draft
 from pages.parts.draft.fields import field
 from pages.parts.runs.control import control_buttons, retrain_on_change
 from pages.parts.runs.panel import current_run, next_steps, run_panel
@@ -169,7 +169,8 @@ def top_row(server: Services, config: RunConfig) -> None:
 open_page("Train model")
 server = services()
 st.title("Train model")
-config, run = draft.draft(server.settings), current_run(server)
+config, run = draft.draft(server), current_run(server)
+address.note()
 top_row(server, config)
 where_notes_differ(config)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
@@ -193,3 +194,4 @@ with picture:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")
 microscope_section(server, config, run)
+address.keep()

@@ -75,6 +75,7 @@ LAYERS = [
     ("core.config",),
     ("core.data",),
     ("core.presets", "core.layers"),
+    ("core.config_text",),
     ("core.training",),
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
@@ -302,7 +303,8 @@ PRIVATE = {  # place → what of others is used there that they promise nothing 
     "core/weights/pickle.py": {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"},  # in files
     "core/weights/file.py": {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"},  # in files
     "core/data/download/__init__.py": {"hashlib._Hash"},  # a type's name, for type checkers
-    "pages/parts/widgets/uploads.py": {"streamlit.runtime", "uploaded_file_mgr"},
+    "pages/parts/shell/streamlit_private.py": {"streamlit.runtime"},
+    "pages/parts/widgets/uploads.py": {"uploaded_file_mgr"},
     "pages/parts/doctors/config_doctor.py": {"streamlit.delta_generator"},  # a type, for type checkers
 }
 # what Streamlit documents, besides the package itself
