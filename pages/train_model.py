@@ -147,14 +147,12 @@ def training_form(config: RunConfig, everything: bool) -> None:
             st.caption(cost)
 
 
-def top_row(server: Services, config: RunConfig) -> None:
+def beginning(server: Services, config: RunConfig) -> None:
     """What to start from, and the buttons that do."""
     spec = spec_of(config.data.dataset)
     ready = spec.is_available(server.settings.data_dir)
-    choice, buttons = st.columns([1.2, 2], vertical_alignment="bottom")
-    with choice:
-        preset_choice(config)
-    place = buttons.container(horizontal=True)
+    preset_choice(config)
+    place = st.container(horizontal=True)
     watch = watch_choice(server, config)
     with place:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready):
@@ -170,11 +168,11 @@ open_page("Train model")
 server = services()
 st.title("Train model")
 config, run = draft.draft(server), current_run(server)
-address.note()
-top_row(server, config)
-where_notes_differ(config)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
+    beginning(server, config)
+    address.note()
+    where_notes_differ(config)
     view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
                                 bind="query-params", label_visibility="collapsed")
     retrain_on_change(server, config, run)

@@ -114,18 +114,19 @@ def draw(server: Services, run: Run) -> None:
         st.info(as_text(run.message), icon=icon)
     fallbacks(snapshots.get(FALLBACKS))
     _results(run, curves)
-    watched = watched_section(server, run)
+    changes = server.store.interventions(run.id)
+    charts = st.container(key="panel.charts")
+    if not watched_section(server, run):  # which has examples at the same look
+        example_answers(server, run, snapshots)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
-        changes = server.store.interventions(run.id)
-        curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles, changes)
+        with charts:
+            curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles, changes)
         by_hand_list(changes)
     training_doctor.show_troubles(server, run, curves, troubles, start)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
                    "are harder. Both are off for validation.")
-    if not watched:  # else they are shown there, at the same look
-        example_answers(server, run, snapshots)
     details(server, run, curves, snapshots)
 
 
