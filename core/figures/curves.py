@@ -31,15 +31,15 @@ class Curves:
 
     @property
     def axis_end(self) -> float:
-        """The epoch at which the horizontal axis of its charts ends. It grows with the training from one round number to the next,
-        so that a curve is never a line at the edge, until there is room for all epochs."""
+        """The epoch at which the horizontal axis of its charts ends. It grows with the training from one round number to the
+        next, so that a curve is never a line at the edge, until there is room for all epochs."""
         done = max((steps[-1] for steps, _ in self.series.values() if len(steps)), default=0) / max(1, self.steps_per_epoch)
         return next((end for end in ENDS if done <= end < self.epochs), float(max(1, self.epochs)))
 
 
 def curve_chart(curves: Curves, quantity: str, previous: Curves | None = None, smoothing: float = 0.9,
                 logarithmic: bool = False, finished: bool = False, dark: bool = False) -> dict[str, Any]:
-    """ECharts option for "loss" or "accuracy", with a horizontal axis that grows seldom, so that little jumps while points arrive.
+    """ECharts option for "loss" or "accuracy", with a horizontal axis that grows seldom, so that little jumps while points come.
 
     previous: an earlier run's curves, whose running mean stays behind in grey.
     smoothing: weight of the past in the running mean, 0 to below 1; what each batch said stays behind it, pale.

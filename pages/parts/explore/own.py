@@ -15,7 +15,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.uploads import free
+from pages.parts.shell.streamlit_private import free
 
 if TYPE_CHECKING:
     from pages.parts.shell.streamlit_private import UploadedFile

@@ -29,9 +29,10 @@ from pages.parts.runs.charts import (
     quantities_of,
     read_curves,
 )
+from pages.parts.runs.control import stop, try_to
 from pages.parts.runs.start import start
 from pages.parts.runs.watched import watched_section
-from pages.parts.runs.words import STATUS, waiting
+from pages.parts.runs.words import STATUS, going_now, name_of, waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, select_run, tab_title
 from pages.parts.shell.markdown import as_text
@@ -135,6 +136,7 @@ def _progress(server: Services, run: Run) -> None:
     paused = run.pause_requested is not None
     if run.status == "queued":
         st.progress(0.0, waiting(server.store, run))
+        _make_room(server)
     elif not run.step and not run.is_active:
         st.progress(0.0, "No step was taken.")
     elif not run.step:
@@ -147,6 +149,16 @@ def _progress(server: Services, run: Run) -> None:
         if paused:
             text += " · paused"
         st.progress(min(1.0, run.progress), text + (f" · about {duration(left)} left" if left is not None else ""))
+
+
+def _make_room(server: Services) -> None:
+    """For who waits for a run of their own: a button that stops it."""
+    mine = next((one for one in going_now(server.store) if one.owner == st.session_state[keys.OWNER]), None)
+    if mine and not mine.stop_requested and st.button(f"Stop {name_of(mine)}", icon=":material/stop:", type="tertiary",
+                                                      key=f"panel.make_room.{mine.id}",
+                                                      help="Ends the run that trains now, so that this one can begin. What it "
+                                                      "has learned so far is kept."):
+        try_to(lambda: stop(server, mine))
 
 
 def _results(run: Run, curves: Curves) -> None:

@@ -14,6 +14,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import DRAFTED, LABS, MENU
 from pages.parts.shell.notices import draw_notices
+from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -45,6 +46,7 @@ def freeze_imports(page: str) -> None:
     """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
     (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms. What is set for the process is
     set here too."""
+    ignore_fragments_of_left_pages()
     torch.set_num_threads(1)  # the cores are the training process's: what is computed for one visitor keeps no other waiting
     linecache.clearcache()  # 3 MB of torch's source, which its imports read; a traceback reads it again
     gc.collect()

@@ -21,6 +21,7 @@ NOTICE = "session.notice"  # (what a toast says on the next script run, its icon
 REFUSED = "session.refused"  # (why something was not done, an icon), to be said at the top of the next script run
 METRICS = "session.metrics"  # what has been read of the last runs' metrics, by run
 RANGE_RUN = "session.range_run"  # id of the learning-rate range test that is looked at
+RANGE_USED = "session.range_used"  # (its id, the learning rate that was taken from it)
 PAGE = "session.page"  # title of the page that is open
 ENDED = "session.ended"  # id of a run that has just ended before this session's eyes
 PIPELINE = "session.pipeline"  # the transforms that are composed on Explore data, as a list of dicts
