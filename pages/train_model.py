@@ -4,6 +4,8 @@ from core.process import configure
 
 configure("server")
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
@@ -30,6 +32,7 @@ from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
 from pages.parts.widgets.differences import differences
 
+STYLE = (Path(__file__).parent / "parts/train/cockpit.css").read_text(encoding="utf-8")
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
 MORE = ("loss", "label_smoothing", "shuffle", "gradient_clipping", "initialization", "early_stopping", "keep", "precision",
@@ -164,7 +167,7 @@ def beginning(server: Services, config: RunConfig) -> None:
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
 
 
-open_page("Train model")
+open_page("Train model", STYLE)
 server = services()
 st.title("Train model")
 config, run = draft.draft(server), current_run(server)
@@ -181,7 +184,7 @@ with controls:
     model_form(config)
     if view == ALL:
         data_form(server, config)
-with picture:
+with picture, st.container(key="train.cockpit", gap="xsmall"):
     rate_finder(server)
     if run:
         with st.container(horizontal=True):  # a row of their own: it is there as long as the run, and nothing wraps

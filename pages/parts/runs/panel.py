@@ -117,8 +117,9 @@ def draw(server: Services, run: Run) -> None:
     _results(run, curves)
     changes = server.store.interventions(run.id)
     charts = st.container(key="panel.charts")
-    if not watched_section(server, run):  # which has examples at the same look
-        example_answers(server, run, snapshots)
+    with st.container(key="panel.examples"):
+        if not watched_section(server, run):  # which has examples at the same look
+            example_answers(server, run, snapshots)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
         with charts:
