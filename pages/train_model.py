@@ -155,7 +155,7 @@ def beginning(server: Services, config: RunConfig) -> None:
     spec = spec_of(config.data.dataset)
     ready = spec.is_available(server.settings.data_dir)
     preset_choice(config)
-    place = st.container(horizontal=True)
+    place = st.container(horizontal=True, gap="xsmall")  # both in one line
     watch = watch_choice(server, config)
     with place:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready):
@@ -171,7 +171,7 @@ open_page("Train model", STYLE)
 server = services()
 st.title("Train model")
 config, run = draft.draft(server), current_run(server)
-picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
+picture, controls = st.columns([2.1, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
     beginning(server, config)
     address.note()
