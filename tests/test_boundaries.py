@@ -78,6 +78,7 @@ LAYERS = [
     ("core.config",),
     ("core.data",),
     ("core.presets", "core.layers"),
+    ("core.config_text",),
     ("core.training",),
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
