@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from core import torch_private
-from core.models import CNNConfig
+from core.models import CNNConfig, MLPConfig
 from core.runs import RunStore
 from core.runs.checkpoints import load_model, load_training
 from core.runs.execute import execute
 from core.runs.recorder import FALLBACKS
-from core.training import Shortcuts, build_for, computed_in, formats, graphs, optimizers
+from core.training import Shortcuts, build_for, computed_in, formats, graphs, optimizers, products
 from core.training.formats import Trial, choose
 from core.training.optimizers import Stepper, build_optimizer
 from core.training.shortcuts import TITLES
@@ -23,10 +23,13 @@ CPU = torch.device("cpu")
 REASON = "this device has no such thing"
 
 
-def network(**changes):
-    """A run of a convolutional network, of about 80 steps."""
+SMALL_CNN = CNNConfig(channels=(2, 4), fc_width=8)
+
+
+def network(model=SMALL_CNN, **changes):
+    """A run of about 80 steps."""
     config = tiny(training__epochs=2, training__batch_size=32, training__threads=1, **changes)
-    return config.model_copy(update={"model": CNNConfig(channels=(2, 4), fc_width=8)})
+    return config.model_copy(update={"model": model})
 
 
 def fails(*given, **named):
@@ -118,6 +121,18 @@ def break_channels_last(monkeypatch):
                         or not self.training else fails())
 
 
+def break_products(monkeypatch, product=fails):
+    monkeypatch.setattr(products, "LEAST", 0)
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(products, "onednn_linear", product)
+
+
+def break_products_later(monkeypatch):
+    """In the middle of a step: there are eight in each."""
+    break_products(monkeypatch, fails_after(101, lambda *given: torch.nn.functional.linear(*given)))
+
+
+DENSE = {"model": MLPConfig(hidden=(8, 8))}
 CASES = {  # what is broken, in which run, the shortcut that is given up
     "Adam's kernel": (break_adam_kernel, {}, "adam_kernel"),
     "Adam's kernel, later": (break_adam_kernel_later, {}, "adam_kernel"),
@@ -132,6 +147,8 @@ CASES = {  # what is broken, in which run, the shortcut that is given up
     "replaying": (break_replaying, {}, "graphs"),
     "bfloat16": (break_bfloat16, {"training__precision": "bfloat16"}, "bfloat16"),
     "channels_last": (break_channels_last, {}, "channels_last"),
+    "oneDNN's products": (break_products, DENSE, "onednn_products"),
+    "oneDNN's products, later": (break_products_later, DENSE, "onednn_products"),
 }
 
 

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from core.torch_private import forward_hooks
 from core.training.objectives import Objective, binary_cross_entropy
+from core.training.products import Products
+from core.training.shortcuts import Shortcuts
 
 aten = torch.ops.aten
 Saved = tuple[Tensor, ...]
@@ -81,7 +83,8 @@ LAYERS: dict[type[nn.Module], Callable[..., Layer]] = {
 class DenseChain:
     """A network of linear layers and activations in a row. Made by chain_of()."""
 
-    def __init__(self, modules: list[nn.Module]) -> None:
+    def __init__(self, modules: list[nn.Module], products: Products) -> None:
+        self.products = products
         self.first = next(module for module in modules if isinstance(module, nn.Linear))
         self.layers = [self._linear(module) if isinstance(module, nn.Linear) else LAYERS[type(module)](module)
                        for module in modules]
@@ -93,19 +96,19 @@ class DenseChain:
         return any(self.hooks)
 
     def _linear(self, module: nn.Linear) -> Layer:
-        weight, bias, first = module.weight, module.bias, module is self.first
+        weight, bias, first, products = module.weight, module.bias, module is self.first, self.products
         # written anew at each step: 784-50-10 takes 5 % longer where its gradients get new memory each time
         weight_gradient = torch.empty_like(weight, requires_grad=False)
         bias_gradient = None if bias is None else torch.empty_like(bias, requires_grad=False)
 
         def forward(x: Tensor) -> tuple[Tensor, Saved]:
-            return F.linear(x, weight, bias), (x,)
+            return products.linear(x, weight, bias), (x,)
 
         def backward(gradient: Tensor, saved: Saved) -> Tensor:
-            weight.grad = torch.mm(gradient.t(), saved[0], out=weight_gradient)
+            weight.grad = products.for_weight(gradient, saved[0], weight, weight_gradient)
             if bias is not None:
                 bias.grad = torch.sum(gradient, 0, out=bias_gradient)
-            return gradient if first else gradient.mm(weight)  # nothing before it wants one
+            return gradient if first else products.for_input(gradient, weight)  # nothing before it wants one
 
         return Layer(forward, backward)
 
@@ -124,8 +127,11 @@ class DenseChain:
             layer.saved = ()
 
 
-def chain_of(model: nn.Module) -> DenseChain | None:
-    """The network as a chain; None where it is another one, or has frozen or shared weights."""
+def chain_of(model: nn.Module, shortcuts: Shortcuts | None = None) -> DenseChain | None:
+    """The network as a chain; None where it is another one, or has frozen or shared weights.
+
+    shortcuts: what the chain may take beyond plain PyTorch; None: what is usual.
+    """
     if type(model) is not nn.Sequential or not forward_hooks(model):
         return None
     modules = list(model)
@@ -134,7 +140,8 @@ def chain_of(model: nn.Module) -> DenseChain | None:
     inplace = any(getattr(module, "inplace", False) for module in modules)
     if not known or inplace or not linear or len(set(map(id, modules))) < len(modules):
         return None
-    return DenseChain(modules) if all(weight.requires_grad for weight in model.parameters()) else None
+    products = Products(shortcuts or Shortcuts(torch.device("cpu")))
+    return DenseChain(modules, products) if all(weight.requires_grad for weight in model.parameters()) else None
 
 
 def loss_and_gradient(objective: Objective, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

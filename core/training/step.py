@@ -71,7 +71,7 @@ class TrainingStep:
         self.autocast = autocast_type(training.precision)
         self.forward = Forward(self.model, device, self.autocast, self.shortcuts)
         plain = device.type == "cpu" and self.autocast is None  # elsewhere kernels wait for Python less than for each other
-        self.chain = chain_of(self.model) if plain else None
+        self.chain = chain_of(self.model, self.shortcuts) if plain else None
         self.gradient: Tensor | None = None  # of the last loss for its logits, where the chain has answered
         self.objective = objective_of(training, target)
         self.optimizer = Stepper(build_optimizer(training.optimizer, self.model.parameters(), self.shortcuts), self.shortcuts)
