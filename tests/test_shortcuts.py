@@ -12,7 +12,8 @@ from core.runs import RunStore
 from core.runs.checkpoints import load_model, load_training
 from core.runs.execute import execute
 from core.runs.recorder import FALLBACKS
-from core.training import Shortcuts, build_for, computed_in, formats, graphs, optimizers, products
+from core.training import Shortcuts, build_for, computed_in, convolutional, formats, graphs, optimizers, products
+from core.training.convolutional import has_blocked_layout
 from core.training.formats import Trial, choose
 from core.training.optimizers import Stepper, build_optimizer
 from core.training.shortcuts import TITLES
@@ -132,6 +133,24 @@ def break_products_later(monkeypatch):
     break_products(monkeypatch, fails_after(101, lambda *given: torch.nn.functional.linear(*given)))
 
 
+def break_layout(monkeypatch, operation="mkldnn_convolution", call=fails):
+    class Other:
+        def __getattr__(self, name):
+            return call if name == operation else getattr(torch.ops.aten, name)
+
+    monkeypatch.setattr(convolutional, "pays", lambda: True)
+    monkeypatch.setattr(convolutional, "has_blocked_layout", lambda dtype: True)
+    monkeypatch.setattr(convolutional, "aten", Other())
+
+
+def break_layout_on_the_way_back(monkeypatch):
+    """In the middle of the run, and of a step: the last layers' gradients are there already."""
+    if not has_blocked_layout(torch.float32):
+        pytest.skip("PyTorch has no such layout for this processor")
+    break_layout(monkeypatch, "convolution_backward", fails_after(11, torch.ops.aten.convolution_backward))
+
+
+WIDE = {"model": CNNConfig(channels=(16, 16), fc_width=8)}
 DENSE = {"model": MLPConfig(hidden=(8, 8))}
 CASES = {  # what is broken, in which run, the shortcut that is given up
     "Adam's kernel": (break_adam_kernel, {}, "adam_kernel"),
@@ -147,6 +166,8 @@ CASES = {  # what is broken, in which run, the shortcut that is given up
     "replaying": (break_replaying, {}, "graphs"),
     "bfloat16": (break_bfloat16, {"training__precision": "bfloat16"}, "bfloat16"),
     "channels_last": (break_channels_last, {}, "channels_last"),
+    "oneDNN's layout": (break_layout, WIDE, "blocked_layout"),
+    "oneDNN's layout, on the way back": (break_layout_on_the_way_back, WIDE, "blocked_layout"),
     "oneDNN's products": (break_products, DENSE, "onednn_products"),
     "oneDNN's products, later": (break_products_later, DENSE, "onednn_products"),
 }
