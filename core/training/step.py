@@ -63,7 +63,7 @@ class TrainingStep:
         Raises:
             ConfigError: a loss that does not suit the data's `target`, "classes" or "number".
         """
-        self.training = training
+        self.training, self.device = training, device
         self.shortcuts = shortcuts or Shortcuts(device)
         self.model = model.to(device)
         self.channels_last = suits_channels_last(model) and self.shortcuts.usable("channels_last")
@@ -71,7 +71,7 @@ class TrainingStep:
             self.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
         self.autocast = autocast_type(training.precision)
         self.forward = Forward(self.model, device, self.autocast, self.shortcuts)
-        self.chain = self._chain() if device.type == "cpu" else None  # elsewhere kernels wait less for Python than for each other
+        self.chain = self.find_chain()
         self.gradient: Tensor | None = None  # of the last loss for its logits, where the chain has answered
         self.objective = objective_of(training, target)
         self.optimizer = Stepper(build_optimizer(training.optimizer, self.model.parameters(), self.shortcuts), self.shortcuts)
@@ -132,8 +132,11 @@ class TrainingStep:
                 _, loss = self.answer(self.batch)
         loss.backward()
 
-    def _chain(self) -> Chain | None:
-        """The network as layers in a row, where it is such a network and that is faster here."""
+    def find_chain(self) -> Chain | None:
+        """The network as layers in a row, where it is such a network and that is faster than autograd with this device and
+        number format."""
+        if self.device.type != "cpu":  # kernels wait less for Python than for each other
+            return None
         dense = chain_of(self.model, self.shortcuts) if self.autocast is None else None
         return dense or chain_of_convolutions(self.model, self.shortcuts, self.autocast)
 
