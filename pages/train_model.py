@@ -151,6 +151,7 @@ def training_form(config: RunConfig, everything: bool) -> None:
         field(config, "training.threads", ["auto", *range(1, usable_cores() + 1)])
         if cost := moments_cost(config):
             field(config, "training.moments")
+            field(config, "training.moment_epochs")
             st.caption(cost)
 
 
