@@ -1,7 +1,7 @@
 """What a run's status is called, and what a waiting one waits for."""
 
-from core.runs import KINDS, Run, RunStore
-from core.wording import plural
+from core.runs import Run, RunStore
+from core.wording import duration, plural
 
 STATUS = {
     "queued": ("Waiting", ":material/hourglass_empty:"), "running": ("Training", ":material/play_circle:"),
@@ -15,7 +15,9 @@ def waiting(store: RunStore, run: Run) -> str:
     before = store.queue_position(run.id)
     if not before:
         return "Starts in a moment…"
-    line = f"In the queue: {plural(before, 'run')} before this one."
-    if any(one.pause_requested for one in store.runs(statuses=["running"], kinds=KINDS)):
+    seconds = store.seconds_to_wait(run.id)
+    about = f", about {duration(seconds)}" if seconds is not None else ""
+    line = f"In the queue: {plural(before, 'run')} before this one{about}."
+    if store.is_held():
         line += " The one that is going is paused: after a minute of that it stops, to make room."
     return line
