@@ -304,7 +304,8 @@ PRIVATE = {  # place → what of others is used there that they promise nothing 
     "core/weights/pickle.py": {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"},  # in files
     "core/weights/file.py": {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"},  # in files
     "core/data/download/__init__.py": {"hashlib._Hash"},  # a type's name, for type checkers
-    "pages/parts/widgets/uploads.py": {"streamlit.runtime", "uploaded_file_mgr"},
+    "pages/parts/shell/streamlit_private.py": {"streamlit.runtime", "uploaded_file_mgr", "_fragment_storage",
+                                               "_get_script_run_ctx"},
     "pages/parts/doctors/config_doctor.py": {"streamlit.delta_generator"},  # a type, for type checkers
 }
 # what Streamlit documents, besides the package itself

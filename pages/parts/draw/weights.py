@@ -14,7 +14,8 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.uploads import free, weights_turn
+from pages.parts.shell.streamlit_private import free
+from pages.parts.widgets.uploads import weights_turn
 
 SHAPE = (1, 28, 28)
 NORMALIZATIONS: dict[Literal["none", "half", "standard", "channels"], str] = {

@@ -15,10 +15,10 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.widgets.uploads import free
+from pages.parts.shell.streamlit_private import free
 
 if TYPE_CHECKING:
-    from pages.parts.widgets.uploads import UploadedFile
+    from pages.parts.shell.streamlit_private import UploadedFile
 
 MOST_MB = 100  # of an upload: while one of 97 MB arrives the server grows by 188 MB, and half of that stays until it is checked
 AT_ONCE = 2  # archives that are read at the same time, each by a process of up to 300 MB

@@ -13,6 +13,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import LABS, MENU
 from pages.parts.shell.notices import draw_notices
+from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
 from pages.parts.shell.visitor import arrive, teacher_door
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
@@ -46,6 +47,7 @@ def freeze_imports(page: str) -> None:
     """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
     (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms. What is set for the process is
     set here too."""
+    ignore_fragments_of_left_pages()
     torch.set_num_threads(1)  # the cores are the training process's: what is computed for one visitor keeps no other waiting
     linecache.clearcache()  # 3 MB of torch's source, which its imports read; a traceback reads it again
     gc.collect()
@@ -72,7 +74,8 @@ def go_to(path: str) -> None:
     run = st.session_state.get(keys.RUN)
     if Path(path).name in {Path(known).name for known in (*MENU, *LABS)}:
         try:
-            st.switch_page(path, query_params={"run": run} if run else None)
+            # no parameters are {}: None is refused where a widget stands in the address
+            st.switch_page(path, query_params={"run": run} if run else {})
         except (StreamlitPageNotFoundError, KeyError):
             st.rerun()
 

@@ -27,7 +27,7 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
 
 if TYPE_CHECKING:
-    from pages.parts.widgets.uploads import UploadedFile
+    from pages.parts.shell.streamlit_private import UploadedFile
 
 PATH = "pages/learn_text.py"
 MOST_SHOWN = 80  # words of a text that are drawn
