@@ -4,11 +4,15 @@ import re
 import time
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from core.actors import Actor
+from core.data import DataError
+from core.data.own.sets import delete_set, kept_bytes, own_sets, save_set
+from core.data.sources.text_files import import_csv, own_texts
 from core.fields import ConfigError
 from core.limits import NO_LIMITS, Limits
 from core.presets import PRESETS
@@ -161,6 +165,64 @@ def test_a_run_that_has_trained_enough_does_not_go_on(engine, store):
     store.finish(run_id, "stopped", seconds=60.0)
     refused(lambda: ann.resume(run_id), "This run has trained for 1 minute", store)
     assert store.get(run_id).status == "stopped"
+
+
+def test_megabytes_of_images_and_texts(tmp_path):
+    lines = (f"{'word ' * 2000}{n},{'positive' if n % 2 else 'negative'}\n" for n in range(60))
+    texts = ("text,label\n" + "".join(lines)).encode()
+    assert 600_000 < len(texts) < 700_000
+    images = np.zeros((700, 1, 32, 32), np.uint8), np.zeros(700, np.int64), np.zeros(700, bool)  # 0.72 MB
+    ann, ben = visitor("a", megabytes=1), visitor("b", megabytes=1)
+    own = save_set(tmp_path, "Cats", ["cat", "dog"], *images, hidden=True, actor=ann)
+    assert kept_bytes(tmp_path, ann.key) > 716_800 and kept_bytes(tmp_path, ben.key) == 0
+    for keep in (lambda: save_set(tmp_path, "More", ["cat", "dog"], *images, actor=ann),
+                 lambda: import_csv(texts, tmp_path, ann)):
+        with pytest.raises(DataError, match="one person may keep 1 MB of images and texts on this server"):
+            keep()
+    assert [one.name for one in own_sets(tmp_path)] == [] == own_texts(tmp_path)
+    assert not list((tmp_path / "imported").glob(".*")), "nothing is left behind"
+    kept = import_csv(texts, tmp_path, ben)
+    assert import_csv(texts, tmp_path, ben) == kept, "the same once more takes nothing"
+    assert kept_bytes(tmp_path, ben.key) > 600_000
+    delete_set(tmp_path, own.name, ann)
+    import_csv(texts, tmp_path, ann)
+    save_set(tmp_path, "For all", ["cat", "dog"], *images, actor=TEACHER)
+
+
+# --- how long one waits
+
+def test_how_long_one_waits(store, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    first = goes(store, ANN)
+    mine, other = store.create(CONFIG, BEN.key), store.create(CONFIG, "d" * 32)
+    assert store.seconds_to_wait(mine) is None, "nothing has been seen yet"
+    now += 8
+    store.record(first, [], step=2)
+    assert store.seconds_to_wait(mine) == pytest.approx(8 / 2 * 8)
+    assert store.seconds_to_wait(other) is None, "nobody knows how long the one before it takes"
+    store.set_pause(first, True)
+    assert store.seconds_to_wait(mine) is None and store.is_held(), "it may go on at any time"
+    store.set_pause(first, False)
+    now += 12
+    store.record(first, [], step=10)
+    store.finish(first, "finished")  # after 20 s
+    assert store.seconds_to_wait(mine) == 0 and store.seconds_to_wait(other) == pytest.approx(20)
+    store.claim("w")
+    assert store.seconds_to_wait(other) == pytest.approx(20), "it has taken no step"
+    limited = store.as_actor(visitor("e", run_minutes=1)).create(CONFIG, "e" * 32)
+    store.create(CONFIG, "f" * 32)
+    assert store.seconds_to_wait(limited) == pytest.approx(40)
+
+
+def test_nobody_waits_longer_than_others_may_train(store, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    slow = visitor("a", run_minutes=1)
+    first, mine = goes(store, slow), store.create(CONFIG, BEN.key)
+    now += 10
+    store.record(first, [], step=1)  # 90 s for the others
+    assert store.seconds_to_wait(mine) == pytest.approx(50)
 
 
 # --- while it trains

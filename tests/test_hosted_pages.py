@@ -145,6 +145,28 @@ def test_the_teacher_comes_in_with_the_code(hosted, monkeypatch):
     assert at.session_state[keys.ACTOR].kind == "visitor"
 
 
+def test_the_teacher_moves_a_run_to_the_front(hosted, monkeypatch):
+    brings(monkeypatch, cookie_of(signing_key(hosted.path), Actor("c" * 32, "teacher"), CODE))
+    first, later = hosted.create(tiny(), ANN.key, "First"), hosted.create(tiny(), ANN.key, "Later")
+    in_turns = RunStore(hosted.path, in_turns=True)
+    assert in_turns.queue_position(later) == 1
+    at = click(page("pages/train_model.py", later), "run.next")
+    assert_whole(at)
+    assert (in_turns.queue_position(later), in_turns.queue_position(first)) == (0, 1)
+    assert "run.next" not in {button.key for button in at.button}
+    in_turns.close()
+
+
+def test_a_limit_is_said(hosted, monkeypatch):
+    monkeypatch.setenv("PLAYGROUND_LIMITS", "waiting=1")
+    brings(monkeypatch)
+    at = click(page("pages/train_model.py"), "train.start")
+    assert not at.error and len(hosted.runs()) == 1
+    at = click(at, "train.seeds.3")
+    assert [one.value.startswith("That would be 3 runs; one person may have 1 waiting") for one in at.error] == [True]
+    assert len(hosted.runs()) == 1
+
+
 def test_the_teacher_leaves_the_seat(hosted, monkeypatch):
     brings(monkeypatch, cookie_of(signing_key(hosted.path), Actor(ANN.key, "teacher"), CODE))
     at = click(page("pages/compare_runs.py"), "visitor.leave")

@@ -35,7 +35,7 @@ from core.runs.records import ACTIVE, NUMBER_FORMAT, Going, Kind, Metric, Metric
 from core.runs.rights import NotYours, check_change, check_owner, check_server, whose
 from core.runs.rows import RunUnreadable, read_run, readable
 from core.runs.table import Entry, KnownSettings, read_entries
-from core.runs.turns import in_order, next_of, note_turn, read_queue
+from core.runs.turns import in_order, next_of, note_turn, read_queue, seconds_ahead
 from core.training import Command, Intervention, Look, Started, WeightEdit
 from core.version import VERSION
 
@@ -275,10 +275,29 @@ class RunStore:
         return row[0]
 
     def _place_in_turns(self, db: sqlite3.Connection, run_id: str) -> int:
-        found = db.execute("SELECT number FROM runs WHERE id = ? AND status = 'queued'", (run_id,)).fetchone()
         going = db.execute("SELECT count(*) FROM runs WHERE id <> ? AND status = 'running' AND stop_requested IS NULL",
                            (run_id,)).fetchone()[0]
-        return going + (in_order(*read_queue(db)).index(found[0]) if found else 0)
+        return going + len(self._before(db, run_id))
+
+    def _before(self, db: sqlite3.Connection, run_id: str) -> list[int]:
+        """The numbers of the runs in the queue that start before this one."""
+        found = db.execute("SELECT number FROM runs WHERE id = ? AND status = 'queued'", (run_id,)).fetchone()
+        order = in_order(*read_queue(db)) if found else []
+        return order[:order.index(found[0])] if found else []
+
+    def seconds_to_wait(self, run_id: str) -> float | None:
+        """About how long a queued run waits for its turn, where owners take turns and one process trains; None where that can't
+        be judged."""
+        if not self._in_turns:
+            return None
+        with self._database.reading() as db:
+            return seconds_ahead(db, self._before(db, run_id), time.time())
+
+    def is_held(self) -> bool:
+        """Whether a run that is going is paused, whoever's it is."""
+        with self._database.reading() as db:
+            paused = db.execute("SELECT 1 FROM runs WHERE status = 'running' AND pause_requested IS NOT NULL LIMIT 1").fetchone()
+        return paused is not None
 
     def move_to_front(self, run_id: str) -> None:
         """Let a run that waits be the next one. Raises RunNotFound, and NotYours for anybody but a teacher and this machine."""

@@ -9,6 +9,7 @@ Whatever makes such sets (an archive of images, drawings) keeps them through sav
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -29,8 +30,10 @@ from core.files import write_atomically
 from core.importing.names import plain_name
 from core.importing.splits import drawn_test
 from core.subprocesses import is_alive
+from core.wording import size_of_bytes
 
 FOLDER, PREFIX = "imported", "own:"
+TEXTS = "texts"  # folder of people's own files of texts
 NAME = re.compile(r"own:[0-9a-f]{6,32}")
 STAGING = ".staging"
 HOURS_OF_STAGING = 6  # what was looked at and neither kept nor dropped is cleared away then
@@ -79,14 +82,17 @@ def is_own(name: str) -> bool:
 
 def own_sets(root: Path, actor: Actor = LOCAL) -> list[OwnSet]:
     """All sets in the data directory that somebody may use, newest first. What can't be read is left out."""
+    found = [own for own in _all_sets(root) if not own.hidden and actor.may_use(own.owner)]
+    return sorted(found, key=lambda own: (own.created, own.id), reverse=True)
+
+
+def _all_sets(root: Path) -> list[OwnSet]:
     found = []
     with contextlib.suppress(OSError):  # no such folder yet, or one that may not be entered
         for folder in (root / FOLDER).iterdir():
             with contextlib.suppress(DataError):
-                own = read_set(root, PREFIX + folder.name)
-                if not own.hidden and actor.may_use(own.owner):
-                    found.append(own)
-    return sorted(found, key=lambda own: (own.created, own.id), reverse=True)
+                found.append(read_set(root, PREFIX + folder.name))
+    return found
 
 
 def read_set(root: Path, name: str) -> OwnSet:
@@ -158,8 +164,10 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
             actor: Actor = LOCAL) -> OwnSet:
     """Make a staged folder with the three arrays a data set of actor's: write its meta.json and rename it.
 
-    Raises DataError where that can't be done; the folder is left for whoever made it to remove.
+    Raises DataError where that can't be done, or the actor keeps as much as they may; the folder is left for whoever made it to
+    remove.
     """
+    check_room(root, actor, sum(file.stat().st_size for file in folder.iterdir()))
     taken = {own.title for own in own_sets(root, actor)}
     # the shape alone: Windows renames no folder in which a file is open
     shape = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False).shape
@@ -180,6 +188,25 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
                 os.fsync(file.fileno())
         os.rename(folder, root / FOLDER / own.id)
     return own
+
+
+def check_room(root: Path, actor: Actor, more: int) -> None:
+    """Raises DataError where somebody would keep more than they may. more: bytes of sets or texts that they bring."""
+    most = actor.limits.megabytes
+    if most and kept_bytes(root, actor.data_owner) + more > most * 1_000_000:
+        raise DataError(f"This has {size_of_bytes(more)}, and one person may keep {most} MB of images and texts on this server. "
+                        "Delete a set of yours first, or take a part of it.")
+
+
+def kept_bytes(root: Path, owner: str) -> int:
+    """What somebody's sets, hidden ones too, and files of texts take."""
+    folders = [(root / FOLDER / own.id).iterdir() for own in _all_sets(root) if own.owner == owner]
+    total = 0
+    with contextlib.suppress(OSError):  # what is deleted meanwhile takes nothing
+        texts = [mark.with_suffix(".csv") for mark in (root / TEXTS).glob("*.owner") if mark.read_bytes() == owner.encode()]
+        for file in itertools.chain(texts, *folders):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def delete_set(root: Path, name: str, actor: Actor = LOCAL) -> None:

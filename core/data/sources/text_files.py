@@ -18,12 +18,13 @@ import torch
 from core.actors import EVERYBODY, LOCAL, Actor
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataError, DataMissing, NotYourData
+from core.data.own.sets import TEXTS, check_room
 from core.data.sources.texts import CLASSES, RawTexts
 from core.files import write_atomically
 from core.wording import size_of_bytes
 
 REVIEWS = Path(__file__).with_name("reviews.csv")
-OWN = "texts"  # folder of people's own files in the data directory
+OWN = TEXTS
 MOST_MEGABYTES, MOST_TEXTS, MOST_CHARACTERS, FEWEST = 50, 100_000, 100_000, 10
 LABELS = {"negative": 0, "neg": 0, "0": 0, "positive": 1, "pos": 1, "1": 1}
 HOW = "It needs a first line text,label and then one text in each line, with the label positive or negative"
@@ -96,6 +97,7 @@ def import_csv(content: bytes, root: Path, actor: Actor = LOCAL) -> OwnTexts:
 
     Raises:
         TextsRefused: it can't be used; the message is one line that says why.
+        DataError: the actor keeps as much as they may.
         OSError: the data directory can't be written to.
     """
     rows = check_csv(content)
@@ -106,6 +108,8 @@ def import_csv(content: bytes, root: Path, actor: Actor = LOCAL) -> OwnTexts:
     kept = text.getvalue().encode()
     owner = actor.data_owner.encode()
     name = hashlib.sha256(owner + kept).hexdigest()[:16]  # not to be worked out from the texts by others who have them
+    if not (root / OWN / f"{name}.csv").is_file():
+        check_room(root, actor, len(kept))
     (root / OWN).mkdir(parents=True, exist_ok=True)
     if owner:  # first: until it is there the texts would be everybody's
         write_atomically(root / OWN / f"{name}.owner", lambda file: file.write(owner))

@@ -62,6 +62,10 @@ def _while_active(server: Services, run: Run, which: str) -> None:
                  help="Ends the run after the step it is at. What it has learned so far is kept."):
         try_to(lambda: stop(server, run))
     if run.status != "running":
+        teacher = server.actor.kind == "teacher" and server.store.queue_position(run.id)
+        if teacher and st.button("Train it next", icon=":material/vertical_align_top:", key="run.next",
+                                 help="Moves it to the front of the queue."):
+            try_to(lambda: server.engine.move_to_front(run.id))
         return
     paused = run.pause_requested is not None
     label, icon, about = ("Go on", ":material/play_arrow:", "Goes on from the step it waits at.") if paused else \

@@ -9,7 +9,6 @@ from core.data import DATASETS, DataError
 from core.data.sources.text_files import (
     MOST_MEGABYTES,
     OwnTexts,
-    TextsRefused,
     delete_own,
     import_csv,
     own_texts,
@@ -127,7 +126,7 @@ def _read_once(server: Services, upload: "UploadedFile") -> None:
         became: OwnTexts | str = import_csv(upload.getvalue(), server.settings.data_dir, server.actor)
         st.session_state[keys.OWN_TEXTS] = [*st.session_state.get(keys.OWN_TEXTS, []), became.name]
         tried(PATH)
-    except TextsRefused as error:
+    except DataError as error:  # TextsRefused, or they are too many
         became = str(error)
     except OSError as error:
         became = f"The file can't be kept: {error.strerror or reason(error)}."
