@@ -96,11 +96,15 @@ class Chain:
         """Whether somebody's hooks want to be called, which only the modules themselves do."""
         return any(self.hooks)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, …) float32 → logits (N, outputs) float32. To be called without gradients, as backward() is."""
+    def forward(self, images: Tensor, keep: bool = True) -> Tensor:
+        """(N, …) float32 → logits (N, outputs) float32. To be called without gradients, as backward() is.
+
+        keep: what the way back needs; without, there is none.
+        """
         x = images
         for layer in self.layers:
-            x, layer.saved = layer.forward(x)
+            x, saved = layer.forward(x)
+            layer.saved = saved if keep else ()
         return x.float()
 
     def backward(self, gradient: Tensor) -> None:

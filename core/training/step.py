@@ -119,6 +119,15 @@ class TrainingStep:
         logits = self.forward(batch.images).float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
         return logits, self.objective.loss(logits, batch.labels)
 
+    def evaluate(self, images: Tensor) -> Tensor:
+        """The network's logits for images (n, …), to be called in evaluation mode and without gradients."""
+        if self.chain is not None and not self.chain.is_watched and images.dtype is torch.float32:
+            try:
+                return self.chain.forward(images, keep=False)
+            except FAILURES as error:
+                self._give_up_chain(error)
+        return self.model(images)
+
     def backward(self, loss: Tensor) -> None:
         """Put the gradients of the loss that answer() returned last into weight.grad, where there was none."""
         if self.chain is not None and self.gradient is not None:
