@@ -447,6 +447,7 @@ class RunStore:
 
     def keep_snapshot(self, run_id: str, snapshot: Snapshot) -> None:
         """Keep one of a run that may have ended; nothing for an unknown run."""
+        check_server(self.actor)
         with self._database.writing() as db:
             db.execute("INSERT OR REPLACE INTO snapshots (run, name, step, value) SELECT number, ?, ?, ? FROM runs WHERE id = ?",
                        (snapshot.name, snapshot.step, json.dumps(snapshot.value), run_id))
