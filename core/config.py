@@ -324,7 +324,7 @@ class RunConfig(Config):
         values = self.model_dump(mode="json")
         for path, value in changes.items():
             parents, leaf = _find(values, path, tags_only=True)
-            if leaf in TAGS and parents[leaf] != value:
+            if leaf in TAGS and parents.get(leaf) != value:
                 parents.clear()
                 parents[leaf] = value
         values = read_config(values).model_dump(mode="json")  # the new kinds' own fields, at their defaults

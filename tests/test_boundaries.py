@@ -70,13 +70,15 @@ LAYERS = [
     ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
      "core.notes_differ", "core.sinks", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version",
      "core.wording"),
-    ("core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings", "core.sink_child",
-     "core.tsne_child"),
-    ("core.process",),
+    ("core.limits",),
+    ("core.actors", "core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings",
+     "core.sink_child", "core.tsne_child"),
+    ("core.process", "core.visitors"),
     ("core.models", "core.transforms"),
     ("core.config",),
     ("core.data",),
     ("core.presets", "core.layers"),
+    ("core.config_text",),
     ("core.training",),
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
@@ -294,7 +296,7 @@ NOT_PRIVATE = {"os._exit", "_within", "_across", "_min", "_max"}  # documented; 
 PRIVATE = {  # place → what of others is used there that they promise nothing about; each is in one place only
     "core/torch_private.py": {
         "torch._fused_adam_", "_is_amx_tile_supported", "_version", "_forward_hooks", "_forward_pre_hooks", "_schema",
-        "torch.utils._python_dispatch"},
+        "_linear_pointwise", "torch.utils._python_dispatch"},
     "core/lean_torch.py": {"torch._dynamo", "torch._dynamo.utils"},  # installed for the one version that is known
     "core/torchvision_guard.py": {"torchvision._meta_registrations"},  # where there is none, an empty one is in nobody's way
     "core/layers/trace.py": {"_parameters", "_buffers", "_modules"},  # names to look for; none has to be there

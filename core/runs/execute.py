@@ -199,7 +199,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         _conclude(store, run.id, computed, data, model, finished)
         note_data(store, run.id, data)  # last: nobody waits for these two
         with suppress(StoreError, OSError):
-            keep_within(store, settings.disk_budget)
+            keep_within(store, settings.disk_budget, settings.data_dir)
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:

@@ -247,7 +247,9 @@ def forget_after(store: RunStore, run_id: str, step: int) -> None:
 
 
 def thin(store: RunStore, run_id: str, most: int, keep_all: bool = False, certain: Collection[int] = ()) -> int:
-    """Delete moments until `most` are left, as thinned() chooses; the bytes that are free now. Raises RunNotFound for no id."""
+    """Delete moments until `most` are left, as thinned() chooses; the bytes that are free now. Raises RunNotFound for no id, and
+    NotYours."""
+    store.check_change(run_id)
     files, freed = moment_files(store.folder(run_id)), 0
     for step in set(files) - set(thinned(list(files), most, keep_all, certain)):
         with suppress(OSError):

@@ -6,16 +6,17 @@ from core.config import RunConfig, TrainingConfig
 from core.evaluation.ranking import pareto_front
 from core.figures.run_tables import front_chart
 from core.runs import Run, RunStore
+from core.runs.beside import MULT_ADDS
 from core.runs.differing import names_of
 from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of
 from core.settings import Settings
 from core.wording import number, percent, plural
 from pages.parts.compare.camera import camera, chart
+from pages.parts.compare.looked_at import beside, follow
 from pages.parts.compare.words import short_name, words
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 
-MULT_ADDS = "mult_adds"
 ARITHMETIC = Outcome("multiply-adds per example", "", lambda run: None)
 MOST_LISTED = 8
 NO_BREAK = "\u00a0"
@@ -28,9 +29,9 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     runs = store.these(run_ids)
     with st.container(horizontal=True, gap="medium"):
         costs = COSTS | {MULT_ADDS: ARITHMETIC}
-        cost_name = st.selectbox("Cost", list(costs), format_func=lambda name: costs[name].label.capitalize(), key="compare.cost",
-                                 persist_state="session", width=260)
-        result = choose_result(runs, "compare.cost_result")
+        cost_name = st.selectbox("Cost", list(costs), format_func=lambda name: costs[name].label.capitalize(), width=260,
+                                 **follow("compare.cost", "cost", beside().cost))
+        result = choose_result(runs)
     if result is None:
         return
     cost = costs[cost_name]
@@ -63,14 +64,15 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     camera()
 
 
-def choose_result(runs: list[Run], key: str) -> Outcome | None:
+def choose_result(runs: list[Run]) -> Outcome | None:
     """Which result to look at, of those that any of the runs has; None, and a line, where there is none."""
     there = [name for name, outcome in RESULTS.items() if any(outcome.of(run) is not None for run in runs)]
     if not there:
         st.info("None of these runs has come to a result yet.", icon=":material/hourglass_empty:")
         return None
-    return RESULTS[st.selectbox("Result", there, format_func=lambda name: RESULTS[name].label.capitalize(), key=key,
-                                persist_state="session", width=260)]
+    asked = beside().result
+    return RESULTS[st.selectbox("Result", there, format_func=lambda name: RESULTS[name].label.capitalize(), width=260,
+                                **follow("compare.result", "result", asked if asked in there else there[0], there[0]))]
 
 
 def _network(config: RunConfig) -> RunConfig:

@@ -10,7 +10,7 @@ from core.fields import ConfigError
 from core.models import ModelError, build
 from core.runs import StoreError
 from core.runs.moment_costs import FEWEST, RUN_BYTES, Cost, bytes_about, cost_of, epochs_of
-from core.runs.space import space_of
+from core.runs.space import SURE_UNDO, space_of
 from core.training import outputs_for
 from core.wording import plural, size_of_bytes
 from pages.parts.runs.words import STATUS
@@ -33,18 +33,26 @@ def space_section(server: Services) -> None:
             st.error(str(error), icon=":material/folder_off:")
             return
         budget = server.settings.disk_budget
-        moments = sum(run.moments for run in space.runs)
+        moments, deleted = sum(run.moments for run in space.runs), sum(space.deleted.values())
         line = (f"{plural(len(space.runs), 'run')}: {size_of_bytes(space.total)}, of which curves and looks are "
                 f"{size_of_bytes(space.database)} and moments to go back to {size_of_bytes(moments)}.")
+        if space.deleted:
+            line += (f" {plural(len(space.deleted), 'deleted run')} that can still be brought back "
+                     f"{'takes' if len(space.deleted) == 1 else 'take'} {size_of_bytes(deleted)} of it, without "
+                     f"{'its' if len(space.deleted) == 1 else 'their'} curves.")
         if budget:
-            st.progress(min(1.0, space.total / budget), f"{line} The budget is {size_of_bytes(budget, 0)}.")
-            st.caption("Beyond it, moments of the oldest runs are thinned when a run ends, never those of a run that goes on or "
-                       "has a star. Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK sets the budget.")
+            st.progress(min(1.0, space.total / budget), f"{size_of_bytes(space.total)} of the budget, {size_of_bytes(budget, 0)}")
+            st.caption(f"{line} Beyond the budget, when a run ends, those runs go for good that were deleted more than "
+                       f"{round(SURE_UNDO / 60)} minutes ago; then moments of the oldest runs are thinned, never those of a run "
+                       "that goes on or has a star. Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK "
+                       "sets the budget.")
             if space.total > budget:
-                st.warning("The budget is passed, and thinning alone does not help: delete runs that you do not need.",
-                           icon=":material/hard_drive:")
+                st.warning("The budget is passed, and thinning alone does not help: delete runs that you do not need"
+                           + (", and remove deleted ones for good." if space.deleted else "."), icon=":material/hard_drive:")
         else:
             st.caption(f"{line} There is no budget: PLAYGROUND_DISK is 0.")
+        if not space.runs:
+            return
         rows = [{"Run": in_table(one.run.title) or one.run.id[:8], "Id": one.run.id[:8], "Status": STATUS[one.run.status][0],
                  "All": one.total / MEGABYTE, "Weights": one.weights / MEGABYTE, "Moments": one.moments / MEGABYTE,
                  "Kept": one.count, "Other": one.other / MEGABYTE} for one in space.runs[:MOST_ROWS]]
