@@ -94,6 +94,7 @@ if not entries:
     st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")
     if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
         go_to("pages/train_model.py")
+    details(server, [], current)  # somebody else's, whose link was opened
 else:
     rows, columns = table(entries, view)
     selected = set(view.selected)

@@ -41,6 +41,11 @@ def chart(at, key):
     return next(figure for name, figure in figures(at).items() if name.endswith(key))
 
 
+def saved_as(at):
+    """What the camera of each chart saves."""
+    return [json.loads(chart.proto.config)["toImageButtonOptions"] for chart in at.get("plotly_chart")]
+
+
 def view(at, name):
     at.segmented_control(key="compare.view").set_value(name).run()
     assert_whole(at)
@@ -55,6 +60,16 @@ def test_a_run_alone_shows_its_curves(runs):  # noqa: F811
     at = beside(made(runs, tiny()))
     assert list(figures(at)) and not at.get("html") and not [one for one in at.segmented_control if one.key == "compare.view"]
     assert_whole(beside(runs.create_running(tiny(), "ann", "here")))
+
+
+def test_charts_are_saved_as_png_or_svg(runs):  # noqa: F811
+    at = beside(made(runs, tiny()), made(runs, tiny(training__batch_size=128)))
+    named = ["validation-accuracy"]
+    assert saved_as(at) == [{"scale": 2, "format": "png", "filename": name} for name in named]
+    at.segmented_control(key="compare.camera").set_value("SVG").run()
+    assert_whole(at)
+    assert saved_as(at) == [{"scale": 2, "format": "svg", "filename": name} for name in named]
+    assert [about["format"] for about in saved_as(view(at, "Cost"))] == ["svg"]
 
 
 def test_curves_of_any_metric_any_axis_and_part(runs):  # noqa: F811

@@ -15,20 +15,8 @@ from core.runs import CheckpointError, RunNotFound
 from core.runs.annotations import Change
 from core.runs.checkpoints import load_model
 from core.runs.execute import execute
-from core.runs.moments import (
-    FEWEST,
-    MOST_AHEAD,
-    RUN_BYTES,
-    SHARE_OF_TIME,
-    MomentKeeper,
-    cost_of,
-    half,
-    moment_path,
-    moments,
-    read_moment,
-    thin,
-    thinned,
-)
+from core.runs.moment_costs import FEWEST, RUN_BYTES, cost_of, thinned
+from core.runs.moments import MOST_AHEAD, SHARE_OF_TIME, MomentKeeper, half, moment_path, moments, read_moment, thin
 from core.runs.recorder import Recorder
 from core.runs.space import keep_within, space_of
 from core.training import Started, build_for, fit

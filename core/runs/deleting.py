@@ -27,7 +27,7 @@ def forget_hidden(store: RunStore, name: str, data_dir: Path) -> None:
     """Delete a hidden data set, unless a run names it."""
     with suppress(DataError):  # it is gone already, or the data directory can't be written to
         if read_set(data_dir, name).hidden and not store.names(name):
-            delete_set(data_dir, name)
+            delete_set(data_dir, name, store.actor)
 
 
 def remove_discarded(store: RunStore, data_dir: Path, older_than: float = 0.0, most: int | None = None) -> list[str]:

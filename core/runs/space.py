@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.runs.checkpoints import TRAINING, WEIGHTS
 from core.runs.deleting import remove_discarded
+from core.runs.moment_costs import chosen_steps
 from core.runs.moments import NAME, thin
 from core.runs.records import KINDS, Run
 from core.runs.store import RunStore
@@ -60,8 +61,8 @@ def keep_within(store: RunStore, budget: int, data_dir: Path) -> int:
 
     Runs that somebody has deleted and could still bring back go first, the first deleted first: nobody has asked to keep them.
     Only what was deleted within SURE_UNDO stays; it goes soon, so that nothing else goes in its place. Then moments are thinned,
-    those of the oldest run first. Of no run goes its first and its last moment, and nothing of one that waits, goes on or has a
-    star; so more may stay than the budget. Raises StoreError.
+    those of the oldest run first. Of no run goes its first and its last moment, nor that of an epoch that was chosen to be kept,
+    and nothing of one that waits, goes on or has a star; so more may stay than the budget. Raises StoreError.
     """
     if not budget:
         return 0
@@ -79,7 +80,7 @@ def keep_within(store: RunStore, budget: int, data_dir: Path) -> int:
         for run in ours:
             if space.total - freed <= budget:
                 return freed
-            freed += thin(store, run.id, most)
+            freed += thin(store, run.id, most, certain=chosen_steps(run))
     return freed
 
 

@@ -11,8 +11,9 @@ from core.runs.differing import names_of
 from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of
 from core.settings import Settings
 from core.wording import number, percent, plural
+from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import CHART, short_name, words
+from pages.parts.compare.words import short_name, words
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 
@@ -47,7 +48,8 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     shown, spent, values = map(list, zip(*found, strict=True))
     names = names_of(shown, words) if len(shown) <= MOST_NAMED else {run.id: short_name(run) for run in shown}
     st.plotly_chart(front_chart(spent, values, [names[run.id] for run in shown], [colours[run.id] for run in shown], cost,
-                                result), key="compare.front", config=CHART, alt=f"{result.label} over {cost.label}")
+                                result), key="compare.front", config=chart(f"{result.label} over {cost.label}"),
+                    alt=f"{result.label} over {cost.label}")
     front = pareto_front(spent, values, result.higher)
     said = [percent(value).replace(" ", NO_BREAK) if result.shares else number(value) for value in values]
     lines = [f"- {as_text(names[shown[one].id])}: {_amount(spent[one], cost)}, {result.label} {said[one]}"
@@ -59,6 +61,7 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         st.caption(f"{plural(left, 'run')} without one of the two figures {'is' if left == 1 else 'are'} left out.")
     if cost_name == "seconds":
         st.caption("Seconds depend on the machine and on what else it did. Compare them within one machine.")
+    camera()
 
 
 def choose_result(runs: list[Run]) -> Outcome | None:

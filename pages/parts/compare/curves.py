@@ -24,8 +24,9 @@ from core.runs.differing import by_seed, names_of, values_of
 from core.runs.thinning import Band, Points
 from core.wording import plural
 from pages.parts.compare import board, costs, difference, effects, which_change
+from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import CHART, coloured, short_name, words
+from pages.parts.compare.words import coloured, short_name, words
 
 Container = Any  # of Streamlit's, which gives it no public type
 AXIS_NAMES: dict[Axis, str] = {"step": "Steps", "epoch": "Epochs", "seconds": "Seconds"}
@@ -94,6 +95,7 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
             with column:
                 _chart(store, runs, metric, chosen, members, named, clocks)
     _caption(runs, names, chosen, members, named, _pixels(members, named, len(chosen.metrics)))
+    camera()
 
 
 def _axis(names: Mapping[str, int], row: Container) -> Axis:
@@ -192,7 +194,7 @@ def _chart(store: RunStore, runs: list[Run], metric: str, chosen: _Chosen, membe
     about = metric_title(metric)
     figure = overlay_chart(metric, chosen.axis, lines, named, dict(zip(banded, bands, strict=True)),
                            _ends(metric, members, named, chosen, clocks), chosen.logarithmic and about.falls)
-    st.plotly_chart(figure, key=f"compare.chart.{metric}", config=CHART, alt=about.title)
+    st.plotly_chart(figure, key=f"compare.chart.{metric}", config=chart(metric), alt=about.title)
 
 
 def _pixels(members: Mapping[str, list[Run]], named: Mapping[str, Look], charts: int) -> int:

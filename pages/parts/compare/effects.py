@@ -11,9 +11,10 @@ from core.runs.differing import NOT_THERE, SEED, flat, labels_of, names_of, vary
 from core.runs.importance import FEWEST, Importance, ImportanceError, columns_of, importance
 from core.runs.outcomes import Outcome
 from core.wording import percent
+from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.costs import MOST_NAMED, choose_result
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import CHART, short_name, words
+from pages.parts.compare.words import short_name, words
 
 WAYS: dict[Way, str] = {"one": "One setting", "all": "All at once", "which": "Which matter"}
 
@@ -51,8 +52,10 @@ def _one(runs: list[Run], values: list[float], labels: dict[str, str], colours: 
     column = [_value(path, flat(run.config).get(path, NOT_THERE)) for run in runs]
     st.plotly_chart(scatter_chart(column, values, [names[run.id] for run in runs], [colours[run.id] for run in runs],
                                   labels[path], result),
-                    key="compare.scatter", config=CHART, alt=f"{result.label} over {labels[path]}")
+                    key="compare.scatter", config=chart(f"{result.label} over {labels[path]}"),
+                    alt=f"{result.label} over {labels[path]}")
     st.caption("Runs may differ in more than this setting: what looks like its effect may be another's.")
+    camera()
 
 
 def _all(runs: list[Run], values: list[float], labels: dict[str, str], result: Outcome) -> None:
@@ -60,12 +63,13 @@ def _all(runs: list[Run], values: list[float], labels: dict[str, str], result: O
     firsts = {names[0] for names, _ in columns_of(every)}  # of settings that always change together one says it all
     paths = sorted((path for path in labels if path in firsts), key=lambda path: path == SEED)  # luck last
     columns = {labels[path]: [_value(path, settings.get(path, NOT_THERE)) for settings in every] for path in paths}
-    st.plotly_chart(parallel_chart(columns, values, result), key="compare.parallel", config=CHART,
+    st.plotly_chart(parallel_chart(columns, values, result), key="compare.parallel", config=chart("settings and result"),
                     alt="Settings and result of each run")
     st.caption("A line is a run, blue for a good result and orange for a bad one. Drag along an axis to keep only the runs that "
                "go through that part of it, and an axis' name to move it."
                + (" Of settings that always changed together the first is drawn." if len(paths) < len(labels) else "")
                + (f" The first {MOST_AXES} of {len(columns)} settings are drawn." if len(columns) > MOST_AXES else ""))
+    camera()
 
 
 def _which(runs: list[Run], values: list[float], labels: dict[str, str], result: Outcome) -> None:
@@ -86,7 +90,7 @@ def _which(runs: list[Run], values: list[float], labels: dict[str, str], result:
         st.markdown(f"From its settings alone, a run's {result.label} is guessed to within {found.error * scale:.3g}{unit} on "
                     f"average; always saying the mean misses by {found.plain_error * scale:.3g}{unit}. The settings account for "
                     f"{percent(found.explained, 0)} of the differences.")
-    st.plotly_chart(importance_chart(found, labels, result), key="compare.importance", config=CHART,
+    st.plotly_chart(importance_chart(found, labels, result), key="compare.importance", config=chart("which settings matter"),
                     alt="How much each setting matters")
     clear = sum(share.is_clear for share in found.shares)
     st.caption(
@@ -98,6 +102,7 @@ def _which(runs: list[Run], values: list[float], labels: dict[str, str], result:
         + "It can't tell causes: settings that were often changed together share their weight, one that only matters beside "
         "another may get little, and nothing is said of values that no run had."
         + (f" The {MOST_BARS} largest of {len(found.shares)} are drawn." if len(found.shares) > MOST_BARS else ""))
+    camera()
 
 
 @st.cache_data(max_entries=16, show_spinner="Learning what matters…")

@@ -27,8 +27,9 @@ from core.runs.differing import names_of
 from core.runs.outcomes import RESULTS, Outcome
 from core.training import check
 from core.wording import plural, rough_duration
+from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import CHART, words
+from pages.parts.compare.words import words
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
@@ -123,7 +124,9 @@ def _effects(first: Run, walk: Walk, found: list[list[Run | None]]) -> None:
     outcome = RESULTS[name]
     shown = effects(walk, found, outcome)
     if any(effect.mean is not None for effect in shown):
-        st.plotly_chart(effects_chart(shown, outcome), key="compare.walk_chart", config=CHART, alt="Effect of each change")
+        st.plotly_chart(effects_chart(shown, outcome), key="compare.walk_chart", config=chart("effect of each change"),
+                        alt="Effect of each change")
+        camera()
     st.dataframe(pd.DataFrame([{"Change": in_table(effect.label), "Effect": _points(effect.mean, outcome),
                                 "95 % interval": _interval(effect, outcome), "Seeds": effect.seeds,
                                 "Verdict": _verdict(effect, outcome)} for effect in shown]), hide_index=True,

@@ -9,7 +9,7 @@ from core.data import DataError, outline
 from core.fields import ConfigError
 from core.models import ModelError, build
 from core.runs import StoreError
-from core.runs.moments import FEWEST, RUN_BYTES, Cost, cost_of
+from core.runs.moment_costs import FEWEST, RUN_BYTES, Cost, bytes_about, cost_of, epochs_of
 from core.runs.space import SURE_UNDO, space_of
 from core.training import outputs_for
 from core.wording import plural, size_of_bytes
@@ -72,7 +72,8 @@ def moments_cost(config: RunConfig) -> str:
         return ""
     if cost.count:
         each = size_of_bytes(cost.bytes_each)
-        return f"On disk at most {size_of_bytes(cost.total)}: {plural(cost.count, 'moment')} of {each} each."
+        line = f"On disk at most {size_of_bytes(cost.total)}: {plural(cost.count, 'moment')} of {each} each."
+        return line + _left_out(config, cost)
     if config.training.moments < FEWEST:
         return f"None will be kept: fewer than {FEWEST} show nothing." if config.training.moments else "None will be kept."
     return (f"None will be kept: one of this network takes {size_of_bytes(cost.bytes_each)}, and a run has room for "
@@ -90,4 +91,19 @@ def _cost(config_json: str) -> Cost | None:
             model = build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)))
     except (DataError, ModelError, ConfigError):
         return None
-    return cost_of(model, config.training.moments)
+    about = bytes_about(model, config, data.source_classes)
+    return cost_of(model, config.training.moments, epochs_of(config.training), about)
+
+
+def _left_out(config: RunConfig, cost: Cost) -> str:
+    """Which of the chosen epochs won't be kept, and why; "" where all will be."""
+    later = sorted({epoch for epoch in config.training.moment_epochs if epoch > config.training.epochs})
+    crowded = sorted(set(epochs_of(config.training)) - set(cost.certain))
+    line = f" The run ends before {_epochs(later)}." if later else ""
+    return line + (f" There is no room for {_epochs(crowded)}: a run has {size_of_bytes(RUN_BYTES, 0)}." if crowded else "")
+
+
+def _epochs(numbers: list[int]) -> str:
+    """"epoch 5", "epochs 5, 20 and 30"."""
+    last = f" and {numbers[-1]}" if len(numbers) > 1 else ""
+    return f"epoch{'s' if last else ''} {', '.join(map(str, numbers[:-1] if last else numbers))}{last}"

@@ -127,7 +127,7 @@ def bring_a_bundle(server: Services) -> None:
     """A place for a bundle, folded away."""
     with st.expander("Bring a run here", icon=":material/upload_file:"):
         st.caption("A bundle from “Take it away → Everything in one zip”, of this app or another. It is checked by a small "
-                   "process, and nothing in it is ever run. Everybody who can open this app can see the result.")
+                   f"process, and nothing in it is ever run. {server.who_can} can see the result.")
         version = st.session_state.setdefault(keys.BUNDLE_VERSION, 0)
         if note := st.session_state.pop(keys.BUNDLE_KEPT, None):
             st.success(as_text(note), icon=":material/check:")
