@@ -15,9 +15,14 @@ def waiting(store: RunStore, run: Run) -> str:
     before = store.queue_position(run.id)
     if not before:
         return "Starts in a moment…"
-    seconds = store.seconds_to_wait(run.id)
-    about = f", about {duration(seconds)}" if seconds is not None else ""
-    line = f"In the queue: {plural(before, 'run')} before this one{about}."
+    line = f"In the queue: {before_it(store, run, before)}."
     if store.is_held():
         line += " The one that is going is paused: after a minute of that it stops, to make room."
     return line
+
+
+def before_it(store: RunStore, run: Run, before: int) -> str:
+    """How many runs start before this one, and where that can be judged, about how long they take."""
+    seconds = store.seconds_to_wait(run.id)
+    about = f", about {duration(seconds)}" if seconds is not None else ""
+    return f"{plural(before, 'run')} before this one{about}"
