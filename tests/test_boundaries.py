@@ -68,13 +68,17 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 # Each line may import what stands above it, and nothing beside or below it; a name stands for all that is below that package.
 LAYERS = [
     ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
-     "core.notes_differ", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
-    ("core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings", "core.tsne_child"),
-    ("core.process",),
+     "core.notes_differ", "core.sinks", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version",
+     "core.wording"),
+    ("core.limits",),
+    ("core.actors", "core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings",
+     "core.sink_child", "core.tsne_child"),
+    ("core.process", "core.visitors"),
     ("core.models", "core.transforms"),
     ("core.config",),
     ("core.data",),
     ("core.presets", "core.layers"),
+    ("core.config_text",),
     ("core.training",),
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
@@ -247,7 +251,8 @@ def requirements(file: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("-")]
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-sinks.txt",
+                                  "requirements-dev.txt"])
 def test_requirements_are_exact(file):
     found = requirements(file)
     assert found
@@ -302,7 +307,8 @@ PRIVATE = {  # place → what of others is used there that they promise nothing 
     "core/weights/pickle.py": {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"},  # in files
     "core/weights/file.py": {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"},  # in files
     "core/data/download/__init__.py": {"hashlib._Hash"},  # a type's name, for type checkers
-    "pages/parts/widgets/uploads.py": {"streamlit.runtime", "uploaded_file_mgr"},
+    "pages/parts/shell/streamlit_private.py": {"streamlit.runtime", "uploaded_file_mgr", "_fragment_storage",
+                                               "_get_script_run_ctx"},
     "pages/parts/doctors/config_doctor.py": {"streamlit.delta_generator"},  # a type, for type checkers
 }
 # what Streamlit documents, besides the package itself

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.page_latency import app
 from tests.browser import by_mouse, by_touch
@@ -209,12 +210,33 @@ def test_two_visitors_at_once_see_each_their_own(address: str, tabs):
 
 
 def test_a_visitor_who_leaves_while_it_trains_finds_it_again(address: str, tabs):
-    page = opened(tabs, address, "desktop")
+    page = tabs(1280)
+    looks, sockets = [], []
+
+    def listen(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        sockets.append(server)
+
+        def pass_on(message: str | bytes) -> None:
+            if isinstance(message, bytes) and BackMsg.FromString(message).rerun_script.is_auto_rerun:
+                looks.append(message)
+            server.send(message)
+
+        socket.on_message(pass_on)
+
+    page.route_web_socket(re.compile("_stcore/stream"), listen)
+    page.goto(address)
+    expect(page.get_by_role("button", name="Train my own")).to_be_visible()
     write(page, 0)
     press(page, "Train my own")
     expect(page.locator(".label span")).to_contain_text("Training on Digits")
+    wait_until(lambda: page.wait_for_timeout(20) or looks, lambda: "the page never looks at its run")
     page.get_by_role("link", name="1. Data").click()
+    for _ in range(40):  # Home's looks that the server hears of too late
+        page.wait_for_timeout(10)
+        sockets[-1].send(looks[-1])
     expect(page.get_by_role("heading", name="Explore data")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Home")).to_be_visible()
     page.get_by_role("link", name="Home").click()
     expect(page.locator(".watched")).to_be_visible()
     trained(page)
@@ -233,6 +255,13 @@ def test_the_menus_links_are_links_and_a_preset_starts_by_keyboard(address: str,
     page.go_back()  # one step
     expect(page.get_by_role("button", name="Train my own")).to_be_visible()
     assert page.evaluate("location.href") == there
+
+    page.get_by_role("link", name="Tensors", exact=True).first.click()
+    page.get_by_role("radio", name="Join").or_(page.get_by_role("button", name="Join")).first.click()
+    expect(page).to_have_url(f"{address}/learn_tensors?tensors.topic=Join")
+    page.get_by_role("link", name="Home").click()  # nothing has been trained: an address without any parameter
+    expect(page.get_by_role("button", name="Train my own")).to_be_visible()
+    expect(page).to_have_url(re.compile(f"{address}/?$"))
 
     notes = page.get_by_text("Where well-known notes differ").first
     expect(notes).to_be_visible()

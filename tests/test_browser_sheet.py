@@ -101,6 +101,7 @@ def test_from_the_photograph_to_the_kept_set(served: tuple[str, Path], tabs):
     page.get_by_role("button", name="Delete selected").click()
     expect(page.get_by_text("8 marks on this sheet")).to_be_visible()
     expect(page.get_by_text("8 digits, 8 with a label of your own")).to_be_visible()
+    expect(lists(page)).to_have_count(8)  # a moment after the words
     lists(page).nth(7).select_option(label="no digit")
     expect(page.get_by_text("7 digits, 7 with a label of your own")).to_be_visible()
     page.get_by_role("button", name="Save as a data set").click()

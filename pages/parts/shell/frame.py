@@ -3,7 +3,6 @@
 import gc
 import linecache
 from pathlib import Path
-from uuid import uuid4
 
 import streamlit as st
 import torch
@@ -12,8 +11,10 @@ from streamlit.errors import StreamlitPageNotFoundError
 from core.devices import DeviceInfo, describe_device
 from pages.parts.shell import keys
 from pages.parts.shell.links import Group, show_links
-from pages.parts.shell.menu import LABS, MENU
+from pages.parts.shell.menu import DRAFTED, LABS, MENU
 from pages.parts.shell.notices import draw_notices
+from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
+from pages.parts.shell.visitor import arrive, teacher_door
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -24,14 +25,15 @@ def open_page(title: str, style: str = "") -> None:
     """Set the page up. To be called first on every page. style: CSS of its own."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}{style}</style>")
-    st.session_state[keys.PAGE] = title
-    st.session_state.setdefault(keys.OWNER, uuid4().hex)
+    st.session_state[keys.PAGE_BEFORE], st.session_state[keys.PAGE] = st.session_state.get(keys.PAGE), title
+    arrive()
     freeze_imports(title)
     _recover_run()
     with st.sidebar:
         labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
         show_links([Group(MENU, "Torch Playground", name=True), Group(labs, "Learn")], "frame.menu", "Pages", go_to,
-                   here=PATHS.get(title, ""), run=st.session_state.get(keys.RUN), foot=device().title)
+                   here=PATHS.get(title, ""), query=query_of, foot=device().title)
+        teacher_door()
     draw_notices()
 
 
@@ -45,6 +47,7 @@ def freeze_imports(page: str) -> None:
     """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
     (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms. What is set for the process is
     set here too."""
+    ignore_fragments_of_left_pages()
     torch.set_num_threads(1)  # the cores are the training process's: what is computed for one visitor keeps no other waiting
     linecache.clearcache()  # 3 MB of torch's source, which its imports read; a traceback reads it again
     gc.collect()
@@ -57,21 +60,26 @@ def device() -> DeviceInfo:
     return describe_device()
 
 
+def query_of(path: str) -> dict[str, str]:
+    """What a page's address says after the question mark: the run that is looked at, and the draft where the page shows it."""
+    run = st.session_state.get(keys.RUN)
+    return ({"run": run} if run else {}) | (st.session_state.get(keys.DRAFT_QUERY, {}) if path in DRAFTED else {})
+
+
 def link(path: str, label: str, icon: str | None = None) -> None:
     """A link to a page that keeps the run in the address. On a page that runs alone there are no others: plain text."""
-    run = st.session_state.get(keys.RUN)
     try:
-        st.page_link(path, label=label, icon=icon, query_params={"run": run} if run else None)
+        st.page_link(path, label=label, icon=icon, query_params=query_of(path) or None)
     except (StreamlitPageNotFoundError, KeyError):
         st.caption(label)
 
 
 def go_to(path: str) -> None:
     """Open another page with the current run; stays where a page runs alone."""
-    run = st.session_state.get(keys.RUN)
     if Path(path).name in {Path(known).name for known in (*MENU, *LABS)}:
         try:
-            st.switch_page(path, query_params={"run": run} if run else None)
+            # no parameters are {}: None is refused where a widget stands in the address
+            st.switch_page(path, query_params=query_of(path))
         except (StreamlitPageNotFoundError, KeyError):
             st.rerun()
 

@@ -1,24 +1,8 @@
-"""Files that visitors have uploaded."""
+"""Files that visitors upload."""
 
 import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import streamlit as st
-
-if TYPE_CHECKING:  # where Streamlit has this class is no promise of its
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
-
-
-def free(file: "UploadedFile") -> None:
-    """Give up Streamlit's hold of an upload, so that its memory is free as soon as ours is gone. Streamlit keeps it until the
-    session is over, also when its widget is gone: three archives of 97 MB took 290 MB. It has no public way to that, so where a
-    version of Streamlit has not this one, the memory stays."""
-    with suppress(ImportError, AttributeError, TypeError):
-        from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-        if (context := get_script_run_ctx()) is not None:
-            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
 
 
 @st.cache_resource(show_spinner=False)
