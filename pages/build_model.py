@@ -34,7 +34,7 @@ def choices() -> None:
         for name in type(config.model).model_fields:
             if name != "architecture":
                 field(config, f"model.{name}")
-    known = available(server.settings.data_dir)
+    known = available(server.settings.data_dir, server.actor)
     field(config, "data.dataset", list(known), {name: entry.title for name, entry in known.items()})
 
 

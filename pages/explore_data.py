@@ -37,7 +37,7 @@ SECTIONS = {
 
 def choose(server: Services) -> str:
     """The data set; the one of the draft first."""
-    known = available(server.settings.data_dir)
+    known = available(server.settings.data_dir, server.actor)
     names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     current = draft.draft(server).data.dataset
     usual = current if current in names else names[0]

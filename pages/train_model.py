@@ -15,6 +15,8 @@ from core.devices import usable_cores
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
+from core.runs import Run
+from core.runs.differing import labels_of, varying
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
 from pages.parts.doctors import config_doctor
@@ -25,6 +27,7 @@ from pages.parts.runs.panel import current_run, next_steps, run_panel
 from pages.parts.runs.rate_finder import rate_finder
 from pages.parts.runs.space import moments_cost
 from pages.parts.runs.start import more_ways, start
+from pages.parts.runs.take_away import made_with
 from pages.parts.runs.watched import watch_choice
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
@@ -32,6 +35,7 @@ from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
 from pages.parts.widgets.differences import differences
 
+MOST_NAMED = 6  # settings in which a run differs from the form
 STYLE = (Path(__file__).parent / "parts/train/cockpit.css").read_text(encoding="utf-8")
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
@@ -61,7 +65,7 @@ def where_notes_differ(config: RunConfig) -> None:
 def data_form(server: Services, config: RunConfig) -> None:
     """Which images and which question."""
     with st.expander("Data", icon=":material/grid_view:"):
-        known = available(server.settings.data_dir)
+        known = available(server.settings.data_dir, server.actor)
         field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
         field(config, "data.task")
         if config.data.task == "is_target":
@@ -147,6 +151,7 @@ def training_form(config: RunConfig, everything: bool) -> None:
         field(config, "training.threads", ["auto", *range(1, usable_cores() + 1)])
         if cost := moments_cost(config):
             field(config, "training.moments")
+            field(config, "training.moment_epochs")
             st.caption(cost)
 
 
@@ -165,6 +170,19 @@ def beginning(server: Services, config: RunConfig) -> None:
     if not ready:
         st.warning(f"{as_text(spec.title)} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
+
+
+def as_it_was(server: Services, config: RunConfig, run: Run) -> None:
+    """The run's own settings, where the form has others, and what it was made with: a link shows both to whoever opens it."""
+    configs = [run.config, config]
+    if paths := varying(configs):
+        names = list(labels_of(configs, paths).values())
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Use its settings", icon=":material/tune:", key="train.its_settings", on_click=draft.take,
+                      args=(run.config,), help="The form then has this run's settings, for a new run.")
+            st.caption(f"This run's settings are not the form's: {', '.join(names[:MOST_NAMED])}{more}.")
+    made_with(server, run)
 
 
 open_page("Train model", STYLE)
@@ -191,6 +209,7 @@ with picture, st.container(key="train.cockpit", gap="xsmall"):
             control_buttons(server, run)
         run_panel(server, run)
         next_steps(server, run)
+        as_it_was(server, config, run)
     else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")

@@ -129,6 +129,11 @@ def test_where_the_space_went(finished, trained):  # noqa: F811
     [row] = table[table["Id"] == finished[:8]].to_dict("records")
     assert row["Kept"] == len(kept) and row["Moments"] == pytest.approx(sum(moment.size for moment in kept) / 1e6)
     assert row["All"] == pytest.approx(row["Weights"] + row["Moments"] + row["Other"])
+    assert "can still be brought back" not in texts(at)
+    trained[0].discard([finished])
+    at.run()
+    assert_whole(at)
+    assert "1 deleted run that can still be brought back takes" in texts(at)
 
 
 def test_what_moments_cost_is_said_before_the_run():

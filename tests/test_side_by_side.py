@@ -250,6 +250,29 @@ def test_the_front_is_marked_and_wide_axes_are_logarithmic():
     assert not is_wide([0.0, 100.0]) and not is_wide([]) and not is_wide([1.0, 30.0])
 
 
+def test_a_setting_with_few_values_has_a_tick_for_each():
+    def ticks(*values):
+        return scatter_chart(values, [0.5] * len(values), ["a"] * len(values), ["#e4572e"] * len(values), "x",
+                             RESULTS["test_accuracy"]).layout.xaxis
+
+    assert list(ticks(0.0, 1.0, 2.0, 1.0).tickvals) == [0, 1, 2]
+    rates = ticks(0.0003, 0.03, 0.001)
+    assert rates.type == "log" and list(rates.tickvals) == [0.0003, 0.001, 0.03] and rates.ticktext[0] == "0.0003"
+    assert ticks(1.0, 1.01, 2.0).tickvals is None and ticks(*map(float, range(9))).tickvals is None
+    axes = parallel_chart({"seed": [0, 1, 2]}, [0.1, 0.2, 0.3], RESULTS["test_loss"]).data[0].dimensions
+    assert list(axes[0].tickvals) == [0, 1, 2]
+
+
+def test_an_axis_with_one_value_names_it_once():
+    figure = front_chart([105_194, 105_194], [0.9, 0.95], ["a", "b"], ["#e4572e"] * 2, COSTS["parameters"],
+                         RESULTS["test_accuracy"])
+    x, y = figure.layout.xaxis, figure.layout.yaxis
+    assert list(x.tickvals) == [105_194] and x.range[0] < 105_194 < x.range[1] and x.tickformat == ",.6~g"
+    assert y.tickvals is None and y.range is None
+    zeros = scatter_chart([0.0, 0.0], [0.5, 0.5], ["a", "b"], ["#e4572e"] * 2, "momentum", RESULTS["test_accuracy"]).layout
+    assert list(zeros.xaxis.range) == [-1.0, 1.0] and list(zeros.yaxis.tickvals) == [0.5]
+
+
 def test_settings_that_are_no_numbers_have_a_place_each():
     scatter = scatter_chart(["adam", True, NOT_THERE], [0.1, 0.2, 0.3], ["a", "b", "c"], ["#e4572e"] * 3, "x",
                             RESULTS["test_loss"])

@@ -10,6 +10,7 @@ ACTIVE: tuple[Status, ...] = ("queued", "running")
 Kind = Literal["training", "range_test"]
 KINDS: tuple[Kind, ...] = ("training", "range_test")
 NUMBER_FORMAT = "number_format"  # name of the snapshot that says what a run computes in, and why
+SINK = "sink"  # name of the snapshot that says how far a run's metrics went elsewhere, and what came of it; see core.runs.outlet
 
 
 class RunNotFound(KeyError):
@@ -94,7 +95,8 @@ class Run:
 class Going(NamedTuple):
     """A run that a worker is doing. Times are those of whoever wrote them, to be compared with themselves alone.
 
-    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun.
+    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun. seconds: of training
+    before it went on. most_seconds, most_pause: of training, and of pause in all while others wait; None without a limit.
     """
 
     id: str
@@ -102,6 +104,9 @@ class Going(NamedTuple):
     heartbeat: float
     stop_requested: float | None
     paused: float | None
+    seconds: float = 0.0
+    most_seconds: float | None = None
+    most_pause: float | None = None
 
 
 class Metric(NamedTuple):  # made twice for each step: a frozen dataclass takes four times as long to make

@@ -8,6 +8,7 @@ import streamlit as st
 from core.config import DataConfig, RunConfig, read_config
 from core.data import DataError, check, default_config, is_own, outline, spec_of
 from core.data.combine import without_misfits
+from core.data.sources import owners_of
 from core.fields import ConfigError
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
@@ -19,6 +20,7 @@ from core.transforms import Steps
 from pages.parts.draft import address
 from pages.parts.shell import keys
 from pages.parts.shell.services import Services
+from pages.parts.shell.visitor import asking
 
 
 def first_preset(settings: Settings) -> str:
@@ -41,6 +43,8 @@ def draft(server: Services) -> RunConfig:
         st.toast(f"The data set of these settings is not here; {spec_of('digits').title} takes its place.",
                  icon=":material/delete:")
         take_data(default_config("digits"))
+    if settings.hosted:
+        _without_others(settings)
     config = _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
     address.put_in_words(config, first)
     return config
@@ -53,6 +57,15 @@ def _first(server: Services) -> RunConfig:
         if run_id and (run := server.store.get(run_id)).kind == "training":
             return run.config
     return PRESETS[first_preset(server.settings)].config
+
+
+def _without_others(settings: Settings) -> None:
+    """The settings of another's run may name data that only they may train on."""
+    data = read_config(st.session_state[keys.DRAFT]).data
+    if not all(map(asking(settings).may_use, owners_of(data, settings.data_dir))):
+        st.toast(f"These settings' data belong to somebody else; {spec_of('digits').title} takes their place.",
+                 icon=":material/lock:")
+        take_data(default_config("digits"))
 
 
 def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:

@@ -158,10 +158,12 @@ def _before(server: Services, run: Run | None) -> None:
 
 def _while_training(server: Services, run: Run) -> None:
     # words first: no button where the pointer still is, which a second click would press
-    st.caption(f"{as_text(run.title) or 'This network'} is learning.", width=210)
-    if st.button("Stop", icon=":material/stop:", key="run.stop"):
+    whose = "" if server.may_change(run) else " It is somebody else's."
+    st.caption(f"{as_text(run.title) or 'This network'} is learning.{whose}", width=210)
+    mine = server.may_change(run)
+    if mine and st.button("Stop", icon=":material/stop:", key="run.stop"):
         try_to(lambda: stop(server, run))
-    if run.pause_requested is not None and st.button("Go on", icon=":material/play_arrow:", key="home.go_on"):
+    if mine and run.pause_requested is not None and st.button("Go on", icon=":material/play_arrow:", key="home.go_on"):
         try_to(lambda: server.engine.pause(run.id, False))
     if st.button("All its curves", icon=":material/show_chart:", key="home.curves", type="tertiary"):
         go_to("pages/train_model.py")

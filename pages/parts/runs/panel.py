@@ -12,6 +12,7 @@ from core.figures.thinning import smooth
 from core.runs import Run, RunNotFound, RunUnreadable, StoreError, has_checkpoint
 from core.runs.recorder import FALLBACKS
 from core.runs.records import NUMBER_FORMAT
+from core.runs.store import STOPPED_BY
 from core.wording import drawn_thing, duration, number, percent, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
@@ -111,7 +112,8 @@ def draw(server: Services, run: Run) -> None:
         _progress(server, run)
     if run.status in {"failed", "interrupted"}:
         st.error(as_text(run.message), icon=icon)
-    elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
+    elif run.status == "stopped" and run.message != "Stopped." and not (
+            run.message == STOPPED_BY["visitor"] and run.owner == st.session_state[keys.OWNER]):  # somebody will want to know why
         st.info(as_text(run.message), icon=icon)
     fallbacks(snapshots.get(FALLBACKS))
     _results(run, curves)

@@ -18,11 +18,12 @@ def waiting(store: RunStore, run: Run) -> str:
     before = store.queue_position(run.id)
     if not before:
         return "Starts in a moment…"
-    line = f"In the queue: {plural(before, 'run')} before this one."
-    going = going_now(store)
-    if any(one.pause_requested for one in going):
+    seconds = store.seconds_to_wait(run.id)
+    about = f", about {duration(seconds)}" if seconds is not None else ""
+    line = f"In the queue: {plural(before, 'run')} before this one{about}."
+    if store.is_held():
         return f"{line} The one that is going is paused: after a minute of that it stops, to make room."
-    if going:
+    if going := going_now(store):
         left = going[0].seconds_left(time.time())
         line += f" Training now: {name_of(going[0])}" + (f", about {duration(left)} left." if left is not None else ".")
     return line

@@ -3,7 +3,6 @@
 import gc
 import linecache
 from pathlib import Path
-from uuid import uuid4
 
 import streamlit as st
 import torch
@@ -15,6 +14,7 @@ from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import DRAFTED, LABS, MENU
 from pages.parts.shell.notices import draw_notices
 from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
+from pages.parts.shell.visitor import arrive, teacher_door
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -25,14 +25,15 @@ def open_page(title: str, style: str = "") -> None:
     """Set the page up. To be called first on every page. style: CSS of its own."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}{style}</style>")
-    st.session_state[keys.PAGE] = title
-    st.session_state.setdefault(keys.OWNER, uuid4().hex)
+    st.session_state[keys.PAGE_BEFORE], st.session_state[keys.PAGE] = st.session_state.get(keys.PAGE), title
+    arrive()
     freeze_imports(title)
     _recover_run()
     with st.sidebar:
         labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
         show_links([Group(MENU, "Torch Playground", name=True), Group(labs, "Learn")], "frame.menu", "Pages", go_to,
                    here=PATHS.get(title, ""), query=query_of, foot=device().title)
+        teacher_door()
     draw_notices()
 
 
@@ -77,7 +78,8 @@ def go_to(path: str) -> None:
     """Open another page with the current run; stays where a page runs alone."""
     if Path(path).name in {Path(known).name for known in (*MENU, *LABS)}:
         try:
-            st.switch_page(path, query_params=query_of(path) or None)
+            # no parameters are {}: None is refused where a widget stands in the address
+            st.switch_page(path, query_params=query_of(path))
         except (StreamlitPageNotFoundError, KeyError):
             st.rerun()
 
