@@ -96,8 +96,9 @@ class Run:
 class Going(NamedTuple):
     """A run that a worker is doing. Times are those of whoever wrote them, to be compared with themselves alone.
 
-    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun. seconds: of training
-    before it went on. most_seconds, most_pause: of training, and of pause in all while others wait; None without a limit.
+    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun. seconds: that it
+    had a training process before it went on. most_seconds, most_pause: of training, and of pause in all while others wait; None
+    without a limit.
     """
 
     id: str

@@ -28,7 +28,7 @@ from core.runs.interventions import (
     read_interventions,
     waiting_edits,
 )
-from core.runs.limits import check_kept, check_turn, most_pause, most_seconds
+from core.runs.limits import check_kept, check_trained, check_turn, most_pause, most_seconds
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
 from core.runs.records import (
@@ -605,9 +605,11 @@ class RunStore:
         """Put a run that has ended back into the queue, to go on from its last checkpoint. Raises RunNotFound, or StoreError
         while it is active."""
         with self._changing(run_id) as db:
+            check_trained(db, self.actor, run_id)
             check_turn(db, self.actor, 1)
             changed = db.execute(
                 "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', finished = NULL, "
+                "trained_before = trained_before + max(0, coalesce(finished - started, 0)), "
                 "stop_requested = NULL, pause_requested = NULL, steps_requested = 0, worker = NULL, "
                 "test_accuracy = NULL, test_loss = NULL WHERE id = ? AND deleted IS NULL AND status NOT IN ('queued', 'running')",
                 (config.model_dump_json(), VERSION, run_id)).rowcount
@@ -642,7 +644,7 @@ class RunStore:
         check_server(self.actor)
         with self._database.reading() as db:
             rows = db.execute("SELECT id, worker, heartbeat, stop_requested, max(pause_requested, started) AS paused, "
-                              "coalesce(seconds, 0), most_seconds, most_pause FROM runs WHERE status = 'running'").fetchall()
+                              "trained_before, most_seconds, most_pause FROM runs WHERE status = 'running'").fetchall()
         return [Going(*row) for row in rows]
 
     def end_abandoned(self, silent: Mapping[str, float]) -> list[str]:
