@@ -189,7 +189,7 @@ open_page("Train model", STYLE)
 server = services()
 st.title("Train model")
 config, run = draft.draft(server), current_run(server)
-picture, controls = st.columns([2.1, 1], gap="large")  # in this order, so that on a phone the picture comes first
+picture, controls = st.columns([2.3, 1], gap="medium")  # in this order, so that on a phone the picture comes first
 with controls:
     beginning(server, config)
     address.note()

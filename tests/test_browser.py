@@ -154,5 +154,7 @@ def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page, tabs
     phone.set_viewport_size({"width": 390, "height": 844})
     phone.goto(page.url)
     in_one_screen(phone, 844)
+    beside = phone.locator(".st-key-panel-charts [data-testid=stHorizontalBlock]")
+    expect(beside).to_have_attribute("tabindex", "0")  # so that the other chart is reached by keyboard as well
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("· stopped")).to_be_visible()

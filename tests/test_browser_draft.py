@@ -25,7 +25,8 @@ def address(places: Path) -> Iterator[str]:
 
 
 def epochs(page: Page):
-    return page.get_by_role("spinbutton", name="Epochs")
+    """The field; the first, as one of before is still there while a page is drawn anew."""
+    return page.get_by_role("spinbutton", name="Epochs").first
 
 
 def set_epochs(page: Page, number: int) -> None:
