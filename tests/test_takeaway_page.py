@@ -91,7 +91,9 @@ def test_a_run_without_weights_says_so(subject):
 
 def test_what_a_run_was_made_with_stands_on_it(subject):
     at = opened(subject)
-    text = said(at)
+    assert "Versions: Torch Playground" not in said(at), "read where somebody opens it"
+    at.session_state["runs.made_with"] = True
+    text = said(whole(at.run()))
     assert "Versions: Torch Playground" in text and "Seed: 0" in text and "360 images, fingerprint" in text
 
 
@@ -127,5 +129,7 @@ def test_a_bundle_is_brought_and_another_refused(subject, tmp_path, monkeypatch)
     run = store.runs()[0]
     assert len(store.runs()) == 1 and at.query_params["run"] in (run.id, [run.id])
     assert any("is kept and chosen" in one.value for one in at.success)
+    at.session_state["runs.made_with"] = True
+    whole(at.run())
     assert run.owner == at.session_state[keys.OWNER] and f"as a bundle of run {subject.run.id}" in said(at)
     store.close()
