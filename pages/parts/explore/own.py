@@ -75,7 +75,9 @@ def explain(server: Services) -> None:
     who = ("you and the teacher see the title, the classes and the images of what is kept, and can train on it or delete it. Who "
            "opens the link of a run of yours sees images that it learned from." if server.private else
            "everybody who can open this page sees the title, the classes and the images of what is kept, and can train on it or "
-           "delete it.")
+           "delete it." if server.actor.is_local else
+           "everybody on this server sees the title, the classes and the images of what you keep as the teacher, and can train on "
+           "it; only a teacher can delete it.")
     st.info(f"**Who sees it:** {who} File names are not kept. Bring no images that others must not see.",
             icon=":material/visibility:")
 
