@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.fields import ConfigError
 from core.limits import NO_LIMITS, Limits
+from core.sinks import SINKS
 
 GIGABYTE = 10**9
 MODES = ("local", "hosted")
@@ -28,8 +29,9 @@ class Settings:
         0 shows what has been trained and trains nothing.
     cuda_graphs: whether training steps may be recorded and replayed on a CUDA GPU (PLAYGROUND_CUDA_GRAPHS): off, as no GPU has
         tried that yet.
-    disk_budget: bytes that all runs together may take before moments of old ones are thinned (PLAYGROUND_DISK, in GB); 0 is no
-        limit.
+    disk_budget: bytes that all runs together may take before deleted ones are removed and moments of old ones thinned
+        (PLAYGROUND_DISK, in GB); 0 is no limit.
+    sink: where metrics of runs go as well, a name in core.sinks.SINKS (PLAYGROUND_SINK); "" for nowhere else.
     hosted: many people use this server, and each sees and changes their own runs alone (PLAYGROUND_MODE, "local" or "hosted").
     user_header: the header in which a trusted proxy says who is asking (PLAYGROUND_USER_HEADER); "" where none does.
     limits: what one visitor may take, on such a server (PLAYGROUND_LIMITS, such as "waiting=5, run_minutes=0").
@@ -42,6 +44,7 @@ class Settings:
     workers: int = 1
     cuda_graphs: bool = False
     disk_budget: int = DISK_BUDGET
+    sink: str = ""
     hosted: bool = False
     limits: Limits = NO_LIMITS
     user_header: str = ""
@@ -53,8 +56,9 @@ class Settings:
 
         Raises:
             ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1,
-                PLAYGROUND_DISK no number of GB, PLAYGROUND_MODE neither local nor hosted, PLAYGROUND_USER_HEADER no name of a
-                header, PLAYGROUND_TEACHER too short, PLAYGROUND_LIMITS no limits, or a place lies below an unknown user's home.
+                PLAYGROUND_DISK no number of GB, PLAYGROUND_SINK none of SINKS, PLAYGROUND_MODE neither local nor hosted,
+                PLAYGROUND_USER_HEADER no name of a header, PLAYGROUND_TEACHER too short, PLAYGROUND_LIMITS no limits, or a place
+                lies below an unknown user's home.
         """
         home = home or Path.cwd()
         workers = environment.get("PLAYGROUND_WORKERS") or "1"
@@ -64,6 +68,9 @@ class Settings:
         graphs = environment.get("PLAYGROUND_CUDA_GRAPHS") or "0"
         if graphs not in ("0", "1"):
             raise ConfigError(f"PLAYGROUND_CUDA_GRAPHS is {graphs!r}; it must be 0 or 1")
+        sink = environment.get("PLAYGROUND_SINK") or ""
+        if sink and sink not in SINKS:
+            raise ConfigError(f"PLAYGROUND_SINK is {sink!r}; it must be {' or '.join(SINKS)}, or empty for none")
         mode = environment.get("PLAYGROUND_MODE") or "local"
         if mode not in MODES:
             raise ConfigError(f"PLAYGROUND_MODE is {mode!r}; it must be local or hosted")
@@ -80,6 +87,7 @@ class Settings:
             workers=int(workers),
             cuda_graphs=graphs == "1",
             disk_budget=_bytes_of(environment.get("PLAYGROUND_DISK") or f"{DISK_BUDGET / GIGABYTE:g}"),
+            sink=sink,
             hosted=mode == "hosted",
             limits=Limits.read(environment.get("PLAYGROUND_LIMITS") or "") if mode == "hosted" else NO_LIMITS,
             user_header=header,

@@ -16,7 +16,7 @@ from pages.parts.build.composer import composer
 from pages.parts.build.layer_table import layers_section, shape
 from pages.parts.build.walk import walk_section
 from pages.parts.doctors import config_doctor
-from pages.parts.draft import draft
+from pages.parts.draft import address, draft
 from pages.parts.draft.fields import field
 from pages.parts.runs.start import start
 from pages.parts.shell.frame import go_to, open_page, select_run
@@ -57,7 +57,8 @@ def next_steps(works: bool) -> None:
 open_page("Build model")
 server = services()
 st.title("Build model")
-config = draft.draft(server.settings)
+config = draft.draft(server)
+address.note()
 data = outline(config.data)
 outputs = outputs_for(config, len(data.source_classes))
 composed = isinstance(config.model, StackConfig)
@@ -80,3 +81,4 @@ if works:
 with actions:
     next_steps(works)
 walk_section(server, config, case.model if works else None)
+address.keep()

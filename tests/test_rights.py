@@ -18,7 +18,7 @@ from core.runs.annotations import Annotations, Change
 from core.runs.deleting import delete_run, remove_discarded
 from core.runs.made_with import keep_made_with
 from core.runs.moments import thin
-from core.runs.records import Metric
+from core.runs.records import Metric, Snapshot
 from core.runs.space import space_of
 from core.runs.store import MADE_ROOM
 from core.settings import Settings
@@ -33,7 +33,8 @@ IMAGES = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 1, 1]), np.array([Fal
 BY_ID = {  # reads one run that a link names, whoever's it is
     "RunStore": {"get", "these", "queue_position", "command", "interventions", "metrics", "metric_names", "points", "snapshots",
                  "looks", "look_times", "seconds_watched", "watched", "folder", "names", "others_wait", "is_held",
-                 "seconds_to_wait", "read_only", "as_actor"},
+                 "seconds_to_wait", "read_only", "as_actor",
+                 "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
     "LocalEngine": {"status", "as_actor", "wake"},
 }
 LISTS = {"RunStore": {"runs", "of_configs", "looks_at_test_images", "entries", "like", "group", "discarded", "sets_of_discarded",
@@ -80,6 +81,7 @@ SERVER = {
         "close": lambda store: store.close(), "keep_spare": lambda store: store.keep_spare(),
         "connection": lambda store: store.connection().__enter__(), "claim": lambda store: store.claim("worker"),
         "heartbeat": lambda store: store.heartbeat("worker"), "make_room": lambda store: store.make_room({}),
+        "keep_snapshot": lambda store: store.keep_snapshot("0" * 32, Snapshot("sink", 0, {})),
         "forget_after": lambda store: store.forget_after("0" * 32, 0, 0),
         "end_runs_of": lambda store: store.end_runs_of("worker", "failed", ""), "going": lambda store: store.going(),
         "end_abandoned": lambda store: store.end_abandoned({}),
@@ -231,8 +233,8 @@ def test_some_of_several_being_another_s_changes_none(store):
 
 def test_emptying_the_bin_empties_one_s_own(store, tmp_path):
     made, ben = in_each_state(store), store.as_actor(BEN)
-    assert remove_discarded(ben, tmp_path) == 0 and list(store.discarded()) == [made["deleted"]]
-    assert remove_discarded(store.as_actor(ANN), tmp_path) == 1 and not store.discarded()
+    assert remove_discarded(ben, tmp_path) == [] and list(store.discarded()) == [made["deleted"]]
+    assert remove_discarded(store.as_actor(ANN), tmp_path) == [made["deleted"]] and not store.discarded()
 
 
 def test_files_of_a_run_are_its_owner_s_to_change(store, tmp_path):

@@ -43,5 +43,6 @@ def sets_of_discarded(db: sqlite3.Connection, own: str, key: tuple[str, ...]) ->
 
 
 def discarded_before(db: sqlite3.Connection, moment: float, own: str, key: tuple[str, ...]) -> list[str]:
-    """The ids of those that were deleted until then, in seconds since 1970."""
-    return [row["id"] for row in db.execute(f"SELECT id FROM runs WHERE deleted <= ? {own}", (moment, *key)).fetchall()]
+    """The ids of those that were deleted until then, in seconds since 1970; the one that was deleted first comes first."""
+    rows = db.execute(f"SELECT id FROM runs WHERE deleted <= ? {own} ORDER BY deleted, number", (moment, *key)).fetchall()
+    return [row["id"] for row in rows]

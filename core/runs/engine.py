@@ -291,7 +291,7 @@ class LocalEngine:
         except OSError:
             log = subprocess.DEVNULL
         popen = start(*configured("training", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir),
-                                  str(s.workers), str(int(s.cuda_graphs)), str(s.disk_budget), str(int(s.hosted))),
+                                  str(s.workers), str(int(s.cuda_graphs)), str(s.disk_budget), s.sink, str(int(s.hosted))),
                       stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
                       own_group=True)  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
         if not isinstance(log, int):

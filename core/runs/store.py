@@ -31,7 +31,20 @@ from core.runs.interventions import (
 from core.runs.limits import check_kept, check_trained, check_turn, most_pause, most_seconds
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
-from core.runs.records import ACTIVE, NUMBER_FORMAT, Going, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
+from core.runs.records import (
+    ACTIVE,
+    NUMBER_FORMAT,
+    TEST_LOOKS,
+    Going,
+    Kind,
+    Looked,
+    Metric,
+    Metrics,
+    Run,
+    RunNotFound,
+    Snapshot,
+    Status,
+)
 from core.runs.rights import NotYours, check_change, check_owner, check_server, whose
 from core.runs.rows import RunUnreadable, read_run, readable
 from core.runs.table import Entry, KnownSettings, read_entries
@@ -228,15 +241,23 @@ class RunStore:
                               (*texts, *key)).fetchall()
         return [readable([row for row in rows if row["config"] == text]) for text in texts]
 
-    def looks_at_test_images(self) -> dict[tuple[str, str], int]:
-        """For each data set and task how many runs in this store were measured on its test images as they ended: that is the
-        least number of times that somebody may have looked at them."""
+    def looks_at_test_images(self) -> dict[tuple[str, str], Looked]:
+        """How often the test images of each data set and task were looked at by runs of this store, at least."""
         own, key = whose(self.actor)
         with self._database.reading() as db:
-            rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), count(*) FROM "
-                              "runs WHERE (test_accuracy IS NOT NULL OR test_loss IS NOT NULL) AND json_valid(config) "
-                              f"{own} GROUP BY 1, 2", key).fetchall()
-        return {(dataset, task): count for dataset, task, count in map(tuple, rows)}
+            rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), "
+                              "sum(test_accuracy IS NOT NULL OR test_loss IS NOT NULL), sum(coalesce(later, 0)) FROM runs LEFT "
+                              "JOIN (SELECT run, json_extract(value, '$.count') AS later FROM snapshots WHERE name = ?) ON run = "
+                              f"number WHERE json_valid(config) {own} GROUP BY 1, 2", (TEST_LOOKS, *key)).fetchall()
+        return {(dataset, task): Looked(runs, later) for dataset, task, runs, later in map(tuple, rows) if runs or later}
+
+    def note_test_look(self, run_id: str) -> None:
+        """Count that a run's network was asked about the test images once more, by whomever, which stays so when the run goes on.
+        Nothing for an unknown run."""
+        with self._database.writing() as db:
+            db.execute("INSERT INTO snapshots (run, name, step, value) SELECT number, ?, -1, json_object('count', 1) FROM runs "
+                       "WHERE id = ? ON CONFLICT (run, name) DO UPDATE SET value = json_object('count', "
+                       "json_extract(value, '$.count') + 1)", (TEST_LOOKS, run_id))
 
     def entries(self, owner: str = "") -> list[Entry]:
         """Every training as a row of the table of runs, the newest first, also where this version can't read its settings.
@@ -378,14 +399,14 @@ class RunStore:
         with self._database.reading() as db:
             return sets_of_discarded(db, *whose(self.actor))
 
-    def remove_discarded(self, older_than: float = 0.0) -> int:
-        """Remove for good what was discarded so many seconds ago or earlier; how many runs that were. Raises StoreError for files
-        that can't be removed."""
+    def remove_discarded(self, older_than: float = 0.0, most: int | None = None) -> list[str]:
+        """Remove for good what was discarded so many seconds ago or earlier, the first deleted first and no more than `most`; the
+        runs that were. Raises StoreError for files that can't be removed."""
         with self._database.reading() as db:
-            gone = discarded_before(db, time.time() - older_than, *whose(self.actor))
+            gone = discarded_before(db, time.time() - older_than, *whose(self.actor))[:most]
         for run_id in gone:
             self._remove(run_id)
-        return len(gone)
+        return gone
 
     # --- what workers do
 
@@ -444,6 +465,13 @@ class RunStore:
             if interventions:
                 insert_interventions(db, row["number"], interventions)
         return True
+
+    def keep_snapshot(self, run_id: str, snapshot: Snapshot) -> None:
+        """Keep one of a run that may have ended; nothing for an unknown run."""
+        check_server(self.actor)
+        with self._database.writing() as db:
+            db.execute("INSERT OR REPLACE INTO snapshots (run, name, step, value) SELECT number, ?, ?, ? FROM runs WHERE id = ?",
+                       (snapshot.name, snapshot.step, json.dumps(snapshot.value), run_id))
 
     def heartbeat(self, worker: str) -> None:
         """Say that a worker and its run are alive."""

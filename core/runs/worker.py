@@ -1,6 +1,6 @@
 """A training process, started and fed by LocalEngine.
 
-It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS DISK_BUDGET HOSTED`:
+It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS DISK_BUDGET SINK HOSTED`:
 configured before torch is imported.
 
 Its standard input is the lifeline: each line says that something is in the queue, and its end says that the server is
@@ -141,8 +141,9 @@ def main() -> None:
         os.nice(10)  # a page that somebody waits for goes first; where nobody does, training has all the cores
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("500")  # where memory runs out all the same, the system ends this process and not the server
-    name, runs, data, cache, workers, graphs, budget, hosted = sys.argv[1:]
-    Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers), graphs == "1", int(budget), hosted == "1")).run()
+    name, runs, data, cache, workers, graphs, budget, sink, hosted = sys.argv[1:]
+    settings = Settings(Path(data), Path(runs), Path(cache), int(workers), graphs == "1", int(budget), sink, hosted == "1")
+    Worker(name, settings).run()
 
 
 if __name__ == "__main__":

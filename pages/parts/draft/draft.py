@@ -1,5 +1,6 @@
-"""The RunConfig that a session's forms edit, and where it came from."""
+"""The RunConfig that a session's forms edit. Pages that show it call draft() at their beginning, address.keep() at their end."""
 
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -11,14 +12,15 @@ from core.data.sources import owners_of
 from core.fields import ConfigError
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
-from core.presets import PRESETS, UnknownPreset, preset
+from core.presets import PRESETS
+from core.runs import RunNotFound, RunUnreadable, StoreError
 from core.settings import Settings
 from core.training import outputs_for
 from core.transforms import Steps
+from pages.parts.draft import address
 from pages.parts.shell import keys
-from pages.parts.shell.markdown import as_text
+from pages.parts.shell.services import Services
 from pages.parts.shell.visitor import asking
-from pages.parts.widgets.address import PRESET
 
 
 def first_preset(settings: Settings) -> str:
@@ -26,20 +28,35 @@ def first_preset(settings: Settings) -> str:
     return "mnist-mlp-50" if spec_of("mnist").is_available(settings.data_dir) else "digits-quick"
 
 
-def draft(settings: Settings) -> RunConfig:
-    """The session's config in the making; a first preset's where nothing has been chosen yet."""
-    _take_asked()
-    if keys.DRAFT not in st.session_state:
-        take_preset(first_preset(settings))
+def draft(server: Services) -> RunConfig:
+    """The session's config in the making: what the address asks for, else what was chosen before. At first it is that of the run
+    that is looked at, or a first preset's."""
+    settings, first = server.settings, _first(server)
+    said = address.news()
+    if said is not None or keys.DRAFT not in st.session_state:
+        take(address.read(said or {}, first))
+        st.session_state.pop(keys.LAST_DRAFT, None)  # nothing starts by itself because of it
     config = read_config(st.session_state[keys.DRAFT])
     try:
         spec_of(config.data.dataset, settings.data_dir)
     except DataError:  # somebody has deleted it since, or the settings are those of a run from elsewhere
-        st.toast(f"The data set you had chosen is not here; {spec_of('digits').title} takes its place.", icon=":material/delete:")
+        st.toast(f"The data set of these settings is not here; {spec_of('digits').title} takes its place.",
+                 icon=":material/delete:")
         take_data(default_config("digits"))
     if settings.hosted:
         _without_others(settings)
-    return _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
+    config = _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
+    address.put_in_words(config, first)
+    return config
+
+
+def _first(server: Services) -> RunConfig:
+    """What a page begins with whose address names no draft."""
+    run_id = st.session_state.get(keys.RUN)
+    with suppress(RunNotFound, RunUnreadable, StoreError):  # Train model says so
+        if run_id and (run := server.store.get(run_id)).kind == "training":
+            return run.config
+    return PRESETS[first_preset(server.settings)].config
 
 
 def _without_others(settings: Settings) -> None:
@@ -49,21 +66,6 @@ def _without_others(settings: Settings) -> None:
         st.toast(f"These settings' data belong to somebody else; {spec_of('digits').title} takes their place.",
                  icon=":material/lock:")
         take_data(default_config("digits"))
-
-
-def _take_asked() -> None:
-    """The preset that the address asks for (?preset=mnist-mlp-50), once: it stays there as long as the draft is that preset."""
-    asked = st.query_params.get(PRESET)
-    if asked is None:
-        return
-    if asked != st.session_state.get(keys.ASKED_PRESET):
-        st.session_state[keys.ASKED_PRESET] = asked
-        try:
-            take(preset(asked).config, preset(asked).title)
-        except UnknownPreset as error:
-            st.toast(as_text(str(error)), icon=":material/help:")
-    if asked not in PRESETS or read_config(st.session_state[keys.DRAFT]) != PRESETS[asked].config:
-        del st.query_params[PRESET], st.session_state[keys.ASKED_PRESET]
 
 
 def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:
@@ -90,14 +92,18 @@ def _without_deleted(config: RunConfig, settings: Settings) -> RunConfig:
 
 def take_preset(name: str) -> None:
     """Start from a preset."""
-    take(PRESETS[name].config, PRESETS[name].title)
+    take(PRESETS[name].config)
 
 
-def take(config: RunConfig, title: str = "") -> None:
+def take(config: RunConfig) -> None:
     """Replace the draft; the forms show the new values."""
-    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
-    st.session_state[keys.DRAFT_TITLE] = title
+    _set(config)
     st.session_state[keys.DRAFT_VERSION] = st.session_state.get(keys.DRAFT_VERSION, 0) + 1
+
+
+def _set(config: RunConfig) -> None:
+    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    address.put_in_words(config)
 
 
 def take_data(data: DataConfig) -> None:
@@ -130,6 +136,8 @@ def take_transforms(dataset: str, steps: Steps) -> None:
     values = st.session_state[keys.DRAFT]
     changed = values["data"] | {"transforms": [step.model_dump(mode="json") for step in steps]}
     take(read_config(values | {"data": changed}))
+
+
 def take_kind(data: DataConfig) -> None:
     """Another kind of data for the draft, such as points after images, with a loss and a network that can take it."""
     config = read_config(st.session_state[keys.DRAFT])
@@ -142,9 +150,9 @@ def take_kind(data: DataConfig) -> None:
 
 def take_model(model: ModelConfig) -> None:
     """Another network for the draft; data and training stay as they are."""
-    values = st.session_state[keys.DRAFT]
-    st.session_state[keys.DRAFT] = values | {"model": model.model_dump(mode="json")}
-    if values["model"]["architecture"] != model.architecture:
+    before = read_config(st.session_state[keys.DRAFT])
+    _set(before.model_copy(update={"model": model}))
+    if before.model.architecture != model.architecture:
         st.session_state[keys.DRAFT_VERSION] += 1
 
 
@@ -188,7 +196,7 @@ def change(path: str, value: object) -> None:
         config = config.model_copy(update={"data": fitting})
         st.session_state[keys.DRAFT_VERSION] += 1
     st.session_state.pop(f"problem.{path}", None)
-    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    _set(config)
     if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults
         st.session_state[keys.DRAFT_VERSION] += 1
 

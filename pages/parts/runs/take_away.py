@@ -115,8 +115,11 @@ def _one_at_a_time() -> threading.Lock:
 
 
 def made_with(server: Services, run: Run) -> None:
-    """What a run was made with, folded away."""
-    with st.expander("What it was made with", icon=":material/receipt_long:"):
+    """What a run was made with, folded away; read only where somebody opens it."""
+    box = st.expander("What it was made with", icon=":material/receipt_long:", key="runs.made_with", on_change="rerun")
+    if not box.open:
+        return
+    with box:
         st.markdown("\n".join(f"- {line.name}: {as_text(line.value)}" for line in lines_of(record_of(server.store, run), run)))
 
 

@@ -11,7 +11,7 @@ from streamlit.errors import StreamlitPageNotFoundError
 from core.devices import DeviceInfo, describe_device
 from pages.parts.shell import keys
 from pages.parts.shell.links import Group, show_links
-from pages.parts.shell.menu import LABS, MENU
+from pages.parts.shell.menu import DRAFTED, LABS, MENU
 from pages.parts.shell.notices import draw_notices
 from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
 from pages.parts.shell.visitor import arrive, teacher_door
@@ -25,14 +25,14 @@ def open_page(title: str, style: str = "") -> None:
     """Set the page up. To be called first on every page. style: CSS of its own."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}{style}</style>")
-    st.session_state[keys.PAGE] = title
+    st.session_state[keys.PAGE_BEFORE], st.session_state[keys.PAGE] = st.session_state.get(keys.PAGE), title
     arrive()
     freeze_imports(title)
     _recover_run()
     with st.sidebar:
         labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
         show_links([Group(MENU, "Torch Playground", name=True), Group(labs, "Learn")], "frame.menu", "Pages", go_to,
-                   here=PATHS.get(title, ""), run=st.session_state.get(keys.RUN), foot=device().title)
+                   here=PATHS.get(title, ""), query=query_of, foot=device().title)
         teacher_door()
     draw_notices()
 
@@ -60,22 +60,26 @@ def device() -> DeviceInfo:
     return describe_device()
 
 
+def query_of(path: str) -> dict[str, str]:
+    """What a page's address says after the question mark: the run that is looked at, and the draft where the page shows it."""
+    run = st.session_state.get(keys.RUN)
+    return ({"run": run} if run else {}) | (st.session_state.get(keys.DRAFT_QUERY, {}) if path in DRAFTED else {})
+
+
 def link(path: str, label: str, icon: str | None = None) -> None:
     """A link to a page that keeps the run in the address. On a page that runs alone there are no others: plain text."""
-    run = st.session_state.get(keys.RUN)
     try:
-        st.page_link(path, label=label, icon=icon, query_params={"run": run} if run else None)
+        st.page_link(path, label=label, icon=icon, query_params=query_of(path) or None)
     except (StreamlitPageNotFoundError, KeyError):
         st.caption(label)
 
 
 def go_to(path: str) -> None:
     """Open another page with the current run; stays where a page runs alone."""
-    run = st.session_state.get(keys.RUN)
     if Path(path).name in {Path(known).name for known in (*MENU, *LABS)}:
         try:
             # no parameters are {}: None is refused where a widget stands in the address
-            st.switch_page(path, query_params={"run": run} if run else {})
+            st.switch_page(path, query_params=query_of(path))
         except (StreamlitPageNotFoundError, KeyError):
             st.rerun()
 

@@ -12,6 +12,7 @@ MENU = {
     "pages/read_sheet.py": ("Read a sheet", ":material/document_scanner:"),
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
 }
+DRAFTED = ("pages/explore_data.py", "pages/build_model.py", "pages/train_model.py")  # whose addresses name the draft
 # path → (title, goal in one line, icon); one entry a line. Home lists them as a path and the sidebar as a menu
 LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),
