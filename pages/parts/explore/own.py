@@ -72,10 +72,15 @@ def explain(server: Services) -> None:
                            "sample-digits.zip", "application/zip", key="explore.own.sample", icon=":material/folder_zip:",
                            on_click="ignore")
         st.caption("200 digits and a few mistakes, to try it with.")
-    who = ("you and the teacher see the title, the classes and the images of what is kept, and can train on it or delete it. Who "
-           "opens the link of a run of yours sees images that it learned from." if server.private else
-           "everybody who can open this page sees the title, the classes and the images of what is kept, and can train on it or "
-           "delete it.")
+    if server.private:
+        who = ("you and the teacher see the title, the classes and the images of what is kept, and can train on it or delete it. "
+               "Who opens the link of a run of yours sees images that it learned from.")
+    elif server.actor.is_local:
+        who = ("everybody who can open this page sees the title, the classes and the images of what is kept, and can train on it "
+               "or delete it.")
+    else:
+        who = ("everybody on this server sees the title, the classes and the images of what you keep as the teacher, and can "
+               "train on it; only a teacher can delete it.")
     st.info(f"**Who sees it:** {who} File names are not kept. Bring no images that others must not see.",
             icon=":material/visibility:")
 

@@ -34,14 +34,17 @@ class Services:
     @property
     def who_can(self) -> str:
         """Who can do something with a run that this person brings, at the beginning of a sentence."""
-        return "You, the teacher and whoever has the run's link" if self.private else "Everybody who can open this app"
+        if self.actor.is_local:
+            return "Everybody who can open this app"
+        return "You, the teacher and whoever has the run's link" if self.private else "You and whoever has the run's link"
 
     @property
     def about_saving(self) -> str:
         """What becomes of a data set that this person keeps."""
         if self.private:
             return "It is on Explore data then, for you to train on. Others do not see it there."
-        return "Everybody who can open this app sees it then, on Explore data, and can train on it or delete it."
+        deletes = " or delete it." if self.actor.is_local else "; only a teacher can delete it."
+        return f"Everybody who can open this app sees it then, on Explore data, and can train on it{deletes}"
 
     def may_change(self, run: Run) -> bool:
         """Whether buttons that change it are offered; store and engine refuse them anyway."""

@@ -108,8 +108,10 @@ def own_section(server: Services) -> None:
     st.markdown("A CSV file with a first line `text,label` and then one text in each line, with the label positive or negative. "
                 f"UTF-8, at most {MOST_MEGABYTES} MB.")
     upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
-    who = "you and the teacher" if server.private else "everybody who can open this page"
-    st.caption(f"**Who sees it:** {who} can train on the texts, read them here and delete them. They are kept on this server, "
+    who = ("you and the teacher can train on the texts, read them here and delete them" if server.private else
+           "everybody who can open this page can train on the texts, read them here and delete them" if server.actor.is_local else
+           "everybody on this server can train on what you keep as the teacher and read it here; only a teacher can delete it")
+    st.caption(f"**Who sees it:** {who}. They are kept on this server, "
                "without the file's name. Bring no texts that others must not see.")
     if upload is not None:
         _read_once(server, upload)
