@@ -413,6 +413,8 @@ def test_a_finished_run_goes_on_for_more_epochs(tmp_path, trained, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "copy"))
     monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
     at = page("pages/train_model.py", trained[1].id)
+    assert not any("not the form's" in one.value for one in at.caption), "whoever comes by its address has them in the form"
+    at.number_input(key=form_key(at, "training.epochs")).set_value(9).run()
     assert any("This run's settings are not the form's: " in one.value for one in at.caption)
     at.session_state["runs.made_with"] = True
     click(at, "train.its_settings")
