@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.conditions import conditions, spread
-from benchmarks.page_latency import app, rerun, session
+from benchmarks.page_latency import app_process, computed, rerun, session
 from core.config import RunConfig
 from core.data import load, spec_of
 from core.figures.moments import LIGHT, Shot, animation, panels
@@ -119,16 +119,18 @@ def looking(store: RunStore, settings: Settings, run: Run, parts: tuple[str, ...
 def asking(store: RunStore, run: Run, most: int = 12) -> None:
     """Print how long the whole page takes."""
     steps = [moment.step for moment in moments(store, run.id).kept][-2::-1][:most]
-    with app(store.path) as port:
+    with app_process(store.path, 0) as (port, pid):
         with session(port) as connection:
             rerun(connection, "", "")
             rerun(connection, "compare_runs", "")
-        times = []
+        times, worked = [], []
         for query in ("", *(f"&moment={step}" for step in steps)):
             with session(port) as connection:
+                before = computed(pid)
                 times.append(rerun(connection, "go_back", f"run={run.id}{query}"))
-    print(f"  the whole page: at first {times[0]:.0f} ms, with another moment in a new session {spread(times[1:], 'ms', 0)}",
-          flush=True)
+                worked.append(computed(pid) - before)
+    print(f"  the whole page: at first {times[0]:.0f} ms, with another moment in a new session {spread(times[1:], 'ms', 0)}; of "
+          f"the processor {worked[0]:.0f} and {sum(worked[1:]) / len(steps):.0f} ms", flush=True)
 
 
 def main() -> None:

@@ -160,7 +160,7 @@ def test_a_board_shares_ranks_and_counts_looks(runs, monkeypatch):  # noqa: F811
     at = view(beside(*found), "board")
     board = at.dataframe[0].value
     assert board["Rank"].tolist() == [1, 1, 3] and board["Wrong"].tolist() == [2, 3, 40]
-    assert "At least 3 runs" in texts(at)
+    assert "looked at **3 times at least**: by 3 runs of this store as they ended, and 0 times later" in texts(at)
     at.selectbox(key="compare.budget").set_value("seconds").run()
     assert_whole(at)
     at.selectbox(key="compare.board_split").set_value("validation").run()

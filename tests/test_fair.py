@@ -158,12 +158,24 @@ def test_examples_of_all_kinds(tmp_path):
     assert count(data__dataset="circle", data__points=300, data__added=((0.1, 0.2, 1),)) == 301
 
 
-def test_a_run_that_has_trained_enough_does_not_go_on(engine, store):
-    ann = engine.as_actor(visitor("a", run_minutes=1))
-    run_id = ann.submit(CONFIG, ANN.key)
+def test_a_run_that_has_trained_enough_does_not_go_on(store, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    ann = store.as_actor(visitor("a", run_minutes=1))
+    run_id = ann.create(CONFIG, ANN.key)
+    for trains in (25, 34):
+        store.claim("w")
+        now += trains
+        store.set_pause(run_id, True)
+        now += 1000  # which does not count
+        store.set_pause(run_id, False)
+        store.finish(run_id, "stopped")
+        ann.requeue(run_id, CONFIG)
     store.claim("w")
-    store.finish(run_id, "stopped", seconds=60.0)
-    refused(lambda: ann.resume(run_id), "This run has trained for 1 minute", store)
+    assert [run.seconds for run in store.going()] == [59]
+    now += 1
+    store.finish(run_id, "stopped")
+    refused(lambda: ann.requeue(run_id, CONFIG), "This run has trained for 1 minute", store)
     assert store.get(run_id).status == "stopped"
 
 

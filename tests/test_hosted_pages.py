@@ -80,11 +80,11 @@ def test_whom_a_proxy_names(hosted, monkeypatch):
 @pytest.mark.parametrize("path", ["app.py", "pages/train_model.py", "pages/compare_runs.py"])
 def test_another_s_run_can_be_looked_at_and_its_settings_used(hosted, monkeypatch, path):
     brings(monkeypatch)
-    run = hosted.create_running(tiny(), ANN.key, "w", "Ann's own")
+    run = hosted.create(tiny(), ANN.key, "Ann's own")
     listed = page(path)
     assert_whole(listed)
     assert "Ann's own" not in texts(listed) + repr([one.options for one in listed.selectbox])
-    at = page(path, run.id)
+    at = page(path, run)
     assert_whole(at)
     assert "Ann's own" in texts(at) and ANN.key not in texts(at)
     offered = {button.key for button in at.button}
@@ -101,19 +101,19 @@ def test_another_s_run_in_the_plane(hosted, monkeypatch):
     at = click(at, "plane.start")
     assert {"plane.stop"} <= {button.key for button in at.button}
     mine = hosted.runs()[0]
-    other = hosted.create_running(mine.config, ANN.key, "w", "Ann's")
-    at = page("pages/learn_decision_boundary.py", other.id)
+    other = hosted.create(mine.config, ANN.key, "Ann's")
+    at = page("pages/learn_decision_boundary.py", other)
     assert_whole(at)
     assert NOT_YOURS in texts(at) and not {"plane.stop", "plane.pause"} & {button.key for button in at.button}
-    assert hosted.get(other.id).pace == other.pace
+    assert hosted.get(other).pace == 0
 
 
 def test_settings_with_another_s_data_fall_back(hosted, monkeypatch, places):
     brings(monkeypatch)
     own = save_set(places / "data", "Ann's cats", ["cat", "dog"], *IMAGES, actor=ANN)
     config = tiny(data__dataset=own.name, data__validation=1)
-    run = hosted.create_running(config, ANN.key, "w", "Ann's own")
-    at = click(page("pages/compare_runs.py", run.id), "compare.settings")
+    run = hosted.create(config, ANN.key, "Ann's own")
+    at = click(page("pages/compare_runs.py", run), "compare.settings")
     assert_whole(at)
     assert at.session_state[keys.DRAFT]["data"]["dataset"] == "digits"
     assert any("belong to somebody else" in one.value for one in at.toast)
@@ -125,8 +125,8 @@ def test_settings_with_another_s_data_fall_back(hosted, monkeypatch, places):
 
 def test_the_teacher_comes_in_with_the_code(hosted, monkeypatch):
     brings(monkeypatch)
-    run = hosted.create_running(tiny(), ANN.key, "w", "Ann's own")
-    at = page("pages/train_model.py", run.id)
+    run = hosted.create(tiny(), ANN.key, "Ann's own")
+    at = page("pages/train_model.py", run)
     assert "run.stop" not in {button.key for button in at.button}
     at.text_input(key="visitor.code").set_value("let me in, please")
     at = click(at, "visitor.come_in")
@@ -135,8 +135,8 @@ def test_the_teacher_comes_in_with_the_code(hosted, monkeypatch):
     at = click(at, "visitor.come_in")
     assert_whole(at)
     assert at.session_state[keys.ACTOR].kind == "teacher" and CODE not in texts(at)
-    at = click(at, "run.pause")
-    assert hosted.get(run.id).pause_requested
+    at = click(at, "run.stop")
+    assert hosted.get(run).message == "Stopped before it started by the teacher." in [one.value for one in at.info]
     cookie = at.session_state[keys.COOKIE]
     _, at = came_back(monkeypatch, cookie)
     assert at.session_state[keys.ACTOR].kind == "teacher" and "1 run" in texts(at)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -339,10 +340,14 @@ def test_train_starts_what_the_form_says(runs):
     at.number_input(key=form_key(at, "training.epochs")).set_value(3).run()
     at.selectbox(key=form_key(at, "training.optimizer.name")).select("sgd").run()
     at.number_input(key=form_key(at, "training.optimizer.momentum")).set_value(0.9).run()
+    at.text_input(key=form_key(at, "training.moment_epochs")).set_value("1, x").run()
+    assert any("Epochs to keep for certain, number 2, is 'x'" in caption.value for caption in at.caption)
+    at.text_input(key=form_key(at, "training.moment_epochs")).set_value("3; 1, 20").run()
+    assert any(re.search(r": 42 moments of .* each\. The run ends before epoch 20\.", caption.value) for caption in at.caption)
     click(at, "train.start")
     assert_whole(at)
     (run,) = runs.runs()
-    assert run.config.training.epochs == 3
+    assert run.config.training.epochs == 3 and run.config.training.moment_epochs == (3, 1, 20)
     assert (run.config.training.optimizer.name, run.config.training.optimizer.momentum) == ("sgd", 0.9)
     assert "Starts in a moment" in at.get("progress")[0].proto.text
 

@@ -33,7 +33,8 @@ IMAGES = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 1, 1]), np.array([Fal
 BY_ID = {  # reads one run that a link names, whoever's it is
     "RunStore": {"get", "these", "queue_position", "command", "interventions", "metrics", "metric_names", "points", "snapshots",
                  "looks", "look_times", "seconds_watched", "watched", "folder", "names", "others_wait", "is_held",
-                 "seconds_to_wait", "read_only", "as_actor"},
+                 "seconds_to_wait", "read_only", "as_actor",
+                 "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
     "LocalEngine": {"status", "as_actor", "wake"},
 }
 LISTS = {"RunStore": {"runs", "of_configs", "looks_at_test_images", "entries", "like", "group", "discarded", "sets_of_discarded",

@@ -22,15 +22,16 @@ from core.figures.side_by_side import (
     pixels_for,
 )
 from core.presets import PRESETS
-from core.runs import Metric
+from core.runs import Metric, load_model
 from core.runs.change_walk import Effect
 from core.runs.curves import View, extent, read_bands, read_clocks, read_curves
 from core.runs.differing import NOT_THERE, by_seed, flat, in_words, labels_of, names_of, values_of, varying
+from core.runs.evaluations import compute_predictions
 from core.runs.importance import Importance, Share
 from core.runs.outcomes import COSTS, RESULTS, mult_adds_of
 from core.runs.thinning import Band
 from core.training import Intervention, Started
-from tests.helpers import tiny
+from tests.helpers import run_here, tiny
 
 
 def made(store, config, steps=40, per_epoch=10, title="A run", seconds=2.0, finished=True, by_hand=False):
@@ -77,7 +78,20 @@ def test_how_many_runs_have_looked_at_the_test_images(store):
     made(store, tiny(training__epochs=3))
     made(store, tiny(data__task="is_target", training__loss="bce_with_logits"))
     made(store, tiny(), finished=False)
-    assert store.looks_at_test_images() == {("digits", "classes"): 2, ("digits", "is_target"): 1}
+    assert store.looks_at_test_images() == {("digits", "classes"): (2, 0), ("digits", "is_target"): (1, 0)}
+
+
+def test_later_looks_at_the_test_images_are_counted_too(store, settings, digits):
+    run = run_here(store, settings, tiny())
+    assert store.looks_at_test_images() == {("digits", "classes"): (1, 0)}
+    trained = load_model(store, run.id)
+    for split in ("test", "validation", "test"):
+        compute_predictions(store, run.id, trained, digits, split)
+    assert store.looks_at_test_images() == {("digits", "classes"): (1, 2)}
+    store.requeue(run.id, tiny(training__epochs=2))
+    store.forget_after(run.id, -1, 0)
+    assert store.looks_at_test_images() == {("digits", "classes"): (0, 2)}, "its own result is gone until it has another"
+    store.note_test_look("0" * 32)
 
 
 def test_curves_over_steps_epochs_and_seconds(store):

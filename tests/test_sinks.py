@@ -153,7 +153,7 @@ def test_the_app_tells_it_too(store, settings, stand_in):
 
 @pytest.mark.parametrize(("how", "line"), [
     ("refuses", "trackio: 0 rows of metrics, {all} left out (RuntimeError: no room)"),
-    ("dies", "trackio: 0 rows of metrics, {all} left out"),
+    ("dies", "trackio: 0 rows of metrics, {all} left out (its process died)"),
     ("fails", "trackio: {others} rows of metrics, 1 left out (OSError: lost)"),
     ("warns", "trackio: {all} rows of metrics (could not flush)")])
 def test_a_sink_that_fails_costs_its_own_rows_alone(how, line, store, settings, stand_in, monkeypatch):

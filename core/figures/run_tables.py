@@ -86,7 +86,7 @@ def importance_chart(found: Importance, labels: Mapping[str, str], result: Outco
         hovertemplate="%{customdata[0]}<br>%{x:.3~g}<extra></extra>"))
     unit = "percentage points" if result.shares else result.label
     return figure.update_layout(
-        height=80 + ROW * len(shares), margin=MARGIN, xaxis={"title": f"how much worse the guess gets ({unit})"}, bargap=0.45,
+        height=80 + ROW * len(shares), margin=MARGIN, xaxis={"title": f"how much worse the guess gets<br>({unit})"}, bargap=0.45,
         yaxis={"tickvals": list(range(len(shares))), "ticktext": names, "autorange": "reversed"})
 
 
@@ -105,7 +105,7 @@ def effects_chart(effects: Sequence[Effect], result: Outcome) -> go.Figure:
     better = "right is better" if result.higher else "left is better"
     figure.add_vline(x=0, line={"color": GREY, "width": 1.5, "dash": "dot"})
     return figure.update_layout(
-        height=90 + ROW * len(effects), margin=MARGIN, xaxis={"title": f"change of the {result.label} ({unit}); {better}"},
+        height=90 + ROW * len(effects), margin=MARGIN, xaxis={"title": f"change of the {result.label}<br>({unit}; {better})"},
         yaxis={"tickvals": list(range(len(effects))), "ticktext": [literal(_short(one.label, LONGEST)) for one in effects],
                "range": [len(effects) - 0.5, -0.5]})
 

@@ -27,7 +27,7 @@ from core.process import configured
 from core.runs.checkpoints import CheckpointError, check_can_go_on
 from core.runs.database import LITTLE, StoreBusy, StoreError
 from core.runs.deleting import delete_run, remove_discarded
-from core.runs.limits import check_size, check_trained, minutes
+from core.runs.limits import check_size, minutes
 from core.runs.looks import check_suits, watched_images
 from core.runs.records import Going, Run
 from core.runs.rights import check_data, check_server
@@ -197,7 +197,6 @@ class LocalEngine:
         """
         run = self.store.get(run_id)
         self.store.check_change(run_id)
-        check_trained(self.store.actor, run.seconds)
         config = run.config.with_values({"training.epochs": run.config.training.epochs + more_epochs})
         self._check(config)
         if not run.is_active:

@@ -47,11 +47,13 @@ def check_kept(db: sqlite3.Connection, actor: Actor, runs: int = 1) -> None:
                            "remove those that were deleted lately for good.")
 
 
-def check_trained(actor: Actor, seconds: float | None) -> None:
+def check_trained(db: sqlite3.Connection, actor: Actor, run_id: str) -> None:
     """Raises LimitReached where a run has trained for as long as one may."""
     most = actor.limits.run_minutes
-    if most and (seconds or 0.0) >= 60 * most:
-        raise LimitReached(f"This run has trained for {minutes(seconds or 0.0)}; the limit for one run on this server is "
+    row = db.execute("SELECT trained_before + max(0, coalesce(finished - started, 0)) FROM runs WHERE id = ?",
+                     (run_id,)).fetchone()
+    if most and row is not None and row[0] >= 60 * most:
+        raise LimitReached(f"This run has trained for {minutes(row[0])}; the limit for one run on this server is "
                            f"{minutes(60 * most)}.")
 
 

@@ -162,7 +162,8 @@ class Outlet:
                     "known")
         left_out = self.offered - taken
         line = f"{self.sink}: {plural(taken, 'row')} of metrics" + (f", {left_out:,} left out" if left_out else "")
-        return line + (f" ({said['trouble']})" if said.get("trouble") else "")
+        trouble = said.get("trouble") if said else "its process died"
+        return line + (f" ({trouble})" if trouble else "")
 
 
 def _mark_of(store: RunStore, run_id: str, sink: str) -> Mark:

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from core.config import RunConfig
 
+TEST_LOOKS = "test_looks"  # name of the snapshot that counts how often a run's network was asked about test images after its end
 Status = Literal["queued", "running", "finished", "stopped", "failed", "interrupted"]
 ACTIVE: tuple[Status, ...] = ("queued", "running")
 Kind = Literal["training", "range_test"]
@@ -95,8 +96,9 @@ class Run:
 class Going(NamedTuple):
     """A run that a worker is doing. Times are those of whoever wrote them, to be compared with themselves alone.
 
-    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun. seconds: of training
-    before it went on. most_seconds, most_pause: of training, and of pause in all while others wait; None without a limit.
+    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun. seconds: that it
+    had a training process before it went on. most_seconds, most_pause: of training, and of pause in all while others wait; None
+    without a limit.
     """
 
     id: str
@@ -115,6 +117,14 @@ class Metric(NamedTuple):  # made twice for each step: a frozen dataclass takes 
     name: str
     step: int
     value: float
+
+
+class Looked(NamedTuple):
+    """How often test images were looked at, at least: by how many runs as they ended, and how often later, when a network was
+    asked about all of them once more."""
+
+    runs: int
+    later: int
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,23 @@ from core.runs.interventions import (
     read_interventions,
     waiting_edits,
 )
-from core.runs.limits import check_kept, check_turn, most_pause, most_seconds
+from core.runs.limits import check_kept, check_trained, check_turn, most_pause, most_seconds
 from core.runs.looks import WATCHED, insert_looks, read_looks, read_watched, watched_bytes, watched_images
 from core.runs.metric_blobs import forget_points, insert_metrics, points_of_many, read_points
-from core.runs.records import ACTIVE, NUMBER_FORMAT, Going, Kind, Metric, Metrics, Run, RunNotFound, Snapshot, Status
+from core.runs.records import (
+    ACTIVE,
+    NUMBER_FORMAT,
+    TEST_LOOKS,
+    Going,
+    Kind,
+    Looked,
+    Metric,
+    Metrics,
+    Run,
+    RunNotFound,
+    Snapshot,
+    Status,
+)
 from core.runs.rights import NotYours, check_change, check_owner, check_server, whose
 from core.runs.rows import RunUnreadable, read_run, readable
 from core.runs.table import Entry, KnownSettings, read_entries
@@ -228,15 +241,23 @@ class RunStore:
                               (*texts, *key)).fetchall()
         return [readable([row for row in rows if row["config"] == text]) for text in texts]
 
-    def looks_at_test_images(self) -> dict[tuple[str, str], int]:
-        """For each data set and task how many runs in this store were measured on its test images as they ended: that is the
-        least number of times that somebody may have looked at them."""
+    def looks_at_test_images(self) -> dict[tuple[str, str], Looked]:
+        """How often the test images of each data set and task were looked at by runs of this store, at least."""
         own, key = whose(self.actor)
         with self._database.reading() as db:
-            rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), count(*) FROM "
-                              "runs WHERE (test_accuracy IS NOT NULL OR test_loss IS NOT NULL) AND json_valid(config) "
-                              f"{own} GROUP BY 1, 2", key).fetchall()
-        return {(dataset, task): count for dataset, task, count in map(tuple, rows)}
+            rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), "
+                              "sum(test_accuracy IS NOT NULL OR test_loss IS NOT NULL), sum(coalesce(later, 0)) FROM runs LEFT "
+                              "JOIN (SELECT run, json_extract(value, '$.count') AS later FROM snapshots WHERE name = ?) ON run = "
+                              f"number WHERE json_valid(config) {own} GROUP BY 1, 2", (TEST_LOOKS, *key)).fetchall()
+        return {(dataset, task): Looked(runs, later) for dataset, task, runs, later in map(tuple, rows) if runs or later}
+
+    def note_test_look(self, run_id: str) -> None:
+        """Count that a run's network was asked about the test images once more, by whomever, which stays so when the run goes on.
+        Nothing for an unknown run."""
+        with self._database.writing() as db:
+            db.execute("INSERT INTO snapshots (run, name, step, value) SELECT number, ?, -1, json_object('count', 1) FROM runs "
+                       "WHERE id = ? ON CONFLICT (run, name) DO UPDATE SET value = json_object('count', "
+                       "json_extract(value, '$.count') + 1)", (TEST_LOOKS, run_id))
 
     def entries(self, owner: str = "") -> list[Entry]:
         """Every training as a row of the table of runs, the newest first, also where this version can't read its settings.
@@ -584,9 +605,11 @@ class RunStore:
         """Put a run that has ended back into the queue, to go on from its last checkpoint. Raises RunNotFound, or StoreError
         while it is active."""
         with self._changing(run_id) as db:
+            check_trained(db, self.actor, run_id)
             check_turn(db, self.actor, 1)
             changed = db.execute(
                 "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', finished = NULL, "
+                "trained_before = trained_before + max(0, coalesce(finished - started, 0)), "
                 "stop_requested = NULL, pause_requested = NULL, steps_requested = 0, worker = NULL, "
                 "test_accuracy = NULL, test_loss = NULL WHERE id = ? AND deleted IS NULL AND status NOT IN ('queued', 'running')",
                 (config.model_dump_json(), VERSION, run_id)).rowcount
@@ -621,7 +644,7 @@ class RunStore:
         check_server(self.actor)
         with self._database.reading() as db:
             rows = db.execute("SELECT id, worker, heartbeat, stop_requested, max(pause_requested, started) AS paused, "
-                              "coalesce(seconds, 0), most_seconds, most_pause FROM runs WHERE status = 'running'").fetchall()
+                              "trained_before, most_seconds, most_pause FROM runs WHERE status = 'running'").fetchall()
         return [Going(*row) for row in rows]
 
     def end_abandoned(self, silent: Mapping[str, float]) -> list[str]:

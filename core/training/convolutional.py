@@ -97,6 +97,7 @@ def _relu(x: Tensor) -> tuple[Tensor, Saved]:
 
 
 def _convolution(module: nn.Conv2d, dtype: torch.dtype, first: bool) -> Layer:
+    assert not isinstance(module.padding, str)  # _fits() has looked
     weight, bias = module.weight, module.bias
     stride, padding, dilation = _two(module.stride), _two(module.padding), _two(module.dilation)
     # memory that stays, laid out as the weight is: Adam's kernel goes through both as they lie

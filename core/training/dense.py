@@ -88,7 +88,8 @@ class Chain:
 
     def __init__(self, layers: list[Layer], modules: list[nn.Module], dtype: torch.dtype = torch.float32,
                  shortcut: Shortcut | None = None) -> None:
-        self.layers, self.dtype, self.shortcut = layers, dtype, shortcut
+        self.layers, self.dtype = layers, dtype
+        self.shortcut: Shortcut | None = shortcut
         self.hooks = [hooks for module in modules for hooks in forward_hooks(module)]
 
     @property

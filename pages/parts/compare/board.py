@@ -10,6 +10,7 @@ from core.runs.boards import MOST, Answered, Board, answered, boards, can_be_rig
 from core.runs.differing import names_of
 from core.runs.evaluations import predictions_path, weights_stamp
 from core.runs.outcomes import COSTS
+from core.runs.records import Looked
 from core.wording import percent, plural
 from pages.parts.compare.looked_at import beside, follow
 from pages.parts.compare.words import short_name, words
@@ -82,16 +83,17 @@ def _draw(store: RunStore, board: Board, split: Split, number: int) -> None:
     } for run, place in zip(board.runs, board.places, strict=True)]), hide_index=True, key=f"compare.board.{number}",
         column_config={"Parameters": st.column_config.NumberColumn(format="localized"),
                        "Training time (s)": st.column_config.NumberColumn(format="%.1f")}, placeholder="–")
-    looks = store.looks_at_test_images().get((first.dataset, first.task), 0)
+    looks = store.looks_at_test_images().get((first.dataset, first.task), Looked(0, 0))
     st.caption(
         ("Models share a rank where McNemar's test can't tell them apart: too few images on which just one of them is right. "
          if ties else "")
         + "A rank is 1 + the number of models that the test finds better: p below 0.05, after Holm's correction for every two on "
         "the board. The test speaks of these weights; another seed would give others."
         + (f" Only the best {MOST} are on the board, {board.left_out} more are not." if board.left_out else "")
-        + (f" **At least {plural(looks, 'run')}** in this store looked at the test images of this data set and task as they "
-           "ended; later looks on Evaluate are not counted. Whoever takes the best of many by test accuracy takes luck with it: "
-           "choose by validation images, and look here once." if split == "test" else
+        + (f" The test images of this data set and task were looked at **{plural(sum(looks), 'time')} at least**: by "
+           f"{plural(looks.runs, 'run')} of this store as they ended, and {plural(looks.later, 'time')} later, on Evaluate, here "
+           "or on the command line. Whoever takes the best of many by test accuracy takes luck with it: choose by validation "
+           "images, and look here once." if split == "test" else
            " Validation images were used to watch these runs, and often to choose between them, so a new set would give a little "
            "less."))
 

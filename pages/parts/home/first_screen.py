@@ -13,7 +13,6 @@ from core.data import DataError, spec_of
 from core.data.drawing import Drawing, DrawingError, prepare
 from core.presets import PRESETS
 from core.runs import Run, RunNotFound
-from core.wording import plural
 from pages.parts.draft.draft import first_preset
 from pages.parts.explain.section import why_section
 from pages.parts.home.answering import Answering, answering, blank, said, thumbnail
@@ -21,6 +20,7 @@ from pages.parts.home.show import show
 from pages.parts.home.watching import Watched, offered_image, played, recording, watched_of
 from pages.parts.runs.control import stop, try_to
 from pages.parts.runs.start import start
+from pages.parts.runs.words import before_it
 from pages.parts.shell import keys
 from pages.parts.shell.frame import device, go_to
 from pages.parts.shell.markdown import as_text
@@ -128,7 +128,7 @@ def _waiting(server: Services, run: Run) -> tuple[str, str]:
     """What is said before the first look."""
     if run.status == "queued":
         before = server.store.queue_position(run.id)
-        return ("In the queue", f"{plural(before, 'run')} before this one.") if before else ("Starting", "It begins in a moment.")
+        return ("In the queue", f"{before_it(server.store, run, before)}.") if before else ("Starting", "It begins in a moment.")
     return "Getting ready", "The data are read, and the network is made."
 
 

@@ -18,15 +18,20 @@ def waiting(store: RunStore, run: Run) -> str:
     before = store.queue_position(run.id)
     if not before:
         return "Starts in a moment…"
-    seconds = store.seconds_to_wait(run.id)
-    about = f", about {duration(seconds)}" if seconds is not None else ""
-    line = f"In the queue: {plural(before, 'run')} before this one{about}."
+    line = f"In the queue: {before_it(store, run, before)}."
     if store.is_held():
         return f"{line} The one that is going is paused: after a minute of that it stops, to make room."
     if going := going_now(store):
         left = going[0].seconds_left(time.time())
         line += f" Training now: {name_of(going[0])}" + (f", about {duration(left)} left." if left is not None else ".")
     return line
+
+
+def before_it(store: RunStore, run: Run, before: int) -> str:
+    """How many runs start before this one, and where that can be judged, about how long they take."""
+    seconds = store.seconds_to_wait(run.id)
+    about = f", about {duration(seconds)}" if seconds is not None else ""
+    return f"{plural(before, 'run')} before this one{about}"
 
 
 def going_now(store: RunStore) -> list[Run]:
