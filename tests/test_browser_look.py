@@ -105,3 +105,12 @@ def test_what_is_done_is_read_out(address, tabs):
     page.locator("input[type=file]").first.set_input_files(
         {"name": "films.csv", "mimeType": "text/csv", "buffer": "\n".join(["text,label", *rows]).encode()})
     expect(said).to_have_text(re.compile(r"^12 negative and 12 positive texts"))
+
+
+def test_nothing_fades_for_who_asks_for_less_motion(address, tabs):
+    page = opened(tabs(1280), f"{address}train_model")
+    longest = """() => Math.max(...[...document.querySelectorAll('.stApp *')].map(one => getComputedStyle(one)).flatMap(
+        style => [style.transitionDuration, style.animationDuration].join().split(',').map(parseFloat)))"""
+    assert page.evaluate(longest) >= 0.1, "else there is nothing to take away"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(longest) <= 0.001
