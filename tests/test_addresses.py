@@ -93,12 +93,12 @@ def test_presses_that_come_faster_than_the_address_lose_nothing():
 def test_the_way_back_is_followed(monkeypatch):
     usual = PRESETS["digits-quick"].config.training.epochs
     at = with_epochs(with_epochs(opened("train_model"), 7), 8)
-    monkeypatch.setattr("pages.parts.draft.address.came_by_history", lambda: True)
-    at.query_params["config"] = '{"from":"digits-quick","training.epochs":7}'
-    assert epochs(at.run()) == 7
-    del at.query_params["config"]
-    assert epochs(at.run()) == usual and in_address(at) == {}
-    monkeypatch.undo()
+    with monkeypatch.context() as way_back:
+        way_back.setattr("pages.parts.draft.address.came_by_history", lambda: True)
+        at.query_params["config"] = '{"from":"digits-quick","training.epochs":7}'
+        assert epochs(at.run()) == 7
+        del at.query_params["config"]
+        assert epochs(at.run()) == usual and in_address(at) == {}
     assert epochs(with_epochs(at, 9)) == 9
 
 

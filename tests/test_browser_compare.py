@@ -97,15 +97,11 @@ def test_a_link_to_a_run_shows_what_it_was_made_with_and_lends_its_settings(addr
     other.goto(page.evaluate("location.href"))
     other.get_by_text("What it was made with").click()
     expect(other.get_by_text("Seed: 0", exact=True)).to_be_visible()
-<<<<<<< HEAD
-    expect(other.get_by_role("spinbutton", name="Batch size")).to_have_value("128")
-=======
     batch = other.get_by_role("spinbutton", name="Batch size").first
     expect(batch).to_have_value("128")
     batch.fill("32")
     batch.press("Enter")
     other.get_by_role("button", name="Use its settings").click()
     expect(batch).to_have_value("128")
->>>>>>> screen
     expect(other.get_by_role("button", name="Use its settings")).to_have_count(0)
     expect(other.get_by_test_id("stException")).to_have_count(0)

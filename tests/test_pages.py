@@ -418,15 +418,9 @@ def test_a_finished_run_goes_on_for_more_epochs(tmp_path, trained, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "copy"))
     monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
     at = page("pages/train_model.py", trained[1].id)
-<<<<<<< HEAD
     assert not [one for one in at.button if one.key == "train.its_settings"], "the form has the run's settings at first"
     at.number_input(key=form_key(at, "training.epochs")).set_value(7).run()
     assert "This run's settings are not the form's: epochs." in [one.value for one in at.caption]
-=======
-    assert not any("not the form's" in one.value for one in at.caption), "whoever comes by its address has them in the form"
-    at.number_input(key=form_key(at, "training.epochs")).set_value(9).run()
-    assert any("This run's settings are not the form's: " in one.value for one in at.caption)
->>>>>>> screen
     at.session_state["runs.made_with"] = True
     click(at, "train.its_settings")
     assert at.session_state[keys.DRAFT] == trained[1].config.model_dump(mode="json")

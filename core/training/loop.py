@@ -339,7 +339,7 @@ class Loop:
         if self.tiny is not None:
             return self.tiny.is_finite
         values = list(self.model.state_dict().values())
-        # a tenth of the time: only finite numbers have a finite sum, though that may overflow
+        # a quarter to two thirds of the time: only finite numbers have a finite sum, though that may overflow
         sums = torch.stack([value.sum(dtype=torch.float32) for value in values if value.numel()])
         return bool(torch.isfinite(sums).all()) or all(bool(torch.isfinite(value).all()) for value in values)
 
