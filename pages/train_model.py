@@ -12,7 +12,7 @@ from core.data.combine import join_problem
 from core.devices import usable_cores
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
-from core.presets import PRESETS
+from core.presets import PRESETS, title_of
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
 from pages.parts.doctors import config_doctor
@@ -24,6 +24,7 @@ from pages.parts.runs.rate_finder import rate_finder
 from pages.parts.runs.space import moments_cost
 from pages.parts.runs.start import more_ways, start
 from pages.parts.runs.watched import watch_choice
+from pages.parts.shell import lesson
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
@@ -153,7 +154,10 @@ def top_row(server: Services, config: RunConfig) -> None:
     ready = spec.is_available(server.settings.data_dir)
     choice, buttons = st.columns([1.2, 2], vertical_alignment="bottom")
     with choice:
-        preset_choice(config)
+        if lesson.parts("train_model", ["Start from"]):
+            preset_choice(config)
+        else:
+            st.caption(f"Settings: {as_text(title_of(config, server.settings.data_dir))}")
     place = buttons.container(horizontal=True)
     watch = watch_choice(server, config)
     with place:
@@ -174,12 +178,15 @@ top_row(server, config)
 where_notes_differ(config)
 picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
 with controls:
-    view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
-                                bind="query-params", label_visibility="collapsed")
+    view = ESSENTIALS
+    if lesson.parts("train_model", [ALL]):
+        view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
+                                    bind="query-params", label_visibility="collapsed")
     retrain_on_change(server, config, run)
     config_doctor.show_problems(config)
     training_form(config, view == ALL)
-    model_form(config)
+    if lesson.parts("train_model", ["Network"]):
+        model_form(config)
     if view == ALL:
         data_form(server, config)
 with picture:
@@ -192,4 +199,5 @@ with picture:
     else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")
-microscope_section(server, config, run)
+if lesson.parts("train_model", ["Microscope"]):
+    microscope_section(server, config, run)

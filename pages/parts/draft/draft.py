@@ -14,7 +14,7 @@ from core.presets import PRESETS, UnknownPreset, preset
 from core.settings import Settings
 from core.training import outputs_for
 from core.transforms import Steps
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.address import PRESET
 
@@ -27,6 +27,7 @@ def first_preset(settings: Settings) -> str:
 def draft(settings: Settings) -> RunConfig:
     """The session's config in the making; a first preset's where nothing has been chosen yet."""
     _take_asked()
+    _take_lessons()
     if keys.DRAFT not in st.session_state:
         take_preset(first_preset(settings))
     config = read_config(st.session_state[keys.DRAFT])
@@ -51,6 +52,18 @@ def _take_asked() -> None:
             st.toast(as_text(str(error)), icon=":material/help:")
     if asked not in PRESETS or read_config(st.session_state[keys.DRAFT]) != PRESETS[asked].config:
         del st.query_params[PRESET], st.session_state[keys.ASKED_PRESET]
+
+
+def _take_lessons() -> None:
+    """What the lesson starts from, once for each preset of it: between steps of the same one the draft stays as it is."""
+    now = lesson.taken()
+    if now is None:
+        st.session_state.pop(keys.LESSON_DRAFT, None)
+        return
+    wanted = now.code, now.lesson.preset_at(now.number)
+    if st.session_state.get(keys.LESSON_DRAFT) != wanted:
+        st.session_state[keys.LESSON_DRAFT] = wanted
+        take(now.lesson.start_at(now.number))
 
 
 def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:
@@ -81,8 +94,8 @@ def take_preset(name: str) -> None:
 
 
 def take(config: RunConfig, title: str = "") -> None:
-    """Replace the draft; the forms show the new values."""
-    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    """Replace the draft, in a lesson as far as that allows; the forms show the new values."""
+    st.session_state[keys.DRAFT] = lesson.applied(config).model_dump(mode="json")
     st.session_state[keys.DRAFT_TITLE] = title
     st.session_state[keys.DRAFT_VERSION] = st.session_state.get(keys.DRAFT_VERSION, 0) + 1
 
@@ -128,8 +141,11 @@ def take_kind(data: DataConfig) -> None:
 
 
 def take_model(model: ModelConfig) -> None:
-    """Another network for the draft; data and training stay as they are."""
+    """Another network for the draft; data and training stay as they are, and in a lesson so does a network that it fixes."""
     values = st.session_state[keys.DRAFT]
+    if line := lesson.problem(read_config(values).model_copy(update={"model": model})):
+        st.session_state["problem.model.architecture"] = line
+        return
     st.session_state[keys.DRAFT] = values | {"model": model.model_dump(mode="json")}
     if values["model"]["architecture"] != model.architecture:
         st.session_state[keys.DRAFT_VERSION] += 1
@@ -174,6 +190,9 @@ def change(path: str, value: object) -> None:
     if fitting != config.data:
         config = config.model_copy(update={"data": fitting})
         st.session_state[keys.DRAFT_VERSION] += 1
+    if line := lesson.problem(config):
+        st.session_state[f"problem.{path}"] = line
+        return
     st.session_state.pop(f"problem.{path}", None)
     st.session_state[keys.DRAFT] = config.model_dump(mode="json")
     if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults

@@ -12,7 +12,7 @@ from pages.parts.runs.panel import next_steps, run_panel
 from pages.parts.runs.start import start
 from pages.parts.runs.words import STATUS
 from pages.parts.shell import keys
-from pages.parts.shell.frame import go_to, select_run
+from pages.parts.shell.frame import go_to, query_of, select_run
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.services import Services
 from pages.parts.widgets.offers import Offer, choose_offer
@@ -20,14 +20,15 @@ from pages.parts.widgets.offers import Offer, choose_offer
 # path → (label, icon)
 STEPS = {"pages/explore_data.py": ("1. Data", ":material/grid_view:"),
          "pages/build_model.py": ("2. Build", ":material/account_tree:"),
-         "pages/train_model.py": ("3. Train", ":material/model_training:"), "pages/draw_digit.py": ("4. Draw", ":material/draw:")}
+         "pages/train_model.py": ("3. Train", ":material/model_training:"), "pages/draw_digit.py": ("4. Draw", ":material/draw:"),
+         "pages/open_lesson.py": ("Lessons", ":material/school:")}
 RECENT = 5
 CLASSIC, LEARN = "Classic systems", "Learn how it works"
 
 
 def steps() -> None:
     """The way from data to drawing, in a line."""
-    show_links([Group(STEPS)], "home.steps", "Steps", go_to, run=st.session_state.get(keys.RUN), row=True)
+    show_links([Group(STEPS)], "home.steps", "Steps", go_to, query_of, row=True)
 
 
 def recent(server: Services, current: Run | None, shown: bool) -> None:

@@ -7,9 +7,9 @@ export default function (component) {
   const kept = JSON.stringify([data.groups, data.foot]);
   if (nav.kept !== kept) build(nav, data); // else only what has changed: whoever stands on a link stays there
   nav.kept = kept;
-  const root = rootOf(data), query = data.run ? `?run=${encodeURIComponent(data.run)}` : "";
+  const root = rootOf(data);
   nav.querySelectorAll("a").forEach((link, place) => {
-    link.href = root + link.page + query;
+    link.href = root + link.page + (data.queries[place] && "?" + data.queries[place]);
     if (place === data.here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   });

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -21,12 +22,12 @@ class Group:
     name: bool = False
 
 
-def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callable[[str], None], here: str = "",
-               run: str | None = None, foot: str = "", row: bool = False) -> None:
+def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callable[[str], None],
+               query: Callable[[str], dict[str, str]], here: str = "", foot: str = "", row: bool = False) -> None:
     """Draw them. on_choose(path) is called when a person has chosen one, before the page runs.
 
-    label: what they are, for screen readers. here: the path of the page that is open, which is marked. run: that addresses name.
-    foot: a line below. row: beside each other.
+    label: what they are, for screen readers. query(path): what the page's address says after the question mark. here: the path
+    of the page that is open, which is marked. foot: a line below. row: beside each other.
     """
     paths = [path for group in groups for path in group.links]
 
@@ -39,8 +40,8 @@ def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callabl
         [_address(path), text, icon.removeprefix(":material/").removesuffix(":")] for path, (text, icon) in group.links.items()]}
         for group in groups]
     _component(key=key, on_chosen_change=chosen, height="content",
-               data={"groups": shown, "label": label, "here": paths.index(here) if here in paths else -1, "run": run,
-                     "foot": foot, "row": row})
+               data={"groups": shown, "label": label, "here": paths.index(here) if here in paths else -1,
+                     "queries": [urlencode(query(path)) for path in paths], "foot": foot, "row": row})
 
 
 def _address(path: str) -> str:

@@ -12,7 +12,7 @@ from core.labs.decision_boundary import can_show
 from core.models import MLPConfig
 from core.presets import PRESETS
 from core.runs import Run
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.services import Services
 
 FIRST = RunConfig(
@@ -26,7 +26,13 @@ LABELS = {"features": "Inputs", "points": "Training points", "validation": "Vali
 
 
 def config() -> RunConfig:
-    """What the lab's controls say."""
+    """What the lab's controls say; in a lesson first what that starts from, where the lab can show it."""
+    if (now := lesson.taken()) is None:
+        st.session_state.pop(keys.LESSON_PLANE, None)
+    elif st.session_state.get(keys.LESSON_PLANE) != (wanted := (now.code, now.lesson.preset_at(now.number))):
+        st.session_state[keys.LESSON_PLANE] = wanted
+        begun = now.lesson.start_at(now.number)
+        take(begun if can_show(begun) else FIRST)
     return read_config(st.session_state.setdefault(keys.PLANE, FIRST.model_dump(mode="json")))
 
 
@@ -37,8 +43,8 @@ def network(config: RunConfig) -> MLPConfig:
 
 
 def take(new: RunConfig) -> None:
-    """Replace it; the controls show the new values."""
-    st.session_state[keys.PLANE] = new.model_dump(mode="json")
+    """Replace it, in a lesson as far as that allows; the controls show the new values."""
+    st.session_state[keys.PLANE] = lesson.applied(new).model_dump(mode="json")
     st.session_state[keys.PLANE_VERSION] = version() + 1
     st.session_state.pop(keys.PLANE_PROBLEM, None)
 
@@ -54,6 +60,10 @@ def change(values: dict[str, Any]) -> None:
         new = config().with_values(values)
     except ConfigError as error:
         st.session_state[keys.PLANE_PROBLEM] = in_words(str(error))
+        return
+    if line := lesson.problem(new):
+        st.session_state[keys.PLANE_PROBLEM] = line
+        st.session_state[keys.PLANE_VERSION] = version() + 1  # the controls show what it still is
         return
     st.session_state.pop(keys.PLANE_PROBLEM, None)
     st.session_state[keys.PLANE] = new.model_dump(mode="json")
