@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import streamlit as st
-from streamlit.errors import StreamlitPageNotFoundError
+from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text, paragraphs
@@ -63,11 +63,18 @@ def go_to_step(number: int, code: str = "") -> None:
     named = {lesson.CODE: now.code, lesson.STEP: str(number)}
     run = st.session_state.get(keys.RUN)
     view = step.view | ({"run": run} if run else {})
-    for name in [name for name in view if name in st.session_state]:  # a widget's: the address follows it
-        st.session_state[name] = _as_before(view.pop(name), st.session_state[name])
-    with suppress(StreamlitPageNotFoundError, KeyError):
-        st.switch_page(lesson.path_of(step.page), query_params=named | view)
-    st.query_params.update(named)
+    kept = {name: _as_before(text, st.session_state[name]) for name, text in view.items() if name in st.session_state}
+    st.session_state.update(kept)  # a widget's own value would win over the address
+    path = lesson.path_of(step.page)
+    try:
+        try:
+            st.switch_page(path, query_params=named | view)
+        except StreamlitPageNotFoundError:
+            raise
+        except StreamlitAPIException:  # a widget of this page keeps one of them in the address by itself
+            st.switch_page(path, query_params=named | {name: text for name, text in view.items() if name not in kept})
+    except (StreamlitPageNotFoundError, KeyError):
+        st.query_params.update(named)
 
 
 def _as_before(text: str, value: object) -> object:

@@ -26,13 +26,7 @@ LABELS = {"features": "Inputs", "points": "Training points", "validation": "Vali
 
 
 def config() -> RunConfig:
-    """What the lab's controls say; in a lesson first what that starts from, where the lab can show it."""
-    if (now := lesson.taken()) is None:
-        st.session_state.pop(keys.LESSON_PLANE, None)
-    elif st.session_state.get(keys.LESSON_PLANE) != (wanted := (now.code, now.lesson.preset_at(now.number))):
-        st.session_state[keys.LESSON_PLANE] = wanted
-        begun = now.lesson.start_at(now.number)
-        take(begun if can_show(begun) else FIRST)
+    """What the lab's controls say."""
     return read_config(st.session_state.setdefault(keys.PLANE, FIRST.model_dump(mode="json")))
 
 
@@ -104,6 +98,16 @@ def add_point(x1: float, x2: float, label: int) -> None:
         st.session_state[keys.PLANE_PROBLEM] = f"{MOST_ADDED} points have been added, which is all that fit. Take some back."
         return
     change({"data.added": [*now.data.added, (x1, x2, label)]})
+
+
+def begin() -> None:
+    """In a lesson, what that starts from, where the lab can show it: once for each preset of it."""
+    if (now := lesson.taken()) is None:
+        st.session_state.pop(keys.LESSON_PLANE, None)
+    elif st.session_state.get(keys.LESSON_PLANE) != (wanted := (now.code, now.lesson.preset_at(now.number))):
+        st.session_state[keys.LESSON_PLANE] = wanted
+        begun = now.lesson.start_at(now.number)
+        take(begun if can_show(begun) else FIRST)
 
 
 def adopt(run: Run | None) -> None:
