@@ -26,6 +26,10 @@ def bar(page: Page) -> Locator:
     return page.locator(".st-key-lesson-bar")
 
 
+def onward(page: Page, label: str) -> None:
+    page.get_by_role("navigation", name="Steps of the lesson").get_by_role("link", name=label).click()
+
+
 def take(address: str, page: Page, name: str, done: dict[int, Callable[[], None]]) -> None:
     """Go through all steps; done: what is done on each, by its number."""
     lesson: Lesson = shipped_lessons()[name]
@@ -34,13 +38,13 @@ def take(address: str, page: Page, name: str, done: dict[int, Callable[[], None]
         expect(bar(page)).to_contain_text(f"{lesson.title} · step {number} of {len(lesson.steps)}")
         expect(bar(page)).to_contain_text(step.title)
         expect(page).to_have_url(re.compile(rf"/{step.page}\?.*lesson={name}&step={number}"))
-        assert page.get_by_role("navigation", name="Pages").get_by_role("link").count() == len(lesson.pages)
+        expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_count(len(lesson.pages))
         done.get(number, lambda: None)()
         expect(page.get_by_test_id("stException")).to_have_count(0)
         expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
         if number < len(lesson.steps):
-            page.get_by_role("button", name="Next", exact=True).click()
-    page.get_by_role("button", name="Finish the lesson").click()
+            onward(page, "Next")
+    onward(page, "Finish the lesson")
     expect(page.get_by_role("heading", name="Lessons", exact=True)).to_be_visible()
     expect(bar(page)).to_have_count(0)
 
@@ -140,7 +144,7 @@ def test_a_lesson_is_made_and_opened_on_a_phone(address: str, page: Page, tabs: 
     expect(bar(phone)).to_contain_text("For <b>7b</b> · step 1 of 2")
     expect(phone.get_by_role("heading", name="Explore data")).to_be_visible()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    phone.get_by_role("button", name="Next", exact=True).click()
+    onward(phone, "Next")
     expect(phone.get_by_role("heading", name="Train model")).to_be_visible()
     phone.reload()
     expect(bar(phone)).to_contain_text("step 2 of 2")

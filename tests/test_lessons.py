@@ -2,6 +2,7 @@
 
 import json
 import string
+import zipfile
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from core.lessons import (
     value_of,
 )
 from core.presets import PRESETS
+from core.runs.backup import back_up
 from tests.hostile import HOSTILE
 
 MLP = "mnist-mlp-50"
@@ -188,6 +190,14 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path):
     with pytest.raises(LessonError, match="can't be written to") as error:
         keep_lesson(LIMITED, tmp_path, "")
     assert "\n" not in str(error.value)
+
+
+def test_a_backup_takes_them_along(tmp_path, store):
+    code = keep_lesson(LIMITED, store.path, "somebody")
+    back_up(store.path, tmp_path / "runs.zip")
+    with zipfile.ZipFile(tmp_path / "runs.zip") as archive:
+        archive.extractall(tmp_path / "again")
+    assert find_lesson(code, tmp_path / "again") == LIMITED
 
 
 def test_the_six_that_ship_are_whole():

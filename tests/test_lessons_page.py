@@ -44,6 +44,14 @@ def maker() -> AppTest:
     return whole(at.switch_page("pages/open_lesson.py").run())
 
 
+def links(at: AppTest) -> dict[str, str]:
+    """The bar's links, label → page?query."""
+    shown = next(one for one in (json.loads(part.proto.json) for part in at.main.get("bidi_component"))
+                 if one.get("label") == "Steps of the lesson")
+    [group] = shown["groups"]
+    return {label: f"{page}?{query}" for [page, label, _], query in zip(group["links"], shown["queries"], strict=True)}
+
+
 def title(at: AppTest) -> str:
     return at.title[0].value
 
@@ -55,17 +63,17 @@ def test_a_lesson_knows_every_page_but_that_of_lessons():
 
 
 def test_a_link_opens_the_first_step_and_next_goes_on_through_all(runs):
-    at = in_lesson(runs, Lesson(title="Two", steps=(Step(title="See", page="build_model", text="Look."), Step(page="learn_tensors"))))
+    steps = Step(title="See", page="build_model", text="Look."), Step(page="learn_tensors")
+    at = in_lesson(runs, Lesson(title="Two", steps=steps))
     code = at.query_params["lesson"]
     assert title(at) == "Build model" and at.query_params["step"] == "1"
     assert "step 1 of 2" in said(at) and "**See**" in said(at) and "Look." in said(at)
     assert menu(at) == {"Torch Playground": ["Build model"], "Learn": ["Tensors"]}
-    assert at.button(key="lesson.back").disabled
-    whole(at.button(key="lesson.next").click().run())
-    assert title(at) == "Tensors" and at.query_params["step"] == "2" and at.query_params["lesson"] == code
-    assert "lesson.next" not in {button.key for button in at.button}
-    whole(at.button(key="lesson.back").click().run())
-    assert title(at) == "Build model"
+    assert links(at) == {"Next": f"learn_tensors?lesson={code}&step=2", "Leave the lesson": "open_lesson?"}
+    second = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    second.query_params["lesson"], second.query_params["step"] = code, "2"
+    assert title(whole(second.run())) == "Tensors"
+    assert links(second) == {"Back": f"build_model?lesson={code}&step=1", "Finish the lesson": "open_lesson?"}
 
 
 def test_the_lesson_stays_in_every_address_of_the_menu(runs):
@@ -93,14 +101,14 @@ def test_a_code_of_no_lesson_is_one_line_and_shows_the_whole_app(code):
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     at.query_params["lesson"] = code
     whole(at.run())
-    assert [w.value for w in at.warning] == ["There is no lesson with this code here. Is it typed as it was given? It may have been "
-                                             "deleted."]
+    [warning] = at.warning
+    assert warning.value == "There is no lesson with this code here. Is it typed as it was given? It may have been deleted."
     assert len(menu(at)["Torch Playground"]) == len(MENU)
 
 
 def test_what_a_teacher_types_is_shown_as_it_is(runs):
-    at = in_lesson(runs, Lesson(title="![x](https://a.example/x.png)", steps=(Step(title="\n".join(HOSTILE)[:280], page="learn_tensors",
-                                                                                 text="\n\n".join(HOSTILE)[:1400]),)))
+    step = Step(title="\n".join(HOSTILE)[:280], page="learn_tensors", text="\n\n".join(HOSTILE)[:1400])
+    at = in_lesson(runs, Lesson(title="![x](https://a.example/x.png)", steps=(step,)))
     found = [text for _, text in markup(at)]
     assert any("x.png" in text for text in found)
     assert not any("![x](" in text or "[a link](" in text or "<b>tag" in text or ":red[" in text for text in found)
@@ -142,11 +150,14 @@ def test_only_the_parts_that_are_chosen_are_offered(runs, page):
              for option in group.proto.options] for group in groups] == [[part]]
 
 
-def test_leaving_shows_the_whole_app_again(runs):
-    at = in_lesson(runs, Lesson(steps=(Step(page="learn_tensors"),)))
-    whole(at.button(key="lesson.leave").click().run())
-    assert title(at) == "Lessons" and "lesson" not in at.query_params
-    assert len(menu(at)["Torch Playground"]) == len(MENU)
+def test_another_page_of_the_lesson_leads_back_to_the_step(runs):
+    about = Lesson(steps=(Step(page="learn_tensors"), Step(page="learn_tensors")), also=("learn_saving",))
+    at = in_lesson(runs, about, step="2")
+    code = at.query_params["lesson"]
+    at.switch_page("pages/learn_saving.py")
+    at.query_params["lesson"], at.query_params["step"] = code, "2"
+    assert title(whole(at.run())) == "Save and load"
+    assert list(links(at)) == ["To this step", "Back", "Finish the lesson"]
 
 
 # --- making one
@@ -241,6 +252,7 @@ def test_a_lessons_file_is_brought_back():
 
 @pytest.mark.parametrize(("address", "view"), [
     ("", {}), ("http://a.example/explore_data", {}), ("explore.section=Batches", {"explore.section": "Batches"}),
-    ("https://a.example/x?lesson=A&step=2&run=3&explore.section=Look+at", {"explore.section": "Look at"}), ("?a=1&&b", {"a": "1"})])
+    ("https://a.example/x?lesson=A&step=2&run=3&explore.section=Look+at", {"explore.section": "Look at"}),
+    ("?a=1&&b", {"a": "1"})])
 def test_an_address_is_taken_without_its_run(address, view):
     assert view_of(address) == view

@@ -6,12 +6,12 @@ import streamlit as st
 from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 
 from pages.parts.shell import keys, lesson
+from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.markdown import as_text, paragraphs
 
 LEAVE_TO = "pages/open_lesson.py"
 STYLE = """<style>
 .st-key-lesson-bar { gap: 0.5rem; border-left: 4px solid var(--st-primary-color, #c8441b); }
-@media (max-width: 640px) { .st-key-lesson-bar button { padding: 0.25rem 0.6rem; } }
 </style>"""
 
 
@@ -33,23 +33,40 @@ def lesson_bar(page: str) -> None:
             st.markdown(f"**{as_text(now.step.title)}**")
         if now.step.text:
             st.markdown(paragraphs(now.step.text))
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _buttons(number, count, page == now.step.page)
+        _links(now, number, page == now.step.page)
 
 
-def _buttons(number: int, count: int, here: bool) -> None:
-    """here: whether the page that is open is the step's own."""
-    if not here and st.button("To this step", icon=":material/arrow_forward:", key="lesson.here", type="primary"):
-        go_to_step(number)
-    if st.button("Back", icon=":material/arrow_back:", key="lesson.back", disabled=number == 1):
-        go_to_step(number - 1)
-    if number < count and st.button("Next", icon=":material/arrow_forward:", key="lesson.next",
-                                    type="primary" if here else "secondary"):
-        go_to_step(number + 1)
-    last = number == count
-    if st.button("Finish the lesson" if last else "Leave the lesson", icon=":material/logout:", key="lesson.leave",
-                 type="primary" if last else "tertiary"):
+def _links(now: lesson.Taken, number: int, here: bool) -> None:
+    """To other steps and out of the lesson; as links, which are one step of the browser's way back each. here: whether the page
+    that is open is the step's own."""
+    count = len(now.lesson.steps)
+    places = {step: f"{lesson.path_of(now.lesson.steps[step - 1].page)}#{step}" for step in range(1, count + 1)}
+    links = {} if here else {places[number]: ("To this step", ":material/arrow_forward:")}
+    if number > 1:
+        links[places[number - 1]] = ("Back", ":material/arrow_back:")
+    if number < count:
+        links[places[number + 1]] = ("Next", ":material/arrow_forward:")
+    links[LEAVE_TO] = ("Leave the lesson" if number < count else "Finish the lesson", ":material/logout:")
+    strong = places[number] if not here else places[number + 1] if number < count else LEAVE_TO
+    show_links([Group(links, strong=strong)], "lesson.links", "Steps of the lesson", _choose, lambda path: _query(now, path),
+               row=True)
+
+
+def _choose(path: str) -> None:
+    if path == LEAVE_TO:
         leave()
+    else:
+        go_to_step(int(path.rpartition("#")[2]))
+
+
+def _query(now: lesson.Taken, path: str) -> dict[str, str]:
+    """What the address says after the question mark, of a step or of the page outside."""
+    run = st.session_state.get(keys.RUN)
+    kept = {"run": run} if run else {}
+    if path == LEAVE_TO:
+        return kept
+    number = path.rpartition("#")[2]
+    return {lesson.CODE: now.code, lesson.STEP: number} | now.lesson.steps[int(number) - 1].view | kept
 
 
 def go_to_step(number: int, code: str = "") -> None:
@@ -60,21 +77,19 @@ def go_to_step(number: int, code: str = "") -> None:
     if now is None:
         return
     step = now.lesson.steps[number - 1]
-    named = {lesson.CODE: now.code, lesson.STEP: str(number)}
-    run = st.session_state.get(keys.RUN)
-    view = step.view | ({"run": run} if run else {})
-    kept = {name: _as_before(text, st.session_state[name]) for name, text in view.items() if name in st.session_state}
-    st.session_state.update(kept)  # a widget's own value would win over the address
     path = lesson.path_of(step.page)
+    query = _query(now, f"{path}#{number}")
+    kept = {name: _as_before(text, st.session_state[name]) for name, text in step.view.items() if name in st.session_state}
+    st.session_state.update(kept)  # a widget's own value would win over the address
     try:
         try:
-            st.switch_page(path, query_params=named | view)
+            st.switch_page(path, query_params=query)
         except StreamlitPageNotFoundError:
             raise
         except StreamlitAPIException:  # a widget of this page keeps one of them in the address by itself
-            st.switch_page(path, query_params=named | {name: text for name, text in view.items() if name not in kept})
+            st.switch_page(path, query_params={name: text for name, text in query.items() if name not in kept})
     except (StreamlitPageNotFoundError, KeyError):
-        st.query_params.update(named)
+        st.query_params.update({lesson.CODE: now.code, lesson.STEP: str(number)})
 
 
 def _as_before(text: str, value: object) -> object:
