@@ -1,10 +1,11 @@
-"""The classic notes' loop against fit(), in turn: python -m benchmarks.training_speed [--seeds 3] [--only mlp].
+"""The classic notes' loop against fit(), in turn: python -m benchmarks.training_speed [--seeds 3] [--only mlp] [--threads 1].
 
 The notes' loop: torchvision's MNIST, ToTensor (and Normalize) for each image, a DataLoader, Adam, float32, PyTorch's own number
 of threads. fit(): the same network, initial weights, batch size, learning rate, epochs and 55,000 training images. Each training
 has a process of its own: the notes' an ordinary one, fit()'s with what the app's training processes set. Both are measured by
-seconds for each epoch of training alone, and both are tested on the same 10,000 images afterwards. Needs MNIST in
-PLAYGROUND_DATA.
+seconds for each epoch of training alone, of the clock and of the processor (summed over threads, which other programs lengthen
+least), and both are tested on the same 10,000 images afterwards. --threads gives both the same number; --busy keeps so many other
+processes busy. Needs MNIST in PLAYGROUND_DATA.
 """
 
 import argparse
@@ -12,14 +13,14 @@ import gzip
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks.conditions import as_in_the_app, conditions, in_own_process, spread
+from benchmarks.conditions import as_in_the_app, busy_processes, conditions, in_own_process, spread
 from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, load
 from core.data.sources.idx import FILES
@@ -90,8 +91,20 @@ def unpacked(settings: Settings, into: Path) -> Path:
     return into
 
 
-def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: Path, seed: int) -> list[float]:
-    """Seconds for each epoch of the notes' loop."""
+@dataclass
+class Clock:
+    """Seconds by the clock and of the processor since the last look."""
+
+    wall: float = field(default_factory=time.perf_counter)
+    processor: float = field(default_factory=time.process_time)
+
+    def lap(self) -> tuple[float, float]:
+        before, self.wall, self.processor = (self.wall, self.processor), time.perf_counter(), time.process_time()
+        return self.wall - before[0], self.processor - before[1]
+
+
+def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: Path, seed: int) -> list[tuple[float, float]]:
+    """Seconds for each epoch of the notes' loop, by the clock and of the processor."""
     transforms = torchvision.transforms
     steps = [transforms.ToTensor()]
     if system.config.data.normalization == "half":
@@ -104,28 +117,36 @@ def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: P
     optimizer = torch.optim.Adam(model.parameters(), lr=training.optimizer.learning_rate)
     seconds = []
     for _ in range(training.epochs):
-        start = time.perf_counter()
+        clock = Clock()
         model.train()
         for batch, labels in loader:
             loss = criterion(model(batch), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock.lap())
     return seconds
 
 
-def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset) -> list[float]:
-    """Seconds for each epoch of fit()."""
+def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset, threads: int) -> list[tuple[float, float]]:
+    """Seconds for each epoch of fit(), by the clock of training alone, and of the processor with all that the loop does besides.
+
+    threads: 0 for as many as the app begins with.
+    """
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional))
+    torch.set_num_threads(threads or threads_for(sum(p.numel() for p in model.parameters()), convolutional))
     device = select_device()
     config = as_in_the_app(config, data, model, device)
-    return [event.seconds for event in fit(config, data, model, device) if isinstance(event, Epoch)]
+    clock, seconds = Clock(), []
+    for event in fit(config, data, model, device):
+        if isinstance(event, Epoch):
+            seconds.append((event.seconds, clock.lap()[1]))
+    return seconds
 
 
-def train(name: str, who: str, seed: int, settings: Settings, root: Path) -> tuple[list[float], float]:
-    """Seconds for each epoch, and test accuracy in percent. Meant for a process of its own."""
+def train(name: str, who: str, seed: int, settings: Settings, root: Path,
+          threads: int) -> tuple[list[tuple[float, float]], float]:
+    """Seconds for each epoch, by the clock and of the processor, and test accuracy in percent. Meant for a process of its own."""
     if who == "fit":
         configure_training_process()  # first of all, as a worker does: threads that are there already stay as they were
     system = SYSTEMS[name]
@@ -135,33 +156,37 @@ def train(name: str, who: str, seed: int, settings: Settings, root: Path) -> tup
     if who == "notes":
         ours, model = model, NotesMLP() if name == "mlp" else NotesCNN()
         model.load_state_dict(ours.state_dict())  # the same names: both start from the same weights
+        if threads:
+            torch.set_num_threads(threads)
         seconds = train_as_notes(system, model, data.train.rows, root, seed)
     else:
-        seconds = train_as_we_do(config, model, data)
+        seconds = train_as_we_do(config, model, data, threads)
     return seconds, 100 * (evaluate(model, data, config).accuracy or 0)
 
 
-def compare(name: str, settings: Settings, root: Path, seeds: int) -> None:
+def compare(name: str, settings: Settings, root: Path, seeds: int, threads: int) -> None:
     """Train both for each seed, the first one in turn, and print what came out."""
     system = SYSTEMS[name]
-    seconds: dict[str, list[float]] = {"notes": [], "fit": []}
+    seconds: dict[str, list[tuple[float, float]]] = {"notes": [], "fit": []}
     accuracy: dict[str, list[float]] = {"notes": [], "fit": []}
     for seed in range(seeds):
         for who in ("notes", "fit") if seed % 2 == 0 else ("fit", "notes"):
-            taken, right = in_own_process(train, name, who, seed, settings, root, plain=who == "notes")
+            taken, right = in_own_process(train, name, who, seed, settings, root, threads, plain=who == "notes")
             seconds[who] += taken
             accuracy[who].append(right)
-    ratio = statistics.median(seconds["notes"]) / statistics.median(seconds["fit"])
+    wall, processor = ({who: [taken[kind] for taken in each] for who, each in seconds.items()} for kind in (0, 1))
+    ratio, of_processor = (statistics.median(each["notes"]) / statistics.median(each["fit"]) for each in (wall, processor))
     differences = [ours - theirs for ours, theirs in zip(accuracy["fit"], accuracy["notes"], strict=True)]
     # how far the mean of so few seeds may be from that of all: each pair begins with the same weights, but sees another order
     error = statistics.stdev(differences) / len(differences) ** 0.5 if seeds > 1 else float("nan")
     training = system.config.training
     print(f"\n{system.title}; batch {training.batch_size}, Adam {training.optimizer.learning_rate:g}, {training.epochs} epochs, "
-          f"{seeds} seeds")
+          f"{seeds} seeds, {threads or 'usual'} threads")
     for who, title in (("notes", "notes' loop"), ("fit", "fit()")):
-        print(f"  {title:<12} {spread(seconds[who], 's/epoch')}; test accuracy "
+        print(f"  {title:<12} {spread(wall[who], 's/epoch')}; processor {spread(processor[who], 's')}; test accuracy "
               f"{', '.join(f'{a:.2f}' for a in accuracy[who])} %, mean {statistics.mean(accuracy[who]):.2f} %")
-    print(f"  ratio {ratio:.1f}× (aim {system.aim:g}×); accuracy difference {statistics.mean(differences):+.2f} points, "
+    print(f"  ratio {ratio:.1f}× (aim {system.aim:g}×), in processor time {of_processor:.1f}×; "
+          f"accuracy difference {statistics.mean(differences):+.2f} points, "
           f"standard error {error:.2f} (aim within ±0.2)")
 
 
@@ -169,15 +194,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=list(SYSTEMS))
+    parser.add_argument("--threads", type=int, default=0, help="of both; 0: PyTorch's own number, and the app's")
+    parser.add_argument("--busy", type=int, default=0)
     args = parser.parse_args()
     settings = Settings.from_environment()
     print(conditions())
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, busy_processes(args.busy):
             root = unpacked(settings, Path(folder))
             for name in SYSTEMS:
                 if args.only in (None, name):
-                    compare(name, settings, root, args.seeds)
+                    compare(name, settings, root, args.seeds, args.threads)
     except (DataError, OSError) as error:
         raise SystemExit(f"MNIST is needed in PLAYGROUND_DATA: {error}") from None
 

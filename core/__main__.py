@@ -39,6 +39,7 @@ from core.runs.backup import BackupError, back_up
 from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.execute import StoreControl, execute
 from core.runs.memory import NotEnoughMemory
+from core.runs.records import SINK
 from core.runs.shipped import ShippedError, assets
 from core.runs.shipping import train_shipped, write_shipped
 from core.settings import Settings
@@ -156,13 +157,15 @@ def train(args: argparse.Namespace, settings: Settings) -> int:
     try:
         with interrupt_sets(interrupted):
             ended = execute(store, run, settings, StoreControl(store, run.id, interrupted),
-                            lambda event: report(event) if isinstance(event, Epoch) else None)
+                            lambda event: report(event) if isinstance(event, Epoch) else None, wait_for_sink=True)
     except StoreError as error:
         if args.json:
             print(json.dumps({"event": "failed", "run": run.id, "reason": str(error)}), flush=True)
         raise
     finally:
         over.set()
+    if settings.sink and (kept := store.snapshots(run.id).get(SINK)):
+        print(kept.value["line"], file=sys.stderr)
     return _print_end(ended, args.json)
 
 

@@ -232,7 +232,7 @@ TAGS = {"architecture", "name"}  # the fields that say which kind of model, opti
 
 
 MOST_THREADS = 64
-
+MOST_MOMENT_EPOCHS = 32
 
 class TrainingConfig(Config):
     """How the network learns."""
@@ -278,6 +278,10 @@ class TrainingConfig(Config):
     moments: int = setting(
         40, "How many moments of the training are kept to go back to: many at first, then fewer and fewer. Changes nothing in "
         "what is learned. 0 keeps none.", label="Moments to go back to", unit="moments", ge=0, le=200, step=10)
+    moment_epochs: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = setting(
+        (), "After which epochs a moment is kept for certain, such as 1, 5, 20: it never goes for others. These come on top of "
+        "the moments to go back to; where 0 of those are wanted, none is kept.", label="Epochs to keep for certain",
+        max_length=MOST_MOMENT_EPOCHS)
     start_from: str = setting("", "Id of a run whose weights this one starts from; its network must be the same. Empty for fresh "
                               "weights.", label="Start from the weights of", max_length=32)
 
@@ -320,7 +324,7 @@ class RunConfig(Config):
         values = self.model_dump(mode="json")
         for path, value in changes.items():
             parents, leaf = _find(values, path, tags_only=True)
-            if leaf in TAGS and parents[leaf] != value:
+            if leaf in TAGS and parents.get(leaf) != value:
                 parents.clear()
                 parents[leaf] = value
         values = read_config(values).model_dump(mode="json")  # the new kinds' own fields, at their defaults

@@ -4,12 +4,16 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.fields import ConfigError
+from core.limits import NO_LIMITS, Limits
+from core.sinks import SINKS
 
 GIGABYTE = 10**9
+MODES = ("local", "hosted")
+FEWEST_SIGNS = 12  # of the teacher's code: ten tries a minute never get there
 DISK_BUDGET = 10 * GIGABYTE  # of runs, where nobody says
 
 
@@ -25,8 +29,13 @@ class Settings:
         0 shows what has been trained and trains nothing.
     cuda_graphs: whether training steps may be recorded and replayed on a CUDA GPU (PLAYGROUND_CUDA_GRAPHS): off, as no GPU has
         tried that yet.
-    disk_budget: bytes that all runs together may take before moments of old ones are thinned (PLAYGROUND_DISK, in GB); 0 is no
-        limit.
+    disk_budget: bytes that all runs together may take before deleted ones are removed and moments of old ones thinned
+        (PLAYGROUND_DISK, in GB); 0 is no limit.
+    sink: where metrics of runs go as well, a name in core.sinks.SINKS (PLAYGROUND_SINK); "" for nowhere else.
+    hosted: many people use this server, and each sees and changes their own runs alone (PLAYGROUND_MODE, "local" or "hosted").
+    user_header: the header in which a trusted proxy says who is asking (PLAYGROUND_USER_HEADER); "" where none does.
+    limits: what one visitor may take, on such a server (PLAYGROUND_LIMITS, such as "waiting=5, run_minutes=0").
+    teacher: the code that makes a visitor the teacher (PLAYGROUND_TEACHER); "" where there is none.
     """
 
     data_dir: Path
@@ -35,6 +44,11 @@ class Settings:
     workers: int = 1
     cuda_graphs: bool = False
     disk_budget: int = DISK_BUDGET
+    sink: str = ""
+    hosted: bool = False
+    limits: Limits = NO_LIMITS
+    user_header: str = ""
+    teacher: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, home: Path | None = None) -> "Settings":
@@ -42,7 +56,9 @@ class Settings:
 
         Raises:
             ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1,
-                PLAYGROUND_DISK no number of GB, or a place lies below an unknown user's home.
+                PLAYGROUND_DISK no number of GB, PLAYGROUND_SINK none of SINKS, PLAYGROUND_MODE neither local nor hosted,
+                PLAYGROUND_USER_HEADER no name of a header, PLAYGROUND_TEACHER too short, PLAYGROUND_LIMITS no limits, or a place
+                lies below an unknown user's home.
         """
         home = home or Path.cwd()
         workers = environment.get("PLAYGROUND_WORKERS") or "1"
@@ -52,6 +68,18 @@ class Settings:
         graphs = environment.get("PLAYGROUND_CUDA_GRAPHS") or "0"
         if graphs not in ("0", "1"):
             raise ConfigError(f"PLAYGROUND_CUDA_GRAPHS is {graphs!r}; it must be 0 or 1")
+        sink = environment.get("PLAYGROUND_SINK") or ""
+        if sink and sink not in SINKS:
+            raise ConfigError(f"PLAYGROUND_SINK is {sink!r}; it must be {' or '.join(SINKS)}, or empty for none")
+        mode = environment.get("PLAYGROUND_MODE") or "local"
+        if mode not in MODES:
+            raise ConfigError(f"PLAYGROUND_MODE is {mode!r}; it must be local or hosted")
+        header = environment.get("PLAYGROUND_USER_HEADER") or ""
+        if header and not re.fullmatch(r"[A-Za-z0-9-]{1,64}", header):
+            raise ConfigError(f"PLAYGROUND_USER_HEADER is {header!r}; it must be the name of a header, such as X-Forwarded-User")
+        teacher = environment.get("PLAYGROUND_TEACHER") or ""
+        if teacher and len(teacher) < FEWEST_SIGNS:  # what it is stays unsaid: the line is shown on a page
+            raise ConfigError(f"PLAYGROUND_TEACHER has {len(teacher)} signs; it must have {FEWEST_SIGNS} or more")
         return cls(
             data_dir=default_data_dir(environment, home),
             runs_dir=_place(environment.get("PLAYGROUND_RUNS") or home / "runs"),
@@ -59,6 +87,11 @@ class Settings:
             workers=int(workers),
             cuda_graphs=graphs == "1",
             disk_budget=_bytes_of(environment.get("PLAYGROUND_DISK") or f"{DISK_BUDGET / GIGABYTE:g}"),
+            sink=sink,
+            hosted=mode == "hosted",
+            limits=Limits.read(environment.get("PLAYGROUND_LIMITS") or "") if mode == "hosted" else NO_LIMITS,
+            user_header=header,
+            teacher=teacher,
         )
 
     def with_places(self, data: str | None = None, runs: str | None = None) -> "Settings":

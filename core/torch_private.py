@@ -63,6 +63,25 @@ def has_adam_step() -> bool:
     return all(torch.equal(first, second) for first, second in pairs)
 
 
+# oneDNN's product of matrices
+
+def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """F.linear() by oneDNN where PyTorch would take another library: x (n, inputs) and weight (outputs, inputs), float32 on the
+    CPU, in any strides; (n, outputs). Only where has_onednn_linear()."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+@cache
+def has_onednn_linear() -> bool:
+    """Whether onednn_linear() does what F.linear() does: tried once, on a few small whole numbers, whose sums are exact."""
+    x, weight, bias = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(3, 4).t(), torch.arange(4.0)
+    try:
+        with torch.no_grad():
+            return torch.equal(onednn_linear(x, weight, bias), nn.functional.linear(x, weight, bias))
+    except Exception:  # gone, called in another way, or not built in, as on some ARM processors
+        return False
+
+
 # Changes in place
 
 def in_place_changes(tensor: Tensor) -> int | None:

@@ -16,7 +16,7 @@ from pages.parts.build.composer import composer
 from pages.parts.build.layer_table import layers_section, shape
 from pages.parts.build.walk import walk_section
 from pages.parts.doctors import config_doctor
-from pages.parts.draft import draft
+from pages.parts.draft import address, draft
 from pages.parts.draft.fields import field
 from pages.parts.runs.start import start
 from pages.parts.shell import lesson
@@ -35,7 +35,7 @@ def choices() -> None:
         for name in type(config.model).model_fields:
             if name != "architecture":
                 field(config, f"model.{name}")
-    known = available(server.settings.data_dir)
+    known = available(server.settings.data_dir, server.actor)
     field(config, "data.dataset", list(known), {name: entry.title for name, entry in known.items()})
 
 
@@ -58,7 +58,8 @@ def next_steps(works: bool) -> None:
 open_page("Build model")
 server = services()
 st.title("Build model")
-config = draft.draft(server.settings)
+config = draft.draft(server)
+address.note()
 data = outline(config.data)
 outputs = outputs_for(config, len(data.source_classes))
 composed = isinstance(config.model, StackConfig)
@@ -82,3 +83,4 @@ with actions:
     next_steps(works)
 if lesson.parts("build_model", ["Look inside"]):
     walk_section(server, config, case.model if works else None)
+address.keep()

@@ -16,7 +16,7 @@ from core.wording import plural
 from pages.parts.compare.controls import controls
 from pages.parts.compare.curves import side_by_side
 from pages.parts.compare.grid import grid, take_selection
-from pages.parts.compare.looked_at import keep_view, open_view
+from pages.parts.compare.looked_at import open_view
 from pages.parts.compare.many import many_actions, recycle_bin, undo_line
 from pages.parts.compare.one import one_run
 from pages.parts.runs.by_hand import by_hand_list
@@ -94,13 +94,13 @@ if not entries:
     st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")
     if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
         go_to("pages/train_model.py")
+    details(server, [], current)  # somebody else's, whose link was opened
 else:
     rows, columns = table(entries, view)
     selected = set(view.selected)
     chosen = [entry for entry in rows if entry.number in selected]
     many_actions(server, chosen, rows, columns)
     details(server, chosen, current)
-keep_view()
 recycle_bin(server)
 bring_a_bundle(server)
 space_section(server)

@@ -47,7 +47,6 @@ TEACH, WEIGHTS = "Teach it", "Bring weights"  # parts that a lesson may leave ou
 REST = 420, 574  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
 # on a phone all that a drawing needs is one screen: the answer, the sheet and what it is kept as
 STYLE = """@media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding-top: 3.75rem; } /* the header */
   .stMain h1 { font-size: 1.45rem; line-height: 1.4; padding: 0 0 0.6rem; }
   .stMain [data-testid="stVerticalBlock"], .stMain [data-testid="stHorizontalBlock"] { gap: 0.5rem; }
   .st-key-draw-keep [data-testid="stButtonGroup"] > * { gap: 0.2rem; }

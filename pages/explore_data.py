@@ -11,7 +11,7 @@ import streamlit as st
 from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
 from core.data.statistics import memory_bytes, moments
 from core.wording import plural, size_of_bytes
-from pages.parts.draft import draft
+from pages.parts.draft import address, draft
 from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
 from pages.parts.explore.cache import counts_of, tidy
@@ -37,9 +37,9 @@ SECTIONS = {
 
 def choose(server: Services) -> str:
     """The data set; the one of the draft first."""
-    known = available(server.settings.data_dir)
+    known = available(server.settings.data_dir, server.actor)
     names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
-    current = draft.draft(server.settings).data.dataset
+    current = draft.draft(server).data.dataset
     if lesson.is_fixed("data.dataset"):
         names = [current]
     usual = current if current in names else names[0]
@@ -104,6 +104,7 @@ open_page("Explore data")
 server = services()
 st.title("Explore data")
 name = choose(server)
+address.keep()
 if not spec_of(name, server.settings.data_dir).is_available(server.settings.data_dir):
     get_data(server, name)
     if lesson.parts("explore_data", [OWN]):

@@ -10,7 +10,6 @@ from core.lessons import Lesson, LessonError, as_code, find_lesson, shipped_less
 from core.wording import plural
 from pages.parts.lessons.kept import kept_section
 from pages.parts.lessons.make import make_section
-from pages.parts.shell import keys
 from pages.parts.shell.frame import open_page, select_run
 from pages.parts.shell.lesson_bar import go_to_step
 from pages.parts.shell.markdown import as_text
@@ -56,5 +55,5 @@ offered = {name: Offer(name, "Start", ":material/play_arrow:", title=about.title
                        text=f"{about.summary} {plural(len(about.steps), 'step')}.") for name, about in shipped().items()}
 if chosen := choose_offer(list(offered.values()), "lesson.shipped", "Lessons that come with the app"):
     begin(chosen)
-kept_section(server, st.session_state[keys.OWNER], begin)
+kept_section(server, begin)
 make_section(server, shipped())

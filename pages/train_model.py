@@ -4,6 +4,8 @@ from core.process import configure
 
 configure("server")
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
@@ -13,16 +15,19 @@ from core.devices import usable_cores
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
 from core.presets import PRESETS, title_of
+from core.runs import Run
+from core.runs.differing import labels_of, varying
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
 from pages.parts.doctors import config_doctor
-from pages.parts.draft import draft
+from pages.parts.draft import address, draft
 from pages.parts.draft.fields import field
 from pages.parts.runs.control import control_buttons, retrain_on_change
 from pages.parts.runs.panel import current_run, next_steps, run_panel
 from pages.parts.runs.rate_finder import rate_finder
 from pages.parts.runs.space import moments_cost
 from pages.parts.runs.start import more_ways, start
+from pages.parts.runs.take_away import made_with
 from pages.parts.runs.watched import watch_choice
 from pages.parts.shell import lesson
 from pages.parts.shell.frame import link, open_page
@@ -31,6 +36,8 @@ from pages.parts.shell.services import Services, services
 from pages.parts.train.microscope import microscope_section
 from pages.parts.widgets.differences import differences
 
+MOST_NAMED = 6  # settings in which a run differs from the form
+STYLE = (Path(__file__).parent / "parts/train/cockpit.css").read_text(encoding="utf-8")
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
 MORE = ("loss", "label_smoothing", "shuffle", "gradient_clipping", "initialization", "early_stopping", "keep", "precision",
@@ -59,7 +66,7 @@ def where_notes_differ(config: RunConfig) -> None:
 def data_form(server: Services, config: RunConfig) -> None:
     """Which images and which question."""
     with st.expander("Data", icon=":material/grid_view:"):
-        known = available(server.settings.data_dir)
+        known = available(server.settings.data_dir, server.actor)
         field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
         field(config, "data.task")
         if config.data.task == "is_target":
@@ -145,20 +152,19 @@ def training_form(config: RunConfig, everything: bool) -> None:
         field(config, "training.threads", ["auto", *range(1, usable_cores() + 1)])
         if cost := moments_cost(config):
             field(config, "training.moments")
+            field(config, "training.moment_epochs")
             st.caption(cost)
 
 
-def top_row(server: Services, config: RunConfig) -> None:
+def beginning(server: Services, config: RunConfig) -> None:
     """What to start from, and the buttons that do."""
     spec = spec_of(config.data.dataset)
     ready = spec.is_available(server.settings.data_dir)
-    choice, buttons = st.columns([1.2, 2], vertical_alignment="bottom")
-    with choice:
-        if lesson.parts("train_model", ["Start from"]):
-            preset_choice(config)
-        else:
-            st.caption(f"Settings: {as_text(title_of(config, server.settings.data_dir))}")
-    place = buttons.container(horizontal=True)
+    if lesson.parts("train_model", ["Start from"]):
+        preset_choice(config)
+    else:
+        st.caption(f"Settings: {as_text(title_of(config, server.settings.data_dir))}")
+    place = st.container(horizontal=True, gap="xsmall")  # both in one line
     watch = watch_choice(server, config)
     with place:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready):
@@ -170,14 +176,28 @@ def top_row(server: Services, config: RunConfig) -> None:
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
 
 
-open_page("Train model")
+def as_it_was(server: Services, config: RunConfig, run: Run) -> None:
+    """The run's own settings, where the form has others, and what it was made with: a link shows both to whoever opens it."""
+    configs = [run.config, config]
+    if paths := varying(configs):
+        names = list(labels_of(configs, paths).values())
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Use its settings", icon=":material/tune:", key="train.its_settings", on_click=draft.take,
+                      args=(run.config,), help="The form then has this run's settings, for a new run.")
+            st.caption(f"This run's settings are not the form's: {', '.join(names[:MOST_NAMED])}{more}.")
+    made_with(server, run)
+
+
+open_page("Train model", STYLE)
 server = services()
 st.title("Train model")
-config, run = draft.draft(server.settings), current_run(server)
-top_row(server, config)
-where_notes_differ(config)
-picture, controls = st.columns([2.4, 1], gap="large")  # in this order, so that on a phone the picture comes first
+config, run = draft.draft(server), current_run(server)
+picture, controls = st.columns([2.3, 1], gap="medium")  # in this order, so that on a phone the picture comes first
 with controls:
+    beginning(server, config)
+    address.note()
+    where_notes_differ(config)
     view = ESSENTIALS
     if lesson.parts("train_model", [ALL]):
         view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
@@ -189,15 +209,17 @@ with controls:
         model_form(config)
     if view == ALL:
         data_form(server, config)
-with picture:
+with picture, st.container(key="train.cockpit", gap="xsmall"):
     rate_finder(server)
     if run:
         with st.container(horizontal=True):  # a row of their own: it is there as long as the run, and nothing wraps
             control_buttons(server, run)
         run_panel(server, run)
         next_steps(server, run)
+        as_it_was(server, config, run)
     else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")
 if lesson.parts("train_model", ["Microscope"]):
     microscope_section(server, config, run)
+address.keep()

@@ -1,10 +1,14 @@
 """Addresses that open a page in a state: what is asked for is shown and stays there, and what can't be is taken out."""
 
+import json
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.config import read_config
+from core.config_text import to_text
 from core.presets import PRESETS
 from pages.parts.shell import keys
 
@@ -38,22 +42,126 @@ def test_a_preset_by_its_address(page: str, name: str):
     assert in_address(at) == {"preset": name}
 
 
-def test_a_changed_preset_leaves_the_address_and_is_not_overwritten():
-    at = opened("train_model", preset="circle-2d")
-    epochs = next(field for field in at.number_input if field.label == "Epochs")
-    epochs.set_value(7).run()
-    assert at.session_state[keys.DRAFT]["training"]["epochs"] == 7
-    at.run()
-    assert (at.session_state[keys.DRAFT]["training"]["epochs"], in_address(at)) == (7, {})
+def epochs(at: AppTest) -> int:
+    (field,) = (field for field in at.number_input if field.label == "Epochs")
+    assert field.value == at.session_state[keys.DRAFT]["training"]["epochs"]
+    return field.value
+
+
+def with_epochs(at: AppTest, number: int) -> AppTest:
+    return next(field for field in at.number_input if field.label == "Epochs").set_value(number).run()
+
+
+def test_a_changed_preset_is_followed_in_the_address_and_not_overwritten():
+    at = with_epochs(opened("train_model", preset="circle-2d"), 7)
+    seven = {"config": '{"from":"circle-2d","training.epochs":7}'}
+    assert (epochs(at), in_address(at)) == (7, seven)
+    assert (epochs(at.run()), in_address(at)) == (7, seven), "it is this session's own"
+    at.query_params.clear()
     at.query_params["preset"] = "circle-2d"  # the same link again
+    assert epochs(at.run()) == PRESETS["circle-2d"].config.training.epochs and in_address(at) == {"preset": "circle-2d"}
+
+
+@pytest.mark.parametrize("page", ["train_model", "build_model", "explore_data"])
+def test_a_draft_by_its_address(page):
+    """For somebody else, and after a reload."""
+    made = PRESETS["circle-2d"].config.with_values({"training.epochs": 7, "data.noise": 0.2})
+    at = opened(page, config=to_text(made))
+    assert read_config(at.session_state[keys.DRAFT]) == made and in_address(at) == {"config": to_text(made)}
+    if page == "explore_data":
+        assert at.selectbox(key="explore.dataset").value == "circle"
+
+
+def test_a_draft_that_is_a_preset_is_named_and_the_usual_one_needs_no_name():
+    at = opened("train_model", config='{"from":"toy-sigmoid"}')
+    assert in_address(at) == {"preset": "toy-sigmoid"}
+    assert in_address(opened("train_model", config='{"from":"digits-quick"}')) == {}
+
+
+def test_presses_that_come_faster_than_the_address_lose_nothing():
+    """The browser sends what it has: the address from before one or two changes."""
+    at = with_epochs(opened("train_model"), 7)
+    first = dict(in_address(at))
+    for number, stale in ((8, {}), (9, first), (10, {}), (11, first)):
+        at.query_params.clear()
+        for name, value in stale.items():
+            at.query_params[name] = value
+        with_epochs(at, number)
+        assert (epochs(at), in_address(at)["config"]) == (number, f'{{"from":"digits-quick","training.epochs":{number}}}')
+
+
+def test_the_way_back_is_followed(monkeypatch):
+    usual = PRESETS["digits-quick"].config.training.epochs
+    at = with_epochs(with_epochs(opened("train_model"), 7), 8)
+    monkeypatch.setattr("pages.parts.draft.address.came_by_history", lambda: True)
+    at.query_params["config"] = '{"from":"digits-quick","training.epochs":7}'
+    assert epochs(at.run()) == 7
+    del at.query_params["config"]
+    assert epochs(at.run()) == usual and in_address(at) == {}
+    monkeypatch.undo()
+    assert epochs(with_epochs(at, 9)) == 9
+
+
+@pytest.mark.parametrize("text", ["**hostile** [a](b) <b>", "x" * 5000, '{"training.epochs":0}', '{"from":"**bold** <b>"}'])
+@pytest.mark.parametrize("page", ["train_model", "build_model", "explore_data"])
+def test_settings_that_cannot_be_read_get_one_line(page, text):
+    at = opened(page, config=text)
+    said = [line.value for line in (*at.error, *at.toast)]
+    assert len(set(said)) == 1 and said[0].startswith("The settings in the address can't be read") and len(said[0]) < 600
+    assert "**" not in said[0] and "<b>" not in said[0]
+    assert in_address(at) == {} and read_config(at.session_state[keys.DRAFT]) == PRESETS["digits-quick"].config
+
+
+def test_settings_for_data_that_are_not_here_get_others():
+    at = opened("train_model", config='{"from":"digits-quick","data.dataset":"**no** such","training.epochs":7}')
+    (said,) = at.toast
+    assert said.value.startswith("The data set of these settings is not here")
+    assert epochs(at) == 7 and read_config(at.session_state[keys.DRAFT]).data.dataset == "digits"
+
+
+@pytest.mark.parametrize("values", [
+    {"data.target": 999, "data.task": "is_target"}, {"data.only_classes": ["**no**", "such"]}, {"data.join": ["**no**"]},
+    {"data.normalization": "channels", "data.channel_mean": [0.1, 0.2, 0.3]}, {"data.dataset": "reviews"},
+    {"data.text_file": "<b>", "data.dataset": "reviews"}, {"model.architecture": "stack", "model.layers": []},
+    {"training.start_from": "**no**"}, {"data.validation": 1_000_000}, {"training.optimizer.learning_rate": 100}])
+@pytest.mark.parametrize("page", ["train_model", "build_model", "explore_data"])
+def test_settings_that_suit_nothing_break_no_page(page, values):
+    at = opened(page, config=to_text(PRESETS["digits-quick"].config.with_values(values)), train__view="All settings")
+    assert not any("**no**" in text.value for text in (*at.markdown, *at.caption, *at.warning, *at.error, *at.toast))
+
+
+def test_settings_too_long_for_an_address_are_kept_and_said_so():
+    points = [[index / 100, -index / 77, index % 2] for index in range(400)]
+    at = opened("train_model", preset="circle-2d")
+    at.session_state[keys.DRAFT] = PRESETS["circle-2d"].config.with_values({"data.added": points}).model_dump(mode="json")
     at.run()
-    assert at.session_state[keys.DRAFT]["training"]["epochs"] == PRESETS["circle-2d"].config.training.epochs
+    assert in_address(at) == {} and any("too long for an address" in line.value for line in at.caption)
+    assert epochs(with_epochs(at, 3)) == 3 and len(at.session_state[keys.DRAFT]["data"]["added"]) == 400
+
+
+def test_a_runs_settings_are_in_the_form_and_a_draft_in_the_address_wins(trained, monkeypatch):
+    store, run = trained
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(store.path))
+    at = opened("train_model", run=run.id)
+    assert read_config(at.session_state[keys.DRAFT]) == run.config and in_address(at) == {"run": run.id}
+    assert epochs(with_epochs(at, 9)) == 9 and set(in_address(at)) == {"run", "config"}
+    again = opened("train_model", **in_address(at))
+    assert epochs(again) == 9 and in_address(again) == in_address(at)
+    assert read_config(opened("build_model", run=run.id).session_state[keys.DRAFT]) == run.config
+
+
+def test_links_to_pages_that_show_the_draft_carry_it():
+    at = with_epochs(opened("train_model"), 7)
+    shown = json.loads(next(part.proto.json for part in at.get("bidi_component") if "frame.menu" in part.proto.id))
+    pages = [page for group in shown["groups"] for page, _, _ in group["links"]]
+    carried = {page for page, query in zip(pages, shown["queries"], strict=True) if "training.epochs" in unquote(query)}
+    assert carried == {"explore_data", "build_model", "train_model"}
 
 
 def test_a_preset_that_is_not_there_is_said_in_one_line():
     at = opened("train_model", preset="**mnist**")
     (toast,) = at.toast
-    assert toast.value.startswith("There is no preset '\\*\\*mnist\\*\\*'; choose from mnist-mlp-50")
+    assert "There is no preset '\\*\\*mnist\\*\\*'; choose from mnist-mlp-50" in toast.value == at.error[0].value
     assert in_address(at) == {}
     assert at.session_state[keys.DRAFT] == PRESETS["digits-quick"].config.model_dump(mode="json")
 

@@ -108,9 +108,9 @@ def test_deleted_runs_are_removed_for_good_when_their_time_has_come(store, setti
     now[0] = 1060.0
     store.discard([second])
     assert list(store.discarded()) == [second, first]
-    assert store.remove_discarded(older_than=60.0) == 1
+    assert store.remove_discarded(older_than=60.0) == [first]
     assert list(store.discarded()) == [second] and store.restore([first]) == [] and not store.folder(first).exists()
-    assert store.remove_discarded() == 1 and not store.folder(second).exists() and store.discarded() == {}
+    assert store.remove_discarded() == [second] and not store.folder(second).exists() and store.discarded() == {}
     with store._database.reading() as db:
         assert [tuple(row) for row in db.execute("SELECT DISTINCT run FROM metrics")] == [(store.get(stays).number,)]
     assert store.folder(stays).exists()
@@ -218,4 +218,4 @@ def test_a_run_of_another_version_is_listed_and_can_be_deleted(store):
     [found] = store.entries()
     assert (found.title, found.values["network"], found.values["tags"]) == ("from elsewhere", "new", ())
     assert store.discard([run_id]) == [run_id] and isinstance(store, RunStore)
-    assert store.remove_discarded() == 1 and store.entries() == []
+    assert len(store.remove_discarded()) == 1 and store.entries() == []

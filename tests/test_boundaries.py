@@ -68,13 +68,17 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 # Each line may import what stands above it, and nothing beside or below it; a name stands for all that is below that package.
 LAYERS = [
     ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.importing", "core.lean_torch",
-     "core.notes_differ", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version", "core.wording"),
-    ("core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings", "core.tsne_child"),
-    ("core.process",),
+     "core.notes_differ", "core.sinks", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version",
+     "core.wording"),
+    ("core.limits",),
+    ("core.actors", "core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings",
+     "core.sink_child", "core.tsne_child"),
+    ("core.process", "core.visitors"),
     ("core.models", "core.transforms"),
     ("core.config",),
     ("core.data",),
     ("core.presets", "core.layers"),
+    ("core.config_text",),
     ("core.lessons", "core.training"),
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
@@ -247,7 +251,8 @@ def requirements(file: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("-")]
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-sinks.txt",
+                                  "requirements-dev.txt"])
 def test_requirements_are_exact(file):
     found = requirements(file)
     assert found
@@ -291,7 +296,7 @@ NOT_PRIVATE = {"os._exit", "_within", "_across", "_min", "_max"}  # documented; 
 PRIVATE = {  # place → what of others is used there that they promise nothing about; each is in one place only
     "core/torch_private.py": {
         "torch._fused_adam_", "_is_amx_tile_supported", "_version", "_forward_hooks", "_forward_pre_hooks", "_schema",
-        "torch.utils._python_dispatch"},
+        "_linear_pointwise", "torch.utils._python_dispatch"},
     "core/lean_torch.py": {"torch._dynamo", "torch._dynamo.utils"},  # installed for the one version that is known
     "core/torchvision_guard.py": {"torchvision._meta_registrations"},  # where there is none, an empty one is in nobody's way
     "core/layers/trace.py": {"_parameters", "_buffers", "_modules"},  # names to look for; none has to be there

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks.page_latency import app
+from core.figures.curves import HEIGHT
 from tests.archives import two_classes, zipped
 from tests.browser import by_mouse, line_pixels
 from tests.helpers import wait_until
@@ -105,7 +106,21 @@ def current_run(page: Page) -> str:
     return found[1] if found else ""
 
 
-def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page):
+# what is looked at while a run trains; of two charts, and of two halves of the examples, a phone shows one and the other's edge
+COCKPIT = {"title": "h1", "buttons": ".st-key-run-stop", "how far": "[data-testid=stProgress]",
+           "figures": "[data-testid=stMetric]", "curve": ".st-key-live-loss canvas", "examples": ".st-key-live-answers-0 canvas"}
+
+
+def in_one_screen(page: Page, height: int) -> None:
+    """Everything is on the screen without scrolling."""
+    def ends() -> dict[str, float]:
+        boxes = {name: page.locator(selector).first.bounding_box() for name, selector in COCKPIT.items()}
+        return {name: box["y"] + box["height"] if box and box["y"] >= 0 else height + 1.0 for name, box in boxes.items()}
+
+    wait_until(lambda: max(ends().values()) <= height, lambda: f"{ends()} of {height}")
+
+
+def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page, tabs):
     """A changed setting starts a new run on the same chart: its element is never replaced, and it never changes its height."""
     page.goto(f"{address}/train_model")
     page.get_by_role("button", name="Start training").wait_for()
@@ -132,6 +147,14 @@ def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page):
     wait_until(lambda: current_run(page) not in {"", first}, lambda: page.url)
     wait_until(lambda: line_pixels(page, "loss"), lambda: "no line of the new run")
     assert page.evaluate("document.querySelector('.stEChartsChart').dataset.mark") == "the same"
-    assert page.evaluate("[...window.heights]") == [300]
+    assert page.evaluate("[...window.heights]") == [HEIGHT]
+    page.set_viewport_size({"width": 1280, "height": 900})
+    in_one_screen(page, 900)
+    phone = tabs(390, touch=True)
+    phone.set_viewport_size({"width": 390, "height": 844})
+    phone.goto(page.url)
+    in_one_screen(phone, 844)
+    beside = phone.locator(".st-key-panel-charts [data-testid=stHorizontalBlock]")
+    expect(beside).to_have_attribute("tabindex", "0")  # so that the other chart is reached by keyboard as well
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("· stopped")).to_be_visible()

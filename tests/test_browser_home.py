@@ -256,6 +256,13 @@ def test_the_menus_links_are_links_and_a_preset_starts_by_keyboard(address: str,
     expect(page.get_by_role("button", name="Train my own")).to_be_visible()
     assert page.evaluate("location.href") == there
 
+    page.get_by_role("link", name="Tensors", exact=True).first.click()
+    page.get_by_role("radio", name="Join").or_(page.get_by_role("button", name="Join")).first.click()
+    expect(page).to_have_url(f"{address}/learn_tensors?tensors.topic=Join")
+    page.get_by_role("link", name="Home").click()  # nothing has been trained: an address without any parameter
+    expect(page.get_by_role("button", name="Train my own")).to_be_visible()
+    expect(page).to_have_url(re.compile(f"{address}/?$"))
+
     notes = page.get_by_text("Where well-known notes differ").first
     expect(notes).to_be_visible()
     notes.click()

@@ -96,7 +96,7 @@ def test_a_bundle_says_what_it_holds(subject):
         content = {name: archive.read(name) for name in archive.namelist()}
         assert archive.testzip() is None
     assert set(content) == {"config.json", "run.json", "checkpoint.safetensors", "train.py", "weights.pth", "model.onnx",
-                            "model.pt2", "metrics.csv", "tensorboard.zip", "README.md", "bundle.json", "SHA256SUMS"}
+                            "model.pt2", "metrics.csv", "charts.zip", "tensorboard.zip", "README.md", "bundle.json", "SHA256SUMS"}
     sums = dict(reversed(line.split("  ")) for line in content["SHA256SUMS"].decode().splitlines())
     assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in content.items() if name != "SHA256SUMS"}
     assert list(json.loads(content["bundle.json"])["left_out"]) == ["notebook"]

@@ -8,8 +8,9 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from core.evaluation import Predictions
+from core.figures.side_by_side import looks, pixels_for
 from core.runs.evaluations import predictions_path, save_predictions
-from pages.parts.compare import which_change
+from pages.parts.compare import curves, which_change
 from tests.helpers import tiny
 from tests.test_pages import assert_whole, click, runs, texts  # noqa: F401 (runs is a fixture)
 from tests.test_side_by_side import made
@@ -40,6 +41,11 @@ def chart(at, key):
     return next(figure for name, figure in figures(at).items() if name.endswith(key))
 
 
+def saved_as(at):
+    """What the camera of each chart saves."""
+    return [json.loads(chart.proto.config)["toImageButtonOptions"] for chart in at.get("plotly_chart")]
+
+
 def view(at, name):
     at.segmented_control(key="compare.view").set_value(name).run()
     assert_whole(at)
@@ -54,6 +60,16 @@ def test_a_run_alone_shows_its_curves(runs):  # noqa: F811
     at = beside(made(runs, tiny()))
     assert list(figures(at)) and not at.get("html") and not [one for one in at.segmented_control if one.key == "compare.view"]
     assert_whole(beside(runs.create_running(tiny(), "ann", "here")))
+
+
+def test_charts_are_saved_as_png_or_svg(runs):  # noqa: F811
+    at = beside(made(runs, tiny()), made(runs, tiny(training__batch_size=128)))
+    named = ["validation-accuracy"]
+    assert saved_as(at) == [{"scale": 2, "format": "png", "filename": name} for name in named]
+    at.segmented_control(key="compare.camera").set_value("SVG").run()
+    assert_whole(at)
+    assert saved_as(at) == [{"scale": 2, "format": "svg", "filename": name} for name in named]
+    assert [about["format"] for about in saved_as(view(at, "Cost"))] == ["svg"]
 
 
 def test_curves_of_any_metric_any_axis_and_part(runs):  # noqa: F811
@@ -87,7 +103,7 @@ def test_seeds_are_one_line_with_a_band_and_many_runs_are_pale(runs):  # noqa: F
     assert [trace.get("fill") for trace in accuracy["data"]].count("toself") == 1
     at.toggle(key="compare.together").set_value(False).run()
     assert "3 seeds" not in legend(at) and not any(trace.get("fill") for trace in chart(at, "validation_accuracy")["data"])
-    at.selectbox(key="compare.highlight").set_value(several[3].id).run()
+    at.selectbox(key="compare.highlight").set_value(several[3].number).run()
     assert_whole(at)
     assert chart(at, "validation_accuracy")["data"][-2]["line"]["width"] == 3.5
 
@@ -98,22 +114,29 @@ def test_seeds_are_one_line_with_a_band_and_many_runs_are_pale(runs):  # noqa: F
     assert "17 runs are drawn pale" in texts(at)
 
 
+def test_what_is_sent_stays_small_where_seeds_without_a_name_are_lines(runs):  # noqa: F811
+    run = made(runs, tiny())
+    members = {str(group): [run] * 50 for group in range(20)}
+    named = looks({"0": "one", "1": "two"}, {})
+    assert curves._pixels(members, named, 2) == pixels_for(2 + 18 * 50, 2) < pixels_for(len(members), 2)
+
+
 def test_settings_costs_and_effects(runs):  # noqa: F811
     found = [made(runs, tiny(training__batch_size=size, training__seed=seed), seconds=size / 10)
              for size in (32, 64) for seed in (0, 1)]
-    at = view(beside(*found), "Settings")
+    at = view(beside(*found), "settings")
     assert sorted(at.dataframe[0].value.index) == ["Batch size", "Seed"] and len(at.dataframe[0].value.columns) == 4
-    at = view(at, "Cost")
+    at = view(at, "cost")
     front = chart(at, "front")["data"][1]
     assert list(front["y"]) == [0.54] * 4 and "on the front" in texts(at)
     at.selectbox(key="compare.cost").set_value("mult_adds").run()
     assert list(chart(at, "front")["data"][1]["x"]) == [785 * 8 + 90] * 4
-    at = view(at, "Effect of settings")
+    at = view(at, "effect")
     assert list(chart(at, "scatter")["data"][0]["x"]) == [32, 32, 64, 64]
-    at.segmented_control(key="compare.effect").set_value("All at once").run()
+    at.segmented_control(key="compare.effect").set_value("all").run()
     axes = chart(at, "parallel")["data"][0]["dimensions"]
     assert [axis["label"] for axis in axes] == ["batch size", "seed", "validation accuracy"]
-    at.segmented_control(key="compare.effect").set_value("Which matter").run()
+    at.segmented_control(key="compare.effect").set_value("which").run()
     assert_whole(at)
     assert "these are 4" in texts(at)
 
@@ -134,10 +157,10 @@ def test_a_board_shares_ranks_and_counts_looks(runs, monkeypatch):  # noqa: F811
     for run, wrong in zip(found, (2, 3, 40), strict=True):
         save_predictions(runs, run.id, answers(runs, run, wrong))
         assert predictions_path(runs, run.id, "test").exists()
-    at = view(beside(*found), "Board")
+    at = view(beside(*found), "board")
     board = at.dataframe[0].value
     assert board["Rank"].tolist() == [1, 1, 3] and board["Wrong"].tolist() == [2, 3, 40]
-    assert "At least 3 runs" in texts(at)
+    assert "looked at **3 times at least**: by 3 runs of this store as they ended, and 0 times later" in texts(at)
     at.selectbox(key="compare.budget").set_value("seconds").run()
     assert_whole(at)
     at.selectbox(key="compare.board_split").set_value("validation").run()
@@ -147,7 +170,7 @@ def test_a_board_shares_ranks_and_counts_looks(runs, monkeypatch):  # noqa: F811
 
 def test_which_change_is_walked_left_and_come_back_to(runs, monkeypatch):  # noqa: F811
     first, second = made(runs, tiny()), made(runs, tiny(training__batch_size=128, training__epochs=2))
-    at = view(beside(first, second), "Which change did it?")
+    at = view(beside(first, second), "change")
     assert "7 runs to train" in texts(at) and "2 are there already, or on the way" in texts(at)
     click(at, "compare.walk_start")
     assert_whole(at)
@@ -159,7 +182,7 @@ def test_which_change_is_walked_left_and_come_back_to(runs, monkeypatch):  # noq
     for number, run in enumerate(waiting):
         runs.record(run.id, [], validation_accuracy=0.5 + number / 100)
         runs.finish(run.id, "finished", test_accuracy=0.5, test_loss=1.0, seconds=1.0)
-    again = view(beside(first, second), "Which change did it?")  # another visit: found by its settings
+    again = view(beside(first, second), "change")  # another visit: found by its settings
     table = again.dataframe[0].value
     assert table["Change"].tolist() == ["batch size 64 → 128", "epochs 1 → 2", "all together"]
     assert table["Seeds"].tolist() == [3] * 3
@@ -173,5 +196,5 @@ def test_which_change_is_walked_left_and_come_back_to(runs, monkeypatch):  # noq
 @pytest.mark.parametrize("title", ["<b>*x*</b> [y](z)", "$a$ `b` :smile:"])
 def test_words_of_people_are_shown_as_they_are(runs, title):  # noqa: F811
     found = [made(runs, tiny(), title=title), made(runs, tiny(), title=title)]
-    at = view(beside(*found), "Cost")
+    at = view(beside(*found), "cost")
     assert title not in texts(at)

@@ -9,7 +9,8 @@ from torch import nn
 from core.config import TrainingConfig
 from core.data.batches import Batch
 from core.models.base import activation
-from core.training import Step, fit, prepare
+from core.torch_private import has_onednn_linear
+from core.training import Step, fit, prepare, products
 from core.training.dense import LAYERS, chain_of
 from core.training.step import TrainingStep
 from tests.helpers import tiny
@@ -47,6 +48,20 @@ def both(model: nn.Module, training: TrainingConfig, target: str = "classes", st
     return zip(*found, strict=True)
 
 
+@pytest.fixture(params=["PyTorch's own", "oneDNN's"])
+def product(request, monkeypatch):
+    """Which product of matrices is taken, however small they are."""
+    if request.param == "oneDNN's":
+        if not has_onednn_linear():
+            pytest.skip("PyTorch is built without oneDNN")
+        monkeypatch.setattr(products, "LEAST", 0)
+        monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    else:
+        monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
+    return request.param
+
+
+@pytest.mark.usefixtures("product")
 @pytest.mark.parametrize("kind", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -57,6 +72,7 @@ def test_gradients_are_autograds(loss, kind, outputs):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.usefixtures("product")
 @pytest.mark.parametrize("changes", [
     {"label_smoothing": 0.1}, {"l1": 0.01}, {"gradient_clipping": 0.05}, {"l1": 0.01, "gradient_clipping": 0.05},
     *({"optimizer": {"name": name}} for name in ("sgd", "adam", "adamw", "rmsprop", "adagrad")),
@@ -66,6 +82,7 @@ def test_steps_are_autograds(changes):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("product")
 def test_a_number_and_layers_without_bias():
     for ours, theirs in both(network(outputs=1, bias=False), TrainingConfig(loss="mse"), "number"):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
@@ -130,6 +147,32 @@ def test_somebodys_hooks_are_called():
     assert seen == [(4, 7)]
 
 
+@pytest.mark.parametrize(("usual", "other", "ratio"), [(0.5, 0.25, 2.0), (0.25, 0.5, 0.5), (0.25, 0.25, 1.0)])
+def test_two_products_are_timed_by_their_fastest_calls(usual, other, ratio):
+    """Seconds of each call by a clock that nothing but they move; calls that something else disturbs don't count."""
+    now, calls = [0.0], [0]
+
+    def taking(seconds):
+        def call():
+            calls[0] += 1
+            now[0] += seconds * (50 if calls[0] <= 2 or calls[0] % 3 == 0 else 1)
+        return call
+
+    assert products.times_as_fast(taking(usual), taking(other), lambda: now[0]) == ratio
+    assert calls[0] == 2 * (products.TRIALS + 1)
+
+
+@pytest.mark.parametrize(("rows", "taken"), [(4, False), (5, True)])
+def test_onednn_is_asked_for_large_products_alone(rows, taken, monkeypatch):
+    asked = []
+    monkeypatch.setattr(products, "LEAST", 5 * 12 * 7)
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(products, "onednn_linear", lambda *given: asked.append(given) or nn.functional.linear(*given))
+    step = TrainingStep(TrainingConfig(), "classes", network().train(), CPU)
+    step.take(Batch(torch.randn(rows, 3, 2, 2), torch.zeros(rows, dtype=torch.int64)), 0.01)
+    assert len(asked) == 2 * taken, "forward and for the weight's gradient, of the first layer alone"
+
+
 def test_every_activation_of_the_models_is_in_the_table():
     assert {type(activation(kind)) for kind in ACTIVATIONS} <= set(LAYERS)
 
@@ -141,7 +184,7 @@ def test_a_run_is_the_same_to_rounding(settings, monkeypatch, changes):
     losses = []
     for uses_chain in (True, False):
         if not uses_chain:
-            monkeypatch.setattr("core.training.step.chain_of", lambda model: None)
+            monkeypatch.setattr("core.training.step.chain_of", lambda *given: None)
         data, model = prepare(config, settings.data_dir, settings.cache_dir)
         losses.append([event.loss for event in fit(config, data, model, CPU) if isinstance(event, Step)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -25,7 +25,6 @@ def runs(tmp_path, places, monkeypatch):
 def page(path: str, config: RunConfig) -> AppTest:
     at = AppTest.from_file(str(ROOT / path), default_timeout=60)
     at.session_state[keys.DRAFT] = config.model_dump(mode="json")
-    at.session_state[keys.DRAFT_TITLE] = ""
     at.session_state[keys.DRAFT_VERSION] = 0
     at.run()
     assert [e.value for e in at.exception] == []

@@ -117,8 +117,18 @@ def test_curve_chart_is_small_plain_json(data, quantity):
     names = [line["name"] for line in chart["series"]]
     assert names == ["each batch", "training", "validation"]
     assert set(chart["legend"]["data"]) <= set(names)
-    assert chart["xAxis"]["max"] == max(1, data.epochs)  # known from the start, so nothing jumps
-    assert all(0 <= point[0] <= max(1, data.epochs) for line in chart["series"] for point in line["data"])
+    assert 0 < (end := chart["xAxis"]["max"]) <= max(1, data.epochs)
+    assert all(0 <= point[0] <= end for line in chart["series"] for point in line["data"])
+
+
+@pytest.mark.parametrize(("step", "epochs", "end"), [
+    (0, 5, 0.1), (9, 5, 0.1), (10, 5, 0.1), (11, 5, 0.2), (51, 5, 1.0), (101, 5, 2.0), (201, 5, 5.0), (500, 5, 5.0),
+    (1, 1000, 0.1), (30_000, 1000, 500.0), (60_000, 1000, 1000.0), (250, 3, 3.0), (0, 0, 1.0)])
+def test_the_axis_grows_with_the_training(step, epochs, end):
+    """From one round number to the next: the curve takes two fifths of it and more once a tenth of an epoch is over."""
+    data = Curves(100, epochs, {"loss": ([step], [1.0])} if step else {})
+    assert curve_chart(data, "loss")["xAxis"]["max"] == data.axis_end == end
+    assert step <= 10 or step / 100 >= 0.4 * end
 
 
 def test_curve_chart_by_hand():

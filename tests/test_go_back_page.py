@@ -1,6 +1,7 @@
 """The page Go back in time: its states, what its slider is given and asks for, and the ways to it."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -129,10 +130,17 @@ def test_where_the_space_went(finished, trained):  # noqa: F811
     [row] = table[table["Id"] == finished[:8]].to_dict("records")
     assert row["Kept"] == len(kept) and row["Moments"] == pytest.approx(sum(moment.size for moment in kept) / 1e6)
     assert row["All"] == pytest.approx(row["Weights"] + row["Moments"] + row["Other"])
+    assert "can still be brought back" not in texts(at)
+    trained[0].discard([finished])
+    at.run()
+    assert_whole(at)
+    assert "1 deleted run that can still be brought back takes" in texts(at)
 
 
 def test_what_moments_cost_is_said_before_the_run():
-    assert moments_cost(tiny()) == "On disk at most 509.6 kB: 40 moments of 12.7 kB each."
+    said = re.fullmatch(r"On disk at most (\d+\.\d) kB: 40 moments of (\d+\.\d) kB each\.", moments_cost(tiny()))
+    weights = 2 * (784 * 8 + 8 + 8 * 10 + 10) / 1000  # what stands beside them is in tests/test_moment_epochs.py
+    assert said and weights < float(said[2]) < weights + 4 and float(said[1]) == pytest.approx(40 * float(said[2]), rel=0.01)
     assert moments_cost(tiny(training__moments=0)) == "None will be kept."
     assert moments_cost(tiny(training__moments=2)) == "None will be kept: fewer than 3 show nothing."
     assert moments_cost(tiny(data__dataset="circle", training__loss="bce_with_logits")) == ""

@@ -38,8 +38,8 @@ ASSETS = Path(shipped.CHECKOUT)
 def shown(at) -> dict:
     """What the picture of Home was given."""
     [found] = [one for one in (json.loads(one.proto.json or "null") for one in at.main.get("bidi_component"))
-               if isinstance(one, dict) and "play" in one]
-    return found
+               if isinstance(one, dict) and "content" in one]
+    return found["content"][0]
 
 
 def buttons(at) -> set[str]:

@@ -47,3 +47,16 @@ def test_what_pages_calculate_with_brings_nothing_heavy():
     modules = ("core.labs.surfaces", "core.data.drawing", "core.data.drawing.photograph", "core.evaluation.comparison",
                "core.evaluation.report", "core.inspection", "core.data.explore.pca", "core.figures.evaluation")
     assert loaded(f"import {', '.join(modules)}", HEAVY) == []
+
+
+def test_home_is_drawn_without_pandas(tmp_path):
+    """By a server that has just been started: it would wait for 0.2 s longer, and hold 65 MB more."""
+    code = f"""
+import os
+os.environ |= {{"PLAYGROUND_DATA": {str(tmp_path / "data")!r}, "PLAYGROUND_RUNS": {str(tmp_path / "runs")!r},
+               "PLAYGROUND_CACHE": {str(tmp_path / "cache")!r}, "PLAYGROUND_WORKERS": "0"}}
+from streamlit.testing.v1 import AppTest
+at = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=300).run()
+assert at.title[0].value == "See a neural network learn" and not at.exception
+"""
+    assert loaded(code, ("pandas", *HEAVY)) == []

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from core.actors import LOCAL, Actor
 from core.config import RunConfig
 from core.fields import ConfigError
 from core.lessons import (
@@ -21,6 +22,7 @@ from core.lessons import (
     find_lesson,
     keep_lesson,
     kept_lessons,
+    may_change,
     read_lesson,
     settings_of,
     shipped_lessons,
@@ -159,7 +161,10 @@ def test_a_lesson_is_kept_and_found_by_its_code_however_it_is_typed(tmp_path):
     [kept] = kept_lessons(tmp_path)
     assert (kept.code, kept.lesson, kept.owner) == (code, LIMITED, "somebody")
     assert not set(code) & set("01OIL")
-    delete_lesson(code, tmp_path, "somebody")
+    with pytest.raises(LessonError, match="made by somebody else"):
+        delete_lesson(code, tmp_path, Actor("another", "visitor"))
+    assert not may_change(kept, Actor("another", "visitor")) and may_change(kept, LOCAL)
+    delete_lesson(code, tmp_path, Actor("somebody", "visitor"))
     assert kept_lessons(tmp_path) == []
     with pytest.raises(LessonError, match="There is no lesson with this code here"):
         find_lesson(code, tmp_path)
@@ -182,7 +187,7 @@ def test_a_damaged_file_is_one_line_and_stands_in_nobodys_way(tmp_path, content)
     with pytest.raises(LessonError, match=f"The lesson {code} can't be read") as error:
         find_lesson(code, tmp_path)
     assert "\n" not in str(error.value)
-    delete_lesson(code, tmp_path, "")
+    delete_lesson(code, tmp_path, LOCAL)
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path):

@@ -183,8 +183,12 @@ def test_the_finder_takes_its_rate_into_the_draft(runs, places):  # noqa: F811
     rate = runs.snapshots(run.id)["suggestion"].value["rate"]
     chart = next(chart for chart in charts(at) if chart["xAxis"].get("name") == "learning rate")
     assert chart["series"][2]["data"][0][0] == pytest.approx(rate)
+    folded = [one.label for one in at.expander]
     click(at, "finder.use")
-    assert read_config(at.session_state[keys.DRAFT]).training.optimizer.learning_rate == pytest.approx(rate, rel=0.1)
+    taken = read_config(at.session_state[keys.DRAFT]).training.optimizer.learning_rate
+    assert taken == pytest.approx(rate, rel=0.1)
+    line = next(one for one in at.expander if one.label not in folded)
+    assert line.label == f"Learning-rate finder: {taken:g} is used" and not line.proto.expanded, "it is folded to a line"
     click(at, "finder.close")
     assert_whole(at)
     assert "Learning-rate finder" not in texts(at)
@@ -270,3 +274,23 @@ def test_the_two_doctors_say_one_thing(runs, monkeypatch, ends):  # noqa: F811
     said = texts(page(TRAIN, run.id))
     assert doubts and all(title in said for title in doubts)
     assert "nothing wrong" not in said and "Nothing else stands out in its curves" in said
+
+
+def test_who_waits_sees_what_trains_and_can_stop_it_where_it_is_their_own(going, runs):  # noqa: F811
+    runs.create(tiny(), "someone")
+    at = page(TRAIN, runs.create(tiny(), "someone else"))
+    assert_whole(at)
+    said = at.get("progress")[0].proto.text
+    assert said.startswith("In the queue: 2 runs before this one. Training now: “A run that is going”, about ")
+    assert said.endswith(" left.") and not [button for button in at.button if "make_room" in (button.key or "")]
+    at.session_state[keys.OWNER] = "someone"
+    click(at.run(), f"panel.make_room.{going}")
+    assert_whole(at)
+    assert runs.get(going).status == "stopped" or runs.get(going).stop_requested
+
+
+def test_words_of_people_in_the_queue_are_no_markdown(runs, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("core.runs.engine.SECONDS_OF_SILENCE", 1e9)
+    runs.create_running(tiny(), "someone", "here", "**bold** [x](y)")
+    at = page(TRAIN, runs.create(tiny(), "someone else"))
+    assert r"“\*\*bold\*\* \[x\](y)”" in at.get("progress")[0].proto.text

@@ -15,20 +15,8 @@ from core.runs import CheckpointError, RunNotFound
 from core.runs.annotations import Change
 from core.runs.checkpoints import load_model
 from core.runs.execute import execute
-from core.runs.moments import (
-    FEWEST,
-    MOST_AHEAD,
-    RUN_BYTES,
-    SHARE_OF_TIME,
-    MomentKeeper,
-    cost_of,
-    half,
-    moment_path,
-    moments,
-    read_moment,
-    thin,
-    thinned,
-)
+from core.runs.moment_costs import FEWEST, RUN_BYTES, cost_of, thinned
+from core.runs.moments import MOST_AHEAD, SHARE_OF_TIME, MomentKeeper, half, moment_path, moments, read_moment, thin
 from core.runs.recorder import Recorder
 from core.runs.space import keep_within, space_of
 from core.training import Started, build_for, fit
@@ -297,19 +285,42 @@ def test_the_budget_thins_the_oldest_runs_first_and_no_starred_one(store, settin
     def counts():
         return {one.run.id: one.count for one in space_of(store).runs}
 
-    before, total = counts(), space_of(store).total
-    assert keep_within(store, 0) == keep_within(store, total) == 0 and counts() == before
+    before, total, data = counts(), space_of(store).total, settings.data_dir
+    assert keep_within(store, 0, data) == keep_within(store, total, data) == 0 and counts() == before
     one = each.moments // each.count
 
-    freed = keep_within(store, total - 2 * one)
+    freed = keep_within(store, total - 2 * one, data)
     assert freed >= 2 * one and counts() == before | {old.id: 16}
     assert [moment.step for moment in moments(store, old.id).kept][0] == 0
-    keep_within(store, space_of(store).total - one)
+    keep_within(store, space_of(store).total - one, data)
     assert counts() == before | {old.id: 16, new.id: 16}
-    keep_within(store, 1)  # more than can be freed
+    keep_within(store, 1, data)  # more than can be freed
     assert counts() == before | {old.id: 2, new.id: 2}
     assert [moment.step for moment in moments(store, old.id).kept] == [0, 29]
     assert load_model(store, old.id)
+
+
+def test_deleted_runs_are_counted_and_go_first(store, settings, monkeypatch):
+    old, *deleted = (run_here(store, replace(settings, disk_budget=0), tiny(training__seed=seed)).id for seed in range(4))
+    for step in range(1, 20):
+        copied(store, old, moments(store, old).kept[0], step)
+    kept, data = len(moments(store, old).kept), settings.data_dir
+    sizes = {run_id: sum(path.stat().st_size for path in store.folder(run_id).iterdir()) for run_id in deleted}
+    for run_id in deleted:
+        store.discard([run_id])
+    space = space_of(store)
+    assert (space.deleted, [one.run.id for one in space.runs]) == (sizes, [old])
+    assert space.total == space.database + space.runs[0].total + sum(sizes.values())
+
+    assert keep_within(store, space.total - 1, data) == 0, "just deleted: it can be brought back, and nothing goes instead"
+    assert len(moments(store, old).kept) == kept and len(store.discarded()) == 3
+    monkeypatch.setattr("core.runs.space.SURE_UNDO", 0.0)
+    assert keep_within(store, space.total, data) == 0 and len(store.discarded()) == 3
+    assert keep_within(store, space.total - 1, data) == sizes[deleted[0]], "no more than is needed, and the first deleted"
+    assert list(store.discarded()) == [deleted[2], deleted[1]] and not store.folder(deleted[0]).exists()
+    assert store.restore([deleted[1]]) == [deleted[1]] and store.get(deleted[1])
+    keep_within(store, 1, data)
+    assert store.discarded() == {} and store.get(deleted[1]) and len(moments(store, old).kept) == 2
 
 
 def test_a_run_ends_with_the_budget_in_mind(store, settings):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -339,10 +340,14 @@ def test_train_starts_what_the_form_says(runs):
     at.number_input(key=form_key(at, "training.epochs")).set_value(3).run()
     at.selectbox(key=form_key(at, "training.optimizer.name")).select("sgd").run()
     at.number_input(key=form_key(at, "training.optimizer.momentum")).set_value(0.9).run()
+    at.text_input(key=form_key(at, "training.moment_epochs")).set_value("1, x").run()
+    assert any("Epochs to keep for certain, number 2, is 'x'" in caption.value for caption in at.caption)
+    at.text_input(key=form_key(at, "training.moment_epochs")).set_value("3; 1, 20").run()
+    assert any(re.search(r": 42 moments of .* each\. The run ends before epoch 20\.", caption.value) for caption in at.caption)
     click(at, "train.start")
     assert_whole(at)
     (run,) = runs.runs()
-    assert run.config.training.epochs == 3
+    assert run.config.training.epochs == 3 and run.config.training.moment_epochs == (3, 1, 20)
     assert (run.config.training.optimizer.name, run.config.training.optimizer.momentum) == ("sgd", 0.9)
     assert "Starts in a moment" in at.get("progress")[0].proto.text
 
@@ -413,6 +418,11 @@ def test_a_finished_run_goes_on_for_more_epochs(tmp_path, trained, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path / "copy"))
     monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
     at = page("pages/train_model.py", trained[1].id)
+    assert any("This run's settings are not the form's: " in one.value for one in at.caption)
+    at.session_state["runs.made_with"] = True
+    click(at, "train.its_settings")
+    assert at.session_state[keys.DRAFT] == trained[1].config.model_dump(mode="json")
+    assert not [one for one in at.button if one.key == "train.its_settings"] and "- Seed: " in texts(at)
     at.number_input(key=f"run.more.{trained[1].id}").set_value(3).run()
     click(at, "run.continue")
     assert_whole(at)

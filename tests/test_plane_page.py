@@ -62,7 +62,6 @@ def opened(path: str = LAB, run: str | None = None, draft=None) -> AppTest:
     if draft is not None:
         at.session_state[keys.DRAFT] = draft.model_dump(mode="json")
         at.session_state[keys.DRAFT_VERSION] = 1
-        at.session_state[keys.DRAFT_TITLE] = ""
     return whole(at.run())
 
 

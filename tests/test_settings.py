@@ -27,6 +27,26 @@ def test_defaults_lie_below_the_working_directory(home, tmp_path, monkeypatch):
                                                     "PLAYGROUND_WORKERS"], "")) == expected
 
 
+def test_a_server_that_many_use(home, tmp_path):
+    plain = Settings.from_environment({}, tmp_path)
+    assert (plain.hosted, plain.user_header, plain.teacher) == (False, "", "")
+    assert Settings.from_environment({"PLAYGROUND_MODE": "local"}, tmp_path) == plain
+    code = "only the teacher knows"
+    settings = Settings.from_environment({"PLAYGROUND_MODE": "hosted", "PLAYGROUND_USER_HEADER": "X-Forwarded-User",
+                                          "PLAYGROUND_TEACHER": code}, tmp_path)
+    assert (settings.hosted, settings.user_header, settings.teacher) == (True, "X-Forwarded-User", code)
+    assert code not in repr(settings)
+
+
+@pytest.mark.parametrize(("variable", "text"), [
+    ("PLAYGROUND_MODE", "Hosted"), ("PLAYGROUND_MODE", "1"), ("PLAYGROUND_USER_HEADER", "X-User: ann"),
+    ("PLAYGROUND_USER_HEADER", "x" * 65), ("PLAYGROUND_TEACHER", "hunter2")])
+def test_a_mode_that_is_none(variable, text, home, tmp_path):
+    with pytest.raises(ConfigError, match=f"{variable} (is|has)") as refused:
+        Settings.from_environment({variable: text}, tmp_path)
+    assert variable != "PLAYGROUND_TEACHER" or text not in str(refused.value)
+
+
 @pytest.mark.parametrize(("variable", "field"), [
     ("PLAYGROUND_DATA", "data_dir"), ("PLAYGROUND_RUNS", "runs_dir"), ("PLAYGROUND_CACHE", "cache_dir")])
 def test_each_place_has_a_variable(variable, field, home, tmp_path, monkeypatch):

@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from core import torch_private
-from core.models import CNNConfig
+from core.models import CNNConfig, MLPConfig
 from core.runs import RunStore
 from core.runs.checkpoints import load_model, load_training
 from core.runs.execute import execute
 from core.runs.recorder import FALLBACKS
-from core.training import Shortcuts, build_for, computed_in, formats, graphs, optimizers
+from core.training import Shortcuts, build_for, computed_in, convolutional, formats, graphs, optimizers, products
+from core.training.convolutional import has_blocked_layout
 from core.training.formats import Trial, choose
 from core.training.optimizers import Stepper, build_optimizer
 from core.training.shortcuts import TITLES
@@ -23,10 +24,13 @@ CPU = torch.device("cpu")
 REASON = "this device has no such thing"
 
 
-def network(**changes):
-    """A run of a convolutional network, of about 80 steps."""
+SMALL_CNN = CNNConfig(channels=(2, 4), fc_width=8)
+
+
+def network(model=SMALL_CNN, **changes):
+    """A run of about 80 steps."""
     config = tiny(training__epochs=2, training__batch_size=32, training__threads=1, **changes)
-    return config.model_copy(update={"model": CNNConfig(channels=(2, 4), fc_width=8)})
+    return config.model_copy(update={"model": model})
 
 
 def fails(*given, **named):
@@ -118,6 +122,36 @@ def break_channels_last(monkeypatch):
                         or not self.training else fails())
 
 
+def break_products(monkeypatch, product=fails):
+    monkeypatch.setattr(products, "LEAST", 0)
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(products, "onednn_linear", product)
+
+
+def break_products_later(monkeypatch):
+    """In the middle of a step: there are eight in each."""
+    break_products(monkeypatch, fails_after(101, lambda *given: torch.nn.functional.linear(*given)))
+
+
+def break_layout(monkeypatch, operation="mkldnn_convolution", call=fails):
+    class Other:
+        def __getattr__(self, name):
+            return call if name == operation else getattr(torch.ops.aten, name)
+
+    monkeypatch.setattr(convolutional, "pays", lambda: True)
+    monkeypatch.setattr(convolutional, "has_blocked_layout", lambda dtype: True)
+    monkeypatch.setattr(convolutional, "aten", Other())
+
+
+def break_layout_on_the_way_back(monkeypatch):
+    """In the middle of the run, and of a step: the last layers' gradients are there already."""
+    if not has_blocked_layout(torch.float32):
+        pytest.skip("PyTorch has no such layout for this processor")
+    break_layout(monkeypatch, "convolution_backward", fails_after(11, torch.ops.aten.convolution_backward))
+
+
+WIDE = {"model": CNNConfig(channels=(16, 16), fc_width=8)}
+DENSE = {"model": MLPConfig(hidden=(8, 8))}
 CASES = {  # what is broken, in which run, the shortcut that is given up
     "Adam's kernel": (break_adam_kernel, {}, "adam_kernel"),
     "Adam's kernel, later": (break_adam_kernel_later, {}, "adam_kernel"),
@@ -132,6 +166,10 @@ CASES = {  # what is broken, in which run, the shortcut that is given up
     "replaying": (break_replaying, {}, "graphs"),
     "bfloat16": (break_bfloat16, {"training__precision": "bfloat16"}, "bfloat16"),
     "channels_last": (break_channels_last, {}, "channels_last"),
+    "oneDNN's layout": (break_layout, WIDE, "blocked_layout"),
+    "oneDNN's layout, on the way back": (break_layout_on_the_way_back, WIDE, "blocked_layout"),
+    "oneDNN's products": (break_products, DENSE, "onednn_products"),
+    "oneDNN's products, later": (break_products_later, DENSE, "onednn_products"),
 }
 
 

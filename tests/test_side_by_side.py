@@ -22,15 +22,16 @@ from core.figures.side_by_side import (
     pixels_for,
 )
 from core.presets import PRESETS
-from core.runs import Metric
+from core.runs import Metric, load_model
 from core.runs.change_walk import Effect
 from core.runs.curves import View, extent, read_bands, read_clocks, read_curves
 from core.runs.differing import NOT_THERE, by_seed, flat, in_words, labels_of, names_of, values_of, varying
+from core.runs.evaluations import compute_predictions
 from core.runs.importance import Importance, Share
 from core.runs.outcomes import COSTS, RESULTS, mult_adds_of
 from core.runs.thinning import Band
 from core.training import Intervention, Started
-from tests.helpers import tiny
+from tests.helpers import run_here, tiny
 
 
 def made(store, config, steps=40, per_epoch=10, title="A run", seconds=2.0, finished=True, by_hand=False):
@@ -77,7 +78,20 @@ def test_how_many_runs_have_looked_at_the_test_images(store):
     made(store, tiny(training__epochs=3))
     made(store, tiny(data__task="is_target", training__loss="bce_with_logits"))
     made(store, tiny(), finished=False)
-    assert store.looks_at_test_images() == {("digits", "classes"): 2, ("digits", "is_target"): 1}
+    assert store.looks_at_test_images() == {("digits", "classes"): (2, 0), ("digits", "is_target"): (1, 0)}
+
+
+def test_later_looks_at_the_test_images_are_counted_too(store, settings, digits):
+    run = run_here(store, settings, tiny())
+    assert store.looks_at_test_images() == {("digits", "classes"): (1, 0)}
+    trained = load_model(store, run.id)
+    for split in ("test", "validation", "test"):
+        compute_predictions(store, run.id, trained, digits, split)
+    assert store.looks_at_test_images() == {("digits", "classes"): (1, 2)}
+    store.requeue(run.id, tiny(training__epochs=2))
+    store.forget_after(run.id, -1, 0)
+    assert store.looks_at_test_images() == {("digits", "classes"): (0, 2)}, "its own result is gone until it has another"
+    store.note_test_look("0" * 32)
 
 
 def test_curves_over_steps_epochs_and_seconds(store):
@@ -248,6 +262,29 @@ def test_the_front_is_marked_and_wide_axes_are_logarithmic():
     assert list(steps.x) == [1.0, 100.0] and list(points.marker.symbol) == ["diamond", "diamond", "circle"]
     assert figure.layout.xaxis.type == "log" and list(points.text) == ["a", "b", ""]
     assert not is_wide([0.0, 100.0]) and not is_wide([]) and not is_wide([1.0, 30.0])
+
+
+def test_a_setting_with_few_values_has_a_tick_for_each():
+    def ticks(*values):
+        return scatter_chart(values, [0.5] * len(values), ["a"] * len(values), ["#e4572e"] * len(values), "x",
+                             RESULTS["test_accuracy"]).layout.xaxis
+
+    assert list(ticks(0.0, 1.0, 2.0, 1.0).tickvals) == [0, 1, 2]
+    rates = ticks(0.0003, 0.03, 0.001)
+    assert rates.type == "log" and list(rates.tickvals) == [0.0003, 0.001, 0.03] and rates.ticktext[0] == "0.0003"
+    assert ticks(1.0, 1.01, 2.0).tickvals is None and ticks(*map(float, range(9))).tickvals is None
+    axes = parallel_chart({"seed": [0, 1, 2]}, [0.1, 0.2, 0.3], RESULTS["test_loss"]).data[0].dimensions
+    assert list(axes[0].tickvals) == [0, 1, 2]
+
+
+def test_an_axis_with_one_value_names_it_once():
+    figure = front_chart([105_194, 105_194], [0.9, 0.95], ["a", "b"], ["#e4572e"] * 2, COSTS["parameters"],
+                         RESULTS["test_accuracy"])
+    x, y = figure.layout.xaxis, figure.layout.yaxis
+    assert list(x.tickvals) == [105_194] and x.range[0] < 105_194 < x.range[1] and x.tickformat == ",.6~g"
+    assert y.tickvals is None and y.range is None
+    zeros = scatter_chart([0.0, 0.0], [0.5, 0.5], ["a", "b"], ["#e4572e"] * 2, "momentum", RESULTS["test_accuracy"]).layout
+    assert list(zeros.xaxis.range) == [-1.0, 1.0] and list(zeros.yaxis.tickvals) == [0.5]
 
 
 def test_settings_that_are_no_numbers_have_a_place_each():

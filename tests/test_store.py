@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from core.runs import ACTIVE, Metric, RunNotFound, RunStore, Snapshot, StoreError
 from core.runs.database import MIGRATIONS
+from core.runs.epoch_results import fill_results
 from core.runs.metric_blobs import insert_metrics
 from core.training import Started
 from core.version import VERSION
@@ -537,6 +538,8 @@ def as_schema(path, schema):
         else:
             for metric in OLD_METRICS:  # each a flush of its own
                 insert_metrics(db, 1, [Metric(*metric)])
+        if schema >= 9:  # which that version does as it records
+            fill_results(db)
     db.close()
     return ids
 

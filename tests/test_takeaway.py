@@ -35,6 +35,7 @@ from core.takeaway.record import lines_of, record_of
 from core.training import Checkpoint, Started, outputs_for
 from tests.helpers import tiny
 from tests.hostile import HOSTILE
+from tests.test_side_by_side import made
 
 LARGE = {"vgg16"}  # 500 MB: its layers are those of the others
 
@@ -319,6 +320,15 @@ def test_a_run_says_what_it_was_made_with(subject):
     assert made["data"]["test"] == {"examples": 360, "fingerprint": load_predictions(subject.store, subject.run.id).images}
     lines = {line.name: line.value for line in lines_of(record_of(subject.store, subject.run), subject.run)}
     assert lines["Threads"] == "1" and lines["Seed"] == "0" and lines["Started from"] == "fresh weights"
+    assert torch.__version__ in lines["Versions"] and lines["Device"] == "cpu" and lines["Number format"] == "float32"
+    assert lines["Test data"].startswith("360 images, fingerprint ") and lines["Changed by hand"] == "nothing recorded"
+
+
+def test_what_was_changed_by_hand_and_what_it_started_from_stand_on_it(store):
+    run = made(store, tiny(training__start_from="a" * 32), by_hand=True)
+    lines = {line.name: line.value for line in lines_of(record_of(store, run), run)}
+    assert lines["Changed by hand"] == "after step 3 learning rate from 0.1 to 0.2"
+    assert lines["Started from"] == f"run {'a' * 32}"
 
 
 def test_a_run_of_an_earlier_version_is_taken_away_too(store, settings):

@@ -16,7 +16,16 @@ from core.labs.in_place import CASES, run_case
 from core.layers import kinds
 from core.models import ARCHITECTURES, build
 from core.presets import PRESETS
-from core.torch_private import amx_tiles, contents_mark, each_operation, forward_hooks, has_adam_step, signature_of
+from core.torch_private import (
+    amx_tiles,
+    contents_mark,
+    each_operation,
+    forward_hooks,
+    has_adam_step,
+    has_onednn_linear,
+    onednn_linear,
+    signature_of,
+)
 from core.training.dense import chain_of
 from core.training.inference import private_copy
 from core.training.optimizers import Stepper, build_optimizer
@@ -87,6 +96,29 @@ def test_adam_without_its_kernel(kernel, monkeypatch, asked_anew):
     has_adam_step.cache_clear()
     assert trained() == expected
     assert not has_adam_step()
+
+
+# oneDNN's product
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch is built without oneDNN")
+def test_onednn_multiplies_in_any_strides():
+    assert has_onednn_linear(), "with this version of PyTorch wide linear layers train slower; see core.torch_private"
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((9, 33), (17, 33), (17,)))
+    for given in ((x, weight, bias), (x, weight, None), (x.t().contiguous().t(), weight.t().contiguous().t(), bias)):
+        torch.testing.assert_close(onednn_linear(*given), nn.functional.linear(*given))
+
+
+@pytest.mark.parametrize("found", [None, otherwise, lambda x, weight, *others: nn.functional.linear(x, weight)])
+def test_without_onednns_product(found, monkeypatch):
+    """It is gone, takes other arguments, or does another thing: here it forgets the bias."""
+    class Operators:
+        class mkldnn:
+            if found is not None:
+                _linear_pointwise = staticmethod(found)
+
+    monkeypatch.setattr(torch, "ops", Operators)
+    assert not has_onednn_linear.__wrapped__()
 
 
 # AMX

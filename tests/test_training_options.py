@@ -241,6 +241,7 @@ GOING_ON = {
     "adam": {},
     "momentum and dropout": {"training__optimizer": {"name": "sgd", "momentum": 0.9}, "model__dropout": 0.5},
     "batch norm": {"model": {"architecture": "cnn", "channels": [4], "batch_norm": True, "fc_width": 8, "dropout": 0.3}},
+    "convolutions": {"model": {"architecture": "cnn", "channels": [4, 6], "fc_width": 8}},
     "one cycle, adamw": {"training__schedule": {"name": "one_cycle"}, "training__optimizer": {"name": "adamw"}},
     "plateau, best": {"training__schedule": {"name": "plateau", "patience": 0}, "training__keep": "best",
                       "training__optimizer": {"name": "sgd", "learning_rate": 2.0}},

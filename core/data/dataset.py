@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from core.actors import NOT_YOUR_DATA
 from core.transforms import Steps, resize, shape_after
 from core.wording import Kind
 
@@ -20,6 +21,13 @@ class DataMissing(DataError):
 
 class DataDamaged(DataError):
     """A data set's file is not what it should be."""
+
+
+class NotYourData(DataError):
+    """Data that somebody else has brought."""
+
+    def __init__(self) -> None:
+        super().__init__(NOT_YOUR_DATA)
 
 
 Target = Literal["classes", "number"]

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from core.actors import LOCAL, Actor
 from core.config import DataConfig
 from core.data import DATASETS, Dataset, Split, available, spec_of
 from core.data.drawing import prepare
@@ -39,9 +40,9 @@ def why_not(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int
 
 
 def others(config: DataConfig, classes: tuple[str, ...], input_shape: tuple[int, ...],
-           root: Path | None = None) -> dict[str, str | None]:
-    """Every data set of images but the model's own → why_not(). root: the data directory, for a person's own sets."""
-    known = DATASETS if root is None else available(root)
+           root: Path | None = None, actor: Actor = LOCAL) -> dict[str, str | None]:
+    """Every data set of images but the model's own → why_not(). root: the data directory, for sets of actor's own."""
+    known = DATASETS if root is None else available(root, actor)
     return {name: why_not(config, classes, input_shape, name, root) for name, spec in known.items()
             if name != config.dataset and spec.kind == "images"}
 

@@ -29,8 +29,8 @@ WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variatio
            "batch_size", "epochs", "seed", "shuffle", "precision", "device", "threads", "name", "learning_rate", "momentum",
            "nesterov", "weight_decay", "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping",
            "initialization", "early_stopping", "keep", "points", "noise", "features", "added", "l1", "transforms", "join",
-           "moments", "join_times", "only_classes", "fraction", "imbalance", "label_noise", "channel_mean", "channel_std",
-           "vocabulary", "text_length", "text_file"}  # for texts alone, which have no script
+           "moments", "moment_epochs", "join_times", "only_classes", "fraction", "imbalance", "label_noise", "channel_mean",
+           "channel_std", "vocabulary", "text_length", "text_file"}  # for texts alone, which have no script
 
 
 def script(config: RunConfig, root: Path | None = None, fast: bool = False, interventions: Sequence[Intervention] = ()) -> str:

@@ -46,7 +46,7 @@ def mark_changes(chart: dict[str, Any], interventions: Sequence[Intervention], c
     lines = [{"xAxis": round(step / max(1, curves.steps_per_epoch), 4),
               "label": {"show": len(steps) <= MOST_LABELS, "formatter": str(steps.index(step) + 1)}} for step in some]
     if some[0] == steps[0] and len(steps) <= MOST_LABELS:  # with room for it beside the line
-        lines[0]["label"] |= {"formatter": "1 by hand", "align": "left" if lines[0]["xAxis"] < curves.epochs / 2 else "right"}
+        lines[0]["label"] |= {"formatter": "1 by hand", "align": "left" if lines[0]["xAxis"] < curves.axis_end / 2 else "right"}
     *others, last = chart["series"]
     mark = {"silent": True, "symbol": "none", "lineStyle": {"color": GREY, "type": "dashed", "width": 1.5},
             "label": {"color": GREY, "fontSize": 11, "distance": 2}, "data": lines}

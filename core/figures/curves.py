@@ -14,7 +14,8 @@ BEFORE = "run before"  # what its grey line is called
 QUANTITIES = {"loss": "Loss", "accuracy": "Accuracy"}
 LOG_AXIS = {"type": "log", "axisLabel": {"hideOverlap": True}}
 MOST_MARKED = 30  # epochs; more markers would run together and hide the line of the training below
-HEIGHT = 300  # of a chart of loss or accuracy in pixels
+HEIGHT = 250  # of a chart of loss or accuracy in pixels: it, what trains and its examples are on one screen
+ENDS = tuple(factor * 10.0**power for power in range(-1, 3) for factor in (1, 2, 5))  # of the axis while there is more to come
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,17 @@ class Curves:
     def of(self, name: str) -> Series:
         return self.series.get(name, ([], []))
 
+    @property
+    def axis_end(self) -> float:
+        """The epoch at which the horizontal axis of its charts ends. It grows with the training from one round number to the
+        next, so that a curve is never a line at the edge, until there is room for all epochs."""
+        done = max((steps[-1] for steps, _ in self.series.values() if len(steps)), default=0) / max(1, self.steps_per_epoch)
+        return next((end for end in ENDS if done <= end < self.epochs), float(max(1, self.epochs)))
+
 
 def curve_chart(curves: Curves, quantity: str, previous: Curves | None = None, smoothing: float = 0.9,
                 logarithmic: bool = False, finished: bool = False, dark: bool = False) -> dict[str, Any]:
-    """ECharts option for "loss" or "accuracy", with a fixed horizontal axis so that nothing jumps while points arrive.
+    """ECharts option for "loss" or "accuracy", with a horizontal axis that grows seldom, so that little jumps while points come.
 
     previous: an earlier run's curves, whose running mean stays behind in grey.
     smoothing: weight of the past in the running mean, 0 to below 1; what each batch said stays behind it, pale.
@@ -60,7 +68,7 @@ def curve_chart(curves: Curves, quantity: str, previous: Curves | None = None, s
         "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["training", "validation"]},
         "grid": {"left": 4, "right": 16, "top": 36, "bottom": 22, "containLabel": True},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.2f %%" if percent else "%.4f"},
-        "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
+        "xAxis": {"type": "value", "min": 0, "max": curves.axis_end, "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},
         "yAxis": LOG_AXIS if logarithmic else y_axis,
         "series": [_positive(line) for line in lines] if logarithmic else lines,
@@ -103,7 +111,7 @@ def detail_chart(curves: Curves, names: dict[str, str], title: str, logarithmic:
         "legend": {"type": "scroll", "left": 0, "top": 22, "itemWidth": 14, "show": len(names) > 1},
         "grid": {"left": 4, "right": 16, "top": 54 if len(names) > 1 else 34, "bottom": 22, "containLabel": True},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
-        "xAxis": {"type": "value", "min": 0, "max": max(1, curves.epochs), "name": "epoch", "nameLocation": "middle",
+        "xAxis": {"type": "value", "min": 0, "max": curves.axis_end, "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},
         "yAxis": {"type": "value", "min": 0, "max": 1} if shares else {"type": "log" if logarithmic else "value", "scale": True},
         "series": lines,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import plotly.graph_objects as go
@@ -17,6 +18,7 @@ from core.runs.outcomes import Outcome
 HEIGHT = 380
 MARGIN = {"l": 8, "r": 24, "t": 16, "b": 8}
 WIDE = 30  # times: numbers that range further are on a logarithmic axis
+MOST_TICKS = 8  # values of a setting that have a tick each
 MOST_AXES = 8  # of parallel coordinates
 MOST_LABELLED = 6  # points of the front that have their name beside them
 ROW = 34  # pixels of a bar
@@ -55,7 +57,7 @@ def scatter_chart(settings: Sequence[Any], values: Sequence[float], names: Seque
         marker={"color": list(colours), "size": 9, "opacity": 0.85},
         hovertemplate=f"%{{customdata[0]}}<br>{literal(label)} %{{x}}<br>{result.label} %{{y:{_format(result)}}}<extra></extra>"))
     about = Outcome(label, "", lambda run: None)
-    x_axis = _axis(numbers, about) if numbers is not None else {"title": literal(label), "type": "category"}
+    x_axis = _axis(numbers, about) | _ticks(numbers) if numbers is not None else {"title": literal(label), "type": "category"}
     return figure.update_layout(height=HEIGHT, margin=MARGIN, showlegend=False, xaxis=x_axis,
                                 yaxis=_axis(values, result, may_be_wide=False))
 
@@ -84,7 +86,7 @@ def importance_chart(found: Importance, labels: Mapping[str, str], result: Outco
         hovertemplate="%{customdata[0]}<br>%{x:.3~g}<extra></extra>"))
     unit = "percentage points" if result.shares else result.label
     return figure.update_layout(
-        height=80 + ROW * len(shares), margin=MARGIN, xaxis={"title": f"how much worse the guess gets ({unit})"}, bargap=0.45,
+        height=80 + ROW * len(shares), margin=MARGIN, xaxis={"title": f"how much worse the guess gets<br>({unit})"}, bargap=0.45,
         yaxis={"tickvals": list(range(len(shares))), "ticktext": names, "autorange": "reversed"})
 
 
@@ -103,7 +105,7 @@ def effects_chart(effects: Sequence[Effect], result: Outcome) -> go.Figure:
     better = "right is better" if result.higher else "left is better"
     figure.add_vline(x=0, line={"color": GREY, "width": 1.5, "dash": "dot"})
     return figure.update_layout(
-        height=90 + ROW * len(effects), margin=MARGIN, xaxis={"title": f"change of the {result.label} ({unit}); {better}"},
+        height=90 + ROW * len(effects), margin=MARGIN, xaxis={"title": f"change of the {result.label}<br>({unit}; {better})"},
         yaxis={"tickvals": list(range(len(effects))), "ticktext": [literal(_short(one.label, LONGEST)) for one in effects],
                "range": [len(effects) - 0.5, -0.5]})
 
@@ -124,7 +126,7 @@ def _numbers(values: Sequence[Any]) -> list[float] | None:
 def _parallel_axis(label: str, column: Sequence[Any]) -> dict[str, Any]:
     numbers = _numbers(column)
     if numbers is not None and not is_wide(numbers):
-        return {"label": _short(label, 18), "values": numbers}
+        return {"label": _short(label, 18), "values": numbers} | _ticks(numbers)
     if numbers is not None:
         ticks = sorted(set(numbers))
         shown = ticks if len(ticks) <= 8 else [ticks[round(place * (len(ticks) - 1) / 7)] for place in range(8)]
@@ -139,8 +141,26 @@ def _parallel_axis(label: str, column: Sequence[Any]) -> dict[str, Any]:
 def _axis(values: Sequence[float] | None, about: Outcome, may_be_wide: bool = True) -> dict[str, Any]:
     wide = may_be_wide and values is not None and is_wide(values)
     unit = f" ({about.unit})" if about.unit and not about.shares else ""
+    same = {value for value in values or () if math.isfinite(value)}
     return {"title": literal(about.label) + unit} | ({"type": "log", "exponentformat": "SI", "dtick": "D2"} if wide else {}) | (
-        {"tickformat": ".4~%"} if about.shares else {})
+        {"tickformat": ".4~%"} if about.shares else {}) | (_around(same.pop(), about) if len(same) == 1 else {})
+
+
+def _ticks(values: Sequence[float]) -> dict[str, Any]:
+    """Of a setting that has few values a tick for each, where they lie far enough apart to be read; else {}."""
+    ticks = sorted(set(values))
+    if not 1 < len(ticks) <= MOST_TICKS or not all(map(math.isfinite, ticks)):
+        return {}
+    places = [math.log(value) for value in ticks] if is_wide(ticks) else ticks
+    if min(b - a for a, b in pairwise(places)) < (places[-1] - places[0]) / (2 * MOST_TICKS):
+        return {}
+    return {"tickvals": ticks, "ticktext": [in_words("", value) for value in ticks]}
+
+
+def _around(value: float, about: Outcome) -> dict[str, Any]:
+    """An axis on which there is one value alone: Plotly would name it at each tick."""
+    room = abs(value) * 0.05 or 1.0
+    return {"range": [value - room, value + room], "tickvals": [value], "tickformat": ".4~%" if about.shares else ",.6~g"}
 
 
 def _format(about: Outcome) -> str:

@@ -51,7 +51,7 @@ def _at(series: Series, chosen: np.ndarray) -> np.ndarray:
 def seeds_chart(runs: Sequence[Curves], quantity: str, smoothing: float = 0.9, logarithmic: bool = False) -> dict[str, Any]:
     """ECharts option for "loss" or "accuracy" of several seeds, training (running mean) and validation."""
     percent = quantity == "accuracy"
-    scale, first = (100 if percent else 1), runs[0]
+    scale = 100 if percent else 1
     per_epoch = max(1, *(curves.steps_per_epoch for curves in runs))
     series: list[dict[str, Any]] = []
     for name, metric, color in (("training", quantity, TRAIN), ("validation", f"validation_{quantity}", VALIDATION)):
@@ -72,7 +72,7 @@ def seeds_chart(runs: Sequence[Curves], quantity: str, smoothing: float = 0.9, l
         "title": {"text": QUANTITIES[quantity], "left": 0, "top": 2, "textStyle": {"fontSize": 14, "fontWeight": 600}},
         "legend": {"right": 0, "top": 0, "itemWidth": 16, "data": ["training", "validation"]},
         "grid": {"left": 4, "right": 16, "top": 36, "bottom": 22, "containLabel": True},
-        "xAxis": {"type": "value", "min": 0, "max": max(1, first.epochs), "name": "epoch", "nameLocation": "middle",
+        "xAxis": {"type": "value", "min": 0, "max": max(one.axis_end for one in runs), "name": "epoch", "nameLocation": "middle",
                   "nameGap": 24},
         "yAxis": LOG_AXIS if logarithmic else y_axis,
         # stacked areas have no meaning on a logarithmic axis; the thin lines show the spread there

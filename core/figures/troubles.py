@@ -24,10 +24,10 @@ class Band:
 
 def _range(band: Band, curves: Curves) -> tuple[float, float]:
     """Its first and last place on the axis of epochs, wide enough to be seen."""
-    per_epoch, width = max(1, curves.steps_per_epoch), max(1, curves.epochs)
+    per_epoch, width = max(1, curves.steps_per_epoch), curves.axis_end
     start, end = (band.first_step - 1) / per_epoch, band.last_step / per_epoch
     missing = max(0.0, NARROWEST * width - (end - start))
-    return round(max(0.0, start - missing / 2), 4), round(min(float(width), end + missing / 2), 4)
+    return round(max(0.0, start - missing / 2), 4), round(min(width, end + missing / 2), 4)
 
 
 def mark_bands(chart: dict[str, Any], bands: Sequence[Band], curves: Curves) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from core.actors import Actor
 from core.fields import Config, ConfigError, explain, setting
 from core.files import why_not_written, write_atomically
 from core.lessons.lesson import LONGEST, Lesson, read_lesson
@@ -99,13 +100,13 @@ def keep_lesson(lesson: Lesson, runs_dir: Path, owner: str) -> str:
     return code
 
 
-def delete_lesson(code: str, runs_dir: Path, owner: str) -> None:
+def delete_lesson(code: str, runs_dir: Path, actor: Actor) -> None:
     """Delete a lesson that was made here; whoever has its link finds it no more. Raises LessonError for somebody else's, and
     where the file can't be deleted."""
     path, kept = _path(runs_dir, code), None
     with suppress(OSError, ConfigError):  # what can't be read is nobody's
         kept = _read(path)
-    if kept is not None and not may_change(kept, owner):
+    if kept is not None and not may_change(kept, actor):
         raise LessonError("This lesson was made by somebody else, who alone can delete it.")
     try:
         path.unlink(missing_ok=True)
@@ -113,9 +114,9 @@ def delete_lesson(code: str, runs_dir: Path, owner: str) -> None:
         raise LessonError(why_not_written(f"The runs folder {runs_dir}", error, "PLAYGROUND_RUNS")) from None
 
 
-def may_change(kept: Kept, owner: str) -> bool:
-    """Whether somebody may delete a lesson: the one place that says so. Today that is whoever can open the app, as with runs."""
-    return True
+def may_change(kept: Kept, actor: Actor) -> bool:
+    """Whether somebody finds a lesson in their list, and may delete it. Whoever has its link may take it."""
+    return actor.may_change(kept.owner)
 
 
 def _path(runs_dir: Path, code: str) -> Path:

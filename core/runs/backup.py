@@ -18,6 +18,7 @@ from core.lessons.kept import FOLDER as LESSONS
 from core.runs.database import StoreError
 from core.runs.records import RunNotFound
 from core.runs.store import RunStore
+from core.visitors import KEY_FILE
 
 FILE = "runs.sqlite3"
 PAGES_AT_ONCE = 1000  # copied between two looks at whether somebody wants to write
@@ -90,6 +91,8 @@ def _write(store: RunStore, copy: Path, part: Path) -> Backup:
             if problem != "ok":
                 raise BackupError(f"The runs in {store.path} are damaged, so they were not copied: {problem}.")
             archive.write(copy, FILE)
+            if (key := store.path / KEY_FILE).is_file():  # or nobody's cookie would hold where the copy is opened
+                archive.write(key, KEY_FILE)
     return Backup(len(kept), files, part.stat().st_size)
 
 

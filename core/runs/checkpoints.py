@@ -52,7 +52,8 @@ class Meaning:
 
 
 def save_weights(store: RunStore, run_id: str, config: RunConfig, meaning: Meaning, checkpoint: Checkpoint) -> None:
-    """As save_checkpoint(), where there is no data set at hand."""
+    """As save_checkpoint(), where there is no data set at hand. Raises NotYours."""
+    store.check_change(run_id)
     folder = store.folder(run_id)
     content = checkpoint_bytes(config, meaning, checkpoint)
     readable = config_bytes(config)

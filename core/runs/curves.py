@@ -72,7 +72,7 @@ def _lines(store: RunStore, runs: Sequence[Run], view: View, high: float, clocks
     """Each run's points on the view's axis, smoothed. Of a window only what is in and next to it is read where that can be."""
     low_step, high_step = 0.0, float("inf")
     if not view.smoothing and view.axis != "seconds":  # a running mean begins at the beginning, and a clock is not even
-        epoch = max((run.steps_per_epoch for run in runs), default=1)
+        epoch = max((max(1, run.steps_per_epoch) for run in runs), default=1)
         unit = [1, 1] if view.axis == "step" else [min((max(1, run.steps_per_epoch) for run in runs), default=1), epoch]
         low_step, high_step = view.low * unit[0] - epoch, high * unit[1] + epoch  # metrics of the next epoch, for a line to it
     for run, steps, values in store.points(runs, view.name, low_step, high_step):

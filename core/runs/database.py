@@ -155,6 +155,19 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     ALTER TABLE runs ADD COLUMN validation_loss REAL;
     CREATE INDEX runs_deleted ON runs(deleted) WHERE deleted IS NOT NULL
     """, fill_results),
+    # most_seconds, most_pause: how long a run may train, and be paused in all while others wait. trained_before: seconds that it
+    # had a training process before it went on, without pauses. moved, turns: see turns.py
+    """
+    ALTER TABLE runs ADD COLUMN trained_before REAL NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN most_seconds REAL;
+    ALTER TABLE runs ADD COLUMN most_pause REAL;
+    ALTER TABLE runs ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE turns (
+        owner TEXT PRIMARY KEY,
+        turn INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX runs_owner ON runs(owner)
+    """,
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
 SECONDS_OF_PATIENCE = 5.0  # for others who are writing

@@ -27,13 +27,13 @@ def forget_hidden(store: RunStore, name: str, data_dir: Path) -> None:
     """Delete a hidden data set, unless a run names it."""
     with suppress(DataError):  # it is gone already, or the data directory can't be written to
         if read_set(data_dir, name).hidden and not store.names(name):
-            delete_set(data_dir, name)
+            delete_set(data_dir, name, store.actor)
 
 
-def remove_discarded(store: RunStore, data_dir: Path, older_than: float = 0.0) -> int:
+def remove_discarded(store: RunStore, data_dir: Path, older_than: float = 0.0, most: int | None = None) -> list[str]:
     """As RunStore.remove_discarded(), and with the last run that names them go hidden data sets. Raises StoreError."""
     named = store.sets_of_discarded()
-    removed = store.remove_discarded(older_than)
+    removed = store.remove_discarded(older_than, most)
     for name in filter(is_own, named):
         forget_hidden(store, name, data_dir)
     return removed

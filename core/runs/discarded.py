@@ -25,22 +25,24 @@ def restore(db: sqlite3.Connection, run_ids: Iterable[str]) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def titles_of_discarded(db: sqlite3.Connection) -> dict[str, str]:
-    """By id, the one that was deleted last first."""
-    rows = db.execute("SELECT id, title FROM runs WHERE deleted IS NOT NULL ORDER BY deleted DESC, number DESC").fetchall()
+def titles_of_discarded(db: sqlite3.Connection, own: str, key: tuple[str, ...]) -> dict[str, str]:
+    """By id, the one that was deleted last first. own, key: here and below, see rights.whose()."""
+    rows = db.execute(f"SELECT id, title FROM runs WHERE deleted IS NOT NULL {own} ORDER BY deleted DESC, number DESC",
+                      key).fetchall()
     return {row["id"]: row["title"] for row in rows}
 
 
-def sets_of_discarded(db: sqlite3.Connection) -> set[str]:
+def sets_of_discarded(db: sqlite3.Connection, own: str, key: tuple[str, ...]) -> set[str]:
     """The data sets that they name."""
     found: set[str] = set()
-    for row in db.execute("SELECT config FROM runs WHERE deleted IS NOT NULL").fetchall():
+    for row in db.execute(f"SELECT config FROM runs WHERE deleted IS NOT NULL {own}", key).fetchall():
         with suppress(ConfigError):  # another version's settings: what they name stays
             data = read_config(row["config"]).data
             found |= {data.dataset, *data.join}
     return found
 
 
-def discarded_before(db: sqlite3.Connection, moment: float) -> list[str]:
-    """The ids of those that were deleted until then, in seconds since 1970."""
-    return [row["id"] for row in db.execute("SELECT id FROM runs WHERE deleted <= ?", (moment,)).fetchall()]
+def discarded_before(db: sqlite3.Connection, moment: float, own: str, key: tuple[str, ...]) -> list[str]:
+    """The ids of those that were deleted until then, in seconds since 1970; the one that was deleted first comes first."""
+    rows = db.execute(f"SELECT id FROM runs WHERE deleted <= ? {own} ORDER BY deleted, number", (moment, *key)).fetchall()
+    return [row["id"] for row in rows]

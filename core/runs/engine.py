@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import copy
 import hashlib
 import shutil
 import socket
@@ -16,17 +17,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.actors import Actor
 from core.config import RunConfig
 from core.data import DataError, outline, spec_of
 from core.errors import reason
+from core.limits import NO_LIMITS
 from core.models import ModelError, build
 from core.process import configured
 from core.runs.checkpoints import CheckpointError, check_can_go_on
 from core.runs.database import LITTLE, StoreBusy, StoreError
 from core.runs.deleting import delete_run, remove_discarded
+from core.runs.limits import check_size, minutes
 from core.runs.looks import check_suits, watched_images
 from core.runs.records import Going, Run
-from core.runs.since import Since
+from core.runs.rights import check_data, check_server
+from core.runs.since import Since, Total
 from core.runs.store import INTERRUPTED, RunStore
 from core.settings import Settings
 from core.subprocesses import end, start
@@ -57,6 +62,7 @@ class Engine(Protocol):
     def set_weight(self, run_id: str, layer: str, row: int, column: int | None, value: float) -> None: ...
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None: ...
     def cancel(self, run_id: str) -> None: ...
+    def move_to_front(self, run_id: str) -> None: ...
     def status(self, run_id: str) -> Run: ...
 
 
@@ -81,6 +87,8 @@ class LocalEngine:
 
     Starts its workers at once, so that torch is imported before anybody presses a button. Close it, or use it as a context
     manager; workers also end by themselves when this process does, however it ends.
+
+    Who asks is its store's actor: see RunStore. Every method raises NotYours for what is somebody else's to do.
     """
 
     def __init__(self, store: RunStore, settings: Settings | None = None) -> None:
@@ -92,6 +100,7 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._silent, self._paused, self._stopping = Since(), Since(), Since()
+        self._trained, self._rested = Total(), Total()
         self._gone: list[tuple[str, str]] = []  # workers whose runs are still to be ended, and why
         self.store.keep_spare()
         with contextlib.suppress(StoreError):  # files that can't be removed stay
@@ -107,6 +116,22 @@ class LocalEngine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _check(self, config: RunConfig) -> None:
+        """Raises NotYours for another's data, LimitReached for what is too large for one person on this server. What is wrong
+        with the config itself, the run says."""
+        actor = self.store.actor
+        check_data(actor, config.data, self.settings.data_dir)
+        if actor.limits != NO_LIMITS:
+            with contextlib.suppress(DataError, ModelError):
+                parameters = sum(p.numel() for p in self._shape_of(config).parameters())
+                check_size(actor, config, self.settings.data_dir, parameters)
+
+    def as_actor(self, actor: Actor) -> "LocalEngine":
+        """The same engine as somebody may use it. Raises NotYours where it is already somebody's."""
+        view = copy.copy(self)
+        view.store = self.store.as_actor(actor)
+        return view
+
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
                pace: float = 0.0, watch: Images | None = None) -> str:
         """Queue a run; its id. The same owner and key give the same run while it is active, so a double click makes one.
@@ -117,6 +142,7 @@ class LocalEngine:
 
         Raises StoreError where the runs directory can't be written to, WatchError for images that the run can't watch.
         """
+        self._check(config)
         watch = self._watchable(config, watch)
         run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace, watch=watch)
         self.wake()
@@ -126,6 +152,7 @@ class LocalEngine:
                      watch: Images | None = None) -> list[str]:
         """Queue `count` runs that differ by their seed alone, from the config's seed on; their ids. watch: as in submit(), for
         each of them. Raises StoreError, WatchError, and ConfigError where a seed would be too large."""
+        self._check(config)
         watch = self._watchable(config, watch)
         first = config.training.seed
         runs = [(config.with_values({"training.seed": seed}), f"{title} · seed {seed}") for seed in range(first, first + count)]
@@ -146,6 +173,7 @@ class LocalEngine:
 
         What earlier tests of this owner found is forgotten. Raises StoreError.
         """
+        self._check(config)
         for run in self.store.runs(kinds=["range_test"]):
             if run.owner == owner and not run.is_active:
                 delete_run(self.store, run.id, self.settings.data_dir)
@@ -168,12 +196,14 @@ class LocalEngine:
         was then.
         """
         run = self.store.get(run_id)
+        self.store.check_change(run_id)
         config = run.config.with_values({"training.epochs": run.config.training.epochs + more_epochs})
+        self._check(config)
         if not run.is_active:
             try:
                 if not spec_of(config.data.dataset, self.settings.data_dir).is_available(self.settings.data_dir):
                     raise DataError("its data set is not on this machine any more.")
-                check_can_go_on(self.store, run_id, self._shape_of(run))
+                check_can_go_on(self.store, run_id, self._shape_of(run.config))
             except (CheckpointError, DataError, ModelError) as error:
                 raise CheckpointError(f"This run can't go on, and stays as it is: {reason(error)}") from None
         self.store.requeue(run_id, config)
@@ -201,17 +231,18 @@ class LocalEngine:
         does not have, a value that is not finite or too large, and a run that is not going.
         """
         run = self.store.get(run_id)
+        self.store.check_change(run_id)
         try:
-            model = self._shape_of(run)
+            model = self._shape_of(run.config)
         except (DataError, ModelError) as error:  # somebody has removed its data set meanwhile
             raise InterventionError(reason(error)) from None
         self.store.request_edit(run_id, check_edit(model, layer, row, column, value))
 
-    def _shape_of(self, run: Run) -> torch.nn.Module:
+    def _shape_of(self, config: RunConfig) -> torch.nn.Module:
         """A run's network without numbers. Raises DataError, ModelError."""
-        data = outline(run.config.data, self.settings.data_dir)
+        data = outline(config.data, self.settings.data_dir)
         with torch.device("meta"):
-            return build(run.config.model, data.input_shape, outputs_for(run.config, len(data.source_classes)))
+            return build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)))
 
     def set_pace(self, run_id: str, seconds_per_epoch: float) -> None:
         """Let each epoch take so many seconds at least; 0 is as fast as it goes. Raises RunNotFound."""
@@ -221,6 +252,10 @@ class LocalEngine:
         """Stop a run within two seconds; what it has learned so far is kept. Raises RunNotFound."""
         self.store.request_stop(run_id)
 
+    def move_to_front(self, run_id: str) -> None:
+        """Let a run that waits be the next one. Raises RunNotFound, and NotYours for anybody but a teacher and this machine."""
+        self.store.move_to_front(run_id)
+
     def status(self, run_id: str) -> Run:
         """Raises RunNotFound."""
         return self.store.get(run_id)
@@ -228,11 +263,13 @@ class LocalEngine:
     @property
     def worker_pids(self) -> list[int]:
         """Process ids of the workers, for people who want to look at them."""
+        check_server(self.store.actor)
         with self._lock:
             return [worker.popen.pid for worker in self._workers]
 
     def close(self) -> None:
         """End the workers and mark what they were doing as interrupted. May be called twice."""
+        check_server(self.store.actor)
         if self._closing.is_set():
             return
         self._closing.set()
@@ -254,7 +291,7 @@ class LocalEngine:
         except OSError:
             log = subprocess.DEVNULL
         popen = start(*configured("training", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir),
-                                  str(s.workers), str(int(s.cuda_graphs)), str(s.disk_budget)),
+                                  str(s.workers), str(int(s.cuda_graphs)), str(s.disk_budget), s.sink, str(int(s.hosted))),
                       stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
                       own_group=True)  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
         if not isinstance(log, int):
@@ -302,14 +339,31 @@ class LocalEngine:
                              and self._stopping.seconds(run.id, run.stop_requested) >= SECONDS_TO_STOP])
         self.store.make_room({run.id: run.paused for run in going if run.paused is not None and run.stop_requested is None
                               and self._paused.seconds(run.id, run.paused) >= SECONDS_OF_PAUSE})
+        self._end_over_limits(going)
         ours = {worker.name for worker in self._workers}
         try:
             self.store.end_abandoned({run.id: run.heartbeat for run in going if run.worker not in ours
                                       and self._silent.seconds(run.id, run.heartbeat) >= SECONDS_OF_SILENCE})
         except StoreBusy:  # nobody could have said anything
             self._silent.clear()
-        for since in (self._stopping, self._paused, self._silent):
+        for since in (self._stopping, self._paused, self._silent, self._trained, self._rested):
             since.keep({run.id for run in going})
+
+    def _end_over_limits(self, going: list[Going]) -> None:
+        """Stop runs that have trained for as long as they may, or have kept others waiting by their pauses for long: in all, as a
+        single step now and then would begin any one pause anew."""
+        others_wait = any(run.most_pause for run in going) and self.store.others_wait()
+        for run in going:
+            trained = run.seconds + self._trained.seconds(run.id, run.paused is None)
+            rested = self._rested.seconds(run.id, run.paused is not None and others_wait)
+            if run.stop_requested is not None:
+                continue
+            if run.most_seconds and trained >= run.most_seconds:
+                self.store.stop_over_limit(run.id, f"Stopped after {minutes(run.most_seconds)} of training, the limit for one "
+                                           "run on this server. What it has learned is kept.")
+            elif run.most_pause and rested >= run.most_pause:
+                self.store.stop_over_limit(run.id, f"Stopped after {minutes(run.most_pause)} of pause in all while others were "
+                                           "waiting, the limit on this server. “Continue” goes on from where it was.")
 
     def _end_unwilling(self, late: list[Going]) -> None:
         """End the process of a run that does not stop: it may be in a very long step, or in a library that hangs."""

@@ -44,7 +44,8 @@ def weights_stamp(store: RunStore, run_id: str) -> list[int]:
 
 def compute_predictions(store: RunStore, run_id: str, trained: TrainedModel, data: Dataset, split: str,
                         report: Callable[[int], object] | None = None) -> Predictions:
-    """Ask a run's network about each image of a split, and keep its answers where the runs folder can be written to.
+    """Ask a run's network about each image of a split, and keep its answers where the runs folder can be written to. Of the test
+    images it is counted as one more look at them.
 
     Args:
         data: the run's data set as it is on this machine. report: told after each batch how many images are answered.
@@ -59,6 +60,9 @@ def compute_predictions(store: RunStore, run_id: str, trained: TrainedModel, dat
     predictions = predict(trained.model, replace(data, mean=trained.mean, std=trained.std), trained.config, split, report=report)
     with suppress(StoreError):  # a full disk, or a folder that can only be read: then they are computed again next time
         save_predictions(store, run_id, predictions)
+    if split == "test":
+        with suppress(StoreError):
+            store.note_test_look(run_id)
     return predictions
 
 

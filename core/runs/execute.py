@@ -25,6 +25,7 @@ from core.runs.looks import can_watch
 from core.runs.made_with import note_data, note_start
 from core.runs.memory import TOO_MUCH, NotEnoughMemory, check_batch_fits, check_weights_fit
 from core.runs.moments import MomentKeeper
+from core.runs.outlet import Outlet, outlet_of
 from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
 from core.runs.records import NUMBER_FORMAT, Run
@@ -102,7 +103,8 @@ class Keeper:
 
 
 def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
-            report: Callable[[Event], None] = lambda event: None, failed: dict[str, str] | None = None) -> Run:
+            report: Callable[[Event], None] = lambda event: None, failed: dict[str, str] | None = None,
+            wait_for_sink: bool = False) -> Run:
     """Do a run that is marked running: train, keep and evaluate, or look for a learning rate. Returns the run as it ended.
 
     Whatever goes wrong ends the run as failed with one line that says so. What gets out is StoreError, where nothing can be
@@ -112,9 +114,18 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
         control: asked between steps whether to stop.
         report: called with each event.
         failed: which shortcuts of the device are not to be tried again in this process; those that fail now are added.
+        wait_for_sink: return only when the sink that the settings name has ended, too, as this process will.
     """
+    with outlet_of(store, run, settings, wait_for_sink) as outlet:
+        _execute(store, run, settings, control, report, {} if failed is None else failed, outlet)
+    return store.get(run.id)
+
+
+def _execute(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None],
+             failed: dict[str, str], outlet: Outlet | None) -> None:
+    """Train, and mark the run as failed where that goes wrong."""
     try:
-        _train(store, run, settings, control, report, {} if failed is None else failed)
+        _train(store, run, settings, control, report, failed, outlet)
     except (CheckpointError, ConfigError, DataError, ModelError, DeviceError, NotEnoughMemory) as error:
         store.finish(run.id, "failed", reason(error))
     except MemoryError:
@@ -129,11 +140,10 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
         kind, why = type(error).__name__, reason(error)
         store.finish(run.id, "failed", f"The run ended with {why if why.startswith(kind) else f'{kind}: {why}'}")
         raise
-    return store.get(run.id)
 
 
 def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None],
-           failed: dict[str, str]) -> None:
+           failed: dict[str, str], outlet: Outlet | None) -> None:
     config = run.config
     device = select_device(config.training.device)
     check(config, settings.data_dir)
@@ -152,7 +162,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         run_range_test(store, run, computed, number_format, data, model, device, control, shortcuts)
         return
     note_start(store, run.id, state.step if state is not None else 0, device)
-    recorder, keeper = Recorder(store, run.id), Keeper(store, run.id, config, data)
+    recorder, keeper = Recorder(store, run.id, outlet=outlet), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     moments = MomentKeeper(store, run.id, config, data, model, run.starred)
     finished: Finished | None = None
@@ -189,7 +199,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         _conclude(store, run.id, computed, data, model, finished)
         note_data(store, run.id, data)  # last: nobody waits for these two
         with suppress(StoreError, OSError):
-            keep_within(store, settings.disk_budget)
+            keep_within(store, settings.disk_budget, settings.data_dir)
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:

@@ -57,7 +57,8 @@ def read_made_with(store: RunStore, run_id: str) -> dict[str, Any]:
 
 
 def keep_made_with(store: RunStore, run_id: str, found: dict[str, Any]) -> None:
-    """Keep what another store wrote down of a run that is brought here."""
+    """Keep what another store wrote down of a run that is brought here. Raises NotYours."""
+    store.check_change(run_id)
     _write(store, run_id, found)
 
 

@@ -1,13 +1,14 @@
 """Moments of a training to go back to: the weights as they were, kept in a run's folder while it learns.
 
 They are dense at first, when a network learns most; then they lie further and further apart, from the second epoch on at ends of
-epochs alone. Weights are float16, which is a half of what they take in training, and exact to one part in 2,048.
+epochs alone. Ends of epochs that somebody has chosen are kept for certain. Weights are float16, which is a half of what they take
+in training, and exact to one part in 2,048.
 """
 
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -23,14 +24,13 @@ from core.data import Dataset
 from core.errors import reason
 from core.files import write_atomically
 from core.runs.checkpoints import UNREADABLE, CheckpointError, read_tensors, rebuilt
+from core.runs.moment_costs import bytes_about, cost_of, epochs_of, thinned
 from core.runs.recorder import Recorder
 from core.runs.store import RunStore
 from core.trained_model import TrainedModel
 from core.training import Event, Finished, Gradients, Look, Paused, Started
 from core.version import VERSION
 
-RUN_BYTES = 100 * 10**6  # that the moments of one run may take
-FEWEST = 3  # moments: where there is room for fewer, none is kept
 GROWTH = 8  # a moment is an eighth of its step after the one before, at least
 SHARE_OF_TIME = 0.02  # of a run's, that keeping moments may take before its end …
 AHEAD, MOST_AHEAD = 0.5, 2.0  # … and at first as much more as this share of its whole length, or so many seconds, allow
@@ -62,41 +62,6 @@ class Moments:
     damaged: int
 
 
-# --- what they cost, and which of them stay
-
-@dataclass(frozen=True)
-class Cost:
-    """What moments take on disk at most. count: 0 where there is no room for FEWEST of so large a network, or none
-    are wanted."""
-
-    count: int
-    bytes_each: int
-
-    @property
-    def total(self) -> int:
-        return self.count * self.bytes_each
-
-
-def cost_of(model: nn.Module, wanted: int) -> Cost:
-    """What `wanted` moments of a network cost before the run; a model on the meta device will do."""
-    each = sum(value.numel() * (2 if value.is_floating_point() else value.element_size())
-               for value in model.state_dict().values())
-    count = min(wanted, RUN_BYTES // max(1, each))
-    return Cost(count if count >= FEWEST else 0, each)
-
-
-def thinned(steps: Sequence[int], most: int, keep_all: bool = False) -> list[int]:
-    """Which `most` of ascending steps stay: the first, the last, and between them those whose distance grows with the step.
-
-    Of all but the ends, the one whose neighbours are the nearest to each other, as a ratio, goes first. keep_all: none goes.
-    """
-    left = list(steps)
-    while len(left) > max(2, most) and not keep_all:
-        inner = range(1, len(left) - 1)
-        del left[min(inner, key=lambda i: ((left[i + 1] + 1) / (left[i - 1] + 1), i))]
-    return left
-
-
 # --- keeping them
 
 class MomentKeeper:
@@ -104,7 +69,7 @@ class MomentKeeper:
 
     Nothing about the network is changed and no random numbers are drawn. Copying and writing together take SHARE_OF_TIME of the
     run's time by the clock, at first somewhat more of what has passed, but not of the whole: see AHEAD. The first moment and what
-    is left to write at the end are beside that. Where the disk is full, a run goes on without.
+    is left to write at the end are beside that, and so are chosen epochs. Where the disk is full, a run goes on without.
     """
 
     def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: nn.Module, keep_all: bool = False,
@@ -114,8 +79,10 @@ class MomentKeeper:
         self.about = {"version": VERSION, "config": config.model_dump(mode="json"), "classes": data.classes,
                       "input_shape": data.input_shape, "mean": data.mean, "std": data.std}
         # points in a plane have a history of pictures of their own, and steps so short that asking at each would show
-        wanted = config.training.moments if data.kind != "points" else 0
-        self.most = cost_of(model, wanted).count
+        training = config.training
+        cost = cost_of(model, training.moments if data.kind != "points" else 0, epochs_of(training),
+                       bytes_about(model, config, data.classes))
+        self.most, self.epochs, self.certain = cost.count, cost.certain, frozenset[int]()  # certain: steps, once they are known
         self.next, self.steps_per_epoch, self.before = 0, 1, 0.0
         self.first, self.last, self.step = 0, 0, 0  # steps: before this process, of the run in all, now
         self.steps: list[int] = []  # kept, written or not, ascending
@@ -133,7 +100,12 @@ class MomentKeeper:
     # --- the watcher
 
     def due(self, step: int, seconds: float) -> bool:
-        if step < self.next or not self.most:
+        if not self.most:
+            return False
+        if step in self.certain:
+            self.step = step
+            return True
+        if step < self.next:
             return False
         self.step = step
         in_first = step <= self.steps_per_epoch
@@ -162,6 +134,7 @@ class MomentKeeper:
         be still this worker's: one that was deleted must not come back as a folder."""
         if isinstance(event, Started):
             self.steps_per_epoch, self.last, self.first, self.began = event.steps_per_epoch, event.steps, self.next, self.clock()
+            self.certain = frozenset(epoch * event.steps_per_epoch for epoch in self.epochs)
         elif isinstance(event, Paused | Finished):  # paused: somebody looks at the last step
             recorder.flush(at_once=True)
             if recorder.is_ours:
@@ -187,7 +160,7 @@ class MomentKeeper:
 
     def _thin(self, step: int) -> None:
         steps = sorted({*self.steps, step})
-        self.steps = thinned(steps, self.most, self.keep_all)
+        self.steps = thinned(steps, self.most, self.keep_all, self.certain)
         for dropped in set(steps) - set(self.steps):
             if self.waiting.pop(dropped, None) is None:
                 with suppress(OSError):
@@ -273,10 +246,12 @@ def forget_after(store: RunStore, run_id: str, step: int) -> None:
                 path.unlink(missing_ok=True)
 
 
-def thin(store: RunStore, run_id: str, most: int, keep_all: bool = False) -> int:
-    """Delete moments until `most` are left, as thinned() chooses; the bytes that are free now. Raises RunNotFound for no id."""
+def thin(store: RunStore, run_id: str, most: int, keep_all: bool = False, certain: Collection[int] = ()) -> int:
+    """Delete moments until `most` are left, as thinned() chooses; the bytes that are free now. Raises RunNotFound for no id, and
+    NotYours."""
+    store.check_change(run_id)
     files, freed = moment_files(store.folder(run_id)), 0
-    for step in set(files) - set(thinned(list(files), most, keep_all)):
+    for step in set(files) - set(thinned(list(files), most, keep_all, certain)):
         with suppress(OSError):
             size = files[step].stat().st_size
             files[step].unlink()

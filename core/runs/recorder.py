@@ -8,6 +8,7 @@ import torch
 
 from core.devices import device_memory_bytes, resident_bytes
 from core.runs.database import StoreBusy
+from core.runs.outlet import Outlet
 from core.runs.records import Metric, Snapshot
 from core.runs.store import RunStore
 from core.training import (
@@ -42,8 +43,10 @@ class Recorder:
     alone), memory (MB of this process) and on a GPU gpu_memory (MB). For each epoch: PER_EPOCH, dead.LAYER (0 to 1).
     """
 
-    def __init__(self, store: RunStore, run_id: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.store, self.run_id, self.clock = store, run_id, clock
+    def __init__(self, store: RunStore, run_id: str, clock: Callable[[], float] = time.monotonic,
+                 outlet: Outlet | None = None) -> None:
+        """outlet: where metrics go as well, once the store has them."""
+        self.store, self.run_id, self.clock, self.outlet = store, run_id, clock, outlet
         self.device = torch.device("cpu")
         self.metrics: list[Metric] = []
         self.snapshots: dict[str, Snapshot] = {}
@@ -150,7 +153,10 @@ class Recorder:
 
         at_once: wait for that process as long as the store does; raises StoreBusy after that.
         """
+        batch = self.outlet.batch(self.metrics) if self.outlet else None
         snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
+        if self.outlet and batch and batch.rows:
+            snapshots = (*snapshots, self.outlet.snapshot(batch))
         at_once = at_once or len(self.metrics) > MOST_WAITING
         try:
             kept = self.store.record(self.run_id, self.metrics, snapshots, self.looks, self.interventions,
@@ -161,6 +167,8 @@ class Recorder:
             self.tried = self.clock()  # not flushed: nobody has said that the run is still ours
             return
         self.is_ours = kept and self.is_ours
+        if self.outlet and batch and kept:
+            self.outlet.hand(batch)
         self.metrics, self.snapshots, self.looks, self.interventions = [], {}, [], []
         self.progress = {}
         self.flushed = self.tried = self.clock()

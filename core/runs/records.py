@@ -5,11 +5,13 @@ from typing import Any, Literal, NamedTuple
 
 from core.config import RunConfig
 
+TEST_LOOKS = "test_looks"  # name of the snapshot that counts how often a run's network was asked about test images after its end
 Status = Literal["queued", "running", "finished", "stopped", "failed", "interrupted"]
 ACTIVE: tuple[Status, ...] = ("queued", "running")
 Kind = Literal["training", "range_test"]
 KINDS: tuple[Kind, ...] = ("training", "range_test")
 NUMBER_FORMAT = "number_format"  # name of the snapshot that says what a run computes in, and why
+SINK = "sink"  # name of the snapshot that says how far a run's metrics went elsewhere, and what came of it; see core.runs.outlet
 
 
 class RunNotFound(KeyError):
@@ -94,7 +96,9 @@ class Run:
 class Going(NamedTuple):
     """A run that a worker is doing. Times are those of whoever wrote them, to be compared with themselves alone.
 
-    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun.
+    paused: since when it waits; None where it does not, or has been asked to in the meantime and not begun. seconds: that it
+    had a training process before it went on. most_seconds, most_pause: of training, and of pause in all while others wait; None
+    without a limit.
     """
 
     id: str
@@ -102,6 +106,9 @@ class Going(NamedTuple):
     heartbeat: float
     stop_requested: float | None
     paused: float | None
+    seconds: float = 0.0
+    most_seconds: float | None = None
+    most_pause: float | None = None
 
 
 class Metric(NamedTuple):  # made twice for each step: a frozen dataclass takes four times as long to make
@@ -110,6 +117,14 @@ class Metric(NamedTuple):  # made twice for each step: a frozen dataclass takes 
     name: str
     step: int
     value: float
+
+
+class Looked(NamedTuple):
+    """How often test images were looked at, at least: by how many runs as they ended, and how often later, when a network was
+    asked about all of them once more."""
+
+    runs: int
+    later: int
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Making what comes with the app: one training, whose weights become the shipped model and whose looks the shipped recording."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import save as safetensors_save
@@ -33,7 +34,8 @@ def train_shipped(store: RunStore, settings: Settings) -> tuple[Run, Dataset]:
     config = shipped_config()
     data = load(config.data, settings.data_dir, settings.cache_dir)
     watched = data.test.images[data.test.rows[:1]].float() / 255  # looks at the ten examples are taken beside a watched image
-    run = execute(store, store.create_running(config, "command line", "foreground", PRESET.title, watch=watched), settings)
+    run = execute(store, store.create_running(config, "command line", "foreground", PRESET.title, watch=watched),
+                  replace(settings, sink=""))  # a run of this app's own
     if run.status != "finished":
         raise ShippedError(f"The training has {run.status}: {run.message}")
     return run, data

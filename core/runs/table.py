@@ -131,13 +131,13 @@ class KnownSettings:
         return known[1]
 
 
-def read_entries(db: sqlite3.Connection, owner: str, known: KnownSettings) -> list[Entry]:
-    """All trainings that are not deleted, the newest first. owner: see RunStore.entries()."""
+def read_entries(db: sqlite3.Connection, owner: str, known: KnownSettings, own: str, key: tuple[str, ...]) -> list[Entry]:
+    """All trainings that are not deleted, the newest first. owner: see RunStore.entries(); own, key: see rights.whose()."""
     rows = db.execute(
         "SELECT runs.number, id, owner, title, config, status, created, epoch, parameters, device, precision, "
         "validation_accuracy, best_accuracy, validation_loss, best_loss, test_accuracy, test_loss, seconds, note, tags, starred, "
         "archived, by_hand FROM runs LEFT JOIN (SELECT run, count(*) AS by_hand FROM interventions GROUP BY run) "
-        "ON run = runs.number WHERE deleted IS NULL AND kind = 'training' ORDER BY runs.number DESC").fetchall()
+        f"ON run = runs.number WHERE deleted IS NULL AND kind = 'training' {own} ORDER BY runs.number DESC", key).fetchall()
     return [_entry(row, known.of(row["number"], row["config"]), owner) for row in rows]
 
 

@@ -118,14 +118,14 @@ def read_view(parameters: Mapping[str, Sequence[str]]) -> View:
     conditions = dict.fromkeys(found for text in parameters.get("where", ()) if (found := _condition(text)))
     return View(words=" ".join(first.get("words", "")[:MOST_WORDS].split()), conditions=tuple(conditions)[:MOST_CONDITIONS],
                 sort=column if column in COLUMNS else "date", descending=sort.startswith("-") or column not in COLUMNS,
-                columns=columns or None, selected=_numbers(first.get("selected", "")),
+                columns=columns or None, selected=read_numbers(first.get("selected", "")),
                 archived=next((one for one in get_args(Archived) if one == asked), "no"))
 
 
 def write_view(view: View) -> dict[str, list[str]]:
     """The parameters of an address that read_view() takes; what is as usual is left out."""
     texts = {"words": view.words, "sort": ("-" if view.descending else "") + view.sort,
-             "columns": ",".join(view.columns or ()), "selected": _ranges(view.selected), "archived": view.archived}
+             "columns": ",".join(view.columns or ()), "selected": write_numbers(view.selected), "archived": view.archived}
     usual = {"words": "", "sort": "-date", "columns": "", "selected": "", "archived": "no"}
     found = {name: [text] for name, text in texts.items() if text != usual[name]}
     if view.conditions:
@@ -156,7 +156,7 @@ def _unquoted(text: str) -> str:
     return text.replace("%7C", "|").replace("%25", "%")
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def read_numbers(text: str) -> tuple[int, ...]:
     """Numbers and ranges of them: "3,7-9" is 3, 7, 8, 9."""
     found: set[int] = set()
     for part in text.split(","):
@@ -169,7 +169,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))[:MOST_SELECTED]
 
 
-def _ranges(numbers: Iterable[int]) -> str:
+def write_numbers(numbers: Iterable[int]) -> str:
     parts: list[list[int]] = []
     for number in sorted(numbers):
         if parts and number == parts[-1][1] + 1:

@@ -1,7 +1,7 @@
 """A training process, started and fed by LocalEngine.
 
-It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS DISK_BUDGET`: configured
-before torch is imported.
+It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS DISK_BUDGET SINK HOSTED`:
+configured before torch is imported.
 
 Its standard input is the lifeline: each line says that something is in the queue, and its end says that the server is
 gone. Then the run in progress is marked interrupted and the process ends.
@@ -43,7 +43,7 @@ class Worker:
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name, self.settings = name, settings
-        self.store = RunStore(settings.runs_dir, patience=SECONDS_OF_PATIENCE)
+        self.store = RunStore(settings.runs_dir, SECONDS_OF_PATIENCE, in_turns=settings.hosted)
         self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
         self.ended: SimpleQueue[str] = SimpleQueue()
         self.failed: dict[str, str] = {}  # shortcuts of its device that no run needs to try again
@@ -141,8 +141,9 @@ def main() -> None:
         os.nice(10)  # a page that somebody waits for goes first; where nobody does, training has all the cores
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("500")  # where memory runs out all the same, the system ends this process and not the server
-    name, runs, data, cache, workers, graphs, budget = sys.argv[1:]
-    Worker(name, Settings(Path(data), Path(runs), Path(cache), int(workers), graphs == "1", int(budget))).run()
+    name, runs, data, cache, workers, graphs, budget, sink, hosted = sys.argv[1:]
+    settings = Settings(Path(data), Path(runs), Path(cache), int(workers), graphs == "1", int(budget), sink, hosted == "1")
+    Worker(name, settings).run()
 
 
 if __name__ == "__main__":

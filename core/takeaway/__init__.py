@@ -16,6 +16,7 @@ from core.models import ModelError
 from core.runs import CheckpointError
 from core.takeaway.brought_back import bring_back
 from core.takeaway.bundle import core_files, write_bundle
+from core.takeaway.charts import charts_zip
 from core.takeaway.event_files import event_zip
 from core.takeaway.exported_program import exported_program
 from core.takeaway.metrics_table import metrics_csv
@@ -121,6 +122,8 @@ KINDS: dict[str, Kind] = {
                          "torch.export.load(file).module().", exported_program, weights=True, own_process=True, file="model.pt2"),
     "csv": Kind("Metrics as a table", ".csv", "text/csv", "Every recorded value: a row for each step, a column for each metric.",
                 metrics_csv, text=True, file=METRICS),
+    "charts": Kind("Charts as PNG and SVG", ".zip", "application/zip", "Every curve, and the confusion matrix of the test data: "
+                   "each as PNG and as SVG.", charts_zip, own_process=True, file="charts.zip"),
     "tensorboard": Kind("TensorBoard's files", ".zip", "application/zip", "Every metric as event files: unpack, then "
                         "tensorboard --logdir on the folder.", event_zip, file="tensorboard.zip"),
     "config": Kind("Settings", ".json", "application/json", "Everything needed to repeat this run here.", _config, text=True),

@@ -7,6 +7,7 @@ from core.data.sources import kind_of
 from core.export import described
 from core.runs import Run, RunStore
 from core.runs.made_with import SPLITS, read_made_with
+from core.runs.records import SINK
 from core.wording import EXAMPLES, plural
 
 UNKNOWN = "not recorded"
@@ -33,7 +34,13 @@ def record_of(store: RunStore, run: Run) -> dict[str, Any]:
             "brought": made.get("brought", {}), "device": run.device, "precision": run.precision,
             "threads": [[step, int(count)] for step, count in zip(steps, threads, strict=True)],
             "seed": run.config.training.seed, "start_from": run.config.training.start_from,
-            "changed_by_hand": [described(one) for one in store.interventions(run.id)]}
+            "changed_by_hand": [described(one) for one in store.interventions(run.id)], "sink": _sink(store, run)}
+
+
+def _sink(store: RunStore, run: Run) -> str:
+    """Where its metrics went as well, and what came of it; "" where they went nowhere else."""
+    kept = store.snapshots(run.id).get(SINK)
+    return (kept.value.get("line") or f"{kept.value.get('name')}: it has not said yet what it has taken") if kept else ""
 
 
 def lines_of(record: dict[str, Any], run: Run) -> list[Line]:
@@ -53,6 +60,8 @@ def lines_of(record: dict[str, Any], run: Run) -> list[Line]:
              Line("Seed", short(record.get("seed", ""))), *_data(record, run),
              Line("Started from", f"run {short(record['start_from'])}" if record.get("start_from") else "fresh weights"),
              Line("Changed by hand", _changes(record))]
+    if record.get("sink"):
+        found.append(Line("Metrics also went to", short(record["sink"], 300)))
     if len(starts) > 1:
         found.insert(2, Line("Went on", "; ".join(f"at step {short(start.get('step', '?'))} with PyTorch "
                                                   f"{short(start.get('torch', '?'))}" for start in starts[1:])))

@@ -1,4 +1,4 @@
-"""Forward and backward pass of plain chains of linear layers, without autograd.
+"""Forward and backward pass of plain chains of layers, without autograd: of linear ones here.
 
 Autograd's own work, building a graph and walking back through it, takes two thirds of a step of 2-8-1 on ten points and a quarter
 of one of 784-50-10 on 64 images. Here the same operations are called in the same order, so that the numbers are the same.
@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from core.torch_private import forward_hooks
 from core.training.objectives import Objective, binary_cross_entropy
+from core.training.products import Products
+from core.training.shortcuts import Shortcut, Shortcuts
 
 aten = torch.ops.aten
 Saved = tuple[Tensor, ...]
@@ -78,13 +80,16 @@ LAYERS: dict[type[nn.Module], Callable[..., Layer]] = {
 }
 
 
-class DenseChain:
-    """A network of linear layers and activations in a row. Made by chain_of()."""
+class Chain:
+    """A network as layers in a row, each with its own way back. Made by chain_of() and core.training.convolutional.
 
-    def __init__(self, modules: list[nn.Module]) -> None:
-        self.first = next(module for module in modules if isinstance(module, nn.Linear))
-        self.layers = [self._linear(module) if isinstance(module, nn.Linear) else LAYERS[type(module)](module)
-                       for module in modules]
+    dtype: what the layers compute in. shortcut: by which name it is given up where it fails; None: it is plain PyTorch.
+    """
+
+    def __init__(self, layers: list[Layer], modules: list[nn.Module], dtype: torch.dtype = torch.float32,
+                 shortcut: Shortcut | None = None) -> None:
+        self.layers, self.dtype = layers, dtype
+        self.shortcut: Shortcut | None = shortcut
         self.hooks = [hooks for module in modules for hooks in forward_hooks(module)]
 
     @property
@@ -92,49 +97,76 @@ class DenseChain:
         """Whether somebody's hooks want to be called, which only the modules themselves do."""
         return any(self.hooks)
 
-    def _linear(self, module: nn.Linear) -> Layer:
-        weight, bias, first = module.weight, module.bias, module is self.first
-        # written anew at each step: 784-50-10 takes 5 % longer where its gradients get new memory each time
-        weight_gradient = torch.empty_like(weight, requires_grad=False)
-        bias_gradient = None if bias is None else torch.empty_like(bias, requires_grad=False)
+    def forward(self, images: Tensor, keep: bool = True) -> Tensor:
+        """(N, …) float32 → logits (N, outputs) float32. To be called without gradients, as backward() is.
 
-        def forward(x: Tensor) -> tuple[Tensor, Saved]:
-            return F.linear(x, weight, bias), (x,)
-
-        def backward(gradient: Tensor, saved: Saved) -> Tensor:
-            weight.grad = torch.mm(gradient.t(), saved[0], out=weight_gradient)
-            if bias is not None:
-                bias.grad = torch.sum(gradient, 0, out=bias_gradient)
-            return gradient if first else gradient.mm(weight)  # nothing before it wants one
-
-        return Layer(forward, backward)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, …) float32 → logits (N, outputs). To be called without gradients, as backward() is."""
+        keep: what the way back needs; without, there is none.
+        """
         x = images
         for layer in self.layers:
-            x, layer.saved = layer.forward(x)
-        return x
+            x, saved = layer.forward(x)
+            layer.saved = saved if keep else ()
+        return x.float()
 
     def backward(self, gradient: Tensor) -> None:
         """Put the gradients of all weights where autograd does, weight.grad, from the loss's gradient for the logits that
         forward() returned last."""
+        gradient = gradient.to(self.dtype)
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient, layer.saved)
             layer.saved = ()
 
 
-def chain_of(model: nn.Module) -> DenseChain | None:
-    """The network as a chain; None where it is another one, or has frozen or shared weights."""
-    if type(model) is not nn.Sequential or not forward_hooks(model):
-        return None
-    modules = list(model)
+def linear_layer(module: nn.Linear, products: Products, dtype: torch.dtype = torch.float32, first: bool = False) -> Layer:
+    """dtype: what its weights are brought to at each step. first: nothing before it wants a gradient."""
+    weight, bias = module.weight, module.bias
+    # written anew at each step: 784-50-10 takes 5 % longer where its gradients get new memory each time
+    weight_gradient = torch.empty_like(weight, requires_grad=False)
+    bias_gradient = None if bias is None else torch.empty_like(bias, requires_grad=False)
+
+    def forward(x: Tensor) -> tuple[Tensor, Saved]:
+        return products.linear(x, weight, bias), (x,)
+
+    def backward(gradient: Tensor, saved: Saved) -> Tensor:
+        weight.grad = products.for_weight(gradient, saved[0], weight, weight_gradient)
+        if bias is not None:
+            bias.grad = torch.sum(gradient, 0, out=bias_gradient)
+        return gradient if first else products.for_input(gradient, weight)
+
+    def forward_converted(x: Tensor) -> tuple[Tensor, Saved]:
+        converted = weight.to(dtype)
+        return F.linear(x, converted, None if bias is None else bias.to(dtype)), (x, converted)
+
+    def backward_converted(gradient: Tensor, saved: Saved) -> Tensor:
+        x, converted = saved
+        weight.grad = weight_gradient.copy_(gradient.t().mm(x))
+        if bias is not None and bias_gradient is not None:
+            bias.grad = bias_gradient.copy_(gradient.sum(0))
+        return gradient if first else gradient.mm(converted)
+
+    return Layer(forward, backward) if dtype is torch.float32 else Layer(forward_converted, backward_converted)
+
+
+def chain_of(model: nn.Module, shortcuts: Shortcuts | None = None) -> Chain | None:
+    """A network of linear layers and activations as a chain; None where it is another one, or has frozen or shared weights.
+
+    shortcuts: what the chain may take beyond plain PyTorch; None: what is usual.
+    """
+    modules = list(model.children())
     linear = [module for module in modules if type(module) is nn.Linear]
-    known = all(type(module) is nn.Linear or type(module) in LAYERS for module in modules)
-    inplace = any(getattr(module, "inplace", False) for module in modules)
-    if not known or inplace or not linear or len(set(map(id, modules))) < len(modules):
+    if not linear or not suits(model, modules) or not all(module in linear or type(module) in LAYERS for module in modules):
         return None
-    return DenseChain(modules) if all(weight.requires_grad for weight in model.parameters()) else None
+    products = Products(shortcuts or Shortcuts(torch.device("cpu")))
+    return Chain([linear_layer(module, products, first=module is linear[0]) if type(module) is nn.Linear
+                  else LAYERS[type(module)](module) for module in modules], modules)
+
+
+def suits(model: nn.Module, modules: list[nn.Module]) -> bool:
+    """Whether a network does no more than its modules in a row, of which none overwrites its input, is there twice, or has a
+    frozen weight."""
+    return (type(model) is nn.Sequential and bool(forward_hooks(model)) and len(set(map(id, model))) == len(model)
+            and not any(getattr(module, "inplace", False) for module in modules)
+            and all(weight.requires_grad for weight in model.parameters()))
 
 
 def loss_and_gradient(objective: Objective, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

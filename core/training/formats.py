@@ -25,6 +25,7 @@ from core.devices import autocast_type, free_memory_bytes, is_convolutional, mac
 from core.files import write_atomically
 from core.hooks import hooked
 from core.layers.memory import FLOAT32_BYTES, values_kept
+from core.training.dense import Chain
 from core.training.inference import evaluation_mode
 from core.training.shortcuts import FAILURES, Shortcuts
 from core.training.step import TrainingStep
@@ -191,7 +192,7 @@ class Trial:
     def __init__(self, config: RunConfig, data: Dataset, model: nn.Module, device: torch.device, shortcuts: Shortcuts) -> None:
         training = config.training.model_copy(update={"precision": "float32"})
         self.step = TrainingStep(training, data.target, copy.deepcopy(model), device, shortcuts.for_trying())
-        self.step.chain = None
+        self.chains: dict[str, Chain | None] = {"float32": self.step.chain}
         self.step.model.train()
         size = min(training.batch_size, max(1, len(data.train)))
         self.device, self.batch = device, random_batch(data, size, device, self.step.channels_last)
@@ -199,8 +200,11 @@ class Trial:
 
     def take(self, precision: Precision, examples: int) -> None:
         """One step on so many of the batch's examples, done when this returns."""
-        self.step.forward.autocast = autocast_type(precision)
-        self.loss, _ = self.step.take(Batch(self.batch.images[:examples], self.batch.labels[:examples]), TINY_RATE)
+        step = self.step
+        step.autocast = step.forward.autocast = autocast_type(precision)
+        step.chain = self.chains[precision] if precision in self.chains else step.find_chain()
+        self.loss, _ = step.take(Batch(self.batch.images[:examples], self.batch.labels[:examples]), TINY_RATE)
+        self.chains[precision] = step.chain  # None where it has just failed
         wait_for(self.device)
 
 

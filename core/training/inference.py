@@ -38,16 +38,18 @@ class Outputs:
 
 
 def infer(model: nn.Module, batches: Batches, autocast: torch.dtype | None = None,
-          batch_size: int = EVALUATION_BATCH, report: Callable[[int], object] | None = None) -> Outputs:
+          batch_size: int = EVALUATION_BATCH, report: Callable[[int], object] | None = None,
+          answer: Callable[[Tensor], Tensor] | None = None) -> Outputs:
     """Run the network over all batches in evaluation mode; every module's mode is as before afterwards.
 
+    answer: what the network does, from images to logits, where somebody knows a faster way than calling it.
     report: told after each batch how many examples have been answered; what it raises ends the work.
     """
     logits, labels = [], []
     with evaluation_mode(model), torch.inference_mode():
         for batch in batches.iterate(max(1, min(batch_size, LARGEST_BATCH // prod(batches.data.input_shape)))):
             with autocasting(batches.device, autocast):
-                logits.append(model(batch.images))
+                logits.append((answer or model)(batch.images))
             labels.append(batch.labels)
             if report is not None:
                 report(sum(map(len, labels)))

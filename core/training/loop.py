@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import inf, isfinite, nan
+from math import hypot, inf, isfinite, nan
 
 import torch
 from torch import Tensor, nn
@@ -338,7 +338,10 @@ class Loop:
         """Whether all weights are, and batch norm's running statistics, which can overflow before any weight does."""
         if self.tiny is not None:
             return self.tiny.is_finite
-        return all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values())
+        values = list(self.model.state_dict().values())
+        # a tenth of the time: only finite numbers have a finite sum, though that may overflow
+        sums = torch.stack([value.sum(dtype=torch.float32) for value in values if value.numel()])
+        return bool(torch.isfinite(sums).all()) or all(bool(torch.isfinite(value).all()) for value in values)
 
     def keep_good(self) -> None:
         """The weights as they are now are what a run that diverges goes back to."""
@@ -379,7 +382,7 @@ class Loop:
         """How the network does on the validation examples."""
         if self.tiny is not None:
             return self.tiny.validate()
-        answers = infer(self.model, self.validation, self.autocast)
+        answers = infer(self.model, self.validation, self.autocast, answer=self.training_step.evaluate)
         return Validated(answers, answers.loss(self.objective), answers.accuracy(self.objective))
 
     def reason_to_stop_early(self) -> str:
@@ -468,14 +471,15 @@ class Loop:
 def gradient_norms(model: nn.Module) -> dict[str, float]:
     """Euclidean norm of the gradients that each layer's own weights have now, by the layer's name; the sum over a layer's
     weights and biases. Layers without gradients are left out."""
-    layers: dict[str, list[Tensor]] = {}
-    for name, weight in model.named_parameters():
-        if weight.grad is not None:
-            layers.setdefault(name.rpartition(".")[0], []).append(weight.grad)
-    if not layers:
+    found = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    if not found:
         return {}
-    norms = torch.stack([nn.utils.get_total_norm(gradients) for gradients in layers.values()])
-    return dict(zip(layers, norms.tolist(), strict=True))
+    layers: dict[str, float] = {}
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in found.values()]).tolist()  # read together
+    for name, norm in zip(found, norms, strict=True):
+        layer = name.rpartition(".")[0]
+        layers[layer] = hypot(layers.get(layer, 0.0), norm)
+    return layers
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -69,6 +69,10 @@ class Stepper:
         for name, value in tensors.items():
             number, _, kind = name.partition(".")
             state.setdefault(int(number), {})[kind] = value.clone()
+        for place, weight in enumerate(weight for group in self.optimizer.param_groups for weight in group["params"]):
+            for kind, value in state.get(place, {}).items():
+                if value.shape == weight.shape:  # laid out as the weight is, channels_last perhaps: kernels take both as they lie
+                    state[place][kind] = torch.empty_like(weight, requires_grad=False).copy_(value)
         if state:
             self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
             self.steps = max((int(values["step"]) for values in state.values() if "step" in values), default=0)

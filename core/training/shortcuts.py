@@ -12,11 +12,13 @@ import torch
 from core.devices import ran_out
 from core.errors import reason
 
-Shortcut = Literal["graphs", "fused_optimizer", "adam_kernel", "bfloat16", "channels_last"]
+Shortcut = Literal["graphs", "fused_optimizer", "adam_kernel", "onednn_products", "blocked_layout", "bfloat16", "channels_last"]
 TITLES: dict[Shortcut, str] = {
     "graphs": "Recorded steps (CUDA graphs)",
     "fused_optimizer": "The fused optimizer",
     "adam_kernel": "Adam's kernel, called directly,",
+    "onednn_products": "oneDNN's product of matrices",
+    "blocked_layout": "oneDNN's layout of images",
     "bfloat16": "bfloat16",
     "channels_last": "The layout channels_last",
 }

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from core.config import TrainingConfig
 from core.data.batches import Batch, Batches
 from core.devices import autocast_type, suits_channels_last
-from core.training.dense import chain_of, loss_and_gradient
+from core.training.convolutional import chain_of_convolutions
+from core.training.dense import Chain, chain_of, loss_and_gradient
 from core.training.graphs import Forward
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
-from core.training.shortcuts import Shortcuts
+from core.training.shortcuts import FAILURES, Shortcuts
 
 # What a run's seed is multiplied by before an epoch's number is added: runs with neighbouring seeds share no epoch's order
 SEED_FACTOR = 100_003
@@ -62,7 +63,7 @@ class TrainingStep:
         Raises:
             ConfigError: a loss that does not suit the data's `target`, "classes" or "number".
         """
-        self.training = training
+        self.training, self.device = training, device
         self.shortcuts = shortcuts or Shortcuts(device)
         self.model = model.to(device)
         self.channels_last = suits_channels_last(model) and self.shortcuts.usable("channels_last")
@@ -70,8 +71,7 @@ class TrainingStep:
             self.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
         self.autocast = autocast_type(training.precision)
         self.forward = Forward(self.model, device, self.autocast, self.shortcuts)
-        plain = device.type == "cpu" and self.autocast is None  # elsewhere kernels wait for Python less than for each other
-        self.chain = chain_of(self.model) if plain else None
+        self.chain = self.find_chain()
         self.gradient: Tensor | None = None  # of the last loss for its logits, where the chain has answered
         self.objective = objective_of(training, target)
         self.optimizer = Stepper(build_optimizer(training.optimizer, self.model.parameters(), self.shortcuts), self.shortcuts)
@@ -107,22 +107,54 @@ class TrainingStep:
 
     def answer(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (n, outputs) float32 and the mean loss of a batch."""
-        self.gradient = None
+        self.gradient, self.batch = None, batch
         if self.chain is not None and not self.chain.is_watched and batch.images.dtype is torch.float32:
-            with torch.no_grad():
-                logits = self.chain.forward(batch.images)
-                loss, self.gradient = loss_and_gradient(self.objective, logits, batch.labels)
-            return logits, loss
+            try:
+                with torch.no_grad():
+                    logits = self.chain.forward(batch.images)
+                    loss, self.gradient = loss_and_gradient(self.objective, logits, batch.labels)
+                return logits, loss
+            except FAILURES as error:
+                self._give_up_chain(error)
         logits = self.forward(batch.images).float()  # the loss in float32: its sums and logarithms lose too much in bfloat16
         return logits, self.objective.loss(logits, batch.labels)
+
+    def evaluate(self, images: Tensor) -> Tensor:
+        """The network's logits for images (n, …), to be called in evaluation mode and without gradients."""
+        if self.chain is not None and not self.chain.is_watched and images.dtype is torch.float32:
+            try:
+                return self.chain.forward(images, keep=False)
+            except FAILURES as error:
+                self._give_up_chain(error)
+        return self.model(images)
 
     def backward(self, loss: Tensor) -> None:
         """Put the gradients of the loss that answer() returned last into weight.grad, where there was none."""
         if self.chain is not None and self.gradient is not None:
-            with torch.no_grad():
-                self.chain.backward(self.gradient)
-        else:
-            loss.backward()
+            try:
+                with torch.no_grad():
+                    self.chain.backward(self.gradient)
+                return
+            except FAILURES as error:
+                self._give_up_chain(error)
+                self.optimizer.zero_grad()  # some of them may be there
+                _, loss = self.answer(self.batch)
+        loss.backward()
+
+    def find_chain(self) -> Chain | None:
+        """The network as layers in a row, where it is such a network and that is faster than autograd with this device and
+        number format."""
+        if self.device.type != "cpu":  # kernels wait less for Python than for each other
+            return None
+        dense = chain_of(self.model, self.shortcuts) if self.autocast is None else None
+        return dense or chain_of_convolutions(self.model, self.shortcuts, self.autocast)
+
+    def _give_up_chain(self, error: Exception) -> None:
+        """Autograd from now on. Raises the error where it is none of a shortcut's."""
+        if self.chain is None or self.chain.shortcut is None:
+            raise error
+        self.shortcuts.give_up(self.chain.shortcut, error)
+        self.chain = self.gradient = None
 
     def add_l1(self) -> None:
         """What l1 · Σ|w| in the loss would add to the gradients, l1 · sign(w), as autograd has it, which takes 0 at 0."""

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from core.actors import LOCAL, Actor
 from core.data.dataset import DataError
 from core.data.own.sets import OwnSet, held_for_testing, save_set
 
@@ -60,14 +61,15 @@ def zip_of(kept: MyDigits) -> bytes:
     return file.getvalue()
 
 
-def as_set(kept: MyDigits, root: Path, title: str, copies: int = 0, hidden: bool = False) -> OwnSet:
+def as_set(kept: MyDigits, root: Path, title: str, copies: int = 0, hidden: bool = False,
+           actor: Actor = LOCAL) -> OwnSet:
     """Keep the drawings as a data set of one's own: all to learn from where it is hidden, as it is joined to another set then;
     else with a fifth of them and their copies for testing.
 
     Args:
         root: the data directory. title: what it is called where it is listed.
         copies: so many of each drawing as other hands might have written it are added.
-        hidden: only who knows its name can use it, and no list shows it.
+        hidden: only who knows its name can use it, and no list shows it. actor: whose it becomes.
 
     Raises:
         DataError: the data directory can't be written to.
@@ -81,4 +83,4 @@ def as_set(kept: MyDigits, root: Path, title: str, copies: int = 0, hidden: bool
     test = np.zeros(len(labels), bool)
     if not hidden:
         test = np.tile(held_for_testing(kept.labels.numpy()), copies + 1)  # with its copies, which are nobody else's images
-    return save_set(root, title, kept.classes, images, labels, test, "drawn here", hidden)
+    return save_set(root, title, kept.classes, images, labels, test, "drawn here", hidden, actor)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from core.actors import LOCAL, Actor
 from core.data.dataset import DataError
 from core.data.own.sets import delete_set, new_staging, publish, writing
 from core.subprocesses import ONE_THREAD, end, start
@@ -153,12 +154,13 @@ def check_archive(archive: Path | memoryview, into: Path, size: int = 28, channe
         raise
 
 
-def keep(checked: Checked, title: str) -> ImportReport:
-    """Make what was checked a data set; the report with its name. Raises DataError where it can't be kept."""
+def keep(checked: Checked, title: str, actor: Actor = LOCAL) -> ImportReport:
+    """Make what was checked a data set of actor's; the report with its name. Raises DataError where it can't be kept."""
     if not checked.folder.exists():
         raise DataError("These images were checked too long ago and have been cleared away. Upload them again.")
     (checked.folder / "result.json").unlink(missing_ok=True)  # it names files, which is nobody else's business
-    own = publish(checked.folder, checked.root, title, checked.report.classes, "images of a visitor's own, imported here")
+    own = publish(checked.folder, checked.root, title, checked.report.classes, "images of a visitor's own, imported here",
+                  actor=actor)
     return replace(checked.report, name=own.name, title=own.title)
 
 
@@ -167,9 +169,9 @@ def discard(checked: Checked) -> None:
     shutil.rmtree(checked.folder, ignore_errors=True)
 
 
-def delete_imported(into: Path, name: str) -> None:
-    """Remove the set "own:<id>". Raises DataMissing where it is not there."""
-    delete_set(into, name)
+def delete_imported(into: Path, name: str, actor: Actor = LOCAL) -> None:
+    """Remove the set "own:<id>". Raises DataMissing where it is not there, NotYourData where it is somebody else's."""
+    delete_set(into, name, actor)
 
 
 def _refuse_bad_options(archive: Path | memoryview, size: int, channels: int, fit: str, test_share: float) -> None:

@@ -9,6 +9,7 @@ Whatever makes such sets (an archive of images, drawings) keeps them through sav
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -16,20 +17,23 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.data.dataset import DataDamaged, DataError, DataMissing
+from core.actors import EVERYBODY, LOCAL, Actor
+from core.data.dataset import DataDamaged, DataError, DataMissing, NotYourData
 from core.files import write_atomically
 from core.importing.names import plain_name
 from core.importing.splits import drawn_test
 from core.subprocesses import is_alive
+from core.wording import size_of_bytes
 
 FOLDER, PREFIX = "imported", "own:"
+TEXTS = "texts"  # folder of people's own files of texts
 NAME = re.compile(r"own:[0-9a-f]{6,32}")
 STAGING = ".staging"
 HOURS_OF_STAGING = 6  # what was looked at and neither kept nor dropped is cleared away then
@@ -43,6 +47,7 @@ class OwnSet:
     """What meta.json says of one set. counts: images in (train before validation is held back, test).
 
     hidden: in no list, so that only who knows its name can use it: drawings that one visitor has taught a network.
+    owner: the key of the visitor whose it is, on a server that many use; EVERYBODY where it is everybody's.
     """
 
     id: str
@@ -53,6 +58,7 @@ class OwnSet:
     created: str  # ISO 8601, UTC
     source: str
     hidden: bool = False
+    owner: str = field(default=EVERYBODY, repr=False)
 
     @property
     def name(self) -> str:
@@ -74,16 +80,19 @@ def is_own(name: str) -> bool:
     return NAME.fullmatch(name) is not None
 
 
-def own_sets(root: Path) -> list[OwnSet]:
-    """All sets in the data directory, newest first. What can't be read is left out."""
+def own_sets(root: Path, actor: Actor = LOCAL) -> list[OwnSet]:
+    """All sets in the data directory that somebody may use, newest first. What can't be read is left out."""
+    found = [own for own in _all_sets(root) if not own.hidden and actor.may_use(own.owner)]
+    return sorted(found, key=lambda own: (own.created, own.id), reverse=True)
+
+
+def _all_sets(root: Path) -> list[OwnSet]:
     found = []
     with contextlib.suppress(OSError):  # no such folder yet, or one that may not be entered
         for folder in (root / FOLDER).iterdir():
             with contextlib.suppress(DataError):
-                own = read_set(root, PREFIX + folder.name)
-                if not own.hidden:
-                    found.append(own)
-    return sorted(found, key=lambda own: (own.created, own.id), reverse=True)
+                found.append(read_set(root, PREFIX + folder.name))
+    return found
 
 
 def read_set(root: Path, name: str) -> OwnSet:
@@ -95,7 +104,7 @@ def read_set(root: Path, name: str) -> OwnSet:
             id=name.removeprefix(PREFIX), title=plain_name(meta["title"], MOST_TITLE), created=str(meta["created"]),
             classes=tuple(map(str, meta["classes"])), input_shape=_three(meta["input_shape"]),
             counts=(int(meta["counts"]["train"]), int(meta["counts"]["test"])), source=plain_name(meta["source"], 200),
-            hidden=meta.get("hidden") is True)
+            hidden=meta.get("hidden") is True, owner=str(meta.get("owner", EVERYBODY)))
     except FileNotFoundError:
         raise DataMissing(f"There is no data set {name!r}; it may have been deleted.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -131,14 +140,14 @@ def held_for_testing(labels: np.ndarray) -> np.ndarray:
 
 
 def save_set(root: Path, title: str, classes: Sequence[str], images: np.ndarray, labels: np.ndarray, test: np.ndarray,
-             source: str = "made here", hidden: bool = False) -> OwnSet:
+             source: str = "made here", hidden: bool = False, actor: Actor = LOCAL) -> OwnSet:
     """Keep images as a data set of one's own.
 
     Args:
         root: the data directory.
         images: (N, C, H, W) uint8. labels: (N,) class numbers. test: (N,) bool, which are for testing.
         source: where they come from, one line; other visitors of the server can read it.
-        hidden: leave it out of own_sets().
+        hidden: leave it out of own_sets(). actor: whose it becomes.
 
     Raises:
         DataError: the data directory can't be written to.
@@ -148,15 +157,18 @@ def save_set(root: Path, title: str, classes: Sequence[str], images: np.ndarray,
     with staging(root) as folder:
         for name, array in zip(ARRAYS, (images[order], labels[order].astype(np.int64), test[order].astype(bool)), strict=True):
             np.save(folder / name, array)
-        return publish(folder, root, title, classes, source, hidden)
+        return publish(folder, root, title, classes, source, hidden, actor)
 
 
-def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source: str, hidden: bool = False) -> OwnSet:
-    """Make a staged folder with the three arrays a data set: write its meta.json and rename it.
+def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source: str, hidden: bool = False,
+            actor: Actor = LOCAL) -> OwnSet:
+    """Make a staged folder with the three arrays a data set of actor's: write its meta.json and rename it.
 
-    Raises DataError where that can't be done; the folder is left for whoever made it to remove.
+    Raises DataError where that can't be done, or the actor keeps as much as they may; the folder is left for whoever made it to
+    remove.
     """
-    taken = {own.title for own in own_sets(root)}
+    check_room(root, actor, sum(file.stat().st_size for file in folder.iterdir()))
+    taken = {own.title for own in own_sets(root, actor)}
     # the shape alone: Windows renames no folder in which a file is open
     shape = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False).shape
     tested = int(np.load(folder / "test.npy", allow_pickle=False).sum())
@@ -164,10 +176,10 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
         id=secrets.token_hex(6), title=_unused(plain_name(title, MOST_TITLE) or "My images", taken),
         classes=tuple(map(plain_name, classes)), input_shape=_three(shape[1:]),
         counts=(shape[0] - tested, tested), created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        source=plain_name(source, 200), hidden=hidden)
+        source=plain_name(source, 200), hidden=hidden, owner=actor.data_owner)
     meta = {"format": 1, "title": own.title, "classes": own.classes, "input_shape": own.input_shape,
             "counts": {"train": own.counts[0], "test": own.counts[1]}, "created": own.created, "source": own.source,
-            "hidden": own.hidden}
+            "hidden": own.hidden, "owner": own.owner}
     text = json.dumps(meta, ensure_ascii=False, indent=1).encode()
     with writing(root):
         write_atomically(folder / "meta.json", lambda file: file.write(text))
@@ -178,9 +190,31 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
     return own
 
 
-def delete_set(root: Path, name: str) -> None:
-    """Remove a set; a run that is learning from it keeps what it has mapped. Raises DataMissing and DataError."""
+def check_room(root: Path, actor: Actor, more: int) -> None:
+    """Raises DataError where somebody would keep more than they may. more: bytes of sets or texts that they bring."""
+    most = actor.limits.megabytes
+    if most and kept_bytes(root, actor.data_owner) + more > most * 1_000_000:
+        raise DataError(f"This has {size_of_bytes(more)}, and one person may keep {most} MB of images and texts on this server. "
+                        "Delete a set of yours first, or take a part of it.")
+
+
+def kept_bytes(root: Path, owner: str) -> int:
+    """What somebody's sets, hidden ones too, and files of texts take."""
+    folders = [(root / FOLDER / own.id).iterdir() for own in _all_sets(root) if own.owner == owner]
+    total = 0
+    with contextlib.suppress(OSError):  # what is deleted meanwhile takes nothing
+        texts = [mark.with_suffix(".csv") for mark in (root / TEXTS).glob("*.owner") if mark.read_bytes() == owner.encode()]
+        for file in itertools.chain(texts, *folders):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
+
+
+def delete_set(root: Path, name: str, actor: Actor = LOCAL) -> None:
+    """Remove a set; a run that is learning from it keeps what it has mapped. Raises DataMissing and DataError, and NotYourData
+    where it is somebody else's."""
     folder = _folder(root, name)
+    if not actor.is_local and not actor.may_change(read_set(root, name).owner):
+        raise NotYourData
     gone = folder.with_name(f"{STAGING}-{os.getpid()}-{secrets.token_hex(6)}")
     try:
         os.rename(folder, gone)  # at once: nobody sees half of it

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from core.actors import LOCAL, Actor
 from core.data.dataset import DataError
 from core.data.drawing import Box
 from core.data.drawing.boxes import LabelledBox
@@ -158,8 +159,8 @@ def added_to(kept: MyDigits, labelled: LabelledSheet) -> MyDigits:
     return kept
 
 
-def save_sheet(labelled: LabelledSheet, root: Path, title: str) -> OwnSet:
-    """Keep a sheet's digits as a data set of one's own, a fifth of them for testing.
+def save_sheet(labelled: LabelledSheet, root: Path, title: str, actor: Actor = LOCAL) -> OwnSet:
+    """Keep a sheet's digits as a data set of actor's, a fifth of them for testing.
 
     Raises DataError where there are none or nothing can be written.
     """
@@ -167,7 +168,8 @@ def save_sheet(labelled: LabelledSheet, root: Path, title: str) -> OwnSet:
         raise DataError("There is no digit on this sheet to keep: give at least one mark a label.")
     images = np.stack([_pixels(entry) for entry in labelled.kept])[:, None]
     labels = np.array([entry.label for entry in labelled.kept], np.int64)
-    return save_set(root, title, labelled.classes, images, labels, held_for_testing(labels), "read from a sheet")
+    return save_set(root, title, labelled.classes, images, labels, held_for_testing(labels), "read from a sheet",
+                    actor=actor)
 
 
 def zip_of_sheet(labelled: LabelledSheet) -> bytes:

@@ -5,6 +5,7 @@ foot of this module.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.actors import LOCAL, Actor
 from core.config import DataConfig
 from core.data.cached_arrays import kept_array
 from core.data.dataset import DataDamaged, DataMissing, Target
@@ -21,7 +23,7 @@ from core.data.sources.archives import Stack, cifar_is_available, emnist_is_avai
 from core.data.sources.generated import Generated
 from core.data.sources.idx import IdxFolder, as_images
 from core.data.sources.imdb import imdb_is_available, read_imdb
-from core.data.sources.text_files import own_texts, read_own, read_reviews
+from core.data.sources.text_files import own_texts, read_own, read_reviews, texts_owner
 from core.data.sources.texts import CLASSES, RawTexts
 from core.settings import default_data_dir
 from core.wording import Kind
@@ -301,9 +303,18 @@ def kind_of(name: str) -> Kind:
     return DATASETS[name].kind if name in DATASETS else "images"
 
 
-def available(root: Path | None = None) -> dict[str, DatasetSpec]:
-    """All that a form can offer: the registry, then sets of people's own in the data directory `root`, newest first."""
-    return DATASETS | {own.name: _own_spec(own) for own in own_sets(root or default_data_dir())}
+def available(root: Path | None = None, actor: Actor = LOCAL) -> dict[str, DatasetSpec]:
+    """All that a form can offer: the registry, then sets in the data directory `root` that somebody may use, newest first."""
+    return DATASETS | {own.name: _own_spec(own) for own in own_sets(root or default_data_dir(), actor)}
+
+
+def owners_of(config: DataConfig, root: Path) -> set[str]:
+    """Whose the sets and texts are that a config names; of what is not there, nobody's."""
+    found = {texts_owner(root, config.text_file)} if config.dataset == "own_texts" else set()
+    for name in filter(is_own, (config.dataset, *config.join)):
+        with suppress(DataMissing, DataDamaged):
+            found.add(read_set(root, name).owner)
+    return found
 
 
 def _own_spec(own: OwnSet) -> DatasetSpec:

@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core.actors import EVERYBODY, LOCAL, Actor
 from core.config import DataConfig
-from core.data.dataset import DataDamaged, DataError, DataMissing
+from core.data.dataset import DataDamaged, DataError, DataMissing, NotYourData
+from core.data.own.sets import TEXTS, check_room
 from core.data.sources.texts import CLASSES, RawTexts
 from core.files import write_atomically
 from core.wording import size_of_bytes
 
 REVIEWS = Path(__file__).with_name("reviews.csv")
-OWN = "texts"  # folder of people's own files in the data directory
+OWN = TEXTS
 MOST_MEGABYTES, MOST_TEXTS, MOST_CHARACTERS, FEWEST = 50, 100_000, 100_000, 10
 LABELS = {"negative": 0, "neg": 0, "0": 0, "positive": 1, "pos": 1, "1": 1}
 HOW = "It needs a first line text,label and then one text in each line, with the label positive or negative"
@@ -52,9 +54,21 @@ def read_reviews(root: Path, config: DataConfig) -> RawTexts:
     return raw_texts(train, test)
 
 
-def own_texts(root: Path) -> list[str]:
-    """Names of the files of one's own that are kept in the data directory, sorted."""
-    return sorted(path.stem for path in (root / OWN).glob("*.csv"))
+def own_texts(root: Path, actor: Actor = LOCAL) -> list[str]:
+    """Names of the files in the data directory that somebody may use, sorted."""
+    names = sorted(path.stem for path in (root / OWN).glob("*.csv"))
+    return [name for name in names if actor.sees_all or actor.may_use(texts_owner(root, name))]
+
+
+def texts_owner(root: Path, name: str) -> str:
+    """Whose a kept file is: a visitor's key, or EVERYBODY; nobody's key where that can't be read."""
+    path = _place(root, name)
+    try:
+        return EVERYBODY if path is None else path.with_suffix(".owner").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return EVERYBODY
+    except (OSError, ValueError):
+        return "unreadable"
 
 
 def read_own(root: Path, config: DataConfig) -> RawTexts:
@@ -78,11 +92,12 @@ def read_own(root: Path, config: DataConfig) -> RawTexts:
     return raw_texts(train, test)
 
 
-def import_csv(content: bytes, root: Path) -> OwnTexts:
-    """Check an uploaded CSV and keep it in the data directory. The same content is kept once.
+def import_csv(content: bytes, root: Path, actor: Actor = LOCAL) -> OwnTexts:
+    """Check an uploaded CSV and keep it in the data directory as actor's. The same content is kept once for each of them.
 
     Raises:
         TextsRefused: it can't be used; the message is one line that says why.
+        DataError: the actor keeps as much as they may.
         OSError: the data directory can't be written to.
     """
     rows = check_csv(content)
@@ -91,18 +106,27 @@ def import_csv(content: bytes, root: Path) -> OwnTexts:
     writer.writerow(("text", "label"))
     writer.writerows((row, CLASSES[label]) for row, label in rows)
     kept = text.getvalue().encode()
-    name = hashlib.sha256(kept).hexdigest()[:16]
+    owner = actor.data_owner.encode()
+    name = hashlib.sha256(owner + kept).hexdigest()[:16]  # not to be worked out from the texts by others who have them
+    if not (root / OWN / f"{name}.csv").is_file():
+        check_room(root, actor, len(kept))
     (root / OWN).mkdir(parents=True, exist_ok=True)
+    if owner:  # first: until it is there the texts would be everybody's
+        write_atomically(root / OWN / f"{name}.owner", lambda file: file.write(owner))
     write_atomically(root / OWN / f"{name}.csv", lambda file: file.write(kept))
     positive = sum(label for _, label in rows)
     return OwnTexts(name, (len(rows) - positive, positive))
 
 
-def delete_own(root: Path, name: str) -> None:
-    """Delete a kept file; nothing happens where there is none. Raises OSError."""
+def delete_own(root: Path, name: str, actor: Actor = LOCAL) -> None:
+    """Delete a kept file; nothing happens where there is none. Raises OSError, and NotYourData where it is somebody else's."""
     path = _place(root, name)
-    if path is not None:
-        path.unlink(missing_ok=True)
+    if path is None:
+        return
+    if path.is_file() and not actor.may_change(texts_owner(root, name)):
+        raise NotYourData
+    path.unlink(missing_ok=True)
+    path.with_suffix(".owner").unlink(missing_ok=True)  # last: without it the texts would be everybody's
 
 
 def check_csv(content: bytes) -> list[Row]:

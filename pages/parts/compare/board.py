@@ -5,18 +5,21 @@ import streamlit as st
 
 from core.data import DataError
 from core.runs import Run, RunStore, StoreError, has_checkpoint
+from core.runs.beside import Split, plain
 from core.runs.boards import MOST, Answered, Board, answered, boards, can_be_right
 from core.runs.differing import names_of
 from core.runs.evaluations import predictions_path, weights_stamp
 from core.runs.outcomes import COSTS
+from core.runs.records import Looked
 from core.wording import percent, plural
+from pages.parts.compare.looked_at import beside, follow
 from pages.parts.compare.words import short_name, words
 from pages.parts.runs.answers import compute
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
 
-SPLITS = {"test": "Test images", "validation": "Validation images"}
-NO_BUDGET = "none"
+SPLITS: dict[Split, str] = {"test": "Test images", "validation": "Validation images"}
+NO_BUDGET = ""
 MOST_ASKED = 10  # runs that are asked in one go
 MOST_STEPS = 60  # of the slider
 MOST_READ = 200  # runs whose answers are read: 0.4 MB each for 10,000 images of ten classes
@@ -26,11 +29,12 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     """A board for each data set and question."""
     runs = store.these(run_ids)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        split = st.selectbox("On", list(SPLITS), format_func=SPLITS.__getitem__, key="compare.board_split", width=220,
-                             persist_state="session")
-        kind = st.selectbox("Budget", [NO_BUDGET, *COSTS], key="compare.budget", width=220, persist_state="session",
+        split = st.selectbox("On", list(SPLITS), format_func=SPLITS.__getitem__, width=220,
+                             **follow("compare.board_split", "split", beside().split))
+        kind = st.selectbox("Budget", [NO_BUDGET, *COSTS], width=220,
                             format_func=lambda name: COSTS[name].label.capitalize() if name in COSTS else "No limit",
-                            help="Only models that cost no more are on the board.")
+                            help="Only models that cost no more are on the board.",
+                            **follow("compare.budget", "budget", beside().budget, forgets=["most"]))
         within = _within(runs, kind)
     able = sorted(filter(can_be_right, within), key=lambda run: -(run.test_accuracy or run.validation_accuracy or 0.0))
     if len(able) > MOST_READ:
@@ -56,12 +60,15 @@ def _within(runs: list[Run], kind: str) -> list[Run]:
         return [run for run in runs if cost.of(run) is not None]
     steps = known[::-(-len(known) // MOST_STEPS)]
     options = steps if steps[-1] == known[-1] else [*steps, known[-1]]
-    most = st.select_slider(f"At most ({cost.unit or cost.label})", options, options[-1], key=f"compare.most.{kind}.{len(known)}",
-                            format_func=lambda value: f"{value:,.1f} s" if cost.unit == "s" else f"{value:,.0f}")
+    asked = beside().most
+    shown = options[-1] if asked is None else max((value for value in options if plain(value) <= asked), default=options[0])
+    most = st.select_slider(f"At most ({cost.unit or cost.label})", options,
+                            format_func=lambda value: f"{value:,.1f} s" if cost.unit == "s" else f"{value:,.0f}",
+                            **follow(f"compare.most.{kind}", "most", shown, options[-1]))
     return [run for run in runs if (value := cost.of(run)) is not None and value <= most]
 
 
-def _draw(store: RunStore, board: Board, split: str, number: int) -> None:
+def _draw(store: RunStore, board: Board, split: Split, number: int) -> None:
     first = board.runs[0].config.data
     names = names_of(board.runs, words)
     ties = len({place.rank for place in board.places}) < len(board.places)
@@ -76,21 +83,22 @@ def _draw(store: RunStore, board: Board, split: str, number: int) -> None:
     } for run, place in zip(board.runs, board.places, strict=True)]), hide_index=True, key=f"compare.board.{number}",
         column_config={"Parameters": st.column_config.NumberColumn(format="localized"),
                        "Training time (s)": st.column_config.NumberColumn(format="%.1f")}, placeholder="–")
-    looks = store.looks_at_test_images().get((first.dataset, first.task), 0)
+    looks = store.looks_at_test_images().get((first.dataset, first.task), Looked(0, 0))
     st.caption(
         ("Models share a rank where McNemar's test can't tell them apart: too few images on which just one of them is right. "
          if ties else "")
         + "A rank is 1 + the number of models that the test finds better: p below 0.05, after Holm's correction for every two on "
         "the board. The test speaks of these weights; another seed would give others."
         + (f" Only the best {MOST} are on the board, {board.left_out} more are not." if board.left_out else "")
-        + (f" **At least {plural(looks, 'run')}** in this store looked at the test images of this data set and task as they "
-           "ended; later looks on Evaluate are not counted. Whoever takes the best of many by test accuracy takes luck with it: "
-           "choose by validation images, and look here once." if split == "test" else
+        + (f" The test images of this data set and task were looked at **{plural(sum(looks), 'time')} at least**: by "
+           f"{plural(looks.runs, 'run')} of this store as they ended, and {plural(looks.later, 'time')} later, on Evaluate, here "
+           "or on the command line. Whoever takes the best of many by test accuracy takes luck with it: choose by validation "
+           "images, and look here once." if split == "test" else
            " Validation images were used to watch these runs, and often to choose between them, so a new set would give a little "
            "less."))
 
 
-def _unasked(store: RunStore, runs: list[Run], split: str) -> None:
+def _unasked(store: RunStore, runs: list[Run], split: Split) -> None:
     """Runs that are on no board, and a button that asks them."""
     able = [run for run in runs if not run.is_active and has_checkpoint(store, run.id)]
     if not able:

@@ -6,15 +6,17 @@ from core.config import RunConfig, TrainingConfig
 from core.evaluation.ranking import pareto_front
 from core.figures.run_tables import front_chart
 from core.runs import Run, RunStore
+from core.runs.beside import MULT_ADDS
 from core.runs.differing import names_of
 from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of
 from core.settings import Settings
 from core.wording import number, percent, plural
-from pages.parts.compare.words import CHART, short_name, words
+from pages.parts.compare.camera import camera, chart
+from pages.parts.compare.looked_at import beside, follow
+from pages.parts.compare.words import short_name, words
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 
-MULT_ADDS = "mult_adds"
 ARITHMETIC = Outcome("multiply-adds per example", "", lambda run: None)
 MOST_LISTED = 8
 NO_BREAK = "\u00a0"
@@ -27,9 +29,9 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     runs = store.these(run_ids)
     with st.container(horizontal=True, gap="medium"):
         costs = COSTS | {MULT_ADDS: ARITHMETIC}
-        cost_name = st.selectbox("Cost", list(costs), format_func=lambda name: costs[name].label.capitalize(), key="compare.cost",
-                                 persist_state="session", width=260)
-        result = choose_result(runs, "compare.cost_result")
+        cost_name = st.selectbox("Cost", list(costs), format_func=lambda name: costs[name].label.capitalize(), width=260,
+                                 **follow("compare.cost", "cost", beside().cost))
+        result = choose_result(runs)
     if result is None:
         return
     cost = costs[cost_name]
@@ -46,7 +48,8 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     shown, spent, values = map(list, zip(*found, strict=True))
     names = names_of(shown, words) if len(shown) <= MOST_NAMED else {run.id: short_name(run) for run in shown}
     st.plotly_chart(front_chart(spent, values, [names[run.id] for run in shown], [colours[run.id] for run in shown], cost,
-                                result), key="compare.front", config=CHART, alt=f"{result.label} over {cost.label}")
+                                result), key="compare.front", config=chart(f"{result.label} over {cost.label}"),
+                    alt=f"{result.label} over {cost.label}")
     front = pareto_front(spent, values, result.higher)
     said = [percent(value).replace(" ", NO_BREAK) if result.shares else number(value) for value in values]
     lines = [f"- {as_text(names[shown[one].id])}: {_amount(spent[one], cost)}, {result.label} {said[one]}"
@@ -58,16 +61,18 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         st.caption(f"{plural(left, 'run')} without one of the two figures {'is' if left == 1 else 'are'} left out.")
     if cost_name == "seconds":
         st.caption("Seconds depend on the machine and on what else it did. Compare them within one machine.")
+    camera()
 
 
-def choose_result(runs: list[Run], key: str) -> Outcome | None:
+def choose_result(runs: list[Run]) -> Outcome | None:
     """Which result to look at, of those that any of the runs has; None, and a line, where there is none."""
     there = [name for name, outcome in RESULTS.items() if any(outcome.of(run) is not None for run in runs)]
     if not there:
         st.info("None of these runs has come to a result yet.", icon=":material/hourglass_empty:")
         return None
-    return RESULTS[st.selectbox("Result", there, format_func=lambda name: RESULTS[name].label.capitalize(), key=key,
-                                persist_state="session", width=260)]
+    asked = beside().result
+    return RESULTS[st.selectbox("Result", there, format_func=lambda name: RESULTS[name].label.capitalize(), width=260,
+                                **follow("compare.result", "result", asked if asked in there else there[0], there[0]))]
 
 
 def _network(config: RunConfig) -> RunConfig:

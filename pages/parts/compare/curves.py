@@ -18,19 +18,22 @@ from core.figures.side_by_side import (
     pixels_for,
 )
 from core.runs import Run, RunStore
+from core.runs.beside import Kind
 from core.runs.curves import SECONDS, Axis, View, extent, read_bands, read_clocks, read_curves
 from core.runs.differing import by_seed, names_of, values_of
 from core.runs.thinning import Band, Points
 from core.wording import plural
 from pages.parts.compare import board, costs, difference, effects, which_change
-from pages.parts.compare.words import CHART, coloured, short_name, words
+from pages.parts.compare.camera import camera, chart
+from pages.parts.compare.looked_at import beside, follow
+from pages.parts.compare.words import coloured, short_name, words
 
 Container = Any  # of Streamlit's, which gives it no public type
 AXIS_NAMES: dict[Axis, str] = {"step": "Steps", "epoch": "Epochs", "seconds": "Seconds"}
 USUAL = ("validation_loss", "validation_accuracy")
 PICKED_FOR_YOU = 5  # of many runs: the best ones
 MOST_TOLD_APART = 200  # runs whose names to choose from say what differs
-NOBODY = ""
+NOBODY = 0
 FEW = 4  # runs whose full names make a short legend
 BETWEEN = " · "
 
@@ -44,9 +47,9 @@ def side_by_side(store: RunStore, run_ids: list[str], colours: dict[str, str]) -
         curves(store, run_ids, mine)
         return
     st.subheader(f"Side by side: {plural(len(run_ids), 'run')}")
-    view = st.segmented_control("What to lay side by side", list(VIEWS), default="Curves", required=True, key="compare.view",
-                                bind="query-params", label_visibility="collapsed")
-    VIEWS[view](store, run_ids, mine)
+    view: Kind = st.segmented_control("What to lay side by side", list(VIEWS), required=True, label_visibility="collapsed",
+                                      format_func=lambda kind: VIEWS[kind][0], **follow("compare.view", "view", beside().view))
+    VIEWS[view][1](store, run_ids, mine)
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,12 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
         st.caption("Nothing has been recorded yet, so there are no curves to lay beside each other.")
         return
     groups = by_seed(runs)
-    metrics = st.multiselect("Curves", list(names), [name for name in USUAL if name in names] or list(names)[:1],
-                             format_func=lambda name: metric_title(name).title, key="compare.metrics", persist_state="session",
-                             placeholder="Choose what to draw")
+    usual = [name for name in USUAL if name in names] or list(names)[:1]
+    asked = beside().metric
+    there = [name for name in asked or () if name in names]
+    shown = usual if asked is None or asked and not there else there
+    metrics = st.multiselect("Curves", list(names), format_func=lambda name: metric_title(name).title,
+                             placeholder="Choose what to draw", **follow("compare.metrics", "metric", shown, usual))
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     axis = _axis(names, row)
     clocks = read_clocks(store, runs) if axis == "seconds" else {}
@@ -88,30 +94,32 @@ def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None
         for column, metric in zip(st.columns(2), chosen.metrics[start:start + 2], strict=False):
             with column:
                 _chart(store, runs, metric, chosen, members, named, clocks)
-    _caption(runs, names, chosen, members, named, pixels_for(len(members), len(chosen.metrics)))
+    _caption(runs, names, chosen, members, named, _pixels(members, named, len(chosen.metrics)))
+    camera()
 
 
 def _axis(names: Mapping[str, int], row: Container) -> Axis:
     """Over what; seconds where a run has finished an epoch."""
     axes = [axis for axis in AXIS_NAMES if axis != "seconds" or SECONDS in names]
-    return row.segmented_control("Over", axes, default="epoch", required=True, key="compare.axis", persist_state="session",
-                                 format_func=AXIS_NAMES.__getitem__, help="Seconds are those of training, without evaluation and "
-                                 "pauses; within an epoch they are spread evenly.")
+    asked = beside().over
+    return row.segmented_control("Over", axes, required=True, format_func=AXIS_NAMES.__getitem__,
+                                 help="Seconds are those of training, without evaluation and pauses; within an epoch they are "
+                                 "spread evenly.",
+                                 **follow("compare.axis", "over", asked if asked in axes else "epoch", forgets=["closer"]))
 
 
 def _how(runs: Sequence[Run], metrics: list[str], axis: Axis, clocks: Mapping[str, Points], several: bool,
          row: Container) -> _Chosen:
     """How they are drawn, and which part of the axis. several: whether some runs differ by their seed alone."""
     with row:
-        smoothing = st.slider("Smoothing", 0.0, 0.99, 0.0, 0.01, key="compare.smoothing", persist_state="session", width=200,
-                              help="Weight of the past in the running mean. Metrics with a value or two for each epoch stay as "
-                                   "they are.")
-        logarithmic = st.toggle("Log scale", key="compare.log", persist_state="session",
-                                help="A logarithmic axis for losses, rates and norms: small improvements late in a run become "
-                                     "visible.")
-        together = several and st.toggle("Seeds together", True, key="compare.together", persist_state="session",
-                                         help="Runs that differ by their seed alone as one line: their mean, and a band from the "
-                                              "smallest to the largest.")
+        smoothing = st.slider("Smoothing", 0.0, 0.99, step=0.01, width=200, help="Weight of the past in the running mean. "
+                              "Metrics with a value or two for each epoch stay as they are.",
+                              **follow("compare.smoothing", "smoothing", beside().smoothing))
+        logarithmic = st.toggle("Log scale", help="A logarithmic axis for losses, rates and norms: small improvements late in a "
+                                "run become visible.", **follow("compare.log", "log", beside().log))
+        together = several and st.toggle("Seeds together", help="Runs that differ by their seed alone as one line: their mean, "
+                                         "and a band from the smallest to the largest.",
+                                         **follow("compare.together", "together", beside().together))
     return _Chosen(metrics, axis, smoothing, logarithmic, together, _window(runs, axis, clocks))
 
 
@@ -123,10 +131,13 @@ def _window(runs: Sequence[Run], axis: Axis, clocks: Mapping[str, Points]) -> tu
     whole = int(np.ceil(end)) if axis == "step" else float(f"{end * 1.0000001:.6g}")
     start = type(whole)(0)
     step = max(1, whole // 200) if axis == "step" else whole / 200
-    low, high = st.slider("Look closer", start, whole, (start, whole), step, key=f"compare.window.{axis}.{whole:g}",
-                          format="%d" if axis == "step" else "%.4g",
+    asked = beside().closer or (0, whole)
+    ends = tuple(min(type(whole)(round(end) if axis == "step" else end), whole) for end in asked)
+    low, high = st.slider("Look closer", start, whole, step=step, format="%d" if axis == "step" else "%.4g",
                           help="Only this part of the axis is drawn, and read anew with more points in it. Zooming with the "
-                               "mouse within a chart shows the points that are there and reads no new ones.")
+                               "mouse within a chart shows the points that are there and reads no new ones.",
+                          **follow(f"compare.window.{axis}.{whole:g}", "closer", ends if ends[0] < ends[1] else (start, whole),
+                                   (start, whole)))
     return None if (low, high) == (start, whole) or low >= high else (float(low), float(high))
 
 
@@ -138,19 +149,26 @@ def _named(members: Mapping[str, list[Run]], colours: Mapping[str, str], togethe
         best = sorted(first, key=lambda key: -(first[key].validation_accuracy or first[key].test_accuracy or 0.0))
         titles = names_of(list(first.values()), words, seeds=not together) if len(first) <= MOST_TOLD_APART else {
             key: short_name(run) for key, run in first.items()}
-        shown = st.multiselect(f"Pick out, of {len(members):,}", list(first), best[:PICKED_FOR_YOU], max_selections=MOST_NAMED,
-                               format_func=titles.__getitem__, key=f"compare.picked.{len(members)}",
-                               help="These have a colour and a name; all others are drawn pale behind them. At first the best by "
-                                    "validation accuracy.")
-        first = {key: first[key] for key in shown}
+        number = {run.number: key for key, run in first.items()}
+        usual = sorted(first[key].number for key in best[:PICKED_FOR_YOU])
+        asked = beside().picked
+        shown = st.multiselect(
+            f"Pick out, of {len(members):,}", list(number), max_selections=MOST_NAMED,
+            format_func=lambda one: titles[number[one]], help="These have a colour and a name; all others are drawn pale behind "
+            "them. At first the best by validation accuracy.",
+            **follow("compare.picked", "picked", usual if asked is None else [one for one in asked if one in number][:MOST_NAMED],
+                     usual))
+        first = {number[one]: first[number[one]] for one in shown}
     names = names_of(list(first.values()), words, seeds=not together)
-    picked = NOBODY
+    picked = None
     if len(names) > 2:
-        picked = st.selectbox("Highlight", [NOBODY, *names], format_func=lambda key: names.get(key, "none"),
-                              key="compare.highlight", width=420)
+        number = {run.number: key for key, run in first.items()}
+        asked = beside().highlight
+        picked = number.get(st.selectbox("Highlight", [NOBODY, *number], width=420,
+                                         format_func=lambda one: names[number[one]] if one in number else "none",
+                                         **follow("compare.highlight", "highlight", asked if asked in number else NOBODY)))
     notes = {key: plural(len(members[key]), "seed") for key in names if len(members[key]) > 1}
-    return looks(names, colours, picked or None), notes
-
+    return looks(names, colours, picked), notes
 
 
 def _legend(members: Mapping[str, list[Run]], named: Mapping[str, Look], notes: Mapping[str, str], together: bool) -> None:
@@ -168,15 +186,20 @@ def _chart(store: RunStore, runs: list[Run], metric: str, chosen: _Chosen, membe
     low, high = chosen.window or (0.0, None)
     view = View(metric, chosen.axis, low, high, chosen.smoothing)
     banded = [key for key in named if len(members[key]) > 1]
-    pixels = pixels_for(len(members), len(chosen.metrics))
-    beside = {run.id for key in banded for run in members[key]}
+    pixels = _pixels(members, named, len(chosen.metrics))
+    in_bands = {run.id for key in banded for run in members[key]}
     state = tuple((run.id, run.step, run.first_step, run.status) for run in runs)
-    lines, bands = _read(store, [run for run in runs if run.id not in beside], [members[key] for key in banded], view, pixels,
+    lines, bands = _read(store, [run for run in runs if run.id not in in_bands], [members[key] for key in banded], view, pixels,
                          clocks, state, chosen.together)
     about = metric_title(metric)
     figure = overlay_chart(metric, chosen.axis, lines, named, dict(zip(banded, bands, strict=True)),
                            _ends(metric, members, named, chosen, clocks), chosen.logarithmic and about.falls)
-    st.plotly_chart(figure, key=f"compare.chart.{metric}", config=CHART, alt=about.title)
+    st.plotly_chart(figure, key=f"compare.chart.{metric}", config=chart(metric), alt=about.title)
+
+
+def _pixels(members: Mapping[str, list[Run]], named: Mapping[str, Look], charts: int) -> int:
+    """To how many parts lines are thinned: seeds that have no name together are pale lines, each for itself."""
+    return pixels_for(sum(1 if key in named else len(group) for key, group in members.items()), charts)
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
@@ -230,11 +253,11 @@ def _caption(runs: Sequence[Run], names: Mapping[str, int], chosen: _Chosen, mem
 
 TESTED: dict[str, Callable[[Run], float | None]] = {
     "validation_accuracy": lambda run: run.test_accuracy, "validation_loss": lambda run: run.test_loss}
-VIEWS = {
-    "Curves": curves,
-    "Settings": difference.section,
-    "Cost": costs.section,
-    "Effect of settings": effects.section,
-    "Board": board.section,
-    "Which change did it?": which_change.section,
+VIEWS: dict[Kind, tuple[str, Callable[[RunStore, list[str], dict[str, str]], None]]] = {
+    "curves": ("Curves", curves),
+    "settings": ("Settings", difference.section),
+    "cost": ("Cost", costs.section),
+    "effect": ("Effect of settings", effects.section),
+    "board": ("Board", board.section),
+    "change": ("Which change did it?", which_change.section),
 }

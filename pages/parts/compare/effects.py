@@ -6,14 +6,17 @@ import streamlit as st
 
 from core.figures.run_tables import MOST_AXES, MOST_BARS, importance_chart, parallel_chart, scatter_chart
 from core.runs import Run, RunStore
+from core.runs.beside import Way
 from core.runs.differing import NOT_THERE, SEED, flat, labels_of, names_of, varying
 from core.runs.importance import FEWEST, Importance, ImportanceError, columns_of, importance
 from core.runs.outcomes import Outcome
 from core.wording import percent
+from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.costs import MOST_NAMED, choose_result
-from pages.parts.compare.words import CHART, short_name, words
+from pages.parts.compare.looked_at import beside, follow
+from pages.parts.compare.words import short_name, words
 
-ONE, ALL, WEIGHT = "One setting", "All at once", "Which matter"
+WAYS: dict[Way, str] = {"one": "One setting", "all": "All at once", "which": "Which matter"}
 
 
 @st.fragment
@@ -25,31 +28,34 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         st.info("All of these runs have the same settings, so no setting can have done anything.", icon=":material/equal:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        way = st.segmented_control("How", [ONE, ALL, WEIGHT], default=ONE, required=True, key="compare.effect",
-                                   persist_state="session", label_visibility="collapsed")
-        result = choose_result(runs, "compare.effect_result")
+        way = st.segmented_control("How", list(WAYS), required=True, format_func=WAYS.__getitem__, label_visibility="collapsed",
+                                   **follow("compare.effect", "effect", beside().effect))
+        result = choose_result(runs)
     if result is None:
         return
     found = [(run, value) for run in runs if (value := result.of(run)) is not None and isfinite(value)]
     shown, values = [run for run, _ in found], [value for _, value in found]
-    if way == ONE:
+    if way == "one":
         _one(shown, values, labels, colours, result)
-    elif way == ALL:
+    elif way == "all":
         _all(shown, values, labels, result)
     else:
         _which(shown, values, labels, result)
 
 
 def _one(runs: list[Run], values: list[float], labels: dict[str, str], colours: dict[str, str], result: Outcome) -> None:
-    usual = next((place for place, path in enumerate(labels) if path != SEED), 0)
-    path = st.selectbox("Setting", list(labels), usual, format_func=lambda path: labels[path].capitalize(), key="compare.setting",
-                        width=320)
+    usual = next((path for path in labels if path != SEED), SEED)
+    asked = beside().setting
+    path = st.selectbox("Setting", list(labels), format_func=lambda path: labels[path].capitalize(), width=320,
+                        **follow("compare.setting", "setting", asked if asked in labels else usual, usual))
     names = names_of(runs, words) if len(runs) <= MOST_NAMED else {run.id: short_name(run) for run in runs}
     column = [_value(path, flat(run.config).get(path, NOT_THERE)) for run in runs]
     st.plotly_chart(scatter_chart(column, values, [names[run.id] for run in runs], [colours[run.id] for run in runs],
                                   labels[path], result),
-                    key="compare.scatter", config=CHART, alt=f"{result.label} over {labels[path]}")
+                    key="compare.scatter", config=chart(f"{result.label} over {labels[path]}"),
+                    alt=f"{result.label} over {labels[path]}")
     st.caption("Runs may differ in more than this setting: what looks like its effect may be another's.")
+    camera()
 
 
 def _all(runs: list[Run], values: list[float], labels: dict[str, str], result: Outcome) -> None:
@@ -57,12 +63,13 @@ def _all(runs: list[Run], values: list[float], labels: dict[str, str], result: O
     firsts = {names[0] for names, _ in columns_of(every)}  # of settings that always change together one says it all
     paths = sorted((path for path in labels if path in firsts), key=lambda path: path == SEED)  # luck last
     columns = {labels[path]: [_value(path, settings.get(path, NOT_THERE)) for settings in every] for path in paths}
-    st.plotly_chart(parallel_chart(columns, values, result), key="compare.parallel", config=CHART,
+    st.plotly_chart(parallel_chart(columns, values, result), key="compare.parallel", config=chart("settings and result"),
                     alt="Settings and result of each run")
     st.caption("A line is a run, blue for a good result and orange for a bad one. Drag along an axis to keep only the runs that "
                "go through that part of it, and an axis' name to move it."
                + (" Of settings that always changed together the first is drawn." if len(paths) < len(labels) else "")
                + (f" The first {MOST_AXES} of {len(columns)} settings are drawn." if len(columns) > MOST_AXES else ""))
+    camera()
 
 
 def _which(runs: list[Run], values: list[float], labels: dict[str, str], result: Outcome) -> None:
@@ -83,7 +90,7 @@ def _which(runs: list[Run], values: list[float], labels: dict[str, str], result:
         st.markdown(f"From its settings alone, a run's {result.label} is guessed to within {found.error * scale:.3g}{unit} on "
                     f"average; always saying the mean misses by {found.plain_error * scale:.3g}{unit}. The settings account for "
                     f"{percent(found.explained, 0)} of the differences.")
-    st.plotly_chart(importance_chart(found, labels, result), key="compare.importance", config=CHART,
+    st.plotly_chart(importance_chart(found, labels, result), key="compare.importance", config=chart("which settings matter"),
                     alt="How much each setting matters")
     clear = sum(share.is_clear for share in found.shares)
     st.caption(
@@ -95,6 +102,7 @@ def _which(runs: list[Run], values: list[float], labels: dict[str, str], result:
         + "It can't tell causes: settings that were often changed together share their weight, one that only matters beside "
         "another may get little, and nothing is said of values that no run had."
         + (f" The {MOST_BARS} largest of {len(found.shares)} are drawn." if len(found.shares) > MOST_BARS else ""))
+    camera()
 
 
 @st.cache_data(max_entries=16, show_spinner="Learning what matters…")

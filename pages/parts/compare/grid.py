@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
-from core.runs.table import COLUMNS, Entry, Value
+from core.runs.table import COLUMNS, COMPARED, Entry, Value
 from core.runs.view import View
 from core.wording import plural
 from pages.parts.compare.controls import shown_as
@@ -18,6 +19,8 @@ from pages.parts.shell.markdown import in_table
 
 TABLE = "compare.table"
 NUMBERS = {"number", "share", "seconds"}
+MOST_MARKED = 1000  # rows of a table whose best cells are marked: each text of a marked table is sent twice
+BEST = "font-weight: 700; background-color: #2e86ab33"  # to be read on both themes
 
 
 def grid(entries: Sequence[Entry], columns: Sequence[str], view: View, colours: Mapping[int, str],
@@ -29,8 +32,9 @@ def grid(entries: Sequence[Entry], columns: Sequence[str], view: View, colours: 
     known = st.session_state.get(TABLE)
     if known is None or sorted(known["selection"]["rows"]) != rows:
         st.session_state[TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
-    st.dataframe(frame(entries, columns, colours, best), hide_index=True, on_select="rerun", selection_mode="multi-row",
-                 key=TABLE, placeholder="–", column_config=_config(columns), alt=f"Table of {plural(len(entries), 'run')}")
+    st.dataframe(marked(frame(entries, columns, colours, best), entries, best), hide_index=True, on_select="rerun",
+                 selection_mode="multi-row", key=TABLE, placeholder="–", column_config=_config(columns),
+                 alt=f"Table of {plural(len(entries), 'run')}")
 
 
 def take_selection() -> None:
@@ -50,9 +54,25 @@ def frame(entries: Sequence[Entry], columns: Sequence[str], colours: Mapping[int
         found["colour"] = [_dot(colours[entry.number]) if entry.number in colours else "" for entry in entries]
     for key in columns:
         found[key] = _cells(key, [entry.values.get(key) for entry in entries])
-        if key == "name" and best:
-            found["best"] = [[COLUMNS[one].label.removesuffix(" (s)") for one in best.get(entry.number, ())] for entry in entries]
+    if best:  # in words, and of results that are no columns, too
+        found["best"] = [[COLUMNS[one].label.removesuffix(" (s)") for one in best.get(entry.number, ())] for entry in entries]
     return pd.DataFrame(found)
+
+
+def marked(table: pd.DataFrame, entries: Sequence[Entry], best: Mapping[int, list[str]]) -> pd.DataFrame | Styler:
+    """The table with its best cells marked.
+
+    All that is not in a row and a column with one of them is hidden from pandas, which makes up a text for each cell that it
+    styles; what is hidden from it is drawn all the same.
+    """
+    keys = [key for key in COMPARED if key in table]
+    rows = {place: best[entry.number] for place, entry in enumerate(entries) if set(best.get(entry.number, ())) & set(keys)}
+    if not rows or len(table) > MOST_MARKED:
+        return table
+    marks = pd.DataFrame({key: [BEST if key in of_run else "" for of_run in rows.values()] for key in keys}, index=list(rows))
+    others = [place for place in range(len(table)) if place not in rows]
+    return table.style.hide(others, axis="index").hide([key for key in table if key not in keys], axis="columns").apply(
+        lambda _: marks, axis=None, subset=(list(rows), keys))
 
 
 def _cells(key: str, values: Sequence[Value]) -> Any:
@@ -74,7 +94,7 @@ def _config(columns: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "colour": column.ImageColumn("", width=36, pinned=True, help="The colour of its curve."),
         "best": column.ListColumn("Best", width=190, help="Of which results it has the best of the runs shown, among those of "
-                                  "the same data and task, for losses of the same loss function."),
+                                  "the same data and task, for losses of the same loss function. The same cells are bold."),
     }
     for key in columns:
         about = COLUMNS[key]

@@ -53,7 +53,7 @@ def many_actions(server: Services, chosen: Sequence[Entry], shown: Sequence[Entr
                       help="An archived run is left out of lists, and stays reachable by its address.")
             st.button("Delete", icon=":material/delete:", key="compare.delete", on_click=_delete,
                       args=(server, {entry.id: entry.number for entry in chosen}),
-                      help="Deleted runs can be brought back for a day.")
+                      help="Deleted runs can be brought back for a day, as long as the disk has room for them.")
             st.button("Select none", key="compare.none", type="tertiary", on_click=change, kwargs={"selected": ()})
         numbers = tuple(entry.number for entry in chosen or shown)  # a session keeps them: not the runs themselves
         owner = st.session_state[keys.OWNER]  # there is no session where the file is made
@@ -183,8 +183,9 @@ def recycle_bin(server: Services) -> None:
     if not deleted:
         return
     with st.expander(f"Deleted lately ({len(deleted):,})", icon=":material/delete:"):
-        st.caption("They are removed for good after a day, at the next delete or start of the app. Until then they take up their "
-                   "room on the disk.")
+        sooner = ", sooner where a run ends and the disk budget is passed" if server.settings.disk_budget else ""
+        st.caption(f"They are removed for good after a day, at the next delete or start of the app{sooner}. Until then they take "
+                   "up their room on the disk.")
         for run_id, title in list(deleted.items())[:MOST_LISTED]:
             st.button(as_text(title) or run_id[:8], icon=":material/restore_from_trash:", key=f"compare.restore.{run_id}",
                       help="Bring it back.", on_click=_bring_back, args=(server, [run_id]))
@@ -207,6 +208,6 @@ def _bring_back(server: Services, ids: Sequence[str]) -> None:
 def _empty(server: Services) -> None:
     try:
         removed = remove_discarded(server.store, server.settings.data_dir)
-        st.session_state[keys.COMPARE_DONE] = Done(f"Removed for good: {plural(removed, 'run')}.")
+        st.session_state[keys.COMPARE_DONE] = Done(f"Removed for good: {plural(len(removed), 'run')}.")
     except StoreError as error:
         st.session_state[keys.COMPARE_DONE] = Done(str(error))

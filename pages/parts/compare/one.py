@@ -32,6 +32,7 @@ def one_run(server: Services, run: Run) -> None:
             if is_of_images and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
                 select_run(run.id)
                 go_to("pages/draw_digit.py")
-        name_and_note(server, run)
+        if server.may_change(run):
+            name_and_note(server, run)
     take_away(server, run)
     made_with(server, run)

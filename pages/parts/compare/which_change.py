@@ -27,7 +27,9 @@ from core.runs.differing import names_of
 from core.runs.outcomes import RESULTS, Outcome
 from core.training import check
 from core.wording import plural, rough_duration
-from pages.parts.compare.words import CHART, words
+from pages.parts.compare.camera import camera, chart
+from pages.parts.compare.looked_at import beside, follow
+from pages.parts.compare.words import words
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
@@ -44,13 +46,14 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     st.caption("Two runs differ in several settings, and one is better. Here the settings are changed one at a time, from the "
                "first run's to the second's, each with several seeds: what did each change do, and may it have been luck?")
     names = names_of(some, words)
-    ids = list(names)
+    by_number = {run.number: run for run in some}
+    numbers, asked = list(by_number), beside()
     left, right, seeds_place = st.columns([1.5, 1.5, 1], vertical_alignment="bottom")
-    first_id = left.selectbox("From", ids, 0, format_func=names.__getitem__, key="compare.walk_from")
-    second_id = right.selectbox("To", ids, 1, format_func=names.__getitem__, key="compare.walk_to")
-    seeds = seeds_place.segmented_control("Seeds", SEEDS, default=3, required=True, key="compare.walk_seeds")
-    by_id = {run.id: run for run in some}
-    first, second = by_id[first_id], by_id[second_id]
+    first = by_number[left.selectbox("From", numbers, format_func=lambda one: names[by_number[one].id], **follow(
+        "compare.walk_from", "first", asked.first if asked.first in by_number else numbers[0], numbers[0]))]
+    second = by_number[right.selectbox("To", numbers, format_func=lambda one: names[by_number[one].id], **follow(
+        "compare.walk_to", "second", asked.second if asked.second in by_number else numbers[1], numbers[1]))]
+    seeds = seeds_place.segmented_control("Seeds", SEEDS, required=True, **follow("compare.walk_seeds", "seeds", asked.seeds))
     if first.id == second.id:
         st.info("Choose two different runs.", icon=":material/compare_arrows:")
         return
@@ -115,12 +118,15 @@ def _offer(first: Run, second: Run, walk: Walk, planned: list[list[RunConfig]], 
 
 def _effects(first: Run, walk: Walk, found: list[list[Run | None]]) -> None:
     measures = [*(("validation_accuracy", "test_accuracy") if can_be_right(first) else ()), "validation_loss", "test_loss"]
-    name = st.segmented_control("Measured by", measures, default=measures[0], required=True, key="compare.walk_by",
-                                format_func=lambda name: RESULTS[name].label.capitalize())
+    asked = beside().measure
+    name = st.segmented_control("Measured by", measures, required=True, format_func=lambda name: RESULTS[name].label.capitalize(),
+                                **follow("compare.walk_by", "measure", asked if asked in measures else measures[0], measures[0]))
     outcome = RESULTS[name]
     shown = effects(walk, found, outcome)
     if any(effect.mean is not None for effect in shown):
-        st.plotly_chart(effects_chart(shown, outcome), key="compare.walk_chart", config=CHART, alt="Effect of each change")
+        st.plotly_chart(effects_chart(shown, outcome), key="compare.walk_chart", config=chart("effect of each change"),
+                        alt="Effect of each change")
+        camera()
     st.dataframe(pd.DataFrame([{"Change": in_table(effect.label), "Effect": _points(effect.mean, outcome),
                                 "95 % interval": _interval(effect, outcome), "Seeds": effect.seeds,
                                 "Verdict": _verdict(effect, outcome)} for effect in shown]), hide_index=True,

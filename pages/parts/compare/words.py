@@ -9,8 +9,6 @@ from core.runs import Run
 from core.runs.differing import in_words
 from pages.parts.draft.fields import CHOICES, CHOICES_OF
 
-CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"], "toImageButtonOptions": {"scale": 2}}
-
 
 def words(path: str, value: Any) -> str:
     """A setting's value as the forms call it: "Adam" for "adam", "MNIST" for "mnist"."""

@@ -1,5 +1,6 @@
-"""The RunConfig that a session's forms edit, and where it came from."""
+"""The RunConfig that a session's forms edit. Pages that show it call draft() at their beginning, address.keep() at their end."""
 
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -7,16 +8,19 @@ import streamlit as st
 from core.config import DataConfig, RunConfig, read_config
 from core.data import DataError, check, default_config, is_own, outline, spec_of
 from core.data.combine import without_misfits
+from core.data.sources import owners_of
 from core.fields import ConfigError
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
-from core.presets import PRESETS, UnknownPreset, preset
+from core.presets import PRESETS
+from core.runs import RunNotFound, RunUnreadable, StoreError
 from core.settings import Settings
 from core.training import outputs_for
 from core.transforms import Steps
+from pages.parts.draft import address
 from pages.parts.shell import keys, lesson
-from pages.parts.shell.markdown import as_text
-from pages.parts.widgets.address import PRESET
+from pages.parts.shell.services import Services
+from pages.parts.shell.visitor import asking
 
 
 def first_preset(settings: Settings) -> str:
@@ -24,46 +28,54 @@ def first_preset(settings: Settings) -> str:
     return "mnist-mlp-50" if spec_of("mnist").is_available(settings.data_dir) else "digits-quick"
 
 
-def draft(settings: Settings) -> RunConfig:
-    """The session's config in the making; a first preset's where nothing has been chosen yet."""
-    _take_asked()
-    _take_lessons()
-    if keys.DRAFT not in st.session_state:
-        take_preset(first_preset(settings))
+def draft(server: Services) -> RunConfig:
+    """The session's config in the making: what the address asks for, else what was chosen before. At first it is that of the run
+    that is looked at, or a first preset's; in a lesson what that starts from, once for each preset of it."""
+    settings, first = server.settings, _first(server)
+    said, begun = address.news(), _lesson_begun()
+    if begun or said is not None or keys.DRAFT not in st.session_state:
+        take(address.read(said or {}, first))
+        st.session_state.pop(keys.LAST_DRAFT, None)  # nothing starts by itself because of it
     config = read_config(st.session_state[keys.DRAFT])
     try:
         spec_of(config.data.dataset, settings.data_dir)
     except DataError:  # somebody has deleted it since, or the settings are those of a run from elsewhere
-        st.toast(f"The data set you had chosen is not here; {spec_of('digits').title} takes its place.", icon=":material/delete:")
+        st.toast(f"The data set of these settings is not here; {spec_of('digits').title} takes its place.",
+                 icon=":material/delete:")
         take_data(default_config("digits"))
-    return _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
+    if settings.hosted:
+        _without_others(settings)
+    config = _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
+    address.put_in_words(config, first)
+    return config
 
 
-def _take_asked() -> None:
-    """The preset that the address asks for (?preset=mnist-mlp-50), once: it stays there as long as the draft is that preset."""
-    asked = st.query_params.get(PRESET)
-    if asked is None:
-        return
-    if asked != st.session_state.get(keys.ASKED_PRESET):
-        st.session_state[keys.ASKED_PRESET] = asked
-        try:
-            take(preset(asked).config, preset(asked).title)
-        except UnknownPreset as error:
-            st.toast(as_text(str(error)), icon=":material/help:")
-    if asked not in PRESETS or read_config(st.session_state[keys.DRAFT]) != PRESETS[asked].config:
-        del st.query_params[PRESET], st.session_state[keys.ASKED_PRESET]
+def _first(server: Services) -> RunConfig:
+    """What a page begins with whose address names no draft."""
+    if (now := lesson.taken()) is not None:
+        return now.lesson.start_at(now.number)
+    run_id = st.session_state.get(keys.RUN)
+    with suppress(RunNotFound, RunUnreadable, StoreError):  # Train model says so
+        if run_id and (run := server.store.get(run_id)).kind == "training":
+            return run.config
+    return PRESETS[first_preset(server.settings)].config
 
 
-def _take_lessons() -> None:
-    """What the lesson starts from, once for each preset of it: between steps of the same one the draft stays as it is."""
+def _without_others(settings: Settings) -> None:
+    """The settings of another's run may name data that only they may train on."""
+    data = read_config(st.session_state[keys.DRAFT]).data
+    if not all(map(asking(settings).may_use, owners_of(data, settings.data_dir))):
+        st.toast(f"These settings' data belong to somebody else; {spec_of('digits').title} takes their place.",
+                 icon=":material/lock:")
+        take_data(default_config("digits"))
+
+
+def _lesson_begun() -> bool:
+    """Whether a lesson, or another preset of it, has been reached just now: between steps of the same one the draft stays."""
     now = lesson.taken()
-    if now is None:
-        st.session_state.pop(keys.LESSON_DRAFT, None)
-        return
-    wanted = now.code, now.lesson.preset_at(now.number)
-    if st.session_state.get(keys.LESSON_DRAFT) != wanted:
-        st.session_state[keys.LESSON_DRAFT] = wanted
-        take(now.lesson.start_at(now.number))
+    wanted = None if now is None else (now.code, now.lesson.preset_at(now.number))
+    before, st.session_state[keys.LESSON_DRAFT] = st.session_state.get(keys.LESSON_DRAFT), wanted
+    return wanted is not None and wanted != before
 
 
 def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:
@@ -90,14 +102,18 @@ def _without_deleted(config: RunConfig, settings: Settings) -> RunConfig:
 
 def take_preset(name: str) -> None:
     """Start from a preset."""
-    take(PRESETS[name].config, PRESETS[name].title)
+    take(PRESETS[name].config)
 
 
-def take(config: RunConfig, title: str = "") -> None:
+def take(config: RunConfig) -> None:
     """Replace the draft, in a lesson as far as that allows; the forms show the new values."""
-    st.session_state[keys.DRAFT] = lesson.applied(config).model_dump(mode="json")
-    st.session_state[keys.DRAFT_TITLE] = title
+    _set(lesson.applied(config))
     st.session_state[keys.DRAFT_VERSION] = st.session_state.get(keys.DRAFT_VERSION, 0) + 1
+
+
+def _set(config: RunConfig) -> None:
+    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    address.put_in_words(config)
 
 
 def take_data(data: DataConfig) -> None:
@@ -130,6 +146,8 @@ def take_transforms(dataset: str, steps: Steps) -> None:
     values = st.session_state[keys.DRAFT]
     changed = values["data"] | {"transforms": [step.model_dump(mode="json") for step in steps]}
     take(read_config(values | {"data": changed}))
+
+
 def take_kind(data: DataConfig) -> None:
     """Another kind of data for the draft, such as points after images, with a loss and a network that can take it."""
     config = read_config(st.session_state[keys.DRAFT])
@@ -142,12 +160,12 @@ def take_kind(data: DataConfig) -> None:
 
 def take_model(model: ModelConfig) -> None:
     """Another network for the draft; data and training stay as they are, and in a lesson so does a network that it fixes."""
-    values = st.session_state[keys.DRAFT]
-    if line := lesson.problem(read_config(values).model_copy(update={"model": model})):
+    before = read_config(st.session_state[keys.DRAFT])
+    if line := lesson.problem(before.model_copy(update={"model": model})):
         st.session_state["problem.model.architecture"] = line
         return
-    st.session_state[keys.DRAFT] = values | {"model": model.model_dump(mode="json")}
-    if values["model"]["architecture"] != model.architecture:
+    _set(before.model_copy(update={"model": model}))
+    if before.model.architecture != model.architecture:
         st.session_state[keys.DRAFT_VERSION] += 1
 
 
@@ -194,7 +212,7 @@ def change(path: str, value: object) -> None:
         st.session_state[f"problem.{path}"] = line
         return
     st.session_state.pop(f"problem.{path}", None)
-    st.session_state[keys.DRAFT] = config.model_dump(mode="json")
+    _set(config)
     if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults
         st.session_state[keys.DRAFT_VERSION] += 1
 

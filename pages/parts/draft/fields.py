@@ -39,6 +39,7 @@ CHOICES_OF = {
     "model.pooling": {"none": "None"},
 }
 
+NUMBERS = (".hidden", ".channels", ".channel_mean", ".channel_std", ".moment_epochs")  # several, written as one line
 NOTHING = {"data.join": "no other set", "data.only_classes": "all classes"}  # what an empty choice of several means
 
 
@@ -78,7 +79,7 @@ def _as_number(text: str) -> int | float | str:
 
 def _changed(path: str, key: str) -> None:
     value = st.session_state[key]
-    if isinstance(value, str) and path.endswith((".hidden", ".channels", ".channel_mean", ".channel_std")):
+    if isinstance(value, str) and path.endswith(NUMBERS):
         parts = [part.strip() for part in value.replace(";", ",").split(",") if part.strip()]
         value = [_as_number(part) for part in parts]
     draft.change(path, value)

@@ -166,9 +166,9 @@ def browse(server: Services, kept: MyDigits) -> None:
                            icon=":material/folder_zip:", key="draw.teach.download",
                            help="PNG files in a folder for each class. Explore data → Bring your own takes them back.")
         if st.button("Save as a data set", icon=":material/save:", key="draw.teach.save",
-                     help="Everybody who can open this app sees it then, on Explore data, and can train on it or delete it."):
+                     help=server.about_saving):
             try:
-                own = as_set(kept, server.settings.data_dir, f"My {thing}s")
+                own = as_set(kept, server.settings.data_dir, f"My {thing}s", actor=server.actor)
                 st.toast(f"Kept as “{as_text(own.title)}”, on Explore data.", icon=":material/check:")
             except DataError as error:
                 st.error(as_text(str(error)), icon=":material/folder_off:")
@@ -194,7 +194,8 @@ def train_form(server: Services, run: Run, kept: MyDigits) -> None:
     if st.button("Teach it", type="primary", icon=":material/school:", key="draw.teach.start"):
         own = None
         try:
-            own = as_set(kept, server.settings.data_dir, "Drawings that were taught", copies, hidden=True)
+            own = as_set(kept, server.settings.data_dir, "Drawings that were taught", copies, hidden=True,
+                         actor=server.actor)
             run_id = server.engine.submit(taught_config(run, own.name, times, epochs), st.session_state[keys.OWNER],
                                           f"{run.title or run.id[:8]}, taught {plural(len(kept), 'drawing')}")
         except (DataError, StoreError) as error:

@@ -40,12 +40,13 @@ def upload_weights(server: Services) -> None:
 
 def _form(server: Services) -> None:
     st.caption("A state_dict, as `torch.save(model.state_dict(), …)` writes it, for images of 1×28×28. It is matched to an "
-               "architecture by its names and shapes. A small process reads it, and nothing in it is ever run. Everybody who "
-               "can open this app can use the result.")
+               "architecture by its names and shapes. A small process reads it, and nothing in it is ever run. "
+               f"{server.who_can} can use the result.")
     version = st.session_state.setdefault(keys.DRAW_WEIGHTS_VERSION, 0)
     file = st.file_uploader(f"File (up to {MAX_BYTES // 1_000_000} MB)", type=["pth", "pt", "safetensors"],
                             key=f"draw.weights.{version}", max_upload_size=MAX_BYTES // 1_000_000)
-    known = {name: spec for name, spec in available(server.settings.data_dir).items() if tuple(spec.input_shape) == SHAPE}
+    known = {name: spec for name, spec in available(server.settings.data_dir, server.actor).items()
+             if tuple(spec.input_shape) == SHAPE}
     left, middle, right = st.columns(3)
     name = left.selectbox("Learned from", list(known), format_func=lambda key: known[key].title, key="draw.weights.data")
     classes = known[name].classes

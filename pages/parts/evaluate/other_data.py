@@ -49,9 +49,10 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
 
 def _subject(server: Services, subject: EvaluatedRun, trained: TrainedModel) -> None:
     """One model: which data sets fit, and its accuracy on the chosen one."""
-    known = available(server.settings.data_dir)
+    known = available(server.settings.data_dir, server.actor)
     titles = {name: known[name].title for name in known}
-    reasons = others(trained.config.data, trained.classes, trained.input_shape, server.settings.data_dir)
+    reasons = others(trained.config.data, trained.classes, trained.input_shape, server.settings.data_dir,
+                     server.actor)
     fitting = [name for name, reason in reasons.items() if reason is None]
     unfit = " ".join(f"Not {titles[name]}: {reason}." for name, reason in reasons.items() if reason)
     if not fitting:

@@ -53,7 +53,7 @@ def section(server: Services, data: Dataset) -> None:
 def controls(server: Services, data: Dataset) -> DataConfig:
     """The data set with what is asked for."""
     first, spec = default_config(data.name, server.settings.data_dir), spec_of(data.name, server.settings.data_dir)
-    known = {name: other for name, other in available(server.settings.data_dir).items() if name != data.name}
+    known = {name: other for name, other in available(server.settings.data_dir, server.actor).items() if name != data.name}
     fitting = [name for name, other in known.items() if not join_problem(spec, other)]
     there = [name for name in fitting if known[name].is_available(server.settings.data_dir)]
     key = f"explore.combine.{data.name}"

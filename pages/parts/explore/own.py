@@ -52,7 +52,7 @@ def section(server: Services, data: Dataset | None) -> None:
     if checked := st.session_state.get(keys.OWN_CHECKED):
         with st.container(border=True):
             show_report(checked)
-            decide(checked)
+            decide(server, checked)
     if kept := st.session_state.get(keys.OWN_KEPT):
         next_steps(server, kept[-1])
     list_sets(server)
@@ -72,8 +72,11 @@ def explain(server: Services) -> None:
                            "sample-digits.zip", "application/zip", key="explore.own.sample", icon=":material/folder_zip:",
                            on_click="ignore")
         st.caption("200 digits and a few mistakes, to try it with.")
-    st.info("**Who sees it:** everybody who can open this page sees the title, the classes and the images of what is kept, and "
-            "can train on it or delete it. File names are not kept. Bring no images that others must not see.",
+    who = ("you and the teacher see the title, the classes and the images of what is kept, and can train on it or delete it. Who "
+           "opens the link of a run of yours sees images that it learned from." if server.private else
+           "everybody who can open this page sees the title, the classes and the images of what is kept, and can train on it or "
+           "delete it.")
+    st.info(f"**Who sees it:** {who} File names are not kept. Bring no images that others must not see.",
             icon=":material/visibility:")
 
 
@@ -149,13 +152,13 @@ def forget_checked() -> None:
         discard(checked)
 
 
-def decide(checked: Checked) -> None:
+def decide(server: Services, checked: Checked) -> None:
     """Keep it or drop it."""
-    title = st.text_input("Title", key="explore.own.title", max_chars=60, help="What everybody sees in the list of data sets.")
+    title = st.text_input("Title", key="explore.own.title", max_chars=60, help="What it is called in the list of data sets.")
     with st.container(horizontal=True):
         if st.button("Keep it", type="primary", icon=":material/check:", key="explore.own.keep"):
             try:
-                report = keep(checked, title)
+                report = keep(checked, title, server.actor)
             except DataError as error:
                 st.error(as_text(str(error)), icon=":material/folder_off:")
                 return
@@ -191,11 +194,12 @@ def look_at(name: str) -> None:
 
 def list_sets(server: Services) -> None:
     """All sets that people have brought, each with a way to remove it."""
-    found = own_sets(server.settings.data_dir)
+    found = own_sets(server.settings.data_dir, server.actor)
     if not found:
         return
     st.markdown("#### Data sets that were brought here")
-    mine = st.session_state.get(keys.OWN_KEPT, [])
+    mine = [own.name for own in found if own.owner == server.actor.key] if server.private else \
+        st.session_state.get(keys.OWN_KEPT, [])
     for own in found:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{as_text(own.title)}**")
@@ -203,16 +207,18 @@ def list_sets(server: Services) -> None:
             whose = " · yours" if own.name in mine else ""
             st.caption(f"{sum(own.counts):,} images, {len(own.classes)} classes, {height}×{width} "
                        f"{CHANNELS.get(channels, '').lower()} · {own.created[:10]}{whose}")
-            delete(server, own)
+            if server.actor.may_change(own.owner):
+                delete(server, own)
 
 
 def delete(server: Services, own: OwnSet) -> None:
     """The button, and what it says before it does anything."""
     with st.popover("Delete", icon=":material/delete:", key=f"explore.own.delete.{own.id}"):
-        st.markdown(f"The {sum(own.counts):,} images will be gone for everybody. Networks that learned from them stay.")
+        st.markdown(f"The {sum(own.counts):,} images will be gone{'' if server.private else ' for everybody'}. Networks that "
+                    "learned from them stay.")
         if st.button("Delete this data set", type="primary", key=f"explore.own.delete.{own.id}.sure"):
             try:
-                delete_imported(server.settings.data_dir, own.name)
+                delete_imported(server.settings.data_dir, own.name, server.actor)
             except DataError as error:
                 st.error(as_text(str(error)))
                 return

@@ -44,7 +44,7 @@ def page(server: Services, name: str) -> None:
     _statistics(data)
     with st.container(horizontal=True):
         if st.button("Train on these points", icon=":material/model_training:", key="explore.train"):
-            draft.draft(server.settings)  # there is one now
+            draft.draft(server)  # there is one now
             draft.take_kind(config)
             go_to("pages/train_model.py")
         if RULES[name].in_plane:

@@ -28,7 +28,7 @@ def section(server: Services, data: Dataset) -> None:
         st.info(f"Transforms change pictures. {as_text(data.title)} are points; choose a data set of images.",
                 icon=":material/image:")
         return
-    config = draft.draft(server.settings)
+    config = draft.draft(server)
     steps = transform_steps.current(config)
     st.markdown("What happens to images on their way to the network. Random steps act on **training images alone**, anew in each "
                 "epoch: the network hardly ever sees the same picture twice, and can hardly memorise it (overfit).")

@@ -34,7 +34,7 @@ def steps() -> None:
 def recent(server: Services, current: Run | None, shown: bool) -> None:
     """The last runs, the one that is looked at first. shown: it is on the first screen, so that a line will do."""
     runs = server.store.runs(limit=RECENT, archived=False)
-    if not runs:
+    if not runs and current is None:
         return
     mine = current is not None and current.owner == st.session_state[keys.OWNER]
     st.subheader("Go on where you were" if mine else "Recent runs")

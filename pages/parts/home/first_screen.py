@@ -14,7 +14,6 @@ from core.data.drawing import Drawing, DrawingError, prepare
 from core.data.sources import kind_of
 from core.presets import PRESETS, title_of
 from core.runs import Run, RunNotFound
-from core.wording import plural
 from pages.parts.draft.draft import first_preset
 from pages.parts.explain.section import why_section
 from pages.parts.home.answering import Answering, answering, blank, said, thumbnail
@@ -22,6 +21,7 @@ from pages.parts.home.show import show
 from pages.parts.home.watching import Watched, offered_image, played, recording, watched_of
 from pages.parts.runs.control import stop, try_to
 from pages.parts.runs.start import start
+from pages.parts.runs.words import before_it
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import device, go_to
 from pages.parts.shell.markdown import as_text
@@ -129,7 +129,7 @@ def _waiting(server: Services, run: Run) -> tuple[str, str]:
     """What is said before the first look."""
     if run.status == "queued":
         before = server.store.queue_position(run.id)
-        return ("In the queue", f"{plural(before, 'run')} before this one.") if before else ("Starting", "It begins in a moment.")
+        return ("In the queue", f"{before_it(server.store, run, before)}.") if before else ("Starting", "It begins in a moment.")
     return "Getting ready", "The data are read, and the network is made."
 
 
@@ -166,10 +166,12 @@ def begin_with(server: Services) -> RunConfig:
 
 def _while_training(server: Services, run: Run) -> None:
     # words first: no button where the pointer still is, which a second click would press
-    st.caption(f"{as_text(run.title) or 'This network'} is learning.", width=210)
-    if st.button("Stop", icon=":material/stop:", key="run.stop"):
+    whose = "" if server.may_change(run) else " It is somebody else's."
+    st.caption(f"{as_text(run.title) or 'This network'} is learning.{whose}", width=210)
+    mine = server.may_change(run)
+    if mine and st.button("Stop", icon=":material/stop:", key="run.stop"):
         try_to(lambda: stop(server, run))
-    if run.pause_requested is not None and st.button("Go on", icon=":material/play_arrow:", key="home.go_on"):
+    if mine and run.pause_requested is not None and st.button("Go on", icon=":material/play_arrow:", key="home.go_on"):
         try_to(lambda: server.engine.pause(run.id, False))
     if lesson.shows("pages/train_model.py") and st.button(
             "All its curves", icon=":material/show_chart:", key="home.curves", type="tertiary"):

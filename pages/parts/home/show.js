@@ -9,7 +9,7 @@ export default function (component) {
   const root = parentElement.querySelector(".show");
   const view = root.view || (root.view = new View(root));
   view.ask = () => setTriggerValue("asked", true);
-  view.take(data);
+  view.take(data.content[0]);
 }
 
 class View {

@@ -14,9 +14,9 @@ from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
 
 
-def kept_section(server: Services, owner: str, begin: Callable[[str], None]) -> None:
+def kept_section(server: Services, begin: Callable[[str], None]) -> None:
     """Choose one; start it, share it, change a copy, delete it. begin(code) opens it."""
-    found = {kept.code: kept for kept in kept_lessons(server.settings.runs_dir) if may_change(kept, owner)}
+    found = {kept.code: kept for kept in kept_lessons(server.settings.runs_dir) if may_change(kept, server.actor)}
     if not found:
         return
     st.header("Lessons made here")
@@ -26,10 +26,10 @@ def kept_section(server: Services, owner: str, begin: Callable[[str], None]) -> 
         st.session_state["lesson.kept"] = last
     code = st.selectbox("Lesson", list(found), key="lesson.kept", persist_state="session", width=460,
                         format_func=lambda code: f"{found[code].lesson.title} · {code}")
-    _one(server, owner, found[code], begin)
+    _one(server, found[code], begin)
 
 
-def _one(server: Services, owner: str, kept: Kept, begin: Callable[[str], None]) -> None:
+def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
     about = kept.lesson
     with st.container(border=True, key="lesson.one"):
         st.markdown(f"**{as_text(about.title)}** · {plural(len(about.steps), 'step')}")
@@ -43,26 +43,26 @@ def _one(server: Services, owner: str, kept: Kept, begin: Callable[[str], None])
             with st.popover("Delete", icon=":material/delete:", key="lesson.delete"):
                 st.markdown("Its link and its code will open nothing any more. This can't be undone.")
                 if st.button("Delete this lesson", type="primary", key="lesson.delete_now"):
-                    _delete(server, owner, kept)
+                    _delete(server, kept)
         share(kept.code, about)
 
 
-def _delete(server: Services, owner: str, kept: Kept) -> None:
+def _delete(server: Services, kept: Kept) -> None:
     try:
-        delete_lesson(kept.code, server.settings.runs_dir, owner)
+        delete_lesson(kept.code, server.settings.runs_dir, server.actor)
     except LessonError as error:
         refuse(as_text(str(error)))
     tell(f"The lesson “{as_text(kept.lesson.title)}” is deleted.", ":material/delete:")
     st.rerun()
 
 
-def keep(server: Services, owner: str) -> None:
+def keep(server: Services) -> None:
     """Keep the lesson that is being made, and show how to share it."""
     about = draft.lesson()
     if about is None:
         return
     try:
-        st.session_state[keys.LESSON_KEPT] = keep_lesson(about, server.settings.runs_dir, owner)
+        st.session_state[keys.LESSON_KEPT] = keep_lesson(about, server.settings.runs_dir, server.actor.key)
     except LessonError as error:
         refuse(as_text(str(error)))
     tell(f"Kept. Its code is {st.session_state[keys.LESSON_KEPT]}.", ":material/check:")

@@ -46,7 +46,7 @@ def make_section(server: Services, shipped: Mapping[str, Lesson]) -> None:
     with st.container(horizontal=True):
         if st.button("Keep this lesson", type="primary", icon=":material/save:", key="lesson.keep", disabled=bool(problem),
                      help="Gives it a link and a code. To change it later, edit a copy, which gets a code of its own."):
-            keep(server, st.session_state[keys.OWNER])
+            keep(server)
     st.caption("Texts are shown as they are typed. Whoever has the link can read them: write no names of pupils.")
 
 

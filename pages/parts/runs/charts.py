@@ -77,7 +77,7 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
     except (DataError, IndexError):
         return  # the data is no longer here, or no longer what it was
     when = f"at step {snapshot.step:,}" if snapshot else "soon"
-    st.caption(f"Images it does not learn from, and its answers {when}. ✓ right, ✗ wrong.")
+    st.caption(f"Images it does not learn from, and its answers {when}.")
     long = any(len(name) > SHORT for name in names)
     for half, column in enumerate(st.columns(2)):
         part = slice(5 * half, 5 * half + 5)

@@ -6,12 +6,15 @@ from typing import NoReturn
 
 import streamlit as st
 
+from core.actors import NOT_YOURS
 from core.config import RunConfig, TrainingConfig
 from core.fields import ConfigError, describe
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
+from pages.parts.draft import draft
 from pages.parts.runs.rate_finder import RATE
 from pages.parts.runs.start import check_lesson, close_popover, start, wait_until
 from pages.parts.shell import keys, lesson
+from pages.parts.shell.frame import go_to
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
@@ -22,7 +25,11 @@ SECONDS_FOR_STEP = 0.6  # the worker looks several times a second
 
 
 def control_buttons(server: Services, run: Run) -> None:
-    """What can be done with a run now: stop or pause it while it is going, go on with it afterwards."""
+    """What can be done with a run now: stop or pause it while it is going, go on with it afterwards. Of somebody else's run, that
+    it is theirs, and what can be done with it all the same."""
+    if not server.may_change(run):
+        _of_another(run)
+        return
     waiting = [one for one in server.store.group(run.group_id) if one.is_active and one.id != run.id] if run.group_id else []
     if waiting and st.button("Stop all seeds", icon=":material/stop:", key="run.stop_all",
                              help="Ends the seed that trains now and takes the others out of the queue."):
@@ -44,11 +51,23 @@ def control_buttons(server: Services, run: Run) -> None:
                 try_to(lambda: server.engine.resume(run.id, int(more)))
 
 
+def _of_another(run: Run) -> None:
+    """Whose the buttons are, and the way to a run of one's own."""
+    st.caption(f":material/visibility: {NOT_YOURS}", width="content")
+    if st.button("Use its settings", icon=":material/tune:", key="run.use_settings", help="Start a run of your own from them."):
+        draft.take(run.config)
+        go_to("pages/train_model.py")
+
+
 def _while_active(server: Services, run: Run, which: str) -> None:
     if st.button(f"Stop{which}", icon=":material/stop:", key="run.stop",
                  help="Ends the run after the step it is at. What it has learned so far is kept."):
         try_to(lambda: stop(server, run))
     if run.status != "running":
+        teacher = server.actor.kind == "teacher" and server.store.queue_position(run.id)
+        if teacher and st.button("Train it next", icon=":material/vertical_align_top:", key="run.next",
+                                 help="Moves it to the front of the queue."):
+            try_to(lambda: server.engine.move_to_front(run.id))
         return
     paused = run.pause_requested is not None
     label, icon, about = ("Go on", ":material/play_arrow:", "Goes on from the step it waits at.") if paused else \

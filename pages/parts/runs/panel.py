@@ -12,6 +12,7 @@ from core.figures.thinning import smooth
 from core.runs import Run, RunNotFound, RunUnreadable, StoreError, has_checkpoint
 from core.runs.recorder import FALLBACKS
 from core.runs.records import NUMBER_FORMAT
+from core.runs.store import STOPPED_BY
 from core.wording import drawn_thing, duration, number, percent, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds
@@ -29,9 +30,10 @@ from pages.parts.runs.charts import (
     quantities_of,
     read_curves,
 )
+from pages.parts.runs.control import stop, try_to
 from pages.parts.runs.start import start
 from pages.parts.runs.watched import watched_section
-from pages.parts.runs.words import STATUS, waiting
+from pages.parts.runs.words import STATUS, going_now, name_of, waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import page_button, select_run, tab_title
 from pages.parts.shell.markdown import as_text
@@ -110,22 +112,25 @@ def draw(server: Services, run: Run) -> None:
         _progress(server, run)
     if run.status in {"failed", "interrupted"}:
         st.error(as_text(run.message), icon=icon)
-    elif run.status == "stopped" and run.message != "Stopped.":  # somebody will want to know why
+    elif run.status == "stopped" and run.message != "Stopped." and not (
+            run.message == STOPPED_BY["visitor"] and run.owner == st.session_state[keys.OWNER]):  # somebody will want to know why
         st.info(as_text(run.message), icon=icon)
     fallbacks(snapshots.get(FALLBACKS))
     _results(run, curves)
-    watched = watched_section(server, run)
+    changes = server.store.interventions(run.id)
+    charts = st.container(key="panel.charts")
+    with st.container(key="panel.examples"):
+        if not watched_section(server, run):  # which has examples at the same look
+            example_answers(server, run, snapshots)
     if run.is_active or curves.of("loss")[0]:
         smoothing, logarithmic = chart_controls()
-        changes = server.store.interventions(run.id)
-        curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles, changes)
+        with charts:
+            curve_charts(run, curves, previous_curves(server, run), smoothing, logarithmic, troubles, changes)
         by_hand_list(changes)
     training_doctor.show_troubles(server, run, curves, troubles, start)
     if getattr(run.config.model, "dropout", 0) or run.config.data.variations:
         st.caption("Training can look worse than validation here: it is measured with dropout on and on varied copies, which "
                    "are harder. Both are off for validation.")
-    if not watched:  # else they are shown there, at the same look
-        example_answers(server, run, snapshots)
     details(server, run, curves, snapshots)
 
 
@@ -134,6 +139,7 @@ def _progress(server: Services, run: Run) -> None:
     paused = run.pause_requested is not None
     if run.status == "queued":
         st.progress(0.0, waiting(server.store, run))
+        _make_room(server)
     elif not run.step and not run.is_active:
         st.progress(0.0, "No step was taken.")
     elif not run.step:
@@ -146,6 +152,16 @@ def _progress(server: Services, run: Run) -> None:
         if paused:
             text += " · paused"
         st.progress(min(1.0, run.progress), text + (f" · about {duration(left)} left" if left is not None else ""))
+
+
+def _make_room(server: Services) -> None:
+    """For who waits for a run of their own: a button that stops it."""
+    mine = next((one for one in going_now(server.store) if one.owner == st.session_state[keys.OWNER]), None)
+    if mine and not mine.stop_requested and st.button(f"Stop {name_of(mine)}", icon=":material/stop:", type="tertiary",
+                                                      key=f"panel.make_room.{mine.id}",
+                                                      help="Ends the run that trains now, so that this one can begin. What it "
+                                                      "has learned so far is kept."):
+        try_to(lambda: stop(server, mine))
 
 
 def _results(run: Run, curves: Curves) -> None:

@@ -27,7 +27,8 @@ def find_rate(server: Services, config: RunConfig) -> None:
 
 
 def rate_finder(server: Services) -> None:
-    """The session's last range test, if it is still there: its curve while it goes, then the suggestion."""
+    """The session's last range test, if it is still there: its curve while it goes, then the suggestion. Once that is used, it is
+    folded to a line."""
     run_id = st.session_state.get(keys.RANGE_RUN)
     if not run_id:
         return
@@ -37,8 +38,12 @@ def rate_finder(server: Services) -> None:
         st.session_state.pop(keys.RANGE_RUN)
         return
 
+    used = st.session_state.get(keys.RANGE_USED, ("", 0.0))
+    folded = used[0] == run_id
+
     def panel() -> None:
-        with st.container(border=True):
+        with st.expander(f"Learning-rate finder: {used[1]:g} is used", icon=":material/search_insights:", key="finder.used") if \
+                folded else st.container(border=True):
             if not _draw(server, run_id) and active:
                 st.rerun()
 
@@ -64,14 +69,14 @@ def _draw(server: Services, run_id: str) -> bool:
     if run.status in {"failed", "interrupted"}:
         st.error(as_text(run.message))
     elif found is not None and rate is not None:
-        _suggestion(rate, found.value["too_high"])
+        _suggestion(run_id, rate, found.value["too_high"])
     else:
         st.caption("A copy of the network trains for a moment while the learning rate grows tenfold again and again. "
                    "The loss falls where the rate is useful, and jumps where it is too large.")
     return run.is_active
 
 
-def _suggestion(rate: float, too_high: float | None) -> None:
+def _suggestion(run_id: str, rate: float, too_high: float | None) -> None:
     """What to make of it, and the button that takes it."""
     rounded = float(f"{rate:.1e}")
     above = f" The loss blew up at {too_high:.2g}." if too_high is not None else ""
@@ -79,5 +84,6 @@ def _suggestion(rate: float, too_high: float | None) -> None:
                f"too.{above}")
     if st.button(f"Use {rounded:g}", key="finder.use", icon=":material/check:"):
         draft.put(RATE, rounded)
+        st.session_state[keys.RANGE_USED] = run_id, rounded
         st.toast(f"The learning rate is now {rounded:g}.", icon=":material/check:")
         st.rerun()

@@ -9,8 +9,8 @@ from core.data import DataError, outline
 from core.fields import ConfigError
 from core.models import ModelError, build
 from core.runs import StoreError
-from core.runs.moments import FEWEST, RUN_BYTES, Cost, cost_of
-from core.runs.space import space_of
+from core.runs.moment_costs import FEWEST, RUN_BYTES, Cost, bytes_about, cost_of, epochs_of
+from core.runs.space import SURE_UNDO, space_of
 from core.training import outputs_for
 from core.wording import plural, size_of_bytes
 from pages.parts.runs.words import STATUS
@@ -33,18 +33,26 @@ def space_section(server: Services) -> None:
             st.error(str(error), icon=":material/folder_off:")
             return
         budget = server.settings.disk_budget
-        moments = sum(run.moments for run in space.runs)
+        moments, deleted = sum(run.moments for run in space.runs), sum(space.deleted.values())
         line = (f"{plural(len(space.runs), 'run')}: {size_of_bytes(space.total)}, of which curves and looks are "
                 f"{size_of_bytes(space.database)} and moments to go back to {size_of_bytes(moments)}.")
+        if space.deleted:
+            line += (f" {plural(len(space.deleted), 'deleted run')} that can still be brought back "
+                     f"{'takes' if len(space.deleted) == 1 else 'take'} {size_of_bytes(deleted)} of it, without "
+                     f"{'its' if len(space.deleted) == 1 else 'their'} curves.")
         if budget:
-            st.progress(min(1.0, space.total / budget), f"{line} The budget is {size_of_bytes(budget, 0)}.")
-            st.caption("Beyond it, moments of the oldest runs are thinned when a run ends, never those of a run that goes on or "
-                       "has a star. Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK sets the budget.")
+            st.progress(min(1.0, space.total / budget), f"{size_of_bytes(space.total)} of the budget, {size_of_bytes(budget, 0)}")
+            st.caption(f"{line} Beyond the budget, when a run ends, those runs go for good that were deleted more than "
+                       f"{round(SURE_UNDO / 60)} minutes ago; then moments of the oldest runs are thinned, never those of a run "
+                       "that goes on or has a star. Weights and curves go only where somebody deletes a run. PLAYGROUND_DISK "
+                       "sets the budget.")
             if space.total > budget:
-                st.warning("The budget is passed, and thinning alone does not help: delete runs that you do not need.",
-                           icon=":material/hard_drive:")
+                st.warning("The budget is passed, and thinning alone does not help: delete runs that you do not need"
+                           + (", and remove deleted ones for good." if space.deleted else "."), icon=":material/hard_drive:")
         else:
             st.caption(f"{line} There is no budget: PLAYGROUND_DISK is 0.")
+        if not space.runs:
+            return
         rows = [{"Run": in_table(one.run.title) or one.run.id[:8], "Id": one.run.id[:8], "Status": STATUS[one.run.status][0],
                  "All": one.total / MEGABYTE, "Weights": one.weights / MEGABYTE, "Moments": one.moments / MEGABYTE,
                  "Kept": one.count, "Other": one.other / MEGABYTE} for one in space.runs[:MOST_ROWS]]
@@ -64,7 +72,8 @@ def moments_cost(config: RunConfig) -> str:
         return ""
     if cost.count:
         each = size_of_bytes(cost.bytes_each)
-        return f"On disk at most {size_of_bytes(cost.total)}: {plural(cost.count, 'moment')} of {each} each."
+        line = f"On disk at most {size_of_bytes(cost.total)}: {plural(cost.count, 'moment')} of {each} each."
+        return line + _left_out(config, cost)
     if config.training.moments < FEWEST:
         return f"None will be kept: fewer than {FEWEST} show nothing." if config.training.moments else "None will be kept."
     return (f"None will be kept: one of this network takes {size_of_bytes(cost.bytes_each)}, and a run has room for "
@@ -82,4 +91,19 @@ def _cost(config_json: str) -> Cost | None:
             model = build(config.model, data.input_shape, outputs_for(config, len(data.source_classes)))
     except (DataError, ModelError, ConfigError):
         return None
-    return cost_of(model, config.training.moments)
+    about = bytes_about(model, config, data.source_classes)
+    return cost_of(model, config.training.moments, epochs_of(config.training), about)
+
+
+def _left_out(config: RunConfig, cost: Cost) -> str:
+    """Which of the chosen epochs won't be kept, and why; "" where all will be."""
+    later = sorted({epoch for epoch in config.training.moment_epochs if epoch > config.training.epochs})
+    crowded = sorted(set(epochs_of(config.training)) - set(cost.certain))
+    line = f" The run ends before {_epochs(later)}." if later else ""
+    return line + (f" There is no room for {_epochs(crowded)}: a run has {size_of_bytes(RUN_BYTES, 0)}." if crowded else "")
+
+
+def _epochs(numbers: list[int]) -> str:
+    """"epoch 5", "epochs 5, 20 and 30"."""
+    last = f" and {numbers[-1]}" if len(numbers) > 1 else ""
+    return f"epoch{'s' if last else ''} {', '.join(map(str, numbers[:-1] if last else numbers))}{last}"

@@ -115,8 +115,11 @@ def _one_at_a_time() -> threading.Lock:
 
 
 def made_with(server: Services, run: Run) -> None:
-    """What a run was made with, folded away."""
-    with st.expander("What it was made with", icon=":material/receipt_long:"):
+    """What a run was made with, folded away; read only where somebody opens it."""
+    box = st.expander("What it was made with", icon=":material/receipt_long:", key="runs.made_with", on_change="rerun")
+    if not box.open:
+        return
+    with box:
         st.markdown("\n".join(f"- {line.name}: {as_text(line.value)}" for line in lines_of(record_of(server.store, run), run)))
 
 
@@ -124,7 +127,7 @@ def bring_a_bundle(server: Services) -> None:
     """A place for a bundle, folded away."""
     with st.expander("Bring a run here", icon=":material/upload_file:"):
         st.caption("A bundle from “Take it away → Everything in one zip”, of this app or another. It is checked by a small "
-                   "process, and nothing in it is ever run. Everybody who can open this app can see the result.")
+                   f"process, and nothing in it is ever run. {server.who_can} can see the result.")
         version = st.session_state.setdefault(keys.BUNDLE_VERSION, 0)
         if note := st.session_state.pop(keys.BUNDLE_KEPT, None):
             st.success(as_text(note), icon=":material/check:")

@@ -33,7 +33,7 @@ def keep_section(server: Services, work: Work) -> None:
     title = st.text_input("Name of the data set", "Digits from a sheet", max_chars=60, key="sheet.title")
     with st.container(horizontal=True):
         if st.button("Save as a data set", type="primary", icon=":material/save:", key="sheet.save", disabled=not count,
-                     help="Everybody who can open this app sees it then, on Explore data, and can train on it or delete it."):
+                     help=server.about_saving):
             save(server, work, title)
         if st.button("Add to My digits", icon=":material/school:", key="sheet.teach", disabled=not count,
                      help="For “Teach it” on Draw a digit: the model goes on learning with them."):
@@ -51,7 +51,8 @@ def keep_section(server: Services, work: Work) -> None:
 def save(server: Services, work: Work, title: str) -> None:
     assert work.labelled is not None
     try:
-        work.saved = save_sheet(work.labelled, server.settings.data_dir, title.strip() or "Digits from a sheet").title
+        work.saved = save_sheet(work.labelled, server.settings.data_dir, title.strip() or "Digits from a sheet",
+                                actor=server.actor).title
     except DataError as error:
         work.saved = ""
         st.error(as_text(str(error)), icon=":material/folder_off:")

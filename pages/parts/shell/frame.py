@@ -3,7 +3,6 @@
 import gc
 import linecache
 from pathlib import Path
-from uuid import uuid4
 
 import streamlit as st
 import torch
@@ -13,9 +12,10 @@ from core.devices import DeviceInfo, describe_device
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.lesson_bar import lesson_bar
 from pages.parts.shell.links import Group, show_links
-from pages.parts.shell.menu import LABS, MENU
+from pages.parts.shell.menu import DRAFTED, LABS, MENU
 from pages.parts.shell.notices import draw_notices
 from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
+from pages.parts.shell.visitor import arrive, teacher_door
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -26,8 +26,8 @@ def open_page(title: str, style: str = "") -> None:
     """Set the page up. To be called first on every page. style: CSS of its own."""
     st.set_page_config(page_title=f"{title} · Torch Playground", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}{style}</style>")
-    st.session_state[keys.PAGE] = title
-    st.session_state.setdefault(keys.OWNER, uuid4().hex)
+    st.session_state[keys.PAGE_BEFORE], st.session_state[keys.PAGE] = st.session_state.get(keys.PAGE), title
+    arrive()
     freeze_imports(title)
     _recover_run()
     with st.sidebar:
@@ -35,6 +35,7 @@ def open_page(title: str, style: str = "") -> None:
         groups = [Group(_shown(MENU), "Torch Playground", name=True), Group(_shown(labs), "Learn")]
         show_links([group for group in groups if group.links or group.name], "frame.menu", "Pages", go_to, query_of,
                    here=PATHS.get(title, ""), foot=device().title)
+        teacher_door()
     draw_notices()
     lesson_bar(lesson.page_of(PATHS.get(title, "")))
 
@@ -68,9 +69,11 @@ def device() -> DeviceInfo:
 
 
 def query_of(path: str) -> dict[str, str]:
-    """What a page's address says after the question mark: the run that is looked at, and the lesson that is taken."""
+    """What a page's address says after the question mark: the run that is looked at, the draft where the page shows it, and the
+    lesson that is taken."""
     run = st.session_state.get(keys.RUN)
-    return ({"run": run} if run else {}) | lesson.query()
+    drafted = st.session_state.get(keys.DRAFT_QUERY, {}) if path in DRAFTED else {}
+    return ({"run": run} if run else {}) | drafted | lesson.query()
 
 
 def link(path: str, label: str, icon: str | None = None) -> None:
@@ -88,7 +91,8 @@ def go_to(path: str) -> None:
     """Open another page with the current run; stays where a page runs alone."""
     if Path(path).name in {Path(known).name for known in (*MENU, *LABS)}:
         try:
-            st.switch_page(path, query_params=query_of(path) or None)
+            # no parameters are {}: None is refused where a widget stands in the address
+            st.switch_page(path, query_params=query_of(path))
         except (StreamlitPageNotFoundError, KeyError):
             st.rerun()
 

@@ -2,9 +2,12 @@
 
 RUN = "session.run"  # id of the run that is looked at; the same as ?run= in the address
 OWNER = "session.owner"  # who this browser session is, for the runs it starts
+ACTOR = "session.actor"  # core.actors.Actor: who asks, on a server that many use
+COOKIE = "session.cookie"  # what the browser is to keep, so that it is known again
 DRAFT = "session.draft"  # RunConfig that the forms edit, as a dict
-ASKED_PRESET = "session.asked_preset"  # the preset in the address that the draft has taken
-DRAFT_TITLE = "session.draft_title"  # the preset it came from, "" for a person's own
+DRAFT_NAMED = "session.draft_named"  # (the draft that DRAFT_QUERY is of, what a page begins with, its words or None: too long)
+DRAFT_QUERY = "session.draft_query"  # the draft in words for addresses of pages that show it: {}, {"preset": …} or {"config": …}
+DRAFT_KNOWN = "session.draft_known"  # what the address said of the draft last, and what has been put there since
 DRAFT_VERSION = "session.draft_version"  # part of the form's widget keys: a new one makes them take the draft's values
 HISTORY = "session.compose_history"  # the compositions a person came by, to undo
 COMPOSE_PLACE = "session.compose_place"  # the row that is open for editing
@@ -20,7 +23,9 @@ NOTICE = "session.notice"  # (what a toast says on the next script run, its icon
 REFUSED = "session.refused"  # (why something was not done, an icon), to be said at the top of the next script run
 METRICS = "session.metrics"  # what has been read of the last runs' metrics, by run
 RANGE_RUN = "session.range_run"  # id of the learning-rate range test that is looked at
+RANGE_USED = "session.range_used"  # (its id, the learning rate that was taken from it)
 PAGE = "session.page"  # title of the page that is open
+PAGE_BEFORE = "session.page_before"  # and of the one that was at the script run before
 ENDED = "session.ended"  # id of a run that has just ended before this session's eyes
 PIPELINE = "session.pipeline"  # the transforms that are composed on Explore data, as a list of dicts
 PIPELINE_OPEN = "session.pipeline_open"  # the step that is open for editing
@@ -86,6 +91,7 @@ BROUGHT = "session.brought"  # (C, H, W) float32 in [0, 1], an image that anothe
 SHEET_BROUGHT = "session.sheet_brought"  # (what it is, a PNG or JPEG file) that Read a sheet is to read
 SHEET = "session.sheet"  # pages.parts.sheet.work.Work: the sheet that is read, its marks and labels
 COMPARE_VIEW = "session.compare_view"  # core.runs.view.View: what the table of runs shows
-COMPARE_ADDRESS = "session.compare_address"  # the parameters that the address had for it last
+COMPARE_BESIDE = "session.compare_beside"  # core.runs.beside.Beside: what lies side by side
+COMPARE_ADDRESS = "session.compare_address"  # the parameters that the address had for both last
 COMPARE_ROWS = "session.compare_rows"  # (numbers of the runs in the table as it was drawn last, places of the selected ones)
 COMPARE_DONE = "session.compare_done"  # pages.parts.compare.many.Done: the last thing that was done to runs, to undo it

@@ -8,6 +8,7 @@ from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.markdown import as_text, paragraphs
+from pages.parts.shell.menu import DRAFTED
 
 LEAVE_TO = "pages/open_lesson.py"
 STYLE = """<style>
@@ -65,8 +66,10 @@ def _query(now: lesson.Taken, path: str) -> dict[str, str]:
     kept = {"run": run} if run else {}
     if path == LEAVE_TO:
         return kept
-    number = path.rpartition("#")[2]
-    return {lesson.CODE: now.code, lesson.STEP: number} | now.lesson.steps[int(number) - 1].view | kept
+    file, _, number = path.partition("#")
+    same = now.lesson.preset_at(int(number)) == now.lesson.preset_at(now.number)
+    drafted = st.session_state.get(keys.DRAFT_QUERY, {}) if same and file in DRAFTED else {}
+    return {lesson.CODE: now.code, lesson.STEP: number} | now.lesson.steps[int(number) - 1].view | drafted | kept
 
 
 def go_to_step(number: int, code: str = "") -> None:
@@ -103,4 +106,4 @@ def leave() -> None:
         st.query_params.pop(name, None)
     run = st.session_state.get(keys.RUN)
     with suppress(StreamlitPageNotFoundError, KeyError):
-        st.switch_page(LEAVE_TO, query_params={"run": run} if run else None)
+        st.switch_page(LEAVE_TO, query_params={"run": run} if run else {})

@@ -1,11 +1,14 @@
-// What scrolls can be reached and scrolled by keyboard: Streamlit's blocks of code and its menu are no stops of the tab key. And
+// What scrolls can be reached and scrolled by keyboard: Streamlit's blocks of code, its menu, and what lies beside each other on a
+// phone (parts/train/cockpit.css) are no stops of the tab key. And
 // what is done is read out: Streamlit's green lines come with their text in them, which screen readers pass over. Its red and
 // yellow ones, and toasts, are alerts already.
 if (!window.playgroundReachable) {
   window.playgroundReachable = true;
   const scrolls = (part) => part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight;
+  const scrolling = 'pre, [data-testid="stSidebarContent"], ' +
+    ':is(.st-key-panel-charts, .st-key-panel-examples) [data-testid="stHorizontalBlock"]';
   const mark = () => {
-    for (const part of document.querySelectorAll('pre, [data-testid="stSidebarContent"]'))
+    for (const part of document.querySelectorAll(scrolling))
       if (scrolls(part) !== part.hasAttribute("tabindex"))
         if (scrolls(part)) part.tabIndex = 0;
         else part.removeAttribute("tabindex");

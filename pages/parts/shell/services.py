@@ -1,27 +1,51 @@
 """What all sessions of the server share: settings, store, engine, loaded data and trained models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
+from core.actors import LOCAL, Actor
 from core.config import DataConfig
 from core.data import Dataset, load
 from core.evaluation.ood.score import OODReference
-from core.runs import CheckpointError, LocalEngine, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
+from core.runs import CheckpointError, LocalEngine, Run, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
 from core.runs.model_cache import ModelCache
 from core.runs.ood_reference import FILE, load_reference, reference_of, want_reference
 from core.settings import Settings
 from pages.parts.shell.markdown import as_text
+from pages.parts.shell.visitor import asking
 
 
 @dataclass(frozen=True)
 class Services:
-    """One server's settings, store and engine."""
+    """One server's settings, store and engine. actor: who asks, for whom store and engine check what they do."""
 
     settings: Settings
     store: RunStore
     engine: LocalEngine
+    actor: Actor = LOCAL
+
+    @property
+    def private(self) -> bool:
+        """Whether what this person brings is theirs alone."""
+        return self.actor.kind == "visitor"
+
+    @property
+    def who_can(self) -> str:
+        """Who can do something with a run that this person brings, at the beginning of a sentence."""
+        return "You, the teacher and whoever has the run's link" if self.private else "Everybody who can open this app"
+
+    @property
+    def about_saving(self) -> str:
+        """What becomes of a data set that this person keeps."""
+        if self.private:
+            return "It is on Explore data then, for you to train on. Others do not see it there."
+        return "Everybody who can open this app sees it then, on Explore data, and can train on it or delete it."
+
+    def may_change(self, run: Run) -> bool:
+        """Whether buttons that change it are offered; store and engine refuse them anyway."""
+        return self.actor.may_change(run.owner)
 
 
 def services() -> Services:
@@ -36,12 +60,15 @@ def services() -> Services:
     if started.store.read_only:
         st.warning(f"{as_text(started.store.read_only)} What is there can be looked at; nothing can be trained or changed until "
                    "the app is started again. Deleting runs frees space.", icon=":material/edit_off:")
-    return started
+    actor = asking(settings)
+    if actor.is_local:
+        return started
+    return replace(started, store=started.store.as_actor(actor), engine=started.engine.as_actor(actor), actor=actor)
 
 
 @st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())
 def _start(key: str, _settings: Settings) -> Services:
-    store = RunStore(_settings.runs_dir)
+    store = RunStore(_settings.runs_dir, in_turns=_settings.hosted)
     engine = LocalEngine(store, _settings)
     return Services(_settings, store, engine)
 

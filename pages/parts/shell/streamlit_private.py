@@ -1,6 +1,7 @@
-"""The private parts of Streamlit that we use: both of them, each with what is done where a version of Streamlit has it no more.
+"""The private parts of Streamlit that we use, each with what is done where a version of Streamlit has it no more.
 
-Where one is gone, the app works as it would without this module: uploads stay in memory longer, and a page may come up empty.
+Where one is gone, the app works as it would without this module: uploads stay in memory longer, a page may come up empty, and the
+browser's way back right after a change is not followed.
 """
 
 from contextlib import suppress
@@ -15,11 +16,24 @@ if TYPE_CHECKING:
 def free(file: "UploadedFile") -> None:
     """Give up Streamlit's hold of an upload, so that its memory is free as soon as ours is gone. Streamlit keeps it until the
     session is over, also when its widget is gone: three archives of 97 MB took 290 MB."""
-    with suppress(ImportError, AttributeError, TypeError):
+    with suppress(AttributeError, TypeError):
+        if (context := _context()) is not None:
+            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+
+
+def came_by_history() -> bool:
+    """Whether the browser's way back or forth led to this address. Else it may be older than what this session has put there: a
+    press that comes before the browser has the new address still brings the old one."""
+    return bool(getattr(_context(), "is_history_navigation", False))
+
+
+def _context() -> Any:
+    """Streamlit's own record of the run of a page's script, or None."""
+    with suppress(ImportError):
         from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-        if (context := get_script_run_ctx()) is not None:
-            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+        return get_script_run_ctx()
+    return None
 
 
 def ignore_fragments_of_left_pages() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Collection
 
 import streamlit as st
 
-PRESET = "preset"  # /train_model?preset=mnist-mlp-50
 _KEPT = "session.address."  # and a key: what the address had for it last
 
 

@@ -35,9 +35,9 @@ def choose_offer(offers: Sequence[Offer], key: str, label: str, rows: bool = Fal
 
     label: what they are, for screen readers. rows: below each other, a line each; else cards.
     """
-    shown = [{"name": one.name, "button": one.button, "icon": one.icon.removeprefix(":material/").removesuffix(":"),
+    shown = tuple({"name": one.name, "button": one.button, "icon": one.icon.removeprefix(":material/").removesuffix(":"),
               "strong": one.strong, "title": one.title, "text": one.text, "notesTitle": one.notes_title, "notes": one.notes}
-             for one in offers]
+             for one in offers)  # no list: see pages.parts.shell.links
     pressed = _component(key=key, data={"offers": shown, "label": label, "rows": rows}, on_pressed_change=lambda: None,
                          height="content").pressed
     return next((one.name for one in offers if one.name == pressed), None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.actors import NOT_YOURS
 from core.config import RunConfig, TrainingConfig
 from core.data import Dataset, spec_of
 from core.data.sources.generated import Generated
@@ -62,10 +63,13 @@ def buttons(server: Services, config: RunConfig, run: Run | None) -> None:
             if st.button("Step by step", icon=":material/step:", key="plane.start_paused",
                          help="Starts, and waits before its first change of the weights, so that you can look at each."):
                 _start(server, config, paused=True)
-            if run is not None and _more(server, run):
+            if run is not None and server.may_change(run) and _more(server, run):
                 _continue(server, run)
         else:
-            _while_active(server, run)
+            if server.may_change(run):
+                _while_active(server, run)
+            else:
+                st.caption(NOT_YOURS, width="content")
         if run is not None:
             st.button("Reset", icon=":material/restart_alt:", key="plane.reset", on_click=_reset, args=(server, run),
                       help="Back to the first weights. The run stays on Compare runs.")
@@ -85,7 +89,7 @@ def speed(server: Services, run: Run | None) -> None:
                               persist_state="session",
                               help="Epochs of so few points take a few thousandths of a second; slower, one sees "
                               "what happens. It changes nothing about the result.")
-    if run is not None and run.is_active and run.pace != SPEEDS[chosen]:
+    if run is not None and run.is_active and run.pace != SPEEDS[chosen] and server.may_change(run):
         server.engine.set_pace(run.id, SPEEDS[chosen])
 
 

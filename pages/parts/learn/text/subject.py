@@ -91,7 +91,7 @@ def title_of_own(name: str) -> str:
 def choose(server: Services) -> TextModel | None:
     """The texts and the network that has learned from them; None, with a line, where they can't be used."""
     root = server.settings.data_dir
-    kept = own_texts(root)
+    kept = own_texts(root, server.actor)
     options = [BUILT_IN, *(["imdb"] if spec_of("imdb").is_available(root) else []), *kept]
     titles = {BUILT_IN: spec_of(BUILT_IN).title, "imdb": spec_of("imdb").title}
     run = current_run(server)

@@ -5,8 +5,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from core.data import DATASETS
-from core.data.sources.text_files import MOST_MEGABYTES, OwnTexts, TextsRefused, delete_own, import_csv, own_texts
+from core.data import DATASETS, DataError
+from core.data.sources.text_files import (
+    MOST_MEGABYTES,
+    OwnTexts,
+    delete_own,
+    import_csv,
+    own_texts,
+    texts_owner,
+)
 from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
 from core.errors import reason
 from pages.parts.learn.lab import covered, predict, tried
@@ -101,8 +108,9 @@ def own_section(server: Services) -> None:
     st.markdown("A CSV file with a first line `text,label` and then one text in each line, with the label positive or negative. "
                 f"UTF-8, at most {MOST_MEGABYTES} MB.")
     upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
-    st.caption("**Who sees it:** everybody who can open this page can train on the texts, read them here and delete them. They "
-               "are kept on this server, without the file's name. Bring no texts that others must not see.")
+    who = "you and the teacher" if server.private else "everybody who can open this page"
+    st.caption(f"**Who sees it:** {who} can train on the texts, read them here and delete them. They are kept on this server, "
+               "without the file's name. Bring no texts that others must not see.")
     if upload is not None:
         _read_once(server, upload)
         _said_of_upload()
@@ -115,10 +123,10 @@ def _read_once(server: Services, upload: "UploadedFile") -> None:
     if (before := st.session_state.get(keys.TEXTS_READ)) is not None and before[0] == upload.file_id:
         return
     try:
-        became: OwnTexts | str = import_csv(upload.getvalue(), server.settings.data_dir)
+        became: OwnTexts | str = import_csv(upload.getvalue(), server.settings.data_dir, server.actor)
         st.session_state[keys.OWN_TEXTS] = [*st.session_state.get(keys.OWN_TEXTS, []), became.name]
         tried(PATH)
-    except TextsRefused as error:
+    except DataError as error:  # TextsRefused, or they are too many
         became = str(error)
     except OSError as error:
         became = f"The file can't be kept: {error.strerror or reason(error)}."
@@ -153,18 +161,23 @@ def _imdb(server: Services) -> None:
 
 def _kept_texts(server: Services) -> None:
     """Files that people have brought, each with a button that deletes it."""
-    for name in own_texts(server.settings.data_dir):
+    for name in own_texts(server.settings.data_dir, server.actor):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(title_of_own(name))
+            if not server.actor.may_change(texts_owner(server.settings.data_dir, name)):
+                continue
             with st.popover("Delete", icon=":material/delete:", key=f"text.delete.{name}"):
-                st.markdown("The texts will be gone for everybody. Networks that learned from them stay.")
+                st.markdown(f"The texts will be gone{'' if server.private else ' for everybody'}. Networks that learned from "
+                            "them stay.")
                 if st.button("Delete these texts", type="primary", key=f"text.delete.{name}.sure"):
                     _delete(server, name)
 
 
 def _delete(server: Services, name: str) -> None:
     try:
-        delete_own(server.settings.data_dir, name)
+        delete_own(server.settings.data_dir, name, server.actor)
+    except DataError as error:
+        refuse(as_text(str(error)))
     except OSError as error:
         refuse(as_text(f"The texts can't be deleted: {error.strerror or reason(error)}."), ":material/folder_off:")
     st.session_state[keys.OWN_TEXTS] = [mine for mine in st.session_state.get(keys.OWN_TEXTS, []) if mine != name]

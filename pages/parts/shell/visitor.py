@@ -1,0 +1,129 @@
+"""Who is asking, on a server that many use: whom a sign-in or a proxy names, or whoever has this browser's signed cookie."""
+
+import os
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import streamlit as st
+
+from core.actors import LOCAL, Actor
+from core.errors import reason
+from core.fields import ConfigError
+from core.settings import Settings
+from core.visitors import KEY_BYTES, Attempts, cookie_of, known_as, new_visitor, read_cookie, signing_key
+from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
+from pages.parts.shell.notices import tell
+
+COOKIE_NAME = "torch_playground_visitor"
+_component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
+    "torch_playground.visitor", js=(Path(__file__).parent / "visitor.js").read_text(encoding="utf-8"))
+
+
+def arrive() -> None:
+    """Know who is asking, at the beginning of each page; on a server of one person that is whoever has this session."""
+    settings = _hosted()
+    if settings is None:
+        st.session_state.setdefault(keys.OWNER, uuid4().hex)
+        return
+    st.session_state[keys.OWNER] = asking(settings).key
+    if keys.COOKIE in st.session_state:  # in this session each time: what is below stays in its place
+        with st.container(key="visitor.cookie"):
+            _component(key="visitor.keep", data={"name": COOKIE_NAME, "value": st.session_state[keys.COOKIE]})
+
+
+def asking(settings: Settings) -> Actor:
+    """Who is asking. The page ends here, with a line, for whoever has to come in by another door."""
+    if not settings.hosted:
+        return LOCAL
+    known: Actor | None = st.session_state.get(keys.ACTOR)
+    if known is None:
+        known = st.session_state[keys.ACTOR] = _recognised(settings)
+    return replace(known, limits=settings.limits) if known.kind == "visitor" else known
+
+
+def _recognised(settings: Settings) -> Actor:
+    key = _signing_key(str(settings.runs_dir))
+    if settings.user_header:
+        name = st.context.headers.get(settings.user_header)
+        if not name:
+            st.error("This server is reached through its sign-in page only. Open the address that you were given.",
+                     icon=":material/lock:")
+            st.stop()
+        return _or_teacher(settings, known_as(key, "header", name))
+    signed_in = st.user.get("is_logged_in")  # None where no sign-in is configured
+    if signed_in is not None:
+        if not signed_in:
+            st.info("Sign in, so that your runs are found again and stay yours.", icon=":material/lock:")
+            st.button("Sign in", type="primary", key="visitor.sign_in", on_click=st.login)
+            st.stop()
+        return _or_teacher(settings, known_as(key, "sign-in", f"{st.user.get('iss')} {st.user.get('sub')}"))
+    found = read_cookie(key, st.context.cookies.get(COOKIE_NAME), settings.teacher)
+    if found is None:
+        found = new_visitor()
+        st.session_state[keys.COOKIE] = cookie_of(key, found)
+    return found
+
+
+def _or_teacher(settings: Settings, actor: Actor) -> Actor:
+    """A visitor who is known otherwise, as the teacher where the cookie says that they have given the code."""
+    said = read_cookie(_signing_key(str(settings.runs_dir)), st.context.cookies.get(COOKIE_NAME), settings.teacher)
+    return said if said is not None and said.key == actor.key else actor
+
+
+def teacher_door() -> None:
+    """Where the teacher gives the code, below the menu. Nothing where no code is set."""
+    settings = _hosted()
+    if settings is None or not settings.teacher:
+        return
+    actor = asking(settings)
+    if actor.kind == "teacher":
+        st.caption("You are the teacher: you see everybody's runs, and can stop and change them.")
+        st.button("Leave the teacher's seat", icon=":material/logout:", key="visitor.leave", type="tertiary",
+                  on_click=_become, args=(settings, Actor(actor.key, "visitor"), "You are a visitor again."))
+        return
+    with st.popover("Teacher", icon=":material/school:", type="tertiary", key="visitor.teacher"), st.form(
+            "visitor.form", border=False, clear_on_submit=True):
+        typed = st.text_input("The teacher's code", type="password", key="visitor.code", max_chars=200)
+        if st.form_submit_button("Come in", key="visitor.come_in"):
+            right = _attempts().right(typed, settings.teacher)
+            if right:
+                _become(settings, Actor(actor.key, "teacher"), "You are the teacher now.")
+                st.rerun()
+            st.error("Too many wrong codes in a minute. Wait a minute, then try again." if right is None else
+                     "That is not the code.", icon=":material/block:")
+
+
+def _become(settings: Settings, actor: Actor, line: str) -> None:
+    st.session_state[keys.ACTOR] = actor
+    st.session_state[keys.COOKIE] = cookie_of(_signing_key(str(settings.runs_dir)), actor, settings.teacher)
+    tell(line, ":material/school:")
+
+
+@st.cache_resource(show_spinner=False)
+def _attempts() -> Attempts:
+    return Attempts()
+
+
+@st.cache_resource(show_spinner=False)
+def _signing_key(runs_dir: str) -> bytes:
+    """Without a runs folder that can be written to, one that lasts as long as the server."""
+    try:
+        Path(runs_dir).mkdir(parents=True, exist_ok=True)
+        return signing_key(Path(runs_dir))
+    except OSError as error:
+        st.warning(f"Visitors are not known again when this server starts anew: {as_text(reason(error))}.")
+        return secrets.token_bytes(KEY_BYTES)
+
+
+def _hosted() -> Settings | None:
+    """The settings of a server that many use; None on any other. What is wrong with them, services() says."""
+    if os.environ.get("PLAYGROUND_MODE") != "hosted":  # the rest is not read at each turn for nothing
+        return None
+    try:
+        settings = Settings.from_environment()
+    except ConfigError:
+        return None
+    return settings

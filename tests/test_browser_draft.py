@@ -1,0 +1,60 @@
+"""A draft in the address, in a real browser: the way back, a reload, somebody else's browser.
+
+    pytest -m browser          # needs Debian's chromium, or PLAYGROUND_CHROMIUM
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from benchmarks.page_latency import app
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address(places: Path) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_WORKERS", "0")
+        patch.setenv("PLAYGROUND_DATA", str(places / "data"))
+        with app(places / "browser-draft") as port:
+            yield f"http://127.0.0.1:{port}/train_model"
+
+
+def epochs(page: Page):
+    """The field; the first, as one of before is still there while a page is drawn anew."""
+    return page.get_by_role("spinbutton", name="Epochs").first
+
+
+def set_epochs(page: Page, number: int) -> None:
+    epochs(page).fill(str(number))
+    epochs(page).press("Enter")
+    expect(page).to_have_url(re.compile(f"epochs%22%3A{number}"))
+
+
+def test_a_draft_survives_the_way_back_a_reload_and_another_browser(address, tabs):
+    page = tabs(1280)
+    page.goto(address)
+    expect(epochs(page)).to_be_visible()
+    usual = epochs(page).input_value()
+    set_epochs(page, 7)
+    set_epochs(page, 8)
+    page.go_back()
+    expect(epochs(page)).to_have_value("7")
+    page.go_back()
+    expect(epochs(page)).to_have_value(usual)
+    expect(page).to_have_url(address)
+    page.go_forward()
+    expect(epochs(page)).to_have_value("7")
+    page.get_by_role("link", name="Build model").first.click()
+    expect(page).to_have_url(re.compile("build_model.*epochs%22%3A7"))
+    page.get_by_role("link", name="Train model").first.click()
+    expect(epochs(page)).to_have_value("7")
+    page.reload()
+    expect(epochs(page)).to_have_value("7")
+    other = tabs(1280)
+    other.goto(page.url)
+    expect(epochs(other)).to_have_value("7")

@@ -1,0 +1,191 @@
+"""Pages on a server that many use: who is asking, what they see of others' runs, and the teacher."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import streamlit as st
+
+from core.actors import NOT_YOURS, Actor
+from core.data.own.sets import save_set
+from core.runs import RunStore
+from core.visitors import KEY_FILE, cookie_of, signing_key
+from pages.parts.shell import keys
+from pages.parts.shell.visitor import COOKIE_NAME
+from tests.helpers import tiny
+from tests.test_pages import ROOT, assert_whole, click, page, runs, texts  # noqa: F401 (fixtures)
+from tests.test_rights import ANN, IMAGES
+
+CODE = "only the teacher knows"
+
+
+@pytest.fixture
+def hosted(runs, monkeypatch) -> RunStore:  # noqa: F811
+    monkeypatch.setenv("PLAYGROUND_MODE", "hosted")
+    monkeypatch.setenv("PLAYGROUND_TEACHER", CODE)
+    st.cache_resource.clear()
+    yield runs
+    st.cache_resource.clear()
+
+
+def brings(monkeypatch, cookie=None, **headers):
+    """What the browser and what is in front of the server send."""
+    monkeypatch.setattr(type(st.context), "cookies", property(lambda context: {COOKIE_NAME: cookie} if cookie else {}))
+    monkeypatch.setattr(type(st.context), "headers", property(lambda context: headers))
+
+
+def came_back(monkeypatch, cookie):
+    """Who a browser with this cookie is."""
+    brings(monkeypatch, cookie)
+    at = page("pages/compare_runs.py")
+    assert_whole(at)
+    return at.session_state[keys.OWNER], at
+
+
+def test_a_browser_is_known_again_and_a_forged_cookie_is_somebody_new(hosted, monkeypatch):
+    first, at = came_back(monkeypatch, None)
+    cookie = at.session_state[keys.COOKIE]
+    assert cookie == cookie_of(signing_key(hosted.path), Actor(first, "visitor"))
+    hosted.create(tiny(), first, "Mine")
+    st.cache_resource.clear()  # as when the server starts anew
+    again, at = came_back(monkeypatch, cookie)
+    assert again == first and keys.COOKIE not in at.session_state and "1 run" in texts(at)
+    for forged in (cookie[:-1], f"{first}.{'0' * 64}", cookie_of(b"another server's key", Actor(first, "visitor")), "x"):
+        other, at = came_back(monkeypatch, forged)
+        assert other != first and "There are no runs yet" in texts(at), forged
+    assert first not in texts(at)
+
+
+def test_on_a_server_of_one_person_there_is_no_cookie(runs):  # noqa: F811
+    at = page()
+    assert keys.COOKIE not in at.session_state and keys.ACTOR not in at.session_state
+    assert not (runs.path / KEY_FILE).exists() and not [one for one in at.text_input if one.key == "visitor.code"]
+
+
+def test_whom_a_proxy_names(hosted, monkeypatch):
+    monkeypatch.setenv("PLAYGROUND_USER_HEADER", "X-Forwarded-User")
+    brings(monkeypatch)
+    at = page()
+    assert [one.value.startswith("This server is reached through its sign-in page") for one in at.error] == [True]
+    assert not at.title, "the page ends there"
+    owners = []
+    for name in ("ann", "ann", "ben"):
+        brings(monkeypatch, **{"X-Forwarded-User": name})
+        at = page()
+        assert keys.COOKIE not in at.session_state and not at.error
+        owners.append(at.session_state[keys.OWNER])
+    assert owners[0] == owners[1] != owners[2] and "ann" not in owners[0]
+
+
+@pytest.mark.parametrize("path", ["app.py", "pages/train_model.py", "pages/compare_runs.py"])
+def test_another_s_run_can_be_looked_at_and_its_settings_used(hosted, monkeypatch, path):
+    brings(monkeypatch)
+    run = hosted.create(tiny(), ANN.key, "Ann's own")
+    listed = page(path)
+    assert_whole(listed)
+    assert "Ann's own" not in texts(listed) + repr([one.options for one in listed.selectbox])
+    at = page(path, run)
+    assert_whole(at)
+    assert "Ann's own" in texts(at) and ANN.key not in texts(at)
+    offered = {button.key for button in at.button}
+    assert not offered & {"run.stop", "run.pause", "run.step", "run.use_rate", "run.continue", "home.go_on", "compare.keep"}
+    if path != "pages/compare_runs.py":
+        assert NOT_YOURS in texts(at)
+    use = "compare.settings" if path == "pages/compare_runs.py" else "run.use_settings"
+    assert_whole(click(at, use))
+
+
+def test_another_s_run_in_the_plane(hosted, monkeypatch):
+    brings(monkeypatch)
+    at = page("pages/learn_decision_boundary.py")
+    at = click(at, "plane.start")
+    assert {"plane.stop"} <= {button.key for button in at.button}
+    mine = hosted.runs()[0]
+    other = hosted.create(mine.config, ANN.key, "Ann's")
+    at = page("pages/learn_decision_boundary.py", other)
+    assert_whole(at)
+    assert NOT_YOURS in texts(at) and not {"plane.stop", "plane.pause"} & {button.key for button in at.button}
+    assert hosted.get(other).pace == 0
+
+
+def test_settings_with_another_s_data_fall_back(hosted, monkeypatch, places):
+    brings(monkeypatch)
+    own = save_set(places / "data", "Ann's cats", ["cat", "dog"], *IMAGES, actor=ANN)
+    config = tiny(data__dataset=own.name, data__validation=1)
+    run = hosted.create(config, ANN.key, "Ann's own")
+    at = click(page("pages/compare_runs.py", run), "compare.settings")
+    assert_whole(at)
+    assert at.session_state[keys.DRAFT]["data"]["dataset"] == "digits"
+    assert any("belong to somebody else" in one.value for one in at.toast)
+    for path in ("pages/explore_data.py", "pages/build_model.py"):
+        at = page(path)
+        assert_whole(at)
+        assert "Ann's cats" not in texts(at) + repr([one.options for one in at.selectbox])
+
+
+def test_the_teacher_comes_in_with_the_code(hosted, monkeypatch):
+    brings(monkeypatch)
+    run = hosted.create(tiny(), ANN.key, "Ann's own")
+    at = page("pages/train_model.py", run)
+    assert "run.stop" not in {button.key for button in at.button}
+    at.text_input(key="visitor.code").set_value("let me in, please")
+    at = click(at, "visitor.come_in")
+    assert [one.value for one in at.error] == ["That is not the code."] and at.session_state[keys.ACTOR].kind == "visitor"
+    at.text_input(key="visitor.code").set_value(CODE)
+    at = click(at, "visitor.come_in")
+    assert_whole(at)
+    assert at.session_state[keys.ACTOR].kind == "teacher" and CODE not in texts(at)
+    at = click(at, "run.stop")
+    assert hosted.get(run).message == "Stopped before it started by the teacher." in [one.value for one in at.info]
+    cookie = at.session_state[keys.COOKIE]
+    _, at = came_back(monkeypatch, cookie)
+    assert at.session_state[keys.ACTOR].kind == "teacher" and "1 run" in texts(at)
+    monkeypatch.setenv("PLAYGROUND_TEACHER", CODE + " now")
+    _, at = came_back(monkeypatch, cookie)
+    assert at.session_state[keys.ACTOR].kind == "visitor"
+
+
+def test_the_teacher_moves_a_run_to_the_front(hosted, monkeypatch):
+    brings(monkeypatch, cookie_of(signing_key(hosted.path), Actor("c" * 32, "teacher"), CODE))
+    first, later = hosted.create(tiny(), ANN.key, "First"), hosted.create(tiny(), ANN.key, "Later")
+    in_turns = RunStore(hosted.path, in_turns=True)
+    assert in_turns.queue_position(later) == 1
+    at = click(page("pages/train_model.py", later), "run.next")
+    assert_whole(at)
+    assert (in_turns.queue_position(later), in_turns.queue_position(first)) == (0, 1)
+    assert "run.next" not in {button.key for button in at.button}
+    in_turns.close()
+
+
+def test_a_limit_is_said(hosted, monkeypatch):
+    monkeypatch.setenv("PLAYGROUND_LIMITS", "waiting=1")
+    brings(monkeypatch)
+    at = click(page("pages/train_model.py"), "train.start")
+    assert not at.error and len(hosted.runs()) == 1
+    at = click(at, "train.seeds.3")
+    assert [one.value.startswith("That would be 3 runs; one person may have 1 waiting") for one in at.error] == [True]
+    assert len(hosted.runs()) == 1
+
+
+def test_the_teacher_leaves_the_seat(hosted, monkeypatch):
+    brings(monkeypatch, cookie_of(signing_key(hosted.path), Actor(ANN.key, "teacher"), CODE))
+    at = click(page("pages/compare_runs.py"), "visitor.leave")
+    assert at.session_state[keys.ACTOR] == ANN and at.session_state[keys.COOKIE] == cookie_of(signing_key(hosted.path), ANN)
+
+
+ASKED_BY_NAME = {"own_sets", "available", "delete_imported", "delete_set", "keep", "as_set", "save_sheet", "save_set",
+                 "import_csv", "own_texts", "delete_own", "others"}
+
+
+def test_pages_say_who_asks_for_data():
+    """Their functions allow everything where nobody is named, as the command line does."""
+    found = 0
+    for path in [ROOT / "app.py", *Path(ROOT / "pages").rglob("*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        from_core = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and "core.data" in str(node.module)
+                     or isinstance(node, ast.ImportFrom) and "other_data" in str(node.module) for alias in node.names}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ASKED_BY_NAME & from_core:
+                found += 1
+                assert "actor" in ast.unparse(node), f"{path.name}, line {node.lineno}"
+    assert found >= 15
