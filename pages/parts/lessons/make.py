@@ -103,8 +103,9 @@ def _steps() -> None:
     steps = draft.values()["steps"]
     if st.session_state.get(draft.STEP, 0) not in range(len(steps)):
         st.session_state.pop(draft.STEP, None)
-    number = st.segmented_control("Step", range(len(steps)), key=draft.STEP, required=True, persist_state="session",
-                                  **({} if draft.STEP in st.session_state else {"default": 0}), format_func=lambda n: str(n + 1))
+    first: dict[str, Any] = {} if draft.STEP in st.session_state else {"default": 0}
+    number = st.segmented_control("Step", range(len(steps)), **first, key=draft.STEP, required=True, persist_state="session",
+                                  format_func=lambda n: str(n + 1))
     step = steps[number]
 
     def put(name: str, key: str) -> None:
