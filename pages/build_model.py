@@ -19,6 +19,7 @@ from pages.parts.doctors import config_doctor
 from pages.parts.draft import address, draft
 from pages.parts.draft.fields import field
 from pages.parts.runs.start import start
+from pages.parts.shell import lesson
 from pages.parts.shell.frame import go_to, open_page, select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
@@ -41,15 +42,15 @@ def choices() -> None:
 def next_steps(works: bool) -> None:
     """Where to go with this network."""
     with st.container(horizontal=True):
-        if st.button("Train this network", type="primary", icon=":material/model_training:", key="build.train",
-                     disabled=not works):
+        if lesson.shows("pages/train_model.py") and st.button(
+                "Train this network", type="primary", icon=":material/model_training:", key="build.train", disabled=not works):
             if not spec_of(config.data.dataset, server.settings.data_dir).is_available(server.settings.data_dir):
                 select_run(None)  # an older run's result would read as this network's; the page says how to get the data
                 go_to("pages/train_model.py")
             else:
                 start(server, config)
                 go_to("pages/train_model.py")
-        if not isinstance(config.model, StackConfig):
+        if not isinstance(config.model, StackConfig) and not lesson.is_fixed("model.architecture"):
             st.button("Compose layers", icon=":material/reorder:", key="build.compose", on_click=draft.take_apart,
                       help="Turns the network into rows to add, move, change and delete.")
 
@@ -76,9 +77,10 @@ if works:
     with st.container() if composed else picture:
         works = layers_section(case, composed)
         config_doctor.show_findings(server, case)
-        if works:
+        if works and lesson.parts("build_model", ["Code"]):
             show_code(config)
 with actions:
     next_steps(works)
-walk_section(server, config, case.model if works else None)
+if lesson.parts("build_model", ["Look inside"]):
+    walk_section(server, config, case.model if works else None)
 address.keep()

@@ -36,13 +36,14 @@ from pages.parts.draw.weights import told_of_upload, upload_weights
 from pages.parts.explain.section import why_section
 from pages.parts.runs.panel import current_run
 from pages.parts.runs.usable import usable_runs
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, services
 from pages.parts.widgets.canvas import canvas
 
 WHY = "Why this answer"
+TEACH, WEIGHTS = "Teach it", "Bring weights"  # parts that a lesson may leave out
 REST = 420, 574  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
 # on a phone all that a drawing needs is one screen: the answer, the sheet and what it is kept as
 STYLE = """@media (max-width: 640px) {
@@ -104,7 +105,7 @@ def drawn(pixels: np.ndarray | None) -> Drawing | None:
 
 def several(drawing: Drawing, pixels: np.ndarray, thing: str) -> None:
     """Leads a drawing of several digits or letters to where they are read one by one. Other things may well be of many marks."""
-    if thing == "drawing" or (count := marks_in(drawing)) < 2:
+    if thing == "drawing" or (count := marks_in(drawing)) < 2 or not lesson.shows("pages/read_sheet.py"):
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(f"There are {in_letters(count)} marks in this picture, and here it is read as one {thing}.",
@@ -137,7 +138,8 @@ def below(first: Asked, said: Answer | None, drawing: Drawing | None, pixels: np
         return
     if said is not None and drawing is not None and pixels is not None:
         several(drawing, pixels, thing_of(first))
-        keep_section(first.model, said_class(first.model, said.order[0]) if said.knows else None)
+        if lesson.parts("draw_digit", [TEACH]):
+            keep_section(first.model, said_class(first.model, said.order[0]) if said.knows else None)
     told_of_kept()
     if said is not None:
         explain_unlike(first, said)
@@ -164,7 +166,9 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: st
         st.subheader("All models side by side")
         side_by_side(models, said)
     watch_button(server, runs[chosen[0]])
-    section = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="draw.section",
+    if not (offered := lesson.parts("draw_digit", list(SECTIONS))):
+        return
+    section = st.segmented_control("Section", offered, default=offered[0], required=True, key="draw.section",
                                    bind="query-params", label_visibility="collapsed")
     if section != WHY:  # which has a heading of its own
         st.subheader(section)
@@ -195,9 +199,10 @@ if not runs:
     shipped_studio(REST)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("Nothing has been trained here yet. It takes a few seconds, and your drawing is watched while it learns.")
-        if st.button("Train my own on Home", icon=":material/home:", key="draw.home"):
+        if lesson.shows("app.py") and st.button("Train my own on Home", icon=":material/home:", key="draw.home"):
             go_to("app.py")
-    upload_weights(server)
+    if lesson.parts("draw_digit", [WEIGHTS]):
+        upload_weights(server)
     st.stop()
 told_of_upload()
 with st.container(horizontal=True, width=720):
@@ -207,6 +212,8 @@ source = st.segmented_control("Where from", list(SOURCES), default="Draw", requi
                               format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
                               label_visibility="collapsed")
 watched(server, runs, [chosen, *others], source)
-teach_section(server, runs[chosen])
-st.divider()
-upload_weights(server)
+if lesson.parts("draw_digit", [TEACH]):
+    teach_section(server, runs[chosen])
+if lesson.parts("draw_digit", [WEIGHTS]):
+    st.divider()
+    upload_weights(server)

@@ -21,7 +21,8 @@ from pages.parts.evaluate import (
 )
 from pages.parts.runs.panel import current_run
 from pages.parts.runs.usable import usable_runs
-from pages.parts.shell.frame import go_to, open_page
+from pages.parts.shell import lesson
+from pages.parts.shell.frame import open_page, page_button
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 
@@ -46,8 +47,7 @@ asked = current_run(server)
 runs = usable_runs(server)
 if not runs:
     st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")
-    if st.button("To Home", icon=":material/home:", key="evaluate.home"):
-        go_to("app.py")
+    page_button("app.py", "To Home", ":material/home:", "evaluate.home")
     st.stop()
 if asked and asked.id not in runs:
     why = "is not finished yet" if asked.is_active else "has kept no weights"
@@ -61,6 +61,7 @@ if not found:
     st.stop()
 if not all(map(subject.has_images, found)):
     SECTIONS = {name: draw for name, draw in SECTIONS.items() if name not in IMAGES_ONLY}
-name = st.segmented_control("Section", list(SECTIONS), default="Overview", required=True, key="evaluate.section",
+SECTIONS = {name: SECTIONS[name] for name in lesson.parts("evaluate_model", list(SECTIONS))} or SECTIONS
+name = st.segmented_control("Section", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="evaluate.section",
                             bind="query-params", label_visibility="collapsed")
 SECTIONS[name](server, found)

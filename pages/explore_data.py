@@ -16,7 +16,7 @@ from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
 from pages.parts.explore.cache import counts_of, tidy
 from pages.parts.runs.download import download_button
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, services
@@ -40,6 +40,8 @@ def choose(server: Services) -> str:
     known = available(server.settings.data_dir, server.actor)
     names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     current = draft.draft(server).data.dataset
+    if lesson.is_fixed("data.dataset"):
+        names = [current]
     usual = current if current in names else names[0]
     take_choice(DATASET, names)
     if st.session_state.get(DATASET) not in names:
@@ -105,7 +107,8 @@ name = choose(server)
 address.keep()
 if not spec_of(name, server.settings.data_dir).is_available(server.settings.data_dir):
     get_data(server, name)
-    own.section(server, None)
+    if lesson.parts("explore_data", [OWN]):
+        own.section(server, None)
     st.stop()
 if spec_of(name, server.settings.data_dir).kind == "points":
     points.page(server, name)
@@ -116,14 +119,18 @@ except DataError as error:
     st.error(as_text(str(error)), icon=":material/broken_image:")
     st.stop()
 card(name, data)
-take_choice(SECTION, SECTIONS)
-first: dict[str, Any] = {} if SECTION in st.session_state else {"default": next(iter(SECTIONS))}
-chosen = st.segmented_control("Section", list(SECTIONS), **first, required=True, key=SECTION,
+offered = lesson.parts("explore_data", list(SECTIONS))
+take_choice(SECTION, offered)
+if st.session_state.get(SECTION) not in offered:
+    st.session_state.pop(SECTION, None)
+first: dict[str, Any] = {} if SECTION in st.session_state else {"default": offered[0]}
+chosen = st.segmented_control("Section", offered, **first, required=True, key=SECTION,
                               format_func=lambda title: f"{SECTIONS[title][0]} {title}", persist_state="session",
                               label_visibility="collapsed")
-keep_choice(SECTION, chosen, next(iter(SECTIONS)))
+keep_choice(SECTION, chosen, offered[0])
 SECTIONS[chosen][1](server, data)
 tidy(data.train.images.data_ptr(), data.train.images)
-if chosen not in {COMBINE, OWN} and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
+to_train = chosen not in {COMBINE, OWN} and lesson.shows("pages/train_model.py")
+if to_train and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
     draft.take_data(default_config(name))
     go_to("pages/train_model.py")

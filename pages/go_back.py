@@ -16,7 +16,7 @@ from pages.parts.moments.controls import choose_parts, choose_run, save_animatio
 from pages.parts.moments.subject import examples, runs_with_moments
 from pages.parts.moments.view import moments_view
 from pages.parts.runs.panel import current_run
-from pages.parts.shell.frame import go_to, link, open_page
+from pages.parts.shell.frame import link, open_page, page_button
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 
@@ -27,8 +27,7 @@ asked, runs = current_run(server), runs_with_moments(server)
 if not runs:
     st.info("No run has kept moments of its training yet. Train one first: it takes a few seconds, on Home. Runs on images and "
             "texts keep some by themselves.", icon=":material/model_training:")
-    if st.button("To Home", icon=":material/home:", key="moments.home"):
-        go_to("app.py")
+    page_button("app.py", "To Home", ":material/home:", "moments.home")
     st.stop()
 if asked and asked.id not in runs:
     why = "has kept no moment yet" if asked.is_active else "has kept no moments of its training"

@@ -28,6 +28,7 @@ from core.labs.autograd import (
 )
 from pages.parts.learn.lab import Next, covered, open_lab, predict, refusal, show_code, tried, try_next
 from pages.parts.learn.questions import AUTOGRAD
+from pages.parts.shell import lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
@@ -207,7 +208,8 @@ TOPICS = {"Step by step": step_by_step, "Accumulate": accumulating, "Switch it o
 open_lab(PATH, "One layer with three outputs: five inputs x, weights w, biases b, and a loss that compares with the targets "
                "y. See how "
                "PyTorch goes back from the loss to a gradient for every weight, and what stops it.")
-topic = st.pills("Topic", list(TOPICS), default="Step by step", required=True, key="autograd.topic", bind="query-params")
+topics = lesson.parts("learn_autograd", list(TOPICS))
+topic = st.pills("Topic", topics, default=topics[0], required=True, key="autograd.topic", bind="query-params")
 values = editors()
 if values is not None:
     TOPICS[topic](values)

@@ -91,6 +91,7 @@ open_lab(PATH, "Every unit bends the plane in its own way, and the next layer pu
 st.html(STYLE)
 server = services()
 run = current_run(server)
+plane_config.begin()
 plane_config.adopt(run)
 plane_address.take()
 config = plane_config.config()

@@ -19,6 +19,7 @@ from pages.parts.learn.questions import FIRST_NETWORKS
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
 from pages.parts.runs.start import start
+from pages.parts.shell import lesson
 from pages.parts.shell.services import Services, services
 from pages.parts.widgets.metrics import metrics_row
 
@@ -143,7 +144,8 @@ open_lab(PATH, "Go through three classic first scripts line by line, with every 
          "falls does not say.")
 server = services()
 config = settings()
-topic = st.segmented_control("Topic", TOPICS, default=TOPICS[0], required=True, key="first.topic",
+topics = lesson.parts("learn_first_networks", TOPICS)
+topic = st.segmented_control("Topic", topics, default=topics[0], required=True, key="first.topic",
                              label_visibility="collapsed", bind="query-params")
 if topic == TOPICS[0]:
     line_by_line(walked(config).lines)

@@ -14,6 +14,7 @@ from pages.parts.learn.questions import REGRESSION
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
 from pages.parts.runs.start import start
+from pages.parts.shell import lesson
 from pages.parts.shell.services import Services, dataset, services
 
 PATH = "pages/learn_linear_regression.py"
@@ -69,7 +70,8 @@ x, y = samples(data)
 surface, begin = bowl(x, y), start_of(config, data)
 rate, steps = config.training.optimizer.learning_rate, config.training.epochs
 path = descend(surface, begin, rate, steps)
-topic = st.segmented_control("Topic", TOPICS, default=TOPICS[0], required=True, key="regression.topic",
+topics = lesson.parts("learn_linear_regression", TOPICS)
+topic = st.segmented_control("Topic", topics, default=topics[0], required=True, key="regression.topic",
                              label_visibility="collapsed", bind="query-params")
 if topic == TOPICS[0]:
     views.converge(surface, path)

@@ -9,6 +9,7 @@ import streamlit as st
 from pages.parts.learn.lab import Next, open_lab, show_code, try_next
 from pages.parts.learn.metrics import views
 from pages.parts.learn.metrics.table import PATH, choose_table
+from pages.parts.shell import lesson
 
 TOPICS = {"Confusion matrix": views.classes_section, "Averages": views.averages_section,
           "Scores and thresholds": views.scores_section}
@@ -22,7 +23,8 @@ NEXT = [
 
 open_lab(PATH, "Work out each figure by hand from a table of answers of your own, and see scikit-learn give the same. Then find "
          "a table whose accuracy is high although nothing was found.")
-topic = st.segmented_control("Topic", [*TOPICS, NUMBERS], default="Confusion matrix", required=True, key="metrics.topic",
+topics = lesson.parts("learn_metrics", [*TOPICS, NUMBERS])
+topic = st.segmented_control("Topic", topics, default=topics[0], required=True, key="metrics.topic",
                              label_visibility="collapsed", bind="query-params")
 if topic == NUMBERS:
     code = views.numbers_section()

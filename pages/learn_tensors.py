@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.parts.learn.lab import Next, open_lab, try_next
 from pages.parts.learn.tensors import first_half, second_half
+from pages.parts.shell import lesson
 
 TOPICS = {
     "Create": first_half.creating, "Index and slice": first_half.indexing, "Join": second_half.joining,
@@ -27,6 +28,7 @@ NEXT = [
 open_lab("pages/learn_tensors.py",
          "Make tensors, take them apart and put them together, and see each number's way. Afterwards you can read the "
          "shapes in PyTorch code and know which operation gives which.")
-topic = st.pills("Topic", list(TOPICS), default="Create", required=True, key="tensors.topic", bind="query-params")
+topics = lesson.parts("learn_tensors", list(TOPICS))
+topic = st.pills("Topic", topics, default=topics[0], required=True, key="tensors.topic", bind="query-params")
 TOPICS[topic]()
 try_next(NEXT)

@@ -15,6 +15,7 @@ from pages.parts.learn.text.subject import TextModel, choose
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
 from pages.parts.runs.start import start
+from pages.parts.shell import lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
 
@@ -67,7 +68,8 @@ ASKED = {"Words to numbers": "unknown", "Train": "accuracy", "Map of words": "ma
 open_lab(PATH, "Follow film reviews from words to numbers to an answer, and see which words pushed it. Then find the sentence "
          "that such a network can never get right.")
 server = services()
-topic = st.segmented_control("Topic", list(TOPICS), default="Words to numbers", required=True, key="text.topic",
+topics = lesson.parts("learn_text", list(TOPICS))
+topic = st.segmented_control("Topic", topics, default=topics[0], required=True, key="text.topic",
                              label_visibility="collapsed", bind="query-params")
 if (subject := choose(server)) is None:
     words.own_section(server)

@@ -9,6 +9,7 @@ import streamlit as st
 from pages.parts.learn.lab import Next, open_lab, show_code, try_next
 from pages.parts.learn.transfer.vgg import vgg_section
 from pages.parts.learn.transfer.views import PATH, compare_section, runs_section
+from pages.parts.shell import lesson
 from pages.parts.shell.services import services
 
 TOPICS = {"Three ways": compare_section, "VGG-16": vgg_section, "As runs": runs_section}
@@ -24,7 +25,8 @@ NEXT = [
 open_lab(PATH, "Keep what a network has learned, give it a new head, and teach it other classes from a few images. Then find out "
          "when starting from nothing is as good.")
 server = services()
-topic = st.segmented_control("Topic", list(TOPICS), default="Three ways", required=True, key="transfer.topic",
+topics = lesson.parts("learn_transfer", list(TOPICS))
+topic = st.segmented_control("Topic", topics, default=topics[0], required=True, key="transfer.topic",
                              label_visibility="collapsed", bind="query-params")
 code = TOPICS[topic](server)
 if code:

@@ -14,7 +14,7 @@ from core.data.combine import join_problem
 from core.devices import usable_cores
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
-from core.presets import PRESETS
+from core.presets import PRESETS, title_of
 from core.runs import Run
 from core.runs.differing import labels_of, varying
 from core.training.schedules import preview
@@ -29,6 +29,7 @@ from pages.parts.runs.space import moments_cost
 from pages.parts.runs.start import more_ways, start
 from pages.parts.runs.take_away import made_with
 from pages.parts.runs.watched import watch_choice
+from pages.parts.shell import lesson
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
@@ -159,7 +160,10 @@ def beginning(server: Services, config: RunConfig) -> None:
     """What to start from, and the buttons that do."""
     spec = spec_of(config.data.dataset)
     ready = spec.is_available(server.settings.data_dir)
-    preset_choice(config)
+    if lesson.parts("train_model", ["Start from"]):
+        preset_choice(config)
+    else:
+        st.caption(f"Settings: {as_text(title_of(config, server.settings.data_dir))}")
     place = st.container(horizontal=True, gap="xsmall")  # both in one line
     watch = watch_choice(server, config)
     with place:
@@ -194,12 +198,15 @@ with controls:
     beginning(server, config)
     address.note()
     where_notes_differ(config)
-    view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
-                                bind="query-params", label_visibility="collapsed")
+    view = ESSENTIALS
+    if lesson.parts("train_model", [ALL]):
+        view = st.segmented_control("Settings", [ESSENTIALS, ALL], default=ESSENTIALS, required=True, key="train.view",
+                                    bind="query-params", label_visibility="collapsed")
     retrain_on_change(server, config, run)
     config_doctor.show_problems(config)
     training_form(config, view == ALL)
-    model_form(config)
+    if lesson.parts("train_model", ["Network"]):
+        model_form(config)
     if view == ALL:
         data_form(server, config)
 with picture, st.container(key="train.cockpit", gap="xsmall"):
@@ -213,5 +220,6 @@ with picture, st.container(key="train.cockpit", gap="xsmall"):
     else:
         st.info("Press **Start training**: loss and accuracy appear here while the network learns. Loss is how wrong it is, "
                 "accuracy the share of right answers.", icon=":material/show_chart:")
-microscope_section(server, config, run)
+if lesson.parts("train_model", ["Microscope"]):
+    microscope_section(server, config, run)
 address.keep()

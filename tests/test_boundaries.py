@@ -79,7 +79,7 @@ LAYERS = [
     ("core.data",),
     ("core.presets", "core.layers"),
     ("core.config_text",),
-    ("core.training",),
+    ("core.lessons", "core.training"),
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
     ("core.labs", "core.runs"),
@@ -93,7 +93,7 @@ LAYERS = [
     ("pages.parts.runs",),
     ("pages.parts.explain",),
     ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.compare", "pages.parts.draw",
-     "pages.parts.explore", "pages.parts.learn", "pages.parts.moments", "pages.parts.sheet"),
+     "pages.parts.explore", "pages.parts.learn", "pages.parts.lessons", "pages.parts.moments", "pages.parts.sheet"),
     ("pages.parts.home",),
     ("pages", "app"),
 ]

@@ -18,7 +18,7 @@ from core.settings import Settings
 from core.training import outputs_for
 from core.transforms import Steps
 from pages.parts.draft import address
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.services import Services
 from pages.parts.shell.visitor import asking
 
@@ -30,10 +30,10 @@ def first_preset(settings: Settings) -> str:
 
 def draft(server: Services) -> RunConfig:
     """The session's config in the making: what the address asks for, else what was chosen before. At first it is that of the run
-    that is looked at, or a first preset's."""
+    that is looked at, or a first preset's; in a lesson what that starts from, once for each preset of it."""
     settings, first = server.settings, _first(server)
-    said = address.news()
-    if said is not None or keys.DRAFT not in st.session_state:
+    said, begun = address.news(), _lesson_begun()
+    if begun or said is not None or keys.DRAFT not in st.session_state:
         take(address.read(said or {}, first))
         st.session_state.pop(keys.LAST_DRAFT, None)  # nothing starts by itself because of it
     config = read_config(st.session_state[keys.DRAFT])
@@ -52,6 +52,8 @@ def draft(server: Services) -> RunConfig:
 
 def _first(server: Services) -> RunConfig:
     """What a page begins with whose address names no draft."""
+    if (now := lesson.taken()) is not None:
+        return now.lesson.start_at(now.number)
     run_id = st.session_state.get(keys.RUN)
     with suppress(RunNotFound, RunUnreadable, StoreError):  # Train model says so
         if run_id and (run := server.store.get(run_id)).kind == "training":
@@ -66,6 +68,14 @@ def _without_others(settings: Settings) -> None:
         st.toast(f"These settings' data belong to somebody else; {spec_of('digits').title} takes their place.",
                  icon=":material/lock:")
         take_data(default_config("digits"))
+
+
+def _lesson_begun() -> bool:
+    """Whether a lesson, or another preset of it, has been reached just now: between steps of the same one the draft stays."""
+    now = lesson.taken()
+    wanted = None if now is None else (now.code, now.lesson.preset_at(now.number))
+    before, st.session_state[keys.LESSON_DRAFT] = st.session_state.get(keys.LESSON_DRAFT), wanted
+    return wanted is not None and wanted != before
 
 
 def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:
@@ -96,8 +106,8 @@ def take_preset(name: str) -> None:
 
 
 def take(config: RunConfig) -> None:
-    """Replace the draft; the forms show the new values."""
-    _set(config)
+    """Replace the draft, in a lesson as far as that allows; the forms show the new values."""
+    _set(lesson.applied(config))
     st.session_state[keys.DRAFT_VERSION] = st.session_state.get(keys.DRAFT_VERSION, 0) + 1
 
 
@@ -149,8 +159,11 @@ def take_kind(data: DataConfig) -> None:
 
 
 def take_model(model: ModelConfig) -> None:
-    """Another network for the draft; data and training stay as they are."""
+    """Another network for the draft; data and training stay as they are, and in a lesson so does a network that it fixes."""
     before = read_config(st.session_state[keys.DRAFT])
+    if line := lesson.problem(before.model_copy(update={"model": model})):
+        st.session_state["problem.model.architecture"] = line
+        return
     _set(before.model_copy(update={"model": model}))
     if before.model.architecture != model.architecture:
         st.session_state[keys.DRAFT_VERSION] += 1
@@ -195,6 +208,9 @@ def change(path: str, value: object) -> None:
     if fitting != config.data:
         config = config.model_copy(update={"data": fitting})
         st.session_state[keys.DRAFT_VERSION] += 1
+    if line := lesson.problem(config):
+        st.session_state[f"problem.{path}"] = line
+        return
     st.session_state.pop(f"problem.{path}", None)
     _set(config)
     if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults

@@ -11,7 +11,7 @@ from core.fields import Config, describe
 from core.models import ARCHITECTURES
 from core.models.stack import count_layers
 from pages.parts.draft import draft
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.setting import setting_widget
 
@@ -57,7 +57,8 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
     if path == "model.layers" and isinstance(value, tuple):
         st.caption(f"{count_layers(value)} layers of your own, changed on the page “Build model”.")
     else:
-        setting_widget(about, value, key, _changed, (path, key), options=choices, kind=kind_of(config.data.dataset),
+        setting_widget(lesson.narrowed(about, path, value), value, key, _changed, (path, key), options=choices,
+                       kind=kind_of(config.data.dataset), fixed=lesson.is_fixed(path),
                        names=CHOICES | CHOICES_OF.get(path, {}) | (labels or {}), nothing=NOTHING.get(path, ""))
     if problem := st.session_state.get(f"problem.{path}"):
         st.caption(f":red[{as_text(in_labels(problem, path, about.label))}]")

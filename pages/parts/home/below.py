@@ -20,7 +20,8 @@ from pages.parts.widgets.offers import Offer, choose_offer
 # path → (label, icon)
 STEPS = {"pages/explore_data.py": ("1. Data", ":material/grid_view:"),
          "pages/build_model.py": ("2. Build", ":material/account_tree:"),
-         "pages/train_model.py": ("3. Train", ":material/model_training:"), "pages/draw_digit.py": ("4. Draw", ":material/draw:")}
+         "pages/train_model.py": ("3. Train", ":material/model_training:"), "pages/draw_digit.py": ("4. Draw", ":material/draw:"),
+         "pages/open_lesson.py": ("Lessons", ":material/school:")}
 RECENT = 5
 CLASSIC, LEARN = "Classic systems", "Learn how it works"
 

@@ -8,10 +8,11 @@ from uuid import uuid4
 import streamlit as st
 from torch import Tensor
 
-from core.config import RunConfig
+from core.config import DataConfig, RunConfig
 from core.data import DataError, spec_of
 from core.data.drawing import Drawing, DrawingError, prepare
-from core.presets import PRESETS
+from core.data.sources import kind_of
+from core.presets import PRESETS, title_of
 from core.runs import Run, RunNotFound
 from pages.parts.draft.draft import first_preset
 from pages.parts.explain.section import why_section
@@ -21,7 +22,7 @@ from pages.parts.home.watching import Watched, offered_image, played, recording,
 from pages.parts.runs.control import stop, try_to
 from pages.parts.runs.start import start
 from pages.parts.runs.words import before_it
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import device, go_to
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
@@ -147,13 +148,20 @@ def _buttons(server: Services, run: Run | None, watched: Watched | None) -> None
 
 def _before(server: Services, run: Run | None) -> None:
     """run: it has ended, and has no network that could answer."""
-    name = first_preset(server.settings)
+    config = begin_with(server)
     if st.button("Train my own", type="primary", icon=":material/play_arrow:", key="home.train"):
-        _train(server, PRESETS[name].config)
+        _train(server, config)
     if run is not None:
         _again(server, run)
-    _test_image_button(server, name)
-    st.caption(f"{PRESETS[name].title}, on this machine's {device().title}.")
+    _test_image_button(server, config.data)
+    st.caption(f"{as_text(title_of(config, server.settings.data_dir))}, on this machine's {device().title}.")
+
+
+def begin_with(server: Services) -> RunConfig:
+    """What a newcomer trains: in a lesson what that starts from, where it is of images."""
+    now = lesson.taken()
+    config = PRESETS[first_preset(server.settings)].config if now is None else now.lesson.start_at(now.number)
+    return config if kind_of(config.data.dataset) == "images" else PRESETS[first_preset(server.settings)].config
 
 
 def _while_training(server: Services, run: Run) -> None:
@@ -165,7 +173,8 @@ def _while_training(server: Services, run: Run) -> None:
         try_to(lambda: stop(server, run))
     if mine and run.pause_requested is not None and st.button("Go on", icon=":material/play_arrow:", key="home.go_on"):
         try_to(lambda: server.engine.pause(run.id, False))
-    if st.button("All its curves", icon=":material/show_chart:", key="home.curves", type="tertiary"):
+    if lesson.shows("pages/train_model.py") and st.button(
+            "All its curves", icon=":material/show_chart:", key="home.curves", type="tertiary"):
         go_to("pages/train_model.py")
 
 
@@ -176,8 +185,9 @@ def _afterwards(server: Services, run: Run, watched: Watched) -> None:
         st.rerun()
     # never disabled: a stroke draws the sheet and its answer anew, and not these
     why = st.button("Why?", icon=":material/psychology_alt:", key="home.why")
-    inside = st.button("Look inside", icon=":material/footprint:", key="home.inside",
-                       help="Opens Build model, where every layer's maps of this image are shown, one after the other.")
+    inside = lesson.shows("pages/build_model.py") and st.button(
+        "Look inside", icon=":material/footprint:", key="home.inside",
+        help="Opens Build model, where every layer's maps of this image are shown, one after the other.")
     if (why or inside) and image is None:
         st.toast("Draw a digit first.", icon=":material/draw:")
     elif why and image is not None:
@@ -186,9 +196,12 @@ def _afterwards(server: Services, run: Run, watched: Watched) -> None:
         st.session_state[keys.BROUGHT], st.session_state[keys.LOOK] = image, keys.LOOK_WALK
         st.session_state[keys.SCROLL_TO_WALK] = uuid4().hex
         go_to("pages/build_model.py")
-    _better(server, run)
-    name = next((name for name, entry in PRESETS.items() if entry.config == run.config), first_preset(server.settings))
-    _test_image_button(server, name)
+    if lesson.taken() is None:
+        _better(server, run)
+    else:
+        _again(server, run)
+    same = any(entry.config == run.config for entry in PRESETS.values())
+    _test_image_button(server, run.config.data if same else begin_with(server).data)
 
 
 def _better(server: Services, run: Run) -> None:
@@ -230,12 +243,11 @@ def _train(server: Services, config: RunConfig, before: Run | None = None) -> No
     st.rerun()
 
 
-def _test_image_button(server: Services, name: str) -> None:
+def _test_image_button(server: Services, data: DataConfig) -> None:
     """The way on for who can't draw, and to see what it says to a digit that somebody else has written."""
     if not st.button("Try a test image", icon=":material/image_search:", key="home.test_image", type="tertiary"):
         return
     place = st.session_state.get(TESTED, 0)
-    data = PRESETS[name].config.data
     try:
         image, digit = offered_image(server, data, place)
     except DataError as error:

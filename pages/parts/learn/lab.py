@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.menu import LABS
 
@@ -111,6 +111,9 @@ def refusal(text: str) -> None:
 
 def try_next(items: Sequence[Next]) -> None:
     """What to do now, each with a link."""
+    items = [item for item in items if lesson.shows(item.page)]
+    if not items:
+        return
     st.header("What to try next")  # under the title comes a heading of the second order
     for item in items:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.runs import RunNotFound
 from core.runs.moments import has_moments
+from pages.parts.shell import lesson
 from pages.parts.shell.frame import go_to, select_run
 from pages.parts.shell.services import Services
 
@@ -13,7 +14,7 @@ from pages.parts.shell.services import Services
 def back_in_time(server: Services, run_id: str, key: str, tertiary: bool = False) -> None:
     """A button, where there is something to go back to."""
     with suppress(RunNotFound):
-        if has_moments(server.store, run_id) and st.button(
+        if lesson.shows("pages/go_back.py") and has_moments(server.store, run_id) and st.button(
                 "Go back in time", icon=":material/history:", key=key, type="tertiary" if tertiary else "secondary",
                 help="What the network knew at each moment of its training."):
             select_run(run_id)

@@ -11,8 +11,9 @@ from core.config import RunConfig, TrainingConfig
 from core.fields import ConfigError, describe
 from core.runs import CheckpointError, Run, RunNotFound, StoreError, has_checkpoint
 from pages.parts.draft import draft
-from pages.parts.runs.start import close_popover, start, wait_until
-from pages.parts.shell import keys
+from pages.parts.runs.rate_finder import RATE
+from pages.parts.runs.start import check_lesson, close_popover, start, wait_until
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import go_to
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse, tell
@@ -46,6 +47,7 @@ def control_buttons(server: Services, run: Run) -> None:
                                    help=f"In addition to the {run.config.training.epochs} it was made for.")
             if st.button("Continue training", type="primary", key="run.continue", on_click=close_popover,
                          args=("run.continue_open",)):
+                check_lesson(run.config.with_values({"training.epochs": run.config.training.epochs + int(more)}))
                 try_to(lambda: server.engine.resume(run.id, int(more)))
 
 
@@ -72,7 +74,8 @@ def _while_active(server: Services, run: Run, which: str) -> None:
         ("Pause", ":material/pause:", "The run waits after its next step and keeps everything.")
     if st.button(label, icon=icon, key="run.pause", help=about):
         try_to(lambda: server.engine.pause(run.id, not paused))
-    _learning_rate(server, run)
+    if not lesson.is_fixed(RATE):
+        _learning_rate(server, run)
     if paused and st.button("One step", icon=":material/skip_next:", key="run.step",
                             help="One batch forward and backward, one change of the weights; then it waits again."):
         def one_step() -> None:
@@ -98,7 +101,9 @@ def _learning_rate(server: Services, run: Run) -> None:
     with st.popover("Its learning rate", icon=":material/speed:", key="run.rate_open", on_change="rerun",
                     help="Another learning rate while it trains. The settings are those of the next run."):
         current = run.learning_rate if run.learning_rate is not None else run.config.training.optimizer.learning_rate
-        value = st.number_input("This run's learning rate", 1e-9, 100.0, current, step=current / 2, format="%g",
+        least, most = lesson.bounds(RATE) or (1e-9, 100.0)
+        value = st.number_input("This run's learning rate", min(least, current), max(most, current), current, step=current / 2,
+                                format="%g",
                                 key=f"run.rate.{run.id}", help="Acts from the next step on; a schedule scales it as it did the "
                                 "first one. It becomes part of the run: its list, its script and its config file name it.")
         if st.button("Use it", key="run.use_rate", on_click=close_popover, args=("run.rate_open",)):

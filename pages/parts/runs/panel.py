@@ -35,7 +35,7 @@ from pages.parts.runs.start import start
 from pages.parts.runs.watched import watched_section
 from pages.parts.runs.words import STATUS, going_now, name_of, waiting
 from pages.parts.shell import keys
-from pages.parts.shell.frame import go_to, select_run, tab_title
+from pages.parts.shell.frame import page_button, select_run, tab_title
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import tell
 from pages.parts.shell.services import Services
@@ -212,16 +212,14 @@ def next_steps(server: Services, run: Run) -> None:
         return
     kind = kind_of(run.config.data.dataset)
     with st.container(horizontal=True):
-        if kind == "images" and st.button(_drawing_for(run), icon=":material/draw:", type="primary", key="panel.draw"):
-            go_to("pages/draw_digit.py")
-        if kind == "text" and st.button("Ask it about a text", icon=":material/rate_review:", type="primary", key="panel.ask"):
-            go_to("pages/learn_text.py")
-        if kind == "points" and spec_of(run.config.data.dataset).in_plane and st.button(
-                "See its answers in the plane", icon=":material/bubble_chart:", type="primary", key="panel.plane"):
-            go_to("pages/learn_decision_boundary.py")
-        if "accuracy" in quantities_of(run) and st.button("Evaluate it", icon=":material/fact_check:", key="panel.evaluate"):
-            go_to("pages/evaluate_model.py")
+        if kind == "images":
+            page_button("pages/draw_digit.py", _drawing_for(run), ":material/draw:", "panel.draw", primary=True)
+        if kind == "text":
+            page_button("pages/learn_text.py", "Ask it about a text", ":material/rate_review:", "panel.ask", primary=True)
+        if kind == "points" and spec_of(run.config.data.dataset).in_plane:
+            page_button("pages/learn_decision_boundary.py", "See its answers in the plane", ":material/bubble_chart:",
+                        "panel.plane", primary=True)
+        if "accuracy" in quantities_of(run):
+            page_button("pages/evaluate_model.py", "Evaluate it", ":material/fact_check:", "panel.evaluate")
         back_in_time(server, run.id, "panel.back")
-        if st.button("Compare runs", icon=":material/leaderboard:", key="panel.compare"):
-            go_to("pages/compare_runs.py")
-
+        page_button("pages/compare_runs.py", "Compare runs", ":material/leaderboard:", "panel.compare")

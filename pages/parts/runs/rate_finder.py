@@ -8,7 +8,7 @@ from core.runs import RunNotFound, StoreError
 from core.runs.range_run import SUGGESTION, range_curve
 from core.wording import plural
 from pages.parts.draft import draft
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
@@ -18,6 +18,8 @@ RATE = "training.optimizer.learning_rate"
 
 def find_rate(server: Services, config: RunConfig) -> None:
     """Queue a range test of these settings and show it."""
+    if line := lesson.problem(config):
+        refuse(as_text(line), ":material/school:")
     try:
         st.session_state[keys.RANGE_RUN] = server.engine.find_rate(config, st.session_state[keys.OWNER])
     except StoreError as error:

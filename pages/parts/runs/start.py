@@ -11,8 +11,8 @@ from core.config import RunConfig
 from core.fields import ConfigError
 from core.presets import title_of
 from core.runs import Run, StoreError, WatchError
-from pages.parts.runs.rate_finder import find_rate
-from pages.parts.shell import keys
+from pages.parts.runs.rate_finder import RATE, find_rate
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
@@ -27,6 +27,7 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
     drawn anew with the reason, and what follows is not done. A second click while it is going finds the same run. paused: it
     waits before its first step. watch: images it is watched with, as LocalEngine.submit()."""
     owner, title = st.session_state[keys.OWNER], title_of(config)
+    check_lesson(config)
     watched = b"" if watch is None else watch.numpy().tobytes()  # another drawing is another run
     key = hashlib.sha256(f"{config.model_dump_json()}{seeds if seeds > 1 else ''}".encode() + watched).hexdigest()
     try:
@@ -39,6 +40,12 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
     select_run(run_id)
     wait_until(server, run_id, SECONDS_FOR_FIRST_POINT, lambda run: bool(
         run.step or (run.pause_requested and run.steps) or (run.status == "queued" and server.store.queue_position(run_id))))
+
+
+def check_lesson(config: RunConfig) -> None:
+    """In a lesson, draw the page anew with the reason where it does not allow such settings."""
+    if line := lesson.problem(config):
+        refuse(as_text(line), ":material/school:")
 
 
 def wait_until(server: Services, run_id: str, seconds: float, happened: Callable[[Run], bool]) -> None:
@@ -68,7 +75,7 @@ def more_ways(server: Services, config: RunConfig, ready: bool, watch: Tensor | 
                    "is luck?"):
                 start(server, config, seeds=seeds, watch=watch)
                 st.rerun()
-        if way("Find a learning rate", "train.find_rate", ":material/search_insights:",
+        if not lesson.is_fixed(RATE) and way("Find a learning rate", "train.find_rate", ":material/search_insights:",
                "A short test in which the learning rate grows with each step. Takes seconds and is no result to compare."):
             find_rate(server, config)
             st.rerun()

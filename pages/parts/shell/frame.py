@@ -9,7 +9,8 @@ import torch
 from streamlit.errors import StreamlitPageNotFoundError
 
 from core.devices import DeviceInfo, describe_device
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
+from pages.parts.shell.lesson_bar import lesson_bar
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import DRAFTED, LABS, MENU
 from pages.parts.shell.notices import draw_notices
@@ -31,10 +32,17 @@ def open_page(title: str, style: str = "") -> None:
     _recover_run()
     with st.sidebar:
         labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
-        show_links([Group(MENU, "Torch Playground", name=True), Group(labs, "Learn")], "frame.menu", "Pages", go_to,
-                   here=PATHS.get(title, ""), query=query_of, foot=device().title)
+        groups = [Group(_shown(MENU), "Torch Playground", name=True), Group(_shown(labs), "Learn")]
+        show_links([group for group in groups if group.links or group.name], "frame.menu", "Pages", go_to, query_of,
+                   here=PATHS.get(title, ""), foot=device().title)
         teacher_door()
     draw_notices()
+    lesson_bar(lesson.page_of(PATHS.get(title, "")))
+
+
+def _shown(links: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Those that can be opened now: in a lesson, its own."""
+    return {path: link for path, link in links.items() if lesson.shows(path)}
 
 
 def tab_title(state: str) -> None:
@@ -61,13 +69,18 @@ def device() -> DeviceInfo:
 
 
 def query_of(path: str) -> dict[str, str]:
-    """What a page's address says after the question mark: the run that is looked at, and the draft where the page shows it."""
+    """What a page's address says after the question mark: the run that is looked at, the draft where the page shows it, and the
+    lesson that is taken."""
     run = st.session_state.get(keys.RUN)
-    return ({"run": run} if run else {}) | (st.session_state.get(keys.DRAFT_QUERY, {}) if path in DRAFTED else {})
+    drafted = st.session_state.get(keys.DRAFT_QUERY, {}) if path in DRAFTED else {}
+    return ({"run": run} if run else {}) | drafted | lesson.query()
 
 
 def link(path: str, label: str, icon: str | None = None) -> None:
-    """A link to a page that keeps the run in the address. On a page that runs alone there are no others: plain text."""
+    """A link to a page that keeps the run in the address; none where a lesson does not show that page. On a page that runs alone
+    there are no others: plain text."""
+    if not lesson.shows(path):
+        return
     try:
         st.page_link(path, label=label, icon=icon, query_params=query_of(path) or None)
     except (StreamlitPageNotFoundError, KeyError):
@@ -82,6 +95,12 @@ def go_to(path: str) -> None:
             st.switch_page(path, query_params=query_of(path))
         except (StreamlitPageNotFoundError, KeyError):
             st.rerun()
+
+
+def page_button(path: str, label: str, icon: str, key: str, primary: bool = False, about: str | None = None) -> None:
+    """A button that opens another page; none where a lesson does not show that page."""
+    if lesson.shows(path) and st.button(label, icon=icon, key=key, type="primary" if primary else "secondary", help=about):
+        go_to(path)
 
 
 def select_run(run_id: str | None) -> None:

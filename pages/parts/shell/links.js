@@ -29,10 +29,11 @@ function build(nav, { groups, foot }) {
     return element;
   };
   let place = 0;
-  nav.replaceChildren(...groups.flatMap(({ title, name, links }) => {
+  nav.replaceChildren(...groups.flatMap(({ title, name, links, strong }) => {
     const group = document.createElement("div");
     group.className = "group";
     group.append(...links.map((link) => anchor(nav, link, place++)));
+    group.children[strong]?.classList.add("strong");
     return title ? [words(name ? "name" : "title", title), group] : [group];
   }));
   if (foot) nav.append(words("foot", foot));

@@ -15,11 +15,13 @@ _component = st.components.v2.component(  # pyright: ignore[reportAttributeAcces
 
 @dataclass(frozen=True)
 class Group:
-    """Links below each other. links: path → (label, icon). title: above them, "" for none. name: whether that is the app's."""
+    """Links below each other. links: path → (label, icon), a path with "#" and anything where several lead to one page. title:
+    above them, "" for none. name: whether that is the app's. strong: the path of the link that looks like a button."""
 
     links: Mapping[str, tuple[str, str]]
     title: str = ""
     name: bool = False
+    strong: str = ""
 
 
 def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callable[[str], None],
@@ -38,8 +40,8 @@ def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callabl
 
     # tuples, as Streamlit imports pandas to see whether a list is a table: 0.2 s and 65 MB before Home is drawn
     shown = tuple({"title": group.title, "name": group.name, "links": [
-        [_address(path), text, icon.removeprefix(":material/").removesuffix(":")] for path, (text, icon) in group.links.items()]}
-        for group in groups)
+        [_address(path), text, icon.removeprefix(":material/").removesuffix(":")] for path, (text, icon) in group.links.items()],
+        "strong": list(group.links).index(group.strong) if group.strong else -1} for group in groups)
     _component(key=key, on_chosen_change=chosen, height="content",
                data={"groups": shown, "label": label, "here": paths.index(here) if here in paths else -1,
                      "queries": tuple(urlencode(query(path)) for path in paths), "foot": foot, "row": row})
@@ -47,4 +49,5 @@ def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callabl
 
 def _address(path: str) -> str:
     """A page's name in the address: "train_model"; "" for Home."""
-    return "" if path == "app.py" else path.removeprefix("pages/").removesuffix(".py")
+    file = path.partition("#")[0]
+    return "" if file == "app.py" else file.removeprefix("pages/").removesuffix(".py")

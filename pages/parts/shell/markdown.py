@@ -31,6 +31,12 @@ def as_text(words: str) -> str:
     return SIGNS.sub(r"\\\1", line)
 
 
+def paragraphs(words: str) -> str:
+    """Words of several lines, for a place that takes Markdown: lines and paragraphs stay what they are, all else as as_text()."""
+    blocks = (block.strip().splitlines() for block in re.split(r"\n\s*\n", words))
+    return "\n\n".join("  \n".join(map(as_text, lines)) for lines in blocks if lines)
+
+
 def in_table(words: str, most: int = 120) -> str:
     """Words that may hold anything, for a cell of a table: one line of at most so many signs. What a spreadsheet would take for a
     formula begins with a sign that takes no room, as the table's own button downloads what is in its cells."""

@@ -11,6 +11,7 @@ MENU = {
     "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
     "pages/read_sheet.py": ("Read a sheet", ":material/document_scanner:"),
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
+    "pages/open_lesson.py": ("Lessons", ":material/school:"),
 }
 DRAFTED = ("pages/explore_data.py", "pages/build_model.py", "pages/train_model.py")  # whose addresses name the draft
 # path → (title, goal in one line, icon); one entry a line. Home lists them as a path and the sidebar as a menu

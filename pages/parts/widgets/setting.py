@@ -19,7 +19,8 @@ def label_of(about: Setting) -> str:
 
 def setting_widget(about: Setting, value: Any, key: str, on_change: Callable[..., None], args: tuple[Any, ...], *,
                    options: Sequence[Any] | None = None, names: Mapping[Any, str] | None = None, kind: Kind = "images",
-                   nothing: str = "", number_width: Width = "stretch", choice_width: Width = "stretch") -> None:
+                   nothing: str = "", number_width: Width = "stretch", choice_width: Width = "stretch",
+                   fixed: bool = False) -> None:
     """Draw the widget that suits a value: a list to choose from, a switch, a number or, for several numbers, a line of text.
 
     Args:
@@ -29,9 +30,11 @@ def setting_widget(about: Setting, value: Any, key: str, on_change: Callable[...
         names: what choices are called; a choice that is not there is shown as it is.
         kind: what the examples are, for the words of label and help.
         nothing: what an empty choice of several means.
+        fixed: whether it can't be changed now.
     """
     label, shown = worded(label_of(about), kind), names or {}
-    common: dict[str, Any] = {"key": key, "help": worded(about.help, kind), "on_change": on_change, "args": args}
+    about_it = worded(about.help, kind) + (" Fixed in this lesson." if fixed else "")
+    common: dict[str, Any] = {"key": key, "help": about_it, "on_change": on_change, "args": args, "disabled": fixed}
     choices = list(options or ([one for one in about.choices if isinstance(one, str)] if isinstance(value, str) else ()))
     if isinstance(value, tuple) and options is not None:
         st.multiselect(label, options, [one for one in value if one in options], placeholder=nothing,

@@ -12,7 +12,7 @@ from core.labs.decision_boundary import can_show
 from core.models import MLPConfig
 from core.presets import PRESETS
 from core.runs import Run
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.services import Services
 
 FIRST = RunConfig(
@@ -37,8 +37,8 @@ def network(config: RunConfig) -> MLPConfig:
 
 
 def take(new: RunConfig) -> None:
-    """Replace it; the controls show the new values."""
-    st.session_state[keys.PLANE] = new.model_dump(mode="json")
+    """Replace it, in a lesson as far as that allows; the controls show the new values."""
+    st.session_state[keys.PLANE] = lesson.applied(new).model_dump(mode="json")
     st.session_state[keys.PLANE_VERSION] = version() + 1
     st.session_state.pop(keys.PLANE_PROBLEM, None)
 
@@ -54,6 +54,10 @@ def change(values: dict[str, Any]) -> None:
         new = config().with_values(values)
     except ConfigError as error:
         st.session_state[keys.PLANE_PROBLEM] = in_words(str(error))
+        return
+    if line := lesson.problem(new):
+        st.session_state[keys.PLANE_PROBLEM] = line
+        st.session_state[keys.PLANE_VERSION] = version() + 1  # the controls show what it still is
         return
     st.session_state.pop(keys.PLANE_PROBLEM, None)
     st.session_state[keys.PLANE] = new.model_dump(mode="json")
@@ -94,6 +98,16 @@ def add_point(x1: float, x2: float, label: int) -> None:
         st.session_state[keys.PLANE_PROBLEM] = f"{MOST_ADDED} points have been added, which is all that fit. Take some back."
         return
     change({"data.added": [*now.data.added, (x1, x2, label)]})
+
+
+def begin() -> None:
+    """In a lesson, what that starts from, where the lab can show it: once for each preset of it."""
+    if (now := lesson.taken()) is None:
+        st.session_state.pop(keys.LESSON_PLANE, None)
+    elif st.session_state.get(keys.LESSON_PLANE) != (wanted := (now.code, now.lesson.preset_at(now.number))):
+        st.session_state[keys.LESSON_PLANE] = wanted
+        begun = now.lesson.start_at(now.number)
+        take(begun if can_show(begun) else FIRST)
 
 
 def adopt(run: Run | None) -> None:

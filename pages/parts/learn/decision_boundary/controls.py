@@ -1,6 +1,7 @@
 """The controls of the 2-D lab: data, inputs, network, training. Each writes into the lab's config and nothing else."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import streamlit as st
@@ -15,7 +16,7 @@ from core.labs.decision_boundary import EXTENT, MOST_LAYERS, MOST_UNITS, plane_p
 from core.models import ACTIVATIONS, MLPConfig
 from pages.parts.draft.fields import CHOICES
 from pages.parts.learn.decision_boundary import config as plane_config
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 
 SETS = [name for name, rule in RULES.items() if rule.in_plane]
@@ -31,6 +32,7 @@ LOSSES = {"bce_with_logits": "Binary cross-entropy (with logits)", "bce": "Binar
 NAMES = {**CHOICES, "identity": "None (a straight line)"}
 SHORT = {"xor": "XOR", "random_numbers": "Random"}  # under their pictures, where there is room for one word
 CLASSES = ("Orange", "Blue")
+HIDDEN = "model.hidden"
 
 
 @st.cache_data(show_spinner=False)
@@ -42,7 +44,9 @@ def pictures() -> dict[str, Image.Image]:
 
 
 def data_sets(config: RunConfig) -> None:
-    """Thumbnails; the button under each chooses it."""
+    """Thumbnails; the button under each chooses it. None where a lesson has a set of its own."""
+    if lesson.is_fixed("data.dataset"):
+        return
     with st.container(horizontal=True, gap="xxsmall", key="plane.sets"):
         for name, picture in pictures().items():
             with st.container(width=62, gap="xxsmall", horizontal_alignment="center"):
@@ -65,13 +69,17 @@ def _slide(label: str, path: str, value: Any, options: Sequence[Any], owner: typ
     """A slider over sensible values; a value from elsewhere is put between them."""
     key = f"plane.{plane_config.version()}.{path}"
     help_text = _help(owner, path) if owner else None
-    st.select_slider(label, sorted({*options, value}), value, key=key, help=help_text, on_change=_write, args=(path, key), **more)
+    least, most = lesson.bounds(path) or (-inf, inf)
+    ends = () if lesson.bounds(path) is None else (type(value)(least), type(value)(most))
+    allowed = sorted({*(one for one in options if least <= one <= most), *ends, value})
+    st.select_slider(label, allowed if len(allowed) > 1 else [*allowed, *options[-1:]], value, key=key, help=help_text,
+                     disabled=lesson.is_fixed(path) or len(allowed) == 1, on_change=_write, args=(path, key), **more)
 
 
 def _select(label: str, path: str, value: str, options: Sequence[str], names: dict[str, str], owner: type[Config]) -> None:
     key = f"plane.{plane_config.version()}.{path}"
     st.selectbox(label, list(options), list(options).index(value), format_func=lambda name: str(names.get(name, name)), key=key,
-                 help=_help(owner, path), on_change=_write, args=(path, key))
+                 help=_help(owner, path), disabled=lesson.is_fixed(path), on_change=_write, args=(path, key))
 
 
 def main_controls(config: RunConfig) -> None:
@@ -139,7 +147,8 @@ def network_controls(config: RunConfig) -> None:
             else:  # a network needs something to look at: the last one stays
                 plane_config.take(plane_config.config())
 
-        st.pills("Inputs", list(FEATURES), selection_mode="multi", default=list(config.data.features), key=key, on_change=inputs,
+        st.pills("Inputs", list(FEATURES), selection_mode="multi", disabled=lesson.is_fixed("data.features"),
+                 default=list(config.data.features), key=key, on_change=inputs,
                  format_func=lambda name: FEATURES[name].title, help=_help(DataConfig, "features"))
         if hidden:
             with st.container(horizontal=True, gap="small"):
@@ -157,7 +166,7 @@ def layers_control(hidden: tuple[int, ...]) -> None:
         wanted = st.session_state[key]
         plane_config.change({"model.hidden": [*now[:wanted], *[now[-1] if now else 4] * (wanted - len(now))]})
 
-    st.number_input("Hidden layers", 0, MOST_LAYERS, len(hidden), key=key, on_change=write,
+    st.number_input("Hidden layers", 0, MOST_LAYERS, len(hidden), key=key, on_change=write, disabled=lesson.is_fixed(HIDDEN),
                     help="Without one, the network can only draw a straight line through what it is given.")
 
 
@@ -170,6 +179,7 @@ def _units(index: int, units: int, version: int) -> None:
         plane_config.change({"model.hidden": now})
 
     st.number_input(f"Units {index + 1}", 1, MOST_UNITS, units, key=key, on_change=write, width=110,
+                    disabled=lesson.is_fixed(HIDDEN),
                     help=f"How many units hidden layer {index + 1} has.")
 
 

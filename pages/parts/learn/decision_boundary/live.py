@@ -24,6 +24,7 @@ from core.wording import percent, plural
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary import weight
 from pages.parts.learn.decision_boundary.controls import CLASSES
+from pages.parts.runs.start import check_lesson
 from pages.parts.runs.words import waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
@@ -105,6 +106,7 @@ def _continue(server: Services, run: Run) -> None:
     if not st.button(f"{more} more epochs", icon=":material/forward:", key="plane.continue"):
         return
     beyond = max(0, run.epoch + more - run.config.training.epochs)
+    check_lesson(run.config.with_values({"training.epochs": run.config.training.epochs + beyond}))
     _try(lambda: server.engine.resume(run.id, beyond), server, run.id, lambda now: now.status != "queued")
     plane_config.take(plane_config.current(server.store.get(run.id)))
     st.rerun()
@@ -134,6 +136,7 @@ def _steps(server: Services, run: Run, count: int) -> None:
 
 def _start(server: Services, config: RunConfig, paused: bool = False) -> None:
     """A run like any other, but slow enough to watch; or waiting for its first step."""
+    check_lesson(config)
     text = config.model_dump_json()
     pace = SPEEDS[st.session_state.get("plane.speed", FIRST_SPEED)]
     try:

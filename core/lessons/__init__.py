@@ -1,0 +1,20 @@
+"""Lessons: pages in an order, with a text for each, that leave out or fix what a class is not to see or to change."""
+
+from core.lessons.kept import (
+    SHIPPED,
+    Kept,
+    LessonError,
+    as_code,
+    delete_lesson,
+    find_lesson,
+    keep_lesson,
+    kept_lessons,
+    may_change,
+    shipped_lessons,
+)
+from core.lessons.lesson import LONGEST, MOST_STEPS, Lesson, Step, read_lesson, settings_of, value_of
+from core.lessons.pages import PAGES, SECTIONS, Page
+
+__all__ = ["LONGEST", "MOST_STEPS", "PAGES", "SECTIONS", "SHIPPED", "Kept", "Lesson", "LessonError", "Page", "Step", "as_code",
+           "delete_lesson", "find_lesson", "keep_lesson", "kept_lessons", "may_change", "read_lesson", "settings_of",
+           "shipped_lessons", "value_of"]

@@ -1,0 +1,89 @@
+"""The lesson that is being made in this session: a dict as of its JSON, which may not be a whole lesson yet."""
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from core.fields import ConfigError
+from core.lessons import MOST_STEPS, Lesson, read_lesson
+from pages.parts.shell import keys
+
+FIRST = Lesson(title="My lesson").model_dump(mode="json")
+FIRST["steps"] = [{"title": "Look at the data", "page": "explore_data", "text": "Look at some digits of each class.",
+                   "preset": "", "view": {}},
+                  {"title": "Train", "page": "train_model", "text": "Press “Start training”. How many are right?", "preset": "",
+                   "view": {}}]
+STEP = "lesson.form.step"  # which step is open for editing
+
+
+def values() -> dict[str, Any]:
+    """What the form shows."""
+    return st.session_state.setdefault(keys.LESSON_MADE, json.loads(json.dumps(FIRST)))
+
+
+def lesson() -> Lesson | None:
+    """The lesson, where it can be one; else problem() says why not."""
+    try:
+        return read_lesson(json.dumps(values()))
+    except ConfigError:
+        return None
+
+
+def problem() -> str:
+    """Why it can't be a lesson yet, in one line."""
+    try:
+        read_lesson(json.dumps(values()))
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def take(about: Lesson) -> None:
+    """Put a lesson into the form."""
+    st.session_state[keys.LESSON_MADE] = about.model_dump(mode="json")
+    _show_anew()
+
+
+def key(name: str) -> str:
+    """Of a widget: a new one where the form takes other values."""
+    return f"lesson.form.{st.session_state.get(keys.LESSON_VERSION, 0)}.{name}"
+
+
+def put(name: str, value: Any) -> None:
+    """Change one field."""
+    values()[name] = value
+
+
+def change_step(number: int, name: str, value: Any) -> None:
+    """Change one field of a step, counted from 0."""
+    values()["steps"][number][name] = value
+
+
+def add_step(after: int) -> None:
+    """A new step behind another, on the same page."""
+    steps = values()["steps"]
+    if len(steps) < MOST_STEPS:
+        steps.insert(after + 1, {"title": "", "page": steps[after]["page"], "text": "", "preset": "", "view": {}})
+        _show_anew(after + 1)
+
+
+def remove_step(number: int) -> None:
+    """The last one stays: a lesson has one at least."""
+    steps = values()["steps"]
+    if len(steps) > 1:
+        del steps[number]
+        _show_anew(min(number, len(steps) - 1))
+
+
+def move_step(number: int, by: int) -> None:
+    """Earlier or later."""
+    steps = values()["steps"]
+    if 0 <= number + by < len(steps):
+        steps.insert(number + by, steps.pop(number))
+        _show_anew(number + by)
+
+
+def _show_anew(step: int = 0) -> None:
+    st.session_state[keys.LESSON_VERSION] = st.session_state.get(keys.LESSON_VERSION, 0) + 1
+    st.session_state[STEP] = step

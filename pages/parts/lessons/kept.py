@@ -1,0 +1,69 @@
+"""Lessons: those that were made here, and what can be done with one."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.lessons import Kept, LessonError, delete_lesson, keep_lesson, kept_lessons, may_change
+from core.wording import plural
+from pages.parts.lessons import draft
+from pages.parts.lessons.share import share
+from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
+from pages.parts.shell.notices import refuse, tell
+from pages.parts.shell.services import Services
+
+
+def kept_section(server: Services, begin: Callable[[str], None]) -> None:
+    """Choose one; start it, share it, change a copy, delete it. begin(code) opens it."""
+    found = {kept.code: kept for kept in kept_lessons(server.settings.runs_dir) if may_change(kept, server.actor)}
+    if not found:
+        return
+    st.header("Lessons made here")
+    if st.session_state.get("lesson.kept") not in found:
+        st.session_state.pop("lesson.kept", None)
+    if (last := st.session_state.pop(keys.LESSON_KEPT, None)) in found:
+        st.session_state["lesson.kept"] = last
+    code = st.selectbox("Lesson", list(found), key="lesson.kept", persist_state="session", width=460,
+                        format_func=lambda code: f"{found[code].lesson.title} · {code}")
+    _one(server, found[code], begin)
+
+
+def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
+    about = kept.lesson
+    with st.container(border=True, key="lesson.one"):
+        st.markdown(f"**{as_text(about.title)}** · {plural(len(about.steps), 'step')}")
+        if about.summary:
+            st.caption(as_text(about.summary))
+        with st.container(horizontal=True):
+            if st.button("Start", type="primary", icon=":material/play_arrow:", key="lesson.start"):
+                begin(kept.code)
+            st.button("Edit a copy", icon=":material/edit:", key="lesson.copy", on_click=draft.take, args=(about,),
+                      help="Puts it into the form below. The lesson itself, and its link, stay as they are.")
+            with st.popover("Delete", icon=":material/delete:", key="lesson.delete"):
+                st.markdown("Its link and its code will open nothing any more. This can't be undone.")
+                if st.button("Delete this lesson", type="primary", key="lesson.delete_now"):
+                    _delete(server, kept)
+        share(kept.code, about)
+
+
+def _delete(server: Services, kept: Kept) -> None:
+    try:
+        delete_lesson(kept.code, server.settings.runs_dir, server.actor)
+    except LessonError as error:
+        refuse(as_text(str(error)))
+    tell(f"The lesson “{as_text(kept.lesson.title)}” is deleted.", ":material/delete:")
+    st.rerun()
+
+
+def keep(server: Services) -> None:
+    """Keep the lesson that is being made, and show how to share it."""
+    about = draft.lesson()
+    if about is None:
+        return
+    try:
+        st.session_state[keys.LESSON_KEPT] = keep_lesson(about, server.settings.runs_dir, server.actor.key)
+    except LessonError as error:
+        refuse(as_text(str(error)))
+    tell(f"Kept. Its code is {st.session_state[keys.LESSON_KEPT]}.", ":material/check:")
+    st.rerun()

@@ -1,0 +1,134 @@
+"""The lesson that the address names (?lesson=K7M2XQ&step=2): which pages and parts of them it shows, and what it fixes.
+
+The address alone decides: it is what is shared, reloaded and gone back to. Outside a lesson everything is shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.config import RunConfig
+from core.fields import Setting
+from core.lessons import Lesson, LessonError, Step, as_code, find_lesson
+from core.lessons.lesson import DATASET
+from core.settings import Settings
+
+CODE, STEP = "lesson", "step"  # in the address
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A lesson that is being taken. number: of its step, from 1; 0 where the address names none that there is."""
+
+    code: str
+    lesson: Lesson
+    number: int
+
+    @property
+    def step(self) -> Step:
+        return self.lesson.steps[max(0, self.number - 1)]
+
+
+def taken() -> Taken | None:
+    """The lesson that is being taken; None outside of one, also where the address names one that there isn't."""
+    try:
+        return _taken()
+    except LessonError:
+        return None
+
+
+def why_none() -> str:
+    """Why the lesson that the address names can't be taken, in one line; empty where it can, or where none is named."""
+    try:
+        _taken()
+    except LessonError as error:
+        return str(error)
+    return ""
+
+
+def _taken() -> Taken | None:
+    """Raises LessonError."""
+    asked = st.query_params.get(CODE)
+    if asked is None:
+        return None
+    code = as_code(asked)
+    lesson = _found(code, Settings.from_environment().runs_dir)
+    number = st.query_params.get(STEP, "")
+    there = number.isascii() and number.isdigit() and len(number) < 3 and 1 <= int(number) <= len(lesson.steps)
+    return Taken(code, lesson, int(number) if there else 0)
+
+
+@st.cache_resource(show_spinner=False, ttl=10, max_entries=200)
+def _found(code: str, runs_dir: Path) -> Lesson:
+    """One that was deleted is gone for everybody within ten seconds. Raises LessonError, which is not kept."""
+    return find_lesson(code, runs_dir)
+
+
+def query() -> dict[str, str]:
+    """What keeps the lesson in the address of another page."""
+    now = taken()
+    return {} if now is None else {CODE: now.code, STEP: str(max(1, now.number))}
+
+
+def page_of(path: str) -> str:
+    """A page's name in the address, and in a lesson: "train_model"; "home" for app.py."""
+    return "home" if path == "app.py" else Path(path).stem
+
+
+def path_of(page: str) -> str:
+    """The file of a page that a lesson names."""
+    return "app.py" if page == "home" else f"pages/{page}.py"
+
+
+def shows(path: str) -> bool:
+    """Whether a page can be opened now."""
+    now = taken()
+    return now is None or page_of(path) in now.lesson.pages
+
+
+def parts(page: str, names: Sequence[str]) -> list[str]:
+    """Those of a page's parts that are shown now."""
+    now = taken()
+    return list(names) if now is None else now.lesson.shown(page, list(names))
+
+
+def is_fixed(path: str) -> bool:
+    """Whether a setting can't be changed now, by its dotted path."""
+    now = taken()
+    return now is not None and (path in now.lesson.fixed or (path == DATASET and bool(now.lesson.data)))
+
+
+def bounds(path: str) -> tuple[float, float] | None:
+    """From where to where a setting can be changed now, where that is less than what it takes elsewhere."""
+    now = taken()
+    return None if now is None else now.lesson.ranges.get(path)
+
+
+def narrowed(about: Setting, path: str, value: Any) -> Setting:
+    """A setting with the bounds that it has now, which leave room for the value that it has."""
+    allowed = bounds(path)
+    if allowed is None or not isinstance(value, int | float):
+        return about
+    return replace(about, minimum=min(allowed[0], value), maximum=max(allowed[1], value))
+
+
+def applied(config: RunConfig) -> RunConfig:
+    """Settings brought to what is allowed now."""
+    now = taken()
+    return config if now is None else now.lesson.applied(config)
+
+
+def problem(config: RunConfig) -> str:
+    """Why such settings are not allowed now, in one line; empty where they are."""
+    now = taken()
+    return "" if now is None else now.lesson.problem(config)
+
+
+def check(config: RunConfig) -> None:
+    """Raises ConfigError with one line for settings that are not allowed now. To be called before a run starts or goes on."""
+    now = taken()
+    if now is not None:
+        now.lesson.check(config)

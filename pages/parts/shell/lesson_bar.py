@@ -1,0 +1,109 @@
+"""The bar above each page of a lesson: which step this is, what to do, and the way to the next one."""
+
+from contextlib import suppress
+
+import streamlit as st
+from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
+
+from pages.parts.shell import keys, lesson
+from pages.parts.shell.links import Group, show_links
+from pages.parts.shell.markdown import as_text, paragraphs
+from pages.parts.shell.menu import DRAFTED
+
+LEAVE_TO = "pages/open_lesson.py"
+STYLE = """<style>
+.st-key-lesson-bar { gap: 0.5rem; border-left: 4px solid var(--st-primary-color, #c8441b); }
+</style>"""
+
+
+def lesson_bar(page: str) -> None:
+    """Draw it, where a lesson is taken; leads to its step from a page that it does not show. page: the one that is open."""
+    if line := lesson.why_none():
+        st.warning(as_text(line), icon=":material/school:")
+        return
+    now = lesson.taken()
+    if now is None:
+        return
+    if not now.number or page not in now.lesson.pages:
+        go_to_step(max(1, now.number))
+    st.html(STYLE)
+    number, count = max(1, now.number), len(now.lesson.steps)
+    with st.container(border=True, key="lesson.bar"):
+        st.caption(f":material/school: {as_text(now.lesson.title)} · step {number} of {count}")
+        if now.step.title:
+            st.markdown(f"**{as_text(now.step.title)}**")
+        if now.step.text:
+            st.markdown(paragraphs(now.step.text))
+        _links(now, number, page == now.step.page)
+
+
+def _links(now: lesson.Taken, number: int, here: bool) -> None:
+    """To other steps and out of the lesson; as links, which are one step of the browser's way back each. here: whether the page
+    that is open is the step's own."""
+    count = len(now.lesson.steps)
+    places = {step: f"{lesson.path_of(now.lesson.steps[step - 1].page)}#{step}" for step in range(1, count + 1)}
+    links = {} if here else {places[number]: ("To this step", ":material/arrow_forward:")}
+    if number > 1:
+        links[places[number - 1]] = ("Back", ":material/arrow_back:")
+    if number < count:
+        links[places[number + 1]] = ("Next", ":material/arrow_forward:")
+    links[LEAVE_TO] = ("Leave the lesson" if number < count else "Finish the lesson", ":material/logout:")
+    strong = places[number] if not here else places[number + 1] if number < count else LEAVE_TO
+    show_links([Group(links, strong=strong)], "lesson.links", "Steps of the lesson", _choose, lambda path: _query(now, path),
+               row=True)
+
+
+def _choose(path: str) -> None:
+    if path == LEAVE_TO:
+        leave()
+    else:
+        go_to_step(int(path.rpartition("#")[2]))
+
+
+def _query(now: lesson.Taken, path: str) -> dict[str, str]:
+    """What the address says after the question mark, of a step or of the page outside."""
+    run = st.session_state.get(keys.RUN)
+    kept = {"run": run} if run else {}
+    if path == LEAVE_TO:
+        return kept
+    file, _, number = path.partition("#")
+    same = now.lesson.preset_at(int(number)) == now.lesson.preset_at(now.number)
+    drafted = st.session_state.get(keys.DRAFT_QUERY, {}) if same and file in DRAFTED else {}
+    return {lesson.CODE: now.code, lesson.STEP: number} | now.lesson.steps[int(number) - 1].view | drafted | kept
+
+
+def go_to_step(number: int, code: str = "") -> None:
+    """Open a step's page as its lesson wants it; stays where a page runs alone. code: of a lesson that is begun now."""
+    if code:
+        st.query_params[lesson.CODE] = code
+    now = lesson.taken()
+    if now is None:
+        return
+    step = now.lesson.steps[number - 1]
+    path = lesson.path_of(step.page)
+    query = _query(now, f"{path}#{number}")
+    kept = {name: _as_before(text, st.session_state[name]) for name, text in step.view.items() if name in st.session_state}
+    st.session_state.update(kept)  # a widget's own value would win over the address
+    try:
+        try:
+            st.switch_page(path, query_params=query)
+        except StreamlitPageNotFoundError:
+            raise
+        except StreamlitAPIException:  # a widget of this page keeps one of them in the address by itself
+            st.switch_page(path, query_params={name: text for name, text in query.items() if name not in kept})
+    except (StreamlitPageNotFoundError, KeyError):
+        st.query_params.update({lesson.CODE: now.code, lesson.STEP: str(number)})
+
+
+def _as_before(text: str, value: object) -> object:
+    """What an address says, as a switch has it."""
+    return text == "true" if isinstance(value, bool) else text
+
+
+def leave() -> None:
+    """Back to the whole app."""
+    for name in (lesson.CODE, lesson.STEP):
+        st.query_params.pop(name, None)
+    run = st.session_state.get(keys.RUN)
+    with suppress(StreamlitPageNotFoundError, KeyError):
+        st.switch_page(LEAVE_TO, query_params={"run": run} if run else {})

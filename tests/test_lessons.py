@@ -1,0 +1,216 @@
+"""core/lessons: what a lesson can be, what it makes of settings, and lessons that are kept."""
+
+import json
+import string
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from core.actors import LOCAL, Actor
+from core.config import RunConfig
+from core.fields import ConfigError
+from core.lessons import (
+    PAGES,
+    SECTIONS,
+    Lesson,
+    LessonError,
+    Step,
+    as_code,
+    delete_lesson,
+    find_lesson,
+    keep_lesson,
+    kept_lessons,
+    may_change,
+    read_lesson,
+    settings_of,
+    shipped_lessons,
+    value_of,
+)
+from core.presets import PRESETS
+from core.runs.backup import back_up
+from tests.hostile import HOSTILE
+
+MLP = "mnist-mlp-50"
+RATE, EPOCHS = "training.optimizer.learning_rate", "training.epochs"
+LIMITED = Lesson(title="Limited", preset=MLP, fixed={RATE: 0.01, "model.hidden": (8, 4)}, ranges={EPOCHS: (1, 5)})
+
+words = some.text(max_size=60) | some.sampled_from(HOSTILE)
+steps = some.builds(Step, title=words, page=some.sampled_from(PAGES), text=words, preset=some.sampled_from(["", *PRESETS]),
+                    view=some.dictionaries(some.sampled_from(["explore.section", "plane.speed"]), words, max_size=2))
+lessons = some.builds(
+    Lesson, title=words.filter(lambda text: any(c in string.ascii_letters for c in text)), summary=words,
+    steps=some.lists(steps, min_size=1, max_size=4), also=some.lists(some.sampled_from(PAGES), max_size=3),
+    sections=some.dictionaries(some.just("train_model"), some.lists(some.sampled_from(SECTIONS["train_model"]), max_size=3)),
+    preset=some.sampled_from(list(PRESETS)), fixed=some.dictionaries(some.just("training.seed"), some.integers(0, 9)),
+    ranges=some.dictionaries(some.just(EPOCHS), some.tuples(some.integers(1, 500), some.integers(500, 1000))))
+
+
+# --- what it can be
+
+@given(lessons)
+def test_a_lesson_is_the_same_after_it_was_written_and_read(lesson):
+    assert read_lesson(lesson.model_dump_json()) == lesson
+
+
+@given(some.text(max_size=300) | some.binary(max_size=300) | some.recursive(
+    some.none() | some.booleans() | some.floats() | some.text(max_size=20),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(
+        some.sampled_from([*Lesson.model_fields, *Step.model_fields, RATE, "home"]), inner, max_size=4),
+    max_leaves=12).map(json.dumps))
+def test_anything_else_is_refused_in_one_line(text):
+    try:
+        read_lesson(text)
+    except ConfigError as error:
+        assert str(error).strip() and "\n" not in str(error) and len(str(error)) <= 500
+
+
+@pytest.mark.parametrize(("text", "line"), [
+    ('{"titel": "x"}', "titel: there is no such field"),
+    ("[" * 100_000, "A lesson's file is at most 64 kB large"),
+    ('{"steps": []}', "steps is []"),
+    ('{"steps": [{"page": "passwords"}]}', "steps.0.page is 'passwords'"),
+    ('{"title": "   "}', "title is '   '"),
+    ('{"steps": [{"view": {"run": "x"}}]}', "steps.0.view: run is the app's own"),
+    ('{"preset": "none"}', "There is no preset 'none'"),
+    ('{"data": "none"}', "There is no data set 'none'"),
+    ('{"data": "circle"}', "Digits (scikit-learn), which a preset starts from, is of another kind"),
+    ('{"fixed": {"training.epochs": 100000}}', "training.epochs is 100000; it must be from 1 to 1000 epochs"),
+    ('{"fixed": {"training.speed": 1}}', "training.speed: none of its presets has such a setting"),
+    ('{"fixed": {"__class__": 1}}', "fixed.__class__ is '__class__'"),
+    ('{"fixed": {"data.dataset": "mnist"}}', "the data set of a lesson is its data"),
+    ('{"ranges": {"training.epochs": [5, 1]}}', "the least value comes first"),
+    ('{"ranges": {"training.epochs": [0, 5]}}', "training.epochs is 0; it must be from 1"),
+    ('{"ranges": {"training.epochs": [1.5, 5]}}', "a whole number"),
+    ('{"ranges": {"training.epochs": [1, Infinity]}}', "must be"),
+    ('{"ranges": {"data.task": [1, 2]}}', "data.task is no number"),
+    ('{"fixed": {"training.epochs": 2}, "ranges": {"training.epochs": [1, 2]}}', "training.epochs is fixed"),
+    ('{"sections": {"home": ["x"]}}', "home is always shown whole"),
+    ('{"sections": {"train_model": ["Passwords"]}}', "train_model has no part 'Passwords'; choose from Start from, Network"),
+    ('{"sections": {"learn_tensors": []}}', "learn_tensors needs one part at least"),
+])
+def test_what_is_wrong_is_named(text, line):
+    with pytest.raises(ConfigError) as error:
+        read_lesson(text)
+    assert line in str(error.value).replace("inf; input should be a finite number", "must be")
+
+
+def test_signs_that_nobody_sees_are_left_out():
+    lesson = Lesson(title="a\u202eb\x00 \n c", steps=(Step(text="one\r\ntwo\u200b"),))
+    assert lesson.title == "ab c" and lesson.steps[0].text == "one\ntwo"
+
+
+# --- what it makes of settings
+
+def test_settings_become_what_the_lesson_allows():
+    config = LIMITED.start_at(1)
+    assert (config.training.optimizer.learning_rate, config.model.hidden, config.training.epochs) == (0.01, (8, 4), 5)
+    assert LIMITED.problem(config) == ""
+    assert config.data == PRESETS[MLP].config.data
+
+
+@pytest.mark.parametrize(("path", "value", "line"), [
+    (RATE, 0.1, "Learning rate is 0.1; in this lesson it stays 0.01."),
+    ("model.hidden", [8], "in this lesson it stays 8, 4."),
+    (EPOCHS, 6, "Epochs is 6; in this lesson it can be from 1 to 5.")])
+def test_settings_that_are_not_the_lessons_are_refused(path, value, line):
+    with pytest.raises(ConfigError) as error:
+        LIMITED.check(LIMITED.start_at(1).with_values({path: value}))
+    assert line in str(error.value)
+    LIMITED.check(LIMITED.applied(LIMITED.start_at(1).with_values({path: value})))
+
+
+@given(some.integers(1, 1000), some.sampled_from(list(PRESETS)))
+def test_whatever_is_brought_fits_afterwards(epochs, name):
+    config = PRESETS[name].config.with_values({EPOCHS: epochs})
+    assert LIMITED.problem(LIMITED.applied(config)) == ""
+    assert LIMITED.applied(LIMITED.applied(config)) == LIMITED.applied(config)
+
+
+def test_a_data_set_takes_the_place_of_the_presets():
+    lesson = Lesson(preset=MLP, data="digits")
+    assert lesson.start_at(1).data.dataset == "digits" and lesson.problem(PRESETS[MLP].config)
+
+
+def test_a_step_may_bring_another_preset_which_holds_for_those_after_it():
+    lesson = Lesson(preset=MLP, steps=(Step(), Step(preset="digits-quick"), Step()))
+    assert [lesson.preset_at(number) for number in (1, 2, 3)] == [MLP, "digits-quick", "digits-quick"]
+
+
+def test_what_is_shown():
+    lesson = Lesson(steps=(Step(page="train_model"),), also=("home",), sections={"train_model": ("Network",)})
+    assert lesson.pages == ("home", "train_model")
+    assert lesson.shown("train_model", ["Microscope", "Network"]) == ["Network"]
+    assert lesson.shown("build_model", ["Code"]) == ["Code"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_setting_has_its_value_and_its_words(name):
+    config: RunConfig = PRESETS[name].config
+    for path, about in settings_of(config).items():
+        assert value_of(config, path) is not None and about.label and about.help, path
+    assert "training.epochs" in settings_of(config) and "data.dataset" not in settings_of(config)
+
+
+# --- lessons that are there
+
+def test_a_lesson_is_kept_and_found_by_its_code_however_it_is_typed(tmp_path):
+    code = keep_lesson(LIMITED, tmp_path, "somebody")
+    assert find_lesson(f" {code[:3].lower()}-{code[3:]} ", tmp_path) == LIMITED
+    [kept] = kept_lessons(tmp_path)
+    assert (kept.code, kept.lesson, kept.owner) == (code, LIMITED, "somebody")
+    assert not set(code) & set("01OIL")
+    with pytest.raises(LessonError, match="made by somebody else"):
+        delete_lesson(code, tmp_path, Actor("another", "visitor"))
+    assert not may_change(kept, Actor("another", "visitor")) and may_change(kept, LOCAL)
+    delete_lesson(code, tmp_path, Actor("somebody", "visitor"))
+    assert kept_lessons(tmp_path) == []
+    with pytest.raises(LessonError, match="There is no lesson with this code here"):
+        find_lesson(code, tmp_path)
+
+
+@pytest.mark.parametrize("typed", ["", "../../etc/passwd", "K7M2X", "K7M2XQ7", "0OIL11", "..", "train-it.json", "/", "\x00",
+                                   "Ü" * 6])
+def test_what_is_no_code_finds_nothing(tmp_path, typed):
+    assert "/" not in as_code(typed) and "." not in as_code(typed)
+    with pytest.raises(LessonError, match="There is no lesson with this code here"):
+        find_lesson(typed, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"owner": 3, "lesson": {}}', "[" * 50_000, "{" * 1000])
+def test_a_damaged_file_is_one_line_and_stands_in_nobodys_way(tmp_path, content):
+    code = keep_lesson(LIMITED, tmp_path, "")
+    (tmp_path / "lessons" / f"{code}.json").write_text(content, encoding="utf-8")
+    other = keep_lesson(LIMITED, tmp_path, "")
+    assert [kept.code for kept in kept_lessons(tmp_path)] == [other]
+    with pytest.raises(LessonError, match=f"The lesson {code} can't be read") as error:
+        find_lesson(code, tmp_path)
+    assert "\n" not in str(error.value)
+    delete_lesson(code, tmp_path, LOCAL)
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path):
+    (tmp_path / "lessons").write_text("a file", encoding="utf-8")
+    with pytest.raises(LessonError, match="can't be written to") as error:
+        keep_lesson(LIMITED, tmp_path, "")
+    assert "\n" not in str(error.value)
+
+
+def test_a_backup_takes_them_along(tmp_path, store):
+    code = keep_lesson(LIMITED, store.path, "somebody")
+    back_up(store.path, tmp_path / "runs.zip")
+    with zipfile.ZipFile(tmp_path / "runs.zip") as archive:
+        archive.extractall(tmp_path / "again")
+    assert find_lesson(code, tmp_path / "again") == LIMITED
+
+
+def test_the_six_that_ship_are_whole():
+    shipped = shipped_lessons()
+    assert len(shipped) == 6
+    for name, lesson in shipped.items():
+        assert as_code(name) == name
+        assert lesson.summary and all(step.title and step.text for step in lesson.steps), name
+        for number in range(1, len(lesson.steps) + 1):
+            lesson.check(lesson.start_at(number))
+            assert lesson.start_at(number).data.dataset in {"digits", "circle", "linear"}, "they need no download"
