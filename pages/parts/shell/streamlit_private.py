@@ -52,13 +52,13 @@ def ignore_fragments_of_left_pages() -> None:
         shown: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # a session's fragments → the page they are of
 
         @wraps(run_script)
-        def run_what_is_shown(runner: Any, asked: Any) -> None:
+        def run_what_is_shown(self: Any, rerun_data: Any) -> None:
             with suppress(AttributeError):
-                page = shown.get(runner._fragment_storage, asked.page_script_hash)
-                if asked.fragment_id_queue and asked.page_script_hash != page:
+                page = shown.get(self._fragment_storage, rerun_data.page_script_hash)
+                if rerun_data.fragment_id_queue and rerun_data.page_script_hash != page:
                     return
-            run_script(runner, asked)  # which may end on another page than it was asked for
+            run_script(self, rerun_data)  # which may end on another page than it was asked for
             with suppress(AttributeError):
-                shown[runner._fragment_storage] = runner._get_script_run_ctx().page_script_hash
+                shown[self._fragment_storage] = self._get_script_run_ctx().page_script_hash
 
         ScriptRunner._run_script = run_what_is_shown
