@@ -114,10 +114,9 @@ def test_bend_a_line(address: str, page: Page):
     def start(layers: str) -> Callable[[], None]:
         def run() -> None:
             expect(page.get_by_role("spinbutton", name="Hidden layers")).to_have_value(layers)
-            page.get_by_role("button", name="Start", exact=True).click()
-            expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+            page.get_by_role("button", name=re.compile("^Start( again)?$")).click()
             page.get_by_role("button", name="Stop", exact=True).click()
-            expect(page.get_by_role("button", name="Start", exact=True)).to_be_visible()
+            expect(page.get_by_role("button", name="Start again", exact=True)).to_be_visible()
         return run
 
     take(address, page, "bend-a-line", {1: start("0"), 2: start("1"), 3: start("1")})
