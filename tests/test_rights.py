@@ -20,7 +20,7 @@ from core.runs.made_with import keep_made_with
 from core.runs.moments import thin
 from core.runs.records import Metric, Snapshot
 from core.runs.space import space_of
-from core.runs.store import MADE_ROOM
+from core.runs.store_queue import MADE_ROOM
 from core.settings import Settings
 from core.training import Intervention, Started, WeightEdit
 

@@ -510,7 +510,7 @@ def test_a_run_says_which_version_wrote_it(store, monkeypatch):
             store.create_running(tiny(), "ann", "me").id]
     assert [store.get(run_id).version for run_id in made] == [VERSION] * 4
     store.finish(made[3], "finished")
-    monkeypatch.setattr("core.runs.store.VERSION", "9.1.2")
+    monkeypatch.setattr("core.runs.store_queue.VERSION", "9.1.2")
     store.requeue(made[3], tiny(training__epochs=2))  # the config is written anew
     assert [store.get(run_id).version for run_id in made] == [VERSION] * 3 + ["9.1.2"]
 

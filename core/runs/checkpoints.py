@@ -20,7 +20,8 @@ from core.fields import ConfigError
 from core.files import why_not_written, write_atomically
 from core.models import build
 from core.runs.database import StoreError
-from core.runs.store import RunNotFound, RunStore
+from core.runs.records import RunNotFound
+from core.runs.store import RunStore
 from core.trained_model import TrainedModel
 from core.training import Checkpoint, TrainingState, build_for, computed_in
 from core.training.objectives import objective_of

@@ -32,7 +32,8 @@ from core.runs.looks import check_suits, watched_images
 from core.runs.records import Going, Run
 from core.runs.rights import check_data, check_server
 from core.runs.since import Since, Total
-from core.runs.store import INTERRUPTED, RunStore
+from core.runs.store import RunStore
+from core.runs.store_queue import INTERRUPTED
 from core.settings import Settings
 from core.subprocesses import end, start
 from core.training import InterventionError, outputs_for

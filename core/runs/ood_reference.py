@@ -15,7 +15,8 @@ from core.evaluation.ood.score import ANSWER, OODReference, can_have_reference, 
 from core.files import write_atomically
 from core.runs.checkpoints import UNREADABLE, CheckpointError, checkpoint_path, read_tensors
 from core.runs.evaluations import weights_stamp
-from core.runs.store import RunNotFound, RunStore
+from core.runs.records import RunNotFound
+from core.runs.store import RunStore
 from core.settings import Settings
 from core.trained_model import TrainedModel
 

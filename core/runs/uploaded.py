@@ -18,7 +18,8 @@ from core.importing.names import plain_name
 from core.process import configured
 from core.runs.checkpoints import UNREADABLE, CheckpointError, Meaning, checkpoint_path, read_checkpoint, save_weights
 from core.runs.database import StoreError
-from core.runs.store import Run, RunStore
+from core.runs.records import Run
+from core.runs.store import RunStore
 from core.settings import Settings
 from core.subprocesses import ONE_THREAD, run
 from core.training import Checkpoint, Started

@@ -27,8 +27,9 @@ from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
 from core.runs.ood_reference import take_wanted, work_out
-from core.runs.records import Run
-from core.runs.store import INTERRUPTED, RunNotFound, RunStore
+from core.runs.records import Run, RunNotFound
+from core.runs.store import RunStore
+from core.runs.store_queue import INTERRUPTED
 from core.settings import Settings
 from core.training import fit, prepare
 

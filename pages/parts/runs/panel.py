@@ -12,7 +12,7 @@ from core.figures.thinning import smooth
 from core.runs import Run, RunNotFound, RunUnreadable, StoreError, has_checkpoint
 from core.runs.recorder import FALLBACKS
 from core.runs.records import NUMBER_FORMAT
-from core.runs.store import STOPPED_BY
+from core.runs.store_queue import STOPPED_BY
 from core.wording import drawn_thing, duration, number, percent, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.runs import seeds

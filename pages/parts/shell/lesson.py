@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from core.config import RunConfig
-from core.fields import Setting
+from core.fields import ConfigError, Setting
 from core.lessons import Lesson, LessonError, Step, as_code, find_lesson
 from core.lessons.lesson import DATASET
 from core.settings import Settings
@@ -36,7 +36,7 @@ def taken() -> Taken | None:
     """The lesson that is being taken; None outside of one, also where the address names one that there isn't."""
     try:
         return _taken()
-    except LessonError:
+    except (LessonError, ConfigError):
         return None
 
 
@@ -44,13 +44,13 @@ def why_none() -> str:
     """Why the lesson that the address names can't be taken, in one line; empty where it can, or where none is named."""
     try:
         _taken()
-    except LessonError as error:
+    except (LessonError, ConfigError) as error:
         return str(error)
     return ""
 
 
 def _taken() -> Taken | None:
-    """Raises LessonError."""
+    """Raises LessonError, and ConfigError for settings of the server that can't be read."""
     asked = st.query_params.get(CODE)
     if asked is None:
         return None
