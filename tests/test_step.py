@@ -36,6 +36,7 @@ SEED_3 = TrainingConfig(seed=3)
 NEEDED = {"nesterov": {"momentum": 0.5}}  # what an option needs beside it
 ELSEWHERE = {"optimizer", "schedule",  # their own fields are tried
              "start_from", "device",  # below; and the microscope, which is compared, is always on the CPU
+             "moment_epochs",  # copies of what steps have made; see test_moment_epochs
              "threads"}  # the number of a process, which a step does not change; see test_threads
 
 
