@@ -147,7 +147,9 @@ class Sheet {
 
   up(event) {
     if (this.stroke?.pointer !== event.pointerId) return;
-    const { erase, width, points } = this.stroke;
+    const { erase, width, points } = this.stroke, [x, y] = this.place(event);
+    // a busy browser tells of the last stretch only here; where the finger is taken away it says nothing of a place
+    if (event.type === "pointerup" && (x !== points.at(-2) || y !== points.at(-1))) points.push(x, y);
     this.stroke = null;
     clearTimeout(this.later);
     this.later = null;
