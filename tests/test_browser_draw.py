@@ -42,6 +42,10 @@ def opened(page: Page, address: str) -> Page:
     page.goto(address)
     expect(page.get_by_text("Draw on the white square")).to_be_visible()  # the first page of a fresh server takes its time
     page.locator("canvas.upper-canvas").wait_for()
+    page.wait_for_function("""() => {
+        const choices = document.querySelector('[data-testid=stElementContainer]:has([data-testid=stButtonGroup])');
+        return choices && getComputedStyle(choices).minHeight === '40px';
+    }""")  # the page's own style comes last, and things move until then
     return page
 
 
