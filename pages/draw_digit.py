@@ -35,7 +35,7 @@ from pages.parts.draw.watch import watch_button
 from pages.parts.draw.weights import told_of_upload, upload_weights
 from pages.parts.explain.section import why_section
 from pages.parts.runs.panel import current_run
-from pages.parts.runs.usable import usable_runs
+from pages.parts.runs.usable import picture_runs
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.markdown import as_text
@@ -194,11 +194,12 @@ open_page("Draw a digit", STYLE)  # the page's name whatever a model knows: menu
 server = services()
 st.title("Draw a digit")
 current_run(server)  # an address of no run is said to be one
-runs = usable_runs(server)
+runs = picture_runs(server)
 if not runs:
     shipped_studio(REST)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("Nothing has been trained here yet. It takes a few seconds, and your drawing is watched while it learns.")
+        st.markdown("No network has been trained on pictures here yet. It takes a few seconds, and your drawing is watched while "
+                    "it learns.")
         if lesson.shows("app.py") and st.button("Train my own on Home", icon=":material/home:", key="draw.home"):
             go_to("app.py")
     if lesson.parts("draw_digit", [WEIGHTS]):

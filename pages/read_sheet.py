@@ -12,7 +12,7 @@ from core.runs import Run
 from core.wording import chance, percent, plural
 from pages.parts.draw.answers import Asked, ask, title_of
 from pages.parts.runs.panel import current_run
-from pages.parts.runs.usable import usable_runs
+from pages.parts.runs.usable import picture_runs
 from pages.parts.sheet.correct import list_section, picture_section
 from pages.parts.sheet.result import keep_section, numbers_section
 from pages.parts.sheet.work import Reader, Work, turn_by, work_on
@@ -116,9 +116,10 @@ st.title("Read a sheet")
 st.markdown("A page of digits at once: each mark is found, prepared as MNIST was made, and read. Correct what is wrong, and it "
             "is a labelled data set.")
 current_run(server)  # an address of no run is said to be one
-runs = usable_runs(server)
+runs = picture_runs(server)
 if not runs:
-    st.info("There is no trained model yet. Train one first: it takes a few seconds, on Home.", icon=":material/model_training:")
+    st.info("There is no trained model yet that reads pictures. Train one first: it takes a few seconds, on Home.",
+            icon=":material/model_training:")
     if st.button("To Home", icon=":material/home:", key="sheet.home"):
         go_to("app.py")
     st.stop()

@@ -91,6 +91,32 @@ def on_canvas(page: AppTest, rgba: np.ndarray) -> AppTest:
     return page
 
 
+@pytest.mark.parametrize("path", ["draw_digit", "read_sheet"])
+def test_who_names_no_run_begins_with_one_that_reads_pictures(path, places, tmp_path, cache_dir, monkeypatch):
+    monkeypatch.setenv("PLAYGROUND_RUNS", str(tmp_path))
+    monkeypatch.setenv("PLAYGROUND_WORKERS", "0")
+    settings, store = Settings(places / "data", tmp_path, cache_dir), RunStore(tmp_path)
+
+    def opened(run: str = "") -> AppTest:
+        page = AppTest.from_file(str(ROOT / f"pages/{path}.py"), default_timeout=60)
+        if run:
+            page.query_params["run"] = run
+        page.run()
+        assert_whole(page)
+        return page
+
+    points = tiny(data__dataset="circle", data__validation=50)
+    first = run_here(store, settings, points).id
+    assert [one for one in opened().button if one.key in ("draw.home", "sheet.home")] and not opened().warning
+    assert "takes 2 numbers" in opened(first).warning[0].value  # somebody has asked for it
+    reads = run_here(store, settings, tiny()).id
+    last = run_here(store, settings, points).id
+    page = opened()
+    assert page.session_state[keys.RUN] == reads and not page.warning
+    assert len(page.selectbox[0].options) == 3 and "takes 2 numbers" in opened(last).warning[0].value
+    store.close()
+
+
 def headings(page: AppTest) -> list[str]:
     return [one.value for one in page.main.markdown if one.value.startswith("#")]
 
