@@ -8,24 +8,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.config import OPTIMIZERS, SCHEDULES, RunConfig
-from core.data import DatasetSpec, available, outline, spec_of
-from core.data.combine import join_problem
-from core.devices import usable_cores
-from core.figures.curves import schedule_chart
-from core.models import ARCHITECTURES
+from core.config import RunConfig
+from core.data import spec_of
 from core.presets import PRESETS, title_of
 from core.runs import Run
 from core.runs.differing import labels_of, varying
-from core.training.schedules import preview
-from core.transforms import TRANSFORMS, has_chance
 from pages.parts.doctors import config_doctor
 from pages.parts.draft import address, draft
-from pages.parts.draft.fields import field
 from pages.parts.runs.control import control_buttons, retrain_on_change
 from pages.parts.runs.panel import current_run, next_steps, run_panel
 from pages.parts.runs.rate_finder import rate_finder
-from pages.parts.runs.space import moments_cost
 from pages.parts.runs.start import more_ways, start
 from pages.parts.runs.take_away import made_with
 from pages.parts.runs.watched import watch_choice
@@ -33,6 +25,7 @@ from pages.parts.shell import lesson
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
+from pages.parts.train.forms import data_form, model_form, training_form
 from pages.parts.train.microscope import microscope_section
 from pages.parts.widgets.differences import differences
 
@@ -40,8 +33,6 @@ MOST_NAMED = 6  # settings in which a run differs from the form
 STYLE = (Path(__file__).parent / "parts/train/cockpit.css").read_text(encoding="utf-8")
 OWN = ""  # the choice for values of one's own
 ESSENTIALS, ALL = "Essentials", "All settings"
-MORE = ("loss", "label_smoothing", "shuffle", "gradient_clipping", "initialization", "early_stopping", "keep", "precision",
-        "device")
 
 
 def preset_choice(config: RunConfig) -> None:
@@ -63,102 +54,9 @@ def where_notes_differ(config: RunConfig) -> None:
             st.markdown(text)
 
 
-def data_form(server: Services, config: RunConfig) -> None:
-    """Which images and which question."""
-    with st.expander("Data", icon=":material/grid_view:"):
-        known = available(server.settings.data_dir, server.actor)
-        field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
-        field(config, "data.task")
-        if config.data.task == "is_target":
-            classes = outline(config.data, server.settings.data_dir).source_classes
-            field(config, "data.target", list(range(len(classes))), dict(enumerate(classes)))
-        field(config, "data.normalization")
-        if config.data.normalization == "channels":
-            field(config, "data.channel_mean")
-            field(config, "data.channel_std")
-        field(config, "data.validation")
-        kind = spec_of(config.data.dataset, server.settings.data_dir).kind
-        if kind == "points":
-            field(config, "data.points")
-            field(config, "data.noise")
-        elif kind == "images":
-            field(config, "data.variations")
-            transforms_row(config)
-        if kind != "text":
-            combine_form(config, known)
-
-
-def combine_form(config: RunConfig, known: dict[str, DatasetSpec]) -> None:
-    """What is joined, left out or spoiled; the page Explore data shows what it does."""
-    data, spec = config.data, known[config.data.dataset]
-    names = {name: other.title for name, other in known.items() if name != data.dataset and not join_problem(spec, other)}
-    if names:
-        field(config, "data.join", list(names), names)
-    if data.join:
-        field(config, "data.join_times")
-    if spec.classes:
-        field(config, "data.only_classes", list(spec.classes))
-    for name in ("fraction", "imbalance", "label_noise") if spec.classes else ("fraction",):
-        field(config, f"data.{name}")
-
-
-def transforms_row(config: RunConfig) -> None:
-    """What images go through, with a button that takes it out."""
-    steps = config.data.transforms
-    if steps:
-        st.markdown("**Transforms**")
-        st.caption(" → ".join(TRANSFORMS[step.kind].title for step in steps)
-                   + (". Random steps act on training images alone." if has_chance(steps) else ""))
-        st.button("Remove transforms", icon=":material/delete:", key="train.transforms.remove", on_click=draft.change,
-                  args=("data.transforms", []))
-    link("pages/explore_data.py", "Change transforms" if steps else "Add transforms", ":material/transform:")
-
-
-def model_form(config: RunConfig) -> None:
-    """The network's own fields."""
-    with st.expander("Network", icon=":material/account_tree:"):
-        field(config, "model.architecture", list(ARCHITECTURES))
-        for name in type(config.model).model_fields:
-            if name != "architecture":
-                field(config, f"model.{name}")
-        link("pages/build_model.py", "See its layers and shapes", ":material/account_tree:")
-
-
-def training_form(config: RunConfig, everything: bool) -> None:
-    """How it learns: what one changes most comes first."""
-    training = config.training
-    with st.expander("Training", icon=":material/tune:", expanded=True):
-        field(config, "training.epochs")
-        field(config, "training.optimizer.name", list(OPTIMIZERS))
-        field(config, "training.optimizer.learning_rate")
-        field(config, "training.batch_size")
-        field(config, "training.seed")
-    if not everything:
-        return
-    with st.expander("Optimizer", icon=":material/moving:"):
-        for name in type(training.optimizer).model_fields:
-            if name not in {"name", "learning_rate"}:
-                field(config, f"training.optimizer.{name}")
-    with st.expander("Schedule", icon=":material/timeline:", expanded=training.schedule.name != "constant"):
-        field(config, "training.schedule.name", list(SCHEDULES))
-        for name in type(training.schedule).model_fields:
-            if name != "name":
-                field(config, f"training.schedule.{name}")
-        points = preview(training.schedule, training.optimizer.learning_rate, training.epochs)
-        st.echarts_chart(schedule_chart(points), height=150, key="train.schedule")
-    with st.expander("More settings", icon=":material/more_horiz:"):
-        for name in MORE:
-            field(config, f"training.{name}")
-        field(config, "training.threads", ["auto", *range(1, usable_cores() + 1)])
-        if cost := moments_cost(config):
-            field(config, "training.moments")
-            field(config, "training.moment_epochs")
-            st.caption(cost)
-
-
 def beginning(server: Services, config: RunConfig) -> None:
     """What to start from, and the buttons that do."""
-    spec = spec_of(config.data.dataset)
+    spec = spec_of(config.data.dataset, server.settings.data_dir)
     ready = spec.is_available(server.settings.data_dir)
     if lesson.parts("train_model", ["Start from"]):
         preset_choice(config)

@@ -70,6 +70,7 @@ def test_every_preset_is_within_the_usual_limits(engine):
     usual = Actor(ANN.key, "visitor", replace(Limits(), waiting=0, runs=0))
     for preset in PRESETS.values():
         engine.as_actor(usual).submit(preset.config, usual.key)
+    assert engine.store.queue_position(engine.store.runs(-1)[0].id) == len(PRESETS) - 1
 
 
 # --- what they refuse: one line that names the limit, and nothing is kept

@@ -92,13 +92,6 @@ SERVER = {
 
 
 @pytest.fixture
-def store(tmp_path):
-    with_store = RunStore(tmp_path / "runs")
-    yield with_store
-    with_store.close()
-
-
-@pytest.fixture
 def engine(store, tmp_path):
     with LocalEngine(store, Settings(tmp_path / "data", store.path, tmp_path / "cache", workers=0)) as engine:
         yield engine

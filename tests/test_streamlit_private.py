@@ -74,3 +74,4 @@ def test_where_streamlit_keeps_them_elsewhere_everything_runs(kind):
 def test_where_streamlit_has_no_such_runner_nothing_happens(monkeypatch):
     monkeypatch.delattr(script_runner, "ScriptRunner")
     ignore_fragments_of_left_pages()
+    assert not hasattr(script_runner, "ScriptRunner")
