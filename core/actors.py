@@ -49,3 +49,4 @@ class Actor:
 
 
 LOCAL = Actor(EVERYBODY, "local")
+ANYBODY = Actor(EVERYBODY, "visitor")  # who may use no more than what is everybody's

@@ -228,6 +228,8 @@ ScheduleConfig = Annotated[ConstantConfig | StepConfig | CosineConfig | OneCycle
 SCHEDULES: dict[str, type[Config]] = {
     "constant": ConstantConfig, "step": StepConfig, "cosine": CosineConfig, "one_cycle": OneCycleConfig,
     "warm_up": WarmUpConfig, "plateau": PlateauConfig}
+# the same by their dotted names: where one is changed, the other fields beside it begin with the new kind's
+KIND_PATHS = ("model.architecture", "training.optimizer.name", "training.schedule.name")
 TAGS = {"architecture", "name"}  # the fields that say which kind of model, optimizer or schedule it is
 
 

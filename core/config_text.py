@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import quote
 
-from core.config import RunConfig
+from core.config import KIND_PATHS, RunConfig
 from core.fields import Config, ConfigError
 from core.presets import PRESETS, UnknownPreset, preset
 
@@ -20,7 +20,6 @@ FROM = "from"
 READABLE = 200  # signs in an address up to which it can be read, and changed, by people
 LONGEST = 2000  # signs in an address; longer ones are cut off by some programs that they are sent with
 MOST_UNPACKED = 100_000  # bytes; of what is read
-KINDS = ("model.architecture", "training.optimizer.name", "training.schedule.name")  # whose other fields begin with that kind's
 
 
 def to_text(config: RunConfig) -> str:
@@ -48,7 +47,7 @@ def from_text(text: str) -> RunConfig:
 def _difference(values: dict[str, Any], base: RunConfig) -> dict[str, Any]:
     """What base.with_values() takes to become the config of these values."""
     first = _flat(base)
-    kinds = {path: values[path] for path in KINDS if values[path] != first[path]}
+    kinds = {path: values[path] for path in KIND_PATHS if values[path] != first[path]}
     first = _flat(base.with_values(kinds)) if kinds else first
     return kinds | {path: value for path, value in values.items() if first.get(path, ...) != value}
 

@@ -214,3 +214,24 @@ def test_the_six_that_ship_are_whole():
         for number in range(1, len(lesson.steps) + 1):
             lesson.check(lesson.start_at(number))
             assert lesson.start_at(number).data.dataset in {"digits", "circle", "linear"}, "they need no download"
+
+
+# --- what a lesson may move on a page
+
+def test_an_address_moves_what_is_looked_at_and_nothing_else():
+    hostile = {"session.owner": "Join", "session.actor": "x", "tensors.topic": "Join", "explore.section": "Join",
+               "train.view": "Join"}
+    about = Lesson(steps=(Step(page="learn_tensors", view=hostile), Step(page="learn_tensors", view={"tensors.topic": "NumPy"})),
+                   sections={"learn_tensors": ("Join",)})
+    assert about.picked_at(1) == {"tensors.topic": "Join"}
+    assert about.picked_at(2) == {}, "a part that is hidden is not there to be chosen"
+
+
+@pytest.mark.parametrize("fixed", [
+    {"training.optimizer.learning_rate": 0.5, "training.optimizer.name": "sgd"},
+    {"training.optimizer.name": "sgd", "training.optimizer.momentum": 0.5},
+    {"training.optimizer.momentum": 0.5, "training.optimizer.nesterov": True, "training.optimizer.name": "sgd"}])
+def test_kinds_are_fixed_before_what_is_theirs(fixed):
+    about = Lesson(fixed=fixed)
+    assert about.problem(about.start_at(1)) == ""
+    assert {path: value_of(about.start_at(1), path) for path in fixed} == fixed

@@ -7,8 +7,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
-from core.lessons import PAGES, SECTIONS, Lesson, Step, keep_lesson, kept_lessons
+from core.lessons import PAGES, PICKERS, SECTIONS, Lesson, Step, keep_lesson, kept_lessons
 from core.runs import RunStore
+from pages.parts.build.walk import WALK, WEIGHTS
 from pages.parts.lessons.make import view_of
 from pages.parts.shell import keys
 from pages.parts.shell.lesson import page_of
@@ -135,6 +136,23 @@ def test_a_run_with_other_settings_does_not_start(runs):
     at.session_state[keys.DRAFT] = config.model_dump(mode="json")
     at.button(key="train.start").click().run()
     assert [error.value for error in at.error] == ["Seed is 8; in this lesson it stays 7."]
+    store = RunStore(runs)
+    assert store.runs() == []
+    store.close()
+
+
+def test_what_a_lesson_moves_is_what_pages_choose_with():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "pages").rglob("*.py"))
+    assert [name for name in PICKERS if f'"{name}"' not in text] == []
+    assert PICKERS["build.look.view"] == (WALK, WEIGHTS)
+
+
+def test_seeds_that_a_lesson_fixes_are_not_gone_through(runs):
+    at = in_lesson(runs, Lesson(steps=(Step(page="train_model"),), fixed={"training.seed": 7}))
+    assert not [one for one in at.button if str(one.key).startswith("train.seeds")]
+    at = in_lesson(runs, Lesson(steps=(Step(page="train_model"),), ranges={"training.seed": (0, 1)}))
+    at.button(key="train.seeds.3").click().run()
+    assert [error.value for error in at.error] == ["Seed is 2; in this lesson it can be from 0 to 1."]
     store = RunStore(runs)
     assert store.runs() == []
     store.close()

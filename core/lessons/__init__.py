@@ -13,8 +13,8 @@ from core.lessons.kept import (
     shipped_lessons,
 )
 from core.lessons.lesson import LONGEST, MOST_STEPS, Lesson, Step, read_lesson, settings_of, value_of
-from core.lessons.pages import PAGES, SECTIONS, Page
+from core.lessons.pages import PAGES, PICKERS, SECTIONS, Page
 
-__all__ = ["LONGEST", "MOST_STEPS", "PAGES", "SECTIONS", "SHIPPED", "Kept", "Lesson", "LessonError", "Page", "Step", "as_code",
-           "delete_lesson", "find_lesson", "keep_lesson", "kept_lessons", "may_change", "read_lesson", "settings_of",
-           "shipped_lessons", "value_of"]
+__all__ = ["LONGEST", "MOST_STEPS", "PAGES", "PICKERS", "SECTIONS", "SHIPPED", "Kept", "Lesson", "LessonError", "Page",
+           "Step", "as_code", "delete_lesson", "find_lesson", "keep_lesson", "kept_lessons", "may_change", "read_lesson",
+           "settings_of", "shipped_lessons", "value_of"]

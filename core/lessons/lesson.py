@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from core.config import ClassName, RunConfig
+from core.config import KIND_PATHS, ClassName, RunConfig
 from core.data import DataError, default_config, is_own, spec_of
 from core.fields import Config, ConfigError, Setting, describe, explain, setting
-from core.lessons.pages import MAY_BE_BARE, PAGES, SECTIONS, Page
+from core.lessons.pages import MAY_BE_BARE, PAGES, PICKERS, SECTIONS, Page
 from core.presets import PRESETS, UnknownPreset, preset
 
 LONGEST = 64_000  # bytes of a lesson's file
@@ -84,6 +84,13 @@ class Lesson(Config):
         """Those of a page's parts that it shows."""
         return [part for part in parts if page not in self.sections or part in self.sections[page]]
 
+    def picked_at(self, number: int) -> dict[str, str]:
+        """What is looked at on the page of step `number`, counted from 1, as far as it is one of the page's parts and shown: by
+        its name in the address."""
+        step = self.steps[number - 1]
+        hidden = set(SECTIONS.get(step.page, ())) - set(self.shown(step.page, list(SECTIONS.get(step.page, ()))))
+        return {name: text for name, text in step.view.items() if text in PICKERS.get(name, ()) and text not in hidden}
+
     def preset_at(self, number: int) -> str:
         """The name of the preset that the settings started from last when step `number` is reached, counted from 1."""
         return next((step.preset for step in reversed(self.steps[:number]) if step.preset), self.preset)
@@ -97,10 +104,10 @@ class Lesson(Config):
         if self.data and config.data.dataset != self.data:
             with suppress(DataError):  # it has been deleted: the page says so
                 config = config.model_copy(update={"data": default_config(self.data)})
-        wanted = {path: value for path, value in self.fixed.items() if self._differs(config, path)}
-        for path, value in wanted.items():
-            with suppress(ConfigError):  # of other settings than those of its preset
-                config = config.with_values({path: value})
+        for path, value in _kinds_first(self.fixed):
+            if self._differs(config, path):
+                with suppress(ConfigError):  # of other settings than those of its preset
+                    config = config.with_values({path: value})
         for path, (least, most) in self.ranges.items():
             now = value_of(config, path)
             if _is_number(now) and not least <= now <= most:
@@ -219,10 +226,15 @@ def _check_settings(lesson: Lesson) -> None:
 
 
 def _fixing(config: RunConfig, fixed: dict[str, Any]) -> RunConfig:
-    for path, value in fixed.items():
+    for path, value in _kinds_first(fixed):
         with suppress(ConfigError):
             config = config.with_values({path: value})
     return config
+
+
+def _kinds_first(fixed: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Another kind of optimizer has other settings, each as it is at first: those that are fixed come after it."""
+    return sorted(fixed.items(), key=lambda item: item[0] not in KIND_PATHS)
 
 
 def _check_path(configs: list[RunConfig], path: str) -> None:

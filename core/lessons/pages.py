@@ -27,4 +27,13 @@ SECTIONS: dict[str, tuple[str, ...]] = {
                    "Your own texts"),
     "learn_transfer": ("Three ways", "VGG-16", "As runs"),
 }
+# in an address, what is looked at on a page → what it can be: a lesson moves these between steps on the same page
+PICKERS: dict[str, tuple[str, ...]] = {
+    "explore.section": SECTIONS["explore_data"][:-1], "build.look.view": ("Walk a sample through", "Weights"),
+    "evaluate.section": SECTIONS["evaluate_model"], "draw.section": SECTIONS["draw_digit"][:3],
+    "tensors.topic": SECTIONS["learn_tensors"], "autograd.topic": SECTIONS["learn_autograd"],
+    "blocks.part": SECTIONS["learn_building_blocks"], "first.topic": SECTIONS["learn_first_networks"],
+    "regression.topic": SECTIONS["learn_linear_regression"], "metrics.topic": SECTIONS["learn_metrics"],
+    "text.topic": SECTIONS["learn_text"], "transfer.topic": SECTIONS["learn_transfer"],
+}
 MAY_BE_BARE = ("build_model", "train_model", "draw_digit")  # pages that are of use without any of these parts

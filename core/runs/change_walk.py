@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.config import RunConfig
+from core.config import KIND_PATHS, RunConfig
 from core.evaluation.metrics import Interval
 from core.fields import ConfigError
 from core.runs.differing import NOT_THERE, SEED, Words, flat, in_words, labels_of, varying
@@ -21,8 +21,6 @@ MOST_RUNS = 60
 SEEDS = (2, 3, 5, 8)
 # Student's t by degrees of freedom, from 1 on: 95 % of it is between minus and plus that
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365)
-# What says of a setting that the others of its part are of another kind: they change together
-KINDS_OF = ("model.architecture", "training.optimizer.name", "training.schedule.name")
 QUESTION = ("data.dataset", "data.task", "data.target", "data.only_classes", "data.text_file")  # another one has other answers
 NO_CHANGE = (SEED, "training.device", "training.threads")  # luck, and where it is computed
 
@@ -128,7 +126,8 @@ def changes_between(first: RunConfig, second: RunConfig, words: Words | None = N
     before, after = flat(first), flat(second)
     paths = [path for path in varying([first, second]) if path not in NO_CHANGE]
     labels = labels_of([second, first], paths)
-    parts = {kind.rpartition(".")[0]: kind for kind in KINDS_OF if kind in paths}
+    # where a kind is another one, the other settings of its part change with it
+    parts = {kind.rpartition(".")[0]: kind for kind in KIND_PATHS if kind in paths}
     groups: dict[str, list[str]] = {}
     for path in paths:
         groups.setdefault(next((kind for part, kind in parts.items() if path.startswith(f"{part}.")), path), []).append(path)

@@ -50,7 +50,7 @@ class Products:
 
     def __init__(self, shortcuts: Shortcuts) -> None:
         self.shortcuts = shortcuts
-        self.may_differ = shortcuts.usable("onednn_products")
+        self.takes_onednn = shortcuts.usable("onednn_products")
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The layer's output (n, outputs)."""
@@ -80,8 +80,8 @@ class Products:
         return gradient.mm(weight)
 
     def _is_large(self, rows: Tensor, weight: Tensor) -> bool:
-        return self.may_differ and len(rows) * weight.numel() >= LEAST and onednn_is_faster()
+        return self.takes_onednn and len(rows) * weight.numel() >= LEAST and onednn_is_faster()
 
     def _give_up(self, error: Exception) -> None:
-        self.may_differ = False
+        self.takes_onednn = False
         self.shortcuts.give_up("onednn_products", error)

@@ -43,7 +43,7 @@ def draft(server: Services) -> RunConfig:
         st.toast(f"The data set of these settings is not here; {spec_of('digits').title} takes its place.",
                  icon=":material/delete:")
         take_data(default_config("digits"))
-    if settings.hosted:
+    if settings.hosted and not lesson.is_fixed("data.dataset"):  # else its start says why it can't be
         _without_others(settings)
     config = _without_deleted(read_config(st.session_state[keys.DRAFT]), settings)
     address.put_in_words(config, first)
@@ -164,6 +164,7 @@ def take_model(model: ModelConfig) -> None:
     if line := lesson.problem(before.model_copy(update={"model": model})):
         st.session_state["problem.model.architecture"] = line
         return
+    st.session_state.pop("problem.model.architecture", None)
     _set(before.model_copy(update={"model": model}))
     if before.model.architecture != model.architecture:
         st.session_state[keys.DRAFT_VERSION] += 1

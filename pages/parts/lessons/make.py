@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import streamlit as st
 
+from core.actors import ANYBODY
 from core.data import available
 from core.data.sources import kind_of
 from core.fields import ConfigError
@@ -80,7 +81,7 @@ def _about(server: Services) -> None:
     _choice("Settings that it starts with", "preset", list(PRESETS), values["preset"], {n: p.title for n, p in PRESETS.items()},
             lambda value: draft.put("preset", value))
     kind = kind_of(PRESETS[values["preset"]].config.data.dataset)
-    known = {name: spec.title for name, spec in available(server.settings.data_dir, server.actor).items() if spec.kind == kind}
+    known = {name: spec.title for name, spec in available(server.settings.data_dir, actor=ANYBODY).items() if spec.kind == kind}
     known |= {values["data"]: "a data set that is not here"} if values["data"] not in {"", *known} else {}
     _choice("Data set", "data", [ITS_OWN, *known], values["data"], known | {ITS_OWN: "the one of these settings"},
             lambda value: draft.put("data", value), "The class's own may be brought on Explore data first, as a zip file.")

@@ -27,10 +27,11 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
     drawn anew with the reason, and what follows is not done. A second click while it is going finds the same run. paused: it
     waits before its first step. watch: images it is watched with, as LocalEngine.submit()."""
     owner, title = st.session_state[keys.OWNER], title_of(config)
-    check_lesson(config)
     watched = b"" if watch is None else watch.numpy().tobytes()  # another drawing is another run
     key = hashlib.sha256(f"{config.model_dump_json()}{seeds if seeds > 1 else ''}".encode() + watched).hexdigest()
     try:
+        for number in range(seeds):
+            check_lesson(config.with_values({"training.seed": config.training.seed + number}))
         if seeds > 1:
             run_id = server.engine.submit_seeds(config, owner, seeds, title, key, watch)[0]
         else:
@@ -69,7 +70,7 @@ def more_ways(server: Services, config: RunConfig, ready: bool, watch: Tensor | 
                "Waits before the first step, so that you can take one step at a time."):
             start(server, config, paused=True, watch=watch)
             st.rerun()
-        for seeds in SEEDS:
+        for seeds in () if lesson.is_fixed("training.seed") else SEEDS:
             if way(f"Start {seeds} seeds", f"train.seeds.{seeds}", ":material/casino:",
                    f"The same settings from {seeds} different random starting weights, one after another: how much of a result "
                    "is luck?"):

@@ -82,7 +82,7 @@ def go_to_step(number: int, code: str = "") -> None:
     step = now.lesson.steps[number - 1]
     path = lesson.path_of(step.page)
     query = _query(now, f"{path}#{number}")
-    kept = {name: _as_before(text, st.session_state[name]) for name, text in step.view.items() if name in st.session_state}
+    kept = {name: text for name, text in now.lesson.picked_at(number).items() if name in st.session_state}
     st.session_state.update(kept)  # a widget's own value would win over the address
     try:
         try:
@@ -90,14 +90,9 @@ def go_to_step(number: int, code: str = "") -> None:
         except StreamlitPageNotFoundError:
             raise
         except StreamlitAPIException:  # a widget of this page keeps one of them in the address by itself
-            st.switch_page(path, query_params={name: text for name, text in query.items() if name not in kept})
+            st.switch_page(path, query_params={name: text for name, text in query.items() if name not in step.view})
     except (StreamlitPageNotFoundError, KeyError):
         st.query_params.update({lesson.CODE: now.code, lesson.STEP: str(number)})
-
-
-def _as_before(text: str, value: object) -> object:
-    """What an address says, as a switch has it."""
-    return text == "true" if isinstance(value, bool) else text
 
 
 def leave() -> None:

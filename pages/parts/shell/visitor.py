@@ -88,7 +88,7 @@ def teacher_door() -> None:
             "visitor.form", border=False, clear_on_submit=True):
         typed = st.text_input("The teacher's code", type="password", key="visitor.code", max_chars=200)
         if st.form_submit_button("Come in", key="visitor.come_in"):
-            right = _attempts().right(typed, settings.teacher)
+            right = _attempts().right(typed.strip(), settings.teacher.strip())
             if right:
                 _become(settings, Actor(actor.key, "teacher"), "You are the teacher now.")
                 st.rerun()
