@@ -32,6 +32,7 @@ from core.settings import Settings
 from pages.parts.draft.draft import first_preset
 from tests.browser import FLAGS, chromium, line_pixels
 
+FAILED = "Uncaught app execution"  # what Streamlit writes to its log
 ROOT = Path(__file__).parents[1]
 PAGES = ["", "explore_data", "build_model", "train_model", "evaluate_model", "draw_digit", "compare_runs"]
 
@@ -45,26 +46,32 @@ def app(runs: Path) -> Iterator[int]:
 
 @contextmanager
 def app_process(runs: Path, workers: int = 1) -> Iterator[tuple[int, int]]:
-    """The app on a free port of this machine, ended with the context: port and process id."""
+    """The app on a free port of this machine, ended with the context: port and process id. Raises RuntimeError at the end where
+    one of its pages failed, with what the server's log says of it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port), "--server.headless", "true",
-         "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"],
-        cwd=ROOT, env={**os.environ, "PLAYGROUND_RUNS": str(runs), "PLAYGROUND_WORKERS": str(workers)}, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(1200):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
-                break
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                time.sleep(0.1)
-        yield port, server.pid
-    finally:
-        server.terminate()
-        server.wait()
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port), "--server.headless",
+             "true", "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"],
+            cwd=ROOT, env={**os.environ, "PLAYGROUND_RUNS": str(runs), "PLAYGROUND_WORKERS": str(workers)},
+            stdout=subprocess.DEVNULL, stderr=log)
+        try:
+            for _ in range(1200):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
+                    break
+                except (urllib.error.URLError, ConnectionError, TimeoutError):
+                    time.sleep(0.1)
+            yield port, server.pid
+        finally:
+            server.terminate()
+            server.wait()
+        log.seek(0)
+        said = log.read().decode(errors="replace")
+    if FAILED in said:
+        raise RuntimeError(f"a page failed: {said[said.index(FAILED):][:10_000]}")
 
 
 def rerun(connection: ClientConnection, page: str, query: str) -> float:

@@ -35,8 +35,10 @@ from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
+from pages.parts.shell.versions import Form
 from pages.parts.widgets.setting import setting_widget
 
+FORM = Form("compose", keys.COMPOSE_VERSION)
 STARTS = {**{f"preset.{name}": entry.title for name, entry in PRESETS.items()},
           **{name: ARCHITECTURES[name].title for name in ("softmax_regression", "lenet5", "small_resnet")}}
 MODELS = {"lenet5": LeNet5Config(), "small_resnet": SmallResNetConfig(),
@@ -72,7 +74,7 @@ def _tools(stack: StackConfig, input_shape: Shape, outputs: int) -> None:
     history: History = st.session_state[keys.HISTORY]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         st.selectbox("Start from", list(STARTS), None, format_func=STARTS.__getitem__, placeholder="a preset or a classic",
-                     key=_key("start"), on_change=_start, args=(_key("start"), input_shape, outputs), width=180,
+                     key=FORM.key("start"), on_change=_start, args=(FORM.key("start"), input_shape, outputs), width=180,
                      help="Replaces all rows; undo brings them back.")
         st.button("Undo", icon=":material/undo:", key="compose.undo", disabled=not history.before, on_click=_step, args=(False,))
         st.button("Redo", icon=":material/redo:", key="compose.redo", disabled=not history.after, on_click=_step, args=(True,))
@@ -85,10 +87,11 @@ def _tools(stack: StackConfig, input_shape: Shape, outputs: int) -> None:
 def _share(stack: StackConfig) -> None:
     st.download_button("Download as JSON", to_json(stack), "network.json", "application/json", key="compose.download",
                        icon=":material/download:", on_click="ignore")
-    st.file_uploader("Load a file", type="json", key=_key("file"), on_change=_load_file, args=(_key("file"),), max_upload_size=1)
-    st.text_area("Or copy this text to share it, or paste another over it", to_json(stack), key=_key(f"text.{hash(stack)}"),
+    st.file_uploader("Load a file", type="json", key=FORM.key("file"), on_change=_load_file, args=(FORM.key("file"),),
+                     max_upload_size=1)
+    st.text_area("Or copy this text to share it, or paste another over it", to_json(stack), key=FORM.key(f"text.{hash(stack)}"),
                  height=140)
-    st.button("Load this text", key="compose.load", on_click=_load_text, args=(_key(f"text.{hash(stack)}"),))
+    st.button("Load this text", key="compose.load", on_click=_load_text, args=(FORM.key(f"text.{hash(stack)}"),))
 
 
 def _row(stack: StackConfig, row: RowCheck, outputs: int, opened: bool) -> None:
@@ -121,7 +124,7 @@ def _editor(stack: StackConfig, place: Place, outputs: int) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             kinds = [kind for kind in LAYERS if len(place) == 1 or kind != "residual"]
             st.selectbox("Layer", kinds, kinds.index(layer.kind), format_func=lambda kind: LAYERS[kind].title, width=180,
-                         key=_key(f"kind.{number}"), on_change=_change_kind, args=(place, _key(f"kind.{number}")))
+                         key=FORM.key(f"kind.{number}"), on_change=_change_kind, args=(place, FORM.key(f"kind.{number}")))
             for name in type(layer).model_fields:
                 if name not in {"kind", "layers"}:
                     _field(layer, name, place)
@@ -138,7 +141,7 @@ def _editor(stack: StackConfig, place: Place, outputs: int) -> None:
 
 def _field(layer: LayerConfig, name: str, place: Place) -> None:
     """One field of a layer as a widget."""
-    key = _key(f"{row_number(place)}.{layer.kind}.{name}")
+    key = FORM.key(f"{row_number(place)}.{layer.kind}.{name}")
     setting_widget(describe(type(layer), name), getattr(layer, name), key, _change_field, (place, name, key), names=CHOICES,
                    number_width=140, choice_width=260)
 
@@ -164,13 +167,9 @@ def _stack() -> StackConfig:
     return st.session_state[keys.HISTORY].now
 
 
-def _key(name: str) -> str:
-    return f"compose.{st.session_state.get(keys.COMPOSE_VERSION, 0)}.{name}"
-
-
 def _open(place: Place | None) -> None:
     st.session_state[keys.COMPOSE_PLACE] = place
-    st.session_state[keys.COMPOSE_VERSION] += 1
+    FORM.renew()
 
 
 def _take(history: History, place: Place | None = None, keep_widgets: bool = False) -> None:
@@ -193,7 +192,7 @@ def _step(forth: bool) -> None:
 
 def _refused(error: Exception) -> None:
     st.session_state[keys.COMPOSE_PROBLEM] = str(error)
-    st.session_state[keys.COMPOSE_VERSION] += 1
+    FORM.renew()
 
 
 def _make(fix: Edit) -> None:
@@ -226,6 +225,8 @@ def _delete(place: Place) -> None:
 
 
 def _change_kind(place: Place, key: str) -> None:
+    if not FORM.hears(key):
+        return
     try:
         _then(replace(_stack(), place, LAYERS[st.session_state[key]].config()), place)
     except ConfigError as error:
@@ -233,6 +234,8 @@ def _change_kind(place: Place, key: str) -> None:
 
 
 def _change_field(place: Place, name: str, key: str) -> None:
+    if not FORM.hears(key):
+        return
     try:
         _then(replace(_stack(), place, with_fields(layer_at(_stack(), place), **{name: st.session_state[key]})), place,
               keep_widgets=True)
@@ -241,7 +244,8 @@ def _change_field(place: Place, name: str, key: str) -> None:
 
 
 def _start(key: str, input_shape: Shape, outputs: int) -> None:
-    name = st.session_state[key]
+    if not FORM.hears(key) or (name := st.session_state[key]) is None:
+        return
     model = PRESETS[name.removeprefix("preset.")].config.model if name.startswith("preset.") else MODELS[name]
     try:
         _then(from_model_config(model, input_shape, outputs))
@@ -250,7 +254,7 @@ def _start(key: str, input_shape: Shape, outputs: int) -> None:
 
 
 def _load_file(key: str) -> None:
-    if (file := st.session_state[key]) is not None:
+    if FORM.hears(key) and (file := st.session_state[key]) is not None:
         _load(file.getvalue())
 
 

@@ -20,7 +20,10 @@ from core.transforms import Steps
 from pages.parts.draft import address
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.services import Services
+from pages.parts.shell.versions import Form
 from pages.parts.shell.visitor import asking
+
+FORM = Form("form", keys.DRAFT_VERSION)
 
 
 def first_preset(settings: Settings) -> str:
@@ -108,7 +111,7 @@ def take_preset(name: str) -> None:
 def take(config: RunConfig) -> None:
     """Replace the draft, in a lesson as far as that allows; the forms show the new values."""
     _set(lesson.applied(config))
-    st.session_state[keys.DRAFT_VERSION] = st.session_state.get(keys.DRAFT_VERSION, 0) + 1
+    FORM.renew()
 
 
 def _set(config: RunConfig) -> None:
@@ -167,7 +170,7 @@ def take_model(model: ModelConfig) -> None:
     st.session_state.pop("problem.model.architecture", None)
     _set(before.model_copy(update={"model": model}))
     if before.model.architecture != model.architecture:
-        st.session_state[keys.DRAFT_VERSION] += 1
+        FORM.renew()
 
 
 def take_apart() -> None:
@@ -184,7 +187,7 @@ def take_apart() -> None:
 def put(path: str, value: object) -> None:
     """Change one dotted field of the draft from outside its form, which then shows it."""
     change(path, value)
-    st.session_state[keys.DRAFT_VERSION] += 1
+    FORM.renew()
 
 
 def change(path: str, value: object) -> None:
@@ -208,14 +211,14 @@ def change(path: str, value: object) -> None:
         return
     if fitting != config.data:
         config = config.model_copy(update={"data": fitting})
-        st.session_state[keys.DRAFT_VERSION] += 1
+        FORM.renew()
     if line := lesson.problem(config):
         st.session_state[f"problem.{path}"] = line
         return
     st.session_state.pop(f"problem.{path}", None)
     _set(config)
     if path.endswith((".architecture", "optimizer.name")):  # other fields now, at their own defaults
-        st.session_state[keys.DRAFT_VERSION] += 1
+        FORM.renew()
 
 
 def _is_another_kind(name: str) -> bool:

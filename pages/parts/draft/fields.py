@@ -11,7 +11,7 @@ from core.fields import Config, describe
 from core.models import ARCHITECTURES
 from core.models.stack import count_layers
 from pages.parts.draft import draft
-from pages.parts.shell import keys, lesson
+from pages.parts.shell import lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.setting import setting_widget
 
@@ -53,7 +53,7 @@ def field(config: RunConfig, path: str, choices: list[Any] | None = None, labels
     for part in parents:
         owner = getattr(owner, part)
     about, value = describe(type(owner), name), getattr(owner, name)
-    key = f"form.{st.session_state.get(keys.DRAFT_VERSION, 0)}.{path}"
+    key = draft.FORM.key(path)
     if path == "model.layers" and isinstance(value, tuple):
         st.caption(f"{count_layers(value)} layers of your own, changed on the page “Build model”.")
     else:
@@ -78,6 +78,8 @@ def _as_number(text: str) -> int | float | str:
 
 
 def _changed(path: str, key: str) -> None:
+    if not draft.FORM.hears(key):
+        return
     value = st.session_state[key]
     if isinstance(value, str) and path.endswith(NUMBERS):
         parts = [part.strip() for part in value.replace(";", ",").split(",") if part.strip()]

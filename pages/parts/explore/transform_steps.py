@@ -19,7 +19,10 @@ from core.transforms.pipelines import (
 )
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
+from pages.parts.shell.versions import Form
 from pages.parts.widgets.setting import setting_widget
+
+FORM = Form("explore.transform", keys.PIPELINE_VERSION)
 
 
 def current(config: RunConfig) -> Steps:
@@ -31,8 +34,8 @@ def current(config: RunConfig) -> Steps:
 
 def composer(steps: Steps) -> None:
     """Draw the steps, and what can be done with them."""
-    st.selectbox("Start from", list(PIPELINES), None, format_func=lambda name: PIPELINES[name].title, key=_key("start"),
-                 placeholder="a pipeline that works", on_change=_start, args=(_key("start"),),
+    st.selectbox("Start from", list(PIPELINES), None, format_func=lambda name: PIPELINES[name].title, key=FORM.key("start"),
+                 placeholder="a pipeline that works", on_change=_start, args=(FORM.key("start"),),
                  help="  \n".join(f"**{entry.title}**: {entry.summary}" for entry in PIPELINES.values()))
     opened = st.session_state.get(keys.PIPELINE_OPEN)
     if not steps:
@@ -76,15 +79,11 @@ def _row(steps: Steps, place: int, step: TransformConfig, opened: bool) -> None:
 
 def _field(step: TransformConfig, name: str, place: int) -> None:
     """One setting of a step as a widget."""
-    key = _key(f"{place}.{step.kind}.{name}")
+    key = FORM.key(f"{place}.{step.kind}.{name}")
     setting_widget(describe(type(step), name), getattr(step, name), key, _change, (place, name, key), number_width=150)
 
 
 # What buttons do, before the page is drawn again
-
-
-def _key(name: str) -> str:
-    return f"explore.transform.{st.session_state.get(keys.PIPELINE_VERSION, 0)}.{name}"
 
 
 def _steps() -> Steps:
@@ -97,7 +96,7 @@ def _keep(steps: Steps, opened: int | None = None, keep_widgets: bool = False) -
     st.session_state[keys.PIPELINE_OPEN] = opened
     st.session_state.pop(keys.PIPELINE_PROBLEM, None)
     if not keep_widgets:
-        st.session_state[keys.PIPELINE_VERSION] = st.session_state.get(keys.PIPELINE_VERSION, 0) + 1
+        FORM.renew()
 
 
 def take_fix(fix: RunConfig) -> None:
@@ -113,7 +112,7 @@ def _try(edit: Callable[[], Steps], opened: int | None, keep_widgets: bool = Fal
 
 
 def _start(key: str) -> None:
-    if (name := st.session_state[key]) is not None:
+    if FORM.hears(key) and (name := st.session_state[key]) is not None:
         _keep(PIPELINES[name].steps)
 
 
@@ -137,5 +136,7 @@ def _remove(place: int) -> None:
 
 
 def _change(place: int, name: str, key: str) -> None:
+    if not FORM.hears(key):
+        return
     value = st.session_state[key]
     _try(lambda: replaced(_steps(), place, with_field(_steps()[place], name, value)), place, keep_widgets=True)

@@ -27,7 +27,8 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str], as_shares: bool,
     size = len(classes)
 
     def picked() -> None:
-        index = (st.session_state[key].picked or {}).get("index")
+        # nothing of a page that has been left meanwhile
+        index = (getattr(st.session_state.get(key), "picked", None) or {}).get("index")
         if isinstance(index, int) and 0 <= index < size * size:
             on_pick(*divmod(index, size))
 

@@ -14,7 +14,9 @@ from core.presets import PRESETS
 from core.runs import Run
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.services import Services
+from pages.parts.shell.versions import Form
 
+CONTROLS = Form("plane", keys.PLANE_VERSION)
 FIRST = RunConfig(
     data=default_config("circle"), model=MLPConfig(hidden=(4,), activation="tanh"),
     training=TrainingConfig(loss="bce_with_logits", optimizer=SGDConfig(learning_rate=0.1), batch_size=10, epochs=300))
@@ -39,13 +41,8 @@ def network(config: RunConfig) -> MLPConfig:
 def take(new: RunConfig) -> None:
     """Replace it, in a lesson as far as that allows; the controls show the new values."""
     st.session_state[keys.PLANE] = lesson.applied(new).model_dump(mode="json")
-    st.session_state[keys.PLANE_VERSION] = version() + 1
+    CONTROLS.renew()
     st.session_state.pop(keys.PLANE_PROBLEM, None)
-
-
-def version() -> int:
-    """Part of the controls' keys."""
-    return st.session_state.get(keys.PLANE_VERSION, 0)
 
 
 def change(values: dict[str, Any]) -> None:
@@ -57,7 +54,7 @@ def change(values: dict[str, Any]) -> None:
         return
     if line := lesson.problem(new):
         st.session_state[keys.PLANE_PROBLEM] = line
-        st.session_state[keys.PLANE_VERSION] = version() + 1  # the controls show what it still is
+        CONTROLS.renew()  # the controls show what it still is
         return
     st.session_state.pop(keys.PLANE_PROBLEM, None)
     st.session_state[keys.PLANE] = new.model_dump(mode="json")

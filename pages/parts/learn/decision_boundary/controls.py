@@ -16,6 +16,7 @@ from core.labs.decision_boundary import EXTENT, MOST_LAYERS, MOST_UNITS, plane_p
 from core.models import ACTIVATIONS, MLPConfig
 from pages.parts.draft.fields import CHOICES
 from pages.parts.learn.decision_boundary import config as plane_config
+from pages.parts.learn.decision_boundary.config import CONTROLS
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 
@@ -58,7 +59,8 @@ def data_sets(config: RunConfig) -> None:
 
 
 def _write(path: str, key: str) -> None:
-    plane_config.change({path: st.session_state[key]})
+    if CONTROLS.hears(key):
+        plane_config.change({path: st.session_state[key]})
 
 
 def _help(owner: type[Config], path: str) -> str:
@@ -67,7 +69,7 @@ def _help(owner: type[Config], path: str) -> str:
 
 def _slide(label: str, path: str, value: Any, options: Sequence[Any], owner: type[Config] | None = None, **more: Any) -> None:
     """A slider over sensible values; a value from elsewhere is put between them."""
-    key = f"plane.{plane_config.version()}.{path}"
+    key = CONTROLS.key(path)
     help_text = _help(owner, path) if owner else None
     least, most = lesson.bounds(path) or (-inf, inf)
     ends = () if lesson.bounds(path) is None else (type(value)(least), type(value)(most))
@@ -77,7 +79,7 @@ def _slide(label: str, path: str, value: Any, options: Sequence[Any], owner: typ
 
 
 def _select(label: str, path: str, value: str, options: Sequence[str], names: dict[str, str], owner: type[Config]) -> None:
-    key = f"plane.{plane_config.version()}.{path}"
+    key = CONTROLS.key(path)
     st.selectbox(label, list(options), list(options).index(value), format_func=lambda name: str(names.get(name, name)), key=key,
                  help=_help(owner, path), disabled=lesson.is_fixed(path), on_change=_write, args=(path, key))
 
@@ -96,15 +98,16 @@ def main_controls(config: RunConfig) -> None:
 
 def data_controls(config: RunConfig) -> None:
     """How many points, which ones."""
-    data, version = config.data, plane_config.version()
+    data = config.data
     with st.expander("Data", icon=":material/scatter_plot:", expanded=True):
         total, share = data.points + data.validation, round(100 * data.points / (data.points + data.validation))
-        names = f"plane.{version}.total", f"plane.{version}.share"
+        names = CONTROLS.key("total"), CONTROLS.key("share")
 
         def split() -> None:
-            count, part = st.session_state[names[0]], st.session_state[names[1]]
-            learn = max(10, round(count * part / 100))
-            plane_config.change({"data.points": learn, "data.validation": max(1, count - learn)})
+            if CONTROLS.hears(names[0]):
+                count, part = st.session_state[names[0]], st.session_state[names[1]]
+                learn = max(10, round(count * part / 100))
+                plane_config.change({"data.points": learn, "data.validation": max(1, count - learn)})
 
         st.select_slider("Points (training and validation)", sorted({*TOTALS, total}), total, key=names[0], on_change=split)
         st.select_slider("Training points (%)", sorted({*SHARES, share}), share, key=names[1], on_change=split,
@@ -135,12 +138,14 @@ def added_points(config: RunConfig) -> None:
 
 def network_controls(config: RunConfig) -> None:
     """Inputs, units, dropout."""
-    version, network = plane_config.version(), plane_config.network(config)
+    network = plane_config.network(config)
     hidden = network.hidden
     with st.expander("Inputs and network", icon=":material/account_tree:", expanded=True):
-        key = f"plane.{version}.features"
+        key = CONTROLS.key("features")
 
         def inputs() -> None:
+            if not CONTROLS.hears(key):
+                return
             chosen = [name for name in FEATURES if name in st.session_state[key]]
             if chosen:
                 plane_config.change({"data.features": chosen})
@@ -153,30 +158,31 @@ def network_controls(config: RunConfig) -> None:
         if hidden:
             with st.container(horizontal=True, gap="small"):
                 for index, units in enumerate(hidden):
-                    _units(index, units, version)
+                    _units(index, units)
         _slide("Dropout", "model.dropout", network.dropout, [n / 10 for n in range(10)], MLPConfig)
 
 
 def layers_control(hidden: tuple[int, ...]) -> None:
     """How many hidden layers; a new one has as many units as the last one."""
-    key = f"plane.{plane_config.version()}.layers"
+    key = CONTROLS.key("layers")
 
     def write() -> None:
-        now = plane_config.network(plane_config.config()).hidden
-        wanted = st.session_state[key]
-        plane_config.change({"model.hidden": [*now[:wanted], *[now[-1] if now else 4] * (wanted - len(now))]})
+        if CONTROLS.hears(key):
+            now, wanted = plane_config.network(plane_config.config()).hidden, st.session_state[key]
+            plane_config.change({"model.hidden": [*now[:wanted], *[now[-1] if now else 4] * (wanted - len(now))]})
 
     st.number_input("Hidden layers", 0, MOST_LAYERS, len(hidden), key=key, on_change=write, disabled=lesson.is_fixed(HIDDEN),
                     help="Without one, the network can only draw a straight line through what it is given.")
 
 
-def _units(index: int, units: int, version: int) -> None:
-    key = f"plane.{version}.units.{index}"
+def _units(index: int, units: int) -> None:
+    key = CONTROLS.key(f"units.{index}")
 
     def write() -> None:
         now = list(plane_config.network(plane_config.config()).hidden)
-        now[index] = st.session_state[key]
-        plane_config.change({"model.hidden": now})
+        if CONTROLS.hears(key) and index < len(now):  # else there are fewer layers since
+            now[index] = st.session_state[key]
+            plane_config.change({"model.hidden": now})
 
     st.number_input(f"Units {index + 1}", 1, MOST_UNITS, units, key=key, on_change=write, width=110,
                     disabled=lesson.is_fixed(HIDDEN),
@@ -199,12 +205,14 @@ def training_controls(config: RunConfig) -> None:
 
 def regularisation(config: RunConfig) -> None:
     """None, L1 or L2, and how strong. L2 is what PyTorch calls weight decay."""
-    training, version = config.training, plane_config.version()
+    training = config.training
     kind = "L1" if training.l1 else "L2" if training.optimizer.weight_decay else "None"
     rate = training.l1 or training.optimizer.weight_decay or 0.003
-    kind_key, rate_key = f"plane.{version}.penalty", f"plane.{version}.penalty_rate.{kind}"
+    kind_key, rate_key = CONTROLS.key("penalty"), CONTROLS.key(f"penalty_rate.{kind}")
 
     def write() -> None:
+        if not CONTROLS.hears(kind_key):
+            return
         chosen, strength = st.session_state[kind_key], st.session_state.get(rate_key, rate)
         plane_config.change({"training.l1": strength if chosen == "L1" else 0.0,
                              "training.optimizer.weight_decay": strength if chosen == "L2" else 0.0})
