@@ -40,6 +40,14 @@ def taken() -> Taken | None:
         return None
 
 
+def begun(code: str) -> Taken | None:
+    """A lesson that is to be taken from its first step on, whatever the address names; None where there is none."""
+    try:
+        return Taken(as_code(code), _found(as_code(code)), 0)
+    except (LessonError, ConfigError):
+        return None
+
+
 def why_none() -> str:
     """Why the lesson that the address names can't be taken, in one line; empty where it can, or where none is named."""
     try:
@@ -55,16 +63,16 @@ def _taken() -> Taken | None:
     if asked is None:
         return None
     code = as_code(asked)
-    lesson = _found(code, Settings.from_environment().runs_dir)
+    lesson = _found(code)
     number = st.query_params.get(STEP, "")
     there = number.isascii() and number.isdigit() and len(number) < 3 and 1 <= int(number) <= len(lesson.steps)
     return Taken(code, lesson, int(number) if there else 0)
 
 
 @st.cache_resource(show_spinner=False, ttl=10, max_entries=200)
-def _found(code: str, runs_dir: Path) -> Lesson:
-    """One that was deleted is gone for everybody within ten seconds. Raises LessonError, which is not kept."""
-    return find_lesson(code, runs_dir)
+def _found(code: str) -> Lesson:
+    """One that was deleted is gone for everybody within ten seconds. Raises LessonError and ConfigError, which are not kept."""
+    return find_lesson(code, Settings.from_environment().runs_dir)
 
 
 def query() -> dict[str, str]:
