@@ -10,7 +10,8 @@ from core.lessons import Lesson, LessonError, as_code, find_lesson, shipped_less
 from core.wording import plural
 from pages.parts.lessons.kept import kept_section
 from pages.parts.lessons.make import make_section
-from pages.parts.shell.frame import open_page, select_run
+from pages.parts.shell import keys
+from pages.parts.shell.frame import open_page
 from pages.parts.shell.lesson_bar import go_to_step
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
@@ -25,7 +26,7 @@ def shipped() -> dict[str, Lesson]:
 
 def begin(code: str) -> None:
     """Open a lesson's first step, without the run that was looked at before."""
-    select_run(None)
+    st.session_state[keys.RUN] = None  # the address follows with the page: select_run would add a step to the way back
     go_to_step(1, code)
 
 

@@ -135,7 +135,7 @@ def test_a_lesson_is_made_and_opened_on_a_phone(address: str, page: Page, tabs: 
     page.get_by_role("textbox", name="Title").press("Enter")
     expect(page.get_by_text("For <b>7b</b> · step 1 of 2")).to_be_visible()
     page.get_by_role("button", name="Keep this lesson").click()
-    link = page.locator("code", has_text="/?lesson=")
+    link = page.locator("code", has_text="/explore_data?lesson=")
     expect(link).to_be_visible()
 
     phone = tabs(390, touch=True)
@@ -150,3 +150,37 @@ def test_a_lesson_is_made_and_opened_on_a_phone(address: str, page: Page, tabs: 
     phone.go_back()
     expect(bar(phone)).to_contain_text("step 1 of 2")
     expect(phone.get_by_role("heading", name="Explore data")).to_be_visible()
+
+
+@pytest.mark.parametrize(("opened", "most"), [("?lesson=train-it", 3), ("train_model?lesson=train-it&step=1", 1),
+                                              ("learn_decision_boundary?lesson=bend-a-line&step=1&model.hidden=none", 1)])
+def test_back_leaves_a_lesson_that_a_link_has_opened(address: str, page: Page, opened: str, most: int):
+    page.goto(f"{address}/learn_metrics")
+    expect(page.get_by_role("heading", name="Metrics", exact=True)).to_be_visible()
+    page.goto(f"{address}/{opened}")
+    expect(bar(page)).to_contain_text("· step 1 of")
+    expect(page).to_have_url(re.compile("step=1"))
+    expect(page.get_by_role("button", name=re.compile("^Start"))).to_be_visible()
+    before = f"{address}/learn_metrics"
+    for _ in range(most):
+        now = page.url
+        page.evaluate("history.back()")
+        expect(page).not_to_have_url(now)
+        if page.url == before:
+            break
+    expect(page).to_have_url(before)
+    expect(page.get_by_role("heading", name="Metrics", exact=True)).to_be_visible()
+
+
+def test_back_is_one_press_from_the_start_and_from_the_end_of_a_lesson(address: str, page: Page):
+    page.goto(f"{address}/open_lesson")
+    page.get_by_role("button", name="Start: Train it").click()
+    expect(bar(page)).to_contain_text("· step 1 of")
+    onward(page, "Leave the lesson")
+    expect(page.get_by_role("heading", name="Make a lesson")).to_be_visible()
+    expect(bar(page)).to_have_count(0)
+    page.go_back()
+    expect(bar(page)).to_contain_text("· step 1 of")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Make a lesson")).to_be_visible()
+    expect(bar(page)).to_have_count(0)

@@ -1,8 +1,11 @@
 """core/lessons: what a lesson can be, what it makes of settings, and lessons that are kept."""
 
 import json
+import os
 import string
 import zipfile
+from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +17,7 @@ from core.fields import ConfigError
 from core.lessons import (
     PAGES,
     SECTIONS,
+    Kept,
     Lesson,
     LessonError,
     Step,
@@ -23,6 +27,7 @@ from core.lessons import (
     keep_lesson,
     kept_lessons,
     may_change,
+    read_kept,
     read_lesson,
     settings_of,
     shipped_lessons,
@@ -156,7 +161,7 @@ def test_every_setting_has_its_value_and_its_words(name):
 # --- lessons that are there
 
 def test_a_lesson_is_kept_and_found_by_its_code_however_it_is_typed(tmp_path):
-    code = keep_lesson(LIMITED, tmp_path, "somebody")
+    code = keep_lesson(LIMITED, tmp_path, Actor("somebody", "visitor"))
     assert find_lesson(f" {code[:3].lower()}-{code[3:]} ", tmp_path) == LIMITED
     [kept] = kept_lessons(tmp_path)
     assert (kept.code, kept.lesson, kept.owner) == (code, LIMITED, "somebody")
@@ -170,6 +175,31 @@ def test_a_lesson_is_kept_and_found_by_its_code_however_it_is_typed(tmp_path):
         find_lesson(code, tmp_path)
 
 
+def test_one_visitor_does_not_take_the_places_of_all(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.lessons.kept.MOST_OWN", 2)
+    ann, bob = Actor("ann", "visitor"), Actor("bob", "visitor")
+    for actor in (ann, ann, bob, LOCAL, LOCAL, LOCAL, Actor("t", "teacher"), Actor("t", "teacher"), Actor("t", "teacher")):
+        keep_lesson(LIMITED, tmp_path, actor)
+    with pytest.raises(LessonError, match="You have made 2 lessons"):
+        keep_lesson(LIMITED, tmp_path, ann)
+    keep_lesson(LIMITED, tmp_path, bob)
+
+
+def test_a_list_of_lessons_reads_a_file_again_only_when_it_has_changed(tmp_path):
+    code, read = keep_lesson(LIMITED, tmp_path, LOCAL), []
+
+    @cache
+    def remembering(path: Path, changed: int) -> Kept:
+        read.append(path.stem)
+        return read_kept(path, changed)
+
+    assert kept_lessons(tmp_path, remembering) == kept_lessons(tmp_path, remembering) == kept_lessons(tmp_path)
+    path = tmp_path / "lessons" / f"{code}.json"
+    path.write_text(path.read_text(encoding="utf-8").replace(LIMITED.title, "Another"), encoding="utf-8")
+    os.utime(path, ns=(1, 1))
+    assert kept_lessons(tmp_path, remembering)[0].lesson.title == "Another" and read == [code, code]
+
+
 @pytest.mark.parametrize("typed", ["", "../../etc/passwd", "K7M2X", "K7M2XQ7", "0OIL11", "..", "train-it.json", "/", "\x00",
                                    "Ü" * 6])
 def test_what_is_no_code_finds_nothing(tmp_path, typed):
@@ -180,9 +210,9 @@ def test_what_is_no_code_finds_nothing(tmp_path, typed):
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"owner": 3, "lesson": {}}', "[" * 50_000, "{" * 1000])
 def test_a_damaged_file_is_one_line_and_stands_in_nobodys_way(tmp_path, content):
-    code = keep_lesson(LIMITED, tmp_path, "")
+    code = keep_lesson(LIMITED, tmp_path, LOCAL)
     (tmp_path / "lessons" / f"{code}.json").write_text(content, encoding="utf-8")
-    other = keep_lesson(LIMITED, tmp_path, "")
+    other = keep_lesson(LIMITED, tmp_path, LOCAL)
     assert [kept.code for kept in kept_lessons(tmp_path)] == [other]
     with pytest.raises(LessonError, match=f"The lesson {code} can't be read") as error:
         find_lesson(code, tmp_path)
@@ -193,12 +223,12 @@ def test_a_damaged_file_is_one_line_and_stands_in_nobodys_way(tmp_path, content)
 def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path):
     (tmp_path / "lessons").write_text("a file", encoding="utf-8")
     with pytest.raises(LessonError, match="can't be written to") as error:
-        keep_lesson(LIMITED, tmp_path, "")
+        keep_lesson(LIMITED, tmp_path, LOCAL)
     assert "\n" not in str(error.value)
 
 
 def test_a_backup_takes_them_along(tmp_path, store):
-    code = keep_lesson(LIMITED, store.path, "somebody")
+    code = keep_lesson(LIMITED, store.path, Actor("somebody", "visitor"))
     back_up(store.path, tmp_path / "runs.zip")
     with zipfile.ZipFile(tmp_path / "runs.zip") as archive:
         archive.extractall(tmp_path / "again")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.actors import LOCAL, Actor
 from core.config import read_config
 from core.lessons import PAGES, PICKERS, SECTIONS, Lesson, Step, keep_lesson, kept_lessons
 from core.runs import RunStore
@@ -34,7 +35,7 @@ def runs(tmp_path, monkeypatch) -> Path:
 def in_lesson(runs: Path, lesson: Lesson, **more: str) -> AppTest:
     """The app as whoever has the lesson's link opens it."""
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    at.query_params["lesson"] = keep_lesson(lesson, runs, "a teacher")
+    at.query_params["lesson"] = keep_lesson(lesson, runs, Actor("a teacher", "teacher"))
     for name, value in more.items():
         at.query_params[name] = value
     return whole(at.run())
@@ -87,7 +88,7 @@ def test_the_lesson_stays_in_every_address_of_the_menu(runs):
 def test_a_page_that_is_not_shown_leads_to_the_step(runs):
     at = in_lesson(runs, Lesson(steps=(Step(page="learn_tensors"),)))
     at.switch_page("pages/train_model.py")
-    at.query_params["lesson"], at.query_params["step"] = keep_lesson(Lesson(steps=(Step(page="learn_saving"),)), runs, ""), "1"
+    at.query_params["lesson"], at.query_params["step"] = keep_lesson(Lesson(steps=(Step(page="learn_saving"),)), runs, LOCAL), "1"
     assert title(whole(at.run())) == "Save and load"
 
 
@@ -186,7 +187,7 @@ def test_the_lessons_that_ship_can_be_started():
 
 
 def test_a_code_that_is_typed_opens_its_lesson(runs):
-    code = keep_lesson(Lesson(steps=(Step(page="learn_tensors"),)), runs, "")
+    code = keep_lesson(Lesson(steps=(Step(page="learn_tensors"),)), runs, LOCAL)
     at = maker()
     at.text_input(key="lesson.typed").set_value("no such")
     at.button[0].click().run()
@@ -222,7 +223,7 @@ def test_a_lesson_is_made_in_the_form(runs):
                Step(page="train_model", view={"train.view": "All settings"}),
                Step(title="Train", page="train_model", text="Press “Start training”. How many are right?")))
     assert any(kept.code in code.value for code in at.code), "its code can be read"
-    assert any(code.value.endswith(f"/?lesson={kept.code}") for code in at.code), "and its link"
+    assert any(code.value.endswith(f"/learn_tensors?lesson={kept.code}&step=1") for code in at.code), "and its link"
 
 
 def test_steps_are_moved_and_removed_and_one_stays():
@@ -241,7 +242,7 @@ def test_what_is_no_lesson_yet_is_said_and_not_kept():
 
 
 def test_a_kept_lesson_is_copied_and_deleted(runs):
-    keep_lesson(Lesson(title="<b>Mine</b>"), runs, "")
+    keep_lesson(Lesson(title="<b>Mine</b>"), runs, LOCAL)
     at = maker()
     at.button(key="lesson.copy").click().run()
     assert field(at, "text_input", "title").value == "<b>Mine</b>"
@@ -271,6 +272,6 @@ def test_a_lessons_file_is_brought_back():
 @pytest.mark.parametrize(("address", "view"), [
     ("", {}), ("http://a.example/explore_data", {}), ("explore.section=Batches", {"explore.section": "Batches"}),
     ("https://a.example/x?lesson=A&step=2&run=3&explore.section=Look+at", {"explore.section": "Look at"}),
-    ("?a=1&&b", {"a": "1"})])
+    ("?a=1&&b", {"a": "1"}), ("http://[", {}), ("&".join(f"a{n}=1" for n in range(60)), {})])
 def test_an_address_is_taken_without_its_run(address, view):
     assert view_of(address) == view

@@ -1,6 +1,8 @@
 """Lessons: pages in an order, with a text for each, that leave out or fix what a class is not to see or to change."""
 
 from core.lessons.kept import (
+    MOST,
+    MOST_OWN,
     SHIPPED,
     Kept,
     LessonError,
@@ -10,11 +12,12 @@ from core.lessons.kept import (
     keep_lesson,
     kept_lessons,
     may_change,
+    read_kept,
     shipped_lessons,
 )
 from core.lessons.lesson import LONGEST, MOST_STEPS, Lesson, Step, read_lesson, settings_of, value_of
 from core.lessons.pages import PAGES, PICKERS, SECTIONS, Page
 
-__all__ = ["LONGEST", "MOST_STEPS", "PAGES", "PICKERS", "SECTIONS", "SHIPPED", "Kept", "Lesson", "LessonError", "Page",
-           "Step", "as_code", "delete_lesson", "find_lesson", "keep_lesson", "kept_lessons", "may_change", "read_lesson",
-           "settings_of", "shipped_lessons", "value_of"]
+__all__ = ["LONGEST", "MOST", "MOST_OWN", "MOST_STEPS", "PAGES", "PICKERS", "SECTIONS", "SHIPPED", "Kept", "Lesson",
+           "LessonError", "Page", "Step", "as_code", "delete_lesson", "find_lesson", "keep_lesson", "kept_lessons", "may_change",
+           "read_kept", "read_lesson", "settings_of", "shipped_lessons", "value_of"]

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ LENGTH = 6
 CODE = re.compile(rf"[{SIGNS}]{{{LENGTH}}}")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")  # of a lesson that comes with the app
 MOST = 500  # lessons that are kept on one server
+MOST_OWN = 50  # of one visitor, so that nobody takes the places of all
 # the order they are listed in: the way from data to drawings, then the labs
 ORDER = ("look-at-data", "build-a-network", "train-it", "test-drawings", "bend-a-line", "roll-downhill")
 
@@ -58,7 +60,7 @@ def find_lesson(code: str, runs_dir: Path) -> Lesson:
     code = as_code(code)
     try:
         if CODE.fullmatch(code):
-            return _read(_path(runs_dir, code)).lesson
+            return read_kept(_path(runs_dir, code)).lesson
         if code:
             return read_lesson(_text(SHIPPED / f"{code}.json"))
     except FileNotFoundError:
@@ -75,21 +77,24 @@ def shipped_lessons() -> dict[str, Lesson]:
     return {name: read_lesson(_text(SHIPPED / f"{name}.json")) for name in ORDER}
 
 
-def kept_lessons(runs_dir: Path) -> list[Kept]:
-    """Those that were made here, the last one first; what can't be read is left out."""
+def kept_lessons(runs_dir: Path, read: Callable[[Path, int], Kept] | None = None) -> list[Kept]:
+    """Those that were made here, the last one first; what can't be read is left out. read: read_kept, or one that remembers."""
     found = []
     for path in (runs_dir / FOLDER).glob("*.json"):
         with suppress(OSError, ConfigError):  # deleted just now, or damaged
             if CODE.fullmatch(path.stem):
-                found.append(_read(path))
+                found.append((read or read_kept)(path, path.stat().st_mtime_ns))
     return sorted(found, key=lambda kept: (-kept.made, kept.code))
 
 
-def keep_lesson(lesson: Lesson, runs_dir: Path, owner: str) -> str:
-    """Keep a lesson; its code. Raises LessonError where there are too many, or the runs folder can't be written to."""
+def keep_lesson(lesson: Lesson, runs_dir: Path, actor: Actor, read: Callable[[Path, int], Kept] | None = None) -> str:
+    """Keep a lesson of somebody's; its code. read: as for kept_lessons. Raises LessonError where there are too many, or the runs
+    folder can't be written to."""
     if len(list((runs_dir / FOLDER).glob("*.json"))) >= MOST:
         raise LessonError(f"There are {MOST} lessons here, which is all that fit. Delete some.")
-    text = _File(owner=owner, lesson=lesson).model_dump_json(indent=1)
+    if actor.kind == "visitor" and sum(kept.owner == actor.key for kept in kept_lessons(runs_dir, read)) >= MOST_OWN:
+        raise LessonError(f"You have made {MOST_OWN} lessons, which is all that one person can keep here. Delete some.")
+    text = _File(owner=actor.key, lesson=lesson).model_dump_json(indent=1)
     if len(lesson.model_dump_json().encode()) > LONGEST:
         raise LessonError(f"This lesson is too long: it may take {LONGEST // 1000} kB. Shorten the texts of its steps.")
     code = _new_code(runs_dir)
@@ -105,7 +110,7 @@ def delete_lesson(code: str, runs_dir: Path, actor: Actor) -> None:
     where the file can't be deleted."""
     path, kept = _path(runs_dir, code), None
     with suppress(OSError, ConfigError):  # what can't be read is nobody's
-        kept = _read(path)
+        kept = read_kept(path)
     if kept is not None and not may_change(kept, actor):
         raise LessonError("This lesson was made by somebody else, who alone can delete it.")
     try:
@@ -137,8 +142,9 @@ def _text(path: Path) -> bytes:
         return file.read(2 * LONGEST)
 
 
-def _read(path: Path) -> Kept:
-    """Raises FileNotFoundError, OSError, ConfigError."""
+def read_kept(path: Path, changed: int = 0) -> Kept:
+    """A file of a lesson that was made here. changed: when it was, in nanoseconds, for who remembers what was read. Raises
+    FileNotFoundError, OSError, ConfigError."""
     try:
         found = _File.model_validate_json(_text(path))
     except ValidationError as error:

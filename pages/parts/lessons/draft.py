@@ -22,21 +22,12 @@ def values() -> dict[str, Any]:
     return st.session_state.setdefault(keys.LESSON_MADE, json.loads(json.dumps(FIRST)))
 
 
-def lesson() -> Lesson | None:
-    """The lesson, where it can be one; else problem() says why not."""
+def read() -> tuple[Lesson | None, str]:
+    """The lesson, where it can be one; else None, and why not in one line."""
     try:
-        return read_lesson(json.dumps(values()))
-    except ConfigError:
-        return None
-
-
-def problem() -> str:
-    """Why it can't be a lesson yet, in one line."""
-    try:
-        read_lesson(json.dumps(values()))
+        return read_lesson(json.dumps(values())), ""
     except ConfigError as error:
-        return str(error)
-    return ""
+        return None, str(error)
 
 
 def take(about: Lesson) -> None:

@@ -1,10 +1,11 @@
 """Lessons: those that were made here, and what can be done with one."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
-from core.lessons import Kept, LessonError, delete_lesson, keep_lesson, kept_lessons, may_change
+from core.lessons import MOST, Kept, Lesson, LessonError, delete_lesson, keep_lesson, kept_lessons, may_change, read_kept
 from core.wording import plural
 from pages.parts.lessons import draft
 from pages.parts.lessons.share import share
@@ -16,7 +17,7 @@ from pages.parts.shell.services import Services
 
 def kept_section(server: Services, begin: Callable[[str], None]) -> None:
     """Choose one; start it, share it, change a copy, delete it. begin(code) opens it."""
-    found = {kept.code: kept for kept in kept_lessons(server.settings.runs_dir) if may_change(kept, server.actor)}
+    found = {kept.code: kept for kept in kept_lessons(server.settings.runs_dir, _read) if may_change(kept, server.actor)}
     if not found:
         return
     st.header("Lessons made here")
@@ -27,6 +28,13 @@ def kept_section(server: Services, begin: Callable[[str], None]) -> None:
     code = st.selectbox("Lesson", list(found), key="lesson.kept", persist_state="session", width=460,
                         format_func=lambda code: f"{found[code].lesson.title} · {code}")
     _one(server, found[code], begin)
+
+
+@st.cache_resource(show_spinner=False, max_entries=MOST)
+def _read(path: Path, changed: int) -> Kept:
+    """A lesson's file, read again when it has changed: to check a lesson takes 3 ms, and there may be hundreds. Raises what
+    read_kept raises."""
+    return read_kept(path, changed)
 
 
 def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
@@ -56,13 +64,10 @@ def _delete(server: Services, kept: Kept) -> None:
     st.rerun()
 
 
-def keep(server: Services) -> None:
+def keep(server: Services, about: Lesson) -> None:
     """Keep the lesson that is being made, and show how to share it."""
-    about = draft.lesson()
-    if about is None:
-        return
     try:
-        st.session_state[keys.LESSON_KEPT] = keep_lesson(about, server.settings.runs_dir, server.actor.key)
+        st.session_state[keys.LESSON_KEPT] = keep_lesson(about, server.settings.runs_dir, server.actor, _read)
     except LessonError as error:
         refuse(as_text(str(error)))
     tell(f"Kept. Its code is {st.session_state[keys.LESSON_KEPT]}.", ":material/check:")

@@ -17,9 +17,10 @@ from pages.parts.lessons import draft
 from pages.parts.lessons.kept import keep
 from pages.parts.lessons.settings import settings_form
 from pages.parts.shell import keys, lesson
-from pages.parts.shell.markdown import as_text, paragraphs
+from pages.parts.shell.lesson_bar import draw_step
+from pages.parts.shell.markdown import as_text
 from pages.parts.shell.menu import LABS, MENU
-from pages.parts.shell.notices import refuse
+from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
 
 TITLES = {lesson.page_of(path): entry[0] for path, entry in (*MENU.items(), *LABS.items())}  # page → what the menu calls it
@@ -32,22 +33,25 @@ def make_section(server: Services, shipped: Mapping[str, Lesson]) -> None:
     st.markdown("Pages in an order, with a text for each. Pupils open it with a link and need no account; they see only the "
                 "pages and parts you choose, and change only the settings you leave to them.")
     _begin_with(shipped)
-    about, steps = st.columns([1, 1.4], gap="large")
-    with about:
+    made, problem = draft.read()  # widgets change it before the page is drawn
+    left, right = st.columns([1, 1.4], gap="large")
+    with left:
         _about(server)
-    with steps:
+    with right:
         _steps()
     with st.expander("Pages and parts that are shown", icon=":material/visibility:"):
         _shown()
     with st.expander("Settings that are fixed, and ranges", icon=":material/lock:"):
-        settings_form()
-    _preview()
-    if problem := draft.problem():
+        settings_form(made)
+    if made is not None:
+        _preview(made)
+    else:
         st.warning(f"Not a lesson yet. {as_text(problem)}", icon=":material/error:")
     with st.container(horizontal=True):
-        if st.button("Keep this lesson", type="primary", icon=":material/save:", key="lesson.keep", disabled=bool(problem),
-                     help="Gives it a link and a code. To change it later, edit a copy, which gets a code of its own."):
-            keep(server)
+        wanted = st.button("Keep this lesson", type="primary", icon=":material/save:", key="lesson.keep", disabled=made is None,
+                           help="Gives it a link and a code. To change it later, edit a copy, which gets a code of its own.")
+        if wanted and made is not None:
+            keep(server, made)
     st.caption("Texts are shown as they are typed. Whoever has the link can read them: write no names of pupils.")
 
 
@@ -125,8 +129,14 @@ def _steps() -> None:
     left.selectbox("Settings from here on", names, names.index(step["preset"]), **field("preset"),
                    format_func=lambda name: PRESETS[name].title if name else "as they are")
     key = draft.key(f"{number}.view")
+
+    def opened() -> None:
+        draft.change_step(number, "view", view_of(st.session_state[key]))
+        if st.session_state[key].strip() and not draft.values()["steps"][number]["view"]:
+            tell("This address says nothing about what is to be seen: the step opens its page as it is.", ":material/link_off:")
+
     right.text_input("Opened as in this address", "&".join(f"{name}={value}" for name, value in step["view"].items()), key=key,
-                     max_chars=2000, on_change=lambda: draft.change_step(number, "view", view_of(st.session_state[key])),
+                     max_chars=2000, on_change=opened,
                      help="Open the page elsewhere, choose what is to be seen, and paste its address here: what stands after the "
                      "question mark is kept.")
     with st.container(horizontal=True):
@@ -139,9 +149,13 @@ def _steps() -> None:
 
 
 def view_of(address: str) -> dict[str, str]:
-    """What an address says after its question mark, without the run and the lesson that it names."""
-    text = urlsplit(address.strip()).query or address.strip().removeprefix("?")
-    return {name: value for name, value in parse_qsl(text, max_num_fields=50) if name not in RESERVED} if "=" in text else {}
+    """What an address says after its question mark, without the run and the lesson that it names; nothing where it says nothing,
+    or can't be read."""
+    try:
+        text = urlsplit(address.strip()).query or address.strip().removeprefix("?")
+        return {name: value for name, value in parse_qsl(text, max_num_fields=50) if name not in RESERVED} if "=" in text else {}
+    except ValueError:  # such as http://[, or too many parameters
+        return {}
 
 
 def _shown() -> None:
@@ -170,15 +184,10 @@ def _parts(page: str) -> None:
              key=key, on_change=put)
 
 
-def _preview() -> None:
+def _preview(about: Lesson) -> None:
     """The bar and the menu, as pupils will see them."""
-    about = draft.lesson()
-    if about is None:
-        return
     number = st.session_state.get(draft.STEP, 0)
-    step = about.steps[number]
     with st.expander("What pupils see", icon=":material/preview:", expanded=True), st.container(border=True):
-        st.caption(f":material/school: {as_text(about.title)} · step {number + 1} of {len(about.steps)}")
-        st.markdown(f"**{as_text(step.title) or 'No name'}**")
-        st.markdown(paragraphs(step.text) or "No text.")
-        st.caption(f"On the page {TITLES[step.page]}. The menu: {', '.join(TITLES[page] for page in about.pages)}.")
+        draw_step(about, number + 1)
+        menu = ", ".join(TITLES[page] for page in about.pages)
+        st.caption(f"On the page {TITLES[about.steps[number].page]}. The menu: {menu}.")

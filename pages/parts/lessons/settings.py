@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.config import OPTIMIZERS, SCHEDULES, RunConfig
 from core.fields import Setting
-from core.lessons import settings_of, value_of
+from core.lessons import Lesson, settings_of, value_of
 from core.models import ARCHITECTURES
 from core.presets import PRESETS
 from pages.parts.draft.fields import CHOICES, CHOICES_OF
@@ -18,10 +18,10 @@ KINDS = {"model.architecture": list(ARCHITECTURES), "training.optimizer.name": l
 GROUPS = {"data": "Data", "model": "Network", "training": "Training"}
 
 
-def settings_form() -> None:
-    """Choose settings to fix, with their values, and settings that go from a least to a largest value."""
+def settings_form(about: Lesson | None) -> None:
+    """Choose settings to fix, with their values, and settings that go from a least to a largest value. about: the lesson as the
+    form has it, None where it is none yet."""
     values = draft.values()
-    about = draft.lesson()
     config = about.start_at(1) if about is not None else PRESETS[values["preset"]].config
     known = settings_of(config)
     st.caption("They hold on Train model, Build model, Explore data and 2-D classifier; other labs have controls of their own.")

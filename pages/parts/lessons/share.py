@@ -11,17 +11,20 @@ from pages.parts.shell import lesson
 QR_PIXELS = 8  # of the screen for each square of the code: readable from the back of a room when it is shown large
 
 
-def link_to(code: str) -> str:
-    """The address that opens a lesson, as this visitor's browser reaches the app; without a host where that is not known."""
+def link_to(code: str, about: Lesson) -> str:
+    """The address of a lesson's first step, as this visitor's browser reaches the app; without a host where that is not known.
+    It is the page's own: an address that led to it would catch the browser's Back."""
     here = urlsplit(st.context.url or "")
     root = here.path.removesuffix("/").removesuffix("/open_lesson").removesuffix("open_lesson").removesuffix("/")
     host = f"{here.scheme}://{here.netloc}" if here.netloc else ""
-    return f"{host}{root}/?{urlencode({lesson.CODE: code})}"
+    first = about.steps[0]
+    page = "" if first.page == "home" else first.page
+    return f"{host}{root}/{page}?{urlencode({lesson.CODE: code, lesson.STEP: 1} | first.view)}"
 
 
 def share(code: str, about: Lesson) -> None:
     """Link, code, QR code and file of a lesson that is here."""
-    link = link_to(code)
+    link = link_to(code, about)
     picture, words = st.columns([1, 2], vertical_alignment="center")
     picture.image(qr_code(link), width=220, alt=f"QR code of {link}")
     with words:

@@ -41,7 +41,6 @@ LESSON_PLANE = "session.lesson_plane"  # the same of the 2-D lab's settings
 LESSON_MADE = "session.lesson_made"  # core.lessons.Lesson that is being made, as a dict
 LESSON_VERSION = "session.lesson_version"  # part of the form's keys: a new one makes it take the lesson's values
 LESSON_KEPT = "session.lesson_kept"  # code of the lesson that was kept last
-LESSON_PROBLEM = "session.lesson_problem"  # why what was uploaded or asked for is no lesson
 KEPT_CHANGED = "session.kept_changed"  # True where what is taught below has to be drawn anew
 KEPT_NOTE = "session.kept_note"  # (what became of the last tap, how many drawings were kept then or 0)
 MY_DIGITS = "session.my_digits"  # drawings that were kept with a label, core.data.own.digits.MyDigits

@@ -15,8 +15,10 @@ from core.fields import ConfigError, Setting
 from core.lessons import Lesson, LessonError, Step, as_code, find_lesson
 from core.lessons.lesson import DATASET
 from core.settings import Settings
+from pages.parts.shell import keys
 
 CODE, STEP = "lesson", "step"  # in the address
+OUTSIDE = "Lessons"  # title of the page that is in no lesson: the browser's Back leads there on the way out
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ def taken() -> Taken | None:
         return None
 
 
+def begun(code: str) -> Taken | None:
+    """A lesson that is to be taken from its first step on, whatever the address names; None where there is none."""
+    try:
+        return Taken(as_code(code), _found(as_code(code)), 0)
+    except (LessonError, ConfigError):
+        return None
+
+
 def why_none() -> str:
     """Why the lesson that the address names can't be taken, in one line; empty where it can, or where none is named."""
     try:
@@ -52,19 +62,19 @@ def why_none() -> str:
 def _taken() -> Taken | None:
     """Raises LessonError, and ConfigError for settings of the server that can't be read."""
     asked = st.query_params.get(CODE)
-    if asked is None:
+    if asked is None or st.session_state.get(keys.PAGE) == OUTSIDE:
         return None
     code = as_code(asked)
-    lesson = _found(code, Settings.from_environment().runs_dir)
+    lesson = _found(code)
     number = st.query_params.get(STEP, "")
     there = number.isascii() and number.isdigit() and len(number) < 3 and 1 <= int(number) <= len(lesson.steps)
     return Taken(code, lesson, int(number) if there else 0)
 
 
 @st.cache_resource(show_spinner=False, ttl=10, max_entries=200)
-def _found(code: str, runs_dir: Path) -> Lesson:
-    """One that was deleted is gone for everybody within ten seconds. Raises LessonError, which is not kept."""
-    return find_lesson(code, runs_dir)
+def _found(code: str) -> Lesson:
+    """One that was deleted is gone for everybody within ten seconds. Raises LessonError and ConfigError, which are not kept."""
+    return find_lesson(code, Settings.from_environment().runs_dir)
 
 
 def query() -> dict[str, str]:

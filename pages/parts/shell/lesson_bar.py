@@ -1,14 +1,14 @@
 """The bar above each page of a lesson: which step this is, what to do, and the way to the next one."""
 
-from contextlib import suppress
-
 import streamlit as st
 from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 
+from core.lessons import Lesson
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.markdown import as_text, paragraphs
 from pages.parts.shell.menu import DRAFTED
+from pages.parts.shell.streamlit_private import came_by_history
 
 LEAVE_TO = "pages/open_lesson.py"
 STYLE = """<style>
@@ -24,17 +24,23 @@ def lesson_bar(page: str) -> None:
     now = lesson.taken()
     if now is None:
         return
-    if not now.number or page not in now.lesson.pages:
+    if (not now.number or page not in now.lesson.pages) and not came_by_history():  # else nobody would get back past it
         go_to_step(max(1, now.number))
     st.html(STYLE)
-    number, count = max(1, now.number), len(now.lesson.steps)
+    number = max(1, now.number)
     with st.container(border=True, key="lesson.bar"):
-        st.caption(f":material/school: {as_text(now.lesson.title)} · step {number} of {count}")
-        if now.step.title:
-            st.markdown(f"**{as_text(now.step.title)}**")
-        if now.step.text:
-            st.markdown(paragraphs(now.step.text))
+        draw_step(now.lesson, number)
         _links(now, number, page == now.step.page)
+
+
+def draw_step(about: Lesson, number: int) -> None:
+    """Which step this is, counted from 1, and what to do: as it is typed."""
+    step = about.steps[number - 1]
+    st.caption(f":material/school: {as_text(about.title)} · step {number} of {len(about.steps)}")
+    if step.title:
+        st.markdown(f"**{as_text(step.title)}**")
+    if step.text:
+        st.markdown(paragraphs(step.text))
 
 
 def _links(now: lesson.Taken, number: int, here: bool) -> None:
@@ -74,9 +80,8 @@ def _query(now: lesson.Taken, path: str) -> dict[str, str]:
 
 def go_to_step(number: int, code: str = "") -> None:
     """Open a step's page as its lesson wants it; stays where a page runs alone. code: of a lesson that is begun now."""
-    if code:
-        st.query_params[lesson.CODE] = code
-    now = lesson.taken()
+    # the address is changed once, by opening the page: each change is a step of the browser's way back
+    now = lesson.begun(code) if code else lesson.taken()
     if now is None:
         return
     step = now.lesson.steps[number - 1]
@@ -97,8 +102,9 @@ def go_to_step(number: int, code: str = "") -> None:
 
 def leave() -> None:
     """Back to the whole app."""
-    for name in (lesson.CODE, lesson.STEP):
-        st.query_params.pop(name, None)
     run = st.session_state.get(keys.RUN)
-    with suppress(StreamlitPageNotFoundError, KeyError):
-        st.switch_page(LEAVE_TO, query_params={"run": run} if run else {})
+    try:
+        st.switch_page(LEAVE_TO, query_params={"run": run} if run else {})  # which leaves out the lesson
+    except (StreamlitPageNotFoundError, KeyError):  # a page that runs alone
+        for name in (lesson.CODE, lesson.STEP):
+            st.query_params.pop(name, None)

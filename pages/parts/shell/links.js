@@ -1,7 +1,7 @@
 // Links that open a page of the app within the session, as Streamlit's own do; with a modifier key the browser opens them itself.
 export default function (component) {
   const { parentElement, data, setTriggerValue } = component, nav = parentElement.querySelector(".links");
-  nav.choose = (place) => setTriggerValue(`chosen${place}`, true);
+  nav.choose = (place) => setTriggerValue(data.events[place], true);
   nav.classList.toggle("row", data.row);
   nav.setAttribute("aria-label", data.label);
   const kept = JSON.stringify([data.groups, data.foot]);

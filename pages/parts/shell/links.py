@@ -34,14 +34,14 @@ def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callabl
     """
     paths = [path for group in groups for path in group.links]
 
-    # one event for each link: where a page has only just begun, Streamlit no longer knows what an event has brought
-    chosen = {f"on_chosen{place}_change": partial(on_choose, path) for place, path in enumerate(paths)}
+    # an event for each link: where a page has only just begun, Streamlit no longer knows what an event has brought
+    chosen = {f"on_{path}_change": partial(on_choose, path) for path in paths}
     # tuples, as Streamlit imports pandas to see whether a list is a table: 0.2 s and 65 MB before Home is drawn
     shown = tuple({"title": group.title, "name": group.name, "links": [
         [_address(path), text, icon.removeprefix(":material/").removesuffix(":")] for path, (text, icon) in group.links.items()],
         "strong": list(group.links).index(group.strong) if group.strong else -1} for group in groups)
     _component(key=key, height="content", **chosen,
-               data={"groups": shown, "label": label, "here": paths.index(here) if here in paths else -1,
+               data={"groups": shown, "label": label, "events": tuple(paths), "here": paths.index(here) if here in paths else -1,
                      "queries": tuple(urlencode(query(path)) for path in paths), "foot": foot, "row": row})
 
 
