@@ -8,7 +8,9 @@ import streamlit as st
 from core.fields import ConfigError
 from core.lessons import MOST_STEPS, Lesson, read_lesson
 from pages.parts.shell import keys
+from pages.parts.shell.versions import Form
 
+FORM = Form("lesson.form", keys.LESSON_VERSION)
 FIRST = Lesson(title="My lesson").model_dump(mode="json")
 FIRST["steps"] = [{"title": "Look at the data", "page": "explore_data", "text": "Look at some digits of each class.",
                    "preset": "", "view": {}},
@@ -34,11 +36,6 @@ def take(about: Lesson) -> None:
     """Put a lesson into the form."""
     st.session_state[keys.LESSON_MADE] = about.model_dump(mode="json")
     _show_anew()
-
-
-def key(name: str) -> str:
-    """Of a widget: a new one where the form takes other values."""
-    return f"lesson.form.{st.session_state.get(keys.LESSON_VERSION, 0)}.{name}"
 
 
 def put(name: str, value: Any) -> None:
@@ -76,5 +73,5 @@ def move_step(number: int, by: int) -> None:
 
 
 def _show_anew(step: int = 0) -> None:
-    st.session_state[keys.LESSON_VERSION] = st.session_state.get(keys.LESSON_VERSION, 0) + 1
+    FORM.renew()
     st.session_state[STEP] = step

@@ -16,7 +16,7 @@ from core.presets import PRESETS
 from pages.parts.lessons import draft
 from pages.parts.lessons.kept import keep
 from pages.parts.lessons.settings import settings_form
-from pages.parts.shell import keys, lesson
+from pages.parts.shell import lesson
 from pages.parts.shell.lesson_bar import draw_step
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.menu import LABS, MENU
@@ -58,20 +58,20 @@ def make_section(server: Services, shipped: Mapping[str, Lesson]) -> None:
 def _begin_with(shipped: Mapping[str, Lesson]) -> None:
     """Another lesson to change: one that comes with the app, or a file."""
     one, two = st.columns([1, 1.4], gap="large")
-    key = draft.key("from")
+    key = draft.FORM.key("from")
 
     def copied() -> None:
         if chosen := st.session_state[key]:
             draft.take(shipped[chosen])
 
-    one.selectbox("Begin with a copy of", [NO_COPY, *shipped], key=key, on_change=copied,
+    one.selectbox("Begin with a copy of", [NO_COPY, *shipped], key=key, on_change=draft.FORM.heard(key, copied),
                   format_func=lambda name: shipped[name].title if name else "a lesson of my own")
-    file = two.file_uploader("Or with a lesson's file (JSON)", type="json", key=draft.key("file"), max_upload_size=1)
+    file = two.file_uploader("Or with a lesson's file (JSON)", type="json", key=draft.FORM.key("file"), max_upload_size=1)
     if file is not None:
         try:
             found = read_lesson(file.getvalue())
         except ConfigError as error:
-            st.session_state[keys.LESSON_VERSION] = st.session_state.get(keys.LESSON_VERSION, 0) + 1  # forgets the file
+            draft.FORM.renew()  # forgets the file
             refuse(as_text(f"This file is no lesson: {error}"))
         draft.take(found)
         st.rerun()
@@ -92,15 +92,16 @@ def _about(server: Services) -> None:
 
 
 def _text(label: str, name: str, longest: int) -> None:
-    key = draft.key(name)
+    key = draft.FORM.key(name)
     st.text_input(label, draft.values()[name], max_chars=longest, key=key,
-                  on_change=lambda: draft.put(name, st.session_state[key]))
+                  on_change=draft.FORM.heard(key, lambda: draft.put(name, st.session_state[key])))
 
 
 def _choice(label: str, name: str, options: list[str], value: str, titles: Mapping[str, str], put: Any, about: str = "") -> None:
-    key = draft.key(name)
+    key = draft.FORM.key(name)
     st.selectbox(label, options, options.index(value) if value in options else 0, key=key, help=about or None,
-                 format_func=lambda one: titles.get(one, one), on_change=lambda: put(st.session_state[key]))
+                 format_func=lambda one: titles.get(one, one),
+                 on_change=draft.FORM.heard(key, lambda: put(st.session_state[key])))
 
 
 def _steps() -> None:
@@ -117,8 +118,8 @@ def _steps() -> None:
         draft.change_step(number, name, st.session_state[key])
 
     def field(name: str) -> dict[str, Any]:
-        key = draft.key(f"{number}.{name}")
-        return {"key": key, "on_change": put, "args": (name, key)}
+        key = draft.FORM.key(f"{number}.{name}")
+        return {"key": key, "on_change": draft.FORM.heard(key, put), "args": (name, key)}
 
     left, right = st.columns(2)
     left.text_input("What this step is called", step["title"], max_chars=300, **field("title"))
@@ -128,7 +129,7 @@ def _steps() -> None:
     names = [SAME, *PRESETS]
     left.selectbox("Settings from here on", names, names.index(step["preset"]), **field("preset"),
                    format_func=lambda name: PRESETS[name].title if name else "as they are")
-    key = draft.key(f"{number}.view")
+    key = draft.FORM.key(f"{number}.view")
 
     def opened() -> None:
         draft.change_step(number, "view", view_of(st.session_state[key]))
@@ -136,7 +137,7 @@ def _steps() -> None:
             tell("This address says nothing about what is to be seen: the step opens its page as it is.", ":material/link_off:")
 
     right.text_input("Opened as in this address", "&".join(f"{name}={value}" for name, value in step["view"].items()), key=key,
-                     max_chars=2000, on_change=opened,
+                     max_chars=2000, on_change=draft.FORM.heard(key, opened),
                      help="Open the page elsewhere, choose what is to be seen, and paste its address here: what stands after the "
                      "question mark is kept.")
     with st.container(horizontal=True):
@@ -163,17 +164,17 @@ def _shown() -> None:
     values = draft.values()
     mine = [page for page in PAGES if page in {step["page"] for step in values["steps"]}]
     st.caption("Of its steps: " + ", ".join(TITLES[page] for page in mine) + ".")
-    key = draft.key("also")
+    key = draft.FORM.key("also")
     st.multiselect("Other pages that pupils may open", [page for page in PAGES if page not in mine],
                    [page for page in values["also"] if page not in mine], key=key, format_func=TITLES.__getitem__,
-                   on_change=lambda: draft.put("also", st.session_state[key]))
+                   on_change=draft.FORM.heard(key, lambda: draft.put("also", st.session_state[key])))
     for page in [page for page in PAGES if page in {*mine, *values["also"]} and page in SECTIONS]:
         _parts(page)
 
 
 def _parts(page: str) -> None:
     """All of them, or some."""
-    key, every = draft.key(f"parts.{page}"), SECTIONS[page]
+    key, every = draft.FORM.key(f"parts.{page}"), SECTIONS[page]
 
     def put() -> None:
         chosen = [part for part in every if part in st.session_state[key]]
@@ -181,7 +182,7 @@ def _parts(page: str) -> None:
         draft.put("sections", sections if len(chosen) == len(every) else sections | {page: chosen})
 
     st.pills(f"Parts of {TITLES[page]}", every, selection_mode="multi", default=draft.values()["sections"].get(page, every),
-             key=key, on_change=put)
+             key=key, on_change=draft.FORM.heard(key, put))
 
 
 def _preview(about: Lesson) -> None:

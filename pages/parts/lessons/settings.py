@@ -46,13 +46,13 @@ def named(path: str, about: Setting) -> str:
 
 def _choose(label: str, field: str, known: dict[str, Setting], first: dict[str, Any]) -> list[str]:
     """Those of the settings that are chosen. first: what a setting has when it is chosen."""
-    key, now = draft.key(field), draft.values()[field]
+    key, now = draft.FORM.key(field), draft.values()[field]
 
     def put() -> None:
         draft.put(field, {path: draft.values()[field].get(path, _plain(first[path])) for path in st.session_state[key]})
 
-    return st.multiselect(label, list(known), [path for path in now if path in known], key=key, on_change=put,
-                          format_func=lambda path: named(path, known[path]))
+    return st.multiselect(label, list(known), [path for path in now if path in known], key=key,
+                          on_change=draft.FORM.heard(key, put), format_func=lambda path: named(path, known[path]))
 
 
 def _plain(value: Any) -> Any:
@@ -60,16 +60,18 @@ def _plain(value: Any) -> Any:
 
 
 def _fixed(config: RunConfig, path: str, about: Setting) -> None:
-    key, value = draft.key(f"fixed.{path}"), draft.values()["fixed"][path]
+    key, value = draft.FORM.key(f"fixed.{path}"), draft.values()["fixed"][path]
 
     def put() -> None:
+        if path not in draft.values()["fixed"]:  # it was taken out of the list meanwhile
+            return
         now = st.session_state[key]
         if isinstance(now, str) and isinstance(value, list):
             now = [_number(part) for part in now.replace(";", ",").split(",") if part.strip()]
         draft.put("fixed", draft.values()["fixed"] | {path: now})
 
-    setting_widget(about, tuple(value) if isinstance(value, list) else value, key, put, (), options=KINDS.get(path),
-                   names=CHOICES | CHOICES_OF.get(path, {}))
+    setting_widget(about, tuple(value) if isinstance(value, list) else value, key, draft.FORM.heard(key, put), (),
+                   options=KINDS.get(path), names=CHOICES | CHOICES_OF.get(path, {}))
 
 
 def _number(text: str) -> Any:
@@ -85,13 +87,16 @@ def _range(config: RunConfig, path: str, about: Setting) -> None:
     ends = draft.values()["ranges"][path]
 
     def put(place: int, key: str) -> None:
+        if path not in draft.values()["ranges"]:  # the same
+            return
         now = list(draft.values()["ranges"][path])
         now[place] = st.session_state[key]
         draft.put("ranges", draft.values()["ranges"] | {path: now})
 
     st.caption(label_of(about))
     for place, (column, label) in enumerate(zip(st.columns(2), ("From", "To"), strict=True)):
-        key = draft.key(f"ranges.{path}.{place}")
+        key = draft.FORM.key(f"ranges.{path}.{place}")
         low, high = (None if bound is None else kind(bound) for bound in (about.minimum, about.maximum))
         column.number_input(label, low, high, kind(ends[place]), step=kind(about.step or (0.001 if kind is float else 1)),
-                            format="%g" if kind is float else None, key=key, on_change=put, args=(place, key))
+                            format="%g" if kind is float else None, key=key, on_change=draft.FORM.heard(key, put),
+                            args=(place, key))

@@ -5,6 +5,7 @@ forgotten these by then and takes that for choices just made: the old values wou
 were drawn last.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -25,6 +26,10 @@ class Form:
     def hears(self, key: str) -> bool:
         """Whether a widget that says it was changed is one of those that were drawn last."""
         return key.startswith(f"{self.name}.{st.session_state.get(f'{self.version}.drawn', 0)}.")
+
+    def heard(self, key: str, act: Callable[..., None]) -> Callable[..., None]:
+        """What a widget does when it is changed: `act`, with its arguments, as long as the widget is heard."""
+        return lambda *given: act(*given) if self.hears(key) else None
 
     def renew(self) -> None:
         """Have all its widgets made anew, which then show what there is now."""
