@@ -110,7 +110,9 @@ def test_runs_that_are_kept(store):
     ann.discard([first])
     refused(lambda: ann.create(CONFIG, ANN.key), "for good", store)
     ann.remove_discarded()
-    ann.create(CONFIG, ANN.key)
+    second = ann.create(CONFIG, ANN.key)
+    ann.request_stop(second)
+    ann.requeue(second, CONFIG)  # no run more
 
 
 def test_minutes_within_an_hour(store, monkeypatch):
@@ -129,6 +131,55 @@ def test_minutes_within_an_hour(store, monkeypatch):
     now += 50 * 60 + 1  # the first second of it is more than an hour ago
     ann.create(CONFIG, ANN.key)
     assert store.get(other).status == "queued"
+
+
+def test_the_hour_counts_what_was_deleted_and_what_went_on(store, engine, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    ann = store.as_actor(visitor("a", hour_minutes=10))
+
+    def trains(run_id, minutes):
+        nonlocal now
+        assert store.claim("w").id == run_id
+        now += 60 * minutes
+        store.finish(run_id, "stopped")
+
+    run_id = ann.create(CONFIG, ANN.key)
+    trains(run_id, 3)
+    ann.requeue(run_id, CONFIG)
+    trains(run_id, 2)
+    ann.discard([run_id])
+    assert ann.remove_discarded() == [run_id]
+    test = ann.create(CONFIG, ANN.key, kind="range_test")
+    trains(test, 4)
+    engine.as_actor(ann.actor).find_rate(CONFIG, ANN.key)  # which deletes the one before
+    [second] = ann.runs(kinds=["range_test"])
+    assert second.id != test
+    trains(second.id, 1)
+    refused(lambda: ann.create(CONFIG, ANN.key), "Your runs have trained for 10 minutes within the last hour;", store)
+    store.as_actor(visitor("b", hour_minutes=10)).create(CONFIG, BEN.key)
+    now += 50 * 60 + 1
+    ann.create(CONFIG, ANN.key)
+    now += 3600
+    ann.delete(second.id)
+    with store.connection() as db:
+        assert db.execute("SELECT count(*) FROM trained").fetchone()[0] == 0, "what is older than an hour is forgotten"
+
+
+def test_a_run_that_goes_on_and_is_stopped_before_its_turn_has_not_trained(store, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    ann = store.as_actor(visitor("a", hour_minutes=10, run_minutes=10))
+    run_id = ann.create(CONFIG, ANN.key)
+    store.claim("w")
+    now += 60
+    store.finish(run_id, "stopped")
+    ann.requeue(run_id, CONFIG)
+    now += 30 * 60
+    ann.request_stop(run_id)
+    ann.requeue(run_id, CONFIG)
+    store.claim("w")
+    assert [run.seconds for run in store.going()] == [60]
 
 
 def test_networks_and_trainings_that_are_too_large(engine, store):

@@ -19,9 +19,8 @@ class LimitReached(StoreError):
 
 
 def check_turn(db: sqlite3.Connection, actor: Actor, runs: int) -> None:
-    """Raises LimitReached where so many more runs may not wait, or be kept."""
+    """Raises LimitReached where so many more runs may not wait."""
     limits = actor.limits
-    check_kept(db, actor, runs)
     if limits.waiting and runs > limits.waiting:
         raise LimitReached(f"That would be {plural(runs, 'run')}; one person may have {limits.waiting} waiting on this server. "
                            "Start fewer at once.")
@@ -55,6 +54,14 @@ def check_trained(db: sqlite3.Connection, actor: Actor, run_id: str) -> None:
     if most and row is not None and row[0] >= 60 * most:
         raise LimitReached(f"This run has trained for {minutes(row[0])}; the limit for one run on this server is "
                            f"{minutes(60 * most)}.")
+
+
+def book(db: sqlite3.Connection, run_id: str) -> None:
+    """Keep for an hour how long a run that has ended has trained the last time: its row goes, or is about to hold other times."""
+    hour_ago = time.time() - HOUR
+    db.execute("DELETE FROM trained WHERE finished <= ?", (hour_ago,))
+    db.execute("INSERT INTO trained (owner, finished, seconds) SELECT owner, finished, finished - started FROM runs WHERE id = ? "
+               "AND status NOT IN ('queued', 'running') AND finished > max(started, ?)", (run_id, hour_ago))
 
 
 def check_size(actor: Actor, config: RunConfig, data_dir: Path, parameters: int) -> None:
@@ -99,7 +106,8 @@ def _waiting(db: sqlite3.Connection, whose: str = "", *key: str) -> int:
 
 
 def _seconds_since(db: sqlite3.Connection, owner: str, moment: float, now: float) -> float:
-    """Of training, of what trains now too; how long a run that went on had trained before that is not counted again."""
-    return db.execute("SELECT coalesce(sum(max(0, coalesce(finished, ?1) - max(started, ?2))), 0) FROM runs WHERE owner = ?3 "
-                      "AND started IS NOT NULL AND status <> 'queued' AND coalesce(finished, ?1) > ?2",
+    """Of training, of what trains now and of what is gone, too."""
+    return db.execute("SELECT coalesce(sum(max(0, until - max(began, ?2))), 0) FROM ("
+                      "SELECT started AS began, coalesce(finished, ?1) AS until FROM runs WHERE owner = ?3 AND started IS NOT NULL "
+                      "AND status <> 'queued' UNION ALL SELECT finished - seconds, finished FROM trained WHERE owner = ?3)",
                       (now, moment, owner)).fetchone()[0]

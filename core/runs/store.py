@@ -1,5 +1,6 @@
 """RunStore: every run's description, state, metrics and weights. It is the queue and the message bus too."""
 
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import uuid4
@@ -13,7 +14,7 @@ from core.files import why_not_written, write_atomically
 from core.runs.annotations import Annotations, Change, annotate, write_annotations
 from core.runs.database import StoreError
 from core.runs.discarded import discard, discarded_before, restore, sets_of_discarded, titles_of_discarded
-from core.runs.limits import check_kept, check_turn, most_pause, most_seconds
+from core.runs.limits import book, check_kept, check_turn, most_pause, most_seconds
 from core.runs.looks import WATCHED, watched_bytes, watched_images
 from core.runs.records import ACTIVE, TEST_LOOKS, Kind, Looked, Run, RunNotFound
 from core.runs.rights import check_change, check_owner, whose
@@ -68,6 +69,7 @@ class RunStore(QueueStore, HistoryStore):
                 if same:
                     rows = db.execute("SELECT id FROM runs WHERE group_id = ? ORDER BY number", (same["group_id"],)).fetchall()
                     return [row["id"] for row in rows]
+            check_kept(db, self.actor, len(runs))
             check_turn(db, self.actor, len(runs))
             ids = [uuid4().hex for _ in runs]
             if images is not None:  # before the runs can be seen: a worker takes them at once
@@ -203,7 +205,12 @@ class RunStore(QueueStore, HistoryStore):
             raise StoreError(f"The run can't be deleted, as its files in {folder} can't be: "
                              f"{error.strerror or reason(error)}.") from None
         self._database.write_again()
-        self._surely(lambda db: db.execute("DELETE FROM runs WHERE id = ? AND status NOT IN ('queued', 'running')", (run_id,)))
+
+        def write(db: sqlite3.Connection) -> None:
+            book(db, run_id)
+            db.execute("DELETE FROM runs WHERE id = ? AND status NOT IN ('queued', 'running')", (run_id,))
+
+        self._surely(write)
 
     def names(self, text: str) -> bool:
         """Whether the settings of any run name this, such as a data set, whoever's run it is."""

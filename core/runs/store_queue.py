@@ -9,7 +9,7 @@ from core.actors import ONLY_THE_TEACHER
 from core.config import RunConfig
 from core.runs.database import StoreError
 from core.runs.interventions import ask_for_edit, waiting_edits
-from core.runs.limits import check_trained, check_turn
+from core.runs.limits import book, check_trained, check_turn
 from core.runs.records import NUMBER_FORMAT, Going, Run, Status
 from core.runs.rights import NotYours, check_server
 from core.runs.rows import RunUnreadable, read_run
@@ -236,8 +236,9 @@ class QueueStore(StoreBase):
         with self._changing(run_id) as db:
             check_trained(db, self.actor, run_id)
             check_turn(db, self.actor, 1)
+            book(db, run_id)
             changed = db.execute(
-                "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', finished = NULL, "
+                "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', started = NULL, finished = NULL, "
                 "trained_before = trained_before + max(0, coalesce(finished - started, 0)), "
                 "stop_requested = NULL, pause_requested = NULL, steps_requested = 0, worker = NULL, "
                 "test_accuracy = NULL, test_loss = NULL WHERE id = ? AND deleted IS NULL AND status NOT IN ('queued', 'running')",
