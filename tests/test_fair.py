@@ -279,6 +279,51 @@ def test_how_long_one_waits(store, monkeypatch):
     assert store.seconds_to_wait(limited) == pytest.approx(40)
 
 
+def test_waiting_runs_are_judged_by_their_size(store, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+
+    def ran(config, seconds, epochs):
+        """A run that took so long for so many epochs, of four that it was made for."""
+        nonlocal now
+        run_id = store.create(config, ANN.key)
+        assert store.claim("w").id == run_id
+        store.begin(run_id, Started(10, 40, 5, "cpu", "float32"))
+        now += seconds
+        store.record(run_id, [], step=10 * epochs, epoch=epochs)
+        store.finish(run_id, "stopped")
+        return run_id
+
+    def waits(*configs):
+        """How long who comes waits for these."""
+        ids = [store.create(config, BEN.key) for config in configs]
+        last = store.create(CONFIG, BEN.key)
+        found = store.seconds_to_wait(last)
+        for run_id in (*ids, last):
+            store.request_stop(run_id)
+        return found
+
+    four = tiny(training__epochs=4)
+    stopped = ran(four, 6, 2)  # 3 s an epoch
+    ran(four, 2, 1)
+    ran(four, 16, 4)  # 2 and 4 s
+    assert waits(tiny(training__epochs=250)) == pytest.approx(250 * 3)
+    assert waits(tiny(training__epochs=10, data__fraction=0.5), four) == pytest.approx(10 * 1.5 + 4 * 3)
+    assert waits(tiny(training__epochs=10, data__variations=3)) == pytest.approx(10 * 12)
+    spiral = tiny(data__dataset="spiral", data__points=200, training__epochs=4)
+    assert waits(spiral) == pytest.approx(4 * 3), "of another kind nothing better is known than an epoch of the last runs"
+    ran(spiral, 1, 2)
+    assert waits(tiny(data__dataset="spiral", data__points=800, training__epochs=100)) == pytest.approx(100 * 0.5 * 4)
+    store.requeue(stopped, tiny(training__epochs=12))
+    last = store.create(CONFIG, BEN.key)
+    store.move_to_front(stopped)
+    assert store.seconds_to_wait(last) == pytest.approx(10 * 3), "two of its twelve epochs are done"
+    store.request_stop(stopped)
+    test = store.create(four, ANN.key, kind="range_test")
+    store.move_to_front(test)
+    assert store.seconds_to_wait(last) == pytest.approx(2), "as an epoch, the middle of 0.5, 2 and 4 s"
+
+
 def test_nobody_waits_longer_than_others_may_train(store, monkeypatch):
     now = 1_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
@@ -430,4 +475,14 @@ def test_on_a_server_of_one_person_the_oldest_is_next(tmp_path):
     ids = [store.create(CONFIG, owner) for owner in "aab"]
     assert [store.queue_position(run_id) for run_id in ids] == [0, 1, 2]
     assert [store.claim("w").id for _ in ids] == ids
+    store.close()
+
+
+def test_a_run_is_moved_to_the_front_where_nobody_takes_turns(tmp_path):
+    store = RunStore(tmp_path / "local")
+    first, second, third = (store.create(CONFIG, "me") for _ in range(3))
+    store.move_to_front(second)
+    store.move_to_front(third)
+    assert [store.queue_position(run_id) for run_id in (first, second, third)] == [2, 1, 0]
+    assert [store.claim("w").id for _ in range(3)] == [third, second, first]
     store.close()

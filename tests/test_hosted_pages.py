@@ -157,6 +157,22 @@ def test_the_teacher_moves_a_run_to_the_front(hosted, monkeypatch):
     in_turns.close()
 
 
+def test_the_teacher_sees_whose_a_run_is(hosted, monkeypatch):
+    teacher = Actor("c" * 32, "teacher")
+    one, other = hosted.as_actor(ANN).create(tiny(), ANN.key), hosted.as_actor(teacher).create(tiny(), teacher.key)
+    brings(monkeypatch, cookie_of(signing_key(hosted.path), teacher, CODE))
+    at = page("pages/compare_runs.py", one)
+    assert_whole(at)
+    assert list(at.dataframe[0].value["whose"]) == ["you", "visitor 1"] and "by visitor 1" in texts(at)
+    assert "Whose" in at.multiselect(key="compare.columns").options and ANN.key not in texts(at)
+    hosted.finish(other, "failed")
+    brings(monkeypatch, cookie_of(signing_key(hosted.path), ANN))
+    at = page("pages/compare_runs.py", one)
+    assert_whole(at)
+    assert "whose" not in at.dataframe[0].value and "by visitor" not in texts(at)
+    assert "Whose" not in at.multiselect(key="compare.columns").options
+
+
 def test_a_limit_is_said(hosted, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_LIMITS", "waiting=1")
     brings(monkeypatch)

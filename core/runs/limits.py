@@ -108,6 +108,6 @@ def _waiting(db: sqlite3.Connection, whose: str = "", *key: str) -> int:
 def _seconds_since(db: sqlite3.Connection, owner: str, moment: float, now: float) -> float:
     """Of training, of what trains now and of what is gone, too."""
     return db.execute("SELECT coalesce(sum(max(0, until - max(began, ?2))), 0) FROM ("
-                      "SELECT started AS began, coalesce(finished, ?1) AS until FROM runs WHERE owner = ?3 AND started IS NOT NULL "
-                      "AND status <> 'queued' UNION ALL SELECT finished - seconds, finished FROM trained WHERE owner = ?3)",
+                      "SELECT started AS began, coalesce(finished, ?1) AS until FROM runs WHERE owner = ?3 AND started IS NOT "
+                      "NULL AND status <> 'queued' UNION ALL SELECT finished - seconds, finished FROM trained WHERE owner = ?3)",
                       (now, moment, owner)).fetchone()[0]

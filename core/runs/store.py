@@ -23,6 +23,7 @@ from core.runs.store_base import in_parts
 from core.runs.store_history import HistoryStore
 from core.runs.store_queue import QueueStore
 from core.runs.table import Entry, read_entries
+from core.runs.whose import label_of_owner, note_visitor
 from core.version import VERSION
 
 
@@ -71,6 +72,7 @@ class RunStore(QueueStore, HistoryStore):
                     return [row["id"] for row in rows]
             check_kept(db, self.actor, len(runs))
             check_turn(db, self.actor, len(runs))
+            note_visitor(db, self.actor)
             ids = [uuid4().hex for _ in runs]
             if images is not None:  # before the runs can be seen: a worker takes them at once
                 self._keep_watched(ids, images)
@@ -97,6 +99,7 @@ class RunStore(QueueStore, HistoryStore):
             self._keep_watched([run_id], watched_images(watch))
         with self._database.writing() as db:
             check_kept(db, self.actor)
+            note_visitor(db, self.actor)
             db.execute("INSERT INTO runs (id, owner, title, config, status, created, started, heartbeat, worker, version) "
                        "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                        (run_id, owner, title, config.model_dump_json(), now, now, now, worker, VERSION))
@@ -160,7 +163,15 @@ class RunStore(QueueStore, HistoryStore):
         owner: whose runs are marked as one's own.
         """
         with self._database.reading() as db:
-            return read_entries(db, owner, self._settings, *whose(self.actor))
+            return read_entries(db, owner, self._settings, self.actor)
+
+    def whose(self, run: Run) -> str:
+        """Whose a run is, as a teacher is told; "" for anybody else. See core.runs.whose."""
+        if self.actor.kind != "teacher":
+            return ""
+        with self._database.reading() as db:
+            row = db.execute("SELECT number FROM visitors WHERE owner = ?", (run.owner,)).fetchone()
+        return label_of_owner(self.actor, run.owner, row["number"] if row else None)
 
     def like(self, run_id: str) -> list[str]:
         """The ids of other finished runs with exactly this one's config, the newest first."""
