@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from core.actors import Actor
-from core.data import DataError
+from core.data import DataError, load
 from core.data.own.sets import delete_set, kept_bytes, own_sets, save_set
 from core.data.sources.text_files import import_csv, own_texts
 from core.fields import ConfigError
@@ -184,7 +184,7 @@ def test_a_run_that_goes_on_and_is_stopped_before_its_turn_has_not_trained(store
 
 def test_networks_and_trainings_that_are_too_large(engine, store):
     parameters, examples = 784 * 8 + 8 + 8 * 10 + 10, examples_of(CONFIG.data, engine.settings.data_dir)
-    assert examples == 1437, "scikit-learn's digits, four fifths of them"
+    assert examples == 1237, "scikit-learn's digits, four fifths of them but for 200 that are held back"
     fits = visitor("a", parameters=parameters, examples=3 * examples)
     three = CONFIG.with_values({"training.epochs": 3})
     done = engine.as_actor(fits).submit(three, ANN.key)
@@ -195,8 +195,8 @@ def test_networks_and_trainings_that_are_too_large(engine, store):
                 lambda: small.find_rate(CONFIG, ANN.key)):
         refused(ask, line, store)
     four = CONFIG.with_values({"training.epochs": 4})
-    refused(lambda: engine.as_actor(fits).submit(four, ANN.key), "4 epochs of 1,437 examples are 5,748; 4,311 are the", store)
-    refused(lambda: engine.as_actor(fits).resume(done, 1), "4 epochs of 1,437 examples are 5,748", store)
+    refused(lambda: engine.as_actor(fits).submit(four, ANN.key), "4 epochs of 1,237 examples are 4,948; 3,711 are the", store)
+    refused(lambda: engine.as_actor(fits).resume(done, 1), "4 epochs of 1,237 examples are 4,948", store)
     assert store.get(done).config.training.epochs == 3
 
 
@@ -204,10 +204,19 @@ def test_examples_of_all_kinds(tmp_path):
     def count(**changes):
         return examples_of(tiny(**changes).data, tmp_path)
 
-    assert count(data__dataset="mnist") == 60_000
-    assert count(data__dataset="mnist", data__fraction=0.5, data__variations=1) == 60_000
-    assert count(data__dataset="mnist", data__join=("digits",), data__join_times=2) == 60_000 + 2 * 1437
+    assert count(data__dataset="mnist") == 59_800
+    assert count(data__dataset="mnist", data__fraction=0.5, data__variations=1) == 59_800
+    # 1,437 of 61,437 are joined ones, of which there are two each
+    assert count(data__dataset="mnist", data__join=("digits",), data__join_times=2) == round(61_237 * (1 + 1437 / 61_437))
     assert count(data__dataset="circle", data__points=300, data__added=((0.1, 0.2, 1),)) == 301
+
+
+@pytest.mark.parametrize("changes", [{}, {"data__fraction": 0.4}, {"data__variations": 1}, {"data__dataset": "reviews",
+                         "data__validation": 50}, {"data__dataset": "circle", "data__points": 300, "data__fraction": 0.5}])
+def test_as_many_examples_as_an_epoch_has(changes, tmp_path):
+    data = tiny(**changes).data
+    rounding = 5 if data.fraction < 1 else 0  # half an example of each of ten classes
+    assert abs(examples_of(data, tmp_path) - len(load(data, tmp_path, tmp_path / "cache").train)) <= rounding
 
 
 def test_a_run_that_has_trained_enough_does_not_go_on(store, monkeypatch):

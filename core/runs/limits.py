@@ -7,6 +7,7 @@ from pathlib import Path
 from core.actors import Actor
 from core.config import DataConfig, RunConfig
 from core.data import spec_of
+from core.data.combine import training_estimate
 from core.limits import Limits
 from core.runs.database import StoreError
 from core.wording import plural
@@ -79,11 +80,14 @@ def check_size(actor: Actor, config: RunConfig, data_dir: Path, parameters: int)
 
 
 def examples_of(data: DataConfig, data_dir: Path) -> int:
-    """How many training examples an epoch has at the most. Raises DataError."""
+    """How many training examples an epoch has, without those that are held back; about, where a part of each class is
+    taken: as if all were equally large. Raises DataError."""
     spec = spec_of(data.dataset, data_dir)
-    own = data.points + len(data.added) if spec.generate is not None else spec.counts[0]
-    joined = sum(spec_of(name, data_dir).counts[0] for name in data.join)
-    return round(data.fraction * (own * (1 + data.variations) + joined * data.join_times))
+    if spec.generate is not None:
+        return round(data.fraction * (data.points + len(data.added)))
+    if spec.kind == "text":
+        return max(0, spec.counts[0] - data.validation)
+    return training_estimate(data, spec, data_dir) * (1 + data.variations)
 
 
 def minutes(seconds: float) -> str:

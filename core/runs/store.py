@@ -140,7 +140,8 @@ class RunStore(QueueStore, HistoryStore):
         return [readable([row for row in rows if row["config"] == text]) for text in texts]
 
     def looks_at_test_images(self) -> dict[tuple[str, str], Looked]:
-        """How often the test images of each data set and task were looked at by runs of this store, at least."""
+        """How often the test images of each data set and task were looked at by the runs that lists show, at least: for a
+        visitor their own."""
         own, key = whose(self.actor)
         with self._database.reading() as db:
             rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), "
