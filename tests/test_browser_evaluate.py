@@ -31,6 +31,7 @@ def open_matrix(address: str, page: Page, run: str) -> Locator:
     """The cells of the run's confusion matrix, row by row."""
     page.goto(f"{address}/evaluate_model?run={run}")
     page.get_by_role("radio", name="Confusion").or_(page.get_by_role("button", name="Confusion")).first.click()
+    expect(page.get_by_role("radiogroup", name="Show")).to_be_visible()  # the overview has a matrix, too, which makes way
     cells = page.locator("table[aria-label^='Confusion'] button")
     expect(cells).to_have_count(100)
     return cells

@@ -161,6 +161,9 @@ def test_a_board_shares_ranks_and_counts_looks(runs, monkeypatch):  # noqa: F811
     board = at.dataframe[0].value
     assert board["Rank"].tolist() == [1, 1, 3] and board["Wrong"].tolist() == [2, 3, 40]
     assert "looked at **3 times at least**: by 3 runs of this store as they ended, and 0 times later" in texts(at)
+    with monkeypatch.context() as patch:  # a visitor's are their own
+        patch.setattr("pages.parts.shell.services.Services.private", True)
+        assert "by 3 runs of yours as they ended, and 0 times later" in texts(at.run())
     at.selectbox(key="compare.budget").set_value("seconds").run()
     assert_whole(at)
     at.selectbox(key="compare.board_split").set_value("validation").run()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from core.actors import Actor
-from core.data import DataError
+from core.data import DataError, load
 from core.data.own.sets import delete_set, kept_bytes, own_sets, save_set
 from core.data.sources.text_files import import_csv, own_texts
 from core.fields import ConfigError
@@ -110,7 +110,9 @@ def test_runs_that_are_kept(store):
     ann.discard([first])
     refused(lambda: ann.create(CONFIG, ANN.key), "for good", store)
     ann.remove_discarded()
-    ann.create(CONFIG, ANN.key)
+    second = ann.create(CONFIG, ANN.key)
+    ann.request_stop(second)
+    ann.requeue(second, CONFIG)  # no run more
 
 
 def test_minutes_within_an_hour(store, monkeypatch):
@@ -131,9 +133,58 @@ def test_minutes_within_an_hour(store, monkeypatch):
     assert store.get(other).status == "queued"
 
 
+def test_the_hour_counts_what_was_deleted_and_what_went_on(store, engine, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    ann = store.as_actor(visitor("a", hour_minutes=10))
+
+    def trains(run_id, minutes):
+        nonlocal now
+        assert store.claim("w").id == run_id
+        now += 60 * minutes
+        store.finish(run_id, "stopped")
+
+    run_id = ann.create(CONFIG, ANN.key)
+    trains(run_id, 3)
+    ann.requeue(run_id, CONFIG)
+    trains(run_id, 2)
+    ann.discard([run_id])
+    assert ann.remove_discarded() == [run_id]
+    test = ann.create(CONFIG, ANN.key, kind="range_test")
+    trains(test, 4)
+    engine.as_actor(ann.actor).find_rate(CONFIG, ANN.key)  # which deletes the one before
+    [second] = ann.runs(kinds=["range_test"])
+    assert second.id != test
+    trains(second.id, 1)
+    refused(lambda: ann.create(CONFIG, ANN.key), "Your runs have trained for 10 minutes within the last hour;", store)
+    store.as_actor(visitor("b", hour_minutes=10)).create(CONFIG, BEN.key)
+    now += 50 * 60 + 1
+    ann.create(CONFIG, ANN.key)
+    now += 3600
+    ann.delete(second.id)
+    with store.connection() as db:
+        assert db.execute("SELECT count(*) FROM trained").fetchone()[0] == 0, "what is older than an hour is forgotten"
+
+
+def test_a_run_that_goes_on_and_is_stopped_before_its_turn_has_not_trained(store, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    ann = store.as_actor(visitor("a", hour_minutes=10, run_minutes=10))
+    run_id = ann.create(CONFIG, ANN.key)
+    store.claim("w")
+    now += 60
+    store.finish(run_id, "stopped")
+    ann.requeue(run_id, CONFIG)
+    now += 30 * 60
+    ann.request_stop(run_id)
+    ann.requeue(run_id, CONFIG)
+    store.claim("w")
+    assert [run.seconds for run in store.going()] == [60]
+
+
 def test_networks_and_trainings_that_are_too_large(engine, store):
     parameters, examples = 784 * 8 + 8 + 8 * 10 + 10, examples_of(CONFIG.data, engine.settings.data_dir)
-    assert examples == 1437, "scikit-learn's digits, four fifths of them"
+    assert examples == 1237, "scikit-learn's digits, four fifths of them but for 200 that are held back"
     fits = visitor("a", parameters=parameters, examples=3 * examples)
     three = CONFIG.with_values({"training.epochs": 3})
     done = engine.as_actor(fits).submit(three, ANN.key)
@@ -144,8 +195,8 @@ def test_networks_and_trainings_that_are_too_large(engine, store):
                 lambda: small.find_rate(CONFIG, ANN.key)):
         refused(ask, line, store)
     four = CONFIG.with_values({"training.epochs": 4})
-    refused(lambda: engine.as_actor(fits).submit(four, ANN.key), "4 epochs of 1,437 examples are 5,748; 4,311 are the", store)
-    refused(lambda: engine.as_actor(fits).resume(done, 1), "4 epochs of 1,437 examples are 5,748", store)
+    refused(lambda: engine.as_actor(fits).submit(four, ANN.key), "4 epochs of 1,237 examples are 4,948; 3,711 are the", store)
+    refused(lambda: engine.as_actor(fits).resume(done, 1), "4 epochs of 1,237 examples are 4,948", store)
     assert store.get(done).config.training.epochs == 3
 
 
@@ -153,10 +204,19 @@ def test_examples_of_all_kinds(tmp_path):
     def count(**changes):
         return examples_of(tiny(**changes).data, tmp_path)
 
-    assert count(data__dataset="mnist") == 60_000
-    assert count(data__dataset="mnist", data__fraction=0.5, data__variations=1) == 60_000
-    assert count(data__dataset="mnist", data__join=("digits",), data__join_times=2) == 60_000 + 2 * 1437
+    assert count(data__dataset="mnist") == 59_800
+    assert count(data__dataset="mnist", data__fraction=0.5, data__variations=1) == 59_800
+    # 1,437 of 61,437 are joined ones, of which there are two each
+    assert count(data__dataset="mnist", data__join=("digits",), data__join_times=2) == round(61_237 * (1 + 1437 / 61_437))
     assert count(data__dataset="circle", data__points=300, data__added=((0.1, 0.2, 1),)) == 301
+
+
+@pytest.mark.parametrize("changes", [{}, {"data__fraction": 0.4}, {"data__variations": 1}, {"data__dataset": "reviews",
+                         "data__validation": 50}, {"data__dataset": "circle", "data__points": 300, "data__fraction": 0.5}])
+def test_as_many_examples_as_an_epoch_has(changes, tmp_path):
+    data = tiny(**changes).data
+    rounding = 5 if data.fraction < 1 else 0  # half an example of each of ten classes
+    assert abs(examples_of(data, tmp_path) - len(load(data, tmp_path, tmp_path / "cache").train)) <= rounding
 
 
 def test_a_run_that_has_trained_enough_does_not_go_on(store, monkeypatch):
@@ -226,6 +286,51 @@ def test_how_long_one_waits(store, monkeypatch):
     limited = store.as_actor(visitor("e", run_minutes=1)).create(CONFIG, "e" * 32)
     store.create(CONFIG, "f" * 32)
     assert store.seconds_to_wait(limited) == pytest.approx(40)
+
+
+def test_waiting_runs_are_judged_by_their_size(store, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+
+    def ran(config, seconds, epochs):
+        """A run that took so long for so many epochs, of four that it was made for."""
+        nonlocal now
+        run_id = store.create(config, ANN.key)
+        assert store.claim("w").id == run_id
+        store.begin(run_id, Started(10, 40, 5, "cpu", "float32"))
+        now += seconds
+        store.record(run_id, [], step=10 * epochs, epoch=epochs)
+        store.finish(run_id, "stopped")
+        return run_id
+
+    def waits(*configs):
+        """How long who comes waits for these."""
+        ids = [store.create(config, BEN.key) for config in configs]
+        last = store.create(CONFIG, BEN.key)
+        found = store.seconds_to_wait(last)
+        for run_id in (*ids, last):
+            store.request_stop(run_id)
+        return found
+
+    four = tiny(training__epochs=4)
+    stopped = ran(four, 6, 2)  # 3 s an epoch
+    ran(four, 2, 1)
+    ran(four, 16, 4)  # 2 and 4 s
+    assert waits(tiny(training__epochs=250)) == pytest.approx(250 * 3)
+    assert waits(tiny(training__epochs=10, data__fraction=0.5), four) == pytest.approx(10 * 1.5 + 4 * 3)
+    assert waits(tiny(training__epochs=10, data__variations=3)) == pytest.approx(10 * 12)
+    spiral = tiny(data__dataset="spiral", data__points=200, training__epochs=4)
+    assert waits(spiral) == pytest.approx(4 * 3), "of another kind nothing better is known than an epoch of the last runs"
+    ran(spiral, 1, 2)
+    assert waits(tiny(data__dataset="spiral", data__points=800, training__epochs=100)) == pytest.approx(100 * 0.5 * 4)
+    store.requeue(stopped, tiny(training__epochs=12))
+    last = store.create(CONFIG, BEN.key)
+    store.move_to_front(stopped)
+    assert store.seconds_to_wait(last) == pytest.approx(10 * 3), "two of its twelve epochs are done"
+    store.request_stop(stopped)
+    test = store.create(four, ANN.key, kind="range_test")
+    store.move_to_front(test)
+    assert store.seconds_to_wait(last) == pytest.approx(2), "as an epoch, the middle of 0.5, 2 and 4 s"
 
 
 def test_nobody_waits_longer_than_others_may_train(store, monkeypatch):
@@ -379,4 +484,14 @@ def test_on_a_server_of_one_person_the_oldest_is_next(tmp_path):
     ids = [store.create(CONFIG, owner) for owner in "aab"]
     assert [store.queue_position(run_id) for run_id in ids] == [0, 1, 2]
     assert [store.claim("w").id for _ in ids] == ids
+    store.close()
+
+
+def test_a_run_is_moved_to_the_front_where_nobody_takes_turns(tmp_path):
+    store = RunStore(tmp_path / "local")
+    first, second, third = (store.create(CONFIG, "me") for _ in range(3))
+    store.move_to_front(second)
+    store.move_to_front(third)
+    assert [store.queue_position(run_id) for run_id in (first, second, third)] == [2, 1, 0]
+    assert [store.claim("w").id for _ in range(3)] == [third, second, first]
     store.close()

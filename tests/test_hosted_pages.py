@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.actors import NOT_YOURS, Actor
 from core.data.own.sets import save_set
-from core.runs import RunStore
+from core.runs import RunStore, StoreError
 from core.visitors import KEY_FILE, cookie_of, signing_key
 from pages.parts.shell import keys
 from pages.parts.shell.visitor import COOKIE_NAME
@@ -157,14 +157,51 @@ def test_the_teacher_moves_a_run_to_the_front(hosted, monkeypatch):
     in_turns.close()
 
 
+def test_the_teacher_sees_whose_a_run_is(hosted, monkeypatch):
+    teacher = Actor("c" * 32, "teacher")
+    one, other = hosted.as_actor(ANN).create(tiny(), ANN.key), hosted.as_actor(teacher).create(tiny(), teacher.key)
+    brings(monkeypatch, cookie_of(signing_key(hosted.path), teacher, CODE))
+    at = page("pages/compare_runs.py", one)
+    assert_whole(at)
+    assert list(at.dataframe[0].value["whose"]) == ["you", "visitor 1"] and "by visitor 1" in texts(at)
+    assert "Whose" in at.multiselect(key="compare.columns").options and ANN.key not in texts(at)
+    hosted.finish(other, "failed")
+    brings(monkeypatch, cookie_of(signing_key(hosted.path), ANN))
+    at = page("pages/compare_runs.py", one)
+    assert_whole(at)
+    assert "whose" not in at.dataframe[0].value and "by visitor" not in texts(at)
+    assert "Whose" not in at.multiselect(key="compare.columns").options
+
+
 def test_a_limit_is_said(hosted, monkeypatch):
-    monkeypatch.setenv("PLAYGROUND_LIMITS", "waiting=1")
+    monkeypatch.setenv("PLAYGROUND_LIMITS", "waiting=3")
     brings(monkeypatch)
     at = click(page("pages/train_model.py"), "train.start")
     assert not at.error and len(hosted.runs()) == 1
     at = click(at, "train.seeds.3")
-    assert [one.value.startswith("That would be 3 runs; one person may have 1 waiting") for one in at.error] == [True]
-    assert len(hosted.runs()) == 1
+    [error] = at.error
+    assert error.value.startswith("You have 1 run waiting, and one person may have 3") and error.icon == ":material/block:"
+    assert len(hosted.runs()) == 1 and "train.seeds.5" not in {button.key for button in at.button}, "they could never wait"
+
+
+def test_what_a_visitor_s_runs_take(hosted, monkeypatch):
+    """Neither what everybody's take together nor the server's budget, and not where its folder is."""
+    brings(monkeypatch, cookie_of(signing_key(hosted.path), ANN))
+    run = hosted.as_actor(ANN).create(tiny(), ANN.key)
+    (hosted.folder(run)).mkdir(exist_ok=True)
+    (hosted.folder(run) / "other").write_bytes(bytes(3_000_000))
+    at = page("pages/compare_runs.py")
+    at.session_state["runs.space"] = True
+    assert_whole(at.run())
+    assert "1 run of yours: 3.0 MB without its curves, of which moments to go back to are 0" in texts(at)
+    assert not [word for word in ("budget", "PLAYGROUND_DISK") if word in texts(at)]
+
+    def fails(store):
+        raise StoreError(f"The runs folder {hosted.path} can't be used.")
+
+    monkeypatch.setattr("pages.parts.runs.space.space_of", fails)
+    at.run()
+    assert [one.value for one in at.error] == ["What your runs take can't be read just now. Try again in a minute."]
 
 
 def test_the_teacher_leaves_the_seat(hosted, monkeypatch):

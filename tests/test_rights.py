@@ -33,7 +33,7 @@ IMAGES = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 1, 1]), np.array([Fal
 BY_ID = {  # reads one run that a link names, whoever's it is
     "RunStore": {"get", "these", "queue_position", "command", "interventions", "metrics", "metric_names", "points", "snapshots",
                  "looks", "look_times", "seconds_watched", "watched", "folder", "names", "others_wait", "is_held",
-                 "seconds_to_wait", "read_only", "as_actor",
+                 "seconds_to_wait", "read_only", "as_actor", "whose",
                  "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
     "LocalEngine": {"status", "as_actor", "wake"},
 }
@@ -362,3 +362,22 @@ def test_no_key_is_shown():
     assert ANN.key not in repr(ANN)
     own = OwnSet("0" * 12, "Cats", ("cat",), (1, 8, 8), (1, 1), "", "", owner=ANN.key)
     assert ANN.key not in repr(own)
+
+
+def test_a_teacher_is_told_whose_runs_are_and_nobody_else(store):
+    made = {actor.key: store.as_actor(actor).create(CONFIG, actor.key) for actor in (BEN, ANN, TEACHER)}
+    made[""] = store.create_running(CONFIG, "", "command line").id
+    teacher, wanted = store.as_actor(TEACHER), {BEN.key: "visitor 1", ANN.key: "visitor 2", TEACHER.key: "you", "": "the server"}
+
+    def told(view):
+        names = {entry.id: entry.values["whose"] for entry in view.entries()}
+        assert names == {run.id: view.whose(run) for run in view.runs()}
+        return names
+
+    assert told(teacher) == {made[key]: name for key, name in wanted.items()}
+    teacher.request_stop(made[BEN.key])
+    teacher.delete(made[BEN.key])
+    again = store.as_actor(BEN).create(CONFIG, BEN.key)
+    assert told(teacher) == {made[ANN.key]: "visitor 2", again: "visitor 1", made[TEACHER.key]: "you", made[""]: "the server"}
+    for view in (store, store.as_actor(ANN)):
+        assert set(told(view).values()) == {""} == {view.whose(store.get(made[TEACHER.key]))}

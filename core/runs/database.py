@@ -156,7 +156,8 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     CREATE INDEX runs_deleted ON runs(deleted) WHERE deleted IS NOT NULL
     """, fill_results),
     # most_seconds, most_pause: how long a run may train, and be paused in all while others wait. trained_before: seconds that it
-    # had a training process before it went on, without pauses. moved, turns: see turns.py
+    # had a training process before it went on, without pauses. moved, turns: see turns.py. trained: what the runs' own times no
+    # longer say, see limits.py. visitors: whose runs there have been, see whose.py
     """
     ALTER TABLE runs ADD COLUMN trained_before REAL NOT NULL DEFAULT 0;
     ALTER TABLE runs ADD COLUMN most_seconds REAL;
@@ -166,6 +167,15 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
         owner TEXT PRIMARY KEY,
         turn INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE trained (
+        owner TEXT NOT NULL,
+        finished REAL NOT NULL,
+        seconds REAL NOT NULL
+    );
+    CREATE TABLE visitors (
+        number INTEGER PRIMARY KEY,
+        owner TEXT NOT NULL UNIQUE
+    );
     CREATE INDEX runs_owner ON runs(owner)
     """,
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from core.actors import Actor
 from core.config import DataConfig, RunConfig
 from core.data import spec_of
+from core.data.combine import training_estimate
 from core.limits import Limits
 from core.runs.database import StoreError
 from core.wording import plural
@@ -19,9 +20,8 @@ class LimitReached(StoreError):
 
 
 def check_turn(db: sqlite3.Connection, actor: Actor, runs: int) -> None:
-    """Raises LimitReached where so many more runs may not wait, or be kept."""
+    """Raises LimitReached where so many more runs may not wait."""
     limits = actor.limits
-    check_kept(db, actor, runs)
     if limits.waiting and runs > limits.waiting:
         raise LimitReached(f"That would be {plural(runs, 'run')}; one person may have {limits.waiting} waiting on this server. "
                            "Start fewer at once.")
@@ -57,6 +57,14 @@ def check_trained(db: sqlite3.Connection, actor: Actor, run_id: str) -> None:
                            f"{minutes(60 * most)}.")
 
 
+def book(db: sqlite3.Connection, run_id: str) -> None:
+    """Keep for an hour how long a run that has ended has trained the last time: its row goes, or is about to hold other times."""
+    hour_ago = time.time() - HOUR
+    db.execute("DELETE FROM trained WHERE finished <= ?", (hour_ago,))
+    db.execute("INSERT INTO trained (owner, finished, seconds) SELECT owner, finished, finished - started FROM runs WHERE id = ? "
+               "AND status NOT IN ('queued', 'running') AND finished > max(started, ?)", (run_id, hour_ago))
+
+
 def check_size(actor: Actor, config: RunConfig, data_dir: Path, parameters: int) -> None:
     """Raises LimitReached for a network that is too large, and a training that looks at too many examples. Raises DataError."""
     limits, epochs = actor.limits, config.training.epochs
@@ -72,11 +80,14 @@ def check_size(actor: Actor, config: RunConfig, data_dir: Path, parameters: int)
 
 
 def examples_of(data: DataConfig, data_dir: Path) -> int:
-    """How many training examples an epoch has at the most. Raises DataError."""
+    """How many training examples an epoch has, without those that are held back; about, where a part of each class is
+    taken: as if all were equally large. Raises DataError."""
     spec = spec_of(data.dataset, data_dir)
-    own = data.points + len(data.added) if spec.generate is not None else spec.counts[0]
-    joined = sum(spec_of(name, data_dir).counts[0] for name in data.join)
-    return round(data.fraction * (own * (1 + data.variations) + joined * data.join_times))
+    if spec.generate is not None:
+        return round(data.fraction * (data.points + len(data.added)))
+    if spec.kind == "text":
+        return max(0, spec.counts[0] - data.validation)
+    return training_estimate(data, spec, data_dir) * (1 + data.variations)
 
 
 def minutes(seconds: float) -> str:
@@ -99,7 +110,8 @@ def _waiting(db: sqlite3.Connection, whose: str = "", *key: str) -> int:
 
 
 def _seconds_since(db: sqlite3.Connection, owner: str, moment: float, now: float) -> float:
-    """Of training, of what trains now too; how long a run that went on had trained before that is not counted again."""
-    return db.execute("SELECT coalesce(sum(max(0, coalesce(finished, ?1) - max(started, ?2))), 0) FROM runs WHERE owner = ?3 "
-                      "AND started IS NOT NULL AND status <> 'queued' AND coalesce(finished, ?1) > ?2",
+    """Of training, of what trains now and of what is gone, too."""
+    return db.execute("SELECT coalesce(sum(max(0, until - max(began, ?2))), 0) FROM ("
+                      "SELECT started AS began, coalesce(finished, ?1) AS until FROM runs WHERE owner = ?3 AND started IS NOT "
+                      "NULL AND status <> 'queued' UNION ALL SELECT finished - seconds, finished FROM trained WHERE owner = ?3)",
                       (now, moment, owner)).fetchone()[0]

@@ -1,5 +1,6 @@
 """RunStore: every run's description, state, metrics and weights. It is the queue and the message bus too."""
 
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import uuid4
@@ -13,7 +14,7 @@ from core.files import why_not_written, write_atomically
 from core.runs.annotations import Annotations, Change, annotate, write_annotations
 from core.runs.database import StoreError
 from core.runs.discarded import discard, discarded_before, restore, sets_of_discarded, titles_of_discarded
-from core.runs.limits import check_kept, check_turn, most_pause, most_seconds
+from core.runs.limits import book, check_kept, check_turn, most_pause, most_seconds
 from core.runs.looks import WATCHED, watched_bytes, watched_images
 from core.runs.records import ACTIVE, TEST_LOOKS, Kind, Looked, Run, RunNotFound
 from core.runs.rights import check_change, check_owner, whose
@@ -22,6 +23,7 @@ from core.runs.store_base import in_parts
 from core.runs.store_history import HistoryStore
 from core.runs.store_queue import QueueStore
 from core.runs.table import Entry, read_entries
+from core.runs.whose import label_of_owner, note_visitor
 from core.version import VERSION
 
 
@@ -68,7 +70,9 @@ class RunStore(QueueStore, HistoryStore):
                 if same:
                     rows = db.execute("SELECT id FROM runs WHERE group_id = ? ORDER BY number", (same["group_id"],)).fetchall()
                     return [row["id"] for row in rows]
+            check_kept(db, self.actor, len(runs))
             check_turn(db, self.actor, len(runs))
+            note_visitor(db, self.actor)
             ids = [uuid4().hex for _ in runs]
             if images is not None:  # before the runs can be seen: a worker takes them at once
                 self._keep_watched(ids, images)
@@ -95,6 +99,7 @@ class RunStore(QueueStore, HistoryStore):
             self._keep_watched([run_id], watched_images(watch))
         with self._database.writing() as db:
             check_kept(db, self.actor)
+            note_visitor(db, self.actor)
             db.execute("INSERT INTO runs (id, owner, title, config, status, created, started, heartbeat, worker, version) "
                        "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                        (run_id, owner, title, config.model_dump_json(), now, now, now, worker, VERSION))
@@ -135,7 +140,8 @@ class RunStore(QueueStore, HistoryStore):
         return [readable([row for row in rows if row["config"] == text]) for text in texts]
 
     def looks_at_test_images(self) -> dict[tuple[str, str], Looked]:
-        """How often the test images of each data set and task were looked at by runs of this store, at least."""
+        """How often the test images of each data set and task were looked at by the runs that lists show, at least: for a
+        visitor their own."""
         own, key = whose(self.actor)
         with self._database.reading() as db:
             rows = db.execute("SELECT json_extract(config, '$.data.dataset'), json_extract(config, '$.data.task'), "
@@ -158,7 +164,15 @@ class RunStore(QueueStore, HistoryStore):
         owner: whose runs are marked as one's own.
         """
         with self._database.reading() as db:
-            return read_entries(db, owner, self._settings, *whose(self.actor))
+            return read_entries(db, owner, self._settings, self.actor)
+
+    def whose(self, run: Run) -> str:
+        """Whose a run is, as a teacher is told; "" for anybody else. See core.runs.whose."""
+        if self.actor.kind != "teacher":
+            return ""
+        with self._database.reading() as db:
+            row = db.execute("SELECT number FROM visitors WHERE owner = ?", (run.owner,)).fetchone()
+        return label_of_owner(self.actor, run.owner, row["number"] if row else None)
 
     def like(self, run_id: str) -> list[str]:
         """The ids of other finished runs with exactly this one's config, the newest first."""
@@ -203,7 +217,12 @@ class RunStore(QueueStore, HistoryStore):
             raise StoreError(f"The run can't be deleted, as its files in {folder} can't be: "
                              f"{error.strerror or reason(error)}.") from None
         self._database.write_again()
-        self._surely(lambda db: db.execute("DELETE FROM runs WHERE id = ? AND status NOT IN ('queued', 'running')", (run_id,)))
+
+        def write(db: sqlite3.Connection) -> None:
+            book(db, run_id)
+            db.execute("DELETE FROM runs WHERE id = ? AND status NOT IN ('queued', 'running')", (run_id,))
+
+        self._surely(write)
 
     def names(self, text: str) -> bool:
         """Whether the settings of any run name this, such as a data set, whoever's run it is."""

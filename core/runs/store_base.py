@@ -22,7 +22,8 @@ class StoreBase:
 
     def __init__(self, path: Path, patience: float = SECONDS_OF_PATIENCE, in_turns: bool = False) -> None:
         """patience: seconds to wait for others who are writing; where nobody waits for an answer there may be more of it.
-        in_turns: owners take turns in the queue; else the oldest run is next."""
+        in_turns: owners take turns in the queue; else the oldest run is next. One that was moved to the front comes first
+        either way."""
         self.path = Path(path)
         self._database = Database(self.path / "runs.sqlite3", patience)
         self._settings = KnownSettings()

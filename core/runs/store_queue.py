@@ -9,7 +9,7 @@ from core.actors import ONLY_THE_TEACHER
 from core.config import RunConfig
 from core.runs.database import StoreError
 from core.runs.interventions import ask_for_edit, waiting_edits
-from core.runs.limits import check_trained, check_turn
+from core.runs.limits import book, check_trained, check_turn
 from core.runs.records import NUMBER_FORMAT, Going, Run, Status
 from core.runs.rights import NotYours, check_server
 from core.runs.rows import RunUnreadable, read_run
@@ -36,8 +36,9 @@ class QueueStore(StoreBase):
             if self._in_turns:
                 return self._place_in_turns(db, run_id)
             # whatever its number: a run that goes on has an old one, and waits for younger ones that are running
-            row = db.execute("SELECT count(*) FROM runs WHERE id <> ?1 AND (status = 'running' AND stop_requested IS NULL "
-                             "OR status = 'queued' AND number < (SELECT number FROM runs WHERE id = ?1))", (run_id,)).fetchone()
+            row = db.execute("SELECT count(*) FROM runs WHERE id <> ?1 AND (status = 'running' AND stop_requested IS NULL OR "
+                             "status = 'queued' AND (-moved, number) < (SELECT -moved, number FROM runs WHERE id = ?1))",
+                             (run_id,)).fetchone()
         return row[0]
 
     def _place_in_turns(self, db: sqlite3.Connection, run_id: str) -> int:
@@ -81,7 +82,8 @@ class QueueStore(StoreBase):
     # --- what workers do
 
     def claim(self, worker: str) -> Run | None:
-        """Take the oldest queued run, or that of whoever's turn it is, if there is one, and mark it running."""
+        """Take the run that was moved to the front last, else the oldest, or that of whoever's turn it is, if any run waits, and
+        mark it running."""
         check_server(self.actor)
         with self._database.reading() as db:  # looked at first, so that idle workers don't take turns for the write lock
             if not db.execute("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1").fetchone():
@@ -89,7 +91,7 @@ class QueueStore(StoreBase):
         now = time.time()
         with self._database.writing() as db:
             first = next_of(*read_queue(db)) if self._in_turns else None
-            which = "?" if first else "(SELECT min(number) FROM runs WHERE status = 'queued')"
+            which = "?" if first else "(SELECT number FROM runs WHERE status = 'queued' ORDER BY moved DESC, number LIMIT 1)"
             row = db.execute("UPDATE runs SET status = 'running', moved = 0, worker = ?, started = ?, heartbeat = ? WHERE "
                              f"number = {which} RETURNING *", (worker, now, now, *([first.number] if first else []))).fetchone()
             if first:
@@ -236,8 +238,10 @@ class QueueStore(StoreBase):
         with self._changing(run_id) as db:
             check_trained(db, self.actor, run_id)
             check_turn(db, self.actor, 1)
+            if db.execute("SELECT 1 FROM runs WHERE id = ? AND deleted IS NULL", (run_id,)).fetchone():
+                book(db, run_id)
             changed = db.execute(
-                "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', finished = NULL, "
+                "UPDATE runs SET status = 'queued', config = ?, version = ?, message = '', started = NULL, finished = NULL, "
                 "trained_before = trained_before + max(0, coalesce(finished - started, 0)), "
                 "stop_requested = NULL, pause_requested = NULL, steps_requested = 0, worker = NULL, "
                 "test_accuracy = NULL, test_loss = NULL WHERE id = ? AND deleted IS NULL AND status NOT IN ('queued', 'running')",

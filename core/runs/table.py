@@ -8,11 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
+from core.actors import Actor
 from core.config import RunConfig
 from core.data import DATASETS
 from core.fields import Config, describe
 from core.models import ARCHITECTURES
 from core.runs.annotations import read_tags
+from core.runs.rights import whose
+from core.runs.whose import label_of_owner
 
 Kind = Literal["text", "choice", "number", "share", "seconds", "flag", "date", "tags"]
 Value = str | int | float | bool | tuple[str, ...] | None
@@ -79,6 +82,7 @@ def _configs(annotation: Any) -> list[type[Config]]:
 VALIDATED = "On the images held back, which it did not learn from."
 RESULTS: dict[str, Column] = {
     "name": Column("Run", "text"),
+    "whose": Column("Whose", "choice", help="Visitors have the number in which they trained their first run here."),
     "starred": Column("Starred", "flag"),
     "status": Column("Status", "choice"),
     "network": Column("Network", "choice"),
@@ -108,9 +112,10 @@ RESULTS: dict[str, Column] = {
 SHOWN_AS = {"model.architecture": "network", "data.dataset": "data", "data.task": "task", "data.target": "task"}
 SETTINGS: dict[str, Column] = {key: column for key, column in _settings(RunConfig).items() if key not in SHOWN_AS}
 COLUMNS: dict[str, Column] = RESULTS | SETTINGS
+FOR_TEACHERS = ("whose",)  # columns that others are not offered
 COMPARED = [key for key, column in RESULTS.items() if column.better]
 ALWAYS = ("name", "status", "network", "data")
-IF_ANY = ("starred", "task", "test_accuracy", "best_accuracy", "accuracy", "test_loss", "best_loss", "loss", "seconds",
+IF_ANY = ("whose", "starred", "task", "test_accuracy", "best_accuracy", "accuracy", "test_loss", "best_loss", "loss", "seconds",
           "parameters", "by_hand", "device", "tags", "note", "date", "archived")  # shown where a run has it
 
 
@@ -131,19 +136,23 @@ class KnownSettings:
         return known[1]
 
 
-def read_entries(db: sqlite3.Connection, owner: str, known: KnownSettings, own: str, key: tuple[str, ...]) -> list[Entry]:
-    """All trainings that are not deleted, the newest first. owner: see RunStore.entries(); own, key: see rights.whose()."""
+def read_entries(db: sqlite3.Connection, owner: str, known: KnownSettings, actor: Actor) -> list[Entry]:
+    """All trainings that are not deleted and that lists show to this actor, the newest first. owner: see RunStore.entries()."""
+    own, key = whose(actor)
     rows = db.execute(
         "SELECT runs.number, id, owner, title, config, status, created, epoch, parameters, device, precision, "
         "validation_accuracy, best_accuracy, validation_loss, best_loss, test_accuracy, test_loss, seconds, note, tags, starred, "
-        "archived, by_hand FROM runs LEFT JOIN (SELECT run, count(*) AS by_hand FROM interventions GROUP BY run) "
+        "archived, by_hand, visitor FROM runs "
+        "LEFT JOIN (SELECT owner AS known, number AS visitor FROM visitors) ON known = owner "
+        "LEFT JOIN (SELECT run, count(*) AS by_hand FROM interventions GROUP BY run) "
         f"ON run = runs.number WHERE deleted IS NULL AND kind = 'training' {own} ORDER BY runs.number DESC", key).fetchall()
-    return [_entry(row, known.of(row["number"], row["config"]), owner) for row in rows]
+    return [_entry(row, known.of(row["number"], row["config"]), owner, actor) for row in rows]
 
 
-def _entry(row: sqlite3.Row, settings: dict[str, Value], owner: str) -> Entry:
+def _entry(row: sqlite3.Row, settings: dict[str, Value], owner: str, actor: Actor) -> Entry:
     values: dict[str, Value] = settings | {
-        "name": row["title"] or row["id"][:8], "starred": bool(row["starred"]), "status": row["status"],
+        "name": row["title"] or row["id"][:8], "whose": label_of_owner(actor, row["owner"], row["visitor"]),
+        "starred": bool(row["starred"]), "status": row["status"],
         "network": settings.get("model.architecture"), "data": settings.get("data.dataset"), "task": _task(settings),
         "test_accuracy": row["test_accuracy"], "best_accuracy": row["best_accuracy"], "accuracy": row["validation_accuracy"],
         "test_loss": row["test_loss"], "best_loss": row["best_loss"], "loss": row["validation_loss"],
@@ -235,8 +244,7 @@ def usual_columns(entries: Sequence[Entry]) -> list[str]:
     """What is shown where nobody has chosen: name, status, network and data, results that some run has, then differing settings,
     and last device, tags, note and date."""
     present = {key for key in IF_ANY if any(is_there(entry.values.get(key)) for entry in entries)}
-    if len({entry.values.get("task") for entry in entries}) < 2:
-        present.discard("task")
+    present -= {key for key in ("task", "whose") if len({entry.values.get(key) for entry in entries}) < 2}
     names = list(RESULTS)
     results, about = names[:names.index("device")], names[names.index("device"):]
     return [*(key for key in results if key in ALWAYS or key in present), *differing(entries),

@@ -47,27 +47,47 @@ def note_turn(db: sqlite3.Connection, owner: str) -> None:
     db.execute("INSERT OR REPLACE INTO turns (owner, turn) SELECT ?, 1 + coalesce(max(turn), 0) FROM turns", (owner,))
 
 
+# of a run's epoch, as far as its settings say so: among runs of one network and data set it goes with the examples. A range test
+# counts as one epoch.
+SIZE = """CASE kind WHEN 'range_test' THEN 1 ELSE coalesce(json_extract(config, '$.data.fraction'), 1)
+    * coalesce(json_extract(config, '$.data.points'), 1) * (1 + coalesce(json_extract(config, '$.data.variations'), 0)) END"""
+EPOCHS_LEFT = """CASE kind WHEN 'range_test' THEN 1
+    ELSE max(0, coalesce(json_extract(config, '$.training.epochs'), 1) - epoch) END"""
+ALIKE = """kind || coalesce(json_extract(config, '$.model.architecture'), '')
+    || coalesce(json_extract(config, '$.data.dataset'), '')"""
+
+
 def seconds_ahead(db: sqlite3.Connection, before: Sequence[int], now: float) -> float | None:
     """About how long the runs that are going and these that wait will take, one after another; None where nothing is known to
     judge by, or where one that is going is paused.
 
-    before: their numbers. What is going takes as long for its other steps as for those it has done; what has none yet takes as
-    long as the middle one of the last runs did, and no more than it may. now: as the store's times.
+    before: their numbers. What is going takes as long for its other steps as for those it has done. What has none yet takes for
+    each of its epochs, by their size, as long as the middle one of the last runs of the same network and data did; of other
+    runs, where there are none, whatever their size; and no more than it may. now: as the store's times.
     """
-    ended = db.execute("SELECT finished - started FROM runs WHERE finished > started AND step > 0 ORDER BY finished DESC LIMIT ?",
-                       (JUDGED_BY,)).fetchall()
-    usual = median(row[0] for row in ended) if ended else None
-    going = db.execute("SELECT started, step - first_step AS done, steps - step AS todo, pause_requested, most_seconds FROM runs "
-                       "WHERE status = 'running' AND stop_requested IS NULL").fetchall()
-    waiting = db.execute("SELECT number, most_seconds FROM runs WHERE status = 'queued'").fetchall()
-    known = {row["number"]: row["most_seconds"] for row in waiting}
-    total = 0.0
-    for row in going:
-        taken = now - row["started"]
-        left = taken / row["done"] * row["todo"] if row["done"] > 0 else usual
-        if left is None or row["pause_requested"] is not None:
+    rates = db.execute(
+        f"SELECT {ALIKE} AS alike, took / passed AS per_epoch, took / passed / max({SIZE}, 1e-9) AS per_size FROM (SELECT *, "
+        "finished - started AS took, 1.0 * (step - first_step) / steps_per_epoch AS passed FROM runs WHERE finished > started "
+        "AND step > first_step AND steps_per_epoch > 0 AND json_valid(config) ORDER BY finished DESC LIMIT ?)",
+        (JUDGED_BY,)).fetchall()
+
+    def judged(row: sqlite3.Row) -> float | None:
+        """Seconds for all the epochs that a run has left."""
+        if alike := [one["per_size"] for one in rates if one["alike"] == row["alike"]]:
+            return median(alike) * row["size"] * row["epochs"]
+        return median(one["per_epoch"] for one in rates) * row["epochs"] if rates else None
+
+    rows = db.execute("SELECT number, status, started, step - first_step AS done, steps - step AS todo, pause_requested, "
+                      f"most_seconds, {ALIKE} AS alike, {SIZE} AS size, {EPOCHS_LEFT} AS epochs FROM runs WHERE (status = "
+                      "'queued' OR status = 'running' AND stop_requested IS NULL) AND json_valid(config)").fetchall()
+    wanted, total = set(before), 0.0
+    for row in rows:
+        going = row["status"] == "running"
+        if not going and row["number"] not in wanted:
+            continue
+        taken = now - row["started"] if going else 0.0
+        left = taken / row["done"] * row["todo"] if going and row["done"] > 0 else judged(row)
+        if left is None or row["pause_requested"] is not None and going:
             return None
         total += max(0.0, min(left, (row["most_seconds"] or inf) - taken))
-    if before and usual is None:
-        return None
-    return total + sum(min(usual or 0.0, known.get(number) or inf) for number in before)
+    return total

@@ -84,6 +84,7 @@ def _draw(store: RunStore, board: Board, split: Split, number: int) -> None:
         column_config={"Parameters": st.column_config.NumberColumn(format="localized"),
                        "Training time (s)": st.column_config.NumberColumn(format="%.1f")}, placeholder="–")
     looks = store.looks_at_test_images().get((first.dataset, first.task), Looked(0, 0))
+    whose = "yours" if services().private else "this store"
     st.caption(
         ("Models share a rank where McNemar's test can't tell them apart: too few images on which just one of them is right. "
          if ties else "")
@@ -91,7 +92,7 @@ def _draw(store: RunStore, board: Board, split: Split, number: int) -> None:
         "the board. The test speaks of these weights; another seed would give others."
         + (f" Only the best {MOST} are on the board, {board.left_out} more are not." if board.left_out else "")
         + (f" The test images of this data set and task were looked at **{plural(sum(looks), 'time')} at least**: by "
-           f"{plural(looks.runs, 'run')} of this store as they ended, and {plural(looks.later, 'time')} later, on Evaluate, here "
+           f"{plural(looks.runs, 'run')} of {whose} as they ended, and {plural(looks.later, 'time')} later, on Evaluate, here "
            "or on the command line. Whoever takes the best of many by test accuracy takes luck with it: choose by validation "
            "images, and look here once." if split == "test" else
            " Validation images were used to watch these runs, and often to choose between them, so a new set would give a little "

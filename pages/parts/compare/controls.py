@@ -7,7 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
-from core.runs.table import COLUMNS, Entry, Value, label_of, text_of, usual_columns
+from core.runs.table import COLUMNS, FOR_TEACHERS, Entry, Value, label_of, text_of, usual_columns
 from core.runs.view import MOST_CONDITIONS, MOST_VALUES, MOST_WORDS, ORDERED, Archived, Condition, View
 from core.wording import plural
 from pages.parts.compare.looked_at import change
@@ -33,11 +33,11 @@ def controls(entries: Sequence[Entry], usual: Sequence[str], view: View) -> None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _search(view)
         with st.popover(f"Sort: {_label(view.sort).lower()} {'↓' if view.descending else '↑'}", icon=":material/sort:"):
-            _order(view)
+            _order(_offered(entries, view), view)
         with st.popover(f"Filter ({len(view.conditions)})" if view.conditions else "Filter", icon=":material/filter_alt:"):
             _filter(entries, view)
         with st.popover("Columns", icon=":material/view_column:"):
-            _columns(usual, view)
+            _columns(_offered(entries, view), usual, view)
     if view.conditions or view.words:
         with st.container(horizontal=True):
             for place, condition in enumerate(view.conditions):
@@ -66,27 +66,33 @@ def _search(view: View) -> None:
                   on_change=lambda: change(words=" ".join(st.session_state["compare.words"].split())))
 
 
-def _order(view: View) -> None:
+def _order(offered: Sequence[str], view: View) -> None:
     st.session_state["compare.sort"], st.session_state["compare.descending"] = view.sort, view.descending
-    st.selectbox("Sort by", list(COLUMNS), key="compare.sort", format_func=_label,
+    st.selectbox("Sort by", offered, key="compare.sort", format_func=_label,
                  on_change=lambda: change(sort=st.session_state["compare.sort"]))
     st.toggle("Largest first", key="compare.descending", on_change=lambda: change(
         descending=st.session_state["compare.descending"]), help="Newest first, of dates; Z before A, of words. Runs without a "
         "value come last either way.")
 
 
+def _offered(entries: Sequence[Entry], view: View) -> list[str]:
+    """The columns that can be chosen: those for teachers only where a run has them, or the address names them."""
+    named = (view.sort, *(view.columns or ()))
+    return [key for key in COLUMNS if key not in FOR_TEACHERS or key in named or any(entry.values.get(key) for entry in entries)]
+
+
 def _label(column: str) -> str:
     return COLUMNS[column].label
 
 
-def _columns(usual: Sequence[str], view: View) -> None:
+def _columns(offered: Sequence[str], usual: Sequence[str], view: View) -> None:
     st.session_state["compare.columns"] = list(view.columns or usual)
 
     def chosen() -> None:
         columns = tuple(st.session_state["compare.columns"])
         change(columns=None if set(columns) in (set(usual), set()) else columns)
 
-    st.multiselect("Columns", list(COLUMNS), key="compare.columns", format_func=_label, on_change=chosen)
+    st.multiselect("Columns", offered, key="compare.columns", format_func=_label, on_change=chosen)
     st.caption("As usual: results that some run has, and the settings in which the runs shown differ.")
     st.button("As usual", key="compare.usual_columns", disabled=view.columns is None, on_click=change, kwargs={"columns": None})
 
@@ -99,7 +105,7 @@ def _filter(entries: Sequence[Entry], view: View) -> None:
                          required=True, on_change=lambda: change(archived=st.session_state["compare.archived"]))
     # what differs among all runs first: little is gained by a filter on what is the same everywhere
     first = usual_columns(entries)
-    column = st.selectbox("Column", [*first, *(key for key in COLUMNS if key not in first)], format_func=_label,
+    column = st.selectbox("Column", [*first, *(key for key in _offered(entries, view) if key not in first)], format_func=_label,
                           key="compare.filter_column")
     kind = COLUMNS[column].kind
     if kind == "date":

@@ -7,7 +7,7 @@ from core.runs import Run, has_checkpoint
 from pages.parts.compare.many import name_and_note
 from pages.parts.draft import draft
 from pages.parts.runs.take_away import made_with, take_away
-from pages.parts.runs.words import STATUS
+from pages.parts.runs.words import STATUS, by
 from pages.parts.shell.frame import go_to, select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
@@ -17,7 +17,8 @@ def one_run(server: Services, run: Run) -> None:
     """Its name and note, and the ways from here to other pages and away."""
     st.subheader(as_text(run.title) or f"Run {run.id[:8]}")
     archived = " · archived" if run.archived else ""
-    st.caption(f"{STATUS[run.status][0]}{': ' + as_text(run.message) if run.message else ''}{archived} · run {run.id}")
+    st.caption(f"{STATUS[run.status][0]}{': ' + as_text(run.message) if run.message else ''}{archived} · run {run.id}"
+               f"{by(server.store, run)}")
     if run.note:
         st.text(run.note)
     with st.container(horizontal=True):

@@ -17,7 +17,7 @@ from pages.parts.runs.answers import compute
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
-from pages.parts.shell.notices import refuse
+from pages.parts.shell.notices import icon_of, refuse
 from pages.parts.shell.services import Services, trained_model
 from pages.parts.widgets.canvas import new_sheet
 
@@ -201,7 +201,7 @@ def train_form(server: Services, run: Run, kept: MyDigits) -> None:
         except (DataError, StoreError) as error:
             if own is not None:  # no run knows its name
                 forget_hidden(server.store, own.name, server.settings.data_dir)
-            refuse(as_text(str(error)), ":material/folder_off:")
+            refuse(as_text(str(error)), icon_of(error))
         st.session_state[keys.TAUGHT] = (run.id, run_id, kept)
         st.rerun()
 

@@ -33,7 +33,7 @@ from pages.parts.runs.charts import (
 from pages.parts.runs.control import stop, try_to
 from pages.parts.runs.start import start
 from pages.parts.runs.watched import watched_section
-from pages.parts.runs.words import STATUS, going_now, name_of, waiting
+from pages.parts.runs.words import STATUS, by, going_now, name_of, waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import page_button, select_run, tab_title
 from pages.parts.shell.markdown import as_text
@@ -106,7 +106,7 @@ def draw(server: Services, run: Run) -> None:
         took = f" in {duration(run.seconds)}" if run.status == "finished" and run.seconds is not None else ""
         st.markdown(f"{icon} **{as_text(run.title) or 'Run'}** · {label.lower()}{took}")
         memory = curves.of("memory")[1]
-        st.caption(f"run {run.id[:8]}" + (f" · memory {memory[-1]:,.0f} MB" if memory else "")
+        st.caption(f"run {run.id[:8]}{by(server.store, run)}" + (f" · memory {memory[-1]:,.0f} MB" if memory else "")
                    + (f" · {run.precision}" if run.precision else ""), help=format_line(snapshots.get(NUMBER_FORMAT)) or None)
     if run.is_active or run.status in {"finished", "stopped"}:  # it stays when a run ends, so that what is below does too
         _progress(server, run)

@@ -10,7 +10,7 @@ from core.wording import plural
 from pages.parts.draft import draft
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
-from pages.parts.shell.notices import refuse
+from pages.parts.shell.notices import icon_of, refuse
 from pages.parts.shell.services import Services
 
 RATE = "training.optimizer.learning_rate"
@@ -23,7 +23,7 @@ def find_rate(server: Services, config: RunConfig) -> None:
     try:
         st.session_state[keys.RANGE_RUN] = server.engine.find_rate(config, st.session_state[keys.OWNER])
     except StoreError as error:
-        refuse(as_text(str(error)), ":material/folder_off:")
+        refuse(as_text(str(error)), icon_of(error))
 
 
 def rate_finder(server: Services) -> None:

@@ -14,7 +14,7 @@ from core.runs.space import SURE_UNDO, space_of
 from core.training import outputs_for
 from core.wording import plural, size_of_bytes
 from pages.parts.runs.words import STATUS
-from pages.parts.shell.markdown import in_table
+from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import Services
 
 MOST_ROWS = 50
@@ -30,17 +30,26 @@ def space_section(server: Services) -> None:
         try:
             space = space_of(server.store)
         except StoreError as error:
-            st.error(str(error), icon=":material/folder_off:")
+            # which names the server's folder
+            line = "What your runs take can't be read just now. Try again in a minute." if server.private else as_text(str(error))
+            st.error(line, icon=":material/folder_off:")
             return
         budget = server.settings.disk_budget
         moments, deleted = sum(run.moments for run in space.runs), sum(space.deleted.values())
-        line = (f"{plural(len(space.runs), 'run')}: {size_of_bytes(space.total)}, of which curves and looks are "
-                f"{size_of_bytes(space.database)} and moments to go back to {size_of_bytes(moments)}.")
+        if server.private:  # curves of everybody are in one file, and the budget is the server's
+            line = (f"{plural(len(space.runs), 'run')} of yours: {size_of_bytes(space.total - space.database)} without "
+                    f"{'its' if len(space.runs) == 1 else 'their'} curves, of which moments to go back to are "
+                    f"{size_of_bytes(moments)}.")
+        else:
+            line = (f"{plural(len(space.runs), 'run')}: {size_of_bytes(space.total)}, of which curves and looks are "
+                    f"{size_of_bytes(space.database)} and moments to go back to {size_of_bytes(moments)}.")
         if space.deleted:
             line += (f" {plural(len(space.deleted), 'deleted run')} that can still be brought back "
                      f"{'takes' if len(space.deleted) == 1 else 'take'} {size_of_bytes(deleted)} of it, without "
                      f"{'its' if len(space.deleted) == 1 else 'their'} curves.")
-        if budget:
+        if server.private:
+            st.caption(line)
+        elif budget:
             st.progress(min(1.0, space.total / budget), f"{size_of_bytes(space.total)} of the budget, {size_of_bytes(budget, 0)}")
             st.caption(f"{line} Beyond the budget, when a run ends, those runs go for good that were deleted more than "
                        f"{round(SURE_UNDO / 60)} minutes ago; then moments of the oldest runs are thinned, never those of a run "

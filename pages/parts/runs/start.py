@@ -15,7 +15,7 @@ from pages.parts.runs.rate_finder import RATE, find_rate
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
-from pages.parts.shell.notices import refuse
+from pages.parts.shell.notices import icon_of, refuse
 from pages.parts.shell.services import Services
 
 SEEDS = (3, 5)
@@ -37,7 +37,7 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
         else:
             run_id = server.engine.submit(config, owner, title, key, paused, watch=watch)
     except (StoreError, ConfigError, WatchError) as error:
-        refuse(as_text(str(error)), ":material/folder_off:")
+        refuse(as_text(str(error)), icon_of(error))
     select_run(run_id)
     wait_until(server, run_id, SECONDS_FOR_FIRST_POINT, lambda run: bool(
         run.step or (run.pause_requested and run.steps) or (run.status == "queued" and server.store.queue_position(run_id))))
@@ -70,7 +70,8 @@ def more_ways(server: Services, config: RunConfig, ready: bool, watch: Tensor | 
                "Waits before the first step, so that you can take one step at a time."):
             start(server, config, paused=True, watch=watch)
             st.rerun()
-        for seeds in () if lesson.is_fixed("training.seed") else SEEDS:
+        most = server.actor.limits.waiting
+        for seeds in () if lesson.is_fixed("training.seed") else (count for count in SEEDS if not most or count <= most):
             if way(f"Start {seeds} seeds", f"train.seeds.{seeds}", ":material/casino:",
                    f"The same settings from {seeds} different random starting weights, one after another: how much of a result "
                    "is luck?"):

@@ -27,6 +27,12 @@ def waiting(store: RunStore, run: Run) -> str:
     return line
 
 
+def by(store: RunStore, run: Run) -> str:
+    """Whose a run is, after what else is said of it; "" for anybody but a teacher."""
+    whose = store.whose(run)
+    return f" · by {whose}" if whose else ""
+
+
 def before_it(store: RunStore, run: Run, before: int) -> str:
     """How many runs start before this one, and where that can be judged, about how long they take."""
     seconds = store.seconds_to_wait(run.id)

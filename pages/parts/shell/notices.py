@@ -4,12 +4,21 @@ from typing import NoReturn
 
 import streamlit as st
 
+from core.runs import StoreError
+from core.runs.limits import LimitReached
+from core.runs.rights import NotYours
 from pages.parts.shell import keys
 
 
 def tell(line: str, icon: str = ":material/notifications:") -> None:
     """Say with the next drawing of a page, whichever it is, that something is done or has happened. line: Markdown."""
     st.session_state[keys.NOTICE] = line, icon
+
+
+def icon_of(error: Exception) -> str:
+    """The icon for refuse(): a missing folder where the runs folder can't be used."""
+    store = isinstance(error, StoreError) and not isinstance(error, LimitReached | NotYours)
+    return ":material/folder_off:" if store else ":material/block:"
 
 
 def refuse(line: str, icon: str = ":material/block:") -> NoReturn:

@@ -29,7 +29,7 @@ from pages.parts.runs.words import waiting
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
-from pages.parts.shell.notices import refuse
+from pages.parts.shell.notices import icon_of, refuse
 from pages.parts.shell.services import Services
 from pages.parts.widgets import plane
 from pages.parts.widgets.plane import Shown
@@ -143,7 +143,7 @@ def _start(server: Services, config: RunConfig, paused: bool = False) -> None:
         run_id = server.engine.submit(config, st.session_state[keys.OWNER], title_of(config),
                                       key=hashlib.sha256(text.encode()).hexdigest(), paused=paused, pace=pace)
     except StoreError as error:
-        refuse(as_text(str(error)), ":material/folder_off:")
+        refuse(as_text(str(error)), icon_of(error))
     st.session_state[keys.PLANE_RUN] = run_id
     select_run(run_id)
     _try(lambda: None, server, run_id, lambda now: now.status != "queued" or server.store.queue_position(run_id) > 0)
