@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,16 +45,16 @@ def app(runs: Path) -> Iterator[int]:
 
 
 @contextmanager
-def app_process(runs: Path, workers: int = 1) -> Iterator[tuple[int, int]]:
-    """The app on a free port of this machine, ended with the context: port and process id. Raises RuntimeError at the end where
-    one of its pages failed, with what the server's log says of it."""
+def app_process(runs: Path, workers: int = 1, options: Sequence[str] = ()) -> Iterator[tuple[int, int]]:
+    """The app on a free port of this machine, ended with the context: port and process id. options: for Streamlit. Raises
+    RuntimeError at the end where one of its pages failed, with what the server's log says of it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port), "--server.headless",
-             "true", "--server.address", "127.0.0.1", "--server.fileWatcherType", "none"],
+             "true", "--server.address", "127.0.0.1", "--server.fileWatcherType", "none", *options],
             cwd=ROOT, env={**os.environ, "PLAYGROUND_RUNS": str(runs), "PLAYGROUND_WORKERS": str(workers)},
             stdout=subprocess.DEVNULL, stderr=log)
         try:
@@ -116,7 +116,7 @@ def first_point(page: Page, port: int) -> float:
     return took
 
 
-def percentile(values: list[float], share: float) -> float:
+def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share / 100))]
 
 

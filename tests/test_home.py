@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 from core.data.drawing import prepare
 from core.figures.learning import frame
@@ -17,11 +18,12 @@ from core.runs.checkpoints import Meaning, save_weights
 from core.runs.execute import execute
 from core.runs.ood_reference import reference_of
 from core.runs.recording import RECORDING, read_recording
-from core.runs.shipped import MODEL, first_model
+from core.runs.shipped import JUDGE, MODEL, first_model
 from core.settings import Settings
 from core.training import Checkpoint, Started
 from core.wording import surely_before
 from pages.parts.draw.shipped import shipped as shipped_model
+from pages.parts.draw.shipped import shipped_judge
 from pages.parts.home import answering, watching
 from pages.parts.shell import keys
 from tests.helpers import tiny
@@ -51,6 +53,7 @@ def forgets(monkeypatch):
     """What the server has read of the shipped files is read again, before and after the test."""
     def clear() -> None:
         shipped_model.clear()
+        shipped_judge.clear()
         watching.recording.clear()
 
     clear()
@@ -112,6 +115,31 @@ def test_the_shipped_network_answers_a_drawing(runs, digit):  # noqa: F811
     assert found["bars"]["line"] == f"{line[0].upper()}{line[1:]}."
     assert found["play"] is None, "the browser has the recording; a stroke need not bring it again"
     assert torch.equal(at.session_state[keys.DRAWING], prepare(strokes(digit)).image)
+
+
+def scribble() -> np.ndarray:
+    """(280, 280, 4) uint8: a line to and fro on the sheet."""
+    picture = Image.new("RGBA", (280, 280), "white")
+    turns = [(40, 60), (240, 90), (60, 200), (220, 40), (120, 240), (50, 120), (250, 180), (90, 50), (180, 250), (30, 160)]
+    ImageDraw.Draw(picture).line(turns, fill="black", width=16, joint="curve")
+    return np.asarray(picture)
+
+
+def test_the_shipped_network_doubts_a_scribble(runs):  # noqa: F811
+    bars = shown(whole(on_canvas(page(), scribble())))["bars"]
+    assert bars["title"] == "I don't know" and bars["line"] == "This is unlike what the model learned from."
+    assert sum(bars["values"]) == pytest.approx(100, abs=0.1), "what it would say all the same"
+
+
+@pytest.mark.parametrize("damage", [None, b"no judge"])
+def test_without_its_judge_the_shipped_network_answers_all_the_same(runs, forgets, tmp_path, monkeypatch, damage):  # noqa: F811
+    for name in (MODEL, RECORDING):
+        (tmp_path / name).write_bytes((ASSETS / name).read_bytes())
+    if damage:
+        (tmp_path / JUDGE).write_bytes(damage)
+    monkeypatch.setattr(shipped, "CHECKOUT", tmp_path)
+    at = on_canvas(page(), scribble())
+    assert shown(whole(at))["bars"]["title"].startswith("It says: ") and not at.warning
 
 
 def test_a_browser_without_the_recording_asks_for_it_and_gets_it(runs):  # noqa: F811
@@ -316,8 +344,7 @@ def test_two_visitors_see_each_their_own(runs):  # noqa: F811
 def test_a_visitor_who_left_finds_the_run_below(runs, learned):  # noqa: F811
     at = whole(page())
     assert shown(at)["play"]["id"] == "recording" and list(offers(at))[0] == learned.id
-    assert "Recent runs" in [one.value for one in at.subheader]
-    assert "Recent runs" in [one.value for one in whole(page(run=learned.id)).subheader], "whose it is, can't be known"
+    assert "Go on where you were" in [one.value for one in at.subheader]
     at = click(at, "home.train")
     assert "Go on where you were" in [one.value for one in whole(at).subheader]
 

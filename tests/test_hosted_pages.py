@@ -77,6 +77,16 @@ def test_whom_a_proxy_names(hosted, monkeypatch):
     assert owners[0] == owners[1] != owners[2] and "ann" not in owners[0]
 
 
+def test_home_says_whose_runs_one_can_go_on_with(hosted, monkeypatch):
+    brings(monkeypatch)
+    own = came_back(monkeypatch, None)[1]
+    me, cookie = own.session_state[keys.OWNER], own.session_state[keys.COOKIE]
+    others, mine = hosted.create(tiny(), ANN.key, "Ann's own"), hosted.create(tiny(), me, "Mine")
+    brings(monkeypatch, cookie)
+    for run, heading in ((None, "Go on where you were"), (mine, "Go on where you were"), (others, "Recent runs")):
+        assert heading in [one.value for one in page("app.py", run).subheader]
+
+
 @pytest.mark.parametrize("path", ["app.py", "pages/train_model.py", "pages/compare_runs.py"])
 def test_another_s_run_can_be_looked_at_and_its_settings_used(hosted, monkeypatch, path):
     brings(monkeypatch)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from benchmarks.odd_drawings import ODD
 from core.__main__ import main
 from core.data import load
 from core.data.drawing import prepare
@@ -26,7 +27,17 @@ from core.runs.recording import (
     record,
     recording_bytes,
 )
-from core.runs.shipped import CHECKOUT, MODEL, MOST_MODEL_BYTES, ShippedError, assets, first_model
+from core.runs.shipped import (
+    CHECKOUT,
+    JUDGE,
+    MODEL,
+    MOST_JUDGE_BYTES,
+    MOST_MODEL_BYTES,
+    ShippedError,
+    assets,
+    first_judge,
+    first_model,
+)
 from core.runs.shipping import shipped_config, train_shipped
 from core.training import Command, ImageWatcher
 from core.training.watchers import WATCH
@@ -42,6 +53,7 @@ def test_what_ships():
     """Sizes are what is promised of them; what is said of the model is so."""
     assert assets() == CHECKOUT
     assert (CHECKOUT / MODEL).stat().st_size <= MOST_MODEL_BYTES == 500_000
+    assert (CHECKOUT / JUDGE).stat().st_size <= MOST_JUDGE_BYTES == 300_000
     assert (CHECKOUT / RECORDING).stat().st_size <= MOST_BYTES == 300_000
     model, recording = first_model(), read_recording()
     assert isinstance(model, TrainedModel) and not model.model.training
@@ -75,6 +87,19 @@ def test_it_reads_drawings(digit, variant):
     assert answer.shape == (1, 10) and int(answer.argmax()) == digit
 
 
+def odd_marks() -> torch.Tensor:
+    """(60, 1, 28, 28) scribbles and capital letters, as drawn on the sheet by other code than what the judge learned from."""
+    return torch.cat([ODD[name](30, 5) for name in ("scribbles", "letters")])
+
+
+def test_its_judge_doubts_letters_and_scribbles_and_no_digit():
+    model = first_model()
+    judge = first_judge(model)
+    digits = torch.stack([prepare(draw(digit, variant)).image for digit, variant in VARIANTS])
+    assert (judge.scores(model.model, digits, model.mean, model.std) < 1).all()
+    assert (judge.scores(model.model, odd_marks(), model.mean, model.std) > 1).float().mean() > 0.7
+
+
 def test_the_recording_ends_with_the_shipped_model(digits):
     """Its last frame is what that model says of the ten examples, which are validation images."""
     recording = read_recording()
@@ -95,7 +120,8 @@ def test_the_command_makes_them_again(settings, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ImageWatcher, "due", lambda self, step, seconds: step in steps)
     assert main(["first-model", "--out", str(tmp_path / "made"), "--runs", str(tmp_path / "none")]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert MODEL in said[0] and RECORDING in said[1] and said[2].startswith("test accuracy 9") and len(said) == 3
+    assert all(name in line for name, line in zip((MODEL, JUDGE, RECORDING), said, strict=False))
+    assert said[3].startswith("test accuracy 9") and len(said) == 4
     assert not (tmp_path / "none").exists()  # no run is left behind
     made, now = first_model(tmp_path / "made"), read_recording(tmp_path / "made")
     assert made.config == shipped.config, AGAIN
@@ -107,6 +133,10 @@ def test_the_command_makes_them_again(settings, tmp_path, monkeypatch, capsys):
     assert (before.argmax(1) != after.argmax(1)).sum() <= 7 and (before - after).abs().mean() < 0.01, AGAIN
     for model, answers in ((shipped, before), (made, after)):
         assert model.test_accuracy == pytest.approx(float((answers.argmax(1) == labels).float().mean()), abs=1 / len(labels))
+    marks = torch.cat([images.float() / 255, odd_marks()])
+    doubts = [first_judge(model, folder).scores(model.model, marks, model.mean, model.std) > 1
+              for model, folder in ((shipped, None), (made, tmp_path / "made"))]
+    assert (doubts[0] != doubts[1]).float().mean() < 0.03 and doubts[1][len(images):].float().mean() > 0.7, AGAIN
     assert now.steps.tolist() == was.steps.tolist(), AGAIN
     assert np.array_equal(now.images, was.images) and np.array_equal(now.labels, was.labels)
     assert np.abs(now.answers - was.answers).mean() < 0.01 and np.abs(now.losses - was.losses).mean() < 0.01
@@ -174,7 +204,9 @@ def one_line(error: pytest.ExceptionInfo[ShippedError], what: str) -> bool:
                     for why in ("is damaged", "can't be opened")}
 
 
-READERS = {MODEL: (first_model, "model", MOST_MODEL_BYTES), RECORDING: (read_recording, "recording", MOST_BYTES)}
+READERS = {MODEL: (first_model, "model", MOST_MODEL_BYTES),
+           JUDGE: (lambda folder: first_judge(first_model(), folder), "judge", MOST_JUDGE_BYTES),
+           RECORDING: (read_recording, "recording", MOST_BYTES)}
 
 
 def refuses(folder: Path, name: str) -> bool:
@@ -238,6 +270,8 @@ def changed(folder: Path, name: str, tensors: dict, about: dict) -> None:
 def test_changed_alone_damages_nothing(tmp_path):
     changed(tmp_path, MODEL, {}, {})
     changed(tmp_path, RECORDING, {}, {})
+    changed(tmp_path, JUDGE, {}, {})
+    assert first_judge(first_model(), tmp_path).judge is not None
     assert first_model(tmp_path).config == first_model().config and len(read_recording(tmp_path)) == len(read_recording())
 
 
@@ -268,6 +302,19 @@ def spoiled(values: torch.Tensor, value: float) -> torch.Tensor:
 def test_a_damaged_model_is_refused(tmp_path, tensors, about):
     changed(tmp_path, MODEL, tensors, about)
     assert refuses(tmp_path, MODEL)
+
+
+JUDGES = tensors_in((CHECKOUT / JUDGE).read_bytes())[0]
+
+
+@pytest.mark.parametrize("tensors", [
+    *({name: None} for name in JUDGES), *({name: values[:-1]} for name, values in JUDGES.items()),
+    *({name: spoiled(values, float("nan"))} for name, values in JUDGES.items()), {"spread": -JUDGES["spread"]},
+    {"scale": JUDGES["scale"].flip(0)}, {name: JUDGES[name][..., :-1] for name in ("centre", "spread", "hidden")}])
+def test_a_damaged_judge_is_refused(tmp_path, tensors):
+    """The last one is whole, and another network's."""
+    changed(tmp_path, JUDGE, tensors, {})
+    assert refuses(tmp_path, JUDGE)
 
 
 def test_a_whole_model_of_other_images_is_refused(tmp_path, settings, store):

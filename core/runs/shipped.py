@@ -1,4 +1,5 @@
-"""The trained network that comes with the app, so that a drawing is answered before anybody has trained.
+"""The trained network that comes with the app, so that a drawing is answered before anybody has trained, and its judge, which
+has learned to tell digits from letters and scribbles.
 
 core.runs.shipping makes it; here it is read, like a file of unknown origin.
 """
@@ -8,14 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from core.evaluation.ood.classifier import Judge
+from core.evaluation.ood.score import BINS, CELLS, OODReference
 from core.importing.names import plain_name
 from core.runs.checkpoints import UNREADABLE, CheckpointError, rebuilt, tensors_in
 from core.trained_model import TrainedModel
 
 MODEL = "first_model.safetensors"
 MOST_MODEL_BYTES = 500_000
+JUDGE = "first_model_judge.safetensors"
+MOST_JUDGE_BYTES = 300_000
 IMAGE, CLASSES = (1, 28, 28), 10  # what a drawing is brought to, and the digits it can be
 CHECKOUT = Path(__file__).resolve().parents[2] / "assets"
 INSTALLED = Path(sysconfig.get_path("data")) / "share" / "torch-playground"  # where `pip install .` puts them, see pyproject.toml
@@ -64,6 +70,21 @@ def first_model(folder: Path | None = None) -> ShippedModel:
         raise unreadable("model") from error
     return ShippedModel(known.config, known.classes, known.model, known.input_shape, known.mean, known.std, known.epoch,
                         title, images, accuracy, torch_version)
+
+
+def first_judge(model: ShippedModel, folder: Path | None = None) -> OODReference:
+    """How unlike digits a drawing is, as the shipped model's judge says: there are no training images to compare it with. folder:
+    assets() if not said. Raises ShippedError."""
+    tensors, _ = read_asset(JUDGE, MOST_JUDGE_BYTES, "judge", folder)
+    try:
+        judge = Judge.from_tensors(tensors)
+        if judge is None:
+            raise ValueError("there is none in it")
+        found = OODReference({"directions": torch.empty(0, BINS * CELLS**2)}, {}, judge)
+        found.scores(model.model, torch.zeros(1, *IMAGE), model.mean, model.std)  # made for another network it could not
+    except UNREADABLE as error:
+        raise unreadable("judge") from error
+    return found
 
 
 def read_asset(name: str, most_bytes: int, what: str, folder: Path | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""Making what comes with the app: one training, whose weights become the shipped model and whose looks the shipped recording."""
+"""Making what comes with the app: one training, whose weights become the shipped model and whose looks the shipped recording, and
+the model's judge."""
 
 import json
 from dataclasses import replace
@@ -8,13 +9,14 @@ from safetensors.torch import save as safetensors_save
 
 from core.config import RunConfig
 from core.data import Dataset, load
+from core.evaluation.ood.score import learn_reference
 from core.files import write_atomically
 from core.presets import PRESETS
-from core.runs.checkpoints import checkpoint_path, read_tensors
+from core.runs.checkpoints import checkpoint_path, load_model, read_tensors
 from core.runs.execute import execute
 from core.runs.recording import RECORDING, record, recording_bytes
 from core.runs.records import Run
-from core.runs.shipped import MODEL, ShippedError
+from core.runs.shipped import JUDGE, MODEL, ShippedError
 from core.runs.store import RunStore
 from core.settings import Settings
 from core.version import TORCH_VERSION
@@ -42,8 +44,9 @@ def train_shipped(store: RunStore, settings: Settings) -> tuple[Run, Dataset]:
 
 
 def write_shipped(store: RunStore, run: Run, data: Dataset, folder: Path) -> list[Path]:
-    """Write the model and the recording of a finished run; both files. Raises OSError, ShippedError."""
-    contents = {MODEL: model_bytes(store, run, data), RECORDING: recording_bytes(record(store, run, data))}
+    """Write the model, its judge and the recording of a finished run; all files. Raises OSError, ShippedError."""
+    contents = {MODEL: model_bytes(store, run, data), JUDGE: judge_bytes(store, run, data),
+                RECORDING: recording_bytes(record(store, run, data))}
     for name, content in contents.items():
         write_atomically(folder / name, lambda file, content=content: file.write(content))
     return [folder / name for name in contents]
@@ -55,3 +58,10 @@ def model_bytes(store: RunStore, run: Run, data: Dataset) -> bytes:
     originals = len(data.train) // (1 + run.config.data.variations)
     about |= {"title": data.title, "images": originals, "test_accuracy": run.test_accuracy, "torch": TORCH_VERSION}
     return safetensors_save(weights, metadata={"about": json.dumps(about)})
+
+
+def judge_bytes(store: RunStore, run: Run, data: Dataset) -> bytes:
+    """What tells digits from other marks beside the run's model: what core.runs.shipped.first_judge() reads."""
+    judge = learn_reference(load_model(store, run.id).model, data, run.config.data.variations).judge
+    assert judge is not None  # gray strokes, and enough of them
+    return safetensors_save(judge.tensors(), metadata={"about": json.dumps({"of": MODEL})})

@@ -34,6 +34,7 @@ from torch.nn import functional as F
 from core.data import Dataset, Split, normalize
 from core.data.variations import DIGITS
 from core.evaluation.ood.classifier import Judge, learn_judge
+from core.memory import trim_heap
 from core.training.inference import batch_that_fits, private_copy
 
 SHARE = 0.99  # of held-out images that count as familiar
@@ -133,9 +134,11 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
     if judged:
         odd = _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
                        float(apart["directions"].quantile(0.9)), train.shape[-1])
+        trim_heap()  # a training process keeps what is freed, and may train something else meanwhile: 410 MB at most, not 430
         evidence = torch.cat([others, usual["directions"]], 1)
         judge = _learn_judge(model, data, torch.cat([received, seen["directions"]], 1), train, odd, evidence)
         scores.append(judge.scores(evidence))
+        trim_heap()
     together = max(float(torch.stack(scores).amax(0).quantile(SHARE)), 1e-6)  # they are not independent: one last step to SHARE
     limits = {kind: limit * together for kind, limit in limits.items()}
     agree = {kind: _view(kind, train, received) for kind in AGREE_IN}
@@ -202,6 +205,7 @@ def _learn_judge(model: nn.Module, data: Dataset, familiar: Tensor, train: Tenso
         random = np.random.default_rng(1)
         familiar = torch.cat([familiar, evidence(restyled(train[::2], random))])
         odd = torch.cat([restyled(odd[::3], random), odd[1::3], odd[2::3]])
+    trim_heap()
     return learn_judge(familiar, evidence(odd), held_out, SHARE)
 
 

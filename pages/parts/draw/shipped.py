@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.data.drawing import Drawing, DrawingError, prepare
-from core.runs.shipped import ShippedError, ShippedModel, first_model
+from core.evaluation.ood.score import OODReference
+from core.runs.shipped import ShippedError, ShippedModel, first_judge, first_model
 from core.wording import plural
 from pages.parts.draw.answers import said_by, show_answer
 from pages.parts.shell import keys
@@ -20,6 +21,16 @@ def shipped() -> ShippedModel | str:
         return first_model()
     except ShippedError as error:
         return str(error)
+
+
+@st.cache_resource(show_spinner=False)
+def shipped_judge() -> OODReference | None:
+    """What tells digits from other marks beside it; None where that can't be had: then every drawing is answered."""
+    model = shipped()
+    try:
+        return None if isinstance(model, str) else first_judge(model)
+    except ShippedError:
+        return None
 
 
 def about_shipped(model: ShippedModel) -> str:
@@ -39,7 +50,7 @@ def shipped_studio(rest: tuple[int, int]) -> None:
     left, right = st.columns([1, 1.3], gap="medium")  # the answer first: on a phone it stands above the sheet
     with right:
         drawing = _drawn(rest)
-    said = None if drawing is None or drawing.empty else said_by(model, None, drawing.image, drawing.solid)
+    said = None if drawing is None or drawing.empty else said_by(model, shipped_judge(), drawing.image, drawing.solid)
     with left:
         show_answer(model.classes, said, TO_DO)
         st.caption(about_shipped(model))

@@ -14,7 +14,7 @@ from core.figures.pictures import to_bytes
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
 from core.wording import drawn_thing, duration, in_letters, percent, surely_before
 from pages.parts.draw.answers import DRAWING_SHAPE, said_by, why_not
-from pages.parts.draw.shipped import about_shipped, shipped
+from pages.parts.draw.shipped import about_shipped, shipped, shipped_judge
 from pages.parts.draw.teach import source_classes
 from pages.parts.home.watching import MOST_CLASSES
 from pages.parts.shell.services import Services, familiar, trained_model
@@ -49,7 +49,9 @@ def answering(server: Services, run: Run | None) -> Answering:
         if model is not None and not why_not(model) and len(model.classes) <= MOST_CLASSES:
             return Answering(model, True, _about_own(run), _familiar(server, run, model))
     found = shipped()
-    return Answering(None, False, found) if isinstance(found, str) else Answering(found, False, about_shipped(found))
+    if isinstance(found, str):
+        return Answering(None, False, found)
+    return Answering(found, False, about_shipped(found), shipped_judge())
 
 
 def _familiar(server: Services, run: Run, model: TrainedModel) -> OODReference | None:
