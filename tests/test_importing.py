@@ -210,9 +210,8 @@ def test_a_table_says_what_images_show(tmp_path, start, header):
 
 
 @pytest.mark.parametrize("table, words", [
-    ("a.png,chat\n".encode("utf-16"), "UTF-8"), ("a.png,café\n".encode("latin-1"), "UTF-8"),
     (b'"' + b"x" * 200_000, "read as a table"), (b"a.png,x\n" * 200_002, "rows"), (b"x" * (9 << 20), "labels.csv"),
-], ids=["utf-16", "latin-1", "endless cell", "rows", "large"])
+], ids=["endless cell", "rows", "large"])
 def test_a_table_that_cannot_be_read_gets_one_line(tmp_path, table, words):
     archive = zipped(tmp_path / "a.zip", {"a.png": png(), "labels.csv": table}, zipfile.ZIP_STORED)
     found = here(archive, tmp_path / "out")
@@ -243,7 +242,7 @@ HOSTILE = {
     "../../evil.png": "leads out", "cat/../../evil.png": "leads out", "/etc/evil.png": "absolute", "C:\\evil.png": "absolute",
     "\\\\server\\evil.png": "absolute", "cat/inner.zip": "archive inside", "cat/inner.tar": "archive inside",
     "cat/disguised.png": "archive inside", "cat/bomb.png": "times its size", "cat/large.bin": "MB; at most",
-    "cat/empty.png": "empty", "cat/notes.txt": "not a PNG",
+    "cat/empty.png": "empty", "cat/notes.txt": "not a picture",
 }
 
 
@@ -329,7 +328,8 @@ def test_very_many_files_get_a_bounded_report(tmp_path, monkeypatch):
     monkeypatch.setattr(child, "MOST_IMAGES", 40)
     files = two_classes() | {f"cat/{n}.txt": b"x" for n in range(30)}
     found = here(zipped(tmp_path / "a.zip", files), tmp_path / "out")
-    assert (len(found["rejected"]), found["rejected_count"], found["reasons"]) == (10, 30, [("not a PNG or JPEG picture", 30)])
+    assert (len(found["rejected"]), found["rejected_count"]) == (10, 30)
+    assert found["reasons"] == [("not a picture (PNG, JPEG, WebP, BMP, GIF, TIFF or PGM)", 30)]
     files |= {f"dog/{n}.txt": b"x" for n in range(30)}
     assert "at most 40" in here(zipped(tmp_path / "a.zip", files), tmp_path / "out")["refused"]
     monkeypatch.setattr("core.importing.archive.MOST_ENTRIES", 40)
@@ -361,10 +361,11 @@ def test_empty_and_single_image_classes_get_a_line(tmp_path):
 
 @pytest.mark.parametrize("data, words", [
     (claimed_png(13_000, 13_000), "megapixels"), (png()[:-30], "cut off"), (png(form="JPEG", side=64)[:400], "cut off"),
-    (png(form="GIF"), "GIF"), (png(form="BMP"), "BMP"), (png(form="TIFF"), "TIFF"), (png(form="WEBP"), "WebP"),
+    (png(form="GIF")[:20], "damaged"), (png(form="BMP")[:60], "cut off"), (png(form="TIFF")[:40], "damaged"),
+    (png(form="WEBP")[:30], "damaged"),
     (saved(Image.new("L", (9, 9)), "PNG", save_all=True, append_images=[Image.new("L", (9, 9), 255)]), "animation"),
     (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"), (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
-    (b"\0\0\0\x18ftypheic", "HEIC"), (b"%PDF-1.7", "PDF"), (b"", "empty"), (b"hello", "not a PNG"),
+    (b"\0\0\0\x18ftypheic", "HEIC"), (b"%PDF-1.7", "PDF"), (b"", "empty"), (b"hello", "not a picture"),
     (b"\x89PNG\r\n\x1a\n", "damaged"), (b"\xff\xd8\xff", "damaged"), (claimed_png(0, 5), "damaged"),
 ])
 def test_bad_pictures_get_a_reason(data, words):

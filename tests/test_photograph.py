@@ -167,7 +167,7 @@ def test_what_the_process_refuses_is_one_line():
 
 
 @pytest.mark.parametrize(("content", "words"), [
-    (b"", "empty"), (b"hello", "not a PNG or JPEG"), (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"), (b"GIF89a" + b"\0" * 40, "GIF"),
+    (b"", "empty"), (b"hello", "not a picture"), (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"), (b"GIF89a" + b"\0" * 40, "damaged"),
     (png(side=60)[:200], "cut off"), (claimed_png(13000, 13000), "megapixels"), (claimed_png(10, 1_000_000), "strip"),
     (png(side=40, form="JPEG")[:150], "cut off"), (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
 ])

@@ -12,16 +12,17 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from core.importing.archive import BadEntry, Refused, list_entries, opened, read_entry
-from core.importing.decode import BadImage, Fit, decode
+from core.importing.decode import TOLD, BadImage, Fit, decode
 from core.importing.duplicates import Copies, Prints, find_copies, groups
-from core.importing.layout import Example, Plan, plan
+from core.importing.layout import plan
+from core.importing.reading import Example, Plan
 from core.importing.splits import drawn_test, given_test
 
 MEMORY = 288 << 20  # bytes more than it has after its imports
@@ -45,6 +46,7 @@ class Options:
     test_share: float
     seed: int
     drop_copies: bool
+    reading: str = ""
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Images:
     prints: Prints
     resized: int
     rejected: list[tuple[str, str]]
+    told: Counter[str] = field(default_factory=Counter)  # of decode.TOLD
 
 
 def main(text: str) -> int:
@@ -80,13 +83,14 @@ def read(options: Options, folder: Path) -> dict[str, Any]:
     """The whole work; what the report says of it. Raises Refused."""
     with opened(Path(options.archive)) as archive:
         listing = list_entries(archive)
-        todo = plan(archive, listing)
+        todo = plan(archive, listing, options.reading)
         if len(todo.examples) > MOST_IMAGES:
             raise Refused(f"The archive has {len(todo.examples):,} images; at most {MOST_IMAGES:,} are imported at once.")
         images = read_images(archive, todo, options, folder)
     rejected = listing.rejected + todo.rejected + images.rejected
     report = {"rejected": rejected[:MOST_LINES], "rejected_count": len(rejected), "ignored": listing.ignored,
-              "reasons": Counter(reason for _, reason in rejected).most_common(20), "resized": images.resized}
+              "reasons": Counter(reason for _, reason in rejected).most_common(20), "resized": images.resized,
+              "reading": todo.reading, "readings": todo.readings}
     copies = find_copies(images.prints)
     classes, labels, test, rows = arrange(images, copies, options)
     problem = unusable(classes, images, rejected)
@@ -96,7 +100,8 @@ def read(options: Options, folder: Path) -> dict[str, Any]:
     _reorder(folder, order)
     np.save(folder / "labels.npy", labels[order])
     np.save(folder / "test.npy", test[order])
-    notes = listing.notes + todo.notes + class_notes(todo, classes, labels[order], test[order])
+    told = [f"{TOLD[kind]}: {images.told[kind]:,}." for kind in TOLD if images.told[kind]]
+    notes = listing.notes + todo.notes + told + class_notes(todo, classes, labels[order], test[order])
     return report | {"classes": classes, "notes": notes, "copies": describe(copies, images, labels, test),
                      "dropped": int(len(rows) - len(order))}
 
@@ -122,6 +127,7 @@ def read_images(archive, todo: Plan, options: Options, folder: Path) -> Images:
             images.prints.add(picture.pixels)
             images.examples.append(example)
             images.resized += picture.resized
+            images.told.update(picture.told)
         file.seek(0)
         _write_header(file, (len(images.examples), *shape))
     _say(len(todo.examples), len(todo.examples))
@@ -153,7 +159,7 @@ def unusable(classes: list[str], images: Images, rejected: list[tuple[str, str]]
     """Why nothing can be learned from what was read; "" if something can."""
     if not images.examples:
         if not rejected:
-            return "The archive holds no images. Put each class's PNG or JPEG files into a folder of its name."
+            return "The archive holds no images. Put each class's pictures into a folder of its name."
         name, reason = rejected[0]
         return f"None of the {len(rejected):,} files can be used. The first: {name}: {reason}."
     if len(classes) == 1:

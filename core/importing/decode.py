@@ -1,6 +1,7 @@
 """One picture of unknown origin → pixels. What decoders get wrong by themselves is in the comments.
 
-Only Pillow's PNG and JPEG decoders are let near the bytes: others start programs (EPS), read other files, or are rarely tested.
+Only the decoders of FORMATS are let near the bytes: other ones of Pillow's start programs (EPS), read other files, or are rarely
+tested.
 """
 
 import io
@@ -13,12 +14,13 @@ from PIL import Image, ImageFile
 MOST_PIXELS = 16_000_000  # that are decoded
 MOST_SHRUNK = 120_000_000  # of a JPEG, which a decoder can shrink as it reads
 Fit = Literal["pad", "crop"]
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # the last one is PGM and PBM, too
+FIRST_OF = {"GIF", "TIFF"}  # the first picture of several is taken
+LIGHT = 170  # gray value: ink on clear ground that is lighter on average is laid on black
 Image.MAX_IMAGE_PIXELS = None  # ours is smaller, and refuses where Pillow's only warns
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 # The first bytes of what people take for pictures, or name .png
 KINDS = (
-    (b"GIF8", "a GIF; save it as PNG or JPEG"), (b"BM", "a BMP; save it as PNG or JPEG"),
-    (b"II*\0", "a TIFF; save it as PNG or JPEG"), (b"MM\0*", "a TIFF; save it as PNG or JPEG"),
     (b"%PDF", "a PDF, not a picture"), (b"%!PS", "a PostScript program, not a picture"),
     (b"PK\3\4", "an archive inside the archive; unpack it first"),
     (b"\x1f\x8b", "an archive inside the archive; unpack it first"),
@@ -30,20 +32,29 @@ TRANSPOSE = {  # EXIF 2.32, tag 0x0112: what has to be done for the picture to s
 }
 
 
+TOLD = {  # what a report counts
+    "black": "Images of light ink on a clear ground, laid on black (all others on white)",
+    "eight": "Images of 16 bits of which only the lowest 8 are used, read as 8 bits",
+    "first": "Files with several pictures, of which the first was taken",
+    "flat": "Images of one colour all over",
+}
+
+
 class BadImage(Exception):
     """A file that is no usable picture; the message is the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """pixels: (C, size, size) uint8. resized: whether it had another size."""
+    """pixels: (C, size, size) uint8. resized: whether it had another size. told: what was decided about it, of TOLD."""
 
     pixels: np.ndarray
     resized: bool
+    told: tuple[str, ...] = ()
 
 
 def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
-    """Bytes of a PNG or JPEG file → pixels. Raises BadImage with the reason.
+    """Bytes of a picture file of FORMATS → pixels. Raises BadImage with the reason.
 
     Its shape is kept: "pad" makes the longer side fit and fills the rest with the colour of the edge, "crop" makes the shorter
     side fit and cuts off what sticks out, evenly. Shrinking averages (bilinear with antialiasing, as torchvision's Resize).
@@ -55,25 +66,28 @@ def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
         resized = image.size != (size, size)
         orientation = _orientation(image)
         image.load()  # a truncated file opens well and fails here
-        small = _fitted(_eight_bits(image), size, fit)
+        told = ["first"] if image.format in FIRST_OF and getattr(image, "n_frames", 1) > 1 else []
+        small = _fitted(_eight_bits(image, told), size, fit)
         if orientation in TRANSPOSE:
             small = small.transpose(TRANSPOSE[orientation])
-        framed = _framed(_on_white(small), size)
+        framed = _framed(_on_ground(small, told), size)
         pixels = np.asarray(framed.convert("L" if channels == 1 else "RGB"))
+        if pixels.min() == pixels.max() or (pixels == pixels[:1, :1]).all():
+            told.append("flat")
     except BadImage:
         raise
     except MemoryError:
         raise BadImage("needs more memory than one picture may take") from None
     except Exception as error:  # decoders raise anything on crafted bytes: OSError, SyntaxError, struct.error, …
         raise BadImage(_why(data, error)) from None
-    return Picture(np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1)), resized)
+    return Picture(np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1)), resized, tuple(told))
 
 
 def _open(data: bytes, longest: int) -> Image.Image:
     """The picture, its pixels not yet decoded; a JPEG at a half, a quarter or an eighth of its size, as far as that is `longest`
     pixels in both directions, and further where it has more than MOST_PIXELS."""
     try:
-        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:
         raise BadImage(_why(data, error)) from None
     width, height = image.size
@@ -86,7 +100,7 @@ def _open(data: bytes, longest: int) -> Image.Image:
         raise BadImage(f"{width:,}×{height:,} pixels; at most {MOST_PIXELS // 1_000_000} megapixels, of a JPEG "
                        f"{MOST_SHRUNK // 1_000_000}. Save it smaller, or as JPEG")
     # phones write photographs with a second picture inside (MPO), which is no animation: the first is the photograph
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+    if image.format not in {"MPO", *FIRST_OF} and getattr(image, "n_frames", 1) > 1:
         raise BadImage("an animation; save one picture of it")
     return image
 
@@ -97,16 +111,14 @@ def _why(data: bytes, error: Exception) -> str:
     for first, reason in KINDS:
         if start.startswith(first):
             return reason
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return "a WebP; save it as PNG or JPEG"
     if start[4:8] == b"ftyp":
         return "a HEIC or AVIF picture, or a video; save it as PNG or JPEG"
     if b"<svg" in data[:4096].lower():
         return "an SVG drawing, which has no pixels; export it as PNG"
-    if start.startswith((b"\x89PNG", b"\xff\xd8")):
+    if start.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"P4", b"P5", b"P6")):
         truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)
         return "cut off: the end of the picture is missing" if truncated else "damaged: it begins like a picture and isn't one"
-    return "not a PNG or JPEG picture"
+    return "not a picture (PNG, JPEG, WebP, BMP, GIF, TIFF or PGM)"
 
 
 def _orientation(image: Image.Image) -> int:
@@ -117,10 +129,14 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, told: list[str]) -> Image.Image:
     """Mode L, RGB, LA or RGBA."""
     if image.mode.startswith("I"):  # 16-bit gray: convert("L") would clip everything above 255 to white
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        values = np.asarray(image).astype(np.uint16)
+        if values.max() > 255:
+            return Image.fromarray((values >> 8).astype(np.uint8))
+        told.append("eight")  # as OpenCV and scikit-image write 8 bits that lie in 16
+        return Image.fromarray(values.astype(np.uint8))
     if image.has_transparency_data and image.mode not in {"LA", "RGBA"}:
         return image.convert("RGBA")
     if image.mode == "1":
@@ -144,11 +160,15 @@ def _fitted(image: Image.Image, size: int, fit: Fit) -> Image.Image:
     return image.resize(target, Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """Laid on white where it is transparent: convert() would show whatever lies under clear pixels, often black."""
+def _on_ground(image: Image.Image, told: list[str]) -> Image.Image:
+    """Laid on white where it is transparent, on black where its ink is light, as it would vanish: convert() would show whatever
+    lies under clear pixels."""
     if image.mode not in {"LA", "RGBA"}:
         return image
-    paper = Image.new("RGBA", image.size, "white")
+    gray, alpha = np.asarray(image.convert("LA"), np.float32).transpose(2, 0, 1)
+    light = alpha.sum() > 0 and alpha.mean() < 240 and float((gray * alpha).sum() / alpha.sum()) > LIGHT
+    told += ["black"] if light else []
+    paper = Image.new("RGBA", image.size, "black" if light else "white")
     return Image.alpha_composite(paper, image.convert("RGBA")).convert("L" if image.mode == "LA" else "RGB")
 
 

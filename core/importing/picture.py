@@ -27,7 +27,7 @@ def read_picture(data: bytes, longest: int) -> np.ndarray:
             raise BadImage(f"{image.width:,}×{image.height:,} pixels, too long a strip")
         orientation = _orientation(image)
         image.load()  # a truncated file opens well and fails here
-        image = _eight_bits(image)
+        image = _eight_bits(image, [])
         scale = longest / max(image.size)
         if scale < 1:
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

@@ -61,6 +61,8 @@ class ImportReport:
     train_counts, test_counts: images of each class.
     conflicts: images that are there twice with different labels.
     notes: what else a person should know, a line each.
+    reading: a sentence on what was taken for class and split; "" where there was nothing to decide.
+    readings: other ways to read the archive: (what import_images() is asked for, what it means).
     """
 
     name: str
@@ -80,6 +82,8 @@ class ImportReport:
     conflicts: int
     notes: tuple[str, ...]
     input_shape: tuple[int, int, int]
+    reading: str = ""
+    readings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,8 @@ class Checked:
 
 def import_images(archive: Path, into: Path, size: int = 28, channels: int = 1, *, title: str = "",
                   fit: Literal["pad", "crop"] = "pad", test_share: float = 0.2, seed: int = 0, drop_copies: bool = False,
-                  progress: Progress | None = None) -> ImportReport:
-    """Keep the images of a zip file as a data set of one's own: class folders, or images and a labels.csv.
+                  reading: str = "", progress: Progress | None = None) -> ImportReport:
+    """Keep the images of a zip file as a data set of one's own: class folders, or images and a table that names them.
 
     Args:
         archive: the zip file. into: the data directory.
@@ -113,13 +117,14 @@ def import_images(archive: Path, into: Path, size: int = 28, channels: int = 1, 
         fit: "pad" shows the whole image on the colour of its edge, "crop" cuts out the middle.
         test_share: share of each class for testing, 0 to 0.9, where the archive has no test folder. seed: draws them.
         drop_copies: leave out images that are pixel for pixel another one of the same class.
+        reading: one of the report's `readings`, for another way to read the archive than the likeliest.
         progress: called with the images done and their number.
 
     Raises:
         ImportRefused: nothing can be kept. DataError: the data directory can't be written to. Nothing is left behind then.
     """
     checked = check_archive(archive, into, size, channels, fit=fit, test_share=test_share, seed=seed, drop_copies=drop_copies,
-                            progress=progress)
+                            reading=reading, progress=progress)
     try:
         return keep(checked, title or archive.stem)
     except BaseException:
@@ -129,7 +134,7 @@ def import_images(archive: Path, into: Path, size: int = 28, channels: int = 1, 
 
 def check_archive(archive: Path | memoryview, into: Path, size: int = 28, channels: int = 1, *,
                   fit: Literal["pad", "crop"] = "pad", test_share: float = 0.2, seed: int = 0, drop_copies: bool = False,
-                  progress: Progress | None = None) -> Checked:
+                  reading: str = "", progress: Progress | None = None) -> Checked:
     """Read an archive, a file or its bytes, and say what is in it before anything is kept. See import_images.
 
     Whoever gets the result calls keep or discard; what is forgotten is removed after some hours.
@@ -142,7 +147,7 @@ def check_archive(archive: Path | memoryview, into: Path, size: int = 28, channe
             with writing(into):
                 path.write_bytes(archive)
         options = {"archive": str(path.absolute()), "folder": str(folder.absolute()), "size": size, "channels": channels,
-                   "fit": fit, "test_share": test_share, "seed": seed, "drop_copies": drop_copies}
+                   "fit": fit, "test_share": test_share, "seed": seed, "drop_copies": drop_copies, "reading": reading}
         found = _run_child(options, folder, progress)
         (folder / UPLOAD).unlink(missing_ok=True)
         report = _report(found, folder, (channels, size, size))
@@ -238,4 +243,5 @@ def _report(found: dict[str, Any], folder: Path, input_shape: tuple[int, int, in
         rejected_count=found.get("rejected_count", 0), reasons=tuple((str(r), int(n)) for r, n in found.get("reasons", ())),
         ignored=found.get("ignored", 0), dropped=found.get("dropped", 0), classes=classes,
         train_counts=counts(~test), test_counts=counts(test), exact_copies=of("exact"), near_copies=of("near"),
-        conflicts=copies.get("conflicts", 0), notes=tuple(map(str, found.get("notes", ()))), input_shape=input_shape)
+        conflicts=copies.get("conflicts", 0), notes=tuple(map(str, found.get("notes", ()))), input_shape=input_shape,
+        reading=str(found.get("reading", "")), readings=tuple((str(key), str(line)) for key, line in found.get("readings", ())))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.data import DataError, Dataset, ImportRefused, default_config, delete_imported, spec_of
+from core.data import DataError, Dataset, ImportRefused, ImportReport, default_config, delete_imported, spec_of
 from core.data.own.importing import Checked, check_archive, discard, keep
 from core.data.own.sample_archive import sample_archive
 from core.data.own.sets import OwnSet, own_sets
@@ -49,9 +49,11 @@ def section(server: Services, data: Dataset | None) -> None:
         st.error(as_text(line), icon=":material/block:")
         if report:
             rejected(report)
+            other_readings(report)
     if checked := st.session_state.get(keys.OWN_CHECKED):
         with st.container(border=True):
             show_report(checked)
+            other_readings(checked.report)
             decide(server, checked)
     if kept := st.session_state.get(keys.OWN_KEPT):
         next_steps(server, kept[-1])
@@ -60,12 +62,13 @@ def section(server: Services, data: Dataset | None) -> None:
 
 def explain(server: Services) -> None:
     """What an archive may look like, and who will see it."""
-    st.markdown("Put PNG or JPEG images into a zip file, at least two classes, in one of two ways. You see a report "
-                "before anything is kept.")
+    st.markdown("Put images (PNG, JPEG, WebP, BMP, GIF, TIFF or PGM) into a zip file, at least two classes, in one of two ways. "
+                "You see a report before anything is kept.")
     left, right = st.columns(2)
-    left.markdown("**A folder for each class.** If there are folders `train` and `test` around them, that split is used.")
+    left.markdown("**A folder for each class.** Folders such as `train` and `test` around or inside them are a split.")
     left.code(FOLDERS, language=None)
-    right.markdown("**A file `labels.csv`** that says what each image shows, as UTF-8 text. A first row of titles is optional.")
+    right.markdown("**A table that names the images** and says what each shows, as a CSV file. Titles such as `file`, "
+                   "`label` and `split` are understood, in any order.")
     right.code(TABLE, language=None)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button("Download a sample", lambda: sample_archive(server.settings.data_dir, server.settings.cache_dir),
@@ -108,13 +111,16 @@ def upload(server: Services) -> None:
                                help="The same number draws the same test images.")
         drop = st.toggle("Leave out exact copies", key="explore.own.drop", persist_state="session",
                          help="Keeps one of several images that are pixel for pixel the same, if their class is the same.")
-    options = {"size": size, "channels": channels, "fit": fit, "test_share": share / 100, "seed": int(seed), "drop_copies": drop}
+    reading = st.session_state.get("explore.own.reading", "")
+    options = {"size": size, "channels": channels, "fit": fit, "test_share": share / 100, "seed": int(seed), "drop_copies": drop,
+               "reading": reading}
     if st.button("Check the images", type="primary", icon=":material/fact_check:", key="explore.own.check",
                  disabled=file is None) and file is not None:
         st.session_state["explore.own.title"] = file.name.rpartition(".")[0][:60] or "My images"
         st.session_state[keys.OWN_VERSION] += 1
         free(file)
-        check(server, file, options)
+        st.session_state.pop("explore.own.reading", None)
+        check(server, file, options | {"reading": ""})
     archive = st.session_state.get(keys.OWN_ARCHIVE)
     if archive and archive[1] != options:  # the report is shown: it has to be of what would be kept
         st.session_state["explore.own.title"] = st.session_state.get("explore.own.title", "My images")  # as it was typed
@@ -138,9 +144,18 @@ def check(server: Services, file: "UploadedFile", options: dict[str, Any]) -> No
         st.session_state[keys.OWN_ARCHIVE] = (file, options)
     except ImportRefused as error:
         st.session_state[keys.OWN_REFUSED] = (str(error), error.report)
+        if error.report and error.report.readings:
+            st.session_state[keys.OWN_ARCHIVE] = (file, options)
     except DataError as error:
         st.session_state[keys.OWN_REFUSED] = (str(error), None)
     st.rerun()
+
+
+def other_readings(report: ImportReport) -> None:
+    """The ways in which the archive can be read besides; another one is read at once."""
+    ways = {"": "As it was understood"} | dict(report.readings)
+    if len(ways) > 1:
+        st.selectbox("Read it as", list(ways), format_func=ways.__getitem__, key="explore.own.reading", persist_state="session")
 
 
 @st.cache_resource(show_spinner=False)

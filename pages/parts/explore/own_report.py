@@ -25,6 +25,8 @@ def show_report(checked: Checked) -> None:
         "Near copies": (f"{near.within + near.across:,}", "Images that look almost like an earlier one: saved again or a "
                         "little brighter. Their gray values, averaged over 16×16 blocks, correlate by 0.99 or more."),
     })
+    if report.reading:
+        st.markdown(f":material/schema: {as_text(report.reading)}")
     for line in lines(report):
         st.markdown(f"- {as_text(line)}")
     st.image(contact_sheet(torch.from_numpy(checked.samples()), 12, gap=2), width="stretch", output_format="PNG",
