@@ -1,8 +1,9 @@
-"""From an archive to a data set: python -m benchmarks.import_speed [--images 5000] [--side 64] [--repeats 3].
+"""From an archive to a data set: python -m benchmarks.import_speed [--images 5000] [--side 64] [--rows 42000] [--repeats 3].
 
 The whole of import_images: the process that reads is started, every image is decoded, brought to size and compared with all
-others, and the set is written. The archive holds PNGs of noise, which decode slowest, in ten class folders. Memory is the peak
-resident size of the process that reads, as the system counts it (VmHWM), and what this process, with torch, grew by.
+others, and the set is written. The archive holds PNGs of noise, which decode slowest, in ten class folders. Then a table of
+pixels as Kaggle's digit-recognizer has it, with as many rows; beside it, in turn, what pandas takes to read its numbers alone.
+Memory is the peak resident size of the process that reads, as the system counts it (VmHWM), and what this process, with torch, grew by.
 """
 
 import argparse
@@ -29,6 +30,17 @@ def make(path: Path, images: int, side: int) -> None:
             archive.writestr(f"{number % 10}/{number}.png", file.getvalue())
 
 
+def make_table(path: Path, rows: int) -> None:
+    """label,pixel0,…,pixel783: blots of ink on black, a fifth of the pixels, as digits have."""
+    generator = np.random.default_rng(0)
+    with path.open("w", encoding="ascii") as file:
+        file.write(",".join(["label", *(f"pixel{n}" for n in range(784))]) + "\n")
+        for number in range(rows):
+            ink = generator.random((7, 7)) < 0.2
+            pixels = np.kron(ink, np.ones((4, 4), int)).reshape(-1) * generator.integers(1, 256, 784)
+            file.write(f"{number % 10},{','.join(map(str, pixels.tolist()))}\n")
+
+
 def resident(process: str, what: str) -> float:
     """A figure of /proc/PROCESS/status in MB; 0 where there is none."""
     try:
@@ -53,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=42_000)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     print(conditions())
@@ -62,21 +75,35 @@ def main() -> None:
         print(f"{args.images:,} PNGs of {args.side}×{args.side} in colour, {archive.stat().st_size / 1e6:.0f} MB (aim: 5,000 of "
               "64×64 in ≤ 30 s; memory grows by < 300 MB):")
         for size, channels in ((28, 1), (64, 3)):
-            times, peaks, found, before = [], [0.0], [""], resident("self", "VmRSS")
+            measure(archive, root, size, channels, args.images, args.repeats)
+        table = Path(folder) / "train.csv"
+        make_table(table, args.rows)
+        print(f"a table of {args.rows:,} rows of pixels, {table.stat().st_size / 1e6:.0f} MB (aim: 42,000 in ≤ 6 s and ≤ 300 MB):")
+        measure(table, root, 28, 1, args.rows, args.repeats)
+        start = time.perf_counter()
+        import pandas  # here: the imports above are of what is measured
 
-            def look(done: int, total: int, found=found, peaks=peaks) -> None:
-                found[0] = found[0] or reader()
-                peaks.append(resident(found[0], "VmHWM"))
+        pandas.read_csv(table)
+        print(f"  pandas.read_csv alone: {time.perf_counter() - start:.2f} s")
 
-            for _ in range(args.repeats):
-                found[0] = ""
-                start = time.perf_counter()
-                report = import_images(archive, root, size, channels, progress=look)
-                times.append(time.perf_counter() - start)
-                if report.accepted != args.images:
-                    raise SystemExit(f"only {report.accepted:,} images were accepted")
-            print(f"  to {size}×{size}, {channels} channel{'s' * (channels > 1)}: {spread(times, 's')}; the reader's peak "
-                  f"{max(peaks):.0f} MB, this process grew by {max(0.0, resident('self', 'VmRSS') - before):.0f} MB")
+
+def measure(archive: Path, root: Path, size: int, channels: int, images: int, repeats: int) -> None:
+    """Import it so many times."""
+    times, peaks, found, before = [], [0.0], [""], resident("self", "VmRSS")
+
+    def look(done: int, total: int) -> None:
+        found[0] = found[0] or reader()
+        peaks.append(resident(found[0], "VmHWM"))
+
+    for _ in range(repeats):
+        found[0] = ""
+        start = time.perf_counter()
+        report = import_images(archive, root, size, channels, progress=look)
+        times.append(time.perf_counter() - start)
+        if report.accepted != images:
+            raise SystemExit(f"only {report.accepted:,} images were accepted")
+    print(f"  to {size}×{size}, {channels} channel{'s' * (channels > 1)}: {spread(times, 's')}; the reader's peak "
+          f"{max(peaks):.0f} MB, this process grew by {max(0.0, resident('self', 'VmRSS') - before):.0f} MB")
 
 
 if __name__ == "__main__":

@@ -351,6 +351,24 @@ def test_missing_files(tmp_path):
     assert str(tmp_path / "MNIST/raw/train-images-idx3-ubyte") in text and "Download" in text
 
 
+@pytest.mark.parametrize("place", ["{dotted}", "{name}/{name}", "{name}/{dotted}", "{dotted}.gz", "{name}/{name}.gz"])
+def test_files_as_archives_unpack_them(small, tmp_path, cache, place):
+    """Kaggle's copy spells the names with a dot, and has each file in a folder of its name too."""
+    arrays = small("mnist")
+    for name in NAMES:
+        (tmp_path / "MNIST/raw" / f"{name}.gz").unlink()
+        if "{name}" in place:  # a folder of that name is no file
+            (tmp_path / "MNIST/raw" / name).mkdir()
+    if "{name}" in place:
+        assert not DATASETS["mnist"].is_available(tmp_path)
+        refusal(DataMissing, DataConfig(dataset="mnist", validation=40), tmp_path, cache)
+    for name, array in zip(NAMES, arrays, strict=True):
+        write_idx(tmp_path / "MNIST/raw" / place.format(name=name, dotted=name.replace("-idx", ".idx")), array)
+    assert DATASETS["mnist"].is_available(tmp_path)
+    data = load(DataConfig(dataset="mnist", validation=40), tmp_path, cache)
+    assert torch.equal(data.test.images[:, 0], torch.from_numpy(arrays[2]))
+
+
 def test_damaged_file(small, tmp_path, cache):
     small("mnist")
     path = tmp_path / "MNIST/raw" / f"{NAMES[2]}.gz"
@@ -367,11 +385,11 @@ def test_labels_beyond_the_classes(small, tmp_path, cache, file):
     assert "labels beyond 9" in text and str(tmp_path / "MNIST/raw") in text
 
 
-def test_a_folder_where_a_file_should_be(small, tmp_path, cache):
-    small("mnist")
-    path = tmp_path / "MNIST/raw" / NAMES[0]
-    path.mkdir()
-    assert str(path) in refusal(DataError, DataConfig(dataset="mnist", validation=40), tmp_path, cache)
+def test_an_empty_folder_of_a_files_name_stands_in_nobodys_way(small, tmp_path, cache):
+    arrays = small("mnist")
+    (tmp_path / "MNIST/raw" / NAMES[0]).mkdir()
+    data = load(DataConfig(dataset="mnist", validation=40), tmp_path, cache)
+    assert len(data.train) + len(data.validation) == len(arrays[0])
 
 
 @pytest.mark.parametrize("name", ["mnist", "digits"])

@@ -132,7 +132,7 @@ def test_an_upload_is_read_where_its_memory_can_not_be_given_back(part, root, mo
 def test_what_cannot_be_kept_gets_one_line_and_its_files(root):
     at = upload(section(), {"one*/a.png": png(), "one*/b.txt": b"x"})
     assert r"one class, “one\*”" in at.error[0].value
-    assert at.dataframe[0].value.iloc[0].tolist() == ["one*/b.txt", "not a PNG or JPEG picture"]
+    assert at.dataframe[0].value.iloc[0].tolist() == ["one*/b.txt", "not a picture (PNG, JPEG, WebP, BMP, GIF, TIFF or PGM)"]
     assert list((root / FOLDER).iterdir()) == []
     at = upload(at, two_classes())
     assert not at.error and metrics(at)["Accepted"] == "8"
@@ -192,3 +192,26 @@ def test_an_option_that_changes_after_the_report_is_what_is_kept(root):
     assert keys.OWN_ARCHIVE not in at.session_state, "and so is the upload"
     at.segmented_control(key="explore.own.channels").set_value(1).run()
     assert keys.OWN_CHECKED not in whole(at).session_state, "nothing is read again once it is kept"
+
+
+def test_another_reading_is_chosen_and_read_at_once(root):
+    """Names of files are offered where folders say nothing, also after a refusal."""
+    at = upload(section(), {f"train/{kind}.{n}.png": png(seed=10 * n + len(kind)) for kind in ("cat", "horse") for n in range(4)})
+    assert "All images are of one class" in at.error[0].value and "Accepted" not in metrics(at)
+    box = at.selectbox(key="explore.own.reading")
+    assert [option for option in box.options if "“cat”, “horse”" in option]
+    at = whole(box.select("names").run())
+    assert metrics(at)["Accepted"] == "8" and not at.error
+    assert "The first word of each file's name is its class" in written(at)
+    click(at, "explore.own.keep")
+    assert own_sets(root)[0].classes == ("cat", "horse")
+
+
+def test_a_tables_other_column_is_the_class_and_the_next_upload_begins_anew(root):
+    rows = "\n".join(f"{n}.png,{('cup', 'jug')[n % 2]},{('red', 'blue', 'blue')[n % 3]}" for n in range(8))
+    at = upload(section(), {f"{n}.png": png(seed=n) for n in range(8)} | {"what.csv": f"file,class,colour\n{rows}".encode()})
+    assert "“class” is the class" in written(at)
+    at = whole(at.selectbox(key="explore.own.reading").select("table:colour").run())
+    assert "“colour” is the class" in written(at)
+    at = upload(at, two_classes())
+    assert metrics(at)["Accepted"] == "8" and "“colour”" not in written(at)

@@ -17,6 +17,7 @@ from core.importing.names import shown
 
 MOST_ENTRIES = 200_000
 MOST_BYTES = 32 << 20  # of one file, unpacked
+MOST_PIXEL_BYTES = 512 << 20  # of a table or an array of pixels, which is read row by row
 MOST_TOTAL = 1 << 30  # of all files, unpacked
 BOMB_RATIO, BOMB_BYTES = 100, 1 << 20  # PNG and JPEG are compressed already: zip gains a few per cent
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar"}
@@ -150,11 +151,17 @@ def refusal(info: zipfile.ZipInfo, parts: tuple[str, ...], seen: set[tuple[str, 
         return "packed in a way that is not read here; use ordinary zip compression"
     if parts in seen:
         return "the same name a second time; the first one is taken"
-    if info.file_size > MOST_BYTES:
-        return f"{info.file_size / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:.0f} MB for one file"
+    most = MOST_PIXEL_BYTES if may_be_pixels(parts[-1]) else MOST_BYTES
+    if info.file_size > most:
+        return f"{info.file_size / 1e6:,.0f} MB; at most {most / 1e6:.0f} MB for one file"
     if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
         return f"unpacks to {info.file_size // max(1, info.compress_size):,} times its size; no picture does"
     return ""
+
+
+def may_be_pixels(name: str) -> bool:
+    """Whether a file of this name may be a table or an array of pixels, see core.importing.arrays."""
+    return name.lower().endswith((".csv", ".tsv", ".npy")) or "ubyte" in name.lower()
 
 
 def read_entry(archive: zipfile.ZipFile, entry: Entry, most: int = MOST_BYTES) -> bytes:

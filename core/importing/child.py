@@ -12,22 +12,24 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from core.importing.archive import BadEntry, Refused, list_entries, opened, read_entry
-from core.importing.decode import TOLD, BadImage, Fit, decode
+from core.importing.arrays import Found, find_pixels
+from core.importing.decode import TOLD, BadImage, Fit, decode, from_array
 from core.importing.duplicates import Copies, Prints, find_copies, groups
 from core.importing.layout import plan
-from core.importing.reading import Example, Plan
+from core.importing.packed import as_zip
+from core.importing.reading import PICTURES, Example, Plan
 from core.importing.splits import drawn_test, given_test
 
 MEMORY = 288 << 20  # bytes more than it has after its imports
 CPU_SECONDS = 300
-MOST_IMAGES, MOST_CLASSES = 50_000, 1000
+MOST_IMAGES, MOST_CLASSES = 80_000, 1000
 MOST_LINES = 500  # of files that were not taken
 MOST_EXAMPLES = 20  # of copies that are named
 SECONDS_BETWEEN_LINES = 0.1
@@ -47,6 +49,7 @@ class Options:
     seed: int
     drop_copies: bool
     reading: str = ""
+    name: str = ""
 
 
 @dataclass
@@ -81,12 +84,19 @@ def main(text: str) -> int:
 
 def read(options: Options, folder: Path) -> dict[str, Any]:
     """The whole work; what the report says of it. Raises Refused."""
-    with opened(Path(options.archive)) as archive:
+    path = as_zip(Path(options.archive), folder, options.name)
+    with opened(path) as archive:
         listing = list_entries(archive)
-        todo = plan(archive, listing, options.reading)
-        if len(todo.examples) > MOST_IMAGES:
-            raise Refused(f"The archive has {len(todo.examples):,} images; at most {MOST_IMAGES:,} are imported at once.")
-        images = read_images(archive, todo, options, folder)
+        pixels = None if any(entry.ending in PICTURES for entry in listing.entries) else find_pixels(archive, listing)
+        if pixels is not None and pixels.parts:
+            todo, images = read_pixels(archive, pixels, options, folder)
+        else:
+            todo = plan(archive, listing, options.reading)
+            todo.notes += pixels.notes if pixels is not None else []
+            check_count(len(todo.examples))
+            images = read_images(archive, todo, options, folder)
+    if path != Path(options.archive):
+        path.unlink()
     rejected = listing.rejected + todo.rejected + images.rejected
     report = {"rejected": rejected[:MOST_LINES], "rejected_count": len(rejected), "ignored": listing.ignored,
               "reasons": Counter(reason for _, reason in rejected).most_common(20), "resized": images.resized,
@@ -132,6 +142,43 @@ def read_images(archive, todo: Plan, options: Options, folder: Path) -> Images:
         _write_header(file, (len(images.examples), *shape))
     _say(len(todo.examples), len(todo.examples))
     return images
+
+
+def check_count(count: int) -> None:
+    """Raises Refused for more images than are imported at once."""
+    if count > MOST_IMAGES:
+        raise Refused(f"The archive has {count:,} images; at most {MOST_IMAGES:,} are imported at once.")
+
+
+def read_pixels(archive, found: Found, options: Options, folder: Path) -> tuple[Plan, Images]:
+    """Pictures that are numbers, brought to size into images.npy, one after the other; and what they are."""
+    images, shape, last = Images([], Prints(), 0, []), (options.channels, options.size, options.size), 0.0
+    todo = Plan(reading=found.reading, notes=list(found.notes))
+    total = sum(part.count for part in found.parts)
+    with (folder / "images.npy").open("wb") as file:
+        _write_header(file, (0, *shape))
+        for part in found.parts:
+            try:
+                for number, (label, picture) in enumerate(part.rows(archive), start=1):
+                    if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                        last = time.monotonic()
+                        _say(len(images.examples), total)
+                        _end_if_alone(folder)
+                    check_count(len(images.examples) + 1)
+                    done = from_array(picture, options.size, options.channels, options.fit)
+                    file.write(done.pixels.tobytes())
+                    images.prints.add(done.pixels)
+                    entry = replace(part.entry, name=f"{part.entry.name}, picture {number:,}")
+                    images.examples.append(Example(entry, label, part.part))
+                    images.resized += done.resized
+                    images.told.update(done.told)
+            except BadEntry as error:
+                images.rejected.append((part.entry.name, str(error)))
+        file.seek(0)
+        _write_header(file, (len(images.examples), *shape))
+    todo.examples, todo.classes = images.examples, {example.label for example in images.examples}
+    _say(total, total)
+    return todo, images
 
 
 def arrange(images: Images, copies: Copies, options: Options) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:

@@ -83,6 +83,17 @@ def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
     return Picture(np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1)), resized, tuple(told))
 
 
+def from_array(pixels: np.ndarray, size: int, channels: int, fit: Fit) -> Picture:
+    """(H, W, 1 or 3) uint8 → pixels, as decode() makes them of a file."""
+    if pixels.shape == (size, size, channels):  # nothing to be done, 42,000 times
+        found = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return Picture(found, False, ("flat",) if found.min() == found.max() else ())
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+    framed = _framed(_fitted(image, size, fit), size).convert("L" if channels == 1 else "RGB")
+    found = np.ascontiguousarray(np.asarray(framed).reshape(size, size, channels).transpose(2, 0, 1))
+    return Picture(found, image.size != (size, size), ("flat",) if found.min() == found.max() else ())
+
+
 def _open(data: bytes, longest: int) -> Image.Image:
     """The picture, its pixels not yet decoded; a JPEG at a half, a quarter or an eighth of its size, as far as that is `longest`
     pixels in both directions, and further where it has more than MOST_PIXELS."""

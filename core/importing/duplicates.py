@@ -15,6 +15,7 @@ from PIL import Image
 
 ALIKE = 0.99
 BLOCKS = 16
+DIRECTIONS, ROUNDING = 32, 1e-4
 ROWS_AT_ONCE = 128  # of all against all: 25 MB for 50,000 pictures
 MOST_ORIGINALS = 3  # that are named of one copy
 LARGEST_GROUP = 20  # near copies chain: hundreds of straight strokes would otherwise all be one
@@ -30,8 +31,9 @@ class Prints:
     def add(self, pixels: np.ndarray) -> None:
         """One more picture, (C, H, W) uint8."""
         self.exact.append(hashlib.blake2b(pixels.tobytes(), digest_size=16).digest())
-        picture = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-        blocks = picture.convert("L").resize((BLOCKS, BLOCKS), Image.Resampling.BOX)
+        gray = Image.fromarray(pixels[0]) if len(pixels) == 1 else \
+            Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).convert("L")
+        blocks = gray.resize((BLOCKS, BLOCKS), Image.Resampling.BOX)
         self.thumbnails.append(np.asarray(blocks).reshape(-1))
 
 
@@ -57,19 +59,26 @@ def find_copies(prints: Prints) -> Copies:
 
 
 def _near_pairs(prints: Prints, rows: np.ndarray) -> list[tuple[int, int]]:
-    """Near pairs among `rows`. All are compared with all: 10 s for 50,000."""
+    """Near pairs among `rows`. All are compared with all, first in DIRECTIONS main directions: who is further apart there is
+    further apart altogether. 42,000 of MNIST take 2 s, without this 5.5 s."""
     if len(rows) < 2:
         return []
     blocks = np.stack([prints.thumbnails[row] for row in rows]).astype(np.float32)  # (N, 256)
     blocks -= blocks.mean(axis=1, keepdims=True)
     # pictures of one gray have no correlation with anything
     blocks /= np.maximum(np.linalg.norm(blocks, axis=1, keepdims=True), 1e-3)
+    some = blocks[::max(1, len(blocks) // 5000)]
+    main = blocks @ np.linalg.eigh(some.T @ some)[1][:, -DIRECTIONS:].astype(np.float32)
+    half = (main**2).sum(axis=1, keepdims=True) / 2
+    one, other = np.hstack([main, half, np.ones_like(half)]), np.hstack([main, -np.ones_like(half), -half])
     pairs = []
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        alike = blocks[start:start + ROWS_AT_ONCE] @ blocks[:start + ROWS_AT_ONCE].T >= ALIKE
-        for place in np.flatnonzero(alike.any(axis=1)):
-            others = np.flatnonzero(alike[place, :start + place])[:MOST_ORIGINALS]
-            pairs += [(int(rows[other]), int(rows[start + place])) for other in others]
+        # minus half their squared distance: rows of length 1 that correlate by ALIKE are 2 · (1 − ALIKE) apart, squared
+        close = one[start:start + ROWS_AT_ONCE] @ other[:start + ROWS_AT_ONCE].T >= ALIKE - 1 - ROUNDING
+        for place in np.flatnonzero(close.any(axis=1)):
+            found = np.flatnonzero(close[place, :start + place])
+            found = found[blocks[found] @ blocks[start + place] >= ALIKE][:MOST_ORIGINALS]
+            pairs += [(int(rows[original]), int(rows[start + place])) for original in found]
     return pairs
 
 

@@ -93,7 +93,7 @@ def _kind(paths: Sequence[tuple[str, ...]]) -> str:
     are no classes, "" in the outermost folder."""
     if splits_in(paths):
         return "splits"
-    if splits_in([path[1:] for path in paths if len(path) > 1]) and all(len(path) > 2 for path in paths):
+    if _are_splits({path[1] for path in paths if len(path) > 2}) and all(len(path) > 2 for path in paths):
         return "below"
     classes: dict[str, set[str]] = defaultdict(set)
     for path in paths:
@@ -173,5 +173,8 @@ def enclosing(paths: list[tuple[str, ...]]) -> int:
 
 def splits_in(paths: Sequence[tuple[str, ...]]) -> bool:
     """Whether the outermost folders are splits and not classes: nothing but train, test and val, and at least two of them."""
-    first = {path[0] for path in paths if len(path) > 1}
-    return len({part_of(name) for name in first} - {""}) > 1 and all(map(part_of, first)) and any(len(path) > 2 for path in paths)
+    return _are_splits({path[0] for path in paths if len(path) > 1}) and any(len(path) > 2 for path in paths)
+
+
+def _are_splits(names: set[str]) -> bool:
+    return all(map(part_of, names)) and len(set(map(part_of, names))) > 1

@@ -1,6 +1,6 @@
-"""The trained network that comes with the app, so that a drawing is answered before anybody has trained, and its judge, which
-has learned to tell digits from letters and scribbles.
+"""The trained network that comes with the app, so that a drawing is answered before anybody has trained.
 
+Beside it is its judge, which has learned to tell digits from letters and scribbles.
 core.runs.shipping makes it; here it is read, like a file of unknown origin.
 """
 

@@ -1,5 +1,7 @@
-"""Making what comes with the app: one training, whose weights become the shipped model and whose looks the shipped recording, and
-the model's judge."""
+"""Making what comes with the app: one training, whose weights become the shipped model, and whose looks the shipped recording.
+
+What tells digits from other marks beside the model is learned after it.
+"""
 
 import json
 from dataclasses import replace

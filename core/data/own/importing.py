@@ -111,7 +111,7 @@ def import_images(archive: Path, into: Path, size: int = 28, channels: int = 1, 
     """Keep the images of a zip file as a data set of one's own: class folders, or images and a table that names them.
 
     Args:
-        archive: the zip file. into: the data directory.
+        archive: a zip or tar file, or a table of pixels. into: the data directory.
         size: height and width in pixels, 8 to 128. channels: 1 for gray, 3 for colour.
         title: what it is called; the archive's name if empty. Other visitors of the server can read it.
         fit: "pad" shows the whole image on the colour of its edge, "crop" cuts out the middle.
@@ -134,8 +134,9 @@ def import_images(archive: Path, into: Path, size: int = 28, channels: int = 1, 
 
 def check_archive(archive: Path | memoryview, into: Path, size: int = 28, channels: int = 1, *,
                   fit: Literal["pad", "crop"] = "pad", test_share: float = 0.2, seed: int = 0, drop_copies: bool = False,
-                  reading: str = "", progress: Progress | None = None) -> Checked:
-    """Read an archive, a file or its bytes, and say what is in it before anything is kept. See import_images.
+                  reading: str = "", name: str = "", progress: Progress | None = None) -> Checked:
+    """Read an archive, a file or its bytes, and say what is in it before anything is kept. See import_images. name: of the file
+    that the bytes are from.
 
     Whoever gets the result calls keep or discard; what is forgotten is removed after some hours.
     """
@@ -147,7 +148,8 @@ def check_archive(archive: Path | memoryview, into: Path, size: int = 28, channe
             with writing(into):
                 path.write_bytes(archive)
         options = {"archive": str(path.absolute()), "folder": str(folder.absolute()), "size": size, "channels": channels,
-                   "fit": fit, "test_share": test_share, "seed": seed, "drop_copies": drop_copies, "reading": reading}
+                   "fit": fit, "test_share": test_share, "seed": seed, "drop_copies": drop_copies, "reading": reading,
+                   "name": name or (archive.name if isinstance(archive, Path) else "")}
         found = _run_child(options, folder, progress)
         (folder / UPLOAD).unlink(missing_ok=True)
         report = _report(found, folder, (channels, size, size))

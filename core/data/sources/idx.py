@@ -48,18 +48,15 @@ class IdxFolder:
 
     def is_available(self, root: Path) -> bool:
         """Whether all four files are in the data directory; says nothing about whether they are whole."""
-        folder = root / self.folder
-        # os.path and not Path.exists, which raises where the directory may not be entered
-        return all(os.path.exists(folder / name) or os.path.exists(folder / f"{name}.gz") for name in FILES)
+        return all(find_file(root / self.folder, name) is not None for name in FILES)
 
     def _array(self, root: Path, cache: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        plain = root / self.folder / name
-        if plain.exists():
-            return map_idx(plain, shape)
-        packed = plain.with_name(f"{name}.gz")
-        if not packed.exists():
-            raise DataMissing(f"{plain} is missing (looked for {packed.name} too). Download the data set on the page "
-                              "“Explore data”, or set PLAYGROUND_DATA to the folder that holds it.")
+        packed = find_file(root / self.folder, name)
+        if packed is None:
+            raise DataMissing(f"{root / self.folder / name} is missing (looked for {name}.gz too). Download the data set on the "
+                              "page “Explore data”, or set PLAYGROUND_DATA to the folder that holds it.")
+        if packed.suffix != ".gz":
+            return map_idx(packed, shape)
         # size and time in the name: another file of that name is unpacked anew
         about = packed.stat()
         unpacked = cache / self.folder / f"{name}-{about.st_size}-{about.st_mtime_ns}"
@@ -77,6 +74,16 @@ class IdxFolder:
 
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """One of FILES, unpacked or gzipped, under either spelling (Kaggle's archives have train-images.idx3-ubyte), and also in a
+    folder of its own name, as those unpack; None where it is not there."""
+    spelled = [name, name.replace("-idx", ".idx")]
+    names = [one for spelling in spelled for one in (spelling, f"{spelling}.gz")]
+    places = [folder / inside / one for one in names for inside in ("", *spelled)]
+    # os.path and not Path.is_file, which raises where the directory may not be entered
+    return next((path for path in places if os.path.isfile(path)), None)
 
 
 def unpack(packed: Path, into: Path) -> None:

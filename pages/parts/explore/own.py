@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pages.parts.shell.streamlit_private import UploadedFile
 
 MOST_MB = 100  # of an upload: while one of 97 MB arrives the server grows by 188 MB, and half of that stays until it is checked
+TYPES = ["zip", "tar", "gz", "tgz", "npz", "csv", "tsv"]
 AT_ONCE = 2  # archives that are read at the same time, each by a process of up to 300 MB
 FITS = {"pad": "Show all of it", "crop": "Cut out the middle"}
 CHANNELS = {1: "Gray", 3: "Colour"}
@@ -63,7 +64,8 @@ def section(server: Services, data: Dataset | None) -> None:
 def explain(server: Services) -> None:
     """What an archive may look like, and who will see it."""
     st.markdown("Put images (PNG, JPEG, WebP, BMP, GIF, TIFF or PGM) into a zip file, at least two classes, in one of two ways. "
-                "You see a report before anything is kept.")
+                "You see a report before anything is kept. Pictures as numbers are read, too: Kaggle's `train.csv`, Keras' "
+                "`mnist.npz`, MNIST's own files in a zip file.")
     left, right = st.columns(2)
     left.markdown("**A folder for each class.** Folders such as `train` and `test` around or inside them are a split.")
     left.code(FOLDERS, language=None)
@@ -91,7 +93,7 @@ def explain(server: Services) -> None:
 def upload(server: Services) -> None:
     """The file and how its images are to be kept."""
     version = st.session_state.setdefault(keys.OWN_VERSION, 0)
-    file = st.file_uploader(f"Zip file (up to {MOST_MB} MB)", type="zip", key=f"explore.own.file.{version}",
+    file = st.file_uploader(f"Zip file (up to {MOST_MB} MB)", type=TYPES, key=f"explore.own.file.{version}",
                             max_upload_size=MOST_MB)
     size_column, colour_column, fit_column = st.columns(3)
     size = size_column.segmented_control("Size (pixels)", [28, 32, 64], default=28, required=True, key="explore.own.size",
@@ -139,7 +141,7 @@ def check(server: Services, file: "UploadedFile", options: dict[str, Any]) -> No
     try:
         with turn():
             bar.progress(0.0, "Reading the archive…")
-            checked = check_archive(file.getbuffer(), server.settings.data_dir, **options, progress=show)
+            checked = check_archive(file.getbuffer(), server.settings.data_dir, **options, name=file.name, progress=show)
         st.session_state[keys.OWN_CHECKED] = checked
         st.session_state[keys.OWN_ARCHIVE] = (file, options)
     except ImportRefused as error:
