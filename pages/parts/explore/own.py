@@ -50,7 +50,7 @@ def section(server: Services, data: Dataset | None) -> None:
         st.error(as_text(line), icon=":material/block:")
         if report:
             rejected(report)
-            other_readings(report)
+            other_readings(report, "It can be read in another way", "choose one")
     if checked := st.session_state.get(keys.OWN_CHECKED):
         with st.container(border=True):
             show_report(checked)
@@ -93,7 +93,7 @@ def explain(server: Services) -> None:
 def upload(server: Services) -> None:
     """The file and how its images are to be kept."""
     version = st.session_state.setdefault(keys.OWN_VERSION, 0)
-    file = st.file_uploader(f"Zip file (up to {MOST_MB} MB)", type=TYPES, key=f"explore.own.file.{version}",
+    file = st.file_uploader(f"Archive or table (up to {MOST_MB} MB)", type=TYPES, key=f"explore.own.file.{version}",
                             max_upload_size=MOST_MB)
     size_column, colour_column, fit_column = st.columns(3)
     size = size_column.segmented_control("Size (pixels)", [28, 32, 64], default=28, required=True, key="explore.own.size",
@@ -153,11 +153,11 @@ def check(server: Services, file: "UploadedFile", options: dict[str, Any]) -> No
     st.rerun()
 
 
-def other_readings(report: ImportReport) -> None:
-    """The ways in which the archive can be read besides; another one is read at once."""
-    ways = {"": "As it was understood"} | dict(report.readings)
+def other_readings(report: ImportReport, label: str = "Read it as", first: str = "it was understood") -> None:
+    """The ways in which the archive can be read besides; another one is read at once. first: what stands for none of them."""
+    ways = {"": first} | dict(report.readings)
     if len(ways) > 1:
-        st.selectbox("Read it as", list(ways), format_func=ways.__getitem__, key="explore.own.reading", persist_state="session")
+        st.selectbox(label, list(ways), format_func=ways.__getitem__, key="explore.own.reading", persist_state="session")
 
 
 @st.cache_resource(show_spinner=False)
