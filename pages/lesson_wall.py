@@ -11,7 +11,7 @@ from pages.parts.lessons.kept import WALL
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
-from pages.parts.wall.panel import SECONDS, wall_panel
+from pages.parts.wall.panel import SECONDS, STYLE, wall_panel
 
 LESSONS = "pages/open_lesson.py", "Lessons", ":material/school:"
 
@@ -38,4 +38,5 @@ if not server.actor.sees_all:
     link(*LESSONS)
     st.stop()
 about = found(asked)
+st.html(STYLE)
 st.fragment(wall_panel, run_every=SECONDS)(server, as_code(asked), about)

@@ -35,7 +35,6 @@ def doctor(code: str) -> Doctor:
 
 def wall_panel(server: Services, code: str, about: Lesson) -> None:
     """The whole page. Asked for again every two seconds, and when something is pressed."""
-    st.html(STYLE)
     with st.container(key="wall.panel", gap="small"):
         try:
             wall = read_wall(server.store, code, doctor(code), not st.session_state.get(HIDDEN, False))
