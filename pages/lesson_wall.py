@@ -20,7 +20,7 @@ def found(code: str) -> Lesson:
     """The lesson that the address names; else the page ends here, with a line."""
     try:
         if not is_code(as_code(code)):
-            raise LessonError("A lesson that was made here has a wall. Open it from the page Lessons, where your lessons are listed.")
+            raise LessonError("A lesson that was made here has a wall. Open it on the page Lessons, beside the lesson's link.")
         return find_lesson(code, server.settings.runs_dir)
     except LessonError as error:
         st.title("Wall")

@@ -1,9 +1,12 @@
-"""The two pictures of a lesson's wall: a dot for each run, and its curve. Places are shares of the picture's sides, 0 to 1 from
-the left and from below; the browser draws them at whatever size it has."""
+"""The two pictures of a lesson's wall: a dot for each run, and its curve.
+
+Places are shares of the picture's sides, 0 to 1 from the left and from below; the browser draws them at whatever size it has.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import ceil, floor, isfinite, log10
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -77,7 +80,7 @@ def _across(values: Sequence[Any], path: str) -> tuple[list[float], Ticks]:
         words = [in_words(path, value) for value in values]
         kinds = sorted(set(words))
         places = [(kinds.index(word) + 0.5) / len(kinds) for word in words]
-        ticks = [((place + 0.5) / len(kinds), kind) for place, kind in enumerate(kinds)]
+        ticks = [(round((place + 0.5) / len(kinds), 4), kind) for place, kind in enumerate(kinds)]
     seen: dict[float, int] = {}
     beside = []
     for place in places:
@@ -92,7 +95,7 @@ def _apart(words: Mapping[float, str]) -> Ticks:
     for place in [min(words), max(words), *sorted(words)]:
         if all(abs(place - other) >= APART[0] for other in kept):
             kept.append(place)
-    return [(place, words[place]) for place in sorted(kept)]
+    return [(round(place, 4), words[place]) for place in sorted(kept)]
 
 
 def _accuracies(values: Sequence[float]) -> tuple[float, float, Ticks]:
@@ -136,7 +139,8 @@ def curves(store: RunStore, wall: Wall) -> dict[str, Any]:
     if accuracy:
         low, high, y_ticks = 0.0, 1.0, [(part / 4, f"{25 * part} %") for part in range(5)]
     else:  # what has blown up would press all others flat
-        low, high, y_ticks = _losses([float(np.median([np.nanmax(y) for _, y in lines.values() if np.isfinite(y).any()] or [1.0]))])
+        highest = [float(np.nanmax(y)) for _, y in lines.values() if np.isfinite(y).any()]
+        low, high, y_ticks = _losses([median(highest)] if highest else [])
     end = max(extent(wall.runs, "epoch", {}), 1e-9)
     best = best_of(wall.runs)
     found = [{"run": run.number, "state": "training" if run.is_active else "done", "best": best is not None and run.id == best.id,

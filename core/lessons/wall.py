@@ -7,8 +7,8 @@ LONGEST_NAME = 20  # signs
 
 
 def wall_name(typed: str) -> str:
-    """What somebody has typed as their name, in one line and without signs that nobody sees; "" is no name. Raises LessonError for
-    one that is too long."""
+    """What somebody has typed as their name, in one line and without signs that nobody sees; "" is no name. Raises LessonError
+    for one that is too long."""
     name = as_line(typed[:1000])
     if len(name) > LONGEST_NAME:
         raise LessonError(f"A name on the wall has {LONGEST_NAME} signs at most.")

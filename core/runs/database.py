@@ -157,8 +157,8 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     """, fill_results),
     # most_seconds, most_pause: how long a run may train, and be paused in all while others wait. trained_before: seconds that it
     # had a training process before it went on, without pauses. moved, turns: see turns.py. trained: what the runs' own times no
-    # longer say, see limits.py. visitors: whose runs there have been, see whose.py. lesson: code of the one that a run was started
-    # in. wall_names, predictions: what is kept of a lesson's pupils, see store_lessons.py
+    # longer say, see limits.py. visitors: whose runs there have been, see whose.py. lesson: code of the one that a run was
+    # started in. wall_names, predictions: what is kept of a lesson's pupils, see store_lessons.py
     """
     ALTER TABLE runs ADD COLUMN trained_before REAL NOT NULL DEFAULT 0;
     ALTER TABLE runs ADD COLUMN most_seconds REAL;

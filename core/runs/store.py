@@ -43,8 +43,8 @@ class RunStore(QueueStore, HistoryStore, LessonStore):
 
     def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, *, kind: Kind = "training",
                paused: bool = False, pace: float = 0.0, watch: Tensor | np.ndarray | None = None) -> str:
-        """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead, as long as
-        it is of the same lesson.
+        """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead, if it
+        is of the same lesson.
 
         paused: it waits before its first step. pace: see set_pace. watch: a few images (W, C, H, W) float in [0, 1], kept beside
         the run, that its network answers again and again while it learns. Raises WatchError where they are no such images.

@@ -1,4 +1,4 @@
-"""The part of RunStore that knows lessons: which runs were started in one, what pupils call themselves and have predicted there."""
+"""The part of RunStore that knows lessons: which runs were started in one, what pupils call themselves and have predicted."""
 
 import copy
 import re
@@ -23,7 +23,7 @@ GONE = "There is no lesson with this code here any more."
 
 @dataclass(frozen=True)
 class WallName:
-    """What somebody has called themselves in a lesson. allowed: whether the wall may show it; a teacher may have taken it away."""
+    """What somebody has called themselves in a lesson. allowed: whether the wall shows it: a teacher may have taken it away."""
 
     name: str
     allowed: bool

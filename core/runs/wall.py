@@ -77,7 +77,7 @@ class Doctor:
 
 
 def read_wall(store: RunStore, code: str, doctor: Doctor, names: bool = True) -> Wall:
-    """The wall as it is now. names: whether those that pupils have chosen are shown. Raises NotYours for a visitor, StoreError."""
+    """The wall as it is now. names: whether those that pupils have chosen are shown. Raises StoreError, to a visitor NotYours."""
     every = store.lesson_runs(code)[::-1]
     runs = every[-MOST_RUNS:]
     people = _people(store, code, every, names)

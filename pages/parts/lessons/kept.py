@@ -54,8 +54,8 @@ def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
                                                    help="For the projector: every run of this lesson while it trains."):
                 st.switch_page("pages/lesson_wall.py", query_params={WALL: kept.code})
             with st.popover("Delete", icon=":material/delete:", key="lesson.delete"):
-                st.markdown("Its link and its code will open nothing any more, and what pupils called themselves and predicted in it "
-                            "is deleted, too. Runs stay. This can't be undone.")
+                st.markdown("Its link and its code will open nothing any more, and what pupils called themselves and predicted "
+                            "in it is deleted, too. Runs stay. This can't be undone.")
                 if st.button("Delete this lesson", type="primary", key="lesson.delete_now"):
                     _delete(server, kept)
         share(kept.code, about)

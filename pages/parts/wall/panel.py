@@ -10,7 +10,7 @@ from core.runs.wall import Doctor, Person, Wall, read_wall, settings_to_show
 from pages.parts.lessons.share import link_to, qr_code
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
-from pages.parts.wall.screen import answered, setting_label, show_wall
+from pages.parts.wall.screen import answered, show_wall
 
 SECONDS = 2.0  # between two drawings
 HIDDEN, SETTING, QUESTION = "wall.hidden", "wall.setting", "wall.question"
@@ -48,7 +48,7 @@ def wall_panel(server: Services, code: str, about: Lesson) -> None:
         with st.container(key="wall.top", horizontal=True, vertical_alignment="center", gap="medium"):
             st.title(as_text(about.title), width="stretch")
             path = st.selectbox("Setting", list(settings), key=SETTING, persist_state="session", width=420,
-                                format_func=lambda path: setting_label(path, settings[path]))
+                                format_func=lambda path: settings[path][:1].upper() + settings[path][1:])
             asked = _question(wall)
             _names(server, code, wall)
             with st.container(key="wall.code", width="content"):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.figures.wall import best_of, curves, dots, is_accuracy, result_of
 from core.runs import RunStore
-from core.runs.wall import IN_ORDER, State, Wall, counted
+from core.runs.wall import State, Wall, counted
 from core.wording import plural
 from pages.parts.doctors.training_doctor import SHORT
 from pages.parts.learn.lab import Question
@@ -68,8 +68,3 @@ def _prediction(predictions: Mapping[str, Mapping[int, int]], asked: Question | 
     counts = predictions[asked.key]
     return {"title": f"{plural(sum(counts.values()), 'prediction')}", "text": asked.text.replace("`", ""),
             "choices": tuple((choice.replace("`", ""), counts.get(place, 0)) for place, choice in enumerate(asked.choices))}
-
-
-def setting_label(path: str, label: str) -> str:
-    """In the list of settings."""
-    return label if path == IN_ORDER else label[:1].upper() + label[1:]
