@@ -81,7 +81,7 @@ def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypat
         texts = seat.evaluate(TEXTS)
         assert {"Class 7b", code, "Best validation accuracy, by order of their start"} <= {one["text"] for one in texts}
         assert [one for one in texts if one["size"] < 28] == []
-        assert next(one["size"] for one in texts if one["text"] == "best so far") * 2 < max(one["size"] for one in texts)
+        assert next(one["size"] for one in texts if one["text"] == "runs") * 2 < max(one["size"] for one in texts)
         assert [one for one in texts if not (0 <= one["left"] <= one["right"] <= 1920 and
                                              one["top"] >= 0 and one["bottom"] <= 1080)] == []
         assert seat.evaluate("[document.documentElement, document.querySelector('.stMain')].every("

@@ -270,18 +270,18 @@ def test_settings_that_differ_can_be_shown_and_those_that_the_lesson_leaves_free
 
 
 def test_a_dot_for_each_run_at_its_setting_and_best_accuracy(store, code):
-    """0.001 to 0.1 is logarithmic: 0.01 in the middle. From 50 % to 100 %: 75 % is halfway up."""
-    for actor, rate, accuracy in ((ANN, 0.001, 0.5), (BEN, 0.01, 0.75), (EVE, 0.1, 1.0)):
+    """0.001 to 0.1 is logarithmic: 0.01 in the middle. From 40 % to 100 %: 70 % is halfway up."""
+    for actor, rate, accuracy in ((ANN, 0.001, 0.52), (BEN, 0.01, 0.7), (EVE, 0.1, 1.0)):
         trained(store, actor, code, accuracy, rate)
     pupil(store, ANN, code).create(tiny(), ANN.key)  # has no result yet
     wall = read_wall(store, code, Doctor())
     picture = dots(wall, RATE)
     assert [(dot["run"], dot["x"], dot["y"], dot["best"]) for dot in picture["dots"]] == [
-        (1, 0.05, 0.0, False), (2, 0.5, 0.5, False), (3, 0.95, 1.0, True)]
+        (1, 0.05, 0.2, False), (2, 0.5, 0.5, False), (3, 0.95, 1.0, True)]
     assert picture["x"] == [(0.05, "0.001"), (0.5, "0.01"), (0.95, "0.1")]
     assert [(round(place, 3), text) for place, text in picture["y"]] == [
-        (0.0, "50 %"), (0.2, "60 %"), (0.4, "70 %"), (0.6, "80 %"), (0.8, "90 %"), (1.0, "100 %")]
-    assert result_of(best_of(wall.runs)) == "100.0 %" and result_of(best_of(wall.runs[:1])) == "50.0 %"
+        (0.0, "40 %"), (0.333, "60 %"), (0.667, "80 %"), (1.0, "100 %")]
+    assert result_of(best_of(wall.runs)) == "100.0 %" and result_of(best_of(wall.runs[:1])) == "52.0 %"
 
 
 def test_dots_of_equal_settings_stand_beside_each_other_and_names_do_not_overlap(store, code):
@@ -290,7 +290,7 @@ def test_dots_of_equal_settings_stand_beside_each_other_and_names_do_not_overlap
         trained(store, actor, code, 0.5)
     picture = dots(read_wall(store, code, Doctor()), RATE)["dots"]
     assert [dot["x"] for dot in picture] == [0.5, 0.492, 0.508]
-    assert [dot["name"] for dot in picture] == ["a", "", ""]
+    assert [(dot["name"], dot.get("side")) for dot in picture] == [("", None), ("b", "left"), ("e", "right")]
 
 
 def test_settings_that_are_words_have_a_place_each(store, code):

@@ -78,11 +78,11 @@ def test_the_wall_shows_the_runs_of_its_lesson_alone(store, code):
     at = opened(code)
     shown = screen(at)
     assert names(at) == {"Training": ["Ben"], "Waiting": [], "Done": ["visitor 1"]}
-    assert shown["figures"] == [["2", "runs"], ["90.0 %", "best so far"]]
+    assert shown["figures"] == [["2", "runs"], ["90.0 %", "best: Ben"]]
     assert shown["dots"]["title"] == "Best validation accuracy, by learning rate" and len(shown["dots"]["dots"]) == 2
     assert len(shown["curves"]["lines"]) == 2
     assert [count for _, count in shown["prediction"]["choices"]] == [1, 1, 0] and shown["prediction"]["title"] == "2 predictions"
-    assert [option for option in at.selectbox(key="wall.setting").options] == ["Learning rate", "Order of their start"]
+    assert [option for option in at.selectbox(key="wall.setting").options] == ["learning rate", "order of their start"]
     assert ANN.key not in json.dumps(shown)
     at.toggle(key="wall.hidden").set_value(True).run()
     assert names(whole(at)) == {"Training": ["visitor 2"], "Waiting": [], "Done": ["visitor 1"]}

@@ -20,7 +20,8 @@ SMOOTHING = 0.9
 PIXELS = 60  # parts of a curve, each with three points at most
 SIDE = 0.05  # of the picture, free on both sides of the dots
 LOGARITHMIC = 20  # times the smallest value: beyond that an axis is logarithmic
-APART = 0.13, 0.08  # of the picture's sides: what is written closer together would overlap
+APART = 0.13  # of the picture's width: ticks closer together would overlap
+DOT, LETTER, MOST_LETTERS = (0.014, 0.065), 0.0145, 20  # half a dot, a line, a letter; longer names are cut
 GRID = 1000  # curves are sent as whole numbers of so many parts
 Ticks = list[tuple[float, str]]
 
@@ -93,14 +94,14 @@ def _apart(words: Mapping[float, str]) -> Ticks:
     """The first, the last, and of those between as many as can be read."""
     kept: list[float] = []
     for place in [min(words), max(words), *sorted(words)]:
-        if all(abs(place - other) >= APART[0] for other in kept):
+        if all(abs(place - other) >= APART for other in kept):
             kept.append(place)
     return [(round(place, 4), words[place]) for place in sorted(kept)]
 
 
 def _accuracies(values: Sequence[float]) -> tuple[float, float, Ticks]:
     """From a round number below the lowest to 100 %."""
-    low = min(0.9, floor(10 * min(values, default=0.0)) / 10)
+    low = max(0.0, min(0.9, floor(10 * min(values, default=0.0) - 0.3) / 10))  # none on the edge
     step = next(step for step in (0.02, 0.05, 0.1, 0.2) if (1 - low) / step <= 5.001)
     ends = [1 - step * count for count in range(round((1 - low) / step + 0.499) + 1)]
     return low, 1.0, [((one - low) / (1 - low), f"{100 * one:.0f} %") for one in reversed(ends) if one >= low - 1e-9]
@@ -120,13 +121,17 @@ def _round_up(value: float) -> float:
 
 
 def _name_some(found: list[dict[str, Any]]) -> None:
-    """Take the names of those away that have no room for one."""
-    kept: list[dict[str, Any]] = []
+    """Have names stand to the left or to the right of their dots, and take those away that would cover another or a dot."""
+    taken = [(dot["x"] - DOT[0], dot["x"] + DOT[0], dot["y"]) for dot in found]
     for dot in sorted(found, key=lambda dot: (not dot["best"], dot["state"] != "training", -dot["y"])):
-        if any(abs(dot["x"] - other["x"]) < 2 * APART[0] and abs(dot["y"] - other["y"]) < APART[1] for other in kept):
-            dot["name"] = ""
+        length, x, y = LETTER * min(len(dot["name"]), MOST_LETTERS), dot["x"], dot["y"]
+        for side, low, high in (("right", x + DOT[0], x + DOT[0] + length), ("left", x - DOT[0] - length, x - DOT[0])):
+            if 0 <= low < high <= 1 and not any(low < end and start < high and abs(y - at) < DOT[1] for start, end, at in taken):
+                dot["side"] = side
+                taken.append((low, high, y))
+                break
         else:
-            kept.append(dot)
+            dot["name"] = ""
 
 
 # --- curves

@@ -19,8 +19,11 @@ STYLE = """<style>
 [data-testid="stMainBlockContainer"] { max-width: none; padding: 0.8vw 1.6vw 0; }
 .st-key-wall-panel, .st-key-wall-panel :is(p, label, input, button, div, span) { font-size: clamp(15px, 1.46vw, 60px); }
 .st-key-wall-top h1 { padding: 0; font-size: clamp(20px, 2.1vw, 90px); }
-.st-key-wall-top [data-testid="stSelectbox"] label { display: none; }
-.st-key-wall-code p, .st-key-wall-code strong { font-size: clamp(24px, 3.2vw, 130px); letter-spacing: 0.06em; line-height: 1; }
+.st-key-wall-top h1 span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+@media (min-width: 901px) { .st-key-wall-top { flex-wrap: nowrap; } }
+.st-key-wall-top > * { min-width: 0; flex-shrink: 0; }
+.st-key-wall-top > :has(h1) { flex: 1 1 0; }
+.st-key-wall-code strong { font-size: clamp(24px, 3.2vw, 130px); letter-spacing: 0.06em; line-height: 1; }
 .st-key-wall-join :is(p, strong) { font-size: clamp(18px, 2.1vw, 90px); overflow-wrap: anywhere; }
 .st-key-wall-join .st-key-wall-large strong { font-size: clamp(40px, 8vw, 300px); letter-spacing: 0.08em; line-height: 1.1; }
 .st-key-wall-join img { width: min(100%, 62vh) !important; max-width: none; }
@@ -47,12 +50,14 @@ def wall_panel(server: Services, code: str, about: Lesson) -> None:
         settings = settings_to_show(wall.runs, about)
         with st.container(key="wall.top", horizontal=True, vertical_alignment="center", gap="medium"):
             st.title(as_text(about.title), width="stretch")
-            path = st.selectbox("Setting", list(settings), key=SETTING, persist_state="session", width=420,
-                                format_func=lambda path: settings[path][:1].upper() + settings[path][1:])
-            asked = _question(wall)
-            _names(server, code, wall)
+            with st.popover("Show", icon=":material/tune:", key="wall.show"):
+                path = st.selectbox("Accuracy, by", list(settings), key=SETTING, persist_state="session",
+                                    format_func=settings.__getitem__)
+                asked = _question(wall)
+                _names(server, code, wall)
+            st.toggle("Hide names", key=HIDDEN, persist_state="session", help="Everybody is “visitor” and a number.")
             with st.container(key="wall.code", width="content"):
-                st.markdown(f"**{code}**")
+                st.markdown(f"Code **{code}**")
         show_wall(server.store, wall, path, settings[path], asked)
 
 
@@ -81,19 +86,18 @@ def _question(wall: Wall):
     asked = answered(wall.predictions)
     if len(asked) < 2:
         return next(iter(asked.values()), None)
-    chosen = st.selectbox("Question", ["", *asked], key=QUESTION, persist_state="session", width=300,
-                          format_func=lambda key: asked[key].text.replace("`", "") if key in asked else "Last question")
+    chosen = st.selectbox("Predictions of", ["", *asked], key=QUESTION, persist_state="session",
+                          format_func=lambda key: asked[key].text.replace("`", "") if key in asked else "the last question")
     return asked.get(chosen) or next(iter(asked.values()))
 
 
 def _names(server: Services, code: str, wall: Wall) -> None:
-    """Hide all names, or take a single one away."""
-    st.toggle("Hide names", key=HIDDEN, persist_state="session", help="Everybody is “visitor” and a number.")
+    """Take a single one away, or allow it again."""
     having = [person for person in wall.people if person.name is not None]
     if not having:
         return
-    with st.popover("Names", icon=":material/person_off:", key="wall.names"):
-        st.markdown("Take a name off the wall:")
+    st.markdown("Take a name off the wall:")
+    with st.container(horizontal=True, gap="small"):
         for place, person in enumerate(having):
             _one_name(server, code, place, person)
 

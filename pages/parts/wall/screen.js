@@ -4,7 +4,7 @@ export default function (component) {
   const parts = (wall.parts ??= build(wall));
   drawDots(parts.dots, data.dots);
   drawCurves(parts.curves, data.curves);
-  const side = JSON.stringify([data.figures, data.best, data.groups, data.found, data.prediction]);
+  const side = JSON.stringify([data.figures, data.groups, data.found, data.prediction]);
   if (wall.side !== side) parts.side.replaceChildren(...aside(data));
   wall.side = side;
 }
@@ -55,7 +55,7 @@ function drawAxes(at, { title, x, y, empty }, count) {
 function drawDots(at, data) {
   drawAxes(at, data, data.dots.length);
   const seen = new Set();
-  for (const { run, x, y, state, best, name } of data.dots) {
+  for (const { run, x, y, state, best, name, side } of data.dots) {
     seen.add(run);
     let dot = at.kept.get(run);
     if (!dot) {
@@ -64,7 +64,7 @@ function drawDots(at, data) {
       at.kept.set(run, dot);
       at.frame.append(dot);
     }
-    dot.className = `dot ${state}${best ? " best" : ""}${x > 0.75 ? " right" : ""}`;
+    dot.className = `dot ${state}${best ? " best" : ""}${side === "left" ? " left" : ""}`;
     dot.style.left = `${100 * x}%`;
     dot.style.bottom = `${100 * y}%`;
     dot.firstChild.textContent = name;
@@ -106,7 +106,9 @@ function aside({ figures, best, groups, found, prediction }) {
     one.append(make("b", "", value), words);
     return one;
   }));
-  const parts = [row, ...groups.map(group), findings(found)];
+  const people = make("div", "groups");
+  people.append(...groups.map(group));
+  const parts = [row, people, findings(found)];
   return prediction ? [...parts, asked(prediction)] : parts;
 }
 

@@ -20,7 +20,7 @@ _component = st.components.v2.component(  # pyright: ignore[reportAttributeAcces
     js=(HERE / "screen.js").read_text(encoding="utf-8"))
 TITLES: dict[State, str] = {"training": "Training", "waiting": "Waiting", "done": "Done", "here": "No run yet"}
 MOST_PEOPLE = 36  # names that there is room for
-MOST_FOUND = 5
+MOST_FOUND = 4
 BY_KEY = {question.key: question for questions in QUESTIONS.values() for question in questions.values()}
 
 
@@ -29,13 +29,13 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
     accuracy = is_accuracy(wall.runs)
     result = "Best validation accuracy" if accuracy else "Best validation loss"
     best = best_of(wall.runs)
+    of_best = f"best: {wall.called(best)}" if best is not None else "best so far"
     _component(key="wall.screen", height="content", data={
         "dots": dots(wall, path) | {"title": f"{result}, by {label}",
                                     "empty": "A dot appears when a run has finished its first epoch."},
         "curves": curves(store, wall) | {"title": f"Training {'accuracy' if accuracy else 'loss'}, by epoch",
                                          "empty": "A curve appears when a run has begun."},
-        "figures": ((str(wall.every), plural(wall.every, "run").partition(" ")[2]), (result_of(best), "best so far")),
-        "best": wall.called(best) if best is not None else "",
+        "figures": ((str(wall.every), plural(wall.every, "run").partition(" ")[2]), (result_of(best), of_best)),
         "groups": _groups(wall), "found": _found(wall), "prediction": _prediction(wall.predictions, asked)})
 
 
