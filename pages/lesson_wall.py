@@ -11,9 +11,7 @@ from pages.parts.lessons.kept import WALL
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
-from pages.parts.wall.panel import SECONDS, STYLE, wall_panel
-
-LESSONS = "pages/open_lesson.py", "Lessons", ":material/school:"
+from pages.parts.wall.panel import LESSONS, SECONDS, STYLE, wall_panel
 
 
 def found(code: str) -> Lesson:

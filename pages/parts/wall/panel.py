@@ -8,11 +8,13 @@ from core.lessons import Lesson
 from core.runs import StoreError
 from core.runs.wall import Doctor, Person, Wall, read_wall, settings_to_show
 from pages.parts.lessons.share import link_to, qr_code
+from pages.parts.shell.frame import link as page_link
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.wall.screen import answered, show_wall
 
 SECONDS = 2.0  # between two drawings
+LESSONS = "pages/open_lesson.py", "Lessons", ":material/school:"
 HIDDEN, SETTING, QUESTION = "wall.hidden", "wall.setting", "wall.question"
 STYLE = """<style>
 [data-testid="stSidebar"], [data-testid="stHeader"], [data-testid="stExpandSidebarButton"] { display: none; }
@@ -26,7 +28,8 @@ STYLE = """<style>
 .st-key-wall-code strong { font-size: clamp(24px, 3.2vw, 130px); letter-spacing: 0.06em; line-height: 1; }
 .st-key-wall-join :is(p, strong) { font-size: clamp(18px, 2.1vw, 90px); overflow-wrap: anywhere; }
 .st-key-wall-join .st-key-wall-large strong { font-size: clamp(40px, 8vw, 300px); letter-spacing: 0.08em; line-height: 1.1; }
-.st-key-wall-join img { width: min(100%, 62vh) !important; max-width: none; }
+.st-key-wall-join img { width: min(100%, 74vh); image-rendering: pixelated; }
+.st-key-wall-top [data-testid="stCheckbox"] label > div:first-of-type { zoom: 1.6; }
 </style>"""
 
 
@@ -51,11 +54,13 @@ def wall_panel(server: Services, code: str, about: Lesson) -> None:
         with st.container(key="wall.top", horizontal=True, vertical_alignment="center", gap="medium"):
             st.title(as_text(about.title), width="stretch")
             with st.popover("Show", icon=":material/tune:", key="wall.show"):
-                path = st.selectbox("Accuracy, by", list(settings), key=SETTING, persist_state="session",
+                path = st.selectbox("Results by", list(settings), key=SETTING, persist_state="session",
                                     format_func=settings.__getitem__)
                 asked = _question(wall)
                 _names(server, code, wall)
-            st.toggle("Hide names", key=HIDDEN, persist_state="session", help="Everybody is “visitor” and a number.")
+                page_link(*LESSONS)
+            st.toggle("Hide names", key=HIDDEN, bind="query-params", persist_state="session",
+                      help="Everybody is “visitor” and a number.")
             with st.container(key="wall.code", width="content"):
                 st.markdown(f"Code **{code}**")
         show_wall(server.store, wall, path, settings[path], asked)
@@ -66,8 +71,8 @@ def _join(code: str, about: Lesson, wall: Wall) -> None:
     link = link_to(code, about)
     st.title(as_text(about.title))
     with st.container(key="wall.join"):
-        picture, words = st.columns([1, 1.5], vertical_alignment="center", gap="large")
-        picture.image(qr_code(link), alt=f"QR code of {link}")
+        picture, words = st.columns([1, 1.3], vertical_alignment="center", gap="large")
+        picture.image(qr_code(link), width="stretch", alt=f"QR code of {link}")
         with words:
             st.markdown("Point your camera at the square, or open")
             st.markdown(f"**{as_text(link)}**")
@@ -79,6 +84,7 @@ def _join(code: str, about: Lesson, wall: Wall) -> None:
             if urlsplit(link).hostname in {None, "localhost", "127.0.0.1", "::1"}:
                 st.warning("This address works on this computer alone. Open the app by the address that your class can reach.",
                            icon=":material/wifi_off:")
+            page_link(*LESSONS)
 
 
 def _question(wall: Wall):
