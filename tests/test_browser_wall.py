@@ -56,8 +56,8 @@ def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypat
     monkeypatch.setenv("PLAYGROUND_MODE", "hosted")
     monkeypatch.setenv("PLAYGROUND_TEACHER", CODE)
     code = keep_lesson(Lesson(title="Class 7b", steps=(Step(page="train_model"),)), tmp_path, LOCAL)
-    teacher, ann, ben = (browser.new_context(viewport=size) for size in (
-        {"width": 1920, "height": 1080}, {"width": 1280, "height": 900}, {"width": 1280, "height": 900}))
+    teacher, ann, ben = (browser.new_context(viewport={"width": width, "height": height}) for width, height in (
+        (1920, 1080), (1280, 900), (390, 844)))
     with app(tmp_path) as port:
         home = f"http://127.0.0.1:{port}/"
         lesson = f"{home}train_model?lesson={code}&step=1"

@@ -53,12 +53,12 @@ def dots(wall: Wall, path: str) -> dict[str, Any]:
     """A setting, by its path, against the best result on validation examples: both axes' ticks, and for each run that has a
     result its place and state. A few have names, as far as there is room: those that train, then the best."""
     accuracy = is_accuracy(wall.runs)
-    results = {run.number: run.best_accuracy if accuracy else run.best_loss for run in wall.runs}
-    there = [run for run in wall.runs if _is_number(results[run.number])]
+    results = {run.number: result for run in wall.runs
+               if (result := run.best_accuracy if accuracy else run.best_loss) is not None and isfinite(result)}
+    there = [run for run in wall.runs if run.number in results]
     values = [place + 1 if path == IN_ORDER else flat(run.config).get(path) for place, run in enumerate(there)]
     across, x_ticks = _across(values, path)
-    low, high, y_ticks = _accuracies([results[run.number] for run in there]) if accuracy else _losses(
-        [results[run.number] for run in there])
+    low, high, y_ticks = (_accuracies if accuracy else _losses)(list(results.values()))
     best = best_of(there)
     found = [{"run": run.number, "x": round(x, 4), "y": round(_within((results[run.number] - low) / (high - low)), 4),
               "state": "training" if run.is_active else "done", "best": best is not None and run.id == best.id,

@@ -105,7 +105,8 @@ def _states(runs: Sequence[Run]) -> dict[str, State]:
     found: dict[str, State] = {}
     for run in runs:
         state: State = "training" if run.status == "running" else "waiting" if run.status == "queued" else "done"
-        found[run.owner] = min(found.get(run.owner, state), state, key=STATES.index)
+        if run.owner not in found or STATES.index(state) < STATES.index(found[run.owner]):
+            found[run.owner] = state
     return found
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.figures.wall import best_of, curves, dots, is_accuracy, result_of
 from core.runs import RunStore
-from core.runs.wall import State, Wall, counted
+from core.runs.wall import MOST_RUNS, State, Wall, counted
 from core.wording import plural
 from pages.parts.doctors.training_doctor import SHORT
 from pages.parts.learn.lab import Question
@@ -31,7 +31,8 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
     best = best_of(wall.runs)
     of_best = f"best: {wall.called(best)}" if best is not None else "best so far"
     _component(key="wall.screen", height="content", data={
-        "dots": dots(wall, path) | {"title": f"{result}, by {label}",
+        "dots": dots(wall, path) | {"title": f"{result}, by {label}" + (f": the newest {MOST_RUNS}" if wall.every > MOST_RUNS
+                                                                        else ""),
                                     "empty": "A dot appears when a run has finished its first epoch."},
         "curves": curves(store, wall) | {"title": f"Training {'accuracy' if accuracy else 'loss'}, by epoch",
                                          "empty": "A curve appears when a run has begun."},
