@@ -137,9 +137,10 @@ function findings({ title, counts, none }) {
   return part;
 }
 
-function asked({ title, text, choices }) {
+function asked({ title, text, lines, choices }) {
   const part = make("section", "asked"), list = make("ul"), most = Math.max(1, ...choices.map(([, count]) => count));
   part.append(make("h2", "", title), make("p", "", text));
+  part.style.setProperty("--lines", lines);
   list.append(...choices.map(([choice, count]) => {
     const one = make("li"), bar = make("div"), fill = make("div", "bar"), word = make("span", "", choice);
     word.title = choice;

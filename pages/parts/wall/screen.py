@@ -1,6 +1,7 @@
 """The wall itself: one component of our own, which draws everything as large as the projector's screen allows."""
 
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ _component = st.components.v2.component(  # pyright: ignore[reportAttributeAcces
 TITLES: dict[State, str] = {"training": "Training", "waiting": "Waiting", "done": "Done", "here": "No run yet"}
 MOST_PEOPLE = 36  # names that there is room for
 MOST_FOUND = 4
+IN_A_ROW, LINES = 4, 16  # names on a screen of 16 to 9; its lines for names and a question
 BY_KEY = {question.key: question for questions in QUESTIONS.values() for question in questions.values()}
 
 
@@ -28,7 +30,7 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
     """Draw it. path, label: of the setting that results are drawn over. asked: the question whose answers are shown."""
     accuracy = is_accuracy(wall.runs)
     result = "Best validation accuracy" if accuracy else "Best validation loss"
-    best = best_of(wall.runs)
+    best, groups = best_of(wall.runs), _groups(wall)
     of_best = f"best: {wall.called(best)}" if best is not None else "best so far"
     _component(key="wall.screen", height="content", data={
         "dots": dots(wall, path) | {"title": f"{result}, by {label}" + (f": the newest {MOST_RUNS}" if wall.every > MOST_RUNS
@@ -37,7 +39,7 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
         "curves": curves(store, wall) | {"title": f"Training {'accuracy' if accuracy else 'loss'}, by epoch",
                                          "empty": "A curve appears when a run has begun."},
         "figures": ((str(wall.every), plural(wall.every, "run").partition(" ")[2]), (result_of(best), of_best)),
-        "groups": _groups(wall), "found": _found(wall), "prediction": _prediction(wall.predictions, asked)})
+        "groups": groups, "found": _found(wall), "prediction": _prediction(wall.predictions, asked, _lines_left(groups))})
 
 
 def answered(predictions: Mapping[str, Mapping[int, int]]) -> dict[str, Question]:
@@ -63,9 +65,15 @@ def _found(wall: Wall) -> dict[str, Any]:
             "none": "nothing wrong so far" if wall.found else ""}
 
 
-def _prediction(predictions: Mapping[str, Mapping[int, int]], asked: Question | None) -> dict[str, Any] | None:
+def _lines_left(groups: tuple[dict[str, Any], ...]) -> int:
+    """How many the question has below the names."""
+    used = sum(1.4 + ceil((len(group["names"]) + bool(group["more"])) / IN_A_ROW) for group in groups)
+    return round(min(5, max(2, LINES - used)))
+
+
+def _prediction(predictions: Mapping[str, Mapping[int, int]], asked: Question | None, lines: int) -> dict[str, Any] | None:
     if asked is None:
         return None
     counts = predictions[asked.key]
-    return {"title": f"{plural(sum(counts.values()), 'prediction')}", "text": asked.text.replace("`", ""),
+    return {"title": f"{plural(sum(counts.values()), 'prediction')}", "text": asked.text.replace("`", ""), "lines": lines,
             "choices": tuple((choice.replace("`", ""), counts.get(place, 0)) for place, choice in enumerate(asked.choices))}
