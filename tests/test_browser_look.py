@@ -21,7 +21,8 @@ pytestmark = pytest.mark.browser
 SERIOUS = {"serious", "critical"}
 TRIES = 5  # looks at a page, until nothing is wrong
 # Every page, with a run where it shows one; beside it the sections with other kinds of things in them.
-PAGES = [*(Path(page).stem for page in (*MENU, *LABS) if page != "app.py"), "explore_data?explore.section=Bring+your+own",
+PAGES = [*(Path(page).stem for page in (*MENU, *LABS) if page != "app.py"), "lesson_wall",
+         "explore_data?explore.section=Bring+your+own",
          *(f"{page}?run=RUN" for page in ("train_model", "evaluate_model", "evaluate_model?evaluate.section=Numbers",
                                           "draw_digit", "compare_runs"))]
 IN_DARK = ["", "learn_decision_boundary", "train_model?run=RUN", "evaluate_model?run=RUN"]

@@ -13,6 +13,7 @@ from core.data.dataset import NotYourData
 from core.data.own.sets import OwnSet, delete_set, own_sets, read_set, save_set
 from core.data.sources.text_files import delete_own, import_csv, own_texts, texts_owner
 from core.evaluation.other_data import others
+from core.lessons import Lesson, LessonError, keep_lesson
 from core.runs import LocalEngine, NotYours, RunNotFound, RunStore
 from core.runs.annotations import Annotations, Change
 from core.runs.deleting import delete_run, remove_discarded
@@ -33,9 +34,9 @@ IMAGES = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 1, 1]), np.array([Fal
 BY_ID = {  # reads one run that a link names, whoever's it is
     "RunStore": {"get", "these", "queue_position", "command", "interventions", "metrics", "metric_names", "points", "snapshots",
                  "looks", "look_times", "seconds_watched", "watched", "folder", "names", "others_wait", "is_held",
-                 "seconds_to_wait", "read_only", "as_actor", "whose",
+                 "seconds_to_wait", "read_only", "as_actor", "whose", "in_lesson",
                  "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
-    "LocalEngine": {"status", "as_actor", "wake"},
+    "LocalEngine": {"status", "as_actor", "wake", "in_lesson"},
 }
 LISTS = {"RunStore": {"runs", "of_configs", "looks_at_test_images", "entries", "like", "group", "discarded", "sets_of_discarded",
                       "changed_by_hand"}, "LocalEngine": set[str]()}
@@ -74,7 +75,22 @@ CALLS = {  # changes a run that has an owner: how it is called, for the run of s
         "cancel": lambda engine, run: engine.cancel(run),
     },
 }
-TEACHER_S = {"RunStore": {"move_to_front"}, "LocalEngine": {"move_to_front"}}
+TEACHER_S = {  # changes or reads what is of all
+    "RunStore": {"move_to_front": lambda store, run, code: store.move_to_front(run),
+                 "lesson_runs": lambda store, run, code: store.lesson_runs(code),
+                 "wall_names": lambda store, run, code: store.wall_names(code),
+                 "allow_name": lambda store, run, code: store.allow_name(code, ANN.key, False),
+                 "predictions": lambda store, run, code: store.predictions(code),
+                 "visitor_numbers": lambda store, run, code: store.visitor_numbers(code)},
+    "LocalEngine": {"move_to_front": lambda engine, run, code: engine.move_to_front(run)},
+}
+IN_LESSON = {  # keeps, reads or deletes something of one's own in a lesson: how it is called for what is Ann's
+    "RunStore": {"keep_name": lambda store, code: store.keep_name(code, ANN.key, "Ben"),
+                 "name_of": lambda store, code: store.name_of(code, ANN.key),
+                 "keep_prediction": lambda store, code: store.keep_prediction(code, ANN.key, "lab.ask", 0),
+                 "delete_lesson": lambda store, code: store.delete_lesson(code)},
+    "LocalEngine": {},
+}
 OWN_ALONE = {"RunStore": {"remove_discarded"}, "LocalEngine": set[str]()}  # acts on all that is one's own
 SERVER = {
     "RunStore": {
@@ -125,7 +141,7 @@ def in_each_state(store):
 
 @pytest.mark.parametrize("kind", [RunStore, LocalEngine])
 def test_every_method_has_its_rule(kind):
-    known = [set(group[kind.__name__]) for group in (BY_ID, LISTS, CALLS, OWN_ALONE, TEACHER_S, SERVER)]
+    known = [set(group[kind.__name__]) for group in (BY_ID, LISTS, CALLS, OWN_ALONE, TEACHER_S, IN_LESSON, SERVER)]
     assert set().union(*known) == {name for name, _ in inspect.getmembers(kind) if not name.startswith("_")}
     assert sum(map(len, known)) == len(set().union(*known)), "one has two rules"
 
@@ -201,15 +217,46 @@ def test_one_s_own_can_be_changed_and_a_teacher_changes_all(store, engine):
         store.as_actor(TEACHER).create(CONFIG, ANN.key)
 
 
-def test_only_the_teacher_moves_a_run_to_the_front(store, engine):
-    made = in_each_state(store)
-    before = everything(store)
-    for view in (store.as_actor(ANN), engine.as_actor(ANN), engine.as_actor(BEN)):
-        with pytest.raises(NotYours, match=ONLY_THE_TEACHER):
-            view.move_to_front(made["waiting"])
-    assert everything(store) == before
-    engine.as_actor(TEACHER).move_to_front(made["waiting"])
+def anns_lesson(store):
+    """One that Ann has made, in which she has a name and has predicted something."""
+    code = keep_lesson(Lesson(), store.path, ANN)
+    ann = store.as_actor(ANN)
+    ann.keep_name(code, ANN.key, "Ann")
+    ann.keep_prediction(code, ANN.key, "lab.ask", 1)
+    return code
+
+
+@pytest.mark.parametrize("kind", ["RunStore", "LocalEngine"])
+def test_what_only_the_teacher_does(store, engine, kind):
+    made, code = in_each_state(store), anns_lesson(store)
+    before, view = everything(store), store if kind == "RunStore" else engine
+    for actor in (ANN, BEN):
+        for name, call in TEACHER_S[kind].items():
+            with pytest.raises(NotYours, match=ONLY_THE_TEACHER):
+                call(view.as_actor(actor), made["waiting"], code)
+            assert everything(store) == before, name
+    for call in TEACHER_S[kind].values():
+        call(view.as_actor(TEACHER), made["waiting"], code)
+        call(view, made["waiting"], code)
     assert everything(store) != before
+
+
+def test_nobody_has_a_say_in_another_s_name_predictions_and_lesson(store):
+    in_each_state(store)
+    code = anns_lesson(store)
+    before, ben = everything(store), store.as_actor(BEN)
+    for name, call in IN_LESSON["RunStore"].items():
+        with pytest.raises((NotYours, LessonError)) as refused:
+            call(ben, code)
+        assert str(refused.value) in (NOT_YOURS, "This lesson was made by somebody else, who alone can delete it."), name
+        assert everything(store) == before, name
+    for call in list(IN_LESSON["RunStore"].values())[:3]:
+        with pytest.raises(NotYours):  # not even a teacher: they take a name away
+            call(store.as_actor(TEACHER), code)
+    assert store.as_actor(ANN).name_of(code, ANN.key).name == "Ann"
+    store.as_actor(TEACHER).delete_lesson(code)
+    rows, files = everything(store)
+    assert rows["wall_names"] == rows["predictions"] == [] and not [path for path in files if path.parent.name == "lessons"]
 
 
 def test_some_of_several_being_another_s_changes_none(store):

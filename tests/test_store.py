@@ -554,7 +554,7 @@ def test_a_file_of_every_earlier_schema_opens(tmp_path, schema):
     assert (old.kind, old.group_id, old.pace, old.steps_requested) == ("training", "", 0.0, 0)
     assert (old.note, old.tags, old.starred, old.archived) == ("", (), False, None) and store.discarded() == {}
     assert (old.best_accuracy, old.best_loss, old.validation_loss) == (0.75, 1.25, 1.75)
-    assert store.get(queued).best_loss is None
+    assert store.get(queued).best_loss is None and old.lesson == "" and store.lesson_runs("") == []
     assert store.metrics(finished).series["loss"] == ([1, 2], [2.5, 1.5]) and store.snapshots(finished) == {}
     assert store.claim("me").id == queued  # and it goes on from there
     assert store.record(queued, [Metric("loss", 1, 3.0)], [Snapshot("confusion", 1, {"rows": []})], step=1)

@@ -72,6 +72,16 @@ def find_lesson(code: str, runs_dir: Path) -> Lesson:
     raise LessonError("There is no lesson with this code here. Is it typed as it was given? It may have been deleted.")
 
 
+def is_code(code: str) -> bool:
+    """Whether it is the code of a lesson made here, which may be gone, and no name of one that comes with the app."""
+    return CODE.fullmatch(code) is not None
+
+
+def is_kept(code: str, runs_dir: Path) -> bool:
+    """Whether a lesson that was made here has this code, and has not been deleted."""
+    return is_code(code) and _path(runs_dir, code).exists()
+
+
 def shipped_lessons() -> dict[str, Lesson]:
     """Those that come with the app, by their names, in their order."""
     return {name: read_lesson(_text(SHIPPED / f"{name}.json")) for name in ORDER}

@@ -23,11 +23,12 @@ def _plain(text: str) -> str:
     return "".join(c for c in text.replace("\r\n", "\n") if c.isprintable() or c in "\n" + JOINS).strip()
 
 
-def _line(text: str) -> str:
+def as_line(text: str) -> str:
+    """Words of people in one line, without signs that nobody sees."""
     return " ".join(_plain(text).split())
 
 
-Line = Annotated[str, Field(max_length=300), AfterValidator(_line)]
+Line = Annotated[str, Field(max_length=300), AfterValidator(as_line)]
 Path = Annotated[str, StringConstraints(pattern=r"^(data|model|training)(\.[a-z][a-z0-9_]{0,40}){1,2}$")]
 Parameter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,60}$")]  # a name in an address
 Plain = bool | int | float | Annotated[str, Field(max_length=200)]

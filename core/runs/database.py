@@ -157,7 +157,8 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     """, fill_results),
     # most_seconds, most_pause: how long a run may train, and be paused in all while others wait. trained_before: seconds that it
     # had a training process before it went on, without pauses. moved, turns: see turns.py. trained: what the runs' own times no
-    # longer say, see limits.py. visitors: whose runs there have been, see whose.py
+    # longer say, see limits.py. visitors: whose runs there have been, see whose.py. lesson: code of the one that a run was
+    # started in. wall_names, predictions: what is kept of a lesson's pupils, see store_lessons.py
     """
     ALTER TABLE runs ADD COLUMN trained_before REAL NOT NULL DEFAULT 0;
     ALTER TABLE runs ADD COLUMN most_seconds REAL;
@@ -176,7 +177,24 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
         number INTEGER PRIMARY KEY,
         owner TEXT NOT NULL UNIQUE
     );
-    CREATE INDEX runs_owner ON runs(owner)
+    CREATE INDEX runs_owner ON runs(owner);
+    ALTER TABLE runs ADD COLUMN lesson TEXT NOT NULL DEFAULT '';
+    CREATE INDEX runs_lesson ON runs(lesson) WHERE lesson <> '';
+    CREATE TABLE wall_names (
+        lesson TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        name TEXT NOT NULL,
+        allowed INTEGER NOT NULL DEFAULT 1,
+        PRIMARY KEY (lesson, owner)
+    ) WITHOUT ROWID;
+    CREATE TABLE predictions (
+        number INTEGER PRIMARY KEY,
+        lesson TEXT NOT NULL,
+        question TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        choice INTEGER NOT NULL,
+        UNIQUE (lesson, question, owner)
+    )
     """,
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory

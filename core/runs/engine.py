@@ -133,6 +133,12 @@ class LocalEngine:
         view.store = self.store.as_actor(actor)
         return view
 
+    def in_lesson(self, code: str) -> "LocalEngine":
+        """The same engine, which starts its runs in a lesson: see RunStore.in_lesson()."""
+        view = copy.copy(self)
+        view.store = self.store.in_lesson(code)
+        return view
+
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
                pace: float = 0.0, watch: Images | None = None) -> str:
         """Queue a run; its id. The same owner and key give the same run while it is active, so a double click makes one.

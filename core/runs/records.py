@@ -32,7 +32,7 @@ class Run:
     pace: seconds that an epoch should take at least. steps_requested: single steps asked for so far while it is paused.
     version: of Torch Playground that wrote its config; "" where it kept none.
     note, tags, starred, archived: what people said of it; archived since when. best_accuracy, best_loss: of all its epochs on the
-    validation examples; validation_accuracy, validation_loss: of the last one.
+    validation examples; validation_accuracy, validation_loss: of the last one. lesson: code of the one it was started in, or "".
     """
 
     number: int
@@ -74,6 +74,7 @@ class Run:
     best_accuracy: float | None
     best_loss: float | None
     validation_loss: float | None
+    lesson: str
 
     @property
     def is_active(self) -> bool:

@@ -21,13 +21,14 @@ from core.runs.rights import check_change, check_owner, whose
 from core.runs.rows import readable
 from core.runs.store_base import in_parts
 from core.runs.store_history import HistoryStore
+from core.runs.store_lessons import LessonStore
 from core.runs.store_queue import QueueStore
 from core.runs.table import Entry, read_entries
 from core.runs.whose import label_of_owner, note_visitor
 from core.version import VERSION
 
 
-class RunStore(QueueStore, HistoryStore):
+class RunStore(QueueStore, HistoryStore, LessonStore):
     """Runs in a directory: `runs.sqlite3`, and for each run a folder with its config and checkpoint.
 
     Safe to use from several threads and processes at once. Raises StoreError from every method where the directory can't
@@ -35,13 +36,15 @@ class RunStore(QueueStore, HistoryStore):
 
     actor: who asks, the one person at this machine unless as_actor() says otherwise. A visitor of a server that many use finds
     their own runs in every list, and others' by their id; what would change another's run raises NotYours and changes nothing.
+    lesson: code of the one in which create() and create_group() make runs, none unless in_lesson() says otherwise.
     """
 
     # --- making and finding runs
 
     def create(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, *, kind: Kind = "training",
                paused: bool = False, pace: float = 0.0, watch: Tensor | np.ndarray | None = None) -> str:
-        """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead.
+        """Put a run in the queue; its id. While a run of this owner with the same key is active, that one's id instead, if it
+        is of the same lesson.
 
         paused: it waits before its first step. pace: see set_pace. watch: a few images (W, C, H, W) float in [0, 1], kept beside
         the run, that its network answers again and again while it learns. Raises WatchError where they are no such images.
@@ -63,8 +66,8 @@ class RunStore(QueueStore, HistoryStore):
         most = most_seconds(self.actor.limits), most_pause(self.actor.limits)
         with self._database.writing() as db:
             if key is not None:
-                same = db.execute("SELECT id, group_id FROM runs WHERE owner = ? AND key = ? AND status IN ('queued', 'running')",
-                                  (owner, key)).fetchone()
+                same = db.execute("SELECT id, group_id FROM runs WHERE owner = ? AND key = ? AND lesson = ? AND status IN "
+                                  "('queued', 'running')", (owner, key, self.lesson)).fetchone()
                 if same and not same["group_id"]:
                     return [same["id"]]
                 if same:
@@ -77,9 +80,10 @@ class RunStore(QueueStore, HistoryStore):
             if images is not None:  # before the runs can be seen: a worker takes them at once
                 self._keep_watched(ids, images)
             db.executemany("INSERT INTO runs (id, kind, group_id, owner, key, title, config, status, created, pause_requested, "
-                           "pace, version, most_seconds, most_pause) VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
+                           "pace, version, lesson, most_seconds, most_pause) VALUES "
+                           "(?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
                            [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None, pace,
-                             VERSION, *most) for run_id, (config, title) in zip(ids, runs, strict=True)])
+                             VERSION, self.lesson, *most) for run_id, (config, title) in zip(ids, runs, strict=True)])
         return ids
 
     def _keep_watched(self, ids: Sequence[str], images: Tensor) -> None:
@@ -92,7 +96,7 @@ class RunStore(QueueStore, HistoryStore):
 
     def create_running(self, config: RunConfig, owner: str, worker: str, title: str = "",
                        watch: Tensor | np.ndarray | None = None) -> Run:
-        """A run that starts at once, outside the queue, as the command line's does. watch: as in create()."""
+        """A run that starts at once, outside the queue and of every lesson, as the command line's does. watch: as in create()."""
         check_owner(self.actor, owner)
         run_id, now = uuid4().hex, time.time()
         if watch is not None:

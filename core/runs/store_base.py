@@ -28,6 +28,7 @@ class StoreBase:
         self._database = Database(self.path / "runs.sqlite3", patience)
         self._settings = KnownSettings()
         self.actor, self._in_turns = LOCAL, in_turns
+        self.lesson = ""
 
     def as_actor(self, actor: Actor) -> Self:
         """The same store as somebody may use it. Raises NotYours where it is already somebody's."""

@@ -1,13 +1,17 @@
 """What every lab shares: its opening, a question to answer before pressing anything, the code, and where to go next."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
 
+from core.lessons import LessonError
+from core.runs import StoreError
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.menu import LABS
+from pages.parts.shell.services import services
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,16 @@ def skip(question: Question) -> None:
 def _reveal(path: str, question: Question) -> None:
     st.session_state[_answered(question)] = "revealed"
     tried(path)
+    _count(question)
+
+
+def _count(question: Question) -> None:
+    """In a class's lesson, count the guess for the wall."""
+    now, guess = lesson.taken(), st.session_state.get(f"{question.key}.guess")
+    if now is None or not now.has_wall or guess not in question.choices:
+        return
+    with suppress(StoreError, LessonError):  # deleted just now, or a full disk: the lab goes on without
+        services().store.keep_prediction(now.code, st.session_state[keys.OWNER], question.key, question.choices.index(guess))
 
 
 def _answered(question: Question) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.lessons import MOST, Kept, Lesson, LessonError, delete_lesson, keep_lesson, kept_lessons, may_change, read_kept
+from core.lessons import MOST, Kept, Lesson, LessonError, keep_lesson, kept_lessons, may_change, read_kept
+from core.runs import StoreError
 from core.wording import plural
 from pages.parts.lessons import draft
 from pages.parts.lessons.share import share
@@ -14,6 +15,7 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
 
+WALL = "wall"  # in an address, the code of the lesson whose wall is looked at
 
 def kept_section(server: Services, begin: Callable[[str], None]) -> None:
     """Choose one; start it, share it, change a copy, delete it. begin(code) opens it."""
@@ -48,8 +50,12 @@ def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
                 begin(kept.code)
             st.button("Edit a copy", icon=":material/edit:", key="lesson.copy", on_click=draft.take, args=(about,),
                       help="Puts it into the form below. The lesson itself, and its link, stay as they are.")
+            if server.actor.sees_all and st.button("Wall", icon=":material/cast_for_education:", key="lesson.wall",
+                                                   help="For the projector: every run of this lesson while it trains."):
+                st.switch_page("pages/lesson_wall.py", query_params={WALL: kept.code})
             with st.popover("Delete", icon=":material/delete:", key="lesson.delete"):
-                st.markdown("Its link and its code will open nothing any more. This can't be undone.")
+                st.markdown("Its link and its code will open nothing any more, and what pupils called themselves and predicted "
+                            "in it is deleted, too. Runs stay. This can't be undone.")
                 if st.button("Delete this lesson", type="primary", key="lesson.delete_now"):
                     _delete(server, kept)
         share(kept.code, about)
@@ -57,8 +63,8 @@ def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
 
 def _delete(server: Services, kept: Kept) -> None:
     try:
-        delete_lesson(kept.code, server.settings.runs_dir, server.actor)
-    except LessonError as error:
+        server.store.delete_lesson(kept.code)
+    except (LessonError, StoreError) as error:
         refuse(as_text(str(error)))
     tell(f"The lesson “{as_text(kept.lesson.title)}” is deleted.", ":material/delete:")
     st.rerun()

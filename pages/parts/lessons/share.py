@@ -15,7 +15,9 @@ def link_to(code: str, about: Lesson) -> str:
     """The address of a lesson's first step, as this visitor's browser reaches the app; without a host where that is not known.
     It is the page's own: an address that led to it would catch the browser's Back."""
     here = urlsplit(st.context.url or "")
-    root = here.path.removesuffix("/").removesuffix("/open_lesson").removesuffix("open_lesson").removesuffix("/")
+    root = here.path.removesuffix("/")
+    for page in ("open_lesson", "lesson_wall"):  # where it is asked for
+        root = root.removesuffix(f"/{page}").removesuffix(page).removesuffix("/")
     host = f"{here.scheme}://{here.netloc}" if here.netloc else ""
     first = about.steps[0]
     page = "" if first.page == "home" else first.page

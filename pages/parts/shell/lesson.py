@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.fields import ConfigError, Setting
-from core.lessons import Lesson, LessonError, Step, as_code, find_lesson
+from core.lessons import Lesson, LessonError, Step, as_code, find_lesson, is_code
 from core.lessons.lesson import DATASET
 from core.settings import Settings
 from pages.parts.shell import keys
@@ -32,6 +32,11 @@ class Taken:
     @property
     def step(self) -> Step:
         return self.lesson.steps[max(0, self.number - 1)]
+
+    @property
+    def has_wall(self) -> bool:
+        """Whether what its pupils do can be seen on a wall: those that come with the app have none, as all take the same ones."""
+        return is_code(self.code)
 
 
 def taken() -> Taken | None:

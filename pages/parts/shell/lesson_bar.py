@@ -9,6 +9,7 @@ from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.markdown import as_text, paragraphs
 from pages.parts.shell.menu import DRAFTED
 from pages.parts.shell.streamlit_private import came_by_history
+from pages.parts.shell.wall_name import wall_name_field
 
 LEAVE_TO = "pages/open_lesson.py"
 STYLE = """<style>
@@ -31,6 +32,8 @@ def lesson_bar(page: str) -> None:
     with st.container(border=True, key="lesson.bar"):
         draw_step(now.lesson, number)
         _links(now, number, page == now.step.page)
+        if now.has_wall:
+            wall_name_field(now.code)
 
 
 def draw_step(about: Lesson, number: int) -> None:

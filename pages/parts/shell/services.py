@@ -13,6 +13,7 @@ from core.runs import CheckpointError, LocalEngine, Run, RunNotFound, RunStore, 
 from core.runs.model_cache import ModelCache
 from core.runs.ood_reference import FILE, load_reference, reference_of, want_reference
 from core.settings import Settings
+from pages.parts.shell import lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.visitor import asking
 
@@ -52,8 +53,8 @@ class Services:
 
 
 def services() -> Services:
-    """The server's services; on trouble with the runs directory one line on the page, and the page ends there where nothing can
-    be read either."""
+    """The server's services, for whoever asks and in the lesson that is taken; on trouble with the runs directory one line on the
+    page, and the page ends there where nothing can be read either."""
     try:
         settings = Settings.from_environment()
         started = _start(repr(settings), settings)
@@ -64,6 +65,8 @@ def services() -> Services:
         st.warning(f"{as_text(started.store.read_only)} What is there can be looked at; nothing can be trained or changed until "
                    "the app is started again. Deleting runs frees space.", icon=":material/edit_off:")
     actor = asking(settings)
+    if (now := lesson.taken()) is not None:
+        started = replace(started, store=started.store.in_lesson(now.code), engine=started.engine.in_lesson(now.code))
     if actor.is_local:
         return started
     return replace(started, store=started.store.as_actor(actor), engine=started.engine.as_actor(actor), actor=actor)

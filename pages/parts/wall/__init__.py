@@ -1,0 +1,1 @@
+"""Parts of a lesson's wall."""
