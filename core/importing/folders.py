@@ -107,7 +107,7 @@ def _kind(paths: Sequence[tuple[str, ...]]) -> str:
 
 def _class_and_part(folders: tuple[str, ...], kind: str) -> tuple[str, str]:
     """A picture's class, "" where it has none, and its split, "" where there are none."""
-    if not folders:
+    if len(folders) == 0:
         return "", ""
     match kind:
         case "inner":
