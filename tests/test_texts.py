@@ -8,7 +8,7 @@ from torch import nn
 
 from core.config import DataConfig
 from core.data import DATASETS, DataDamaged, DataError, DataMissing, default_config, load, outline, read_texts
-from core.data.sources.text_files import MOST_TEXTS, TextsRefused, check_csv, delete_own, import_csv, own_texts
+from core.data.sources.text_files import MOST_TEXTS, TextsRefused, check_csv, delete_own, import_csv, own_texts, read_csv
 from core.data.sources.texts import build_vocabulary, encode, tokens, words
 from core.models import ARCHITECTURES, ModelError, TextEmbeddingConfig, build, check_kind
 from core.presets import PRESETS
@@ -16,7 +16,7 @@ from core.runs import RunStore, load_model
 from core.training import build_for, prepare
 from tests.helpers import run_here
 
-NOWHERE = Path("no files needed")
+NOWHERE, CASES = Path("no files needed"), Path(__file__).parent / "cases"
 PRESET = PRESETS["reviews-embedding"].config
 
 
@@ -121,22 +121,42 @@ def test_good_files_in_many_forms(content):
     assert [label for _, label in rows] == [1, 0] * 12 and all(("good" in text) == bool(label) for text, label in rows)
 
 
+@pytest.mark.parametrize(("name", "note"), [
+    ("text-cp1252", "Western European"), ("text-float", ""), ("text-html-br", ""),
+    ("text-imdb-kaggle", "“review” was taken for the text, “sentiment” for the label."),
+    ("text-one-empty", "Line 26 has an empty text."),
+    ("text-sentiment140", "column 6 was taken for the text, column 1 for the label")])
+def test_files_as_people_have_them(name, note):
+    rows, notes = read_csv((CASES / f"{name}.csv").read_bytes())
+    assert len(rows) == 24 and sum(label for _, label in rows) == 12 and not any("<br" in text for text, _ in rows)
+    assert {text.split()[0] for text, label in rows if label} == {"a", "so", "what", "great"}, "the kind ones"
+    assert (note in " ".join(notes)) if note else not notes
+
+
+def test_lines_that_can_not_be_used_are_left_out_as_long_as_they_are_few():
+    rows, notes = read_csv((csv_of() + "one,too,many\nfine,meh\n").encode())
+    assert len(rows) == 24 and notes == ["2 lines left out. The first: Line 26 has 3 columns and the first line 2. Put a text "
+                                         "with commas in quotation marks."]
+    with pytest.raises(TextsRefused, match="Line 26 has 3 columns"):
+        read_csv((csv_of() + "one,too,many\n" * 3).encode())
+
+
 @pytest.mark.parametrize(("content", "line"), [
     (b"", "The file is empty"), (b" \n\n", "The file is empty"), (b",,\n", "The file is empty"),
     (b"\xff\xfe", "The file is empty"), (b"\xef\xbb\xbf", "The file is empty"), (b"text,label\n", "no texts"),
-    (b"review,stars\nfine,5\n", "no column text; its first line is “review”, “stars”"),
+    (b"review,stars\nfine,5\n", "no column label; its first line is “review”, “stars”"),
     (b"text,text,label\na,b,1\n", "more than one column text"), (b"text\nfine\n", "no column label"),
     (csv_of().replace("neg", "positive").encode(), "No text has the label negative"),
     (csv_of(3).encode(), "3 negative and 3 positive texts; at least 10"),
     (b"text,label\nfine,meh\n", "label in line 2 is “meh”"), (b"text,label\n,positive\n", "Line 2 has an empty text"),
-    (b"text,label\nok,1\na,b,1\n", "Line 3 has 3 columns"), (b'text,label\n"never closed,1\n', "opened and never closed"),
+    (b"text,label\nok,1\na,b,1\na,c,1\n", "Line 3 has 3 columns"), (b'text,label\n"never closed,1\n', "opened and never closed"),
     (b'text,label\n"a"b,1\n', "Line 2 can't be read"),
-    (csv_of().encode().replace(b"good", b"caf\xe9"), "not UTF-8 text (byte 0xe9"),
+    (bytes(range(128, 256)) * 9 + b",1\n", "not UTF-8 text (byte 0x80"),
     (csv_of().encode() + b"a\0b,1\n", "NUL bytes"), (b"\xff\xfe\x00", "not UTF-8 text"),
     (b"text,label\n" + b"x" * 100_001 + b",1\n", "100,001 characters"),
     (b"text,label\n" + b"y" * 200_000 + b",1\n", "field limit"),
     (b"\x89PNG\r\n\x1a\n", "not UTF-8 text"), (b"text,label\n" + b"a,1\n" * (MOST_TEXTS + 1), "more than 100,000 texts"),
-    (b"a" * 50_000_001, "50 MB"), (b"text,label\nfine," + b"z" * 90_000 + b"\n", "…”")],
+    (b"a" * 100_000_001, "100 MB"), (b"text,label\nfine," + b"z" * 90_000 + b"\n", "…”")],
     ids=lambda value: value if isinstance(value, str) else "")
 def test_bad_files_get_one_line(content, line):
     with pytest.raises(TextsRefused) as caught:

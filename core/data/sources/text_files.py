@@ -21,13 +21,20 @@ from core.data.dataset import DataDamaged, DataError, DataMissing, NotYourData
 from core.data.own.sets import TEXTS, check_room
 from core.data.sources.texts import CLASSES, RawTexts
 from core.files import write_atomically
-from core.wording import size_of_bytes
+from core.wording import plural, size_of_bytes
 
 REVIEWS = Path(__file__).with_name("reviews.csv")
 OWN = TEXTS
-MOST_MEGABYTES, MOST_TEXTS, MOST_CHARACTERS, FEWEST = 50, 100_000, 100_000, 10
-LABELS = {"negative": 0, "neg": 0, "0": 0, "positive": 1, "pos": 1, "1": 1}
+MOST_MEGABYTES, MOST_TEXTS, MOST_CHARACTERS, FEWEST = 100, 100_000, 100_000, 10
+LABELS = {"negative": 0, "neg": 0, "0": 0, "0.0": 0, "false": 0, "positive": 1, "pos": 1, "1": 1, "1.0": 1, "true": 1,
+          "4": 1, "4.0": 1}  # Sentiment140 has 0 and 4
+# Titles of the columns, the likeliest first, in small letters without spaces and signs
+TEXT_TITLES = ("text", "review", "reviewtext", "sentence", "content", "comment", "tweet", "message", "body")
+LABEL_TITLES = ("label", "labels", "sentiment", "polarity", "target", "class", "category")
 HOW = "It needs a first line text,label and then one text in each line, with the label positive or negative"
+LOOKED_AT = 200  # lines, where there are no titles
+MOST_LEFT_OUT = 0.1  # of the lines: more of them are no accident
+BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
 class TextsRefused(DataError):
@@ -36,10 +43,12 @@ class TextsRefused(DataError):
 
 @dataclass(frozen=True)
 class OwnTexts:
-    """A file of one's own that is kept. name: what DataConfig.text_file is called; counts: of (negative, positive)."""
+    """A file of one's own that is kept. name: what DataConfig.text_file is called; counts: of (negative, positive). notes: what
+    was understood and left out, a line each."""
 
     name: str
     counts: tuple[int, int]
+    notes: tuple[str, ...] = ()
 
 
 Row = tuple[str, int]  # text, label
@@ -100,7 +109,7 @@ def import_csv(content: bytes, root: Path, actor: Actor = LOCAL) -> OwnTexts:
         DataError: the actor keeps as much as they may.
         OSError: the data directory can't be written to.
     """
-    rows = check_csv(content)
+    rows, notes = read_csv(content)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("text", "label"))
@@ -115,7 +124,7 @@ def import_csv(content: bytes, root: Path, actor: Actor = LOCAL) -> OwnTexts:
         write_atomically(root / OWN / f"{name}.owner", lambda file: file.write(owner))
     write_atomically(root / OWN / f"{name}.csv", lambda file: file.write(kept))
     positive = sum(label for _, label in rows)
-    return OwnTexts(name, (len(rows) - positive, positive))
+    return OwnTexts(name, (len(rows) - positive, positive), tuple(notes))
 
 
 def delete_own(root: Path, name: str, actor: Actor = LOCAL) -> None:
@@ -131,12 +140,18 @@ def delete_own(root: Path, name: str, actor: Actor = LOCAL) -> None:
 
 def check_csv(content: bytes) -> list[Row]:
     """The texts and labels of a CSV. Raises TextsRefused with one line for anything else."""
+    return read_csv(content)[0]
+
+
+def read_csv(content: bytes) -> tuple[list[Row], list[str]]:
+    """The texts and labels of a CSV, and what was understood and left out. Raises TextsRefused as check_csv()."""
     if len(content) > MOST_MEGABYTES * 1_000_000:
         raise TextsRefused(f"The file has {size_of_bytes(len(content))}; at most {MOST_MEGABYTES} MB are read. Take a part "
                            "of it.")
     if not content.strip():
         raise TextsRefused(f"The file is empty. {HOW}.")
-    rows = _labelled(_lines(_decode(content)))
+    text, notes = _decode(content)
+    rows = _labelled(_lines(text), notes)
     counts = [sum(label == which for _, label in rows) for which in (0, 1)]
     for label, count in zip(CLASSES, counts, strict=True):
         if not count:
@@ -144,19 +159,24 @@ def check_csv(content: bytes) -> list[Row]:
     if min(counts) < FEWEST:
         raise TextsRefused(f"There are {counts[0]} negative and {counts[1]} positive texts; at least {FEWEST} of each are "
                            "needed.")
-    return rows
+    return rows, notes
 
 
-def _decode(content: bytes) -> str:
-    coding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+def _decode(content: bytes) -> tuple[str, list[str]]:
+    """UTF-8, UTF-16 with its mark, else Western European, which is then said."""
+    notes = []
     try:
-        text = content.decode(coding)
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        shown = f" (byte {content[error.start]:#04x} at position {error.start:,})" if coding != "utf-16" else ""
-        raise TextsRefused(f"The file is not UTF-8 text{shown}. Save it as “CSV UTF-8” and upload it again.") from None
+        text = content.decode("cp1252", errors="replace")
+        signs = sum(sign == "�" or (not sign.isprintable() and sign not in "\r\n\t") for sign in text[:10_000])
+        if signs > 0.01 * len(text[:10_000]):
+            shown = f" (byte {content[error.start]:#04x} at position {error.start:,})"
+            raise TextsRefused(f"The file is not UTF-8 text{shown}. Save it as “CSV UTF-8” and upload it again.") from None
+        notes.append("It is not UTF-8 text and was read as Western European (Windows-1252).")
     if "\0" in text:
         raise TextsRefused("The file has NUL bytes in it, as text files never do. Save it as “CSV UTF-8” and upload it again.")
-    return text
+    return text, notes
 
 
 def _lines(text: str) -> list[tuple[int, list[str]]]:
@@ -177,26 +197,73 @@ def _lines(text: str) -> list[tuple[int, list[str]]]:
     return records
 
 
-def _labelled(records: list[tuple[int, list[str]]]) -> list[Row]:
+def _labelled(records: list[tuple[int, list[str]]], notes: list[str]) -> list[Row]:
     if not records:
         raise TextsRefused(f"The file is empty. {HOW}.")
-    _, head = records[0]
-    names = [name.strip().lower() for name in head]
-    for name in ("text", "label"):
-        if names.count(name) != 1:
-            have = ", ".join(_short(cell) for cell in head[:5])
-            wrong = f"more than one column {name}" if name in names else f"no column {name}"
-            raise TextsRefused(f"The file has {wrong}; its first line is {have}. {HOW}.")
-    if len(records) == 1:
+    names = [re.sub(r"[\W_]", "", name.lower()) for name in records[0][1]]
+    found = _titled(names) or _untitled([record for _, record in records[:LOOKED_AT]])
+    if found is None:
+        have = ", ".join(_short(cell) for cell in records[0][1][:5])
+        wrong = next((f"more than one column {name}" for name in ("text", "label") if names.count(name) > 1), None) or \
+            f"no column {'text' if not set(names) & set(TEXT_TITLES) else 'label'}"
+        raise TextsRefused(f"The file has {wrong}; its first line is {have}. {HOW}.")
+    text, label, has_titles = found
+    if has_titles and len(records) == 1:
         raise TextsRefused(f"The file has a first line and no texts. {HOW}.")
-    return [_row(line, record, names) for line, record in records[1:]]
+    if not has_titles:
+        notes.append(f"There are no titles: column {text + 1} was taken for the text, column {label + 1} for the label.")
+    elif (names[text], names[label]) != ("text", "label"):
+        notes.append(f"{_short(records[0][1][text])} was taken for the text, {_short(records[0][1][label])} for the label.")
+    return _rows(records[1 if has_titles else 0:], len(names), text, label, notes)
 
 
-def _row(line: int, record: list[str], names: list[str]) -> Row:
-    if len(record) != len(names):
-        raise TextsRefused(f"Line {line:,} has {len(record)} columns and the first line {len(names)}. Put a text with commas in "
+def _titled(names: list[str]) -> tuple[int, int, bool] | None:
+    """Which columns are text and label, by their titles; None where these don't say it."""
+    text = next((title for title in TEXT_TITLES if title in names), None)
+    label = next((title for title in LABEL_TITLES if title in names), None)
+    if (text, label) == (None, None) and names[:2] == ["v1", "v2"]:  # a well-known collection of messages
+        return 1, 0, True
+    if text is None or label is None or names.count(text) > 1 or names.count(label) > 1:
+        return None
+    return names.index(text), names.index(label), True
+
+
+def _untitled(records: list[list[str]]) -> tuple[int, int, bool] | None:
+    """Which columns they are where there are no titles: one of labels, and the longest of the others."""
+    width = len(records[0])
+    if width < 2 or any(len(record) != width for record in records):
+        return None
+    labels = [column for column in range(width) if all(record[column].strip().lower() in LABELS for record in records)]
+    if len(labels) != 1:
+        return None
+    longest = max((column for column in range(width) if column not in labels), key=lambda column: sum(
+        len(record[column]) for record in records))
+    return longest, labels[0], False
+
+
+def _rows(records: list[tuple[int, list[str]]], width: int, text: int, label: int, notes: list[str]) -> list[Row]:
+    """Texts and labels; lines that can't be used are left out and counted, as long as they are few."""
+    rows: list[Row] = []
+    wrong: list[str] = []
+    for line, record in records:
+        try:
+            rows.append(_row(line, record, width, text, label))
+        except TextsRefused as error:
+            wrong.append(str(error))
+            if len(wrong) > max(1, MOST_LEFT_OUT * len(records)):
+                raise TextsRefused(wrong[0]) from None
+    if wrong and not rows:
+        raise TextsRefused(wrong[0])
+    if wrong:
+        notes.append(f"{plural(len(wrong), 'line')} left out. The first: {wrong[0]}")
+    return rows
+
+
+def _row(line: int, record: list[str], width: int, place: int, label_place: int) -> Row:
+    if len(record) != width:
+        raise TextsRefused(f"Line {line:,} has {len(record)} columns and the first line {width}. Put a text with commas in "
                            "quotation marks.")
-    text, label = record[names.index("text")].strip(), record[names.index("label")].strip().lower()
+    text, label = BREAK.sub(" ", record[place]).strip(), record[label_place].strip().lower()
     if not text:
         raise TextsRefused(f"Line {line:,} has an empty text.")
     if len(text) > MOST_CHARACTERS:

@@ -105,8 +105,8 @@ def vocabulary_section(server: Services, subject: TextModel) -> None:
 
 def own_section(server: Services) -> None:
     """Upload a CSV, or delete one."""
-    st.markdown("A CSV file with a first line `text,label` and then one text in each line, with the label positive or negative. "
-                f"UTF-8, at most {MOST_MEGABYTES} MB.")
+    st.markdown("A CSV file with one text in each line and whether it is positive or negative. A first line `text,label` says "
+                f"which column is which; `review,sentiment` and the like are understood, too. At most {MOST_MEGABYTES} MB.")
     upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
     who = ("you and the teacher can train on the texts, read them here and delete them" if server.private else
            "everybody who can open this page can train on the texts, read them here and delete them" if server.actor.is_local else
@@ -144,6 +144,8 @@ def _said_of_upload() -> None:
     elif became.name in st.session_state[keys.OWN_TEXTS]:
         st.success(f"{became.counts[0]:,} negative and {became.counts[1]:,} positive texts. Choose “{title_of_own(became.name)}” "
                    "above.", icon=":material/check_circle:")
+        for note in became.notes:
+            st.caption(as_text(note))
     else:
         st.info("The texts of this file were deleted. Upload it again to have them back.", icon=":material/delete:")
 
