@@ -1,5 +1,7 @@
 """Which architecture weights are of: every architecture's own, the notes' networks, other names, and lines for what fits none."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,9 +11,10 @@ from torch import nn
 from core.models import ARCHITECTURES, CNNConfig, MLPConfig, build
 from core.presets import PRESETS
 from core.training import outputs_for
+from core.weights.file import WeightsRefused, load_weights
 from core.weights.matching import Mismatch, match_weights
 
-SHAPE = (1, 28, 28)
+SHAPE, CASES = (1, 28, 28), Path(__file__).parent / "cases"
 NAMED = sorted(name for name, entry in ARCHITECTURES.items()
                if "images" in entry.takes and name != "stack")  # a composition has no shape of its own
 
@@ -114,6 +117,39 @@ def test_pooling_once_as_in_pytorchs_own_example():
     agree(net, forward)
 
 
+def block(*layers: nn.Module, norm: type[nn.Module] | None = None, pool: bool = False) -> list[nn.Module]:
+    """Layers with ReLU and maybe batch norm after each, and maybe pooling at the end."""
+    found = []
+    for layer in layers:
+        width = layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features
+        found += [layer, *([norm(width)] if norm else []), nn.ReLU()]
+    return [*found, *([nn.MaxPool2d(2)] if pool else [])]
+
+
+@pytest.mark.parametrize(("name", "layers", "note"), [
+    ("the tutorials' LeNet", [*block(nn.Conv2d(1, 6, 5), pool=True), *block(nn.Conv2d(6, 16, 5), pool=True), nn.Flatten(),
+                              *block(nn.Linear(256, 120), nn.Linear(120, 84)), nn.Linear(84, 10)], "after convolution 1 and 2"),
+    ("TinyVGG", [*block(nn.Conv2d(1, 10, 3, padding=1), nn.Conv2d(10, 10, 3, padding=1), pool=True),
+                 *block(nn.Conv2d(10, 10, 3, padding=1), nn.Conv2d(10, 10, 3, padding=1), pool=True), nn.Flatten(),
+                 nn.Linear(490, 10)], "have the same shapes"),
+    ("an MLP with batch norm", [nn.Flatten(), *block(nn.Linear(784, 32), nn.Linear(32, 16), norm=nn.BatchNorm1d),
+                                nn.Linear(16, 10)], "ReLU is taken"),
+    ("convolutions without bias", [
+        *block(nn.Conv2d(1, 4, 3, bias=False), nn.Conv2d(4, 8, 3, bias=False), norm=nn.BatchNorm2d, pool=True), nn.Flatten(),
+        *block(nn.Linear(1152, 20, bias=False), norm=nn.BatchNorm1d), nn.Linear(20, 10)], "after convolution 2"),
+    ("no pooling", [*block(nn.Conv2d(1, 3, 7), nn.Conv2d(3, 5, 5)), nn.Flatten(), nn.Linear(5 * 18 * 18, 10)], "without pooling"),
+    ("no bias", [nn.Flatten(), nn.Linear(784, 10, bias=False)], "ReLU is taken"),
+])
+def test_networks_as_others_write_them(name, layers, note):
+    network = nn.Sequential(*layers)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    agree(network, network)
+    assert note in " ".join(match_weights(network.state_dict()).notes)
+
+
 @pytest.mark.parametrize(("module", "words"), [
     (nn.Sequential(nn.Conv2d(3, 6, 5), nn.Linear(400, 10)), "3 channels"),
     (nn.Linear(2, 1), "takes 2 numbers; an image of 1×28×28 has 784"),
@@ -122,7 +158,7 @@ def test_pooling_once_as_in_pytorchs_own_example():
     (nn.Sequential(nn.Linear(784, 10), nn.LayerNorm(10)), "no architecture|No architecture"),
     (nn.Sequential(nn.Conv2d(1, 8, (3, 5)), nn.Linear(77, 10)), "Closest is"),
     (nn.Sequential(nn.Linear(784, 50), nn.Linear(40, 10)), "is .*would have to be|Closest"),
-    (nn.Sequential(nn.Linear(784, 10, bias=False)), "Closest is|No architecture"),
+    (nn.Sequential(nn.Linear(784, 10), nn.BatchNorm1d(7)), "Closest is|No architecture"),
 ])
 def test_what_fits_nothing_gets_one_line(module, words):
     with pytest.raises(Mismatch, match=words) as refused:
@@ -146,3 +182,17 @@ def test_anything_is_matched_or_refused(shapes):
 def test_colour_pictures_are_matched_too():
     weights = build(CNNConfig(channels=(4,)), (3, 32, 32), 5, seed=0).state_dict()
     assert match_weights(weights, (3, 32, 32)).config == CNNConfig(channels=(4,))
+
+
+@pytest.mark.parametrize(("file", "architecture"), [("lightning.ckpt", "mlp"), ("mlp_bn.pth", "stack")])
+def test_files_as_training_scripts_leave_them(file, architecture):
+    found = load_weights((CASES / file).read_bytes(), file)
+    assert match_weights(found.tensors).config.architecture == architecture
+
+
+def test_what_is_no_file_of_weights_is_named(tmp_path):
+    with pytest.raises(WeightsRefused, match="is a TorchScript program"):
+        load_weights((CASES / "traced.pt").read_bytes(), "traced.pt")
+    graph = b"\x08\x09\x12\x07pytorch\x1a\x05" + b"2.13.\x3a\x10" + b"x" * 300
+    with pytest.raises(WeightsRefused, match="looks like an ONNX file"):
+        load_weights(graph, "net.onnx")

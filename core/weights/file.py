@@ -89,6 +89,9 @@ def load_weights(content: bytes, name: str) -> Weights:
         kind = "PyTorch"
     elif content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
         weights, note, kind = _from_safetensors(content, plain(name)), "", "safetensors"
+    elif content[:1] == b"\x08" and b"\x12" in content[:4] and b"\x3a" in content[:200]:
+        raise WeightsRefused(f"{plain(name)} looks like an ONNX file: a network's graph with its weights. Save "
+                             "model.state_dict() of the PyTorch network that it was made from.")
     elif content[:2] == b"\x80\x02":
         raise WeightsRefused(f"{plain(name)} is a bare pickle, as PyTorch wrote before version 1.6 and as pickle.dump writes. It "
                              "can't be checked before it is loaded: save it again with torch.save(model.state_dict(), …).")
@@ -190,6 +193,8 @@ def _entries(content: bytes, file: str) -> dict[str, bytes]:
         archive = zipfile.ZipFile(io.BytesIO(content))
         infos = archive.infolist()
         claimed = sum(info.file_size for info in infos)
+        if any(info.filename.count("/") > 1 and info.filename.split("/")[1] == "code" for info in infos):
+            raise WeightsRefused(f"{file} is a TorchScript program, not weights. Save model.state_dict().")
         if any(info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size for info in infos):
             raise WeightsRefused(f"{file} is compressed and says it unpacks to {size_of_bytes(claimed)}. torch.save does not "
                                  "compress: save it again with torch.save.")

@@ -3,17 +3,28 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from core.models import ARCHITECTURES, CNNConfig, MLPConfig, ModelConfig, ModelError, SmallResNetConfig, StackConfig, build
 from core.models.base import Shape
-from core.models.layers import Conv2dConfig, FlattenConfig, LayerConfig, LinearConfig, MaxPool2dConfig, ReLUConfig
+from core.models.layers import (
+    BatchNorm1dConfig,
+    BatchNorm2dConfig,
+    Conv2dConfig,
+    FlattenConfig,
+    LayerConfig,
+    LinearConfig,
+    MaxPool2dConfig,
+    ReLUConfig,
+)
 from core.models.softmax_regression import SoftmaxRegressionConfig
 
 WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.")  # DataParallel's, torch.compile's, and usual attributes
 COUNTER = "num_batches_tracked"  # batch norm's, which old files lack; it is of no use after training
+MOST_STACKED = 8  # convolutions, and linear layers, of a stack
 MOST_NAMED = 4  # tensors that an error line names
 
 
@@ -62,7 +73,11 @@ def match_weights(weights: Mapping[str, Tensor], input_shape: Shape = (1, 28, 28
             continue
         renamed = _renamed(expected, weights)
         if renamed is not None:
-            return Match(config, outputs, renamed, tuple(_notes(config, expected, weights)))
+            notes = list(_notes(config, expected, weights))
+            if isinstance(config, StackConfig) and (others := len(set(_stacks(layers, input_shape)) - {config})):
+                notes.append(f"{others} other ways to place pooling and padding have the same shapes: see on test images whether "
+                             "this is the right one.")
+            return Match(config, outputs, renamed, tuple(notes))
         tried.append((config, expected))
     raise Mismatch(_why(tried, weights, layers, input_shape))
 
@@ -107,8 +122,8 @@ def _candidates(layers: list[Layer], kinds: list[str], input_shape: Shape) -> It
             yield MLPConfig(hidden=hidden)
     if convolutions and len(linear) <= 2 and len(convolutions) <= 8 and len(input_shape) == 3:
         yield from _cnns(convolutions, linear, kinds.count("norm"))
-        if "norm" not in kinds:
-            yield from _pooled_once(convolutions, linear)
+    if linear and set(kinds) <= {"conv", "linear", "norm"}:
+        yield from _stacks(layers, input_shape)
     if "norm" in kinds and len(convolutions) > 2 and max(layer.weight.shape[0] for layer in convolutions) <= 1024:
         yield from _residual(convolutions)
     for spec in ARCHITECTURES.values():
@@ -128,19 +143,65 @@ def _cnns(convolutions: list[Layer], linear: list[Layer], norms: int) -> Iterato
                         norm_blocks=norms if norms < len(channels) else 0, padding=padding, stride=stride)
 
 
-def _pooled_once(convolutions: list[Layer], linear: list[Layer]) -> Iterator[StackConfig]:
-    """Convolutions, one pooling after the last, linear layers: as PyTorch's own MNIST example has it."""
-    for padded in (False, True):
-        layers: list[LayerConfig] = []
-        for layer in convolutions:
-            filters, _, height, width = layer.weight.shape
-            if height != width or not 1 <= height <= 11 or filters > 2048:
-                return
-            layers += [Conv2dConfig(out_channels=filters, kernel=height, padding=height // 2 if padded else 0), ReLUConfig()]
-        layers += [MaxPool2dConfig(), FlattenConfig()]
-        for layer in linear[:-1]:
-            layers += [LinearConfig(out_features=min(layer.weight.shape[0], 16384)), ReLUConfig()]
-        yield StackConfig(layers=(*layers, LinearConfig(out_features=0)))
+def _stacks(layers: list[Layer], input_shape: Shape) -> Iterator[StackConfig]:
+    """Convolutions and linear layers one after the other, each with batch norm where the file has one of its width, with 2×2
+    pooling wherever the sizes come out: the tutorials' LeNet, TinyVGG, PyTorch's own MNIST example, MLPs with batch norm."""
+    convolutions = [layer for layer in layers if layer.kind == "conv"]
+    linear = [layer for layer in layers if layer.kind == "linear"]
+    normed = _normed(layers)
+    if normed is None or len(convolutions) > MOST_STACKED or len(linear) > MOST_STACKED or len(input_shape) != 3 or max(
+            layer.weight.shape[0] for layer in (*convolutions, *linear)) > 16384:
+        return
+    if any(layer.weight.shape[2] != layer.weight.shape[3] or layer.weight.shape[2] > 11 for layer in convolutions):
+        return
+    for pooled, padded in product(_poolings(len(convolutions)), (False, True)):
+        shape, stack = input_shape, []
+        for layer, pool in zip(convolutions, pooled, strict=True):
+            filters, kernel = layer.weight.shape[0], layer.weight.shape[2]
+            padding = kernel // 2 if padded else 0
+            stack += [Conv2dConfig(out_channels=filters, kernel=kernel, padding=padding, bias="bias" in layer.tensors)]
+            stack += [BatchNorm2dConfig()] if layer.name in normed else []
+            stack += [ReLUConfig(), *([MaxPool2dConfig()] if pool else [])]
+            sides = [(side + 2 * padding - kernel + 1) // (2 if pool else 1) for side in shape[1:]]
+            if min(sides) < 1:
+                break
+            shape = (filters, *sides)
+        else:
+            if prod(shape) == linear[0].weight.shape[1]:
+                yield StackConfig(layers=(*stack, FlattenConfig(), *_dense(linear, normed)))
+
+
+def _dense(linear: list[Layer], normed: set[str]) -> Iterator[LayerConfig]:
+    for layer in linear[:-1]:
+        yield LinearConfig(out_features=layer.weight.shape[0], bias="bias" in layer.tensors)
+        if layer.name in normed:
+            yield BatchNorm1dConfig()
+        yield ReLUConfig()
+    yield LinearConfig(out_features=0, bias="bias" in linear[-1].tensors)
+
+
+def _poolings(count: int) -> list[tuple[bool, ...]]:
+    """After which of so many convolutions there may be one, the usual ways first: after each, after the last alone, after every
+    second one, then all others."""
+    usual = [(True,) * count, (*(False,) * (count - 1), True), tuple(place % 2 == 1 for place in range(count))] if count else []
+    return list(dict.fromkeys([*usual, *product((False, True), repeat=count)]))
+
+
+def _normed(layers: list[Layer]) -> set[str] | None:
+    """Names of the layers that a batch norm comes after: the last one before it that has as many outputs, or, where a script
+    defines them all at the end, one after the other. None where one fits nowhere."""
+    found: set[str] = set()
+    whole = [layer for layer in layers if layer.kind in ("conv", "linear")]
+    for place, layer in enumerate(layers):
+        if layer.kind != "norm":
+            continue
+        width = layer.weight.shape[0]
+        free = [one for one in (*layers[max(0, place - 1):place], *whole) if one.kind in ("conv", "linear") and
+                one.weight.shape[0] == width and one.name not in found]
+        if not free:
+            return None
+        found.add(free[0].name)
+    return found
 
 
 def _residual(convolutions: list[Layer]) -> Iterator[SmallResNetConfig]:
@@ -194,9 +255,23 @@ def _notes(config: ModelConfig, expected: Mapping[str, Tensor], weights: Mapping
         yield (f"Its shapes fit {pooled}, {'padding' if config.padding == 'half' else 'no padding'} and stride {config.stride}; "
                "ReLU and the order of the layers are taken for granted.")
     if isinstance(config, StackConfig):
-        yield "Its shapes fit with one 2×2 max pooling after the last convolution; ReLU is taken for the activation."
+        pooled = [str(place) for place, layer in enumerate(_convolved(config), start=1) if layer]
+        where = f"with 2×2 max pooling after convolution {' and '.join(pooled)}" if pooled else "without pooling"
+        yield f"Its shapes fit {where}; ReLU is taken for the activation." if _convolved(config) else \
+            "ReLU is taken for the activation between its layers: a file of weights does not say which it was."
     if not _same(expected, weights):
         yield "Its layers have other names here; they were matched by their shapes, in order."
+
+
+def _convolved(config: StackConfig) -> list[bool]:
+    """For each convolution, whether pooling comes before the next one."""
+    found: list[bool] = []
+    for layer in config.layers:
+        if isinstance(layer, Conv2dConfig):
+            found.append(False)
+        elif isinstance(layer, MaxPool2dConfig) and found:
+            found[-1] = True
+    return found
 
 
 def _why(tried: list[tuple[ModelConfig, dict[str, Tensor]]], weights: Mapping[str, Tensor], layers: list[Layer],

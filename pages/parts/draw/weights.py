@@ -22,6 +22,7 @@ NORMALIZATIONS: dict[Literal["none", "half", "standard", "channels"], str] = {
     "none": "none: pixels from 0 to 1, as ToTensor gives them", "half": "half: Normalize(0.5, 0.5)",
     "standard": "standard: Normalize(mean, std) of the data set", "channels": "channels: Normalize with numbers of your own"}
 MNIST_AS_WRITTEN = 0.1307, 0.3081  # in most scripts that are found: MNIST's own, rounded
+ENDINGS = ["pth", "pt", "safetensors", "ckpt", "tar", "bin", "th"]
 
 
 def told_of_upload() -> None:
@@ -43,7 +44,7 @@ def _form(server: Services) -> None:
                "architecture by its names and shapes. A small process reads it, and nothing in it is ever run. "
                f"{server.who_can} can use the result.")
     version = st.session_state.setdefault(keys.DRAW_WEIGHTS_VERSION, 0)
-    file = st.file_uploader(f"File (up to {MAX_BYTES // 1_000_000} MB)", type=["pth", "pt", "safetensors"],
+    file = st.file_uploader(f"File (up to {MAX_BYTES // 1_000_000} MB)", type=ENDINGS,
                             key=f"draw.weights.{version}", max_upload_size=MAX_BYTES // 1_000_000)
     known = {name: spec for name, spec in available(server.settings.data_dir, server.actor).items()
              if tuple(spec.input_shape) == SHAPE}
