@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.evaluation.metrics import Interval
+from core.figures.metric_titles import METRICS, metric_title
 from core.figures.run_tables import (
     effects_chart,
     front_chart,
@@ -12,15 +13,7 @@ from core.figures.run_tables import (
     parallel_chart,
     scatter_chart,
 )
-from core.figures.side_by_side import (
-    METRICS,
-    MOST_AT_ONCE,
-    legend_html,
-    looks,
-    metric_title,
-    overlay_chart,
-    pixels_for,
-)
+from core.figures.side_by_side import MOST_AT_ONCE, legend_html, looks, overlay_chart, pixels_for
 from core.presets import PRESETS
 from core.runs import Metric, load_model
 from core.runs.change_walk import Effect

@@ -16,8 +16,8 @@ import numpy as np
 
 from core.evaluation.metrics import confusion_counts
 from core.figures.confusion import cell_colors, cell_texts
+from core.figures.metric_titles import metric_title
 from core.figures.palette import CLASSES, TRAIN, VALIDATION
-from core.figures.side_by_side import metric_title
 from core.figures.thinning import smooth, thin
 from core.runs.evaluations import load_predictions
 from core.takeaway.bundle import EPOCH

@@ -7,16 +7,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.figures.side_by_side import (
-    METRICS,
-    MOST_NAMED,
-    Look,
-    legend_html,
-    looks,
-    metric_title,
-    overlay_chart,
-    pixels_for,
-)
+from core.figures.metric_titles import METRICS, metric_title
+from core.figures.side_by_side import MOST_NAMED, Look, legend_html, looks, overlay_chart, pixels_for
 from core.runs import Run, RunStore
 from core.runs.beside import Kind
 from core.runs.curves import SECONDS, Axis, View, extent, read_bands, read_clocks, read_curves
