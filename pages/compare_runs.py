@@ -29,6 +29,12 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
 
 MOST_LISTED = 8  # runs whose changes by hand are listed
+STYLE = """
+.st-key-compare-parallel .axis :is(path, line) { stroke: #7d8590; stroke-opacity: 0.8; }  /* Plotly's are black in any theme */
+@media (max-width: 640px) {  /* nine upright axes need more room than a phone has */
+    .st-key-compare-parallel { overflow-x: auto; }
+    .st-key-compare-parallel > * { min-width: 820px; }
+}"""
 
 
 def table(entries: Sequence[Entry], view: View) -> tuple[list[Entry], list[str]]:
@@ -78,7 +84,7 @@ def details(server: Services, chosen: Sequence[Entry], current: Run | None) -> N
         one_run(server, runs[0])
 
 
-open_page("Compare runs")
+open_page("Compare runs", STYLE)
 server = services()
 st.title("Compare runs")
 current = current_run(server)  # says so where the address names a run that is gone

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from core.evaluation import Predictions
 from core.figures.side_by_side import looks, pixels_for
 from core.runs.evaluations import predictions_path, save_predictions
+from core.runs.outcomes import RESULTS, questions_differ
 from pages.parts.compare import curves, which_change
 from tests.helpers import tiny
 from tests.test_pages import assert_whole, click, runs, texts  # noqa: F401 (runs is a fixture)
@@ -138,7 +139,21 @@ def test_settings_costs_and_effects(runs):  # noqa: F811
     assert [axis["label"] for axis in axes] == ["batch size", "seed", "validation accuracy"]
     at.segmented_control(key="compare.effect").set_value("which").run()
     assert_whole(at)
-    assert "these are 4" in texts(at)
+    assert "these are 4" in texts(at) and "different questions" not in texts(at)
+
+
+def test_results_of_different_questions_are_not_laid_beside_each_other_in_silence(runs):  # noqa: F811
+    one = tiny()
+    other = tiny(data__task="is_target", data__target=3, training__loss="bce_with_logits")
+    found = [made(runs, config, seconds=1.0) for config in (one, other)]
+    for kind in ("cost", "effect"):
+        at = view(beside(*found), kind)
+        assert "different questions: they differ in task, target. What looks better" in texts(at)
+        at.selectbox(key="compare.result").set_value("validation_loss").run()
+        assert "they differ in task, target, loss." in texts(at)
+    apart = [made(runs, tiny(training__loss=loss, data__target=target)) for loss, target in (("cross_entropy", 3), ("mse", 8))]
+    assert questions_differ(apart, RESULTS["validation_accuracy"]) == []
+    assert questions_differ(apart, RESULTS["test_loss"]) == ["loss"]
 
 
 def answers(store, run, wrong):

@@ -167,6 +167,19 @@ def test_names_say_what_differs(store):
                      "optimizer adam, beta1 0.9, beta2 0.999"], "what not all have comes in where it is needed"
 
 
+def test_runs_that_differ_in_many_settings_are_called_by_their_titles(store):
+    few = {"training__epochs": 2, "training__batch_size": 32, "training__optimizer__learning_rate": 0.5,
+           "training__loss": "mse", "data__normalization": "half"}
+    first, like_it = made(store, tiny(), title="First · seed 0"), made(store, tiny(**few), title="First · seed 0")
+    assert names_of([first, like_it])[like_it.id].startswith("normalisation half, loss mse, ")
+    other = made(store, tiny(**few, training__seed=1), title="Other  *one* · seed 1")
+    assert names_of([first, other]) == {first.id: "First · seed 0", other.id: "Other *one* · seed 1"}
+    assert values_of([first, other]) is None and values_of([first, other], seeds=False)[1][other.id][-1] == "2"
+    more = made(store, tiny(**few, data__fraction=0.5, training__seed=1), title="Other · seed 1")
+    assert names_of([first, like_it, more], seeds=False) == {
+        first.id: f"First ({first.id[:4]})", like_it.id: f"First ({like_it.id[:4]})", more.id: "Other"}
+
+
 def test_of_many_runs_settings_are_named_once(store):
     runs = [made(store, tiny(training__batch_size=size, training__seed=size)) for size in (32, 64)]
     assert values_of(runs, seeds=False) == (["batch size"], {runs[0].id: ["32"], runs[1].id: ["64"]})

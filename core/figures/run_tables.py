@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -24,6 +25,8 @@ MOST_LABELLED = 6  # points of the front that have their name beside them
 ROW = 34  # pixels of a bar
 MOST_BARS = 15
 LONGEST = 40  # letters beside a bar
+LETTER = 6  # pixels
+NARROW = 24  # letters of a line below an axis, of which a phone has little
 SCALE = [[0.0, "#e4572e"], [0.5, "#b8860b"], [1.0, "#2e86ab"]]  # also told apart with colour-blind eyes
 
 
@@ -69,7 +72,8 @@ def parallel_chart(settings: Mapping[str, Sequence[Any]], values: Sequence[float
     return go.Figure(go.Parcoords(
         dimensions=axes, line={"color": list(values), "colorscale": SCALE if result.higher else [
             [1 - place, colour] for place, colour in reversed(SCALE)]}, labelfont={"size": 12}, tickfont={"size": 11},
-    )).update_layout(height=HEIGHT, margin={"l": 60, "r": 60, "t": 60, "b": 32})
+    )).update_layout(height=HEIGHT, margin={"l": 20 + LETTER * max(map(len, axes[0].get("ticktext") or ["0.00001"])), "r": 60,
+                                            "t": 60, "b": 32})
 
 
 def importance_chart(found: Importance, labels: Mapping[str, str], result: Outcome) -> go.Figure:
@@ -86,7 +90,8 @@ def importance_chart(found: Importance, labels: Mapping[str, str], result: Outco
         hovertemplate="%{customdata[0]}<br>%{x:.3~g}<extra></extra>"))
     unit = "percentage points" if result.shares else result.label
     return figure.update_layout(
-        height=80 + ROW * len(shares), margin=MARGIN, xaxis={"title": f"how much worse the guess gets<br>({unit})"}, bargap=0.45,
+        height=100 + ROW * len(shares), margin=MARGIN, bargap=0.45,
+        xaxis={"title": _broken(f"how much worse the guess gets ({unit})")},
         yaxis={"tickvals": list(range(len(shares))), "ticktext": names, "autorange": "reversed"})
 
 
@@ -105,7 +110,8 @@ def effects_chart(effects: Sequence[Effect], result: Outcome) -> go.Figure:
     better = "right is better" if result.higher else "left is better"
     figure.add_vline(x=0, line={"color": GREY, "width": 1.5, "dash": "dot"})
     return figure.update_layout(
-        height=90 + ROW * len(effects), margin=MARGIN, xaxis={"title": f"change of the {result.label}<br>({unit}; {better})"},
+        height=130 + ROW * len(effects), margin=MARGIN,
+        xaxis={"title": _broken(f"change of the {result.label} ({unit}; {better})")},
         yaxis={"tickvals": list(range(len(effects))), "ticktext": [literal(_short(one.label, LONGEST)) for one in effects],
                "range": [len(effects) - 0.5, -0.5]})
 
@@ -169,6 +175,11 @@ def _format(about: Outcome) -> str:
 
 def _unit(about: Outcome) -> str:
     return f" {about.unit}" if about.unit and not about.shares else ""
+
+
+def _broken(text: str) -> str:
+    """Words of ours in lines that are as narrow as an axis on a phone."""
+    return "<br>".join(wrap(text, NARROW))
 
 
 def _short(text: str, most: int = 28) -> str:

@@ -8,7 +8,7 @@ from core.figures.run_tables import front_chart
 from core.runs import Run, RunStore
 from core.runs.beside import MULT_ADDS
 from core.runs.differing import names_of
-from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of
+from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of, questions_differ
 from core.settings import Settings
 from core.wording import number, percent, plural
 from pages.parts.compare.camera import camera, chart
@@ -34,6 +34,7 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         result = choose_result(runs)
     if result is None:
         return
+    different_questions(runs, result)
     cost = costs[cost_name]
     settings = services().settings
     found = []
@@ -73,6 +74,13 @@ def choose_result(runs: list[Run]) -> Outcome | None:
     asked = beside().result
     return RESULTS[st.selectbox("Result", there, format_func=lambda name: RESULTS[name].label.capitalize(), width=260,
                                 **follow("compare.result", "result", asked if asked in there else there[0], there[0]))]
+
+
+def different_questions(runs: list[Run], result: Outcome) -> None:
+    """A line where results lie beside each other that are no answers to the same question."""
+    if differing := questions_differ(runs, result):
+        st.caption(f"These runs answer different questions: they differ in {', '.join(differing)}. What looks better here may "
+                   "only be easier.")
 
 
 def _network(config: RunConfig) -> RunConfig:

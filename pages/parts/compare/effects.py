@@ -12,7 +12,7 @@ from core.runs.importance import FEWEST, Importance, ImportanceError, columns_of
 from core.runs.outcomes import Outcome
 from core.wording import percent
 from pages.parts.compare.camera import camera, chart
-from pages.parts.compare.costs import MOST_NAMED, choose_result
+from pages.parts.compare.costs import MOST_NAMED, choose_result, different_questions
 from pages.parts.compare.looked_at import beside, follow
 from pages.parts.compare.words import short_name, words
 
@@ -33,6 +33,7 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         result = choose_result(runs)
     if result is None:
         return
+    different_questions(runs, result)
     found = [(run, value) for run in runs if (value := result.of(run)) is not None and isfinite(value)]
     shown, values = [run for run, _ in found], [value for _, value in found]
     if way == "one":
