@@ -95,8 +95,8 @@ except StoreError as error:
     st.stop()
 take_selection()
 view = open_view({entry.number for entry in entries})
-undo_line(server)
 if not entries:
+    undo_line(server)
     st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")
     if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
         go_to("pages/train_model.py")
@@ -106,6 +106,7 @@ else:
     selected = set(view.selected)
     chosen = [entry for entry in rows if entry.number in selected]
     many_actions(server, chosen, rows, columns)
+    undo_line(server)  # below what was pressed: above the table it would move the rows away from under the mouse
     details(server, chosen, current)
 recycle_bin(server)
 bring_a_bundle(server)

@@ -149,7 +149,7 @@ def test_results_of_different_questions_are_not_laid_beside_each_other_in_silenc
     for kind in ("cost", "effect"):
         at = view(beside(*found), kind)
         assert "different questions: they differ in task, target. What looks better" in texts(at)
-        at.selectbox(key="compare.result").set_value("validation_loss").run()
+        at.selectbox(key="compare.result").set_value("test_loss").run()
         assert "they differ in task, target, loss." in texts(at)
     apart = [made(runs, tiny(training__loss=loss, data__target=target)) for loss, target in (("cross_entropy", 3), ("mse", 8))]
     assert questions_differ(apart, RESULTS["validation_accuracy"]) == []
