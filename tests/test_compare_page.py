@@ -236,6 +236,10 @@ def test_what_goes_stays(three, runs):  # noqa: F811
     press(at, "compare.delete")
     assert names(at) == ["going", "second", "first"] and address(at) == {"selected": ["4"]}
     assert as_text("Deleted: 1 run. 1 run that is waiting or training can't be deleted; stop first.") in said(at)
+    choose(at, 1, 2)
+    runs.discard([three[1]])  # by another tab
+    press(at, "compare.delete")
+    assert as_text("Deleted: 1 run. 1 run was gone already.") in said(at)
 
 
 def test_a_run_in_the_address_is_reachable(three, runs):  # noqa: F811

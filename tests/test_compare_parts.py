@@ -12,6 +12,7 @@ from core.figures.side_by_side import looks, pixels_for
 from core.runs.evaluations import predictions_path, save_predictions
 from core.runs.outcomes import RESULTS, questions_differ
 from pages.parts.compare import curves, which_change
+from pages.parts.compare.curves import VIEWS
 from tests.helpers import tiny
 from tests.test_pages import assert_whole, click, runs, texts  # noqa: F401 (runs is a fixture)
 from tests.test_side_by_side import made
@@ -140,6 +141,19 @@ def test_settings_costs_and_effects(runs):  # noqa: F811
     at.segmented_control(key="compare.effect").set_value("which").run()
     assert_whole(at)
     assert "these are 4" in texts(at) and "different questions" not in texts(at)
+
+
+def test_runs_that_another_tab_deletes_are_said_to_be_gone(runs):  # noqa: F811
+    found = [made(runs, tiny(training__batch_size=size)) for size in (32, 64, 128)]
+    at = beside(*found)
+    runs.discard([found[0].id])
+    for kind in VIEWS:
+        at = view(at, kind)
+        assert "1 run of these is gone, or can't be read." in texts(at), kind
+    runs.discard([run.id for run in found])
+    for kind in VIEWS:
+        at = view(at, kind)
+        assert "3 runs of these are gone, or can't be read." in texts(at) and len(at.info) == 1, kind
 
 
 def test_results_of_different_questions_are_not_laid_beside_each_other_in_silence(runs):  # noqa: F811

@@ -13,7 +13,7 @@ from core.settings import Settings
 from core.wording import number, percent, plural
 from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import short_name, words
+from pages.parts.compare.words import short_name, those_left, words
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 
@@ -26,7 +26,9 @@ MOST_NAMED = 60  # with more runs, names that say what differs would be long lis
 @st.fragment
 def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Cost against result."""
-    runs = store.these(run_ids)
+    runs = those_left(store, run_ids)
+    if not runs:
+        return
     with st.container(horizontal=True, gap="medium"):
         costs = COSTS | {MULT_ADDS: ARITHMETIC}
         cost_name = st.selectbox("Cost", list(costs), format_func=lambda name: costs[name].label.capitalize(), width=260,

@@ -14,7 +14,7 @@ from core.wording import percent
 from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.costs import MOST_NAMED, choose_result, different_questions
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import short_name, words
+from pages.parts.compare.words import short_name, those_left, words
 
 WAYS: dict[Way, str] = {"one": "One setting", "all": "All at once", "which": "Which matter"}
 
@@ -22,7 +22,9 @@ WAYS: dict[Way, str] = {"one": "One setting", "all": "All at once", "which": "Wh
 @st.fragment
 def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Settings against results."""
-    runs = store.these(run_ids)
+    runs = those_left(store, run_ids)
+    if not runs:
+        return
     labels = labels_of([run.config for run in runs], varying([run.config for run in runs]))
     if not labels:
         st.info("All of these runs have the same settings, so no setting can have done anything.", icon=":material/equal:")

@@ -133,10 +133,13 @@ def _delete(server: Services, numbers: Mapping[str, int]) -> None:
     except StoreError as error:
         st.session_state[keys.COMPARE_DONE] = Done(str(error))
         return
-    left = len(numbers) - len(deleted)
-    line = f"Deleted: {names if not left else plural(len(deleted), 'run')}."
+    left = len(server.store.these([run_id for run_id in numbers if run_id not in deleted]))
+    gone = len(numbers) - len(deleted) - left  # another tab was faster
+    line = f"Deleted: {names if not left + gone else plural(len(deleted), 'run')}."
     if left:
         line += f" {plural(left, 'run')} that {'is' if left == 1 else 'are'} waiting or training can't be deleted; stop first."
+    if gone:
+        line += f" {plural(gone, 'run')} {'was' if gone == 1 else 'were'} gone already."
     current = st.session_state.get(keys.RUN)
     back = {} if for_good else {run_id: numbers[run_id] for run_id in deleted}
     st.session_state[keys.COMPARE_DONE] = Done(line, deleted=back,
