@@ -17,7 +17,8 @@ def those_left(store: RunStore, run_ids: Sequence[str]) -> list[Run]:
     """The selected runs as they are now; with a line where another tab has deleted some since the page was drawn."""
     runs = store.these(run_ids)
     if gone := len(run_ids) - len(runs):
-        st.info(f"{plural(gone, 'run')} of these {'is' if gone == 1 else 'are'} gone, or can't be read.", icon=":material/delete:")
+        st.info(f"{plural(gone, 'run')} of these {'is' if gone == 1 else 'are'} gone, or can't be read.",
+                icon=":material/delete:")
     return runs
 
 
