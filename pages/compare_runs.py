@@ -16,7 +16,7 @@ from core.wording import plural
 from pages.parts.compare.controls import controls
 from pages.parts.compare.curves import side_by_side
 from pages.parts.compare.grid import grid, take_selection
-from pages.parts.compare.looked_at import open_view
+from pages.parts.compare.looked_at import change, open_view
 from pages.parts.compare.many import many_actions, recycle_bin, undo_line
 from pages.parts.compare.one import one_run
 from pages.parts.runs.by_hand import by_hand_list
@@ -109,5 +109,5 @@ else:
     undo_line(server)  # below what was pressed: above the table it would move the rows away from under the mouse
     details(server, chosen, current)
 recycle_bin(server)
-bring_a_bundle(server)
+bring_a_bundle(server, lambda run: change(selected=(run.number,)))
 space_section(server)

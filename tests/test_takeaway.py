@@ -380,4 +380,5 @@ def test_a_missing_package_is_said_in_one_line(subject, monkeypatch, kind, packa
 
 def test_files_are_named_after_their_run(subject):
     assert file_name(subject, "onnx") == f"mlp-{subject.run.id[:8]}.onnx"
+    assert len({file_name(subject, name) for name in KINDS}) == len(KINDS), "none is written over another"
     assert len({kind.file for kind in KINDS.values() if kind.file}) == sum(bool(kind.file) for kind in KINDS.values())
