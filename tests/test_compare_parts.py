@@ -135,6 +135,14 @@ def test_settings_costs_and_effects(runs):  # noqa: F811
     assert list(chart(at, "front")["data"][1]["x"]) == [785 * 8 + 90] * 4
     at = view(at, "effect")
     assert list(chart(at, "scatter")["data"][0]["x"]) == [32, 32, 64, 64]
+    for name, values, label in (("seconds", [12.8, 12.8, 25.6, 25.6], "training time (s)"), ("last.loss", [1 / 40] * 4, None),
+                                ("last.seconds", [3.2, 3.2, 6.4, 6.4], "training time of each epoch (s), last value")):
+        at.selectbox(key="compare.result").set_value(name).run()
+        assert_whole(at)
+        scatter = chart(at, "scatter")
+        assert list(scatter["data"][0]["y"]) == pytest.approx(values)
+        assert label in (None, scatter["layout"]["yaxis"]["title"]["text"])
+    at.selectbox(key="compare.result").set_value("validation_accuracy").run()
     at.segmented_control(key="compare.effect").set_value("all").run()
     axes = chart(at, "parallel")["data"][0]["dimensions"]
     assert [axis["label"] for axis in axes] == ["batch size", "seed", "validation accuracy"]

@@ -5,23 +5,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MetricTitle:
-    """How a metric is called in a chart; share: from 0 to 1, read in percent; falls: a logarithmic axis helps it."""
+    """How a metric is called in a chart; share: from 0 to 1, read in percent; falls: a logarithmic axis helps it; rises: the
+    larger the better."""
 
     title: str
     share: bool = False
     falls: bool = False
+    rises: bool = False
 
 
 METRICS: dict[str, MetricTitle] = {
     "validation_loss": MetricTitle("Validation loss", falls=True),
-    "validation_accuracy": MetricTitle("Validation accuracy", share=True),
+    "validation_accuracy": MetricTitle("Validation accuracy", share=True, rises=True),
     "loss": MetricTitle("Training loss of each batch", falls=True),
-    "accuracy": MetricTitle("Training accuracy of each batch", share=True),
+    "accuracy": MetricTitle("Training accuracy of each batch", share=True, rises=True),
     "train_loss": MetricTitle("Training loss, mean of each epoch", falls=True),
-    "train_accuracy": MetricTitle("Training accuracy, mean of each epoch", share=True),
+    "train_accuracy": MetricTitle("Training accuracy, mean of each epoch", share=True, rises=True),
     "learning_rate": MetricTitle("Learning rate", falls=True),
-    "throughput": MetricTitle("Training speed (examples/s)"),
-    "images_per_second": MetricTitle("Training speed of each epoch (examples/s)"),
+    "throughput": MetricTitle("Training speed (examples/s)", rises=True),
+    "images_per_second": MetricTitle("Training speed of each epoch (examples/s)", rises=True),
     "seconds": MetricTitle("Training time of each epoch (s)"),
     "memory": MetricTitle("Memory of the training process (MB)"),
     "gpu_memory": MetricTitle("Memory of the GPU (MB)"),

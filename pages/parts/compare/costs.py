@@ -1,5 +1,7 @@
 """Compare runs, Cost: what a result costs in parameters, time or arithmetic, and which runs no other beats."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from core.config import RunConfig, TrainingConfig
@@ -67,15 +69,17 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     camera()
 
 
-def choose_result(runs: list[Run]) -> Outcome | None:
-    """Which result to look at, of those that any of the runs has; None, and a line, where there is none."""
-    there = [name for name, outcome in RESULTS.items() if any(outcome.of(run) is not None for run in runs)]
+def choose_result(runs: list[Run], others: Mapping[str, Outcome] | None = None) -> Outcome | None:
+    """Which result to look at, of those that any of the runs has; None, and a line, where there is none. others: what is offered
+    besides by name, where there is a result."""
+    there = {name: outcome for name, outcome in RESULTS.items() if any(outcome.of(run) is not None for run in runs)}
     if not there:
         st.info("None of these runs has come to a result yet.", icon=":material/hourglass_empty:")
         return None
-    asked = beside().result
-    return RESULTS[st.selectbox("Result", there, format_func=lambda name: RESULTS[name].label.capitalize(), width=260,
-                                **follow("compare.result", "result", asked if asked in there else there[0], there[0]))]
+    asked, usual = beside().result, next(iter(there))
+    there |= others or {}
+    return there[st.selectbox("Result", list(there), format_func=lambda name: there[name].label.capitalize(), width=260,
+                              **follow("compare.result", "result", asked if asked in there else usual, usual))]
 
 
 def different_questions(runs: list[Run], result: Outcome) -> None:
