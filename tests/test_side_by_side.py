@@ -301,6 +301,14 @@ def test_settings_that_are_no_numbers_have_a_place_each():
                           RESULTS["test_accuracy"]).data[0].dimensions
     assert list(axes[0]["values"]) == [-3, -1, -2] and list(axes[0].ticktext) == ["0.001", "0.01", "0.1"]
     assert list(axes[1]["values"]) == [1, 0, 1] and list(axes[2]["values"]) == [64, 32, 128]
-    assert axes[3].label == "test accuracy"
+    assert axes[3].label == "test accuracy" and axes[3].tickformat == ".4~%"
+    layers = ["16", "64-32", "4", "none"]
+    parallel = parallel_chart({"hidden layers": layers}, [2e5, 1e5, 3e4, 5.0], RESULTS["test_loss"])
+    assert list(parallel.data[0].dimensions[0].ticktext) == ["4", "16", "64-32", "none"]
+    assert list(scatter_chart(layers, [1, 2, 3, 4], layers, ["#e4572e"] * 4, "hidden layers", RESULTS["test_loss"])
+                .layout.xaxis.categoryarray) == ["4", "16", "64-32", "none"]
+    assert parallel.data[0].dimensions[1].tickformat == ".4~s"
+    wide = parallel_chart({"architecture": ["Convolutional network (CNN)", "b"]}, [0.1, 0.2], RESULTS["test_loss"])
+    assert wide.layout.margin.l > parallel.layout.margin.l >= 60, "the first axis' values stand left of it"
     many = parallel_chart({str(number): [1, 2] for number in range(20)}, [0.1, 0.2], RESULTS["test_loss"]).data[0]
     assert len(many.dimensions) == 9 and many.line.colorscale[0][1] == "#2e86ab", "a small loss is the good end"
