@@ -1,8 +1,11 @@
 """The command line: `python -m core presets | train | summary | evaluate | export | import | runs | backup | first-model`."""
 
+import gc
+
 from core.process import configure
 
 if __name__ == "__main__":
+    gc.disable()  # until all is imported: looking for garbage among a million things that stay takes as long as many a command
     configure("training")
 
 import argparse
@@ -364,4 +367,6 @@ def first_model(args: argparse.Namespace, settings: Settings) -> int:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     sys.exit(main())

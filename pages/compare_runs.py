@@ -16,7 +16,7 @@ from core.wording import plural
 from pages.parts.compare.controls import controls
 from pages.parts.compare.curves import side_by_side
 from pages.parts.compare.grid import grid, take_selection
-from pages.parts.compare.looked_at import open_view
+from pages.parts.compare.looked_at import change, open_view
 from pages.parts.compare.many import many_actions, recycle_bin, undo_line
 from pages.parts.compare.one import one_run
 from pages.parts.runs.by_hand import by_hand_list
@@ -29,6 +29,12 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
 
 MOST_LISTED = 8  # runs whose changes by hand are listed
+STYLE = """
+.st-key-compare-parallel .axis :is(path, line) { stroke: #7d8590; stroke-opacity: 0.8; }  /* Plotly's are black in any theme */
+@media (max-width: 640px) {  /* nine upright axes need more room than a phone has */
+    .st-key-compare-parallel { overflow-x: auto; }
+    .st-key-compare-parallel > * { min-width: 820px; }
+}"""
 
 
 def table(entries: Sequence[Entry], view: View) -> tuple[list[Entry], list[str]]:
@@ -78,7 +84,7 @@ def details(server: Services, chosen: Sequence[Entry], current: Run | None) -> N
         one_run(server, runs[0])
 
 
-open_page("Compare runs")
+open_page("Compare runs", STYLE)
 server = services()
 st.title("Compare runs")
 current = current_run(server)  # says so where the address names a run that is gone
@@ -89,8 +95,8 @@ except StoreError as error:
     st.stop()
 take_selection()
 view = open_view({entry.number for entry in entries})
-undo_line(server)
 if not entries:
+    undo_line(server)
     st.info("There are no runs yet. Train one on Home, or choose your own settings.", icon=":material/model_training:")
     if st.button("Train a model", key="compare.train", icon=":material/model_training:"):
         go_to("pages/train_model.py")
@@ -100,7 +106,8 @@ else:
     selected = set(view.selected)
     chosen = [entry for entry in rows if entry.number in selected]
     many_actions(server, chosen, rows, columns)
+    undo_line(server)  # below what was pressed: above the table it would move the rows away from under the mouse
     details(server, chosen, current)
 recycle_bin(server)
-bring_a_bundle(server)
+bring_a_bundle(server, lambda run: change(selected=(run.number,)))
 space_section(server)

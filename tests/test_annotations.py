@@ -49,10 +49,24 @@ def test_several_runs_are_annotated_at_once(store):
     assert said(store, first) == ("New name", "two\nlines", ("my tag",), True, True)
     assert store.annotate([first, "0" * 32], Change(starred=True)) == {}, "nothing has changed"
     store.put_back(before)
-    assert said(store, first) == ("one", "", (), False, False) and said(store, second) == ("two", "", (), False, False)
+    assert said(store, second) == ("two", "", (), False, False)
+    assert said(store, first) == ("New name", "two\nlines", (), False, False), "what was said since stays"
     assert [run.id for run in store.runs()] == [other, second, first]
     store.annotate([second], Change(archived=True))
     assert [run.id for run in store.runs(archived=False)] == [other, first] and len(store.runs()) == 3
+
+
+def test_one_change_is_taken_back_and_what_another_tab_has_said_since_stays(store):
+    run_id = ended(store, "one")
+    store.annotate([run_id], Change(note="mine", add_tags=("a", "b")))
+    mine = store.annotate([run_id], Change(title="two", note="yours", starred=True, add_tags=("c", "d"), remove_tags=("a",)))
+    store.annotate([run_id], Change(title="three", archived=True, add_tags=("e",), remove_tags=("d",)))
+    store.put_back(mine)
+    assert said(store, run_id) == ("three", "mine", ("b", "e", "a"), False, True)
+    store.discard([run_id])
+    store.put_back(mine)  # gone meanwhile
+    store.restore([run_id])
+    assert said(store, run_id) == ("three", "mine", ("b", "e", "a"), False, True)
 
 
 @pytest.mark.parametrize(("change", "line"), [

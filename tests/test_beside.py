@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from core.runs.beside import MOST_METRICS, PARAMETERS, Beside, Kind, plain, read_beside, write_beside
+from core.runs.beside import LAST, MOST_METRICS, PARAMETERS, Beside, Kind, plain, read_beside, write_beside
 from core.runs.change_walk import SEEDS
 from core.runs.outcomes import COSTS, RESULTS
 from core.runs.table import SETTINGS
@@ -29,7 +29,7 @@ states = st.builds(
     over=st.sampled_from(["step", "epoch", "seconds"]), smoothing=st.floats(0, 0.99).map(plain), log=st.booleans(),
     together=st.booleans(), closer=st.none() | st.tuples(amounts, amounts).filter(lambda ends: ends[0] < ends[1]),
     picked=st.none() | st.sets(numbers, max_size=8).map(lambda found: tuple(sorted(found))), highlight=st.just(0) | numbers,
-    cost=st.sampled_from([*COSTS, "mult_adds"]), result=st.sampled_from(["", *RESULTS]),
+    cost=st.sampled_from([*COSTS, "mult_adds"]), result=st.sampled_from(["", *RESULTS, *COSTS, f"{LAST}throughput"]),
     effect=st.sampled_from(["one", "all", "which"]), setting=st.sampled_from(["", *SETTINGS]),
     split=st.sampled_from(["test", "validation"]), budget=st.sampled_from(["", *COSTS]), most=st.none() | amounts,
     first=st.just(0) | numbers, second=st.just(0) | numbers, seeds=st.sampled_from(SEEDS),

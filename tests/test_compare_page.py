@@ -214,12 +214,32 @@ def test_actions_on_many_and_undo(three, runs):  # noqa: F811
     assert runs.discarded() == {} and not at.dataframe and as_text("Removed for good: 3 runs.") in said(at)
 
 
+def test_words_are_kept_where_another_tab_has_changed_others_meanwhile(three, runs):  # noqa: F811
+    """A form is filled in while somebody else names, tags and notes the same run."""
+    at = choose(opened(), 0)
+    whole(next(one for one in at.text_area if one.label == "Note").set_value("mine").run())
+    runs.annotate([three[2]], Change(title="yours", add_tags=("yours",)))
+    press(at, "compare.keep")
+    assert (runs.get(three[2]).title, runs.get(three[2]).note) == ("yours", "mine")
+    whole(next(one for one in at.multiselect if one.label == "Add tags").set_value(["mine"]).run())
+    runs.annotate([three[2]], Change(note="yours", add_tags=("late",)))
+    press(at, "compare.keep_tags")
+    assert runs.get(three[2]).tags == ("yours", "late", "mine")
+    press(at, "compare.undo")
+    run = runs.get(three[2])
+    assert (run.title, run.note, run.tags) == ("yours", "yours", ("yours", "late"))
+
+
 def test_what_goes_stays(three, runs):  # noqa: F811
     runs.create(tiny(), "ann", "going")
     at = choose(opened(), 0, 1)
     press(at, "compare.delete")
     assert names(at) == ["going", "second", "first"] and address(at) == {"selected": ["4"]}
     assert as_text("Deleted: 1 run. 1 run that is waiting or training can't be deleted; stop first.") in said(at)
+    choose(at, 1, 2)
+    runs.discard([three[1]])  # by another tab
+    press(at, "compare.delete")
+    assert as_text("Deleted: 1 run. 1 run was gone already.") in said(at)
 
 
 def test_a_run_in_the_address_is_reachable(three, runs):  # noqa: F811

@@ -10,7 +10,9 @@ from streamlit.testing.v1 import AppTest
 from core.evaluation import Predictions
 from core.figures.side_by_side import looks, pixels_for
 from core.runs.evaluations import predictions_path, save_predictions
+from core.runs.outcomes import RESULTS, questions_differ
 from pages.parts.compare import curves, which_change
+from pages.parts.compare.curves import VIEWS
 from tests.helpers import tiny
 from tests.test_pages import assert_whole, click, runs, texts  # noqa: F401 (runs is a fixture)
 from tests.test_side_by_side import made
@@ -133,12 +135,47 @@ def test_settings_costs_and_effects(runs):  # noqa: F811
     assert list(chart(at, "front")["data"][1]["x"]) == [785 * 8 + 90] * 4
     at = view(at, "effect")
     assert list(chart(at, "scatter")["data"][0]["x"]) == [32, 32, 64, 64]
+    for name, values, label in (("seconds", [12.8, 12.8, 25.6, 25.6], "training time (s)"), ("last.loss", [1 / 40] * 4, None),
+                                ("last.seconds", [3.2, 3.2, 6.4, 6.4], "training time of each epoch (s), last value")):
+        at.selectbox(key="compare.result").set_value(name).run()
+        assert_whole(at)
+        scatter = chart(at, "scatter")
+        assert list(scatter["data"][0]["y"]) == pytest.approx(values)
+        assert label in (None, scatter["layout"]["yaxis"]["title"]["text"])
+    at.selectbox(key="compare.result").set_value("validation_accuracy").run()
     at.segmented_control(key="compare.effect").set_value("all").run()
     axes = chart(at, "parallel")["data"][0]["dimensions"]
     assert [axis["label"] for axis in axes] == ["batch size", "seed", "validation accuracy"]
     at.segmented_control(key="compare.effect").set_value("which").run()
     assert_whole(at)
-    assert "these are 4" in texts(at)
+    assert "these are 4" in texts(at) and "different questions" not in texts(at)
+
+
+def test_runs_that_another_tab_deletes_are_said_to_be_gone(runs):  # noqa: F811
+    found = [made(runs, tiny(training__batch_size=size)) for size in (32, 64, 128)]
+    at = beside(*found)
+    runs.discard([found[0].id])
+    for kind in VIEWS:
+        at = view(at, kind)
+        assert "1 run of these is gone, or can't be read." in texts(at), kind
+    runs.discard([run.id for run in found])
+    for kind in VIEWS:
+        at = view(at, kind)
+        assert "3 runs of these are gone, or can't be read." in texts(at) and len(at.info) == 1, kind
+
+
+def test_results_of_different_questions_are_not_laid_beside_each_other_in_silence(runs):  # noqa: F811
+    one = tiny()
+    other = tiny(data__task="is_target", data__target=3, training__loss="bce_with_logits")
+    found = [made(runs, config, seconds=1.0) for config in (one, other)]
+    for kind in ("cost", "effect"):
+        at = view(beside(*found), kind)
+        assert "different questions: they differ in task, target. What looks better" in texts(at)
+        at.selectbox(key="compare.result").set_value("test_loss").run()
+        assert "they differ in task, target, loss." in texts(at)
+    apart = [made(runs, tiny(training__loss=loss, data__target=target)) for loss, target in (("cross_entropy", 3), ("mse", 8))]
+    assert questions_differ(apart, RESULTS["validation_accuracy"]) == []
+    assert questions_differ(apart, RESULTS["test_loss"]) == ["loss"]
 
 
 def answers(store, run, wrong):

@@ -63,6 +63,16 @@ def test_thinned_points_are_points_in_order(values, points):
         assert min(kept) == min(values) and max(kept) == max(values)
 
 
+@given(values=st.lists(st.floats(-1e6, 1e6) | st.sampled_from([float("nan"), float("inf"), float("-inf")]), max_size=300),
+       points=st.integers(2, 50))
+def test_what_is_no_number_hides_no_extreme(values, points):
+    """As where a run diverges: the last peak before its first NaN is what one looks for."""
+    finite = [value for value in values if np.isfinite(value)]
+    kept = [value for value in thin(range(len(values)), values, points)[1] if np.isfinite(value)]
+    assert not finite or min(kept) == min(finite) and max(kept) == max(finite)
+    assert bool(kept) == bool(finite)
+
+
 @given(values=st.lists(st.floats(-1e6, 1e6), min_size=60, max_size=300), points=st.integers(2, 30))
 def test_the_ends_are_kept_with_their_extremes(values, points):
     """The first and the last n of the points stand for the first and the last part of the values."""

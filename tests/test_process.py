@@ -109,6 +109,18 @@ def test_a_variable_turns_the_lean_import_off():
     assert seen("other", **{LEAN_IMPORT: "0"}) == f"{list(WAITING.values())} 0 False False"
 
 
+def test_the_command_line_looks_for_garbage_only_in_what_comes_after_its_imports():
+    code = """
+import gc, runpy, sys
+sys.argv = ["core", "presets"]
+try:
+    runpy.run_module("core", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    print(end.code, gc.isenabled(), gc.get_freeze_count() > 100_000)
+"""
+    assert run(code).splitlines()[-1] == "0 True True"
+
+
 UNTOUCHED = """
 before = list(sys.meta_path)
 from core.process import configure

@@ -15,7 +15,7 @@ from core.data.sources.text_files import delete_own, import_csv, own_texts, text
 from core.evaluation.other_data import others
 from core.lessons import Lesson, LessonError, keep_lesson
 from core.runs import LocalEngine, NotYours, RunNotFound, RunStore
-from core.runs.annotations import Annotations, Change
+from core.runs.annotations import Annotations, Change, Replaced
 from core.runs.deleting import delete_run, remove_discarded
 from core.runs.made_with import keep_made_with
 from core.runs.moments import thin
@@ -47,7 +47,7 @@ CALLS = {  # changes a run that has an owner: how it is called, for the run of s
         "create_running": lambda store, run: store.create_running(CONFIG, ANN.key, "worker"),
         "delete": lambda store, run: store.delete(run),
         "annotate": lambda store, run: store.annotate([run], Change(title="Mine", starred=True, archived=True)),
-        "put_back": lambda store, run: store.put_back({run: Annotations("Mine")}),
+        "put_back": lambda store, run: store.put_back({run: Replaced(Annotations(), Annotations("Mine"))}),
         "discard": lambda store, run: store.discard([run]),
         "restore": lambda store, run: store.restore([run]),
         "begin": lambda store, run: store.begin(run, Started(1, 1, 1, "cpu", "float32")),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.evaluation.metrics import Interval
+from core.figures.metric_titles import METRICS, metric_title
 from core.figures.run_tables import (
     effects_chart,
     front_chart,
@@ -12,15 +13,7 @@ from core.figures.run_tables import (
     parallel_chart,
     scatter_chart,
 )
-from core.figures.side_by_side import (
-    METRICS,
-    MOST_AT_ONCE,
-    legend_html,
-    looks,
-    metric_title,
-    overlay_chart,
-    pixels_for,
-)
+from core.figures.side_by_side import MOST_AT_ONCE, legend_html, looks, overlay_chart, pixels_for
 from core.presets import PRESETS
 from core.runs import Metric, load_model
 from core.runs.change_walk import Effect
@@ -174,6 +167,19 @@ def test_names_say_what_differs(store):
                      "optimizer adam, beta1 0.9, beta2 0.999"], "what not all have comes in where it is needed"
 
 
+def test_runs_that_differ_in_many_settings_are_called_by_their_titles(store):
+    few = {"training__epochs": 2, "training__batch_size": 32, "training__optimizer__learning_rate": 0.5,
+           "training__loss": "mse", "data__normalization": "half"}
+    first, like_it = made(store, tiny(), title="First · seed 0"), made(store, tiny(**few), title="First · seed 0")
+    assert names_of([first, like_it])[like_it.id].startswith("normalisation half, loss mse, ")
+    other = made(store, tiny(**few, training__seed=1), title="Other  *one* · seed 1")
+    assert names_of([first, other]) == {first.id: "First · seed 0", other.id: "Other *one* · seed 1"}
+    assert values_of([first, other]) is None and values_of([first, other], seeds=False)[1][other.id][-1] == "2"
+    more = made(store, tiny(**few, data__fraction=0.5, training__seed=1), title="Other · seed 1")
+    assert names_of([first, like_it, more], seeds=False) == {
+        first.id: f"First ({first.id[:4]})", like_it.id: f"First ({like_it.id[:4]})", more.id: "Other"}
+
+
 def test_of_many_runs_settings_are_named_once(store):
     runs = [made(store, tiny(training__batch_size=size, training__seed=size)) for size in (32, 64)]
     assert values_of(runs, seeds=False) == (["batch size"], {runs[0].id: ["32"], runs[1].id: ["64"]})
@@ -295,6 +301,14 @@ def test_settings_that_are_no_numbers_have_a_place_each():
                           RESULTS["test_accuracy"]).data[0].dimensions
     assert list(axes[0]["values"]) == [-3, -1, -2] and list(axes[0].ticktext) == ["0.001", "0.01", "0.1"]
     assert list(axes[1]["values"]) == [1, 0, 1] and list(axes[2]["values"]) == [64, 32, 128]
-    assert axes[3].label == "test accuracy"
+    assert axes[3].label == "test accuracy" and axes[3].tickformat == ".4~%"
+    layers = ["16", "64-32", "4", "none"]
+    parallel = parallel_chart({"hidden layers": layers}, [2e5, 1e5, 3e4, 5.0], RESULTS["test_loss"])
+    assert list(parallel.data[0].dimensions[0].ticktext) == ["4", "16", "64-32", "none"]
+    assert list(scatter_chart(layers, [1, 2, 3, 4], layers, ["#e4572e"] * 4, "hidden layers", RESULTS["test_loss"])
+                .layout.xaxis.categoryarray) == ["4", "16", "64-32", "none"]
+    assert parallel.data[0].dimensions[1].tickformat == ".4~s"
+    wide = parallel_chart({"architecture": ["Convolutional network (CNN)", "b"]}, [0.1, 0.2], RESULTS["test_loss"])
+    assert wide.layout.margin.l > parallel.layout.margin.l >= 60, "the first axis' values stand left of it"
     many = parallel_chart({str(number): [1, 2] for number in range(20)}, [0.1, 0.2], RESULTS["test_loss"]).data[0]
     assert len(many.dimensions) == 9 and many.line.colorscale[0][1] == "#2e86ab", "a small loss is the good end"

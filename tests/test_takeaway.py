@@ -99,13 +99,14 @@ def onnx_answers(content: bytes, inputs: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES.keys() - LARGE))
-def test_every_architecture_answers_in_onnx_as_it_does_here(store, settings, name):
+def test_every_architecture_answers_in_onnx_as_it_does_here(store, settings, name, capfd):
     """On 100 inputs of other numbers than those it was checked with, at once and in other batches. Networks that read texts go
-    through the second exporter, the others through the first."""
+    through the second exporter, the others through the first. No exporter says anything, not even past Python's streams."""
     run = of_architecture(store, name)
     subject = Subject(store, run, settings)
     inputs, trained = example_inputs(subject, 100, seed=7), load_model(store, run.id)
     content = take(subject, "onnx")
+    assert capfd.readouterr() == ("", "")
     expected = trained.predict(inputs)
     torch.testing.assert_close(onnx_answers(content, inputs), expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(onnx_answers(content, inputs[:1]), expected[:1], rtol=1e-4, atol=1e-5)
@@ -379,4 +380,5 @@ def test_a_missing_package_is_said_in_one_line(subject, monkeypatch, kind, packa
 
 def test_files_are_named_after_their_run(subject):
     assert file_name(subject, "onnx") == f"mlp-{subject.run.id[:8]}.onnx"
+    assert len({file_name(subject, name) for name in KINDS}) == len(KINDS), "none is written over another"
     assert len({kind.file for kind in KINDS.values() if kind.file}) == sum(bool(kind.file) for kind in KINDS.values())

@@ -132,4 +132,8 @@ def test_a_bundle_is_brought_and_another_refused(subject, tmp_path, monkeypatch)
     at.session_state["runs.made_with"] = True
     whole(at.run())
     assert run.owner == at.session_state[keys.OWNER] and f"as a bundle of run {subject.run.id}" in said(at)
+    assert at.query_params["selected"] in ("1", ["1"])
+    bring(at, content)  # while the first one is looked at
+    second = store.runs()[0]
+    assert at.query_params["selected"] in ("2", ["2"]) and f"run {second.id}" in said(at) and f"run {run.id}" not in said(at)
     store.close()

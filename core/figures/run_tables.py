@@ -1,8 +1,10 @@
 """Runs as points: cost against result with the front of the best, settings against results, and effects with intervals."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -24,6 +26,9 @@ MOST_LABELLED = 6  # points of the front that have their name beside them
 ROW = 34  # pixels of a bar
 MOST_BARS = 15
 LONGEST = 40  # letters beside a bar
+LETTER = 6  # pixels
+LARGE = 10_000  # from where on thousands are a k
+NARROW = 24  # letters of a line below an axis, of which a phone has little
 SCALE = [[0.0, "#e4572e"], [0.5, "#b8860b"], [1.0, "#2e86ab"]]  # also told apart with colour-blind eyes
 
 
@@ -57,7 +62,8 @@ def scatter_chart(settings: Sequence[Any], values: Sequence[float], names: Seque
         marker={"color": list(colours), "size": 9, "opacity": 0.85},
         hovertemplate=f"%{{customdata[0]}}<br>{literal(label)} %{{x}}<br>{result.label} %{{y:{_format(result)}}}<extra></extra>"))
     about = Outcome(label, "", lambda run: None)
-    x_axis = _axis(numbers, about) | _ticks(numbers) if numbers is not None else {"title": literal(label), "type": "category"}
+    x_axis = _axis(numbers, about) | _ticks(numbers) if numbers is not None else {
+        "title": literal(label), "type": "category", "categoryorder": "array", "categoryarray": sorted(set(x), key=_natural)}
     return figure.update_layout(height=HEIGHT, margin=MARGIN, showlegend=False, xaxis=x_axis,
                                 yaxis=_axis(values, result, may_be_wide=False))
 
@@ -65,11 +71,15 @@ def scatter_chart(settings: Sequence[Any], values: Sequence[float], names: Seque
 def parallel_chart(settings: Mapping[str, Sequence[Any]], values: Sequence[float], result: Outcome) -> go.Figure:
     """An upright axis for each setting, by its label, and one for the result; a line for each run, coloured by the result."""
     axes = [_parallel_axis(label, column) for label, column in list(settings.items())[:MOST_AXES]]
-    axes.append({"label": result.label, "values": list(values), "tickformat": ".4~%" if result.shares else ".4~g"})
+    axes.append({"label": _short(result.label), "values": list(values),
+                 "tickformat": ".4~%" if result.shares else ".4~s" if max(map(abs, values), default=0.0) >= LARGE else ".4~g"})
+    first, last = axes[0], axes[-1]  # beside which their ticks and titles need room
+    left = max(LETTER * max(map(len, first.get("ticktext") or [""])), LETTER * len(first["label"]) // 2)
     return go.Figure(go.Parcoords(
         dimensions=axes, line={"color": list(values), "colorscale": SCALE if result.higher else [
             [1 - place, colour] for place, colour in reversed(SCALE)]}, labelfont={"size": 12}, tickfont={"size": 11},
-    )).update_layout(height=HEIGHT, margin={"l": 60, "r": 60, "t": 60, "b": 32})
+    )).update_layout(height=HEIGHT, margin={"l": max(60, 20 + left), "r": max(60, 12 + LETTER * len(last["label"]) // 2), "t": 60,
+                                            "b": 32})
 
 
 def importance_chart(found: Importance, labels: Mapping[str, str], result: Outcome) -> go.Figure:
@@ -86,7 +96,8 @@ def importance_chart(found: Importance, labels: Mapping[str, str], result: Outco
         hovertemplate="%{customdata[0]}<br>%{x:.3~g}<extra></extra>"))
     unit = "percentage points" if result.shares else result.label
     return figure.update_layout(
-        height=80 + ROW * len(shares), margin=MARGIN, xaxis={"title": f"how much worse the guess gets<br>({unit})"}, bargap=0.45,
+        height=100 + ROW * len(shares), margin=MARGIN, bargap=0.45,
+        xaxis={"title": _broken(f"how much worse the guess gets ({unit})")},
         yaxis={"tickvals": list(range(len(shares))), "ticktext": names, "autorange": "reversed"})
 
 
@@ -105,7 +116,8 @@ def effects_chart(effects: Sequence[Effect], result: Outcome) -> go.Figure:
     better = "right is better" if result.higher else "left is better"
     figure.add_vline(x=0, line={"color": GREY, "width": 1.5, "dash": "dot"})
     return figure.update_layout(
-        height=90 + ROW * len(effects), margin=MARGIN, xaxis={"title": f"change of the {result.label}<br>({unit}; {better})"},
+        height=130 + ROW * len(effects), margin=MARGIN,
+        xaxis={"title": _broken(f"change of the {result.label} ({unit}; {better})")},
         yaxis={"tickvals": list(range(len(effects))), "ticktext": [literal(_short(one.label, LONGEST)) for one in effects],
                "range": [len(effects) - 0.5, -0.5]})
 
@@ -133,7 +145,7 @@ def _parallel_axis(label: str, column: Sequence[Any]) -> dict[str, Any]:
         return {"label": _short(label, 18), "values": [math.log10(value) for value in numbers],
                 "tickvals": [math.log10(value) for value in shown], "ticktext": [in_words("", value) for value in shown]}
     texts = ["–" if value is NOT_THERE else in_words("", value) for value in column]
-    order = sorted(set(texts))
+    order = sorted(set(texts), key=_natural)
     return {"label": _short(label, 18), "values": [order.index(text) for text in texts], "tickvals": list(range(len(order))),
             "ticktext": [_short(text, 16) for text in order], "range": [-0.3, max(0.3, len(order) - 0.7)]}
 
@@ -169,6 +181,16 @@ def _format(about: Outcome) -> str:
 
 def _unit(about: Outcome) -> str:
     return f" {about.unit}" if about.unit and not about.shares else ""
+
+
+def _natural(text: str) -> list[Any]:
+    """What sorts 4 before 16, and 64-32 before 128-64."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", text))]
+
+
+def _broken(text: str) -> str:
+    """Words of ours in lines that are as narrow as an axis on a phone."""
+    return "<br>".join(wrap(text, NARROW))
 
 
 def _short(text: str, most: int = 28) -> str:

@@ -15,10 +15,12 @@ def thin(steps: Sequence[int], values: Sequence[float], points: int = 400) -> tu
     if len(steps) <= points:
         return list(steps), list(values)
     array = np.asarray(values, dtype=float)
+    finite = np.isfinite(array)  # of a bucket that has finite values these count: NaN would be both its smallest and largest
+    lows, highs = np.where(finite, array, np.inf), np.where(finite, array, -np.inf)
     edges = np.linspace(0, len(array), points // 2 + 1).astype(int)
     keep: set[int] = set()
     for start, end in zip(edges[:-1], edges[1:], strict=True):
-        keep |= {start + int(array[start:end].argmin()), start + int(array[start:end].argmax())}
+        keep |= {start + int(lows[start:end].argmin()), start + int(highs[start:end].argmax())}
     kept = sorted(keep)
     return [steps[i] for i in kept], [values[i] for i in kept]
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 MOST_TITLE, MOST_NOTE, MOST_TAG = 200, 2000, 40  # signs
 MOST_TAGS = 20  # of one run
@@ -24,6 +24,24 @@ class Annotations:
     tags: tuple[str, ...] = ()
     starred: bool = False
     archived: float | None = None
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What a change of one run has replaced, and by what: enough to take this change back and no other."""
+
+    before: Annotations
+    after: Annotations
+
+    def taken_back(self, now: Annotations) -> Annotations:
+        """`now` without the change. What somebody has said otherwise since stays, as in another tab."""
+        changed = [name for name in (field.name for field in fields(Annotations))
+                   if getattr(self.before, name) != getattr(self.after, name)]
+        back = {name: getattr(self.before, name) for name in changed if getattr(now, name) == getattr(self.after, name)}
+        if "tags" in changed and "tags" not in back:
+            stay = [tag for tag in now.tags if tag in self.before.tags or tag not in self.after.tags]
+            back["tags"] = tuple(dict.fromkeys([*stay, *(tag for tag in self.before.tags if tag not in self.after.tags)]))
+        return replace(now, **back)
 
 
 @dataclass(frozen=True)
@@ -72,13 +90,19 @@ def _bounded(what: str, text: str, most: int) -> str:
 
 # --- the store's rows
 
-def annotate(db: sqlite3.Connection, run_ids: Iterable[str], change: Change) -> dict[str, Annotations]:
-    """Change what is said of runs; what was said before of those that it changed. Raises AnnotationError."""
+def annotate(db: sqlite3.Connection, run_ids: Iterable[str], change: Change) -> dict[str, Replaced]:
+    """Change what is said of runs; for take_back(), of those that it changed. Raises AnnotationError."""
     change, now = change.checked(), time.time()
-    before = read_annotations(db, run_ids)
-    after = {run_id: change.applied(said, now) for run_id, said in before.items()}
-    write_annotations(db, {run_id: said for run_id, said in after.items() if said != before[run_id]})
-    return {run_id: said for run_id, said in before.items() if said != after[run_id]}
+    replaced = {run_id: Replaced(said, change.applied(said, now)) for run_id, said in read_annotations(db, run_ids).items()}
+    replaced = {run_id: one for run_id, one in replaced.items() if one.before != one.after}
+    write_annotations(db, {run_id: one.after for run_id, one in replaced.items()})
+    return replaced
+
+
+def take_back(db: sqlite3.Connection, replaced: Mapping[str, Replaced]) -> None:
+    """Undo what annotate() has done to these runs, by their ids; those that are gone are left out."""
+    now = read_annotations(db, replaced)
+    write_annotations(db, {run_id: replaced[run_id].taken_back(said) for run_id, said in now.items()})
 
 
 def read_annotations(db: sqlite3.Connection, run_ids: Iterable[str]) -> dict[str, Annotations]:

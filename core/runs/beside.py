@@ -19,6 +19,7 @@ Kind = Literal["curves", "settings", "cost", "effect", "board", "change"]
 Way = Literal["one", "all", "which"]
 Split = Literal["test", "validation"]
 MULT_ADDS = "mult_adds"  # the cost that is worked out and not recorded
+LAST = "last."  # before the name of a metric of which the last value is the result
 MOST_METRICS, MOST_TEXT = 40, 200  # of an address, and signs of each
 LARGEST = 1e15
 
@@ -38,7 +39,7 @@ class Beside:
     picked: tuple[int, ...] | None = None  # runs with a colour, where there are too many for all to have one
     highlight: int = 0
     cost: str = "parameters"
-    result: str = ""  # of RESULTS, beside costs and settings
+    result: str = ""  # of RESULTS, beside costs and settings; beside settings also of COSTS, or LAST and a metric's name
     effect: Way = "one"
     setting: str = ""  # its dotted path
     split: Split = "test"
@@ -82,6 +83,10 @@ def plain(value: float) -> float:
 
 def _one_of(*known: str) -> Callable[[str], str | None]:
     return lambda text: text if text in known else None
+
+
+def _result(text: str) -> str | None:
+    return text if text in RESULTS or text in COSTS or text.startswith(LAST) and len(text) <= MOST_TEXT else None
 
 
 def _share(text: str) -> float | None:
@@ -140,7 +145,7 @@ PARAMETERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "picked": (read_numbers, write_numbers),
     "highlight": (_run, str),
     "cost": (_one_of(*COSTS, MULT_ADDS), str),
-    "result": (_one_of(*RESULTS), str),
+    "result": (_result, str),
     "effect": (_one_of(*get_args(Way)), str),
     "setting": (_one_of(*SETTINGS, *SHOWN_AS), str),
     "split": (_one_of(*get_args(Split)), str),

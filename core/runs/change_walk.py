@@ -12,7 +12,7 @@ from core.evaluation.metrics import Interval
 from core.fields import ConfigError
 from core.runs.differing import NOT_THERE, SEED, Words, flat, in_words, labels_of, varying
 from core.runs.engine import Engine
-from core.runs.outcomes import Outcome
+from core.runs.outcomes import QUESTION, Outcome
 from core.runs.records import Run
 from core.runs.store import RunStore
 
@@ -21,7 +21,6 @@ MOST_RUNS = 60
 SEEDS = (2, 3, 5, 8)
 # Student's t by degrees of freedom, from 1 on: 95 % of it is between minus and plus that
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365)
-QUESTION = ("data.dataset", "data.task", "data.target", "data.only_classes", "data.text_file")  # another one has other answers
 NO_CHANGE = (SEED, "training.device", "training.threads")  # luck, and where it is computed
 
 

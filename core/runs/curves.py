@@ -63,6 +63,11 @@ def read_bands(store: RunStore, groups: Sequence[Sequence[Run]], view: View, mos
             for group in groups]
 
 
+def last_values(store: RunStore, runs: Sequence[Run], name: str) -> dict[str, float]:
+    """A metric's last value by the run's id; runs without it are left out."""
+    return {run.id: float(values[-1]) for run, _, values in store.points(runs, name) if len(values)}
+
+
 def _end(runs: Sequence[Run], view: View, clocks: Mapping[str, Points] | None) -> float:
     return extent(runs, view.axis, clocks or {}) if view.high is None else view.high
 

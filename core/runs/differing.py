@@ -13,6 +13,7 @@ SEED = "training.seed"
 NOT_THERE = None  # the value of a setting that only other kinds have, such as Adam's beta1 for SGD
 LONGEST = 28  # letters of a value in a name
 LONGEST_NAME = 90
+MOST_IN_NAME = 5  # settings
 
 Words = Callable[[str, Any], str]  # a setting's path and its value → the value as people read it
 
@@ -52,19 +53,32 @@ def names_of(runs: Sequence[Run], words: Words | None = None, seeds: bool = True
     """A short name for each run, by its id, that says in what it differs from the others: "learning rate 0.01, batch size 64".
 
     Settings that all of them have come first; those that only one kind of optimizer or network has come in where names would be
-    the same without them, and then the first letters of the id. A single run is called by its title. seeds: whether the seed may
-    be part of it. A person's words may be in it, such as the name of a class.
+    the same without them, and then the first letters of the id. A single run is called by its title, and so are runs that differ
+    in more than MOST_IN_NAME of what all have: nobody reads a list of ten settings. seeds: whether the seed may be part of it. A
+    person's words may be in it, such as the name of a class.
     """
     say = words or in_words
     paths = [path for path in varying([run.config for run in runs]) if seeds or path != SEED]
     every = {run.id: flat(run.config) for run in runs}
     shared = [path for path in paths if all(path in settings for settings in every.values())]
+    if len(shared) > MOST_IN_NAME:
+        return _told_apart({run.id: _title(run, seeds) for run in runs})
     for chosen in (shared, paths):
         parts = {run.id: [part for path in chosen if path in every[run.id]
                           for part in [f"{label_of(run.config, path)} {say(path, every[run.id][path])}"]] for run in runs}
         names = {run.id: _short(", ".join(parts[run.id])) or run.title or "run" for run in runs}
         if len(set(names.values())) == len(runs):
             return names
+    return _told_apart(names)
+
+
+def _title(run: Run, seeds: bool) -> str:
+    title = " ".join(run.title.split())
+    return _short(title if seeds else title.removesuffix(f" · seed {run.config.training.seed}")) or "Run"
+
+
+def _told_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Names by id, with its first letters where several are the same."""
     times = Counter(names.values())
     return {run_id: f"{name} ({run_id[:4]})" if times[name] > 1 else name for run_id, name in names.items()}
 
@@ -72,13 +86,13 @@ def names_of(runs: Sequence[Run], words: Words | None = None, seeds: bool = True
 def values_of(runs: Sequence[Run], words: Words | None = None, seeds: bool = True,
               ) -> tuple[list[str], dict[str, list[str]]] | None:
     """The same as a table, for many runs: what the settings are called that differ, and for each run its values; None where a run
-    lacks one of them, or where two runs would be told apart by nothing. See names_of()."""
+    lacks one of them, where two runs would be told apart by nothing, or where they are more than MOST_IN_NAME. See names_of()."""
     configs, say = [run.config for run in runs], words or in_words
     paths = [path for path in varying(configs) if seeds or path != SEED]
     every = {run.id: flat(run.config) for run in runs}
     paths = [path for path in paths if all(path in settings for settings in every.values())]
     found = {run_id: [say(path, settings[path]) for path in paths] for run_id, settings in every.items()}
-    if not paths or len({tuple(values) for values in found.values()}) < len(runs):
+    if not 0 < len(paths) <= MOST_IN_NAME or len({tuple(values) for values in found.values()}) < len(runs):
         return None
     return list(labels_of(configs, paths).values()), found
 

@@ -1,6 +1,6 @@
 """What a run came to and what it cost, as numbers to lay beside each other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from core.config import ConfigError, RunConfig
 from core.data import DataError, outline
 from core.layers.table import InspectionError, describe_layers, totals
 from core.models import ModelError, build
+from core.runs.differing import labels_of, varying
 from core.runs.records import Run
 from core.training import outputs_for
 
@@ -24,6 +25,19 @@ class Outcome:
     of: Callable[[Run], float | None]
     shares: bool = False
     higher: bool = False
+
+
+# another one has other answers
+QUESTION = ("data.dataset", "data.task", "data.target", "data.only_classes", "data.text_file")
+
+
+def questions_differ(runs: Sequence[Run], result: Outcome) -> list[str]:
+    """What keeps a result of these runs from being laid beside each other's, such as "data set": settings that make it the answer
+    to another question, and of losses the loss itself, but not where it is seen as a share."""
+    configs = [run.config for run in runs]
+    asked = QUESTION if any(config.data.task == "is_target" for config in configs) else set(QUESTION) - {"data.target"}
+    paths = [path for path in varying(configs) if path in asked or path == "training.loss" and not result.shares]
+    return list(labels_of(configs, paths).values())
 
 
 def mult_adds_of(config: RunConfig, root: Path | None = None) -> int | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from core.config import RunConfig
 from core.errors import reason
 from core.files import why_not_written, write_atomically
-from core.runs.annotations import Annotations, Change, annotate, write_annotations
+from core.runs.annotations import Change, Replaced, annotate, take_back
 from core.runs.database import StoreError
 from core.runs.discarded import discard, discarded_before, restore, sets_of_discarded, titles_of_discarded
 from core.runs.limits import book, check_kept, check_turn, most_pause, most_seconds
@@ -235,17 +235,17 @@ class RunStore(QueueStore, HistoryStore, LessonStore):
 
     # --- what people say of runs
 
-    def annotate(self, run_ids: Iterable[str], change: Change) -> dict[str, Annotations]:
-        """Name, note, tag, star or put away runs, all of them or none; what was said before of those that it changed, for
+    def annotate(self, run_ids: Iterable[str], change: Change) -> dict[str, Replaced]:
+        """Name, note, tag, star or put away runs, all of them or none; what that has replaced in those that it changed, for
         put_back(). Runs that are gone are left out. Raises AnnotationError for what can't be kept."""
         ids = list(run_ids)
         with self._changing(*ids) as db:
             return annotate(db, ids, change)
 
-    def put_back(self, said: Mapping[str, Annotations]) -> None:
-        """Say of runs again what annotate() replaced."""
-        with self._changing(*said) as db:
-            write_annotations(db, said)
+    def put_back(self, replaced: Mapping[str, Replaced]) -> None:
+        """Say of runs again what annotate() replaced. What has been said otherwise since, as in another tab, stays."""
+        with self._changing(*replaced) as db:
+            take_back(db, replaced)
 
     # --- deleted for a while
 

@@ -99,7 +99,7 @@ def take(subject: Subject, name: str) -> bytes:
 
 
 def file_name(subject: Subject, name: str) -> str:
-    """What the file is called: cnn-1a2b3c4d.onnx."""
+    """What the file is called: cnn-1a2b3c4d.onnx, cnn-1a2b3c4d-charts.zip. Each kind's name is another one."""
     return f"{subject.run.config.model.architecture}-{subject.run.id[:8]}{KINDS[name].ending}"
 
 
@@ -122,9 +122,9 @@ KINDS: dict[str, Kind] = {
                          "torch.export.load(file).module().", exported_program, weights=True, own_process=True, file="model.pt2"),
     "csv": Kind("Metrics as a table", ".csv", "text/csv", "Every recorded value: a row for each step, a column for each metric.",
                 metrics_csv, text=True, file=METRICS),
-    "charts": Kind("Charts as PNG and SVG", ".zip", "application/zip", "Every curve, and the confusion matrix of the test data: "
-                   "each as PNG and as SVG.", charts_zip, own_process=True, file="charts.zip"),
-    "tensorboard": Kind("TensorBoard's files", ".zip", "application/zip", "Every metric as event files: unpack, then "
+    "charts": Kind("Charts as PNG and SVG", "-charts.zip", "application/zip", "Every curve, and the confusion matrix of the test "
+                   "data: each as PNG and as SVG.", charts_zip, own_process=True, file="charts.zip"),
+    "tensorboard": Kind("TensorBoard's files", "-tensorboard.zip", "application/zip", "Every metric as event files: unpack, then "
                         "tensorboard --logdir on the folder.", event_zip, file="tensorboard.zip"),
     "config": Kind("Settings", ".json", "application/json", "Everything needed to repeat this run here.", _config, text=True),
     "card": Kind("Model card", ".md", "text/markdown", "What it is, what it learned from, how good it is and where that ends, as "

@@ -10,14 +10,14 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from core.evaluation.metrics import confusion_counts
 from core.figures.confusion import cell_colors, cell_texts
+from core.figures.metric_titles import metric_title
 from core.figures.palette import CLASSES, TRAIN, VALIDATION
-from core.figures.side_by_side import metric_title
 from core.figures.thinning import smooth, thin
 from core.runs.evaluations import load_predictions
 from core.takeaway.bundle import EPOCH
@@ -26,7 +26,6 @@ from core.takeaway.record import short
 
 if TYPE_CHECKING:  # Matplotlib stays out of the server
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Series = tuple[Sequence[int], Sequence[float]]
 SIZE, DOTS = (8.0, 4.5), 150  # inches; a picture has 1200×675 pixels
@@ -94,22 +93,21 @@ def _file_name(metric: str, taken: Mapping[str, object]) -> str:
 
 def pictures(draw: Callable[["Axes"], None], title: str = "") -> dict[str, bytes]:
     """A chart as {"png": …, "svg": …}. title: stands small above it; see words()."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure  # without pyplot, which keeps figures for the whole process
 
+    png, svg = io.BytesIO(), io.BytesIO()
     with _own_settings():
         figure = Figure(figsize=SIZE, dpi=DOTS, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, color="#5b626a")
-        png = _saved(figure, "png", {"Software": None})
+        # by the canvases: savefig() draws whatever has a layout twice
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
         figure.set_layout_engine("none")  # all lies where it should: to work that out again takes as long as to draw
-        return {"png": png, "svg": _saved(figure, "svg", {"Date": None})}
-
-
-def _saved(figure: "Figure", ending: str, metadata: dict[str, Any]) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format=ending, metadata=metadata)
-    return file.getvalue()
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from core.runs.outcomes import COSTS
 from core.runs.records import Looked
 from core.wording import percent, plural
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import short_name, words
+from pages.parts.compare.words import short_name, those_left, words
 from pages.parts.runs.answers import compute
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
@@ -27,7 +27,9 @@ MOST_READ = 200  # runs whose answers are read: 0.4 MB each for 10,000 images of
 
 def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """A board for each data set and question."""
-    runs = store.these(run_ids)
+    runs = those_left(store, run_ids)
+    if not runs:
+        return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         split = st.selectbox("On", list(SPLITS), format_func=SPLITS.__getitem__, width=220,
                              **follow("compare.board_split", "split", beside().split))

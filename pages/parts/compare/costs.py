@@ -1,5 +1,7 @@
 """Compare runs, Cost: what a result costs in parameters, time or arithmetic, and which runs no other beats."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from core.config import RunConfig, TrainingConfig
@@ -8,12 +10,12 @@ from core.figures.run_tables import front_chart
 from core.runs import Run, RunStore
 from core.runs.beside import MULT_ADDS
 from core.runs.differing import names_of
-from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of
+from core.runs.outcomes import COSTS, RESULTS, Outcome, mult_adds_of, questions_differ
 from core.settings import Settings
 from core.wording import number, percent, plural
 from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import short_name, words
+from pages.parts.compare.words import short_name, those_left, words
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 
@@ -26,7 +28,9 @@ MOST_NAMED = 60  # with more runs, names that say what differs would be long lis
 @st.fragment
 def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Cost against result."""
-    runs = store.these(run_ids)
+    runs = those_left(store, run_ids)
+    if not runs:
+        return
     with st.container(horizontal=True, gap="medium"):
         costs = COSTS | {MULT_ADDS: ARITHMETIC}
         cost_name = st.selectbox("Cost", list(costs), format_func=lambda name: costs[name].label.capitalize(), width=260,
@@ -34,6 +38,7 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         result = choose_result(runs)
     if result is None:
         return
+    different_questions(runs, result)
     cost = costs[cost_name]
     settings = services().settings
     found = []
@@ -64,15 +69,24 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     camera()
 
 
-def choose_result(runs: list[Run]) -> Outcome | None:
-    """Which result to look at, of those that any of the runs has; None, and a line, where there is none."""
-    there = [name for name, outcome in RESULTS.items() if any(outcome.of(run) is not None for run in runs)]
+def choose_result(runs: list[Run], others: Mapping[str, Outcome] | None = None) -> Outcome | None:
+    """Which result to look at, of those that any of the runs has; None, and a line, where there is none. others: what is offered
+    besides by name, where there is a result."""
+    there = {name: outcome for name, outcome in RESULTS.items() if any(outcome.of(run) is not None for run in runs)}
     if not there:
         st.info("None of these runs has come to a result yet.", icon=":material/hourglass_empty:")
         return None
-    asked = beside().result
-    return RESULTS[st.selectbox("Result", there, format_func=lambda name: RESULTS[name].label.capitalize(), width=260,
-                                **follow("compare.result", "result", asked if asked in there else there[0], there[0]))]
+    asked, usual = beside().result, next(iter(there))
+    there |= others or {}
+    return there[st.selectbox("Result", list(there), format_func=lambda name: there[name].label.capitalize(), width=260,
+                              **follow("compare.result", "result", asked if asked in there else usual, usual))]
+
+
+def different_questions(runs: list[Run], result: Outcome) -> None:
+    """A line where results lie beside each other that are no answers to the same question."""
+    if differing := questions_differ(runs, result):
+        st.caption(f"These runs answer different questions: they differ in {', '.join(differing)}. What looks better here may "
+                   "only be easier.")
 
 
 def _network(config: RunConfig) -> RunConfig:

@@ -7,16 +7,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.figures.side_by_side import (
-    METRICS,
-    MOST_NAMED,
-    Look,
-    legend_html,
-    looks,
-    metric_title,
-    overlay_chart,
-    pixels_for,
-)
+from core.figures.metric_titles import METRICS, metric_title
+from core.figures.side_by_side import MOST_NAMED, Look, legend_html, looks, overlay_chart, pixels_for
 from core.runs import Run, RunStore
 from core.runs.beside import Kind
 from core.runs.curves import SECONDS, Axis, View, extent, read_bands, read_clocks, read_curves
@@ -26,7 +18,7 @@ from core.wording import plural
 from pages.parts.compare import board, costs, difference, effects, which_change
 from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import coloured, short_name, words
+from pages.parts.compare.words import coloured, short_name, those_left, words
 
 Container = Any  # of Streamlit's, which gives it no public type
 AXIS_NAMES: dict[Axis, str] = {"step": "Steps", "epoch": "Epochs", "seconds": "Seconds"}
@@ -67,7 +59,9 @@ class _Chosen:
 @st.fragment
 def curves(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Curves of the metrics that are chosen, one chart each."""
-    runs = store.these(run_ids)  # here, as they are now: the page around it is older
+    runs = those_left(store, run_ids)  # here, as they are now: the page around it is older
+    if not runs:
+        return
     names = _metrics(store, tuple(run.id for run in runs), tuple(run.step for run in runs))
     if not names:
         st.caption("Nothing has been recorded yet, so there are no curves to lay beside each other.")

@@ -6,7 +6,7 @@ import streamlit as st
 from core.runs import RunStore
 from core.runs.differing import NOT_THERE, flat, labels_of, varying
 from core.wording import plural
-from pages.parts.compare.words import short_name, words
+from pages.parts.compare.words import short_name, those_left, words
 from pages.parts.shell.markdown import in_table
 
 MOST_BESIDE = 6  # runs that stand beside each other; more stand below each other
@@ -14,7 +14,9 @@ MOST_BESIDE = 6  # runs that stand beside each other; more stand below each othe
 
 def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """The settings that differ as a table."""
-    runs = store.these(run_ids)
+    runs = those_left(store, run_ids)
+    if not runs:
+        return
     configs = [run.config for run in runs]
     paths = varying(configs)
     if not paths:

@@ -1,20 +1,23 @@
 """Compare runs, Effect of settings: each setting against a result, all of them at once, and which of them matter."""
 
+from functools import cache
 from math import isfinite
 
 import streamlit as st
 
+from core.figures.metric_titles import METRICS
 from core.figures.run_tables import MOST_AXES, MOST_BARS, importance_chart, parallel_chart, scatter_chart
 from core.runs import Run, RunStore
-from core.runs.beside import Way
+from core.runs.beside import LAST, Way
+from core.runs.curves import last_values
 from core.runs.differing import NOT_THERE, SEED, flat, labels_of, names_of, varying
 from core.runs.importance import FEWEST, Importance, ImportanceError, columns_of, importance
-from core.runs.outcomes import Outcome
+from core.runs.outcomes import COSTS, RESULTS, Outcome
 from core.wording import percent
 from pages.parts.compare.camera import camera, chart
-from pages.parts.compare.costs import MOST_NAMED, choose_result
+from pages.parts.compare.costs import MOST_NAMED, choose_result, different_questions
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import short_name, words
+from pages.parts.compare.words import short_name, those_left, words
 
 WAYS: dict[Way, str] = {"one": "One setting", "all": "All at once", "which": "Which matter"}
 
@@ -22,7 +25,9 @@ WAYS: dict[Way, str] = {"one": "One setting", "all": "All at once", "which": "Wh
 @st.fragment
 def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Settings against results."""
-    runs = store.these(run_ids)
+    runs = those_left(store, run_ids)
+    if not runs:
+        return
     labels = labels_of([run.config for run in runs], varying([run.config for run in runs]))
     if not labels:
         st.info("All of these runs have the same settings, so no setting can have done anything.", icon=":material/equal:")
@@ -30,9 +35,10 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         way = st.segmented_control("How", list(WAYS), required=True, format_func=WAYS.__getitem__, label_visibility="collapsed",
                                    **follow("compare.effect", "effect", beside().effect))
-        result = choose_result(runs)
+        result = choose_result(runs, COSTS | _recorded(store, runs))
     if result is None:
         return
+    different_questions(runs, result)
     found = [(run, value) for run in runs if (value := result.of(run)) is not None and isfinite(value)]
     shown, values = [run for run, _ in found], [value for _, value in found]
     if way == "one":
@@ -41,6 +47,19 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         _all(shown, values, labels, result)
     else:
         _which(shown, values, labels, result)
+
+
+def _recorded(store: RunStore, runs: list[Run]) -> dict[str, Outcome]:
+    """The last value of each metric that the runs have recorded, where it is no result already; read once it is asked for."""
+    names = set(store.metric_names([run.id for run in runs])) - set(RESULTS)
+
+    def last(name: str) -> Outcome:
+        values = cache(lambda: last_values(store, runs, name))
+        about = METRICS[name]
+        label = f"{about.title[0].lower()}{about.title[1:]}, last value"
+        return Outcome(label, "", lambda run: values().get(run.id), about.share, about.rises)
+
+    return {LAST + name: last(name) for name in METRICS if name in names}
 
 
 def _one(runs: list[Run], values: list[float], labels: dict[str, str], colours: dict[str, str], result: Outcome) -> None:

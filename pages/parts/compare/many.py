@@ -8,7 +8,7 @@ from zlib import crc32
 import streamlit as st
 
 from core.runs import Run, RunNotFound, StoreError
-from core.runs.annotations import MOST_NOTE, MOST_TAG, MOST_TITLE, AnnotationError, Annotations, Change
+from core.runs.annotations import MOST_NOTE, MOST_TAG, MOST_TITLE, AnnotationError, Change, Replaced
 from core.runs.deleting import delete_run, remove_discarded
 from core.runs.engine import SECONDS_KEPT
 from core.runs.table import Entry
@@ -26,11 +26,11 @@ MOST_LISTED = 20  # deleted runs, with a button each
 
 @dataclass(frozen=True)
 class Done:
-    """What was done last. said: what runs were called and so on before; deleted: which runs are to come back, with their numbers;
-    current: which of them was the one in the address."""
+    """What was done last. said: what of it is to be taken back; deleted: which runs are to come back, with their
+    numbers; current: which of them was the one in the address."""
 
     line: str
-    said: Mapping[str, Annotations] = field(default_factory=dict)
+    said: Mapping[str, Replaced] = field(default_factory=dict)
     deleted: Mapping[str, int] = field(default_factory=dict)
     current: str | None = None
 
@@ -72,12 +72,16 @@ def name_and_note(server: Services, run: Run) -> None:
     """Fields for one run's name and note."""
     with st.popover("Name and note", icon=":material/edit:"):
         version = crc32(f"{run.id} {run.title} {run.note}".encode())  # other words, other fields: an undone name is seen
-        now = run.title[:MOST_TITLE]  # an older one may be longer
-        title = st.text_input("Name", now, max_chars=MOST_TITLE, key=f"compare.title.{version}")
-        note = st.text_area("Note", run.note, max_chars=MOST_NOTE, key=f"compare.note.{version}")
-        if st.button("Keep", type="primary", key="compare.keep"):
-            _say(server, [run.id], Change(title=title if title != now else None, note=note), "Kept")
-            st.rerun()
+        said = {f"compare.title.{version}": run.title[:MOST_TITLE], f"compare.note.{version}": run.note}  # an older one is longer
+        name, note = said
+        st.text_input("Name", said[name], max_chars=MOST_TITLE, key=name)
+        st.text_area("Note", said[note], max_chars=MOST_NOTE, key=note)
+
+        def keep() -> None:  # before the page is drawn: by then another tab may have changed a word, and with it the fields
+            title, text = (now if (now := st.session_state[key]) != before else None for key, before in said.items())
+            _say(server, [run.id], Change(title=title, note=text), "Kept")
+
+        st.button("Keep", type="primary", key="compare.keep", on_click=keep)
 
 
 def _tags(server: Services, chosen: Sequence[Entry], shown: Sequence[Entry]) -> None:
@@ -86,13 +90,17 @@ def _tags(server: Services, chosen: Sequence[Entry], shown: Sequence[Entry]) -> 
     have = sorted({tag for entry in chosen for tag in _tags_of(entry)})
     known = sorted({tag for entry in shown for tag in _tags_of(entry)})
     version = crc32(f"{ids} {have}".encode())  # other runs or tags, other fields
-    added = st.multiselect("Add tags", known, accept_new_options=True, key=f"compare.add_tags.{version}",
-                           placeholder="Choose or write", help=f"Up to {MOST_TAG} signs each.")
-    removed = st.multiselect("Take tags away", have, key=f"compare.remove_tags.{version}", disabled=not have,
+    add, remove = f"compare.add_tags.{version}", f"compare.remove_tags.{version}"
+    added = st.multiselect("Add tags", known, accept_new_options=True, key=add, placeholder="Choose or write",
+                           help=f"Up to {MOST_TAG} signs each.")
+    removed = st.multiselect("Take tags away", have, key=remove, disabled=not have,
                              placeholder="Choose" if have else "They have none")
-    if st.button("Keep", type="primary", key="compare.keep_tags", disabled=not (added or removed)):
-        _say(server, ids, Change(add_tags=tuple(added), remove_tags=tuple(removed)), "Tags changed")
-        st.rerun()
+
+    def keep() -> None:  # see name_and_note()
+        _say(server, ids, Change(add_tags=tuple(st.session_state[add]), remove_tags=tuple(st.session_state[remove])),
+             "Tags changed")
+
+    st.button("Keep", type="primary", key="compare.keep_tags", disabled=not (added or removed), on_click=keep)
 
 
 def _tags_of(entry: Entry) -> tuple[str, ...]:
@@ -125,10 +133,13 @@ def _delete(server: Services, numbers: Mapping[str, int]) -> None:
     except StoreError as error:
         st.session_state[keys.COMPARE_DONE] = Done(str(error))
         return
-    left = len(numbers) - len(deleted)
-    line = f"Deleted: {names if not left else plural(len(deleted), 'run')}."
+    left = len(server.store.these([run_id for run_id in numbers if run_id not in deleted]))
+    gone = len(numbers) - len(deleted) - left  # another tab was faster
+    line = f"Deleted: {names if not left + gone else plural(len(deleted), 'run')}."
     if left:
         line += f" {plural(left, 'run')} that {'is' if left == 1 else 'are'} waiting or training can't be deleted; stop first."
+    if gone:
+        line += f" {plural(gone, 'run')} {'was' if gone == 1 else 'were'} gone already."
     current = st.session_state.get(keys.RUN)
     back = {} if for_good else {run_id: numbers[run_id] for run_id in deleted}
     st.session_state[keys.COMPARE_DONE] = Done(line, deleted=back,

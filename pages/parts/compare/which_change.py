@@ -29,7 +29,7 @@ from core.training import check
 from core.wording import plural, rough_duration
 from pages.parts.compare.camera import camera, chart
 from pages.parts.compare.looked_at import beside, follow
-from pages.parts.compare.words import words
+from pages.parts.compare.words import those_left, words
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
@@ -40,8 +40,8 @@ MOST_TO_CHOOSE = 50
 
 def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> None:
     """Two runs, the walk between them, and what it has shown so far."""
-    some = store.these(run_ids[:MOST_TO_CHOOSE])
-    if len(some) < 2:  # one was deleted meanwhile
+    some = those_left(store, run_ids[:MOST_TO_CHOOSE])
+    if len(some) < 2:
         return
     st.caption("Two runs differ in several settings, and one is better. Here the settings are changed one at a time, from the "
                "first run's to the second's, each with several seeds: what did each change do, and may it have been luck?")

@@ -3,11 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import streamlit as st
+
 from core.data import DATASETS
 from core.figures.palette import CLASSES
-from core.runs import Run
+from core.runs import Run, RunStore
 from core.runs.differing import in_words
+from core.wording import plural
 from pages.parts.draft.fields import CHOICES, CHOICES_OF
+
+
+def those_left(store: RunStore, run_ids: Sequence[str]) -> list[Run]:
+    """The selected runs as they are now; with a line where another tab has deleted some since the page was drawn."""
+    runs = store.these(run_ids)
+    if gone := len(run_ids) - len(runs):
+        st.info(f"{plural(gone, 'run')} of these {'is' if gone == 1 else 'are'} gone, or can't be read.",
+                icon=":material/delete:")
+    return runs
 
 
 def words(path: str, value: Any) -> str:

@@ -1,6 +1,7 @@
 """A run in any form to take away, and back from a bundle."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -123,8 +124,8 @@ def made_with(server: Services, run: Run) -> None:
         st.markdown("\n".join(f"- {line.name}: {as_text(line.value)}" for line in lines_of(record_of(server.store, run), run)))
 
 
-def bring_a_bundle(server: Services) -> None:
-    """A place for a bundle, folded away."""
+def bring_a_bundle(server: Services, show: Callable[[Run], None]) -> None:
+    """A place for a bundle, folded away. show: brings the run into view that has been kept, beside making it the current one."""
     with st.expander("Bring a run here", icon=":material/upload_file:"):
         st.caption("A bundle from “Take it away → Everything in one zip”, of this app or another. It is checked by a small "
                    f"process, and nothing in it is ever run. {server.who_can} can see the result.")
@@ -145,4 +146,5 @@ def bring_a_bundle(server: Services) -> None:
         st.session_state[keys.BUNDLE_VERSION] = version + 1
         st.session_state[keys.BUNDLE_KEPT] = f"“{run.title}” is kept and chosen."
         select_run(run.id)
+        show(run)
         st.rerun()

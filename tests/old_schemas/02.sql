@@ -1,0 +1,53 @@
+BEGIN TRANSACTION;
+CREATE TABLE metrics (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        step INTEGER NOT NULL,
+        value REAL,
+        UNIQUE (run, name, step)
+    );
+INSERT INTO "metrics" VALUES(1,1,'loss',1,2.0);
+INSERT INTO "metrics" VALUES(2,1,'loss',2,1.5);
+INSERT INTO "metrics" VALUES(3,1,'validation_loss',2,1.25);
+INSERT INTO "metrics" VALUES(4,1,'validation_accuracy',2,0.75);
+INSERT INTO "metrics" VALUES(5,1,'loss',3,1.0);
+INSERT INTO "metrics" VALUES(6,1,'loss',4,0.5);
+INSERT INTO "metrics" VALUES(7,1,'validation_loss',4,1.75);
+INSERT INTO "metrics" VALUES(8,1,'validation_accuracy',4,0.5);
+CREATE TABLE runs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        key TEXT,                       -- idempotency key of the request that made it
+        title TEXT NOT NULL,
+        config TEXT NOT NULL,           -- RunConfig as JSON
+        status TEXT NOT NULL,
+        message TEXT NOT NULL DEFAULT '',
+        created REAL NOT NULL,          -- these are seconds since 1970
+        started REAL,
+        finished REAL,
+        heartbeat REAL,
+        stop_requested REAL,
+        worker TEXT,                    -- who has claimed it
+        steps_per_epoch INTEGER NOT NULL DEFAULT 0,
+        steps INTEGER NOT NULL DEFAULT 0,
+        step INTEGER NOT NULL DEFAULT 0,
+        epoch INTEGER NOT NULL DEFAULT 0,
+        parameters INTEGER,
+        device TEXT NOT NULL DEFAULT '',
+        precision TEXT NOT NULL DEFAULT '',
+        validation_accuracy REAL,
+        test_accuracy REAL,
+        test_loss REAL,
+        seconds REAL                    -- of training
+    , pause_requested REAL, first_step INTEGER NOT NULL DEFAULT 0, learning_rate REAL);
+INSERT INTO "runs" VALUES(1,'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','ann',NULL,'old','{"data":{"dataset":"mnist","task":"classes","target":8,"normalization":"none","validation":5000,"variations":0,"split_seed":0},"model":{"architecture":"mlp","hidden":[50],"activation":"relu","dropout":0.0},"training":{"loss":"cross_entropy","label_smoothing":0.0,"optimizer":{"name":"adam","learning_rate":0.001,"beta1":0.9,"beta2":0.999,"weight_decay":0.0},"schedule":{"name":"constant"},"batch_size":32,"epochs":5,"gradient_clipping":0.0,"initialization":"default","early_stopping":0,"keep":"last","seed":7,"precision":"auto","device":"auto"}}','finished','',1795986878.92008,1.79598687892657184594e+09,1795986878.92995,1.79598687892880702014e+09,NULL,'here',2,4,4,2,6370,'cpu','float32',0.5,0.5,0.25,3.0,NULL,0,NULL);
+INSERT INTO "runs" VALUES(2,'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb','ben',NULL,'waits','{"data":{"dataset":"mnist","task":"classes","target":8,"normalization":"none","validation":5000,"variations":0,"split_seed":0},"model":{"architecture":"mlp","hidden":[50],"activation":"relu","dropout":0.0},"training":{"loss":"cross_entropy","label_smoothing":0.0,"optimizer":{"name":"adam","learning_rate":0.001,"beta1":0.9,"beta2":0.999,"weight_decay":0.0},"schedule":{"name":"constant"},"batch_size":32,"epochs":5,"gradient_clipping":0.0,"initialization":"default","early_stopping":0,"keep":"last","seed":7,"precision":"auto","device":"auto"}}','queued','',1.79598687893393349642e+09,NULL,NULL,NULL,NULL,NULL,0,0,0,0,NULL,'','',NULL,NULL,NULL,NULL,NULL,0,NULL);
+CREATE INDEX runs_status ON runs(status);
+CREATE INDEX metrics_run ON metrics(run);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('runs',2);
+INSERT INTO "sqlite_sequence" VALUES('metrics',8);
+COMMIT;
+PRAGMA user_version = 2;
