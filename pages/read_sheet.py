@@ -62,8 +62,8 @@ def picture() -> bytes | None:
                                   format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
                                   label_visibility="collapsed")
     if source == "Upload":
-        file = st.file_uploader(f"Photograph or scan of many digits: PNG or JPEG (up to {MOST_MB} MB)",
-                                type=["png", "jpg", "jpeg"], key="sheet.file", max_upload_size=MOST_MB)
+        file = st.file_uploader(f"Photograph or scan of many digits: PNG, JPEG or WebP (up to {MOST_MB} MB)",
+                                type=["png", "jpg", "jpeg", "webp"], key="sheet.file", max_upload_size=MOST_MB)
     else:
         st.caption("Hold the camera straight above the sheet, in even light. It is looked at on this server and not kept. A "
                    "phone's own camera takes more pixels: Upload offers it.")

@@ -329,11 +329,17 @@ def test_a_refused_upload_leaves_no_answer_of_the_picture_before(at):
     Image.fromarray(strokes(7)).save(file, "PNG")
     page.file_uploader(key="draw.file").set_value(("seven.png", file.getvalue(), "image/png")).run()
     assert bars(page)[0]["values"][0] is not None
-    webp = io.BytesIO()
-    Image.fromarray(strokes(3)).save(webp, "WEBP")
+    page.file_uploader(key="draw.file").set_value(("three.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg")).run()
+    assert_whole(page)
+    assert bars(page)[0]["values"] == [None] * 10 and len(page.error) == 1 and "export it as PNG" in page.error[0].value
+
+
+def test_a_picture_from_the_web_is_read_too(at):
+    page, webp = at(**{"draw.source": "Upload"}), io.BytesIO()
+    Image.fromarray(strokes(3)).save(webp, "WEBP", lossless=True)
     page.file_uploader(key="draw.file").set_value(("three.webp", webp.getvalue(), "image/webp")).run()
     assert_whole(page)
-    assert bars(page)[0]["values"] == [None] * 10 and len(page.error) == 1 and "PNG or JPEG" in page.error[0].value
+    assert bars(page)[0]["title"] == "It says: 3" and not page.error
 
 
 def test_why_opens_with_its_first_view_and_finds_training_images(at):
