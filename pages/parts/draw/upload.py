@@ -17,7 +17,8 @@ SHOWN = 128  # pixels
 def uploaded(thing: str) -> np.ndarray | None:
     """A file's picture, (H, W, 4) uint8; None while there is none or it can't be used. thing: "digit", "letter" or "drawing"."""
     # Of any type: what the browser refuses never comes here, and the answer to the file before it would stand beside the refusal
-    file = st.file_uploader(f"PNG, JPEG or WebP with one {thing} (up to {MOST_MB} MB)", key="draw.file", max_upload_size=2 * MOST_MB)
+    file = st.file_uploader(f"PNG, JPEG or WebP with one {thing} (up to {MOST_MB} MB)", key="draw.file",
+                            max_upload_size=2 * MOST_MB)
     return _read(file.getvalue()) if file is not None else None
 
 
