@@ -4,7 +4,7 @@ To add one: write a function that gives a Raw (or, for points that are computed,
 foot of this module.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -303,9 +303,10 @@ def kind_of(name: str) -> Kind:
     return DATASETS[name].kind if name in DATASETS else "images"
 
 
-def available(root: Path | None = None, actor: Actor = LOCAL) -> dict[str, DatasetSpec]:
-    """All that a form can offer: the registry, then sets in the data directory `root` that somebody may use, newest first."""
-    return DATASETS | {own.name: _own_spec(own) for own in own_sets(root or default_data_dir(), actor)}
+def available(root: Path | None = None, actor: Actor = LOCAL, also: Iterable[str] = ()) -> dict[str, DatasetSpec]:
+    """All that a form can offer: the registry, then sets in the data directory `root` that somebody may use, newest first.
+    also: names that it shows now, which may be of hidden sets."""
+    return DATASETS | {own.name: _own_spec(own) for own in own_sets(root or default_data_dir(), actor, also)}
 
 
 def owners_of(config: DataConfig, root: Path) -> set[str]:
