@@ -37,9 +37,9 @@ SECTIONS = {
 
 def choose(server: Services) -> str:
     """The data set; the one of the draft first."""
-    known = available(server.settings.data_dir, server.actor)
-    names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     current = draft.draft(server).data.dataset
+    known = available(server.settings.data_dir, server.actor, [current, st.session_state.get(DATASET, "")])
+    names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     if lesson.is_fixed("data.dataset"):
         names = [current]
     usual = current if current in names else names[0]

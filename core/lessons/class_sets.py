@@ -1,7 +1,8 @@
 """Data sets of what a class has drawn: each a copy of the drawings as they were when it was made.
 
-So a run keeps what it has learned from, whatever is drawn or taken back afterwards. They are sets of people's own (core.data.own.sets), in no list, and for whoever has the lesson's code. Beside their arrays lies
-pupils.npy, (N,) int64: the number of whoever drew each image. Whose number that is, only the class's file knows.
+So a run keeps what it has learned from, whatever is drawn or taken back afterwards. They are sets of people's own
+(core.data.own.sets), in no list, and for whoever has the lesson's code. Beside their arrays lies pupils.npy, (N,) int64: the
+number of whoever drew each image. Whose number that is, only the class's file knows.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from torch import Tensor
 from core.actors import CLASS, LOCAL, Actor
 from core.config import DataConfig
 from core.data.combine import without_misfits
-from core.data.dataset import DataError
+from core.data.dataset import DataError, DataMissing
 from core.data.load import default_config
 from core.data.own.sets import (
     ARRAYS,
@@ -107,6 +108,23 @@ def train_config(name: str, join: str = "", root: Path | None = None) -> DataCon
     if join:
         config = config.model_copy(update={"join": (join,), "validation": default_config(join, root).validation})
     return without_misfits(config, root)
+
+
+def as_it_is_now(data: DataConfig, name: str, root: Path) -> DataConfig:
+    """A config with the newer set `name` in the place of another one that the same class has drawn; all else stays, but for
+    validation images where there would be too many. Raises DataError."""
+    owner = read_set(root, name).owner
+
+    def newer(one: str) -> str:
+        with suppress(DataMissing):
+            return name if is_own(one) and read_set(root, one).owner == owner else one
+        return one
+
+    changed = data.model_copy(update={"dataset": newer(data.dataset), "join": tuple(dict.fromkeys(map(newer, data.join)))})
+    if changed.dataset != data.dataset and not changed.join:
+        most = default_config(name, root).validation
+        changed = changed.model_copy(update={"validation": min(changed.validation, most)})
+    return without_misfits(changed, root) if changed != data else data
 
 
 def is_class_set(own: OwnSet) -> bool:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.lessons import MOST, Kept, Lesson, LessonError, delete_lesson, keep_lesson, kept_lessons, may_change, read_kept
+from core.data import DataError
+from core.lessons import MOST, Kept, Lesson, LessonError, keep_lesson, kept_lessons, may_change, read_kept
+from core.lessons.class_sets import delete_with_digits
+from core.lessons.lesson import DRAWN_ON
 from core.wording import plural
 from pages.parts.lessons import draft
 from pages.parts.lessons.share import share
@@ -49,7 +52,9 @@ def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
             st.button("Edit a copy", icon=":material/edit:", key="lesson.copy", on_click=draft.take, args=(about,),
                       help="Puts it into the form below. The lesson itself, and its link, stay as they are.")
             with st.popover("Delete", icon=":material/delete:", key="lesson.delete"):
-                st.markdown("Its link and its code will open nothing any more. This can't be undone.")
+                drawn = " What its class has drawn is deleted with it; runs that have learned from it stay." \
+                    if DRAWN_ON in about.pages else ""
+                st.markdown(f"Its link and its code will open nothing any more. This can't be undone.{drawn}")
                 if st.button("Delete this lesson", type="primary", key="lesson.delete_now"):
                     _delete(server, kept)
         share(kept.code, about)
@@ -57,8 +62,8 @@ def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
 
 def _delete(server: Services, kept: Kept) -> None:
     try:
-        delete_lesson(kept.code, server.settings.runs_dir, server.actor)
-    except LessonError as error:
+        delete_with_digits(kept.code, server.settings.runs_dir, server.settings.data_dir, server.actor, server.store.names)
+    except (LessonError, DataError) as error:
         refuse(as_text(str(error)))
     tell(f"The lesson “{as_text(kept.lesson.title)}” is deleted.", ":material/delete:")
     st.rerun()

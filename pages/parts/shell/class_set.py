@@ -13,6 +13,8 @@ from core.lessons.class_sets import InUse, set_of
 from core.settings import Settings
 from pages.parts.shell import keys
 
+PAGE = "Class digits"  # title of the page on which it is drawn
+
 
 @dataclass(frozen=True)
 class ClassSet:
