@@ -10,7 +10,7 @@ from core.data import DataError
 from core.lessons.class_digits import ClassDigits
 from pages.parts.collect.cleaning import cleaning
 from pages.parts.collect.intro import intro
-from pages.parts.collect.sheet import own_drawings, sheet
+from pages.parts.collect.sheet import sheet
 from pages.parts.collect.training import training
 from pages.parts.shell import class_set, lesson
 from pages.parts.shell.frame import open_page
@@ -19,7 +19,7 @@ from pages.parts.shell.services import Services, services
 
 # on a phone all that a drawing needs is one screen: what is asked for, the sheet and the button
 STYLE = """@media (max-width: 640px) {
-  .stMain h1 { font-size: 1.45rem; line-height: 1.3; padding: 0 0 0.4rem; }
+  .stMain h1 { font-size: 1.45rem; line-height: 1.4; padding: 0 0 0.6rem; }
   .stMain [data-testid="stVerticalBlock"], .stMain [data-testid="stHorizontalBlock"] { gap: 0.5rem; }
 }"""
 
@@ -28,7 +28,6 @@ def drawn(server: Services, digits: ClassDigits) -> None:
     """What a drawing changes, and nothing else is run again then."""
     try:
         sheet(digits)
-        own_drawings(digits)
         training(server, digits, sum(digits.counts().every))
     except DataError as error:
         st.error(as_text(str(error)), icon=":material/block:")

@@ -106,7 +106,8 @@ def train_config(name: str, join: str = "", root: Path | None = None) -> DataCon
     way. Raises DataError for what can't be joined."""
     config = default_config(name, root)
     if join:
-        config = config.model_copy(update={"join": (join,), "validation": default_config(join, root).validation})
+        validation = default_config(join, root).validation
+        config = config.model_copy(update={"join": (join,), "validation": validation, "variations": 0})
     return without_misfits(config, root)
 
 

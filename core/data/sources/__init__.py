@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.actors import LOCAL, Actor
+from core.actors import CLASS, LOCAL, Actor
 from core.config import DataConfig
 from core.data.cached_arrays import kept_array
 from core.data.dataset import DataDamaged, DataMissing, Target
@@ -51,6 +51,7 @@ class DatasetSpec:
     download_mb: size of the download in MB.
     citation: what its authors ask to be cited, as one reference.
     torchvision: its class in torchvision.datasets, where images have the same numbers; "" where there is none.
+    drawn: whether a class has drawn it, so that copies as other hands might have written them can be added.
     """
 
     title: str
@@ -72,6 +73,7 @@ class DatasetSpec:
     in_plane: bool = False  # points of two coordinates, from which other inputs can be computed
     citation: str = ""
     torchvision: str = ""
+    drawn: bool = False
 
     def is_available(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -327,4 +329,4 @@ def _own_spec(own: OwnSet) -> DatasetSpec:
 
     return DatasetSpec(title=own.title, summary=f"{sum(own.counts):,} images of {len(own.classes)} classes, brought here.",
                        source=own.source, licence="that of the images", classes=own.classes, input_shape=own.input_shape,
-                       counts=own.counts, read=read)
+                       counts=own.counts, read=read, drawn=own.owner.startswith(CLASS))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.data import DataError, Dataset, Split
 from core.data.explore.odd_ones import COMPONENTS
-from core.figures.bars import grouped_counts
+from core.figures.bars import class_counts
 from core.importing.duplicates import Prints, find_copies
 from core.lessons.class_digits import DIGITS, ClassDigits, Collected
 from core.wording import plural
@@ -22,6 +22,7 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.pictures import picture_grid
 
 PER_PAGE = 120
+COPIES = "Near copies"
 EVERY = -1  # of a choice: all digits, everybody
 LARGEST = 5000  # drawings of which a map is made: all that there can be
 
@@ -34,21 +35,23 @@ def cleaning(server: Services, digits: ClassDigits) -> None:
         st.caption("Nobody has drawn anything yet. Give the class the lesson's link: it is on the page Lessons.")
         return
     counts = torch.bincount(found.labels, minlength=len(DIGITS)).tolist()
-    st.plotly_chart(grouped_counts(DIGITS, {f"{len(found):,} drawings": counts}), key="collect.counts",
+    st.plotly_chart(class_counts(DIGITS, counts), key="collect.counts",
                     config={"displayModeBar": False})
     view = st.segmented_control("Look through", list(VIEWS), default="Pictures", required=True, key="collect.view",
                                 label_visibility="collapsed")
-    shown = VIEWS[view](server, found)
-    if shown:
-        _choose(found, shown)
-    _remove(digits, found)
+    rows = VIEWS[view](server, found)
+    if rows:
+        _choose(found, rows)
+    later = rows[1::2] if view == COPIES else []  # of each pair
+    _buttons(digits, found, later or rows, "Choose the later of each" if later else "Choose all of these")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Look again", icon=":material/refresh:", key="collect.again", help="Shows what has been drawn since.")
         st.download_button("Download (.zip)", digits.zip_file, "class-digits.zip", "application/zip", on_click="ignore",
                            icon=":material/folder_zip:", key="collect.zip",
                            help="PNG files in a folder for each digit, white ink on black. Nothing in it says who drew what. "
                                 "Explore data → Bring your own takes it back.")
-    st.caption("Pupils are numbers, in the order in which they came; nobody is told who is which.")
+    st.caption(f"Drawn by {plural(len(found.pupils.unique()), 'pupil')}. Pupils are numbers, in the order in which they came; "
+               "nobody is told who is which.")
 
 
 def as_data(found: Collected) -> Dataset:
@@ -131,7 +134,7 @@ def copies_of(images: Tensor) -> list[tuple[int, int]]:
     return [(first, copy) for copy, first in sorted(original.items())]
 
 
-VIEWS = {"Pictures": _pictures, "Map": _map, "Odd ones": _odd, "Near copies": _copies}
+VIEWS = {"Pictures": _pictures, "Map": _map, "Odd ones": _odd, COPIES: _copies}
 
 
 def title(found: Collected, row: int) -> str:
@@ -156,18 +159,19 @@ def _choose(found: Collected, rows: Sequence[int]) -> None:
     if picked is not None and picked < len(numbers):
         chosen.symmetric_difference_update({numbers[picked]})
         st.rerun(scope="fragment")
-    with st.container(horizontal=True):
-        st.button("Choose all of these", icon=":material/select_all:", key="collect.choose", on_click=chosen.update,
-                  args=(numbers,))
-        st.button("Choose none", icon=":material/deselect:", key="collect.none", on_click=chosen.clear, disabled=not chosen)
-    st.caption("Press a drawing to choose it (framed in red).")
+    st.caption("Press a drawing to choose it: chosen ones are framed in red.")
 
 
-def _remove(digits: ClassDigits, found: Collected) -> None:
+def _buttons(digits: ClassDigits, found: Collected, rows: Sequence[int], label: str) -> None:
+    """Choose many, or none, and remove what is chosen. label: of the button that chooses the drawings in these rows."""
     chosen = _chosen(found)
-    st.button(f"Remove {plural(len(chosen), 'drawing')}", type="primary", icon=":material/delete:", key="collect.remove",
-              disabled=not chosen, on_click=_removed, args=(digits, sorted(chosen)),
-              help="They are gone from the class's set for good. Runs that have learned from them stay as they are.")
+    with st.container(horizontal=True):
+        st.button(label, icon=":material/select_all:", key="collect.choose", on_click=chosen.update,
+                  args=(found.numbers[list(rows)].tolist(),), disabled=not rows)
+        st.button("Choose none", icon=":material/deselect:", key="collect.none", on_click=chosen.clear, disabled=not chosen)
+        st.button(f"Remove {plural(len(chosen), 'drawing')}" if chosen else "Remove", type="primary", icon=":material/delete:",
+                  key="collect.remove", disabled=not chosen, on_click=_removed, args=(digits, sorted(chosen)),
+                  help="They are gone from the class's set for good. Runs that have learned from them stay as they are.")
 
 
 def _removed(digits: ClassDigits, numbers: list[int]) -> None:

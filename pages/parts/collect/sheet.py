@@ -29,10 +29,10 @@ def sheet(digits: ClassDigits) -> None:
         st.button(f"Keep this {digit}", type="primary", icon=":material/check:", width="stretch",
                   key=f"collect.keep.{digit}.{sum(counts.mine)}", on_click=_keep, args=(digits, digit))
         _told(digits)
-        st.caption(f"The class has {plural(sum(counts.every), 'drawing')} by {plural(counts.pupils, 'pupil')}; "
-                   f"{sum(counts.mine)} of up to {MOST_OF_ONE} are yours.")
+        st.caption(f"{plural(sum(counts.every), 'drawing')} of the class; {sum(counts.mine)} of up to {MOST_OF_ONE} are yours.")
         of_each = " · ".join(f"**{name}** {count}" for name, count in zip(DIGITS, counts.every, strict=True))
-        st.caption(f"Of each digit: {of_each}")
+        st.caption(of_each)
+        own_drawings(digits)
 
 
 def _asked(digits: ClassDigits, counts: Counts) -> int:

@@ -73,7 +73,7 @@ def canvas(live: bool = False, rest: tuple[int, int] | None = None, plain: bool 
         wider than its column; None: 282. plain: without eraser and width. below: on a phone its buttons stand below it, and not
         beside. name: of a sheet that has nothing to do with the others.
     """
-    key, version = _key(name), _version(name)
+    key, version = _key(name), _sheet_number(name)
     before = st.session_state.get(key)
     told = before.get("drawing") if isinstance(before, dict) else None
     heard = told.get("number", 0) if isinstance(told, dict) else 0
@@ -100,12 +100,12 @@ def on_sheet(name: str = "") -> np.ndarray | None:
 
 def new_sheet(name: str = "") -> None:
     """Put the drawing away: a sheet under another key is a new one."""
-    st.session_state[f"{keys.CANVAS_VERSION}{name}"] = _version(name) + 1
+    st.session_state[f"{keys.CANVAS_VERSION}{name}"] = _sheet_number(name) + 1
 
 
-def _version(name: str) -> int:
+def _sheet_number(name: str) -> int:
     return st.session_state.get(f"{keys.CANVAS_VERSION}{name}", 0)
 
 
 def _key(name: str) -> str:
-    return f"{keys.CANVAS}{name}.{_version(name)}"
+    return f"{keys.CANVAS}{name}.{_sheet_number(name)}"
