@@ -284,10 +284,18 @@ def test_pupils_begin_with_different_digits_and_one_after_another_keep_the_set_e
     assert gone.next_digit() == 3, "what was removed is asked for again"
 
 
-def test_a_fifth_of_each_digit_is_for_testing(of):
-    fill(of(ANN), 100)
+def test_a_fifth_of_each_digit_is_for_testing_and_of_each_pupils(of):
+    pupils = [Actor(f"{number:032x}", "visitor") for number in range(10)]
+    for pupil in pupils:  # one after the other
+        fill(of(pupil), 10)
     found = of(TEACHER).everything()
     assert [int(found.test[found.labels == digit].sum()) for digit in range(10)] == [2] * 10
+    assert [int(found.test[found.pupils == number + 1].sum()) for number in range(10)] == [2] * 10
+    gone = found.numbers[(found.labels == 4) & found.test].tolist()
+    of(TEACHER).remove(gone)
+    fill(of(ANN), 2)
+    now = of(TEACHER).everything()
+    assert int(now.test[now.labels == 4].sum()) == 2, "others take the place of those that were removed"
 
 
 # --- what is trained on
@@ -298,7 +306,7 @@ def test_a_set_is_what_there_was_when_it_was_made(of, tmp_path):
     numbers = fill(of(ANN), FEWEST)
     first = set_of(of(BEN), nothing_uses)
     assert first == set_of(of(ANN), nothing_uses), "the same drawings, the same set"
-    assert first.counts == (10, 10) and first.classes == DIGITS and first.hidden
+    assert first.counts == (16, 4) and first.classes == DIGITS and first.hidden
     before = read_arrays(data, first.name)
     of(ANN).take_back(numbers[0])
     of(BEN).add(picture(8, 77), 8)
@@ -350,8 +358,8 @@ def test_with_another_set_the_test_images_stay_the_class_s(of, tmp_path, cache_d
     alone, joined = (train_config(own.name, join, tmp_path / "data") for join in ("", "digits"))
     assert (alone.join, joined.join, joined.validation) == ((), ("digits",), 200)
     both = load(joined, tmp_path / "data", cache_dir)
-    assert len(both.test) == 10 == len(load(alone, tmp_path / "data", cache_dir).test)
-    assert len(both.train) + len(both.validation) == 30 + 1437
+    assert len(both.test) == 8 == len(load(alone, tmp_path / "data", cache_dir).test)
+    assert len(both.train) + len(both.validation) == 32 + 1437
 
 
 def test_who_has_drawn_an_image_is_told_its_pupil_alone(of, code, tmp_path, cache_dir):
@@ -415,8 +423,8 @@ def test_a_deleted_lesson_takes_its_drawings_along_but_not_what_runs_have_learne
     assert not file_of(data, code).exists()
     with pytest.raises(DataMissing):
         read_set(data, unused.name)
-    assert len(load(run.config.data, data, cache_dir).test) == 10
-    assert not hands(run.config.data, "test", torch.arange(10), data, ANN).mine.any(), "nobody knows whose they are any more"
+    assert len(load(run.config.data, data, cache_dir).test) == 4
+    assert not hands(run.config.data, "test", torch.arange(4), data, ANN).mine.any(), "nobody knows whose they are any more"
     delete_run(store, run.id, data)
     with pytest.raises(DataMissing):
         read_set(data, used.name)

@@ -30,7 +30,7 @@ FOLDER = "class_digits"  # in the data directory
 DIGITS = tuple(map(str, range(10)))
 SHAPE = (1, 28, 28)
 MOST, MOST_OF_ONE = 5000, 100  # drawings of a class, and of one who draws: 5 MB at most
-TEST_SHARE = 5  # every so-manieth drawing of each digit is for testing
+TEST_SHARE = 5  # every so-manieth drawing of each digit is for testing, not of all digits the same: each who draws has some
 INK = 0.5  # a drawing whose darkest ink is fainter than this is empty: core.data.drawing gives every other one some of 1
 PATIENCE = 20.0  # seconds: thirty may write at the same moment, and each takes some milliseconds
 SCHEMA = 1
@@ -127,7 +127,7 @@ class ClassDigits:
             count, tested = db.execute("SELECT count(*), coalesce(sum(for_testing), 0) FROM drawings WHERE label = ?",
                                        (label,)).fetchone()
             row = db.execute("INSERT INTO drawings (pupil, label, for_testing, image) VALUES (?, ?, ?, ?)",
-                             (pupil, label, tested * TEST_SHARE < count, pixels))
+                             (pupil, label, count >= TEST_SHARE * tested + 3 * label % TEST_SHARE, pixels))
             number = row.lastrowid or 0
         self._check_still_there()
         return number

@@ -36,7 +36,7 @@ from core.data.sources import spec_of
 from core.lessons.class_digits import DIGITS, ClassDigits, file_of, opened, owner_of
 from core.lessons.kept import delete_lesson
 
-FEWEST = 20  # drawings that a set is made of: two of each digit, one to learn from and one to test with
+FEWEST = 20  # drawings that a set is made of: two of each digit, and four of all for testing
 PUPILS = "pupils.npy"
 HOURS_UNUSED, MOST_UNUSED = 6, 40  # a set that no run names is kept for so long, since somebody may be about to train on it
 InUse = Callable[[str], bool]  # whether a run names a data set: RunStore.names

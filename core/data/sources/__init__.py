@@ -327,6 +327,9 @@ def _own_spec(own: OwnSet) -> DatasetSpec:
         first = own.counts[0]  # training images come first, so that both parts are views of the mapped file
         return Raw(images[:first], labels[:first], images[first:], labels[first:])
 
-    return DatasetSpec(title=own.title, summary=f"{sum(own.counts):,} images of {len(own.classes)} classes, brought here.",
+    drawn = own.owner.startswith(CLASS)
+    summary = f"{sum(own.counts):,} digits that a class has drawn." if drawn else \
+        f"{sum(own.counts):,} images of {len(own.classes)} classes, brought here."
+    return DatasetSpec(title=own.title, summary=summary,
                        source=own.source, licence="that of the images", classes=own.classes, input_shape=own.input_shape,
-                       counts=own.counts, read=read, drawn=own.owner.startswith(CLASS))
+                       counts=own.counts, read=read, drawn=drawn)
