@@ -104,7 +104,7 @@ class Lesson(Config):
 
     def applied(self, config: RunConfig) -> RunConfig:
         """Settings brought to what the lesson allows, as far as they have what it speaks of."""
-        if self.data and config.data.dataset != self.data:
+        if self.data not in ("", CLASS_DATA) and config.data.dataset != self.data:
             with suppress(DataError):  # it has been deleted: the page says so
                 config = config.model_copy(update={"data": default_config(self.data)})
         for path, value in _kinds_first(self.fixed):
@@ -120,7 +120,7 @@ class Lesson(Config):
 
     def problem(self, config: RunConfig) -> str:
         """Why settings are not those of the lesson, in one line; empty where they are."""
-        if self.data and config.data.dataset != self.data:
+        if self.data not in ("", CLASS_DATA) and config.data.dataset != self.data:
             return "This lesson has a data set of its own."
         for path in self.fixed:
             if self._differs(config, path):
