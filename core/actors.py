@@ -9,6 +9,7 @@ EVERYBODY = ""  # owner of what belongs to all: data sets that the person who ru
 CLASS = "class:"  # and a lesson's code: owner of the data sets that are made of what its class draws
 NOT_YOURS = "This run belongs to somebody else. You can look at it and use its settings."
 NOT_YOUR_DATA = "The data belong to somebody else, who alone can train on them or delete them. Choose another data set."
+NOT_YOUR_CLASS = "A class has drawn these data: only who is in its lesson can train on them. Open the lesson's link first."
 ONLY_THE_TEACHER = "Only the teacher can do this."
 ONLY_THE_SERVER = "Only the server itself does this."
 

@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.actors import LOCAL, NOT_YOUR_DATA, Actor
+from core.actors import LOCAL, NOT_YOUR_CLASS, Actor
 from core.config import read_config
 from core.data.own.sets import read_set
 from core.lessons import Lesson, Step, delete_lesson, keep_lesson, kept_lessons
@@ -20,6 +20,7 @@ from core.runs import LocalEngine, NotYours, RunStore
 from core.settings import Settings
 from core.visitors import cookie_of, signing_key
 from pages.parts.collect.sheet import NOTHING, SHEET
+from pages.parts.explain.section import NEAREST
 from pages.parts.shell import keys
 from pages.parts.shell.visitor import COOKIE_NAME
 from tests.helpers import run_here, tiny
@@ -69,14 +70,14 @@ def opened(store, code, monkeypatch):
     return open_page
 
 
-def on_sheet(at: AppTest, digit: int) -> None:
+def on_sheet(at: AppTest, digit: int, sheet: str = SHEET) -> None:
     """What the browser sends when a digit is drawn."""
     file = io.BytesIO()
     Image.fromarray(draw(digit, 0, 16)).save(file, format="PNG")
-    name = f"{keys.CANVAS_VERSION}{SHEET}"
+    name = f"{keys.CANVAS_VERSION}{sheet}"
     version = at.session_state[name] if name in at.session_state else 0  # noqa: SIM401 - no get
     url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    at.session_state[f"{keys.CANVAS}{SHEET}.{version}"] = {"drawing": {"data": url, "number": 1}}
+    at.session_state[f"{keys.CANVAS}{sheet}.{version}"] = {"drawing": {"data": url, "number": 1}}
 
 
 def keep(at: AppTest) -> AppTest:
@@ -258,7 +259,7 @@ def test_whoever_is_not_in_the_lesson_can_t_train_on_it(opened, of, code, store,
     with LocalEngine(store, Settings.from_environment()) as engine:
         run = engine.as_actor(inside).submit(config, BEN.key, "Of the class")
         for actor in (BEN, Actor(BEN.key, "visitor", lesson="ABCDEF")):
-            with pytest.raises(NotYours, match=NOT_YOUR_DATA):
+            with pytest.raises(NotYours, match=NOT_YOUR_CLASS):
                 engine.as_actor(actor).submit(config, BEN.key)
     at = opened(ANN, inside=False, run=run)
     for page in ("pages/train_model.py", "pages/explore_data.py", "pages/build_model.py"):
@@ -293,6 +294,10 @@ def test_whose_an_image_is_evaluate_tells_its_pupil_alone(opened, of, store, tmp
     assert "yours" not in stranger and "Drawn by" not in stranger
     for key in (ANN.key, BEN.key):
         assert key not in teacher + stranger
+    at = opened(ANN, step=5, run=run.id)
+    at.session_state["draw.section"], at.session_state["draw.why.view"] = "Why this answer", NEAREST
+    on_sheet(at, 7, "")
+    assert "nearest are labelled" in said(whole(at.run())), "what its training images look like is known"
 
 
 # --- outside a lesson
