@@ -83,13 +83,14 @@ def test_two_phones_draw_the_teacher_removes_and_the_class_trains(tabs, tmp_path
         seat.get_by_label("The teacher's code").fill(CODE)
         seat.get_by_role("button", name="Come in").click()
         expect(seat.get_by_role("heading", name="All drawings")).to_be_visible()
-        expect(seat.get_by_text("Drawn by 3 pupils.")).to_be_visible()
+        expect(seat.get_by_text("29 drawings by 3 pupils")).to_be_visible()
         seat.get_by_role("group", name="Drawings of the class").get_by_role("button").first.click()  # the one that was drawn last
         expect(seat.get_by_role("button", name="Remove 1 drawing")).to_be_enabled()
         expect(seat.get_by_test_id("stToast")).to_have_count(0)  # Streamlit's own, whose label is not there
         assert serious(seat) == []
         seat.get_by_role("button", name="Remove 1 drawing").click()
         expect(seat.get_by_role("button", name="Remove", exact=True)).to_be_disabled()
+        expect(seat.get_by_text("28 drawings by 3 pupils")).to_be_visible()
         wait_until(lambda: of.everything().labels[26:].tolist() == drawn[1:3], lambda: of.everything().labels)
 
         steps = one.get_by_role("navigation", name="Steps of the lesson")

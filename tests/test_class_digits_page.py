@@ -159,7 +159,7 @@ def test_a_lesson_that_is_deleted_meanwhile(opened, of, code, store):
 def test_the_teacher_looks_through_all_and_removes_some(opened, of):
     numbers = fill(of(ANN), 30) + fill(of(BEN), 10)
     at = opened(TEACHER)
-    assert "Drawn by 2 pupils." in said(at) and "collect.zip" in {one.key for one in at.get("download_button")}
+    assert "**40 drawings** by 2 pupils" in said(at) and "collect.zip" in {one.key for one in at.get("download_button")}
     assert at.selectbox(key="collect.pupil").options == ["everybody", "pupil 1 (30)", "pupil 2 (10)"]
     at.selectbox(key="collect.pupil").select_index(2)
     whole(at.run()).button(key="collect.choose").click().run()

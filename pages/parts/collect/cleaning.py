@@ -24,6 +24,7 @@ from pages.parts.widgets.pictures import picture_grid
 PER_PAGE = 120
 COPIES = "Near copies"
 EVERY = -1  # of a choice: all digits, everybody
+SECONDS = 5  # between two looks at how many there are
 LARGEST = 5000  # drawings of which a map is made: all that there can be
 
 
@@ -34,6 +35,7 @@ def cleaning(server: Services, digits: ClassDigits) -> None:
     if not len(found):
         st.caption("Nobody has drawn anything yet. Give the class the lesson's link: it is on the page Lessons.")
         return
+    st.fragment(_counted, run_every=SECONDS)(digits)
     counts = torch.bincount(found.labels, minlength=len(DIGITS)).tolist()
     st.plotly_chart(class_counts(DIGITS, counts), key="collect.counts",
                     config={"displayModeBar": False})
@@ -50,8 +52,16 @@ def cleaning(server: Services, digits: ClassDigits) -> None:
                            icon=":material/folder_zip:", key="collect.zip",
                            help="PNG files in a folder for each digit, white ink on black. Nothing in it says who drew what. "
                                 "Explore data → Bring your own takes it back.")
-    st.caption(f"Drawn by {plural(len(found.pupils.unique()), 'pupil')}. Pupils are numbers, in the order in which they came; "
-               "nobody is told who is which.")
+    st.caption("Pupils are numbers, in the order in which they came; nobody is told who is which.")
+
+
+def _counted(digits: ClassDigits) -> None:
+    """How many there are by now, while the class draws."""
+    try:
+        counts = digits.counts()
+    except DataError:
+        return  # the lesson has just been deleted, which the page says when it is drawn anew
+    st.markdown(f"**{plural(sum(counts.every), 'drawing')}** by {plural(counts.pupils, 'pupil')}")
 
 
 def as_data(found: Collected) -> Dataset:

@@ -40,8 +40,8 @@ def intro(server: Services) -> None:
             go_to(LESSONS)
     st.caption(f"A class draws up to {MOST:,} digits, one pupil up to {MOST_OF_ONE}; from {FEWEST} on they can be trained on. "
                "Whoever has the lesson's link can draw and train. Whose a drawing is, nobody is told but whoever drew it. "
-               "Whoever made the lesson, and the teacher, look through all drawings, remove what does not belong there, and take "
-               "the set away as a zip file.")
+               "Whoever made the lesson, and the teacher, look through all drawings, of pupils who are numbers to them, remove "
+               "what does not belong there, and take the set away as a zip file.")
 
 
 def _begin(server: Services) -> None:
