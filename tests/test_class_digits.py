@@ -350,6 +350,10 @@ def test_sets_that_no_run_names_are_forgotten_after_a_while(of, tmp_path, monkey
         names.append(set_of(of(ANN), lambda name: name == first.name).name)
     there = {path.name for path in (tmp_path / "data/imported").iterdir()}
     assert there == {name.removeprefix("own:") for name in (names[0], names[2], names[3])}
+    monkeypatch.setattr(class_sets, "HOURS_UNUSED", 0)
+    assert set_of(of(ANN), lambda name: name == first.name).name == names[3]
+    there = {path.name for path in (tmp_path / "data/imported").iterdir()}
+    assert there == {name.removeprefix("own:") for name in (names[0], names[3])}, "also where nothing new is made"
 
 
 def test_with_another_set_the_test_images_stay_the_class_s(of, tmp_path, cache_dir):

@@ -206,6 +206,11 @@ class ClassDigits:
         with self._reading() as db:
             return _collected(db)
 
+    def _numbers(self) -> list[int]:
+        """What all drawings are called, the oldest first."""
+        with self._reading() as db:
+            return [row["number"] for row in db.execute("SELECT number FROM drawings ORDER BY number")]
+
     def _pupil(self, db: sqlite3.Connection, make: bool = False) -> int:
         """The number of whoever asks; 0 where they have drawn nothing."""
         if make:

@@ -7,7 +7,7 @@ number of whoever drew each image. Whose number that is, only the class's file k
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,8 @@ from core.lessons.kept import delete_lesson
 
 FEWEST = 20  # drawings that a set is made of: two of each digit, and four of all for testing
 PUPILS = "pupils.npy"
-HOURS_UNUSED, MOST_UNUSED = 6, 40  # a set that no run names is kept for so long, since somebody may be about to train on it
+# a set that no run names is kept for so long, since somebody may be about to train on it; of all the newest
+HOURS_UNUSED, MOST_UNUSED = 6, 40
 InUse = Callable[[str], bool]  # whether a run names a data set: RunStore.names
 
 
@@ -54,12 +55,13 @@ class Hands:
 def set_of(digits: ClassDigits, in_use: InUse) -> OwnSet | None:
     """The class's data set as it is now, made where there is none of just these drawings; None while there are fewer than
     FEWEST. in_use: sets that a run names stay; others go after a while. Raises DataError."""
+    if own := _known(digits, _digest(digits._numbers())):
+        _forget_unused(digits, own.name, in_use)
+        return own
     found = digits._everything()
     if len(found) < FEWEST:
         return None
-    digest = hashlib.blake2b(found.numbers.numpy().tobytes(), digest_size=16).hexdigest()
-    if own := _known(digits, digest):
-        return own
+    digest = _digest(found.numbers.tolist())
     test = found.test.numpy()
     if not test.any() or test.all():  # the others were removed
         test = held_for_testing(found.labels.numpy())
@@ -76,6 +78,11 @@ def set_of(digits: ClassDigits, in_use: InUse) -> OwnSet | None:
     return _known(digits, digest) or own  # the first, where two made one at the same moment
 
 
+def _digest(numbers: Sequence[int]) -> str:
+    """What tells sets of drawings apart: a drawing never changes, and its number is never used again."""
+    return hashlib.blake2b(repr(list(numbers)).encode(), digest_size=16).hexdigest()
+
+
 def _known(digits: ClassDigits, digest: str) -> OwnSet | None:
     with opened(digits.path) as db:
         names = [row["name"] for row in db.execute("SELECT name FROM sets WHERE drawings = ? ORDER BY made, name", (digest,))]
@@ -88,9 +95,9 @@ def _known(digits: ClassDigits, digest: str) -> OwnSet | None:
 def _forget_unused(digits: ClassDigits, last: str, in_use: InUse) -> None:
     with opened(digits.path) as db:
         rows = db.execute("SELECT name, made FROM sets WHERE name <> ? ORDER BY made DESC", (last,)).fetchall()
-    unused = [row for row in rows if not in_use(row["name"])]
-    for place, row in enumerate(unused):
-        if place >= MOST_UNUSED or time.time() - row["made"] > HOURS_UNUSED * 3600:
+    for place, row in enumerate(rows):
+        old = place >= MOST_UNUSED or time.time() - row["made"] > HOURS_UNUSED * 3600
+        if old and not in_use(row["name"]):
             _forget(digits.data_dir, digits.path, row["name"])
 
 
