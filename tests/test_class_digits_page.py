@@ -235,6 +235,12 @@ def test_with_another_set_as_well(opened, of, tmp_path):
     data = read_config(whole(at).session_state[keys.DRAFT]).data
     assert read_set(tmp_path / "data", data.dataset).counts == (16, 4) and data.join == ("digits",)
     assert [one.value for one in at.title] == ["Train model"]
+    at.session_state["explore.section"] = "Combine"
+    whole(at.switch_page("pages/explore_data.py").run())
+    at.multiselect(key=f"explore.combine.{data.dataset}.join").set_value(["digits"])
+    assert not whole(at.run()).warning
+    whole(at.button(key="explore.combine.take").click().run())
+    assert read_config(at.session_state[keys.DRAFT]).data.join == ("digits",) and dataset_of(at) == data.dataset
 
 
 def test_in_a_lesson_with_settings_of_its_own_it_is_one_data_set_among_others(opened, of, code, store, tmp_path, monkeypatch):
