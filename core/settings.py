@@ -21,8 +21,8 @@ DISK_BUDGET = 10 * GIGABYTE  # of runs, where nobody says
 class Settings:
     """One installation's places and limits.
 
-    data_dir: data sets in torchvision's layout (PLAYGROUND_DATA); written to by downloads a person asks for and by
-        images of their own (imported/).
+    data_dir: data sets in torchvision's layout (PLAYGROUND_DATA); written to by downloads a person asks for, by images of
+        their own (imported/) and by what classes draw (class_digits/).
     runs_dir: the run database and checkpoints (PLAYGROUND_RUNS).
     cache_dir: unpacked and prepared copies of the data, safe to delete (PLAYGROUND_CACHE).
     workers: training processes (PLAYGROUND_WORKERS); each takes about 400 MB and is fastest with the cores to itself.

@@ -35,7 +35,7 @@ def choices() -> None:
         for name in type(config.model).model_fields:
             if name != "architecture":
                 field(config, f"model.{name}")
-    known = available(server.settings.data_dir, server.actor)
+    known = available(server.settings.data_dir, server.actor, [config.data.dataset])
     field(config, "data.dataset", list(known), {name: entry.title for name, entry in known.items()})
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.data import DATASETS, DataError, Dataset, available, default_config, spec_of
+from core.config import DataConfig
+from core.data import DATASETS, DataError, Dataset, available, default_config, is_own, spec_of
 from core.data.statistics import memory_bytes, moments
 from core.wording import plural, size_of_bytes
 from pages.parts.draft import address, draft
@@ -37,9 +38,9 @@ SECTIONS = {
 
 def choose(server: Services) -> str:
     """The data set; the one of the draft first."""
-    known = available(server.settings.data_dir, server.actor)
-    names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     current = draft.draft(server).data.dataset
+    known = available(server.settings.data_dir, server.actor, [current, st.session_state.get(DATASET, "")])
+    names = [name for name, spec in known.items() if spec.kind != "text"]  # texts have a lab of their own
     if lesson.is_fixed("data.dataset"):
         names = [current]
     usual = current if current in names else names[0]
@@ -69,12 +70,18 @@ def get_data(server: Services, name: str) -> None:
     download_button(server, name, "explore.download")
 
 
+def looked_at(name: str) -> DataConfig:
+    """A data set as this page shows it: as one starts with it, but of what people have drawn no more than that."""
+    config = default_config(name)
+    return config.model_copy(update={"variations": 0}) if is_own(name) else config
+
+
 def card(name: str, data: Dataset) -> None:
     """What it is and where it comes from."""
     spec = spec_of(name)
     st.markdown(spec.summary)
     channels, height, width = data.input_shape
-    copies = default_config(name).variations
+    copies = looked_at(name).variations
     varied = (f"Includes {copies} copies of each image as other hands might have written it: slanted, turned, with a thinner "
               "pen; two fifths of them are written anew by a program, with flags, feet and tails of other hands.")
     metrics_row({
@@ -114,7 +121,7 @@ if spec_of(name, server.settings.data_dir).kind == "points":
     points.page(server, name)
     st.stop()
 try:
-    data = dataset(default_config(name), server.settings)
+    data = dataset(looked_at(name), server.settings)
 except DataError as error:
     st.error(as_text(str(error)), icon=":material/broken_image:")
     st.stop()

@@ -7,6 +7,7 @@ configure("server")
 import streamlit as st
 
 from core.lessons import Lesson, LessonError, as_code, find_lesson, shipped_lessons
+from core.lessons.class_lesson import CLASS_LESSON
 from core.wording import plural
 from pages.parts.lessons.kept import kept_section
 from pages.parts.lessons.make import make_section
@@ -57,4 +58,4 @@ offered = {name: Offer(name, "Start", ":material/play_arrow:", title=about.title
 if chosen := choose_offer(list(offered.values()), "lesson.shipped", "Lessons that come with the app"):
     begin(chosen)
 kept_section(server, begin)
-make_section(server, shipped())
+make_section(server, shipped() | {"class-digits": CLASS_LESSON})

@@ -94,7 +94,7 @@ LAYERS = [
     ("pages.parts.explain",),
     ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.compare", "pages.parts.draw",
      "pages.parts.explore", "pages.parts.learn", "pages.parts.lessons", "pages.parts.moments", "pages.parts.sheet"),
-    ("pages.parts.home", "pages.parts.wall"),
+    ("pages.parts.collect", "pages.parts.home", "pages.parts.wall"),
     ("pages", "app"),
 ]
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}

@@ -33,6 +33,7 @@ from core.lessons import (
     shipped_lessons,
     value_of,
 )
+from core.lessons.class_lesson import CLASS_LESSON
 from core.presets import PRESETS
 from core.runs.backup import back_up
 from tests.hostile import HOSTILE
@@ -80,6 +81,8 @@ def test_anything_else_is_refused_in_one_line(text):
     ('{"steps": [{"view": {"run": "x"}}]}', "steps.0.view: run is the app's own"),
     ('{"preset": "none"}', "There is no preset 'none'"),
     ('{"data": "none"}', "There is no data set 'none'"),
+    ('{"data": "class"}', "data: what the class draws is drawn on the page collect_digits, which this lesson does not show"),
+    ('{"data": "class", "preset": "circle-2d", "also": ["collect_digits"]}', "is of another kind"),
     ('{"data": "circle"}', "Digits (scikit-learn), which a preset starts from, is of another kind"),
     ('{"fixed": {"training.epochs": 100000}}', "training.epochs is 100000; it must be from 1 to 1000 epochs"),
     ('{"fixed": {"training.speed": 1}}', "training.speed: none of its presets has such a setting"),
@@ -136,6 +139,12 @@ def test_whatever_is_brought_fits_afterwards(epochs, name):
 def test_a_data_set_takes_the_place_of_the_presets():
     lesson = Lesson(preset=MLP, data="digits")
     assert lesson.start_at(1).data.dataset == "digits" and lesson.problem(PRESETS[MLP].config)
+
+
+def test_what_the_class_draws_takes_the_place_of_the_presets_where_it_is_known():
+    lesson = read_lesson('{"data": "class", "preset": "mnist-mlp-50", "also": ["collect_digits"]}')
+    assert lesson.start_at(1) == PRESETS[MLP].config, "a page names the set, see pages.parts.shell.lesson"
+    assert read_lesson(CLASS_LESSON.model_dump_json()) == CLASS_LESSON and CLASS_LESSON.steps[0].page == "collect_digits"
 
 
 def test_a_step_may_bring_another_preset_which_holds_for_those_after_it():

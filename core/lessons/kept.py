@@ -60,7 +60,7 @@ def find_lesson(code: str, runs_dir: Path) -> Lesson:
     code = as_code(code)
     try:
         if CODE.fullmatch(code):
-            return read_kept(_path(runs_dir, code)).lesson
+            return read_kept(path_of(runs_dir, code)).lesson
         if code:
             return read_lesson(_text(SHIPPED / f"{code}.json"))
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def is_code(code: str) -> bool:
 
 def is_kept(code: str, runs_dir: Path) -> bool:
     """Whether a lesson that was made here has this code, and has not been deleted."""
-    return is_code(code) and _path(runs_dir, code).exists()
+    return is_code(code) and path_of(runs_dir, code).exists()
 
 
 def shipped_lessons() -> dict[str, Lesson]:
@@ -109,7 +109,7 @@ def keep_lesson(lesson: Lesson, runs_dir: Path, actor: Actor, read: Callable[[Pa
         raise LessonError(f"This lesson is too long: it may take {LONGEST // 1000} kB. Shorten the texts of its steps.")
     code = _new_code(runs_dir)
     try:
-        write_atomically(_path(runs_dir, code), lambda file: file.write(text.encode()))
+        write_atomically(path_of(runs_dir, code), lambda file: file.write(text.encode()))
     except OSError as error:
         raise LessonError(why_not_written(f"The runs folder {runs_dir}", error, "PLAYGROUND_RUNS")) from None
     return code
@@ -118,7 +118,7 @@ def keep_lesson(lesson: Lesson, runs_dir: Path, actor: Actor, read: Callable[[Pa
 def delete_lesson(code: str, runs_dir: Path, actor: Actor) -> None:
     """Delete a lesson that was made here; whoever has its link finds it no more. Raises LessonError for somebody else's, and
     where the file can't be deleted."""
-    path, kept = _path(runs_dir, code), None
+    path, kept = path_of(runs_dir, code), None
     with suppress(OSError, ConfigError):  # what can't be read is nobody's
         kept = read_kept(path)
     if kept is not None and not may_change(kept, actor):
@@ -134,7 +134,8 @@ def may_change(kept: Kept, actor: Actor) -> bool:
     return actor.may_change(kept.owner)
 
 
-def _path(runs_dir: Path, code: str) -> Path:
+def path_of(runs_dir: Path, code: str) -> Path:
+    """The file of a lesson that was made here. Raises LessonError for what is no code."""
     if not CODE.fullmatch(code):
         raise LessonError("This is no code of a lesson.")
     return runs_dir / FOLDER / f"{code}.json"
@@ -143,7 +144,7 @@ def _path(runs_dir: Path, code: str) -> Path:
 def _new_code(runs_dir: Path) -> str:
     while True:
         code = "".join(secrets.choice(SIGNS) for _ in range(LENGTH))
-        if not _path(runs_dir, code).exists():
+        if not path_of(runs_dir, code).exists():
             return code
 
 

@@ -15,6 +15,8 @@ from core.presets import PRESETS, UnknownPreset, preset
 LONGEST = 64_000  # bytes of a lesson's file
 MOST_STEPS = 20
 DATASET = "data.dataset"
+CLASS_DATA = "class"  # as a lesson's data: what its class draws
+DRAWN_ON = "collect_digits"  # the page for it
 JOINS = "\u200d"  # between the parts of an emoji
 
 
@@ -64,7 +66,8 @@ class Lesson(Config):
     sections: dict[Page, tuple[Line, ...]] = setting(
         {}, "Of a page, the parts that are shown. A page that is not named is shown whole.", max_length=len(PAGES))
     preset: Line = setting("digits-quick", "The settings that it starts with.")
-    data: ClassName = setting("", "A data set in the place of the preset's, such as the class's own; it can't be changed.")
+    data: ClassName = setting("", "A data set in the place of the preset's, such as the class's own; it can't be changed. "
+                              f"“{CLASS_DATA}” is what the class draws on the page Class digits, once there is enough of it.")
     fixed: dict[Path, Value] = setting({}, "Settings that can't be changed, and what they are.", max_length=40)
     ranges: dict[Path, tuple[float, float]] = setting({}, "Settings that can be changed from a least to a largest value.",
                                                      max_length=40)
@@ -102,7 +105,7 @@ class Lesson(Config):
 
     def applied(self, config: RunConfig) -> RunConfig:
         """Settings brought to what the lesson allows, as far as they have what it speaks of."""
-        if self.data and config.data.dataset != self.data:
+        if self.data not in ("", CLASS_DATA) and config.data.dataset != self.data:
             with suppress(DataError):  # it has been deleted: the page says so
                 config = config.model_copy(update={"data": default_config(self.data)})
         for path, value in _kinds_first(self.fixed):
@@ -118,7 +121,7 @@ class Lesson(Config):
 
     def problem(self, config: RunConfig) -> str:
         """Why settings are not those of the lesson, in one line; empty where they are."""
-        if self.data and config.data.dataset != self.data:
+        if self.data not in ("", CLASS_DATA) and config.data.dataset != self.data:
             return "This lesson has a data set of its own."
         for path in self.fixed:
             if self._differs(config, path):
@@ -191,7 +194,9 @@ def _check_names(lesson: Lesson) -> None:
             preset(name)
         except UnknownPreset as error:
             raise ValueError(str(error)) from None
-    if lesson.data and not is_own(lesson.data):
+    if lesson.data == CLASS_DATA and DRAWN_ON not in lesson.pages:
+        raise ValueError(f"data: what the class draws is drawn on the page {DRAWN_ON}, which this lesson does not show")
+    if lesson.data not in ("", CLASS_DATA) and not is_own(lesson.data):
         try:
             spec_of(lesson.data)
         except DataError as error:
@@ -202,7 +207,7 @@ def _check_settings(lesson: Lesson) -> None:
     """Each fixed setting and each range is of one that some preset of the lesson has, and of values that it can have."""
     configs = [PRESETS[name].config for name in dict.fromkeys((lesson.preset, *(s.preset for s in lesson.steps if s.preset)))]
     if lesson.data:
-        kind = "images" if is_own(lesson.data) else spec_of(lesson.data).kind
+        kind = "images" if lesson.data == CLASS_DATA or is_own(lesson.data) else spec_of(lesson.data).kind
         if other := [config for config in configs if spec_of(config.data.dataset).kind != kind]:
             raise ValueError(f"data: {spec_of(other[0].data.dataset).title}, which a preset starts from, is of another kind")
     configs = [_fixing(config, lesson.fixed) for config in configs]  # kinds, such as an optimizer's, decide what others there are

@@ -3,8 +3,10 @@
 from contextlib import suppress
 from pathlib import Path
 
+from core.actors import LOCAL
 from core.data import DataError
 from core.data.own.sets import delete_set, is_own, read_set
+from core.lessons.class_sets import is_class_set, is_kept
 from core.runs.database import StoreError
 from core.runs.store import RunStore
 
@@ -24,10 +26,12 @@ def delete_run(store: RunStore, run_id: str, data_dir: Path) -> None:
 
 
 def forget_hidden(store: RunStore, name: str, data_dir: Path) -> None:
-    """Delete a hidden data set, unless a run names it."""
+    """Delete a hidden data set, unless a run names it. What a class has drawn is its own to forget as long as it is there, and
+    nobody's afterwards."""
     with suppress(DataError):  # it is gone already, or the data directory can't be written to
-        if read_set(data_dir, name).hidden and not store.names(name):
-            delete_set(data_dir, name, store.actor)
+        own = read_set(data_dir, name)
+        if own.hidden and not store.names(name) and not is_kept(own, data_dir):
+            delete_set(data_dir, name, LOCAL if is_class_set(own) else store.actor)
 
 
 def remove_discarded(store: RunStore, data_dir: Path, older_than: float = 0.0, most: int | None = None) -> list[str]:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.actors import NOT_YOUR_DATA, NOT_YOURS, ONLY_THE_SERVER, Actor
+from core.actors import CLASS, NOT_YOUR_CLASS, NOT_YOUR_DATA, NOT_YOURS, ONLY_THE_SERVER, Actor
 from core.config import DataConfig
 from core.data.sources import owners_of
 from core.runs.annotations import AMONG
@@ -27,8 +27,9 @@ def check_owner(actor: Actor, owner: str) -> None:
 
 def check_data(actor: Actor, data: DataConfig, data_dir: Path) -> None:
     """Raises NotYours for settings that would train on what somebody else has brought or drawn."""
-    if not actor.sees_all and not all(map(actor.may_use, owners_of(data, data_dir))):
-        raise NotYours(NOT_YOUR_DATA)
+    others = [owner for owner in owners_of(data, data_dir) if not actor.may_use(owner)]
+    if others:
+        raise NotYours(NOT_YOUR_CLASS if all(owner.startswith(CLASS) for owner in others) else NOT_YOUR_DATA)
 
 
 def check_change(db: sqlite3.Connection, actor: Actor, run_ids: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,8 +46,10 @@ TEST_SHARE = 0.2  # of images that are kept without a test part of their own
 class OwnSet:
     """What meta.json says of one set. counts: images in (train before validation is held back, test).
 
-    hidden: in no list, so that only who knows its name can use it: drawings that one visitor has taught a network.
-    owner: the key of the visitor whose it is, on a server that many use; EVERYBODY where it is everybody's.
+    hidden: in no list, so that only who knows its name can use it: drawings that one visitor has taught a network, or that a
+        class has drawn.
+    owner: the key of the visitor whose it is, on a server that many use; EVERYBODY where it is everybody's; CLASS with a lesson's
+        code where it is for whoever has that.
     """
 
     id: str
@@ -80,10 +82,12 @@ def is_own(name: str) -> bool:
     return NAME.fullmatch(name) is not None
 
 
-def own_sets(root: Path, actor: Actor = LOCAL) -> list[OwnSet]:
-    """All sets in the data directory that somebody may use, newest first. What can't be read is left out."""
-    found = [own for own in _all_sets(root) if not own.hidden and actor.may_use(own.owner)]
-    return sorted(found, key=lambda own: (own.created, own.id), reverse=True)
+def own_sets(root: Path, actor: Actor = LOCAL, also: Iterable[str] = ()) -> list[OwnSet]:
+    """All sets in the data directory that somebody may use, newest first; of what the class of their lesson draws the newest.
+    What can't be read is left out. also: names of hidden sets that are in the list too, where they may use them."""
+    every = sorted(_all_sets(root), key=lambda own: (own.created, own.id), reverse=True)
+    named = {*also, next((own.name for own in every if actor.draws_with(own.owner)), "")}
+    return [own for own in every if actor.may_use(own.owner) and (not own.hidden or own.name in named)]
 
 
 def _all_sets(root: Path) -> list[OwnSet]:
@@ -97,7 +101,7 @@ def _all_sets(root: Path) -> list[OwnSet]:
 
 def read_set(root: Path, name: str) -> OwnSet:
     """What is known of a set. Raises DataMissing where it is not there, DataDamaged where its meta.json is not ours."""
-    path = _folder(root, name) / "meta.json"
+    path = arrays_folder(root, name) / "meta.json"
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
         own = OwnSet(
@@ -116,7 +120,7 @@ def read_set(root: Path, name: str) -> OwnSet:
 
 def read_arrays(root: Path, name: str) -> Arrays:
     """A set's arrays. Raises DataMissing, or DataDamaged where they are not what meta.json says."""
-    own, folder = read_set(root, name), _folder(root, name)
+    own, folder = read_set(root, name), arrays_folder(root, name)
     try:
         # mode "c": private pages that nobody writes to stay shared, and PyTorch gets the writable array it wants
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
@@ -212,7 +216,7 @@ def kept_bytes(root: Path, owner: str) -> int:
 def delete_set(root: Path, name: str, actor: Actor = LOCAL) -> None:
     """Remove a set; a run that is learning from it keeps what it has mapped. Raises DataMissing and DataError, and NotYourData
     where it is somebody else's."""
-    folder = _folder(root, name)
+    folder = arrays_folder(root, name)
     if not actor.is_local and not actor.may_change(read_set(root, name).owner):
         raise NotYourData
     gone = folder.with_name(f"{STAGING}-{os.getpid()}-{secrets.token_hex(6)}")
@@ -263,7 +267,7 @@ def writing(root: Path) -> Any:
                         "PLAYGROUND_DATA to a folder that can be written to.") from None
 
 
-def _folder(root: Path, name: str) -> Path:
+def arrays_folder(root: Path, name: str) -> Path:
     """Where a set of that name is. The name's form is checked: it comes from configs that anybody can write."""
     if not is_own(name):
         raise DataMissing(f"{name!r} is not the name of a data set of one's own.")

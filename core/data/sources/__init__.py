@@ -4,7 +4,7 @@ To add one: write a function that gives a Raw (or, for points that are computed,
 foot of this module.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.actors import LOCAL, Actor
+from core.actors import CLASS, LOCAL, Actor
 from core.config import DataConfig
 from core.data.cached_arrays import kept_array
 from core.data.dataset import DataDamaged, DataMissing, Target
@@ -51,6 +51,7 @@ class DatasetSpec:
     download_mb: size of the download in MB.
     citation: what its authors ask to be cited, as one reference.
     torchvision: its class in torchvision.datasets, where images have the same numbers; "" where there is none.
+    drawn: whether a class has drawn it, so that copies as other hands might have written them can be added.
     """
 
     title: str
@@ -72,6 +73,7 @@ class DatasetSpec:
     in_plane: bool = False  # points of two coordinates, from which other inputs can be computed
     citation: str = ""
     torchvision: str = ""
+    drawn: bool = False
 
     def is_available(self, root: Path) -> bool:
         """Whether the data set can be used without a download."""
@@ -303,9 +305,10 @@ def kind_of(name: str) -> Kind:
     return DATASETS[name].kind if name in DATASETS else "images"
 
 
-def available(root: Path | None = None, actor: Actor = LOCAL) -> dict[str, DatasetSpec]:
-    """All that a form can offer: the registry, then sets in the data directory `root` that somebody may use, newest first."""
-    return DATASETS | {own.name: _own_spec(own) for own in own_sets(root or default_data_dir(), actor)}
+def available(root: Path | None = None, actor: Actor = LOCAL, also: Iterable[str] = ()) -> dict[str, DatasetSpec]:
+    """All that a form can offer: the registry, then sets in the data directory `root` that somebody may use, newest first.
+    also: names that it shows now, which may be of hidden sets."""
+    return DATASETS | {own.name: _own_spec(own) for own in own_sets(root or default_data_dir(), actor, also)}
 
 
 def owners_of(config: DataConfig, root: Path) -> set[str]:
@@ -324,6 +327,9 @@ def _own_spec(own: OwnSet) -> DatasetSpec:
         first = own.counts[0]  # training images come first, so that both parts are views of the mapped file
         return Raw(images[:first], labels[:first], images[first:], labels[first:])
 
-    return DatasetSpec(title=own.title, summary=f"{sum(own.counts):,} images of {len(own.classes)} classes, brought here.",
+    drawn = own.owner.startswith(CLASS)
+    summary = f"{sum(own.counts):,} digits that a class has drawn." if drawn else \
+        f"{sum(own.counts):,} images of {len(own.classes)} classes, brought here."
+    return DatasetSpec(title=own.title, summary=summary,
                        source=own.source, licence="that of the images", classes=own.classes, input_shape=own.input_shape,
-                       counts=own.counts, read=read)
+                       counts=own.counts, read=read, drawn=drawn)

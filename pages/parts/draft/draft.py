@@ -10,6 +10,7 @@ from core.data import DataError, check, default_config, is_own, outline, spec_of
 from core.data.combine import without_misfits
 from core.data.sources import owners_of
 from core.fields import ConfigError
+from core.lessons.class_sets import as_it_is_now, train_config
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
 from core.presets import PRESETS
@@ -18,7 +19,7 @@ from core.settings import Settings
 from core.training import outputs_for
 from core.transforms import Steps
 from pages.parts.draft import address
-from pages.parts.shell import keys, lesson
+from pages.parts.shell import class_set, keys, lesson
 from pages.parts.shell.services import Services
 from pages.parts.shell.versions import Form
 from pages.parts.shell.visitor import asking
@@ -39,6 +40,7 @@ def draft(server: Services) -> RunConfig:
     if begun or said is not None or keys.DRAFT not in st.session_state:
         take(address.read(said or {}, first))
         st.session_state.pop(keys.LAST_DRAFT, None)  # nothing starts by itself because of it
+    _with_class_set(settings)
     config = read_config(st.session_state[keys.DRAFT])
     try:
         spec_of(config.data.dataset, settings.data_dir)
@@ -71,6 +73,21 @@ def _without_others(settings: Settings) -> None:
         st.toast(f"These settings' data belong to somebody else; {spec_of('digits').title} takes their place.",
                  icon=":material/lock:")
         take_data(default_config("digits"))
+
+
+def _with_class_set(settings: Settings) -> None:
+    """What the class of the lesson has drawn, as it was when this page was opened."""
+    now = lesson.taken()
+    own = class_set.of(now.code) if now is not None and now.draws else None
+    if now is None or own is None or not own.name:
+        return
+    config = read_config(st.session_state[keys.DRAFT])
+    with suppress(DataError):  # damaged: the page says so
+        data = as_it_is_now(config.data, own.name, settings.data_dir)
+        if now.class_data and data.dataset != own.name:  # the first time that there is enough of it
+            data = train_config(own.name, root=settings.data_dir)
+        if data != config.data:
+            take(config.model_copy(update={"data": data}))
 
 
 def _lesson_begun() -> bool:

@@ -13,7 +13,7 @@ from pages.parts.shell.services import Services
 def watch_button(server: Services, run: Run) -> None:
     """Trains the run's network anew with the drawing watched, where its data are on this machine and it takes such images."""
     config = run.config
-    known = available(server.settings.data_dir, server.actor)
+    known = available(server.settings.data_dir, server.actor, [config.data.dataset])
     spec = known.get(config.data.dataset)
     if spec is None or not spec.is_available(server.settings.data_dir) or (images := watchable(server, config)) is None:
         return

@@ -15,6 +15,7 @@ from core.figures.images import png_file
 from core.wording import plural
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import EvaluatedRun, columns, save, save_csv, show_images
+from pages.parts.evaluate.whose import about_mine, hands_of, line_and_marks
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.confusion_table import confusion_table
@@ -39,10 +40,11 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
                "row. Click on a cell to see its images, or choose it from the two lists below the matrix.")
     for place, subject in zip(columns(found), found, strict=True):
         with place:
+            about_mine(server, subject)
             counts = matrix(subject, as_shares)
             _downloads(subject, counts, as_shares)
             by_scikit_learn(subject, "confusion")
-            images_of_cell(subject, counts)
+            images_of_cell(server, subject, counts)
 
 
 def matrix(subject: EvaluatedRun, as_shares: bool) -> np.ndarray:
@@ -88,7 +90,7 @@ def _downloads(subject: EvaluatedRun, counts: np.ndarray, as_shares: bool) -> No
              f"{name}.png")
 
 
-def images_of_cell(subject: EvaluatedRun, counts: np.ndarray) -> None:
+def images_of_cell(server: Services, subject: EvaluatedRun, counts: np.ndarray) -> None:
     """The two lists and the cell's images."""
     key, cell, everything = _key(subject), _cell(subject, counts), list(range(len(subject.classes)))
     with st.container(horizontal=True):
@@ -101,6 +103,7 @@ def images_of_cell(subject: EvaluatedRun, counts: np.ndarray) -> None:
         st.caption("No image is in this cell.")
         return
     some = f", the {MOST} surest of them" if len(positions) > MOST else ""
+    line, marks = line_and_marks(hands_of(server, subject, positions))
     st.markdown(f"**{plural(len(positions), 'image')}** of {as_text(subject.classes[cell.truth])} that it called "
-                f"{as_text(subject.classes[cell.said])}{some}:")
-    show_images(subject, positions[:MOST], f"cell-{subject.run.id[:8]}-{cell.truth}-{cell.said}")
+                f"{as_text(subject.classes[cell.said])}{some}: {line}")
+    show_images(subject, positions[:MOST], f"cell-{subject.run.id[:8]}-{cell.truth}-{cell.said}", marks[:MOST])

@@ -10,6 +10,7 @@ from core.evaluation.mistakes import confident_mistakes
 from core.wording import percent, worded
 from pages.parts.evaluate import confusion
 from pages.parts.evaluate.subject import EvaluatedRun, columns, has_images, show_images
+from pages.parts.evaluate.whose import about_mine
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 
@@ -27,9 +28,10 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             here = subject.data is not None
             st.caption(worded("Rows are what the images are, columns what the model said."
                               + (" Press a cell to see its images." if here else ""), kind))
+            about_mine(server, subject)
             counts = confusion.matrix(subject, as_shares=False)
             if here:  # else the line that says so stands above already
-                confusion.images_of_cell(subject, counts)
+                confusion.images_of_cell(server, subject, counts)
 
 
 def _in_a_line(subject: EvaluatedRun) -> None:

@@ -153,8 +153,11 @@ def _images(server: Services, run: Run, predictions: Predictions) -> Dataset | N
     return data if same else None
 
 
-def show_images(subject: EvaluatedRun, positions: np.ndarray, key: str) -> None:
-    """Some of the split's images with label and answer, and a button that saves them as one picture."""
+def show_images(subject: EvaluatedRun, positions: np.ndarray, key: str, marks: Sequence[str] = ()) -> None:
+    """Some of the split's images with label and answer, and a button that saves them as one picture.
+
+    marks: what is added below each on the page, and is in no file.
+    """
     predictions = subject.predictions
     lines = [caption(predictions, position) for position in positions.tolist()]
     if subject.data is not None and subject.data.kind != "images":
@@ -168,15 +171,16 @@ def show_images(subject: EvaluatedRun, positions: np.ndarray, key: str) -> None:
         st.code("\n".join(f"{position:>6}  {line}" for position, line in rows), language=None)
         return
     pixels, _ = subject.data.split(predictions.split).take(torch.from_numpy(np.asarray(positions, dtype=np.int64)))
-    show_pixels(pixels, lines, key)
+    show_pixels(pixels, lines, key, marks)
 
 
-def show_pixels(pixels: torch.Tensor, lines: Sequence[str], key: str) -> None:
-    """Images (n, C, H, W) uint8 with a caption each, and a button that saves them as one picture."""
+def show_pixels(pixels: torch.Tensor, lines: Sequence[str], key: str, marks: Sequence[str] = ()) -> None:
+    """Images (n, C, H, W) uint8 with a caption each, and a button that saves them as one picture. marks: see show_images()."""
     scale = max(1, PICTURE // max(pixels.shape[2:]))
     with st.container(horizontal=True, gap="small"):
-        for image, line in zip(pixels, lines, strict=True):
-            st.image(as_picture(image, scale), caption=as_text(line), width=PICTURE, output_format="PNG", alt=line)
+        for image, line, mark in zip(pixels, lines, marks or [""] * len(lines), strict=True):
+            said = as_text(line) + (f" · **{mark}**" if mark else "")
+            st.image(as_picture(image, scale), caption=said, width=PICTURE, output_format="PNG", alt=line)
     below = [line.replace(", ", "\n").replace("\u00a0", " ") for line in lines]
     save("Save as PNG", lambda: png_file(labelled_sheet(pixels, below)), f"{key}.png", "image/png", key)
 

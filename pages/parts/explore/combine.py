@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from core.config import DataConfig
-from core.data import DataError, Dataset, available, default_config, spec_of
+from core.data import DataError, Dataset, available, default_config, is_own, spec_of
 from core.data.combine import FIELDS, before_choosing, join_problem, mislabelled
 from core.data.explore.browse import find_images
 from core.data.statistics import class_balance
@@ -72,7 +72,8 @@ def controls(server: Services, data: Dataset) -> DataConfig:
         ("fraction", 1, 100), ("imbalance", 1, 100), ("label_noise", 0, 0))}
     seed = st.number_input("Seed", 0, 2**31 - 1, 0, key=f"{key}.seed", persist_state="session",
                            help="Decides which images are held back, taken and given a wrong label. Same seed, same ones.")
-    return DataConfig.model_validate(first.model_dump() | shares | {
+    varied = {"variations": 0} if join and is_own(data.name) else {}  # beside others a class's drawings need no copies
+    return DataConfig.model_validate(first.model_dump() | varied | shares | {
         "join": join, "join_times": times, "only_classes": chosen, "split_seed": seed})
 
 

@@ -37,27 +37,29 @@ def map_view(server: Services, data: Dataset) -> None:
         return
     mapped = map_of(data, name, most)
     points = mapped.pca.points[:, :2] if method == "PCA" else tsne_points(tsne_maps(server.settings.cache_dir), mapped)
-    if points is not None:
-        draw(data, name, method, mapped, points)
+    if points is None:
+        return
+    chosen = map_of_points(data, method, mapped, points, titles_of(data, name, mapped.positions),
+                           f"explore.map.{data.name}.{name}", f"{SPLITS[name].lower()} images of {data.title}")
+    if chosen:
+        show_selected(data, name, mapped, chosen)
 
 
-def draw(data: Dataset, name: str, method: str, mapped: Mapped, points: torch.Tensor) -> None:
-    """The chart, and the selected samples as a grid."""
-    titles = titles_of(data, name, mapped.positions)
+def map_of_points(data: Dataset, method: str, mapped: Mapped, points: torch.Tensor, titles: list[str], key: str,
+                  what: str) -> list[int]:
+    """The chart; which of the mapped samples are selected on it. what: of what it is, for screen readers."""
     shares = mapped.pca.explained[:2].tolist()
     said = [f"component {i + 1}: {percent(share, 1)} of the variance" for i, share in enumerate(shares)]
     axes = (said[0], said[1]) if method == "PCA" else ("", "")
     event = st.echarts_chart(map_chart(points, mapped.labels, data.classes, mapped.pictures, titles, axes), height=560,
-                             on_select="rerun", key=f"explore.map.{data.name}.{name}.{method}.{len(titles)}",
-                             alt=f"Map of {len(titles)} {SPLITS[name].lower()} images of {data.title} by {method}")
+                             on_select="rerun", key=f"{key}.{method}.{len(titles)}",
+                             alt=f"Map of {len(titles)} {what} by {method}")
     shrunk = f" Images were shrunk to {percent(1 / mapped.pca.shrunk, 0)} of their width first." \
         if mapped.pca.shrunk > 1 else ""
     st.caption(f"{len(titles):,} images; hover over a point to see its picture. Click points, or press the rectangle or the "
                "lasso "
                f"above the map and drag, to see them below. Click a class's name to hide it.{shrunk}")
-    chosen = selected_rows(mapped.labels, event["selection"]["selected"])
-    if chosen:
-        show_selected(data, name, mapped, chosen)
+    return selected_rows(mapped.labels, event["selection"]["selected"])
 
 
 def show_selected(data: Dataset, name: str, mapped: Mapped, chosen: list[int]) -> None:

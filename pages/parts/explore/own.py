@@ -216,7 +216,7 @@ def look_at(name: str) -> None:
 
 def list_sets(server: Services) -> None:
     """All sets that people have brought, each with a way to remove it."""
-    found = own_sets(server.settings.data_dir, server.actor)
+    found = [own for own in own_sets(server.settings.data_dir, server.actor) if not own.hidden]
     if not found:
         return
     st.markdown("#### Data sets that were brought here")

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.data import DataError
 from core.lessons import MOST, Kept, Lesson, LessonError, keep_lesson, kept_lessons, may_change, read_kept
+from core.lessons.class_sets import delete_with_digits
+from core.lessons.lesson import DRAWN_ON
 from core.runs import StoreError
 from core.wording import plural
 from pages.parts.lessons import draft
@@ -54,8 +57,10 @@ def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
                                                    help="For the projector: every run of this lesson while it trains."):
                 st.switch_page("pages/lesson_wall.py", query_params={WALL: kept.code})
             with st.popover("Delete", icon=":material/delete:", key="lesson.delete"):
+                drawn = " What its class has drawn is deleted, too; runs that have learned from it stay." \
+                    if DRAWN_ON in about.pages else ""
                 st.markdown("Its link and its code will open nothing any more, and what pupils called themselves and predicted "
-                            "in it is deleted, too. Runs stay. This can't be undone.")
+                            f"in it is deleted, too. Runs stay. This can't be undone.{drawn}")
                 if st.button("Delete this lesson", type="primary", key="lesson.delete_now"):
                     _delete(server, kept)
         share(kept.code, about)
@@ -63,8 +68,8 @@ def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
 
 def _delete(server: Services, kept: Kept) -> None:
     try:
-        server.store.delete_lesson(kept.code)
-    except (LessonError, StoreError) as error:
+        delete_with_digits(kept.code, server.settings.data_dir, server.store.delete_lesson, server.store.names)
+    except (LessonError, StoreError, DataError) as error:
         refuse(as_text(str(error)))
     tell(f"The lesson “{as_text(kept.lesson.title)}” is deleted.", ":material/delete:")
     st.rerun()

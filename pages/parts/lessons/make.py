@@ -11,7 +11,7 @@ from core.data import available
 from core.data.sources import kind_of
 from core.fields import ConfigError
 from core.lessons import PAGES, SECTIONS, Lesson, read_lesson
-from core.lessons.lesson import RESERVED
+from core.lessons.lesson import CLASS_DATA, RESERVED
 from core.presets import PRESETS
 from pages.parts.lessons import draft
 from pages.parts.lessons.kept import keep
@@ -86,9 +86,11 @@ def _about(server: Services) -> None:
             lambda value: draft.put("preset", value))
     kind = kind_of(PRESETS[values["preset"]].config.data.dataset)
     known = {name: spec.title for name, spec in available(server.settings.data_dir, actor=ANYBODY).items() if spec.kind == kind}
+    known |= {CLASS_DATA: "what the class draws on the page Class digits"} if kind == "images" else {}
     known |= {values["data"]: "a data set that is not here"} if values["data"] not in {"", *known} else {}
     _choice("Data set", "data", [ITS_OWN, *known], values["data"], known | {ITS_OWN: "the one of these settings"},
-            lambda value: draft.put("data", value), "The class's own may be brought on Explore data first, as a zip file.")
+            lambda value: draft.put("data", value), "The class's own may be brought on Explore data first, as a zip file, or be "
+            "drawn by the class: one of the steps is the page Class digits then.")
 
 
 def _text(label: str, name: str, longest: int) -> None:

@@ -13,9 +13,9 @@ import streamlit as st
 from core.config import RunConfig
 from core.fields import ConfigError, Setting
 from core.lessons import Lesson, LessonError, Step, as_code, find_lesson, is_code
-from core.lessons.lesson import DATASET
+from core.lessons.lesson import CLASS_DATA, DATASET, DRAWN_ON
 from core.settings import Settings
-from pages.parts.shell import keys
+from pages.parts.shell import class_set, keys
 
 CODE, STEP = "lesson", "step"  # in the address
 OUTSIDE = "Lessons"  # title of the page that is in no lesson: the browser's Back leads there on the way out
@@ -23,11 +23,17 @@ OUTSIDE = "Lessons"  # title of the page that is in no lesson: the browser's Bac
 
 @dataclass(frozen=True)
 class Taken:
-    """A lesson that is being taken. number: of its step, from 1; 0 where the address names none that there is."""
+    """A lesson that is being taken. number: of its step, from 1; 0 where the address names none that there is.
+
+    draws: whether its class draws digits. class_data: whether it is trained on these; the lesson's data are then the set that
+        this session has of them, and none while there are too few.
+    """
 
     code: str
     lesson: Lesson
     number: int
+    draws: bool = False
+    class_data: bool = False
 
     @property
     def step(self) -> Step:
@@ -50,7 +56,7 @@ def taken() -> Taken | None:
 def begun(code: str) -> Taken | None:
     """A lesson that is to be taken from its first step on, whatever the address names; None where there is none."""
     try:
-        return Taken(as_code(code), _found(as_code(code)), 0)
+        return _as_here(as_code(code), 0)
     except (LessonError, ConfigError):
         return None
 
@@ -69,11 +75,19 @@ def _taken() -> Taken | None:
     asked = st.query_params.get(CODE)
     if asked is None or st.session_state.get(keys.PAGE) == OUTSIDE:
         return None
-    code = as_code(asked)
+    found, number = _as_here(as_code(asked), 0), st.query_params.get(STEP, "")
+    there = number.isascii() and number.isdigit() and len(number) < 3 and 1 <= int(number) <= len(found.lesson.steps)
+    return replace(found, number=int(number)) if there else found
+
+
+def _as_here(code: str, number: int) -> Taken:
+    """A lesson with what this session has of its class's drawings. Raises LessonError and ConfigError."""
     lesson = _found(code)
-    number = st.query_params.get(STEP, "")
-    there = number.isascii() and number.isdigit() and len(number) < 3 and 1 <= int(number) <= len(lesson.steps)
-    return Taken(code, lesson, int(number) if there else 0)
+    draws, class_data = DRAWN_ON in lesson.pages and is_code(code), lesson.data == CLASS_DATA
+    if class_data:
+        own = class_set.of(code)
+        lesson = lesson.model_copy(update={"data": own.name if own else ""})
+    return Taken(code, lesson, number, draws, class_data)
 
 
 @st.cache_resource(show_spinner=False, ttl=10, max_entries=200)

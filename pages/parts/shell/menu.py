@@ -10,6 +10,7 @@ MENU = {
     "pages/go_back.py": ("Go back in time", ":material/history:"),
     "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
     "pages/read_sheet.py": ("Read a sheet", ":material/document_scanner:"),
+    "pages/collect_digits.py": ("Class digits", ":material/groups:"),
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
     "pages/open_lesson.py": ("Lessons", ":material/school:"),
 }

@@ -7,13 +7,14 @@ import streamlit as st
 
 from core.actors import LOCAL, Actor
 from core.config import DataConfig
-from core.data import Dataset, load
+from core.data import DataError, Dataset, load
 from core.evaluation.ood.score import OODReference
+from core.lessons.class_sets import FEWEST
 from core.runs import CheckpointError, LocalEngine, Run, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
 from core.runs.model_cache import ModelCache
 from core.runs.ood_reference import FILE, load_reference, reference_of, want_reference
 from core.settings import Settings
-from pages.parts.shell import lesson
+from pages.parts.shell import class_set, keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.visitor import asking
 
@@ -67,9 +68,26 @@ def services() -> Services:
     actor = asking(settings)
     if (now := lesson.taken()) is not None:
         started = replace(started, store=started.store.in_lesson(now.code), engine=started.engine.in_lesson(now.code))
+    _with_class_set(started, actor)
     if actor.is_local:
-        return started
+        return replace(started, actor=actor)
     return replace(started, store=started.store.as_actor(actor), engine=started.engine.as_actor(actor), actor=actor)
+
+
+def _with_class_set(started: "Services", actor: Actor) -> None:
+    """Where the class of a lesson draws digits: the data set of them as it is when a page is opened. Not as they are drawn."""
+    now, page = lesson.taken(), st.session_state.get(keys.PAGE)
+    if now is None or not now.draws or page == class_set.PAGE:
+        return
+    try:
+        if class_set.of(now.code) is None or st.session_state.get(keys.PAGE_BEFORE) != page:
+            class_set.renew(now.code, started.settings, actor, started.store.names)
+    except DataError as error:
+        st.warning(as_text(str(error)), icon=":material/groups:")
+    own = class_set.of(now.code)
+    if now.class_data and (own is None or not own.name):
+        st.info(f"The class has drawn fewer than {FEWEST} digits, too few to train on: these are other ones until then.",
+                icon=":material/groups:")
 
 
 @st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())

@@ -13,7 +13,7 @@ from core.errors import reason
 from core.fields import ConfigError
 from core.settings import Settings
 from core.visitors import KEY_BYTES, Attempts, cookie_of, known_as, new_visitor, read_cookie, signing_key
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import tell
 
@@ -36,12 +36,11 @@ def arrive() -> None:
 
 def asking(settings: Settings) -> Actor:
     """Who is asking. The page ends here, with a line, for whoever has to come in by another door."""
-    if not settings.hosted:
-        return LOCAL
-    known: Actor | None = st.session_state.get(keys.ACTOR)
+    known: Actor | None = st.session_state.get(keys.ACTOR) if settings.hosted else LOCAL
     if known is None:
         known = st.session_state[keys.ACTOR] = _recognised(settings)
-    return replace(known, limits=settings.limits) if known.kind == "visitor" else known
+    limits = settings.limits if known.kind == "visitor" else known.limits
+    return replace(known, limits=limits, lesson=now.code if (now := lesson.taken()) else "")
 
 
 def _recognised(settings: Settings) -> Actor:

@@ -23,7 +23,7 @@ MORE = ("loss", "label_smoothing", "shuffle", "gradient_clipping", "initializati
 def data_form(server: Services, config: RunConfig) -> None:
     """Which images and which question."""
     with st.expander("Data", icon=":material/grid_view:"):
-        known = available(server.settings.data_dir, server.actor)
+        known = available(server.settings.data_dir, server.actor, [config.data.dataset, *config.data.join])
         field(config, "data.dataset", list(known), {name: spec.title for name, spec in known.items()})
         field(config, "data.task")
         if config.data.task == "is_target":

@@ -10,6 +10,7 @@ export default function (component) {
   const sheet = root.sheet || (root.sheet = new Sheet(root, data));
   root.classList.toggle("fitted", data.rest != null);
   root.classList.toggle("plain", Boolean(data.plain));
+  root.classList.toggle("below", Boolean(data.below));
   (data.rest ?? []).forEach((pixels, i) => root.style.setProperty(i ? "--narrow-rest" : "--rest", `${pixels}px`));
   sheet.live = Boolean(data.live);
   sheet.heard = data.heard ?? 0;
@@ -23,7 +24,7 @@ export default function (component) {
 
 class Sheet {
   constructor(root, data) {
-    Object.assign(this, data); // side, ink, paper, narrowest, widest, width, sheet, plain
+    Object.assign(this, data); // side, ink, paper, narrowest, widest, width, sheet, plain, name
     this.steps = []; // strokes {erase, width, points: [x, y, …]} and {clear: true}
     this.done = 0; // how many of them count: those behind were undone
     this.stroke = null;
@@ -206,13 +207,13 @@ class Sheet {
   keep() {
     try {
       const { sheet, steps, done, width } = this;
-      sessionStorage.setItem(KEPT, JSON.stringify({ sheet, steps, done, width, erase: this.eraser.checked }));
+      sessionStorage.setItem(KEPT + this.name, JSON.stringify({ sheet, steps, done, width, erase: this.eraser.checked }));
     } catch { /* private windows keep nothing; the drawing then lasts as long as the page */ }
   }
 
   restore() {
     try {
-      const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+      const kept = JSON.parse(sessionStorage.getItem(KEPT + this.name) ?? "null");
       if (!kept) return;
       this.range.value = kept.width;
       this.eraser.checked = Boolean(kept.erase) && !this.plain; // which has no button to take the pen again

@@ -36,6 +36,9 @@ CSS = """.sheet { width: max(282px, min(100%, 100dvh - var(--rest, 100dvh))); ma
   .fitted canvas { margin: 0; flex: none; width: max(240px, min(100% - 88px, 100dvh - var(--narrow-rest, 100dvh))); }
   .fitted .row:last-child { flex-direction: column; flex: 1; align-items: stretch; }
   .fitted button { flex: none; }
+  .fitted.below .row:last-child { flex: 0 0 100%; flex-direction: row; }
+  .fitted.below button { flex: 1; }
+  .fitted.below canvas { width: max(240px, min(100%, 100dvh - var(--narrow-rest, 100dvh))); }
 }
 .row { display: flex; align-items: center; gap: 8px; min-height: 36px; }
 canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;
@@ -61,33 +64,48 @@ _component = st.components.v2.component("torch_playground.sheet", html=HTML, css
                                         js=(Path(__file__).parent / "canvas.js").read_text(encoding="utf-8"))
 
 
-def canvas(live: bool = False, rest: tuple[int, int] | None = None, plain: bool = False) -> np.ndarray | None:
+def canvas(live: bool = False, rest: tuple[int, int] | None = None, plain: bool = False, below: bool = False,
+           name: str = "") -> np.ndarray | None:
     """The sheet and its pixels, (H, W, 4) uint8; None while there is no ink on it.
 
     live: whether it is sent while the pen moves as well. rest: pixels of the screen's height that are for other things, on a
         desktop and on a phone: the sheet is as large as they leave it, never smaller than 282 pixels (a phone: 240) and never
-        wider than its column; None: 282. plain: without eraser and width.
+        wider than its column; None: 282. plain: without eraser and width. below: on a phone its buttons stand below it, and not
+        beside. name: of a sheet that has nothing to do with the others.
     """
-    version = st.session_state.get(keys.CANVAS_VERSION, 0)
-    key = f"{keys.CANVAS}.{version}"
+    key, version = _key(name), _sheet_number(name)
     before = st.session_state.get(key)
     told = before.get("drawing") if isinstance(before, dict) else None
     heard = told.get("number", 0) if isinstance(told, dict) else 0
-    sent = _component(key=key, on_drawing_change=lambda: None, height="content",
-                      data={"side": CANVAS_SIZE, "ink": INK, "paper": PAPER, "narrowest": NARROWEST, "widest": WIDEST,
-                            "width": USUAL, "sheet": f"{st.session_state[keys.OWNER]}.{version}", "live": live, "rest": rest,
-                            "plain": plain,
-                            "heard": heard if type(heard) is int and 0 <= heard < 2**31 else 0}).drawing
-    url = sent.get("data") if isinstance(sent, dict) else None
-    if url is None:
-        return None
+    _component(key=key, on_drawing_change=lambda: None, height="content",
+               data={"side": CANVAS_SIZE, "ink": INK, "paper": PAPER, "narrowest": NARROWEST, "widest": WIDEST,
+                     "width": USUAL, "sheet": f"{st.session_state[keys.OWNER]}.{version}", "live": live, "rest": rest,
+                     "plain": plain, "below": below, "name": name,
+                     "heard": heard if type(heard) is int and 0 <= heard < 2**31 else 0})
     try:
-        return read_canvas(url)
+        return on_sheet(name)
     except DrawingError as error:
         st.error(as_text(str(error)), icon=":material/broken_image:")
         return None
 
 
-def new_sheet() -> None:
+def on_sheet(name: str = "") -> np.ndarray | None:
+    """What the browser has sent of a sheet last, (H, W, 4) uint8, also as a button is pressed and before the page is drawn; None
+    while there is no ink on it. Raises DrawingError for what is no picture."""
+    state = st.session_state.get(_key(name))
+    sent = state.get("drawing") if isinstance(state, dict) else None
+    url = sent.get("data") if isinstance(sent, dict) else None
+    return None if url is None else read_canvas(url)
+
+
+def new_sheet(name: str = "") -> None:
     """Put the drawing away: a sheet under another key is a new one."""
-    st.session_state[keys.CANVAS_VERSION] = st.session_state.get(keys.CANVAS_VERSION, 0) + 1
+    st.session_state[f"{keys.CANVAS_VERSION}{name}"] = _sheet_number(name) + 1
+
+
+def _sheet_number(name: str) -> int:
+    return st.session_state.get(f"{keys.CANVAS_VERSION}{name}", 0)
+
+
+def _key(name: str) -> str:
+    return f"{keys.CANVAS}{name}.{_sheet_number(name)}"
