@@ -74,7 +74,8 @@ def match_weights(weights: Mapping[str, Tensor], input_shape: Shape = (1, 28, 28
         renamed = _renamed(expected, weights)
         if renamed is not None:
             notes = list(_notes(config, expected, weights))
-            if isinstance(config, StackConfig) and (others := len(set(_stacks(layers, input_shape)) - {config})):
+            ways = {one.model_dump_json() for one in _stacks(layers, input_shape)} if isinstance(config, StackConfig) else set()
+            if others := len(ways - {config.model_dump_json()}):
                 notes.append(f"{others} other ways to place pooling and padding have the same shapes: see on test images whether "
                              "this is the right one.")
             return Match(config, outputs, renamed, tuple(notes))
