@@ -321,6 +321,6 @@ def test_outside_a_lesson_it_says_how_to_begin(opened, store):
 def test_a_lesson_is_deleted_with_what_its_class_has_drawn(opened, of, store):
     fill(of(ANN), 3)
     at = opened(TEACHER, inside=False).switch_page("pages/open_lesson.py").run()
-    assert "What its class has drawn is deleted with it" in said(whole(at))
+    assert "What its class has drawn is deleted, too" in said(whole(at))
     at.button(key="lesson.delete_now").click().run()
     assert "is deleted" in whole(at).toast[0].value and not of(ANN).path.exists()
