@@ -16,7 +16,7 @@ from core.runs import Metric
 from core.runs.evaluations import load_predictions
 from core.settings import Settings
 from core.takeaway import Subject, TakeawayError, take
-from core.takeaway.charts import MOST_CHARTS, POINTS, SIZE, charts_zip, pictures, words
+from core.takeaway.charts import MOST_CHARTS, POINTS, SIZE, _confusion, _lines, charts_zip, pictures, words
 from core.training import Started
 from tests.helpers import tiny
 from tests.hostile import HOSTILE
@@ -120,6 +120,23 @@ def test_names_of_people_are_drawn_as_they_are(name):
     assert not shown or shown[:79] in [text.rstrip("…") for text in texts(tree)] or len(shown) > 79
     assert not list(tree.iter(f"{SVG}script")) and not list(tree.iter("script"))
     assert Image.open(io.BytesIO(made["png"])).size == (SIZE[0] * 150, SIZE[1] * 150)
+
+
+def edges(png):
+    """Whether each edge of a picture is as white as paper: left, top, right, bottom."""
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+    return [bool((edge == 255).all()) for edge in (pixels[:, :3], pixels[:3], pixels[:, -3:], pixels[-3:])]
+
+
+@pytest.mark.parametrize("values", [[0.0, 1.0], [1e6, 9.5e6], [-123456.5, 0.0], [1e-9, 2e-9], [1e300, 2e300], [22220.3, 40.1]])
+def test_numbers_and_names_have_room_beside_the_axes(values):
+    assert edges(pictures(lambda axes: _lines(axes, {"a metric": ([1, 2], values)}, 1, "A metric", "plain"))["png"]) == [True] * 4
+
+
+@pytest.mark.parametrize("names", ["0123456789", ["W" * 14] * 60, ["T-shirt/top", "Ankle boot"]])
+def test_classes_have_room_beside_a_confusion_matrix(names):
+    counts = np.eye(len(names), dtype=int)
+    assert edges(pictures(lambda axes: _confusion(axes, counts, list(names)))["png"]) == [True] * 4
 
 
 def test_metrics_of_any_name_and_value_are_drawn(store, settings):

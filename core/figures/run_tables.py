@@ -56,14 +56,14 @@ def scatter_chart(settings: Sequence[Any], values: Sequence[float], names: Seque
                   result: Outcome) -> go.Figure:
     """A result over one setting. settings: of each run, numbers or anything else; each value that is no number has its place."""
     numbers = _numbers(settings)
-    x = numbers if numbers is not None else [literal(in_words("", value)) for value in settings]
+    texts = [literal(in_words("", value)) for value in settings] if numbers is None else []
     figure = go.Figure(go.Scatter(
-        x=x, y=list(values), mode="markers", customdata=[[name] for name in literals(names)],
+        x=texts if numbers is None else numbers, y=list(values), mode="markers", customdata=[[name] for name in literals(names)],
         marker={"color": list(colours), "size": 9, "opacity": 0.85},
         hovertemplate=f"%{{customdata[0]}}<br>{literal(label)} %{{x}}<br>{result.label} %{{y:{_format(result)}}}<extra></extra>"))
     about = Outcome(label, "", lambda run: None)
     x_axis = _axis(numbers, about) | _ticks(numbers) if numbers is not None else {
-        "title": literal(label), "type": "category", "categoryorder": "array", "categoryarray": sorted(set(x), key=_natural)}
+        "title": literal(label), "type": "category", "categoryorder": "array", "categoryarray": sorted(set(texts), key=_natural)}
     return figure.update_layout(height=HEIGHT, margin=MARGIN, showlegend=False, xaxis=x_axis,
                                 yaxis=_axis(values, result, may_be_wide=False))
 

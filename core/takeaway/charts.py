@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # Matplotlib stays out of the server
 
 Series = tuple[Sequence[int], Sequence[float]]
 SIZE, DOTS = (8.0, 4.5), 150  # inches; a picture has 1200×675 pixels
+# shares of a picture, with room for values of seven digits: to have Matplotlib work it out takes as long as to draw
+MARGINS = {"left": 0.1, "right": 0.98, "bottom": 0.12, "top": 0.87}
 POINTS = 2_000  # of a line; of more, each part keeps its smallest and its largest
 MARKED = 40  # values of a line that are marked each
 MOST_CHARTS, MOST_LINES, MOST_NAMED = 40, 30, 12  # in all; in one chart; of them in a legend
@@ -99,13 +101,12 @@ def pictures(draw: Callable[["Axes"], None], title: str = "") -> dict[str, bytes
 
     png, svg = io.BytesIO(), io.BytesIO()
     with _own_settings():
-        figure = Figure(figsize=SIZE, dpi=DOTS, layout="constrained")
+        figure = Figure(figsize=SIZE, dpi=DOTS)
+        figure.subplots_adjust(**MARGINS)
         axes = figure.add_subplot()
         draw(axes)
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, color="#5b626a")
-        # by the canvases: savefig() draws whatever has a layout twice
         FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
-        figure.set_layout_engine("none")  # all lies where it should: to work that out again takes as long as to draw
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
@@ -194,6 +195,8 @@ def _confusion(axes: "Axes", counts: np.ndarray, classes: Sequence[str]) -> None
         if len(classes) <= MOST_READABLE and texts[row][column]:
             axes.text(column, row, texts[row][column], color=ink, ha="center", va="center", fontsize=8)
     names = [words(name, 14) for name in classes]
+    if (figure := axes.get_figure(root=True)) is not None:
+        figure.set_layout_engine("constrained")  # they are of any width
     axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set_xlim(-0.5, len(names) - 0.5)
