@@ -231,19 +231,20 @@ def test_thirty_pupils_at_once_lose_nothing(of):
     assert counts.pupils == 30 and max(counts.every) - min(counts.every) <= 30
 
 
-def _draw_elsewhere(code: str, data_dir: Path, runs_dir: Path, number: int) -> None:
-    fill(ClassDigits(code, data_dir, runs_dir, Actor(f"{number:032x}", "visitor")), 5)
+def _draw_elsewhere(code: str, data_dir: Path, runs_dir: Path, begin) -> None:
+    begin.wait()
+    fill(ClassDigits(code, data_dir, runs_dir, ANN), 20)
 
 
 def test_processes_at_once_lose_nothing(of, code, tmp_path):
-    processes = [multiprocessing.get_context("spawn").Process(
-        target=_draw_elsewhere, args=(code, tmp_path / "data", tmp_path / "runs", number)) for number in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert len(of(TEACHER).everything()) == 15 and of(TEACHER).counts().pupils == 3
+    spawn = multiprocessing.get_context("spawn")
+    begin = spawn.Barrier(2)
+    process = spawn.Process(target=_draw_elsewhere, args=(code, tmp_path / "data", tmp_path / "runs", begin))
+    process.start()
+    begin.wait()
+    fill(of(BEN), 20)
+    process.join()
+    assert process.exitcode == 0 and (len(of(ANN).mine()), len(of(BEN).mine())) == (20, 20)
 
 
 # --- what is asked for

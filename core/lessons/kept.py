@@ -116,8 +116,8 @@ def keep_lesson(lesson: Lesson, runs_dir: Path, actor: Actor, read: Callable[[Pa
 
 
 def delete_lesson(code: str, runs_dir: Path, actor: Actor) -> None:
-    """Delete a lesson that was made here; whoever has its link finds it no more. Raises LessonError for somebody else's, and
-    where the file can't be deleted."""
+    """Delete a lesson that was made here; whoever has its link finds it no more. What its class has drawn goes with it in
+    class_sets.delete_with_digits(). Raises LessonError for somebody else's, and where the file can't be deleted."""
     path, kept = path_of(runs_dir, code), None
     with suppress(OSError, ConfigError):  # what can't be read is nobody's
         kept = read_kept(path)
