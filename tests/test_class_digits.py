@@ -24,7 +24,7 @@ from core.lessons.class_digits import DIGITS, ClassDigits, NotYourClass, NotYour
 from core.lessons.class_sets import FEWEST, delete_with_digits, hands, set_of, train_config
 from core.runs.deleting import delete_run
 from core.settings import Settings
-from tests.helpers import run_here, tiny
+from tests.helpers import PATIENCE, run_here, tiny
 
 ANN, BEN, TEACHER = Actor("a" * 32, "visitor"), Actor("b" * 32, "visitor"), Actor("c" * 32, "teacher")
 LESSON = Lesson(title="Draw", steps=(Step(page="collect_digits"), Step(page="train_model")))
@@ -232,7 +232,7 @@ def test_thirty_pupils_at_once_lose_nothing(of):
 
 
 def _draw_elsewhere(code: str, data_dir: Path, runs_dir: Path, begin) -> None:
-    begin.wait()
+    begin.wait(PATIENCE)
     fill(ClassDigits(code, data_dir, runs_dir, ANN), 20)
 
 
@@ -241,7 +241,7 @@ def test_processes_at_once_lose_nothing(of, code, tmp_path):
     begin = spawn.Barrier(2)
     process = spawn.Process(target=_draw_elsewhere, args=(code, tmp_path / "data", tmp_path / "runs", begin))
     process.start()
-    begin.wait()
+    begin.wait(PATIENCE)
     fill(of(BEN), 20)
     process.join()
     assert process.exitcode == 0 and (len(of(ANN).mine()), len(of(BEN).mine())) == (20, 20)
