@@ -34,6 +34,7 @@ from benchmarks.page_latency import app_process, children, memory, percentile
 
 PAGES = ("train_model", "train_model", "train_model", "evaluate_model", "draw_digit", "compare_runs", "explore_data")
 ARRIVE, THINK, PATIENCE = 5.0, 4.0, 90.0  # seconds: to arrive in, between two requests, until a pupil gives up
+FINISHED = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
 AS_STREAMLIT = ("--server.fileWatcherType", "auto", "--runner.postScriptGC", "true")
 
 
@@ -53,7 +54,7 @@ class Pupil:
     def __init__(self, seen: Seen, socket: ClientConnection) -> None:
         self.seen, self.socket = seen, socket
         self.page, self.query = "", ""
-        self.hashes: dict[str, str] = {}  # page → its script's hash
+        self.shown = "", ""  # the page that is open, and its script's hash
         self.buttons: dict[str, str] = {}  # label → widget id
         self.timers: dict[str, asyncio.Task[None]] = {}  # of fragments that are run now and then
         self.asked: dict[str, float] = {}  # fragment → when, of those not answered
@@ -99,7 +100,8 @@ class Pupil:
     async def _send(self, button: str = "", fragment: str = "") -> None:
         message = BackMsg()
         asked = message.rerun_script
-        asked.page_name, asked.page_script_hash, asked.query_string = self.page, self.hashes.get(self.page, ""), self.query
+        asked.page_name, asked.query_string = self.page, self.query
+        asked.page_script_hash = self.shown[1] if self.shown[0] == self.page else ""
         asked.cached_message_hashes.extend(self.kept)
         asked.fragment_id, asked.is_auto_rerun = fragment, bool(fragment)
         if button:
@@ -135,8 +137,7 @@ class Pupil:
                 self._stop_timers(*self.timers)
                 self.buttons.clear()
                 self.run = run.script_run_id
-                self.hashes = {page.url_pathname: page.page_script_hash for page in message.new_session.app_pages}
-                self.hashes[""] = message.new_session.main_script_hash
+                self.shown = self.page, message.new_session.page_script_hash
             case "auto_rerun":
                 self._stop_timers(fragment := message.auto_rerun.fragment_id)
                 self.timers[fragment] = asyncio.create_task(self._tick(fragment, message.auto_rerun.interval))
@@ -146,7 +147,7 @@ class Pupil:
                 self.query = message.page_info_changed.query_string
             case "delta":
                 self._take_element(message.delta.new_element)
-            case "script_finished" if message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+            case "script_finished" if message.script_finished in FINISHED:
                 for fragment in set(run.fragment_ids or self.asked) & set(self.asked):  # a fragment may ask for the whole page
                     self.seen.times["live"].append(1000 * (time.perf_counter() - self.asked.pop(fragment)))
                 self.kept = {one: ago + 1 for one, ago in self.kept.items() if ago < 2}  # as long as browsers keep it
