@@ -52,8 +52,9 @@ def seen(page: Page) -> dict[str, object]:
 
 
 def settled(page: Page, found: str) -> dict[str, object]:
-    """What it shows once the address has this in it and the script has run."""
+    """What it shows once the address has this in it and the script has run: the chart of before is gone."""
     wait_until(lambda: found in page.evaluate("location.search"), lambda: page.evaluate("location.search"))
+    expect(page.locator(".js-plotly-plot .xtitle")).to_have_text(["step"])
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
     expect(page.get_by_test_id("stException")).to_have_count(0)
     return seen(page)
