@@ -1,6 +1,7 @@
 """Archives as people have them: folders below splits, tables with any titles, pictures as numbers. Each of tests/cases is one."""
 
 import csv
+import errno
 import io
 import tarfile
 import zipfile
@@ -306,6 +307,20 @@ def test_a_hostile_tar_archive_takes_nothing_outside(tmp_path):
     (tmp_path / "cut.tar.gz").write_bytes(file.getvalue()[:300])
     assert len(here(tmp_path / "cut.tar.gz", tmp_path / "out")["refused"].splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "cut.tar.gz", "out"]
+
+
+def test_a_full_disk_is_not_the_archives_fault(tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        entry = tarfile.TarInfo("cat/a.png")
+        entry.size = len(png())
+        archive.addfile(entry, io.BytesIO(png()))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        here(tmp_path / "a.tar", tmp_path / "out")
 
 
 def test_an_array_is_brought_to_size_as_a_picture_is(tmp_path):

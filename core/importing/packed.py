@@ -60,4 +60,6 @@ def _from_tar(path: Path, made: Path) -> None:
                         entry.write(piece)
                         left -= len(piece)
     except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk that is written to, which is no fault of the archive
+            raise
         raise Refused(f"This tar archive is damaged: {type(error).__name__}. Put the images into a .zip and try again.") from None
