@@ -4,9 +4,7 @@ Each is read row by row from the archive, whatever its size. Formats: NumPy's NE
 """
 
 import re
-import warnings
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from core.importing.archive import MOST_PIXEL_BYTES, BadEntry, Entry, Listing
+from core.importing.archive import BadEntry, Entry, Listing
 from core.importing.folders import part_of
+from core.importing.in_pieces import Opened, lines_of, mark_of, numbers_in
 from core.importing.names import plain_name
 from core.importing.tables import ENDINGS, LABELS
 
-warnings.filterwarnings("ignore", "string or file could not be read", DeprecationWarning)  # of text among numbers: we count
 SMALLEST, LARGEST = 8, 256  # pixels of a side
 LOOKED_AT = 200  # rows, to find out what the numbers are
-MOST_LINE = 2_000_000  # characters
 MOST_LABELS = 1000
 IDX_IMAGES, IDX_LABELS = b"\0\0\x08\x03", b"\0\0\x08\x01"
 IMAGE_WORDS, LABEL_WORDS = ("x", "images", "image", "data", "features", "pixels"), ("y", "labels", "label", "target", "targets")
@@ -63,7 +60,7 @@ class Pixels:
 
     def rows(self, archive: zipfile.ZipFile) -> Iterator[tuple[str, np.ndarray]]:
         """(label, picture (H, W, C) uint8), one after the other. Raises BadEntry where the file is damaged or ends early."""
-        with _opened(archive, self.entry) as file:
+        with Opened(archive, self.entry) as file:
             if self.labels is None:
                 yield from self._table_rows(file)
                 return
@@ -75,14 +72,14 @@ class Pixels:
                     raise BadEntry("cut off: fewer pictures than it says")
                 yield label, self.shape.picture(np.frombuffer(data, kind))
 
-    def _table_rows(self, file: "_opened") -> Iterator[tuple[str, np.ndarray]]:
+    def _table_rows(self, file: Opened) -> Iterator[tuple[str, np.ndarray]]:
         mark = b","
-        for number, line in enumerate(_lines(file)):
+        for number, line in enumerate(lines_of(file)):
             if number == 0:
-                mark = _mark(line)
+                mark = mark_of(line)
                 if self.header:
                     continue
-            cells = _numbers(line, mark)
+            cells = numbers_in(line, mark)
             size = self.shape.height * self.shape.width * self.shape.channels
             if cells is None or len(cells) != size + 1 or self.column is None:
                 raise BadEntry(f"line {number + 1:,} does not have the {size + 1:,} numbers of the others")
@@ -127,14 +124,14 @@ def find_pixels(archive: zipfile.ZipFile, listing: Listing) -> Found:
 
 def _take_table(archive: zipfile.ZipFile, entry: Entry, found: Found) -> None:
     """A table whose rows are pictures and their labels; others are left alone."""
-    with _opened(archive, entry) as file:
-        lines = [line for line, _ in zip(_lines(file), range(LOOKED_AT + 1), strict=False)]
+    with Opened(archive, entry) as file:
+        lines = [line for line, _ in zip(lines_of(file), range(LOOKED_AT + 1), strict=False)]
     if not lines:
         return
-    mark = _mark(lines[0])
-    first = _numbers(lines[0], mark)
+    mark = mark_of(lines[0])
+    first = numbers_in(lines[0], mark)
     titles = [_word(cell) for cell in lines[0].decode("utf-8", errors="replace").split(mark.decode())] if first is None else []
-    rows = [_numbers(line, mark) for line in lines[1 if titles else 0:]]
+    rows = [numbers_in(line, mark) for line in lines[1 if titles else 0:]]
     if not rows or rows[0] is None or len(rows[0]) <= SMALLEST**2:
         return
     width = len(rows[0])
@@ -176,7 +173,7 @@ def _head(archive: zipfile.ZipFile, entry: Entry) -> tuple[tuple[int, ...], np.d
     """Shape and kind of numbers of an .npy or idx file; None for any other. Raises BadEntry."""
     if entry.ending != ".npy" and "ubyte" not in entry.parts[-1].lower():
         return None
-    with _opened(archive, entry) as file:
+    with Opened(archive, entry) as file:
         if entry.ending != ".npy":
             start = file.read(4)
             if start not in (IDX_IMAGES, IDX_LABELS):
@@ -197,7 +194,7 @@ def _npy_head(file: Any) -> tuple[tuple[int, ...], np.dtype]:
     return shape, kind
 
 
-def _start(file: "_opened") -> np.dtype:
+def _start(file: Opened) -> np.dtype:
     """Leave a file at its first number; the kind of its numbers."""
     start = file.peek(4)[:4]
     if start in (IDX_IMAGES, IDX_LABELS):
@@ -241,7 +238,7 @@ def _unlike(entry: Entry, other: Entry) -> tuple[bool, bool, int]:
 
 def _labels(archive: zipfile.ZipFile, entry: Entry) -> list[str]:
     """A label for each picture, as text; of rows of ones and zeros, which is one."""
-    with _opened(archive, entry) as file:
+    with Opened(archive, entry) as file:
         if entry.ending == ".npy":
             shape, kind = _npy_head(file)
         else:
@@ -261,7 +258,7 @@ def _labels(archive: zipfile.ZipFile, entry: Entry) -> list[str]:
 
 def _sample(archive: zipfile.ZipFile, entry: Entry, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
     size, count = int(np.prod(shape[1:])), min(LOOKED_AT, shape[0])
-    with _opened(archive, entry) as file:
+    with Opened(archive, entry) as file:
         _start(file)
         data = file.read(size * count * kind.itemsize)
     if len(data) < size * count * kind.itemsize or not count:
@@ -334,61 +331,3 @@ def _word(title: str) -> str:
 def _text(label: float) -> str:
     """A class's name: 7 for 7.0."""
     return plain_name(str(int(label)) if float(label).is_integer() else f"{label:g}")
-
-
-def _mark(line: bytes) -> bytes:
-    return max((b",", b";", b"\t", b" "), key=line.count)
-
-
-def _numbers(line: bytes, mark: bytes) -> np.ndarray | None:
-    """The numbers of a line; None where not all of it is numbers."""
-    text = line.strip().replace(b'"', b"")
-    try:
-        found = np.fromstring(text.decode("ascii"), dtype=np.float64, sep=mark.decode())
-    except (ValueError, DeprecationWarning):
-        return None
-    return found if len(found) == (len(text.split()) if mark == b" " else text.count(mark) + 1) else None
-
-
-def _lines(file: Any) -> Iterator[bytes]:
-    """Lines that are not empty, none of which may be endless. Raises BadEntry."""
-    while line := _read(lambda: file.readline(MOST_LINE + 1)):
-        if len(line) > MOST_LINE:
-            raise BadEntry(f"a line of more than {MOST_LINE:,} characters")
-        if line.strip():
-            yield line
-
-
-def _read(read: Any) -> bytes:
-    try:
-        return read()
-    except (zipfile.BadZipFile, zlib.error, EOFError):
-        raise BadEntry("damaged in the archive: its bytes don't match its checksum or length") from None
-
-
-class _opened:
-    """A file of the archive, for reading in pieces. Raises BadEntry where it can't be, as do its reads."""
-
-    def __init__(self, archive: zipfile.ZipFile, entry: Entry) -> None:
-        if entry.info.file_size > MOST_PIXEL_BYTES:
-            raise BadEntry(f"{entry.info.file_size / 1e6:,.0f} MB; at most {MOST_PIXEL_BYTES / 1e6:.0f} MB for one file")
-        try:
-            self._file: Any = archive.open(entry.info)
-        except Exception as error:  # a crafted header can make zipfile raise anything
-            raise BadEntry(f"can't be read from the archive ({type(error).__name__})") from None
-
-    def __enter__(self) -> "_opened":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def read(self, count: int) -> bytes:
-        return _read(lambda: self._file.read(count))
-
-    def readline(self, most: int) -> bytes:
-        return _read(lambda: self._file.readline(most))
-
-    def peek(self, count: int) -> bytes:
-        return _read(lambda: self._file.peek(count))
-
