@@ -20,11 +20,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks.conditions import as_in_the_app, busy_processes, conditions, in_own_process, spread
+from benchmarks.conditions import as_in_the_app, busy_processes, conditions, in_own_process, spread, threads_in_the_app
 from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, load
 from core.data.sources.idx import FILES
-from core.devices import select_device, threads_for
+from core.devices import select_device
 from core.evaluation import evaluate
 from core.models import CNNConfig, MLPConfig
 from core.process import configure_training_process
@@ -131,14 +131,12 @@ def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: P
 def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset, threads: int) -> list[tuple[float, float]]:
     """Seconds for each epoch of fit(), by the clock of training alone, and of the processor with all that the loop does besides.
 
-    threads: 0 for as many as the app begins with.
+    threads: 0 for those that the app chooses as it goes.
     """
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    torch.set_num_threads(threads or threads_for(sum(p.numel() for p in model.parameters()), convolutional))
     device = select_device()
     config = as_in_the_app(config, data, model, device)
     clock, seconds = Clock(), []
-    for event in fit(config, data, model, device):
+    for event in fit(config, data, model, device, threads=threads_in_the_app(model, threads)):
         if isinstance(event, Epoch):
             seconds.append((event.seconds, clock.lap()[1]))
     return seconds

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.actors import LOCAL, Actor
-from core.figures.wall import _path, best_of, curves, dots, result_of
+from core.figures.wall import _path, best_of, curves, dots, result_of, spread_of
 from core.lessons import LONGEST_NAME, Lesson, LessonError, delete_lesson, keep_lesson, wall_name
 from core.runs import LocalEngine, RunNotFound, RunStore
 from core.runs.backup import back_up
@@ -67,6 +67,33 @@ def test_a_run_knows_the_lesson_it_was_started_in(store, code, tmp_path):
 def test_the_same_settings_are_another_run_in_a_lesson(store, code):
     ids = {view.create(tiny(), "ann", key="same") for view in (store, store.in_lesson(code), store, store.in_lesson(code))}
     assert sorted(store.get(run_id).lesson for run_id in ids) == ["", code]
+
+
+def test_a_lesson_that_shares_leads_equal_settings_to_one_run(store, tmp_path):
+    sharing = keep_lesson(Lesson(seeds="shared"), store.path, TEACHER)
+    rate = 0.01
+    config = tiny(training__optimizer__learning_rate=rate, training__epochs=2)
+    failed = trained(store, ANN, sharing, 0.2, rate, "failed")
+    assert pupil(store, BEN, sharing).shared_run(config) is None, "a run that failed is no result"
+    done = trained(store, ANN, sharing, 0.9, rate)
+    waiting = pupil(store, ANN, sharing).create(config, ANN.key)
+    assert pupil(store, BEN, sharing).shared_run(config) == done != failed
+    store.discard([done])
+    assert pupil(store, BEN, sharing).shared_run(config) == waiting
+    store.set_learning_rate(waiting, 0.5)  # by hand: these settings are not what it trains with
+    assert pupil(store, BEN, sharing).shared_run(config) is None
+    assert pupil(store, BEN, sharing).shared_run(tiny(training__epochs=3)) is None
+    with LocalEngine(store, Settings(tmp_path / "data", store.path, tmp_path / "cache", workers=0)) as engine:
+        theirs = trained(store, ANN, sharing, 0.8, 0.02)
+        mine = engine.as_actor(BEN).in_lesson(sharing)
+        assert mine.shared_run(tiny(training__optimizer__learning_rate=0.02, training__epochs=2)) == theirs
+
+
+def test_other_lessons_share_nothing(store, code):
+    trained(store, ANN, code, 0.9)
+    config = tiny(training__optimizer__learning_rate=0.01, training__epochs=2)
+    assert pupil(store, BEN, code).shared_run(config) is None and store.shared_run(config) is None
+    assert store.in_lesson("ABCDEF").shared_run(config) is None, "there is no such lesson"
 
 
 def test_a_run_that_goes_on_elsewhere_stays_in_its_lesson(store, code):
@@ -291,6 +318,28 @@ def test_dots_of_equal_settings_stand_beside_each_other_and_names_do_not_overlap
     picture = dots(read_wall(store, code, Doctor()), RATE)["dots"]
     assert [dot["x"] for dot in picture] == [0.5, 0.492, 0.508]
     assert [(dot["name"], dot.get("side")) for dot in picture] == [("", None), ("b", "left"), ("e", "right")]
+
+
+def test_how_far_runs_of_other_seeds_lie_apart(store, code):
+    assert spread_of([]) is None
+
+    def made(seed, accuracy, rate=0.01, status="finished"):
+        config = tiny(training__optimizer__learning_rate=rate, training__seed=seed)
+        run_id = pupil(store, ANN, code).create(config, ANN.key)
+        store.claim("w")
+        store.begin(run_id, Started(1, 1, 1, "cpu", "float32"))
+        store.record(run_id, [Metric("validation_accuracy", 1, accuracy)], step=1, epoch=1, validation_accuracy=accuracy)
+        if status != "running":
+            store.finish(run_id, status)
+
+    made(0, 0.5)
+    made(0, 0.5)  # the same again: chance has no part in it
+    assert spread_of(store.lesson_runs(code)) is None
+    for seed, accuracy in ((1, 0.90125), (2, 0.875), (3, 0.95)):
+        made(seed, accuracy, 0.1)
+    made(4, 0.1, 0.1, "running")
+    made(5, 0.2, 0.1, "failed")
+    assert spread_of(store.lesson_runs(code)) == (3, "87.5–95.0 %")
 
 
 def test_settings_that_are_words_have_a_place_each(store, code):

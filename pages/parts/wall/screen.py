@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.figures.wall import best_of, curves, dots, is_accuracy, result_of
+from core.figures.wall import best_of, curves, dots, is_accuracy, result_of, spread_of
 from core.runs import RunStore
 from core.runs.wall import MOST_RUNS, State, Wall, counted
 from core.wording import plural
@@ -38,13 +38,19 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
                                     "empty": "A dot appears when a run has finished its first epoch."},
         "curves": curves(store, wall) | {"title": f"Training {'accuracy' if accuracy else 'loss'}, by epoch",
                                          "empty": "A curve appears when a run has begun."},
-        "figures": ((str(wall.every), plural(wall.every, "run").partition(" ")[2]), (result_of(best), of_best)),
+        "figures": ((str(wall.every), plural(wall.every, "run").partition(" ")[2]), (result_of(best), of_best), *_spread(wall)),
         "groups": groups, "found": _found(wall), "prediction": _prediction(wall.predictions, asked, _lines_left(groups))})
 
 
 def answered(predictions: Mapping[str, Mapping[int, int]]) -> dict[str, Question]:
     """The questions that somebody has answered, the last one first; without those that the labs ask no more."""
     return {key: BY_KEY[key] for key in predictions if key in BY_KEY}
+
+
+def _spread(wall: Wall) -> tuple[tuple[str, str], ...]:
+    """How far results of equal settings lie apart."""
+    found = spread_of(wall.runs)
+    return () if found is None else ((found[1], f"{found[0]} runs that differ in their seed alone"),)
 
 
 def _groups(wall: Wall) -> tuple[dict[str, Any], ...]:
