@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from core.actors import NOT_YOURS, Actor
+from core.config import read_config
 from core.data.own.sets import save_set
+from core.lessons import Lesson, Step, keep_lesson
 from core.runs import RunStore, StoreError
 from core.visitors import KEY_FILE, cookie_of, signing_key
 from pages.parts.shell import keys
@@ -80,8 +83,7 @@ def test_whom_a_proxy_names(hosted, monkeypatch):
 
 def signs_in(monkeypatch, auth=None, **user):
     """What Streamlit knows of a sign-in: the [auth] of secrets.toml, and who has signed in."""
-    monkeypatch.setattr(type(st.user), "to_dict", lambda self: user)
-    monkeypatch.setattr(st.user, "get", user.get, raising=False)
+    monkeypatch.setattr(st, "user", user)
     monkeypatch.setattr(st, "secrets", {"auth": {} if auth is None else auth})
 
 
@@ -121,6 +123,30 @@ def test_a_sign_in_whose_package_is_missing(hosted, monkeypatch):
     at = page()
     assert not at.button and [one.value for one in at.error] == [
         f"Visitors of this server sign in, and what that needs is not installed. Whoever runs it: `{NEEDED}`."]
+
+
+def pupil_of(monkeypatch, code):
+    """A lesson's page Train model, as somebody new opens it."""
+    brings(monkeypatch)
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    at.query_params["lesson"] = code
+    at.run()
+    assert_whole(at)
+    return at
+
+
+def test_pupils_begin_with_seeds_of_their_own_or_share_a_run(hosted, monkeypatch):
+    own, shared = (keep_lesson(Lesson(steps=(Step(page="train_model"),), seeds=seeds), hosted.path, Actor("c" * 32, "teacher"))
+                   for seeds in ("own", "shared"))
+    seeds = [read_config(pupil_of(monkeypatch, own).session_state[keys.DRAFT]).training.seed for _ in range(2)]
+    assert 0 not in seeds and seeds[0] != seeds[1]
+    opened = []
+    for _ in range(2):
+        at = click(pupil_of(monkeypatch, shared), "train.start")
+        assert_whole(at)
+        opened.append(at.session_state[keys.RUN])
+    assert opened[0] == opened[1] and not at.error and "exactly these settings" in at.toast[0].value
+    assert [run.id for run in hosted.lesson_runs(shared)] == opened[:1]
 
 
 def test_home_says_whose_runs_one_can_go_on_with(hosted, monkeypatch):

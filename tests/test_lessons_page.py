@@ -142,26 +142,6 @@ def test_a_run_with_other_settings_does_not_start(runs):
     store.close()
 
 
-def test_on_a_hosted_server_pupils_begin_with_seeds_of_their_own_or_share_a_run(runs, monkeypatch):
-    monkeypatch.setenv("PLAYGROUND_MODE", "hosted")
-    seeds = []
-    for _ in range(2):
-        at = in_lesson(runs, Lesson(steps=(Step(page="train_model"),)))
-        seeds.append(read_config(at.session_state[keys.DRAFT]).training.seed)
-    assert 0 not in seeds and seeds[0] != seeds[1]
-    code = keep_lesson(Lesson(steps=(Step(page="train_model"),), seeds="shared"), runs, Actor("a teacher", "teacher"))
-    opened = []
-    for _ in range(2):
-        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-        at.query_params["lesson"] = code
-        whole(whole(at.run()).button(key="train.start").click().run())
-        opened.append(at.session_state[keys.RUN])
-    assert opened[0] == opened[1] and not at.error and "exactly these settings" in at.toast[0].value
-    store = RunStore(runs)
-    assert [run.id for run in store.lesson_runs(code)] == [opened[0]]
-    store.close()
-
-
 def test_what_a_lesson_moves_is_what_pages_choose_with():
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "pages").rglob("*.py"))
     assert [name for name in PICKERS if f'"{name}"' not in text] == []

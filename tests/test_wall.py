@@ -14,7 +14,7 @@ from core.runs.backup import back_up
 from core.runs.records import Metric
 from core.runs.wall import AT_ONCE, IN_ORDER, Doctor, counted, read_wall, settings_to_show
 from core.settings import Settings
-from core.training import Started
+from core.training import Intervention, Started
 from tests.helpers import tiny
 from tests.hostile import HOSTILE
 
@@ -71,17 +71,18 @@ def test_the_same_settings_are_another_run_in_a_lesson(store, code):
 
 def test_a_lesson_that_shares_leads_equal_settings_to_one_run(store, tmp_path):
     sharing = keep_lesson(Lesson(seeds="shared"), store.path, TEACHER)
-    rate = 0.01
-    config = tiny(training__optimizer__learning_rate=rate, training__epochs=2)
-    failed = trained(store, ANN, sharing, 0.2, rate, "failed")
+    config = tiny(training__optimizer__learning_rate=0.01, training__epochs=2)
+    failed = trained(store, ANN, sharing, 0.2, status="failed")
     assert pupil(store, BEN, sharing).shared_run(config) is None, "a run that failed is no result"
-    done = trained(store, ANN, sharing, 0.9, rate)
+    done = trained(store, ANN, sharing, 0.9)
     waiting = pupil(store, ANN, sharing).create(config, ANN.key)
     assert pupil(store, BEN, sharing).shared_run(config) == done != failed
     store.discard([done])
     assert pupil(store, BEN, sharing).shared_run(config) == waiting
-    store.set_learning_rate(waiting, 0.5)  # by hand: these settings are not what it trains with
-    assert pupil(store, BEN, sharing).shared_run(config) is None
+    assert store.claim("w").id == waiting
+    store.begin(waiting, Started(1, 2, 1, "cpu", "float32"))
+    store.record(waiting, [], interventions=[Intervention(1, 1, "learning_rate", 0.01, 0.5)], step=1)
+    assert pupil(store, BEN, sharing).shared_run(config) is None, "it has not trained with these settings alone"
     assert pupil(store, BEN, sharing).shared_run(tiny(training__epochs=3)) is None
     with LocalEngine(store, Settings(tmp_path / "data", store.path, tmp_path / "cache", workers=0)) as engine:
         theirs = trained(store, ANN, sharing, 0.8, 0.02)

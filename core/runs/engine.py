@@ -53,12 +53,6 @@ class Engine(Protocol):
 
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
                pace: float = 0.0, watch: Images | None = None) -> str: ...
-    def shared_run(self, config: RunConfig) -> str | None:
-        """The id of a run in this engine's lesson that is what these settings would come to; None where they are to be trained:
-        see RunStore.shared_run(). Raises NotYours for another's data, as submit()."""
-        check_data(self.store.actor, config.data, self.settings.data_dir)
-        return self.store.shared_run(config)
-
     def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None,
                      watch: Images | None = None) -> list[str]: ...
     def find_rate(self, config: RunConfig, owner: str) -> str: ...
@@ -160,6 +154,12 @@ class LocalEngine:
         run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace, watch=watch)
         self.wake()
         return run_id
+
+    def shared_run(self, config: RunConfig) -> str | None:
+        """The id of a run in this engine's lesson that is what these settings would come to; None where they are to be trained:
+        see RunStore.shared_run(). Raises NotYours for another's data, as submit()."""
+        check_data(self.store.actor, config.data, self.settings.data_dir)
+        return self.store.shared_run(config)
 
     def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None,
                      watch: Images | None = None) -> list[str]:

@@ -74,7 +74,8 @@ class LessonStore(StoreBase):
 
     def shared_run(self, config: RunConfig) -> str | None:
         """The id of a training of exactly these settings, in a lesson that trains equal settings once and leads everybody to the
-        result: one that has finished, else one that is on its way. None where there is none, and in every other lesson."""
+        result: one that has finished, else one that is on its way, and that nobody has changed by hand. None where there is none,
+        and in every other lesson."""
         try:
             if not self.lesson or find_lesson(self.lesson, self.path).seeds != "shared":
                 return None
@@ -82,7 +83,7 @@ class LessonStore(StoreBase):
             return None
         with self._database.reading() as db:
             row = db.execute("SELECT id FROM runs WHERE lesson = ? AND config = ? AND deleted IS NULL AND kind = 'training' AND "
-                             "learning_rate IS NULL AND status IN ('finished', 'running', 'queued') "
+                             "status IN ('finished', 'running', 'queued') AND number NOT IN (SELECT run FROM interventions) "
                              "ORDER BY status <> 'finished', number LIMIT 1", (self.lesson, config.model_dump_json())).fetchone()
         return None if row is None else row["id"]
 
