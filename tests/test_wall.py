@@ -31,9 +31,10 @@ def pupil(store, actor, code):
     return store.as_actor(actor).in_lesson(code)
 
 
-def trained(store, actor, code, accuracy, rate=0.01, status="finished", losses=(2.0, 1.0)):
+def trained(store, actor, code, accuracy, rate=0.01, status="finished", losses=(2.0, 1.0), seed=0):
     """The id of a run that has trained for two steps of an epoch each."""
-    run_id = pupil(store, actor, code).create(tiny(training__optimizer__learning_rate=rate, training__epochs=2), actor.key)
+    run_id = pupil(store, actor, code).create(
+        tiny(training__optimizer__learning_rate=rate, training__epochs=2, training__seed=seed), actor.key)
     while store.claim("w").id != run_id:  # others wait before it
         pass
     store.begin(run_id, Started(1, 2, 1, "cpu", "float32"))
@@ -291,10 +292,18 @@ def test_settings_that_differ_can_be_shown_and_those_that_the_lesson_leaves_free
         config = tiny(training__optimizer__learning_rate=rate, training__seed=number, training__batch_size=16 * (1 + number))
         pupil(store, ANN, code).create(config, ANN.key)
     runs = store.lesson_runs(code)
-    assert list(settings_to_show(runs, Lesson())) == [RATE, "training.batch_size", "training.seed", IN_ORDER]
+    assert list(settings_to_show(runs, Lesson())) == [RATE, "training.batch_size", IN_ORDER, "training.seed"]
     assert list(settings_to_show(runs, Lesson(ranges={"training.batch_size": (16, 64)})))[0] == "training.batch_size"
     assert settings_to_show(runs, Lesson())[RATE] == "learning rate"
     assert list(settings_to_show(runs[:1], Lesson())) == [IN_ORDER]
+
+
+@pytest.mark.parametrize("path", [IN_ORDER, "training.seed"])
+def test_what_only_counts_stands_at_even_distances(store, code, path):
+    for seed in range(1, 31):  # of a rate, 30 times as large would be a logarithmic axis
+        trained(store, ANN, code, 0.9, seed=seed)
+    across = sorted(dot["x"] for dot in dots(read_wall(store, code, Doctor()), path)["dots"])
+    assert np.allclose(np.diff(across), (across[-1] - across[0]) / 29, atol=1e-3)
 
 
 def test_a_dot_for_each_run_at_its_setting_and_best_accuracy(store, code):

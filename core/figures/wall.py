@@ -13,7 +13,7 @@ import numpy as np
 
 from core.runs import Run, RunStore
 from core.runs.curves import View, extent, read_curves
-from core.runs.differing import flat, in_words
+from core.runs.differing import SEED, flat, in_words
 from core.runs.wall import IN_ORDER, Wall
 
 SMOOTHING = 0.9
@@ -90,7 +90,7 @@ def _across(values: Sequence[Any], path: str) -> tuple[list[float], Ticks]:
     if not values:
         return [], []
     if all(_is_number(value) for value in values):
-        logarithmic = min(values) > 0 and max(values) >= LOGARITHMIC * min(values)
+        logarithmic = path not in (IN_ORDER, SEED) and min(values) > 0 and max(values) >= LOGARITHMIC * min(values)
         scaled = [log10(value) if logarithmic else float(value) for value in values]
         low, high = min(scaled), max(scaled)
         places = [SIDE + (1 - 2 * SIDE) * (one - low) / (high - low) if high > low else 0.5 for one in scaled]
