@@ -112,7 +112,8 @@ def postgres(address: str, runs: int) -> dict[str, list[float]]:
                                  "RETURNING number", (time.time(), int(steps[-1]), run_id)).fetchone() or (0,)
             for name in ("loss", "accuracy"):
                 db.execute("INSERT INTO metrics (run, name, first_step, last_step, steps, points) "
-                           "VALUES (%s, %s, %s, %s, %s, %s)", (number, name, int(steps[0]), int(steps[-1]), steps.tobytes(), (1 / steps).tobytes()))
+                           "VALUES (%s, %s, %s, %s, %s, %s)",
+                           (number, name, int(steps[0]), int(steps[-1]), steps.tobytes(), (1 / steps).tobytes()))
 
     def read(run_id: str) -> int:
         rows = db.execute("SELECT name, steps, points FROM metrics WHERE run = (SELECT number FROM runs WHERE id = %s) "
