@@ -11,6 +11,7 @@ from core.fields import ConfigError
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
 from core.layers.flow import MATRIX
+from core.training import freeze_for
 from core.training.objectives import objective_of
 from core.wording import plural
 
@@ -263,13 +264,15 @@ def batch_of_one(case: Case) -> Finding | None:
 
 
 def refused(case: Case) -> Finding | None:
-    """Data or a loss that the app refuses as soon as a run begins."""
+    """Data, a loss, or a choice of what learns, that the app refuses as soon as a run begins."""
     if case.data is not None or case.spec is None:
         return None
     try:
         about = check(case.config.data)
         if case.criterion is None:
             objective_of(case.config.training, about.target)
+        if case.given is None and case.model is not None:
+            freeze_for(case.config, case.model)
     except (ConfigError, DataError) as error:
         name, fix = _accepted(case, str(error))
         return Finding("refused", "error", "Such a run is refused", str(error),

@@ -15,7 +15,8 @@ from core.figures.windows import histogram_chart
 from core.inspection import InspectionError, histogram
 from core.models import ModelError
 from core.runs import CheckpointError, Run
-from core.runs.checkpoints import TRAINING, load_training, starting_model
+from core.runs.checkpoints import TRAINING, load_training
+from core.runs.starting import starting_model
 from core.training import build_for, computed_in
 from core.training.microscope import (
     FrozenStep,
@@ -111,7 +112,8 @@ def _choose(server: Services, config: RunConfig, run: Run | None) -> tuple[RunCo
     if chosen == FROM_RUN and run:
         return run.config, ("run", run.id, run.config.model_dump_json()), lambda: _from_run(server, run)
     return config, ("fresh", config.model_dump_json()), lambda: open_fresh(
-        config, dataset(config.data, server.settings), lambda config, data: starting_model(server.store, config, data))
+        config, dataset(config.data, server.settings),
+        lambda config, data: starting_model(server.store, config, data, server.settings))
 
 
 def _from_run(server: Services, run: Run) -> Microscope:

@@ -1,0 +1,91 @@
+"""Where a run's weights start: fresh, from a run's, or from torchvision's; what fits is taken over, and said.
+
+They are copied as the run begins, into its own checkpoint from then on: what they came from may be deleted, and costs only runs
+that have not begun.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from core.config import RunConfig
+from core.data import Dataset
+from core.errors import reason
+from core.models.pretrained import IMAGENET, Fitting, fitting, pretrained_weights, take
+from core.runs.checkpoints import CheckpointError, check_weights, checkpoint_path, read_checkpoint
+from core.runs.records import RunNotFound
+from core.runs.store import RunStore
+from core.settings import Settings
+from core.training import build_for
+from core.training.trainable import last_layer
+from core.weights.file import WeightsRefused
+from core.weights.published import read
+
+
+def starting_model(store: RunStore, config: RunConfig, data: Dataset, settings: Settings) -> nn.Module:
+    """The network that a run of this config starts from: fresh weights, or those that `start_from` names.
+
+    Raises ModelError where it can't be built, ConfigError where nothing would learn, CheckpointError where those weights can't be
+    had.
+    """
+    model = build_for(config, data)
+    take_start(store, config, model, settings)
+    return model
+
+
+def take_start(store: RunStore, config: RunConfig, model: nn.Module, settings: Settings) -> str:
+    """Put the weights that a run of this config starts from into a fresh `model`, as far as they fit: of a run all but a last
+    layer for other classes, of torchvision's whatever has the same shape.
+
+    Returns what was taken over, in one line; "" where the weights stay fresh. Raises CheckpointError, with one line, where that
+    can't be done.
+    """
+    start_from = config.training.start_from
+    if not start_from:
+        return ""
+    own = {name: value.cpu() for name, value in model.state_dict().items()}
+    try:
+        if start_from == IMAGENET:
+            whose = "ImageNet's weights"
+            weights = pretrained_weights(config.model)
+            if weights is None:
+                raise CheckpointError("torchvision has none for this network.")
+            found = fitting(own, read(weights, settings.data_dir, settings.cache_dir))
+        else:
+            whose = f"the weights of run {start_from[:8]!r}"
+            found = _of_run(store, start_from, own, last_layer(model))
+    except (CheckpointError, RunNotFound, WeightsRefused, OSError) as error:
+        raise CheckpointError(f"This run can't start from {whose}: {reason(error).removesuffix('.')}.") from None
+    take(model, found)
+    return f"{whose}: {_taken_over(found)}"
+
+
+def _of_run(store: RunStore, run_id: str, own: Mapping[str, Tensor], last: list[str]) -> Fitting:
+    """A run's kept weights, as far as they fit; all but the last layer's must. Raises RunNotFound, CheckpointError."""
+    path = checkpoint_path(store, run_id)
+    if not path.exists():
+        raise CheckpointError("it has kept no weights, or was deleted.")
+    found = fitting(own, read_checkpoint(path).model.state_dict())
+    other = [name for name in found.anew if name not in last]
+    if found.missing or found.extra or other:
+        if other:
+            theirs, ours = found.anew[other[0]]
+            why = f"its layer {other[0]} has shape {_shape(theirs)}, and this network needs {_shape(ours)}"
+        else:
+            why = " and ".join([f"it has no {found.missing[0]}"] * bool(found.missing)
+                               + [f"this one has no {found.extra[0]}"] * bool(found.extra))
+        raise CheckpointError(f"its network is another one: {why}.")
+    check_weights({name: own[name] for name in found.weights}, found.weights)
+    return found
+
+
+def _taken_over(found: Fitting) -> str:
+    """What of some weights a network has now."""
+    said = [f"{name} is new, of {_shape(ours)} instead of {_shape(theirs)}" for name, (theirs, ours) in found.anew.items()]
+    if found.adapted:
+        said.append(f"{found.adapted} is brought to another number of channels")
+    return "; ".join(["all layers are taken over" if not found.anew else "all other layers are taken over", *said])
+
+
+def _shape(values: tuple[int, ...]) -> str:
+    return "×".join(map(str, values))
