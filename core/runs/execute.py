@@ -17,6 +17,7 @@ from core.evaluation import evaluate, predict
 from core.fields import ConfigError
 from core.memory import trim_heap
 from core.models import ModelError
+from core.models.pretrained import IMAGENET
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
@@ -30,7 +31,7 @@ from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
 from core.runs.records import NUMBER_FORMAT, Run
 from core.runs.space import keep_within
-from core.runs.starting import take_start
+from core.runs.starting import keep_start, take_start
 from core.runs.store import RunStore
 from core.settings import Settings
 from core.training import (
@@ -162,6 +163,8 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
         run_range_test(store, run, computed, number_format, data, model, device, control, shortcuts)
         return
     note_start(store, run.id, state.step if state is not None else 0, device, taken_over)
+    if taken_over and config.training.start_from != IMAGENET:
+        keep_start(store, run.id, model)
     recorder, keeper = Recorder(store, run.id, outlet=outlet), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     moments = MomentKeeper(store, run.id, config, data, model, run.starred)

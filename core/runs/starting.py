@@ -5,21 +5,28 @@ that have not begun.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_save
 from torch import Tensor, nn
 
 from core.config import RunConfig
-from core.data import Dataset
+from core.data import Dataset, outline
 from core.errors import reason
+from core.files import write_atomically
 from core.models.pretrained import IMAGENET, Fitting, fitting, pretrained_weights, take
-from core.runs.checkpoints import CheckpointError, check_weights, checkpoint_path, read_checkpoint
+from core.runs.checkpoints import UNREADABLE, CheckpointError, check_weights, checkpoint_path, read_checkpoint
 from core.runs.records import RunNotFound
 from core.runs.store import RunStore
 from core.settings import Settings
-from core.training import build_for
+from core.training import build_for, fresh_model
 from core.training.trainable import last_layer
 from core.weights.file import WeightsRefused
 from core.weights.published import read
+
+
+FILE = "start.safetensors"  # what a run that starts from another one's weights began with: that one may go on, or go
 
 
 def starting_model(store: RunStore, config: RunConfig, data: Dataset, settings: Settings) -> nn.Module:
@@ -58,6 +65,37 @@ def take_start(store: RunStore, config: RunConfig, model: nn.Module, settings: S
         raise CheckpointError(f"This run can't start from {whose}: {reason(error).removesuffix('.')}.") from None
     take(model, found)
     return f"{whose}: {_taken_over(found)}"
+
+
+def keep_start(store: RunStore, run_id: str, model: nn.Module) -> None:
+    """Keep the weights that a run begins with, for its script. A full disk costs the file, not the run."""
+    content = safetensors_save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    with suppress(OSError):
+        write_atomically(store.folder(run_id) / FILE, lambda file: file.write(content), durable=False)
+
+
+def start_weights(store: RunStore, run_id: str, settings: Settings) -> dict[str, Tensor]:
+    """The state_dict that a run began with: drawn again from its seed, read again from torchvision's file, or as it was kept where
+    it started from another run.
+
+    Raises RunNotFound; DataError, ConfigError, ModelError where there can be no such network; CheckpointError where the weights
+    are not here.
+    """
+    config = store.get(run_id).config
+    shape = outline(config.data, settings.data_dir)
+    model = fresh_model(config, shape.input_shape, len(shape.source_classes), shape.kind)
+    if config.training.start_from in ("", IMAGENET):
+        take_start(store, config, model, settings)
+        return model.state_dict()
+    try:
+        weights = load_file(store.folder(run_id) / FILE)
+        check_weights(model.state_dict(), weights)
+    except CheckpointError:
+        raise
+    except (OSError, *UNREADABLE):
+        raise CheckpointError("The weights that this run started with are not kept here: it has not begun, was brought from "
+                              "elsewhere, or is of a version before 0.12.") from None
+    return weights
 
 
 def _of_run(store: RunStore, run_id: str, own: Mapping[str, Tensor], last: list[str]) -> Fitting:
