@@ -13,8 +13,8 @@ def by_hand_code(interventions: Sequence[Intervention], schedule: ScheduleConfig
                  grouped: bool = False) -> str:
     """The function that the loop calls before each step; "" where nothing was changed.
 
-    layer: from the name of a layer in the run's network to the script's expression for it. grouped: layers below the last one have
-    a learning rate of their own, which is changed as much.
+    layer: from the name of a layer in the run's network to the script's expression for it. grouped: layers below the last one
+        have a learning rate of their own, which is changed as much.
     """
     if not interventions:
         return ""

@@ -22,8 +22,8 @@ def start_code(config: RunConfig, model: nn.Module) -> list[str]:
     if start_from != IMAGENET:
         return ["try:", f'    model.load_state_dict(torch.load("{START}", map_location=device, weights_only=True))',
                 "except OSError as error:",
-                f'    sys.exit(f"{START}, the weights that this run started with, can\'t be read: {{error.strerror}}. Take it away '
-                'as well, "', '             "and put it into this folder.")']
+                f'    sys.exit(f"{START}, the weights that this run started with, can\'t be read: {{error.strerror}}. Take it "',
+                '             "away as well, and put it into this folder.")']
     weights = pretrained_weights(config.model)
     assert weights is not None  # a run of it would be refused
     found = fitting(model.state_dict(), published_shapes(weights.network))

@@ -104,7 +104,7 @@ def take(subject: Subject, name: str) -> bytes:
 
 
 def file_name(subject: Subject, name: str) -> str:
-    """What the file is called: cnn-1a2b3c4d.onnx, cnn-1a2b3c4d-charts.zip; as the script asks for it, what that reads. Each kind's
+    """What the file is called: cnn-1a2b3c4d.onnx, cnn-1a2b3c4d-charts.zip; what a script reads, as that asks for it. Each kind's
     name is another one."""
     if name == "start":
         return START
@@ -120,8 +120,8 @@ KINDS: dict[str, Kind] = {
                      NOTEBOOK_NEEDS, text=True, own_process=True),
     "pth": Kind("Weights for PyTorch", ".pth", OCTETS, "A state_dict as torch.save writes it: "
                 "model.load_state_dict(torch.load(file, weights_only=True)).", _pth, weights=True, file="weights.pth"),
-    "start": Kind("Weights it started with", ".pth", OCTETS, "The same of its very first step. The script of a run that started from "
-                  "another run's weights reads this file, which must lie in the same folder.", _start, file=START),
+    "start": Kind("Weights it started with", ".pth", OCTETS, "The same from before the first step. The script of a run that "
+                  "started from another one's weights reads this file, which must lie in the same folder.", _start, file=START),
     "safetensors": Kind("Weights as safetensors", ".safetensors", OCTETS, "The same weights in a format that can't run code; "
                         "settings, classes and normalisation are in its metadata.", Subject.checkpoint, weights=True,
                         file="checkpoint.safetensors"),

@@ -48,7 +48,8 @@ class Compared:
 def notebook(subject: Subject) -> bytes:
     """A notebook (nbformat 4) with its outputs. It trains, and so takes about as long as the run did.
 
-    Raises ExportError: the run has no plain script. CheckpointError: the weights it started with are not here. TakeawayError: executing it fails or takes too long.
+    Raises ExportError: the run has no plain script. CheckpointError: the weights it started with are not here. TakeawayError:
+    executing it fails or takes too long.
     """
     import nbformat
     from nbclient import NotebookClient

@@ -10,7 +10,6 @@ from core.config import AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig,
 from core.torch_private import adam_step, has_adam_step
 from core.training.shortcuts import FAILURES, Shortcut, Shortcuts
 
-
 Weights = list[nn.Parameter] | list[dict[str, Any]]  # or groups of them, as PyTorch's optimizers take both
 
 

@@ -43,13 +43,13 @@ def frozen_layers(model: nn.Module, trainable: Trainable, anew: Collection[str] 
     if trainable == "last_layer":
         first = len(names) - len(last_layer(model))
         if not first:
-            raise ConfigError("training.trainable is last_layer, and nothing that could be frozen comes before this network's last "
-                              "layer. Set it to all.")
+            raise ConfigError("training.trainable is last_layer, and nothing that could be frozen comes before this network's "
+                              "last layer. Set it to all.")
     else:
         linear = [place for place, name in enumerate(names) if isinstance(model.get_submodule(name), nn.Linear)]
         if not linear:
-            raise ConfigError("training.trainable is linear_layers, and this network has none: nothing would be left to learn. Set "
-                              "it to all or last_layer.")
+            raise ConfigError("training.trainable is linear_layers, and this network has none: nothing would be left to learn. "
+                              "Set it to all or last_layer.")
         first = linear[0]
         if not first:
             raise ConfigError("training.trainable is linear_layers, and nothing that could be frozen comes before this network's "

@@ -1,7 +1,8 @@
 """The process that reads files of weights: python -m core.weights.child OPTIONS.
 
-OPTIONS is a JSON object with "file", "name", "folder" and "input_shape" for an upload (core.runs.uploaded), or "checksum" in place
-of the last for a file of torchvision's (core.weights.published). It writes weights.safetensors and result.json into the folder.
+OPTIONS is a JSON object with "file", "name", "folder" and "input_shape" for an upload (core.runs.uploaded), or "checksum" in
+place of the last for a file of torchvision's (core.weights.published). It writes weights.safetensors and result.json into the
+folder.
 """
 
 import hashlib
@@ -39,8 +40,8 @@ def read_published(path: Path, name: str, checksum: str, folder: Path) -> dict[s
     """
     with path.open("rb") as file:  # one open file: what is read is what was checked
         if not hashlib.file_digest(file, "sha256").hexdigest().startswith(checksum):
-            raise WeightsRefused(f"{plain(name)} is not the file that its name says: its checksum differs. Delete it and download "
-                                 "it again.")
+            raise WeightsRefused(f"{plain(name)} is not the file that its name says: its checksum differs. Delete it and "
+                                 "download it again.")
         file.seek(0)
         try:
             found = torch.load(file, map_location="cpu", weights_only=True)

@@ -37,6 +37,21 @@ def find(weights: PretrainedWeights, data_dir: Path, hub_dir: Path | None = None
     return next((path for folder in (data_dir / FOLDER, hub) if (path := folder / weights.file).is_file()), None)
 
 
+def is_here(weights: PretrainedWeights, data_dir: Path, cache_dir: Path) -> bool:
+    """Whether a run can have them without a download; what is in the file is not looked at."""
+    return _checked(weights, cache_dir).is_file() or find(weights, data_dir) is not None
+
+
+def not_here(weights: PretrainedWeights, data_dir: Path) -> str:
+    """One line for a machine without them."""
+    return (f"torchvision's weights for this network are not on this machine. Download {weights.file} "
+            f"({size_of_bytes(weights.size)}) on the page Train model, or put it into {data_dir / FOLDER}.")
+
+
+def _checked(weights: PretrainedWeights, cache_dir: Path) -> Path:
+    return cache_dir / CHECKED / f"{Path(weights.file).stem}.safetensors"
+
+
 def download(weights: PretrainedWeights, data_dir: Path, report: Callable[[Progress], None] = lambda progress: None) -> None:
     """Fetch the file into the data directory: whole and checked, or what has come of it stays for the next try.
 
@@ -56,7 +71,7 @@ def read(weights: PretrainedWeights, data_dir: Path, cache_dir: Path, hub_dir: P
 
     Raises WeightsRefused, with one line: the file is not here, or is not what its name says.
     """
-    checked = cache_dir / CHECKED / f"{Path(weights.file).stem}.safetensors"
+    checked = _checked(weights, cache_dir)
     if checked.is_file():
         try:
             return _of_network(load_file(checked), weights)
@@ -64,8 +79,7 @@ def read(weights: PretrainedWeights, data_dir: Path, cache_dir: Path, hub_dir: P
             checked.unlink(missing_ok=True)
     path = find(weights, data_dir, hub_dir)
     if path is None:
-        raise WeightsRefused(f"torchvision's weights are not on this machine. Download {weights.file} ({size_of_bytes(weights.size)}) "
-                             f"on the page Train model, or put it into {data_dir / FOLDER}.")
+        raise WeightsRefused(not_here(weights, data_dir))
     checked.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".reading-", dir=checked.parent) as folder:
         _check(path, weights, Path(folder))
@@ -77,11 +91,13 @@ def read(weights: PretrainedWeights, data_dir: Path, cache_dir: Path, hub_dir: P
 
 def _check(path: Path, weights: PretrainedWeights, folder: Path) -> None:
     """Let the process read it. Raises WeightsRefused."""
-    options = json.dumps({"file": str(path.absolute()), "name": weights.file, "folder": str(folder), "checksum": weights.checksum})
+    options = json.dumps({"file": str(path.absolute()), "name": weights.file, "folder": str(folder),
+                          "checksum": weights.checksum})
     try:
         code = run(*configured("other", "core.weights.child", options), seconds=SECONDS, environment=ONE_THREAD)
     except subprocess.TimeoutExpired:
-        raise WeightsRefused(f"Reading {weights.file} takes too long, so it was stopped. Delete it and download it again.") from None
+        raise WeightsRefused(f"Reading {weights.file} takes too long, so it was stopped. Delete it and download it "
+                             "again.") from None
     try:
         found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -95,6 +111,6 @@ def _of_network(tensors: dict[str, Tensor], weights: PretrainedWeights) -> dict[
     """Exactly the tensors that torchvision's network has. Raises WeightsRefused."""
     found = fitting(published_shapes(weights.network), tensors)
     if [name for name in found.missing if name.rpartition(".")[2] != COUNTER] or found.extra or found.anew or found.adapted:
-        raise WeightsRefused(f"{weights.file} holds the weights of another network than torchvision's {weights.network}: names or "
-                             "shapes differ. Delete it and download it again.")
+        raise WeightsRefused(f"{weights.file} holds the weights of another network than torchvision's {weights.network}: names "
+                             "or shapes differ. Delete it and download it again.")
     return tensors

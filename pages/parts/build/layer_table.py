@@ -56,8 +56,8 @@ def _totals(rows: list[LayerRow], config: RunConfig, found: Measured | None) -> 
     metrics_row({
         "Parameters": (f"{total.parameters:,}", f"Weights and biases. Training changes {total.trainable:,} of them; {frozen:,} "
                        "are frozen."),
-        **({"Trainable": (f"{total.trainable:,}", f"What training changes. The other {frozen:,} are frozen: they keep the values that "
-                          "they start with.")} if frozen else {}),
+        **({"Trainable": (f"{total.trainable:,}", f"What training changes. The other {frozen:,} are frozen: they keep the values "
+                          "that they start with.")} if frozen else {}),
         "Weights": (size_of_bytes(total.weight_bytes), "Memory for the parameters: four bytes each."),
         "Multiply-adds": (f"{total.mult_adds:,}", "Work for one example, from input to output: each weight counts once for each "
                           "number that it helps to make, a bias likewise; normalisation counts two for each number."),
