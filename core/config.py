@@ -285,9 +285,9 @@ class TrainingConfig(Config):
         "the moments to go back to; where 0 of those are wanted, none is kept.", label="Epochs to keep for certain",
         max_length=MOST_MOMENT_EPOCHS)
     start_from: str = setting(
-        "", "What the weights start from: empty for fresh ones, the id of a run for its own, or imagenet for those that torchvision "
-        "has for this network, learned from ImageNet's photographs. What fits is taken over; a last layer for other classes is "
-        "new.",
+        "", "What the weights start from: empty for fresh ones, the id of a run for its own, or imagenet for those that "
+        "torchvision has for this network, learned from ImageNet's photographs. What fits is taken over; a last layer for other "
+        "classes is new.",
         label="Start from", max_length=32)
     trainable: Literal["all", "linear_layers", "last_layer"] = setting(
         "all", "Which layers learn; those before them are frozen: they keep the weights that they start with. linear_layers: all "

@@ -2,7 +2,8 @@
 
 Data sets are fetched here, and pretrained weights by core.weights.published. What has come of a file is kept in a hidden part
 file beside it, which no reader takes for the file. The next try asks for the rest (HTTP Range with If-Range: RFC 9110, sections
-13.1.5 and 14.2) and starts over where the server can't or the file has changed. Only what has the right checksum is renamed into place.
+13.1.5 and 14.2) and starts over where the server can't or the file has changed. Only what has the right checksum is renamed into
+place.
 """
 
 import hashlib

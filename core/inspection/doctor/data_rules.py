@@ -324,6 +324,21 @@ WHY_NORMALISE = ("With inputs that are never negative, each image asks for all w
                  f"95.4 % of test images after 10 epochs of 784-50-10 ({BENCHMARK}, mean of 4 seeds).")
 
 
+def not_as_pretrained(case: Case) -> Finding | None:
+    """Pretrained weights that get other numbers than those they learned from."""
+    data, training = case.config.data, case.config.training
+    if case.given is not None or training.start_from != IMAGENET or data.normalization == "imagenet" or not case.has_images:
+        return None
+    if any(step.kind == "normalize" for step in data.transforms):
+        return None
+    return Finding(
+        "not_as_pretrained", "warning", "The pretrained weights expect other numbers",
+        f"They start from ImageNet's, and the normalisation is {data.normalization}.",
+        "torchvision's weights have learned from pictures with ImageNet's means and standard deviations subtracted and divided "
+        "out. Where pixels are brought to another scale, what the first layers have learned fits them less.",
+        "Normalise as ImageNet", case.changed(data__normalization="imagenet"))
+
+
 def transform_names(transform: object) -> set[str]:
     """Class names of a torchvision transform and of all that it is made of."""
     inner = getattr(transform, "transforms", None)

@@ -281,6 +281,22 @@ def refused(case: Case) -> Finding | None:
     return None
 
 
+def frozen_at_random(case: Case) -> Finding | None:
+    """Layers that never learn anything."""
+    training = case.config.training
+    if case.given is not None or training.trainable == "all" or training.start_from or not case.rows:
+        return None
+    frozen = case.totals.parameters - case.totals.trainable
+    if not frozen:
+        return None
+    return Finding(
+        "frozen_at_random", "warning", "Frozen layers keep random weights",
+        f"{frozen:,} of {case.totals.parameters:,} parameters are frozen, and they start at random.",
+        "Freezing keeps what a layer has learned before. Here nothing has been learned: what is trained has to do with whatever "
+        "random layers make of the input.",
+        "Train all layers", case.changed(training__trainable="all"))
+
+
 def _accepted(case: Case, why: str) -> tuple[str, RunConfig | None]:
     """A setting that the line names, and the config with its default, where that config is not refused; else "" and None."""
     for part in ("data", "training"):

@@ -137,8 +137,8 @@ def _from_imagenet(server: Services, config: RunConfig, key: str) -> None:
     shown = ", ".join(about.new[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
     start = "has another shape here: it starts anew and learns" if len(about.new) == 1 else \
         "have another shape here: they start anew and learn"
-    st.caption(as_text(f"Taken over: all layers but {shown}, which {start} in any case." if about.new else
-                       "Taken over: all layers.") + (" The first convolution's weights are summed over their three channels." if about.summed else ""))
+    line = f"Taken over: all layers but {shown}, which {start} in any case." if about.new else "Taken over: all layers."
+    st.caption(as_text(line) + (" The first convolution's weights are summed over their three channels." if about.summed else ""))
     if config.data.normalization != "imagenet" and kind_of(config.data.dataset) == "images":
         st.caption("These weights expect pictures normalised as ImageNet's were.")
         st.button("Normalise as ImageNet", key=f"{key}.normalise", icon=":material/tune:", on_click=draft.put,
