@@ -340,6 +340,9 @@ def _layers(config: RunConfig, frozen: FrozenStep) -> None:
 
 
 def _code(config: RunConfig, scope: Microscope, frozen: FrozenStep, name: str, index: tuple[int, ...]) -> None:
-    st.code(step_code(config, name, index, frozen.learning_rate, frozen.logits.shape[1], scope.data.target), language="python")
+    if name not in frozen.rates:
+        st.info("This weight is frozen: no step changes it. Choose one that learns for its lines.", icon=":material/ac_unit:")
+        return
+    st.code(step_code(config, name, index, frozen.rates[name], frozen.logits.shape[1], scope.data.target), language="python")
     shape = {"images": "channels, height, width", "points": "inputs", "text": "words"}[scope.data.kind]
     st.caption(f"`model` is the network, `images` (N, {shape}) and `labels` (N,) are the batch.")
