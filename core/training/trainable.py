@@ -77,6 +77,8 @@ def weights_to_train(model: nn.Module, training: TrainingConfig) -> list[dict[st
     """What an optimizer gets: groups with their "params", and as "factor" what the learning rate is multiplied by in each. One
     group, unless layers below the last one learn slower."""
     learning = [weight for weight in model.parameters() if weight.requires_grad]
+    if not learning:
+        return []  # which PyTorch's optimizers refuse
     last = {id(weight) for name in last_layer(model) for weight in model.get_submodule(name).parameters(recurse=False)}
     below, above = ([weight for weight in learning if (id(weight) in last) is is_last] for is_last in (False, True))
     if training.rate_below_last == 1.0 or not below or not above:

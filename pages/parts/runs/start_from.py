@@ -157,10 +157,16 @@ def fine_tune(server: Services, run: Run, key: str) -> None:
                    "the same with other settings. Few pictures can be enough then. This run stays as it is.")
         names = _fitting_sets(server, run)
         chosen = st.selectbox("Learn from", list(names), format_func=names.__getitem__, key=f"{key}.further.data")
-        if st.button("Open its settings", type="primary", icon=":material/tune:", key=f"{key}.further.open"):
-            draft.take(_further(run, chosen))
-            st.session_state["train.view"] = "All settings"
+        if st.button("Open its settings", type="primary", icon=":material/tune:", key=f"{key}.further.open", on_click=_take,
+                     args=(f"{key}.further", _further(run, chosen)), help="The form then has them; nothing starts yet."):
             go_to("pages/train_model.py")
+
+
+def _take(popover: str, config: RunConfig) -> None:
+    """The settings into the form, with all of its fields: data are not among the essential ones."""
+    draft.take(config)
+    st.session_state["train.view"] = "All settings"
+    st.session_state[popover] = False
 
 
 def _further(run: Run, name: str) -> RunConfig:
