@@ -46,9 +46,6 @@ def start_from_form(server: Services, config: RunConfig, key: str) -> None:
         choices = list(_network_of(config).choices)
         if len(choices) > 1 or training.trainable != "all":
             field(config, "training.trainable", choices, CHOICES_OF["training.trainable"])
-            if training.trainable != "all" and not training.start_from:
-                st.caption("The frozen layers keep the random weights that they start with. Freezing is for layers that have "
-                           "learned something: choose what the weights start from.")
         if training.start_from or training.rate_below_last != 1.0:
             field(config, "training.rate_below_last")
 
