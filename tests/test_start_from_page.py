@@ -7,7 +7,6 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import RunConfig
 from core.models.pretrained import PretrainedWeights
-from core.runs import RunStore
 from core.runs.deleting import delete_run
 from core.settings import Settings
 from pages.parts.runs import start_from
