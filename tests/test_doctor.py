@@ -812,7 +812,8 @@ def test_pretrained_weights_that_get_other_numbers():
 
 
 @pytest.mark.parametrize(("changes", "field"), [
-    ({"training__trainable": "linear_layers"}, "training.trainable"), ({"training__start_from": "imagenet"}, "training.start_from")])
+    ({"training__trainable": "linear_layers"}, "training.trainable"),
+    ({"training__start_from": "imagenet"}, "training.start_from")])
 def test_what_can_not_start_or_freeze_so_is_refused_and_mended(changes, field):
     finding = found("refused", config(**changes))
     assert finding.severity == "error" and field in finding.evidence and finding.fix == config()

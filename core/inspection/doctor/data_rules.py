@@ -10,6 +10,7 @@ from core.data.variations import MOST_IMAGES
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
 from core.inspection.doctor.points import readable
+from core.models.pretrained import IMAGENET
 from core.settings import default_data_dir
 from core.wording import percent, plural
 
