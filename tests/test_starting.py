@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save as safetensors_save
 from torch import nn
 
 from core.config import RunConfig
-from core.data import DataMissing
+from core.data import DataError, DataMissing
 from core.data.download.lock import Progress
 from core.models import build
 from core.models.pretrained import PretrainedWeights, fitting, layers_anew, pretrained_weights, published_shapes, take
-from core.runs import CheckpointError, StoreError, has_checkpoint, load_model
+from core.runs import CheckpointError, RunStore, StoreError, has_checkpoint, load_model
 from core.runs.deleting import delete_run
+from core.runs.execute import execute
 from core.runs.made_with import read_made_with
 from core.runs.starting import fits, start_problem, start_weights
 from core.settings import Settings
@@ -24,6 +26,7 @@ from core.takeaway.record import lines_of, record_of
 from core.torchvision_guard import torchvision
 from core.training import fresh_model
 from core.weights import published
+from core.weights.child import read_published
 from core.weights.file import WeightsRefused
 from tests.helpers import StopAfter, run_here, tiny, wait_for
 from tests.test_download import Handler, Server, server  # noqa: F401  (a fixture)
@@ -99,8 +102,6 @@ def test_a_run_that_has_begun_needs_what_it_started_from_no_more(store, settings
     late = run_here(store, settings, config)
     assert late.status == "failed" and "was deleted" in late.message and not has_checkpoint(store, late.id)
     store.requeue(stopped.id, config)
-    from core.runs.execute import execute
-
     again = execute(store, store.claim("here"), settings)
     assert again.id == stopped.id and again.status == "finished", again.message
     assert len(start_weights(store, again.id, settings)) == 4, "its script needs it no more, either"
@@ -108,14 +109,15 @@ def test_a_run_that_has_begun_needs_what_it_started_from_no_more(store, settings
 
 @pytest.mark.parametrize(("other", "says"), [
     ({"model__hidden": [9]}, "its network is another one: its layer fc1 has shape 9×784, and this network needs 8×784"),
-    ({"model__hidden": [8, 8]}, "its network is another one"), (SMALL, "its network is another one: it has no fc1.bias|conv1")])
+    ({"model__hidden": [8, 8]}, "its network is another one"),
+    (SMALL, "its network is another one: its layer fc1 has shape 8×784, and this network needs 8×784")])
 def test_another_network_is_one_clear_line(store, settings, other, says):
     first = run_here(store, settings, tiny(**other))
     config = tiny(training__start_from=first.id)
     assert not fits(config, first.config, settings) and "has another network" in start_problem(store, config, settings)
     run = run_here(store, settings, config)
     assert run.status == "failed" and run.message.startswith("This run can't start from the weights of run")
-    assert "its network is another one" in run.message and len(run.message) < 300 and "\n" not in run.message
+    assert says in run.message and len(run.message) < 300 and "\n" not in run.message
 
 
 def test_a_single_layer_for_other_classes_gives_nothing(store, settings):
@@ -213,27 +215,50 @@ def put(content: bytes, weights: PretrainedWeights, folder: Path) -> Path:
     return folder / weights.file
 
 
+@pytest.fixture(scope="module")
+def checked(content, tmp_path_factory) -> Settings:
+    """Places in which a process has read the stand-in: its checked copy is in the cache."""
+    root = tmp_path_factory.mktemp("checked")
+    settings = Settings(root / "data", root / "runs", root / "cache", workers=0)
+    weights = described(content)
+    put(content, weights, settings.data_dir / "weights")
+    published.read(weights, settings.data_dir, settings.cache_dir)
+    return settings
+
+
 @pytest.mark.parametrize("where", ["data/weights", "hub/hub/checkpoints"])
-def test_a_file_that_is_here_is_read(where, tmp_path, here, content, stand_in):
+def test_a_file_is_found(where, tmp_path, here, content):
     weights = described(content)
     with pytest.raises(WeightsRefused, match="not on this machine. Download mobilenet_v3_small-.*on the page Train model"):
         published.read(weights, here.data_dir, here.cache_dir)
     path = put(content, weights, tmp_path / where)
     assert published.find(weights, here.data_dir) == path and published.is_here(weights, here.data_dir, here.cache_dir)
-    found = published.read(weights, here.data_dir, here.cache_dir)
-    assert found.keys() == stand_in.keys() and all(torch.equal(value, stand_in[name]) for name, value in found.items())
-    path.unlink()
-    assert published.read(weights, here.data_dir, here.cache_dir).keys() == found.keys(), "its checked copy is enough"
-    (here.cache_dir / "weights" / f"{path.stem}.safetensors").write_bytes(b"damaged")
-    with pytest.raises(WeightsRefused, match="not on this machine"):
-        published.read(weights, here.data_dir, here.cache_dir)
 
 
-def test_older_files_lack_batch_norms_counters(here, stand_in):
-    content = saved({name: value for name, value in stand_in.items() if not name.endswith("num_batches_tracked")})
+def test_a_file_is_read(checked, here, content, stand_in):
     weights = described(content)
-    put(content, weights, here.data_dir / "weights")
-    assert published.read(weights, here.data_dir, here.cache_dir)
+    found = published.read(weights, checked.data_dir, checked.cache_dir)
+    assert found.keys() == stand_in.keys() and all(torch.equal(value, stand_in[name]) for name, value in found.items())
+    assert published.read(weights, here.data_dir, checked.cache_dir).keys() == found.keys(), "its checked copy is enough"
+    copy = here.cache_dir / "weights" / f"{Path(weights.file).stem}.safetensors"
+    copy.parent.mkdir(parents=True)
+    for damaged in (b"damaged", saved_safely(network().state_dict())):
+        copy.write_bytes(damaged)
+        with pytest.raises(WeightsRefused, match="not on this machine"):
+            published.read(weights, here.data_dir, here.cache_dir)
+        assert not copy.exists()
+
+
+def test_older_files_lack_batch_norms_counters(here, content, stand_in):
+    older = {name: value for name, value in stand_in.items() if not name.endswith("num_batches_tracked")}
+    copy = here.cache_dir / "weights" / f"{Path(described(content).file).stem}.safetensors"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(saved_safely(older))
+    assert published.read(described(content), here.data_dir, here.cache_dir).keys() == older.keys()
+
+
+def saved_safely(weights: dict[str, torch.Tensor]) -> bytes:
+    return safetensors_save({name: value.contiguous() for name, value in weights.items()})
 
 
 class Bomb:
@@ -260,31 +285,43 @@ HOSTILE = {
                                    for name, value in weights.items()}), "NaN or infinite"),
     "float64": (lambda weights: saved({name: value.double() for name, value in weights.items()}), "float64"),
     "sparse": (lambda weights: saved({"a": torch.eye(3).to_sparse()}), "holds more than named tensors"),
-    "compressed": (lambda weights: zipped_zeros(), "another network|can't be read"),
-    "another network": (lambda weights: saved(network().state_dict()), "weights of another network than torchvision's"),
 }
 
 
+def reading(content: bytes, checksum: str, folder: Path) -> dict:
+    """What the process does, here."""
+    (folder / "file.pth").write_bytes(content)
+    return read_published(folder / "file.pth", "file.pth", checksum, folder)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_with_the_right_name_is_one_line(name, here, stand_in, capfd):
+def test_a_hostile_file_is_one_line(name, tmp_path, stand_in, capfd):
     """Its name says its own checksum, so that it is read."""
     make, says = HOSTILE[name]
     content = make(stand_in)
+    with pytest.raises(WeightsRefused, match=says) as caught:
+        reading(content, hashlib.sha256(content).hexdigest()[:8], tmp_path)
+    assert "\n" not in str(caught.value) and "this ran" not in "".join(capfd.readouterr())
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("make", [lambda: saved({"a": Bomb()}), zipped_zeros], ids=["pickle", "compressed"])
+def test_nothing_is_kept_of_a_hostile_file(make, here, capfd):
+    """Through the process."""
+    content = make()
     weights = described(content)
     put(content, weights, here.data_dir / "weights")
-    with pytest.raises(WeightsRefused, match=says) as caught:
+    with pytest.raises(WeightsRefused, match="can't be read as a file of tensors|weights of another network than torchvision's"):
         published.read(weights, here.data_dir, here.cache_dir)
-    assert "\n" not in str(caught.value) and "this ran" not in "".join(capfd.readouterr())
-    assert not list(here.cache_dir.rglob("*.safetensors"))
+    assert "this ran" not in "".join(capfd.readouterr()) and not list(here.cache_dir.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "another byte"])
-def test_a_file_that_is_not_what_its_name_says_is_not_opened(damage, here, content):
-    weights = described(content)
+def test_a_file_that_is_not_what_its_name_says_is_not_opened(damage, tmp_path, content, monkeypatch):
     spoiled = content[:len(content) // 2] if damage == "truncated" else content[:-1] + bytes([content[-1] ^ 1])
-    put(spoiled, weights, here.data_dir / "weights")
+    monkeypatch.setattr(torch, "load", lambda *given, **more: pytest.fail("it was opened"))
     with pytest.raises(WeightsRefused, match="its checksum differs. Delete it and download it again"):
-        published.read(weights, here.data_dir, here.cache_dir)
+        reading(spoiled, described(content).checksum, tmp_path)
 
 
 def test_a_download_goes_on_where_it_broke_off(server, here, content):  # noqa: F811
@@ -304,36 +341,33 @@ def test_a_download_goes_on_where_it_broke_off(server, here, content):  # noqa: 
     assert len(server.ranges) == asked, "it is there"
 
 
-@pytest.mark.parametrize("how", ["wrong", "truncated", "missing"])
+@pytest.mark.parametrize("how", ["wrong", "truncated", "status404"])
 def test_what_comes_instead_is_not_kept(how, server, here, content):  # noqa: F811
     server.files["w.pth"] = content
-    weights = described(content, server.address(how, "w.pth") if how != "missing" else server.address("good", "other.pth"))
-    with pytest.raises(DataMissing.__mro__[1]) as caught:
+    weights = described(content, server.address(how, "w.pth"))
+    with pytest.raises(DataError) as caught:
         published.download(weights, here.data_dir)
     assert "\n" not in str(caught.value) and published.find(weights, here.data_dir) is None
 
 
 @pytest.fixture
-def pretrained_here(here, content, monkeypatch) -> PretrainedWeights:
+def pretrained_here(checked, content, monkeypatch) -> PretrainedWeights:
     """The stand-in in the place of torchvision's file."""
     weights = described(content)
-    put(content, weights, here.data_dir / "weights")
     monkeypatch.setattr("core.runs.starting.pretrained_weights", lambda model: weights)
     return weights
 
 
-MOBILE = {"model__architecture": "mobilenet_v3_small", "data__normalization": "imagenet", "data__fraction": 0.05,
-          "data__validation": 30, "training__start_from": "imagenet", "training__batch_size": 32}
+MOBILE = {"model__architecture": "mobilenet_v3_small", "data__normalization": "imagenet", "data__fraction": 0.02,
+          "data__validation": 20, "training__start_from": "imagenet", "training__batch_size": 16, "training__moments": 0}
 
 
-def test_a_run_starts_from_torchvisions_weights(places, cache_dir, here, pretrained_here, stand_in):
+def test_a_run_starts_from_torchvisions_weights(checked, pretrained_here, stand_in):
     """Digits of 28×28 and one channel; all is frozen but the last layer, which is new."""
-    from core.runs import RunStore
-
-    store = RunStore(here.runs_dir)
+    store = RunStore(checked.runs_dir)
     config = tiny(**MOBILE, training__trainable="last_layer")
-    assert start_problem(store, config, here) == ""
-    run = run_here(store, here, config)
+    assert start_problem(store, config, checked) == ""
+    run = run_here(store, checked, config)
     assert run.status == "finished", run.message
     weights = load_model(store, run.id).model.state_dict()
     assert torch.equal(weights["features.0.0.weight"], stand_in["features.0.0.weight"].sum(1, keepdim=True))
@@ -343,14 +377,12 @@ def test_a_run_starts_from_torchvisions_weights(places, cache_dir, here, pretrai
     said = read_made_with(store, run.id)["starts"][0]["taken_over"]
     assert said == ("ImageNet's weights: all other layers are taken over; classifier.3 is new, of 10×1024 instead of 1000×1024; "
                     "features.0.0 is brought to another number of channels")
-    again = start_weights(store, run.id, here)
+    again = start_weights(store, run.id, checked)
     assert torch.equal(again["classifier.3.weight"], fresh_model(config, (1, 28, 28), 10).state_dict()["classifier.3.weight"])
     store.close()
 
 
-def test_without_the_file_a_run_fails_with_one_line(here, monkeypatch):
-    from core.runs import RunStore
-
+def test_without_the_file_a_run_fails_with_one_line(here):
     store = RunStore(here.runs_dir)
     config = tiny(**MOBILE)
     assert start_problem(store, config, here).startswith("torchvision's weights for this network are not on this machine.")

@@ -166,9 +166,10 @@ def _of_run(store: RunStore, run_id: str, own: Mapping[str, Tensor], last: list[
         if other:
             theirs, ours = found.anew[other[0]]
             why = f"its layer {other[0]} has shape {_shape(theirs)}, and this network needs {_shape(ours)}"
+        elif found.missing:
+            why = f"it has no {found.missing[0]}, which this network needs"
         else:
-            why = " and ".join([f"it has no {found.missing[0]}"] * bool(found.missing)
-                               + [f"this one has no {found.extra[0]}"] * bool(found.extra))
+            why = f"this network needs no {found.extra[0]}"
         raise CheckpointError(f"its network is another one: {why}.")
     if not found.weights:
         raise CheckpointError("it is one layer for other classes, so nothing of it fits.")
