@@ -71,6 +71,8 @@ def script(config: RunConfig, root: Path | None = None, fast: bool = False, inte
         about += (" Images are read where the app has them: below --data DIR, or else PLAYGROUND_DATA or “data” here.")
     if config.training.start_from not in ("", IMAGENET):
         about += f" The weights that it starts with are in {START}, which must lie beside it."
+    elif config.training.start_from:
+        about += f" With {START} beside it it starts with exactly the run's weights, new layers included."
     return with_head(about, "\n\n\n".join(part.strip("\n") for part in parts))
 
 

@@ -15,7 +15,10 @@ ALL = "model.parameters()"
 
 def start_code(config: RunConfig, model: nn.Module) -> list[str]:
     """Lines that take over weights from elsewhere; none where they stay as they are drawn. model: the run's, meta tensors will
-    do."""
+    do.
+
+    A class that is written does not draw as torchvision's networks do, so the file says what new layers began with.
+    """
     start_from = config.training.start_from
     if not start_from:
         return []
@@ -27,10 +30,8 @@ def start_code(config: RunConfig, model: nn.Module) -> list[str]:
     weights = pretrained_weights(config.model)
     assert weights is not None  # a run of it would be refused
     found = fitting(model.state_dict(), published_shapes(weights.network))
-    lines = [f'FILE = "{weights.file}"  # learned from ImageNet; here, in torch hub\'s cache, or downloaded once',
-             "if Path(FILE).exists():", "    weights = torch.load(FILE, map_location=device, weights_only=True)", "else:",
-             "    weights = torch.hub.load_state_dict_from_url(",
-             f'        "{weights.address}", map_location=device, check_hash=True, weights_only=True)']
+    lines = ["weights = torch.hub.load_state_dict_from_url(",
+             f'    "{weights.address}", map_location=device, check_hash=True, weights_only=True)']
     if found.adapted:
         channels = model.get_submodule(found.adapted).weight.shape[1]  # pyright: ignore[reportAttributeAccessIssue,reportIndexIssue]
         share = f".expand(-1, {channels}, -1, -1) / {channels}" if channels > 1 else ""
@@ -41,7 +42,11 @@ def start_code(config: RunConfig, model: nn.Module) -> list[str]:
         gone = [f'weights["{layer}.{leaf}"]' for leaf, _ in model.get_submodule(layer).named_parameters(recurse=False)
                 if f"{layer}.{leaf}" in names]
         lines.append(f"del {', '.join(gone)}  # of shape {'×'.join(map(str, theirs))}: this layer starts anew")
-    return [*lines, "model.load_state_dict(weights, strict=False)"]
+    lines.append("model.load_state_dict(weights, strict=False)")
+    return [f'if Path("{START}").exists():  # exactly what the run started with, its new layers too',
+            f'    model.load_state_dict(torch.load("{START}", map_location=device, weights_only=True))',
+            "else:  # learned from ImageNet: in torch hub's cache, or downloaded once; new layers are drawn at random",
+            *(f"    {line}" for line in lines)]
 
 
 def frozen_code(model: nn.Module, layer: Callable[[str], str]) -> list[str]:

@@ -63,7 +63,7 @@ def notebook(subject: Subject) -> bytes:
     most = max(LEAST_SECONDS, TIMES * (run.seconds or 0.0))
     before = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="playground-notebook-") as folder:
-        if subject.needs_start:
+        if subject.run.config.training.start_from:
             (Path(folder) / START).write_bytes(state_dict_file(subject.start_weights()))
         client = NotebookClient(made, timeout=int(most), kernel_name="python3", resources={"metadata": {"path": folder}})
         manager = client.create_kernel_manager()

@@ -53,7 +53,7 @@ class Subject:
 
     @property
     def needs_start(self) -> bool:
-        """Whether its script reads a file of the weights that it started with."""
+        """Whether its script can't do without a file of the weights that it started with."""
         return self.run.config.training.start_from not in ("", IMAGENET)
 
     def start_weights(self) -> dict[str, Tensor]:
