@@ -25,6 +25,7 @@ from core.training.microscope import Microscope, open_fresh
 from core.training.range_test import HIGHEST, LOWEST, range_steps
 from core.training.state import CURRENT, OPTIMIZER
 from core.training.step import TrainingStep, batches_of_epoch, order_of_epoch, shuffling_seed
+from core.training.trainable import train_mode
 from core.transforms import TRANSFORMS
 from tests.helpers import run_here, tiny
 
@@ -238,7 +239,7 @@ def test_the_measurement_takes_the_steps_of_fit(name, data_of, monkeypatch):
     monkeypatch.setattr(measured, "MOST_SECONDS", 1e9)
     data = data_of(config)
     loop = Loop(config, data, build_for(config, data), CPU)
-    loop.model.train()
+    train_mode(loop.model)
     list(measured._timed_steps(loop, CPU))
     assert_same(loop.model.state_dict(), fitted(config, data).weights)
 
