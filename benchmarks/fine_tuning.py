@@ -109,8 +109,9 @@ def main() -> None:
     print(conditions())
     torch.set_num_threads(1)
     sizes, began = SIZES[asked.data], time.perf_counter()
-    print(f"{asked.data}: {sizes.before} epochs on digits {', '.join(SEVEN)} with {sizes.copies} varied copies of each; "
-          f"then {sizes.after} epochs on {3 * PER_CLASS} pictures of {', '.join(THREE)}, batches of 20, Adam 0.002, {asked.seeds} seeds, one thread")
+    print(f"{asked.data}: {sizes.before} epochs on digits {', '.join(SEVEN)} with {sizes.copies} varied copies of each;\n"
+          f"then {sizes.after} epochs on {3 * PER_CLASS} pictures of {', '.join(THREE)}, batches of 20, Adam 0.002, "
+          f"{asked.seeds} seeds, one thread")
     with TemporaryDirectory(prefix="playground-fine-tuning-") as folder:
         settings = replace(Settings.from_environment(), runs_dir=Path(folder), workers=0)
         try:
