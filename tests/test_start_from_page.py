@@ -98,7 +98,7 @@ def test_torchvisions_weights_are_downloaded_where_a_person_asks(runs, server, m
     content = b"stand-in" * 1000
     name = f"mobilenet_v3_small-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     server.files[name] = content
-    weights = PretrainedWeights("mobilenet_v3_small", name, server.address("good", name), len(content))
+    weights = PretrainedWeights("mobilenet_v3_small", name, server.address("good", name))
     monkeypatch.setattr("core.runs.starting.pretrained_weights", lambda model: weights)
     monkeypatch.setattr(start_from, "pretrained_weights", lambda model: weights)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))

@@ -33,7 +33,7 @@ def start_code(config: RunConfig, model: nn.Module) -> list[str]:
     lines = ["weights = torch.hub.load_state_dict_from_url(",
              f'    "{weights.address}", map_location=device, check_hash=True, weights_only=True)']
     if found.adapted:
-        channels = model.get_submodule(found.adapted).weight.shape[1]  # pyright: ignore[reportAttributeAccessIssue,reportIndexIssue]
+        channels = model.state_dict()[f"{found.adapted}.weight"].shape[1]
         share = f".expand(-1, {channels}, -1, -1) / {channels}" if channels > 1 else ""
         lines.append(f'weights["{found.adapted}.weight"] = weights["{found.adapted}.weight"].sum(1, keepdim=True){share}'
                      "  # of three channels")

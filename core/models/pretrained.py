@@ -17,13 +17,17 @@ class PretrainedWeights:
     """A file of torchvision's.
 
     network: what torchvision calls it. file: its name, which ends with the first digits of its SHA-256. address: where it may be
-    had. size: bytes, about.
+    had.
     """
 
     network: str
     file: str
     address: str
-    size: float
+
+    @property
+    def size(self) -> int:
+        """Bytes, about: those of its numbers."""
+        return sum(value.numel() * value.element_size() for value in published_shapes(self.network).values())
 
     @property
     def checksum(self) -> str:
@@ -45,7 +49,7 @@ def pretrained_weights(config: ModelConfig) -> PretrainedWeights | None:
     from core.torchvision_guard import torchvision  # half a second that only those who want it pay
 
     weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
-    return PretrainedWeights(name, weights.url.rpartition("/")[2], weights.url, weights.meta["_file_size"] * 1e6)
+    return PretrainedWeights(name, weights.url.rpartition("/")[2], weights.url)
 
 
 def published_shapes(network: str) -> dict[str, Tensor]:
