@@ -294,9 +294,9 @@ class TrainingConfig(Config):
         "from the first linear layer on, while convolutions or embeddings stay. last_layer: the one that answers, alone.",
         label="What is trained")
     rate_below_last: float = setting(
-        1.0, "What the learning rate is multiplied by in all layers below the last one, so that what they have learned elsewhere "
+        1.0, "How much of the learning rate all layers below the last one get, so that what they have learned elsewhere "
         "changes slowly, while a new last layer learns. 1 makes no difference.",
-        label="Learning rate below the last layer", unit="times", gt=0.0, le=1.0, step=0.1)
+        label="Share of the learning rate below the last layer", gt=0.0, le=1.0, step=0.1)
 
     @field_validator("threads", mode="before")
     @classmethod

@@ -50,10 +50,10 @@ def draft_of(at: AppTest) -> RunConfig:
 
 def test_only_what_fits_is_offered_and_the_layer_table_says_what_is_frozen(runs, seven):  # noqa: F811
     at = page("pages/build_model.py", tiny(**SMALL, data__only_classes=THREE))
-    assert choice(at, WHERE).options == ["Fresh, random weights", start_from.named(seven)]
+    assert choice(at, WHERE).options == ["Random weights", start_from.named(seven)]
     assert_whole(choice(at, WHERE).select(seven.id).run())
     assert draft_of(at).training.start_from == seven.id
-    assert choice(at, "training.trainable").options == ["All layers", "The linear layers alone", "The last layer alone"]
+    assert choice(at, "training.trainable").options == ["All layers", "Linear layers alone", "Last layer alone"]
     assert_whole(choice(at, "training.trainable").select("last_layer").run())
     assert draft_of(at).training.trainable == "last_layer"
     table = next(one.value for one in at.dataframe if "Frozen" in one.value)
@@ -89,9 +89,9 @@ def test_a_run_is_trained_further(runs, seven):  # noqa: F811
 def test_a_visitor_is_offered_their_own_runs_alone(hosted, seven, monkeypatch):  # noqa: F811
     brings(monkeypatch)
     config = tiny(**SMALL, data__only_classes=THREE)
-    assert choice(page("pages/build_model.py", config), WHERE).options == ["Fresh, random weights"]
+    assert choice(page("pages/build_model.py", config), WHERE).options == ["Random weights"]
     opened = page("pages/build_model.py", config, seven.id)  # whoever has its address may open it
-    assert choice(opened, WHERE).options == ["Fresh, random weights", start_from.named(seven)]
+    assert choice(opened, WHERE).options == ["Random weights", start_from.named(seven)]
 
 
 def test_torchvisions_weights_are_downloaded_where_a_person_asks(runs, server, monkeypatch, tmp_path):  # noqa: F811

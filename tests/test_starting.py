@@ -229,7 +229,7 @@ def checked(content, tmp_path_factory) -> Settings:
 @pytest.mark.parametrize("where", ["data/weights", "hub/hub/checkpoints"])
 def test_a_file_is_found(where, tmp_path, here, content):
     weights = described(content)
-    with pytest.raises(WeightsRefused, match="not on this machine. Download mobilenet_v3_small-.*on the page Train model"):
+    with pytest.raises(WeightsRefused, match="not on this machine. Download mobilenet_v3_small-.*under “Starting weights”"):
         published.read(weights, here.data_dir, here.cache_dir)
     path = put(content, weights, tmp_path / where)
     assert published.find(weights, here.data_dir) == path and published.is_here(weights, here.data_dir, here.cache_dir)

@@ -45,7 +45,7 @@ def is_here(weights: PretrainedWeights, data_dir: Path, cache_dir: Path) -> bool
 def not_here(weights: PretrainedWeights, data_dir: Path) -> str:
     """One line for a machine without them."""
     return (f"torchvision's weights for this network are not on this machine. Download {weights.file} "
-            f"({size_of_bytes(weights.size)}) on the page Train model, or put it into {data_dir / FOLDER}.")
+            f"({size_of_bytes(weights.size)}) under “Starting weights” on Train model, or put it into {data_dir / FOLDER}.")
 
 
 def _checked(weights: PretrainedWeights, cache_dir: Path) -> Path:

@@ -29,7 +29,7 @@ from pages.parts.shell.services import Services
 RUNS_LISTED = 50
 MOST_NAMED = 4  # layers that a line names
 UNFIT = (DataError, ConfigError, ModelError)
-FRESH, FROM_IMAGENET = "Fresh, random weights", "Weights learned from ImageNet's photographs"
+FRESH, FROM_IMAGENET = "Random weights", "ImageNet (torchvision)"
 
 
 def start_from_form(server: Services, config: RunConfig, key: str) -> None:
@@ -46,7 +46,7 @@ def start_from_form(server: Services, config: RunConfig, key: str) -> None:
         choices = list(_network_of(config).choices)
         if len(choices) > 1 or training.trainable != "all":
             field(config, "training.trainable", choices, CHOICES_OF["training.trainable"])
-        if training.start_from or training.rate_below_last != 1.0:
+        if training.start_from and training.trainable != "last_layer" or training.rate_below_last != 1.0:
             field(config, "training.rate_below_last")
 
 
@@ -126,7 +126,7 @@ def _network_of(config: RunConfig) -> _Network:
 
 
 def _from_imagenet(server: Services, config: RunConfig, key: str) -> None:
-    """What of torchvision's weights is taken over, what they expect, and a button where they are not here yet."""
+    """What of torchvision's weights is taken over, and a button where they are not here yet."""
     if start_problem(server.store, config, server.settings) and (weights := pretrained_weights(config.model)) is not None:
         weights_button(server, weights, f"{key}.weights")
     about = _network_of(config)
@@ -136,10 +136,6 @@ def _from_imagenet(server: Services, config: RunConfig, key: str) -> None:
         "have another shape here: they start anew and learn"
     line = f"Taken over: all layers but {shown}, which {start} in any case." if about.new else "Taken over: all layers."
     st.caption(as_text(line) + (" The first convolution's weights are summed over their three channels." if about.summed else ""))
-    if config.data.normalization != "imagenet" and kind_of(config.data.dataset) == "images":
-        st.caption("These weights expect pictures normalised as ImageNet's were.")
-        st.button("Normalise as ImageNet", key=f"{key}.normalise", icon=":material/tune:", on_click=draft.put,
-                  args=("data.normalization", "imagenet"), disabled=lesson.is_fixed("data.normalization"))
 
 
 def fine_tune(server: Services, run: Run, key: str) -> None:
