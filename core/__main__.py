@@ -47,7 +47,7 @@ from core.runs.shipped import ShippedError, assets
 from core.runs.shipping import train_shipped, write_shipped
 from core.settings import Settings
 from core.takeaway import KINDS, Options, Subject, TakeawayError, bring_back, file_name, take
-from core.training import Epoch, Event, Intervention, outputs_for
+from core.training import Epoch, Event, Intervention, freeze_for, outputs_for
 from core.version import VERSION
 from core.wording import percent, plural, size_of_bytes
 
@@ -237,6 +237,7 @@ def summary(args: argparse.Namespace, settings: Settings) -> int:
     shape = outline(config.data, settings.data_dir)
     with torch.device("meta"):  # shapes are all that is needed
         model = build(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
+    freeze_for(config, model)
     rows = describe_layers(model, shape.input_shape)
     if args.json:
         for row in rows:
@@ -245,10 +246,13 @@ def summary(args: argparse.Namespace, settings: Settings) -> int:
     print(f"{'layer':<10} {'kind':<18} {'input':<14} {'output':<14} {'parameters':>12}  how they come about")
     for row in rows:
         shapes = ["×".join(map(str, shape)) for shape in (row.input_shape, row.output_shape)]
-        print(f"{row.name:<10} {row.kind:<18} {shapes[0]:<14} {shapes[1]:<14} {row.parameters:>12,}  {row.formula}")
+        note = "  frozen" if row.parameters and not row.trainable else ""
+        print(f"{row.name:<10} {row.kind:<18} {shapes[0]:<14} {shapes[1]:<14} {row.parameters:>12,}  {row.formula}{note}")
     total = totals(rows)
     print(f"total: {total.parameters:,} parameters, {size_of_bytes(total.parameters * 4)} in float32; "
           f"{total.mult_adds:,} multiply-adds for one image")
+    if total.trainable < total.parameters:
+        print(f"trainable: {total.trainable:,}; frozen: {total.parameters - total.trainable:,}")
     return 0
 
 

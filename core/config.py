@@ -284,9 +284,19 @@ class TrainingConfig(Config):
         (), "After which epochs a moment is kept for certain, such as 1, 5, 20: it never goes for others. These come on top of "
         "the moments to go back to; where 0 of those are wanted, none is kept.", label="Epochs to keep for certain",
         max_length=MOST_MOMENT_EPOCHS)
-    start_from: str = setting("", "Id of a run whose weights this one starts from; its network must be the same. Empty for fresh "
-                              "weights.", label="Start from the weights of", max_length=32)
-
+    start_from: str = setting(
+        "", "What the weights start from: empty for fresh ones, the id of a run for its own, or imagenet for those that "
+        "torchvision has for this network, learned from ImageNet's photographs. What fits is taken over; a last layer for other "
+        "classes is new.",
+        label="Start from", max_length=32)
+    trainable: Literal["all", "linear_layers", "last_layer"] = setting(
+        "all", "Which layers learn; those before them are frozen: they keep the weights that they start with. linear_layers: all "
+        "from the first linear layer on, while convolutions or embeddings stay. last_layer: the one that answers, alone.",
+        label="What is trained")
+    rate_below_last: float = setting(
+        1.0, "How much of the learning rate all layers below the last one get, so that what they have learned elsewhere "
+        "changes slowly, while a new last layer learns. 1 makes no difference.",
+        label="Share of the learning rate below the last layer", gt=0.0, le=1.0, step=0.1)
 
     @field_validator("threads", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from pages.parts.doctors import config_doctor
 from pages.parts.draft import address, draft
 from pages.parts.draft.fields import field
 from pages.parts.runs.start import start
+from pages.parts.runs.start_from import can_start, start_from_form
 from pages.parts.shell import lesson
 from pages.parts.shell.frame import go_to, open_page, select_run
 from pages.parts.shell.markdown import as_text
@@ -37,13 +38,16 @@ def choices() -> None:
                 field(config, f"model.{name}")
     known = available(server.settings.data_dir, server.actor, [config.data.dataset])
     field(config, "data.dataset", list(known), {name: entry.title for name, entry in known.items()})
+    start_from_form(server, config, "build")
 
 
 def next_steps(works: bool) -> None:
     """Where to go with this network."""
+    works = can_start(server, config) and works
     with st.container(horizontal=True):
         if lesson.shows("pages/train_model.py") and st.button(
-                "Train this network", type="primary", icon=":material/model_training:", key="build.train", disabled=not works):
+                "Train this network", type="primary", icon=":material/model_training:", key="build.train",
+                disabled=not works):
             if not spec_of(config.data.dataset, server.settings.data_dir).is_available(server.settings.data_dir):
                 select_run(None)  # an older run's result would read as this network's; the page says how to get the data
                 go_to("pages/train_model.py")

@@ -19,13 +19,14 @@ from pages.parts.runs.control import control_buttons, retrain_on_change
 from pages.parts.runs.panel import current_run, next_steps, run_panel
 from pages.parts.runs.rate_finder import rate_finder
 from pages.parts.runs.start import more_ways, start
+from pages.parts.runs.start_from import can_start
 from pages.parts.runs.take_away import made_with
 from pages.parts.runs.watched import watch_choice
 from pages.parts.shell import lesson
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
-from pages.parts.train.forms import data_form, model_form, training_form
+from pages.parts.train.forms import data_form, model_form, starting_form, training_form
 from pages.parts.train.microscope import microscope_section
 from pages.parts.widgets.differences import differences
 
@@ -57,11 +58,12 @@ def where_notes_differ(config: RunConfig) -> None:
 def beginning(server: Services, config: RunConfig) -> None:
     """What to start from, and the buttons that do."""
     spec = spec_of(config.data.dataset, server.settings.data_dir)
-    ready = spec.is_available(server.settings.data_dir)
+    is_here = spec.is_available(server.settings.data_dir)
     if lesson.parts("train_model", ["Start from"]):
         preset_choice(config)
     else:
         st.caption(f"Settings: {as_text(title_of(config, server.settings.data_dir))}")
+    ready = can_start(server, config) and is_here
     place = st.container(horizontal=True, gap="xsmall")  # both in one line
     watch = watch_choice(server, config)
     with place:
@@ -69,7 +71,7 @@ def beginning(server: Services, config: RunConfig) -> None:
             start(server, config, watch=watch)
             st.rerun()
         more_ways(server, config, ready, watch)
-    if not ready:
+    if not is_here:
         st.warning(f"{as_text(spec.title)} is not on this machine yet.", icon=":material/cloud_download:")
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
 
@@ -105,6 +107,7 @@ with controls:
     training_form(config, view == ALL)
     if lesson.parts("train_model", ["Network"]):
         model_form(config)
+        starting_form(server, config, view == ALL)
     if view == ALL:
         data_form(server, config)
 with picture, st.container(key="train.cockpit", gap="xsmall"):

@@ -20,6 +20,7 @@ from core.data import DataError, Outline, check, outline
 from core.devices import DeviceError, select_device
 from core.fields import ConfigError
 from core.models import ModelError
+from core.models.pretrained import IMAGENET
 from core.training import check_for
 from tests.options import OWN_IMAGES, OWN_TEXTS, START, TAGS, Choice, both, choices_of, holds, laid_over, named
 
@@ -112,8 +113,10 @@ def _is_taken(text: str) -> bool:
     try:
         config = read_config(text)
         # what of a config loss and network are looked at with, so that large networks are built seldom
-        asked = RunConfig(model=config.model, training=TrainingConfig(loss=config.training.loss), data=DataConfig(
-            task=config.data.task, vocabulary=config.data.vocabulary))
+        training = config.training
+        asked = RunConfig(model=config.model, data=DataConfig(task=config.data.task, vocabulary=config.data.vocabulary),
+                          training=TrainingConfig(loss=training.loss, trainable=training.trainable,
+                                                  start_from=IMAGENET * (training.start_from == IMAGENET)))
         return _fits(asked, check(config.data))
     except REFUSED:
         return False

@@ -28,7 +28,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     "data.text_file": ["", OWN_TEXTS, "(no such file)"],
     "data.join": ["mnist", "reviews", "(no such set)"],
     "data.only_classes": ["0", "1", "5", "outside", "inside", "(no such class)"],
-    "training.start_from": ["", START, "(no such run)"],
+    "training.start_from": ["", START, "imagenet", "(no such run)"],
 }
 # lists of words that go together, beside none, each alone and all
 LISTS: Mapping[str, Sequence[list[str]]] = {"data.only_classes": [["1", "3", "5"], ["9", "0"], ["outside", "inside"]]}

@@ -796,6 +796,29 @@ def test_combined_data(values, rule, severity):
     assert found(rule, PLAIN) is None
 
 
+def test_frozen_layers_that_have_learned_nothing():
+    finding = found("frozen_at_random", config(training__trainable="last_layer"))
+    assert finding.severity == "warning" and finding.fix == config() and "39,250 of 39,760 parameters" in finding.evidence
+    for sound in (config(), config(training__trainable="last_layer", training__start_from="a" * 32)):
+        assert found("frozen_at_random", sound) is None
+
+
+def test_pretrained_weights_that_get_other_numbers():
+    start = {"model__architecture": "mobilenet_v3_small", "training__start_from": "imagenet"}
+    finding = found("not_as_pretrained", config(**start))
+    assert finding.severity == "warning" and finding.fix == config(**start, data__normalization="imagenet")
+    assert found("not_as_pretrained", finding.fix) is None
+    assert found("not_as_pretrained", config(model__architecture="mobilenet_v3_small")) is None
+
+
+@pytest.mark.parametrize(("changes", "field"), [
+    ({"training__trainable": "linear_layers"}, "training.trainable"),
+    ({"training__start_from": "imagenet"}, "training.start_from")])
+def test_what_can_not_start_or_freeze_so_is_refused_and_mended(changes, field):
+    finding = found("refused", config(**changes))
+    assert finding.severity == "error" and field in finding.evidence and finding.fix == config()
+
+
 def test_a_small_share_of_the_images_is_few_per_class():
     few = found("few_per_class", config(data__fraction=0.005))  # 275 of 55,000: 27 of each
     assert few.severity == "note" and few.remedy == "Learn from 2 % of the images" and few.fix.data.fraction == 0.02

@@ -44,7 +44,7 @@ from core.inspection.doctor import network_rules, training_rules
 from core.models import ARCHITECTURES, ModelConfig
 from core.models.layers import LAYERS, LayerConfig
 from core.runs import CheckpointError, Run, RunStore, load_model
-from core.runs.checkpoints import take_start
+from core.runs.starting import take_start
 from core.settings import Settings
 from core.training import OBJECTIVES, build_for, check, computed_in, prepare
 from core.training.events import DIVERGED
@@ -163,7 +163,7 @@ def refusal(place: Place, config: RunConfig) -> Exception | None:
         select_device(config.training.device)
         prepare(config, place.settings.data_dir, place.settings.cache_dir)
         if config.training.start_from:
-            take_start(place.store, config.training.start_from, build_for(config, load_here(place, config)))
+            take_start(place.store, config, build_for(config, load_here(place, config)), place.settings)
     except (CheckpointError, DeviceError, *REFUSED) as error:
         assert is_line(error)
         return error

@@ -31,6 +31,8 @@ POINTS = {
     "layers of one's own": (CIRCLE.with_values({"model": STACK}), ("fc1", "fc2")),
 }
 IMAGES = {
+    "the last layer alone": ({"training.trainable": "last_layer"}, ("fc1", "fc2")),
+    "slower below": ({"training.rate_below_last": 0.3}, ("fc1", "fc2")),
     "a perceptron, adam": ({}, ("fc1", "fc2")),
     "convolutions": ({"model.architecture": "cnn", "model.channels": [4]}, ("fc1", "conv1")),
     **{f"schedule {name}": ({"training.optimizer.name": "sgd", "training.optimizer.learning_rate": 0.05,

@@ -16,15 +16,16 @@ from core.data import Dataset, load
 from core.data.batches import Batch
 from core.fields import Config, ConfigError, bounds_of
 from core.models import ARCHITECTURES
-from core.runs.checkpoints import starting_model
 from core.runs.execute import execute
 from core.runs.range_run import STEPS, range_curve
+from core.runs.starting import starting_model
 from core.training import Checkpoint, Command, Finished, Step, build_for, fit, measured
 from core.training.loop import Loop
 from core.training.microscope import Microscope, open_fresh
 from core.training.range_test import HIGHEST, LOWEST, range_steps
 from core.training.state import CURRENT, OPTIMIZER
 from core.training.step import TrainingStep, batches_of_epoch, order_of_epoch, shuffling_seed
+from core.training.trainable import train_mode
 from core.transforms import TRANSFORMS
 from tests.helpers import run_here, tiny
 
@@ -35,6 +36,7 @@ PLAIN: dict[str, Any] = {"training__batch_size": 48, "training__epochs": 3, "tra
 SEED_3 = TrainingConfig(seed=3)
 NEEDED = {"nesterov": {"momentum": 0.5}}  # what an option needs beside it
 ELSEWHERE = {"optimizer", "schedule",  # their own fields are tried
+             "trainable",  # among OTHER_CASES, and see test_trainable
              "start_from", "device",  # below; and the microscope, which is compared, is always on the CPU
              "moment_epochs",  # copies of what steps have made; see test_moment_epochs
              "threads"}  # the number of a process, which a step does not change; see test_threads
@@ -106,6 +108,12 @@ OTHER_CASES: dict[str, dict[str, Any]] = {
     "normalization half": {"data__normalization": "half"}, "normalization standard": {"data__normalization": "standard"},
     "two random transforms": {"data__transforms": [{"kind": "random_affine"}, {"kind": "resize", "size": 16},
                                                    {"kind": "gaussian_noise"}], "training__l1": 0.001},
+    "the last layer alone": {"training__trainable": "last_layer", "training__l1": 0.01, "training__gradient_clipping": 0.1},
+    "linear layers alone, slower below": {
+        "model__architecture": "cnn", "model__channels": [3], "model__fc_width": 8, "model__batch_norm": True,
+        "model__dropout": 0.3, "training__trainable": "linear_layers", "training__rate_below_last": 0.2},
+    "points, slower below": {"data__dataset": "moons", "data__validation": 20, "training__loss": "bce_with_logits",
+                             "training__rate_below_last": 0.2},
     "the plateau falls": {"training__schedule": {"name": "plateau", "patience": 0, "factor": 0.5}, "training__epochs": 6,
                           "training__optimizer": {"name": "sgd", "learning_rate": 3.0}},
 }
@@ -231,7 +239,7 @@ def test_the_measurement_takes_the_steps_of_fit(name, data_of, monkeypatch):
     monkeypatch.setattr(measured, "MOST_SECONDS", 1e9)
     data = data_of(config)
     loop = Loop(config, data, build_for(config, data), CPU)
-    loop.model.train()
+    train_mode(loop.model)
     list(measured._timed_steps(loop, CPU))
     assert_same(loop.model.state_dict(), fitted(config, data).weights)
 
@@ -277,10 +285,10 @@ def test_all_start_from_the_weights_that_are_named(store, settings, digits):
     first = run_here(store, settings, tiny(training__seed=5))
     config = tiny(training__start_from=first.id, training__optimizer__name="sgd")
     fresh = fitted(config, digits)
-    expected = fitted(config, digits, starting_model(store, config, digits))
+    expected = fitted(config, digits, starting_model(store, config, digits, settings))
     assert expected.losses[0] < fresh.losses[0] - 0.1, "it makes a difference"
 
-    scope = open_fresh(config, digits, lambda config, data: starting_model(store, config, data))
+    scope = open_fresh(config, digits, lambda config, data: starting_model(store, config, data, settings))
     assert [scope.take_step().loss for _ in range(3)] == expected.losses[:3]
 
     run = run_here(store, settings, config)
@@ -291,7 +299,7 @@ def test_all_start_from_the_weights_that_are_named(store, settings, digits):
     found = execute(store, store.claim("here"), settings)
     curve = range_curve(store.metrics(found.id))
     assert found.status == "finished" and curve[0].loss == expected.losses[0]
-    model = starting_model(store, config, digits)
+    model = starting_model(store, config, digits, settings)
     assert [step.loss for step in range_steps(config, digits, model, CPU, STEPS)][:3] == [step.loss for step in curve[:3]]
 
 

@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from core.config import RunConfig, config_bytes
 from core.export.forward import ExportError
@@ -15,8 +16,13 @@ from core.training import Intervention
 
 def weights_file(trained: TrainedModel) -> bytes:
     """The network's state_dict as `torch.save` writes it: a .pth file that `torch.load(path, weights_only=True)` reads."""
+    return state_dict_file(trained.model.state_dict())
+
+
+def state_dict_file(weights: dict[str, Tensor]) -> bytes:
+    """The same of any weights by name."""
     file = io.BytesIO()
-    torch.save(trained.model.state_dict(), file)
+    torch.save(weights, file)
     return file.getvalue()
 
 
@@ -32,4 +38,4 @@ def described(one: Intervention) -> dict[str, str | int | float]:
         "before": one.before, "after": one.after}
 
 
-__all__ = ["ExportError", "config_file", "described", "layer_code", "model_class", "script", "weights_file"]
+__all__ = ["ExportError", "config_file", "described", "layer_code", "model_class", "script", "state_dict_file", "weights_file"]

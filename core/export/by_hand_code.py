@@ -9,14 +9,16 @@ from core.training import Intervention
 BEGIN, BEFORE_STEP, AFTER_STEP = "step = 0  # how many are done", "change_by_hand(step)", "step += 1"  # lines of the loop
 
 
-def by_hand_code(interventions: Sequence[Intervention], schedule: ScheduleConfig, layer: Callable[[str], str]) -> str:
+def by_hand_code(interventions: Sequence[Intervention], schedule: ScheduleConfig, layer: Callable[[str], str],
+                 grouped: bool = False) -> str:
     """The function that the loop calls before each step; "" where nothing was changed.
 
-    layer: from the name of a layer in the run's network to the script's expression for it.
+    layer: from the name of a layer in the run's network to the script's expression for it. grouped: layers below the last one
+        have a learning rate of their own, which is changed as much.
     """
     if not interventions:
         return ""
-    steady = isinstance(schedule, ConstantConfig)
+    steady = isinstance(schedule, ConstantConfig) and not grouped
     weights = any(one.what == "weight" for one in interventions)
     lines = ["@torch.no_grad()"] * weights
     lines += ["def change_by_hand(step):",
@@ -25,7 +27,8 @@ def by_hand_code(interventions: Sequence[Intervention], schedule: ScheduleConfig
         lines.append(f"    if step == {step}:")
         lines += [f"        {_change(one, steady, layer)}" for one in group]
     text = "\n".join(lines)
-    return text if steady or all(one.what == "weight" for one in interventions) else f"{_rate_code(schedule)}\n\n\n{text}"
+    return text if steady or all(one.what == "weight" for one in interventions) else \
+        f"{_rate_code(schedule, grouped)}\n\n\n{text}"
 
 
 def _change(one: Intervention, steady: bool, layer: Callable[[str], str]) -> str:
@@ -37,16 +40,18 @@ def _change(one: Intervention, steady: bool, layer: Callable[[str], str]) -> str
     return f"{layer(one.layer)}.{place} = {one.after!r}  # was {one.before:.4g}"
 
 
-def _rate_code(schedule: ScheduleConfig) -> str:
+def _rate_code(schedule: ScheduleConfig, grouped: bool) -> str:
     """Another learning rate, which the schedule scales as it did the first one."""
     lines = ["def scale_learning_rate(times):",
              '    """Another learning rate from the next step on; the schedule scales it as it did the one before."""',
-             "    group = optimizer.param_groups[0]", '    group["lr"] *= times']
+             "    for group in optimizer.param_groups:", '        group["lr"] *= times']
     match schedule:
+        case CosineConfig() if grouped and schedule.final:
+            lines.append("    scheduler.base_lrs = [rate * times for rate in scheduler.base_lrs]")
         case CosineConfig():
             lines.append("    scheduler.eta_min *= times")
         case OneCycleConfig():
-            lines += ['    for name in ("initial_lr", "max_lr", "min_lr"):', "        group[name] *= times"]
+            lines += ['        for name in ("initial_lr", "max_lr", "min_lr"):', "            group[name] *= times"]
         case WarmUpConfig():
             lines.append("    scheduler.base_lrs = [rate * times for rate in scheduler.base_lrs]")
     return "\n".join(lines)

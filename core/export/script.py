@@ -17,11 +17,13 @@ from core.export.head_code import with_head
 from core.export.images_code import BATCHES, ORDER, images_data, loaders
 from core.export.model_class import layer_code, model_class
 from core.export.points_code import drawing_code
+from core.export.start_code import START
 from core.export.training_code import training_code
 from core.models import ARCHITECTURES, build
+from core.models.pretrained import IMAGENET
 from core.presets import title_of
 from core.settings import default_data_dir
-from core.training import Intervention, check, outputs_for
+from core.training import Intervention, check, freeze_for, outputs_for
 from core.transforms import has_chance
 
 # Settings that a script says, or that change nothing of what it would say
@@ -30,7 +32,8 @@ WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variatio
            "nesterov", "weight_decay", "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping",
            "initialization", "early_stopping", "keep", "points", "noise", "features", "added", "l1", "transforms", "join",
            "moments", "moment_epochs", "join_times", "only_classes", "fraction", "imbalance", "label_noise", "channel_mean",
-           "channel_std", "vocabulary", "text_length", "text_file"}  # for texts alone, which have no script
+           "channel_std", "start_from", "trainable", "rate_below_last", "vocabulary", "text_length",
+           "text_file"}  # for texts alone, which have no script
 
 
 def script(config: RunConfig, root: Path | None = None, fast: bool = False, interventions: Sequence[Intervention] = ()) -> str:
@@ -58,13 +61,18 @@ def script(config: RunConfig, root: Path | None = None, fast: bool = False, inte
     with torch.device("meta"):
         model = build(config.model, shape.input_shape, outputs)
     one_thread = fast and is_small(sum(weight.numel() for weight in model.parameters()), is_convolutional(model))
-    training = training_code(config, shape, name, outputs, draws, interventions, lambda path: layer_code(model, path))
+    freeze_for(config, model)
+    training = training_code(config, shape, model, name, outputs, draws, interventions, lambda path: layer_code(model, path))
     parts = [_constants(config, one_thread), *_data(config, spec, root, fast, draws), network.rstrip(), training,
              _testing(shape), _saving(config)]
     title = title_of(config, root)
     about = f"{title}{'' if title.endswith('?') else '.'} Trains, tests and saves the network in plain PyTorch."
     if any("PLACES = " in part for part in parts):
         about += (" Images are read where the app has them: below --data DIR, or else PLAYGROUND_DATA or “data” here.")
+    if config.training.start_from not in ("", IMAGENET):
+        about += f" The weights that it starts with are in {START}, which must lie beside it."
+    elif config.training.start_from:
+        about += f" With {START} beside it it starts with exactly the run's weights, new layers included."
     return with_head(about, "\n\n\n".join(part.strip("\n") for part in parts))
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch import nn
+
 from core.config import (
     AdagradConfig,
     AdamConfig,
@@ -21,32 +23,37 @@ from core.config import (
 )
 from core.data import Outline
 from core.export.by_hand_code import AFTER_STEP, BEFORE_STEP, BEGIN, by_hand_code
+from core.export.start_code import ALL, frozen_code, given_to_optimizer, has_frozen_norms, is_grouped, start_code
 from core.training import Intervention
 from core.training.step import SEED_FACTOR
 
 
-def training_code(config: RunConfig, data: Outline, name: str, outputs: int, draws: bool = False,
+def training_code(config: RunConfig, data: Outline, model: nn.Module, name: str, outputs: int, draws: bool = False,
                   interventions: Sequence[Intervention] = (), layer: Callable[[str], str] = str) -> str:
     """Network, criterion, optimizer, schedule and the loop over the epochs.
 
     Args:
-        name: of the network's class.
+        model: the run's network, with what is frozen; meta tensors will do. name: of its class.
         outputs: width of its last layer.
         draws: whether a step draws random numbers from PyTorch's own generator: dropout, or transforms.
         interventions: what was changed by hand while it trained. layer: from the name of a layer in the run's network to the
             expression for it in that class.
     """
     number = data.target == "number"
-    setup = [f"model = {name}().to(device)", *_initialization(config.training.initialization),
-             f"optimizer = {optimizer_code(config.training.optimizer, fused=True)}", *_schedule(config.training.schedule)]
+    before, weights = given_to_optimizer(config, model, layer)
+    grouped = is_grouped(config, model)
+    setup = [f"model = {name}().to(device)", *_initialization(config.training.initialization), *start_code(config, model),
+             *frozen_code(model, layer), *before,
+             f"optimizer = {optimizer_code(config.training.optimizer, fused=True, weights=weights)}",
+             *_schedule(config.training.schedule, grouped)]
     targets = _labels(config, len(data.source_classes), number)
     parts = ["\n".join(setup), _criterion(config, outputs, number)]
     parts.append(f'''def targets_of(labels):
     """What the loss compares the network's answer with."""
     return {targets or "labels"}''')
     parts.append(EVALUATE_NUMBERS if number else EVALUATE.replace("RIGHT", _right(config, outputs)))
-    parts += [text] if (text := by_hand_code(interventions, config.training.schedule, layer)) else []
-    parts.append(_loop(config, number, draws, bool(interventions)))
+    parts += [text] if (text := by_hand_code(interventions, config.training.schedule, layer, grouped)) else []
+    parts.append(_loop(config, number, draws, bool(interventions), has_frozen_norms(model)))
     text = "\n\n\n".join(parts)
     return text if data.kind == "images" else re.sub(r"\bimages\b", "inputs", text)
 
@@ -83,9 +90,9 @@ def _criterion(config: RunConfig, outputs: int, number: bool) -> str:
     return f'def criterion(logits, targets):\n    """{text[:1].upper()}{text[1:]}."""\n    return {body}'
 
 
-def optimizer_code(optimizer: OptimizerConfig, fused: bool = False) -> str:
+def optimizer_code(optimizer: OptimizerConfig, fused: bool = False, weights: str = ALL) -> str:
     """The call that makes it; settings at PyTorch's own default are left out. fused: one kernel for all weights, where there is
-    one."""
+    one. weights: the expression for what it is given."""
     extra: dict[str, tuple[Any, Any]]  # name → (value, PyTorch's own default)
     match optimizer:
         case SGDConfig():
@@ -101,21 +108,25 @@ def optimizer_code(optimizer: OptimizerConfig, fused: bool = False) -> str:
     if fused and kind in {"SGD", "Adam", "AdamW"}:
         extra["fused"] = (True, False)
     said = "".join(f", {name}={value!r}" for name, (value, usual) in extra.items() if value != usual)
-    return f"torch.optim.{kind}(model.parameters(), lr=LEARNING_RATE{said})"
+    return f"torch.optim.{kind}({weights}, lr=LEARNING_RATE{said})"
 
 
-def _schedule(schedule: ScheduleConfig) -> list[str]:
-    """Lines that make `scheduler`."""
+def _schedule(schedule: ScheduleConfig, grouped: bool = False) -> list[str]:
+    """Lines that make `scheduler`. grouped: layers below the last one have a learning rate of their own, which it scales too."""
     steps = ["steps = EPOCHS * len(train_loader)"]
     module = "torch.optim.lr_scheduler"
     match schedule:
         case StepConfig():
             return [f"scheduler = {module}.StepLR(optimizer, step_size={schedule.every}, gamma={schedule.factor!r})"]
+        case CosineConfig() if grouped and schedule.final:  # CosineAnnealingLR ends all groups at the same rate
+            return [*steps, f"scheduler = {module}.LambdaLR(optimizer, lambda step: {schedule.final!r} + "
+                    f"{1 - schedule.final!r} * (1 + math.cos(math.pi * step / steps)) / 2)"]
         case CosineConfig():
             return [*steps, f"scheduler = {module}.CosineAnnealingLR(optimizer, T_max=steps, "
                     f"eta_min=LEARNING_RATE * {schedule.final!r})"]
         case OneCycleConfig():
-            return [*steps, f"scheduler = {module}.OneCycleLR(optimizer, max_lr=LEARNING_RATE, total_steps=steps, "
+            most = '[group["lr"] for group in optimizer.param_groups]' if grouped else "LEARNING_RATE"
+            return [*steps, f"scheduler = {module}.OneCycleLR(optimizer, max_lr={most}, total_steps=steps, "
                     f"pct_start={schedule.rise!r}, cycle_momentum=False)"]
         case WarmUpConfig():
             return [*steps, f"rising = max(1, round({schedule.share!r} * steps))",
@@ -171,8 +182,9 @@ EVALUATE_NUMBERS = '''def evaluate(loader):
     return loss / count'''
 
 
-def _loop(config: RunConfig, number: bool, draws: bool, by_hand: bool) -> str:
-    """The epochs, with only what the settings ask for. by_hand: something was changed while it trained."""
+def _loop(config: RunConfig, number: bool, draws: bool, by_hand: bool, norms: bool = False) -> str:
+    """The epochs, with only what the settings ask for. by_hand: something was changed while it trained. norms: some batch norm is
+    frozen."""
     training, schedule = config.training, config.training.schedule
     patience, best = training.early_stopping, training.keep == "best"
     each_step = isinstance(schedule, CosineConfig | OneCycleConfig | WarmUpConfig)
@@ -185,6 +197,7 @@ def _loop(config: RunConfig, number: bool, draws: bool, by_hand: bool) -> str:
     if patience:
         lines.append("waited = 0  # epochs since the validation loss was smallest")
     lines += ["for epoch in range(1, EPOCHS + 1):", f"    order.manual_seed(SEED * {SEED_FACTOR:_} + epoch)", "    model.train()",
+              *["    for layer in frozen_norms:", "        layer.eval()  # its mean and variance stay as they are"] * norms,
               "    total, count = 0.0, 0",
               "    for images, labels in train_loader:", *[f"        {BEFORE_STEP}"] * by_hand,
               "        images, targets = images.to(device), targets_of(labels.to(device))",

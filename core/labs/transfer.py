@@ -2,7 +2,8 @@
 
 Three networks take the same number of steps on the same few images: one that starts from nothing, one whose features are those
 of a trained network and stay as they are (frozen) below a new last layer, and one that starts so and changes everything
-(fine-tuning). The steps are those of training, core.training.step; runs themselves know no freezing, it is done here.
+(fine-tuning). The steps are those of training, core.training.step. A run does the same by its settings training.start_from and
+training.trainable; here all three are small enough to be done at once.
 """
 
 import copy
@@ -21,6 +22,7 @@ from core.models import CNNConfig, ModelConfig
 from core.training import build_for
 from core.training.inference import infer
 from core.training.step import TrainingStep, batches_of_epoch
+from core.training.trainable import train_mode
 
 WAYS = {"scratch": "From scratch", "frozen": "Frozen features, new head", "tuned": "Fine-tuned: all layers"}
 BATCH = 32
@@ -111,15 +113,6 @@ def with_new_head(model: nn.Module, classes: int, seed: int, head: Head = "linea
             outputs = classes if name == names[-1] else old.out_features
             setattr(model.get_submodule(owner) if owner else model, leaf, nn.Linear(old.in_features, outputs))
     return model
-
-
-def train_mode(model: nn.Module) -> None:
-    """Training mode, but for layers that are frozen: batch norm would go on moving its running mean and variance."""
-    model.train()
-    for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        if own and not any(weight.requires_grad for weight in own):
-            module.eval()
 
 
 def count(model: nn.Module) -> Count:

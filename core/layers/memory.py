@@ -13,10 +13,11 @@ def forward_bytes(rows: list[LayerRow], batch_size: int) -> int:
 
 
 def training_bytes(rows: list[LayerRow], optimizer: OptimizerConfig, batch_size: int) -> int:
-    """For a training step: weights, gradients, the optimizer's state, and what all layers return for a batch, which is kept
-    until the backward pass has used it. Working memory of single operations comes on top."""
+    """For a training step: weights, gradients and the optimizer's state of those that learn, and what all layers return for a
+    batch, which is kept until the backward pass has used it. Working memory of single operations comes on top."""
     total = totals(rows)
-    return total.parameters * FLOAT32_BYTES * (2 + values_kept(optimizer)) + total.activation_bytes * batch_size
+    learned = total.trainable * FLOAT32_BYTES * (1 + values_kept(optimizer))
+    return total.parameters * FLOAT32_BYTES + learned + total.activation_bytes * batch_size
 
 
 def values_kept(optimizer: OptimizerConfig) -> int:

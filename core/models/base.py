@@ -18,7 +18,11 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Architecture(Generic[ConfigT]):
-    """One entry of ARCHITECTURES, for one kind of config. takes: the kinds of data it can read."""
+    """One entry of ARCHITECTURES, for one kind of config.
+
+    takes: the kinds of data it can read. torchvision: by a config of it, what torchvision calls the network whose weights fit;
+    None where it has none.
+    """
 
     title: str
     short_title: str
@@ -26,6 +30,7 @@ class Architecture(Generic[ConfigT]):
     config: type[ConfigT]
     build: Callable[[ConfigT, Shape, int], nn.Module]  # (config, input_shape (C, H, W), outputs)
     takes: tuple[str, ...] = ("images", "points")
+    torchvision: Callable[[ConfigT], str] | None = None
 
 
 def which(name: str) -> Any:

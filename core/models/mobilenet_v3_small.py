@@ -45,4 +45,5 @@ MOBILENET_V3_SMALL = Architecture(
     summary="Made for phones: separate small convolutions for each channel, few weights and little work.",
     config=MobileNetV3SmallConfig,
     build=build,
+    torchvision=lambda config: "mobilenet_v3_small",
 )

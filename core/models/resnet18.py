@@ -44,4 +44,5 @@ RESNET18 = Architecture(
     summary="18 layers in residual blocks; the usual first choice for photos. Slow without a GPU.",
     config=ResNet18Config,
     build=build,
+    torchvision=lambda config: "resnet18",
 )

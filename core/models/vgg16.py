@@ -68,4 +68,5 @@ VGG16 = Architecture(
             "a GPU.",
     config=VGG16Config,
     build=build,
+    torchvision=lambda config: "vgg16_bn" if config.batch_norm else "vgg16",
 )

@@ -20,10 +20,9 @@ from core.fields import ConfigError
 from core.files import why_not_written, write_atomically
 from core.models import build
 from core.runs.database import StoreError
-from core.runs.records import RunNotFound
 from core.runs.store import RunStore
 from core.trained_model import TrainedModel
-from core.training import Checkpoint, TrainingState, build_for, computed_in
+from core.training import Checkpoint, TrainingState, computed_in
 from core.training.objectives import objective_of
 from core.version import VERSION, another_version
 
@@ -125,31 +124,6 @@ def _read_training(path: Path, expected: dict[str, Tensor], mapped: bool = False
         raise
     except (OSError, *UNREADABLE) as error:
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}). Start the run anew.") from None
-
-
-def take_start(store: RunStore, start_from: str, model: nn.Module) -> None:
-    """Put another run's kept weights into a fresh `model`. Raises CheckpointError with one line where that can't be done."""
-    try:
-        path = checkpoint_path(store, start_from)
-        if not path.exists():
-            raise CheckpointError("it has kept no weights, or was deleted.")
-        weights = read_checkpoint(path).model.state_dict()
-        check_weights({name: value.cpu() for name, value in model.state_dict().items()}, weights)
-    except (CheckpointError, RunNotFound) as error:
-        raise CheckpointError(f"This run can't start from the weights of run {start_from[:8]!r}: "
-                              f"{reason(error).removesuffix('.')}.") from None
-    model.load_state_dict(weights)
-
-
-def starting_model(store: RunStore, config: RunConfig, data: Dataset) -> nn.Module:
-    """The network that a run of this config starts from: fresh weights, or those that `start_from` names.
-
-    Raises ModelError where it can't be built, CheckpointError where those weights can't be had.
-    """
-    model = build_for(config, data)
-    if config.training.start_from:
-        take_start(store, config.training.start_from, model)
-    return model
 
 
 def read_tensors(path: Path, mapped: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:

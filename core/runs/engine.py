@@ -25,15 +25,17 @@ from core.devices import shares, training_devices
 from core.errors import reason
 from core.limits import NO_LIMITS
 from core.models import ModelError, build
+from core.models.pretrained import IMAGENET
 from core.process import configured
 from core.runs.checkpoints import CheckpointError, check_can_go_on
 from core.runs.database import LITTLE, StoreBusy, StoreError
 from core.runs.deleting import delete_run, remove_discarded
 from core.runs.limits import check_size, minutes
 from core.runs.looks import check_suits, watched_images
-from core.runs.records import Going, Run
+from core.runs.records import Going, Run, RunNotFound
 from core.runs.rights import check_data, check_server
 from core.runs.since import Since, Total
+from core.runs.starting import GONE
 from core.runs.store import RunStore
 from core.runs.store_queue import INTERRUPTED
 from core.settings import Settings
@@ -135,6 +137,17 @@ class LocalEngine:
                 parameters = sum(p.numel() for p in self._shape_of(config).parameters())
                 check_size(actor, config, self.settings.data_dir, parameters)
 
+    def _check_new(self, config: RunConfig) -> None:
+        """The same of a run that has not begun, and StoreError where the run whose weights it would start from is gone. That one
+        may be anybody's: who has its address may open it."""
+        self._check(config)
+        start_from = config.training.start_from
+        if start_from and start_from != IMAGENET:
+            try:
+                self.store.get(start_from)
+            except RunNotFound:
+                raise StoreError(GONE) from None
+
     def as_actor(self, actor: Actor) -> "LocalEngine":
         """The same engine as somebody may use it. Raises NotYours where it is already somebody's."""
         view = copy.copy(self)
@@ -157,7 +170,7 @@ class LocalEngine:
 
         Raises StoreError where the runs directory can't be written to, WatchError for images that the run can't watch.
         """
-        self._check(config)
+        self._check_new(config)
         watch = self._watchable(config, watch)
         run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace, watch=watch)
         self.wake()
@@ -173,7 +186,7 @@ class LocalEngine:
                      watch: Images | None = None) -> list[str]:
         """Queue `count` runs that differ by their seed alone, from the config's seed on; their ids. watch: as in submit(), for
         each of them. Raises StoreError, WatchError, and ConfigError where a seed would be too large."""
-        self._check(config)
+        self._check_new(config)
         watch = self._watchable(config, watch)
         first = config.training.seed
         runs = [(config.with_values({"training.seed": seed}), f"{title} · seed {seed}") for seed in range(first, first + count)]
@@ -194,7 +207,7 @@ class LocalEngine:
 
         What earlier tests of this owner found is forgotten. Raises StoreError.
         """
-        self._check(config)
+        self._check_new(config)
         for run in self.store.runs(kinds=["range_test"]):
             if run.owner == owner and not run.is_active:
                 delete_run(self.store, run.id, self.settings.data_dir)

@@ -17,7 +17,8 @@ from core.evaluation import evaluate, predict
 from core.fields import ConfigError
 from core.memory import trim_heap
 from core.models import ModelError
-from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint, take_start
+from core.models.pretrained import IMAGENET
+from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
 from core.runs.database import StoreError
 from core.runs.evaluations import save_predictions
 from core.runs.live_weights import LiveWeights
@@ -30,6 +31,7 @@ from core.runs.range_run import run_range_test
 from core.runs.recorder import Recorder
 from core.runs.records import NUMBER_FORMAT, Run
 from core.runs.space import keep_within
+from core.runs.starting import keep_start, take_start
 from core.runs.store import RunStore
 from core.settings import Settings
 from core.training import (
@@ -154,15 +156,16 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     check_batch_fits(config, data, model, device)
     threads = _threads(run, model, device, settings)
     state = load_training(store, run.id, model) if run.step else None
-    if state is None and config.training.start_from:
-        take_start(store, config.training.start_from, model)
+    taken_over = take_start(store, config, model, settings) if state is None else ""
     shortcuts = Shortcuts(device, failed, settings.cuda_graphs)
     number_format = _number_format(store, run, data, model, device, settings, shortcuts)
     computed = number_format.put_into(config)
     if run.kind == "range_test":
         run_range_test(store, run, computed, number_format, data, model, device, control, shortcuts)
         return
-    note_start(store, run.id, state.step if state is not None else 0, device)
+    note_start(store, run.id, state.step if state is not None else 0, device, taken_over)
+    if taken_over and config.training.start_from != IMAGENET:
+        keep_start(store, run.id, model)
     recorder, keeper = Recorder(store, run.id, outlet=outlet), Keeper(store, run.id, config, data)
     live = LiveWeights(store, run.id, config, data, model)
     moments = MomentKeeper(store, run.id, config, data, model, run.starred)

@@ -23,11 +23,15 @@ MOST_BYTES = 200_000  # of a file that is read
 SPLITS = ("train", "validation", "test")
 
 
-def note_start(store: RunStore, run_id: str, step: int, device: torch.device) -> None:
-    """Write down what a run starts with, or goes on with at `step`. A full disk costs the note, not the run."""
+def note_start(store: RunStore, run_id: str, step: int, device: torch.device, taken_over: str = "") -> None:
+    """Write down what a run starts with, or goes on with at `step`. A full disk costs the note, not the run.
+
+    taken_over: which weights it does not draw itself, in one line.
+    """
     before = read_made_with(store, run_id).get("starts")
     starts = before if step and isinstance(before, list) else []
-    _write(store, run_id, {"starts": [*starts, {"step": step, "time": round(time.time()), **environment(device)}]})
+    now = {"step": step, "time": round(time.time()), **environment(device)} | ({"taken_over": taken_over} if taken_over else {})
+    _write(store, run_id, {"starts": [*starts, now]})
 
 
 def note_data(store: RunStore, run_id: str, data: Dataset) -> None:

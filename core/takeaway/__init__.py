@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from core.data import DataError
 from core.errors import reason
-from core.export import ExportError, config_file, script, weights_file
+from core.export import ExportError, config_file, script, state_dict_file, weights_file
+from core.export.start_code import START
 from core.fields import ConfigError
 from core.importing.bundle import METRICS
 from core.models import ModelError
@@ -65,11 +66,15 @@ def _pth(subject: Subject) -> bytes:
     return weights_file(subject.trained)
 
 
+def _start(subject: Subject) -> bytes:
+    return state_dict_file(subject.start_weights())
+
+
 def _bundle(subject: Subject) -> bytes:
     """What can be made of the run now; bundle.json says of the rest why it is not there."""
     files, left_out = core_files(subject), {"notebook": NO_NOTEBOOK}
     for name, kind in KINDS.items():
-        if not kind.file or kind.file in files:
+        if not kind.file or kind.file in files or name == "start" and not subject.needs_start:
             continue
         try:
             files[kind.file] = take(subject, name)
@@ -99,7 +104,10 @@ def take(subject: Subject, name: str) -> bytes:
 
 
 def file_name(subject: Subject, name: str) -> str:
-    """What the file is called: cnn-1a2b3c4d.onnx, cnn-1a2b3c4d-charts.zip. Each kind's name is another one."""
+    """What the file is called: cnn-1a2b3c4d.onnx, cnn-1a2b3c4d-charts.zip; what a script reads, as that asks for it. Each kind's
+    name is another one."""
+    if name == "start":
+        return START
     return f"{subject.run.config.model.architecture}-{subject.run.id[:8]}{KINDS[name].ending}"
 
 
@@ -112,6 +120,8 @@ KINDS: dict[str, Kind] = {
                      NOTEBOOK_NEEDS, text=True, own_process=True),
     "pth": Kind("Weights for PyTorch", ".pth", OCTETS, "A state_dict as torch.save writes it: "
                 "model.load_state_dict(torch.load(file, weights_only=True)).", _pth, weights=True, file="weights.pth"),
+    "start": Kind("Weights it started with", ".pth", OCTETS, "The same from before the first step. The script of a run that "
+                  "started from another one's weights reads this file, which must lie in the same folder.", _start, file=START),
     "safetensors": Kind("Weights as safetensors", ".safetensors", OCTETS, "The same weights in a format that can't run code; "
                         "settings, classes and normalisation are in its metadata.", Subject.checkpoint, weights=True,
                         file="checkpoint.safetensors"),

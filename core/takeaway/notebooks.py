@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import reason
-from core.export import script
+from core.export import script, state_dict_file
+from core.export.start_code import START
 from core.subprocesses import ROOT
 from core.takeaway.parts import Subject, TakeawayError
 from core.version import TORCH_VERSION, VERSION
@@ -47,7 +48,8 @@ class Compared:
 def notebook(subject: Subject) -> bytes:
     """A notebook (nbformat 4) with its outputs. It trains, and so takes about as long as the run did.
 
-    Raises ExportError: the run has no plain script. TakeawayError: executing it fails or takes too long.
+    Raises ExportError: the run has no plain script. CheckpointError: the weights it started with are not here. TakeawayError:
+    executing it fails or takes too long.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -61,6 +63,8 @@ def notebook(subject: Subject) -> bytes:
     most = max(LEAST_SECONDS, TIMES * (run.seconds or 0.0))
     before = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="playground-notebook-") as folder:
+        if subject.run.config.training.start_from:
+            (Path(folder) / START).write_bytes(state_dict_file(subject.start_weights()))
         client = NotebookClient(made, timeout=int(most), kernel_name="python3", resources={"metadata": {"path": folder}})
         manager = client.create_kernel_manager()
         if os.name == "posix":  # files of this user in place of ports that others on the machine can reach

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from core.data.sources import kind_of
+from core.models.pretrained import IMAGENET
 from core.runs import Run, RunStore, has_checkpoint
 from core.runs.checkpoints import checkpoint_path, load_model
+from core.runs.starting import start_weights
 from core.settings import Settings
 from core.trained_model import TrainedModel
 from core.training.objectives import objective_of
@@ -48,6 +50,15 @@ class Subject:
     def trained(self) -> TrainedModel:
         """A network of its own, which nobody else asks meanwhile. Raises CheckpointError."""
         return load_model(self.store, self.run.id)
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether its script can't do without a file of the weights that it started with."""
+        return self.run.config.training.start_from not in ("", IMAGENET)
+
+    def start_weights(self) -> dict[str, Tensor]:
+        """What it started with. Raises CheckpointError, and what an unfit network or missing data do."""
+        return start_weights(self.store, self.run.id, self.settings)
 
     def checkpoint(self) -> bytes:
         """The file of weights as the run kept it. Raises TakeawayError."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.data.sources import kind_of
 from core.export import described
+from core.models.pretrained import IMAGENET
 from core.runs import Run, RunStore
 from core.runs.made_with import SPLITS, read_made_with
 from core.runs.records import SINK
@@ -58,7 +59,7 @@ def lines_of(record: dict[str, Any], run: Run) -> list[Line]:
              Line("Device", short(record.get("device", "")) or UNKNOWN),
              Line("Number format", short(record.get("precision", "")) or UNKNOWN), Line("Threads", _threads(record)),
              Line("Seed", short(record.get("seed", ""))), *_data(record, run),
-             Line("Started from", f"run {short(record['start_from'])}" if record.get("start_from") else "fresh weights"),
+             Line("Started from", _start(record, first)),
              Line("Changed by hand", _changes(record))]
     if record.get("sink"):
         found.append(Line("Metrics also went to", short(record["sink"], 300)))
@@ -69,6 +70,14 @@ def lines_of(record: dict[str, Any], run: Run) -> list[Line]:
         found.append(Line("Brought here", f"as a bundle of run {short(brought.get('run', '?'))}, made with Torch Playground "
                                           f"{short(brought.get('version', '?'))}; its figures are what the bundle says"))
     return found
+
+
+def _start(record: dict[str, Any], first: dict[str, Any]) -> str:
+    """Which weights it began with. Runs of earlier versions did not write down what was taken over: all of a run's."""
+    if not record.get("start_from"):
+        return "fresh weights"
+    whose = "ImageNet's weights" if record["start_from"] == IMAGENET else f"run {short(record['start_from'])}"
+    return short(first.get("taken_over", ""), 300) or whose
 
 
 def _rows(record: dict[str, Any], name: str) -> list[dict[str, Any]]:

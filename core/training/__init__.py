@@ -23,7 +23,7 @@ from core.training.loop import fit
 from core.training.objectives import OBJECTIVES, objective_of
 from core.training.plane import PlaneWatcher, can_show
 from core.training.shortcuts import Shortcuts
-from core.training.start import build_for, check, check_for, fresh_model, outputs_for, prepare
+from core.training.start import build_for, check, check_for, freeze_for, fresh_model, outputs_for, prepare
 from core.training.state import TrainingState
 from core.training.threads import ThreadChoice, candidates
 from core.training.watchers import ImageWatcher, Watcher
@@ -32,4 +32,4 @@ __all__ = ["OBJECTIVES", "Checkpoint", "Command", "Control", "Epoch", "Event", "
            "ImageWatcher", "Intervention", "InterventionError", "Look", "NumberFormat", "Paused", "PlaneWatcher",
            "SampleAnswers", "Shortcuts", "Started", "Step", "ThreadChoice", "Threads", "TrainingState", "Validation",
            "Watcher", "WeightEdit", "build_for", "can_show", "candidates", "check", "check_for", "choose", "computed_in",
-           "fit", "fresh_model", "objective_of", "outputs_for", "prepare"]
+           "fit", "freeze_for", "fresh_model", "objective_of", "outputs_for", "prepare"]

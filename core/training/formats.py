@@ -29,6 +29,7 @@ from core.training.dense import Chain
 from core.training.inference import evaluation_mode
 from core.training.shortcuts import FAILURES, Shortcuts
 from core.training.step import TrainingStep
+from core.training.trainable import train_mode
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, Precision] = ("float32", "bfloat16")
@@ -154,7 +155,8 @@ def _fits_twice(config: RunConfig, model: nn.Module, device: torch.device) -> bo
 def kind_of_run(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device) -> str:
     """What a step's speed depends on, as a short text: layers and sizes, batch size, optimizer, this machine. Not threads."""
     training = config.training
-    about = "\n".join((repr(model), str(data.input_shape), str(training.batch_size), training.optimizer.name))
+    about = "\n".join((repr(model), str(data.input_shape), str(training.batch_size), training.optimizer.name,
+                       *([training.trainable] if training.trainable != "all" else [])))
     return f"{machine_mark(device)}-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
 
 
@@ -193,7 +195,7 @@ class Trial:
         training = config.training.model_copy(update={"precision": "float32"})
         self.step = TrainingStep(training, data.target, copy.deepcopy(model), device, shortcuts.for_trying())
         self.chains: dict[str, Chain | None] = {"float32": self.step.chain}
-        self.step.model.train()
+        train_mode(self.step.model)
         size = min(training.batch_size, max(1, len(data.train)))
         self.device, self.batch = device, random_batch(data, size, device, self.step.channels_last)
         self.loss = torch.zeros(())

@@ -38,6 +38,7 @@ from core.training.state import BEST, CURRENT, OPTIMIZER, RANDOM, TrainingState
 from core.training.step import TrainingStep, batches_of_epoch
 from core.training.threads import ThreadChoice
 from core.training.tiny import TinyBatch, TinySteps, Validated, tiny_steps
+from core.training.trainable import train_mode
 from core.training.watchers import Watcher
 
 # Steps whose losses are read from the device together: reading each one would make a GPU wait at every step.
@@ -57,6 +58,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
     ends the run with reason "diverged", after a Checkpoint of the last good weights, which `model` then holds too. The model
     is left in training mode, as a loop of one's own leaves it. Where config.training.precision is "auto" it is float32 here;
     what is faster on this machine says core.training.choose() before.
+    Weights that want no gradient are frozen: see core.training.trainable.
 
     Args:
         control: asked between steps whether to stop, to pause, to use another learning rate or to set a weight; each such
@@ -179,7 +181,7 @@ class Loop:
     def train_epoch(self) -> Generator[Event, None, Outcome]:
         """What is left of one pass through the training images. Yields Steps; returns "completed", "stopped" or "diverged"."""
         if self.tiny is None or not self.model.training:
-            self.model.train()
+            train_mode(self.model)
         pending = Pending()
         nobody = Command(learning_rate=self.rate_by_hand)  # what a loop without a control is asked: to go on as it is
         for batch in self.batches():

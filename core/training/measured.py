@@ -20,6 +20,7 @@ from core.layers.table import describe_layers, totals
 from core.training import fresh_model
 from core.training.formats import remembered
 from core.training.loop import Loop
+from core.training.trainable import train_mode
 from core.wording import size_of_bytes
 
 MOST_SECONDS = 2.0  # for each of the two rounds: whole steps, then layer by layer
@@ -105,7 +106,7 @@ def _measure(config: RunConfig, data: Dataset, device: torch.device, threads: in
     model = fresh_model(config, data.input_shape, len(data.source_classes))
     config = remembered(config, data, model, device, cache).put_into(config)
     loop = Loop(config, data, model, device)
-    loop.model.train()
+    train_mode(loop.model)
     whole = list(_timed_steps(loop, device))
     sums: dict[str, tuple[float, float]] = {}
     watched, steps = 0.0, 0

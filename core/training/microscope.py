@@ -23,6 +23,7 @@ from core.training.inference import infer
 from core.training.schedules import Plateau, learning_rate_at
 from core.training.state import CURRENT, OPTIMIZER, RANDOM
 from core.training.step import Phase, TrainingStep, batches_of_epoch, order_of_epoch
+from core.training.trainable import train_mode
 from core.training.update_rules import Line, State, update
 from core.transforms import has_chance
 
@@ -55,6 +56,7 @@ class FrozenStep:
         gradients of the loss alone (None: none came), those that the optimizer saw, after L1 and clipping, the weights after it.
     norm: Euclidean norm of all gradients, L1's part with them. clipped: what gradient clipping multiplied them by.
     state_before, state_after: by parameter name, what the optimizer keeps, by torch.optim's names.
+    rates: by parameter name, the learning rate of this step, which may be smaller below the last layer; frozen ones have none.
     """
 
     number: int
@@ -77,6 +79,7 @@ class FrozenStep:
     clipped: float
     state_before: dict[str, State]
     state_after: dict[str, State]
+    rates: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ class Microscope:
         self.step, self.epoch, self.batch = state.step, state.epoch, state.batch
         if self.plateau:
             self.plateau.restore(state.numbers)
-        shapes = [parameter.shape for parameter in self.parameters.values()]
+        shapes = [weight.shape for weight in self.optimizer.weights]  # frozen ones have no state
         kept = state.under(OPTIMIZER)
         for name, value in kept.items():
             number = name.partition(".")[0]
@@ -183,7 +186,7 @@ class Microscope:
         old, before, state_before = self._gradients(), self._weights(), self._state()
         seen = _Seen(self)
         with self._dropout_as_in_training():
-            self.model.train()
+            train_mode(self.model)
             loss, logits = self.training_step.take(batch, rate, seen.look)
             later = torch.get_rng_state()
         # with the same units dropped; the figures by which batch norm goes on are not touched
@@ -194,7 +197,8 @@ class Microscope:
         frozen = FrozenStep(
             self.step + 1, self.epoch, rate, images, batch.labels, of, logits, self.objective.probabilities(logits),
             losses_of_each(self.objective.loss, logits, batch.labels), float(loss), loss_after, old, before,
-            seen.of_loss or gradients, gradients, self._weights(), seen.norm, seen.clipped, state_before, self._state())
+            seen.of_loss or gradients, gradients, self._weights(), seen.norm, seen.clipped, state_before, self._state(),
+            self._rates())
         self._move_on()
         return frozen
 
@@ -231,6 +235,10 @@ class Microscope:
     def _state(self) -> dict[str, State]:
         return {name: {kind: kept.detach().clone() for kind, kept in self.optimizer.optimizer.state.get(value, {}).items()
                        if isinstance(kept, Tensor)} for name, value in self.parameters.items()}
+
+    def _rates(self) -> dict[str, float]:
+        of_weight = {id(weight): group["lr"] for group in self.optimizer.groups for weight in group["params"]}
+        return {name: of_weight[id(value)] for name, value in self.parameters.items() if id(value) in of_weight}
 
     @contextmanager
     def _dropout_as_in_training(self) -> Iterator[None]:
@@ -344,7 +352,7 @@ def trace_weight(config: RunConfig, frozen: FrozenStep, name: str, index: tuple[
     lines: tuple[Line, ...] = ()
     computed = float(before)
     if gradient is not None:
-        result = update(config.training.optimizer, frozen.learning_rate, before, gradient[index], states[0])
+        result = update(config.training.optimizer, frozen.rates[name], before, gradient[index], states[0])
         lines, computed = result.lines, float(result.weight)
     allowed = OF_WEIGHT * abs(float(before)) + OF_CHANGE * abs(float(after) - float(before)) + 1e-12
     as_numbers = [{kind: float(value) for kind, value in kept.items()} for kept in states]

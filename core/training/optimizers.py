@@ -1,6 +1,7 @@
 """Optimizers: from their config to PyTorch's, stepped without the Python that small networks wait for."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,17 +10,22 @@ from core.config import AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig,
 from core.torch_private import adam_step, has_adam_step
 from core.training.shortcuts import FAILURES, Shortcut, Shortcuts
 
+Weights = list[nn.Parameter] | list[dict[str, Any]]  # or groups of them, as PyTorch's optimizers take both
 
-def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter],
+
+def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
                     shortcuts: Shortcuts | None = None) -> torch.optim.Optimizer:
-    """PyTorch's optimizer, fused: one kernel for all weights, on the CPU too; not fused where `shortcuts` says that fails."""
-    weights = list(parameters)
+    """PyTorch's optimizer, fused: one kernel for all weights, on the CPU too; not fused where `shortcuts` says that fails.
+
+    parameters: weights, or groups of them (see core.training.trainable.weights_to_train).
+    """
+    weights: Any = list(parameters)
     if shortcuts is None:
         return _build(config, weights, True)
     return shortcuts.take("fused_optimizer", lambda: _build(config, weights, True), lambda: _build(config, weights, False))
 
 
-def _build(config: OptimizerConfig, parameters: list[nn.Parameter], fused: bool) -> torch.optim.Optimizer:
+def _build(config: OptimizerConfig, parameters: Weights, fused: bool) -> torch.optim.Optimizer:
     match config:
         case SGDConfig():
             return torch.optim.SGD(parameters, config.learning_rate, config.momentum, weight_decay=config.weight_decay,
@@ -38,11 +44,12 @@ def _build(config: OptimizerConfig, parameters: list[nn.Parameter], fused: bool)
 
 
 class Stepper:
-    """An optimizer's zero_grad() and step(), with the same arithmetic on the same state, for one group of dense weights.
+    """An optimizer's zero_grad() and step(), with the same arithmetic on the same state, for groups of dense weights.
 
     Adam.step() sorts its tensors into groups anew each time, which takes 0.14 ms; for 784-50-10 the kernel itself takes
     0.03 ms of a 0.5 ms training step. Here the groups are remembered after the first step and the kernel is called directly.
-    Optimizers other than Adam are stepped as they are, and so is Adam where PyTorch has that kernel no more. A kernel that fails
+    Optimizers other than Adam are stepped as they are, and so is Adam where PyTorch has that kernel no more, and with more than
+    one group: where layers below the last one learn slower, each group's "factor" says how much. A kernel that fails
     is given up for plain PyTorch's arithmetic, one weight after the other; no step is lost by that, and none is taken twice.
     """
 
@@ -50,18 +57,21 @@ class Stepper:
         """shortcuts: what is told of kernels that fail; None raises what they do."""
         self.optimizer, self.shortcuts = optimizer, shortcuts
         self.steps = 0  # that all weights have taken
-        self.has_kernel = type(optimizer) is torch.optim.Adam and (shortcuts is None or shortcuts.usable("adam_kernel"))
-        self.weights: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+        self.groups = optimizer.param_groups  # the last one's learning rate is the run's
+        self.has_kernel = (type(optimizer) is torch.optim.Adam and len(self.groups) == 1
+                           and (shortcuts is None or shortcuts.usable("adam_kernel")))
+        self.weights: list[Tensor] = [p for group in self.groups for p in group["params"] if p.requires_grad]
         self.state: dict[str, list[Tensor]] = {}  # filled by the first step, which PyTorch does itself
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step."""
-        return self.optimizer.param_groups[0]["lr"]
+        """Of the next step, where nothing makes it smaller."""
+        return self.optimizer.param_groups[-1]["lr"]
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self.optimizer.param_groups[0]["lr"] = value
+        for group in self.optimizer.param_groups:
+            group["lr"] = value * group.get("factor", 1.0)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Take up a state that was saved by "number of the weight.name", such as "0.exp_avg"."""

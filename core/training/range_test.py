@@ -18,6 +18,7 @@ from core.data import Dataset
 from core.data.batches import Batch, Batches
 from core.training.shortcuts import Shortcuts
 from core.training.step import TrainingStep, batches_of_epoch
+from core.training.trainable import train_mode
 
 LOWEST, HIGHEST = 1e-6, 10.0
 SMOOTHING = 0.9  # weight of the past in the running mean of the loss, against the noise of single batches
@@ -74,7 +75,7 @@ def range_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torc
     if not len(data.train):
         raise ValueError("there are no training images")
     training_step = TrainingStep(config.training, data.target, model, device, shortcuts)
-    training_step.model.train()
+    train_mode(training_step.model)
     torch.manual_seed(config.training.seed)
     smoothed = lowest = inf
     batches = _batches(config, Batches(data, data.train, device, channels_last=training_step.channels_last))

@@ -18,6 +18,7 @@ from core.training.graphs import Forward
 from core.training.objectives import objective_of
 from core.training.optimizers import Stepper, build_optimizer
 from core.training.shortcuts import FAILURES, Shortcuts
+from core.training.trainable import weights_to_train
 
 # What a run's seed is multiplied by before an epoch's number is added: runs with neighbouring seeds share no epoch's order
 SEED_FACTOR = 100_003
@@ -74,7 +75,8 @@ class TrainingStep:
         self.chain = self.find_chain()
         self.gradient: Tensor | None = None  # of the last loss for its logits, where the chain has answered
         self.objective = objective_of(training, target)
-        self.optimizer = Stepper(build_optimizer(training.optimizer, self.model.parameters(), self.shortcuts), self.shortcuts)
+        weights = weights_to_train(self.model, training)
+        self.optimizer = Stepper(build_optimizer(training.optimizer, weights, self.shortcuts), self.shortcuts)
 
     def take(self, batch: Batch, learning_rate: float, look: Look = lambda phase: None) -> tuple[Tensor, Tensor]:
         """Forward, loss, backward, new weights; the network is to be in training mode.

@@ -366,8 +366,8 @@ class TinySteps:
 def tiny_steps(step: TrainingStep, train: Batches, validation: Batches) -> TinySteps | None:
     """The steps of a run on points, where its network is a tiny plain chain on the CPU; None for any other."""
     data, training = train.data, step.training
-    if (step.chain is None or data.kind != "points" or has_chance(data.transforms) or len(data.input_shape) != 1
-            or len(train) > MOST_EXAMPLES or len(validation) > MOST_EXAMPLES
+    if (step.chain is None or len(step.optimizer.groups) > 1 or data.kind != "points" or has_chance(data.transforms)
+            or len(data.input_shape) != 1 or len(train) > MOST_EXAMPLES or len(validation) > MOST_EXAMPLES
             or training.batch_size > MOST_IN_BATCH or len(train) > MOST_BATCHES * training.batch_size):
         return None
     modules = [module for module in step.model.children() if type(module) not in (nn.Flatten, nn.Identity)]

@@ -1,9 +1,11 @@
-"""The process that reads uploaded weights: python -m core.weights.child OPTIONS.
+"""The process that reads files of weights: python -m core.weights.child OPTIONS.
 
-OPTIONS is a JSON object with "file", "name", "folder" and "input_shape". Started by core.runs.uploaded. It writes
-weights.safetensors and result.json into the folder.
+OPTIONS is a JSON object with "file", "name", "folder" and "input_shape" for an upload (core.runs.uploaded), or "checksum" in
+place of the last for a file of torchvision's (core.weights.published). It writes weights.safetensors and result.json into the
+folder.
 """
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -13,10 +15,11 @@ import torch
 from safetensors.torch import save_file
 
 from core.importing.child import limit
-from core.weights.file import WeightsRefused, load_weights
+from core.weights.file import WeightsRefused, check_tensor, load_weights, plain
 from core.weights.matching import Mismatch, match_weights
 
 MEMORY = 700 << 20  # bytes more than it has after its imports: an upload has 50 MB at most
+TIMES = 4  # of a larger file's size
 CPU_SECONDS = 60
 
 
@@ -30,14 +33,44 @@ def read(content: bytes, name: str, folder: Path, input_shape: tuple[int, ...]) 
     return {"model": matched.config.model_dump(mode="json"), "outputs": matched.outputs, "notes": notes}
 
 
+def read_published(path: Path, name: str, checksum: str, folder: Path) -> dict[str, Any]:
+    """Write the tensors of a file whose SHA-256 begins with `checksum`. Raises WeightsRefused.
+
+    PyTorch's own reader of tensors alone is asked, as torchvision's older files are of a format that core.weights.file refuses.
+    """
+    with path.open("rb") as file:  # one open file: what is read is what was checked
+        if not hashlib.file_digest(file, "sha256").hexdigest().startswith(checksum):
+            raise WeightsRefused(f"{plain(name)} is not the file that its name says: its checksum differs. Delete it and "
+                                 "download it again.")
+        file.seek(0)
+        try:
+            found = torch.load(file, map_location="cpu", weights_only=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # also pickle.UnpicklingError, for whatever is more than tensors
+            raise WeightsRefused(f"{plain(name)} can't be read as a file of tensors ({type(error).__name__}). Delete it and "
+                                 "download it again.") from None
+    if not isinstance(found, dict) or not found or not all(
+            isinstance(key, str) and isinstance(value, torch.Tensor) and value.layout is torch.strided
+            for key, value in found.items()):
+        raise WeightsRefused(f"{plain(name)} holds more than named tensors. Delete it and download it again.")
+    for key, value in found.items():
+        check_tensor(plain(name), key, value)
+    save_file({key: value.detach().contiguous().clone() for key, value in found.items()}, folder / "weights.safetensors")
+    return {}
+
+
 def main(text: str) -> int:
     options = json.loads(text)
     torch.set_num_threads(1)
     torch.matmul(torch.ones(2, 2), torch.ones(2, 2))  # what starts threads or takes buffers does so before the limit
-    limit(MEMORY, CPU_SECONDS)
-    folder = Path(options["folder"])
+    path, folder = Path(options["file"]), Path(options["folder"])
+    limit(max(MEMORY, TIMES * path.stat().st_size), CPU_SECONDS)
     try:
-        result = read(Path(options["file"]).read_bytes(), options["name"], folder, tuple(options["input_shape"]))
+        if "checksum" in options:
+            result = read_published(path, options["name"], options["checksum"], folder)
+        else:
+            result = read(path.read_bytes(), options["name"], folder, tuple(options["input_shape"]))
     except (WeightsRefused, Mismatch) as error:
         result = {"refused": str(error)}
     except MemoryError:

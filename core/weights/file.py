@@ -101,7 +101,7 @@ def load_weights(content: bytes, name: str) -> Weights:
     if not weights:
         raise WeightsRefused(f"{plain(name)} holds no tensors. Save model.state_dict().")
     for key, tensor in weights.items():
-        _check(plain(name), key, tensor)
+        check_tensor(plain(name), key, tensor)
     return Weights(kind, weights, note)
 
 
@@ -118,7 +118,7 @@ def rows_of(weights: dict[str, Tensor]) -> list[TensorRow]:
             for name, tensor in weights.items()]
 
 
-def _check(file: str, name: str, tensor: Tensor) -> None:
+def check_tensor(file: str, name: str, tensor: Tensor) -> None:
     """Number format and finite values. Raises WeightsRefused."""
     if tensor.dtype not in ALLOWED:
         fix = "save model.float().state_dict()" if tensor.dtype == torch.float64 else "save float32 weights"

@@ -1,8 +1,9 @@
 """Downloads that a person asks for: torchvision's addresses and checksums, whole files or none.
 
-What has come of a file is kept in a hidden part file beside it, which no reader takes for the file. The next try asks for the
-rest (HTTP Range with If-Range: RFC 9110, sections 13.1.5 and 14.2) and starts over where the server can't or the file has
-changed. Only what has the right checksum is renamed into place.
+Data sets are fetched here, and pretrained weights by core.weights.published. What has come of a file is kept in a hidden part
+file beside it, which no reader takes for the file. The next try asks for the rest (HTTP Range with If-Range: RFC 9110, sections
+13.1.5 and 14.2) and starts over where the server can't or the file has changed. Only what has the right checksum is renamed into
+place.
 """
 
 import hashlib
@@ -38,11 +39,23 @@ IMDB = (ARCHIVE, "7c2ac02c03563afcf9b574c7e56c153a", f"https://ai.stanford.edu/~
 
 @dataclass(frozen=True)
 class Remote:
-    """One file to fetch: its name, the MD5 it must have, and where it may be had, in order of preference."""
+    """One file to fetch: its name, the MD5 it must have, and where it may be had, in order of preference.
+
+    sha256: what its SHA-256 begins with, where that is known in place of the MD5.
+    """
 
     name: str
     md5: str
     addresses: tuple[str, ...]
+    sha256: str = ""
+
+    def digest(self) -> "hashlib._Hash":
+        """What its bytes are to be fed to."""
+        return hashlib.sha256() if self.sha256 else hashlib.md5(usedforsecurity=False)
+
+    def is_right(self, checksum: str) -> bool:
+        """Whether a whole digest, as hexadecimal digits, is this file's."""
+        return checksum.startswith(self.sha256) if self.sha256 else checksum == self.md5
 
 
 def remotes(name: str) -> list[Remote]:
@@ -78,18 +91,22 @@ def download(name: str, root: Path, report: Callable[[Progress], None] = lambda 
         DataError: the disk is full or read-only.
     """
     spec = spec_of(name)
-    folder = root / spec.folder
-    files = remotes(name) if files is None else files
+    fetch(spec.title, root / spec.folder, remotes(name) if files is None else files, report)
+
+
+def fetch(title: str, folder: Path, files: list[Remote], report: Callable[[Progress], None] = lambda progress: None) -> None:
+    """Fetch what is missing of some files into a folder of the data directory, as download() does for a data set. title: what
+    they are, for people."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder, spec.title) as published:
+        with alone(folder, title) as published:
             show = _forward_only(report, published)
             for number, remote in enumerate(files):
                 # unpacked will do as well, as it does for reading
                 if not (folder / remote.name).exists() and not (folder / remote.name.removesuffix(".gz")).exists():
                     _fetch(remote, folder / remote.name, lambda p, n=number: show(replace(p, share=(n + p.share) / len(files))))
     except OSError as error:
-        raise DataError(f"{spec.title} can't be kept in {folder}: {error.strerror or error}. Free some space, or set "
+        raise DataError(f"{title} can't be kept in {folder}: {error.strerror or error}. Free some space, or set "
                         "PLAYGROUND_DATA to a folder that can be written to.") from None
 
 
@@ -111,8 +128,8 @@ def _forward_only(report: Callable[[Progress], None], published: Published) -> C
 def _fetch(remote: Remote, into: Path, report: Callable[[Progress], None]) -> None:
     """Try each address in turn, each going on from what has come. The last one's trouble is what is told."""
     trouble: DataError = DataMissing(f"There is no address for {remote.name}.")
-    part = Part.of(into, remote.md5)
-    if part.size and _md5(part.path) == remote.md5:  # we died when it was whole and not yet renamed
+    part = Part.of(into, remote.sha256 or remote.md5)
+    if part.size and remote.is_right(_checksum(part.path, remote)):  # we died when it was whole and not yet renamed
         put_in_place(part.path, into)
         return part.forget()
     for address in remote.addresses:
@@ -132,7 +149,7 @@ def _try(address: str, remote: Remote, part: "Part", report: Callable[[Progress]
         resumed = resume and part.size > 0
         if not resumed:
             part.clear()
-        if _copy(address, remote, part, report) == remote.md5:
+        if remote.is_right(_copy(address, remote, part, report)):
             report(Progress(remote.name, 1.0, part.size / 1e6, part.size / 1e6))  # some servers don't say how much there is
             return True
         part.clear()
@@ -152,8 +169,8 @@ class Part:
     about: Path
 
     @classmethod
-    def of(cls, into: Path, md5: str) -> "Part":
-        path = into.with_name(f".{into.name}.{md5[:8]}.part")
+    def of(cls, into: Path, checksum: str) -> "Part":
+        path = into.with_name(f".{into.name}.{checksum[:8]}.part")
         return cls(path, path.with_name(path.name + ".json"))
 
     @property
@@ -189,8 +206,8 @@ class _Answer:
 
 
 def _copy(address: str, remote: Remote, part: Part, report: Callable[[Progress], None]) -> str:
-    """Add what an answer brings to the part; the MD5 of all of it. Raises DataMissing where it doesn't come whole."""
-    digest, file = hashlib.md5(usedforsecurity=False), None
+    """Add what an answer brings to the part; the checksum of all of it. Raises DataMissing where it doesn't come whole."""
+    digest, file = remote.digest(), None
     try:
         for chunk, answer in _chunks(address, remote.name, part):
             if file is None:
@@ -213,8 +230,8 @@ def _copy(address: str, remote: Remote, part: Part, report: Callable[[Progress],
     return digest.hexdigest()
 
 
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
+def _checksum(path: Path, remote: Remote) -> str:
+    digest = remote.digest()
     _digest_file(path, digest, path.stat().st_size)
     return digest.hexdigest()
 

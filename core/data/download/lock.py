@@ -91,7 +91,11 @@ def alone(folder: Path, title: str) -> Iterator[Published]:
 
 def progress_of(name: str, root: Path) -> Progress | None:
     """How far somebody's download of a data set is; None where nobody is at it. Raises DataMissing for an unknown name."""
-    folder = root / spec_of(name, root).folder
+    return progress_in(root / spec_of(name, root).folder)
+
+
+def progress_in(folder: Path) -> Progress | None:
+    """The same of what is downloaded into a folder."""
     if not _is_held(folder / LOCK):
         return None
     try:

@@ -104,6 +104,8 @@ RULES: dict[str, Callable[[Case], Finding | None]] = {
     "test_set_reused": data_rules.test_set_reused,
     "unbalanced_question": data_rules.unbalanced_question,
     "no_normalisation": data_rules.no_normalisation,
+    "not_as_pretrained": data_rules.not_as_pretrained,
+    "frozen_at_random": training_rules.frozen_at_random,
     **{rule.__name__: rule for rule in TRANSFORM_RULES},
     "variations_not_handwriting": data_rules.variations_not_handwriting,
     "epoch_too_long": cost_rules.epoch_too_long,

@@ -1,5 +1,6 @@
 """What the doctor looks at: a run's config, its network as built, and whatever is known of data and machine."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from core.fields import ConfigError
 from core.layers.flow import Flow, flow
 from core.layers.table import InspectionError, LayerRow, describe_layers, totals
 from core.models import ModelError, build, check_kind
-from core.training import outputs_for
+from core.training import freeze_for, outputs_for
 from core.training.range_test import RangeTest
 
 WEIGHTED = {"linear", "conv2d", "residual"}  # kinds of layers of a composed network
@@ -182,9 +183,12 @@ class Case:
             if self.spec:
                 check_kind(self.config.model, self.spec.kind, self.config.data.vocabulary)
             with torch.device("meta"):  # shapes without weights
-                return build(self.config.model, self.input_shape, self.outputs)
+                model = build(self.config.model, self.input_shape, self.outputs)
         except ModelError as error:
             return str(error)
+        with suppress(ConfigError):  # nothing would learn, which another rule says; there are layers to look at
+            freeze_for(self.config, model)
+        return model
 
     @cached_property
     def _described(self) -> list[LayerRow] | str:

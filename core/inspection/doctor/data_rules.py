@@ -10,6 +10,7 @@ from core.data.variations import MOST_IMAGES
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
 from core.inspection.doctor.points import readable
+from core.models.pretrained import IMAGENET
 from core.settings import default_data_dir
 from core.wording import percent, plural
 
@@ -322,6 +323,21 @@ WHY_NORMALISE = ("With inputs that are never negative, each image asks for all w
                  "section 4.3). A batch of several images softens that. Mean 0 and standard deviation 1 often make training "
                  "faster. For small networks on digits the difference is small: 96.1 instead of "
                  f"95.4 % of test images after 10 epochs of 784-50-10 ({BENCHMARK}, mean of 4 seeds).")
+
+
+def not_as_pretrained(case: Case) -> Finding | None:
+    """Pretrained weights that get other numbers than those they learned from."""
+    data, training = case.config.data, case.config.training
+    if case.given is not None or training.start_from != IMAGENET or data.normalization == "imagenet" or not case.has_images:
+        return None
+    if any(step.kind == "normalize" for step in data.transforms):
+        return None
+    return Finding(
+        "not_as_pretrained", "warning", "The pretrained weights expect other numbers",
+        f"They start from ImageNet's, and the normalisation is {data.normalization}.",
+        "torchvision's weights have learned from pictures with ImageNet's means and standard deviations subtracted and divided "
+        "out. Where pixels are brought to another scale, what the first layers have learned fits them less.",
+        "Normalise as ImageNet", case.changed(data__normalization="imagenet"))
 
 
 def transform_names(transform: object) -> set[str]:

@@ -11,6 +11,7 @@ from core.fields import ConfigError
 from core.inspection.doctor.case import Case, Finding, Severity
 from core.inspection.doctor.network_rules import NAMES
 from core.layers.flow import MATRIX
+from core.training import freeze_for
 from core.training.objectives import objective_of
 from core.wording import plural
 
@@ -263,19 +264,37 @@ def batch_of_one(case: Case) -> Finding | None:
 
 
 def refused(case: Case) -> Finding | None:
-    """Data or a loss that the app refuses as soon as a run begins."""
+    """Data, a loss, or a choice of what learns, that the app refuses as soon as a run begins."""
     if case.data is not None or case.spec is None:
         return None
     try:
         about = check(case.config.data)
         if case.criterion is None:
             objective_of(case.config.training, about.target)
+        if case.given is None and case.model is not None:
+            freeze_for(case.config, case.model)
     except (ConfigError, DataError) as error:
         name, fix = _accepted(case, str(error))
         return Finding("refused", "error", "Such a run is refused", str(error),
                        "It would end at once with this line, and no script can be written of it.",
                        f"Put {name} back to what it is by default" if fix else "", fix)
     return None
+
+
+def frozen_at_random(case: Case) -> Finding | None:
+    """Layers that never learn anything."""
+    training = case.config.training
+    if case.given is not None or training.trainable == "all" or training.start_from or not case.rows:
+        return None
+    frozen = case.totals.parameters - case.totals.trainable
+    if not frozen:
+        return None
+    return Finding(
+        "frozen_at_random", "warning", "Frozen layers keep random weights",
+        f"{frozen:,} of {case.totals.parameters:,} parameters are frozen, and they start at random.",
+        "Freezing keeps what a layer has learned before. Here nothing has been learned: what is trained has to do with whatever "
+        "random layers make of the input.",
+        "Train all layers", case.changed(training__trainable="all"))
 
 
 def _accepted(case: Case, why: str) -> tuple[str, RunConfig | None]:

@@ -56,6 +56,8 @@ def _totals(rows: list[LayerRow], config: RunConfig, found: Measured | None) -> 
     metrics_row({
         "Parameters": (f"{total.parameters:,}", f"Weights and biases. Training changes {total.trainable:,} of them; {frozen:,} "
                        "are frozen."),
+        **({"Trainable": (f"{total.trainable:,}", f"What training changes. The other {frozen:,} are frozen: they keep the values "
+                          "that they start with.")} if frozen else {}),
         "Weights": (size_of_bytes(total.weight_bytes), "Memory for the parameters: four bytes each."),
         "Multiply-adds": (f"{total.mult_adds:,}", "Work for one example, from input to output: each weight counts once for each "
                           "number that it helps to make, a bias likewise; normalisation counts two for each number."),
@@ -99,10 +101,10 @@ def table(rows: list[LayerRow], found: Measured | None = None) -> pd.DataFrame:
     total = totals(rows)
     columns = [{
         "Layer": row.name, "Kind": row.kind, "Settings": row.arguments, "Input": shape(row.input_shape),
-        "Output": shape(row.output_shape), "Parameters": row.parameters, "Share": 100 * total.share(row),
+        "Output": shape(row.output_shape), "Parameters": row.parameters,
+        "Frozen": row.parameters - row.trainable, "Share": 100 * total.share(row),
         "How they come about": row.formula, "Output size": row.shape_formula, "Multiply-adds": row.mult_adds,
         "Activations": size_of_bytes(row.activation_bytes), "Receptive field": _field(row),
-        "Frozen": row.parameters - row.trainable,
     } for row in rows]
     if found:
         for line in columns:

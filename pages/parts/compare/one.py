@@ -6,6 +6,7 @@ from core.data.sources import kind_of
 from core.runs import Run, has_checkpoint
 from pages.parts.compare.many import name_and_note
 from pages.parts.draft import draft
+from pages.parts.runs.start_from import fine_tune
 from pages.parts.runs.take_away import made_with, take_away
 from pages.parts.runs.words import STATUS, by
 from pages.parts.shell.frame import go_to, select_run
@@ -33,6 +34,7 @@ def one_run(server: Services, run: Run) -> None:
             if is_of_images and st.button("Draw a digit for it", icon=":material/draw:", key="compare.draw"):
                 select_run(run.id)
                 go_to("pages/draw_digit.py")
+        fine_tune(server, run, "compare")
         if server.may_change(run):
             name_and_note(server, run)
     take_away(server, run)

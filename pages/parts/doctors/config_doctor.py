@@ -15,7 +15,7 @@ from core.inspection.doctor import Case, examine
 from core.inspection.doctor.cost_rules import images_per_second
 from core.models import ModelError
 from core.runs import CheckpointError
-from core.runs.checkpoints import starting_model
+from core.runs.starting import starting_model
 from core.training.range_test import range_test
 from pages.parts.draft import draft
 from pages.parts.draft.measured import measured_for
@@ -78,7 +78,7 @@ def _look_closely(server: Services, page_case: Case) -> list[Finding] | None:
             seconds = RANGE_STEPS * config.training.batch_size / images_per_second(case) if case.rows else 0.0
             tried = None
             if case.rows and seconds <= MOST_SECONDS:
-                tried = range_test(config, data, starting_model(server.store, config, data), RANGE_STEPS)
+                tried = range_test(config, data, starting_model(server.store, config, data, server.settings), RANGE_STEPS)
             found = examine(replace(case, range_test=tried))
         except (DataError, ModelError, ConfigError, CheckpointError) as error:
             st.warning(as_text(str(error)), icon=":material/broken_image:")

@@ -13,6 +13,7 @@ from core.fields import ConfigError
 from core.lessons.class_sets import as_it_is_now, train_config
 from core.models import MLPConfig, ModelConfig, ModelError, StackConfig
 from core.models.composer import from_model_config
+from core.models.pretrained import IMAGENET
 from core.presets import PRESETS
 from core.runs import RunNotFound, RunUnreadable, StoreError
 from core.settings import Settings
@@ -221,6 +222,10 @@ def change(path: str, value: object) -> None:
     except ConfigError as error:
         st.session_state[f"problem.{path}"] = str(error)
         return
+    if ((path, value) == ("training.start_from", IMAGENET) and spec_of(config.data.dataset).kind == "images"
+            and not lesson.is_fixed("data.normalization")):  # as those weights were learned
+        config = config.with_values({"data.normalization": "imagenet"})
+        FORM.renew()
     try:
         fitting = _fitting(read_config(st.session_state[keys.DRAFT]).data, config.data)
     except DataError as error:  # such as one class, to which another will be added

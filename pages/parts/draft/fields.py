@@ -37,6 +37,7 @@ CHOICES = {
 CHOICES_OF = {
     "model.padding": {"half": "Half of the window", "none": "None"},
     "model.pooling": {"none": "None"},
+    "training.trainable": {"all": "All layers", "linear_layers": "Linear layers alone", "last_layer": "Last layer alone"},
 }
 
 NUMBERS = (".hidden", ".channels", ".channel_mean", ".channel_std", ".moment_epochs")  # several, written as one line

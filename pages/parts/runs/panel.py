@@ -32,6 +32,7 @@ from pages.parts.runs.charts import (
 )
 from pages.parts.runs.control import stop, try_to
 from pages.parts.runs.start import start
+from pages.parts.runs.start_from import fine_tune
 from pages.parts.runs.watched import watched_section
 from pages.parts.runs.words import STATUS, by, going_now, name_of, waiting
 from pages.parts.shell import keys
@@ -221,5 +222,6 @@ def next_steps(server: Services, run: Run) -> None:
                         "panel.plane", primary=True)
         if "accuracy" in quantities_of(run):
             page_button("pages/evaluate_model.py", "Evaluate it", ":material/fact_check:", "panel.evaluate")
+        fine_tune(server, run, "panel")
         back_in_time(server, run.id, "panel.back")
         page_button("pages/compare_runs.py", "Compare runs", ":material/leaderboard:", "panel.compare")

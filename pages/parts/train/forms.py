@@ -8,11 +8,13 @@ from core.data.combine import join_problem
 from core.devices import usable_cores
 from core.figures.curves import schedule_chart
 from core.models import ARCHITECTURES
+from core.models.pretrained import torchvision_name
 from core.training.schedules import preview
 from core.transforms import TRANSFORMS, has_chance
 from pages.parts.draft import draft
 from pages.parts.draft.fields import field
 from pages.parts.runs.space import moments_cost
+from pages.parts.runs.start_from import start_from_form
 from pages.parts.shell.frame import link
 from pages.parts.shell.services import Services
 
@@ -79,6 +81,13 @@ def model_form(config: RunConfig) -> None:
             if name != "architecture":
                 field(config, f"model.{name}")
         link("pages/build_model.py", "See its layers and shapes", ":material/account_tree:")
+
+
+def starting_form(server: Services, config: RunConfig, everything: bool) -> None:
+    """Where the weights start: in the short form where that is something else than at random, or easily may be."""
+    training = config.training
+    if everything or training.start_from or training.trainable != "all" or torchvision_name(config.model):
+        start_from_form(server, config, "train")
 
 
 def training_form(config: RunConfig, everything: bool) -> None:

@@ -15,7 +15,8 @@ from core.figures.windows import histogram_chart
 from core.inspection import InspectionError, histogram
 from core.models import ModelError
 from core.runs import CheckpointError, Run
-from core.runs.checkpoints import TRAINING, load_training, starting_model
+from core.runs.checkpoints import TRAINING, load_training
+from core.runs.starting import starting_model
 from core.training import build_for, computed_in
 from core.training.microscope import (
     FrozenStep,
@@ -111,7 +112,8 @@ def _choose(server: Services, config: RunConfig, run: Run | None) -> tuple[RunCo
     if chosen == FROM_RUN and run:
         return run.config, ("run", run.id, run.config.model_dump_json()), lambda: _from_run(server, run)
     return config, ("fresh", config.model_dump_json()), lambda: open_fresh(
-        config, dataset(config.data, server.settings), lambda config, data: starting_model(server.store, config, data))
+        config, dataset(config.data, server.settings),
+        lambda config, data: starting_model(server.store, config, data, server.settings))
 
 
 def _from_run(server: Services, run: Run) -> Microscope:
@@ -338,6 +340,9 @@ def _layers(config: RunConfig, frozen: FrozenStep) -> None:
 
 
 def _code(config: RunConfig, scope: Microscope, frozen: FrozenStep, name: str, index: tuple[int, ...]) -> None:
-    st.code(step_code(config, name, index, frozen.learning_rate, frozen.logits.shape[1], scope.data.target), language="python")
+    if name not in frozen.rates:
+        st.info("This weight is frozen: no step changes it. Choose one that learns for its lines.", icon=":material/ac_unit:")
+        return
+    st.code(step_code(config, name, index, frozen.rates[name], frozen.logits.shape[1], scope.data.target), language="python")
     shape = {"images": "channels, height, width", "points": "inputs", "text": "words"}[scope.data.kind]
     st.caption(f"`model` is the network, `images` (N, {shape}) and `labels` (N,) are the batch.")

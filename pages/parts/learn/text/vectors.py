@@ -119,7 +119,8 @@ def _comparison(subject: TextModel, vectors: WordVectors) -> None:
     """The three ways, learned here."""
     seed = int(st.number_input("Seed", 0, 999, 0, key="text.vectors_seed", persist_state="session", width=140, on_change=tried,
                                args=(PATH,)))
-    training = subject.config.training.model_copy(update={"seed": seed, "start_from": ""})
+    training = subject.config.training.model_copy(update={"seed": seed, "start_from": "", "trainable": "all",
+                                                         "rate_below_last": 1.0})
     digest = hashlib.sha256(vectors.values.numpy().tobytes() + " ".join(vectors.words).encode()).hexdigest()
     runs = _runs(subject, vectors, subject.config.model_copy(update={"training": training}), digest)
     st.dataframe(pd.DataFrame([{"Table of words": run.name, "Trainable": run.count.trainable, "Frozen": run.count.frozen,
