@@ -236,11 +236,14 @@ def _watchers(store: RunStore, run: Run, config: RunConfig, data: Dataset, model
 
 
 def _conclude(store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: torch.nn.Module, event: Finished) -> None:
-    """The one look at the test images, unless the run was cut short: then there is nothing to compare it with.
+    """The one look at the test images, unless the run was cut short: then there is nothing to compare it with. A trial of a
+    search leaves them alone: what is chosen by validation images is tested once, and the others never.
 
     What the network said about each of them is kept, so that the page Evaluate opens without computing anything.
     """
-    if event.reason == "completed" and data.target == "number":
+    if event.reason == "completed" and store.holds_test(run_id):
+        store.finish(run_id, "finished", event.message, seconds=event.seconds)
+    elif event.reason == "completed" and data.target == "number":
         result = evaluate(model, data, config)
         store.finish(run_id, "finished", event.message, None, result.loss, event.seconds)
     elif event.reason == "completed":
