@@ -106,8 +106,9 @@ class SweepStore(StoreBase):
         """All runs of a search in the order in which they were made, also those that were deleted and can be brought back."""
         with self._database.reading() as db:
             rows = db.execute("SELECT runs.id AS run_id, trial, repeat, params, state, value, reason, retries, tested, "
-                              f"deleted IS NOT NULL AS deleted, {', '.join(f'runs.{name}' for name in OF_RUN)} FROM trials JOIN runs ON "
-                              "runs.number = trials.run WHERE trials.sweep = ? ORDER BY runs.number", (sweep_id,)).fetchall()
+                              f"deleted IS NOT NULL AS deleted, {', '.join(f'runs.{name}' for name in OF_RUN)} FROM trials "
+                              "JOIN runs ON runs.number = trials.run WHERE trials.sweep = ? ORDER BY runs.number",
+                              (sweep_id,)).fetchall()
         return [Trial(**dict(row) | {"params": json.loads(row["params"]), "tested": bool(row["tested"]),
                                      "deleted": bool(row["deleted"])}) for row in rows]
 

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from scipy.special import stdtrit
-
 LEVEL = 0.95
 MOST_LEADERS = 3
 
@@ -37,6 +35,8 @@ class Luck:
 
     def _times(self, comparisons: int) -> float:
         """Student's t."""
+        from scipy.special import stdtrit  # 0.1 s, which what only lists searches need not wait for
+
         return float(stdtrit(self.degrees, 1 - (1 - LEVEL) / 2 / comparisons))
 
 

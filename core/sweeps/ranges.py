@@ -36,7 +36,8 @@ def plan_of(base: RunConfig, vary: Sequence[str | Range], **values: Any) -> Swee
     kinds = [one for one in vary if isinstance(one, str) and one.partition("=")[0].strip() in KIND_PATHS]
     read = {text: read_range(text, base, ()) for text in kinds}
     ranges = [one if isinstance(one, Range) else read.get(one) or read_range(one, base, tuple(read.values())) for one in vary]
-    return _checked({"base": base, "vary": tuple(ranges), **values})
+    usual = {"metric": "validation_accuracy" if can_be_right(base) else "validation_loss"}
+    return _checked({"base": base, "vary": tuple(ranges), **usual, **values})
 
 
 def changed(plan: SweepPlan, **values: Any) -> SweepPlan:
