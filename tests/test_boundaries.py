@@ -83,6 +83,7 @@ LAYERS = [
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
     ("core.labs", "core.runs"),
+    ("core.sweeps",),
     ("core.export", "core.figures"),
     ("core.takeaway",),
     ("core.__main__",),
@@ -93,7 +94,8 @@ LAYERS = [
     ("pages.parts.runs",),
     ("pages.parts.explain",),
     ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.compare", "pages.parts.draw",
-     "pages.parts.explore", "pages.parts.learn", "pages.parts.lessons", "pages.parts.moments", "pages.parts.sheet"),
+     "pages.parts.explore", "pages.parts.learn", "pages.parts.lessons", "pages.parts.moments", "pages.parts.search",
+     "pages.parts.sheet"),
     ("pages.parts.collect", "pages.parts.home", "pages.parts.wall"),
     ("pages", "app"),
 ]

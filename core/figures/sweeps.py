@@ -36,8 +36,8 @@ def luck_band(trials: Sequence[Trial], luck: Luck | None) -> Band | None:
 
 
 def history_chart(plan: SweepPlan, trials: Sequence[Trial], luck: Luck | None) -> dict[str, Any]:
-    """ECharts option: each trial by its number, the best so far as a line, fresh seeds as rings, what was ended early in grey, and
-    as a band how far luck of the seed alone moves the first settings."""
+    """ECharts option: each trial by its number, the best so far as a line, fresh seeds as diamonds, what was ended early in grey,
+    and as a band how far luck of the seed alone moves the first settings."""
     scale = 100 if plan.higher else 1
     first = [trial for trial in trials if not trial.repeat]
     band = luck_band(trials, luck)
@@ -49,9 +49,9 @@ def history_chart(plan: SweepPlan, trials: Sequence[Trial], luck: Luck | None) -
         line.append([trial.trial, _sent(best * scale)])
     if line and first:
         line.append([max(one.trial for one in first), line[-1][1]])
+    top = 0.0 if band is None else min(band.high, 1.0) if plan.higher else band.high
     area = {"silent": True, "itemStyle": {"color": GREY, "opacity": 0.16}, "data": [[
-        {"yAxis": _sent(band.low * scale)}, {"yAxis": _sent(min(band.high * scale, 100.0) if plan.higher else band.high * scale)}]],
-        } if band else {}
+        {"yAxis": _sent(band.low * scale)}, {"yAxis": _sent(top * scale)}]]} if band else {}
     series = [
         _points("ended early", plan, [one for one in first if one.state == "pruned"], scale, GREY, "emptyCircle", 6),
         _points("trials", plan, [one for one in first if one.state == "complete"], scale, VALIDATION, "circle", 9),
@@ -121,7 +121,8 @@ def parallel_chart(plan: SweepPlan, trials: Sequence[Trial], labels: Mapping[str
                         "data": rows("complete")}]}
 
 
-def _points(name: str, plan: SweepPlan, trials: Sequence[Trial], scale: int, colour: str, symbol: str, size: int) -> dict[str, Any]:
+def _points(name: str, plan: SweepPlan, trials: Sequence[Trial], scale: int, colour: str, symbol: str,
+            size: int) -> dict[str, Any]:
     return {"name": name, "type": "scatter", "color": colour, "symbol": symbol, "symbolSize": size,
             "itemStyle": {"opacity": 0.9}, "data": [
                 {"name": _said(plan, trial), "value": [trial.trial, _sent(trial.value * scale)]} for trial in trials
