@@ -13,7 +13,7 @@ from core.runs.sweep_records import Sweep
 from core.sweeps import GET, is_available
 from pages.parts.draft import address, draft
 from pages.parts.search.form import beginning
-from pages.parts.search.live import STATES, panel
+from pages.parts.search.live import STATES, buttons, panel
 from pages.parts.shell import keys
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
@@ -66,13 +66,15 @@ picture, controls = st.columns([2.3, 1], gap="medium")
 with picture:
     sweep = looked_at(server)
 with controls:
-    if sweep is None or not sweep.is_active:
+    if sweep is not None and sweep.is_active:
+        buttons(server, sweep)
+    else:
         base(server, config)
         beginning(server, config)
         address.note()
 with picture:
-    if sweep is None:
+    if sweep is not None:
+        panel(server, sweep)
+    else:
         st.info(ABOUT, icon=":material/travel_explore:")
-if sweep is not None:
-    panel(server, sweep, picture, controls)
 address.keep()

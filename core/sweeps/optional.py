@@ -1,5 +1,6 @@
 """Optuna, which is no part of what the app needs: asked for where a search is driven, and nowhere else."""
 
+import importlib
 import importlib.util
 import warnings
 from types import ModuleType
@@ -17,7 +18,7 @@ def is_available() -> bool:
 def load_optuna() -> ModuleType:
     """Optuna, which says nothing by itself. Raises SweepError where it is not installed."""
     try:
-        import optuna
+        optuna = importlib.import_module("optuna")
     except ImportError:
         raise SweepError(GET) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -72,8 +72,8 @@ class SweepPlan(Config):
     pruner: Pruner = setting(
         "median", "Whether trials that lag behind are ended early. median: below the middle of the others at the same epoch. "
         "hyperband: many short trials, the best of them longer. none: each goes to its end.", label="End early")
-    metric: Metric = setting("validation_accuracy", "What decides, on the validation images alone: the share of right answers, or "
-                             "the loss.", label="Judge by")
+    metric: Metric = setting("validation_accuracy", "What decides, on the validation images alone: the share of right answers, "
+                             "or the loss.", label="Judge by")
     seeds: int = setting(3, "Fresh seeds that measure luck at the beginning, and with which each of the best is repeated.",
                          unit="seeds", ge=2, le=10, step=1)
     patience: int = setting(20, "End after so many trials in a row that beat the best by no more than luck; 0 never does.",

@@ -128,7 +128,7 @@ def check_range(one: Range, config: RunConfig) -> None:
     """Raises SweepError for a range with one value, or with one that its field does not take. config: one that has the field."""
     if not one.is_number:
         if len(one.choices) < 2:
-            raise SweepError(f"{one.path} has one value, {json.dumps(one.choices[0])}: there is nothing to choose")
+            raise SweepError(f"{one.path} has one value, {json.dumps(list(one.choices)[0])}: there is nothing to choose")
         ends = list(one.choices)
     else:
         if one.low is None or one.high is None or not isfinite(one.low) or not isfinite(one.high):

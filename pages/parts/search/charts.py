@@ -61,8 +61,8 @@ def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial],
     chosen = st.echarts_chart(spec, height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
     part = _part(chosen, one)
     if part is None:
-        st.caption("To narrow the range: press the button at the chart's top right, then drag over the part that you want. Trials "
-                   "differ in other settings, too: what looks like this one's effect may be another's.")
+        st.caption("To narrow the range: press the button at the chart's top right, then drag over the part that you want. "
+                   "Trials differ in other settings, too: what looks like this one's effect may be another's.")
     elif st.button(f"Search only from {part[0]:.3g} to {part[1]:.3g}", icon=":material/compress:", key="search.narrow",
                    type="primary"):
         try:
@@ -102,8 +102,8 @@ def _which(sweep: Sweep, plan: SweepPlan, trials: list[Trial], labels: dict[str,
         st.info(as_text(str(error)), icon=":material/info:")
         return
     if found.explained is None or found.explained <= 0:
-        st.warning("These settings do not say what a trial comes to: guessing from them is no better than always saying the mean. "
-                   "The bars below mean nothing.", icon=":material/casino:")
+        st.warning("These settings do not say what a trial comes to: guessing from them is no better than always saying the "
+                   "mean. The bars below mean nothing.", icon=":material/casino:")
     st.plotly_chart(importance_chart(found, labels, RESULTS[plan.metric]), key="search.importance",
                     alt="How much each setting matters")
     explained = f" The settings account for {percent(found.explained, 0)} of the differences." if found.explained else ""

@@ -49,8 +49,8 @@ def beginning(server: Services, config: RunConfig) -> None:
     if st.button("Start the search", type="primary", icon=":material/travel_explore:", key="search.start",
                  disabled=not chosen or not ready):
         begin(server, config, ranges, {"trials": trials, "minutes": minutes} | values)
-    st.caption(f"{plural(int(trials), 'trial')}, and {values['seeds']} fresh seeds for the first settings and for each of the best "
-               "ones.")
+    st.caption(f"{plural(int(trials), 'trial')}, and {values['seeds']} fresh seeds for the first settings and for each of the "
+               "best ones.")
 
 
 def begin(server: Services, config: RunConfig, ranges: list[Range | str], values: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def _range(config: RunConfig, path: str, label: str) -> Range | str:
         step = 1 if usual.whole else None
         kind: Any = int if usual.whole else float
         low, high, how = st.columns([1, 1, 0.9], vertical_alignment="bottom")
-        ends = [place.number_input(f"{label}{unit}, {word}", value=kind(end), step=step or float(end) / 2 or 0.1,
+        ends = [place.number_input(f"{label}{unit}, {word}", value=kind(end or 0), step=step or float(end or 0) / 2 or 0.1,
                                    min_value=kind(about.minimum) if about.minimum is not None else None,
                                    max_value=kind(about.maximum) if about.maximum is not None else None,
                                    format="%d" if usual.whole else "%g", key=f"search.{word}.{key}", help=about.help)

@@ -45,8 +45,8 @@ def found(server: Services, sweep: Sweep, plan: SweepPlan, trials: Sequence[Tria
             _use(plan, best)
         reference = next((trial for trial in trials if not trial.repeat and trial.trial != best.trial), None)
         if reference and st.button("Why is it best?", icon=":material/compare_arrows:", key="search.why",
-                                   help=f"Walks from trial {reference.trial}'s settings to these, one change at a time, each with "
-                                   "several seeds."):
+                                   help=f"Walks from trial {reference.trial}'s settings to these, one change at a time, each "
+                                   "with several seeds."):
             _compare([reference, best], Beside(view="change", first=reference.number, second=best.number,
                                                measure=plan.metric))
         if st.button("See its run", icon=":material/show_chart:", key="search.run"):

@@ -1,21 +1,17 @@
 """A search as it goes, and as it has ended: what it has come to, its charts, and what can be done with it."""
 
-import time
-from statistics import median
-
 import streamlit as st
 
-from core.runs import RunNotFound, StoreError
+from core.runs import StoreError
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, add_trials, pause, read_plan, resume, stop
 from core.sweeps.driver import luck_found
-from core.sweeps.luck import MOST_LEADERS, Luck
+from core.sweeps.luck import MOST_LEADERS
 from core.sweeps.result import apart, valued
 from core.wording import duration, plural, rough_duration
 from pages.parts.runs.control import try_to
 from pages.parts.search.charts import charts
 from pages.parts.search.found import found
-from pages.parts.shell import keys
 from pages.parts.shell.frame import tab_title
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse, tell
@@ -28,13 +24,12 @@ STATES = {"running": ("Searching", ":material/progress_activity:"), "paused": ("
 SECONDS_PER_LOOK = 1.0
 
 
-def panel(server: Services, sweep: Sweep, picture: "st.delta_generator.DeltaGenerator",
-          controls: "st.delta_generator.DeltaGenerator") -> None:
+def panel(server: Services, sweep: Sweep) -> None:
     """The search; while it is going it is drawn anew each second, and nothing else of the page is."""
     try:
         plan = read_plan(sweep.plan)
     except SweepError as error:
-        picture.error(as_text(str(error)), icon=":material/broken_image:")
+        st.error(as_text(str(error)), icon=":material/broken_image:")
         return
 
     def draw() -> None:
@@ -49,11 +44,7 @@ def panel(server: Services, sweep: Sweep, picture: "st.delta_generator.DeltaGene
             found(server, now, plan, trials)
         charts(server, now, plan, trials)
 
-    with controls:
-        if sweep.is_active:
-            _buttons(server, sweep, plan)
-    with picture:
-        st.fragment(draw, run_every=SECONDS_PER_LOOK if sweep.is_active else None)()
+    st.fragment(draw, run_every=SECONDS_PER_LOOK if sweep.is_active else None)()
 
 
 def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
@@ -73,8 +64,8 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
     best = (max if plan.higher else min)(values) if values else None
     counts = {state: sum(trial.state == state for trial in first) for state in ("complete", "pruned", "failed")}
     metrics_row({
-        "Best so far": (valued(plan, best), "Of one run on the validation images. The best of many has had luck, too: that is why "
-                        "the best ones are repeated with fresh seeds."),
+        "Best so far": (valued(plan, best), "Of one run on the validation images. The best of many has had luck, too: that is "
+                        "why the best ones are repeated with fresh seeds."),
         "Luck of the seed": (f"± {apart(plan, luck.of_one())}" if luck else "–",
                              "How far one run lies from the mean of its settings, in 95 of 100: from runs of the same settings "
                              "with several seeds. Differences smaller than this say little."),
@@ -95,8 +86,12 @@ def seconds_left(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> float | 
     return max(0.0, min(sweep.seconds / took * (runs - took), plan.seconds - sweep.seconds))
 
 
-def _buttons(server: Services, sweep: Sweep, plan: SweepPlan) -> None:
-    """Pause, stop, add trials. Of somebody else's search nothing can be done."""
+def buttons(server: Services, sweep: Sweep) -> None:
+    """Pause, stop, add trials to a search that is going. Of somebody else's nothing can be done."""
+    try:
+        plan = read_plan(sweep.plan)
+    except SweepError:  # the panel says so
+        return
     if not (server.actor.is_local or server.actor.may_change(sweep.owner)):
         st.caption(":material/visibility: This search belongs to somebody else. You can look at it.")
         return

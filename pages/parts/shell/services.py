@@ -22,7 +22,8 @@ from pages.parts.shell.visitor import asking
 
 @dataclass(frozen=True)
 class Services:
-    """One server's settings, store, engine, and what drives its searches over settings. actor: who asks, for whom store and engine check what they do."""
+    """One server's settings, store, engine, and what drives its searches over settings. actor: who asks, for whom store and
+    engine check what they do."""
 
     settings: Settings
     store: RunStore
