@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any, Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 
 from core.config import KIND_PATHS, RunConfig
 from core.fields import Config, ConfigError, explain, setting
@@ -78,13 +78,6 @@ class SweepPlan(Config):
                          unit="seeds", ge=2, le=10, step=1)
     patience: int = setting(20, "End after so many trials in a row that beat the best by no more than luck; 0 never does.",
                             unit="trials", ge=0, le=MOST_TRIALS, step=5)
-
-    @model_validator(mode="after")
-    def _something_varies(self) -> "SweepPlan":
-        paths = [one.path for one in self.vary]
-        if len(set(paths)) < len(paths):
-            raise ValueError(f"vary: {next(path for path in paths if paths.count(path) > 1)} is named twice")
-        return self
 
     @property
     def higher(self) -> bool:

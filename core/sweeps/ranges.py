@@ -154,6 +154,9 @@ def check_plan(plan: SweepPlan) -> None:
         raise SweepError("There is nothing to search: name at least one setting that varies")
     if len(plan.vary) > MOST_VARIED:
         raise SweepError(f"{len(plan.vary)} settings vary; a search can have at most {MOST_VARIED}. Vary what matters most")
+    paths = [one.path for one in plan.vary]
+    if twice := [path for path in paths if paths.count(path) > 1]:
+        raise SweepError(f"{twice[0]} is named twice: a setting can be varied once")
     kinds = [one for one in plan.vary if one.path in KIND_PATHS]
     for one in plan.vary:
         check_range(one, config_with(one.path, plan.base, kinds))
