@@ -2,9 +2,9 @@
 
 Searches a learning rate, a batch size and a network's size in so many short trials on so many training processes, with the app
 open on the same runs folder: its server drives the search, and the page Search settings is asked for again and again meanwhile.
-Said are the share of the training processes' time that was training, from the first trial's start to the last one's end: the runs'
-own seconds, and with what comes before and after it in a run's process (reading the data, choosing threads and number format,
-keeping weights); and what a rerun of the page takes beside it. Needs the development requirements and those of a search.
+Said are the share of the training processes' time that was training, from the first trial's start to the last one's end: the
+runs' own seconds, and with what comes before and after it in a run's process (reading the data, choosing threads and number
+format, keeping weights); and what a rerun of the page takes beside it. Needs the development requirements and those of a search.
 """
 
 import argparse

@@ -254,7 +254,7 @@ def requirements(file: str) -> list[str]:
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-sinks.txt",
-                                  "requirements-dev.txt"])
+                                  "requirements-sweep.txt", "requirements-dev.txt"])
 def test_requirements_are_exact(file):
     found = requirements(file)
     assert found

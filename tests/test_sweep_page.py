@@ -12,7 +12,7 @@ from core.sweeps.driver import luck_found
 from pages.parts.shell import keys
 from tests.opened_pages import said, whole
 from tests.sweeps import RATE, VARY, WITHOUT, PretendEngine, a_plan, begun, drive, driver_of
-from tests.test_pages import APP
+from tests.test_pages import ROOT
 
 pytest.importorskip("optuna", reason=WITHOUT)
 PAGE = "pages/search_settings.py"
@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def opened(view=""):
-    at = AppTest.from_file(str(APP), default_timeout=60)
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     at.run()
     if view:
         at.query_params["search.view"] = view

@@ -1,17 +1,22 @@
 """Ranges as people write them, and what a plan makes of them. Needs no Optuna."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
 
+from core.__main__ import main
 from core.presets import PRESETS, preset
 from core.runs.differing import flat
-from core.sweeps import Range, SweepError, SweepPlan, plan_of, read_plan, read_range
+from core.sweeps import GET, Range, SweepError, SweepPlan, is_available, plan_of, read_plan, read_range
 from core.sweeps.report import minutes_of
 from core.sweeps.suggest import suggested, variable
 from tests.helpers import tiny
+from tests.opened_pages import said, whole
+from tests.test_pages import ROOT
 
 RATE = "training.optimizer.learning_rate"
 CONFIG = preset("digits-quick").config
@@ -150,3 +155,14 @@ def test_choices_as_the_base_has_them_are_tried_first():
     plan = plan_of(CONFIG, [f"{RATE}=0.01..0.1", "training.batch_size=16|64", "model.kernel=3|7"])
     assert plan.first_params() == {RATE: 0.01, "training.batch_size": 64}
     assert plan_of(CONFIG, [Range(path=RATE, low=0.001, high=0.1)]).first_params() == {RATE: 0.002}
+
+
+def test_without_optuna_one_line_says_how_to_get_it(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "optuna", None)  # as where it is not installed
+    assert not is_available()
+    assert main(["sweep", "digits-quick", "--runs", str(tmp_path), "--vary", "training.batch_size=16..64"]) == 2
+    assert capsys.readouterr().err == f"{GET}\n"
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    at.run()
+    at = whole(at.switch_page("pages/search_settings.py").run())
+    assert "pip install -r requirements-sweep.txt" in said(at) and not at.multiselect

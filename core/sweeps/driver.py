@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import isfinite
 from statistics import median
+from typing import Any
 from uuid import uuid4
 
 from core.fields import ConfigError
@@ -176,8 +177,8 @@ class Driver:
         room = self._room(trials)
         for number, params in list(self.waiting.items())[:room]:
             room -= self._submit(number, 0, params)
-        if first := _first(trials):
-            room -= self._repeat(first, have, room)
+        if (first := _first(trials)) is not None:
+            room -= self._repeat(first.trial, first.params, have, room)
         self._over = self._over or self._why_over(trials, luck)
         if not self._over:
             while room > 0 and self.asked < self.plan.most_trials and not self._held and len(self._impossible) < FAILED_FIRST:
@@ -185,6 +186,8 @@ class Driver:
                 self.asked += 1
                 self.waiting[number] = params
                 room -= self._submit(number, 0, params)
+                if not number:  # how much is luck is measured first
+                    room -= self._repeat(number, params, have, room)
             return True
         if any(trial.state == "" for trial in trials) or self.waiting and self._seconds < self.plan.seconds:
             return True
@@ -203,15 +206,15 @@ class Driver:
         store = getattr(self.engine, "store", None)
         return store.actor.limits.waiting if store is not None else 0
 
-    def _repeat(self, number: int, have: dict[tuple[int, int], Trial], room: int) -> int:
+    def _repeat(self, number: int, params: dict[str, Any], have: dict[tuple[int, int], Trial], room: int) -> int:
         """Start a trial's settings with fresh seeds, as far as there is room; how many were started."""
         started = 0
         for repeat in range(1, self.plan.seeds + 1):
             if started < room and (number, repeat) not in have:
-                started += self._submit(number, repeat, have[number, 0].params)
+                started += self._submit(number, repeat, params)
         return started
 
-    def _submit(self, number: int, repeat: int, params: dict[str, object]) -> int:
+    def _submit(self, number: int, repeat: int, params: dict[str, Any]) -> int:
         """Queue one run; 1, or 0 where it can't be just now."""
         if self._held:
             return 0
@@ -258,7 +261,7 @@ class Driver:
         missing = [number for number in best if any((number, repeat) not in have for repeat in range(1, self.plan.seeds + 1))]
         if missing and self._seconds < self.plan.seconds:
             for number in missing:
-                room -= self._repeat(number, have, room)
+                room -= self._repeat(number, have[number, 0].params, have, room)
             return True
         return self._test(trials, have, best)
 
@@ -320,9 +323,9 @@ def fresh_values(trials: Sequence[Trial], number: int) -> list[float]:
     return [trial.value for trial in trials if trial.trial == number and trial.repeat and trial.value is not None]
 
 
-def _first(trials: Sequence[Trial]) -> int | None:
+def _first(trials: Sequence[Trial]) -> Trial | None:
     """The trial whose settings measure luck: the first one, or where that came to nothing the first that came to its end."""
-    return next((trial.trial for trial in trials
+    return next((trial for trial in trials
                  if not trial.repeat and (trial.state == "complete" or not trial.state and trial.trial == 0)), None)
 
 

@@ -12,7 +12,10 @@ GET = "A search needs Optuna: pip install -r requirements-sweep.txt, and start a
 
 def is_available() -> bool:
     """Whether Optuna is installed. It is not imported for that."""
-    return importlib.util.find_spec("optuna") is not None
+    try:
+        return importlib.util.find_spec("optuna") is not None
+    except ValueError:  # somebody has kept it from being imported
+        return False
 
 
 def load_optuna() -> ModuleType:
