@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 from core.config import RunConfig
 from core.runs import Run, RunStore
@@ -90,9 +91,8 @@ def begun(store: RunStore, plan: SweepPlan, owner: str = "ann") -> str:
 
 
 def driver_of(engine: PretendEngine, sweep_id: str) -> Driver:
-    driver = Driver(engine, engine.server, engine.server.sweep(sweep_id))
-    assert take(engine.server, sweep_id, driver.name)
-    return driver
+    assert take(engine.server, sweep_id, name := uuid4().hex)
+    return Driver(engine, engine.server, engine.server.sweep(sweep_id), name)
 
 
 def drive(engine: PretendEngine, sweep_id: str, looks: int = 1000) -> None:
@@ -102,4 +102,4 @@ def drive(engine: PretendEngine, sweep_id: str, looks: int = 1000) -> None:
         if not driver.look():
             break
         engine.work()
-    driver.leave()
+    engine.server.leave_sweep(sweep_id, driver.name)

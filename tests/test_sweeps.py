@@ -131,8 +131,8 @@ def test_it_ends_with_its_time(store):
     clock = iter(range(0, 10_000, 2))
     engine = PretendEngine(store)
     sweep_id = begun(store, a_plan(trials=500, minutes=1))
-    driver = Driver(engine, store, store.sweep(sweep_id), clock=lambda: float(next(clock)))
-    assert take(store, sweep_id, driver.name)
+    assert take(store, sweep_id, "me")
+    driver = Driver(engine, store, store.sweep(sweep_id), "me", clock=lambda: float(next(clock)))
     while driver.look():
         engine.work(2)
     sweep = store.sweep(sweep_id)
@@ -193,7 +193,7 @@ def test_whoever_drives_on_loses_and_doubles_no_trial(store, every):
         driver = driver_of(engine, sweep_id)
         going = all(driver.look() for _ in range(every))
         engine.work(1 + turn % 2)
-        driver.leave()
+        store.leave_sweep(sweep_id, driver.name)
         path = study_path(store.path, sweep_id)
         with path.open("ab") as file:
             file.write(b'{"op_code": 5, "wor')
@@ -275,7 +275,7 @@ def test_one_drives_at_a_time(store, monkeypatch):
     assert not store.take_sweep(sweep_id, "two", -1.0), "who drives has just said so"
     assert not store.drive_sweep(sweep_id, "two", 1.0, "") and store.drive_sweep(sweep_id, "one", 1.0, "")
     assert take(store, sweep_id, "two"), "it was silent for long"
-    driver = Driver(PretendEngine(store), store, store.sweep(sweep_id))
+    driver = Driver(PretendEngine(store), store, store.sweep(sweep_id), "one")
     with pytest.raises(SweepError, match="Another process"):
         driver.look()
 
@@ -378,8 +378,8 @@ def test_each_visitor_has_one_and_keeps_to_their_limits(store):
     with pytest.raises(SweepError, match="one person may keep 9 runs"):
         start(store.as_actor(ann), PretendEngine(store), a_plan(trials=10), ann.key)
     engine = PretendEngine(store).as_actor(ann)
-    driver = Driver(engine, store, store.sweep(sweeps[0]))
-    assert take(store, sweeps[0], driver.name)
+    assert take(store, sweeps[0], "me")
+    driver = Driver(engine, store, store.sweep(sweeps[0]), "me")
     for _ in range(3):
         assert driver.look()
         assert sum(trial.status == "queued" for trial in store.trials(sweeps[0])) == 1, "a place is left for another run"
@@ -392,8 +392,8 @@ def test_a_limit_that_is_reached_is_said_and_waited_for(store):
     ann = Actor("a" * 32, "visitor", Limits(waiting=9, runs=4))
     sweep_id = begun(store.as_actor(ann), a_plan(), ann.key)
     engine = PretendEngine(store).as_actor(ann)
-    driver = Driver(engine, store, store.sweep(sweep_id))
-    take(store, sweep_id, driver.name)
+    assert take(store, sweep_id, "me")
+    driver = Driver(engine, store, store.sweep(sweep_id), "me")
     for _ in range(5):
         assert driver.look()
         engine.work()
@@ -451,8 +451,7 @@ def test_a_damaged_study_file(store):
                     [lines[0], *lines[2:]]):
         path.write_bytes(b"".join(damaged))
         with pytest.raises(SweepError) as refused:
-            driver = Driver(engine, store, store.sweep(sweep_id))
-            driver.study.ask()
+            Driver(engine, store, store.sweep(sweep_id), "me").study.ask()
             raise SweepError(f"{path.name} was read nevertheless")
         assert path.name in one_line(refused)
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from core.actors import Actor
 
+STUDIES = "sweeps"  # the folder below the runs folder that holds each search's study, see core.sweeps.study
 SweepStatus = Literal["running", "paused", "finished", "stopped", "failed"]
 TrialState = Literal["", "complete", "pruned", "failed"]  # "" while it is not known
 

@@ -37,16 +37,18 @@ UP = "the time is over"
 
 
 class Driver:
-    """One search in progress. engine: as whoever began the search may use it; store: of this server.
+    """One search in progress, for whoever drives it under that name: see take(). engine: as whoever began the search may use it;
+    store: of this server.
 
     Raises SweepError where the study can't be used.
     """
 
-    def __init__(self, engine: Engine, store: RunStore, sweep: Sweep, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, engine: Engine, store: RunStore, sweep: Sweep, name: str,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self.engine, self.store, self.sweep, self.clock = engine, store, sweep, clock
         self.plan = read_plan(sweep.plan)
         self.study = Study(study_path(store.path, sweep.id), sweep.id, self.plan)
-        self.name = uuid4().hex
+        self.name = name
         self.waiting = self.study.unfinished()  # asked for and without a run, once those that have one are taken out
         self.asked = self.study.count()
         self._seconds, self._looked, self._beaten = sweep.seconds, clock(), -1.0  # driven, now and before
@@ -289,11 +291,7 @@ class Driver:
         self.store.end_sweep(self.sweep.id, "finished" if status == "finished" else "failed", message, result)
         self._end_runs(self.store.trials(self.sweep.id), all_of_them=True)
 
-    # --- who drives
-
-    def leave(self) -> None:
-        with suppress(StoreError):
-            self.store.leave_sweep(self.sweep.id, self.name)
+    # --- who drives, and what it says
 
     def _beat(self, note: str) -> None:
         if self.clock() - self._beaten < SECONDS_PER_BEAT and note == self.sweep.note:
@@ -365,16 +363,19 @@ def run_sweep(engine: Engine, store: RunStore, plan: SweepPlan | None, owner: st
     load_optuna()
     if plan is not None and not sweep_id:
         sweep_id = store.create_sweep(plan.model_dump_json(), owner, title)
-    driver = Driver(engine, store, store.sweep(sweep_id))
-    if not take(store, sweep_id, driver.name):
-        raise SweepError("Another process drives this search; it can be watched on the page Search.")
+    name = uuid4().hex
+    if not take(store, sweep_id, name):
+        raise SweepError("Another process drives this search; it can be watched on the page Search settings.")
     try:
         store.change_sweep(sweep_id, ("paused",), status="running")
+        driver = Driver(engine, store, store.sweep(sweep_id), name)
+        report(driver.sweep, [])
         while driver.look():
             report(driver.sweep, store.trials(sweep_id))
             time.sleep(SECONDS_PER_LOOK)
     finally:
-        driver.leave()
+        with suppress(StoreError):
+            store.leave_sweep(sweep_id, name)
     ended = store.sweep(sweep_id)
     report(ended, store.trials(sweep_id))
     return ended

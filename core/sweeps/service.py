@@ -5,9 +5,11 @@ has come to is in the store and its study, which a killed server leaves whole.
 """
 
 import threading
+import time
 import traceback
 from contextlib import suppress
 from dataclasses import replace
+from uuid import uuid4
 
 from core.actors import Actor
 from core.errors import reason
@@ -23,6 +25,7 @@ from core.sweeps.plan import Range, SweepError, SweepPlan, read_plan
 from core.sweeps.ranges import changed, check_plan
 
 SECONDS_BETWEEN_LOOKS = 1.0  # while no search is going
+REST = 4  # times as long as a look took
 
 
 class SweepService:
@@ -47,17 +50,23 @@ class SweepService:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        pause, looked = 0.0, -SECONDS_BETWEEN_LOOKS
         while not self._closing.is_set():
-            self._wake.wait(SECONDS_PER_LOOK if self._drivers else SECONDS_BETWEEN_LOOKS)
+            self._wake.wait(pause)
             self._wake.clear()
             if self._closing.is_set():
                 break
-            with suppress(StoreError):  # what can't be read or written just now may be at the next look
-                self._look_for_more()
+            began = time.monotonic()
+            if began >= looked + SECONDS_BETWEEN_LOOKS or not self._drivers:
+                looked = began
+                with suppress(StoreError):  # what can't be read or written just now may be at the next look
+                    self._look_for_more()
             for sweep_id, driver in list(self._drivers.items()):
                 self._drive(sweep_id, driver)
+            # a look at a thousand trials takes longer than one at ten: pages come first
+            pause = max(SECONDS_PER_LOOK, REST * (time.monotonic() - began)) if self._drivers else SECONDS_BETWEEN_LOOKS
         for driver in self._drivers.values():
-            driver.leave()
+            self._leave(driver)
 
     def _look_for_more(self) -> None:
         for sweep in self.store.sweeps():
@@ -71,13 +80,13 @@ class SweepService:
         return not sweep.driver or self._silent.seconds(sweep.id, sweep.heartbeat) >= SECONDS_OF_SILENCE
 
     def _begin(self, sweep: Sweep) -> None:
+        name = uuid4().hex
+        if not self.store.take_sweep(sweep.id, name, sweep.heartbeat):
+            return  # another was faster
         try:
-            driver = Driver(self._as_its_owner(sweep), self.store, sweep)
+            self._drivers[sweep.id] = Driver(self._as_its_owner(sweep), self.store, sweep, name)
         except SweepError as error:
             self.store.end_sweep(sweep.id, "failed", str(error))
-            return
-        if self.store.take_sweep(sweep.id, driver.name, sweep.heartbeat):
-            self._drivers[sweep.id] = driver
 
     def _as_its_owner(self, sweep: Sweep) -> Engine:
         """The engine as whoever began the search may use it, with their limits."""
@@ -100,7 +109,11 @@ class SweepService:
             with suppress(StoreError):
                 self.store.end_sweep(sweep_id, "failed", f"The search ended with {type(error).__name__}: {reason(error)}")
         del self._drivers[sweep_id]
-        driver.leave()
+        self._leave(driver)
+
+    def _leave(self, driver: Driver) -> None:
+        with suppress(StoreError):
+            self.store.leave_sweep(driver.sweep.id, driver.name)
 
 
 # --- what people do with searches; the store says whether they may

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import reason
+from core.runs.sweep_records import STUDIES
 from core.sweeps.optional import load_optuna
 from core.sweeps.plan import Range, SweepError, SweepPlan
 
-FOLDER = "sweeps"
 PRIME = 1_000_003
 
 
 def study_path(runs_dir: Path, sweep_id: str) -> Path:
     """Where a search's study is, or would be."""
-    return runs_dir / FOLDER / f"{sweep_id}.log"
+    return runs_dir / STUDIES / f"{sweep_id}.log"
 
 
 class Study:
