@@ -109,10 +109,10 @@ def test_settings_of_the_kind_that_was_not_chosen_are_left_out():
         plan_of(CONFIG, ["training.optimizer.momentum=0..0.9"])
 
 
-def test_a_trial_differs_from_the_base_in_what_varies_and_in_its_seed_alone():
+def test_a_trial_differs_from_the_base_in_what_varies_in_its_seed_and_in_keeping_no_moments():
     plan = plan_of(tiny(training__seed=5), ["training.batch_size=16..64", "model.hidden=[8]|[16,8]"])
     assert plan.config_of({"training.batch_size": 32, "model.hidden": [16, 8]}, 2) == tiny(
-        training__seed=7, training__batch_size=32, model__hidden=[16, 8])
+        training__seed=7, training__batch_size=32, model__hidden=[16, 8], training__moments=0)
 
 
 def test_points_of_a_grid():

@@ -53,6 +53,8 @@ Images = Tensor | np.ndarray  # (N, C, H, W) float in [0, 1]
 class Engine(Protocol):
     """What runs need from whoever does them: this machine, or later a cluster."""
 
+    store: RunStore
+
     @property
     def capacity(self) -> int: ...
     def as_actor(self, actor: Actor) -> Self: ...

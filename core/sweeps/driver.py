@@ -197,16 +197,11 @@ class Driver:
 
     def _room(self, trials: Sequence[Trial]) -> int:
         """How many runs may be started now, so that no process waits for the next one and a visitor's other runs have a place."""
-        limit = self.engine_limit()
+        limit = self.engine.store.actor.limits.waiting
         ahead = 2 * max(1, self.engine.capacity)
         queued = sum(trial.status == "queued" and not trial.deleted for trial in trials)
         room = ahead - sum(trial.is_active for trial in trials)
         return max(0, min(room, max(1, limit - 1) - queued) if limit else room)
-
-    def engine_limit(self) -> int:
-        """How many runs of whoever began the search may wait; 0 for any number."""
-        store = getattr(self.engine, "store", None)
-        return store.actor.limits.waiting if store is not None else 0
 
     def _repeat(self, number: int, params: dict[str, Any], have: dict[tuple[int, int], Trial], room: int) -> int:
         """Start a trial's settings with fresh seeds, as far as there is room; how many were started."""
@@ -255,7 +250,7 @@ class Driver:
     def _repeat_leaders(self, trials: list[Trial], have: dict[tuple[int, int], Trial], luck: Luck | None, room: int) -> bool:
         """Once all settings have been tried: the best ones with fresh seeds; then the best of these is tested."""
         firsts = {trial.trial: trial.value for trial in trials
-                  if not trial.repeat and trial.state == "complete" and trial.value is not None}
+                  if not trial.repeat and trial.state == "complete" and trial.value is not None and not trial.deleted}
         best = leaders(firsts, luck, self.plan.higher)
         if not best:
             self._close("failed", "No trial came to a result" + (f": {trials[-1].reason}" if trials else "") + ".")
@@ -278,7 +273,8 @@ class Driver:
         if untested and run.retries <= MOST_RETRIES:
             self.store.let_test(run.run_id)
             self.store.note_retry(run.run_id, run.retries + 1)
-            self.engine.resume(run.run_id)
+            with suppress(CheckpointError, ConfigError):  # its weights are gone: then it stays untested
+                self.engine.resume(run.run_id)
             return True
         luck = luck_found(trials)
         result = Result(chosen, run.run_id, found.alike if found else (chosen,), found.means if found else {},

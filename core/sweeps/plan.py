@@ -99,9 +99,9 @@ class SweepPlan(Config):
         return min(self.trials, self.grid_size) if self.sampler == "grid" else self.trials
 
     def config_of(self, params: Mapping[str, Any], repeat: int = 0) -> RunConfig:
-        """The run of some settings; repeat: with a fresh seed. What the chosen kind of network, optimizer or schedule does not
-        have is left out. Raises ConfigError."""
-        return with_params(self.base, params).with_values({SEED: self.base.training.seed + repeat})
+        """A trial: some settings, with a fresh seed for each repeat. It keeps no moments to go back to, of which hundreds of runs
+        would have gigabytes. Raises ConfigError."""
+        return with_params(self.base, params).with_values({SEED: self.base.training.seed + repeat, "training.moments": 0})
 
     def first_params(self) -> dict[str, Any]:
         """The settings to begin with: the base's own, as far as the ranges hold them."""

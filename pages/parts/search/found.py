@@ -13,6 +13,7 @@ from core.runs.sweep_records import Sweep, Trial
 from core.runs.view import View
 from core.sweeps import Result, SweepPlan, read_result
 from core.sweeps.driver import fresh_values
+from core.sweeps.plan import with_params
 from core.sweeps.result import apart, sentence, valued
 from core.wording import number, percent, plural
 from pages.parts.draft import draft
@@ -86,7 +87,7 @@ def _best_so_far(plan: SweepPlan, trials: Sequence[Trial]) -> Result | None:
 
 def _use(plan: SweepPlan, best: Trial) -> None:
     try:
-        draft.take(plan.config_of(best.params))
+        draft.take(with_params(plan.base, best.params))
     except ConfigError as error:  # of another version
         refuse(as_text(str(error)))
     tell(f"The settings are those of trial {best.trial} now: {plural(len(best.params), 'setting')} taken.")
