@@ -1,6 +1,7 @@
 """The page Search settings: begins a search, shows one as it goes and has ended, and leads on."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -9,6 +10,7 @@ from core.figures.sweeps import history_chart, luck_band, parallel_chart, slice_
 from core.runs import RunStore
 from core.sweeps import read_plan, read_result
 from core.sweeps.driver import luck_found
+from pages.parts.search.charts import brushed
 from pages.parts.shell import keys
 from tests.opened_pages import said, whole
 from tests.sweeps import RATE, VARY, WITHOUT, PretendEngine, a_plan, begun, drive, driver_of
@@ -105,3 +107,14 @@ def test_charts_say_what_the_store_knows(folder):
     lines = parallel_chart(plan, trials, {one.path: one.path for one in plan.vary})
     assert len(lines["series"][1]["data"]) == 12 and {row[1] for row in lines["series"][1]["data"]} <= {"8", "16-8"}
     json.dumps([sliced, lines])  # which a browser can be sent
+
+
+@pytest.mark.parametrize(("areas", "part"), [
+    ([{"brush_type": "lineX", "coord_range": [0.05, 0.0123456]}], (0.01235, 0.05)),
+    ([{"brush_type": "lineX", "coord_range": [-5, 900]}], (1e-4, 1.0)),
+    ([{"brush_type": "lineX", "coord_range": [0.1, 0.1]}], None),
+    ([{"brush_type": "rect", "coord_range": [[0, 1], [0, 1]]}], None),
+    ([{"brush_type": "lineX"}], None), ([{"brush_type": "lineX", "coord_range": ["a", None]}], None), ([], None),
+])
+def test_what_is_brushed_is_a_part_of_the_range(areas, part):
+    assert brushed(SimpleNamespace(selection=SimpleNamespace(areas=areas)), a_plan().vary[0]) == part

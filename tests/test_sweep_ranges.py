@@ -135,7 +135,7 @@ def test_a_plan_comes_back_from_its_json():
 def test_what_is_suggested_can_be_searched(name):
     config = PRESETS[name].config
     labels = variable(config)
-    assert RATE in labels and "training.seed" not in labels
+    assert len(set(labels.values())) == len(labels) and RATE in labels and "training.seed" not in labels
     plan = plan_of(config, [suggested(config, path) for path in list(labels)[:12]])
     assert isinstance(plan, SweepPlan) and plan.first_params()[RATE] == config.training.optimizer.learning_rate
 

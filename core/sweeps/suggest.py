@@ -2,7 +2,8 @@
 
 from typing import Any, Literal, get_args, get_origin
 
-from core.config import KIND_PATHS, RunConfig
+from core.config import KIND_PATHS, OPTIMIZERS, SCHEDULES, RunConfig
+from core.data.sources import kind_of
 from core.fields import Setting, describe
 from core.runs.differing import flat, labels_of
 from core.sweeps.plan import Range, SweepError
@@ -11,13 +12,24 @@ from core.sweeps.ranges import config_with
 FACTOR = 10  # up and down from a number that works by factors
 BY_FACTORS = ("learning_rate", "weight_decay", "l1")
 FIRST = ("training.optimizer.learning_rate", "training.batch_size")
+SOME = {"data.normalization": ("none", "half", "standard")}  # of the choices: the others need numbers, or channels
+SPAN = {"beta1": (0.8, 0.99), "beta2": (0.9, 0.999), "alpha": (0.9, 0.999), "label_smoothing": (0.0, 0.3)}
+# what one tunes, as a rule; all else that is no luck and no judge can be varied on the command line
+OFFERED = ("training.optimizer.", "training.schedule.", "training.batch_size", "training.epochs", "training.label_smoothing",
+           "training.gradient_clipping", "training.l1", "training.initialization", "training.shuffle", "training.keep",
+           "data.normalization", "data.fraction", "model.")
+OF_KIND = {"images": ("data.variations",), "text": ("data.vocabulary", "data.text_length")}
+NEEDS_MORE = ("training.optimizer.nesterov",)  # than itself: momentum
 SMALLEST = {"weight_decay": 1e-6, "l1": 1e-7}  # a range by factors can't begin at 0
 
 
 def variable(config: RunConfig) -> dict[str, str]:
     """The settings that can be varied, by path: what each is called. Those that one changes most come first."""
     found = {}
+    offered = OFFERED + OF_KIND.get(kind_of(config.data.dataset), ())
     for path, value in flat(config).items():
+        if not path.startswith(offered) or path in NEEDS_MORE:
+            continue
         try:
             config_with(path, config)
             suggested(config, path)
@@ -62,6 +74,8 @@ def suggested(config: RunConfig, path: str) -> Range:
     if isinstance(value, int):
         low, high = max(int(about.minimum), value // 2), max(value * 2, int(about.minimum) + 1)
         return Range(path=path, low=low, high=min(high, about.maximum or high), whole=True)
+    if name in SPAN:
+        return Range(path=path, low=SPAN[name][0], high=SPAN[name][1])
     high = 0.9 if about.maximum is not None and about.maximum <= 1 else max(1.0, 2 * value)
     return Range(path=path, low=max(about.minimum, 0.1 if name in ("fraction", "imbalance", "rise", "share", "factor") else 0.0),
                  high=high)
@@ -69,8 +83,8 @@ def suggested(config: RunConfig, path: str) -> Range:
 
 def _choices(config: RunConfig, path: str) -> tuple[str, ...]:
     """Of a field that is one of some words."""
-    from core.config import OPTIMIZERS, SCHEDULES
-
+    if path in SOME:
+        return SOME[path]
     if path in KIND_PATHS:
         return {"training.optimizer.name": tuple(OPTIMIZERS), "training.schedule.name": tuple(SCHEDULES)}.get(path, ())
     owner: Any = config

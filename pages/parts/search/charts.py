@@ -59,7 +59,7 @@ def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial],
         st.caption("Trials differ in other settings, too: what looks like this one's effect may be another's.")
         return
     chosen = st.echarts_chart(spec, height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
-    part = _part(chosen, one)
+    part = brushed(chosen, one)
     if part is None:
         st.caption("To narrow the range: press the button at the chart's top right, then drag over the part that you want. "
                    "Trials differ in other settings, too: what looks like this one's effect may be another's.")
@@ -73,7 +73,7 @@ def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial],
         st.rerun()
 
 
-def _part(chosen: object, one: Range) -> tuple[float, float] | None:
+def brushed(chosen: object, one: Range) -> tuple[float, float] | None:
     """What is brushed of a range; None where nothing is, or next to nothing."""
     selection = getattr(chosen, "selection", None)
     areas = [area for area in getattr(selection, "areas", None) or () if area.get("brush_type") == "lineX"]
