@@ -114,7 +114,7 @@ class Driver:
 
     def _value(self, trial: Trial) -> float | None:
         """Of the weights that the run has kept: of the last epoch, or of the one with the smallest validation loss."""
-        if self.plan.base.training.keep != "best":
+        if trial.params.get("training.keep", self.plan.base.training.keep) != "best":
             return getattr(trial, self.plan.metric)
         series = self.store.metrics(trial.run_id, names=METRICS).series
         losses = dict(zip(*series.get("validation_loss", ((), ())), strict=True))

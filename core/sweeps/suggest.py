@@ -7,13 +7,14 @@ from core.data.sources import kind_of
 from core.fields import Setting, describe
 from core.runs.differing import flat, labels_of
 from core.sweeps.plan import Range, SweepError
-from core.sweeps.ranges import config_with
+from core.sweeps.ranges import OF_LOSS, config_with
 
 FACTOR = 10  # up and down from a number that works by factors
 BY_FACTORS = ("learning_rate", "weight_decay", "l1")
 FIRST = ("training.optimizer.learning_rate", "training.batch_size")
 SOME = {"data.normalization": ("none", "half", "standard")}  # of the choices: the others need numbers, or channels
 SPAN = {"beta1": (0.8, 0.99), "beta2": (0.9, 0.999), "alpha": (0.9, 0.999), "label_smoothing": (0.0, 0.3)}
+ABOVE_NOTHING = ("fraction", "rise", "share", "factor")
 # what one tunes, as a rule; all else that is no luck and no judge can be varied on the command line
 OFFERED = ("training.optimizer.", "training.schedule.", "training.batch_size", "training.epochs", "training.label_smoothing",
            "training.gradient_clipping", "training.l1", "training.initialization", "training.shuffle", "training.keep",
@@ -28,7 +29,7 @@ def variable(config: RunConfig) -> dict[str, str]:
     found = {}
     offered = OFFERED + OF_KIND.get(kind_of(config.data.dataset), ())
     for path, value in flat(config).items():
-        if not path.startswith(offered) or path in NEEDS_MORE:
+        if not path.startswith(offered) or path in NEEDS_MORE or path in OF_LOSS and config.training.loss != "cross_entropy":
             continue
         try:
             config_with(path, config)
@@ -74,11 +75,9 @@ def suggested(config: RunConfig, path: str) -> Range:
     if isinstance(value, int):
         low, high = max(int(about.minimum), value // 2), max(value * 2, int(about.minimum) + 1)
         return Range(path=path, low=low, high=min(high, about.maximum or high), whole=True)
-    if name in SPAN:
-        return Range(path=path, low=SPAN[name][0], high=SPAN[name][1])
-    high = 0.9 if about.maximum is not None and about.maximum <= 1 else max(1.0, 2 * value)
-    return Range(path=path, low=max(about.minimum, 0.1 if name in ("fraction", "imbalance", "rise", "share", "factor") else 0.0),
-                 high=high)
+    low, high = SPAN.get(name) or (max(about.minimum, 0.1 if name in ABOVE_NOTHING else 0.0),
+                                   0.9 if about.maximum is not None and about.maximum <= 1 else max(1.0, 2 * value))
+    return Range(path=path, low=min(low, value), high=max(high, value))
 
 
 def _choices(config: RunConfig, path: str) -> tuple[str, ...]:
