@@ -18,6 +18,7 @@ from core.runs.database import StoreError
 from core.runs.engine import DIED, Engine
 from core.runs.limits import LimitReached
 from core.runs.records import RunNotFound
+from core.runs.rights import NotYours
 from core.runs.store import RunStore
 from core.runs.sweep_records import Sweep, Trial, TrialOf
 from core.sweeps.luck import MOST_LEADERS, Luck, has_stalled, leaders, luck_of, verdict
@@ -81,7 +82,11 @@ class Driver:
         if why := _all_failed(trials, self._impossible):
             self._close("failed", why)
             return False
-        going = any(trial.is_active for trial in trials) if paused else self._next(trials)
+        try:
+            going = any(trial.is_active for trial in trials) if paused else self._next(trials)
+        except NotYours as error:  # its data were given back, or taken away
+            self._close("failed", str(error))
+            return False
         self._beat("Paused" if paused else self._held or self._doing(trials))
         return going
 
@@ -177,6 +182,11 @@ class Driver:
         self.waiting = {number: params for number, params in self.waiting.items() if (number, 0) not in have}
         luck = luck_found(trials)
         room = self._room(trials)
+        if self._seconds > self.plan.seconds:
+            room = 0
+            for number in self.waiting:
+                self.study.tell_pruned(number)
+            self.waiting.clear()
         for number, params in list(self.waiting.items())[:room]:
             room -= self._submit(number, 0, params)
         if (first := _first(trials)) is not None:
@@ -191,7 +201,7 @@ class Driver:
                 if not number:  # how much is luck is measured first
                     room -= self._repeat(number, params, have, room)
             return True
-        if any(trial.state == "" for trial in trials) or self.waiting and self._seconds < self.plan.seconds:
+        if any(trial.state == "" for trial in trials) or self.waiting:
             return True
         return self._repeat_leaders(trials, have, luck, room)
 

@@ -62,12 +62,13 @@ def begin(server: Services, config: RunConfig, ranges: list[Range | str], values
                 if line := lesson.problem(with_params(config, {one.path: end})):
                     refuse(as_text(line), ":material/school:")
         title = f"Search: {title_of(config, server.settings.data_dir)}"
-        st.session_state[keys.SEARCH] = start(server.store, server.engine, plan, st.session_state[keys.OWNER], title)
+        start(server.store, server.engine, plan, st.session_state[keys.OWNER], title)
     except (SweepError, ConfigError) as error:
         refuse(as_text(str(error)))
     except StoreError as error:
         refuse(as_text(str(error)), icon_of(error))
     server.sweeps.wake()
+    st.session_state.pop(keys.SEARCH, None)  # the newest is shown
     st.rerun()
 
 
