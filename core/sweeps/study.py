@@ -74,7 +74,7 @@ class Study:
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """What a trial has come to after an epoch; whether it should be ended, as it lags behind."""
-        trial = self._optuna.trial.Trial(self._study, self._id_of(number))
+        trial = self._optuna.trial.Trial(self._study, number)  # its id, too: there is one study in the file
         trial.report(value, epoch)
         return trial.should_prune()
 
@@ -86,9 +86,6 @@ class Study:
 
     def tell_failed(self, number: int) -> None:
         self._study.tell(number, state=self._optuna.trial.TrialState.FAIL, skip_if_finished=True)
-
-    def _id_of(self, number: int) -> int:
-        return self._study.get_trials(deepcopy=False)[number]._trial_id
 
     def _range(self, path: str) -> Range:
         return next(one for one in self.plan.vary if one.path == path)
@@ -109,7 +106,10 @@ class Study:
         match self.plan.sampler:
             case "grid":
                 points = {one.path: [_encoded(one, point) for point in one.points()] for one in self.plan.vary}
-                return samplers.GridSampler(points, seed=self.plan.base.training.seed)
+                grid = samplers.GridSampler(points, seed=self.plan.base.training.seed)
+                # at its last point it would stop a study's own loop, of which there is none here
+                grid.after_trial = lambda *about: None
+                return grid
             case "random":
                 return samplers.RandomSampler(seed=seed)
             case "qmc":
