@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -522,3 +523,30 @@ def test_a_store_of_a_search_that_ended_keeps_it(tmp_path):
     again = RunStore(tmp_path)
     assert again.sweep(sweep_id) == ended and time.time() >= ended.finished
     again.close()
+
+
+def test_the_code_in_the_readme_runs(store, monkeypatch, tmp_path, capsys):
+    """As it stands, with an engine that does at once what it is given."""
+
+    class Eager(PretendEngine):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def submit_trial(self, *trial):
+            run_id = super().submit_trial(*trial)
+            self.work()
+            return run_id
+
+        def resume(self, run_id, more_epochs=0):
+            super().resume(run_id, more_epochs)
+            self.work()
+
+    [block] = re.findall(r"```python\n(.*?core\.sweeps.*?)```", (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8"),
+                         re.S)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("core.runs.LocalEngine", Eager)
+    exec(compile(block, "README.md", "exec"), {})
+    assert "The search ended as" in capsys.readouterr().out

@@ -100,6 +100,8 @@ def _numbers(path: str, parts: re.Match[str], config: RunConfig) -> Range:
         low, high = float(parts[1]), float(parts[2])
     except ValueError:
         raise SweepError(f"{path}: {parts[1]}..{parts[2]} is no range of numbers") from None
+    if not isfinite(low) or not isfinite(high):
+        raise SweepError(f"{path}: {parts[1]}..{parts[2]} is no range of numbers")
     now = flat(config)[path]
     if isinstance(now, bool) or not isinstance(now, int | float):
         raise SweepError(f"{path} is no number: name its choices instead, as {path}=ONE|ANOTHER")
@@ -131,7 +133,7 @@ def check_range(one: Range, config: RunConfig) -> None:
             raise SweepError(f"{one.path} has one value, {json.dumps(list(one.choices)[0])}: there is nothing to choose")
         ends = list(one.choices)
     else:
-        if one.low is None or one.high is None or not isfinite(one.low) or not isfinite(one.high):
+        if one.low is None or one.high is None:
             raise SweepError(f"{one.path}: a range needs two ends")
         if one.whole and (one.low != round(one.low) or one.high != round(one.high)):
             raise SweepError(f"{one.path}: it must be from one whole number to another")
