@@ -544,8 +544,8 @@ def test_the_code_in_the_readme_runs(store, monkeypatch, tmp_path, capsys):
             super().resume(run_id, more_epochs)
             self.work()
 
-    [block] = re.findall(r"```python\n(.*?core\.sweeps.*?)```", (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8"),
-                         re.S)
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    [block] = [one for one in re.findall(r"```python\n(.*?)```", text, re.S) if "core.sweeps" in one]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("core.runs.LocalEngine", Eager)
     exec(compile(block, "README.md", "exec"), {})
