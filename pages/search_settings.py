@@ -62,7 +62,7 @@ if not is_available():
     st.info(GET, icon=":material/download:")
     address.keep()
     st.stop()
-picture, controls = st.columns([2.3, 1], gap="medium")
+picture, controls = st.columns([2, 1], gap="medium")
 with picture:
     sweep = looked_at(server)
 with controls:

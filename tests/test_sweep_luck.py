@@ -20,7 +20,7 @@ def test_the_pooled_deviation_is_that_of_an_analysis_of_variance():
     model = [np.mean(group) for group in GROUPS[:2] for _ in group]
     residuals = np.concatenate(GROUPS[:2]) - model
     assert luck.deviation == pytest.approx(np.sqrt((residuals ** 2).sum() / (5 - 2)))
-    assert luck_of([[0.5], [0.6]]) is None
+    assert luck_of([[0.5], [0.6]]) is None and luck_of([[0.5, 0.6], [0.5]]) is None
 
 
 def test_margins_are_student_s():

@@ -1,8 +1,10 @@
 """A search as pictures that move while it goes: its history, a setting against its result, and all settings at once."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from statistics import median
 from typing import Any
 
 from core.figures.palette import GREY, TRAIN, VALIDATION
@@ -15,6 +17,7 @@ from core.sweeps.result import valued
 GRID = {"left": 8, "right": 20, "top": 36, "bottom": 26, "containLabel": True}
 SCALE = [TRAIN, "#b8860b", VALIDATION]  # from bad to good, also told apart with colour-blind eyes
 MOST_AXES = 8
+WIDE, ROOM = 4, 0.05  # times the distance from the best to the middle one; share of the axis beyond the last points
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,28 @@ def luck_band(trials: Sequence[Trial], luck: Luck | None) -> Band | None:
     return Band(mean - reach, mean + reach)
 
 
+def value_range(plan: SweepPlan, trials: Sequence[Trial], band: Band | None = None) -> tuple[float, float] | None:
+    """What the axis of results shows, in the metric's unit: the good half and as much again three times over, and the band. One
+    trial that learned nothing would make a line of all others; it lies at the edge then."""
+    values = [trial.value for trial in trials if trial.state == "complete" and trial.value is not None and isfinite(trial.value)]
+    if not values:
+        return None
+    best, middle = (max if plan.higher else min)(values), median(values)
+    worst = best - WIDE * (best - middle)
+    near = [value for value in values if (value >= worst if plan.higher else value <= worst)]
+    known = [*near, *([band.low, min(band.high, 1.0) if plan.higher else band.high] if band else [])]
+    low, high = min(known), max(known)
+    room = (high - low) * ROOM or abs(high) * ROOM or ROOM
+    return low - room, min(high + room, 1.0) if plan.higher else high + room
+
+
 def history_chart(plan: SweepPlan, trials: Sequence[Trial], luck: Luck | None) -> dict[str, Any]:
     """ECharts option: each trial by its number, the best so far as a line, fresh seeds as diamonds, what was ended early in grey,
     and as a band how far luck of the seed alone moves the first settings."""
     scale = 100 if plan.higher else 1
     first = [trial for trial in trials if not trial.repeat]
     band = luck_band(trials, luck)
+    ends = value_range(plan, trials, band)
     best, line = None, []
     for trial in sorted((one for one in first if one.state == "complete" and one.value is not None), key=lambda one: one.trial):
         assert trial.value is not None
@@ -53,9 +72,9 @@ def history_chart(plan: SweepPlan, trials: Sequence[Trial], luck: Luck | None) -
     area = {"silent": True, "itemStyle": {"color": GREY, "opacity": 0.16}, "data": [[
         {"yAxis": _sent(band.low * scale)}, {"yAxis": _sent(top * scale)}]]} if band else {}
     series = [
-        _points("ended early", plan, [one for one in first if one.state == "pruned"], scale, GREY, "emptyCircle", 6),
-        _points("trials", plan, [one for one in first if one.state == "complete"], scale, VALIDATION, "circle", 9),
-        _points("fresh seeds", plan, [one for one in trials if one.repeat and one.state == "complete"], scale, VALIDATION,
+        _points("ended early", plan, [one for one in first if one.state == "pruned"], ends, GREY, "emptyCircle", 6),
+        _points("trials", plan, [one for one in first if one.state == "complete"], ends, VALIDATION, "circle", 9),
+        _points("fresh seeds", plan, [one for one in trials if one.repeat and one.state == "complete"], ends, VALIDATION,
                 "emptyDiamond", 9),
         {"name": "best so far", "type": "line", "step": "end", "showSymbol": False, "color": TRAIN, "silent": True,
          "lineStyle": {"width": 2}, "data": line},
@@ -63,17 +82,17 @@ def history_chart(plan: SweepPlan, trials: Sequence[Trial], luck: Luck | None) -
          "symbol": "rect"},
     ]
     shown = [one["name"] for one in series if one["data"] or one["name"] == "luck of the seed" and band]
-    return {"animation": False, "grid": GRID, "legend": {"left": 0, "top": 0, "itemWidth": 14, "data": shown},
+    return {"animation": False, "grid": GRID, "legend": {"type": "scroll", "left": 0, "right": 0, "top": 0, "itemWidth": 14, "data": shown},
             "tooltip": {"trigger": "item", "formatter": "{b}"},
             "xAxis": {"type": "value", "name": "trial", "nameLocation": "middle", "nameGap": 22, "minInterval": 1, "min": 0,
                       "splitLine": {"show": False}},
-            "yAxis": _value_axis(plan), "series": series}
+            "yAxis": _value_axis(plan, ends), "series": series}
 
 
 def slice_chart(plan: SweepPlan, trials: Sequence[Trial], one: Range, label: str) -> dict[str, Any]:
     """ECharts option: the result over one setting, to be brushed where that is a range of numbers."""
-    scale = 100 if plan.higher else 1
     first = [trial for trial in trials if not trial.repeat and one.path in trial.params]
+    ends = value_range(plan, first)
 
     def place(trial: Trial) -> Any:
         value = trial.params[one.path]
@@ -81,9 +100,7 @@ def slice_chart(plan: SweepPlan, trials: Sequence[Trial], one: Range, label: str
 
     def points(name: str, state: str, colour: str, symbol: str, size: int) -> dict[str, Any]:
         chosen = [trial for trial in first if trial.state == state]
-        return _points(name, plan, chosen, scale, colour, symbol, size) | {
-            "data": [{"name": _said(plan, trial), "value": [place(trial), _sent(trial.value * scale)]} for trial in chosen
-                     if trial.value is not None and isfinite(trial.value)]}
+        return _points(name, plan, chosen, ends, colour, symbol, size, place)
 
     axis: dict[str, Any] = {"name": label, "nameLocation": "middle", "nameGap": 24}
     axis |= {"type": "log" if one.log else "value", "min": one.low, "max": one.high} if one.is_number else {
@@ -93,7 +110,7 @@ def slice_chart(plan: SweepPlan, trials: Sequence[Trial], one: Range, label: str
              "toolbox": {"right": 0, "top": 0, "feature": {"brush": {"type": ["lineX", "clear"], "title": {
                  "lineX": "Choose a part", "clear": "Choose nothing"}}}}} if one.is_number else {}
     return {"animation": False, "grid": GRID | {"bottom": 30}, "tooltip": {"trigger": "item", "formatter": "{b}"}, "xAxis": axis,
-            "yAxis": _value_axis(plan), **brush, "series": [
+            "yAxis": _value_axis(plan, ends), **brush, "series": [
                 points("ended early", "pruned", GREY, "emptyCircle", 6), points("trials", "complete", VALIDATION, "circle", 9)]}
 
 
@@ -121,12 +138,15 @@ def parallel_chart(plan: SweepPlan, trials: Sequence[Trial], labels: Mapping[str
                         "data": rows("complete")}]}
 
 
-def _points(name: str, plan: SweepPlan, trials: Sequence[Trial], scale: int, colour: str, symbol: str,
-            size: int) -> dict[str, Any]:
+def _points(name: str, plan: SweepPlan, trials: Sequence[Trial], ends: tuple[float, float] | None, colour: str, symbol: str,
+            size: int, place: Callable[[Trial], Any] = lambda trial: trial.trial) -> dict[str, Any]:
+    """What lies outside the axis is at its edge, and its words say where it is. place: of a trial on the other axis."""
+    low, high = ends or (float("-inf"), float("inf"))
+    scale = 100 if plan.higher else 1
     return {"name": name, "type": "scatter", "color": colour, "symbol": symbol, "symbolSize": size,
             "itemStyle": {"opacity": 0.9}, "data": [
-                {"name": _said(plan, trial), "value": [trial.trial, _sent(trial.value * scale)]} for trial in trials
-                if trial.value is not None and isfinite(trial.value)]}
+                {"name": _said(plan, trial), "value": [place(trial), _sent(min(max(trial.value, low), high) * scale)]}
+                for trial in trials if trial.value is not None and isfinite(trial.value)]}
 
 
 def _said(plan: SweepPlan, trial: Trial) -> str:
@@ -138,9 +158,16 @@ def _said(plan: SweepPlan, trial: Trial) -> str:
     return f"Trial {trial.trial}{seed}: {valued(plan, trial.value)} ({settings}{early})"
 
 
-def _value_axis(plan: SweepPlan) -> dict[str, Any]:
-    return {"type": "value", "scale": True, "name": _short_metric(plan), "nameTextStyle": {"align": "left"},
-            "axisLabel": {"formatter": "{value} %"} if plan.higher else {}, "nameGap": 10, "show": True}
+def _value_axis(plan: SweepPlan, ends: tuple[float, float] | None) -> dict[str, Any]:
+    scale = 100 if plan.higher else 1
+    limits = {"min": _rounded(ends[0] * scale, math.floor), "max": _rounded(ends[1] * scale, math.ceil)} if ends else {}
+    return {"type": "value", "scale": True, "axisLabel": {"formatter": "{value} %"} if plan.higher else {}} | limits
+
+
+def _rounded(value: float, which: Callable[[float], int]) -> float:
+    """To a tenth, or of what is small to three digits."""
+    step = 0.1 if abs(value) >= 1 else 10.0 ** (math.floor(math.log10(abs(value) or 1.0)) - 2)
+    return float(f"{which(value / step) * step:.6g}")
 
 
 def _short_metric(plan: SweepPlan) -> str:

@@ -41,10 +41,11 @@ class Luck:
 
 
 def luck_of(groups: Sequence[Sequence[float]]) -> Luck | None:
-    """From groups of results, each of the same settings with several seeds; None where no group has two."""
+    """From groups of results, each of the same settings with several seeds; None where that is two runs alone, which say next to
+    nothing."""
     several = [group for group in groups if len(group) > 1]
     degrees = sum(len(group) - 1 for group in several)
-    if not degrees:
+    if degrees < 2:
         return None
     squares = sum((len(group) - 1) * statistics.variance(group) for group in several)
     return Luck(sqrt(squares / degrees), degrees)

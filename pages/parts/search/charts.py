@@ -20,6 +20,8 @@ from pages.parts.shell.services import Services
 
 VIEWS = ("History", "One setting", "All at once", "Which matter", "Table")
 HEIGHT = 320
+OTHERS = ("Trials differ in other settings, too: what looks like this one's effect may be another's. What is much worse lies at the "
+          "edge.")
 PER_LOOK = 10  # trials after which, while it goes, it is worked out anew which settings matter: that takes a second or two
 
 
@@ -31,7 +33,8 @@ def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial])
     if view == VIEWS[0]:
         luck = luck_found(trials)
         st.echarts_chart(history_chart(plan, trials, luck), height=HEIGHT, key="search.history", alt="History of the search")
-        st.caption("A dot is a trial, grey where it was ended early; diamonds are fresh seeds of the same settings. "
+        st.caption(f"{RESULTS[plan.metric].label.capitalize()} of each trial, grey where it was ended early; diamonds are fresh "
+                   "seeds of the same settings. What is much worse lies at the edge. "
                    + ("Grey band: where 95 of 100 further seeds of the first settings would lie, so a dot inside it may be luck."
                       if luck else "How much is luck of the seed is measured first."))
     elif view == VIEWS[1]:
@@ -56,13 +59,12 @@ def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial],
     if not one.is_number or not sweep.is_active or plan.sampler == "grid":
         spec = {name: part for name, part in spec.items() if name not in ("brush", "toolbox")}
         st.echarts_chart(spec, height=HEIGHT, key=key, alt=f"Result over {labels[path]}")
-        st.caption("Trials differ in other settings, too: what looks like this one's effect may be another's.")
+        st.caption(OTHERS)
         return
     chosen = st.echarts_chart(spec, height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
     part = brushed(chosen, one)
     if part is None:
-        st.caption("To narrow the range: press the button at the chart's top right, then drag over the part that you want. "
-                   "Trials differ in other settings, too: what looks like this one's effect may be another's.")
+        st.caption(f"To narrow the range: press the button at the chart's top right, then drag over the part that you want. {OTHERS}")
     elif st.button(f"Search only from {part[0]:.3g} to {part[1]:.3g}", icon=":material/compress:", key="search.narrow",
                    type="primary"):
         try:

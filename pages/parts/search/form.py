@@ -79,14 +79,14 @@ def _range(config: RunConfig, path: str, label: str) -> Range | str:
     if usual.is_number:
         step = 1 if usual.whole else None
         kind: Any = int if usual.whole else float
-        low, high, how = st.columns([1, 1, 0.9], vertical_alignment="bottom")
-        ends = [place.number_input(f"{label}{unit}, {word}", value=kind(end or 0), step=step or float(end or 0) / 2 or 0.1,
+        low, high = st.columns(2)
+        ends = [place.number_input(f"{label}, {word}{unit}", value=kind(end or 0), step=step or float(end or 0) / 2 or 0.1,
                                    min_value=kind(about.minimum) if about.minimum is not None else None,
                                    max_value=kind(about.maximum) if about.maximum is not None else None,
                                    format="%d" if usual.whole else "%g", key=f"search.{word}.{key}", help=about.help)
                 for place, word, end in ((low, "from", usual.low), (high, "to", usual.high))]
-        log = how.checkbox("by factors", usual.log, key=f"search.log.{key}",
-                           help="Tries 0.001, 0.01 and 0.1 as often as each other, instead of 0.01, 0.05 and 0.1.")
+        log = st.checkbox(f"{label} by factors", usual.log, key=f"search.log.{key}",
+                          help="Tries as many values between 0.001 and 0.01 as between 0.01 and 0.1.")
         return Range(path=path, low=ends[0], high=ends[1], log=log, whole=usual.whole)
     if all(isinstance(choice, list) for choice in usual.choices):
         text = st.text_input(f"{label}{unit}", " | ".join(json.dumps(choice) for choice in usual.choices), max_chars=400,

@@ -55,7 +55,7 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
     luck = luck_found(trials)
     if sweep.is_active:
         share, left = min(1.0, len(ended) / plan.most_trials), seconds_left(sweep, plan, trials)
-        about = f" · about {rough_duration(left)} left" if left is not None and sweep.status == "running" else ""
+        about = f" · about {rough_duration(float(f'{left:.2g}'))} left" if left is not None and sweep.status == "running" else ""
         st.progress(share, f"{as_text(sweep.note) or 'Begins'} · {len(ended)} of {plural(plan.most_trials, 'trial')}{about}")
         tab_title(f"{100 * share:.0f} %")
     elif sweep.message and sweep.status != "finished":
@@ -120,4 +120,5 @@ def buttons(server: Services, sweep: Sweep) -> None:
     for one in plan.vary:
         st.caption(f"`{one.path}` " + (f"{one.low:g} to {one.high:g}" + (", by factors" if one.log else "") if one.is_number else
                                      as_text(" | ".join(map(str, one.choices)))))
-    st.caption("You can leave or reload this page: the search goes on, also after a restart of the server.")
+    st.caption("You can leave or reload this page: the search goes on. After a restart of the server it goes on as soon as "
+               "somebody opens the app.")
