@@ -82,7 +82,8 @@ def history_chart(plan: SweepPlan, trials: Sequence[Trial], luck: Luck | None) -
          "symbol": "rect"},
     ]
     shown = [one["name"] for one in series if one["data"] or one["name"] == "luck of the seed" and band]
-    return {"animation": False, "grid": GRID, "legend": {"type": "scroll", "left": 0, "right": 0, "top": 0, "itemWidth": 14, "data": shown},
+    legend = {"type": "scroll", "left": 0, "right": 0, "top": 0, "itemWidth": 14, "data": shown}
+    return {"animation": False, "grid": GRID, "legend": legend,
             "tooltip": {"trigger": "item", "formatter": "{b}"},
             "xAxis": {"type": "value", "name": "trial", "nameLocation": "middle", "nameGap": 22, "minInterval": 1, "min": 0,
                       "splitLine": {"show": False}},

@@ -20,8 +20,8 @@ from pages.parts.shell.services import Services
 
 VIEWS = ("History", "One setting", "All at once", "Which matter", "Table")
 HEIGHT = 320
-OTHERS = ("Trials differ in other settings, too: what looks like this one's effect may be another's. What is much worse lies at the "
-          "edge.")
+OTHERS = ("Trials differ in other settings, too: what looks like this one's effect may be another's. What is much worse lies at "
+          "the edge.")
 PER_LOOK = 10  # trials after which, while it goes, it is worked out anew which settings matter: that takes a second or two
 
 
@@ -64,7 +64,8 @@ def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial],
     chosen = st.echarts_chart(spec, height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
     part = brushed(chosen, one)
     if part is None:
-        st.caption(f"To narrow the range: press the button at the chart's top right, then drag over the part that you want. {OTHERS}")
+        st.caption("To narrow the range: press the button at the chart's top right, then drag over the part that you want. "
+                   f"{OTHERS}")
     elif st.button(f"Search only from {part[0]:.3g} to {part[1]:.3g}", icon=":material/compress:", key="search.narrow",
                    type="primary"):
         try:
