@@ -172,7 +172,7 @@ def _rounded(value: float, which: Callable[[float], int]) -> float:
 
 
 def _short_metric(plan: SweepPlan) -> str:
-    return "accuracy" if plan.higher else "loss"
+    return "accuracy (%)" if plan.higher else "loss"
 
 
 def _sent(value: float) -> float:

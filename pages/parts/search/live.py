@@ -65,11 +65,11 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
     counts = {state: sum(trial.state == state for trial in first) for state in ("complete", "pruned", "failed")}
     with st.container(key="search.figures"):
         metrics_row({
-            "Best so far": (valued(plan, best), "Of one run on the validation images. The best of many has had luck, too: that is "
-                            "why the best ones are repeated with fresh seeds."),
+            "Best so far": (valued(plan, best), "Of one run on the validation images. The best of many has had luck, too: that "
+                            "is why the best ones are repeated with fresh seeds."),
             "Luck of the seed": (f"± {apart(plan, luck.of_one())}" if luck else "–",
-                                 "How far one run lies from the mean of its settings, in 95 of 100: from runs of the same settings "
-                                 "with several seeds. Differences smaller than this say little."),
+                                 "How far one run lies from the mean of its settings, in 95 of 100: from runs of the same "
+                                 "settings with several seeds. Differences smaller than this say little."),
             "Trials": (f"{counts['complete']}" + (f" + {counts['pruned']} short" if counts["pruned"] else ""),
                        f"Done, and ended early as they lagged behind. {plural(counts['failed'], 'trial')} failed."),
             "Time": (duration(sweep.seconds), f"Of at most {rough_duration(plan.seconds)}." if plan.minutes else "No limit."),
