@@ -13,7 +13,7 @@ from core.runs.sweep_records import Sweep
 from core.sweeps import GET, is_available
 from pages.parts.draft import address, draft
 from pages.parts.search.form import beginning
-from pages.parts.search.live import STATES, buttons, panel
+from pages.parts.search.live import buttons, panel
 from pages.parts.shell import keys
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.markdown import as_text
@@ -34,15 +34,11 @@ def looked_at(server: Services) -> Sweep | None:
         st.error(as_text(str(error)), icon=":material/folder_off:")
         return None
     if len(known) > 1:
-        st.selectbox("Search", list(known), key=keys.SEARCH, format_func=lambda one: _name(known[one]),
+        st.selectbox("Search", list(known), key=keys.SEARCH, format_func=lambda one: f"{known[one].number}. {known[one].title}",
                      label_visibility="collapsed")
     elif keys.SEARCH in st.session_state:
         del st.session_state[keys.SEARCH]
     return known.get(st.session_state.get(keys.SEARCH, ""), next(iter(known.values()), None))
-
-
-def _name(sweep: Sweep) -> str:
-    return f"{sweep.number}. {sweep.title} · {STATES[sweep.status][0].lower()}"
 
 
 def base(server: Services, config: RunConfig) -> None:

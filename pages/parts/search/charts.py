@@ -1,5 +1,7 @@
 """The charts of a search: its history, one setting, all settings, which of them matter, and its trials as a table."""
 
+from math import log2
+
 import pandas as pd
 import streamlit as st
 
@@ -22,7 +24,6 @@ VIEWS = ("History", "One setting", "All at once", "Which matter", "Table")
 HEIGHT = 320
 OTHERS = ("Trials differ in other settings, too: what looks like this one's effect may be another's. What is much worse lies at "
           "the edge.")
-PER_LOOK = 10  # trials after which, while it goes, it is worked out anew which settings matter: that takes a second or two
 
 
 def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
@@ -96,8 +97,8 @@ def _which(sweep: Sweep, plan: SweepPlan, trials: list[Trial], labels: dict[str,
         st.info(f"From {FEWEST} trials with a result on there is something to say; these are {len(known)}, and chance decides.",
                 icon=":material/casino:")
         return
-    if sweep.is_active:
-        known = known[:len(known) // PER_LOOK * PER_LOOK]
+    if sweep.is_active:  # anew at 20, 40, 80, … results: it takes seconds, for which the page waits
+        known = known[:FEWEST * 2 ** int(log2(len(known) / FEWEST))]
     try:
         found = _importance(tuple(trial.run_id for trial in known), tuple(trial.value or 0.0 for trial in known),
                             [trial.params for trial in known])
