@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from zlib import crc32
 
 import streamlit as st
 
@@ -33,7 +34,8 @@ def beginning(server: Services, config: RunConfig) -> None:
     """The form and its button."""
     labels = variable(config)
     chosen = st.multiselect("Settings that vary", list(labels), [path for path in FIRST if path in labels][:1],
-                            format_func=labels.__getitem__, key="search.vary", placeholder="Choose settings")
+                            format_func=labels.__getitem__, key=f"search.vary.{crc32(' '.join(labels).encode())}",
+                            placeholder="Choose settings")
     ranges = [_range(config, path, labels[path]) for path in chosen]
     left, right = st.columns(2)
     with left:
