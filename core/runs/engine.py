@@ -200,7 +200,7 @@ class LocalEngine:
     @property
     def capacity(self) -> int:
         """How many runs are done at once."""
-        return self.settings.workers
+        return len(self.devices)
 
     def _watchable(self, config: RunConfig, images: Images | None) -> Tensor | None:
         """The images as they are kept, once it is known that a run of this config can watch them. Raises WatchError."""
