@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.figures.sweeps import history_chart, luck_band, parallel_chart, slice_chart
+from core.figures.sweeps import Band, history_chart, luck_band, parallel_chart, slice_chart, value_range
 from core.runs import RunStore
 from core.sweeps import read_plan, read_result
 from core.sweeps.driver import luck_found
@@ -69,7 +69,7 @@ def test_a_search_as_it_goes_and_what_can_be_done(folder):
     assert at.button(key="search.start")  # and the next one can begin
 
 
-@pytest.mark.parametrize("view", ["One setting", "All at once", "Which matter", "Table"])
+@pytest.mark.parametrize("view", ["One setting", "All at once", "Table"])
 def test_what_has_ended_is_shown_in_every_way(folder, view):
     sweep_id = begun(folder, a_plan([*VARY, "model.hidden=[8]|[16,8]"], trials=24), "")
     drive(PretendEngine(folder), sweep_id)
@@ -93,8 +93,11 @@ def test_charts_say_what_the_store_knows(folder):
     trials = folder.trials(sweep_id)
     firsts = [trial for trial in trials if not trial.repeat]
     history = {one["name"]: one for one in history_chart(plan, trials, luck_found(trials))["series"]}
+    low, high = value_range(plan, trials, luck_band(trials, luck_found(trials)))
     assert [point["value"] for point in history["trials"]["data"]] == [
-        [trial.trial, pytest.approx(100 * trial.value, rel=1e-4)] for trial in firsts]
+        [trial.trial, pytest.approx(100 * min(max(trial.value, low), high), rel=1e-4)] for trial in firsts]
+    names = [point["name"] for point in history["trials"]["data"]]
+    assert all(f"{100 * trial.value:.2f} %" in name for trial, name in zip(firsts, names, strict=True))
     best = [value for _, value in history["best so far"]["data"]]
     assert best == sorted(best) and best[-1] == pytest.approx(100 * max(trial.value for trial in firsts), rel=1e-4)
     band = luck_band(trials, luck_found(trials))
@@ -107,6 +110,18 @@ def test_charts_say_what_the_store_knows(folder):
     lines = parallel_chart(plan, trials, {one.path: one.path for one in plan.vary})
     assert len(lines["series"][1]["data"]) == 12 and {row[1] for row in lines["series"][1]["data"]} <= {"8", "16-8"}
     json.dumps([sliced, lines])  # which a browser can be sent
+
+
+def test_an_axis_shows_what_is_near_the_best(folder):
+    plan = a_plan(["training.batch_size=1|2|3|4"], sampler="grid", trials=9)
+    sweep_id = begun(folder, plan, "")
+    drive(PretendEngine(folder, lambda config: [0.9, 0.95, 0.96, 0.1][config.training.batch_size - 1]), sweep_id)
+    trials = folder.trials(sweep_id)
+    firsts = [trial for trial in trials if not trial.repeat]
+    # by hand: the best 0.96, the middle 0.925, four times their distance below the best 0.82; a twentieth more on either side
+    assert value_range(plan, firsts) == pytest.approx((0.897, 0.963))
+    assert value_range(plan, firsts, Band(0.8, 1.2)) == pytest.approx((0.79, 1.0))
+    assert value_range(plan, []) is None
 
 
 @pytest.mark.parametrize(("areas", "part"), [

@@ -4,6 +4,7 @@ A thread, not a process of its own: a look takes milliseconds (the trials are do
 has come to is in the store and its study, which a killed server leaves whole.
 """
 
+import atexit
 import threading
 import time
 import traceback
@@ -38,13 +39,15 @@ class SweepService:
         self._closing, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeps", daemon=True)
         self._thread.start()
+        atexit.register(self.close)
 
     def wake(self) -> None:
         """Look at once: a search has begun, or goes on."""
         self._wake.set()
 
     def close(self) -> None:
-        """Leave the searches to whoever comes next."""
+        """Leave the searches to whoever comes next. May be called twice."""
+        atexit.unregister(self.close)
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout=5)
