@@ -1,4 +1,4 @@
-"""The command line: `python -m core presets | train | summary | evaluate | export | import | runs | backup | first-model`."""
+"""The command line: `python -m core presets | train | sweep | summary | evaluate | export | import | runs | backup | …`."""
 
 import gc
 
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from types import FrameType
@@ -32,12 +32,12 @@ from core.errors import reason
 from core.evaluation import Predictions
 from core.evaluation.report import evaluation_report
 from core.export import ExportError, script
-from core.fields import ConfigError
+from core.fields import ConfigError, describe
 from core.files import write_atomically
 from core.inspection import InspectionError, describe_layers, totals
 from core.models import ModelError, build
 from core.presets import PRESETS, UnknownPreset, preset
-from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, load_model
+from core.runs import CheckpointError, LocalEngine, Run, RunNotFound, RunStore, StoreError, load_model
 from core.runs.backup import BackupError, back_up
 from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.execute import StoreControl, execute
@@ -45,15 +45,20 @@ from core.runs.memory import NotEnoughMemory
 from core.runs.records import SINK
 from core.runs.shipped import ShippedError, assets
 from core.runs.shipping import train_shipped, write_shipped
+from core.runs.sweep_records import Sweep, SweepNotFound, Trial
 from core.settings import Settings
+from core.sweeps import SweepError, SweepPlan, pause, plan_of, read_plan, run_sweep
+from core.sweeps.optional import load_optuna
+from core.sweeps.report import TrialReport, as_lines, end_of, minutes_of
 from core.takeaway import KINDS, Options, Subject, TakeawayError, bring_back, file_name, take
 from core.training import Epoch, Event, Intervention, freeze_for, outputs_for
 from core.version import VERSION
 from core.wording import percent, plural, size_of_bytes
 
-OWNER = "command line"
+OWNER, MOST_WORKERS = "command line", 16
 USER_ERRORS = (BackupError, CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError,
-               NotEnoughMemory, OtherImages, RunNotFound, ShippedError, StoreError, TakeawayError, UnknownPreset)
+               NotEnoughMemory, OtherImages, RunNotFound, ShippedError, StoreError, SweepError, SweepNotFound, TakeawayError,
+               UnknownPreset)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         settings = Settings.from_environment().with_places(getattr(args, "data", None), getattr(args, "runs", None))
-        commands = {"presets": presets, "train": train, "summary": summary, "evaluate": evaluate, "export": export,
-                    "import": import_bundle, "runs": runs, "backup": backup, "first-model": first_model}
+        commands = {"presets": presets, "train": train, "sweep": sweep, "summary": summary, "evaluate": evaluate,
+                    "export": export, "import": import_bundle, "runs": runs, "backup": backup, "first-model": first_model}
         return commands[args.command](args, settings)
     except USER_ERRORS as error:
         print(reason(error), file=sys.stderr)
@@ -85,6 +90,22 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("preset", metavar="PRESET")
         command.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
         command.add_argument("--json", action="store_true", help="one JSON object for each line")
+    searching = commands.add_parser("sweep", parents=[places], help="search for a preset's best settings; needs Optuna "
+                                    "(pip install -r requirements-sweep.txt)")
+    searching.add_argument("preset", metavar="PRESET", nargs="?")
+    searching.add_argument("--vary", metavar="FIELD=LOW..HIGH[:log][:int] | FIELD=ONE|ANOTHER", action="append", default=[],
+                           help="such as training.optimizer.learning_rate=1e-4..1e-1:log or 'model.hidden=[32]|[64,32]'")
+    searching.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[], help="such as training.epochs=2")
+    searching.add_argument("--trials", metavar="N", type=int, help="settings that are tried; 40 if not said")
+    searching.add_argument("--budget", metavar="TIME", help="such as 90s, 10m or 2h; 10m if not said, 0 for no limit")
+    for option in ("sampler", "pruner", "metric"):
+        about = describe(SweepPlan, option)
+        searching.add_argument(f"--{option}", choices=about.choices, help=f"{about.help} {about.default} if not said")
+    searching.add_argument("--seeds", metavar="N", type=int, help="fresh seeds for measuring luck; 3 if not said")
+    searching.add_argument("--patience", metavar="N", type=int, help=describe(SweepPlan, "patience").help)
+    searching.add_argument("--workers", metavar="N", type=int, help="trials at once; PLAYGROUND_WORKERS if not said")
+    searching.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted or paused")
+    searching.add_argument("--json", action="store_true", help="one JSON object for each line")
     judging = commands.add_parser("evaluate", parents=[places], help="what a recorded run gets right and wrong")
     judging.add_argument("run", metavar="RUN")
     judging.add_argument("--split", choices=["test", "validation"], default="test", help="which images; test if not said")
@@ -170,6 +191,43 @@ def train(args: argparse.Namespace, settings: Settings) -> int:
     if settings.sink and (kept := store.snapshots(run.id).get(SINK)):
         print(kept.value["line"], file=sys.stderr)
     return _print_end(ended, args.json)
+
+
+def sweep(args: argparse.Namespace, settings: Settings) -> int:
+    """Search for the best settings with training processes of its own. Ctrl-C pauses the search; --resume goes on with it."""
+    if bool(args.preset) == bool(args.resume):
+        raise SweepError("Name a preset with --vary, or a search with --resume.")
+    if args.workers is not None:
+        settings = replace(settings, workers=args.workers)
+    if not 1 <= settings.workers <= MOST_WORKERS:
+        raise SweepError(f"{settings.workers} trials at once; it must be from 1 to {MOST_WORKERS}")
+    values = {name: value for name in ("trials", "sampler", "pruner", "metric", "seeds", "patience")
+              if (value := getattr(args, name)) is not None}
+    if args.budget is not None:
+        values["minutes"] = minutes_of(args.budget)
+    plan = plan_of(configured(args), args.vary, **values) if args.preset else None
+    store, report = RunStore(settings.runs_dir, patience=60.0), TrialReport()
+    if args.resume:
+        plan = read_plan(store.sweep(args.resume).plan)
+    load_optuna()  # before processes are started for nothing
+    assert plan is not None
+
+    def tell(now: Sweep, trials: list[Trial]) -> None:
+        for line in as_lines(plan, now, report.news(now, trials), args.json):
+            print(line, flush=True)
+
+    with LocalEngine(store, settings) as engine:
+        try:
+            ended = run_sweep(engine, store, None if args.resume else plan, OWNER, f"Search: {args.preset}", tell,
+                              args.resume or "")
+        except KeyboardInterrupt:
+            pause(store, report.sweep_id)
+            print(f"paused; go on with: python -m core sweep --resume {report.sweep_id}", file=sys.stderr)
+            return 130
+    print(end_of(plan, ended, store.trials(ended.id), args.json), flush=True)
+    if ended.status == "failed":
+        print(ended.message, file=sys.stderr)
+    return 2 if ended.status == "failed" else 0
 
 
 def _beat(store: RunStore, worker: str, ended: threading.Event) -> None:

@@ -155,7 +155,7 @@ def test_links_to_pages_that_show_the_draft_carry_it():
     shown = json.loads(next(part.proto.json for part in at.get("bidi_component") if "frame.menu" in part.proto.id))
     pages = [page for group in shown["groups"] for page, _, _ in group["links"]]
     carried = {page for page, query in zip(pages, shown["queries"], strict=True) if "training.epochs" in unquote(query)}
-    assert carried == {"explore_data", "build_model", "train_model"}
+    assert carried == {"explore_data", "build_model", "train_model", "search_settings"}
 
 
 def test_a_preset_that_is_not_there_is_said_in_one_line():

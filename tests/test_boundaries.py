@@ -98,6 +98,7 @@ LAYERS = [
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
     ("core.labs", "core.runs"),
+    ("core.sweeps",),
     ("core.export", "core.figures"),
     ("core.takeaway",),
     ("core.__main__",),
@@ -108,7 +109,8 @@ LAYERS = [
     ("pages.parts.runs",),
     ("pages.parts.explain",),
     ("pages.parts.build", "pages.parts.train", "pages.parts.evaluate", "pages.parts.compare", "pages.parts.draw",
-     "pages.parts.explore", "pages.parts.learn", "pages.parts.lessons", "pages.parts.moments", "pages.parts.sheet"),
+     "pages.parts.explore", "pages.parts.learn", "pages.parts.lessons", "pages.parts.moments", "pages.parts.search",
+     "pages.parts.sheet"),
     ("pages.parts.collect", "pages.parts.home", "pages.parts.wall"),
     ("pages", "app"),
 ]
@@ -267,7 +269,7 @@ def requirements(file: str) -> list[str]:
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt", "requirements-sinks.txt",
-                                  "requirements-dev.txt"])
+                                  "requirements-sweep.txt", "requirements-dev.txt"])
 def test_requirements_are_exact(file):
     found = requirements(file)
     assert found

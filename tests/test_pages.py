@@ -126,7 +126,8 @@ def test_a_run_that_does_not_exist_gets_one_line(runs, path, run):
         assert not [(place, text) for place, text in markup(at) if "[zqx](" in text or "![<" in text], "it would be a link"
     else:
         assert is_lab(path) or path in {"pages/build_model.py", "pages/explore_data.py", "pages/open_lesson.py",
-                                        "pages/collect_digits.py", "pages/lesson_wall.py"}, "it shows runs"
+                                        "pages/collect_digits.py", "pages/lesson_wall.py",
+                                        "pages/search_settings.py"}, "it shows runs"
 
 
 @pytest.mark.parametrize("path", ["app.py", *PAGES])

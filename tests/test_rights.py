@@ -22,6 +22,7 @@ from core.runs.moments import thin
 from core.runs.records import Metric, Snapshot
 from core.runs.space import space_of
 from core.runs.store_queue import MADE_ROOM
+from core.runs.sweep_records import TrialOf
 from core.settings import Settings
 from core.training import Intervention, Started, WeightEdit
 
@@ -30,17 +31,20 @@ CONFIG = RunConfig().with_values({"data.dataset": "circle", "data.validation": 1
 TEXTS = ("text,label\n" + "".join(f"text {n},{'positive' if n % 2 else 'negative'}\n" for n in range(40))).encode()
 IMAGES = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 1, 1]), np.array([False, False, False, True])
 
+ANNS_SWEEP: dict[object, str] = {}  # the id of her search, by the store's folder
+
 # What each method is, by its name: a new one has to be put into one of these, or the first test fails.
 BY_ID = {  # reads one run that a link names, whoever's it is
     "RunStore": {"get", "these", "queue_position", "command", "interventions", "metrics", "metric_names", "points", "snapshots",
                  "looks", "look_times", "seconds_watched", "watched", "folder", "names", "others_wait", "is_held",
                  "seconds_to_wait", "read_only", "as_actor", "whose", "in_lesson",
+                 "sweep", "trials", "trial_of", "holds_test",  # of a search that a link names
                  "shared_run",  # the lesson's link leads to it
                  "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
-    "LocalEngine": {"status", "as_actor", "wake", "in_lesson", "shared_run"},
+    "LocalEngine": {"status", "as_actor", "wake", "in_lesson", "shared_run", "capacity"},
 }
 LISTS = {"RunStore": {"runs", "of_configs", "looks_at_test_images", "entries", "like", "group", "discarded", "sets_of_discarded",
-                      "changed_by_hand"}, "LocalEngine": set[str]()}
+                      "changed_by_hand", "sweeps"}, "LocalEngine": set[str]()}
 CALLS = {  # changes a run that has an owner: how it is called, for the run of somebody else
     "RunStore": {
         "create": lambda store, run: store.create(CONFIG, ANN.key),
@@ -62,10 +66,18 @@ CALLS = {  # changes a run that has an owner: how it is called, for the run of s
         "set_pace": lambda store, run: store.set_pace(run, 1.0),
         "requeue": lambda store, run: store.requeue(run, CONFIG),
         "check_change": lambda store, run: store.check_change(run),
+        "create_trial": lambda store, run: store.create_trial(CONFIG, ANN.key, TrialOf(ANNS_SWEEP[store.path], 9, 0, {})),
+        "create_sweep": lambda store, run: store.create_sweep("{}", ANN.key),
+        "change_sweep": lambda store, run: store.change_sweep(ANNS_SWEEP[store.path], status="stopped"),
+        "note_trial": lambda store, run: store.note_trial(run, "failed"),
+        "note_retry": lambda store, run: store.note_retry(run, 9),
+        "let_test": lambda store, run: store.let_test(run),
     },
     "LocalEngine": {
         "submit": lambda engine, run: engine.submit(CONFIG, ANN.key),
         "submit_seeds": lambda engine, run: engine.submit_seeds(CONFIG, ANN.key, 2),
+        "submit_trial": lambda engine, run: engine.submit_trial(CONFIG, ANN.key, TrialOf(ANNS_SWEEP[engine.store.path], 9, 0,
+                                                                                         {})),
         "find_rate": lambda engine, run: engine.find_rate(CONFIG, ANN.key),
         "resume": lambda engine, run: engine.resume(run, 1),
         "pause": lambda engine, run: engine.pause(run),
@@ -103,6 +115,10 @@ SERVER = {
         "end_runs_of": lambda store: store.end_runs_of("worker", "failed", ""), "going": lambda store: store.going(),
         "end_abandoned": lambda store: store.end_abandoned({}),
         "stop_over_limit": lambda store: store.stop_over_limit("0" * 32, ""),
+        "take_sweep": lambda store: store.take_sweep(ANNS_SWEEP[store.path], "d", 0.0),
+        "drive_sweep": lambda store: store.drive_sweep(ANNS_SWEEP[store.path], "", 1.0, "x"),
+        "leave_sweep": lambda store: store.leave_sweep(ANNS_SWEEP[store.path], ""),
+        "end_sweep": lambda store: store.end_sweep(ANNS_SWEEP[store.path], "failed", "x"),
     },
     "LocalEngine": {"close": lambda engine: engine.close(), "worker_pids": lambda engine: engine.worker_pids},
 }
@@ -137,6 +153,8 @@ def in_each_state(store):
     store.discard([made["deleted"]])
     made["waiting"], made["paused"] = store.create(CONFIG, ANN.key, "Ann's"), store.create(CONFIG, ANN.key, "Ann's", paused=True)
     store.create_group([(CONFIG, "Ann's one"), (CONFIG, "Ann's two")], ANN.key)
+    ANNS_SWEEP[store.path] = store.as_actor(ANN).create_sweep("{}", ANN.key)
+    made["trial"] = store.create_trial(CONFIG, ANN.key, TrialOf(ANNS_SWEEP[store.path], 0, 0, {"x": 1}))
     return made
 
 
@@ -183,7 +201,7 @@ def test_no_list_shows_what_is_another_s(store):
         "entries": lambda view: view.entries(BEN.key),
         "like": lambda view: view.like(made["going"]), "group": lambda view: view.group(group_id),
         "discarded": lambda view: view.discarded(), "sets_of_discarded": lambda view: view.sets_of_discarded(),
-        "changed_by_hand": lambda view: view.changed_by_hand()}
+        "changed_by_hand": lambda view: view.changed_by_hand(), "sweeps": lambda view: view.sweeps()}
     assert set(asked) == LISTS["RunStore"]
     nothing = {name: ask(ben) for name, ask in asked.items()}
     assert all(found in ([], {}, set(), [[]]) for found in nothing.values()), nothing

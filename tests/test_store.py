@@ -564,7 +564,7 @@ def test_a_file_of_every_earlier_schema_opens(tmp_path, schema):
     assert (old.note, old.tags, old.starred, old.archived) == ("", (), False, None) and store.discarded() == {}
     assert (old.best_accuracy, old.best_loss, old.validation_loss) == (0.75, 1.25, 1.75)
     assert store.get(queued).best_loss is None and store.interventions(finished) == []
-    assert old.lesson == "" and store.lesson_runs("") == []
+    assert old.lesson == "" and store.lesson_runs("") == [] and store.sweeps() == [] == store.trials("")
     assert store.metrics(finished).series == {"loss": ([1, 2, 3, 4], [2.0, 1.5, 1.0, 0.5]), "validation_loss": (
         [2, 4], [1.25, 1.75]), "validation_accuracy": ([2, 4], [0.75, 0.5])}
     assert set(store.snapshots(finished)) <= {"number_format"}

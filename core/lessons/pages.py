@@ -3,10 +3,10 @@
 from typing import Literal, get_args
 
 Page = Literal[
-    "home", "explore_data", "build_model", "train_model", "evaluate_model", "go_back", "draw_digit", "read_sheet",
-    "collect_digits", "compare_runs", "learn_tensors", "learn_autograd", "learn_data_loading", "learn_building_blocks",
-    "learn_first_networks", "learn_linear_regression", "learn_metrics", "learn_text", "learn_decision_boundary", "learn_transfer",
-    "learn_saving"]
+    "home", "explore_data", "build_model", "train_model", "search_settings", "evaluate_model", "go_back", "draw_digit",
+    "read_sheet", "collect_digits", "compare_runs", "learn_tensors", "learn_autograd", "learn_data_loading",
+    "learn_building_blocks", "learn_first_networks", "learn_linear_regression", "learn_metrics", "learn_text",
+    "learn_decision_boundary", "learn_transfer", "learn_saving"]
 PAGES: tuple[str, ...] = get_args(Page)
 
 # page → its parts, as the page calls them; a page that is not here is shown whole

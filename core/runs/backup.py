@@ -18,6 +18,7 @@ from core.lessons.kept import FOLDER as LESSONS
 from core.runs.database import StoreError
 from core.runs.records import RunNotFound
 from core.runs.store import RunStore
+from core.runs.sweep_records import STUDIES
 from core.visitors import KEY_FILE
 
 FILE = "runs.sqlite3"
@@ -41,7 +42,8 @@ class Backup:
 
 
 def back_up(runs_dir: Path, out: Path) -> Backup:
-    """Write a zip file with all runs, their metrics and their files, and the lessons made here, over what is there.
+    """Write a zip file with all runs, their metrics and their files, the studies of searches and the lessons made here, over what
+    is there.
 
     Raises BackupError where there are no runs, where one can't be read or the file can't be written; nothing is left behind then.
     """
@@ -81,7 +83,7 @@ def _write(store: RunStore, copy: Path, part: Path) -> Backup:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for run_id in ids:
                 files += _add_files(archive, store.folder(run_id))
-            files += _add_files(archive, store.path / LESSONS)
+            files += _add_files(archive, store.path / LESSONS) + _add_files(archive, store.path / STUDIES)
             time.sleep(FOR_A_DELETE)
             kept = [run_id for run_id in ids if _is_there(store, run_id)]
             gone = set(ids) - set(kept)

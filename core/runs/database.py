@@ -196,6 +196,41 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
         UNIQUE (lesson, question, owner)
     )
     """,
+    # searches over settings: see sweep_records. plan, result and params are JSON. A trial's number and repeat are there once, so
+    # that none is done twice
+    """
+    CREATE TABLE sweeps (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        lesson TEXT NOT NULL DEFAULT '',
+        title TEXT NOT NULL DEFAULT '',
+        plan TEXT NOT NULL,
+        status TEXT NOT NULL,
+        message TEXT NOT NULL DEFAULT '',
+        note TEXT NOT NULL DEFAULT '',
+        created REAL NOT NULL,
+        finished REAL,
+        driver TEXT NOT NULL DEFAULT '',
+        heartbeat REAL NOT NULL DEFAULT 0,
+        seconds REAL NOT NULL DEFAULT 0,
+        result TEXT NOT NULL DEFAULT ''
+    );
+    CREATE TABLE trials (
+        run INTEGER PRIMARY KEY REFERENCES runs(number) ON DELETE CASCADE,
+        sweep TEXT NOT NULL,
+        trial INTEGER NOT NULL,
+        repeat INTEGER NOT NULL,
+        params TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT '',
+        value REAL,
+        reason TEXT NOT NULL DEFAULT '',
+        retries INTEGER NOT NULL DEFAULT 0,
+        tested INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (sweep, trial, repeat)
+    )
+    """,
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
 SECONDS_OF_PATIENCE = 5.0  # for others who are writing

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Protocol
+from typing import IO, Protocol, Self
 from uuid import uuid4
 
 import numpy as np
@@ -38,6 +38,7 @@ from core.runs.since import Since, Total
 from core.runs.starting import GONE
 from core.runs.store import RunStore
 from core.runs.store_queue import INTERRUPTED
+from core.runs.sweep_records import TrialOf
 from core.settings import Settings
 from core.subprocesses import end, start
 from core.training import InterventionError, outputs_for
@@ -48,6 +49,7 @@ SECONDS_TO_STOP = 1.5  # a run that was asked to stop and hasn't by then is ende
 SECONDS_OF_SILENCE = 4.0  # of a worker that beats once a second and isn't ours to watch
 SECONDS_BETWEEN_STARTS = 5.0  # of a worker that keeps dying
 SECONDS_OF_PAUSE = 60.0  # while another run waits; with nobody waiting a pause has no end
+DIED = "The training process died"  # how the message of a run begins whose worker did
 SECONDS_KEPT = 86_400.0  # of a deleted run, which can be brought back until then
 Images = Tensor | np.ndarray  # (N, C, H, W) float in [0, 1]
 
@@ -55,10 +57,17 @@ Images = Tensor | np.ndarray  # (N, C, H, W) float in [0, 1]
 class Engine(Protocol):
     """What runs need from whoever does them: this machine, or later a cluster."""
 
+    store: RunStore
+
+    @property
+    def capacity(self) -> int: ...
+    def as_actor(self, actor: Actor) -> Self: ...
+    def in_lesson(self, code: str) -> Self: ...
     def submit(self, config: RunConfig, owner: str, title: str = "", key: str | None = None, paused: bool = False,
                pace: float = 0.0, watch: Images | None = None) -> str: ...
     def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None,
                      watch: Images | None = None) -> list[str]: ...
+    def submit_trial(self, config: RunConfig, owner: str, trial: TrialOf, title: str = "") -> str: ...
     def find_rate(self, config: RunConfig, owner: str) -> str: ...
     def resume(self, run_id: str, more_epochs: int = 0) -> None: ...
     def pause(self, run_id: str, pause: bool = True) -> None: ...
@@ -193,6 +202,18 @@ class LocalEngine:
         ids = self.store.create_group(runs, owner, key, watch)
         self.wake()
         return ids
+
+    def submit_trial(self, config: RunConfig, owner: str, trial: TrialOf, title: str = "") -> str:
+        """Queue a trial of a search; its id. The run that is this trial already, where there is one. Raises StoreError."""
+        self._check(config)
+        run_id = self.store.create_trial(config, owner, trial, title)
+        self.wake()
+        return run_id
+
+    @property
+    def capacity(self) -> int:
+        """How many runs are done at once."""
+        return len(self.devices)
 
     def _watchable(self, config: RunConfig, images: Images | None) -> Tensor | None:
         """The images as they are kept, once it is known that a run of this config can watch them. Raises WatchError."""
@@ -348,7 +369,7 @@ class LocalEngine:
                     continue
                 if not worker.told:
                     worker.told = True
-                    self._gone.append((worker.name, f"The training process died ({describe_exit(code)}){self._why()}. Weights of "
+                    self._gone.append((worker.name, f"{DIED} ({describe_exit(code)}){self._why()}. Weights of "
                                        "the last full epoch were kept, if any."))
                 if time.monotonic() - worker.started >= SECONDS_BETWEEN_STARTS:
                     self._workers[index] = self._spawn(worker.device)

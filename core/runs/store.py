@@ -23,12 +23,14 @@ from core.runs.store_base import in_parts
 from core.runs.store_history import HistoryStore
 from core.runs.store_lessons import LessonStore
 from core.runs.store_queue import QueueStore
+from core.runs.store_sweeps import SweepStore, insert_trial, trial_there
+from core.runs.sweep_records import TrialOf
 from core.runs.table import Entry, read_entries
 from core.runs.whose import label_of_owner, note_visitor
 from core.version import VERSION
 
 
-class RunStore(QueueStore, HistoryStore, LessonStore):
+class RunStore(QueueStore, HistoryStore, LessonStore, SweepStore):
     """Runs in a directory: `runs.sqlite3`, and for each run a folder with its config and checkpoint.
 
     Safe to use from several threads and processes at once. Raises StoreError from every method where the directory can't
@@ -59,8 +61,14 @@ class RunStore(QueueStore, HistoryStore, LessonStore):
         """
         return self._create(runs, owner, key, "training", False, uuid4().hex, watch=watch)
 
+    def create_trial(self, config: RunConfig, owner: str, trial: TrialOf, title: str = "") -> str:
+        """Put a trial of a search in the queue; its id. That of the run that is this trial already, where there is one: whoever
+        was interrupted may ask again. Raises StoreError where the search is not going any more."""
+        return self._create([(config, title)], owner, None, "training", False, trial=trial)[0]
+
     def _create(self, runs: Sequence[tuple[RunConfig, str]], owner: str, key: str | None, kind: Kind, paused: bool,
-                group: str = "", pace: float = 0.0, watch: Tensor | np.ndarray | None = None) -> list[str]:
+                group: str = "", pace: float = 0.0, watch: Tensor | np.ndarray | None = None,
+                trial: TrialOf | None = None) -> list[str]:
         check_owner(self.actor, owner)
         now, images = time.time(), None if watch is None else watched_images(watch)
         most = most_seconds(self.actor.limits), most_pause(self.actor.limits)
@@ -73,6 +81,8 @@ class RunStore(QueueStore, HistoryStore, LessonStore):
                 if same:
                     rows = db.execute("SELECT id FROM runs WHERE group_id = ? ORDER BY number", (same["group_id"],)).fetchall()
                     return [row["id"] for row in rows]
+            if trial is not None and (there := trial_there(db, trial)):
+                return [there]
             check_kept(db, self.actor, len(runs))
             check_turn(db, self.actor, len(runs))
             note_visitor(db, self.actor)
@@ -84,6 +94,8 @@ class RunStore(QueueStore, HistoryStore, LessonStore):
                            "(?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
                            [(run_id, kind, group, owner, key, title, config.model_dump_json(), now, now if paused else None, pace,
                              VERSION, self.lesson, *most) for run_id, (config, title) in zip(ids, runs, strict=True)])
+            if trial is not None:
+                insert_trial(db, ids[0], trial)
         return ids
 
     def _keep_watched(self, ids: Sequence[str], images: Tensor) -> None:

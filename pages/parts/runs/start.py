@@ -13,7 +13,7 @@ from core.presets import title_of
 from core.runs import Run, StoreError, WatchError
 from pages.parts.runs.rate_finder import RATE, find_rate
 from pages.parts.shell import keys, lesson
-from pages.parts.shell.frame import select_run
+from pages.parts.shell.frame import go_to, select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import icon_of, refuse, tell
 from pages.parts.shell.services import Services
@@ -81,6 +81,10 @@ def more_ways(server: Services, config: RunConfig, ready: bool, watch: Tensor | 
                    "is luck?"):
                 start(server, config, seeds=seeds, watch=watch)
                 st.rerun()
+        if lesson.shows("pages/search_settings.py") and way(
+                "Search for better settings", "train.search", ":material/travel_explore:",
+                "Trains many times with other settings, and says which are best and how much of that is luck."):
+            go_to("pages/search_settings.py")
         if not lesson.is_fixed(RATE) and way("Find a learning rate", "train.find_rate", ":material/search_insights:",
                "A short test in which the learning rate grows with each step. Takes seconds and is no result to compare."):
             find_rate(server, config)

@@ -6,6 +6,7 @@ MENU = {
     "pages/explore_data.py": ("Explore data", ":material/grid_view:"),
     "pages/build_model.py": ("Build model", ":material/account_tree:"),
     "pages/train_model.py": ("Train model", ":material/model_training:"),
+    "pages/search_settings.py": ("Search settings", ":material/travel_explore:"),
     "pages/evaluate_model.py": ("Evaluate", ":material/fact_check:"),
     "pages/go_back.py": ("Go back in time", ":material/history:"),
     "pages/draw_digit.py": ("Draw a digit", ":material/draw:"),
@@ -14,7 +15,8 @@ MENU = {
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
     "pages/open_lesson.py": ("Lessons", ":material/school:"),
 }
-DRAFTED = ("pages/explore_data.py", "pages/build_model.py", "pages/train_model.py")  # whose addresses name the draft
+# whose addresses name the draft
+DRAFTED = ("pages/explore_data.py", "pages/build_model.py", "pages/train_model.py", "pages/search_settings.py")
 # path → (title, goal in one line, icon); one entry a line. Home lists them as a path and the sidebar as a menu
 LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),

@@ -14,6 +14,7 @@ from core.runs import CheckpointError, LocalEngine, Run, RunNotFound, RunStore, 
 from core.runs.model_cache import ModelCache
 from core.runs.ood_reference import FILE, load_reference, reference_of, want_reference
 from core.settings import Settings
+from core.sweeps import SweepService
 from pages.parts.shell import class_set, keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.visitor import asking
@@ -21,12 +22,19 @@ from pages.parts.shell.visitor import asking
 
 @dataclass(frozen=True)
 class Services:
-    """One server's settings, store and engine. actor: who asks, for whom store and engine check what they do."""
+    """One server's settings, store, engine, and what drives its searches over settings. actor: who asks, for whom store and
+    engine check what they do."""
 
     settings: Settings
     store: RunStore
     engine: LocalEngine
+    sweeps: SweepService
     actor: Actor = LOCAL
+
+    def close(self) -> None:
+        """End what this server has started; searches are left to the next one."""
+        self.sweeps.close()
+        self.engine.close()
 
     @property
     def private(self) -> bool:
@@ -90,11 +98,11 @@ def _with_class_set(started: "Services", actor: Actor) -> None:
                 icon=":material/groups:")
 
 
-@st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.engine.close())
+@st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.close())
 def _start(key: str, _settings: Settings) -> Services:
     store = RunStore(_settings.runs_dir, in_turns=_settings.hosted)
     engine = LocalEngine(store, _settings)
-    return Services(_settings, store, engine)
+    return Services(_settings, store, engine, SweepService(engine, store, _settings))
 
 
 def dataset(config: DataConfig, settings: Settings) -> Dataset:
