@@ -211,7 +211,7 @@ def test_lines_that_can_not_be_used_are_left_out_as_long_as_they_are_few():
     (csv_of(3).encode(), "2 labels of 2 have too few texts: 3 with “neg”, 3 with “positive”"),
     (b"text,label\nfine,meh\n", "All texts have the label “meh”"), (b"text,label\nfine,\n", "Line 2 has no label"),
     (b"text,label\n" + b"".join(b"t%d,%d\n" % (i, i) for i in range(300)), "300 different values; at most 200"),
-    (b"text,label\n" + b"a," + b"long " * 30 + b"\n", "150 characters, and a class's name has 60"),
+    (b"text,label\n" + b"a," + b"long " * 30 + b"\n", "149 characters, and a class's name has 60"),
     (b"," * 10_000_000, "10,000,000 commas or tabs; at most 1,000 columns"), (b"a," * 1200 + b"\n", "1,201 columns"),
     (b"text,label\n,positive\n", "Line 2 has an empty text"),
     (b"text,label\nok,1\na,b,1\na,c,1\n", "Line 3 has 3 columns"), (b'text,label\n"never closed,1\n', "opened and never closed"),

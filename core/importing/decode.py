@@ -53,8 +53,10 @@ class Picture:
     told: tuple[str, ...] = ()
 
 
-def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
+def decode(data: bytes, size: int, channels: int, fit: Fit, steps: dict[str, np.ndarray] | None = None) -> Picture:
     """Bytes of a picture file of FORMATS → pixels. Raises BadImage with the reason.
+
+    steps: gets "fitted", (h, w, 3 or 4) uint8, and "framed", (size, size, 3) uint8, what becomes of the picture on its way.
 
     Its shape is kept: "pad" makes the longer side fit and fills the rest with the colour of the edge, "crop" makes the shorter
     side fit and cuts off what sticks out, evenly. Shrinking averages (bilinear with antialiasing, as torchvision's Resize).
@@ -72,6 +74,9 @@ def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
             small = small.transpose(TRANSPOSE[orientation])
         framed = _framed(_on_ground(small, told), size)
         pixels = np.asarray(framed.convert("L" if channels == 1 else "RGB"))
+        if steps is not None:
+            steps["fitted"] = np.asarray(small.convert("RGBA" if small.has_transparency_data else "RGB"))
+            steps["framed"] = np.asarray(framed.convert("RGB"))
         if pixels.min() == pixels.max() or (pixels == pixels[:1, :1]).all():
             told.append("flat")
     except BadImage:

@@ -271,7 +271,7 @@ def _classed(rows: list[Labelled], titles: list[str], notes: list[str]) -> tuple
 
 def _in_order(name: str) -> tuple[int, int, str]:
     """Numbers by their size, then names by the alphabet."""
-    return (0, int(name), "") if name.isascii() and INTEGER.fullmatch(name) else (1, 0, name.casefold())
+    return (0, int(name), "") if name.isascii() and re.fullmatch(r"[+-]?\d{1,9}", name) else (1, 0, name.casefold())
 
 
 def _names(rows: list[Labelled], counts: dict[str, int], titles: list[str], notes: list[str]) -> dict[str, str]:
