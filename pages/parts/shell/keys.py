@@ -50,6 +50,7 @@ KEPT_NOTE = "session.kept_note"  # (what became of the last tap, how many drawin
 MY_DIGITS = "session.my_digits"  # drawings that were kept with a label, core.data.own.digits.MyDigits
 TAUGHT = "session.taught"  # (id of the run before, id of the run after, the MyDigits that were taught)
 DRAW_UPLOADED = "session.draw_uploaded"  # (title of the run that an upload became, notes), to be told once
+DRAW_WEIGHTS_READ = "session.draw_weights_read"  # core.runs.uploaded.ReadUpload: a file that fits more than one network
 DRAW_WEIGHTS_VERSION = "session.draw_weights_version"  # part of the uploader's key: a new one forgets the file
 TAKEN = "session.taken"  # pages.parts.runs.take_away.Made: the last form of a run that was made to be downloaded
 BUNDLE_VERSION = "session.bundle_version"  # part of the uploader's key: a new one forgets the file
