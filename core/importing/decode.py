@@ -6,6 +6,7 @@ tested.
 
 import io
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,11 @@ MOST_PIXELS = 16_000_000  # that are decoded
 MOST_SHRUNK = 120_000_000  # of a JPEG, which a decoder can shrink as it reads
 Fit = Literal["pad", "crop"]
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # the last one is PGM and PBM, too
-FIRST_OF = {"GIF", "TIFF"}  # the first picture of several is taken
+FIRST_OF = {"GIF", "TIFF", "HEIF"}  # the first picture of several is taken
+# ISO 14496-12, 4.3: what an ftyp box says that the file is
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+NO_HEIC = ("a HEIC picture, as phones take them; send it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible), or have "
+           "requirements-heic.txt installed here")
 LIGHT = 170  # gray value: ink on clear ground that is lighter on average is laid on black
 Image.MAX_IMAGE_PIXELS = None  # ours is smaller, and refuses where Pillow's only warns
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -103,7 +108,7 @@ def _open(data: bytes, longest: int) -> Image.Image:
     """The picture, its pixels not yet decoded; a JPEG at a half, a quarter or an eighth of its size, as far as that is `longest`
     pixels in both directions, and further where it has more than MOST_PIXELS."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=("HEIF",) if is_heic(data) and _reads_heic() else FORMATS)
     except Exception as error:
         raise BadImage(_why(data, error)) from None
     width, height = image.size
@@ -121,14 +126,33 @@ def _open(data: bytes, longest: int) -> Image.Image:
     return image
 
 
+def is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS
+
+
+def _reads_heic() -> bool:
+    """Whether pi-heif is installed, see requirements-heic.txt; from then on Pillow knows the format in this process."""
+    if find_spec("pi_heif") is None:
+        return False
+    import pi_heif
+
+    pi_heif.options.DECODE_THREADS = 1
+    pi_heif.options.THUMBNAILS = False
+    pi_heif.register_heif_opener()
+    return True
+
+
 def _why(data: bytes, error: Exception) -> str:
     """What is wrong with these bytes, as helpful as their first ones allow."""
     start = data[:512]
     for first, reason in KINDS:
         if start.startswith(first):
             return reason
+    if is_heic(data):
+        return "damaged: it begins like a HEIC picture and isn't one" if find_spec("pi_heif") else NO_HEIC
     if start[4:8] == b"ftyp":
-        return "a HEIC or AVIF picture, or a video; save it as PNG or JPEG"
+        return "an AVIF picture; save it as PNG or JPEG" if start[8:12] in (b"avif", b"avis") else \
+            "a video or another kind of recording, not a picture"
     if b"<svg" in data[:4096].lower():
         return "an SVG drawing, which has no pixels; export it as PNG"
     if start.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"P4", b"P5", b"P6")):

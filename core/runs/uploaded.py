@@ -154,7 +154,8 @@ def keep_read(store: RunStore, read: ReadUpload, choice: int, owner: str) -> Upl
     """Make a run of what was read. choice: place of the candidate that it is. Raises as keep_upload()."""
     one = read.candidates[choice]
     model = _trained(read, one)
-    run = store.create_running(model.config, owner, f"upload-{os.getpid()}", f"Uploaded: {plain_name(read.name, 40) or 'weights'}")
+    title = f"Uploaded: {plain_name(read.name, 40) or 'weights'}"
+    run = store.create_running(model.config, owner, f"upload-{os.getpid()}", title)
     try:
         weights = model.model.state_dict()
         save_weights(store, run.id, model.config, read.meaning, Checkpoint(0, 0, weights))
@@ -165,8 +166,8 @@ def keep_read(store: RunStore, read: ReadUpload, choice: int, owner: str) -> Upl
         store.finish(run.id, "failed", "The upload could not be kept.")
         store.delete(run.id)
         raise UploadRefused(str(error)) from None
-    said = f"Taken for: {one.title}, {percent(one.accuracy, 1)} of {read.tried:,} test images right." if one.accuracy is not None \
-        else ""
+    said = "" if one.accuracy is None else \
+        f"Taken for: {one.title}, {percent(one.accuracy, 1)} of {read.tried:,} test images right."
     notes = read.notes if choice == 0 else tuple(note for note in read.notes if "ReLU" not in note)
     return Upload(store.get(run.id), (*notes, *([said] if said else [])))
 

@@ -81,7 +81,8 @@ def read_onnx(content: bytes, file: str, input_shape: Shape) -> Graph:
     """The stack for images of this shape that answers as the file does. Raises WeightsRefused with one line."""
     name = plain(file)
     if find_spec("onnx") is None:
-        raise WeightsRefused(f"{name} is an ONNX file. Reading it needs the package onnx: pip install -r requirements-export.txt.")
+        raise WeightsRefused(f"{name} is an ONNX file. Reading it needs the package onnx: pip install -r "
+                             "requirements-export.txt.")
     graph = _graph(content, name)
     reading = _walk(graph, name, input_shape)
     config, weights, outputs = _stack(reading, name, input_shape)
@@ -170,8 +171,8 @@ def _take(nodes: Sequence[Any], place: int, reading: _Reading, name: str) -> int
         return taken
     others = [one for one in node.input if one and one != reading.now]
     if reading.now not in node.input or any(one not in constants and one not in reading.aside for one in others):
-        raise WeightsRefused(f"{name} is no plain stack of layers: its operator {plain(kind)} joins branches. Save the state_dict "
-                             "of the network that it was made from.")
+        raise WeightsRefused(f"{name} is no plain stack of layers: its operator {plain(kind)} joins branches. Save the "
+                             "state_dict of the network that it was made from.")
     values = [constants.get(one) for one in node.input]
     _layer(kind, about, values, reading, node, name)
     reading.now = node.output[0]

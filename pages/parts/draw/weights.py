@@ -41,9 +41,9 @@ def upload_weights(server: Services) -> None:
 
 
 def _form(server: Services) -> None:
-    st.caption("A state_dict, as `torch.save(model.state_dict(), …)` writes it, for images of the size of what it learned from. It is matched to an "
-               "architecture by its names and shapes; where these leave something open, you choose. An ONNX file whose operators are "
-               "layers of ours is read, too. A small process reads it, and nothing in it is ever run. "
+    st.caption("A state_dict, as `torch.save(model.state_dict(), …)` writes it, for images of the size of what it learned from. "
+               "It is matched to an architecture by its names and shapes; where these leave something open, you choose. An ONNX "
+               "file whose operators are layers of ours is read, too. A small process reads it, and nothing in it is ever run. "
                f"{server.who_can} can use the result.")
     version = st.session_state.setdefault(keys.DRAW_WEIGHTS_VERSION, 0)
     file = st.file_uploader(f"File (up to {MAX_BYTES // 1_000_000} MB)", type=ENDINGS,
@@ -88,9 +88,9 @@ def _ask(server: Services, read: ReadUpload) -> None:
     st.markdown("**What the file does not say.** These weights fit more than one network: activations, pooling and the order of "
                 "layers leave no trace in a file.")
     if read.tried:
-        st.dataframe(pd.DataFrame([{"Network": read.candidates[place].title, "Right": percent(read.candidates[place].accuracy, 1)}
-                                   for place in order]), hide_index=True, key="draw.weights.tried", height=min(320, 36 * len(order)
-                                                                                                               + 38))
+        rows = [{"Right": percent(read.candidates[place].accuracy, 1), "Network": read.candidates[place].title}
+                for place in order]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="draw.weights.tried", height=min(320, 36 * len(order) + 38))
         st.caption(f"Each was asked about {read.tried:,} test images of what it is said to have learned from."
                    + (" None of them gets half of them right: was it another data set, or were pixels normalised otherwise?"
                       if best is not None and best < 0.5 else ""))
