@@ -277,6 +277,7 @@ def test_a_table_alone_and_tar_archives_are_taken_as_they_are(tmp_path):
         found = here(tmp_path / name, tmp_path / "out", name=name)
         assert found["classes"] == ["0", "1"] and not list((tmp_path / "out").glob("*.zip"))
     assert "x.npy has 8 pictures" in found["reading"]
+    assert here(CASES / "tar-gz.tar.gz", tmp_path / "out")["classes"] == ["0", "1", "2"]
     for mode in ("w", "w:gz", "w:xz"):
         file = io.BytesIO()
         with tarfile.open(fileobj=file, mode=mode) as archive:

@@ -1,6 +1,7 @@
 """Archives in archives, Parquet and CIFAR's binary version: what is read of them, and every way they can be bad."""
 
 import gzip
+import importlib.util
 import io
 import json
 import tarfile
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from core.data import ImportRefused, import_images
 from core.importing import child
+from core.importing.decode import BadImage, decode
 from tests.archives import png, two_classes, zipped
 from tests.test_bring import CASES, idx, parts
 from tests.test_importing import assert_nothing_in, here, labels_of, quiet  # noqa: F401 (an autouse fixture)
@@ -277,3 +279,29 @@ def test_parquet_is_read_within_the_limits_of_the_process(tmp_path):
     report = import_images(tmp_path / "a.parquet", tmp_path / "data")
     assert (report.accepted, report.classes) == (60, ("a", "b", "c")) and "“label” as the class" in report.reading
     assert child.LIBRARY < child.MEMORY
+
+
+# --- HEIC
+
+HEIC = (CASES / "small.heic").read_bytes()
+
+
+def test_heic_is_named_as_what_it_is(monkeypatch):
+    whole = importlib.util.find_spec
+    monkeypatch.setattr("core.importing.decode.find_spec", lambda name: None if name == "pi_heif" else whole(name))
+    for data, line in ((HEIC, "send it as JPEG"), (HEIC[:40], "requirements-heic.txt"), (b"\0\0\0\x1cftypavif", "an AVIF picture"),
+                       (b"\0\0\0\x1cftypmp42", "a video or another kind of recording")):
+        with pytest.raises(BadImage, match=line) as caught:
+            decode(data, 32, 3, "pad")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pi_heif") is None, reason="pip install -r requirements-heic.txt")
+def test_heic_is_read_where_its_decoder_is(tmp_path):
+    picture = decode(HEIC, 32, 3, "pad")
+    red, green, _ = picture.pixels[:, 16, 12].astype(int)
+    assert picture.pixels.shape == (3, 32, 32) and red > 180 > 90 > green
+    with pytest.raises(BadImage, match="begins like a HEIC picture"):
+        decode(HEIC[:300], 32, 3, "pad")
+    files = {f"{kind}/{n}.heic": HEIC for kind in "ab" for n in range(3)}
+    assert import_images(zipped(tmp_path / "a.zip", files), tmp_path / "data").accepted == 6

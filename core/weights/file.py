@@ -163,6 +163,9 @@ def _from_zip(content: bytes, file: str) -> tuple[dict[str, Tensor], str]:
     """Check the archive's sizes, read its pickle as plain data, then cut the tensors out of the bytes."""
     entries = _entries(content, file)
     pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if any(name.endswith("/archive_format") for name in entries) and not pickles:
+        raise WeightsRefused(f"{file} is a program of torch.export, not weights. Save model.state_dict(), or take the run's .pth "
+                             "or .safetensors file.")
     if len(pickles) != 1:
         raise WeightsRefused(f"{file} is a zip archive, but not one that torch.save makes: it has no list of tensors (data.pkl).")
     folder = pickles[0].removesuffix("data.pkl")
