@@ -289,7 +289,8 @@ HEIC = (CASES / "small.heic").read_bytes()
 def test_heic_is_named_as_what_it_is(monkeypatch):
     whole = importlib.util.find_spec
     monkeypatch.setattr("core.importing.decode.find_spec", lambda name: None if name == "pi_heif" else whole(name))
-    for data, line in ((HEIC, "send it as JPEG"), (HEIC[:40], "requirements-heic.txt"), (b"\0\0\0\x1cftypavif", "an AVIF picture"),
+    for data, line in ((HEIC, "send it as JPEG"), (HEIC[:40], "requirements-heic.txt"),
+                       (b"\0\0\0\x1cftypavif", "an AVIF picture"),
                        (b"\0\0\0\x1cftypmp42", "a video or another kind of recording")):
         with pytest.raises(BadImage, match=line) as caught:
             decode(data, 32, 3, "pad")
