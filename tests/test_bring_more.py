@@ -240,7 +240,7 @@ def with_footer(length: int) -> bytes:
     (parquet({"image": [[1.0] * 144] * 7 + [[1.0] * 9], "label": [0, 1] * 4}), "no pictures of one size"),
     (parquet({"image": [None] * 8, "label": [0, 1] * 4}), ""), (parquet({"image": [b""] * 8, "label": [0, 1] * 4}), "empty"),
     (parquet({"image": [b"no picture"] * 8, "label": [0, 1] * 4}), "not a picture"),
-    (parquet({"image": [{"bytes": None, "path": "/etc/passwd"}] * 8, "label": [0, 1] * 4}), "empty"),
+    (parquet({"image": [{"bytes": None, "path": "/etc/passwd"}] * 8, "label": [0, 1] * 4}), "no column of pictures"),
     (parquet({"image": [{"bytes": png(), "path": ""}] * 8, "label": [None] * 8}), "class"),
     (parquet({f"a{n}": [-1.0] * 4 for n in range(144)} | {"label": [0, 1] * 2}), "not all 0 or more"),
 ], ids=lambda value: value if isinstance(value, str) else "")

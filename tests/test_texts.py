@@ -242,7 +242,7 @@ def test_an_uploaded_file_is_kept_once_and_can_be_learned_from(tmp_path):
     assert read_texts(other, tmp_path).test == read_texts(config, tmp_path).test, "no split seed moves a test text"
     (tmp_path / "texts" / f"{kept.name}.json").unlink()
     assert load(config, tmp_path).classes == CLASSES, "files that were kept before there were other classes"
-    (tmp_path / "texts" / f"{kept.name}.csv").write_bytes(csv_of().encode() + b"odd,meh\n")
+    (tmp_path / "texts" / f"{kept.name}.csv").write_bytes(csv_of().replace("neg", "negative").encode() + b"odd,meh\n")
     with pytest.raises(DataDamaged, match="line 26 is “meh”, which is none of its classes"):
         load(config, tmp_path)
     (tmp_path / "texts" / f"{kept.name}.csv").write_bytes(b"text,label\n")
@@ -266,7 +266,7 @@ def test_classes_that_are_not_ours_get_one_line(tmp_path, about):
 def test_four_classes_from_the_file_through_the_worker_to_the_answers(tmp_path, settings):
     kept = import_csv(many(("Art", "Law", "Sea", "Sport"), 20), settings.data_dir)
     config = PRESET.with_values({"data.dataset": "own_texts", "data.text_file": kept.name, "data.validation": 12,
-                                 "training.loss": "cross_entropy", "training.epochs": 12})
+                                 "training.loss": "cross_entropy", "training.epochs": 12, "training.batch_size": 4})
     assert outline(config.data, settings.data_dir).source_classes == kept.classes == ("Art", "Law", "Sea", "Sport")
     store = RunStore(tmp_path / "runs")
     run = run_here(store, settings, config)

@@ -74,8 +74,8 @@ def find_pixels(archive: zipfile.ZipFile, listing: Listing, folder: Path, asked:
             elif entry.ending == ".bin":
                 take_records(archive, entry, listing, found)
             elif (head := _head(archive, entry)) is not None:
-                arrays["images" if len(head[0]) > 1 and head[0][1] not in (0, 1) and np.prod(head[0][1:]) >= SMALLEST**2
-                       else "labels"].append((entry, *head))
+                size = int(np.prod(head[0][1:], dtype=np.float64)) if len(head[0]) > 1 else 0
+                arrays["images" if size >= SMALLEST**2 else "labels"].append((entry, *head))
         except BadEntry as error:
             found.notes.append(f"{entry.name} can't be used: {error}.")
     _take_pairs(archive, arrays["images"], arrays["labels"], found)

@@ -171,7 +171,7 @@ def likeliest(model: nn.Module, text: str, vocabulary: Vocabulary, length: int, 
 
 
 def decide(model: nn.Module, text: str, vocabulary: Vocabulary, length: int, label: int = 1,
-           loss: str = "bce_with_logits") -> Decision:
+           loss: str = "cross_entropy") -> Decision:
     """The answer to a text, and for each word what the logit of a class would lose without it: one forward pass for all."""
     read = tokens(text, vocabulary, length)[:length]
     row = encode([text], vocabulary, length)[0]

@@ -143,7 +143,12 @@ def _walk(graph: Any, name: str, input_shape: Shape) -> _Reading:
     if len(takes) != 1 + len(input_shape) or any(its not in (0, our) for its, our in zip(takes[1:], input_shape, strict=True)):
         size, ours = ("×".join(map(str, shape)) for shape in (takes[1:], input_shape))
         raise WeightsRefused(f"{name} takes inputs of {size or 'another form'}; these data are {ours}.")
-    reading, nodes, place = _Reading(inputs[0].name, constants), list(graph.node), 0
+    reading, nodes, place = _Reading(inputs[0].name, constants), [], 0
+    for node in graph.node:
+        if node.op_type == "Constant":
+            constants[node.output[0]] = _constant(_attributes(node), name)
+        else:
+            nodes.append(node)
     while place < len(nodes):
         place += _take(nodes, place, reading, name)
     if reading.now != graph.output[0].name:
@@ -156,10 +161,6 @@ def _take(nodes: Sequence[Any], place: int, reading: _Reading, name: str) -> int
     node = nodes[place]
     kind, constants = node.op_type, reading.constants
     about = _attributes(node)
-    if kind == "Constant":
-        constants[node.output[0]] = _array(about["value"], name) if "value" in about else np.asarray(
-            about.get("value_float", about.get("value_int", about.get("value_ints", about.get("value_floats", 0)))))
-        return 1
     if kind == "Identity" and node.input[0] in constants:
         constants[node.output[0]] = constants[node.input[0]]
         return 1
@@ -185,6 +186,13 @@ def _attributes(node: Any) -> dict[str, Any]:
     return {one.name: helper.get_attribute_value(one) for one in node.attribute}
 
 
+def _constant(about: Mapping[str, Any], name: str) -> np.ndarray:
+    if "value" in about:
+        return _array(about["value"], name)
+    kinds = ("value_float", "value_int", "value_floats", "value_ints")
+    return np.asarray(next((about[kind] for kind in kinds if kind in about), 0))
+
+
 def _gelu(nodes: Sequence[Any], place: int, reading: _Reading) -> int:
     """x·(1 + erf(x / √2)) / 2, written out as exporters do; 0 where it is something else."""
     kinds = [node.op_type for node in nodes[place:place + 5]]
@@ -202,7 +210,7 @@ def _gelu(nodes: Sequence[Any], place: int, reading: _Reading) -> int:
 def _yes_or_no(nodes: Sequence[Any], place: int, reading: _Reading) -> int:
     """The last operators of our own files of a single answer: σ, 1 − σ, and both side by side; 0 where it is something else."""
     rest = nodes[place:]
-    kinds = [node.op_type for node in rest if node.op_type != "Constant"]
+    kinds = [node.op_type for node in rest]
     if nodes[place].op_type != "Sigmoid" or nodes[place].input[0] != reading.now or kinds not in (
             ["Sigmoid", "Sub", "Concat"], ["Sigmoid", "Neg", "Add", "Concat"]):
         return 0
