@@ -191,7 +191,7 @@ def test_a_picture_is_prepared_as_the_own_set_was(at, models, places, tmp_path):
         (tmp_path / "set" / name).mkdir(parents=True)
         for number in range(4):
             pixels = np.full((40, 60 + number, 3), 40, np.uint8)
-            pixels[..., 2 * place] = 200 + number
+            pixels[10:30, 20:30, 2 * place] = 200 + number
             Image.fromarray(pixels).save(tmp_path / "set" / name / f"{number}.png")
     shutil.make_archive(str(tmp_path / "doors"), "zip", tmp_path / "set")
     report = import_images(tmp_path / "doors.zip", places / "data", 24, 3, fit="crop")
@@ -206,7 +206,8 @@ def test_a_picture_is_prepared_as_the_own_set_was(at, models, places, tmp_path):
     file = (tmp_path / "set" / "blue gate" / "2.png").read_bytes()
     page.file_uploader(key="draw.file").set_value(("gate.png", file, "image/png")).run()
     assert_whole(page)
-    assert "Prepared exactly as the images of “doors” were" in texts(page) and None not in bars(page)[0]["values"]
+    assert None not in bars(page)[0]["values"], everything(page)
+    assert "Prepared exactly as the images of “doors” were" in texts(page), texts(page)
     assert [card["title"] for card in stage_cards(page)] == ["Your picture", "Fit into 24×24", "Square", "Red, green, blue",
                                                              "Normalise"]
     assert "digit" not in everything(page).split("\n", 1)[1].lower().replace("draw a digit", "")

@@ -125,7 +125,8 @@ def read_upload(settings: Settings, content: bytes, name: str, data: DataConfig)
 def with_accuracies(read: ReadUpload, settings: Settings) -> ReadUpload:
     """Every candidate with its share of right answers on some test images, as far as the data are here and time allows."""
     try:
-        test = load(read.config.data, settings.data_dir, settings.cache_dir).test
+        # test images are the same whatever is held back
+        test = load(read.config.data.model_copy(update={"validation": 1}), settings.data_dir, settings.cache_dir).test
         images, labels = test.take(torch.linspace(0, len(test) - 1, min(MOST_TRIED, len(test))).long())
     except (DataError, ConfigError):
         return read

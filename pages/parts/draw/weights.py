@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.config import DataConfig
-from core.data import available
+from core.data import available, default_config
 from core.fields import describe
 from core.runs import StoreError
 from core.runs.uploaded import Candidate, ReadUpload, UploadRefused, keep_read, read_upload
@@ -68,8 +68,10 @@ def _form(server: Services) -> None:
         st.session_state.pop(keys.DRAW_WEIGHTS_READ, None)
         try:
             with st.spinner("Checking the file…"), weights_turn():
-                read = read_upload(server.settings, file.getvalue(), file.name, DataConfig(
-                    dataset=name, normalization=normalization, channel_mean=(mean,), channel_std=(std,), target=target))
+                data = default_config(name, server.settings.data_dir).model_copy(update={
+                    "variations": 0, "target": target, "normalization": normalization, "channel_mean": (mean,),
+                    "channel_std": (std,)})
+                read = read_upload(server.settings, file.getvalue(), file.name, data)
         except UploadRefused as error:
             st.error(as_text(str(error)), icon=":material/block:")
             return
