@@ -86,13 +86,15 @@ def decision_section(server: Services, subject: TextModel) -> None:
                f"word the logit is {decision.empty:+.2f}.")
 
 
-def _asked_class(subject: TextModel, key: str, first: int) -> int:
-    """Which of several classes is asked about; `first` until somebody chooses."""
+def _asked_class(subject: TextModel, key: str, said: int | None = None) -> int:
+    """Which of several classes is asked about; what the network has said, where there is such an answer, until somebody
+    chooses."""
     classes = subject.data.classes
-    chosen = st.selectbox("What speaks for", [None, *range(len(classes))], key=f"text.class.{key}", width=260,
-                          format_func=lambda label: f"its answer, {classes[first]}" if label is None else classes[label],
-                          on_change=tried, args=(PATH,))
-    return first if chosen is None or chosen >= len(classes) else chosen
+    chosen = st.selectbox("How likely is" if said is None else "What speaks for", [*([] if said is None else [None]),
+                                                                                 *range(len(classes))],
+                          key=f"text.class.{key}", width=260, on_change=tried, args=(PATH,),
+                          format_func=lambda label: f"its answer, {classes[said or 0]}" if label is None else classes[label])
+    return said or 0 if chosen is None or chosen >= len(classes) else chosen
 
 
 def _strongest(decision):
@@ -111,7 +113,7 @@ def order_section(server: Services, subject: TextModel) -> None:
         covered(480)
         return
     classes = subject.data.classes
-    label = 1 if len(classes) == 2 else _asked_class(subject, "order", 0)
+    label = 1 if len(classes) == 2 else _asked_class(subject, "order")
     heading = title(classes[label])
 
     def answer(text: str) -> str:
