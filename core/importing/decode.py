@@ -134,7 +134,7 @@ def _reads_heic() -> bool:
     """Whether pi-heif is installed, see requirements-heic.txt; from then on Pillow knows the format in this process."""
     if find_spec("pi_heif") is None:
         return False
-    import pi_heif
+    import pi_heif  # pyright: ignore[reportMissingImports]  # it is in a requirements file of its own
 
     pi_heif.options.DECODE_THREADS = 1
     pi_heif.options.THUMBNAILS = False

@@ -155,6 +155,12 @@ class LocalEngine:
         self.wake()
         return run_id
 
+    def shared_run(self, config: RunConfig) -> str | None:
+        """The id of a run in this engine's lesson that is what these settings would come to; None where they are to be trained:
+        see RunStore.shared_run(). Raises NotYours for another's data, as submit()."""
+        check_data(self.store.actor, config.data, self.settings.data_dir)
+        return self.store.shared_run(config)
+
     def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None,
                      watch: Images | None = None) -> list[str]:
         """Queue `count` runs that differ by their seed alone, from the config's seed on; their ids. watch: as in submit(), for

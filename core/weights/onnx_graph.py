@@ -257,6 +257,7 @@ def _layer(kind: str, about: Mapping[str, Any], values: list[np.ndarray | None],
             reading.add(pool(kernel=kernel, stride=stride, padding=padding))
         case "BatchNormalization" if all(value is not None for value in values[1:5]):
             scale, bias, mean, var = values[1:5]
+            assert var is not None
             pictures = any(isinstance(layer, Conv2dConfig) for layer, _ in reading.layers) and not any(
                 isinstance(layer, FlattenConfig) for layer, _ in reading.layers)
             reading.add(BatchNorm2dConfig() if pictures else BatchNorm1dConfig(), weight=scale, bias=bias, running_mean=mean,

@@ -90,11 +90,12 @@ def _asked_class(subject: TextModel, key: str, said: int | None = None) -> int:
     """Which of several classes is asked about; what the network has said, where there is such an answer, until somebody
     chooses."""
     classes = subject.data.classes
-    chosen = st.selectbox("How likely is" if said is None else "What speaks for", [*([] if said is None else [None]),
-                                                                                 *range(len(classes))],
-                          key=f"text.class.{key}", width=260, on_change=tried, args=(PATH,),
-                          format_func=lambda label: f"its answer, {classes[said or 0]}" if label is None else classes[label])
-    return said or 0 if chosen is None or chosen >= len(classes) else chosen
+    answer = -1  # stands for what the network has said
+    chosen = st.selectbox("How likely is" if said is None else "What speaks for",
+                          [*([] if said is None else [answer]), *range(len(classes))], key=f"text.class.{key}", width=260,
+                          format_func=lambda label: f"its answer, {classes[said or 0]}" if label == answer else classes[label],
+                          on_change=tried, args=(PATH,))
+    return chosen if 0 <= chosen < len(classes) else said or 0
 
 
 def _strongest(decision):

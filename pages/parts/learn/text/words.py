@@ -140,7 +140,7 @@ def _read_once(server: Services, upload: "UploadedFile") -> None:
 def _keep(server: Services, upload: "UploadedFile", taken: tuple[int, int] | None = None) -> None:
     """Read and keep an uploaded file. taken: which columns are text and label, where somebody has said so; what was kept of it by
     another reading goes then."""
-    _, before, columns = st.session_state.get(keys.TEXTS_READ) if taken else (None, None, ())
+    _, before, columns = st.session_state[keys.TEXTS_READ] if taken else (None, None, ())
     mine = st.session_state.get(keys.OWN_TEXTS, [])
     try:
         became: OwnTexts | str = import_csv(upload.getvalue(), server.settings.data_dir, server.actor, taken)
