@@ -86,16 +86,14 @@ def _form(server: Services) -> None:
 def _ask(server: Services, read: ReadUpload) -> None:
     """Which of the networks it is that these weights fit; tried on test images, where they are here."""
     order = sorted(range(len(read.candidates)), key=lambda place: -(read.candidates[place].accuracy or 0.0))
-    best = read.candidates[order[0]].accuracy
     st.markdown("**What the file does not say.** These weights fit more than one network: activations, pooling and the order of "
                 "layers leave no trace in a file.")
     if read.tried:
         rows = [{"Right": percent(read.candidates[place].accuracy, 1), "Network": read.candidates[place].title}
                 for place in order]
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="draw.weights.tried", height=min(320, 36 * len(order) + 38))
-        st.caption(f"Each was asked about {read.tried:,} test images of what it is said to have learned from."
-                   + (" None of them gets half of them right: was it another data set, or were pixels normalised otherwise?"
-                      if best is not None and best < 0.5 else ""))
+        st.caption(f"Each was asked about {read.tried:,} test images of what it is said to have learned from. If none gets as "
+                   "many right as it should, were pixels normalised otherwise? Change that above and check the file again.")
     else:
         st.caption("They can't be tried here: the data that it is said to have learned from are not on this machine.")
     place = st.selectbox("It is", order, format_func=lambda place: _called(read.candidates[place]), key="draw.weights.choice")
