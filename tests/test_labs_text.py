@@ -78,7 +78,8 @@ def test_leans_are_counted(data, texts):
     sides = [lean.lean if lean.label else -lean.lean for lean in order]
     assert sides == sorted(sides, reverse=True) and (found["wonderful"].label, found["dull"].label) == (1, 0)
     assert [lean.lean for lean in telling(order, 2)] == [lean.lean for lean in (*order[:2], *order[-2:])]
-    assert telling(order, 9_999) == order and len(telling(order[:5], 9)) == 5, "none twice"
+    every = [lean.number for lean in telling(order, 9_999)]
+    assert len(every) == len(set(every)) <= len(order) and len(telling(order[:5], 9)) == 5, "none twice"
 
 
 def test_one_sidedness_by_hand():

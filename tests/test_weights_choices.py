@@ -16,6 +16,7 @@ from core.models import build
 from core.runs import RunStore, load_model
 from core.runs.uploaded import keep_read, read_upload
 from core.settings import Settings
+from core.weights import child
 from core.weights.choices import choices_for
 from core.weights.file import WeightsRefused
 from core.weights.matching import match_weights, renamed_for
@@ -79,8 +80,9 @@ def test_nothing_is_asked_where_nothing_is_open():
     assert len(choices_for(match_weights(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).state_dict()), SHAPE)) == 1
 
 
-def test_the_right_choice_is_the_one_with_most_right_answers(places, tmp_path):
+def test_the_right_choice_is_the_one_with_most_right_answers(places, tmp_path, monkeypatch):
     """A network with Tanh, trained for a moment: ReLU in its place gets clearly fewer right."""
+    monkeypatch.setattr("core.runs.uploaded._read", child.read)  # in this process: starting another takes seconds
     settings, store = Settings(places / "data", tmp_path, places / "cache", workers=0), RunStore(tmp_path)
     data = load(DIGITS, settings.data_dir, settings.cache_dir)
     images, labels = data.train.take(torch.arange(600))

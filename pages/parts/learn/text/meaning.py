@@ -91,11 +91,11 @@ def _asked_class(subject: TextModel, key: str, said: int | None = None) -> int:
     chooses."""
     classes = subject.data.classes
     answer = -1  # stands for what the network has said
-    chosen = st.selectbox("How likely is" if said is None else "What speaks for",
-                          [*([] if said is None else [answer]), *range(len(classes))], key=f"text.class.{key}", width=260,
+    options = list(range(0 if said is None else answer, len(classes)))
+    chosen = st.selectbox("How likely is" if said is None else "What speaks for", options, key=f"text.class.{key}", width=260,
                           format_func=lambda label: f"its answer, {classes[said or 0]}" if label == answer else classes[label],
                           on_change=tried, args=(PATH,))
-    return chosen if 0 <= chosen < len(classes) else said or 0
+    return int(chosen) if 0 <= int(chosen) < len(classes) else said or 0
 
 
 def _strongest(decision):
