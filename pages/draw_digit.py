@@ -9,9 +9,11 @@ import io
 import numpy as np
 import streamlit as st
 from PIL import Image
+from torch import Tensor
 
 from core.data import DataError
 from core.data.drawing import Drawing, DrawingError, prepare
+from core.data.drawing.as_kept import DRAWING_SHAPE
 from core.data.drawing.sheet import marks_in
 from core.runs import Run
 from core.wording import drawn_thing, in_letters
@@ -26,11 +28,12 @@ from pages.parts.draw.answers import (
     show_answer,
     side_by_side,
 )
+from pages.parts.draw.prepared import answer_to_prepared, brought, image_for, stages_of_prepared
 from pages.parts.draw.robustness import robustness_section
 from pages.parts.draw.shipped import shipped_studio
 from pages.parts.draw.stages import stages
 from pages.parts.draw.teach import keep_section, said_class, source_classes, teach_section, told_of_kept
-from pages.parts.draw.upload import photographed, uploaded
+from pages.parts.draw.upload import Given, photographed, uploaded
 from pages.parts.draw.watch import watch_button
 from pages.parts.draw.weights import told_of_upload, upload_weights
 from pages.parts.explain.section import why_section
@@ -58,7 +61,7 @@ TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload"
          "Camera": "Photograph one {}."}  # {}: digit, letter or drawing, by what the model knows
 
 
-def why(server: Services, models: list[Asked], drawing: Drawing) -> None:
+def why(server: Services, models: list[Asked], image: Tensor) -> None:
     """Which pixels speak for the first model's answer, and what would change it."""
     first = models[0]
     if first.model is None or first.problem:
@@ -67,11 +70,13 @@ def why(server: Services, models: list[Asked], drawing: Drawing) -> None:
         train = dataset(first.model.config.data, server.settings)
     except DataError:
         train = None  # the section says that they are not here
-    why_section(first.model, drawing.image, "draw.why", train, first.run.id, opened=True)
+    why_section(first.model, image, "draw.why", train, first.run.id, opened=True)
 
 
-SECTIONS = {"What the network sees": lambda server, models, drawing: stages(models[0], drawing),
-            "Move, turn, stretch it": lambda server, models, drawing: robustness_section(models, drawing), WHY: why}
+SEES = "What the network sees"
+SECTIONS = {SEES: lambda server, models, drawing: stages(models[0], drawing),
+            "Move, turn, stretch it": lambda server, models, drawing: robustness_section(models, drawing),
+            WHY: lambda server, models, drawing: why(server, models, drawing.image)}
 
 
 def thing_of(first: Asked) -> str:
@@ -79,14 +84,15 @@ def thing_of(first: Asked) -> str:
     return drawn_thing(source_classes(first.model)) if first.model else "drawing"
 
 
-def picture(source: str, thing: str) -> np.ndarray | None:
-    """What is to be recognised, (H, W, 4) uint8, from the canvas or a file; None while there is nothing."""
+def picture(source: str, first: Asked) -> Given | None:
+    """What is to be recognised, from the canvas or a file; None while there is nothing."""
     if source == "Upload":
-        return uploaded(thing)
+        return uploaded(thing_of(first), first.how)
     if source == "Camera":
-        return photographed(thing)
+        return photographed(thing_of(first), first.how)
     section = st.session_state.get("draw.section", st.query_params.get("draw.section"))
-    return canvas(live=section not in SLOW, rest=REST)
+    pixels = canvas(live=section not in SLOW, rest=REST)
+    return None if pixels is None else Given(b"", pixels)
 
 
 def drawn(pixels: np.ndarray | None) -> Drawing | None:
@@ -132,13 +138,14 @@ def first_answer(first: Asked, said: Answer | None, drawing: Drawing | None, sou
         show_answer(first.model.classes, said, f"Nothing to see yet: {why}. {to_do}")
 
 
-def below(first: Asked, said: Answer | None, drawing: Drawing | None, pixels: np.ndarray | None) -> None:
+def below(first: Asked, said: Answer | None, drawing: Drawing | None, given: Given | None) -> None:
     """Under the sheet: what it was kept as, whether it is right, how familiar it is."""
     if first.model is None or first.problem:
         return
-    if said is not None and drawing is not None and pixels is not None:
-        several(drawing, pixels, thing_of(first))
-        if lesson.parts("draw_digit", [TEACH]):
+    if said is not None and given is not None:
+        if drawing is not None:
+            several(drawing, given.pixels, thing_of(first))
+        if first.shape == DRAWING_SHAPE and lesson.parts("draw_digit", [TEACH]):
             keep_section(first.model, said_class(first.model, said.order[0]) if said.knows else None)
     told_of_kept()
     if said is not None:
@@ -152,27 +159,44 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: st
     models = [ask(server, runs, run_id) for run_id in chosen]
     left, right = st.columns([1, 1.3], gap="medium")  # the answer first: on a phone it stands above the sheet
     st.session_state[keys.DRAW_NOW] = None
+    as_kept = models[0].how is not None
     with right:
-        pixels = picture(source, thing_of(models[0]))
-        drawing = drawn(pixels)
-    blank = drawing is None or drawing.empty
-    said = [None if drawing is None or drawing.empty else answer_of(asked, drawing) for asked in models]
+        given = picture(source, models[0])
+        prepared = None if models[0].how is None else brought(given, models[0].how)
+        drawing = drawn(None if given is None else given.pixels) if any(asked.how is None for asked in models) else None
+    images = [image_for(asked, models[0], given, drawing, prepared) for asked in models]
+    said = [answer_of(asked, image, drawing is not None and asked.how is None and drawing.solid)
+            for asked, image in zip(models, images, strict=True)]
     with left:
-        first_answer(models[0], said[0], drawing, source)
-    below(models[0], said[0], drawing, pixels)
-    if blank:
+        if as_kept and not models[0].problem:
+            answer_to_prepared(models[0], said[0], prepared, source)
+        else:
+            first_answer(models[0], said[0], drawing, source)
+    if as_kept and images[0] is not None and models[0].shape == DRAWING_SHAPE:
+        st.session_state[keys.DRAWING] = st.session_state[keys.DRAW_NOW] = images[0]
+    below(models[0], said[0], None if as_kept else drawing, given)
+    if images[0] is None:
         return
     if len(models) > 1:
         st.subheader("All models side by side")
         side_by_side(models, said)
-    watch_button(server, runs[chosen[0]])
-    if not (offered := lesson.parts("draw_digit", list(SECTIONS))):
+    if models[0].shape == DRAWING_SHAPE:
+        watch_button(server, runs[chosen[0]])
+    known = [SEES, WHY] if as_kept else list(SECTIONS)
+    if not (offered := lesson.parts("draw_digit", known)):
         return
+    if st.session_state.get("draw.section") not in offered:  # of another model, which has more of them
+        st.session_state.pop("draw.section", None)
     section = st.segmented_control("Section", offered, default=offered[0], required=True, key="draw.section",
                                    bind="query-params", label_visibility="collapsed")
     if section != WHY:  # which has a heading of its own
         st.subheader(section)
-    SECTIONS[section](server, models, drawing)
+    if prepared is None:
+        SECTIONS[section](server, models, drawing)
+    elif section == WHY:
+        why(server, models, prepared.image)
+    else:
+        stages_of_prepared(models[0], prepared)
 
 
 def watched(server: Services, runs: dict[str, Run], chosen: list[str], source: str) -> None:

@@ -8,10 +8,10 @@ import streamlit as st
 
 from core.labs.text import text_code
 from core.presets import title_of
-from pages.parts.learn.lab import Next, covered, is_open, open_lab, predict, show_code, skip, tried, try_next
+from pages.parts.learn.lab import Next, covered, is_open, open_lab, show_code, skip, tried, try_next
 from pages.parts.learn.questions import TEXT
 from pages.parts.learn.text import meaning, vectors, words
-from pages.parts.learn.text.subject import TextModel, choose
+from pages.parts.learn.text.subject import BUILT_IN, PATH, TextModel, choose, guess
 from pages.parts.runs.control import control_buttons
 from pages.parts.runs.panel import current_run, run_panel
 from pages.parts.runs.start import start
@@ -19,7 +19,6 @@ from pages.parts.shell import lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
 
-PATH = "pages/learn_text.py"
 NEXT = [
     Next("See the table of embeddings as a layer, with its parameters counted.", "pages/build_model.py", "Build model",
          ":material/account_tree:"),
@@ -34,7 +33,7 @@ MEASURED = ("Measured with five seeds: 69 % of the 120 test reviews (67.5 to 72.
 
 def train_section(server: Services, subject: TextModel) -> None:
     """The run, like any other."""
-    seen = predict(PATH, TEXT["accuracy"])
+    seen = guess(subject, "accuracy")
     config = subject.config
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Train it", type="primary", icon=":material/play_arrow:", key="text.train"):
@@ -77,6 +76,7 @@ if (subject := choose(server)) is None:
 if subject.run is not None:
     st.caption(f"The network comes from the run “{as_text(subject.run.title)}” ({subject.run.id[:8]}).")
 TOPICS[topic](server, subject)
-if topic not in ASKED or is_open(TEXT[ASKED[topic]]):  # the script does what the question asks
+# the script does what the question asks, of the built-in reviews
+if topic not in ASKED or subject.config.data.dataset != BUILT_IN or is_open(TEXT[ASKED[topic]]):
     show_code(text_code(subject.config.model))
 try_next(NEXT)

@@ -10,7 +10,7 @@ from core.data.drawing.photograph import MOST_MB
 from core.data.own.sample_sheet import sample_sheet
 from core.runs import Run
 from core.wording import chance, percent, plural
-from pages.parts.draw.answers import Asked, ask, title_of
+from pages.parts.draw.answers import Asked, ask, title_of, why_not
 from pages.parts.runs.panel import current_run
 from pages.parts.runs.usable import picture_runs
 from pages.parts.sheet.correct import list_section, picture_section
@@ -124,8 +124,8 @@ if not runs:
         go_to("app.py")
     st.stop()
 model = choose(server, runs)
-if model.model is None or model.problem:
-    st.warning(as_text(model.problem), icon=":material/block:")
+if model.model is None or (problem := model.problem or why_not(model.model)):  # marks are prepared as MNIST was made
+    st.warning(as_text(model.problem if model.model is None else problem), icon=":material/block:")
     st.stop()
 content = picture()
 if content is None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.importing import child
-from core.importing.arrays import Shape
 from core.importing.decode import from_array
 from core.importing.folders import part_of
+from core.importing.pixels import Shape
 from tests.archives import png, saved, two_classes, zipped
 from tests.test_importing import here, labels_of, quiet  # noqa: F401 (an autouse fixture)
 
@@ -277,6 +277,7 @@ def test_a_table_alone_and_tar_archives_are_taken_as_they_are(tmp_path):
         found = here(tmp_path / name, tmp_path / "out", name=name)
         assert found["classes"] == ["0", "1"] and not list((tmp_path / "out").glob("*.zip"))
     assert "x.npy has 8 pictures" in found["reading"]
+    assert here(CASES / "tar-gz.tar.gz", tmp_path / "out")["classes"] == ["0", "1", "2"]
     for mode in ("w", "w:gz", "w:xz"):
         file = io.BytesIO()
         with tarfile.open(fileobj=file, mode=mode) as archive:
@@ -339,8 +340,3 @@ def test_a_row_is_a_picture():
     assert Shape(2, 2, 3, True, 1.0).picture(row).tolist() == [[[0, 4, 8], [1, 5, 9]], [[2, 6, 10], [3, 7, 11]]]
     assert Shape(2, 2, 3, False, 1.0).picture(row).tolist() == [[[0, 1, 2], [3, 4, 5]], [[6, 7, 8], [9, 10, 11]]]
     assert Shape(3, 4, 1, False, 255.0).picture(row / 11)[-1, -1] == 255
-
-
-def test_a_zip_in_a_zip_says_what_to_do(tmp_path):
-    assert "unpack it first" in read("zip-in-zip", tmp_path)["refused"]
-    assert zipfile.is_zipfile(CASES / "zip-in-zip.zip")

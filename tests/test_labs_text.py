@@ -11,9 +11,22 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from core.data import load, read_texts
-from core.data.sources.texts import END, words
+from core.data.sources.texts import END, encode, words
 from core.figures.text import pushes_figure, word_map_figure
-from core.labs.text import NEGATIONS, TWINS, Lean, decide, gap, leans, learn, reordered, telling, text_code, word_map
+from core.labs.text import (
+    NEGATIONS,
+    TWINS,
+    decide,
+    gap,
+    leans,
+    learn,
+    likeliest,
+    one_sidedness,
+    reordered,
+    telling,
+    text_code,
+    word_map,
+)
 from core.models import TextEmbeddingConfig, build
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
@@ -59,12 +72,22 @@ def test_leans_are_counted(data, texts):
     numbers, labels = data.train.take(torch.arange(len(data.train)))
     for word in ("wonderful", "dull", "the"):
         having = [label for text, label in zip(texts.train, labels.tolist(), strict=True) if word in words(text)]
-        assert (found[word].negative, found[word].positive) == (having.count(0), having.count(1))
-    assert min(lean.negative + lean.positive for lean in found.values()) == 3
+        assert found[word].counts == (having.count(0), having.count(1))
+    assert min(sum(lean.counts) for lean in found.values()) == 3
     order = list(found.values())
-    assert all(a.lean >= b.lean for a, b in zip(order, order[1:], strict=False))
-    assert Lean("x", 2, 1, 3).lean == pytest.approx(np.log(2))
-    assert telling(order, 2) == [*order[:2], *order[-2:]] and len(telling(order[:5], 9)) == 4
+    sides = [lean.lean if lean.label else -lean.lean for lean in order]
+    assert sides == sorted(sides, reverse=True) and (found["wonderful"].label, found["dull"].label) == (1, 0)
+    assert [lean.lean for lean in telling(order, 2)] == [lean.lean for lean in (*order[:2], *order[-2:])]
+    every = [lean.number for lean in telling(order, 9_999)]
+    assert len(every) == len(set(every)) <= len(order) and len(telling(order[:5], 9)) == 5, "none twice"
+
+
+def test_one_sidedness_by_hand():
+    ways = one_sidedness(np.array([[3, 0], [1, 0], [0, 4]]), np.array([8, 8, 4]))
+    assert ways[0, 0] == pytest.approx(np.log(4 / 10) - np.log(2 / 14)), "3 of 8 texts, and 1 of the others' 12"
+    assert ways[2, 1] == pytest.approx(np.log(5 / 6) - np.log(1 / 18)) and ways.argmax(0).tolist() == [0, 2]
+    two = one_sidedness(np.array([[1], [3]]), np.array([5, 5]))
+    assert two[1, 0] == -two[0, 0] == pytest.approx(np.log(2)), "of two classes, one is the other's opposite"
 
 
 def test_the_map_is_principal_components(data, texts, model):
@@ -76,19 +99,21 @@ def test_the_map_is_principal_components(data, texts, model):
     assert found.share == pytest.approx(reference.explained_variance_ratio_.sum())
     old = before.embedding.weight.detach()[[lean.number for lean in chosen]].double().numpy()
     assert np.abs(found.before) == pytest.approx(np.abs(reference.transform(old)), abs=1e-9), "the same directions"
-    sides = np.sign(found.leans)
+    sides = np.array(found.labels) * 2 - 1
     assert (found.after[:, 0] * sides > 0).mean() > 0.9, "positive words on the right"
-    assert gap(found.after, found.leans) > 10 * gap(found.before, found.leans)
+    assert gap(found.after, found.labels) > 10 * gap(found.before, found.labels)
     for trained in (True, False):
-        figure = word_map_figure(found, trained)
+        figure = word_map_figure(found, ("<b>", "good"), trained)
+        assert "<b>" not in figure.to_json().replace("\\u003c", "<"), "a class's name is no markup"
         assert sum(len(trace.text) for trace in figure.data if trace.text is not None) == len(chosen)
     with pytest.raises(ValueError, match="at least three"):
         word_map(before, model, chosen[:2])
 
 
 def test_gap_by_hand():
-    assert gap(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]]), (-1.0, 1.0, -2.0)) == 5.0
-    assert gap(np.array([[0.0, 0.0]]), (1.0,)) == 0.0
+    assert gap(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]]), (0, 1, 0)) == 5.0
+    assert gap(np.array([[0.0, 0.0]]), (1,)) == 0.0
+    assert gap(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), (0, 1, 2)) == pytest.approx((5 + 2 + np.hypot(3, 2)) / 3)
 
 
 def test_a_push_is_the_answer_without_the_word(texts, model):
@@ -116,6 +141,19 @@ def test_two_outputs_are_one_logit(texts):
     decision = decide(model, "a wonderful film", texts.vocabulary, 8)
     outputs = model(torch.tensor([[texts.vocabulary.numbers.get(word, 1) for word in ("a", "wonderful", "film")] + [0] * 5]))
     assert decision.probability == pytest.approx(outputs.softmax(1)[0, 1].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("loss", "shares"), [
+    ("cross_entropy", lambda z: z.softmax(1)), ("nll", lambda z: z.softmax(1)), ("mse", lambda z: z.softmax(1)),
+    ("bce_with_logits", lambda z: z.sigmoid() / z.sigmoid().sum(1, keepdim=True))])
+def test_each_of_several_classes_has_a_logit(texts, loss, shares):
+    model = build(TextEmbeddingConfig(words=1000), (8,), 4, seed=1)
+    expected = shares(model(encode(["a wonderful film"], texts.vocabulary, 8)))[0]
+    found = [decide(model, "a wonderful film", texts.vocabulary, 8, label, loss) for label in range(4)]
+    assert [one.probability for one in found] == pytest.approx(expected.tolist(), abs=1e-6)
+    assert [one.logit for one in found] == pytest.approx((expected / (1 - expected)).log().tolist(), abs=1e-5)
+    assert likeliest(model, "a wonderful film", texts.vocabulary, 8, 4, loss) == int(expected.argmax())
+    assert len(pushes_figure(found[2], "<i>", "another class").data[0].y) == 3
 
 
 def test_order_is_lost(texts, model):

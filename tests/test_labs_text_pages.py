@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.data.sources.text_files import MOST_MEGABYTES
+from core.data.sources.text_csv import MOST_MEGABYTES
 from core.labs.first_networks import NOTES, walk
 from core.presets import PRESETS
 from core.runs import RunStore
@@ -145,7 +145,7 @@ def test_an_own_file_is_learned_from_and_deleted(tmp_path):
     at = lab(TEXT_PAGE, "Your own texts")
     assert at.file_uploader(key="text.upload").proto.max_upload_size_mb == MOST_MEGABYTES, "it names the limit that the file has"
     at.file_uploader(key="text.upload").set_value(("mine.csv", content.encode(), "text/csv")).run()
-    assert "12 negative and 12 positive texts" in whole(at).success[0].value
+    assert "24 texts of 2 classes: negative 12, positive 12" in whole(at).success[0].value
     (kept,) = (tmp_path / "data" / "texts").glob("*.csv")
     at = lab(TEXT_PAGE, "What decided")
     at.selectbox[0].select(kept.stem).run()
@@ -157,8 +157,30 @@ def test_an_own_file_is_learned_from_and_deleted(tmp_path):
     assert not kept.exists() and not whole(at).error
 
 
+def test_four_classes_are_asked_about_one_by_one(tmp_path):
+    content = "title,words,matter\n" + "".join(f"t{i % 2},about {name} and more of it {i},{name}\n" for i in range(15)
+                                             for name in ("art", "law", "*sea*", "sport"))
+    at = lab(TEXT_PAGE, "Your own texts")
+    at.file_uploader(key="text.upload").set_value(("mine.csv", content.encode(), "text/csv")).run()
+    assert "60 texts of 2 classes: t0" in whole(at).success[0].value, "the titles look like labels, too"
+    at.selectbox(key=next(box.key for box in at.selectbox if box.key.startswith("text.column.1"))).select_index(2)
+    at.button(key="text.columns.read").click().run()
+    assert "60 texts of 4 classes" in whole(at).success[0].value and not at.error
+    (kept,) = (tmp_path / "data" / "texts").glob("*.csv")
+    at.selectbox[0].select(kept.stem).run()
+    at.segmented_control(key="text.topic").set_value("What decided").run()
+    at.segmented_control(key="text.kind.decision").set_value("Type my own").run()
+    at.text_area(key="text.own.decision").set_value("it is about law").run()
+    assert any(m.value.startswith("## Law") for m in whole(at).markdown)
+    at.selectbox(key="text.class.decision").select_index(4).run()
+    assert "towards another class ← 0 → sport" in figures(whole(at))[0]["layout"]["xaxis"]["title"]["text"]
+    for topic in ("Words to numbers", "Vocabulary", "Map of words", "Word order"):
+        at.segmented_control(key="text.topic").set_value(topic).run()
+        assert not whole(at).error and "review" not in said(at).replace("Follow film reviews", ""), topic
+
+
 @pytest.mark.parametrize(("content", "line"), [
-    (b"", "empty"), (b"\x81\x8d\x8f", "not UTF"), (b"text,label\n<b>*hi*</b>,[x](y)\n", "label in line 2")])
+    (b"", "empty"), (b"\x81\x8d\x8f", "not UTF"), (b"text,label\n<b>*hi*</b>,[x](y)\n", "All texts have the label")])
 def test_a_bad_file_gets_one_line(content, line):
     at = lab(TEXT_PAGE, "Your own texts")
     at.file_uploader(key="text.upload").set_value(("mine.csv", content, "text/csv")).run()

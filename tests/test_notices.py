@@ -136,7 +136,7 @@ def test_files_of_weights_are_read_one_at_a_time(finished, monkeypatch):  # noqa
         held.append(weights_turn().locked())
         raise UploadRefused("[zqx](https://zqx.example) is no file of weights.")
 
-    monkeypatch.setattr("pages.parts.draw.weights.keep_upload", keep)
+    monkeypatch.setattr("pages.parts.draw.weights.read_upload", keep)
     at = alone("pages/draw_digit.py", finished)
     at.file_uploader(key="draw.weights.0").set_value(("[zqx](https://zqx.example).pth", b"x", "application/zip")).run()
     at = click(at, "draw.weights.use")

@@ -1,15 +1,19 @@
 """Texts as data: words and numbers by hand, vocabularies from training texts alone, readers, and every way a CSV can be bad."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from core.config import DataConfig
-from core.data import DATASETS, DataDamaged, DataError, DataMissing, default_config, load, outline, read_texts
-from core.data.sources.text_files import MOST_TEXTS, TextsRefused, check_csv, delete_own, import_csv, own_texts, read_csv
-from core.data.sources.texts import build_vocabulary, encode, tokens, words
+from core.data import DATASETS, DataDamaged, DataError, DataMissing, default_config, load, outline, read_texts, spec_for
+from core.data.sources.text_csv import MOST_TEXTS, TextsRefused, read_csv
+from core.data.sources.text_files import delete_own, import_csv, own_texts
+from core.data.sources.texts import CLASSES, build_vocabulary, encode, tokens, words
 from core.models import ARCHITECTURES, ModelError, TextEmbeddingConfig, build, check_kind
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
@@ -117,7 +121,7 @@ def csv_of(rows: int = 12, head: str = "text,label") -> str:
     ("label;text\n" + "1;good, film\n0;bad film\n" * 12).encode(),
     ("text\tid\tlabel\n" + "good\t1\t1\nbad\t2\t0\n" * 12).encode()])
 def test_good_files_in_many_forms(content):
-    rows = check_csv(content)
+    rows = read_csv(content).rows
     assert [label for _, label in rows] == [1, 0] * 12 and all(("good" in text) == bool(label) for text, label in rows)
 
 
@@ -125,18 +129,75 @@ def test_good_files_in_many_forms(content):
     ("text-cp1252", "Western European"), ("text-float", ""), ("text-html-br", ""),
     ("text-imdb-kaggle", "“review” was taken for the text, “sentiment” for the label."),
     ("text-one-empty", "Line 26 has an empty text."),
-    ("text-sentiment140", "column 6 was taken for the text, column 1 for the label")])
+    ("text-sentiment140", "column 6 was taken for the text, column 1 for the label"),
+    ("text-spam", "“v2” was taken for the text, “v1” for the label.")])
 def test_files_as_people_have_them(name, note):
-    rows, notes = read_csv((CASES / f"{name}.csv").read_bytes())
+    found = read_csv((CASES / f"{name}.csv").read_bytes())
+    rows, notes = found.rows, found.notes
     assert len(rows) == 24 and sum(label for _, label in rows) == 12 and not any("<br" in text for text, _ in rows)
     assert {text.split()[0] for text, label in rows if label} == {"a", "so", "what", "great"}, "the kind ones"
     assert (note in " ".join(notes)) if note else not notes
+    assert found.classes == {
+        "text-spam": ("ham", "spam"), "text-sentiment140": CLASSES, "text-imdb-kaggle": CLASSES}.get(
+        name, ("0", "1")), "numbers are called what the file calls them, unless it says that they are sentiment"
+
+
+def many(classes: tuple[str, ...], each: int = 12, head: str = "text,label") -> bytes:
+    """A CSV of texts whose last word is their class's."""
+    return (head + "\n" + "".join(f"some words of number {i} about {name.lower()},{name}\n" for i in range(each)
+                                  for name in classes)).encode()
+
+
+@pytest.mark.parametrize(("content", "classes", "note"), [
+    (many(("Sport", "Art", "Law", "sea")), ("Art", "Law", "sea", "Sport"), ""),
+    (many(("10", "9.0", "-2")), ("-2", "9", "10"), ""), (many(("Spam", "ham")) + b"more of it,SPAM\n", ("ham", "Spam"), ""),
+    (many(("0", "1"), head="text,polarity"), CLASSES, "0 was taken for negative, 1 for positive."),
+    (many(("true", "false")), ("false", "true"), ""), (many(("a", "b"), head="Inhalt,Thema"), ("a", "b"), "“Inhalt” was taken"),
+    (many(("a", "b")).split(b"\n", 1)[1], ("a", "b"), "There are no titles: column 1 was taken for the text"),
+    (many(("a", "b")) + b"one,c\n", ("a", "b"), "1 line left out whose label has fewer than 10 texts: “c”."),
+    (many(("a", "b"), head="sms,note"), ("a", "b"), "“sms” was taken for the text, “note” for the label")], ids=str)
+def test_any_classes(content, classes, note):
+    found = read_csv(content)
+    assert found.classes == classes and (note in " ".join(found.notes) if note else not found.notes)
+    for text, place in found.rows:
+        assert text == "more of it" or classes is CLASSES or text.split()[-1] in {
+            classes[place].lower(), f"{classes[place]}.0"}, "each text keeps its class"
+
+
+@settings(max_examples=15)
+@given(st.lists(st.sampled_from(["a", "Bé", "3", "3.0", "no label", "<b>", "=1+1"]), min_size=2, max_size=4, unique=True))
+def test_what_is_kept_is_read_as_it_was(labels):
+    """Names of any kind survive the way through the file that is kept, and say the same class."""
+    found = read_csv(many(tuple(labels))) if len({str(label).removesuffix(".0") for label in labels}) > 1 else None
+    if found:
+        with TemporaryDirectory() as folder:
+            kept = import_csv(many(tuple(labels)), Path(folder))
+            config = DataConfig(dataset="own_texts", text_file=kept.name, validation=1)
+            spec, data = spec_for(config, Path(folder)), load(config, Path(folder))
+            assert spec.classes == data.classes == found.classes and spec.counts[0] == len(data.train) + 1
+            assert kept.counts == tuple(a + b + c for a, b, c in zip(*(part.counts(len(found.classes)) for part in (
+                data.train, data.validation, data.test)), strict=True))
+
+
+def test_columns_that_somebody_has_chosen():
+    content = b"title,text,topic,label\n" + b"".join(b"short %d,some longer words,%c,%d\n" % (i, b"ab"[i % 2], i % 3)
+                                                    for i in range(60))
+    assert read_csv(content).taken == (1, 3) and read_csv(content).columns == ("title", "text", "topic", "label")
+    other = read_csv(content, taken=(0, 2))
+    assert other.rows[0] == ("short 0", 0) and other.classes == ("a", "b") and other.taken == (0, 2)
+    with pytest.raises(TextsRefused, match="60 labels of 60 have too few texts") as caught:
+        read_csv(content, taken=(1, 0))
+    assert caught.value.columns == ("title", "text", "topic", "label"), "so that other ones can be chosen"
+    for wrong in ((0, 0), (0, 9), (-1, 0)):
+        with pytest.raises(TextsRefused, match="two different columns"):
+            read_csv(content, taken=wrong)
 
 
 def test_lines_that_can_not_be_used_are_left_out_as_long_as_they_are_few():
-    rows, notes = read_csv((csv_of() + "one,too,many\nfine,meh\n").encode())
-    assert len(rows) == 24 and notes == ["2 lines left out. The first: Line 26 has 3 columns and the first line 2. Put a text "
-                                         "with commas in quotation marks."]
+    found = read_csv((csv_of() + "one,too,many\nfine,\nfine,neutral\n").encode())
+    assert len(found.rows) == 24 and found.classes == CLASSES and found.notes == (
+        "1 line left out whose label has fewer than 10 texts: “neutral”.",
+        "2 lines left out. The first: Line 26 has 3 columns and the first line 2. Put a text with commas in quotation marks.")
     with pytest.raises(TextsRefused, match="Line 26 has 3 columns"):
         read_csv((csv_of() + "one,too,many\n" * 3).encode())
 
@@ -144,11 +205,15 @@ def test_lines_that_can_not_be_used_are_left_out_as_long_as_they_are_few():
 @pytest.mark.parametrize(("content", "line"), [
     (b"", "The file is empty"), (b" \n\n", "The file is empty"), (b",,\n", "The file is empty"),
     (b"\xff\xfe", "The file is empty"), (b"\xef\xbb\xbf", "The file is empty"), (b"text,label\n", "no texts"),
-    (b"review,stars\nfine,5\n", "no column label; its first line is “review”, “stars”"),
+    (b"review,author\nfine,5\n", "no column label; its first line is “review”, “author”"),
     (b"text,text,label\na,b,1\n", "more than one column text"), (b"text\nfine\n", "no column label"),
-    (csv_of().replace("neg", "positive").encode(), "No text has the label negative"),
-    (csv_of(3).encode(), "3 negative and 3 positive texts; at least 10"),
-    (b"text,label\nfine,meh\n", "label in line 2 is “meh”"), (b"text,label\n,positive\n", "Line 2 has an empty text"),
+    (csv_of().replace("neg", "positive").encode(), "All texts have the label “positive”"),
+    (csv_of(3).encode(), "2 labels of 2 have too few texts: 3 with “neg”, 3 with “positive”"),
+    (b"text,label\nfine,meh\n", "All texts have the label “meh”"), (b"text,label\nfine,\n", "Line 2 has no label"),
+    (b"text,label\n" + b"".join(b"t%d,%d\n" % (i, i) for i in range(300)), "300 different values; at most 200"),
+    (b"text,label\n" + b"a," + b"long " * 30 + b"\n", "149 characters, and a class's name has 60"),
+    (b"," * 10_000_000, "10,000,000 commas or tabs; at most 1,000 columns"), (b"a," * 1200 + b"\n", "1,201 columns"),
+    (b"text,label\n,positive\n", "Line 2 has an empty text"),
     (b"text,label\nok,1\na,b,1\na,c,1\n", "Line 3 has 3 columns"), (b'text,label\n"never closed,1\n', "opened and never closed"),
     (b'text,label\n"a"b,1\n', "Line 2 can't be read"),
     (bytes(range(128, 256)) * 9 + b",1\n", "not UTF-8 text (byte 0x80"),
@@ -160,7 +225,7 @@ def test_lines_that_can_not_be_used_are_left_out_as_long_as_they_are_few():
     ids=lambda value: value if isinstance(value, str) else "")
 def test_bad_files_get_one_line(content, line):
     with pytest.raises(TextsRefused) as caught:
-        check_csv(content)
+        read_csv(content)
     said = str(caught.value)
     assert line in said and "\n" not in said and len(said) < 300 and said.isprintable()
 
@@ -168,12 +233,18 @@ def test_bad_files_get_one_line(content, line):
 def test_an_uploaded_file_is_kept_once_and_can_be_learned_from(tmp_path):
     kept = import_csv(csv_of().encode(), tmp_path)
     again = import_csv(csv_of().encode("utf-16"), tmp_path)
-    assert kept == again and kept.counts == (12, 12) and own_texts(tmp_path) == [kept.name]
+    assert kept == again and (kept.was_there, again.was_there) == (False, True)
+    assert kept.counts == (12, 12) and kept.classes == CLASSES and own_texts(tmp_path) == [kept.name]
     config = DataConfig(dataset="own_texts", text_file=kept.name, validation=4, vocabulary=9)
     data = load(config, tmp_path)
     assert (len(data.train), len(data.validation), data.test.counts(2)) == (16, 4, [2, 2])
     other = config.model_copy(update={"split_seed": 5})
     assert read_texts(other, tmp_path).test == read_texts(config, tmp_path).test, "no split seed moves a test text"
+    (tmp_path / "texts" / f"{kept.name}.json").unlink()
+    assert load(config, tmp_path).classes == CLASSES, "files that were kept before there were other classes"
+    (tmp_path / "texts" / f"{kept.name}.csv").write_bytes(csv_of().replace("neg", "negative").encode() + b"odd,meh\n")
+    with pytest.raises(DataDamaged, match="line 26 is “meh”, which is none of its classes"):
+        load(config, tmp_path)
     (tmp_path / "texts" / f"{kept.name}.csv").write_bytes(b"text,label\n")
     with pytest.raises(DataDamaged, match="is damaged: The file has a first line and no texts"):
         load(config, tmp_path)
@@ -181,6 +252,29 @@ def test_an_uploaded_file_is_kept_once_and_can_be_learned_from(tmp_path):
     delete_own(tmp_path, kept.name)
     with pytest.raises(DataMissing, match="upload the CSV again"):
         load(config, tmp_path)
+
+
+@pytest.mark.parametrize("about", [b"", b"[]", b"{}", b'{"classes": ["a"], "counts": [1, 1]}', b"\xff",
+                                   b'{"classes": ["a", "[b](c)"], "counts": [1, 1]}', b'{"classes": ["a", "b"], "counts": 7}'])
+def test_classes_that_are_not_ours_get_one_line(tmp_path, about):
+    kept = import_csv(many(("a", "b", "c")), tmp_path)
+    (tmp_path / "texts" / f"{kept.name}.json").write_bytes(about)
+    with pytest.raises(DataDamaged, match="Delete these texts and upload them again"):
+        outline(DataConfig(dataset="own_texts", text_file=kept.name), tmp_path)
+
+
+def test_four_classes_from_the_file_through_the_worker_to_the_answers(tmp_path, settings):
+    kept = import_csv(many(("Art", "Law", "Sea", "Sport"), 20), settings.data_dir)
+    config = PRESET.with_values({"data.dataset": "own_texts", "data.text_file": kept.name, "data.validation": 12,
+                                 "training.loss": "cross_entropy", "training.epochs": 12, "training.batch_size": 4})
+    assert outline(config.data, settings.data_dir).source_classes == kept.classes == ("Art", "Law", "Sea", "Sport")
+    store = RunStore(tmp_path / "runs")
+    run = run_here(store, settings, config)
+    assert run.status == "finished", run.message
+    trained = load_model(store, run.id)
+    answers = trained.predict(load(config.data, settings.data_dir).test.images)
+    assert trained.classes == kept.classes and answers.shape == (16, 4) and run.test_accuracy == 1.0
+    store.close()
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "..", "x" * 64, "A" * 16, "0123456789abcde\n"])

@@ -208,7 +208,12 @@ def test_the_form_uses_a_file_and_refuses_another(uploads, monkeypatch):
     at.file_uploader(key="draw.weights.0").set_value(("weights.pth", content, "application/octet-stream")).run()
     at.button(key="draw.weights.use").click().run()
     assert_whole(at)
-    assert any("is ready and chosen" in one.value for one in at.success)
+    assert any("fit more than one network" in one.value for one in at.markdown)
+    assert {"ReLU", "Tanh"} <= set(at.dataframe[-1].value["Network"]) and "test images" in at.caption[-1].value
+    at.selectbox(key="draw.weights.choice").set_value(0).run()
+    at.button(key="draw.weights.choose").click().run()
+    assert_whole(at)
+    assert any("is ready and chosen" in one.value and "Taken for: ReLU" in one.value for one in at.success)
     run = uploads[0].get(at.session_state[keys.RUN])
     assert run.title == "Uploaded: weights.pth"
     assert (run.config.data.normalization, run.config.data.channel_mean) == ("channels", (0.1307,))

@@ -26,7 +26,7 @@ from torch import Tensor
 from core.config import DataConfig
 from core.data.cached_arrays import Put, forget_oldest, kept_filled
 from core.data.dataset import DataError, Split
-from core.data.sources import DatasetSpec, Raw, spec_of
+from core.data.sources import DatasetSpec, Raw, spec_for, spec_of
 from core.data.sources.generated import Generated
 from core.wording import size_of_bytes
 
@@ -276,7 +276,7 @@ def before_choosing(config: DataConfig) -> DataConfig:
 
 def without_misfits(config: DataConfig, root: Path | None = None) -> DataConfig:
     """The config without joined sets and classes that its data set can't have: after a change of the data set."""
-    spec = spec_of(config.dataset, root)
+    spec = spec_for(config, root)
     for changes in ({}, {"join": ()}, {"only_classes": ()}, {"join": (), "only_classes": ()}):
         tried = config.model_copy(update=changes)
         try:

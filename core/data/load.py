@@ -22,7 +22,7 @@ from core.data.combine import (
 from core.data.dataset import DataError, Dataset, Kind, Split, Target
 from core.data.features import as_features
 from core.data.own.sets import is_own
-from core.data.sources import DatasetSpec, Raw, spec_of
+from core.data.sources import DatasetSpec, Raw, spec_for, spec_of
 from core.data.sources.texts import RawTexts, Texts, build_vocabulary, encode
 from core.data.statistics import channel_statistics
 from core.data.variations import digits_shown, refuse_variations, with_variations
@@ -50,7 +50,7 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
             cache can't be read or written.
     """
     check(config, root)
-    spec = spec_of(config.dataset, root)
+    spec = spec_for(config, root)
     try:
         return _load(config, spec, root, cache or default_cache_dir())
     except OSError as error:
@@ -112,7 +112,7 @@ def read_texts(config: DataConfig, root: Path) -> Texts:
 
     Raises DataError as load() does, also for a data set that is none of texts.
     """
-    spec = spec_of(config.dataset, root)
+    spec = spec_for(config, root)
     if spec.read_texts is None:
         raise DataError(f"{spec.title} has no texts.")
     try:
@@ -169,7 +169,7 @@ def check(config: DataConfig, root: Path | None = None) -> "Outline":
     Raises:
         DataMissing: there is no such data set. DataError: it can't be what the config asks for.
     """
-    spec = spec_of(config.dataset, root)
+    spec = spec_for(config, root)
     if spec.generate is not None:
         _refuse_for_points(config, spec)
     elif spec.read_texts is not None:
@@ -225,7 +225,7 @@ def outline(config: DataConfig, root: Path | None = None) -> Outline:
 
     Raises DataMissing for an unknown name, DataError for sets that can't be joined or classes that are not there.
     """
-    spec = spec_of(config.dataset, root)
+    spec = spec_for(config, root)
     joined_specs(config, spec, root)  # which says what does not fit
     shape = (config.text_length,) if spec.kind == "text" else (len(config.features),) if spec.in_plane else \
         shape_after(spec.input_shape, config.transforms)

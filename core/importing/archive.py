@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from core.importing.names import shown
 
@@ -20,7 +21,8 @@ MOST_BYTES = 32 << 20  # of one file, unpacked
 MOST_PIXEL_BYTES = 512 << 20  # of a table or an array of pixels, which is read row by row
 MOST_TOTAL = 1 << 30  # of all files, unpacked
 BOMB_RATIO, BOMB_BYTES = 100, 1 << 20  # PNG and JPEG are compressed already: zip gains a few per cent
-ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar"}
+INNER = {".zip", ".npz", ".tar", ".gz", ".tgz", ".bz2", ".xz"}  # archives in an archive that are opened, see core.importing.inner
+ARCHIVES = INNER | {".7z", ".rar", ".zst", ".jar"}
 ENCRYPTED = 1  # bit 0 of the flags
 SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
 
@@ -35,23 +37,32 @@ class BadEntry(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One file in the archive. name: for people. parts: its path, folder by folder."""
+    """One file in the archive. name: for people. parts: its path, folder by folder. inner: the archive in the archive that it
+    lies in, None for the outer one."""
 
     name: str
     parts: tuple[str, ...]
     info: zipfile.ZipInfo
+    inner: zipfile.ZipFile | None = field(default=None, compare=False, repr=False)
 
     @property
     def ending(self) -> str:
         """".png", in small letters; "" if there is none."""
         return PurePosixPath(self.parts[-1]).suffix.lower()
 
+    def open(self, archive: zipfile.ZipFile) -> IO[bytes]:
+        """Its bytes. Raises whatever zipfile does."""
+        return (self.inner or archive).open(self.info)
+
 
 @dataclass
 class Listing:
-    """All of an archive's entries, sorted out. ignored: files that operating systems leave behind."""
+    """All of an archive's entries, sorted out. ignored: files that operating systems leave behind. archives: in the archive,
+    which can be opened. unpacked: bytes of all that is read."""
 
     entries: list[Entry] = field(default_factory=list)
+    archives: list[Entry] = field(default_factory=list)
+    unpacked: int = 0
     folders: list[tuple[str, ...]] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -73,12 +84,15 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def list_entries(archive: zipfile.ZipFile) -> Listing:
-    """Sort an archive's entries into files, folders and what is refused. Raises Refused for too many or too much."""
+def list_entries(archive: zipfile.ZipFile, packed_times: float = 1.0) -> Listing:
+    """Sort an archive's entries into files, folders, archives and what is refused. Raises Refused for too many or too much.
+
+    packed_times: how much smaller the archive itself was packed, which counts as a bomb's first half.
+    """
     infos = archive.infolist()
     if len(infos) > MOST_ENTRIES:
         raise Refused(f"The archive lists {len(infos):,} files; at most {MOST_ENTRIES:,} are looked at.")
-    listing, seen, total, old_names = Listing(), set(), 0, 0
+    listing, seen, old_names = Listing(), set(), 0
     for info in infos:
         name, is_old = decoded_name(info)
         try:
@@ -90,15 +104,16 @@ def list_entries(archive: zipfile.ZipFile) -> Listing:
             listing.ignored += bool(parts) and not name.endswith(("/", "\\"))
         elif name.endswith(("/", "\\")):
             listing.folders.append(parts)
-        elif reason := refusal(info, parts, seen):
+        elif reason := refusal(info, parts, seen, packed_times):
             listing.rejected.append((shown(name), reason))
         else:
             old_names += is_old
             seen.add(parts)
-            total += info.file_size
-            listing.entries.append(Entry(shown("/".join(parts)), parts, info))
-    if total > MOST_TOTAL:
-        raise Refused(f"The archive unpacks to {total / 1e9:.1f} GB; at most {MOST_TOTAL / 1e9:.1f} GB are read.")
+            listing.unpacked += info.file_size
+            entry = Entry(shown("/".join(parts)), parts, info)
+            (listing.archives if entry.ending in INNER else listing.entries).append(entry)
+    if listing.unpacked > MOST_TOTAL:
+        raise Refused(f"The archive unpacks to {listing.unpacked / 1e9:.1f} GB; at most {MOST_TOTAL / 1e9:.1f} GB are read.")
     if old_names:
         listing.notes.append(f"{old_names:,} file names are not in UTF-8 and may look wrong; names of classes too.")
     return listing
@@ -136,7 +151,7 @@ def is_system_file(parts: tuple[str, ...]) -> bool:
     return any(part.startswith(".") or part.lower() in SYSTEM_FILES for part in parts)
 
 
-def refusal(info: zipfile.ZipInfo, parts: tuple[str, ...], seen: set[tuple[str, ...]]) -> str:
+def refusal(info: zipfile.ZipInfo, parts: tuple[str, ...], seen: set[tuple[str, ...]], packed_times: float = 1.0) -> str:
     """Why this file is not read; "" if it is."""
     kind = stat.S_IFMT(info.external_attr >> 16)  # Unix's file type, 0 where the archive was made elsewhere
     if kind == stat.S_IFLNK:
@@ -145,29 +160,31 @@ def refusal(info: zipfile.ZipInfo, parts: tuple[str, ...], seen: set[tuple[str, 
         return "not an ordinary file"
     if info.flag_bits & ENCRYPTED:
         return "encrypted; zip it without a password"
-    if PurePosixPath(parts[-1]).suffix.lower() in ARCHIVES:
-        return "an archive inside the archive; unpack it first"
+    ending = PurePosixPath(parts[-1]).suffix.lower()
+    if ending in ARCHIVES - INNER:
+        return "an archive of a kind that is not read here; unpack it first"
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         return "packed in a way that is not read here; use ordinary zip compression"
     if parts in seen:
         return "the same name a second time; the first one is taken"
-    most = MOST_PIXEL_BYTES if may_be_pixels(parts[-1]) else MOST_BYTES
+    most = MOST_TOTAL if ending in INNER else MOST_PIXEL_BYTES if may_be_pixels(parts[-1]) else MOST_BYTES
     if info.file_size > most:
         return f"{info.file_size / 1e6:,.0f} MB; at most {most / 1e6:.0f} MB for one file"
-    if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
-        return f"unpacks to {info.file_size // max(1, info.compress_size):,} times its size; no picture does"
+    times = packed_times * info.file_size / max(1, info.compress_size)
+    if info.file_size > BOMB_BYTES and times > BOMB_RATIO:
+        return f"unpacks to {int(times):,} times its size; no picture does"
     return ""
 
 
 def may_be_pixels(name: str) -> bool:
     """Whether a file of this name may be a table or an array of pixels, see core.importing.arrays."""
-    return name.lower().endswith((".csv", ".tsv", ".npy")) or "ubyte" in name.lower()
+    return name.lower().endswith((".csv", ".tsv", ".npy", ".bin", ".parquet")) or "ubyte" in name.lower()
 
 
 def read_entry(archive: zipfile.ZipFile, entry: Entry, most: int = MOST_BYTES) -> bytes:
     """A file's bytes, never more than `most`. Raises BadEntry where they are not what the directory says."""
     try:
-        with archive.open(entry.info) as file:
+        with entry.open(archive) as file:
             data = file.read(most + 1)
             file.read(1)  # the checksum is compared when the end is reached
     except MemoryError:

@@ -1,4 +1,4 @@
-"""Pictures as numbers: tables of pixels (Kaggle's train.csv), NumPy's arrays (Keras' mnist.npz), MNIST's own idx files.
+"""Pictures as numbers in an archive: which files hold some, and pairs of arrays (Keras' mnist.npz, MNIST's own idx files).
 
 Each is read row by row from the archive, whatever its size. Formats: NumPy's NEP 1; for idx Y. LeCun's description of MNIST.
 """
@@ -6,64 +6,47 @@ Each is read row by row from the archive, whatever its size. Formats: NumPy's NE
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from math import isqrt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.importing.archive import BadEntry, Entry, Listing
-from core.importing.folders import part_of
-from core.importing.in_pieces import Opened, lines_of, mark_of, numbers_in
-from core.importing.names import plain_name
-from core.importing.tables import ENDINGS, LABELS
+from core.importing.in_pieces import Opened
+from core.importing.parquet import Importing, take_parquet
+from core.importing.pixel_tables import take_table
+from core.importing.pixels import (
+    LARGEST,
+    LOOKED_AT,
+    SMALLEST,
+    Found,
+    Pixels,
+    Shape,
+    part_in,
+    said_of,
+    shape_of,
+    sides_of,
+    text_of,
+)
+from core.importing.records import take_records
+from core.importing.tables import ENDINGS
 
-SMALLEST, LARGEST = 8, 256  # pixels of a side
-LOOKED_AT = 200  # rows, to find out what the numbers are
-MOST_LABELS = 1000
+PARQUET = {".parquet", ".pq"}
 IDX_IMAGES, IDX_LABELS = b"\0\0\x08\x03", b"\0\0\x08\x01"
 IMAGE_WORDS, LABEL_WORDS = ("x", "images", "image", "data", "features", "pixels"), ("y", "labels", "label", "target", "targets")
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How a row of numbers is a picture. planes: a colour after the other, not a pixel after the other. times: what brings its
-    numbers to 0 … 255."""
-
-    height: int
-    width: int
-    channels: int
-    planes: bool
-    times: float
-
-    def picture(self, numbers: np.ndarray) -> np.ndarray:
-        """(H, W, C) uint8 of a row (H·W·C,)."""
-        found = np.clip(numbers.astype(np.float32) * self.times + 0.5, 0, 255).astype(np.uint8)
-        if self.planes:
-            return found.reshape(self.channels, self.height, self.width).transpose(1, 2, 0)
-        return found.reshape(self.height, self.width, self.channels)
-
-
 @dataclass
-class Pixels:
-    """Pictures of one file, or of two that belong together. said: what was understood, as a sentence."""
+class ArrayOfPixels(Pixels):
+    """labels: of its pictures, in their order."""
 
-    entry: Entry
-    part: str
     shape: Shape
-    count: int
-    labels: Any  # (N,) of text, or None where the rows bring theirs
-    column: int | None = None  # of the label in a table
-    header: bool = False
-    said: str = ""
+    labels: list[str]
 
     def rows(self, archive: zipfile.ZipFile) -> Iterator[tuple[str, np.ndarray]]:
-        """(label, picture (H, W, C) uint8), one after the other. Raises BadEntry where the file is damaged or ends early."""
         with Opened(archive, self.entry) as file:
-            if self.labels is None:
-                yield from self._table_rows(file)
-                return
             kind = _start(file)
             size = self.shape.height * self.shape.width * self.shape.channels
             for label in self.labels:
@@ -72,45 +55,27 @@ class Pixels:
                     raise BadEntry("cut off: fewer pictures than it says")
                 yield label, self.shape.picture(np.frombuffer(data, kind))
 
-    def _table_rows(self, file: Opened) -> Iterator[tuple[str, np.ndarray]]:
-        mark = b","
-        for number, line in enumerate(lines_of(file)):
-            if number == 0:
-                mark = mark_of(line)
-                if self.header:
-                    continue
-            cells = numbers_in(line, mark)
-            size = self.shape.height * self.shape.width * self.shape.channels
-            if cells is None or len(cells) != size + 1 or self.column is None:
-                raise BadEntry(f"line {number + 1:,} does not have the {size + 1:,} numbers of the others")
-            label = cells[self.column]
-            pixels = cells[1:] if self.column == 0 else cells[:-1] if self.column == size else np.delete(cells, self.column)
-            yield _text(label), self.shape.picture(pixels)
 
+def find_pixels(archive: zipfile.ZipFile, listing: Listing, folder: Path, asked: str, importing: Importing) -> Found:
+    """Look for tables of pixels, Parquet, pairs of arrays or idx files, and CIFAR's records. Nothing is decoded yet but a few
+    rows.
 
-@dataclass
-class Found:
-    """All pictures as numbers that an archive holds. notes: files of this kind that can't be used, a line each."""
-
-    parts: list[Pixels] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def reading(self) -> str:
-        return " ".join(part.said for part in self.parts)
-
-
-def find_pixels(archive: zipfile.ZipFile, listing: Listing) -> Found:
-    """Look for tables of pixels, pairs of arrays and pairs of idx files. Nothing is decoded yet but a few rows."""
+    folder: where Parquet files are unpacked. asked: one of the readings that were found before, or "". importing: see
+    take_parquet.
+    """
     found = Found()
     arrays: dict[str, list[tuple[Entry, tuple[int, ...], np.dtype]]] = defaultdict(list)
     for entry in listing.entries:
         try:
             if entry.ending in ENDINGS:
-                _take_table(archive, entry, found)
+                take_table(archive, entry, found)
+            elif entry.ending in PARQUET:
+                take_parquet(archive, entry, folder, asked, importing, found)
+            elif entry.ending == ".bin":
+                take_records(archive, entry, listing, found)
             elif (head := _head(archive, entry)) is not None:
-                arrays["images" if len(head[0]) > 1 and head[0][1] not in (0, 1) and np.prod(head[0][1:]) >= SMALLEST**2
-                       else "labels"].append((entry, *head))
+                size = int(np.prod(head[0][1:], dtype=np.float64)) if len(head[0]) > 1 else 0
+                arrays["images" if size >= SMALLEST**2 else "labels"].append((entry, *head))
         except BadEntry as error:
             found.notes.append(f"{entry.name} can't be used: {error}.")
     _take_pairs(archive, arrays["images"], arrays["labels"], found)
@@ -119,55 +84,6 @@ def find_pixels(archive: zipfile.ZipFile, listing: Listing) -> Found:
             pixels.part = ""
     return found
 
-
-# --- tables of pixels
-
-def _take_table(archive: zipfile.ZipFile, entry: Entry, found: Found) -> None:
-    """A table whose rows are pictures and their labels; others are left alone."""
-    with Opened(archive, entry) as file:
-        lines = [line for line, _ in zip(lines_of(file), range(LOOKED_AT + 1), strict=False)]
-    if not lines:
-        return
-    mark = mark_of(lines[0])
-    first = numbers_in(lines[0], mark)
-    titles = [_word(cell) for cell in lines[0].decode("utf-8", errors="replace").split(mark.decode())] if first is None else []
-    rows = [numbers_in(line, mark) for line in lines[1 if titles else 0:]]
-    if not rows or rows[0] is None or len(rows[0]) <= SMALLEST**2:
-        return
-    width = len(rows[0])
-    if any(row is None or len(row) != width for row in rows):
-        raise BadEntry("its lines do not all have as many numbers")
-    sample = np.stack([row for row in rows if row is not None])
-    if _sides(width) is not None and not any(title in LABELS for title in titles):
-        found.notes.append(f"{entry.name} has {width:,} numbers in a row and no label: its pictures can't be learned from.")
-        return
-    if _sides(width - 1) is None:
-        return
-    column = _label_column(titles, sample)
-    pixels = np.delete(sample, column, axis=1)
-    shape = _shape(_sides(width - 1), pixels)
-    where = {0: "first", width - 1: "last"}.get(column, f"in column {column + 1:,}")
-    said = f"{entry.name} has {width:,} numbers in a row: {_said(shape)}, the label {where}."
-    count = entry.info.file_size // max(1, len(lines[-1]))  # about: what a progress bar needs
-    found.parts.append(Pixels(entry, _part(entry), shape, count, None, column, bool(titles), said))
-
-
-def _label_column(titles: Sequence[str], sample: np.ndarray) -> int:
-    """The one whose title says so; else the first or the last one, whichever looks like numbers of classes."""
-    named = [place for place, title in enumerate(titles) if title in LABELS]
-    if named:
-        return named[0]
-
-    def likely(column: np.ndarray) -> tuple[bool, int]:
-        different = len(np.unique(column))
-        whole = bool((column == np.round(column)).all()) and bool((column >= 0).all()) and column.max() < MOST_LABELS
-        return whole and 1 < different <= max(2, len(column) // 2), different
-
-    first, last = likely(sample[:, 0]), likely(sample[:, -1])
-    return sample.shape[1] - 1 if last[0] and not first[0] else 0
-
-
-# --- arrays
 
 def _head(archive: zipfile.ZipFile, entry: Entry) -> tuple[tuple[int, ...], np.dtype] | None:
     """Shape and kind of numbers of an .npy or idx file; None for any other. Raises BadEntry."""
@@ -217,13 +133,13 @@ def _take_pairs(archive: zipfile.ZipFile, images: list, labels: list, found: Fou
             continue
         try:
             said = _labels(archive, fitting[0][0])
-            form = _shape(sides, _sample(archive, entry, shape, kind),
+            form = shape_of(sides, _sample(archive, entry, shape, kind),
                           planes=len(shape) == 4 and shape[1] in (1, 3) and shape[2] == shape[3])
         except BadEntry as error:
             found.notes.append(f"{entry.name} can't be used: {error}.")
             continue
-        line = f"{entry.name} has {shape[0]:,} pictures: {_said(form)}, with the labels of {fitting[0][0].name}."
-        found.parts.append(Pixels(entry, _part(entry), form, shape[0], said, said=line))
+        line = f"{entry.name} has {shape[0]:,} pictures: {said_of(form)}, with the labels of {fitting[0][0].name}."
+        found.parts.append(ArrayOfPixels(entry, part_in(entry), shape[0], line, form, said))
 
 
 def _unlike(entry: Entry, other: Entry) -> tuple[bool, bool, int]:
@@ -253,7 +169,7 @@ def _labels(archive: zipfile.ZipFile, entry: Entry) -> list[str]:
     numbers = np.frombuffer(data, kind).reshape(shape)
     if numbers.ndim > 1 and numbers.shape[1] > 1:
         numbers = numbers.argmax(1)
-    return [_text(number) for number in numbers.reshape(-1).tolist()]
+    return [text_of(number) for number in numbers.reshape(-1).tolist()]
 
 
 def _sample(archive: zipfile.ZipFile, entry: Entry, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
@@ -270,7 +186,7 @@ def _array_sides(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
     """Height, width and channels of arrays (N, H, W), (N, H, W, C), (N, C, H, W) or (N, pixels)."""
     match shape[1:]:
         case (pixels,):
-            return _sides(pixels)
+            return sides_of(pixels)
         case (height, width):
             sides = height, width, 1
         case (1 | 3 as channels, height, width):
@@ -280,54 +196,3 @@ def _array_sides(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
         case _:
             return None
     return sides if all(SMALLEST <= side <= LARGEST for side in sides[:2]) else None
-
-
-# --- what both have in common
-
-def _sides(pixels: int) -> tuple[int, int, int] | None:
-    """Height, width and channels of so many numbers in a row: a square in gray or in three colours."""
-    for channels in (1, 3):
-        side = isqrt(pixels // channels)
-        if pixels == channels * side * side and SMALLEST <= side <= LARGEST:
-            return side, side, channels
-    return None
-
-
-def _shape(sides: tuple[int, int, int] | None, sample: np.ndarray, planes: bool | None = None) -> Shape:
-    """How numbers are pictures: their range, and whether colours come one after the other, of which the smoother one is right."""
-    assert sides is not None
-    height, width, channels = sides
-    largest, least = float(sample.max()), float(sample.min())
-    if not np.isfinite(sample).all() or least < 0:
-        raise BadEntry("its numbers are not all 0 or more; save pixels as 0 to 255 or 0 to 1")
-    times = 255.0 if largest <= 1 else 255 / 16 if largest <= 16 else 1.0 if largest <= 255 else 255 / 65535
-    if channels == 1:
-        return Shape(height, width, 1, False, times)
-    if planes is None:
-        def rough(by_planes: bool) -> float:
-            form = Shape(height, width, channels, by_planes, times)
-            pictures = np.stack([form.picture(row) for row in sample[:20]]).astype(np.float32)
-            return float(np.abs(np.diff(pictures, axis=1)).mean() + np.abs(np.diff(pictures, axis=2)).mean())
-        planes = rough(True) < rough(False)
-    return Shape(height, width, channels, planes, times)
-
-
-def _said(shape: Shape) -> str:
-    scale = {255.0: ", from 0 to 1", 255 / 16: ", from 0 to 16", 255 / 65535: ", from 0 to 65,535"}.get(shape.times, "")
-    order = "" if shape.channels == 1 else ", colour after colour" if shape.planes else ", pixel after pixel"
-    return f"pixels {shape.height}×{shape.width}{' in colour' if shape.channels == 3 else ''}{scale}{order}"
-
-
-def _part(entry: Entry) -> str:
-    """The split that a file's name says: mnist_test.csv, t10k-images.idx3-ubyte."""
-    words = [word for word in re.split(r"[\W_]+", entry.parts[-1].lower().rpartition(".")[0] or entry.parts[-1].lower()) if word]
-    return next((part for word in words if (part := "test" if word == "t10k" else part_of(word))), "")
-
-
-def _word(title: str) -> str:
-    return re.sub(r"[\W_]", "", title.lower())
-
-
-def _text(label: float) -> str:
-    """A class's name: 7 for 7.0."""
-    return plain_name(str(int(label)) if float(label).is_integer() else f"{label:g}")

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,12 +23,15 @@ from core.importing.archive import BadEntry, Refused, list_entries, opened, read
 from core.importing.arrays import Found, find_pixels
 from core.importing.decode import TOLD, BadImage, Fit, decode, from_array
 from core.importing.duplicates import Copies, Prints, find_copies, groups
+from core.importing.inner import with_inner
 from core.importing.layout import plan
 from core.importing.packed import as_zip
+from core.importing.parquet import UNPACKED
 from core.importing.reading import PICTURES, Example, Plan
 from core.importing.splits import drawn_test, given_test
 
 MEMORY = 288 << 20  # bytes more than it has after its imports
+LIBRARY = 256 << 20  # bytes that an import on top of them may map
 CPU_SECONDS = 300
 MOST_IMAGES, MOST_CLASSES = 80_000, 1000
 MOST_LINES = 500  # of files that were not taken
@@ -84,10 +88,10 @@ def main(text: str) -> int:
 
 def read(options: Options, folder: Path) -> dict[str, Any]:
     """The whole work; what the report says of it. Raises Refused."""
-    path = as_zip(Path(options.archive), folder, options.name)
-    with opened(path) as archive:
-        listing = list_entries(archive)
-        pixels = None if any(entry.ending in PICTURES for entry in listing.entries) else find_pixels(archive, listing)
+    path = as_zip(Path(options.archive), folder / "made.zip", options.name)
+    with opened(path) as archive, with_inner(archive, list_entries(archive), folder) as listing:
+        pixels = None if any(entry.ending in PICTURES for entry in listing.entries) else find_pixels(
+            archive, listing, folder, options.reading, import_beside_limit)
         if pixels is not None and pixels.parts:
             todo, images = read_pixels(archive, pixels, options, folder)
         else:
@@ -95,8 +99,8 @@ def read(options: Options, folder: Path) -> dict[str, Any]:
             todo.notes += pixels.notes if pixels is not None else []
             check_count(len(todo.examples))
             images = read_images(archive, todo, options, folder)
-    if path != Path(options.archive):
-        path.unlink()
+    for made in ([path] if path != Path(options.archive) else []) + list(folder.glob(UNPACKED.format("*"))):
+        made.unlink()
     rejected = listing.rejected + todo.rejected + images.rejected
     report = {"rejected": rejected[:MOST_LINES], "rejected_count": len(rejected), "ignored": listing.ignored,
               "reasons": Counter(reason for _, reason in rejected).most_common(20), "resized": images.resized,
@@ -104,6 +108,8 @@ def read(options: Options, folder: Path) -> dict[str, Any]:
     copies = find_copies(images.prints)
     classes, labels, test, rows = arrange(images, copies, options)
     problem = unusable(classes, images, rejected)
+    if problem and pixels is not None and pixels.notes and not images.examples:
+        problem = pixels.notes[0]
     if problem:
         return report | {"refused": problem}
     order = np.concatenate([np.flatnonzero(rows & ~test), np.flatnonzero(rows & test)])  # training images first: see own_sets
@@ -153,22 +159,29 @@ def check_count(count: int) -> None:
 def read_pixels(archive, found: Found, options: Options, folder: Path) -> tuple[Plan, Images]:
     """Pictures that are numbers, brought to size into images.npy, one after the other; and what they are."""
     images, shape, last = Images([], Prints(), 0, []), (options.channels, options.size, options.size), 0.0
-    todo = Plan(reading=found.reading, notes=list(found.notes))
+    todo = Plan(reading=found.reading, notes=list(found.notes), readings=list(found.readings))
     total = sum(part.count for part in found.parts)
     with (folder / "images.npy").open("wb") as file:
         _write_header(file, (0, *shape))
         for part in found.parts:
             try:
                 for number, (label, picture) in enumerate(part.rows(archive), start=1):
+                    entry = replace(part.entry, name=f"{part.entry.name}, picture {number:,}")
                     if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
                         last = time.monotonic()
                         _say(len(images.examples), total)
                         _end_if_alone(folder)
                     check_count(len(images.examples) + 1)
-                    done = from_array(picture, options.size, options.channels, options.fit)
+                    try:
+                        if not label:
+                            raise BadImage("it has no label")
+                        done = decode(picture, options.size, options.channels, options.fit) if isinstance(picture, bytes) else \
+                            from_array(picture, options.size, options.channels, options.fit)
+                    except BadImage as error:
+                        images.rejected.append((entry.name, str(error)))
+                        continue
                     file.write(done.pixels.tobytes())
                     images.prints.add(done.pixels)
-                    entry = replace(part.entry, name=f"{part.entry.name}, picture {number:,}")
                     images.examples.append(Example(entry, label, part.part))
                     images.resized += done.resized
                     images.told.update(done.told)
@@ -298,9 +311,33 @@ def limit(memory: int = MEMORY, seconds: int = CPU_SECONDS) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.nice(5)  # pages come first
     with suppress(OSError, ValueError, IndexError):  # no /proc on a Mac, which does not keep RLIMIT_AS anyway
-        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
-        bound = pages * resource.getpagesize() + memory
+        bound = _mapped() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (bound, bound + LIBRARY))
+
+
+def import_beside_limit(load: Callable[[], Any]) -> Any:
+    """Import a library that maps much: what it maps does not count against the limit on memory, as that of the others doesn't."""
+    try:
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if resource.RLIM_INFINITY in (soft, hard) or soft == hard:
+            return load()
+        before = _mapped()
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        found = load()
+        bound = min(hard, soft + max(0, _mapped() - before))
         resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+        return found
+    except (ImportError, OSError, ValueError, IndexError):
+        return load()
+
+
+def _mapped() -> int:
+    """Bytes that this process has mapped. Raises OSError where the system doesn't say."""
+    import resource
+
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ tested.
 
 import io
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,11 @@ MOST_PIXELS = 16_000_000  # that are decoded
 MOST_SHRUNK = 120_000_000  # of a JPEG, which a decoder can shrink as it reads
 Fit = Literal["pad", "crop"]
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # the last one is PGM and PBM, too
-FIRST_OF = {"GIF", "TIFF"}  # the first picture of several is taken
+FIRST_OF = {"GIF", "TIFF", "HEIF"}  # the first picture of several is taken
+# ISO 14496-12, 4.3: what an ftyp box says that the file is
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+NO_HEIC = ("a HEIC picture, as phones take them; send it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible), or have "
+           "requirements-heic.txt installed here")
 LIGHT = 170  # gray value: ink on clear ground that is lighter on average is laid on black
 Image.MAX_IMAGE_PIXELS = None  # ours is smaller, and refuses where Pillow's only warns
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -53,8 +58,10 @@ class Picture:
     told: tuple[str, ...] = ()
 
 
-def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
+def decode(data: bytes, size: int, channels: int, fit: Fit, steps: dict[str, np.ndarray] | None = None) -> Picture:
     """Bytes of a picture file of FORMATS → pixels. Raises BadImage with the reason.
+
+    steps: gets "fitted", (h, w, 3 or 4) uint8, and "framed", (size, size, 3) uint8, what becomes of the picture on its way.
 
     Its shape is kept: "pad" makes the longer side fit and fills the rest with the colour of the edge, "crop" makes the shorter
     side fit and cuts off what sticks out, evenly. Shrinking averages (bilinear with antialiasing, as torchvision's Resize).
@@ -72,6 +79,9 @@ def decode(data: bytes, size: int, channels: int, fit: Fit) -> Picture:
             small = small.transpose(TRANSPOSE[orientation])
         framed = _framed(_on_ground(small, told), size)
         pixels = np.asarray(framed.convert("L" if channels == 1 else "RGB"))
+        if steps is not None:
+            steps["fitted"] = np.asarray(small.convert("RGBA" if small.has_transparency_data else "RGB"))
+            steps["framed"] = np.asarray(framed.convert("RGB"))
         if pixels.min() == pixels.max() or (pixels == pixels[:1, :1]).all():
             told.append("flat")
     except BadImage:
@@ -98,7 +108,7 @@ def _open(data: bytes, longest: int) -> Image.Image:
     """The picture, its pixels not yet decoded; a JPEG at a half, a quarter or an eighth of its size, as far as that is `longest`
     pixels in both directions, and further where it has more than MOST_PIXELS."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=("HEIF",) if is_heic(data) and _reads_heic() else FORMATS)
     except Exception as error:
         raise BadImage(_why(data, error)) from None
     width, height = image.size
@@ -116,14 +126,33 @@ def _open(data: bytes, longest: int) -> Image.Image:
     return image
 
 
+def is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS
+
+
+def _reads_heic() -> bool:
+    """Whether pi-heif is installed, see requirements-heic.txt; from then on Pillow knows the format in this process."""
+    if find_spec("pi_heif") is None:
+        return False
+    import pi_heif  # pyright: ignore[reportMissingImports]  # it is in a requirements file of its own
+
+    pi_heif.options.DECODE_THREADS = 1
+    pi_heif.options.THUMBNAILS = False
+    pi_heif.register_heif_opener()
+    return True
+
+
 def _why(data: bytes, error: Exception) -> str:
     """What is wrong with these bytes, as helpful as their first ones allow."""
     start = data[:512]
     for first, reason in KINDS:
         if start.startswith(first):
             return reason
+    if is_heic(data):
+        return "damaged: it begins like a HEIC picture and isn't one" if find_spec("pi_heif") else NO_HEIC
     if start[4:8] == b"ftyp":
-        return "a HEIC or AVIF picture, or a video; save it as PNG or JPEG"
+        return "an AVIF picture; save it as PNG or JPEG" if start[8:12] in (b"avif", b"avis") else \
+            "a video or another kind of recording, not a picture"
     if b"<svg" in data[:4096].lower():
         return "an SVG drawing, which has no pixels; export it as PNG"
     if start.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"P4", b"P5", b"P6")):

@@ -21,7 +21,7 @@ class Opened:
         if entry.info.file_size > MOST_PIXEL_BYTES:
             raise BadEntry(f"{entry.info.file_size / 1e6:,.0f} MB; at most {MOST_PIXEL_BYTES / 1e6:.0f} MB for one file")
         try:
-            self._file: Any = archive.open(entry.info)
+            self._file: Any = entry.open(archive)
         except Exception as error:  # a crafted header can make zipfile raise anything
             raise BadEntry(f"can't be read from the archive ({type(error).__name__})") from None
 

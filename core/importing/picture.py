@@ -1,7 +1,8 @@
 """The process that reads one picture of unknown origin: python -m core.importing.picture OPTIONS.
 
-OPTIONS is a JSON object with "file", "folder" and "longest". Started by core.data.drawing.photograph. It writes picture.npy, or
-result.json with why not, into the folder.
+OPTIONS is a JSON object with "file", "folder" and "longest", and for a picture that is prepared as a set of images was, "size",
+"channels" and "fit". Started by core.data.drawing.photograph. It writes picture.npy and prepared.npz, or result.json with why
+not, into the folder.
 """
 
 import json
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from core.importing.child import limit
-from core.importing.decode import TRANSPOSE, BadImage, _eight_bits, _open, _orientation, _why
+from core.importing.decode import TRANSPOSE, BadImage, _eight_bits, _open, _orientation, _why, decode
 
 MOST_RATIO = 40  # a strip of 16 million by 1 pixels has no digit on it
 
@@ -50,7 +51,13 @@ def main(text: str) -> int:
     limit()
     folder = Path(options["folder"])
     try:
-        np.save(folder / "picture.npy", read_picture(Path(options["file"]).read_bytes(), int(options["longest"])))
+        data = Path(options["file"]).read_bytes()
+        np.save(folder / "picture.npy", read_picture(data, int(options["longest"])))
+        if "size" in options:
+            steps: dict[str, np.ndarray] = {}
+            picture = decode(data, options["size"], options["channels"], options["fit"], steps)
+            np.savez(folder / "prepared.npz", pixels=picture.pixels, flat=np.array("flat" in picture.told),
+                     fitted=steps["fitted"], framed=steps["framed"])
         result = {}
     except BadImage as error:
         result = {"refused": str(error)}

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from core.importing.archive import Entry
 from core.importing.names import plain_name
 
-PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm"}
+PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm",
+            ".heic", ".heif"}
 MOST_QUOTED = 6
 
 

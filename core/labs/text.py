@@ -4,8 +4,9 @@ A bag of embeddings knows which words a text has and how often, not their order.
 word out is one forward pass, and reordering a text can't change the answer.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
 from typing import Any
 
 import numpy as np
@@ -14,39 +15,36 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset
-from core.data.sources.texts import CLASSES, END, FIRST, Vocabulary, encode, tokens, words
+from core.data.sources.texts import END, FIRST, Vocabulary, encode, tokens, words
 from core.training import Finished, build_for, fit
 from core.training.inference import evaluation_mode
 
 QUICK = 2_000  # training texts that a page may learn from while somebody waits: half a second
-POSITIVE = CLASSES.index("positive")
+SEPARATE = {"bce_with_logits", "bce"}  # losses that ask a question of its own for each of several outputs
 
 
 @dataclass(frozen=True)
 class Lean:
-    """How often a word stands in negative and in positive training texts, counted once for each text."""
+    """In how many training texts of each class a word stands, counted once for each text. label: the class that it is most
+    one-sided for, by `lean`."""
 
     word: str
     number: int
-    negative: int
-    positive: int
-
-    @property
-    def lean(self) -> float:
-        """ln((positive + 1) / (negative + 1)): 0 for a word that says nothing, above 0 for one of positive texts."""
-        return log((self.positive + 1) / (self.negative + 1))
+    counts: tuple[int, ...]
+    label: int
+    lean: float
 
 
 @dataclass(frozen=True)
 class WordMap:
     """Words in the plane of the two directions in which the trained rows differ most (principal components).
 
-    before, after: (W, 2) float64, the same directions for both, so that a move is a move. share: of the trained rows'
-    variance that the plane shows, 0 to 1.
+    before, after: (W, 2) float64, the same directions for both, so that a move is a move. labels: the class that each word leans
+    to. share: of the trained rows' variance that the plane shows, 0 to 1.
     """
 
     words: tuple[str, ...]
-    leans: tuple[float, ...]
+    labels: tuple[int, ...]
     before: np.ndarray
     after: np.ndarray
     share: float
@@ -54,7 +52,7 @@ class WordMap:
 
 @dataclass(frozen=True)
 class Push:
-    """One word of a text: what the logit of "positive" loses when the word is left out."""
+    """One word of a text: what the logit of the class that is asked about loses when the word is left out."""
 
     word: str
     number: int
@@ -63,8 +61,8 @@ class Push:
 
 @dataclass(frozen=True)
 class Decision:
-    """A network's answer to one text. logit: above 0 for positive. pushes: in the text's order, words beyond its length left
-    out. empty: the logit of a text without words."""
+    """A network's answer to one text: how likely one class is. logit: above 0 where that is more likely than all others together.
+    pushes: in the text's order, words beyond its length left out. empty: the logit of a text without words."""
 
     probability: float
     logit: float
@@ -86,22 +84,41 @@ def learn(config: RunConfig, data: Dataset) -> nn.Module:
 
 
 def leans(data: Dataset, vocabulary: Vocabulary, at_least: int = 3) -> list[Lean]:
-    """Words that stand in at least so many training texts, the most positive first."""
+    """Words that stand in at least so many training texts, those first that lean most to the last class, and so on back to the
+    first."""
     numbers, labels = data.train.take(torch.arange(len(data.train)))
-    counts = torch.zeros(2, len(vocabulary), dtype=torch.int64)
-    for label in (0, 1):
+    counts = torch.zeros(len(data.classes), len(vocabulary), dtype=torch.int64)
+    for label in range(len(data.classes)):
         mine = numbers[labels == label]
         present = torch.zeros(len(mine), len(vocabulary), dtype=torch.bool).scatter_(1, mine, True)
         counts[label] = present.sum(0)
-    found = [Lean(vocabulary.word(number), number, int(counts[0, number]), int(counts[1, number]))
-             for number in range(FIRST, len(vocabulary)) if int(counts[:, number].sum()) >= at_least]
-    return sorted(found, key=lambda lean: (-lean.lean, lean.word))
+    ways = one_sidedness(counts.numpy(), torch.bincount(labels, minlength=len(data.classes)).numpy())
+    best = ways.argmax(0)
+    frequent = [number for number in range(FIRST, len(vocabulary)) if int(counts[:, number].sum()) >= at_least]
+    found = [Lean(vocabulary.word(number), number, tuple(counts[:, number].tolist()), int(best[number]),
+                  float(ways[best[number], number])) for number in frequent]
+    return sorted(found, key=lambda lean: (-lean.label, -lean.lean if lean.label else lean.lean, lean.word))
+
+
+def one_sidedness(having: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(K, W): how much likelier a text of each class has a word than one of the other classes: the natural logarithm of the two
+    shares' quotient, each with one text more that has the word and one that has not, so that none is 0.
+
+    having: (K, W), texts of each class with the word; sizes: (K,), all texts of each class.
+    """
+    others, rest = having.sum(0) - having, sizes.sum() - sizes
+    return np.log((having + 1) / (sizes[:, None] + 2)) - np.log((others + 1) / (rest[:, None] + 2))
 
 
 def telling(found: list[Lean], count: int) -> list[Lean]:
-    """The `count` most positive and the `count` most negative words, none twice."""
-    count = min(count, len(found) // 2)
-    return found[:count] + found[len(found) - count:]
+    """The `count` most one-sided words of each class, none twice, in the order of leans()."""
+    labels = sorted({lean.label for lean in found}, reverse=True)
+    count = min(count, max(1, len(found) // max(1, len(labels))))
+    kept: set[int] = set()
+    for label in labels:
+        mine = sorted((lean for lean in found if lean.label == label), key=lambda lean: -lean.lean)
+        kept |= {lean.number for lean in mine[:count]}
+    return [lean for lean in found if lean.number in kept]
 
 
 def table_of(model: nn.Module) -> Tensor:
@@ -120,38 +137,49 @@ def word_map(before: nn.Module, after: nn.Module, chosen: list[Lean]) -> WordMap
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
     plane = np.zeros((centred.shape[1], 2))
     plane[:, :min(2, len(directions))] = directions[:2].T
-    sides = np.array([lean.lean for lean in chosen])
-    if (centred @ plane[:, 0]) @ sides < 0:
-        plane[:, 0] *= -1  # positive words on the right, whatever sign the decomposition gave
+    labels = np.array([lean.label for lean in chosen])
+    if (centred @ plane[:, 0]) @ (labels - labels.mean()) < 0:
+        plane[:, 0] *= -1  # the last class's words on the right, whatever sign the decomposition gave
     variance = sizes ** 2
-    return WordMap(tuple(lean.word for lean in chosen), tuple(sides), (old - new.mean(0)) @ plane, centred @ plane,
+    return WordMap(tuple(lean.word for lean in chosen), tuple(labels.tolist()), (old - new.mean(0)) @ plane, centred @ plane,
                    float(variance[:2].sum() / max(variance.sum(), 1e-30)))
 
 
-def gap(points: np.ndarray, sides: tuple[float, ...]) -> float:
-    """Distance between the middles of the words that lean positive and of those that lean negative."""
-    side = np.array(sides)
-    if not (side > 0).any() or not (side < 0).any():
-        return 0.0
-    return float(np.linalg.norm(points[side > 0].mean(0) - points[side < 0].mean(0)))
+def gap(points: np.ndarray, labels: Sequence[int]) -> float:
+    """Distance between the middles of the words of two classes; of more classes the mean of it over all pairs."""
+    which = np.array(labels)
+    middles = [points[which == label].mean(0) for label in sorted({*labels})]
+    apart = [float(np.linalg.norm(a - b)) for a, b in itertools.combinations(middles, 2)]
+    return sum(apart) / len(apart) if apart else 0.0
 
 
-def logits(model: nn.Module, numbers: Tensor) -> Tensor:
-    """The logit of "positive" for texts (N, L) → (N,): the one output, or of two outputs their difference."""
+def logits(model: nn.Module, numbers: Tensor, label: int, loss: str) -> Tensor:
+    """The logit of a class for texts (N, L) → (N,): ln(p / (1 − p)) of its probability, as the loss takes the outputs."""
     with evaluation_mode(model), torch.inference_mode():
         outputs = model(numbers)
-    return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, POSITIVE] - outputs[:, 1 - POSITIVE]
+    if outputs.shape[1] == 1:
+        return outputs[:, 0] if label == 1 else -outputs[:, 0]
+    scores = nn.functional.logsigmoid(outputs) if loss in SEPARATE else outputs
+    others = torch.cat([scores[:, :label], scores[:, label + 1:]], dim=1)
+    return scores[:, label] - others.logsumexp(1)
 
 
-def decide(model: nn.Module, text: str, vocabulary: Vocabulary, length: int) -> Decision:
-    """The answer to a text, and for each word what the logit would lose without it: one forward pass for all."""
+def likeliest(model: nn.Module, text: str, vocabulary: Vocabulary, length: int, classes: int, loss: str) -> int:
+    """The class that the network answers with."""
+    row = encode([text], vocabulary, length)
+    return max(range(classes), key=lambda label: float(logits(model, row, label, loss)[0]))
+
+
+def decide(model: nn.Module, text: str, vocabulary: Vocabulary, length: int, label: int = 1,
+           loss: str = "cross_entropy") -> Decision:
+    """The answer to a text, and for each word what the logit of a class would lose without it: one forward pass for all."""
     read = tokens(text, vocabulary, length)[:length]
     row = encode([text], vocabulary, length)[0]
     batch = row.repeat(len(read) + 2, 1)  # as it is, without each word, and without any
     for place in range(len(read)):
         batch[place + 1, place] = END  # a bag leaves END out wherever it stands
     batch[-1] = END
-    found = logits(model, batch)
+    found = logits(model, batch, label, loss)
     whole = float(found[0])
     pushes = tuple(Push(token.word, token.number, whole - float(without))
                    for token, without in zip(read, found[1:-1], strict=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.actors import Actor
 from core.config import DataConfig, RunConfig
-from core.data import spec_of
+from core.data import spec_for
 from core.data.combine import training_estimate
 from core.limits import Limits
 from core.runs.database import StoreError
@@ -82,7 +82,7 @@ def check_size(actor: Actor, config: RunConfig, data_dir: Path, parameters: int)
 def examples_of(data: DataConfig, data_dir: Path) -> int:
     """How many training examples an epoch has, without those that are held back; about, where a part of each class is
     taken: as if all were equally large. Raises DataError."""
-    spec = spec_of(data.dataset, data_dir)
+    spec = spec_for(data, data_dir)
     if spec.generate is not None:
         return round(data.fraction * (data.points + len(data.added)))
     if spec.kind == "text":

@@ -15,8 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 from core.importing.child import limit
+from core.weights.choices import choices_for
 from core.weights.file import WeightsRefused, check_tensor, load_weights, plain
 from core.weights.matching import Mismatch, match_weights
+from core.weights.onnx_graph import looks_like_onnx, read_onnx
 
 MEMORY = 700 << 20  # bytes more than it has after its imports: an upload has 50 MB at most
 TIMES = 4  # of a larger file's size
@@ -24,13 +26,20 @@ CPU_SECONDS = 60
 
 
 def read(content: bytes, name: str, folder: Path, input_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Check the file, find its architecture, and write its weights as float32. Raises WeightsRefused and Mismatch."""
+    """Check the file, find its architecture and what else it could be, and write its weights as float32. Raises WeightsRefused
+    and Mismatch."""
+    if looks_like_onnx(content):
+        graph = read_onnx(content, name, input_shape)
+        save_file({key: value.contiguous().clone() for key, value in graph.weights.items()}, folder / "weights.safetensors")
+        return {"model": graph.config.model_dump(mode="json"), "outputs": graph.outputs, "notes": graph.notes, "choices": [],
+                "mean": graph.mean, "std": graph.std}
     found = load_weights(content, name)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in found.tensors.items()}
     matched = match_weights(weights, input_shape)
     save_file({key: value.contiguous().clone() for key, value in matched.weights.items()}, folder / "weights.safetensors")
     notes = [*([found.note] if found.note else []), *matched.notes]
-    return {"model": matched.config.model_dump(mode="json"), "outputs": matched.outputs, "notes": notes}
+    choices = [{"title": one.title, "model": one.config.model_dump(mode="json")} for one in choices_for(matched, input_shape)]
+    return {"model": matched.config.model_dump(mode="json"), "outputs": matched.outputs, "notes": notes, "choices": choices}
 
 
 def read_published(path: Path, name: str, checksum: str, folder: Path) -> dict[str, Any]:

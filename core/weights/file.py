@@ -90,8 +90,8 @@ def load_weights(content: bytes, name: str) -> Weights:
     elif content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
         weights, note, kind = _from_safetensors(content, plain(name)), "", "safetensors"
     elif content[:1] == b"\x08" and b"\x12" in content[:4] and b"\x3a" in content[:200]:
-        raise WeightsRefused(f"{plain(name)} looks like an ONNX file: a network's graph with its weights. Save "
-                             "model.state_dict() of the PyTorch network that it was made from.")
+        raise WeightsRefused(f"{plain(name)} looks like an ONNX file: a network's graph with its weights. Draw a digit reads "
+                             "one; here, save model.state_dict() of the PyTorch network that it was made from.")
     elif content[:2] == b"\x80\x02":
         raise WeightsRefused(f"{plain(name)} is a bare pickle, as PyTorch wrote before version 1.6 and as pickle.dump writes. It "
                              "can't be checked before it is loaded: save it again with torch.save(model.state_dict(), …).")
@@ -163,6 +163,9 @@ def _from_zip(content: bytes, file: str) -> tuple[dict[str, Tensor], str]:
     """Check the archive's sizes, read its pickle as plain data, then cut the tensors out of the bytes."""
     entries = _entries(content, file)
     pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if any(name.endswith("/archive_format") for name in entries) and not pickles:
+        raise WeightsRefused(f"{file} is a program of torch.export, not weights. Save model.state_dict(), or take the run's .pth "
+                             "or .safetensors file.")
     if len(pickles) != 1:
         raise WeightsRefused(f"{file} is a zip archive, but not one that torch.save makes: it has no list of tensors (data.pkl).")
     folder = pickles[0].removesuffix("data.pkl")

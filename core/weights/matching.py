@@ -83,6 +83,19 @@ def match_weights(weights: Mapping[str, Tensor], input_shape: Shape = (1, 28, 28
     raise Mismatch(_why(tried, weights, layers, input_shape))
 
 
+def fitting_stacks(weights: Mapping[str, Tensor], input_shape: Shape) -> list[StackConfig]:
+    """Every stack of convolutions and linear layers that has these shapes, the likeliest first; none where there are others."""
+    layers = list(_layers(dict(weights)))
+    if not {layer.kind for layer in layers} <= {"conv", "linear", "norm"} or not any(layer.kind == "linear" for layer in layers):
+        return []
+    return list({config.model_dump_json(): config for config in _stacks(layers, input_shape)}.values())
+
+
+def renamed_for(config: ModelConfig, input_shape: Shape, outputs: int, weights: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The weights under the names of another network; None where they don't fit it. Raises ModelError for one that can't be."""
+    return _renamed(_shapes(config, input_shape, outputs), weights)
+
+
 def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Without a beginning that all names share."""
     for prefix in WRAPPERS:

@@ -8,8 +8,10 @@
 import json
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -27,6 +29,8 @@ SPECK = 0.02  # marks with less than this share of the largest mark's ink are du
 BACKGROUND = 6  # the paper's light is the brightest of windows of a sixth of the picture
 CLEARLY = 5.0  # how far ink and paper must be apart, in standard deviations within them
 FAINT = 0.06  # ink less dark than this share of the paper's light is paper
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +53,21 @@ class Photograph:
 
 
 def read_upload(content: bytes, longest: int = LONGEST) -> np.ndarray:
-    """A PNG or JPEG file of unknown origin → (H, W, 4) uint8, at most `longest` pixels long. Raises DrawingError, one line."""
+    """A picture file of unknown origin → (H, W, 4) uint8, at most `longest` pixels long. Raises DrawingError, one line."""
+    return read_in_child(content, {"longest": longest}, lambda folder: np.load(folder / "picture.npy", allow_pickle=False))
+
+
+def read_in_child(content: bytes, options: dict[str, Any], load: Callable[[Path], Found]) -> Found:
+    """What the process core.importing.picture makes of a file of unknown origin. load: from the folder that it wrote into. Raises
+    DrawingError, one line."""
     if len(content) > MOST_MB << 20:
         raise DrawingError(f"This file has {size_of_bytes(len(content))}; a picture of at most {MOST_MB} MB can be read.")
     with tempfile.TemporaryDirectory(prefix="playground-picture-") as name:
         folder = Path(name)
         (folder / "upload").write_bytes(content)
-        options = json.dumps({"file": str(folder / "upload"), "folder": str(folder), "longest": longest})
+        asked = json.dumps({"file": str(folder / "upload"), "folder": str(folder)} | options)
         try:
-            code = run("core.importing.picture", options, seconds=SECONDS, environment=ONE_THREAD)
+            code = run("core.importing.picture", asked, seconds=SECONDS, environment=ONE_THREAD)
         except subprocess.TimeoutExpired:
             raise DrawingError("Reading this picture takes too long. Make it smaller, or save it again as PNG or JPEG.") from None
         try:
@@ -66,7 +76,7 @@ def read_upload(content: bytes, longest: int = LONGEST) -> np.ndarray:
             raise DrawingError(f"Reading this picture failed (exit code {code}). Save it again as PNG or JPEG.") from None
         if refused:
             raise DrawingError(f"This file can't be used: {refused}.")
-        return np.load(folder / "picture.npy", allow_pickle=False)
+        return load(folder)
 
 
 def looks_photographed(rgba: np.ndarray) -> bool:

@@ -93,6 +93,7 @@ class Checked:
     folder: Path
     root: Path
     report: ImportReport
+    fit: Literal["pad", "crop"] = "pad"
 
     def samples(self, most: int = 60) -> np.ndarray:
         """(n, C, H, W) uint8: images spread evenly over the classes, training images first of each."""
@@ -155,7 +156,7 @@ def check_archive(archive: Path | memoryview, into: Path, size: int = 28, channe
         report = _report(found, folder, (channels, size, size))
         if line := found.get("refused"):
             raise ImportRefused(line, report)
-        return Checked(folder, into, report)
+        return Checked(folder, into, report, fit)
     except BaseException:  # also when a page is left, which Streamlit raises as no Exception
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -167,7 +168,7 @@ def keep(checked: Checked, title: str, actor: Actor = LOCAL) -> ImportReport:
         raise DataError("These images were checked too long ago and have been cleared away. Upload them again.")
     (checked.folder / "result.json").unlink(missing_ok=True)  # it names files, which is nobody else's business
     own = publish(checked.folder, checked.root, title, checked.report.classes, "images of a visitor's own, imported here",
-                  actor=actor)
+                  actor=actor, fit=checked.fit)
     return replace(checked.report, name=own.name, title=own.title)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class OwnSet:
         class has drawn.
     owner: the key of the visitor whose it is, on a server that many use; EVERYBODY where it is everybody's; CLASS with a lesson's
         code where it is for whoever has that.
+    fit: how pictures of other shapes became square when they were brought here; "" where it was made otherwise, or before that
+        was kept.
     """
 
     id: str
@@ -61,6 +63,7 @@ class OwnSet:
     source: str
     hidden: bool = False
     owner: str = field(default=EVERYBODY, repr=False)
+    fit: Literal["pad", "crop", ""] = ""
 
     @property
     def name(self) -> str:
@@ -108,7 +111,8 @@ def read_set(root: Path, name: str) -> OwnSet:
             id=name.removeprefix(PREFIX), title=plain_name(meta["title"], MOST_TITLE), created=str(meta["created"]),
             classes=tuple(map(str, meta["classes"])), input_shape=_three(meta["input_shape"]),
             counts=(int(meta["counts"]["train"]), int(meta["counts"]["test"])), source=plain_name(meta["source"], 200),
-            hidden=meta.get("hidden") is True, owner=str(meta.get("owner", EVERYBODY)))
+            hidden=meta.get("hidden") is True, owner=str(meta.get("owner", EVERYBODY)),
+            fit=meta.get("fit") if meta.get("fit") in ("pad", "crop") else "")
     except FileNotFoundError:
         raise DataMissing(f"There is no data set {name!r}; it may have been deleted.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -165,8 +169,8 @@ def save_set(root: Path, title: str, classes: Sequence[str], images: np.ndarray,
 
 
 def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source: str, hidden: bool = False,
-            actor: Actor = LOCAL) -> OwnSet:
-    """Make a staged folder with the three arrays a data set of actor's: write its meta.json and rename it.
+            actor: Actor = LOCAL, fit: Literal["pad", "crop", ""] = "") -> OwnSet:
+    """Make a staged folder with the three arrays a data set of actor's: write its meta.json and rename it. fit: see OwnSet.
 
     Raises DataError where that can't be done, or the actor keeps as much as they may; the folder is left for whoever made it to
     remove.
@@ -180,10 +184,11 @@ def publish(folder: Path, root: Path, title: str, classes: Sequence[str], source
         id=secrets.token_hex(6), title=_unused(plain_name(title, MOST_TITLE) or "My images", taken),
         classes=tuple(map(plain_name, classes)), input_shape=_three(shape[1:]),
         counts=(shape[0] - tested, tested), created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        source=plain_name(source, 200), hidden=hidden, owner=actor.data_owner)
+        source=plain_name(source, 200), hidden=hidden, owner=actor.data_owner,
+        fit=fit)
     meta = {"format": 1, "title": own.title, "classes": own.classes, "input_shape": own.input_shape,
             "counts": {"train": own.counts[0], "test": own.counts[1]}, "created": own.created, "source": own.source,
-            "hidden": own.hidden, "owner": own.owner}
+            "hidden": own.hidden, "owner": own.owner, "fit": own.fit}
     text = json.dumps(meta, ensure_ascii=False, indent=1).encode()
     with writing(root):
         write_atomically(folder / "meta.json", lambda file: file.write(text))

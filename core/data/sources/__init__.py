@@ -6,7 +6,7 @@ foot of this module.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from core.data.sources.archives import Stack, cifar_is_available, emnist_is_avai
 from core.data.sources.generated import Generated
 from core.data.sources.idx import IdxFolder, as_images
 from core.data.sources.imdb import imdb_is_available, read_imdb
-from core.data.sources.text_files import own_texts, read_own, read_reviews, texts_owner
+from core.data.sources.text_files import about_texts, own_texts, read_own, read_reviews, texts_owner
 from core.data.sources.texts import CLASSES, RawTexts
 from core.settings import default_data_dir
 from core.wording import Kind
@@ -270,7 +270,7 @@ DATASETS: dict[str, DatasetSpec] = {
     ),
     "own_texts": DatasetSpec(
         title="Your own texts",
-        summary="A CSV of texts with a label each, positive or negative, uploaded on the page “Text”.",
+        summary="A CSV of texts with a class each, uploaded on the page “Text”.",
         source="uploaded",
         licence="yours",
         classes=CLASSES,
@@ -298,6 +298,18 @@ def spec_of(name: str, root: Path | None = None) -> DatasetSpec:
     if is_own(name):
         return _own_spec(read_set(root or default_data_dir(), name))
     raise DataMissing(f"There is no data set {name!r}; choose from {', '.join(DATASETS)}.")
+
+
+def spec_for(config: DataConfig, root: Path | None = None) -> DatasetSpec:
+    """spec_of() the config's data set; of texts of one's own with the classes and counts of the file that the config names.
+
+    Raises as spec_of() does.
+    """
+    spec = spec_of(config.dataset, root)
+    if config.dataset != "own_texts":
+        return spec
+    about = about_texts(root or default_data_dir(), config.text_file)
+    return replace(spec, classes=about.classes, counts=about.counts)
 
 
 def kind_of(name: str) -> Kind:

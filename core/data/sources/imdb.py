@@ -12,7 +12,8 @@ from pathlib import Path
 
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataMissing
-from core.data.sources.text_files import Row, raw_texts
+from core.data.sources.text_csv import Row
+from core.data.sources.text_files import raw_texts
 from core.data.sources.texts import RawTexts
 
 FOLDER = "aclImdb"  # that the archive unpacks to

@@ -24,7 +24,7 @@ CLASSES = ("negative", "positive")
 
 @dataclass(frozen=True)
 class RawTexts:
-    """All texts of a data set, before validation texts are held back. labels (N,) int64, places in CLASSES."""
+    """All texts of a data set, before validation texts are held back. labels (N,) int64, places in its classes."""
 
     train: list[str]
     train_labels: Tensor

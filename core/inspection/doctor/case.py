@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.data import DataError, Dataset, DatasetSpec, Outline, outline, spec_of
+from core.data import DataError, Dataset, DatasetSpec, Outline, outline, spec_for
 from core.data.combine import training_estimate, training_total_estimate
 from core.fields import ConfigError
 from core.layers.flow import Flow, flow
@@ -81,7 +81,7 @@ class Case:
     def spec(self) -> DatasetSpec | None:
         """The data set's facts; None for a data set that isn't known."""
         try:
-            return spec_of(self.config.data.dataset)
+            return spec_for(self.config.data)
         except DataError:
             return None
 

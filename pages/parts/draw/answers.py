@@ -1,14 +1,16 @@
 """Draw a digit: which trained models are asked, and what each of them says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 from torch import Tensor
 
-from core.data.drawing import Drawing
+from core.config import DataConfig
+from core.data.drawing.as_kept import DRAWING_SHAPE, Preparation, preparation_of
 from core.evaluation.ood.score import ANSWER, OODReference
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel
+from core.settings import Settings
 from core.wording import percent, plural, surely_before
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
@@ -16,7 +18,6 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, familiar, trained_model
 from pages.parts.widgets.quick_bars import bars
 
-DRAWING_SHAPE = (1, 28, 28)
 # What the score is
 LEARNED = ("A small network beside this model has practised telling its training images from letters, signs and scribbles, by "
            "what the model makes of them and by the directions of their strokes. The score is its doubt, or the distance to the "
@@ -28,13 +29,20 @@ MOST_OTHERS = 7  # with the first one as many as are kept in memory
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A run that is asked: its model and what it knows, or why it can't answer a drawing."""
+    """A run that is asked: its model and what it knows, or why it can't answer a picture. how: what becomes of one first; None
+    where it goes the way of MNIST's digits."""
 
     run: Run
     model: TrainedModel | None
     familiar: OODReference | None
     problem: str = ""
     waiting: bool = False  # for what its training images look like to it: the training process works it out
+    how: Preparation | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of what a picture is brought to."""
+        return DRAWING_SHAPE if self.how is None else (self.how.channels, self.how.size, self.how.size)
 
 
 @dataclass(frozen=True)
@@ -102,40 +110,50 @@ def ask(server: Services, runs: dict[str, Run], run_id: str) -> Asked:
         model = trained_model(server.store, run_id)
     except (CheckpointError, RunNotFound, OSError) as error:
         return Asked(runs[run_id], None, None, str(error))
-    if problem := why_not(model):
-        return Asked(runs[run_id], model, None, problem)
-    if model.input_shape != DRAWING_SHAPE:  # it brings drawings to its own size first
-        return Asked(runs[run_id], model, None)
+    how = _preparation(model.config.data.model_dump_json(), model.input_shape, model.takes(DRAWING_SHAPE), server.settings)
+    asked = Asked(runs[run_id], model, None, how=how)
+    if problem := why_not(model, asked.shape):
+        return replace(asked, problem=problem)
+    if model.input_shape != DRAWING_SHAPE:  # it brings pictures to its own size first, or they are larger
+        return asked
     known, waiting = familiar(server, run_id, model)
-    return Asked(runs[run_id], model, known, waiting=waiting)
+    return replace(asked, familiar=known, waiting=waiting)
 
 
-def why_not(model: TrainedModel) -> str:
-    """Why a model can't answer a drawing of 1×28×28; "" where it can."""
+@st.cache_data(max_entries=32, show_spinner=False, ttl=60)  # a set may be deleted meanwhile
+def _preparation(data: str, shape: tuple[int, ...], takes_drawings: bool, settings: Settings) -> Preparation | None:
+    """How a picture is prepared for a run on this data, (C, H, W) of whose network is given."""
+    return preparation_of(DataConfig.model_validate_json(data), DRAWING_SHAPE if takes_drawings else shape, settings.data_dir)
+
+
+def why_not(model: TrainedModel, given: tuple[int, ...] = DRAWING_SHAPE) -> str:
+    """Why a model can't answer a picture that is brought to (C, H, W); "" where it can."""
     shape = model.input_shape
-    if model.takes(DRAWING_SHAPE) and model.classes:
+    if model.takes(given) and model.classes:
         return ""
-    if len(shape) == 3 and shape[0] == 3:
-        return (f"This model looks at colour images of {shape[1]}×{shape[2]}: red, green and blue. A drawing has one channel of "
-                "28×28, so it can't answer. Choose a model that learned from gray 28×28 images, such as MNIST.")
     if len(shape) == 3:
-        return (f"This model looks at images of {shape[1]}×{shape[2]} pixels, and a drawing is brought to 28×28. "
-                "Choose a model that learned from images of that size.")
+        colours = {1: "gray", 3: "colour"}.get(shape[0], f"{shape[0]}-channel")
+        return (f"This model looks at {colours} images of {shape[1]}×{shape[2]} pixels, and a picture is brought to "
+                f"{given[1]}×{given[2]} in {'gray' if given[0] == 1 else 'colour'} here. Choose a model that learned from such "
+                "images.")
     if len(shape) == 1 and not model.mean:
         return "This model reads texts, word by word, so a drawing means nothing to it. Choose one that learned from images."
     return (f"This model takes {plural(shape[0], 'number')} for each example, such as the place of a point, and no "
             "picture. Choose one that learned from images.")
 
 
-def answer_of(asked: Asked, drawing: Drawing) -> Answer | None:
-    """One model's probabilities, and how unlike its training data the drawing is; None where it can't answer."""
-    return None if asked.model is None or asked.problem else said_by(asked.model, asked.familiar, drawing.image, drawing.solid)
+def answer_of(asked: Asked, image: Tensor | None, solid: bool = False) -> Answer | None:
+    """One model's probabilities, and how unlike its training data a picture is, which is prepared for it, (C, H, W) float32 in
+    [0, 1]; None where it can't answer."""
+    if asked.model is None or asked.problem or image is None:
+        return None
+    return said_by(asked.model, asked.familiar, image, solid)
 
 
 def said_by(model: TrainedModel, familiar: OODReference | None, image: Tensor, solid: bool) -> Answer:
     """As answer_of(), of a model that can answer.
 
-    familiar: what its training images look like to it, where that is known. image: (1, 28, 28) float32 in [0, 1]. solid: as a
+    familiar: what its training images look like to it, where that is known. image: (C, H, W) float32 in [0, 1]. solid: as a
         drawing's.
     """
     images = image.unsqueeze(0)
@@ -169,6 +187,10 @@ def explain_unlike(asked: Asked, said: Answer) -> None:
     """The score and what it means, in a line."""
     if asked.waiting:
         st.caption("How unlike its training images this is will stand here as soon as the training process has looked at them.")
+        return
+    if asked.model is not None and asked.model.input_shape != DRAWING_SHAPE:
+        st.caption("How unlike its training images this is can be said of gray images of 28×28 alone: this network shares out "
+                   "its probabilities among the classes it knows, whatever the picture shows.")
         return
     if said.unlike is None or asked.familiar is None:
         st.caption("How unlike its training images this is can't be said: they are not on this machine, or the network is too "

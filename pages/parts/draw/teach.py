@@ -35,7 +35,7 @@ def teach_section(server: Services, run: Run) -> None:
     except (CheckpointError, RunNotFound, OSError):
         return
     if why_not(model):
-        st.caption("Choose a model that can answer a drawing, to teach it yours.")
+        st.caption("What can be taught are drawings, gray and of 28×28 pixels: choose a model that learned from such images.")
         return
     classes, kept = source_classes(model), st.session_state.get(keys.MY_DIGITS)
     if kept is None or not len(kept):

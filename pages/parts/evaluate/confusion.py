@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from core.data.sources import kind_of
 from core.evaluation.metrics import confusion_counts
 from core.evaluation.mistakes import in_cell
 from core.evaluation.tables import confusion_csv
 from core.figures.confusion import confusion_picture
 from core.figures.images import png_file
-from core.wording import plural
+from core.wording import EXAMPLES, plural
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import EvaluatedRun, columns, save, save_csv, show_images
 from pages.parts.evaluate.whose import about_mine, hands_of, line_and_marks
@@ -99,11 +100,12 @@ def images_of_cell(server: Services, subject: EvaluatedRun, counts: np.ndarray) 
             st.selectbox(label, everything, start, format_func=subject.classes.__getitem__, key=name, width=180,
                          on_change=partial(_chosen, key, name, place, cell.turn))
     positions = in_cell(subject.predictions, cell.truth, cell.said)
+    what = EXAMPLES[kind_of(subject.run.config.data.dataset)].removesuffix("s")
     if not len(positions):
-        st.caption("No image is in this cell.")
+        st.caption(f"No {what} is in this cell.")
         return
     some = f", the {MOST} surest of them" if len(positions) > MOST else ""
     line, marks = line_and_marks(hands_of(server, subject, positions))
-    st.markdown(f"**{plural(len(positions), 'image')}** of {as_text(subject.classes[cell.truth])} that it called "
+    st.markdown(f"**{plural(len(positions), what)}** of {as_text(subject.classes[cell.truth])} that it called "
                 f"{as_text(subject.classes[cell.said])}{some}: {line}")
     show_images(subject, positions[:MOST], f"cell-{subject.run.id[:8]}-{cell.truth}-{cell.said}", marks[:MOST])

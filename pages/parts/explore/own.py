@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pages.parts.shell.streamlit_private import UploadedFile
 
 MOST_MB = 100  # of an upload: while one of 97 MB arrives the server grows by 188 MB, and half of that stays until it is checked
-TYPES = ["zip", "tar", "gz", "tgz", "npz", "csv", "tsv"]
+TYPES = ["zip", "tar", "gz", "tgz", "npz", "csv", "tsv", "parquet", "bin"]
 AT_ONCE = 2  # archives that are read at the same time, each by a process of up to 300 MB
 FITS = {"pad": "Show all of it", "crop": "Cut out the middle"}
 CHANNELS = {1: "Gray", 3: "Colour"}
@@ -65,7 +65,8 @@ def explain(server: Services) -> None:
     """What an archive may look like, and who will see it."""
     st.markdown("Put images (PNG, JPEG, WebP, BMP, GIF, TIFF or PGM) into a zip file, at least two classes, in one of two ways. "
                 "You see a report before anything is kept. Pictures as numbers are read, too: Kaggle's `train.csv`, Keras' "
-                "`mnist.npz`, MNIST's own files in a zip file.")
+                "`mnist.npz`, MNIST's own files in a zip file, CIFAR's binary version; and Parquet, as on the Hugging Face Hub. "
+                "Archives in the archive are opened.")
     left, right = st.columns(2)
     left.markdown("**A folder for each class.** Folders such as `train` and `test` around or inside them are a split.")
     left.code(FOLDERS, language=None)

@@ -1,24 +1,30 @@
 """What the lab on text looks at: which reviews, which network has learned from them, and the words that lean one way."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from torch import nn
 
 from core.config import DataConfig, RunConfig
-from core.data import DataError, Dataset, Texts, default_config, read_texts, spec_of
+from core.data import DataError, Dataset, Texts, default_config, read_texts, spec_for, spec_of
 from core.data.sources.text_files import own_texts
-from core.labs.text import QUICK, Lean, leans, learn, telling
+from core.data.sources.texts import CLASSES
+from core.labs.text import QUICK, Decision, Lean, decide, leans, learn, telling
 from core.models import TextEmbeddingConfig
 from core.presets import PRESETS
 from core.runs import CheckpointError, Run, has_checkpoint
 from core.settings import Settings
 from core.training import build_for
+from pages.parts.learn.lab import predict
+from pages.parts.learn.questions import TEXT
 from pages.parts.runs.panel import current_run
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, trained_model
 
+PATH = "pages/learn_text.py"
 PRESET = PRESETS["reviews-embedding"].config
 BUILT_IN = "reviews"
 SHOWN = 12  # words of each side on the map
@@ -35,6 +41,31 @@ class TextModel:
     model: nn.Module | None
     before: nn.Module | None
     run: Run | None
+
+    @property
+    def what(self) -> str:
+        """What one of its texts is called."""
+        return "review" if self.config.data.dataset in {BUILT_IN, "imdb"} else "text"
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether the classes are negative and positive."""
+        return self.data.classes == CLASSES
+
+    def decide(self, model: nn.Module, text: str, label: int) -> Decision:
+        """How likely a class is, and what each word does to that."""
+        return decide(model, text, self.texts.vocabulary, self.config.data.text_length, label, self.config.training.loss)
+
+
+def guess(subject: TextModel, name: str) -> bool:
+    """A question whose answer is measured on the built-in reviews; nothing is asked of other texts. True where the answer may be
+    seen."""
+    return subject.config.data.dataset != BUILT_IN or predict(PATH, TEXT[name])
+
+
+def title(name: str) -> str:
+    """A class's name as it begins a line."""
+    return name[:1].upper() + name[1:]
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the texts…")
@@ -71,14 +102,17 @@ def network(config: RunConfig) -> TextEmbeddingConfig:
     return config.model
 
 
-def run_config(data: DataConfig) -> RunConfig:
+def run_config(data: DataConfig, root: Path) -> RunConfig:
     """The preset's network and training for other texts."""
     if data == PRESET.data:
         return PRESET
     usual = network(PRESET)
     model = TextEmbeddingConfig(words=data.vocabulary, width=usual.width, fc_width=usual.fc_width)
-    many = spec_of(data.dataset).counts[0] > QUICK
-    training = PRESET.training.model_copy(update={"epochs": 5, "batch_size": 64} if many else {})
+    spec = spec_for(data, root)
+    changes: dict[str, Any] = {"epochs": 5, "batch_size": 64} if spec.counts[0] > QUICK else {}
+    if len(spec.classes) > 2:  # a loss for yes or no asks as many questions as there are classes
+        changes["loss"] = "cross_entropy"
+    training = PRESET.training.model_copy(update=changes)
     return PRESET.model_copy(update={"data": data, "model": model, "training": training})
 
 
@@ -124,7 +158,7 @@ def _quick(server: Services, name: str) -> TextModel | None:
     """A network that the page teaches itself, where that takes less than a second."""
     try:
         data_config = default_config(name) if name in (BUILT_IN, "imdb") else _own_config(name, server.settings)
-        config = run_config(data_config)
+        config = run_config(data_config, server.settings.data_dir)
         data, texts = dataset(config.data, server.settings), read(config.data, server.settings)
     except DataError as error:
         st.error(as_text(str(error)), icon=":material/broken_image:")

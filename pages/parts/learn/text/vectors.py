@@ -22,9 +22,8 @@ from core.labs.word_vectors import (
     read_vectors,
 )
 from core.wording import percent, size_of_bytes
-from pages.parts.learn.lab import covered, predict, tried
-from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text.subject import TextModel
+from pages.parts.learn.lab import covered, tried
+from pages.parts.learn.text.subject import TextModel, guess
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
@@ -37,7 +36,7 @@ KEPT = "text.own_vectors"  # in the session: an uploaded file's vectors, and whi
 
 def section(server: Services, subject: TextModel) -> None:
     """Which vectors, what they know, and what they are worth."""
-    seen = predict(PATH, TEXT["vectors"])
+    seen = guess(subject, "vectors")
     kind = st.segmented_control("Vectors", [BUILT_IN, OWN], default=BUILT_IN, required=True, key="text.vectors",
                                 persist_state="session", on_change=tried, args=(PATH,))
     if not seen:

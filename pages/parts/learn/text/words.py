@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from core.data import DATASETS, DataError
+from core.data.sources.text_csv import FEWEST, MOST_MEGABYTES
 from core.data.sources.text_files import (
-    MOST_MEGABYTES,
     OwnTexts,
     delete_own,
     import_csv,
@@ -16,9 +16,9 @@ from core.data.sources.text_files import (
 )
 from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
 from core.errors import reason
-from pages.parts.learn.lab import covered, predict, tried
-from pages.parts.learn.questions import TEXT
-from pages.parts.learn.text.subject import TextModel, title_of_own, word_leans
+from core.wording import plural
+from pages.parts.learn.lab import covered, tried
+from pages.parts.learn.text.subject import TextModel, guess, title, title_of_own, word_leans
 from pages.parts.runs.download import download_button
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
@@ -32,29 +32,32 @@ if TYPE_CHECKING:
 PATH = "pages/learn_text.py"
 MOST_SHOWN = 80  # words of a text that are drawn
 LONGEST = 2000  # characters that can be typed
-OWN = "Type my own"
+TESTED, OWN = "One of the test texts", "Type my own"
+MOST_COLUMNS = 6  # of classes in the table of the vocabulary
 COMMON = 50  # the most frequent words have a colour of their own
 
 
 def review(subject: TextModel, key: str) -> str:
-    """A test review that is chosen, or one that is typed."""
-    kind = st.segmented_control("Review", ["Test review", OWN], default="Test review", required=True, key=f"text.kind.{key}",
-                                persist_state="session")
+    """A test text that is chosen, or one that is typed."""
+    what = subject.what
+    kind = st.segmented_control(title(what), [TESTED, OWN], default=TESTED, required=True, key=f"text.kind.{key}",
+                                format_func=lambda kind: f"Test {what}" if kind == TESTED else kind, persist_state="session")
     if kind == OWN:
-        return st.text_area("Your review", "The story is wonderful, but the ending is not.", max_chars=LONGEST,
+        return st.text_area(f"Your {what}", "The story is wonderful, but the ending is not.", max_chars=LONGEST,
                             key=f"text.own.{key}", on_change=tried, args=(PATH,), persist_state="session")
     count = len(subject.texts.test)
-    number = st.number_input(f"Test review (1 to {count:,})", 1, count, 1, key=f"text.number.{key}.{count}", width=220,
+    number = st.number_input(f"Test {what} (1 to {count:,})", 1, count, 1, key=f"text.number.{key}.{count}", width=220,
                              on_change=tried, args=(PATH,))
     label = subject.data.classes[int(subject.data.test.labels[number - 1])]  # test rows are all rows, in order
     text = subject.texts.test[number - 1]
-    st.markdown(f"“{as_text(text[:LONGEST])}{'…' if len(text) > LONGEST else ''}” · its author's label: **{as_text(label)}**")
+    whose = "its author's" if what == "review" else "its"
+    st.markdown(f"“{as_text(text[:LONGEST])}{'…' if len(text) > LONGEST else ''}” · {whose} label: **{as_text(label)}**")
     return text
 
 
 def words_section(server: Services, subject: TextModel) -> str:
     """One review as words and as the row of numbers that the network gets. Returns the review."""
-    seen = predict(PATH, TEXT["unknown"])
+    seen = guess(subject, "unknown")
     text = review(subject, "words")
     if not seen:
         covered()
@@ -89,24 +92,32 @@ def _badge(place: int, token: Token, length: int) -> str:
 def vocabulary_section(server: Services, subject: TextModel) -> None:
     """All known words with their counts and which way they lean."""
     vocabulary = subject.texts.vocabulary
-    st.markdown(f"The vocabulary comes from the {len(subject.texts.train):,} training reviews alone: {len(vocabulary.words):,} "
-                "words, the most frequent first. Validation and test reviews must not add to it, or they would no longer be new.")
-    by_number = {lean.number: lean for lean in word_leans(subject.config.data, server.settings)}
-    rows = [{"Number": number, "Word": word, "Count": count,
-             "In negative reviews": by_number[number].negative if number in by_number else None,
-             "In positive reviews": by_number[number].positive if number in by_number else None}
+    what = subject.what
+    st.markdown(f"The vocabulary comes from the {len(subject.texts.train):,} training {what}s alone: {len(vocabulary.words):,} "
+                f"words, the most frequent first. Validation and test {what}s must not add to it, or they would no longer "
+                "be new.")
+    by_number, classes = {lean.number: lean for lean in word_leans(subject.config.data, server.settings)}, subject.data.classes
+
+    def of_classes(number: int) -> dict[str, int | str | None]:
+        lean = by_number.get(number)
+        if len(classes) > MOST_COLUMNS:
+            return {"Most one-sided for": classes[lean.label] if lean else None}
+        return {f"In {name} {subject.what}s": lean.counts[place] if lean else None for place, name in enumerate(classes)}
+
+    rows = [{"Number": number, "Word": word, "Count": count} | of_classes(number)
             for number, (word, count) in enumerate(zip(vocabulary.words[:2000], vocabulary.counts, strict=False), start=FIRST)]
     st.dataframe(pd.DataFrame(rows), hide_index=True, height=360, key="text.vocabulary")
     once = sum(count == 1 for count in vocabulary.counts)
     st.caption(f"Number {END} stands where a text has ended, number {UNKNOWN} for every word that is not here. {once:,} words "
-               "were seen once: the network can only memorise them. In how many reviews a word stands is counted from 3 "
-               "on.")
+               f"were seen once: the network can only memorise them. In how many {subject.what}s a word stands is counted from "
+               "3 on.")
 
 
 def own_section(server: Services) -> None:
     """Upload a CSV, or delete one."""
-    st.markdown("A CSV file with one text in each line and whether it is positive or negative. A first line `text,label` says "
-                f"which column is which; `review,sentiment` and the like are understood, too. At most {MOST_MEGABYTES} MB.")
+    st.markdown("A CSV file with one text in each line and what it is: positive or negative, spam or not, any two classes or "
+                f"more with at least {FEWEST} texts each. A first line `text,label` says which column is which; "
+                f"`review,sentiment` and the like are understood, too. At most {MOST_MEGABYTES} MB.")
     upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
     who = ("you and the teacher can train on the texts, read them here and delete them" if server.private else
            "everybody who can open this page can train on the texts, read them here and delete them" if server.actor.is_local else
@@ -115,39 +126,72 @@ def own_section(server: Services) -> None:
                "without the file's name. Bring no texts that others must not see.")
     if upload is not None:
         _read_once(server, upload)
-        _said_of_upload()
+        _said_of_upload(server, upload)
     _kept_texts(server)
     _imdb(server)
 
 
 def _read_once(server: Services, upload: "UploadedFile") -> None:
     """Keep what was uploaded: once, however often the page is drawn while the uploader shows the file."""
-    if (before := st.session_state.get(keys.TEXTS_READ)) is not None and before[0] == upload.file_id:
-        return
+    if (before := st.session_state.get(keys.TEXTS_READ)) is None or before[0] != upload.file_id:
+        _keep(server, upload)
+
+
+def _keep(server: Services, upload: "UploadedFile", taken: tuple[int, int] | None = None) -> None:
+    """Read and keep an uploaded file. taken: which columns are text and label, where somebody has said so; what was kept of it by
+    another reading goes then."""
+    _, before, columns = st.session_state[keys.TEXTS_READ] if taken else (None, None, ())
+    mine = st.session_state.get(keys.OWN_TEXTS, [])
     try:
-        became: OwnTexts | str = import_csv(upload.getvalue(), server.settings.data_dir, server.actor)
-        st.session_state[keys.OWN_TEXTS] = [*st.session_state.get(keys.OWN_TEXTS, []), became.name]
+        became: OwnTexts | str = import_csv(upload.getvalue(), server.settings.data_dir, server.actor, taken)
+        columns = became.read.columns
+        if isinstance(before, OwnTexts) and not before.was_there and before.name != became.name and not any(
+                run.config.data.text_file == before.name for run in server.store.runs(-1)):
+            delete_own(server.settings.data_dir, before.name, server.actor)
+            mine = [name for name in mine if name != before.name]
+        st.session_state[keys.OWN_TEXTS] = [*mine, became.name]
         tried(PATH)
     except DataError as error:  # TextsRefused, or they are too many
-        became = str(error)
+        became, columns = str(error), getattr(error, "columns", columns) or columns
     except OSError as error:
         became = f"The file can't be kept: {error.strerror or reason(error)}."
-    st.session_state[keys.TEXTS_READ] = upload.file_id, became
-    if not isinstance(became, str):
+    st.session_state[keys.TEXTS_READ] = upload.file_id, became, columns
+    if taken or not isinstance(became, str):
         st.rerun()  # the list of texts above has been drawn without it
 
 
-def _said_of_upload() -> None:
-    _, became = st.session_state[keys.TEXTS_READ]
+def _said_of_upload(server: Services, upload: "UploadedFile") -> None:
+    _, became, columns = st.session_state[keys.TEXTS_READ]
     if isinstance(became, str):
         st.error(as_text(became), icon=":material/block:")
+        _read_it_as(server, upload, columns, (0, 1))
     elif became.name in st.session_state[keys.OWN_TEXTS]:
-        st.success(f"{became.counts[0]:,} negative and {became.counts[1]:,} positive texts. Choose “{title_of_own(became.name)}” "
-                   "above.", icon=":material/check_circle:")
-        for note in became.notes:
+        st.success(f"{sum(became.counts):,} texts of {plural(len(became.classes), 'class', 'classes')}: "
+                   f"{as_text(_counted(became))}. Choose “{title_of_own(became.name)}” above.", icon=":material/check_circle:")
+        for note in became.read.notes:
             st.caption(as_text(note))
+        _read_it_as(server, upload, columns, became.read.taken)
     else:
         st.info("The texts of this file were deleted. Upload it again to have them back.", icon=":material/delete:")
+
+
+def _counted(became: OwnTexts) -> str:
+    """The classes and how many texts they have, the largest first."""
+    order = sorted(range(len(became.classes)), key=lambda place: (-became.counts[place], place))
+    shown = ", ".join(f"{became.classes[place]} {became.counts[place]:,}" for place in order[:8])
+    return shown + (", …" if len(order) > 8 else "")
+
+
+def _read_it_as(server: Services, upload: "UploadedFile", columns: tuple[str, ...], taken: tuple[int, int]) -> None:
+    """Other columns for text and label, where the file has some to choose from."""
+    if len(columns) < 2:
+        return
+    with st.popover("Read it as", icon=":material/table_view:", key="text.columns"), st.form("text.columns.form", border=False):
+        text, label = (st.selectbox(what, range(len(columns)), taken[place], format_func=lambda column: columns[column],
+                                    key=f"text.column.{place}.{upload.file_id}")
+                       for place, what in enumerate(("Text", "Label")))
+        if st.form_submit_button("Read it again", type="primary", key="text.columns.read") and (text, label) != taken:
+            _keep(server, upload, (text, label))
 
 
 def _imdb(server: Services) -> None:
