@@ -55,13 +55,13 @@ def settings() -> FirstNetworkConfig:
 
     with st.container(horizontal=True, gap="medium"):
         hidden = st.slider("Hidden units", 1, 64, notes.hidden, key=f"first.hidden.{system}", help=about("hidden"), width=185,
-                           persist_state="session")
+                           bind="query-params")
         rate = st.select_slider("Learning rate", RATES, notes.learning_rate, key=f"first.rate.{system}", width=185,
-                                help=about("learning_rate"), persist_state="session")
+                                help=about("learning_rate"), bind="query-params")
         epochs = st.slider("Epochs", 10, 400, notes.epochs, 10, key=f"first.epochs.{system}", help=about("epochs"), width=185,
-                           persist_state="session")
+                           bind="query-params")
         seed = st.number_input("Seed", 0, 999, 0, key=f"first.seed.{system}", help=about("seed"), width=130,
-                               persist_state="session")
+                               bind="query-params")
     return FirstNetworkConfig(system=system, hidden=hidden, learning_rate=rate, epochs=epochs, seed=int(seed))
 
 
@@ -73,7 +73,7 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
         codes = [" ".join(line.code.split()) for line in lines]
         names = [code if len(code) <= 56 else code[:54] + "…" for code in codes]
         place = st.radio("Line", range(len(lines)), 1, format_func=lambda i: f"`{names[i]}`", key="first.line", on_change=tried,
-                         args=(PATH,), persist_state="session")
+                         args=(PATH,), bind="query-params")
     line = lines[place]
     with right:
         st.code(line.code, language="python", wrap_lines=True)

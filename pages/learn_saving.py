@@ -94,7 +94,7 @@ def refusal() -> None:
     st.subheader("A file that wants to run code")
     seen = predict(PATH, SAVING["pickle"])
     if not st.toggle("Load the file with weights_only=True", key="saving.hostile", on_change=tried, args=(PATH,),
-                     persist_state="session"):
+                     bind="query-params"):
         return
     if not seen:
         covered()
@@ -126,10 +126,10 @@ def forgotten() -> str:
     seen = predict(PATH, SAVING["eval"])
     left, right = st.columns([1, 2.4], gap="large")
     with left:
-        evaluating = st.toggle("model.eval()", True, key="saving.evaluating", persist_state="session")
-        dropout = st.slider("Dropout", 0.0, 0.9, 0.5, 0.1, key="saving.dropout", persist_state="session",
+        evaluating = st.toggle("model.eval()", True, key="saving.evaluating", bind="query-params")
+        dropout = st.slider("Dropout", 0.0, 0.9, 0.5, 0.1, key="saving.dropout", bind="query-params",
                             help="Share of units that are switched off, in training mode.")
-        norm = st.toggle("Batch norm", True, key="saving.norm", persist_state="session")
+        norm = st.toggle("Batch norm", True, key="saving.norm", bind="query-params")
     result = forget_eval(not evaluating, dropout, norm)
     if not seen:
         with right:

@@ -65,5 +65,5 @@ def _written(file: str, config_json: str) -> str:
     if file == "network.py":
         return network_code(config_json)
     way = st.segmented_control("How it gets its images", list(WAYS), default=next(iter(WAYS)), required=True,
-                               key="build.code.way", help=WAYS_HELP)
+                               key="build.code.way", bind="query-params", help=WAYS_HELP)
     return training_code(config_json, WAYS[way])

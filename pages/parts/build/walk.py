@@ -171,7 +171,8 @@ def _picture(stage: Stage) -> None:
             st.image(colour_picture(values), output_format="PNG", alt=about)
             return
         own = values.shape[0] > 1 and st.toggle(
-            "Each map on its own scale", key="build.look.own", help="Shows faint patterns, but maps can't be compared then.")
+            "Each map on its own scale", key="build.look.own",
+            bind="query-params", help="Shows faint patterns, but maps can't be compared then.")
         st.image(map_sheet(values, own_scale=own, most=MAPS_PICTURE), output_format="PNG", alt=about)
     else:
         values = values.flatten()

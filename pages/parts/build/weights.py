@@ -51,7 +51,7 @@ def _filters(subject: InspectedNetwork) -> None:
     if channels > 1:
         channel = st.number_input(f"Weights for input map (0 to {channels - 1})", 0, channels - 1, 0, width=260,
                                   key=f"build.look.filters.channel.{name}.{channels}")
-    own = st.toggle("Each on its own scale", key="build.look.filters.own")
+    own = st.toggle("Each on its own scale", key="build.look.filters.own", bind="query-params")
     st.image(map_sheet(weights[:, channel], own_scale=own, most=MOST_FILTERS), output_format="PNG",
              alt=f"{min(units, MOST_FILTERS)} filters of {name}")
     st.caption(("A linear layer on pixels has one weight for each: " if isinstance(layer, nn.Linear) else

@@ -40,6 +40,7 @@ def cleaning(server: Services, digits: ClassDigits) -> None:
     st.plotly_chart(class_counts(DIGITS, counts), key="collect.counts",
                     config={"displayModeBar": False})
     view = st.segmented_control("Look through", list(VIEWS), default="Pictures", required=True, key="collect.view",
+                                bind="query-params",
                                 label_visibility="collapsed")
     rows = VIEWS[view](server, found)
     if rows:

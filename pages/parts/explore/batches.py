@@ -44,9 +44,9 @@ def controls(data: Dataset) -> tuple[int, str, bool, int]:
     """Batch size, order, drop_last and seed."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         size = st.number_input("Batch size", 1, len(data.train), min(64, len(data.train)), width=150,
-                               key=f"explore.batch.size.{data.name}", persist_state="session",
+                               key=f"explore.batch.size.{data.name}", bind="query-params",
                                help="Images that are looked at together before the weights change once.")
-        seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=150, key="explore.batch.seed", persist_state="session",
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=150, key="explore.batch.seed", bind="query-params",
                                help="Decides the shuffled order; another seed is another epoch.")
     order = st.segmented_control("Order", ORDERS, default="shuffled", required=True, key="explore.batch.order",
                                  bind="query-params", format_func=str.capitalize)

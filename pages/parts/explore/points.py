@@ -36,7 +36,7 @@ def page(server: Services, name: str) -> None:
     })
     st.caption("Source: computed by this app from a formula, with a seed; no file, no licence needed.")
     split = data.split(st.segmented_control("Split", list(SPLITS), default="train", required=True, format_func=SPLITS.__getitem__,
-                                            key="explore.points_split", persist_state="session"))
+                                            key="explore.points_split", bind="query-params"))
     points, labels = split.take(torch.arange(min(SHOWN, len(split))))
     axes = _axes(name, inputs)
     st.plotly_chart(plane_scatter(points[:, axes], labels, data.classes, (f"x{axes[0] + 1}", f"x{axes[1] + 1}")),
@@ -56,8 +56,8 @@ def _settings(name: str) -> DataConfig:
     first = default_config(name)
     left, right = st.columns(2)
     count = left.select_slider("Training points", sorted({10, 20, 50, 100, 200, 500, 1000, 5000, first.points}), first.points,
-                               key=f"explore.count.{name}", help=describe(DataConfig, "points").help, persist_state="session")
-    noise = right.slider("Noise", 0.0, 1.0, first.noise, 0.05, key=f"explore.noise.{name}", persist_state="session",
+                               key=f"explore.count.{name}", help=describe(DataConfig, "points").help, bind="query-params")
+    noise = right.slider("Noise", 0.0, 1.0, first.noise, 0.05, key=f"explore.noise.{name}", bind="query-params",
                          help=describe(DataConfig, "noise").help)
     return first.model_copy(update={"points": count, "noise": noise})
 

@@ -76,7 +76,8 @@ def _numbers(image: Tensor) -> None:
     tint = (255, 255, 255)
     channel = 0
     if image.shape[0] == 3:
-        chosen = st.segmented_control("Channel", list(CHANNELS), default="Red", required=True, key="explore.sample.channel")
+        chosen = st.segmented_control("Channel", list(CHANNELS), default="Red", required=True, key="explore.sample.channel",
+                                      bind="query-params")
         channel, tint = list(CHANNELS).index(chosen), CHANNELS[chosen]
     number_table(image[channel], "explore.sample.numbers", "The image as numbers", tint)
 

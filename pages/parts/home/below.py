@@ -64,7 +64,7 @@ def more(server: Services) -> None:
 
 def _more(server: Services) -> None:
     section = st.segmented_control("More", [CLASSIC, LEARN], default=CLASSIC, required=True, key="home.more",
-                                   persist_state="session", label_visibility="collapsed")
+                                   bind="query-params", label_visibility="collapsed")
     if section == LEARN:
         lab_path()
     else:

@@ -33,10 +33,10 @@ RATE, SPEED, DEAD, CONFUSED = "Learning rate and gradients", "Speed and memory",
 def chart_controls() -> tuple[float, bool]:
     """How curves are drawn: the smoothing and whether losses are on a logarithmic axis."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        smoothing = st.slider("Smoothing", 0.0, 0.99, SMOOTHING, 0.01, key="panel.smoothing", persist_state="session", width=220,
+        smoothing = st.slider("Smoothing", 0.0, 0.99, SMOOTHING, 0.01, key="panel.smoothing", bind="query-params", width=220,
                               help="Weight of the past in the thick line's running mean. What each batch said stays behind it, "
                                    "pale. 0 shows batches alone.")
-        logarithmic = st.toggle("Log scale", key="panel.log", persist_state="session",
+        logarithmic = st.toggle("Log scale", key="panel.log", bind="query-params",
                                 help="A logarithmic axis for the loss: small improvements late in a run become visible.")
     return smoothing, logarithmic
 
@@ -99,7 +99,7 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
     if not run.is_active and not curves.of("loss")[0]:
         return
     chosen = st.pills("Look closer", [RATE, SPEED, DEAD, CONFUSED], selection_mode="multi", key="panel.details",
-                      persist_state="session")
+                      bind="query-params")
     if RATE in chosen:
         norms = _named(curves, "gradient.")
         pair(curves, ({"learning_rate": "learning rate"}, "Learning rate", False), (norms, "Gradient norm of each layer", True))

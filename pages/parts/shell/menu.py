@@ -14,7 +14,6 @@ MENU = {
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
     "pages/open_lesson.py": ("Lessons", ":material/school:"),
 }
-DRAFTED = ("pages/explore_data.py", "pages/build_model.py", "pages/train_model.py")  # whose addresses name the draft
 # path → (title, goal in one line, icon); one entry a line. Home lists them as a path and the sidebar as a menu
 LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),

@@ -136,7 +136,7 @@ def _buttons(wanted: tuple[str, ...], scope: Microscope, frozen: FrozenStep) -> 
 
     st.session_state.setdefault("train.microscope.stage", BEFORE)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        stage = st.segmented_control("Stage", STAGES, required=True, key="train.microscope.stage")
+        stage = st.segmented_control("Stage", STAGES, required=True, key="train.microscope.stage", bind="query-params")
         if stage == STEP:
             st.button("Next step", icon=":material/skip_next:", type="primary", on_click=following, key="train.microscope.next",
                       help="Go on with the next batch. Weights, gradients and the optimizer's memory stay.")

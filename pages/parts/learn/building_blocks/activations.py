@@ -29,7 +29,7 @@ def show() -> None:
                             key="blocks.activation", bind="query-params")
         entry = ACTIVATIONS[name]
         st.caption(entry.about)
-        x = st.slider("x", -6.0, 6.0, 1.0, 0.1, key="blocks.x", persist_state="session", help="A number that goes in.")
+        x = st.slider("x", -6.0, 6.0, 1.0, 0.1, key="blocks.x", bind="query-params", help="A number that goes in.")
     with picture:
         here = activation_at(name, x)
         st.markdown(f"$f(x) = {entry.formula}$, with the slope $f'(x) = {entry.slope}$")
@@ -62,8 +62,8 @@ def _ten_layers(name: str) -> str:
     seen = predict(PATH, BLOCKS["depth"])
     left, right = st.columns(2)
     init = left.selectbox("First weights", list(INITS), format_func=lambda key: INITS[key].title, key="blocks.init",
-                          persist_state="session", help="How the weights are drawn before any training.")
-    seed = right.number_input("Seed", 0, 9999, 0, key="blocks.seed", persist_state="session",
+                          bind="query-params", help="How the weights are drawn before any training.")
+    seed = right.number_input("Seed", 0, 9999, 0, key="blocks.seed", bind="query-params",
                               help="Start of the random numbers for weights, values and gradients.")
     st.caption(f"{INITS[init].about} Each layer is Linear(128, 128) and then {ACTIVATIONS[name].title}; 256 examples of 128 "
                "standard normal numbers go in at layer 1, and as many come back as gradients from layer 10.")

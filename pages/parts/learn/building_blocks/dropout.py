@@ -16,9 +16,9 @@ def show() -> None:
     """The whole part."""
     seen = predict(PATH, BLOCKS["dropout"])
     with st.container(horizontal=True, gap="medium"):
-        p = st.slider("p: share that is dropped", 0.0, 0.9, 0.5, 0.1, key="blocks.dropout", persist_state="session", width=260,
+        p = st.slider("p: share that is dropped", 0.0, 0.9, 0.5, 0.1, key="blocks.dropout", bind="query-params", width=260,
                       on_change=tried, args=(PATH,), help="nn.Dropout(p): each number is set to 0 with this probability.")
-        seed = st.number_input("Seed", 0, 9999, 0, key="blocks.dropout_seed", persist_state="session", width=150,
+        seed = st.number_input("Seed", 0, 9999, 0, key="blocks.dropout_seed", bind="query-params", width=150,
                                help="Start of the random numbers: another seed is another draw.")
     if not seen:
         covered()

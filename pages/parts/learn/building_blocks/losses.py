@@ -33,10 +33,10 @@ def show() -> None:
         low, high = entry.x
         prediction = st.slider(entry.across, low, high, (low + high) / 2 if name == "bce" else -1.0, (high - low) / 400,
                                format="%.3f" if name == "bce" else "%.2f", key=f"blocks.prediction.{name}",
-                               persist_state="session")
+                               bind="query-params")
         label = st.slider(entry.up, *entry.y, entry.y_start, (entry.y[1] - entry.y[0]) / 100, key=f"blocks.label.{name}",
-                          persist_state="session")
-        delta = st.slider("δ (delta)", 0.1, 3.0, 1.0, 0.1, key="blocks.delta", persist_state="session",
+                          bind="query-params")
+        delta = st.slider("δ (delta)", 0.1, 3.0, 1.0, 0.1, key="blocks.delta", bind="query-params",
                           help="Where the square ends and the straight line begins.") if name == "huber" else 1.0
     with picture:
         _picture(name, prediction, label, delta)
@@ -97,7 +97,7 @@ def _logits() -> None:
     """Overflow, shown in float32."""
     st.subheader("Why logits and not sigmoids")
     seen = predict(PATH, BLOCKS["logits"])
-    if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), persist_state="session"):
+    if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), bind="query-params"):
         return
     if not seen:
         covered(640)

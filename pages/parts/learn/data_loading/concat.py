@@ -54,7 +54,7 @@ def show() -> None:
         covered()
     st.subheader("Does the copy help?")
     helped = predict(PATH, LOADING["helps"])
-    from_address("loading.compare", "train", SWITCH, False)
+    from_address("loading.compare", "compare", SWITCH, False)
     if st.toggle("Train on the set alone, twice, and with its copy", key="loading.compare", persist_state="session",
                  on_change=tried, args=(PATH,)):
         if helped:

@@ -97,7 +97,7 @@ def _shuffle() -> None:
     if not seen:
         covered(640)
         return
-    seed = st.number_input("Seed of weights and order", 0, 999, 0, key="loading.train_seed", persist_state="session", width=210)
+    seed = st.number_input("Seed of weights and order", 0, 999, 0, key="loading.train_seed", bind="query-params", width=210)
     shuffled, in_order = trained(seed)
     ends = [found.of_epochs()[-1] for found in (shuffled, in_order)]
     st.plotly_chart(learning_figure(shuffled, in_order), key="loading.learning", config=STILL)
@@ -113,8 +113,8 @@ def _shuffle() -> None:
 def _timeline() -> None:
     """What workers would save, calculated."""
     with st.container(horizontal=True, gap="medium"):
-        load = st.slider("ms to load a batch", 1, 100, 30, key="loading.load_ms", persist_state="session", width=185)
-        train = st.slider("ms to train on it", 1, 100, 10, key="loading.train_ms", persist_state="session", width=185)
+        load = st.slider("ms to load a batch", 1, 100, 30, key="loading.load_ms", bind="query-params", width=185)
+        train = st.slider("ms to train on it", 1, 100, 10, key="loading.train_ms", bind="query-params", width=185)
         from_address("loading.workers", "num_workers", numbers(0, 4), 2)
         workers = st.slider("num_workers", 0, 4, key="loading.workers", persist_state="session", width=185, on_change=tried,
                             args=(PATH,))

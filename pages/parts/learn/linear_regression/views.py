@@ -18,7 +18,7 @@ BEST, CURRENT = "b at its best", "b as it is now"
 def choose_step(path: Path) -> int:
     """Which step is looked at; the last one to begin with."""
     last = len(path.points) - 1
-    return st.slider("Step", 0, last, last, key=f"regression.step.{last}", on_change=tried, args=(PATH,))
+    return st.slider("Step", 0, last, last, key=f"regression.step.{last}", bind="query-params", on_change=tried, args=(PATH,))
 
 
 def converge(surface: Bowl, path: Path) -> None:

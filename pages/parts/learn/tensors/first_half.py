@@ -45,7 +45,8 @@ def creating() -> None:
         columns = st.slider("Columns", 1, 6, 3, key="tensors.columns", bind="query-params")
         dtype = st.selectbox("dtype", DTYPES, key="tensors.dtype",
                              bind="query-params", help="The kind of number. All elements have the same.")
-        seed = st.number_input("Seed", 0, 9999, 0, key="tensors.seed", help="The same seed gives the same random numbers.") \
+        seed = st.number_input("Seed", 0, 9999, 0, key="tensors.seed",
+                               bind="query-params", help="The same seed gives the same random numbers.") \
             if how == "random" else 0
         transposed = st.toggle("Transpose it (.T)", key="tensors.transposed", bind="query-params")
     tensor = create(how, rows, columns, dtype, int(seed))

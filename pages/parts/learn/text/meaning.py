@@ -104,7 +104,7 @@ def order_section(server: Services, subject: TextModel) -> None:
                 "It can't turn the word behind it around:")
     _table([{"Sentence": text, "Positive": answer(text)} for pair in NEGATIONS for text in pair], "text.negations")
     own = st.text_input("A sentence of yours", "I did not like the film, it was far from good.", max_chars=300, key="text.order",
-                        on_change=tried, args=(PATH,), persist_state="session")
+                        on_change=tried, args=(PATH,), bind="query-params")
     orders = reordered(own)
     if orders["as written"]:
         _table([{"Order": name, "Words": text, "Positive": answer(text)} for name, text in orders.items()], "text.orders")

@@ -39,12 +39,13 @@ COMMON = 50  # the most frequent words have a colour of their own
 def review(subject: TextModel, key: str) -> str:
     """A test review that is chosen, or one that is typed."""
     kind = st.segmented_control("Review", ["Test review", OWN], default="Test review", required=True, key=f"text.kind.{key}",
-                                persist_state="session")
+                                bind="query-params")
     if kind == OWN:
         return st.text_area("Your review", "The story is wonderful, but the ending is not.", max_chars=LONGEST,
                             key=f"text.own.{key}", on_change=tried, args=(PATH,), persist_state="session")
     count = len(subject.texts.test)
-    number = st.number_input(f"Test review (1 to {count:,})", 1, count, 1, key=f"text.number.{key}.{count}", width=220,
+    number = st.number_input(f"Test review (1 to {count:,})", 1, count, 1, key=f"text.number.{key}.{count}",
+                             bind="query-params", width=220,
                              on_change=tried, args=(PATH,))
     label = subject.data.classes[int(subject.data.test.labels[number - 1])]  # test rows are all rows, in order
     text = subject.texts.test[number - 1]
