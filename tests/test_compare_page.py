@@ -206,12 +206,12 @@ def test_actions_on_many_and_undo(three, runs):  # noqa: F811
     press(at, "compare.delete")
     assert as_text("Deleted: “second”.") in said(at)
     press(at, f"compare.restore.{three[1]}")
-    assert as_text("Brought back: “second”.") in said(at)
+    assert at.toast[0].value == as_text("Brought back: “second”."), "seen wherever the page is scrolled to"
     choose(at, 0, 1, 2)
     press(at, "compare.delete")
     assert "There are no runs yet" in said(at)
     press(at, "compare.empty")
-    assert runs.discarded() == {} and not at.dataframe and as_text("Removed for good: 3 runs.") in said(at)
+    assert runs.discarded() == {} and not at.dataframe and at.toast[0].value == as_text("Removed for good: 3 runs.")
 
 
 def test_words_are_kept_where_another_tab_has_changed_others_meanwhile(three, runs):  # noqa: F811
