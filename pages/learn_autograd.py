@@ -1,5 +1,6 @@
 """Autograd: how does PyTorch find out which way to change every weight?"""
 
+from core.figures.in_words import in_words
 from core.process import configure
 
 configure("server")
@@ -70,11 +71,15 @@ def editors() -> Values | None:
 
 
 def graph(passed: Pass, step: int, detach: str | None = None) -> None:
-    st.graphviz_chart(graph_dot(passed, step, detach), width="stretch")
+    reached = ", ".join(now.node for now in passed.steps[:step] if now.backward) or "nothing"
+    st.graphviz_chart(graph_dot(passed, step, detach), width="stretch", alt=(
+        f"The calculation as a graph of {', '.join(passed.nodes)}; after step {step} of {len(passed.steps)} gradients have reached "
+        f"{reached}."))
 
 
 def grid(tensor, key: str) -> None:
-    st.plotly_chart(tensor_grid(tensor), width="content", key=key, config=STILL)
+    figure = tensor_grid(tensor)
+    st.plotly_chart(figure, width="content", key=key, config=STILL, alt=in_words(figure, "A tensor"))
 
 
 def step_by_step(values: Values) -> None:

@@ -1,5 +1,6 @@
 """Save and load: what is in a file of weights, and what can go wrong on the way back?"""
 
+from core.figures.in_words import in_words
 from core.process import configure
 
 configure("server")
@@ -136,8 +137,9 @@ def forgotten() -> str:
             covered(420)
         return saving_code(not evaluating, dropout, norm)
     with right:
-        st.plotly_chart(answers_figure(result.answers.tolist(), ["class 0", "class 1", "class 2"]), key="saving.answers",
-                        width="stretch")
+        figure = answers_figure(result.answers.tolist(), ["class 0", "class 1", "class 2"])
+        st.plotly_chart(figure, key="saving.answers",
+                        width="stretch", alt=in_words(figure, "Five answers to one example"))
     same = "All five answers are the same." if result.spread == 0 else (
         f"The same example's probability differs by up to {100 * result.spread:.1f} percentage points.")
     moved = (f" And asking has changed the network: batch norm's running mean has moved by {result.drift:.3f}, without any "

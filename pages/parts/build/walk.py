@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.figures.bars import probability_bars
+from core.figures.in_words import in_words
 from core.figures.maps import colour_picture, map_sheet, row_picture
 from core.inspection import InspectionError, SigmoidSteps, SoftmaxSteps, Stage, layer_of, probability_steps, walk
 from core.inspection.activations.walk import BETWEEN, IMAGE, NORMALISED
@@ -196,7 +197,8 @@ def _probabilities(subject: InspectedNetwork, last: Stage, sample: Sample) -> No
     probabilities = _softmax(steps, subject.classes) if softmax else _sigmoid(steps, subject.classes)
     classes = _names(subject.classes, len(probabilities))
     height = max(120, 28 * len(classes) + 40)
-    st.echarts_chart(probability_bars(classes, probabilities.tolist()), height=height, key="build.look.bars")
+    chart = probability_bars(classes, probabilities.tolist())
+    st.echarts_chart(chart, height=height, key="build.look.bars", alt=in_words(chart, "Chance of each class"))
     right = f" It is labelled {as_text(sample.label)}." if sample.label else ""
     st.markdown(f"It says **{as_text(classes[int(probabilities.argmax())])}**.{right}")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from core.data import DataError, Dataset, Split
 from core.data.explore.odd_ones import COMPONENTS
 from core.figures.bars import class_counts
+from core.figures.in_words import in_words
 from core.importing.duplicates import Prints, find_copies
 from core.lessons.class_digits import DIGITS, ClassDigits, Collected
 from core.wording import plural
@@ -37,8 +38,9 @@ def cleaning(server: Services, digits: ClassDigits) -> None:
         return
     st.fragment(_counted, run_every=SECONDS)(digits)
     counts = torch.bincount(found.labels, minlength=len(DIGITS)).tolist()
-    st.plotly_chart(class_counts(DIGITS, counts), key="collect.counts",
-                    config={"displayModeBar": False})
+    figure = class_counts(DIGITS, counts)
+    st.plotly_chart(figure, key="collect.counts",
+                    config={"displayModeBar": False}, alt=in_words(figure, "Drawings of each digit"))
     view = st.segmented_control("Look through", list(VIEWS), default="Pictures", required=True, key="collect.view",
                                 bind="query-params",
                                 label_visibility="collapsed")

@@ -7,6 +7,7 @@ from core.data import Dataset
 from core.data.batch_plan import ORDERS, BatchPlan, plan, shares, visiting_order
 from core.export.snippets import loader_code
 from core.figures.explore import order_chart
+from core.figures.in_words import in_words
 from pages.parts.explore.sample import open_sample, titles_of
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
@@ -112,8 +113,10 @@ def label_order(data: Dataset, cut: BatchPlan, order: str, seed: int) -> None:
     for each in dict.fromkeys(orders):
         st.markdown(f"**{each.capitalize()}**")
         in_order = labels[visiting_order(labels, each, seed)]
-        st.plotly_chart(order_chart(shares(in_order, len(data.classes)), data.classes, len(labels) / cut.batch_size),
-                        key=f"explore.batch.order.{each}", config=STILL)
+        figure = order_chart(shares(in_order, len(data.classes)), data.classes, len(labels) / cut.batch_size)
+        st.plotly_chart(figure,
+                        key=f"explore.batch.order.{each}", config=STILL,
+                        alt=in_words(figure, "Shares of classes, batch by batch"))
     st.caption("One epoch from left to right. Even bands: each batch is like the whole. Blocks: the network learns one class "
                "after "
                "the other and forgets.")

@@ -11,6 +11,7 @@ from core.data.explore.browse import find_images
 from core.data.statistics import class_balance
 from core.fields import describe
 from core.figures.bars import grouped_counts
+from core.figures.in_words import in_words
 from pages.parts.draft import draft
 from pages.parts.explore.sample import SPLITS
 from pages.parts.shell.frame import go_to
@@ -94,7 +95,9 @@ def results(mixed: Dataset, whole: Dataset, wrong: Tensor) -> None:
         "Wrong training labels": (f"{int(wrong.sum()):,}", "Put there by the label noise."),
     })
     groups = {"Training, all": before, **{SPLITS[name]: values for name, values in counts.items()}}
-    st.plotly_chart(grouped_counts(mixed.classes, groups), key="explore.combine.counts", config={"displayModeBar": False})
+    figure = grouped_counts(mixed.classes, groups)
+    st.plotly_chart(figure, key="explore.combine.counts", config={"displayModeBar": False},
+                    alt=in_words(figure, "Images of each class by where they are from"))
     fewest, most = min(counts["train"]), max(counts["train"])
     st.caption("Counted by the labels that the network is told. "
                + (f"The largest class has {most / fewest:.1f} times as many training images as the smallest." if fewest else

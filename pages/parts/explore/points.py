@@ -8,6 +8,7 @@ from core.config import DataConfig
 from core.data import DATASETS, DataError, Dataset, channel_statistics, default_config
 from core.data.sources.generated import RULES
 from core.fields import describe
+from core.figures.in_words import in_words
 from core.figures.plane import plane_scatter
 from pages.parts.draft import draft
 from pages.parts.shell.frame import go_to, link
@@ -39,8 +40,9 @@ def page(server: Services, name: str) -> None:
                                             key="explore.points_split", bind="query-params"))
     points, labels = split.take(torch.arange(min(SHOWN, len(split))))
     axes = _axes(name, inputs)
-    st.plotly_chart(plane_scatter(points[:, axes], labels, data.classes, (f"x{axes[0] + 1}", f"x{axes[1] + 1}")),
-                    key="explore.scatter", config={"displaylogo": False})
+    figure = plane_scatter(points[:, axes], labels, data.classes, (f"x{axes[0] + 1}", f"x{axes[1] + 1}"))
+    st.plotly_chart(figure,
+                    key="explore.scatter", config={"displaylogo": False}, alt=in_words(figure, f"Points of {data.title}"))
     _statistics(data)
     with st.container(horizontal=True):
         if st.button("Train on these points", icon=":material/model_training:", key="explore.train"):

@@ -11,7 +11,8 @@ from core.data import DATASETS, DataError
 from core.data.sources import kind_of
 from core.figures.answers import LINE, SHORT, answer_strip, confusion_heatmap, picture_address
 from core.figures.by_hand import mark_changes
-from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
+from core.figures.curves import HEIGHT, QUANTITIES, Curves, curve_chart, detail_chart
+from core.figures.in_words import in_words
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
@@ -54,7 +55,7 @@ def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: f
             chart = curve_chart(curves, quantity, previous, smoothing, log, finished=not run.is_active,
                                 dark=st.context.theme.type == "dark")
             chart = mark_changes(training_doctor.marked(chart, quantity, curves, troubles), interventions, curves)
-            st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}")
+            st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}", alt=in_words(chart, QUANTITIES[quantity]))
 
 
 def quantities_of(run: Run) -> tuple[str, ...]:
@@ -84,7 +85,8 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
         strip = answer_strip(pictures[part], [names[i] for i in value["labels"][part]],
                              [names[i] for i in value["answers"][part]], value["probabilities"][part], long)
         with column:
-            st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}")
+            st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}",
+                             alt=in_words(strip, "Images, and what it answers"))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -121,14 +123,16 @@ def pair(curves: Curves, *charts: tuple[dict[str, str], str, bool]) -> None:
     for column, (names, title, logarithmic) in zip(st.columns(2), charts, strict=True):
         with column:
             there = {name: label for name, label in names.items() if name in curves.series}
-            st.echarts_chart(detail_chart(curves, there, title, logarithmic), height=260, key=f"live.{title}")
+            chart = detail_chart(curves, there, title, logarithmic)
+            st.echarts_chart(chart, height=260, key=f"live.{title}", alt=in_words(chart, title))
 
 
 def dead_units(curves: Curves, dataset: str) -> None:
     """The share of units that are never active, for each ReLU."""
     names = _named(curves, "dead.")
     title = "Dead units (share of each ReLU layer)"
-    st.echarts_chart(detail_chart(curves, names, title, most_symbols=30, shares=True), height=260, key="live.dead")
+    chart = detail_chart(curves, names, title, most_symbols=30, shares=True)
+    st.echarts_chart(chart, height=260, key="live.dead", alt=in_words(chart, title))
     st.caption(worded("A unit is dead when ReLU gives 0 for all of the validation images looked at, 500 at most: it adds nothing "
                       "and no gradient reaches it. Some are normal; if most die, try a smaller learning rate.", kind_of(dataset))
                if names or not curves.of("validation_loss")[0] else "This network has no ReLU layers.")
@@ -147,7 +151,9 @@ def confusion(server: Services, run: Run, snapshot: Snapshot | None) -> None:
     st.caption(worded(f"Validation images {when}: rows are what is right, columns what the network said. Blue is right; orange "
                       "is a mistake.", kind_of(run.config.data.dataset)))
     counts = snapshot.value["counts"] if snapshot else [[0] * len(names)] * len(names)  # its place is kept, so nothing jumps
-    st.echarts_chart(confusion_heatmap(counts, names), height=400, key="live.confusion", width=520)
+    chart = confusion_heatmap(counts, names)
+    st.echarts_chart(chart, height=400, key="live.confusion", width=520,
+                     alt=in_words(chart, "Confusion matrix of the validation images"))
 
 
 def format_line(snapshot: Snapshot | None) -> str:

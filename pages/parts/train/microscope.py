@@ -11,6 +11,7 @@ from core.data import DataError
 from core.export.step_code import step_code
 from core.fields import ConfigError
 from core.figures.images import contact_sheet
+from core.figures.in_words import in_words
 from core.figures.windows import histogram_chart
 from core.inspection import InspectionError, histogram
 from core.models import ModelError
@@ -331,8 +332,9 @@ def _layers(config: RunConfig, frozen: FrozenStep) -> None:
         return
     name = st.selectbox("Gradient of", names, key=f"train.microscope.histogram.{hash(tuple(names))}", width=240)
     values = histogram(gradients[name])
-    st.plotly_chart(histogram_chart(values, f"gradient of {name}"), key="train.microscope.histogram.chart",
-                    config={"displayModeBar": False})
+    figure = histogram_chart(values, f"gradient of {name}")
+    st.plotly_chart(figure, key="train.microscope.histogram.chart",
+                    config={"displayModeBar": False}, alt=in_words(figure, f"Gradient of {name}"))
     if values.not_finite:
         st.warning(f"{values.not_finite:,} values are infinite or NaN and in no bar.")
 

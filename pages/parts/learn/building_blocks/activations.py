@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, sizes_by_layer
+from core.figures.in_words import in_words
 from core.labs.activations import (
     ACTIVATIONS,
     INITS,
@@ -33,8 +34,9 @@ def show() -> None:
     with picture:
         here = activation_at(name, x)
         st.markdown(f"$f(x) = {entry.formula}$, with the slope $f'(x) = {entry.slope}$")
-        st.plotly_chart(function_and_slope(*_fields(activation_curve(name)), at=(x, here.value[0], here.slope[0])),
-                        key="blocks.curve", width="stretch")
+        figure = function_and_slope(*_fields(activation_curve(name)), at=(x, here.value[0], here.slope[0]))
+        st.plotly_chart(figure,
+                        key="blocks.curve", width="stretch", alt=in_words(figure, "The function and its slope"))
         st.markdown(f"At x = {x:g}: f(x) = **{here.value[0]:.4f}**, slope **{here.slope[0]:.4f}**. A gradient that comes back "
                     "through here is multiplied by the slope.")
         if entry.beside:
@@ -72,11 +74,13 @@ def _ten_layers(name: str) -> str:
         return init
     depth = through_layers(name, init, int(seed))
     st.markdown(f"**{depth.forward}**  \n**{depth.backward}**")
-    st.plotly_chart(sizes_by_layer([row.std for row in depth.layers], [row.gradient for row in depth.layers]),
-                    key="blocks.sizes", width="stretch")
+    figure = sizes_by_layer([row.std for row in depth.layers], [row.gradient for row in depth.layers])
+    st.plotly_chart(figure,
+                    key="blocks.sizes", width="stretch", alt=in_words(figure, "Size of values and gradients at each layer"))
     st.markdown("What comes out of each layer, each on its own scale (std: standard deviation)")
-    st.plotly_chart(layer_histograms([row.counts for row in depth.layers], [row.edges for row in depth.layers],
-                                     [row.std for row in depth.layers]), key="blocks.histograms", width="stretch")
+    figure = layer_histograms([row.counts for row in depth.layers], [row.edges for row in depth.layers],
+                              [row.std for row in depth.layers])
+    st.plotly_chart(figure, key="blocks.histograms", width="stretch", alt=in_words(figure, "Values after each layer"))
     with st.expander("The numbers", icon=":material/table:"):
         st.dataframe(_table(depth), hide_index=True, height="content", key="blocks.layers")
     return init

@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.fields import describe
 from core.figures.building_blocks import ground, race_losses, race_map
+from core.figures.in_words import in_words
 from core.labs.optimizer_race import RACERS, Path, RaceConfig, race, race_code
 from core.labs.surfaces import SURFACES, Surface
 from pages.parts.learn.lab import Next, covered, predict, show_code, try_next
@@ -100,12 +101,14 @@ def _picture(name: str, surface: Surface, paths: list[Path], config: RaceConfig)
     if view == "Step by step":
         upto = st.slider("Step", 0, config.steps, min(10, config.steps), key=f"blocks.step.{config.steps}", bind="query-params")
     titles = {path.racer: RACERS[path.racer].title for path in paths}
-    st.plotly_chart(race_map(drawn_ground(name), surface.minima, {path.racer: path.points for path in paths}, titles, surface.x,
-                             surface.y, upto, animated=view == "Animated"), key="blocks.map", width="stretch")
+    figure = race_map(drawn_ground(name), surface.minima, {path.racer: path.points for path in paths}, titles, surface.x,
+                      surface.y, upto, animated=view == "Animated")
+    st.plotly_chart(figure, key="blocks.map", width="stretch", alt=in_words(figure, "Paths over the landscape"))
     st.dataframe(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
     st.markdown("\n".join(f"- **{titles[path.racer]}.** {path.words}" for path in paths))
-    st.plotly_chart(race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest), key="blocks.race_losses",
-                    width="stretch")
+    figure = race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest)
+    st.plotly_chart(figure, key="blocks.race_losses",
+                    width="stretch", alt=in_words(figure, "Loss above the lowest over steps"))
 
 
 def _table(paths: list[Path], upto: int | None) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from core.figures.grids import tensor_grid
+from core.figures.in_words import in_words
 from core.labs.data_folder import COUNT, Item, picture_of
 from core.labs.data_transforms import (
     STEPS,
@@ -101,13 +102,16 @@ def _label(item: Item) -> tuple[str, int, bool]:
     with right:
         if target == "scatter" and (steps := scatter_steps(label)):
             st.markdown("`torch.zeros(10)`")
-            st.plotly_chart(tensor_grid(steps[0]), key="loading.zeros", config=STILL)
+            figure = tensor_grid(steps[0])
+            st.plotly_chart(figure, key="loading.zeros", config=STILL, alt=in_words(figure, "Ten zeros"))
             st.markdown(f"`.scatter_(0, torch.tensor({label}), value=1)`: along dimension 0, at the place that the index names, "
                         "write value. The underscore says that it changes the tensor itself.")
-            st.plotly_chart(tensor_grid(steps[1], steps[1].int()), key="loading.scattered", config=STILL)
+            figure = tensor_grid(steps[1], steps[1].int())
+            st.plotly_chart(figure, key="loading.scattered", config=STILL, alt=in_words(figure, "After scatter_"))
         elif isinstance(found.value, torch.Tensor):
             st.markdown(f"`{str(found.value.dtype).removeprefix('torch.')}`, shape ({found.value.shape[0]},)")
-            st.plotly_chart(tensor_grid(found.value, found.value.int()), key="loading.one_hot", config=STILL)
+            figure = tensor_grid(found.value, found.value.int())
+            st.plotly_chart(figure, key="loading.one_hot", config=STILL, alt=in_words(figure, "The label as it comes out"))
         elif found.value is not None:
             st.markdown(f"The number itself: `{found.value}`")
         if found.error:

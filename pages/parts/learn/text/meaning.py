@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 from torch import nn
 
+from core.figures.in_words import in_words
 from core.figures.text import pushes_figure, word_map_figure
 from core.labs.text import NEGATIONS, TWINS, decide, gap, reordered, word_map
 from core.wording import chance, percent
@@ -42,7 +43,8 @@ def map_section(server: Services, subject: TextModel) -> None:
         covered(480)
         return
     found = word_map(subject.before, model, chosen)
-    st.plotly_chart(word_map_figure(found, when == AFTER), key="text.map", config=STILL)
+    figure = word_map_figure(found, when == AFTER)
+    st.plotly_chart(figure, key="text.map", config=STILL, alt=in_words(figure, "Map of words"))
     metrics_row({"Between the two groups, before": (f"{gap(found.before, found.leans):.2f}", "Distance between the two middles."),
                  "After": (f"{gap(found.after, found.leans):.2f}", "The same distance after training."),
                  "Of the table's spread": (percent(found.share, 0),
@@ -70,8 +72,9 @@ def decision_section(server: Services, subject: TextModel) -> None:
     positive = decision.logit > 0
     share = decision.probability if positive else 1 - decision.probability
     st.markdown(f"## {'Positive' if positive else 'Negative'} · {chance(share)}")
-    st.plotly_chart(pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision)), key="text.pushes",
-                    config=STILL)
+    figure = pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision))
+    st.plotly_chart(figure, key="text.pushes",
+                    config=STILL, alt=in_words(figure, "What each word pushes towards"))
     st.caption(f"Each bar is the logit ({decision.logit:+.2f}) less the logit without that word: calculated anew each time, so "
                "nothing is estimated. The bars need not add up to the logit: the mean is taken over fewer words each time, and "
                "the "
