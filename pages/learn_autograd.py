@@ -73,8 +73,8 @@ def editors() -> Values | None:
 def graph(passed: Pass, step: int, detach: str | None = None) -> None:
     reached = ", ".join(now.node for now in passed.steps[:step] if now.backward) or "nothing"
     st.graphviz_chart(graph_dot(passed, step, detach), width="stretch", alt=(
-        f"The calculation as a graph of {', '.join(passed.nodes)}; after step {step} of {len(passed.steps)} gradients have reached "
-        f"{reached}."))
+        f"The calculation as a graph of {', '.join(passed.nodes)}; after step {step} of {len(passed.steps)} gradients have "
+        f"reached {reached}."))
 
 
 def grid(tensor, key: str) -> None:
