@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.lessons import LessonError
 from core.runs import StoreError
-from core.wording import plural
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.menu import LABS
@@ -115,9 +114,8 @@ def covered(height: int = 320) -> None:
 def show_code(code: str) -> None:
     """Code that does the same and runs alone, folded: picture and question come first. Streamlit adds the button that copies
     it."""
-    code = code.strip()
-    with st.expander(f"The code, {plural(code.count(chr(10)) + 1, 'line')}: copy it, it runs alone", icon=":material/code:"):
-        st.code(code, language="python", wrap_lines=True)  # what scrolls sideways, a keyboard can't reach
+    with st.expander("The code: copy it, it runs alone", icon=":material/code:"):
+        st.code(code.strip(), language="python", wrap_lines=True)  # what scrolls sideways, a keyboard can't reach
 
 
 def refusal(text: str) -> None:
