@@ -11,7 +11,7 @@ from core.data import DATASETS, DataError
 from core.data.sources import kind_of
 from core.figures.answers import LINE, SHORT, answer_strip, confusion_heatmap, picture_address
 from core.figures.by_hand import mark_changes
-from core.figures.curves import HEIGHT, QUANTITIES, Curves, curve_chart, detail_chart
+from core.figures.curves import HEIGHT, QUANTITIES, Curves, curve_chart, detail_chart, epoch_rows
 from core.figures.in_words import in_words
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
@@ -29,6 +29,7 @@ SMOOTHING = 0.9
 RUNS_KEPT = 8  # whose curves a session keeps
 STRIP_HEIGHT = 118  # pixels; of an empty strip too
 RATE, SPEED, DEAD, CONFUSED = "Learning rate and gradients", "Speed and memory", "Dead units", "Confusion matrix"
+TABLE = "Curves as a table"
 
 
 def chart_controls() -> tuple[float, bool]:
@@ -100,7 +101,7 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
     """Closer looks, for those who want them."""
     if not run.is_active and not curves.of("loss")[0]:
         return
-    chosen = st.pills("Look closer", [RATE, SPEED, DEAD, CONFUSED], selection_mode="multi", key="panel.details",
+    chosen = st.pills("Look closer", [RATE, SPEED, DEAD, CONFUSED, TABLE], selection_mode="multi", key="panel.details",
                       bind="query-params")
     if RATE in chosen:
         norms = _named(curves, "gradient.")
@@ -116,6 +117,8 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
         dead_units(curves, run.config.data.dataset)
     if CONFUSED in chosen:
         confusion(server, run, snapshots.get(CONFUSION))
+    if TABLE in chosen:
+        st.dataframe(epoch_rows(curves), hide_index=True, key="live.table", height="auto")
 
 
 def pair(curves: Curves, *charts: tuple[dict[str, str], str, bool]) -> None:
