@@ -165,7 +165,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: st
     if blank:
         return
     if len(models) > 1:
-        st.subheader("All models side by side")
+        st.header("All models side by side")
         side_by_side(models, said)
     watch_button(server, runs[chosen[0]])
     if not (offered := lesson.parts("draw_digit", list(SECTIONS))):
@@ -173,7 +173,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: st
     section = st.segmented_control("Section", offered, default=offered[0], required=True, key="draw.section",
                                    bind="query-params", label_visibility="collapsed")
     if section != WHY:  # which has a heading of its own
-        st.subheader(section)
+        st.header(section)
     SECTIONS[section](server, models, drawing)
 
 

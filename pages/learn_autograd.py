@@ -95,15 +95,12 @@ def step_by_step(values: Values) -> None:
     count = len(passed.steps)
     step = st.slider("Step", 0, count, 0, key=f"autograd.step_{count}", bind="query-params", on_change=tried, args=(PATH,),
                      help="The first four go forward, the others backward.")
-    picture, words = st.columns([1.1, 1], gap="large")
-    with picture:
-        graph(passed, step)
-    with words:
-        if step == 0:
-            st.info("Move the slider: first the values go forward to the loss, then gradients come back from it.",
-                    icon=":material/swipe_right:")
-        else:
-            explain_step(passed, step)
+    graph(passed, step)
+    if step == 0:
+        st.info("Move the slider: first the values go forward to the loss, then gradients come back from it.",
+                icon=":material/swipe_right:")
+    else:
+        explain_step(passed, step)
     show_code(step_code(values, Switches(want_x=want_x)))
 
 

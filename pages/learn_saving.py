@@ -46,7 +46,7 @@ def show_table(rows: list[TensorRow], key: str) -> None:
 
 def state() -> None:
     """What a state_dict is."""
-    st.subheader("What is worth saving: the state_dict")
+    st.header("What is worth saving: the state_dict")
     rows = state_rows(network())
     st.markdown("A network of Linear(4, 8), BatchNorm1d(8), ReLU, Dropout and Linear(8, 3). Its state_dict is a dictionary from "
                 "names to tensors: all that training has changed. Names come from the place in the network; ReLU and Dropout "
@@ -59,7 +59,7 @@ def state() -> None:
 
 def files() -> None:
     """The same network in three files."""
-    st.subheader("Three ways to save it")
+    st.header("Three ways to save it")
     saved = saved_files(network())
     seen = predict(PATH, SAVING["largest"])
     if not st.toggle("Save it three ways", key="saving.three", on_change=tried, args=(PATH,), bind="query-params"):
@@ -92,7 +92,7 @@ def inside(file: SavedFile) -> None:
 
 def refusal() -> None:
     """A hostile file, harmless here."""
-    st.subheader("A file that wants to run code")
+    st.header("A file that wants to run code")
     seen = predict(PATH, SAVING["pickle"])
     if not st.toggle("Load the file with weights_only=True", key="saving.hostile", on_change=tried, args=(PATH,),
                      bind="query-params"):
@@ -110,7 +110,7 @@ def refusal() -> None:
 
 def misfits() -> None:
     """load_state_dict's messages, explained."""
-    st.subheader("Weights that don't fit")
+    st.header("Weights that don't fit")
     kind = st.segmented_control("What is different", list(MISFITS), format_func=lambda key: MISFITS[key].title, default="missing",
                                 key="saving.misfit", required=True, bind="query-params")
     entry = MISFITS[kind]
@@ -123,7 +123,7 @@ def misfits() -> None:
 
 def forgotten() -> str:
     """The same input, different answers; the lab's code for the settings shown."""
-    st.subheader("eval() forgotten")
+    st.header("eval() forgotten")
     seen = predict(PATH, SAVING["eval"])
     left, right = st.columns([1, 2.4], gap="large")
     with left:
@@ -152,7 +152,7 @@ def forgotten() -> str:
 
 def own_file() -> None:
     """A person's own weights, checked and listed."""
-    st.subheader("Look into a file of your own")
+    st.header("Look into a file of your own")
     file = st.file_uploader(f"A .pth, .pt or .safetensors file, {LIMIT} MB at most", type=["pth", "pt", "safetensors"],
                             max_upload_size=LIMIT, key="saving.upload",
                             help="It is checked and listed here, never run, and forgotten when you leave.")

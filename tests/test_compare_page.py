@@ -95,10 +95,10 @@ def test_the_table(three):
     assert address(at) == {"selected": ["2-3"]} and "2 selected" in said(at)
     colours = run_colours([2, 3])
     assert list(at.dataframe[0].value["colour"]) == [_dot(colours[3]), _dot(colours[2]), ""]
-    assert len(at.get("plotly_chart")) == 2 and not [one for one in at.subheader if one.value == "third"]
+    assert len(at.get("plotly_chart")) == 2 and not [one for one in at.header if one.value == "third"]
     assert {place for place, _ in best_cells(at)} == {1}, "also where a column with colours stands before"
     choose(at, 1)
-    assert address(at) == {"selected": ["2"]} and [one.value for one in at.subheader] == ["second"]
+    assert address(at) == {"selected": ["2"]} and [one.value for one in at.header] == ["second"]
 
     # --- search: what is selected stays in the table, and its row stays selected
     whole(at.text_input(key="compare.words").set_value(" FIRST ").run())
@@ -246,7 +246,7 @@ def test_a_run_in_the_address_is_reachable(three, runs):  # noqa: F811
     """Archived, filtered out, and older than what lists show."""
     runs.annotate([three[0]], Change(archived=True))
     at = opened(three[0], words="second")
-    assert names(at) == ["second"] and [one.value for one in at.subheader] == ["first"]
+    assert names(at) == ["second"] and [one.value for one in at.header] == ["first"]
     assert any("archived" in one.value for one in at.caption) and not at.warning
     title = next(one for one in at.text_input if one.label == "Name")
     whole(title.set_value(HOSTILE).run())
@@ -269,7 +269,7 @@ def test_hostile_names_are_shown_as_they_are(runs):  # noqa: F811
     assert [cell[0] for cell in cells] == ["\u2060"] * 4 + ["*"], "no formula where the table is downloaded"
     assert [cell.lstrip("\u2060")[:5] for cell in cells] == ["@x @x", "=1+1 ", "-2+3 ", "=cmd|", "*t*"]
     assert max(map(len, cells)) <= 121
-    for shown in (at.markdown, at.caption, at.subheader):
+    for shown in (at.markdown, at.caption, at.header):
         assert not [one.value for one in shown if "<script>" in one.value or "[a](" in one.value]
     lines = csv_of(SimpleNamespace(store=runs), (2, 99, 1), ["name", "mine"], "ann").decode().splitlines()
     assert lines[0] == "run,name,mine" and [line.split(",")[1][:6] for line in lines[1:]] == ["'@x @x", "'=1+1 "]

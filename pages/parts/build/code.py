@@ -43,7 +43,7 @@ WAYS_HELP = ("A DataLoader asks for each image by itself, which is what most cod
 def show_code(config: RunConfig) -> None:
     """The network's class and the whole training script, each to copy or to download; written when somebody opens it, since
     that takes longer than the layer table."""
-    st.subheader("As code")
+    st.header("As code")
     for file, (title, about) in CODE.items():
         box = st.expander(title, icon=":material/code:", key=f"build.code.{file}", on_change="rerun")
         if not box.open:

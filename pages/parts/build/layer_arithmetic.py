@@ -43,7 +43,7 @@ def _pixel(stage: Stage) -> tuple[int, int, int]:
 
 def window_detail(layer: nn.Module, source: Stage, stage: Stage) -> None:
     """One output pixel of a convolution or pooling, and where its window lies."""
-    st.markdown("#### One output pixel, written out")
+    st.markdown("### One output pixel, written out")
     if not source.complete:
         st.caption("This layer's input is too large to keep, so its windows can't be shown.")
         return
@@ -110,7 +110,7 @@ def _pooling(at: PoolingResult) -> None:
 
 def batch_norm_detail(layer: nn.BatchNorm2d, source: Stage, stage: Stage) -> None:
     """One number through batch norm."""
-    st.markdown("#### One number, written out")
+    st.markdown("### One number, written out")
     channel, row, column = _pixel(stage)
     try:
         steps = batch_norm_steps(layer, channel, float(source.values[channel, row, column]))
@@ -125,7 +125,7 @@ def batch_norm_detail(layer: nn.BatchNorm2d, source: Stage, stage: Stage) -> Non
 
 def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: InspectedNetwork) -> None:
     """One unit: the products that decide it, and its weights as a picture where its input was one."""
-    st.markdown("#### One unit, written out")
+    st.markdown("### One unit, written out")
     stage, before = stages[place], stages[stages[place].source or 0]
     if not before.complete or tuple(before.values.shape) != (layer.in_features,):
         st.caption("This layer's input is too large to keep, so its products can't be shown.")

@@ -59,7 +59,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
 
     def section() -> None:
         place_to_scroll_to("build.look.place", st.session_state.get(keys.SCROLL_TO_WALK, ""))
-        st.subheader("Look inside")
+        st.header("Look inside")
         view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, bind="query-params", label_visibility="collapsed")
         if view is None:
             st.caption("Send one picture through the network and see what every layer makes of it, or look at the weights.")

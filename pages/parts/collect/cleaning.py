@@ -32,7 +32,7 @@ LARGEST = 5000  # drawings of which a map is made: all that there can be
 def cleaning(server: Services, digits: ClassDigits) -> None:
     """The whole section, drawn anew by itself."""
     found = digits.everything()
-    st.subheader("All drawings, for the teacher", anchor=False)
+    st.header("All drawings, for the teacher", anchor=False)
     if not len(found):
         st.caption("Nobody has drawn anything yet. Give the class the lesson's link: it is on the page Lessons.")
         return

@@ -26,7 +26,7 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             if _mistakes(subject, alone=len(found) == 1):
                 st.caption(":material/visibility_off: What it takes for what is shown once you have guessed them all.")
                 continue
-            st.markdown("#### What it takes for what")
+            st.markdown("## What it takes for what")
             kind = "images" if has_images(subject) else kind_of(subject.run.config.data.dataset)
             here = subject.data is not None
             st.caption(worded("Rows are what the images are, columns what the model said."
@@ -52,7 +52,7 @@ def _mistakes(subject: EvaluatedRun, alone: bool) -> bool:
     if not len(positions):
         st.success("Not a single mistake.", icon=":material/check:")
         return False
-    st.markdown("#### Its surest mistakes")
+    st.markdown("## Its surest mistakes")
     marks: list[str] = []
     if alone and has_images(subject) and subject.data is not None:
         if guessing(subject, positions):

@@ -30,7 +30,7 @@ def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | N
         chosen at once, where somebody has asked for reasons by coming here.
     """
     def section() -> None:
-        st.subheader("Why does it say so?")
+        st.header("Why does it say so?")
         if (line := why_not(model, image)) is not None:
             st.info(line, icon=":material/image_not_supported:")
             return

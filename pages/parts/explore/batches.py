@@ -70,7 +70,7 @@ def counts(cut: BatchPlan) -> None:
 
 def one_batch(data: Dataset, cut: BatchPlan, visited) -> None:
     """A batch as pictures, its labels counted and one-hot."""
-    st.subheader("One batch", anchor=False)
+    st.header("One batch", anchor=False)
     index = st.number_input(f"Batch (0 to {cut.batches - 1:,})", 0, cut.batches - 1, 0, width=200,
                             key=f"explore.batch.index.{data.name}.{cut.batches}")
     start = index * cut.batch_size
@@ -107,7 +107,7 @@ def one_hot(data: Dataset, labels: list[int]) -> None:
 
 def label_order(data: Dataset, cut: BatchPlan, order: str, seed: int) -> None:
     """The labels over the epoch, in the chosen order and shuffled."""
-    st.subheader("Which labels come when", anchor=False)
+    st.header("Which labels come when", anchor=False)
     labels = data.train.labels[data.train.rows]
     orders: list[str] = [order, "shuffled", *(["sorted by label"] if order == "shuffled" else [])]
     for each in dict.fromkeys(orders):

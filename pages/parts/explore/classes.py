@@ -21,7 +21,7 @@ NORMALIZATIONS = {"none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, st
 def classes_view(server: Services, data: Dataset) -> None:
     """Class balance, mean and variance images."""
     counts = class_balance(data)
-    st.subheader("How many images of each class", anchor=False)
+    st.header("How many images of each class", anchor=False)
     figure = balance_chart(data.classes, {SPLITS[name]: values for name, values in counts.items()})
     st.plotly_chart(figure, key="explore.balance",
                     config=STILL, alt=in_words(figure, "Images of each class"))
@@ -31,11 +31,11 @@ def classes_view(server: Services, data: Dataset) -> None:
                f"{times}. A network sees little of a small class, and accuracy hardly punishes it for missing that class.")
     found = moments_of(data, "train")
     captions = [f"{name} ({count:,})" for name, count in zip(data.classes, found.counts.tolist(), strict=True)]
-    st.subheader("The mean image of each class", anchor=False)
+    st.header("The mean image of each class", anchor=False)
     picture_grid(to_bytes(found.mean), "explore.means", "Mean images", captions, smallest=72, pick=False)
     st.caption("Each pixel's mean over all training images of the class. Sharp where its images agree, blurred where they "
                "differ.")
-    st.subheader("Where the images of a class differ", anchor=False)
+    st.header("Where the images of a class differ", anchor=False)
     largest = float(found.variance.nan_to_num().max()) or 1.0
     picture_grid(to_bytes(found.variance / largest), "explore.variances", "Variance images", captions, smallest=72, pick=False)
     st.caption(f"Each pixel's variance: black where all images of the class agree, white at the largest of all classes, "

@@ -106,7 +106,7 @@ def results(mixed: Dataset, whole: Dataset, wrong: Tensor) -> None:
 
 def contact_sheet(mixed: Dataset, honest: Dataset, wrong: Tensor) -> None:
     """Some training images with the labels they are given; wrong ones are marked."""
-    st.subheader("Some training images, with their labels", anchor=False)
+    st.header("Some training images, with their labels", anchor=False)
     seed = st.number_input("Other images (seed)", 1, 1000, 1, key="explore.combine.sheet", width=160, persist_state="session")
     only = bool(wrong.any()) and st.toggle("Only wrong labels", key="explore.combine.wrong", persist_state="session")
     found = find_images(mixed.train, None, seed)

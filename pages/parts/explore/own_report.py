@@ -16,7 +16,7 @@ from pages.parts.widgets.metrics import metrics_row
 def show_report(checked: Checked) -> None:
     """What the archive holds."""
     report = checked.report
-    st.markdown("#### What was found")
+    st.markdown("### What was found")
     exact, near = report.exact_copies, report.near_copies
     metrics_row({
         "Accepted": (f"{report.accepted:,}", f"Images of {len(report.classes)} classes that can be learned from."),

@@ -80,7 +80,7 @@ def _statistics(data: Dataset) -> None:
     low, high = rows.amin(0).tolist(), rows.amax(0).tolist()
     table = pd.DataFrame([{"Input": f"x{i + 1}", "Mean": m, "Standard deviation": s, "Smallest": a, "Largest": b}
                           for i, (m, s, a, b) in enumerate(zip(mean, std, low, high, strict=True))])
-    st.subheader("Training points in numbers")
+    st.header("Training points in numbers")
     st.dataframe(table, hide_index=True, height="content", key="explore.numbers",
                  column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.columns[1:]})
     counts = data.train.counts(len(data.classes))

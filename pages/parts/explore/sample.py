@@ -49,7 +49,7 @@ def _dialog(data: Dataset) -> None:
     position = st.number_input(f"{SPLITS[name]} image (0 to {last:,})", 0, last, step=1, key=POSITION, width=220)
     images, labels = split.take(torch.tensor([position]))
     image, label = images[0], int(labels[0])
-    st.subheader(as_text(title_of(data, name, position, label)), anchor=False)
+    st.header(as_text(title_of(data, name, position, label)), anchor=False)
     left, right = st.columns([2, 5])
     with left:
         _facts(image)

@@ -94,7 +94,7 @@ def middle_of(view: Box, labelled: LabelledSheet) -> Box:
 
 def list_section(work: Work, labelled: LabelledSheet) -> None:
     """The marks one by one, each with a list of labels."""
-    st.subheader("Mark by mark")
+    st.header("Mark by mark")
     doubtful = [entry for entry in labelled.entries if not entry.by_hand and entry.sure < UNSURE]
     shown = st.segmented_control("Show", [ALL, DOUBTFUL], default=ALL, required=True, key="sheet.show", bind="query-params",
                                  label_visibility="collapsed",

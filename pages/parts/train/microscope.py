@@ -66,7 +66,7 @@ def microscope_section(server: Services, config: RunConfig, run: Run | None) -> 
     """The whole section, drawn anew without the rest of the page. Nothing is computed until it is opened."""
 
     def section() -> None:
-        st.subheader("One step under the microscope")
+        st.header("One step under the microscope")
         if not st.toggle("Freeze a step", key="train.microscope", bind="query-params",
                          help="Training is this, thousands of times. What do zero_grad, backward and step do?"):
             st.caption("One batch, its loss, and one weight on its way from the old value to the new one, with the optimizer's "

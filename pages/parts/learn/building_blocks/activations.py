@@ -60,7 +60,7 @@ def _fields(curve) -> tuple:
 
 def _ten_layers(name: str) -> str:
     """Values and gradients through ten layers; the chosen way to make first weights."""
-    st.subheader("Ten layers of it")
+    st.header("Ten layers of it")
     seen = predict(PATH, BLOCKS["depth"])
     left, right = st.columns(2)
     init = left.selectbox("First weights", list(INITS), format_func=lambda key: INITS[key].title, key="blocks.init",

@@ -86,7 +86,7 @@ def _short(value: float) -> str:
 
 def _formula() -> None:
     """The formula in its right form, beside the misprint."""
-    st.subheader("Binary cross-entropy, one sign matters")
+    st.header("Binary cross-entropy, one sign matters")
     check = formula_check()
     st.markdown(f"The formula is ${BCE_FORMULA}$. For a yes (y = 1) the second half must vanish, which is what $1 - y$ does. "
                 "Some notes print $1 + y$ there: then a yes is charged for being sure, and the lowest loss is at "
@@ -98,7 +98,7 @@ def _formula() -> None:
 
 def _logits() -> None:
     """Overflow, shown in float32."""
-    st.subheader("Why logits and not sigmoids")
+    st.header("Why logits and not sigmoids")
     seen = predict(PATH, BLOCKS["logits"])
     if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), bind="query-params"):
         return

@@ -53,7 +53,7 @@ def show() -> None:
         _joined(joined)
     else:
         covered()
-    st.subheader("Does the copy help?")
+    st.header("Does the copy help?")
     helped = predict(PATH, LOADING["helps"])
     from_address("loading.compare", "compare", SWITCH, False)
     if st.toggle("Train on the set alone, twice, and with its copy", key="loading.compare", persist_state="session",

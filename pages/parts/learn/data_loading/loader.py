@@ -90,7 +90,7 @@ def _counts(epoch: Epoch, size: int) -> None:
 
 def _shuffle() -> None:
     """The same training with shuffle and without."""
-    st.subheader("What shuffle is for")
+    st.header("What shuffle is for")
     seen = predict(PATH, LOADING["order"])
     from_address("loading.train", "train", SWITCH, False)
     if not st.toggle("Train with shuffle and without", key="loading.train", persist_state="session", on_change=tried,
@@ -135,7 +135,7 @@ def _timeline() -> None:
 
 def _workers() -> None:
     """num_workers, measured here."""
-    st.subheader("num_workers: who fetches the samples")
+    st.header("num_workers: who fetches the samples")
     st.markdown("With num_workers=0 the training process itself calls `dataset[idx]` for every sample and trains only in "
                 "between. With 2, two helper processes do so ahead of time. That pays where a sample takes long to make ready "
                 "and cores are free; processes have to be started, though, and each batch handed over.")

@@ -47,7 +47,7 @@ def show() -> None:
 
 def _image(item: Item, seen: bool) -> tuple[list[str], float, float, Way]:
     """The steps in the order in which they were chosen; the image after each where that may be seen."""
-    st.subheader("transform")
+    st.header("transform")
     said = st.query_params.get("steps", "")
     if "loading.steps" not in st.session_state or came_by_history():
         asked = [name for name in dict.fromkeys(said.split(",")) if name in STEPS]
@@ -89,7 +89,7 @@ def _image(item: Item, seen: bool) -> tuple[list[str], float, float, Way]:
 
 def _label(item: Item) -> tuple[str, int, bool]:
     """A label through target_transform, and what the loss makes of it; whether it went through."""
-    st.subheader("target_transform")
+    st.header("target_transform")
     left, right = st.columns([1, 1.3], gap="large")
     with left:
         from_address("loading.label", "label", numbers(-1, 12), 3)

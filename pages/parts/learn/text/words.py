@@ -154,7 +154,7 @@ def _said_of_upload() -> None:
 def _imdb(server: Services) -> None:
     """50,000 reviews by download."""
     spec = DATASETS["imdb"]
-    st.subheader("50,000 reviews: IMDB")
+    st.header("50,000 reviews: IMDB")
     if spec.is_available(server.settings.data_dir):
         st.markdown("They are on this machine: choose “IMDB reviews” above.")
         return
