@@ -49,7 +49,8 @@ CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font
 .swatch:first-child { margin-left: 0; }
 .caption { margin-top: 4px; min-height: 40px; }
 @container (max-width: 640px) { .both { flex-direction: column-reverse; align-items: stretch; }
-  .left, .out { flex: none; } .now { min-height: 40px; } }"""
+  .left, .out { flex: none; } .now { min-height: 40px; } }
+@media (pointer: coarse) { .replay, .slider { height: 40px; } }"""
 _component = st.components.v2.component("torch_playground.plane", html=HTML, css=CSS,
                                         js=(Path(__file__).parent / "plane.js").read_text(encoding="utf-8"))
 
