@@ -36,8 +36,8 @@ MISSED = """reach => {
         ':is(h1, h2, h3) a';
     const aims = all(document).filter(one => one.matches('button, a[href], input, select, summary') && !one.closest(beside));
     return aims.map(one => {
-        const part = one.closest('label, [data-testid=stSelectbox], [data-testid=stMultiSelect], [data-testid=stTextInput], ' +
-            '[data-testid=stNumberInputContainer]:has(:focus-within)') ?? one;
+        const whole = one.matches('input, [aria-haspopup]') && one.closest('label, [role=group], [data-testid=stSelectbox], ' +
+            '[data-testid=stMultiSelect]'), part = whole || one;  // any of it can be pressed
         part.scrollIntoView({block: 'center'});
         const box = part.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
         if (!one.checkVisibility() || box.width < 2 || one.disabled || box.x < 0 || box.right > innerWidth) return null;
