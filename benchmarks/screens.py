@@ -83,7 +83,8 @@ def settle(page: Page) -> None:
             const main = document.querySelector('[data-testid=stMain]'), now = performance.now();
             const state = `${main?.scrollHeight} ${main?.querySelectorAll('*').length}`;
             if (state !== window.stateBefore) { window.stateBefore = state; window.since = now; }
-            return !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]') && now - window.since > 1000 * seconds;
+            const coming = document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]');
+            return !coming && now - window.since > 1000 * seconds;
         }""", arg=QUIET, polling=100, timeout=30_000)
 
 
