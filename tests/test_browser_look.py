@@ -101,6 +101,17 @@ def test_everybody_can_read_and_reach_everything(served, tabs):
         assert not lasting(page, {"runOnly": ["color-contrast"]}), f"{name}, dark"
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_chosen_can_be_read_below_the_pointer(address, tabs, scheme):
+    page = tabs(1280)
+    page.emulate_media(color_scheme=scheme)
+    opened(page, address + "learn_autograd")
+    chosen = page.locator("button[data-variant][data-selected='true']").first
+    chosen.hover()
+    expect(chosen).to_have_attribute("data-hovered", "true")
+    assert not lasting(page, {"runOnly": ["color-contrast"]})
+
+
 def skip_questions(page: Page) -> None:
     """So that there is a picture to look at."""
     while (skip := page.get_by_role("button", name="Skip", exact=True)).count():
@@ -146,6 +157,11 @@ def test_what_is_done_is_read_out(address, tabs):
     page.locator("input[type=file]").first.set_input_files(
         {"name": "films.csv", "mimeType": "text/csv", "buffer": "\n".join(["text,label", *rows]).encode()})
     expect(said).to_have_text(re.compile(r"^12 negative and 12 positive texts"))
+
+
+def test_a_toast_has_a_name(address, tabs):
+    page = opened(tabs(1280), f"{address}train_model?preset=nowhere")
+    expect(page.get_by_role("alertdialog", name="Notice")).to_contain_text("There is no preset")
 
 
 def test_nothing_fades_for_who_asks_for_less_motion(address, tabs):

@@ -18,8 +18,8 @@ from core.training.by_hand import LARGEST_WEIGHT
 from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 
 HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img" aria-label="The network"></canvas>
-<input class="weight" type="number" step="any" hidden><div class="caption"></div><canvas class="losses" role="img" aria-label="Both losses"></canvas></div>
-<div class="out"><div class="now"></div>
+<input class="weight" type="number" step="any" hidden><div class="caption"></div>
+<canvas class="losses" role="img" aria-label="Both losses"></canvas></div><div class="out"><div class="now"></div>
 <canvas class="big" role="img" aria-label="The plane"></canvas><div class="time" hidden><button class="replay">Play</button>
 <input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div>
 <div class="legend"></div></div></div></div>"""
