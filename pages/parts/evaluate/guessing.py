@@ -18,7 +18,7 @@ def guessing(subject: EvaluatedRun, positions: np.ndarray) -> bool:
     """A switch; while it is on, one image after the other, and both scores once all are guessed. Returns whether what they are
     must stay hidden."""
     key, said = _key(subject), _said(subject)
-    if not st.toggle("Could you do better? Guess them before you see what they are", key=f"{key}.on"):
+    if not st.toggle("Could you do better? Guess them first", key=f"{key}.on"):
         return False
     left = [place for place in positions.tolist() if place not in said]
     if left:
