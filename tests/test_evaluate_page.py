@@ -102,7 +102,8 @@ def test_it_opens_with_its_surest_mistakes_and_the_matrix_with_pictures(store, m
     said = texts(at)
     assert f"**{100 * about.accuracy:.2f} %** are right: {about.right:,} of {about.examples:,}" in said
     pictures = [image.caption for shown in at.get("image") for image in shown.proto.imgs]
-    assert pictures[:len(surest)] == [as_text(caption(kept, place)) for place in surest.tolist()] and len(surest)
+    lines = [as_text(caption(kept, place)).replace(" %", "\u00a0%") for place in surest.tolist()]
+    assert pictures[:len(surest)] == lines and len(lines)
     assert said.index("Its surest mistakes") < said.index("What it takes for what") and not at.dataframe
     assert matrix(at)["classes"] == list("0123456789") and len(pictures) > len(surest), "and a cell's images below the matrix"
 

@@ -183,7 +183,7 @@ def show_pixels(pixels: torch.Tensor, lines: Sequence[str], key: str, marks: Seq
     scale = max(1, PICTURE // max(pixels.shape[2:]))
     with st.container(horizontal=True, gap="small"):
         for image, line, mark in zip(pixels, lines, marks or [""] * len(lines), strict=True):
-            said = as_text(line) + (f" · **{mark}**" if mark else "")
+            said = as_text(line).replace(" %", "\u00a0%") + (f" · **{mark}**" if mark else "")
             st.image(as_picture(image, scale), caption=said, width=PICTURE, output_format="PNG", alt=line)
     below = [line.replace(", ", "\n").replace("\u00a0", " ") for line in lines]
     save("Save as PNG", lambda: png_file(labelled_sheet(pixels, below)), f"{key}.png", "image/png", key)
