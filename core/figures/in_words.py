@@ -25,7 +25,8 @@ def in_words(chart: go.Figure | Mapping[str, Any], what: str) -> str:
 
 
 def _traces(figure: go.Figure) -> Iterable[str]:
-    for trace in figure.data:
+    traces: Any = figure.data  # Plotly gives its traces no type
+    for trace in traces:
         name = f"{unescape(trace.name)} " if trace.name else ""
         if trace.type in ("scatter", "scattergl") and trace.y is not None:
             if "lines" in (trace.mode or "lines"):

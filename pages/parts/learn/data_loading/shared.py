@@ -42,7 +42,7 @@ def from_address(key: str, name: str, choices: Mapping[str, Any], first: Any) ->
     chosen = st.session_state[key]
     if chosen == first:
         st.query_params.pop(name, None)
-    elif asked not in choices or choices[asked] != chosen:
+    elif asked is None or asked not in choices or choices[asked] != chosen:
         st.query_params[name] = next(word for word, value in choices.items() if value == chosen)
 
 
