@@ -16,10 +16,10 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import Dataset
-from core.devices import describe_device, processor_name, usable_cores
+from core.devices import describe_device, is_convolutional, processor_name, threads_for, usable_cores
 from core.process import WAITING
 from core.torch_private import amx_tiles
-from core.training import Command, choose
+from core.training import Command, ThreadChoice, candidates, choose
 
 Result = TypeVar("Result")
 BUSY = "while True: pass"
@@ -64,6 +64,12 @@ def busy_processes(count: int) -> Iterator[None]:
 def as_in_the_app(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device) -> RunConfig:
     """The config with the number format that a training process of the app would take here, measured now."""
     return choose(config, data, model, device).put_into(config)
+
+
+def threads_in_the_app(model: nn.Module, threads: int = 0) -> ThreadChoice:
+    """What chooses the processor threads of a training as a training process of the app does. threads: this number instead."""
+    most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model))
+    return ThreadChoice((threads,) if threads else candidates(most))
 
 
 def in_own_process(work: Callable[..., Result], *given: object, plain: bool = False) -> Result:

@@ -44,13 +44,18 @@ def app(runs: Path) -> Iterator[int]:
         yield port
 
 
-@contextmanager
-def app_process(runs: Path, workers: int = 1, options: Sequence[str] = ()) -> Iterator[tuple[int, int]]:
-    """The app on a free port of this machine, ended with the context: port and process id. options: for Streamlit. Raises
-    RuntimeError at the end where one of its pages failed, with what the server's log says of it."""
+def free_port() -> int:
+    """A port of this machine that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def app_process(runs: Path, workers: int = 1, options: Sequence[str] = (), port: int = 0) -> Iterator[tuple[int, int]]:
+    """The app on a port of this machine (0: a free one), ended with the context: port and process id. options: for Streamlit.
+    Raises RuntimeError at the end where one of its pages failed, with what the server's log says of it."""
+    port = port or free_port()
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port), "--server.headless",

@@ -12,8 +12,8 @@ from statistics import median
 
 import torch
 
-from benchmarks.conditions import After, as_in_the_app, busy_processes, conditions, in_own_process, spread
-from core.devices import is_convolutional, threads_for, usable_cores
+from benchmarks.conditions import After, as_in_the_app, busy_processes, conditions, in_own_process, spread, threads_in_the_app
+from core.devices import usable_cores
 from core.presets import preset
 from core.process import configure_training_process
 from core.settings import Settings
@@ -30,8 +30,7 @@ def seconds(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
     config = preset(name).config
     data, model = prepare(config, settings.data_dir, settings.cache_dir)
     config = as_in_the_app(config, data, model, torch.device("cpu"))
-    most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model))
-    ways = {**{str(number): (number,) for number in candidates(usable_cores())}, CHOSEN: candidates(most)}
+    ways = {**{str(number): (number,) for number in candidates(usable_cores())}, CHOSEN: threads_in_the_app(model).numbers}
     found: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds + 1):  # the first warms up
         for way, numbers in ways.items():

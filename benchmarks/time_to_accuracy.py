@@ -13,13 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-
-from benchmarks.conditions import as_in_the_app, conditions, in_own_process, spread
+from benchmarks.conditions import as_in_the_app, conditions, in_own_process, spread, threads_in_the_app
 from benchmarks.training_speed import SYSTEMS, NotesCNN, NotesMLP, train_as_notes, unpacked
 from core.config import AdamConfig, DataConfig, OneCycleConfig, RunConfig, TrainingConfig
 from core.data import DataError, load
-from core.devices import select_device, threads_for
+from core.devices import select_device
 from core.evaluation import evaluate
 from core.models import MLPConfig
 from core.presets import PRESETS
@@ -40,11 +38,10 @@ def ours(config: RunConfig, settings: Settings, seed: int) -> tuple[float, float
     config = config.with_values({"training.seed": seed})
     data = load(config.data, settings.data_dir, settings.cache_dir)
     model = build_for(config, data)
-    convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
-    torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional))
     config = as_in_the_app(config, data, model, select_device())  # once for each kind of network and machine, so not timed
     began = time.perf_counter()
-    *_, last = (event for event in fit(config, data, model, select_device()) if isinstance(event, Epoch))
+    events = fit(config, data, model, select_device(), threads=threads_in_the_app(model))
+    *_, last = (event for event in events if isinstance(event, Epoch))
     seconds = time.perf_counter() - began
     return seconds, 100 * (last.validation_accuracy or 0), 100 * (evaluate(model, data, config).accuracy or 0)
 
@@ -58,11 +55,11 @@ def notes(name: str, settings: Settings, root: Path, seed: int) -> tuple[float, 
     if name == "mlp":
         two = system.config.with_values({"training.epochs": 2})
         seconds = train_as_notes(type(system)(system.title, two, system.aim), model, data.train.rows, root, seed)
-        return 10 * statistics.mean(seconds), 100 * (evaluate(model, data, system.config).accuracy or 0), 10
+        return 10 * statistics.mean(clock for clock, _ in seconds), 100 * (evaluate(model, data, system.config).accuracy or 0), 10
     one = type(system)(system.title, system.config.with_values({"training.epochs": 1}), system.aim)
     total, accuracy = 0.0, 0.0
     for epoch in range(1, MOST_EPOCHS + 1):  # Adam starts anew each epoch here, which if anything helps it a little
-        total += sum(train_as_notes(one, model, data.train.rows, root, 100 * seed + epoch))
+        total += sum(clock for clock, _ in train_as_notes(one, model, data.train.rows, root, 100 * seed + epoch))
         accuracy = 100 * (evaluate(model, data, system.config).accuracy or 0)
         if accuracy >= AIMS["cnn"][0]:
             break

@@ -20,13 +20,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks.conditions import as_in_the_app, busy_processes, conditions, in_own_process, spread
+from benchmarks.conditions import as_in_the_app, busy_processes, conditions, in_own_process, spread, threads_in_the_app
 from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, load
 from core.data.sources.idx import FILES
-from core.devices import select_device, threads_for
+from core.devices import select_device
 from core.evaluation import evaluate
 from core.models import CNNConfig, MLPConfig
+from core.presets import PRESETS
 from core.process import configure_training_process
 from core.settings import Settings
 from core.torchvision_guard import torchvision
@@ -49,18 +50,20 @@ SYSTEMS = {
     "cnn": System("10-class CNN: conv 32, conv 64, fc 128", RunConfig(
         data=DataConfig(normalization="half"), model=CNNConfig(channels=(32, 64), kernel=3, fc_width=128),
         training=TrainingConfig(optimizer=AdamConfig(learning_rate=1e-3), batch_size=64, epochs=2)), 4),
+    "is-8": System("mnist-is-8-cnn: the same with one output", PRESETS["mnist-is-8-cnn"].config.with_values(
+        {"training.epochs": 2}), 4),
 }
 
 
 class NotesCNN(nn.Module):
-    """The notes' network with ten outputs: ReLU before pooling, as they write it."""
+    """The notes' network: ReLU before pooling, as they write it."""
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 32, kernel_size=3, padding=1)
         self.conv2 = nn.Conv2d(32, 64, kernel_size=3, padding=1)
         self.fc1 = nn.Linear(64 * 7 * 7, 128)
-        self.fc2 = nn.Linear(128, 10)
+        self.fc2 = nn.Linear(128, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.max_pool2d(torch.relu(self.conv1(x)), 2)
@@ -113,13 +116,16 @@ def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: P
     torch.manual_seed(seed)
     training = system.config.training
     loader = DataLoader(Subset(images, rows.tolist()), batch_size=training.batch_size, shuffle=True)
-    criterion = nn.CrossEntropyLoss()
+    asks = system.config.training.loss == "bce_with_logits"  # whether it is the data's target, such as an 8
+    criterion = nn.BCEWithLogitsLoss() if asks else nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=training.optimizer.learning_rate)
     seconds = []
     for _ in range(training.epochs):
         clock = Clock()
         model.train()
         for batch, labels in loader:
+            if asks:
+                labels = (labels == system.config.data.target).float().unsqueeze(1)
             loss = criterion(model(batch), labels)
             optimizer.zero_grad()
             loss.backward()
@@ -131,14 +137,12 @@ def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: P
 def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset, threads: int) -> list[tuple[float, float]]:
     """Seconds for each epoch of fit(), by the clock of training alone, and of the processor with all that the loop does besides.
 
-    threads: 0 for as many as the app begins with.
+    threads: 0 for those that the app chooses as it goes.
     """
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    torch.set_num_threads(threads or threads_for(sum(p.numel() for p in model.parameters()), convolutional))
     device = select_device()
     config = as_in_the_app(config, data, model, device)
     clock, seconds = Clock(), []
-    for event in fit(config, data, model, device):
+    for event in fit(config, data, model, device, threads=threads_in_the_app(model, threads)):
         if isinstance(event, Epoch):
             seconds.append((event.seconds, clock.lap()[1]))
     return seconds
@@ -154,7 +158,7 @@ def train(name: str, who: str, seed: int, settings: Settings, root: Path,
     data = load(config.data, settings.data_dir, settings.cache_dir)
     model = build_for(config, data)
     if who == "notes":
-        ours, model = model, NotesMLP() if name == "mlp" else NotesCNN()
+        ours, model = model, {"mlp": NotesMLP, "cnn": NotesCNN, "is-8": lambda: NotesCNN(1)}[name]()
         model.load_state_dict(ours.state_dict())  # the same names: both start from the same weights
         if threads:
             torch.set_num_threads(threads)

@@ -27,8 +27,9 @@ SECONDS_PER_LOOK = 0.05
 BARE = """
 from core.process import configure
 configure("training")
-import os, sys, time, torch
-from core.devices import select_device, threads_for
+import os, sys, time
+from benchmarks.conditions import threads_in_the_app
+from core.devices import select_device
 from core.presets import PRESETS
 from core.settings import Settings
 from core.training import Epoch, choose, fit, prepare
@@ -36,10 +37,9 @@ os.nice(10)
 settings = Settings.from_environment()
 config = PRESETS[sys.argv[1]].config.with_values({"training.epochs": int(sys.argv[2])})
 data, model = prepare(config, settings.data_dir, settings.cache_dir)
-convolutional = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
-torch.set_num_threads(threads_for(sum(p.numel() for p in model.parameters()), convolutional))
 config = choose(config, data, model, select_device(), settings.cache_dir).put_into(config)
-ends = [time.perf_counter() for event in fit(config, data, model, select_device()) if isinstance(event, Epoch)]
+events = fit(config, data, model, select_device(), threads=threads_in_the_app(model))
+ends = [time.perf_counter() for event in events if isinstance(event, Epoch)]
 print(len(data.train) * (len(ends) - 1) / (ends[-1] - ends[0]))
 """
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from core.cgroups import cpu_quota
 WHOLE_VECTORS = 16  # channels that fill the vectors of every processor
 # Kinds of device on which networks are asked with images laid out channels_last. On MPS training alone tries that.
 CHANNELS_LAST_ON = ("cpu", "cuda")
+KINDS = ("cuda", "mps", "cpu")  # of devices, the fastest first: "auto" takes the first one that is there
 
 
 class DeviceError(ValueError):
@@ -33,20 +35,50 @@ def select_device(name: str = "auto") -> torch.device:
     """The device for "auto", "cpu", "cuda" or "mps". Raises DeviceError where it isn't there."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
+        return torch.device(next(kind for kind in KINDS if there[kind]))
     if not there.get(name, False):
         found = ", ".join(kind for kind in there if there[kind])
         raise DeviceError(f"training.device is {name!r}, but this machine has {found}; use auto.")
     return torch.device(name)
 
 
+def training_devices(workers: int) -> tuple[str, ...]:
+    """The device of each training process of this machine: every GPU has one of its own, the processor as many as are wanted."""
+    gpus: list[str] = []
+    if workers and torch.cuda.is_available():
+        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    elif workers and torch.backends.mps.is_available():
+        gpus = ["mps"]
+    return (*gpus, *["cpu"] * workers)
+
+
+def shares(devices: Sequence[str]) -> list[tuple[str, ...]]:
+    """Which runs the training process of each device takes, by the devices that configs ask for.
+
+    "auto" is for the GPUs where there are any. A device that no process has is asked for in vain: those that take "auto" take
+    such runs, too, and each run says so of itself.
+    """
+    kinds = [torch.device(device).type for device in devices]
+    best = next((kind for kind in KINDS if kind in kinds), "")
+    asked = {"auto": best} | {kind: kind if kind in kinds else best for kind in KINDS}
+    return [tuple(name for name, kind in asked.items() if kind == own) for own in kinds]
+
+
+def device_for(asked: str, given: torch.device) -> torch.device:
+    """The device of a run that asks for "auto", "cpu", "cuda" or "mps", in a process that has been given one. Raises
+    DeviceError where what it asks for isn't there."""
+    return given if asked in ("auto", given.type) else select_device(asked)
+
+
 def describe_device(device: torch.device | None = None) -> DeviceInfo:
-    """The device's name for people."""
+    """The device's name for people. Without one, all that "auto" may take: "2 × NVIDIA H200 (141 GB)"."""
+    count = torch.cuda.device_count() if device is None else 1
     device = device or select_device()
     cores = usable_cores()
     if device.type == "cuda":
         about = torch.cuda.get_device_properties(device)
-        return DeviceInfo("cuda", f"{about.name} ({about.total_memory / 1e9:.0f} GB)", cores)
+        several = f"{count} × " if count > 1 else ""
+        return DeviceInfo("cuda", f"{several}{about.name} ({about.total_memory / 1e9:.0f} GB)", cores)
     if device.type == "mps":
         return DeviceInfo("mps", f"Apple GPU ({platform.processor() or 'Apple silicon'})", cores)
     return DeviceInfo("cpu", f"CPU ({cores} core{'s' if cores != 1 else ''})", cores)

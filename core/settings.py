@@ -25,8 +25,8 @@ class Settings:
         their own (imported/) and by what classes draw (class_digits/).
     runs_dir: the run database and checkpoints (PLAYGROUND_RUNS).
     cache_dir: unpacked and prepared copies of the data, safe to delete (PLAYGROUND_CACHE).
-    workers: training processes (PLAYGROUND_WORKERS); each takes about 400 MB and is fastest with the cores to itself.
-        0 shows what has been trained and trains nothing.
+    workers: training processes on the processor (PLAYGROUND_WORKERS); each takes about 400 MB and is fastest with the cores to
+        itself. Every GPU has one more. 0 shows what has been trained and trains nothing.
     cuda_graphs: whether training steps may be recorded and replayed on a CUDA GPU (PLAYGROUND_CUDA_GRAPHS): off, as no GPU has
         tried that yet.
     disk_budget: bytes that all runs together may take before deleted ones are removed and moments of old ones thinned

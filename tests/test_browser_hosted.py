@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from benchmarks.page_latency import app
+from benchmarks.page_latency import app, app_process, free_port
 from core.actors import NOT_YOURS
 from pages.parts.shell.visitor import COOKIE_NAME
+from tests.oidc_provider import PEOPLE, provider
 
 pytestmark = pytest.mark.browser
 CODE = "only the teacher knows"
@@ -67,3 +68,40 @@ def test_two_visitors_and_a_teacher(browser: Browser, tmp_path: Path, monkeypatc
         expect(opened(ann, compare, "Compare runs").get_by_text("There are no runs yet")).to_be_visible()
     for context in (ann, ben, teacher):
         context.close()
+
+
+def test_signing_in_with_a_provider(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a provider vouches for is the same visitor in another browser; the link that one came with is opened after it."""
+    monkeypatch.setenv("PLAYGROUND_MODE", "hosted")
+    monkeypatch.setenv("PLAYGROUND_TEACHER", CODE)
+    port, file = free_port(), tmp_path / "secrets.toml"
+    here = f"http://127.0.0.1:{port}"
+
+    def comes(who: str, address: str, heading: str) -> Page:
+        page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+        page.goto(address)
+        page.get_by_role("button", name="Sign in with School").click()
+        page.get_by_role("link", name=who).click()
+        expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+        expect(page.get_by_text(f"Signed in as {PEOPLE[who]}", exact=True)).to_be_visible()
+        return page
+
+    with provider() as school:
+        file.write_text(school.secrets_toml(port, "school"), encoding="utf-8")
+        with app_process(tmp_path / "runs", options=["--secrets.files", str(file)], port=port):
+            hers = comes("ann", f"{here}/train_model?preset=digits-quick", "Train model")
+            expect(hers).to_have_url(re.compile("train_model.*preset=digits-quick"))
+            hers.get_by_role("button", name="Start training").click()
+            expect(hers).to_have_url(re.compile("run=[0-9a-f]{32}"))
+            link = hers.url
+            again = comes("ann", f"{here}/compare_runs", "Compare runs")  # in a browser that knows nothing of her
+            expect(again.get_by_text(re.compile("^1 run"))).to_be_visible()
+            his = comes("ben", link, "Train model")
+            expect(his.get_by_text(NOT_YOURS).filter(visible=True).first).to_be_visible()
+            again.get_by_role("button", name="Sign out").click()
+            expect(again.get_by_role("button", name="Sign in with School")).to_be_visible()
+            assert school.signed_out == 1
+            again.goto(f"{here}/compare_runs")
+            expect(again.get_by_role("button", name="Sign in with School")).to_be_visible()
+            for page in (hers, again, his):
+                page.context.close()

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,10 +15,13 @@ from core.devices import (
     DeviceError,
     autocast_type,
     describe_device,
+    device_for,
     is_convolutional,
     select_device,
+    shares,
     suits_channels_last,
     threads_for,
+    training_devices,
     usable_cores,
 )
 
@@ -151,3 +155,46 @@ def test_a_strided_convolution_of_few_channels_trains():
         print("trained")"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "trained\n", done.stderr
+
+
+# --- several
+
+@pytest.mark.parametrize(("gpus", "mps", "workers", "devices"), [
+    (0, False, 1, ("cpu",)), (0, False, 3, ("cpu", "cpu", "cpu")), (4, False, 1, ("cuda:0", "cuda:1", "cuda:2", "cuda:3", "cpu")),
+    (0, True, 1, ("mps", "cpu")), (2, True, 0, ()),
+])
+def test_every_gpu_has_a_training_process(monkeypatch, gpus, mps, workers, devices):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert training_devices(workers) == devices
+
+
+@pytest.mark.parametrize(("devices", "expected"), [
+    ((), []),
+    (("cpu", "cpu"), [("auto", "cuda", "mps", "cpu")] * 2),  # a GPU is asked for in vain, and the run says so
+    (("cuda:0", "cuda:1", "cpu"), [("auto", "cuda", "mps"), ("auto", "cuda", "mps"), ("cpu",)]),
+    (("cuda:0",), [("auto", "cuda", "mps", "cpu")]),  # no process for the processor alone
+    (("mps", "cpu"), [("auto", "cuda", "mps"), ("cpu",)]),
+])
+def test_which_runs_a_training_process_takes(devices, expected):
+    assert shares(devices) == expected
+    for asked in ("auto", "cpu", "cuda", "mps"):
+        assert not devices or [takes for takes in shares(devices) if asked in takes], "somebody takes every run"
+
+
+def test_a_run_takes_the_device_of_its_process():
+    given = torch.device("cuda:3")
+    assert device_for("auto", given) == device_for("cuda", given) == given
+    assert device_for("cpu", given) == torch.device("cpu")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(DeviceError, match="mps"):
+            device_for("mps", given)
+
+
+def test_several_gpus_are_counted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(name="A GPU", total_memory=80e9))
+    assert describe_device().title == "2 × A GPU (80 GB)"
+    assert describe_device(torch.device("cuda:1")).title == "A GPU (80 GB)"

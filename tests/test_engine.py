@@ -187,6 +187,21 @@ def test_of_two_workers_the_second_one_is_replaced_too(store, settings):
         assert engine.worker_pids[0] == first and len(engine.worker_pids) == 2 and is_alive(engine.worker_pids[1])
 
 
+def test_each_worker_has_a_device_of_its_own_and_a_run_says_which(store, settings):
+    """cpu:0 and cpu:1 stand for two GPUs: PyTorch takes either for the processor."""
+    with LocalEngine(store, settings, devices=("cpu:0", "cpu:1")) as engine:
+        ids = [long_run(engine) for _ in range(2)]  # the second does not wait for the first
+        wait_until(lambda: all(store.get(run_id).step for run_id in ids), lambda: [store.get(run_id) for run_id in ids])
+        assert {store.get(run_id).device for run_id in ids} == {"cpu:0", "cpu:1"}
+        for run_id in ids:
+            engine.cancel(run_id)
+            wait_for(store, run_id)
+        _, second = engine.worker_pids
+        os.kill(second, signal.SIGKILL)
+        wait_until(lambda: second not in engine.worker_pids, lambda: engine.worker_pids)
+        assert [worker.device for worker in engine._workers] == ["cpu:0", "cpu:1"], "its place is its device's"
+
+
 def freeze(store, pid):
     """Stop a process as it stands, but not while it writes: it would hold the store's lock, which no hanging step does."""
     def frozen():

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from core.actors import NOT_YOURS, Actor
+from core.config import read_config
 from core.data.own.sets import save_set
+from core.lessons import Lesson, Step, keep_lesson
 from core.runs import RunStore, StoreError
 from core.visitors import KEY_FILE, cookie_of, signing_key
 from pages.parts.shell import keys
+from pages.parts.shell.sign_in import NEEDED
 from pages.parts.shell.visitor import COOKIE_NAME
 from tests.helpers import tiny
 from tests.test_pages import ROOT, assert_whole, click, page, runs, texts  # noqa: F401 (fixtures)
@@ -75,6 +79,74 @@ def test_whom_a_proxy_names(hosted, monkeypatch):
         assert keys.COOKIE not in at.session_state and not at.error
         owners.append(at.session_state[keys.OWNER])
     assert owners[0] == owners[1] != owners[2] and "ann" not in owners[0]
+
+
+def signs_in(monkeypatch, auth=None, **user):
+    """What Streamlit knows of a sign-in: the [auth] of secrets.toml, and who has signed in."""
+    monkeypatch.setattr(st, "user", user)
+    monkeypatch.setattr(st, "secrets", {"auth": {} if auth is None else auth})
+
+
+def test_whom_a_sign_in_names(hosted, monkeypatch):
+    brings(monkeypatch)
+    owners = []
+    for issuer, subject in (("school", "1"), ("school", "1"), ("school", "2"), ("club", "1"), ("school 1", "")):
+        signs_in(monkeypatch, is_logged_in=True, iss=issuer, sub=subject, name="**Ann** ![x](http://example.org/x)")
+        at = page()
+        if subject:
+            owners.append(at.session_state[keys.OWNER])
+            assert r"Signed in as \*\*Ann\*\*" in texts(at) and at.button(key="sign_in.out").label == "Sign out"
+            assert keys.COOKIE not in at.session_state
+        else:
+            assert [one.value.partition(".")[0] for one in at.error] == ["The sign-in does not say who you are"] and not at.title
+    assert owners[0] == owners[1] and len(set(owners)) == 3
+
+
+@pytest.mark.parametrize(("auth", "labels"), [
+    ({"client_id": "x", "redirect_uri": "y"}, ["Sign in"]),
+    ({"school": {"client_id": "x"}, "club": {"client_id": "x"}, "other": {"scope": "x"}},
+     ["Sign in with School", "Sign in with Club"]),
+    ({"redirect_uri": "y"}, []),
+])
+def test_the_door_before_the_sign_in(hosted, monkeypatch, auth, labels):
+    brings(monkeypatch)
+    signs_in(monkeypatch, auth, is_logged_in=False)
+    at = page("pages/train_model.py", "f" * 32)
+    assert [button.label for button in at.button] == labels and [title.value for title in at.title] == ["Torch Playground"]
+    assert [one.value.partition(".")[0] for one in at.error] == ([] if labels else ["This server's sign-in names no provider"])
+
+
+def test_a_sign_in_whose_package_is_missing(hosted, monkeypatch):
+    brings(monkeypatch)
+    signs_in(monkeypatch, {"client_id": "x"}, is_logged_in=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    at = page()
+    assert not at.button and [one.value for one in at.error] == [
+        f"Visitors of this server sign in, and what that needs is not installed. Whoever runs it: `{NEEDED}`."]
+
+
+def pupil_of(monkeypatch, code):
+    """A lesson's page Train model, as somebody new opens it."""
+    brings(monkeypatch)
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    at.query_params["lesson"] = code
+    at.run()
+    assert_whole(at)
+    return at
+
+
+def test_pupils_begin_with_seeds_of_their_own_or_share_a_run(hosted, monkeypatch):
+    own, shared = (keep_lesson(Lesson(steps=(Step(page="train_model"),), seeds=seeds), hosted.path, Actor("c" * 32, "teacher"))
+                   for seeds in ("own", "shared"))
+    seeds = [read_config(pupil_of(monkeypatch, own).session_state[keys.DRAFT]).training.seed for _ in range(2)]
+    assert 0 not in seeds and seeds[0] != seeds[1]
+    opened = []
+    for _ in range(2):
+        at = click(pupil_of(monkeypatch, shared), "train.start")
+        assert_whole(at)
+        opened.append(at.session_state[keys.RUN])
+    assert opened[0] == opened[1] and not at.error and "exactly these settings" in at.toast[0].value
+    assert [run.id for run in hosted.lesson_runs(shared)] == opened[:1]
 
 
 def test_home_says_whose_runs_one_can_go_on_with(hosted, monkeypatch):

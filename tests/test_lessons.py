@@ -152,6 +152,20 @@ def test_a_step_may_bring_another_preset_which_holds_for_those_after_it():
     assert [lesson.preset_at(number) for number in (1, 2, 3)] == [MLP, "digits-quick", "digits-quick"]
 
 
+def test_each_pupil_has_a_seed_of_their_own_that_stays():
+    pupils = [f"{number:032x}" for number in range(40)]
+    seeds = [Lesson().start_at(1, pupil).training.seed for pupil in pupils]
+    assert seeds == [Lesson().start_at(1, pupil).training.seed for pupil in pupils]
+    assert len(set(seeds)) >= 38 and min(seeds) >= 1 and max(seeds) <= 9999
+    chosen = RunConfig().with_values({"training.seed": 7})
+    assert Lesson().applied(chosen, pupils[0]) == chosen, "a seed that somebody has chosen stays"
+    assert Lesson(seeds="same").start_at(1, pupils[0]).training.seed == 0 == Lesson().start_at(1).training.seed
+    assert Lesson(seeds="shared").start_at(1, pupils[0]).training.seed == 0
+    assert Lesson(fixed={"training.seed": 3}).start_at(1, pupils[0]).training.seed == 3
+    few = {Lesson(ranges={"training.seed": (5, 7)}).start_at(1, pupil).training.seed for pupil in pupils}
+    assert few == {5, 6, 7}
+
+
 def test_what_is_shown():
     lesson = Lesson(steps=(Step(page="train_model"),), also=("home",), sections={"train_model": ("Network",)})
     assert lesson.pages == ("home", "train_model")

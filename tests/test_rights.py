@@ -35,8 +35,9 @@ BY_ID = {  # reads one run that a link names, whoever's it is
     "RunStore": {"get", "these", "queue_position", "command", "interventions", "metrics", "metric_names", "points", "snapshots",
                  "looks", "look_times", "seconds_watched", "watched", "folder", "names", "others_wait", "is_held",
                  "seconds_to_wait", "read_only", "as_actor", "whose", "in_lesson",
+                 "shared_run",  # the lesson's link leads to it
                  "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
-    "LocalEngine": {"status", "as_actor", "wake", "in_lesson"},
+    "LocalEngine": {"status", "as_actor", "wake", "in_lesson", "shared_run"},
 }
 LISTS = {"RunStore": {"runs", "of_configs", "looks_at_test_images", "entries", "like", "group", "discarded", "sets_of_discarded",
                       "changed_by_hand"}, "LocalEngine": set[str]()}

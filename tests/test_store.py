@@ -90,6 +90,26 @@ def test_oldest_first_and_newest_listed_first(store):
     assert store.runs(statuses=[]) == []
 
 
+@pytest.mark.parametrize("in_turns", [False, True])
+def test_a_worker_takes_runs_of_its_device_alone(tmp_path, in_turns):
+    store = RunStore(tmp_path / "runs", in_turns=in_turns)
+    asked = ("cpu", "auto", "cuda", "cpu", "mps")
+    ids = [store.create(tiny(training__device=device), owner) for owner, device in zip("abcde", asked, strict=True)]
+    gpu, processor = ("auto", "cuda", "mps"), ("cpu",)
+    assert [store.claim("gpu", gpu).id for _ in range(2)] == ids[1:3]
+    assert [store.claim("processor", processor).id for _ in range(2)] == [ids[0], ids[3]]
+    assert store.claim("processor", processor) is None and store.get(ids[4]).status == "queued"
+    store.move_to_front(ids[4])
+    assert store.claim("gpu", gpu).id == ids[4] and store.claim("gpu", gpu) is None
+    for text in ("{", '{"training": {"device": "abacus"}}'):  # somebody must say that it can't be read
+        bad = store.create(tiny(), "f")
+        with sqlite3.connect(tmp_path / "runs" / "runs.sqlite3") as db:
+            db.execute("UPDATE runs SET config = ? WHERE id = ?", (text, bad))
+        assert store.claim("processor", processor) is None
+        assert store.claim("gpu", gpu) is None and store.going() and bad not in {run.id for run in store.going()}
+    store.close()
+
+
 def test_a_run_outside_the_queue(store):
     queued = store.create(tiny(), "ann")
     run = store.create_running(tiny(), "bob", "foreground", title="Here")

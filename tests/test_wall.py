@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from core.actors import LOCAL, Actor
-from core.figures.wall import _path, best_of, curves, dots, result_of
+from core.figures.wall import _path, best_of, curves, dots, result_of, spread_of
 from core.lessons import LONGEST_NAME, Lesson, LessonError, delete_lesson, keep_lesson, wall_name
 from core.runs import LocalEngine, RunNotFound, RunStore
 from core.runs.backup import back_up
 from core.runs.records import Metric
 from core.runs.wall import AT_ONCE, IN_ORDER, Doctor, counted, read_wall, settings_to_show
 from core.settings import Settings
-from core.training import Started
+from core.training import Intervention, Started
 from tests.helpers import tiny
 from tests.hostile import HOSTILE
 
@@ -31,9 +31,10 @@ def pupil(store, actor, code):
     return store.as_actor(actor).in_lesson(code)
 
 
-def trained(store, actor, code, accuracy, rate=0.01, status="finished", losses=(2.0, 1.0)):
+def trained(store, actor, code, accuracy, rate=0.01, status="finished", losses=(2.0, 1.0), seed=0):
     """The id of a run that has trained for two steps of an epoch each."""
-    run_id = pupil(store, actor, code).create(tiny(training__optimizer__learning_rate=rate, training__epochs=2), actor.key)
+    run_id = pupil(store, actor, code).create(
+        tiny(training__optimizer__learning_rate=rate, training__epochs=2, training__seed=seed), actor.key)
     while store.claim("w").id != run_id:  # others wait before it
         pass
     store.begin(run_id, Started(1, 2, 1, "cpu", "float32"))
@@ -67,6 +68,34 @@ def test_a_run_knows_the_lesson_it_was_started_in(store, code, tmp_path):
 def test_the_same_settings_are_another_run_in_a_lesson(store, code):
     ids = {view.create(tiny(), "ann", key="same") for view in (store, store.in_lesson(code), store, store.in_lesson(code))}
     assert sorted(store.get(run_id).lesson for run_id in ids) == ["", code]
+
+
+def test_a_lesson_that_shares_leads_equal_settings_to_one_run(store, tmp_path):
+    sharing = keep_lesson(Lesson(seeds="shared"), store.path, TEACHER)
+    config = tiny(training__optimizer__learning_rate=0.01, training__epochs=2)
+    failed = trained(store, ANN, sharing, 0.2, status="failed")
+    assert pupil(store, BEN, sharing).shared_run(config) is None, "a run that failed is no result"
+    done = trained(store, ANN, sharing, 0.9)
+    waiting = pupil(store, ANN, sharing).create(config, ANN.key)
+    assert pupil(store, BEN, sharing).shared_run(config) == done != failed
+    store.discard([done])
+    assert pupil(store, BEN, sharing).shared_run(config) == waiting
+    assert store.claim("w").id == waiting
+    store.begin(waiting, Started(1, 2, 1, "cpu", "float32"))
+    store.record(waiting, [], interventions=[Intervention(1, 1, "learning_rate", 0.01, 0.5)], step=1)
+    assert pupil(store, BEN, sharing).shared_run(config) is None, "it has not trained with these settings alone"
+    assert pupil(store, BEN, sharing).shared_run(tiny(training__epochs=3)) is None
+    with LocalEngine(store, Settings(tmp_path / "data", store.path, tmp_path / "cache", workers=0)) as engine:
+        theirs = trained(store, ANN, sharing, 0.8, 0.02)
+        mine = engine.as_actor(BEN).in_lesson(sharing)
+        assert mine.shared_run(tiny(training__optimizer__learning_rate=0.02, training__epochs=2)) == theirs
+
+
+def test_other_lessons_share_nothing(store, code):
+    trained(store, ANN, code, 0.9)
+    config = tiny(training__optimizer__learning_rate=0.01, training__epochs=2)
+    assert pupil(store, BEN, code).shared_run(config) is None and store.shared_run(config) is None
+    assert store.in_lesson("ABCDEF").shared_run(config) is None, "there is no such lesson"
 
 
 def test_a_run_that_goes_on_elsewhere_stays_in_its_lesson(store, code):
@@ -263,10 +292,18 @@ def test_settings_that_differ_can_be_shown_and_those_that_the_lesson_leaves_free
         config = tiny(training__optimizer__learning_rate=rate, training__seed=number, training__batch_size=16 * (1 + number))
         pupil(store, ANN, code).create(config, ANN.key)
     runs = store.lesson_runs(code)
-    assert list(settings_to_show(runs, Lesson())) == [RATE, "training.batch_size", "training.seed", IN_ORDER]
+    assert list(settings_to_show(runs, Lesson())) == [RATE, "training.batch_size", IN_ORDER, "training.seed"]
     assert list(settings_to_show(runs, Lesson(ranges={"training.batch_size": (16, 64)})))[0] == "training.batch_size"
     assert settings_to_show(runs, Lesson())[RATE] == "learning rate"
     assert list(settings_to_show(runs[:1], Lesson())) == [IN_ORDER]
+
+
+@pytest.mark.parametrize("path", [IN_ORDER, "training.seed"])
+def test_what_only_counts_stands_at_even_distances(store, code, path):
+    for seed in range(1, 31):  # of a rate, 30 times as large would be a logarithmic axis
+        trained(store, ANN, code, 0.9, seed=seed)
+    across = sorted(dot["x"] for dot in dots(read_wall(store, code, Doctor()), path)["dots"])
+    assert np.allclose(np.diff(across), (across[-1] - across[0]) / 29, atol=1e-3)
 
 
 def test_a_dot_for_each_run_at_its_setting_and_best_accuracy(store, code):
@@ -291,6 +328,28 @@ def test_dots_of_equal_settings_stand_beside_each_other_and_names_do_not_overlap
     picture = dots(read_wall(store, code, Doctor()), RATE)["dots"]
     assert [dot["x"] for dot in picture] == [0.5, 0.492, 0.508]
     assert [(dot["name"], dot.get("side")) for dot in picture] == [("", None), ("b", "left"), ("e", "right")]
+
+
+def test_how_far_runs_of_other_seeds_lie_apart(store, code):
+    assert spread_of([]) is None
+
+    def made(seed, accuracy, rate=0.01, status="finished"):
+        config = tiny(training__optimizer__learning_rate=rate, training__seed=seed)
+        run_id = pupil(store, ANN, code).create(config, ANN.key)
+        store.claim("w")
+        store.begin(run_id, Started(1, 1, 1, "cpu", "float32"))
+        store.record(run_id, [Metric("validation_accuracy", 1, accuracy)], step=1, epoch=1, validation_accuracy=accuracy)
+        if status != "running":
+            store.finish(run_id, status)
+
+    made(0, 0.5)
+    made(0, 0.5)  # the same again: chance has no part in it
+    assert spread_of(store.lesson_runs(code)) is None
+    for seed, accuracy in ((1, 0.90125), (2, 0.875), (3, 0.95)):
+        made(seed, accuracy, 0.1)
+    made(4, 0.1, 0.1, "running")
+    made(5, 0.2, 0.1, "failed")
+    assert spread_of(store.lesson_runs(code)) == (3, "87.5–95.0 %")
 
 
 def test_settings_that_are_words_have_a_place_each(store, code):

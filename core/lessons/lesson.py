@@ -1,8 +1,9 @@
 """A lesson: what it shows and fixes, as plain JSON; and what it makes of settings."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -14,7 +15,8 @@ from core.presets import PRESETS, UnknownPreset, preset
 
 LONGEST = 64_000  # bytes of a lesson's file
 MOST_STEPS = 20
-DATASET = "data.dataset"
+DATASET, SEED = "data.dataset", "training.seed"
+OWN_SEEDS = 1, 9999  # from one to the other; 0 is what nobody has chosen
 CLASS_DATA = "class"  # as a lesson's data: what its class draws
 DRAWN_ON = "collect_digits"  # the page for it
 JOINS = "\u200d"  # between the parts of an emoji
@@ -71,6 +73,10 @@ class Lesson(Config):
     fixed: dict[Path, Value] = setting({}, "Settings that can't be changed, and what they are.", max_length=40)
     ranges: dict[Path, tuple[float, float]] = setting({}, "Settings that can be changed from a least to a largest value.",
                                                      max_length=40)
+    seeds: Literal["own", "same", "shared"] = setting(
+        "own", "What becomes of equal settings. Own: each pupil begins with a seed of their own, so that equal settings differ "
+        "by chance alone. Same: one seed for all, so that equal settings give equal curves. Shared: trained once; whoever starts "
+        "the same again is led to that run.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Lesson":
@@ -99,12 +105,15 @@ class Lesson(Config):
         """The name of the preset that the settings started from last when step `number` is reached, counted from 1."""
         return next((step.preset for step in reversed(self.steps[:number]) if step.preset), self.preset)
 
-    def start_at(self, number: int) -> RunConfig:
-        """The settings that step `number` starts with, where nobody has changed any."""
-        return self.applied(PRESETS[self.preset_at(number)].config)
+    def start_at(self, number: int, pupil: str = "") -> RunConfig:
+        """The settings that step `number` starts with, where nobody has changed any. pupil: as in applied()."""
+        return self.applied(PRESETS[self.preset_at(number)].config, pupil)
 
-    def applied(self, config: RunConfig) -> RunConfig:
-        """Settings brought to what the lesson allows, as far as they have what it speaks of."""
+    def applied(self, config: RunConfig, pupil: str = "") -> RunConfig:
+        """Settings brought to what the lesson allows, as far as they have what it speaks of. pupil: whose they are, by a key that
+        stays; in most lessons it gives those who have chosen no seed one of their own, always the same."""
+        if pupil and self.seeds == "own" and config.training.seed == 0:
+            config = config.with_values({SEED: self._own_seed(pupil)})
         if self.data not in ("", CLASS_DATA) and config.data.dataset != self.data:
             with suppress(DataError):  # it has been deleted: the page says so
                 config = config.model_copy(update={"data": default_config(self.data)})
@@ -118,6 +127,11 @@ class Lesson(Config):
                 with suppress(ConfigError):
                     config = config.with_values({path: type(now)(min(max(now, least), most))})
         return config
+
+    def _own_seed(self, pupil: str) -> int:
+        least, most = self.ranges.get(SEED, OWN_SEEDS)
+        number = int.from_bytes(hashlib.sha256(f"seed {pupil}".encode()).digest()[:8])
+        return int(least) + number % (int(most) - int(least) + 1)
 
     def problem(self, config: RunConfig) -> str:
         """Why settings are not those of the lesson, in one line; empty where they are."""

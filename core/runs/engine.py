@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Protocol
 from uuid import uuid4
@@ -20,6 +21,7 @@ from torch import Tensor
 from core.actors import Actor
 from core.config import RunConfig
 from core.data import DataError, outline, spec_of
+from core.devices import shares, training_devices
 from core.errors import reason
 from core.limits import NO_LIMITS
 from core.models import ModelError, build
@@ -74,6 +76,7 @@ class Process:
     name: str
     popen: subprocess.Popen[bytes]
     started: float
+    device: str
     told: bool = False  # that it has ended is known, and its run is being ended
 
     def wake(self) -> None:
@@ -89,10 +92,13 @@ class LocalEngine:
     Starts its workers at once, so that torch is imported before anybody presses a button. Close it, or use it as a context
     manager; workers also end by themselves when this process does, however it ends.
 
+    Each has a device of its own: see core.devices.training_devices(). Which runs it takes is in core.devices.shares().
+
     Who asks is its store's actor: see RunStore. Every method raises NotYours for what is somebody else's to do.
     """
 
-    def __init__(self, store: RunStore, settings: Settings | None = None) -> None:
+    def __init__(self, store: RunStore, settings: Settings | None = None, devices: Sequence[str] | None = None) -> None:
+        """devices: of its workers, such as ("cuda:0", "cpu"); if None, those of this machine."""
         self.store = store
         # the workers look into this store, whatever the environment says
         self.settings = replace(settings or Settings.from_environment(), runs_dir=store.path.absolute())
@@ -106,7 +112,9 @@ class LocalEngine:
         self.store.keep_spare()
         with contextlib.suppress(StoreError):  # files that can't be removed stay
             remove_discarded(self.store, self.settings.data_dir, SECONDS_KEPT)
-        self._workers = [self._spawn() for _ in range(self.settings.workers)]
+        self.devices = tuple(training_devices(self.settings.workers) if devices is None else devices)
+        self._takes = dict(zip(self.devices, shares(self.devices), strict=True))
+        self._workers = [self._spawn(device) for device in self.devices]
         self._monitor = threading.Thread(target=self._watch, name="engine-monitor", daemon=True)
         self._monitor.start()
         atexit.register(self.close)
@@ -154,6 +162,12 @@ class LocalEngine:
         run_id = self.store.create(config, owner, title, key, paused=paused, pace=pace, watch=watch)
         self.wake()
         return run_id
+
+    def shared_run(self, config: RunConfig) -> str | None:
+        """The id of a run in this engine's lesson that is what these settings would come to; None where they are to be trained:
+        see RunStore.shared_run(). Raises NotYours for another's data, as submit()."""
+        check_data(self.store.actor, config.data, self.settings.data_dir)
+        return self.store.shared_run(config)
 
     def submit_seeds(self, config: RunConfig, owner: str, count: int, title: str = "", key: str | None = None,
                      watch: Images | None = None) -> list[str]:
@@ -288,7 +302,7 @@ class LocalEngine:
                 with contextlib.suppress(StoreError):
                     self.store.end_runs_of(worker.name, "interrupted", INTERRUPTED)
 
-    def _spawn(self) -> Process:
+    def _spawn(self, device: str) -> Process:
         """Start a worker. `multiprocessing` would run Streamlit's script again in the child, so it is a command."""
         name = f"{socket.gethostname()}:{uuid4().hex[:12]}"
         s = self.settings
@@ -298,12 +312,13 @@ class LocalEngine:
         except OSError:
             log = subprocess.DEVNULL
         popen = start(*configured("training", "core.runs.worker", name, str(s.runs_dir), str(s.data_dir), str(s.cache_dir),
-                                  str(s.workers), str(int(s.cuda_graphs)), str(s.disk_budget), s.sink, str(int(s.hosted))),
+                                  str(s.workers), str(int(s.cuda_graphs)), str(s.disk_budget), s.sink, str(int(s.hosted)), device,
+                                  ",".join(self._takes[device])),
                       stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
                       own_group=True)  # Ctrl-C in the terminal is for the server; the lifeline ends the worker
         if not isinstance(log, int):
             log.close()
-        return Process(name, popen, time.monotonic())
+        return Process(name, popen, time.monotonic(), device)
 
     def _watch(self) -> None:
         """Look after the workers until the engine closes."""
@@ -323,7 +338,7 @@ class LocalEngine:
                     self._gone.append((worker.name, f"The training process died ({describe_exit(code)}){self._why()}. Weights of "
                                        "the last full epoch were kept, if any."))
                 if time.monotonic() - worker.started >= SECONDS_BETWEEN_STARTS:
-                    self._workers[index] = self._spawn()
+                    self._workers[index] = self._spawn(worker.device)
 
     def _why(self) -> str:
         """What else may have ended a process."""
@@ -381,7 +396,7 @@ class LocalEngine:
                         end(worker.popen)
                         # "Stopped." where that was asked for; it may have ended that run just now and begun another
                         self.store.end_runs_of(worker.name, "interrupted", "Its process was ended with another run.")
-                        self._workers[index] = self._spawn()
+                        self._workers[index] = self._spawn(worker.device)
 
 
 def describe_exit(code: int) -> str:

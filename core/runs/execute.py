@@ -11,7 +11,7 @@ import torch
 
 from core.config import RunConfig
 from core.data import DataError, Dataset, load
-from core.devices import DeviceError, is_convolutional, ran_out, select_device, threads_for
+from core.devices import DeviceError, device_for, is_convolutional, ran_out, select_device, threads_for
 from core.errors import reason
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
@@ -104,7 +104,7 @@ class Keeper:
 
 def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
             report: Callable[[Event], None] = lambda event: None, failed: dict[str, str] | None = None,
-            wait_for_sink: bool = False) -> Run:
+            wait_for_sink: bool = False, given: torch.device | None = None) -> Run:
     """Do a run that is marked running: train, keep and evaluate, or look for a learning rate. Returns the run as it ended.
 
     Whatever goes wrong ends the run as failed with one line that says so. What gets out is StoreError, where nothing can be
@@ -114,18 +114,19 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
         control: asked between steps whether to stop.
         report: called with each event.
         failed: which shortcuts of the device are not to be tried again in this process; those that fail now are added.
+        given: the device of this process, for all runs that do not ask for one of another kind; if None, each finds its own.
         wait_for_sink: return only when the sink that the settings name has ended, too, as this process will.
     """
     with outlet_of(store, run, settings, wait_for_sink) as outlet:
-        _execute(store, run, settings, control, report, {} if failed is None else failed, outlet)
+        _execute(store, run, settings, control, report, {} if failed is None else failed, outlet, given)
     return store.get(run.id)
 
 
 def _execute(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None],
-             failed: dict[str, str], outlet: Outlet | None) -> None:
+             failed: dict[str, str], outlet: Outlet | None, given: torch.device | None) -> None:
     """Train, and mark the run as failed where that goes wrong."""
     try:
-        _train(store, run, settings, control, report, failed, outlet)
+        _train(store, run, settings, control, report, failed, outlet, given)
     except (CheckpointError, ConfigError, DataError, ModelError, DeviceError, NotEnoughMemory) as error:
         store.finish(run.id, "failed", reason(error))
     except MemoryError:
@@ -143,9 +144,9 @@ def _execute(store: RunStore, run: Run, settings: Settings, control: Control | N
 
 
 def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None],
-           failed: dict[str, str], outlet: Outlet | None) -> None:
+           failed: dict[str, str], outlet: Outlet | None, given: torch.device | None) -> None:
     config = run.config
-    device = select_device(config.training.device)
+    device = device_for(config.training.device, given or select_device(config.training.device))
     check(config, settings.data_dir)
     data = load(config.data, settings.data_dir, settings.cache_dir)
     check_weights_fit(config, data, device)
@@ -217,11 +218,16 @@ def _number_format(store: RunStore, run: Run, data: Dataset, model: torch.nn.Mod
     as long as they train on such a device: else they could not be compared."""
     for other in [run] if run.step else store.group(run.group_id):
         taken = computed_in(run.config, other.precision).training.precision
-        if run.config.training.precision == "auto" and taken != "auto" and other.device == str(device):
+        if run.config.training.precision == "auto" and taken != "auto" and _kind_of(other.device) == device.type:
             kept = store.snapshots(other.id).get(NUMBER_FORMAT)
             again = choose(computed_in(run.config, taken), data, model, device, settings.cache_dir, shortcuts)
             return replace(again, why=str(kept.value["why"])) if kept and again.precision == taken else again
     return choose(run.config, data, model, device, settings.cache_dir, shortcuts)
+
+
+def _kind_of(device: str) -> str:
+    """"cuda" of "cuda:1": a run that goes on may do so on another GPU."""
+    return device.partition(":")[0]
 
 
 def _watchers(store: RunStore, run: Run, config: RunConfig, data: Dataset, model: torch.nn.Module,

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from core.actors import ONLY_THE_TEACHER
-from core.lessons import LessonError, as_code, delete_lesson, is_kept, wall_name
+from core.config import RunConfig
+from core.fields import ConfigError
+from core.lessons import LessonError, as_code, delete_lesson, find_lesson, is_kept, wall_name
 from core.runs.records import Run
 from core.runs.rights import NotYours, check_owner
 from core.runs.rows import readable
@@ -69,6 +71,21 @@ class LessonStore(StoreBase):
         with self._own_in(code, owner) as db:
             db.execute("INSERT OR IGNORE INTO predictions (lesson, question, owner, choice) VALUES (?, ?, ?, ?)",
                        (code, question, owner, choice))
+
+    def shared_run(self, config: RunConfig) -> str | None:
+        """The id of a training of exactly these settings, in a lesson that trains equal settings once and leads everybody to the
+        result: one that has finished, else one that is on its way, and that nobody has changed by hand. None where there is none,
+        and in every other lesson."""
+        try:
+            if not self.lesson or find_lesson(self.lesson, self.path).seeds != "shared":
+                return None
+        except (LessonError, ConfigError):  # deleted just now, or damaged
+            return None
+        with self._database.reading() as db:
+            row = db.execute("SELECT id FROM runs WHERE lesson = ? AND config = ? AND deleted IS NULL AND kind = 'training' AND "
+                             "status IN ('finished', 'running', 'queued') AND number NOT IN (SELECT run FROM interventions) "
+                             "ORDER BY status <> 'finished', number LIMIT 1", (self.lesson, config.model_dump_json())).fetchone()
+        return None if row is None else row["id"]
 
     @contextmanager
     def _own_in(self, code: str, owner: str) -> Iterator[sqlite3.Connection]:

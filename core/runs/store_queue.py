@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.actors import ONLY_THE_TEACHER
 from core.config import RunConfig
@@ -14,7 +14,7 @@ from core.runs.records import NUMBER_FORMAT, Going, Run, Status
 from core.runs.rights import NotYours, check_server
 from core.runs.rows import RunUnreadable, read_run
 from core.runs.store_base import StoreBase
-from core.runs.turns import in_order, next_of, note_turn, read_queue, seconds_ahead
+from core.runs.turns import FOR_DEVICES, in_order, next_of, note_turn, read_queue, seconds_ahead
 from core.training import Command, Started, WeightEdit
 from core.version import VERSION
 
@@ -81,19 +81,22 @@ class QueueStore(StoreBase):
 
     # --- what workers do
 
-    def claim(self, worker: str) -> Run | None:
+    def claim(self, worker: str, devices: Sequence[str] = ()) -> Run | None:
         """Take the run that was moved to the front last, else the oldest, or that of whoever's turn it is, if any run waits, and
-        mark it running."""
+        mark it running. devices: takes only runs that ask for one of these, such as ("auto", "cuda"); any if none is named."""
         check_server(self.actor)
+        wanted = f" {' '.join(devices)} " if devices else ""
+        waits = f"status = 'queued' AND {FOR_DEVICES}"
         with self._database.reading() as db:  # looked at first, so that idle workers don't take turns for the write lock
-            if not db.execute("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1").fetchone():
+            if not db.execute(f"SELECT 1 FROM runs WHERE {waits} LIMIT 1", (wanted,)).fetchone():
                 return None
         now = time.time()
         with self._database.writing() as db:
-            first = next_of(*read_queue(db)) if self._in_turns else None
-            which = "?" if first else "(SELECT number FROM runs WHERE status = 'queued' ORDER BY moved DESC, number LIMIT 1)"
-            row = db.execute("UPDATE runs SET status = 'running', moved = 0, worker = ?, started = ?, heartbeat = ? WHERE "
-                             f"number = {which} RETURNING *", (worker, now, now, *([first.number] if first else []))).fetchone()
+            first = next_of(*read_queue(db, wanted)) if self._in_turns else None
+            which = "?4" if first else f"(SELECT number FROM runs WHERE {waits} ORDER BY moved DESC, number LIMIT 1)"
+            row = db.execute("UPDATE runs SET status = 'running', moved = 0, worker = ?2, started = ?3, heartbeat = ?3 WHERE "
+                             f"number = {which} RETURNING *",
+                             (wanted, worker, now, *([first.number] if first else []))).fetchone()
             if first:
                 note_turn(db, first.owner)
         try:

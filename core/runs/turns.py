@@ -37,9 +37,16 @@ def in_order(queue: Iterable[Waiting], turns: Mapping[str, int]) -> list[int]:
 
 # --- the store's rows
 
-def read_queue(db: sqlite3.Connection) -> tuple[list[Waiting], dict[str, int]]:
-    """What waits, and when each owner had their last turn."""
-    queue = [Waiting(*row) for row in db.execute("SELECT number, owner, moved FROM runs WHERE status = 'queued'").fetchall()]
+# the device that a run's settings ask for; "auto" where they can't be read, as a training process says so
+ASKED = """CASE WHEN json_valid(config) AND json_extract(config, '$.training.device') IN ('cpu', 'cuda', 'mps')
+    THEN json_extract(config, '$.training.device') ELSE 'auto' END"""
+FOR_DEVICES = f"(?1 = '' OR instr(?1, ' ' || {ASKED} || ' '))"  # of a text of devices, or of any where it is empty
+
+
+def read_queue(db: sqlite3.Connection, devices: str = "") -> tuple[list[Waiting], dict[str, int]]:
+    """What waits, and when each owner had their last turn. devices: those that runs may ask for, " auto cpu "; any if empty."""
+    queue = [Waiting(*row) for row in db.execute("SELECT number, owner, moved FROM runs WHERE status = 'queued' AND "
+                                                 f"{FOR_DEVICES}", (devices,)).fetchall()]
     return queue, dict(map(tuple, db.execute("SELECT owner, turn FROM turns").fetchall()))
 
 

@@ -119,12 +119,14 @@ def counted(found: Mapping[str, Sequence[str]], words: Mapping[str, str], otherw
 
 def settings_to_show(runs: Sequence[Run], lesson: Lesson) -> dict[str, str]:
     """The settings in which runs differ and that an axis has room for, with what they are called: first those that the lesson
-    leaves within a range, last the seed and the order in which runs were started."""
+    leaves within a range, then the order in which runs were started; last the seed, which is no more than a name for chance."""
     configs = [run.config for run in runs]
     every = [flat(config) for config in configs]
     paths = [path for path in varying(configs) if _has_room([settings.get(path) for settings in every], path)]
-    paths.sort(key=lambda path: (path == SEED, path not in lesson.ranges))
-    return labels_of(configs, paths) | {IN_ORDER: "order of their start"}
+    paths.sort(key=lambda path: path not in lesson.ranges)
+    labels = labels_of(configs, paths)
+    seed = {SEED: labels.pop(SEED)} if SEED in labels else {}
+    return labels | {IN_ORDER: "order of their start"} | seed
 
 
 def _has_room(values: Sequence[object], path: str) -> bool:

@@ -1,7 +1,7 @@
 """A training process, started and fed by LocalEngine.
 
-It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS DISK_BUDGET SINK HOSTED`:
-configured before torch is imported.
+It runs as `python -m core.process training core.runs.worker NAME RUNS DATA CACHE WORKERS CUDA_GRAPHS DISK_BUDGET SINK HOSTED
+DEVICE TAKES`: configured before torch is imported. TAKES are the devices that its runs may ask for, with commas between.
 
 Its standard input is the lifeline: each line says that something is in the queue, and its end says that the server is
 gone. Then the run in progress is marked interrupted and the process ends.
@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -42,8 +43,8 @@ SECONDS_TO_LEAVE = 2.0  # after the server has gone
 class Worker:
     """Takes runs from the queue, one at a time, until its lifeline ends."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
-        self.name, self.settings = name, settings
+    def __init__(self, name: str, settings: Settings, device: torch.device, takes: Sequence[str]) -> None:
+        self.name, self.settings, self.device, self.takes = name, settings, device, takes
         self.store = RunStore(settings.runs_dir, SECONDS_OF_PATIENCE, in_turns=settings.hosted)
         self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
         self.ended: SimpleQueue[str] = SimpleQueue()
@@ -64,7 +65,8 @@ class Worker:
                 continue
             self.idle.clear()
             try:
-                execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving), failed=self.failed)
+                execute(self.store, run, self.settings, StoreControl(self.store, run.id, self.leaving), failed=self.failed,
+                        given=self.device)
             except RunNotFound:
                 pass  # deleted meanwhile
             except StoreError as error:
@@ -78,7 +80,7 @@ class Worker:
             if self.unsaid:
                 self.store.end_runs_of(self.name, "failed", self.unsaid)
                 self.unsaid = ""
-            return self.store.claim(self.name)
+            return self.store.claim(self.name, self.takes)
         except StoreError:
             return None
 
@@ -142,9 +144,12 @@ def main() -> None:
         os.nice(10)  # a page that somebody waits for goes first; where nobody does, training has all the cores
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("500")  # where memory runs out all the same, the system ends this process and not the server
-    name, runs, data, cache, workers, graphs, budget, sink, hosted = sys.argv[1:]
+    name, runs, data, cache, workers, graphs, budget, sink, hosted, device, takes = sys.argv[1:]
     settings = Settings(Path(data), Path(runs), Path(cache), int(workers), graphs == "1", int(budget), sink, hosted == "1")
-    Worker(name, settings).run()
+    if torch.device(device).type == "cuda":
+        with suppress(RuntimeError):  # each run says what is wrong with it
+            torch.cuda.set_device(torch.device(device))  # what says no more than "cuda" means this one
+    Worker(name, settings, torch.device(device), takes.split(",")).run()
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def draft(server: Services) -> RunConfig:
 def _first(server: Services) -> RunConfig:
     """What a page begins with whose address names no draft."""
     if (now := lesson.taken()) is not None:
-        return now.lesson.start_at(now.number)
+        return lesson.start_of(now)
     run_id = st.session_state.get(keys.RUN)
     with suppress(RunNotFound, RunUnreadable, StoreError):  # Train model says so
         if run_id and (run := server.store.get(run_id)).kind == "training":

@@ -160,7 +160,7 @@ def _before(server: Services, run: Run | None) -> None:
 def begin_with(server: Services) -> RunConfig:
     """What a newcomer trains: in a lesson what that starts from, where it is of images."""
     now = lesson.taken()
-    config = PRESETS[first_preset(server.settings)].config if now is None else now.lesson.start_at(now.number)
+    config = PRESETS[first_preset(server.settings)].config if now is None else lesson.start_of(now)
     return config if kind_of(config.data.dataset) == "images" else PRESETS[first_preset(server.settings)].config
 
 

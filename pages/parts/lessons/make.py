@@ -25,6 +25,8 @@ from pages.parts.shell.services import Services
 
 TITLES = {lesson.page_of(path): entry[0] for path, entry in (*MENU.items(), *LABS.items())}  # page → what the menu calls it
 NO_COPY, SAME, ITS_OWN = "", "", ""
+SEEDS = {"own": "each pupil's own luck: results differ by chance", "same": "equal curves: one seed for all",
+         "shared": "trained once: the others are led to that run"}
 
 
 def make_section(server: Services, shipped: Mapping[str, Lesson]) -> None:
@@ -91,6 +93,10 @@ def _about(server: Services) -> None:
     _choice("Data set", "data", [ITS_OWN, *known], values["data"], known | {ITS_OWN: "the one of these settings"},
             lambda value: draft.put("data", value), "The class's own may be brought on Explore data first, as a zip file, or be "
             "drawn by the class: one of the steps is the page Class digits then.")
+    _choice("Who starts equal settings gets", "seeds", list(SEEDS), values["seeds"], SEEDS,
+            lambda value: draft.put("seeds", value), "The seed decides the random starting weights and the order of the images. "
+            "With seeds of their own, the wall says how far results lie apart by chance alone. Seeds of one's own are given on a "
+            "hosted server; a run on Home learns with one's own drawing, and is never shared.")
 
 
 def _text(label: str, name: str, longest: int) -> None:

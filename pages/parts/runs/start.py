@@ -15,7 +15,7 @@ from pages.parts.runs.rate_finder import RATE, find_rate
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
-from pages.parts.shell.notices import icon_of, refuse
+from pages.parts.shell.notices import icon_of, refuse, tell
 from pages.parts.shell.services import Services
 
 SEEDS = (3, 5)
@@ -32,7 +32,11 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
     try:
         for number in range(seeds):
             check_lesson(config.with_values({"training.seed": config.training.seed + number}))
-        if seeds > 1:
+        there = server.engine.shared_run(config) if seeds == 1 and not paused and watch is None else None
+        if there is not None:
+            run_id = there
+            tell("Somebody in this lesson has started exactly these settings already: this is that run.", ":material/groups:")
+        elif seeds > 1:
             run_id = server.engine.submit_seeds(config, owner, seeds, title, key, watch)[0]
         else:
             run_id = server.engine.submit(config, owner, title, key, paused, watch=watch)

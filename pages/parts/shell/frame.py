@@ -16,7 +16,7 @@ from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import LABS, MENU
 from pages.parts.shell.notices import draw_notices
 from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
-from pages.parts.shell.visitor import arrive, teacher_door
+from pages.parts.shell.visitor import arrive, doors
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def open_page(title: str, style: str = "") -> None:
         groups = [Group(_shown(MENU), "Torch Playground", name=True), Group(_shown(labs), "Learn")]
         show_links([group for group in groups if group.links or group.name], "frame.menu", "Pages", go_to, query_of,
                    here=PATHS.get(title, ""), foot=device().title)
-        teacher_door()
+        doors()
     draw_notices()
     lesson_bar(lesson.page_of(PATHS.get(title, "")))
 

@@ -144,10 +144,21 @@ def narrowed(about: Setting, path: str, value: Any) -> Setting:
     return replace(about, minimum=min(allowed[0], value), maximum=max(allowed[1], value))
 
 
+def start_of(now: Taken) -> RunConfig:
+    """The settings that its step starts with, for whoever has this session."""
+    return now.lesson.start_at(now.number, _pupil())
+
+
 def applied(config: RunConfig) -> RunConfig:
-    """Settings brought to what is allowed now."""
+    """Settings brought to what is allowed now, for whoever has this session."""
     now = taken()
-    return config if now is None else now.lesson.applied(config)
+    return config if now is None else now.lesson.applied(config, _pupil())
+
+
+def _pupil() -> str:
+    """Who that is; empty on a server of one person, whose sessions end with a reload."""
+    known = st.session_state.get(keys.ACTOR)
+    return "" if known is None else known.key
 
 
 def problem(config: RunConfig) -> str:

@@ -16,6 +16,7 @@ from core.visitors import KEY_BYTES, Attempts, cookie_of, known_as, new_visitor,
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import tell
+from pages.parts.shell.sign_in import account, lead_back, signed_in
 
 COOKIE_NAME = "torch_playground_visitor"
 _component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
@@ -32,6 +33,7 @@ def arrive() -> None:
     if keys.COOKIE in st.session_state:  # in this session each time: what is below stays in its place
         with st.container(key="visitor.cookie"):
             _component(key="visitor.keep", data={"name": COOKIE_NAME, "value": st.session_state[keys.COOKIE]})
+    lead_back()
 
 
 def asking(settings: Settings) -> Actor:
@@ -52,13 +54,8 @@ def _recognised(settings: Settings) -> Actor:
                      icon=":material/lock:")
             st.stop()
         return _or_teacher(settings, known_as(key, "header", name))
-    signed_in = st.user.get("is_logged_in")  # None where no sign-in is configured
-    if signed_in is not None:
-        if not signed_in:
-            st.info("Sign in, so that your runs are found again and stay yours.", icon=":material/lock:")
-            st.button("Sign in", type="primary", key="visitor.sign_in", on_click=st.login)
-            st.stop()
-        return _or_teacher(settings, known_as(key, "sign-in", f"{st.user.get('iss')} {st.user.get('sub')}"))
+    if (name := signed_in()) is not None:
+        return _or_teacher(settings, known_as(key, "sign-in", name))
     found = read_cookie(key, st.context.cookies.get(COOKIE_NAME), settings.teacher)
     if found is None:
         found = new_visitor()
@@ -72,11 +69,17 @@ def _or_teacher(settings: Settings, actor: Actor) -> Actor:
     return said if said is not None and said.key == actor.key else actor
 
 
-def teacher_door() -> None:
-    """Where the teacher gives the code, below the menu. Nothing where no code is set."""
+def doors() -> None:
+    """Below the menu: the way out for who has signed in, and where the teacher gives the code. Nothing where there are none."""
     settings = _hosted()
-    if settings is None or not settings.teacher:
+    if settings is None:
         return
+    account()
+    if settings.teacher:
+        _teacher_door(settings)
+
+
+def _teacher_door(settings: Settings) -> None:
     actor = asking(settings)
     if actor.kind == "teacher":
         st.caption("You are the teacher: you see everybody's runs, and can stop and change them.")

@@ -4,7 +4,7 @@ export default function (component) {
   const parts = (wall.parts ??= build(wall));
   drawDots(parts.dots, data.dots);
   drawCurves(parts.curves, data.curves);
-  const side = JSON.stringify([data.figures, data.groups, data.found, data.prediction]);
+  const side = JSON.stringify([data.figures, data.spread, data.groups, data.found, data.prediction]);
   if (wall.side !== side) parts.side.replaceChildren(...aside(data));
   wall.side = side;
 }
@@ -99,17 +99,20 @@ function forget(kept, seen) {
     }
 }
 
-function aside({ figures, best, groups, found, prediction }) {
-  const row = make("div", "figures");
-  row.append(...figures.map(([value, words]) => {
-    const one = make("p");
-    one.append(make("b", "", value), words);
-    return one;
-  }));
+function aside({ figures, spread, groups, found, prediction }) {
+  const row = make("div", "figures"), apart = make("div", "spread");
+  row.append(...figures.map(figure));
+  if (spread) apart.append(figure(spread));
   const people = make("div", "groups");
   people.append(...groups.map(group));
-  const parts = [row, people, findings(found)];
+  const parts = [row, ...(spread ? [apart] : []), people, findings(found)];
   return prediction ? [...parts, asked(prediction)] : parts;
+}
+
+function figure([value, words]) {
+  const one = make("p");
+  one.append(make("b", "", value), words);
+  return one;
 }
 
 function group({ state, title, count, names, more }) {

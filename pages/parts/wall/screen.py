@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.figures.wall import best_of, curves, dots, is_accuracy, result_of
+from core.figures.wall import best_of, curves, dots, is_accuracy, result_of, spread_of
 from core.runs import RunStore
 from core.runs.wall import MOST_RUNS, State, Wall, counted
 from core.wording import plural
@@ -30,7 +30,7 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
     """Draw it. path, label: of the setting that results are drawn over. asked: the question whose answers are shown."""
     accuracy = is_accuracy(wall.runs)
     result = "Best validation accuracy" if accuracy else "Best validation loss"
-    best, groups = best_of(wall.runs), _groups(wall)
+    best, groups, spread = best_of(wall.runs), _groups(wall), _spread(wall)
     of_best = f"best: {wall.called(best)}" if best is not None else "best so far"
     _component(key="wall.screen", height="content", data={
         "dots": dots(wall, path) | {"title": f"{result}, by {label}" + (f": the newest {MOST_RUNS}" if wall.every > MOST_RUNS
@@ -39,12 +39,20 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
         "curves": curves(store, wall) | {"title": f"Training {'accuracy' if accuracy else 'loss'}, by epoch",
                                          "empty": "A curve appears when a run has begun."},
         "figures": ((str(wall.every), plural(wall.every, "run").partition(" ")[2]), (result_of(best), of_best)),
-        "groups": groups, "found": _found(wall), "prediction": _prediction(wall.predictions, asked, _lines_left(groups))})
+        "spread": spread,
+        "groups": groups, "found": _found(wall),
+        "prediction": _prediction(wall.predictions, asked, _lines_left(groups, spread is not None))})
 
 
 def answered(predictions: Mapping[str, Mapping[int, int]]) -> dict[str, Question]:
     """The questions that somebody has answered, the last one first; without those that the labs ask no more."""
     return {key: BY_KEY[key] for key in predictions if key in BY_KEY}
+
+
+def _spread(wall: Wall) -> tuple[str, str] | None:
+    """How far results of equal settings lie apart."""
+    found = spread_of(wall.runs)
+    return None if found is None else (found[1], f"in {found[0]} runs that differ in their seed alone")
 
 
 def _groups(wall: Wall) -> tuple[dict[str, Any], ...]:
@@ -65,9 +73,9 @@ def _found(wall: Wall) -> dict[str, Any]:
             "none": "nothing wrong so far" if wall.found else ""}
 
 
-def _lines_left(groups: tuple[dict[str, Any], ...]) -> int:
-    """How many the question has below the names."""
-    used = sum(1.4 + ceil((len(group["names"]) + bool(group["more"])) / IN_A_ROW) for group in groups)
+def _lines_left(groups: tuple[dict[str, Any], ...], spread: bool) -> int:
+    """How many the question has below the names, and below the spread where that is shown."""
+    used = 1.6 * spread + sum(1.4 + ceil((len(group["names"]) + bool(group["more"])) / IN_A_ROW) for group in groups)
     return round(min(5, max(2, LINES - used)))
 
 

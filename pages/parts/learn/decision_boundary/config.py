@@ -103,7 +103,7 @@ def begin() -> None:
         st.session_state.pop(keys.LESSON_PLANE, None)
     elif st.session_state.get(keys.LESSON_PLANE) != (wanted := (now.code, now.lesson.preset_at(now.number))):
         st.session_state[keys.LESSON_PLANE] = wanted
-        begun = now.lesson.start_at(now.number)
+        begun = lesson.start_of(now)
         take(begun if can_show(begun) else FIRST)
 
 
