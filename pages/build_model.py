@@ -12,7 +12,7 @@ from core.models.composer import problems
 from core.training import outputs_for
 from core.wording import plural
 from pages.parts.build.code import show_code
-from pages.parts.build.composer import composer
+from pages.parts.build.composer import composer, last_that_fitted
 from pages.parts.build.layer_table import layers_section, shape
 from pages.parts.build.walk import walk_section
 from pages.parts.doctors import config_doctor
@@ -83,6 +83,9 @@ if works:
         config_doctor.show_findings(server, case)
         if works and lesson.parts("build_model", ["Code"]):
             show_code(config)
+elif before := last_that_fitted(data.input_shape, outputs):
+    st.caption("Until all rows fit: the network as it was when they last did.")
+    layers_section(config_doctor.case_of(server, config.model_copy(update={"model": before})), composed)
 with actions:
     next_steps(works)
 if lesson.parts("build_model", ["Look inside"]):

@@ -43,6 +43,7 @@ from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import go_to, open_page
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset, services
+from pages.parts.widgets.address import keep_choice, take_choice
 from pages.parts.widgets.canvas import canvas
 
 WHY = "Why this answer"
@@ -56,6 +57,7 @@ STYLE = """@media (max-width: 640px) {
   .st-key-draw-keep [data-testid="stButtonGroup"] button { min-width: 0; padding-inline: 0.7rem; }
 }"""
 SLOW = {"Move, turn, stretch it", WHY}  # sections that take longer than a stroke may wait: they follow when the pen is lifted
+SOURCE = "draw.source"  # in the address
 SOURCES = {"Draw": ":material/draw:", "Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
 TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one {}.",
          "Camera": "Photograph one {}."}  # {}: digit, letter or drawing, by what the model knows
@@ -178,7 +180,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: st
     if images[0] is None:
         return
     if len(models) > 1:
-        st.subheader("All models side by side")
+        st.header("All models side by side")
         side_by_side(models, said)
     if models[0].shape == DRAWING_SHAPE:
         watch_button(server, runs[chosen[0]])
@@ -190,7 +192,7 @@ def studio(server: Services, runs: dict[str, Run], chosen: list[str], source: st
     section = st.segmented_control("Section", offered, default=offered[0], required=True, key="draw.section",
                                    bind="query-params", label_visibility="collapsed")
     if section != WHY:  # which has a heading of its own
-        st.subheader(section)
+        st.header(section)
     if prepared is None:
         SECTIONS[section](server, models, drawing)
     elif section == WHY:
@@ -233,9 +235,11 @@ told_of_upload()
 with st.container(horizontal=True, width=720):
     chosen = choose(runs)
     others = choose_others(runs, chosen)
-source = st.segmented_control("Where from", list(SOURCES), default="Draw", required=True, key="draw.source",
+take_choice(SOURCE, SOURCES, "Draw")
+source = st.segmented_control("Where from", list(SOURCES), default="Draw", required=True, key=SOURCE,
                               format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
                               label_visibility="collapsed")
+keep_choice(SOURCE, source, "Draw")
 watched(server, runs, [chosen, *others], source)
 if lesson.parts("draw_digit", [TEACH]):
     teach_section(server, runs[chosen])

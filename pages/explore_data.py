@@ -44,7 +44,7 @@ def choose(server: Services) -> str:
     if lesson.is_fixed("data.dataset"):
         names = [current]
     usual = current if current in names else names[0]
-    take_choice(DATASET, names)
+    take_choice(DATASET, names, usual)
     if st.session_state.get(DATASET) not in names:
         st.session_state.pop(DATASET, None)  # it has been deleted
     first: dict[str, Any] = {} if DATASET in st.session_state else {"index": names.index(usual)}
@@ -127,7 +127,7 @@ except DataError as error:
     st.stop()
 card(name, data)
 offered = lesson.parts("explore_data", list(SECTIONS))
-take_choice(SECTION, offered)
+take_choice(SECTION, offered, offered[0])
 if st.session_state.get(SECTION) not in offered:
     st.session_state.pop(SECTION, None)
 first: dict[str, Any] = {} if SECTION in st.session_state else {"default": offered[0]}

@@ -1,5 +1,6 @@
 """Autograd: how does PyTorch find out which way to change every weight?"""
 
+from core.figures.in_words import in_words
 from core.process import configure
 
 configure("server")
@@ -70,34 +71,36 @@ def editors() -> Values | None:
 
 
 def graph(passed: Pass, step: int, detach: str | None = None) -> None:
-    st.graphviz_chart(graph_dot(passed, step, detach), width="stretch")
+    reached = ", ".join(now.node for now in passed.steps[:step] if now.backward) or "nothing"
+    st.graphviz_chart(graph_dot(passed, step, detach), width="stretch", alt=(
+        f"The calculation as a graph of {', '.join(passed.nodes)}; after step {step} of {len(passed.steps)} gradients have "
+        f"reached {reached}."))
 
 
 def grid(tensor, key: str) -> None:
-    st.plotly_chart(tensor_grid(tensor), width="content", key=key, config=STILL)
+    figure = tensor_grid(tensor)
+    st.plotly_chart(figure, width="content", key=key, config=STILL, alt=in_words(figure, "A tensor"))
 
 
 def step_by_step(values: Values) -> None:
     """Values forward, gradients backward, one node at a time."""
     seen = predict(PATH, AUTOGRAD["step"])
-    want_x = st.toggle("The input's gradient too", key="autograd.want_x", help="x.requires_grad_(): how the loss changes "
+    want_x = st.toggle("The input's gradient too", key="autograd.want_x",
+                       bind="query-params", help="x.requires_grad_(): how the loss changes "
                                                                                "with the input.")
     if not seen:
         covered(480)
         return
     passed = run(values, Switches(want_x=want_x))
     count = len(passed.steps)
-    step = st.slider("Step", 0, count, 0, key=f"autograd.step_{count}", on_change=tried, args=(PATH,),
+    step = st.slider("Step", 0, count, 0, key=f"autograd.step_{count}", bind="query-params", on_change=tried, args=(PATH,),
                      help="The first four go forward, the others backward.")
-    picture, words = st.columns([1.1, 1], gap="large")
-    with picture:
-        graph(passed, step)
-    with words:
-        if step == 0:
-            st.info("Move the slider: first the values go forward to the loss, then gradients come back from it.",
-                    icon=":material/swipe_right:")
-        else:
-            explain_step(passed, step)
+    graph(passed, step)
+    if step == 0:
+        st.info("Move the slider: first the values go forward to the loss, then gradients come back from it.",
+                icon=":material/swipe_right:")
+    else:
+        explain_step(passed, step)
     show_code(step_code(values, Switches(want_x=want_x)))
 
 
@@ -117,7 +120,7 @@ def explain_step(passed: Pass, step: int) -> None:
 def accumulating(values: Values) -> None:
     """backward() adds to what is there."""
     seen = predict(PATH, AUTOGRAD["accumulate"])
-    zero = st.toggle("zero_grad() before each backward()", key="autograd.zero")
+    zero = st.toggle("zero_grad() before each backward()", key="autograd.zero", bind="query-params")
     with st.container(horizontal=True):
         if st.button("Forward and backward once more", type="primary", icon=":material/replay:", key="autograd.again",
                      on_click=tried,
@@ -150,12 +153,14 @@ def switching_off(values: Values) -> None:
     seen = predict(PATH, AUTOGRAD["off"])
     controls, picture = st.columns([1, 1.4], gap="large")
     with controls:
-        no_grad = st.toggle("Forward pass inside torch.no_grad()", key="autograd.no_grad", on_change=tried, args=(PATH,))
+        no_grad = st.toggle("Forward pass inside torch.no_grad()", key="autograd.no_grad",
+                            bind="query-params", on_change=tried, args=(PATH,))
         cut = st.segmented_control("detach()", ["nothing", "u", "z"], default="nothing", required=True, key="autograd.detach",
                                    bind="query-params",
                                    on_change=tried, args=(PATH,), help="The same values, but cut off from how they were made.")
         frozen = frozenset(name for name in ("w", "b") if st.toggle(
-            f"Freeze {name}: {name}.requires_grad_(False)", key=f"autograd.freeze_{name}", on_change=tried, args=(PATH,)))
+            f"Freeze {name}: {name}.requires_grad_(False)", key=f"autograd.freeze_{name}",
+            bind="query-params", on_change=tried, args=(PATH,)))
         switches = Switches(no_grad, None if cut == "nothing" else cut, frozen)
         passed = run(values, switches)
     if not seen:

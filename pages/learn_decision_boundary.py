@@ -106,7 +106,9 @@ with st.container(key="plane.stage", gap="small"):  # on a phone the picture com
         sets, controls = st.columns([1.42, 1], gap="small")
         with sets, st.container(gap="xxsmall"):
             plane_controls.data_sets(config)
-            live.speed(server, run)
+            with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+                live.speed(server, run)
+                plane_controls.network_controls(config)
         with controls:
             plane_controls.main_controls(config)
     place = st.container(key="plane.picture", gap="xxsmall")  # how it is drawn is read first and stands below
@@ -127,10 +129,8 @@ with curves:
     by_hand_list(changes, names=weight.names(config, data.classes) if data is not None else None)
 with question:
     predict(PATH, PLANE["line"])
-left, middle, right = st.columns(3, gap="medium")
+left, right = st.columns(2, gap="medium")
 with left:
-    plane_controls.network_controls(config)
-with middle:
     plane_controls.training_controls(config)
 with right:
     plane_controls.data_controls(config)

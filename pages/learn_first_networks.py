@@ -1,5 +1,6 @@
 """First networks: what does each line of a first PyTorch script do, and what does its loss say?"""
 
+from core.figures.in_words import in_words
 from core.process import configure
 
 configure("server")
@@ -55,13 +56,13 @@ def settings() -> FirstNetworkConfig:
 
     with st.container(horizontal=True, gap="medium"):
         hidden = st.slider("Hidden units", 1, 64, notes.hidden, key=f"first.hidden.{system}", help=about("hidden"), width=185,
-                           persist_state="session")
+                           bind="query-params")
         rate = st.select_slider("Learning rate", RATES, notes.learning_rate, key=f"first.rate.{system}", width=185,
-                                help=about("learning_rate"), persist_state="session")
+                                help=about("learning_rate"), bind="query-params")
         epochs = st.slider("Epochs", 10, 400, notes.epochs, 10, key=f"first.epochs.{system}", help=about("epochs"), width=185,
-                           persist_state="session")
+                           bind="query-params")
         seed = st.number_input("Seed", 0, 999, 0, key=f"first.seed.{system}", help=about("seed"), width=130,
-                               persist_state="session")
+                               bind="query-params")
     return FirstNetworkConfig(system=system, hidden=hidden, learning_rate=rate, epochs=epochs, seed=int(seed))
 
 
@@ -73,7 +74,7 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
         codes = [" ".join(line.code.split()) for line in lines]
         names = [code if len(code) <= 56 else code[:54] + "…" for code in codes]
         place = st.radio("Line", range(len(lines)), 1, format_func=lambda i: f"`{names[i]}`", key="first.line", on_change=tried,
-                         args=(PATH,), persist_state="session")
+                         args=(PATH,), bind="query-params")
     line = lines[place]
     with right:
         st.code(line.code, language="python", wrap_lines=True)
@@ -85,8 +86,9 @@ def line_by_line(lines: tuple[Line, ...]) -> None:
             size = f"shape ({', '.join(map(str, values.shape))}{comma})" if values.dim() else "one number"
             st.markdown(f"`{name}` · {size}")
             column = values.dim() == 2 and values.shape[1] == 1
-            st.plotly_chart(tensor_grid(values.T if column else values[:12] if values.dim() else values),
-                            key=f"first.values.{index}", config=STILL)
+            figure = tensor_grid(values.T if column else values[:12] if values.dim() else values)
+            st.plotly_chart(figure,
+                            key=f"first.values.{index}", config=STILL, alt=in_words(figure, f"Values of {name}"))
             if column:
                 st.caption("A column; shown transposed, as a row." + (" Its first 24 numbers." if len(values) > 24 else ""))
             elif values.dim() == 2 and len(values) > 12:
@@ -108,7 +110,8 @@ def beyond(config: FirstNetworkConfig, result: Walk) -> None:
     if not isfinite(result.losses[-1]):
         st.warning("The steps were so long that the loss grew beyond all numbers (NaN). Choose a smaller learning rate.",
                    icon=":material/trending_up:")
-    st.plotly_chart(losses_figure(result), key="first.losses", config=STILL)
+    figure = losses_figure(result)
+    st.plotly_chart(figure, key="first.losses", config=STILL, alt=in_words(figure, "Losses over epochs"))
     if config.system == "toy-2-2-1":
         st.caption("The numbers to predict are random, with mean 0 and standard deviation 1. Always saying 0 has a loss of 1 on "
                    "average, and no other habit has less. Try 64 hidden units, a learning rate of 0.1 and 400 epochs: the "

@@ -33,13 +33,13 @@ NEXT = [
 def settings():
     """The controls, as a run's config."""
     with st.container(horizontal=True, gap="small"):
-        rate = st.select_slider("Learning rate", RATES, 0.01, key="regression.rate", persist_state="session", width=138,
+        rate = st.select_slider("Learning rate", RATES, 0.01, key="regression.rate", bind="query-params", width=138,
                                 on_change=tried, args=(PATH,), help="How far each step moves the three numbers.")
-        steps = st.slider("Steps", 10, 1000, 1000, 10, key="regression.steps", persist_state="session", width=138)
-        points = st.slider("Samples", 10, 500, 100, 10, key="regression.points", persist_state="session", width=138)
-        noise = st.slider("Noise", 0.0, 1.0, 0.1, 0.05, key="regression.noise", persist_state="session", width=138,
+        steps = st.slider("Steps", 10, 1000, 1000, 10, key="regression.steps", bind="query-params", width=138)
+        points = st.slider("Samples", 10, 500, 100, 10, key="regression.points", bind="query-params", width=138)
+        noise = st.slider("Noise", 0.0, 1.0, 0.1, 0.05, key="regression.noise", bind="query-params", width=138,
                           help="Standard deviation of the random number that is added to each y.")
-        seed = st.number_input("Seed", 0, 999, 0, key="regression.seed", persist_state="session", width=138,
+        seed = st.number_input("Seed", 0, 999, 0, key="regression.seed", bind="query-params", width=138,
                                help="Start of the random numbers for the first weights.")
     return configured(PRESET, rate, steps, points, noise, int(seed))
 

@@ -1,5 +1,6 @@
 """Save and load: what is in a file of weights, and what can go wrong on the way back?"""
 
+from core.figures.in_words import in_words
 from core.process import configure
 
 configure("server")
@@ -45,7 +46,7 @@ def show_table(rows: list[TensorRow], key: str) -> None:
 
 def state() -> None:
     """What a state_dict is."""
-    st.subheader("What is worth saving: the state_dict")
+    st.header("What is worth saving: the state_dict")
     rows = state_rows(network())
     st.markdown("A network of Linear(4, 8), BatchNorm1d(8), ReLU, Dropout and Linear(8, 3). Its state_dict is a dictionary from "
                 "names to tensors: all that training has changed. Names come from the place in the network; ReLU and Dropout "
@@ -58,7 +59,7 @@ def state() -> None:
 
 def files() -> None:
     """The same network in three files."""
-    st.subheader("Three ways to save it")
+    st.header("Three ways to save it")
     saved = saved_files(network())
     seen = predict(PATH, SAVING["largest"])
     if not st.toggle("Save it three ways", key="saving.three", on_change=tried, args=(PATH,), bind="query-params"):
@@ -91,10 +92,10 @@ def inside(file: SavedFile) -> None:
 
 def refusal() -> None:
     """A hostile file, harmless here."""
-    st.subheader("A file that wants to run code")
+    st.header("A file that wants to run code")
     seen = predict(PATH, SAVING["pickle"])
     if not st.toggle("Load the file with weights_only=True", key="saving.hostile", on_change=tried, args=(PATH,),
-                     persist_state="session"):
+                     bind="query-params"):
         return
     if not seen:
         covered()
@@ -109,7 +110,7 @@ def refusal() -> None:
 
 def misfits() -> None:
     """load_state_dict's messages, explained."""
-    st.subheader("Weights that don't fit")
+    st.header("Weights that don't fit")
     kind = st.segmented_control("What is different", list(MISFITS), format_func=lambda key: MISFITS[key].title, default="missing",
                                 key="saving.misfit", required=True, bind="query-params")
     entry = MISFITS[kind]
@@ -122,22 +123,23 @@ def misfits() -> None:
 
 def forgotten() -> str:
     """The same input, different answers; the lab's code for the settings shown."""
-    st.subheader("eval() forgotten")
+    st.header("eval() forgotten")
     seen = predict(PATH, SAVING["eval"])
     left, right = st.columns([1, 2.4], gap="large")
     with left:
-        evaluating = st.toggle("model.eval()", True, key="saving.evaluating", persist_state="session")
-        dropout = st.slider("Dropout", 0.0, 0.9, 0.5, 0.1, key="saving.dropout", persist_state="session",
+        evaluating = st.toggle("model.eval()", True, key="saving.evaluating", bind="query-params")
+        dropout = st.slider("Dropout", 0.0, 0.9, 0.5, 0.1, key="saving.dropout", bind="query-params",
                             help="Share of units that are switched off, in training mode.")
-        norm = st.toggle("Batch norm", True, key="saving.norm", persist_state="session")
+        norm = st.toggle("Batch norm", True, key="saving.norm", bind="query-params")
     result = forget_eval(not evaluating, dropout, norm)
     if not seen:
         with right:
             covered(420)
         return saving_code(not evaluating, dropout, norm)
     with right:
-        st.plotly_chart(answers_figure(result.answers.tolist(), ["class 0", "class 1", "class 2"]), key="saving.answers",
-                        width="stretch")
+        figure = answers_figure(result.answers.tolist(), ["class 0", "class 1", "class 2"])
+        st.plotly_chart(figure, key="saving.answers",
+                        width="stretch", alt=in_words(figure, "Five answers to one example"))
     same = "All five answers are the same." if result.spread == 0 else (
         f"The same example's probability differs by up to {100 * result.spread:.1f} percentage points.")
     moved = (f" And asking has changed the network: batch norm's running mean has moved by {result.drift:.3f}, without any "
@@ -150,7 +152,7 @@ def forgotten() -> str:
 
 def own_file() -> None:
     """A person's own weights, checked and listed."""
-    st.subheader("Look into a file of your own")
+    st.header("Look into a file of your own")
     file = st.file_uploader(f"A .pth, .pt or .safetensors file, {LIMIT} MB at most", type=["pth", "pt", "safetensors"],
                             max_upload_size=LIMIT, key="saving.upload",
                             help="It is checked and listed here, never run, and forgotten when you leave.")

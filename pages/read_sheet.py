@@ -20,7 +20,9 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import go_to, open_page, select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, services
+from pages.parts.widgets.address import keep_choice, take_choice
 
+SOURCE = "sheet.source"  # in the address
 SOURCES = {"Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
 TURN = "Turn by 90°"
 STRANGE = 0.15  # share of marks: of made sheets of digits at most 5 % are unlike what a model learned from, of text 29 to 54 %
@@ -58,9 +60,11 @@ def picture() -> bytes | None:
                 st.session_state[keys.SHEET_BROUGHT] = None
                 st.rerun()
         return content
-    source = st.segmented_control("Where from", list(SOURCES), default="Upload", required=True, key="sheet.source",
+    take_choice(SOURCE, SOURCES, "Upload")
+    source = st.segmented_control("Where from", list(SOURCES), default="Upload", required=True, key=SOURCE,
                                   format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",
                                   label_visibility="collapsed")
+    keep_choice(SOURCE, source, "Upload")
     if source == "Upload":
         file = st.file_uploader(f"Photograph or scan of many digits: PNG, JPEG or WebP (up to {MOST_MB} MB)",
                                 type=["png", "jpg", "jpeg", "webp"], key="sheet.file", max_upload_size=MOST_MB)

@@ -47,7 +47,9 @@ def everything(at: AppTest, but: str = "") -> str:
 def _read(block, but: str) -> Iterator[str]:
     for child in block.children.values():
         if hasattr(child, "children"):
-            if not any(getattr(inner, "key", None) == but for inner in child.children.values()):
+            rows = [inner for inner in child.children.values() if hasattr(inner,
+                                                                          "children")]  # the question's widgets are in a row
+            if not any(getattr(inner, "key", None) == but for row in rows for inner in row.children.values()):
                 yield from _read(child, but)
         elif child.type == "arrow_data_frame":
             yield child.value.to_string()

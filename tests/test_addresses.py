@@ -1,6 +1,8 @@
 """Addresses that open a page in a state: what is asked for is shown and stays there, and what can't be is taken out."""
 
+import ast
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -8,9 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
-from core.config_text import to_text
+from core.config_text import LONGEST, to_text
 from core.presets import PRESETS
 from pages.parts.shell import keys
+from pages.parts.shell.menu import LABS, MENU
 
 ROOT = Path(__file__).parents[1]
 
@@ -150,12 +153,27 @@ def test_a_runs_settings_are_in_the_form_and_a_draft_in_the_address_wins(trained
     assert read_config(opened("build_model", run=run.id).session_state[keys.DRAFT]) == run.config
 
 
-def test_links_to_pages_that_show_the_draft_carry_it():
-    at = with_epochs(opened("train_model"), 7)
+def carrying(at: AppTest) -> set[str]:
+    """The pages whose links in the menu carry a draft with other epochs."""
     shown = json.loads(next(part.proto.json for part in at.get("bidi_component") if "frame.menu" in part.proto.id))
     pages = [page for group in shown["groups"] for page, _, _ in group["links"]]
-    carried = {page for page, query in zip(pages, shown["queries"], strict=True) if "training.epochs" in unquote(query)}
-    assert carried == {"explore_data", "build_model", "train_model", "search_settings"}
+    return {page for page, query in zip(pages, shown["queries"], strict=True) if "training.epochs" in unquote(query)}
+
+
+def test_links_to_all_pages_carry_the_draft():
+    every = {"" if page == "app.py" else Path(page).stem for page in (*MENU, *LABS)}
+    assert carrying(with_epochs(opened("train_model"), 7)) == every
+
+
+def test_a_draft_is_passed_on_by_a_page_that_does_not_show_it():
+    """After a reload there, in a session that knows nothing else of it."""
+    words = '{"from":"digits-quick","training.epochs":7}'
+    at = opened("learn_saving", config=words)
+    assert "train_model" in carrying(at) and in_address(at) == {"config": words} and keys.DRAFT not in at.session_state
+    assert epochs(opened("train_model", **in_address(at))) == 7
+    hostile = opened("learn_saving", config="<b>**x**</b>")
+    assert not carrying(hostile) and not (hostile.error or hostile.warning), "it is refused where it would be read"
+    assert not carrying(opened("learn_saving", config='{"training.epochs":7}' + " " * LONGEST))
 
 
 def test_a_preset_that_is_not_there_is_said_in_one_line():
@@ -197,17 +215,83 @@ def test_a_hostile_expression_in_the_address_gets_one_line(text: str):
     assert len(at.warning) == 1 and len(at.warning[0].value) < 400
 
 
-def test_the_lab_on_data_loading_follows_in_its_address():
-    """What the address names is followed as it is changed, and what has no meaning is taken out."""
+def test_the_lab_on_data_loading_follows_in_its_address(monkeypatch):
+    """Of what is chosen all is in the address that the lab does not begin with; what has no meaning is taken out."""
     at = opened("learn_data_loading", view="loader", batch_size="16", seed="nonsense", shuffle="false")
     assert in_address(at) == {"view": "loader", "batch_size": "16", "shuffle": "false"}
     assert (at.number_input(key="loading.batch_size").value, at.toggle(key="loading.shuffle").value) == (16, False)
     at.number_input(key="loading.batch_size").set_value(20).run()
-    assert in_address(at) == {"view": "loader", "batch_size": "20", "shuffle": "false"}
+    at.toggle(key="loading.drop_last").set_value(True).run()
     at.toggle(key="loading.shuffle").set_value(True).run()
-    assert in_address(at) == {"view": "loader", "batch_size": "20", "shuffle": "1"}
+    assert in_address(at) == {"view": "loader", "batch_size": "20", "drop_last": "1"}
+    with monkeypatch.context() as way_back:
+        way_back.setattr("pages.parts.learn.data_loading.shared.came_by_history", lambda: True)
+        del at.query_params["batch_size"]
+        at.run()
+    assert at.number_input(key="loading.batch_size").value == 8 and in_address(at) == {"view": "loader", "drop_last": "1"}
 
 
-def test_an_address_with_lines_of_no_dataset_loses_them():
+def test_steps_of_a_transform_and_lines_of_a_dataset_stand_in_the_address():
+    at = opened("learn_data_loading", view="transform", steps="to_tensor,made up")
+    assert at.multiselect(key="loading.steps").value == ["to_tensor"] and in_address(at)["steps"] == "to_tensor"
+    at.multiselect(key="loading.steps").set_value([]).run()
+    assert in_address(at)["steps"] == "none" and opened("learn_data_loading", **in_address(at)).multiselect[0].value == []
     at = opened("learn_data_loading", view="dataset", read="made up", length="rows")
-    assert in_address(at) == {"view": "dataset", "length": "rows"}
+    assert in_address(at) == {"length": "rows"}
+
+
+CONTROLS = {"slider", "select_slider", "selectbox", "radio", "toggle", "checkbox", "segmented_control", "pills", "number_input",
+            "text_input", "text_area", "multiselect", "data_editor"}
+# controls of labs that are in no address, and why
+NOT_THERE = {
+    "f'{question.key}.guess'": "a guess: whoever gets the link is asked, too",
+    "'autograd.inputs'": "a table", "'autograd.outputs'": "a table", "key": "tables that are typed or pasted",
+    "f'text.own.{key}'": "a text of somebody's own",
+    "'tensors.index_example'": "writes into the field below it", "'tensors.expression_example'": "writes into the field below it"}
+
+
+def lab_controls() -> Iterator[tuple[str, str, bool]]:
+    """File, key and whether it is in the address, of each control of the labs but the 2-D classifier, whose settings are in the
+    address by the names of their fields: tests/test_plane_address.py."""
+    for path in [*ROOT.glob("pages/learn_*.py"), *(ROOT / "pages/parts/learn").rglob("*.py")]:
+        if "decision_boundary" in str(path):
+            continue
+        called = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        by_hand = {ast.unparse(call.args[0]) for call in called if ast.unparse(call.func) == "from_address"} | {"'loading.steps'"}
+        for call in called:
+            given = {part.arg: ast.unparse(part.value) for part in call.keywords}
+            if isinstance(call.func, ast.Attribute) and call.func.attr in CONTROLS and "key" in given:
+                yield path.name, given["key"], given.get("bind") == "'query-params'" or given["key"] in by_hand
+
+
+def test_every_control_of_a_lab_stands_in_its_address():
+    found = list(lab_controls())
+    assert len(found) > 80
+    assert {(name, key) for name, key, there in found if not there and key not in NOT_THERE} == set()
+    assert {key for _, key, there in found if not there} == set(NOT_THERE), "and no exception is made for nothing"
+
+
+@pytest.mark.parametrize(("page", "asked"), [
+    ("learn_autograd", {"autograd.topic": "Switch it off", "autograd.no_grad": "true", "autograd.freeze_w": "true"}),
+    ("learn_linear_regression", {"regression.rate": "0.3", "regression.steps": "200", "regression.noise": "0.25"}),
+    ("learn_first_networks", {"first.hidden.toy-sigmoid": "3", "first.line": "`loss.backward()`"}),
+    ("learn_metrics", {"metrics.named": "0, 1, 2", "metrics.positive": "0"}),
+    ("learn_building_blocks", {"blocks.part": "Losses", "blocks.loss": "Huber", "blocks.delta": "2.5"}),
+])
+def test_a_lab_with_its_controls_as_the_address_says(page, asked):
+    at = opened(page, **asked)
+    assert in_address(at) == asked, "nothing was taken out as having no meaning"
+    shown = {str(widget.key): widget for kind in (at.toggle, at.select_slider, at.slider, at.number_input, at.text_input)
+             for widget in kind}
+    for key, text in asked.items():
+        if key in shown:
+            assert str(shown[key].value).lower() == text
+
+
+def test_where_an_address_has_no_words_the_way_back_finds_the_usual(monkeypatch):
+    at = opened("explore_data", explore__section="Batches")
+    with monkeypatch.context() as way_back:
+        way_back.setattr("pages.parts.widgets.address.came_by_history", lambda: True)
+        del at.query_params["explore.section"]
+        at.run()
+    assert at.session_state["explore.section"] == "Look" and in_address(at) == {}

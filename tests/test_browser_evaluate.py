@@ -14,6 +14,7 @@ from benchmarks.page_latency import app
 from core.evaluation import Predictions
 from core.runs.evaluations import load_predictions
 from core.runs.moments import moments
+from tests.helpers import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -109,9 +110,19 @@ def test_the_slider_goes_back_in_time_and_plays(address: str, page: Page, traine
     expect(play).to_have_attribute("data-playing", "false")
     expect(page).to_have_url(re.compile(f"moment={kept[-1]}"))
     assert pictures.locator("img").first.get_attribute("src") != first
+    page.go_back()
+    expect(pictures).to_have_attribute("data-step", "0")
     page.goto(f"{address}/go_back?run={run.id}&moment={kept[1]}&moments.shown=Map")
     expect(pictures).to_have_attribute("data-step", str(kept[1]))
     expect(pictures.locator("img")).to_have_count(1)
     page.emulate_media(reduced_motion="reduce")
     expect(play).to_be_hidden()
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_the_walk_is_what_one_sees_first(address: str, page: Page, trained):
+    page.goto(f"{address}/evaluate_model?run={trained[1].id}&evaluate.section=Images")
+    page.get_by_role("button", name="Walk it through the layers").click()
+    walk = page.get_by_role("heading", name="Look inside")
+    expect(walk).to_be_visible()
+    wait_until(lambda: 0 <= walk.bounding_box()["y"] <= 200, lambda: str(walk.bounding_box()))

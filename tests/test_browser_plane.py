@@ -69,6 +69,17 @@ def test_picture_network_and_main_controls_stand_on_the_first_screen(address, ta
     for name in ("Start", "Step by step", "Circle", "XOR", "Spirals", "Hills"):
         assert bottom(main.get_by_role("button", name=name, exact=True)) <= 900, name
     assert bottom(page.get_by_text("Predict before you try.")) > bottom(plane), "the question stands below"
+    behind = page.get_by_role("button", name="Inputs and units")
+    assert bottom(behind) <= 900
+    behind.click()
+    units = page.get_by_role("spinbutton", name="Units 1")
+    units.fill("3")
+    units.press("Enter")
+    expect(page).to_have_url(re.compile(r"model\.hidden=3"))
+    expect(units).to_have_value("3")
+    page.get_by_role("button", name="x₁·x₂").click()
+    expect(page).to_have_url(re.compile(r"data\.features=x1(,|%2C)x2(,|%2C)x1"))
+    page.keyboard.press("Escape")
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 

@@ -106,10 +106,10 @@ def test_two_pupils_draw_what_is_asked_for_and_take_back_their_own(opened, of):
         assert f"Your {digits[-1]} is kept." in said(ann)
     assert len(set(digits)) == 3 and of(ANN).mine().labels.tolist() == digits
     assert "3 drawings of the class; 3 of up to 100 are yours." in said(ann) and "Your drawings: 3" in [one.value for one in
-                                                                                                        ann.subheader]
+                                                                                                        ann.header]
     ben = opened(BEN)
     assert asked(ben) not in digits, "what there are fewest of"
-    assert "3 drawings of the class; 0 of up to 100 are yours." in said(ben) and not ben.subheader[0].value.startswith("Your")
+    assert "3 drawings of the class; 0 of up to 100 are yours." in said(ben) and not ben.header[0].value.startswith("Your")
     on_sheet(ben, asked(ben))
     ben = keep(ben)
     assert "collect.remove" not in offered(ben) and not ben.get("download_button")
@@ -194,7 +194,7 @@ def test_one_person_alone_may_do_everything(opened, of, monkeypatch):
     assert {"collect.remove"} <= offered(at) and "0 of up to 100 are yours" in said(at)
     on_sheet(at, asked(at))
     at = keep(at)
-    assert "Your drawings: 1" in [one.value for one in at.subheader], "of this browser"
+    assert "Your drawings: 1" in [one.value for one in at.header], "of this browser"
 
 
 # --- training on it

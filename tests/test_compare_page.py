@@ -95,10 +95,10 @@ def test_the_table(three):
     assert address(at) == {"selected": ["2-3"]} and "2 selected" in said(at)
     colours = run_colours([2, 3])
     assert list(at.dataframe[0].value["colour"]) == [_dot(colours[3]), _dot(colours[2]), ""]
-    assert len(at.get("plotly_chart")) == 2 and not [one for one in at.subheader if one.value == "third"]
+    assert len(at.get("plotly_chart")) == 2 and not [one for one in at.header if one.value == "third"]
     assert {place for place, _ in best_cells(at)} == {1}, "also where a column with colours stands before"
     choose(at, 1)
-    assert address(at) == {"selected": ["2"]} and [one.value for one in at.subheader] == ["second"]
+    assert address(at) == {"selected": ["2"]} and [one.value for one in at.header] == ["second"]
 
     # --- search: what is selected stays in the table, and its row stays selected
     whole(at.text_input(key="compare.words").set_value(" FIRST ").run())
@@ -206,12 +206,12 @@ def test_actions_on_many_and_undo(three, runs):  # noqa: F811
     press(at, "compare.delete")
     assert as_text("Deleted: “second”.") in said(at)
     press(at, f"compare.restore.{three[1]}")
-    assert as_text("Brought back: “second”.") in said(at)
+    assert at.toast[0].value == as_text("Brought back: “second”."), "seen wherever the page is scrolled to"
     choose(at, 0, 1, 2)
     press(at, "compare.delete")
     assert "There are no runs yet" in said(at)
     press(at, "compare.empty")
-    assert runs.discarded() == {} and not at.dataframe and as_text("Removed for good: 3 runs.") in said(at)
+    assert runs.discarded() == {} and not at.dataframe and at.toast[0].value == as_text("Removed for good: 3 runs.")
 
 
 def test_words_are_kept_where_another_tab_has_changed_others_meanwhile(three, runs):  # noqa: F811
@@ -246,7 +246,7 @@ def test_a_run_in_the_address_is_reachable(three, runs):  # noqa: F811
     """Archived, filtered out, and older than what lists show."""
     runs.annotate([three[0]], Change(archived=True))
     at = opened(three[0], words="second")
-    assert names(at) == ["second"] and [one.value for one in at.subheader] == ["first"]
+    assert names(at) == ["second"] and [one.value for one in at.header] == ["first"]
     assert any("archived" in one.value for one in at.caption) and not at.warning
     title = next(one for one in at.text_input if one.label == "Name")
     whole(title.set_value(HOSTILE).run())
@@ -269,7 +269,7 @@ def test_hostile_names_are_shown_as_they_are(runs):  # noqa: F811
     assert [cell[0] for cell in cells] == ["\u2060"] * 4 + ["*"], "no formula where the table is downloaded"
     assert [cell.lstrip("\u2060")[:5] for cell in cells] == ["@x @x", "=1+1 ", "-2+3 ", "=cmd|", "*t*"]
     assert max(map(len, cells)) <= 121
-    for shown in (at.markdown, at.caption, at.subheader):
+    for shown in (at.markdown, at.caption, at.header):
         assert not [one.value for one in shown if "<script>" in one.value or "[a](" in one.value]
     lines = csv_of(SimpleNamespace(store=runs), (2, 99, 1), ["name", "mine"], "ann").decode().splitlines()
     assert lines[0] == "run,name,mine" and [line.split(",")[1][:6] for line in lines[1:]] == ["'@x @x", "'=1+1 "]

@@ -121,7 +121,9 @@ def test_a_field_is_changed_and_follows_undo(runs):
 def test_a_wrong_row_is_marked_and_fixed(runs):
     at = press(compose(MLP), "row.1", "delete")
     assert "fc1 received 1×28×28 and needs one row of numbers, as Flatten makes it." in shown(at)
-    assert at.button(key="build.train").disabled and not at.dataframe
+    assert at.button(key="build.train").disabled
+    assert "the network as it was when they last did" in shown(at)
+    assert list(at.dataframe[0].value["Layer"]) == ["flatten", "fc1", "relu1", "fc2"], "its table stays meanwhile"
     assert at.button(key="compose.fix.1").label == "Fix: Put Flatten before it"
     press(at, "fix.1")
     assert stack_of(at) == MLP
@@ -169,6 +171,18 @@ def test_start_from_a_preset_or_a_classic(runs):
     assert at.metric[0].value == "39,760"
     press(at, "undo", "undo")
     assert stack_of(at) == MLP
+
+
+def test_what_is_unfinished_is_no_error(runs):
+    at = compose(MLP)
+    at.selectbox(key=key(at, "start")).select("empty").run()
+    assert_whole(at)
+    assert kinds(at) == [] and "Unfinished" in shown(at) and ":red[" not in shown(at)
+    at.selectbox(key="compose.kind").select("conv2d").run()
+    press(at, "add")
+    assert kinds(at) == ["conv2d"] and "Unfinished" in shown(at) and ":red[" not in shown(at)
+    press(at, "fix.1")
+    assert kinds(at) == ["conv2d", "flatten", "linear"] and "Unfinished" not in shown(at)
 
 
 def test_text_is_loaded_or_refused(runs):

@@ -103,7 +103,7 @@ def test_the_form_shows_the_mended_value():
 def test_a_network_that_does_not_fit_is_mended_too():
     at = page("pages/build_model.py", QUICK.with_values({"model.channels": [8] * 5}))
     assert at.error and any("Can't work" in label for label in labels(at))
-    assert "As code" not in [entry.value for entry in at.subheader]
+    assert "As code" not in [entry.value for entry in at.header]
     at.button(key="build.fix.does_not_fit").click().run()
     assert not at.error and draft(at).model.channels == (8, 8, 8, 8)
 

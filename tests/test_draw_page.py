@@ -154,7 +154,7 @@ def test_a_forged_canvas_gets_one_line(at):
 def test_all_models_answer_side_by_side_and_those_that_cannot_say_why(at, models):
     others = [models[name] for name in ("second", "colour", "large", "points", "text")]
     page = on_canvas(at(**{keys.DRAW_OTHERS: others}), strokes(7))
-    assert "All models side by side" in [one.value for one in page.subheader]
+    assert "All models side by side" in [one.value for one in page.header]
     said = " ".join(one.value for one in page.caption)
     for words in ("takes 2 numbers", "reads texts"):
         assert words in said
@@ -243,7 +243,7 @@ def test_a_photograph_is_flattened_step_by_step(at):
     Image.fromarray(photograph(7)[..., :3]).save(file, "JPEG")
     page.file_uploader(key="draw.file").set_value(("seven.jpg", file.getvalue(), "image/jpeg")).run()
     assert_whole(page)
-    assert "**Evenly lit**" in texts(page) and "What the network sees" in [one.value for one in page.subheader]
+    assert "**Evenly lit**" in texts(page) and "What the network sees" in [one.value for one in page.header]
     page.toggle[0].set_value(False).run()
     assert_whole(page)
     assert "**Evenly lit**" not in texts(page)
@@ -261,7 +261,7 @@ def test_every_section_is_drawn_for_one_model_and_two(at, models):
     for others in ([], [models["second"]]):
         for section in ("What the network sees", "Move, turn, stretch it"):
             page = on_canvas(at(**{keys.DRAW_OTHERS: others, "draw.section": section}), strokes(4))
-            assert section in [one.value for one in page.subheader]
+            assert section in [one.value for one in page.header]
         assert len(page.get("plotly_chart")) == 1 + len(others)
     page.session_state["draw.sweep"] = "pen"
     page.run()

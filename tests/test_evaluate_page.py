@@ -102,9 +102,30 @@ def test_it_opens_with_its_surest_mistakes_and_the_matrix_with_pictures(store, m
     said = texts(at)
     assert f"**{100 * about.accuracy:.2f} %** are right: {about.right:,} of {about.examples:,}" in said
     pictures = [image.caption for shown in at.get("image") for image in shown.proto.imgs]
-    assert pictures[:len(surest)] == [as_text(caption(kept, place)) for place in surest.tolist()] and len(surest)
+    lines = [as_text(caption(kept, place)).replace(" %", "\u00a0%") for place in surest.tolist()]
+    assert pictures[:len(surest)] == lines and len(lines)
     assert said.index("Its surest mistakes") < said.index("What it takes for what") and not at.dataframe
     assert matrix(at)["classes"] == list("0123456789") and len(pictures) > len(surest), "and a cell's images below the matrix"
+
+
+def test_a_reader_guesses_its_surest_mistakes_and_sees_both_scores(store, models):
+    at = open_at(models["first"])
+    kept = load_predictions(store, models["first"])
+    surest = confident_mistakes(kept, 10).tolist()
+    key = f"evaluate.guess.{models['first']}.test"
+    at.toggle(key=f"{key}.on").set_value(True).run()
+    for number, place in enumerate(surest):
+        assert f"Image {number + 1} of {len(surest)}" in at.button_group(key=f"{key}.{place}").label
+        captions = [image.caption for shown in at.get("image") for image in shown.proto.imgs]
+        assert captions == [""] and "said" not in texts(at), "nothing on the page tells what it is"
+        truth = int(kept.targets[place])
+        at.button_group(key=f"{key}.{place}").set_value(truth if number else (truth + 1) % 10).run()
+        assert_whole(at)
+    assert f"**You: {len(surest) - 1} of {len(surest)}**" in texts(at) and f"**The model: 0 of {len(surest)}**" in texts(at)
+    captions = [image.caption for shown in at.get("image") for image in shown.proto.imgs]
+    assert all(f"you: {int(kept.targets[place])}" in caption for place, caption in zip(surest[1:], captions[1:], strict=False))
+    at.button(key=f"{key}.again").click().run()
+    assert f"Image 1 of {len(surest)}" in at.button_group(key=f"{key}.{surest[0]}").label
 
 
 def test_no_choice_is_called_like_a_section(store, models):

@@ -53,7 +53,7 @@ def click(at: AppTest, key: str) -> AppTest:
 
 
 def written(at: AppTest) -> str:
-    kinds = (at.subheader, at.markdown, at.caption, at.info, at.success, at.error)
+    kinds = (at.header, at.markdown, at.caption, at.info, at.success, at.error)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 

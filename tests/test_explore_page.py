@@ -57,7 +57,7 @@ def whole(at: AppTest) -> AppTest:
 
 
 def words(at: AppTest) -> str:
-    return "\n".join(str(e.value) for kind in (at.subheader, at.markdown, at.caption, at.info, at.success, at.metric, at.code)
+    return "\n".join(str(e.value) for kind in (at.header, at.markdown, at.caption, at.info, at.success, at.metric, at.code)
                      for e in kind).replace("\\", "")  # class names are escaped
 
 

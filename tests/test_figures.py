@@ -16,6 +16,7 @@ from core.figures.bars import class_counts, grouped_counts, probability_bars, sp
 from core.figures.curves import BEFORE, Curves, curve_chart
 from core.figures.evaluation import confusion_figure
 from core.figures.explore import balance_chart, order_chart
+from core.figures.grids import number
 from core.figures.images import as_picture, contact_sheet, ink_picture
 from core.figures.literal import literal
 from core.figures.robustness import robustness_figure
@@ -352,3 +353,11 @@ def test_plotly_gets_no_markup_from_names(names):
     ("<a href='https://example.org'>y</a>", "&lt;a href='https://example.org'&gt;y&lt;/a&gt;"), ("50 %", "50 %")])
 def test_plain_text_for_plotly(text, shown):
     assert literal(text) == shown and html.unescape(shown) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (1.0, "1"), (0.0, "0"), (-0.0933, "-0.093"), (0.000892, "9e-4"), (-0.2514, "-0.251"), (1234.5, "1234"), (-2.5e7, "-2e7"),
+    (7, "7"),
+    (True, "True"), (float("inf"), "inf"), (99.96, "100")])
+def test_a_number_keeps_to_its_cell(value, text):
+    assert number(value) == text and len(text) <= 6

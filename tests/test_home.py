@@ -265,7 +265,7 @@ def test_it_answers_another_drawing(runs, learned):  # noqa: F811
 def test_why_opens_with_its_first_view(runs, learned):  # noqa: F811
     at = click(page(run=learned.id), "home.why")
     whole(at)
-    assert "Why does it say so?" in [one.value for one in at.subheader] and "pixel" in said(at)
+    assert "Why does it say so?" in [one.value for one in at.header] and "pixel" in said(at)
 
 
 def test_look_inside_takes_the_image_along(runs, learned):  # noqa: F811
@@ -344,9 +344,9 @@ def test_two_visitors_see_each_their_own(runs):  # noqa: F811
 def test_a_visitor_who_left_finds_the_run_below(runs, learned):  # noqa: F811
     at = whole(page())
     assert shown(at)["play"]["id"] == "recording" and list(offers(at))[0] == learned.id
-    assert "Go on where you were" in [one.value for one in at.subheader]
+    assert "Go on where you were" in [one.value for one in at.header]
     at = click(at, "home.train")
-    assert "Go on where you were" in [one.value for one in whole(at).subheader]
+    assert "Go on where you were" in [one.value for one in whole(at).header]
 
 
 def test_a_run_that_was_deleted_meanwhile_is_said_to_be_gone(runs, learned):  # noqa: F811

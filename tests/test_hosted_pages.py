@@ -156,7 +156,7 @@ def test_home_says_whose_runs_one_can_go_on_with(hosted, monkeypatch):
     others, mine = hosted.create(tiny(), ANN.key, "Ann's own"), hosted.create(tiny(), me, "Mine")
     brings(monkeypatch, cookie)
     for run, heading in ((None, "Go on where you were"), (mine, "Go on where you were"), (others, "Recent runs")):
-        assert heading in [one.value for one in page("app.py", run).subheader]
+        assert heading in [one.value for one in page("app.py", run).header]
 
 
 @pytest.mark.parametrize("path", ["app.py", "pages/train_model.py", "pages/compare_runs.py"])

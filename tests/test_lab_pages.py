@@ -314,7 +314,7 @@ def test_the_check_lists_every_value():
 def test_home_lists_the_labs_and_what_was_done():
     at = whole(AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run())
     labs = whole(at.button_group(key="home.more").set_value("Learn how it works").run())
-    assert "Learn how it works" in [s.value for s in labs.subheader]
+    assert "Learn how it works" in [s.value for s in labs.header]
     assert keys.LABS not in at.session_state or not at.session_state[keys.LABS]
     whole(at.switch_page("pages/learn_tensors.py").run())
     assert at.session_state[keys.LABS] == {"pages/learn_tensors.py": "opened"}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.figures.answers import answer_strip, confusion_heatmap, picture_address, short
-from core.figures.curves import Curves, curve_chart, detail_chart
+from core.figures.curves import Curves, curve_chart, detail_chart, epoch_rows
 from core.figures.range_curve import range_chart
 from core.figures.seeds import band, seeds_chart
 from core.figures.thinning import thin
@@ -50,6 +50,17 @@ def test_thinning_keeps_the_smallest_and_the_largest(values, points):
     steps, kept = thin(list(range(len(values))), values, points)
     assert len(kept) <= max(points, 2) and min(kept) == min(values) and max(kept) == max(values)
     assert all(values[step] == value for step, value in zip(steps, kept, strict=True))
+
+
+def test_curves_as_a_table_by_hand():
+    curves = Curves(2, 3, {"loss": ([1, 2, 3], [4.0, 2.0, 1.0]), "validation_loss": ([2], [2.5]),
+                           "validation_accuracy": ([2, 4], [0.5, 0.75])})
+    assert epoch_rows(curves) == [
+        {"epoch": 1, "training loss, mean of batches": 3.0, "validation loss": 2.5,
+         "training accuracy, mean of batches": None, "validation accuracy": 0.5},
+        {"epoch": 2, "training loss, mean of batches": 1.0, "validation loss": None,
+         "training accuracy, mean of batches": None, "validation accuracy": 0.75}]
+    assert epoch_rows(Curves(0, 3)) == []
 
 
 def test_without_smoothing_batches_alone_are_drawn():

@@ -121,8 +121,9 @@ def test_smoothing_and_log_scale_act_on_the_chart(going):
 def test_closer_looks(going):
     at = page(TRAIN, going)
     at.pills(key="panel.details").set_value(["Learning rate and gradients", "Speed and memory", "Dead units",
-                                             "Confusion matrix"]).run()
+                                             "Confusion matrix", "Curves as a table"]).run()
     assert_whole(at)
+    assert list(at.dataframe[-1].value["epoch"])[:1] == [1] and "validation loss" in at.dataframe[-1].value
     titles = {chart.get("title", {}).get("text") for chart in charts(at)}
     assert {"Learning rate", "Gradient norm of each layer", "Training speed (images/s)", "Memory (MB)",
             "Dead units (share of each ReLU layer)"} <= titles

@@ -77,7 +77,7 @@ def assert_whole(at: AppTest) -> None:
 
 def texts(at: AppTest) -> str:
     """All that is written on the page."""
-    return "\n".join(str(e.value) for kind in (at.title, at.header, at.subheader, at.markdown, at.caption, at.info, at.warning,
+    return "\n".join(str(e.value) for kind in (at.title, at.header, at.markdown, at.caption, at.info, at.warning,
                                                at.error, at.metric) for e in kind)
 
 
@@ -462,7 +462,7 @@ def test_a_drawing_is_answered_as_the_model_answers(finished, trained, digits):
     model = load_model(trained[0], finished)
     said = model.classes[int(model.predict(prepare(rgba).image.unsqueeze(0)).argmax())]
     assert bars(at)[0]["title"] == f"It says: {said}"
-    assert "What the network sees" in [s.value for s in at.subheader]
+    assert "What the network sees" in [s.value for s in at.header]
 
 
 def test_a_blank_canvas_is_no_digit(finished):

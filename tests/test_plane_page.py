@@ -197,8 +197,8 @@ def test_the_picture_comes_before_what_is_changed_less_often(runs):
     at = opened()
     order = [getattr(element, "key", None) or element.type for element in at.main]
     places = [next(i for i, name in enumerate(order) if str(name).endswith(wanted)) for wanted in (
-        "plane.start", "plane.set.circle", "plane.speed", "learning_rate", "data.noise", "model.activation", "layers",
-        "plane.map", "plane.validation", "plane.losses", "plane.ask_line.guess", "features", "batch_size", "total")]
+        "plane.start", "plane.set.circle", "plane.speed", "features", "learning_rate", "data.noise", "model.activation", "layers",
+        "plane.map", "plane.validation", "plane.losses", "plane.ask_line.guess", "batch_size", "total")]
     assert places == sorted(places)
 
 

@@ -267,6 +267,7 @@ def test_the_front_is_marked_and_wide_axes_are_logarithmic():
     steps, points = figure.data
     assert list(steps.x) == [1.0, 100.0] and list(points.marker.symbol) == ["diamond", "diamond", "circle"]
     assert figure.layout.xaxis.type == "log" and list(points.text) == ["a", "b", ""]
+    assert figure.layout.xaxis.tickformat, "else Plotly writes digits alone between powers of ten: 5 100k 2 5 1M"
     assert not is_wide([0.0, 100.0]) and not is_wide([]) and not is_wide([1.0, 30.0])
 
 

@@ -108,7 +108,7 @@ def images(at: AppTest) -> int:
 
 def test_nothing_is_computed_until_a_view_is_chosen(runs):
     at = whole(section(CNN, view=None))
-    assert [s.value for s in at.subheader] == ["Look inside"]
+    assert [s.value for s in at.header] == ["Look inside"]
     assert not at.selectbox and not at.metric and not images(at)
     assert keys.WALK not in at.session_state
 

@@ -21,8 +21,8 @@ def graph_dot(passed: Pass, step: int, detach: str | None = None) -> str:
     valued = {"x", "w", "b", "y"} | {each.node for each in done if not each.backward}
     arrived = {each.node: each.source for each in done if each.backward}
     here = done[-1].node if done else None
-    lines = ["digraph {", 'bgcolor="transparent"; rankdir=TB; nodesep=0.3; ranksep=0.55;',
-             'node [shape=box style="rounded,filled" fontname="monospace" fontsize=12 fontcolor="#1a1c20" penwidth=1 width=1.9];',
+    lines = ["digraph {", 'bgcolor="transparent"; rankdir=LR; nodesep=0.2; ranksep=0.3;',
+             'node [shape=box style="rounded,filled" fontname="monospace" fontsize=14 fontcolor="#1a1c20" penwidth=1 width=1.3];',
              f'edge [color="{LINE}" fontname="sans-serif" fontsize=11 fontcolor="{TRAIN}"];']
     lines += [_node(node, name in valued, name in arrived, name == here, any(each.node == name for each in passed.steps
                                                                              if each.backward))

@@ -54,7 +54,7 @@ def sizes_by_layer(values: Sequence[float], gradients: Sequence[float]) -> go.Fi
         figure.add_scatter(x=layers, y=[size if size > 0 else None for size in sizes], name=name, mode="lines+markers",
                            line={"color": color, "width": 2}, marker={"symbol": symbol, "size": 8})
     figure.update_layout(height=320, margin=MARGIN, legend=LEGEND, hovermode="x unified", xaxis={"title": "layer", "dtick": 1},
-                         yaxis={"type": "log", "exponentformat": "power", "nticks": 8, "title": "size"})
+                         yaxis={"type": "log", "tickformat": "~g", "nticks": 8, "title": "size"})
     return figure
 
 
@@ -150,5 +150,5 @@ def race_losses(losses: dict[str, np.ndarray], titles: dict[str, str], lowest: f
         figure.add_scatter(x=np.arange(len(values)), y=[float(f"{h:.4g}") if h > 1e-12 else None for h in height.tolist()],
                            name=titles[name], mode="lines", line={"color": COLORS[name], "width": 2})
     figure.update_layout(height=340, margin=MARGIN, legend=LEGEND, xaxis={"title": "step"},
-                         yaxis={"type": "log", "exponentformat": "power", "nticks": 8, "title": "loss above the lowest"})
+                         yaxis={"type": "log", "tickformat": "~g", "nticks": 8, "title": "loss above the lowest"})
     return figure

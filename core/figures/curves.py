@@ -37,6 +37,24 @@ class Curves:
         return next((end for end in ENDS if done <= end < self.epochs), float(max(1, self.epochs)))
 
 
+def epoch_rows(curves: Curves) -> list[dict[str, float | None]]:
+    """The curves as a table: for each epoch its number, what the validation examples gave after it, and the means of what its
+    batches did, None where nothing was recorded."""
+    rows: dict[int, dict[str, float | None]] = {}
+    length = max(1, curves.steps_per_epoch)
+    for quantity in QUANTITIES:
+        validation = dict(zip(*curves.of(f"validation_{quantity}"), strict=True))
+        batches: dict[int, list[float]] = {}
+        for step, value in zip(*curves.of(quantity), strict=True):
+            batches.setdefault(-(-step // length), []).append(value)
+        for epoch in {*batches, *(-(-step // length) for step in validation)}:
+            row = rows.setdefault(epoch, {"epoch": epoch})
+            mine = batches.get(epoch)
+            row[f"training {quantity}, mean of batches"] = sum(mine) / len(mine) if mine else None
+            row[f"validation {quantity}"] = validation.get(epoch * length)
+    return [rows[epoch] for epoch in sorted(rows)]
+
+
 def curve_chart(curves: Curves, quantity: str, previous: Curves | None = None, smoothing: float = 0.9,
                 logarithmic: bool = False, finished: bool = False, dark: bool = False) -> dict[str, Any]:
     """ECharts option for "loss" or "accuracy", with a horizontal axis that grows seldom, so that little jumps while points come.

@@ -1,6 +1,7 @@
 """Tensors as grids of coloured cells."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import plotly.graph_objects as go
 from torch import Tensor
@@ -43,7 +44,15 @@ def tensor_grid(tensor: Tensor, marks: Tensor | None = None) -> go.Figure:
 
 
 def number(value: float) -> str:
-    """A cell's text: at most five characters or so."""
-    if isinstance(value, bool):
+    """A cell's text: at most six characters, so that it keeps to its cell."""
+    if isinstance(value, bool) or not isinstance(value, float):
         return str(value)
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    size = abs(value)
+    if not isfinite(value) or size == 0 or 0.1 <= size < 1000:
+        return f"{value:.3g}"
+    if 0.01 <= size < 0.1:
+        return f"{value:.2g}"
+    if 1000 <= size < 100_000:
+        return f"{value:.0f}"
+    digit, power = f"{value:.0e}".split("e")
+    return f"{digit}e{int(power)}"

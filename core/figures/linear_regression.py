@@ -73,5 +73,5 @@ def rates_figure(paths: dict[str, Path], floor: float) -> go.Figure:
         steps = _thinned(len(path.losses))
         figure.add_scatter(x=steps, y=np.maximum(path.losses[steps] - floor, 1e-12), mode="lines", name=name)
     figure.update_layout(height=360, margin=MARGIN, legend=LEGEND, xaxis={"title": "step"},
-                         yaxis={"type": "log", "title": "loss above the lowest", "exponentformat": "power"})
+                         yaxis={"type": "log", "title": "loss above the lowest", "tickformat": "~g"})
     return figure

@@ -154,7 +154,9 @@ def _axis(values: Sequence[float] | None, about: Outcome, may_be_wide: bool = Tr
     wide = may_be_wide and values is not None and is_wide(values)
     unit = f" ({about.unit})" if about.unit and not about.shares else ""
     same = {value for value in values or () if math.isfinite(value)}
-    return {"title": literal(about.label) + unit} | ({"type": "log", "exponentformat": "SI", "dtick": "D2"} if wide else {}) | (
+    # a format of its own has Plotly name each tick in full, "50k 100k 200k", where it would write "5 100k 2"
+    log = {"type": "log", "tickformat": "~s" if same and max(same) >= LARGE else "~g"}
+    return {"title": literal(about.label) + unit} | (log if wide else {}) | (
         {"tickformat": ".4~%"} if about.shares else {}) | (_around(same.pop(), about) if len(same) == 1 else {})
 
 

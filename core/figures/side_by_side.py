@@ -84,7 +84,7 @@ def overlay_chart(name: str, axis: str, lines: Mapping[str, Points], named: Mapp
             trace["hovertemplate"] = f"%{{y:{value}}}  %{{fullData.name}}<extra></extra>"
     at_once = len(named) <= MOST_AT_ONCE and not pale
     x_axis: dict[str, Any] = {"title": AXES[axis], "hoverformat": ",.4~f" if axis != "step" else ","}
-    y_axis: dict[str, Any] = {"type": "log", "exponentformat": "power"} if logarithmic else {
+    y_axis: dict[str, Any] = {"type": "log", "tickformat": "~g"} if logarithmic else {
         "tickformat": ".4~%"} if about.share else {}
     return go.Figure(traces, {
         "title": {"text": literal(about.title), "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 4},

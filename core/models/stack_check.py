@@ -54,6 +54,7 @@ class RowCheck:
     problem: str = ""  # "received 64×7×7 and needs one row of numbers, as Flatten makes it"
     needs: str = ""  # of it, what it needs
     fix: Edit | None = None  # mends it; every problem has one
+    unfinished: bool = False  # nothing is wrong with the row: there must come more after it
     warning: str = ""  # right, but huge
 
 
@@ -72,7 +73,7 @@ def check(stack: StackConfig, input_shape: Shape, outputs: int) -> list[RowCheck
     if not stack.layers:
         layers = ending(input_shape, outputs)
         return [RowCheck((0,), "", "", tuple(input_shape), None, 0, "There are no layers yet", needs=_list(layers),
-                         fix=Edit(f"Add {_list(layers)}", "add", (0,), layers))]
+                         fix=Edit(f"Add {_list(layers)}", "add", (0,), layers), unfinished=True)]
     if last != (outputs,):
         _mark_output(stack, rows, last, outputs)
     return rows
@@ -229,7 +230,7 @@ def _mark_output(stack: StackConfig, rows: list[RowCheck], returned: Shape, outp
         fix = Edit(f"Add {_list(layers)}", "add", (len(stack.layers),), layers)
     needs = f"{outputs} number{'s, one for each class' if outputs > 1 else ', yes or no'}"
     problem = f"returns {size(returned)} at the end, and the question needs {needs}"
-    rows[index] = replace(rows[index], problem=problem, needs=needs, fix=fix)
+    rows[index] = replace(rows[index], problem=problem, needs=needs, fix=fix, unfinished=not decides)
 
 
 def ending(shape: Shape, outputs: int) -> tuple[LayerConfig, ...]:

@@ -43,7 +43,7 @@ WAYS_HELP = ("A DataLoader asks for each image by itself, which is what most cod
 def show_code(config: RunConfig) -> None:
     """The network's class and the whole training script, each to copy or to download; written when somebody opens it, since
     that takes longer than the layer table."""
-    st.subheader("As code")
+    st.header("As code")
     for file, (title, about) in CODE.items():
         box = st.expander(title, icon=":material/code:", key=f"build.code.{file}", on_change="rerun")
         if not box.open:
@@ -65,5 +65,5 @@ def _written(file: str, config_json: str) -> str:
     if file == "network.py":
         return network_code(config_json)
     way = st.segmented_control("How it gets its images", list(WAYS), default=next(iter(WAYS)), required=True,
-                               key="build.code.way", help=WAYS_HELP)
+                               key="build.code.way", bind="query-params", help=WAYS_HELP)
     return training_code(config_json, WAYS[way])

@@ -39,7 +39,8 @@ from pages.parts.shell.versions import Form
 from pages.parts.widgets.setting import setting_widget
 
 FORM = Form("compose", keys.COMPOSE_VERSION)
-STARTS = {**{f"preset.{name}": entry.title for name, entry in PRESETS.items()},
+EMPTY = "empty"
+STARTS = {EMPTY: "Empty", **{f"preset.{name}": entry.title for name, entry in PRESETS.items()},
           **{name: ARCHITECTURES[name].title for name in ("softmax_regression", "lenet5", "small_resnet")}}
 MODELS = {"lenet5": LeNet5Config(), "small_resnet": SmallResNetConfig(),
           "softmax_regression": ARCHITECTURES["softmax_regression"].config()}
@@ -54,11 +55,12 @@ def composer(config: RunConfig, input_shape: Shape, outputs: int) -> list[RowChe
     st.session_state.setdefault(keys.COMPOSE_VERSION, 0)
     rows = check(stack, input_shape, outputs)
     _tools(stack, input_shape, outputs)
-    if wrong := problems(rows):
+    if (wrong := problems(rows)) and all(row.unfinished for row in wrong):
+        st.caption(":material/pending: Unfinished: the end is still to come.")
+    elif wrong:
         numbers = ", ".join(row_number(row.place) for row in wrong)
         which = f"Rows {numbers} do" if len(wrong) > 1 else f"Row {numbers} does"
-        st.caption(f":red[{which} not fit yet.] After a wrong row, shapes are as they will be once it is fixed. The layer table "
-                   "comes back when all rows fit.")
+        st.caption(f":red[{which} not fit yet.] After a wrong row, shapes are as they will be once it is fixed.")
     else:
         st.caption(f"All {len(rows)} rows fit. Press a row to change it." if len(rows) > 1 else "Press a row to change it.")
     opened = st.session_state.get(keys.COMPOSE_PLACE)
@@ -67,6 +69,12 @@ def composer(config: RunConfig, input_shape: Shape, outputs: int) -> list[RowChe
             _row(stack, row, outputs, row.place == opened)
     _add(stack, opened if opened in {row.place for row in rows} else None)
     return rows
+
+
+def last_that_fitted(input_shape: Shape, outputs: int) -> StackConfig | None:
+    """The newest of the stacks that a person came by whose rows all fit; None where there is none."""
+    history: History = st.session_state[keys.HISTORY]
+    return next((stack for stack in reversed(history.before) if not problems(check(stack, input_shape, outputs))), None)
 
 
 def _tools(stack: StackConfig, input_shape: Shape, outputs: int) -> None:
@@ -98,7 +106,8 @@ def _row(stack: StackConfig, row: RowCheck, outputs: int, opened: bool) -> None:
     """One layer: its name to open it, what it is, what it returns; what is wrong with it and the button that mends it."""
     number = row_number(row.place)
     if row.name:
-        icon = ":material/error:" if row.problem else ":material/expand_less:" if opened else ":material/expand_more:"
+        turn = ":material/expand_less:" if opened else ":material/expand_more:"
+        icon = ":material/pending:" if row.unfinished else ":material/error:" if row.problem else turn
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.button(f"{'↳ ' * (len(row.place) - 1)}{number} · **{row.name}** · {row.title}", key=f"compose.row.{number}",
                       type="tertiary", icon=icon, on_click=_open, args=(None if opened else row.place,))
@@ -106,7 +115,9 @@ def _row(stack: StackConfig, row: RowCheck, outputs: int, opened: bool) -> None:
             st.caption(f"{settings_of(layer_at(stack, row.place), outputs)} {returned}")
     if row.problem:
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.markdown(f":red[:material/error: {row.name} {as_text(row.problem)}.]", width="stretch")
+            line = f"{row.name} {as_text(row.problem)}.".strip()
+            st.markdown(f":gray[:material/pending: {line}]" if row.unfinished else f":red[:material/error: {line}]",
+                        width="stretch")
             if row.fix:
                 st.button(f"Fix: {row.fix.label}", key=f"compose.fix.{number}", icon=":material/build:",
                           on_click=_make, args=(row.fix,))
@@ -246,6 +257,8 @@ def _change_field(place: Place, name: str, key: str) -> None:
 def _start(key: str, input_shape: Shape, outputs: int) -> None:
     if not FORM.hears(key) or (name := st.session_state[key]) is None:
         return
+    if name == EMPTY:
+        return _then(StackConfig(layers=()))
     model = PRESETS[name.removeprefix("preset.")].config.model if name.startswith("preset.") else MODELS[name]
     try:
         _then(from_model_config(model, input_shape, outputs))

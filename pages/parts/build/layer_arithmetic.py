@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 from torch import Tensor, nn
 
+from core.figures.in_words import in_words
 from core.figures.maps import map_sheet
 from core.figures.windows import numbers_heatmap, sliding_kernel
 from core.inspection import (
@@ -42,7 +43,7 @@ def _pixel(stage: Stage) -> tuple[int, int, int]:
 
 def window_detail(layer: nn.Module, source: Stage, stage: Stage) -> None:
     """One output pixel of a convolution or pooling, and where its window lies."""
-    st.markdown("#### One output pixel, written out")
+    st.markdown("### One output pixel, written out")
     if not source.complete:
         st.caption("This layer's input is too large to keep, so its windows can't be shown.")
         return
@@ -58,7 +59,9 @@ def window_detail(layer: nn.Module, source: Stage, stage: Stage) -> None:
         input_map = source.values[at.first_channel + shown]
     else:
         input_map = source.values[channel]
-    st.plotly_chart(sliding_kernel(input_map, stage.values[channel], boxes, row, column), key="build.look.slide", config=PLAIN)
+    figure = sliding_kernel(input_map, stage.values[channel], boxes, row, column)
+    st.plotly_chart(figure, key="build.look.slide", config=PLAIN,
+                    alt=in_words(figure, "The map that goes in, with the window of this number, and the map that comes out"))
     if isinstance(at, ConvolutionSum):
         _convolution(at, shown)
     else:
@@ -82,7 +85,7 @@ def _convolution(at: ConvolutionSum, shown: int) -> None:
     with st.container(horizontal=True, gap="small"):
         for title, values in parts.items():
             figure = numbers_heatmap(values, title, outside=~at.inside if title == "Window" else None)
-            st.plotly_chart(figure, key=f"build.look.cells.{title}", config=PLAIN, width="content")
+            st.plotly_chart(figure, key=f"build.look.cells.{title}", config=PLAIN, width="content", alt=in_words(figure, title))
     if not bool(at.inside.all()):
         st.caption("In brackets: padding around the picture, which is not part of it.")
     sums = at.channel_sums
@@ -97,7 +100,8 @@ def _convolution(at: ConvolutionSum, shown: int) -> None:
 
 def _pooling(at: PoolingResult) -> None:
     figure = numbers_heatmap(at.window, "Window", outside=~at.inside, mark=at.winner)
-    st.plotly_chart(figure, key="build.look.cells", config=PLAIN, width="content")
+    st.plotly_chart(figure, key="build.look.cells", config=PLAIN, width="content",
+                    alt=in_words(figure, "The numbers in the window"))
     if at.rule == "max":
         st.markdown(f"The largest number wins (framed): **{number(at.total)}**.")
     else:
@@ -106,7 +110,7 @@ def _pooling(at: PoolingResult) -> None:
 
 def batch_norm_detail(layer: nn.BatchNorm2d, source: Stage, stage: Stage) -> None:
     """One number through batch norm."""
-    st.markdown("#### One number, written out")
+    st.markdown("### One number, written out")
     channel, row, column = _pixel(stage)
     try:
         steps = batch_norm_steps(layer, channel, float(source.values[channel, row, column]))
@@ -121,7 +125,7 @@ def batch_norm_detail(layer: nn.BatchNorm2d, source: Stage, stage: Stage) -> Non
 
 def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: InspectedNetwork) -> None:
     """One unit: the products that decide it, and its weights as a picture where its input was one."""
-    st.markdown("#### One unit, written out")
+    st.markdown("### One unit, written out")
     stage, before = stages[place], stages[stages[place].source or 0]
     if not before.complete or tuple(before.values.shape) != (layer.in_features,):
         st.caption("This layer's input is too large to keep, so its products can't be shown.")

@@ -164,7 +164,7 @@ def _take_box(key: str, names: dict[int, str]) -> None:
 
 def _diagram(drawing: Diagram, rows: list[LayerRow], found: Measured | None, chosen: int) -> None:
     """Boxes and arrows; beside them the chosen layer in words."""
-    st.subheader("Diagram")
+    st.header("Diagram")
     left, right = st.columns([1, 1.5], gap="medium")
     place = next((number for number, box in enumerate(drawing.boxes) if box.row == chosen), None)
     names = {number: rows[box.row].name for number, box in enumerate(drawing.boxes) if box.row is not None}

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.figures.bars import probability_bars
+from core.figures.in_words import in_words
 from core.figures.maps import colour_picture, map_sheet, row_picture
 from core.inspection import InspectionError, SigmoidSteps, SoftmaxSteps, Stage, layer_of, probability_steps, walk
 from core.inspection.activations.walk import BETWEEN, IMAGE, NORMALISED
@@ -58,7 +59,7 @@ def walk_section(server: Services, config: RunConfig, model: nn.Module | None) -
 
     def section() -> None:
         place_to_scroll_to("build.look.place", st.session_state.get(keys.SCROLL_TO_WALK, ""))
-        st.subheader("Look inside")
+        st.header("Look inside")
         view = st.segmented_control("View", [WALK, WEIGHTS], key=keys.LOOK, bind="query-params", label_visibility="collapsed")
         if view is None:
             st.caption("Send one picture through the network and see what every layer makes of it, or look at the weights.")
@@ -171,7 +172,8 @@ def _picture(stage: Stage) -> None:
             st.image(colour_picture(values), output_format="PNG", alt=about)
             return
         own = values.shape[0] > 1 and st.toggle(
-            "Each map on its own scale", key="build.look.own", help="Shows faint patterns, but maps can't be compared then.")
+            "Each map on its own scale", key="build.look.own",
+            bind="query-params", help="Shows faint patterns, but maps can't be compared then.")
         st.image(map_sheet(values, own_scale=own, most=MAPS_PICTURE), output_format="PNG", alt=about)
     else:
         values = values.flatten()
@@ -195,7 +197,8 @@ def _probabilities(subject: InspectedNetwork, last: Stage, sample: Sample) -> No
     probabilities = _softmax(steps, subject.classes) if softmax else _sigmoid(steps, subject.classes)
     classes = _names(subject.classes, len(probabilities))
     height = max(120, 28 * len(classes) + 40)
-    st.echarts_chart(probability_bars(classes, probabilities.tolist()), height=height, key="build.look.bars")
+    chart = probability_bars(classes, probabilities.tolist())
+    st.echarts_chart(chart, height=height, key="build.look.bars", alt=in_words(chart, "Chance of each class"))
     right = f" It is labelled {as_text(sample.label)}." if sample.label else ""
     st.markdown(f"It says **{as_text(classes[int(probabilities.argmax())])}**.{right}")
 

@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 from torch import nn
 
+from core.figures.in_words import in_words
 from core.figures.maps import map_sheet
 from core.figures.windows import histogram_chart
 from core.inspection import (
@@ -51,7 +52,7 @@ def _filters(subject: InspectedNetwork) -> None:
     if channels > 1:
         channel = st.number_input(f"Weights for input map (0 to {channels - 1})", 0, channels - 1, 0, width=260,
                                   key=f"build.look.filters.channel.{name}.{channels}")
-    own = st.toggle("Each on its own scale", key="build.look.filters.own")
+    own = st.toggle("Each on its own scale", key="build.look.filters.own", bind="query-params")
     st.image(map_sheet(weights[:, channel], own_scale=own, most=MOST_FILTERS), output_format="PNG",
              alt=f"{min(units, MOST_FILTERS)} filters of {name}")
     st.caption(("A linear layer on pixels has one weight for each: " if isinstance(layer, nn.Linear) else
@@ -66,7 +67,9 @@ def _histograms(subject: InspectedNetwork) -> None:
     name = st.selectbox("Parameter", list(parameters), key=f"build.look.histogram.{len(parameters)}.{next(iter(parameters))}",
                         width=320)
     values = histogram(parameters[name])
-    st.plotly_chart(histogram_chart(values, f"value of {name}"), key="build.look.histogram", config={"displayModeBar": False})
+    figure = histogram_chart(values, f"value of {name}")
+    st.plotly_chart(figure, key="build.look.histogram", config={"displayModeBar": False},
+                    alt=in_words(figure, f"Values of {name}"))
     if values.not_finite:
         st.warning(f"{values.not_finite:,} values are infinite or NaN and in no bar.")
     st.caption("PyTorch draws fresh weights evenly from a narrow range around 0: a flat block. Training moves them: most "

@@ -9,6 +9,7 @@ from torch import Tensor
 from core.data import DataError, Dataset, Split
 from core.data.explore.odd_ones import COMPONENTS
 from core.figures.bars import class_counts
+from core.figures.in_words import in_words
 from core.importing.duplicates import Prints, find_copies
 from core.lessons.class_digits import DIGITS, ClassDigits, Collected
 from core.wording import plural
@@ -31,15 +32,17 @@ LARGEST = 5000  # drawings of which a map is made: all that there can be
 def cleaning(server: Services, digits: ClassDigits) -> None:
     """The whole section, drawn anew by itself."""
     found = digits.everything()
-    st.subheader("All drawings, for the teacher", anchor=False)
+    st.header("All drawings, for the teacher", anchor=False)
     if not len(found):
         st.caption("Nobody has drawn anything yet. Give the class the lesson's link: it is on the page Lessons.")
         return
     st.fragment(_counted, run_every=SECONDS)(digits)
     counts = torch.bincount(found.labels, minlength=len(DIGITS)).tolist()
-    st.plotly_chart(class_counts(DIGITS, counts), key="collect.counts",
-                    config={"displayModeBar": False})
+    figure = class_counts(DIGITS, counts)
+    st.plotly_chart(figure, key="collect.counts",
+                    config={"displayModeBar": False}, alt=in_words(figure, "Drawings of each digit"))
     view = st.segmented_control("Look through", list(VIEWS), default="Pictures", required=True, key="collect.view",
+                                bind="query-params",
                                 label_visibility="collapsed")
     rows = VIEWS[view](server, found)
     if rows:

@@ -83,7 +83,7 @@ def own_drawings(digits: ClassDigits) -> None:
     mine = digits.mine()
     if not len(mine):
         return
-    st.subheader(f"Your drawings: {len(mine)}", anchor=False)
+    st.header(f"Your drawings: {len(mine)}", anchor=False)
     order = range(len(mine) - 1, -1, -1)
     numbers, labels = mine.numbers.tolist(), mine.labels.tolist()
     chosen = st.session_state.get("collect.mine.chosen")

@@ -21,7 +21,7 @@ def training(server: Services, digits: ClassDigits, drawings: int) -> None:
     now = lesson.taken()
     if now is None or not (now.class_data or not now.lesson.data) or not (lesson.shows(TRAIN) or lesson.shows(EXPLORE)):
         return
-    st.subheader("Train on it", anchor=False)
+    st.header("Train on it", anchor=False)
     if drawings < FEWEST:
         st.caption(f"From {FEWEST} drawings on. The class has {plural(drawings, 'drawing')} so far.")
         return

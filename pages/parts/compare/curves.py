@@ -38,7 +38,7 @@ def side_by_side(store: RunStore, run_ids: list[str], colours: dict[str, str]) -
     if len(run_ids) == 1:
         curves(store, run_ids, mine)
         return
-    st.subheader(f"Side by side: {plural(len(run_ids), 'run')}")
+    st.header(f"Side by side: {plural(len(run_ids), 'run')}")
     view: Kind = st.segmented_control("What to lay side by side", list(VIEWS), required=True, label_visibility="collapsed",
                                       format_func=lambda kind: VIEWS[kind][0], **follow("compare.view", "view", beside().view))
     VIEWS[view][1](store, run_ids, mine)

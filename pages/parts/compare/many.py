@@ -19,6 +19,7 @@ from pages.parts.compare.looked_at import change
 from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
+from pages.parts.shell.notices import icon_of, tell
 from pages.parts.shell.services import Services
 
 MOST_LISTED = 20  # deleted runs, with a button each
@@ -211,14 +212,20 @@ def recycle_bin(server: Services) -> None:
 def _bring_back(server: Services, ids: Sequence[str]) -> None:
     try:
         back = server.store.restore(ids)
-        st.session_state[keys.COMPARE_DONE] = Done(f"Brought back: {_these(server, back)}.")
+        _answer(f"Brought back: {_these(server, back)}.", ":material/restore_from_trash:")
     except StoreError as error:
-        st.session_state[keys.COMPARE_DONE] = Done(str(error))
+        st.session_state[keys.REFUSED] = as_text(str(error)), icon_of(error)
 
 
 def _empty(server: Services) -> None:
     try:
         removed = remove_discarded(server.store, server.settings.data_dir)
-        st.session_state[keys.COMPARE_DONE] = Done(f"Removed for good: {plural(len(removed), 'run')}.")
+        _answer(f"Removed for good: {plural(len(removed), 'run')}.", ":material/delete_forever:")
     except StoreError as error:
-        st.session_state[keys.COMPARE_DONE] = Done(str(error))
+        st.session_state[keys.REFUSED] = as_text(str(error)), icon_of(error)
+
+
+def _answer(line: str, icon: str) -> None:
+    """Seen from down here too; the line above, with what was done before, is no longer true."""
+    st.session_state.pop(keys.COMPARE_DONE, None)
+    tell(as_text(line), icon)

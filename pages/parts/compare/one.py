@@ -16,7 +16,7 @@ from pages.parts.shell.services import Services
 
 def one_run(server: Services, run: Run) -> None:
     """Its name and note, and the ways from here to other pages and away."""
-    st.subheader(as_text(run.title) or f"Run {run.id[:8]}")
+    st.header(as_text(run.title) or f"Run {run.id[:8]}")
     archived = " · archived" if run.archived else ""
     st.caption(f"{STATUS[run.status][0]}{': ' + as_text(run.message) if run.message else ''}{archived} · run {run.id}"
                f"{by(server.store, run)}")

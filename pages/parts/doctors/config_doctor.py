@@ -50,7 +50,7 @@ def case_of(server: Services, config: RunConfig) -> Case:
 
 def show_findings(server: Services, case: Case) -> None:
     """All findings: one line each with its button, evidence and explanation on a click."""
-    st.subheader("What the doctor says")
+    st.header("What the doctor says")
     closely = _look_closely(server, case)
     found = findings(case.config.model_dump_json(), case.surroundings, case) if closely is None else closely
     if all(finding.severity == "note" for finding in found):

@@ -7,6 +7,7 @@ import streamlit as st
 from core.config import RunConfig
 from core.data import DataError
 from core.figures.curves import Curves, detail_chart
+from core.figures.in_words import in_words
 from core.figures.troubles import Band, keep_in_sight, mark_bands
 from core.inspection import Finding
 from core.inspection.training_doctor import Trouble, examine
@@ -86,7 +87,8 @@ def _details(trouble: Trouble, curves: Curves, troubles: list[Trouble]) -> None:
         title, logarithmic = CLOSER[quantity]
         names = {name: name.partition(".")[2] for name in curves.series if name.startswith(f"{quantity}.")}
         chart = detail_chart(curves, names, title, logarithmic)
-        st.echarts_chart(marked(chart, quantity, curves, troubles), height=240, key=f"panel.doctor.{trouble.rule}.{quantity}")
+        chart = marked(chart, quantity, curves, troubles)
+        st.echarts_chart(chart, height=240, key=f"panel.doctor.{trouble.rule}.{quantity}", alt=in_words(chart, title))
 
 
 def _remedy(server: Services, run: Run, trouble: Trouble, start: Callable[[Services, RunConfig], object]) -> None:

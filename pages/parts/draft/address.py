@@ -2,7 +2,7 @@
 
 ?preset=circle-2d names it where it is a preset; ?config={"from":"circle-2d","training.epochs":7} where it is not, as
 core.config_text writes it. Neither is there where the draft is what such a page begins with: the settings of the run that the
-address names, else a first preset's.
+address names, else a first preset's. Pages that do not show it pass it on.
 """
 
 import streamlit as st
@@ -12,11 +12,12 @@ from core.config_text import LONGEST, from_text, to_text
 from core.fields import ConfigError
 from core.presets import PRESETS, UnknownPreset, preset
 from pages.parts.shell import keys
+from pages.parts.shell.frame import DRAFT_NAMES
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
 from pages.parts.shell.streamlit_private import came_by_history
 
-PRESET, CONFIG = "preset", "config"
+CONFIG, PRESET = DRAFT_NAMES
 MOST_KNOWN = 50  # addresses
 
 
@@ -76,4 +77,4 @@ def note() -> None:
 
 
 def _said() -> dict[str, str]:
-    return {name: value for name in (CONFIG, PRESET) if (value := st.query_params.get(name)) is not None}
+    return {name: value for name in DRAFT_NAMES if (value := st.query_params.get(name)) is not None}

@@ -16,6 +16,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, familiar, trained_model
+from pages.parts.widgets.address import keep_choices, take_choices
 from pages.parts.widgets.quick_bars import bars
 
 # What the score is
@@ -24,6 +25,7 @@ LEARNED = ("A small network beside this model has practised telling its training
            "nearest training images where that is larger.")
 NEAREST = "The distance to the nearest training images: in what the model makes of them, in their ink, and in their strokes."
 NEIGHBOURS = " It is also above 1 where the nearest training images are of another class than it says."
+OTHERS = "draw.others"  # in the address
 MOST_OTHERS = 7  # with the first one as many as are kept in memory
 
 
@@ -95,12 +97,18 @@ def choose(runs: dict[str, Run]) -> str:
 def choose_others(runs: dict[str, Run], chosen: str) -> list[str]:
     """Which models answer beside the chosen one."""
     titles = {run_id: title_of(run) for run_id, run in runs.items() if run_id != chosen}
+    key = f"{OTHERS}.{chosen}"
+    asked = take_choices(OTHERS, titles, MOST_OTHERS)
+    if asked is not None:
+        st.session_state[keys.DRAW_OTHERS] = asked
+        st.session_state.pop(key, None)  # so that it begins with them
     kept = [run_id for run_id in st.session_state.get(keys.DRAW_OTHERS, []) if run_id in titles]
     others = st.popover(":material/groups:", help="Ask other trained models too.").multiselect(
         "Ask these too", list(titles), kept, format_func=titles.__getitem__, max_selections=MOST_OTHERS,
-        key=f"draw.others.{chosen}", disabled=not titles,
+        key=key, disabled=not titles,
         placeholder="No other model" if titles else "There is only one model yet")
     st.session_state[keys.DRAW_OTHERS] = others
+    keep_choices(OTHERS, others)
     return others
 
 

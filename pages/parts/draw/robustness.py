@@ -6,6 +6,7 @@ import torch
 from core.data.drawing import Drawing
 from core.evaluation.digit_robustness import SWEEPS, changed, robustness_map
 from core.figures.images import contact_sheet
+from core.figures.in_words import in_words
 from core.figures.robustness import robustness_figure
 from core.memory import trim_heap
 from core.wording import percent
@@ -34,8 +35,9 @@ def robustness_section(models: list[Asked], drawing: Drawing) -> None:
             st.markdown(f"**{as_text(asked.run.title or asked.run.id[:8])}**: still "
                         f"{as_text(asked.model.classes[found.usual])} for "
                         f"{percent(found.holds)} of {found.said.numel()} pictures")
-            st.plotly_chart(robustness_figure(found, asked.model.classes), key=f"draw.sweep.{name}.{asked.run.id}",
-                            config={"displayModeBar": False})
+            figure = robustness_figure(found, asked.model.classes)
+            st.plotly_chart(figure, key=f"draw.sweep.{name}.{asked.run.id}",
+                            config={"displayModeBar": False}, alt=in_words(figure, "Chance of each class as the drawing changes"))
     trim_heap()
     with st.expander("The changed pictures", icon=":material/grid_on:"):
         pictures = changed(drawing.image, sweep).mul(255).round().to(torch.uint8)

@@ -50,7 +50,7 @@ def _about(asked: Asked) -> str:
 
 def with_and_without(model: TrainedModel, drawing: Drawing) -> None:
     """What the model says if a stage is left out."""
-    st.markdown("#### With and without each stage")
+    st.markdown("### With and without each stage")
     ways = variants(drawing)
     images = torch.stack([way.image for way in ways.values()])
     said = model.predict(images).tolist()

@@ -29,7 +29,7 @@ MOST_TIMES, MOST_COPIES, MOST_EPOCHS = 50, 8, 5
 def teach_section(server: Services, run: Run) -> None:
     """Everything about kept drawings."""
     st.divider()
-    st.subheader("Teach it")
+    st.header("Teach it")
     try:
         model = trained_model(server.store, run.id)
     except (CheckpointError, RunNotFound, OSError):
@@ -243,7 +243,7 @@ def outcome(server: Services) -> None:
 
 def compare(server: Services, before_id: str, after: Run, kept: MyDigits) -> None:
     """Before and after, on the drawings and on the test images."""
-    st.markdown("#### Before and after")
+    st.markdown("### Before and after")
     try:
         old, new = trained_model(server.store, before_id), trained_model(server.store, after.id)
     except (CheckpointError, RunNotFound, OSError) as error:

@@ -71,7 +71,7 @@ def _flips(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> Non
     """The images on which only one is right."""
     for positions, text, key in ((result.gained, "Only the second is right", "gained"),
                                  (result.lost, "Only the first is right", "lost")):
-        st.subheader(f"{text}: {plural(len(positions), 'image')}")
+        st.header(f"{text}: {plural(len(positions), 'image')}")
         if len(positions):
             wrong = first if key == "gained" else second
             st.caption(f"Below each image: what it is, and what {as_text(wrong.name)} said"

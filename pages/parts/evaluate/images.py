@@ -26,8 +26,8 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     kind = st.segmented_control("Which images", list(ABOUT), default=MISTAKES, required=True, key="evaluate.images",
                                 bind="query-params")
     with st.container(horizontal=True):
-        count = st.number_input("How many", 1, 60, 10, 5, key="evaluate.count", persist_state="session", width=140)
-        seed = st.number_input("Seed", 0, 9999, 0, key="evaluate.seed", persist_state="session", width=140,
+        count = st.number_input("How many", 1, 60, 10, 5, key="evaluate.count", bind="query-params", width=140)
+        seed = st.number_input("Seed", 0, 9999, 0, key="evaluate.seed", bind="query-params", width=140,
                                help="Decides which images are drawn.") if kind == RANDOM else 0
     st.caption(ABOUT[kind] + " Below each image: what it is, what the model said, and how sure it was.")
     shown: dict[str, list[int]] = {}
@@ -57,7 +57,8 @@ def _why(server: Services, found: Sequence[EvaluatedRun], shown: dict[str, list[
         return
     st.divider()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = next(iter(usable)) if len(usable) == 1 else st.selectbox("Ask", list(usable), key="evaluate.why.model", width=300)
+        name = next(iter(usable)) if len(usable) == 1 else st.selectbox("Ask", list(usable), key="evaluate.why.model",
+                                                                        bind="query-params", width=300)
         subject, above = usable[name], shown.get(name, [])
         count = len(subject.predictions)
         stamp = f"{subject.run.id}.{subject.predictions.split}"

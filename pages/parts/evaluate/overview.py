@@ -9,6 +9,7 @@ from core.evaluation.metrics import summarize
 from core.evaluation.mistakes import confident_mistakes
 from core.wording import percent, worded
 from pages.parts.evaluate import confusion
+from pages.parts.evaluate.guessing import guesses, guessing
 from pages.parts.evaluate.subject import EvaluatedRun, columns, has_images, show_images
 from pages.parts.evaluate.whose import about_mine
 from pages.parts.shell.markdown import as_text
@@ -22,8 +23,10 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
     for place, subject in zip(columns(found), found, strict=True):
         with place:
             _in_a_line(subject)
-            _mistakes(subject)
-            st.markdown("#### What it takes for what")
+            if _mistakes(subject, alone=len(found) == 1):
+                st.caption(":material/visibility_off: What it takes for what is shown once you have guessed them all.")
+                continue
+            st.markdown("## What it takes for what")
             kind = "images" if has_images(subject) else kind_of(subject.run.config.data.dataset)
             here = subject.data is not None
             st.caption(worded("Rows are what the images are, columns what the model said."
@@ -42,13 +45,20 @@ def _in_a_line(subject: EvaluatedRun) -> None:
                 f"{100 * about.interval.low:.2f} to {percent(about.interval.high)}.{beats}")
 
 
-def _mistakes(subject: EvaluatedRun) -> None:
-    """What it got wrong while being sure, the surest first."""
+def _mistakes(subject: EvaluatedRun, alone: bool) -> bool:
+    """What it got wrong while being sure, the surest first; where it stands alone a reader may guess them before. Returns whether
+    they are being guessed, and so what they are must stand nowhere on the page."""
     positions = confident_mistakes(subject.predictions, MISTAKES)
     if not len(positions):
         st.success("Not a single mistake.", icon=":material/check:")
-        return
-    st.markdown("#### Its surest mistakes")
+        return False
+    st.markdown("## Its surest mistakes")
+    marks: list[str] = []
+    if alone and has_images(subject) and subject.data is not None:
+        if guessing(subject, positions):
+            return True
+        marks = guesses(subject, positions)
     st.caption("What each is, what the model said, and how sure it was."
                + (" More of them, and why: under “Images”." if has_images(subject) else ""))
-    show_images(subject, positions, f"overview-mistakes-{subject.run.id[:8]}")
+    show_images(subject, positions, f"overview-mistakes-{subject.run.id[:8]}", marks)
+    return False

@@ -21,12 +21,14 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import link, select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.address import keep_choice, take_choice
 
 SPLITS = {"test": "Test images", "validation": "Validation images"}
 PICTURE = 84  # pixels: three times MNIST's
 CHART = {"displaylogo": False, "displayModeBar": True,  # always there: its camera saves the chart as PNG
          "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"], "toImageButtonOptions": {"scale": 2}}
 NONE = ""
+SECOND = "evaluate.second"
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,13 @@ def choose(runs: dict[str, Run]) -> list[Run]:
         select_run(first)
     number = predicts_number(runs[first])
     others = [run_id for run_id in options if run_id != first and predicts_number(runs[run_id]) == number]
-    if st.session_state.get("evaluate.second") not in {NONE, *others}:
-        st.session_state["evaluate.second"] = NONE
-    second = right.selectbox("Beside it", [NONE, *others], key="evaluate.second", persist_state="session",
+    take_choice(SECOND, others, NONE)
+    if st.session_state.get(SECOND, NONE) not in {NONE, *others}:
+        st.session_state[SECOND] = NONE
+    second = right.selectbox("Beside it", [NONE, *others], key=SECOND, persist_state="session",
                              format_func=titles.__getitem__)
-    images.selectbox("Split", list(SPLITS), format_func=SPLITS.__getitem__, key="evaluate.split", persist_state="session",
+    keep_choice(SECOND, second, NONE)
+    images.selectbox("Split", list(SPLITS), format_func=SPLITS.__getitem__, key="evaluate.split", bind="query-params",
                      help="Test images are looked at once, at the end. Validation images were used to watch the training.")
     return [runs[run_id] for run_id in (first, second) if run_id]
 
@@ -179,7 +183,7 @@ def show_pixels(pixels: torch.Tensor, lines: Sequence[str], key: str, marks: Seq
     scale = max(1, PICTURE // max(pixels.shape[2:]))
     with st.container(horizontal=True, gap="small"):
         for image, line, mark in zip(pixels, lines, marks or [""] * len(lines), strict=True):
-            said = as_text(line) + (f" · **{mark}**" if mark else "")
+            said = as_text(line).replace(" %", "\u00a0%") + (f" · **{mark}**" if mark else "")
             st.image(as_picture(image, scale), caption=said, width=PICTURE, output_format="PNG", alt=line)
     below = [line.replace(", ", "\n").replace("\u00a0", " ") for line in lines]
     save("Save as PNG", lambda: png_file(labelled_sheet(pixels, below)), f"{key}.png", "image/png", key)

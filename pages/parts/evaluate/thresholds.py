@@ -62,7 +62,7 @@ def _one_against_rest(found: Sequence[EvaluatedRun]) -> None:
     everything = ["all classes", *classes] if len(found) == 1 and len(classes) <= 10 else list(classes)
     if st.session_state.get("evaluate.class") not in everything:
         st.session_state["evaluate.class"] = everything[0]
-    chosen = st.selectbox("Class against all others", everything, key="evaluate.class", width=240)
+    chosen = st.selectbox("Class against all others", everything, key="evaluate.class", bind="query-params", width=240)
     if chosen == "all classes":
         curves = {name: _sweep(found[0], label) for label, name in enumerate(classes)}
     else:
@@ -81,13 +81,12 @@ def _yes_no(found: Sequence[EvaluatedRun]) -> None:
     """A threshold that moves the points, the counts and the cost."""
     no, yes = found[0].classes
     curves = {subject.name: _sweep(subject, 1) for subject in found}
-    st.session_state.setdefault(THRESHOLD, 0.5)
     left, middle, right = st.columns([2, 1, 1], vertical_alignment="bottom")
-    miss = middle.number_input(f"Cost of a miss ({yes} not found)", 0.0, 1e6, 1.0, 1.0, key=MISS, persist_state="session")
+    miss = middle.number_input(f"Cost of a miss ({yes} not found)", 0.0, 1e6, 1.0, 1.0, key=MISS, bind="query-params")
     alarm = right.number_input(f"Cost of a false alarm ({no} called {yes})", 0.0, 1e6, 1.0, 1.0, key=ALARM,
-                               persist_state="session")
-    threshold = left.slider(f"Threshold: say “{yes}” from this probability on", 0.0, 1.0, step=0.01, key=THRESHOLD,
-                            persist_state="session")
+                               bind="query-params")
+    threshold = left.slider(f"Threshold: say “{yes}” from this probability on", 0.0, 1.0, 0.5, 0.01, key=THRESHOLD,
+                            bind="query-params")
     decisions = [decide(curve, threshold) for curve in curves.values()]
     best = cheapest(next(iter(curves.values())), miss, alarm)
     for place, subject, decision in zip(columns(found), found, decisions, strict=True):
@@ -122,7 +121,7 @@ def _decision(subject: EvaluatedRun, decision: Decision, miss: float, alarm: flo
 
 
 def _charts(curves: dict[str, Sweep], colors: Sequence[str], points: Sequence[Decision]) -> None:
-    corner = st.toggle("Enlarge the corner where good models are", key="evaluate.corner", persist_state="session")
+    corner = st.toggle("Enlarge the corner where good models are", key="evaluate.corner", bind="query-params")
     left, right = st.columns(2)
     left.plotly_chart(roc_figure(curves, colors, points, corner), key="evaluate.roc", config=CHART, alt="ROC curves")
     right.plotly_chart(precision_recall_figure(curves, colors, points, corner), key="evaluate.pr", config=CHART,

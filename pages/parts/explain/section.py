@@ -30,12 +30,12 @@ def why_section(model: TrainedModel, image: Tensor, key: str, train: Dataset | N
         chosen at once, where somebody has asked for reasons by coming here.
     """
     def section() -> None:
-        st.subheader("Why does it say so?")
+        st.header("Why does it say so?")
         if (line := why_not(model, image)) is not None:
             st.info(line, icon=":material/image_not_supported:")
             return
         view = st.segmented_control("Why", [MAPS, NEAREST, CHANGE], default=MAPS if opened else None, required=opened,
-                                    key=f"{key}.view", persist_state="session", label_visibility="collapsed")
+                                    key=f"{key}.view", bind="query-params", label_visibility="collapsed")
         if view is None:
             st.caption("A network gives no reasons. But it can be asked: which pixels its answer hangs on, which training images "
                        "look the same to it, and how little has to change before it says something else.")

@@ -7,6 +7,7 @@ from core.data import Dataset
 from core.data.batch_plan import ORDERS, BatchPlan, plan, shares, visiting_order
 from core.export.snippets import loader_code
 from core.figures.explore import order_chart
+from core.figures.in_words import in_words
 from pages.parts.explore.sample import open_sample, titles_of
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
@@ -44,9 +45,9 @@ def controls(data: Dataset) -> tuple[int, str, bool, int]:
     """Batch size, order, drop_last and seed."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         size = st.number_input("Batch size", 1, len(data.train), min(64, len(data.train)), width=150,
-                               key=f"explore.batch.size.{data.name}", persist_state="session",
+                               key=f"explore.batch.size.{data.name}", bind="query-params",
                                help="Images that are looked at together before the weights change once.")
-        seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=150, key="explore.batch.seed", persist_state="session",
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, width=150, key="explore.batch.seed", bind="query-params",
                                help="Decides the shuffled order; another seed is another epoch.")
     order = st.segmented_control("Order", ORDERS, default="shuffled", required=True, key="explore.batch.order",
                                  bind="query-params", format_func=str.capitalize)
@@ -69,7 +70,7 @@ def counts(cut: BatchPlan) -> None:
 
 def one_batch(data: Dataset, cut: BatchPlan, visited) -> None:
     """A batch as pictures, its labels counted and one-hot."""
-    st.subheader("One batch", anchor=False)
+    st.header("One batch", anchor=False)
     index = st.number_input(f"Batch (0 to {cut.batches - 1:,})", 0, cut.batches - 1, 0, width=200,
                             key=f"explore.batch.index.{data.name}.{cut.batches}")
     start = index * cut.batch_size
@@ -106,14 +107,16 @@ def one_hot(data: Dataset, labels: list[int]) -> None:
 
 def label_order(data: Dataset, cut: BatchPlan, order: str, seed: int) -> None:
     """The labels over the epoch, in the chosen order and shuffled."""
-    st.subheader("Which labels come when", anchor=False)
+    st.header("Which labels come when", anchor=False)
     labels = data.train.labels[data.train.rows]
     orders: list[str] = [order, "shuffled", *(["sorted by label"] if order == "shuffled" else [])]
     for each in dict.fromkeys(orders):
         st.markdown(f"**{each.capitalize()}**")
         in_order = labels[visiting_order(labels, each, seed)]
-        st.plotly_chart(order_chart(shares(in_order, len(data.classes)), data.classes, len(labels) / cut.batch_size),
-                        key=f"explore.batch.order.{each}", config=STILL)
+        figure = order_chart(shares(in_order, len(data.classes)), data.classes, len(labels) / cut.batch_size)
+        st.plotly_chart(figure,
+                        key=f"explore.batch.order.{each}", config=STILL,
+                        alt=in_words(figure, "Shares of classes, batch by batch"))
     st.caption("One epoch from left to right. Even bands: each batch is like the whole. Blocks: the network learns one class "
                "after "
                "the other and forgets.")

@@ -6,6 +6,7 @@ from core.config import DataConfig
 from core.data import Dataset, fixed_normalization
 from core.data.statistics import class_balance, moments, pixel_histogram
 from core.figures.explore import balance_chart, pixel_chart
+from core.figures.in_words import in_words
 from core.figures.pictures import to_bytes
 from pages.parts.explore.cache import counts_of, moments_of
 from pages.parts.explore.sample import SPLITS
@@ -20,20 +21,21 @@ NORMALIZATIONS = {"none": "0 to 1", "half": "−1 to 1", "standard": "mean 0, st
 def classes_view(server: Services, data: Dataset) -> None:
     """Class balance, mean and variance images."""
     counts = class_balance(data)
-    st.subheader("How many images of each class", anchor=False)
-    st.plotly_chart(balance_chart(data.classes, {SPLITS[name]: values for name, values in counts.items()}), key="explore.balance",
-                    config=STILL)
+    st.header("How many images of each class", anchor=False)
+    figure = balance_chart(data.classes, {SPLITS[name]: values for name, values in counts.items()})
+    st.plotly_chart(figure, key="explore.balance",
+                    config=STILL, alt=in_words(figure, "Images of each class"))
     fewest, most = min(counts["train"]), max(counts["train"])
     times = f", {most / fewest:.1f} times as many" if fewest else ""
     st.caption(f"The dotted line is an even share. In training the smallest class has {fewest:,} images and the largest {most:,}"
                f"{times}. A network sees little of a small class, and accuracy hardly punishes it for missing that class.")
     found = moments_of(data, "train")
     captions = [f"{name} ({count:,})" for name, count in zip(data.classes, found.counts.tolist(), strict=True)]
-    st.subheader("The mean image of each class", anchor=False)
+    st.header("The mean image of each class", anchor=False)
     picture_grid(to_bytes(found.mean), "explore.means", "Mean images", captions, smallest=72, pick=False)
     st.caption("Each pixel's mean over all training images of the class. Sharp where its images agree, blurred where they "
                "differ.")
-    st.subheader("Where the images of a class differ", anchor=False)
+    st.header("Where the images of a class differ", anchor=False)
     largest = float(found.variance.nan_to_num().max()) or 1.0
     picture_grid(to_bytes(found.variance / largest), "explore.variances", "Variance images", captions, smallest=72, pick=False)
     st.caption(f"Each pixel's variance: black where all images of the class agree, white at the largest of all classes, "
@@ -53,7 +55,9 @@ def pixels_view(server: Services, data: Dataset) -> None:
                                          (right, "After: what the network gets", after, "after")):
         with place:
             st.markdown(f"**{title}**")
-            st.plotly_chart(pixel_chart(histogram, "pixel value"), key=f"explore.pixels.{key}", config=STILL)
+            figure = pixel_chart(histogram, "pixel value")
+            st.plotly_chart(figure, key=f"explore.pixels.{key}", config=STILL,
+                            alt=in_words(figure, "How often each pixel value occurs"))
             st.markdown(f"mean **{round(histogram.mean, 4) + 0.0:.4f}**, standard deviation **{histogram.std:.4f}**")
     st.caption("All pixels of the training images; the axis of counts is logarithmic. Red: the mean, dotted: one standard "
                "deviation to "

@@ -11,6 +11,7 @@ from core.data.explore.browse import find_images
 from core.data.statistics import class_balance
 from core.fields import describe
 from core.figures.bars import grouped_counts
+from core.figures.in_words import in_words
 from pages.parts.draft import draft
 from pages.parts.explore.sample import SPLITS
 from pages.parts.shell.frame import go_to
@@ -94,7 +95,9 @@ def results(mixed: Dataset, whole: Dataset, wrong: Tensor) -> None:
         "Wrong training labels": (f"{int(wrong.sum()):,}", "Put there by the label noise."),
     })
     groups = {"Training, all": before, **{SPLITS[name]: values for name, values in counts.items()}}
-    st.plotly_chart(grouped_counts(mixed.classes, groups), key="explore.combine.counts", config={"displayModeBar": False})
+    figure = grouped_counts(mixed.classes, groups)
+    st.plotly_chart(figure, key="explore.combine.counts", config={"displayModeBar": False},
+                    alt=in_words(figure, "Images of each class by where they are from"))
     fewest, most = min(counts["train"]), max(counts["train"])
     st.caption("Counted by the labels that the network is told. "
                + (f"The largest class has {most / fewest:.1f} times as many training images as the smallest." if fewest else
@@ -103,7 +106,7 @@ def results(mixed: Dataset, whole: Dataset, wrong: Tensor) -> None:
 
 def contact_sheet(mixed: Dataset, honest: Dataset, wrong: Tensor) -> None:
     """Some training images with the labels they are given; wrong ones are marked."""
-    st.subheader("Some training images, with their labels", anchor=False)
+    st.header("Some training images, with their labels", anchor=False)
     seed = st.number_input("Other images (seed)", 1, 1000, 1, key="explore.combine.sheet", width=160, persist_state="session")
     only = bool(wrong.any()) and st.toggle("Only wrong labels", key="explore.combine.wrong", persist_state="session")
     found = find_images(mixed.train, None, seed)

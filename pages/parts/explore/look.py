@@ -35,13 +35,14 @@ def pictures_view(server: Services, data: Dataset) -> None:
     """Images by split and class, page by page; a click opens one."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = choose_split("explore.split")
-        text = st.text_input("Find a class", placeholder="3, or shirt", key="explore.search", max_chars=100, width=110)
+        text = st.text_input("Find a class", placeholder="3, or shirt", key="explore.search",
+                             bind="query-params", max_chars=100, width=110)
         matching = find_classes(data.classes, text)
         every = ALL if len(matching) == len(data.classes) else f"All {len(matching)} found"
         # the words of the search in the key: a class chosen before may not be among those found now
         chosen = st.selectbox("Class", [every, *(data.classes[label] for label in matching)], width=130,
-                              key="explore.class" if every == ALL else f"explore.class.{text}", persist_state="session")
-        seed = st.number_input("Shuffle seed", 0, 2**31 - 1, 0, key="explore.seed", persist_state="session", width=136,
+                              key="explore.class" if every == ALL else f"explore.class.{text}", bind="query-params")
+        seed = st.number_input("Shuffle seed", 0, 2**31 - 1, 0, key="explore.seed", bind="query-params", width=136,
                                help="0 shows the images in the order of the file. Any other number shuffles them; the same "
                                     "number "
                                     "always gives the same order.")

@@ -27,11 +27,12 @@ def map_view(server: Services, data: Dataset) -> None:
     """The map, and what is selected on it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.__getitem__,
-                                    key="explore.map.split", required=True, persist_state="session")
+                                    key="explore.map.split", required=True, bind="query-params")
         method = st.segmented_control("Method", METHODS, default="PCA", required=True, key="explore.map.method", help=HELP,
                                       bind="query-params")
         start = MOST_POINTS if data.train.images[0].numel() <= EXACT else FEW
-        most = st.select_slider("Samples at most", (200, 500, 1000, FEW, MOST_POINTS), start, key="explore.map.most", width=220)
+        most = st.select_slider("Samples at most", (200, 500, 1000, FEW, MOST_POINTS), start, key="explore.map.most",
+                                bind="query-params", width=220)
     if len(data.split(name)) < 2:
         st.info("A map needs at least two images; this split has fewer.")
         return

@@ -36,7 +36,7 @@ def odd_view(server: Services, data: Dataset) -> None:
         same_images(data)
         return
     name = st.segmented_control("Split", list(SPLITS), default="train", format_func=SPLITS.__getitem__, key="explore.odd.split",
-                                required=True, persist_state="session")
+                                required=True, bind="query-params")
     if len(data.split(name)) < 3:
         st.info("To say what is odd takes at least three images; this split has fewer.")
         return

@@ -42,7 +42,7 @@ TABLE = """clothes.zip
 
 def section(server: Services, data: Dataset | None) -> None:
     """The whole section. It needs no other data set, so it is there while one is missing too."""
-    st.subheader("Bring your own images")
+    st.header("Bring your own images")
     explain(server)
     upload(server)
     if refused := st.session_state.get(keys.OWN_REFUSED):
@@ -220,7 +220,7 @@ def list_sets(server: Services) -> None:
     found = [own for own in own_sets(server.settings.data_dir, server.actor) if not own.hidden]
     if not found:
         return
-    st.markdown("#### Data sets that were brought here")
+    st.markdown("### Data sets that were brought here")
     mine = [own.name for own in found if own.owner == server.actor.key] if server.private else \
         st.session_state.get(keys.OWN_KEPT, [])
     for own in found:

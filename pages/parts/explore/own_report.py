@@ -8,6 +8,7 @@ from core.data import ImportReport
 from core.data.own.importing import Checked
 from core.figures.bars import split_counts
 from core.figures.images import contact_sheet
+from core.figures.in_words import in_words
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.widgets.metrics import metrics_row
 
@@ -15,7 +16,7 @@ from pages.parts.widgets.metrics import metrics_row
 def show_report(checked: Checked) -> None:
     """What the archive holds."""
     report = checked.report
-    st.markdown("#### What was found")
+    st.markdown("### What was found")
     exact, near = report.exact_copies, report.near_copies
     metrics_row({
         "Accepted": (f"{report.accepted:,}", f"Images of {len(report.classes)} classes that can be learned from."),
@@ -32,8 +33,9 @@ def show_report(checked: Checked) -> None:
     st.image(contact_sheet(torch.from_numpy(checked.samples()), 12, gap=2), width="stretch", output_format="PNG",
              alt="Some of the accepted images, as the network will see them")
     st.caption("Some of the accepted images, as the network will see them.")
-    st.plotly_chart(split_counts(report.classes, report.train_counts, report.test_counts), key="explore.own.balance",
-                    config={"displayModeBar": False})
+    figure = split_counts(report.classes, report.train_counts, report.test_counts)
+    st.plotly_chart(figure, key="explore.own.balance",
+                    config={"displayModeBar": False}, alt=in_words(figure, "Images of each class"))
     rejected(report)
     copies(report)
 

@@ -8,6 +8,7 @@ from core.config import DataConfig
 from core.data import DATASETS, DataError, Dataset, channel_statistics, default_config
 from core.data.sources.generated import RULES
 from core.fields import describe
+from core.figures.in_words import in_words
 from core.figures.plane import plane_scatter
 from pages.parts.draft import draft
 from pages.parts.shell.frame import go_to, link
@@ -36,11 +37,12 @@ def page(server: Services, name: str) -> None:
     })
     st.caption("Source: computed by this app from a formula, with a seed; no file, no licence needed.")
     split = data.split(st.segmented_control("Split", list(SPLITS), default="train", required=True, format_func=SPLITS.__getitem__,
-                                            key="explore.points_split", persist_state="session"))
+                                            key="explore.points_split", bind="query-params"))
     points, labels = split.take(torch.arange(min(SHOWN, len(split))))
     axes = _axes(name, inputs)
-    st.plotly_chart(plane_scatter(points[:, axes], labels, data.classes, (f"x{axes[0] + 1}", f"x{axes[1] + 1}")),
-                    key="explore.scatter", config={"displaylogo": False})
+    figure = plane_scatter(points[:, axes], labels, data.classes, (f"x{axes[0] + 1}", f"x{axes[1] + 1}"))
+    st.plotly_chart(figure,
+                    key="explore.scatter", config={"displaylogo": False}, alt=in_words(figure, f"Points of {data.title}"))
     _statistics(data)
     with st.container(horizontal=True):
         if st.button("Train on these points", icon=":material/model_training:", key="explore.train"):
@@ -56,8 +58,8 @@ def _settings(name: str) -> DataConfig:
     first = default_config(name)
     left, right = st.columns(2)
     count = left.select_slider("Training points", sorted({10, 20, 50, 100, 200, 500, 1000, 5000, first.points}), first.points,
-                               key=f"explore.count.{name}", help=describe(DataConfig, "points").help, persist_state="session")
-    noise = right.slider("Noise", 0.0, 1.0, first.noise, 0.05, key=f"explore.noise.{name}", persist_state="session",
+                               key=f"explore.count.{name}", help=describe(DataConfig, "points").help, bind="query-params")
+    noise = right.slider("Noise", 0.0, 1.0, first.noise, 0.05, key=f"explore.noise.{name}", bind="query-params",
                          help=describe(DataConfig, "noise").help)
     return first.model_copy(update={"points": count, "noise": noise})
 
@@ -78,7 +80,7 @@ def _statistics(data: Dataset) -> None:
     low, high = rows.amin(0).tolist(), rows.amax(0).tolist()
     table = pd.DataFrame([{"Input": f"x{i + 1}", "Mean": m, "Standard deviation": s, "Smallest": a, "Largest": b}
                           for i, (m, s, a, b) in enumerate(zip(mean, std, low, high, strict=True))])
-    st.subheader("Training points in numbers")
+    st.header("Training points in numbers")
     st.dataframe(table, hide_index=True, height="content", key="explore.numbers",
                  column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.columns[1:]})
     counts = data.train.counts(len(data.classes))

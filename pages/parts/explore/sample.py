@@ -49,7 +49,7 @@ def _dialog(data: Dataset) -> None:
     position = st.number_input(f"{SPLITS[name]} image (0 to {last:,})", 0, last, step=1, key=POSITION, width=220)
     images, labels = split.take(torch.tensor([position]))
     image, label = images[0], int(labels[0])
-    st.subheader(as_text(title_of(data, name, position, label)), anchor=False)
+    st.header(as_text(title_of(data, name, position, label)), anchor=False)
     left, right = st.columns([2, 5])
     with left:
         _facts(image)
@@ -76,7 +76,8 @@ def _numbers(image: Tensor) -> None:
     tint = (255, 255, 255)
     channel = 0
     if image.shape[0] == 3:
-        chosen = st.segmented_control("Channel", list(CHANNELS), default="Red", required=True, key="explore.sample.channel")
+        chosen = st.segmented_control("Channel", list(CHANNELS), default="Red", required=True, key="explore.sample.channel",
+                                      bind="query-params")
         channel, tint = list(CHANNELS).index(chosen), CHANNELS[chosen]
     number_table(image[channel], "explore.sample.numbers", "The image as numbers", tint)
 

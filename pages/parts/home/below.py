@@ -37,7 +37,7 @@ def recent(server: Services, current: Run | None, shown: bool) -> None:
     if not runs and current is None:
         return
     mine = server.actor.kind != "teacher" and (current is None or server.may_change(current))  # else a link has led to it
-    st.subheader("Go on where you were" if mine else "Recent runs")
+    st.header("Go on where you were" if mine else "Recent runs")
     if current is not None and not shown:
         with st.container(border=True):
             run_panel(server, current)
@@ -64,7 +64,7 @@ def more(server: Services) -> None:
 
 def _more(server: Services) -> None:
     section = st.segmented_control("More", [CLASSIC, LEARN], default=CLASSIC, required=True, key="home.more",
-                                   persist_state="session", label_visibility="collapsed")
+                                   bind="query-params", label_visibility="collapsed")
     if section == LEARN:
         lab_path()
     else:
@@ -73,7 +73,7 @@ def _more(server: Services) -> None:
 
 def presets(server: Services) -> None:
     """Every preset with its own button; those that can be trained right now first."""
-    st.subheader("Classic systems, one click each")
+    st.header("Classic systems, one click each")
     here = {name: available_here(server, name) for name in {entry.config.data.dataset for entry in PRESETS.values()}}
     ordered = sorted(PRESETS.items(), key=lambda item: not here[item[1].config.data.dataset])
     chosen = choose_offer([_preset(name, entry, here[entry.config.data.dataset]) for name, entry in ordered], "home.presets",

@@ -15,7 +15,8 @@ HTML = """<div class="show">
 <div class="said"><canvas class="watched" role="img" hidden></canvas><div class="head" role="status"><h2></h2><p></p></div></div>
 <div class="lines" role="list" aria-label="What it says, class by class"></div><p class="source"></p>
 <div class="label"><span></span><button class="again" hidden>Play again</button></div>
-<div class="picture" role="img"><div class="examples"></div><div class="below"><canvas class="filters"></canvas><canvas
+<div class="picture" role="img" aria-label="A network while it learns">
+<div class="examples"></div><div class="below"><canvas class="filters"></canvas><canvas
  class="curve"></canvas></div></div></div>"""
 _component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
     "torch_playground.show", html=HTML, css=ROWS_CSS + (HERE / "show.css").read_text(encoding="utf-8"),

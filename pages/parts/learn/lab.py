@@ -60,9 +60,10 @@ def predict(path: str, question: Question) -> bool:
     revealed the answer to a guess, or skipped the question. Until then pages put `covered` in its place."""
     with st.container(border=True, key=f"{question.key}.box"):
         st.markdown(f":material/psychology_alt: **Predict before you try.** {question.text}")
-        chosen = st.radio("Your prediction", question.choices, index=None, horizontal=True, key=f"{question.key}.guess",
-                          label_visibility="collapsed", persist_state="session")
-        with st.container(horizontal=True):
+        # beside each other where there is room: what the question is about should be on the same screen
+        with st.container(horizontal=True, vertical_alignment="center"):
+            chosen = st.radio("Your prediction", question.choices, index=None, horizontal=True, key=f"{question.key}.guess",
+                              label_visibility="collapsed", persist_state="session", width="content")
             st.button("Reveal", key=f"{question.key}.reveal", icon=":material/visibility:", disabled=chosen is None,
                       on_click=_reveal, args=(path, question))
             if not is_open(question):
@@ -112,8 +113,9 @@ def covered(height: int = 320) -> None:
 
 
 def show_code(code: str) -> None:
-    """Code that does the same and runs alone; Streamlit adds the button that copies it."""
-    with st.expander("The code: copy it, it runs alone", icon=":material/code:", expanded=True):
+    """Code that does the same and runs alone, folded: picture and question come first. Streamlit adds the button that copies
+    it."""
+    with st.expander("The code: copy it, it runs alone", icon=":material/code:"):
         st.code(code.strip(), language="python", wrap_lines=True)  # what scrolls sideways, a keyboard can't reach
 
 
@@ -137,7 +139,7 @@ def try_next(items: Sequence[Next]) -> None:
 
 def lab_path() -> None:
     """The labs as a path, with what this browser session has opened and tried. For Home."""
-    st.subheader("Learn how it works")
+    st.header("Learn how it works")
     for index, (path, (title, goal, icon)) in enumerate(LABS.items()):
         if index % 2 == 0:  # two a row: titles fit, and a row's cards are equally high
             columns = st.columns(2)

@@ -51,14 +51,16 @@ def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked
 def _image_and_layer(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples) -> tuple[int, int]:
     names = [*("Your drawing" if len(asked.watched) == 1 else f"Your drawing {place + 1}" for place in range(len(asked.watched))),
              *(f"{place + 1}: {data.classes[label]}" for place, label in enumerate(asked.shown_labels.tolist()))]
-    image = st.selectbox("Image", range(len(names)), format_func=names.__getitem__, key=f"moments.image.{run.id}")
+    image = st.selectbox("Image", range(len(names)), format_func=names.__getitem__, key=f"moments.image.{run.id}",
+                         bind="query-params")
     try:
         stages = layers(server, run, kept.kept[-1], image)
     except InspectionError:
         return image, 0
     titles = [f"{stage.name} · {stage.kind} · {'×'.join(map(str, stage.shape[1:]))}" for stage in stages]
     first = next((place for place, stage in enumerate(stages) if stage.is_activation), 0)
-    layer = st.selectbox("Layer", range(len(titles)), first, format_func=titles.__getitem__, key=f"moments.layer.{run.id}")
+    layer = st.selectbox("Layer", range(len(titles)), first, format_func=titles.__getitem__, key=f"moments.layer.{run.id}",
+                         bind="query-params")
     return image, layer
 
 

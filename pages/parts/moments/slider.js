@@ -41,7 +41,9 @@ class View {
       this.frames.clear();
       this.asked.clear();
     }
-    if (!same || this.step === undefined) {
+    const ledBack = same && !data.going && data.rested === null && data.at !== this.at; // by the browser's way back
+    this.at = data.at;
+    if (!same || ledBack || this.step === undefined) {
       this.step = data.at;
       this.stoodLast = data.at === data.moments.at(-1).step;
     }

@@ -11,7 +11,8 @@ from core.data import DATASETS, DataError
 from core.data.sources import kind_of
 from core.figures.answers import LINE, SHORT, answer_strip, confusion_heatmap, picture_address
 from core.figures.by_hand import mark_changes
-from core.figures.curves import HEIGHT, Curves, curve_chart, detail_chart
+from core.figures.curves import HEIGHT, QUANTITIES, Curves, curve_chart, detail_chart, epoch_rows
+from core.figures.in_words import in_words
 from core.inspection.training_doctor import Trouble
 from core.runs import Run, RunNotFound, Snapshot
 from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
@@ -28,15 +29,16 @@ SMOOTHING = 0.9
 RUNS_KEPT = 8  # whose curves a session keeps
 STRIP_HEIGHT = 118  # pixels; of an empty strip too
 RATE, SPEED, DEAD, CONFUSED = "Learning rate and gradients", "Speed and memory", "Dead units", "Confusion matrix"
+TABLE = "Curves as a table"
 
 
 def chart_controls() -> tuple[float, bool]:
     """How curves are drawn: the smoothing and whether losses are on a logarithmic axis."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        smoothing = st.slider("Smoothing", 0.0, 0.99, SMOOTHING, 0.01, key="panel.smoothing", persist_state="session", width=220,
+        smoothing = st.slider("Smoothing", 0.0, 0.99, SMOOTHING, 0.01, key="panel.smoothing", bind="query-params", width=220,
                               help="Weight of the past in the thick line's running mean. What each batch said stays behind it, "
                                    "pale. 0 shows batches alone.")
-        logarithmic = st.toggle("Log scale", key="panel.log", persist_state="session",
+        logarithmic = st.toggle("Log scale", key="panel.log", bind="query-params",
                                 help="A logarithmic axis for the loss: small improvements late in a run become visible.")
     return smoothing, logarithmic
 
@@ -54,7 +56,7 @@ def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: f
             chart = curve_chart(curves, quantity, previous, smoothing, log, finished=not run.is_active,
                                 dark=st.context.theme.type == "dark")
             chart = mark_changes(training_doctor.marked(chart, quantity, curves, troubles), interventions, curves)
-            st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}")
+            st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}", alt=in_words(chart, QUANTITIES[quantity]))
 
 
 def quantities_of(run: Run) -> tuple[str, ...]:
@@ -84,7 +86,8 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
         strip = answer_strip(pictures[part], [names[i] for i in value["labels"][part]],
                              [names[i] for i in value["answers"][part]], value["probabilities"][part], long)
         with column:
-            st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}")
+            st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}",
+                             alt=in_words(strip, "Images, and what it answers"))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -98,8 +101,8 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
     """Closer looks, for those who want them."""
     if not run.is_active and not curves.of("loss")[0]:
         return
-    chosen = st.pills("Look closer", [RATE, SPEED, DEAD, CONFUSED], selection_mode="multi", key="panel.details",
-                      persist_state="session")
+    chosen = st.pills("Look closer", [RATE, SPEED, DEAD, CONFUSED, TABLE], selection_mode="multi", key="panel.details",
+                      bind="query-params")
     if RATE in chosen:
         norms = _named(curves, "gradient.")
         pair(curves, ({"learning_rate": "learning rate"}, "Learning rate", False), (norms, "Gradient norm of each layer", True))
@@ -114,6 +117,8 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
         dead_units(curves, run.config.data.dataset)
     if CONFUSED in chosen:
         confusion(server, run, snapshots.get(CONFUSION))
+    if TABLE in chosen:
+        st.dataframe(epoch_rows(curves), hide_index=True, key="live.table", height="auto")
 
 
 def pair(curves: Curves, *charts: tuple[dict[str, str], str, bool]) -> None:
@@ -121,14 +126,16 @@ def pair(curves: Curves, *charts: tuple[dict[str, str], str, bool]) -> None:
     for column, (names, title, logarithmic) in zip(st.columns(2), charts, strict=True):
         with column:
             there = {name: label for name, label in names.items() if name in curves.series}
-            st.echarts_chart(detail_chart(curves, there, title, logarithmic), height=260, key=f"live.{title}")
+            chart = detail_chart(curves, there, title, logarithmic)
+            st.echarts_chart(chart, height=260, key=f"live.{title}", alt=in_words(chart, title))
 
 
 def dead_units(curves: Curves, dataset: str) -> None:
     """The share of units that are never active, for each ReLU."""
     names = _named(curves, "dead.")
     title = "Dead units (share of each ReLU layer)"
-    st.echarts_chart(detail_chart(curves, names, title, most_symbols=30, shares=True), height=260, key="live.dead")
+    chart = detail_chart(curves, names, title, most_symbols=30, shares=True)
+    st.echarts_chart(chart, height=260, key="live.dead", alt=in_words(chart, title))
     st.caption(worded("A unit is dead when ReLU gives 0 for all of the validation images looked at, 500 at most: it adds nothing "
                       "and no gradient reaches it. Some are normal; if most die, try a smaller learning rate.", kind_of(dataset))
                if names or not curves.of("validation_loss")[0] else "This network has no ReLU layers.")
@@ -147,7 +154,9 @@ def confusion(server: Services, run: Run, snapshot: Snapshot | None) -> None:
     st.caption(worded(f"Validation images {when}: rows are what is right, columns what the network said. Blue is right; orange "
                       "is a mistake.", kind_of(run.config.data.dataset)))
     counts = snapshot.value["counts"] if snapshot else [[0] * len(names)] * len(names)  # its place is kept, so nothing jumps
-    st.echarts_chart(confusion_heatmap(counts, names), height=400, key="live.confusion", width=520)
+    chart = confusion_heatmap(counts, names)
+    st.echarts_chart(chart, height=400, key="live.confusion", width=520,
+                     alt=in_words(chart, "Confusion matrix of the validation images"))
 
 
 def format_line(snapshot: Snapshot | None) -> str:

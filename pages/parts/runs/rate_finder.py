@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.config import RunConfig
+from core.figures.in_words import in_words
 from core.figures.range_curve import range_chart
 from core.runs import RunNotFound, StoreError
 from core.runs.range_run import SUGGESTION, range_curve
@@ -65,7 +66,8 @@ def _draw(server: Services, run_id: str) -> bool:
             st.session_state.pop(keys.RANGE_RUN)
             st.rerun()
     steps = range_curve(server.store.metrics(run_id))
-    st.echarts_chart(range_chart(steps, rate), height=260, key="finder.chart")
+    chart = range_chart(steps, rate)
+    st.echarts_chart(chart, height=260, key="finder.chart", alt=in_words(chart, "Loss over learning rate"))
     if run.status in {"failed", "interrupted"}:
         st.error(as_text(run.message))
     elif found is not None and rate is not None:

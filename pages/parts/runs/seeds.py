@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from core.figures.curves import HEIGHT
+from core.figures.curves import HEIGHT, QUANTITIES
+from core.figures.in_words import in_words
 from core.figures.seeds import seeds_chart
 from core.runs import Run
 from core.runs.groups import summarize
@@ -41,8 +42,9 @@ def draw_seeds(server: Services, runs: list[Run]) -> None:
     quantities = quantities_of(runs[0])
     for column, quantity in zip(st.columns(len(quantities)), quantities, strict=True):
         with column:
-            st.echarts_chart(seeds_chart(curves, quantity, smoothing, logarithmic and quantity == "loss"), height=HEIGHT,
-                             key=f"live.seeds.{quantity}")
+            chart = seeds_chart(curves, quantity, smoothing, logarithmic and quantity == "loss")
+            st.echarts_chart(chart, height=HEIGHT,
+                             key=f"live.seeds.{quantity}", alt=in_words(chart, f"{QUANTITIES[quantity]} of each seed"))
     st.caption("Thin: each seed. Thick: their mean. Shaded: from the smallest to the largest. The same settings from other "
                "random starting weights: differences smaller than this band say little about the settings.")
     table(server, runs)

@@ -36,7 +36,7 @@ def picture_section(work: Work, ask: Ask) -> None:
     left, middle, right = st.columns(3)
     usual = 340 if "Mobile" in (st.context.headers.get("User-Agent") or "") else 720
     width = left.segmented_control("Picture", list(WIDTHS), default=usual, required=True, key="sheet.width",
-                                   format_func=WIDTHS.__getitem__, persist_state="session")
+                                   format_func=WIDTHS.__getitem__, bind="query-params")
     parts = views(work.labelled)
     part = middle.selectbox("Part of it", list(parts), key="sheet.part", persist_state="session")
     view = parts[part]
@@ -94,9 +94,9 @@ def middle_of(view: Box, labelled: LabelledSheet) -> Box:
 
 def list_section(work: Work, labelled: LabelledSheet) -> None:
     """The marks one by one, each with a list of labels."""
-    st.subheader("Mark by mark")
+    st.header("Mark by mark")
     doubtful = [entry for entry in labelled.entries if not entry.by_hand and entry.sure < UNSURE]
-    shown = st.segmented_control("Show", [ALL, DOUBTFUL], default=ALL, required=True, key="sheet.show", persist_state="session",
+    shown = st.segmented_control("Show", [ALL, DOUBTFUL], default=ALL, required=True, key="sheet.show", bind="query-params",
                                  label_visibility="collapsed",
                                  format_func=lambda one: f"{one} ({len(doubtful if one == DOUBTFUL else labelled.entries)})")
     entries = doubtful if shown == DOUBTFUL else labelled.entries

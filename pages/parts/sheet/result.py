@@ -16,7 +16,7 @@ from pages.parts.shell.services import Services
 def numbers_section(labelled: LabelledSheet) -> None:
     """The sheet as text: its rows, digits that stand together as one number."""
     rows = labelled.numbers()
-    st.subheader("Read as")
+    st.header("Read as")
     st.code("\n".join("  ".join(row) for row in rows) or "nothing", language=None)
     st.caption(f"{plural(sum(map(len, rows)), 'number')} in {plural(len(rows), 'row')}: digits that stand nearer to each other "
                "than half their height are one number.")
@@ -27,7 +27,7 @@ def keep_section(server: Services, work: Work) -> None:
     labelled = work.labelled
     assert labelled is not None
     count, corrected = len(labelled.kept), sum(entry.by_hand for entry in labelled.kept)
-    st.subheader("Keep the labelled set")
+    st.header("Keep the labelled set")
     st.markdown(f"**{plural(count, 'digit')}**, {corrected} with a label of your own. Look through the labels first: a network "
                 "learns wrong labels as readily as right ones.")
     title = st.text_input("Name of the data set", "Digits from a sheet", max_chars=60, key="sheet.title")

@@ -8,17 +8,19 @@ import streamlit as st
 import torch
 from streamlit.errors import StreamlitPageNotFoundError
 
+from core.config_text import LONGEST
 from core.devices import DeviceInfo, describe_device
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.lesson_bar import lesson_bar
 from pages.parts.shell.links import Group, show_links
-from pages.parts.shell.menu import DRAFTED, LABS, MENU
+from pages.parts.shell.menu import LABS, MENU
 from pages.parts.shell.notices import draw_notices
 from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
 from pages.parts.shell.visitor import arrive, doors
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+DRAFT_NAMES = ("config", "preset")  # of what an address says of the draft: see pages.parts.draft.address
 PATHS = {entry[0]: path for path, entry in (*MENU.items(), *LABS.items())}  # title → path
 
 
@@ -30,6 +32,7 @@ def open_page(title: str, style: str = "") -> None:
     arrive()
     freeze_imports(title)
     _recover_run()
+    _recover_draft()
     with st.sidebar:
         labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
         groups = [Group(_shown(MENU), "Torch Playground", name=True), Group(_shown(labs), "Learn")]
@@ -69,11 +72,10 @@ def device() -> DeviceInfo:
 
 
 def query_of(path: str) -> dict[str, str]:
-    """What a page's address says after the question mark: the run that is looked at, the draft where the page shows it, and the
-    lesson that is taken."""
+    """What a page's address says after the question mark: the run that is looked at, the draft, which a reload of any page
+    would lose otherwise, and the lesson that is taken."""
     run = st.session_state.get(keys.RUN)
-    drafted = st.session_state.get(keys.DRAFT_QUERY, {}) if path in DRAFTED else {}
-    return ({"run": run} if run else {}) | drafted | lesson.query()
+    return ({"run": run} if run else {}) | st.session_state.get(keys.DRAFT_QUERY, {}) | lesson.query()
 
 
 def link(path: str, label: str, icon: str | None = None) -> None:
@@ -119,3 +121,11 @@ def _recover_run() -> None:
         st.session_state[keys.RUN] = asked
     elif st.session_state.get(keys.RUN):
         st.query_params["run"] = st.session_state[keys.RUN]
+
+
+def _recover_draft() -> None:
+    """What the address of a session's first page says of the draft, for links to the next one. It is read, or refused, by the
+    first page that shows the draft: see pages.parts.draft.address."""
+    if keys.DRAFT_QUERY not in st.session_state:
+        st.session_state[keys.DRAFT_QUERY] = {name: text for name in DRAFT_NAMES
+                                              if (text := st.query_params.get(name)) and len(text) <= LONGEST}

@@ -7,7 +7,6 @@ from core.lessons import Lesson
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.markdown import as_text, paragraphs
-from pages.parts.shell.menu import DRAFTED
 from pages.parts.shell.streamlit_private import came_by_history
 from pages.parts.shell.wall_name import wall_name_field
 
@@ -75,9 +74,9 @@ def _query(now: lesson.Taken, path: str) -> dict[str, str]:
     kept = {"run": run} if run else {}
     if path == LEAVE_TO:
         return kept
-    file, _, number = path.partition("#")
+    number = path.partition("#")[2]
     same = now.lesson.preset_at(int(number)) == now.lesson.preset_at(now.number)
-    drafted = st.session_state.get(keys.DRAFT_QUERY, {}) if same and file in DRAFTED else {}
+    drafted = st.session_state.get(keys.DRAFT_QUERY, {}) if same else {}
     return {lesson.CODE: now.code, lesson.STEP: number} | now.lesson.steps[int(number) - 1].view | drafted | kept
 
 

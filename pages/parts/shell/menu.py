@@ -15,8 +15,6 @@ MENU = {
     "pages/compare_runs.py": ("Compare runs", ":material/leaderboard:"),
     "pages/open_lesson.py": ("Lessons", ":material/school:"),
 }
-# whose addresses name the draft
-DRAFTED = ("pages/explore_data.py", "pages/build_model.py", "pages/train_model.py", "pages/search_settings.py")
 # path → (title, goal in one line, icon); one entry a line. Home lists them as a path and the sidebar as a menu
 LABS: dict[str, tuple[str, str, str]] = {
     "pages/learn_tensors.py": ("Tensors", "What all numbers are kept in, and what to do with them.", ":material/grid_on:"),

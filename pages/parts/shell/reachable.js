@@ -1,7 +1,7 @@
 // What scrolls can be reached and scrolled by keyboard: Streamlit's blocks of code, its menu, and what lies beside each other on a
-// phone (parts/train/cockpit.css) are no stops of the tab key. And
-// what is done is read out: Streamlit's green lines come with their text in them, which screen readers pass over. Its red and
-// yellow ones, and toasts, are alerts already.
+// phone (parts/train/cockpit.css) are no stops of the tab key. And what is done is read out: Streamlit's green lines come with
+// their text in them, which screen readers pass over. Its red and yellow ones are alerts already, and so are toasts, which get a
+// name.
 if (!window.playgroundReachable) {
   window.playgroundReachable = true;
   const scrolls = (part) => part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight;
@@ -12,6 +12,10 @@ if (!window.playgroundReachable) {
       if (scrolls(part) !== part.hasAttribute("tabindex"))
         if (scrolls(part)) part.tabIndex = 0;
         else part.removeAttribute("tabindex");
+    for (const toast of document.querySelectorAll('[data-testid="stToast"][aria-labelledby]')) {
+      toast.removeAttribute("aria-labelledby"); // Streamlit's names a title that its toasts do not have
+      toast.setAttribute("aria-label", "Notice");
+    }
   };
   const said = document.createElement("div");
   said.id = "playground-said";

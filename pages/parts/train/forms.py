@@ -7,6 +7,7 @@ from core.data import DatasetSpec, available, outline, spec_of
 from core.data.combine import join_problem
 from core.devices import usable_cores
 from core.figures.curves import schedule_chart
+from core.figures.in_words import in_words
 from core.models import ARCHITECTURES
 from core.models.pretrained import torchvision_name
 from core.training.schedules import preview
@@ -111,7 +112,8 @@ def training_form(config: RunConfig, everything: bool) -> None:
             if name != "name":
                 field(config, f"training.schedule.{name}")
         points = preview(training.schedule, training.optimizer.learning_rate, training.epochs)
-        st.echarts_chart(schedule_chart(points), height=150, key="train.schedule")
+        chart = schedule_chart(points)
+        st.echarts_chart(chart, height=150, key="train.schedule", alt=in_words(chart, "Learning rate over epochs"))
     with st.expander("More settings", icon=":material/more_horiz:"):
         for name in MORE:
             field(config, f"training.{name}")

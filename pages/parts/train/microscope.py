@@ -11,6 +11,7 @@ from core.data import DataError
 from core.export.step_code import step_code
 from core.fields import ConfigError
 from core.figures.images import contact_sheet
+from core.figures.in_words import in_words
 from core.figures.windows import histogram_chart
 from core.inspection import InspectionError, histogram
 from core.models import ModelError
@@ -66,7 +67,7 @@ def microscope_section(server: Services, config: RunConfig, run: Run | None) -> 
     """The whole section, drawn anew without the rest of the page. Nothing is computed until it is opened."""
 
     def section() -> None:
-        st.subheader("One step under the microscope")
+        st.header("One step under the microscope")
         if not st.toggle("Freeze a step", key="train.microscope", bind="query-params",
                          help="Training is this, thousands of times. What do zero_grad, backward and step do?"):
             st.caption("One batch, its loss, and one weight on its way from the old value to the new one, with the optimizer's "
@@ -138,7 +139,7 @@ def _buttons(wanted: tuple[str, ...], scope: Microscope, frozen: FrozenStep) -> 
 
     st.session_state.setdefault("train.microscope.stage", BEFORE)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        stage = st.segmented_control("Stage", STAGES, required=True, key="train.microscope.stage")
+        stage = st.segmented_control("Stage", STAGES, required=True, key="train.microscope.stage", bind="query-params")
         if stage == STEP:
             st.button("Next step", icon=":material/skip_next:", type="primary", on_click=following, key="train.microscope.next",
                       help="Go on with the next batch. Weights, gradients and the optimizer's memory stay.")
@@ -333,8 +334,9 @@ def _layers(config: RunConfig, frozen: FrozenStep) -> None:
         return
     name = st.selectbox("Gradient of", names, key=f"train.microscope.histogram.{hash(tuple(names))}", width=240)
     values = histogram(gradients[name])
-    st.plotly_chart(histogram_chart(values, f"gradient of {name}"), key="train.microscope.histogram.chart",
-                    config={"displayModeBar": False})
+    figure = histogram_chart(values, f"gradient of {name}")
+    st.plotly_chart(figure, key="train.microscope.histogram.chart",
+                    config={"displayModeBar": False}, alt=in_words(figure, f"Gradient of {name}"))
     if values.not_finite:
         st.warning(f"{values.not_finite:,} values are infinite or NaN and in no bar.")
 

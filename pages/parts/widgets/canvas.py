@@ -40,24 +40,25 @@ CSS = """.sheet { width: max(282px, min(100%, 100dvh - var(--rest, 100dvh))); ma
   .fitted.below button { flex: 1; }
   .fitted.below canvas { width: max(240px, min(100%, 100dvh - var(--narrow-rest, 100dvh))); }
 }
-.row { display: flex; align-items: center; gap: 8px; min-height: 36px; }
+.row { display: flex; align-items: center; gap: 8px; min-height: 40px; }
 canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;
   outline: 1px solid var(--st-border-color, #b0b4bb); outline-offset: -1px; touch-action: none; cursor: crosshair; }
 canvas:focus-visible, button:focus-visible { outline: 2px solid var(--st-primary-color); }
-button { flex: 1; height: 36px; border: 1px solid var(--st-border-color, #b0b4bb); border-radius: var(--st-button-radius, 8px);
+button { flex: 1; height: 40px; border: 1px solid var(--st-border-color, #b0b4bb); border-radius: var(--st-button-radius, 8px);
   background: transparent; color: inherit; font: inherit; cursor: pointer; }
 button:hover:enabled { border-color: var(--st-primary-color); color: var(--st-primary-color); }
 button:disabled { opacity: 0.45; cursor: default; }
 .pair { display: flex; }
 .pair label { position: relative; }
 .pair input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
-.pair span { display: block; padding: 7px 10px; border: 1px solid var(--st-border-color, #b0b4bb); line-height: 20px; }
+.pair span { display: block; padding: 9px 10px; border: 1px solid var(--st-border-color, #b0b4bb); line-height: 20px; }
 .pair label:first-child span { border-radius: 8px 0 0 8px; }
 .pair label:last-child span { border-radius: 0 8px 8px 0; margin-left: -1px; }
 .pair input:checked + span { border-color: var(--st-primary-color); font-weight: 600; position: relative;
   background: color-mix(in srgb, var(--st-primary-color) 12%, transparent); }
 .pair input:focus-visible + span { box-shadow: 0 0 0 2px var(--st-primary-color); }
 .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 0; }
+.width input { height: 40px; }
 .width input { flex: 1; min-width: 0; accent-color: var(--st-primary-color); }
 .width output { width: 40px; text-align: right; font-variant-numeric: tabular-nums; }"""
 _component = st.components.v2.component("torch_playground.sheet", html=HTML, css=CSS,

@@ -17,10 +17,10 @@ from core.runs import Look
 from core.training.by_hand import LARGEST_WEIGHT
 from core.training.plane import EXTENT, SIDE, UNIT_SIDE
 
-HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img"></canvas>
-<input class="weight" type="number" step="any" hidden><div class="caption"></div><canvas class="losses" role="img"></canvas></div>
-<div class="out"><div class="now"></div>
-<canvas class="big" role="img"></canvas><div class="time" hidden><button class="replay">Play</button>
+HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="net" role="img" aria-label="The network"></canvas>
+<input class="weight" type="number" step="any" hidden><div class="caption"></div>
+<canvas class="losses" role="img" aria-label="Both losses"></canvas></div><div class="out"><div class="now"></div>
+<canvas class="big" role="img" aria-label="The plane"></canvas><div class="time" hidden><button class="replay">Play</button>
 <input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div>
 <div class="legend"></div></div></div></div>"""
 CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
@@ -49,7 +49,8 @@ CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font
 .swatch:first-child { margin-left: 0; }
 .caption { margin-top: 4px; min-height: 40px; }
 @container (max-width: 640px) { .both { flex-direction: column-reverse; align-items: stretch; }
-  .left, .out { flex: none; } .now { min-height: 40px; } }"""
+  .left, .out { flex: none; } .now { min-height: 40px; } }
+@media (pointer: coarse) { .replay, .slider { height: 40px; } }"""
 _component = st.components.v2.component("torch_playground.plane", html=HTML, css=CSS,
                                         js=(Path(__file__).parent / "plane.js").read_text(encoding="utf-8"))
 

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, sizes_by_layer
+from core.figures.in_words import in_words
 from core.labs.activations import (
     ACTIVATIONS,
     INITS,
@@ -29,12 +30,13 @@ def show() -> None:
                             key="blocks.activation", bind="query-params")
         entry = ACTIVATIONS[name]
         st.caption(entry.about)
-        x = st.slider("x", -6.0, 6.0, 1.0, 0.1, key="blocks.x", persist_state="session", help="A number that goes in.")
+        x = st.slider("x", -6.0, 6.0, 1.0, 0.1, key="blocks.x", bind="query-params", help="A number that goes in.")
     with picture:
         here = activation_at(name, x)
         st.markdown(f"$f(x) = {entry.formula}$, with the slope $f'(x) = {entry.slope}$")
-        st.plotly_chart(function_and_slope(*_fields(activation_curve(name)), at=(x, here.value[0], here.slope[0])),
-                        key="blocks.curve", width="stretch")
+        figure = function_and_slope(*_fields(activation_curve(name)), at=(x, here.value[0], here.slope[0]))
+        st.plotly_chart(figure,
+                        key="blocks.curve", width="stretch", alt=in_words(figure, "The function and its slope"))
         st.markdown(f"At x = {x:g}: f(x) = **{here.value[0]:.4f}**, slope **{here.slope[0]:.4f}**. A gradient that comes back "
                     "through here is multiplied by the slope.")
         if entry.beside:
@@ -58,12 +60,12 @@ def _fields(curve) -> tuple:
 
 def _ten_layers(name: str) -> str:
     """Values and gradients through ten layers; the chosen way to make first weights."""
-    st.subheader("Ten layers of it")
+    st.header("Ten layers of it")
     seen = predict(PATH, BLOCKS["depth"])
     left, right = st.columns(2)
     init = left.selectbox("First weights", list(INITS), format_func=lambda key: INITS[key].title, key="blocks.init",
-                          persist_state="session", help="How the weights are drawn before any training.")
-    seed = right.number_input("Seed", 0, 9999, 0, key="blocks.seed", persist_state="session",
+                          bind="query-params", help="How the weights are drawn before any training.")
+    seed = right.number_input("Seed", 0, 9999, 0, key="blocks.seed", bind="query-params",
                               help="Start of the random numbers for weights, values and gradients.")
     st.caption(f"{INITS[init].about} Each layer is Linear(128, 128) and then {ACTIVATIONS[name].title}; 256 examples of 128 "
                "standard normal numbers go in at layer 1, and as many come back as gradients from layer 10.")
@@ -72,11 +74,13 @@ def _ten_layers(name: str) -> str:
         return init
     depth = through_layers(name, init, int(seed))
     st.markdown(f"**{depth.forward}**  \n**{depth.backward}**")
-    st.plotly_chart(sizes_by_layer([row.std for row in depth.layers], [row.gradient for row in depth.layers]),
-                    key="blocks.sizes", width="stretch")
+    figure = sizes_by_layer([row.std for row in depth.layers], [row.gradient for row in depth.layers])
+    st.plotly_chart(figure,
+                    key="blocks.sizes", width="stretch", alt=in_words(figure, "Size of values and gradients at each layer"))
     st.markdown("What comes out of each layer, each on its own scale (std: standard deviation)")
-    st.plotly_chart(layer_histograms([row.counts for row in depth.layers], [row.edges for row in depth.layers],
-                                     [row.std for row in depth.layers]), key="blocks.histograms", width="stretch")
+    figure = layer_histograms([row.counts for row in depth.layers], [row.edges for row in depth.layers],
+                              [row.std for row in depth.layers])
+    st.plotly_chart(figure, key="blocks.histograms", width="stretch", alt=in_words(figure, "Values after each layer"))
     with st.expander("The numbers", icon=":material/table:"):
         st.dataframe(_table(depth), hide_index=True, height="content", key="blocks.layers")
     return init

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.figures.grids import cell_grid, number
+from core.figures.in_words import in_words
 from core.labs.dropout import DRAWS, averages, draw, dropout_code
 from pages.parts.learn.lab import Next, covered, predict, show_code, tried, try_next
 from pages.parts.learn.questions import BLOCKS
@@ -16,9 +17,9 @@ def show() -> None:
     """The whole part."""
     seen = predict(PATH, BLOCKS["dropout"])
     with st.container(horizontal=True, gap="medium"):
-        p = st.slider("p: share that is dropped", 0.0, 0.9, 0.5, 0.1, key="blocks.dropout", persist_state="session", width=260,
+        p = st.slider("p: share that is dropped", 0.0, 0.9, 0.5, 0.1, key="blocks.dropout", bind="query-params", width=260,
                       on_change=tried, args=(PATH,), help="nn.Dropout(p): each number is set to 0 with this probability.")
-        seed = st.number_input("Seed", 0, 9999, 0, key="blocks.dropout_seed", persist_state="session", width=150,
+        seed = st.number_input("Seed", 0, 9999, 0, key="blocks.dropout_seed", bind="query-params", width=150,
                                help="Start of the random numbers: another seed is another draw.")
     if not seen:
         covered()
@@ -26,8 +27,10 @@ def show() -> None:
     one, many = draw(p, int(seed)), averages(p, int(seed))
     rows = {"in": one.before, "training": one.after, "evaluation": one.evaluated}
     marks = [[0] * len(one.before), [1 if kept else 0 for kept in one.kept.tolist()], [0] * len(one.before)]
-    st.plotly_chart(cell_grid([[number(value) for value in values.tolist()] for values in rows.values()], marks, list(rows)),
-                    key="blocks.dropout_grid", config=STILL)
+    figure = cell_grid([[number(value) for value in values.tolist()] for values in rows.values()], marks, list(rows))
+    st.plotly_chart(figure,
+                    key="blocks.dropout_grid", config=STILL,
+                    alt=in_words(figure, "Numbers that go in, that come out in training, and in evaluation"))
     kept = int(one.kept.sum())
     st.markdown(f"In training {kept} of {len(one.before)} numbers stay, each times **1 / (1 − p) = {one.factor:.4g}**; the "
                 "others are 0. In evaluation (`model.eval()`) nothing is dropped and nothing is scaled.")

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, lines, loss_surface_figure
+from core.figures.in_words import in_words
 from core.labs.losses import (
     BCE_FORMULA,
     LOSSES,
@@ -33,10 +34,10 @@ def show() -> None:
         low, high = entry.x
         prediction = st.slider(entry.across, low, high, (low + high) / 2 if name == "bce" else -1.0, (high - low) / 400,
                                format="%.3f" if name == "bce" else "%.2f", key=f"blocks.prediction.{name}",
-                               persist_state="session")
+                               bind="query-params")
         label = st.slider(entry.up, *entry.y, entry.y_start, (entry.y[1] - entry.y[0]) / 100, key=f"blocks.label.{name}",
-                          persist_state="session")
-        delta = st.slider("δ (delta)", 0.1, 3.0, 1.0, 0.1, key="blocks.delta", persist_state="session",
+                          bind="query-params")
+        delta = st.slider("δ (delta)", 0.1, 3.0, 1.0, 0.1, key="blocks.delta", bind="query-params",
                           help="Where the square ends and the straight line begins.") if name == "huber" else 1.0
     with picture:
         _picture(name, prediction, label, delta)
@@ -63,11 +64,12 @@ def _picture(name: str, prediction: float, label: float, delta: float) -> None:
     surface = loss_surface(name, delta)
     flat, solid = st.columns(2)
     with flat:
-        st.plotly_chart(function_and_slope(curve.x, curve.loss, np.clip(curve.slope, -20, 20), (prediction, loss, slope),
-                                           ("loss", "slope"), entry.across), key="blocks.loss_curve", width="stretch")
+        figure = function_and_slope(curve.x, curve.loss, np.clip(curve.slope, -20, 20), (prediction, loss, slope),
+                                    ("loss", "slope"), entry.across)
+        st.plotly_chart(figure, key="blocks.loss_curve", width="stretch", alt=in_words(figure, "The loss and its slope"))
     with solid:
-        st.plotly_chart(loss_surface_figure(surface.x, surface.y, surface.loss, entry.across, entry.up,
-                                            (prediction, label, loss)), key="blocks.surface", width="stretch")
+        figure = loss_surface_figure(surface.x, surface.y, surface.loss, entry.across, entry.up, (prediction, label, loss))
+        st.plotly_chart(figure, key="blocks.surface", width="stretch", alt=in_words(figure, "The loss over prediction and label"))
 
 
 def _push(across: str, slope: float) -> str:
@@ -84,20 +86,21 @@ def _short(value: float) -> str:
 
 def _formula() -> None:
     """The formula in its right form, beside the misprint."""
-    st.subheader("Binary cross-entropy, one sign matters")
+    st.header("Binary cross-entropy, one sign matters")
     check = formula_check()
     st.markdown(f"The formula is ${BCE_FORMULA}$. For a yes (y = 1) the second half must vanish, which is what $1 - y$ does. "
                 "Some notes print $1 + y$ there: then a yes is charged for being sure, and the lowest loss is at "
                 f"p = {check.best_wrong:.3f} instead of towards p = 1.")
-    st.plotly_chart(lines(check.p, {"with 1 − y (right)": check.right, "with 1 + y (misprint)": check.wrong}, "probability p",
-                          "loss for y = 1", top=8), key="blocks.formula", width="stretch")
+    figure = lines(check.p, {"with 1 − y (right)": check.right, "with 1 + y (misprint)": check.wrong}, "probability p",
+                   "loss for y = 1", top=8)
+    st.plotly_chart(figure, key="blocks.formula", width="stretch", alt=in_words(figure, "The formula, right and misprinted"))
 
 
 def _logits() -> None:
     """Overflow, shown in float32."""
-    st.subheader("Why logits and not sigmoids")
+    st.header("Why logits and not sigmoids")
     seen = predict(PATH, BLOCKS["logits"])
-    if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), persist_state="session"):
+    if not st.toggle("Compute it in float32", key="blocks.float32", on_change=tried, args=(PATH,), bind="query-params"):
         return
     if not seen:
         covered(640)
@@ -111,9 +114,11 @@ def _logits() -> None:
         "… gradient ": _short(row.gradient_from_logit)} for row in rows]), hide_index=True, height="content",
                  key="blocks.logit_table")
     dense = logit_rows(label, DENSE)
-    st.plotly_chart(lines(np.array(DENSE), {"BCE with logits": [row.from_logit for row in dense],
-                                            "BCE after sigmoid": [row.from_probability for row in dense],
-                                            "log by hand": [row.by_hand for row in dense]}, "logit", f"loss for y = {label}"),
-                    key="blocks.overflow", width="stretch")
+    figure = lines(np.array(DENSE),
+                   {"BCE with logits": [row.from_logit for row in dense],
+                    "BCE after sigmoid": [row.from_probability for row in dense], "log by hand": [row.by_hand for row in dense]},
+                    "logit", f"loss for y = {label}")
+    st.plotly_chart(figure,
+                    key="blocks.overflow", width="stretch", alt=in_words(figure, "Losses in float32 over the logit"))
     st.caption("All in float32, as networks compute. Where the line “log by hand” ends, the loss is infinite and the gradient is "
                "no number (nan): one such example ruins all weights.")

@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.fields import describe
 from core.figures.building_blocks import ground, race_losses, race_map
+from core.figures.in_words import in_words
 from core.labs.optimizer_race import RACERS, Path, RaceConfig, race, race_code
 from core.labs.surfaces import SURFACES, Surface
 from pages.parts.learn.lab import Next, covered, predict, show_code, try_next
@@ -72,7 +73,7 @@ def _racers() -> tuple[str, ...]:
     """Boxes to tick, in rows that wrap on a phone."""
     with st.container(horizontal=True, gap="medium"):
         return tuple(name for name, racer in RACERS.items() if st.checkbox(
-            racer.title, name in FIRST, key=f"blocks.racer.{name}", help=racer.about, persist_state="session", width="content"))
+            racer.title, name in FIRST, key=f"blocks.racer.{name}", help=racer.about, bind="query-params", width="content"))
 
 
 def _settings(name: str, surface: Surface) -> RaceConfig:
@@ -81,14 +82,14 @@ def _settings(name: str, surface: Surface) -> RaceConfig:
         return describe(RaceConfig, field).help
 
     rate = st.select_slider("Learning rate (SGD, momentum, Nesterov)", RATES, surface.rates[0], key=f"blocks.rate.{name}",
-                            help=about("learning_rate"), persist_state="session")
+                            help=about("learning_rate"), bind="query-params")
     adaptive = st.select_slider("Learning rate (Adagrad, RMSprop, Adam, AdamW)", RATES, surface.rates[1],
-                                key=f"blocks.adaptive.{name}", help=about("adaptive_rate"), persist_state="session")
-    momentum = st.slider("Momentum", 0.0, 0.99, 0.9, 0.01, key="blocks.momentum", help=about("momentum"), persist_state="session")
-    noise = st.slider("Gradient noise", 0.0, 5.0, 0.0, 0.1, key="blocks.noise", help=about("noise"), persist_state="session")
-    steps = st.slider("Steps", 10, 500, 200, 10, key="blocks.steps", help=about("steps"), persist_state="session")
-    x = st.slider("Start, x", *surface.x, surface.start[0], 0.01, key=f"blocks.start_x.{name}", persist_state="session")
-    y = st.slider("Start, y", *surface.y, surface.start[1], 0.01, key=f"blocks.start_y.{name}", persist_state="session")
+                                key=f"blocks.adaptive.{name}", help=about("adaptive_rate"), bind="query-params")
+    momentum = st.slider("Momentum", 0.0, 0.99, 0.9, 0.01, key="blocks.momentum", help=about("momentum"), bind="query-params")
+    noise = st.slider("Gradient noise", 0.0, 5.0, 0.0, 0.1, key="blocks.noise", help=about("noise"), bind="query-params")
+    steps = st.slider("Steps", 10, 500, 200, 10, key="blocks.steps", help=about("steps"), bind="query-params")
+    x = st.slider("Start, x", *surface.x, surface.start[0], 0.01, key=f"blocks.start_x.{name}", bind="query-params")
+    y = st.slider("Start, y", *surface.y, surface.start[1], 0.01, key=f"blocks.start_y.{name}", bind="query-params")
     return RaceConfig(learning_rate=rate, adaptive_rate=adaptive, momentum=momentum, noise=noise, steps=steps, x=x, y=y)
 
 
@@ -98,14 +99,16 @@ def _picture(name: str, surface: Surface, paths: list[Path], config: RaceConfig)
                                 bind="query-params")
     upto = None
     if view == "Step by step":
-        upto = st.slider("Step", 0, config.steps, min(10, config.steps), key=f"blocks.step.{config.steps}")
+        upto = st.slider("Step", 0, config.steps, min(10, config.steps), key=f"blocks.step.{config.steps}", bind="query-params")
     titles = {path.racer: RACERS[path.racer].title for path in paths}
-    st.plotly_chart(race_map(drawn_ground(name), surface.minima, {path.racer: path.points for path in paths}, titles, surface.x,
-                             surface.y, upto, animated=view == "Animated"), key="blocks.map", width="stretch")
+    figure = race_map(drawn_ground(name), surface.minima, {path.racer: path.points for path in paths}, titles, surface.x,
+                      surface.y, upto, animated=view == "Animated")
+    st.plotly_chart(figure, key="blocks.map", width="stretch", alt=in_words(figure, "Paths over the landscape"))
     st.dataframe(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
     st.markdown("\n".join(f"- **{titles[path.racer]}.** {path.words}" for path in paths))
-    st.plotly_chart(race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest), key="blocks.race_losses",
-                    width="stretch")
+    figure = race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest)
+    st.plotly_chart(figure, key="blocks.race_losses",
+                    width="stretch", alt=in_words(figure, "Loss above the lowest over steps"))
 
 
 def _table(paths: list[Path], upto: int | None) -> pd.DataFrame:

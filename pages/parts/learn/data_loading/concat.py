@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import ConcatDataset
 
 from core.figures.data_loading import compared_figure
+from core.figures.in_words import in_words
 from core.labs.data_folder import COUNT, items
 from core.labs.data_loading import (
     AUGMENTATIONS,
@@ -52,9 +53,9 @@ def show() -> None:
         _joined(joined)
     else:
         covered()
-    st.subheader("Does the copy help?")
+    st.header("Does the copy help?")
     helped = predict(PATH, LOADING["helps"])
-    from_address("loading.compare", "train", SWITCH, False)
+    from_address("loading.compare", "compare", SWITCH, False)
     if st.toggle("Train on the set alone, twice, and with its copy", key="loading.compare", persist_state="session",
                  on_change=tried, args=(PATH,)):
         if helped:
@@ -98,7 +99,9 @@ def _index(joined: ConcatDataset[tuple[torch.Tensor, int]]) -> None:
 
 def _training(name: str) -> None:
     results = compared_sets(name)
-    st.plotly_chart(compared_figure(results), key="loading.compared", config=STILL)
+    figure = compared_figure(results)
+    st.plotly_chart(figure, key="loading.compared", config=STILL,
+                    alt=in_words(figure, "Accuracy on upright digits, seed by seed"))
     st.markdown(" · ".join(f"{found.title} ({found.samples} samples): **{percent(found.mean, 1)}**" for found in results))
     st.markdown(f"**{AUGMENTATIONS[name].title}.** {judged(results)}")
     st.caption(f"A real training of 64-32-10 with Adam, {FEW_STEPS} steps of {FEW_BATCH} images each, so that no set gets more "

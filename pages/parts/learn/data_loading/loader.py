@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.devices import usable_cores
 from core.figures.data_loading import answers_figure, batches_figure, learning_figure, timeline_figure, timing_figure
+from core.figures.in_words import in_words
 from core.labs.data_folder import COUNT, Item
 from core.labs.data_loading import BATCH, EPOCHS, RATE, Epoch, Learning, epochs, learning
 from core.labs.data_loading_code import loader_code
@@ -65,7 +66,8 @@ def _epochs(truth: list[Item], found: list[Epoch], size: int, shuffle: bool) -> 
             st.markdown(f"**Epoch {number}**")
             if epoch.batches:
                 drawn = batches_figure(epoch, [item.label for item in truth])
-                st.plotly_chart(drawn, key=f"loading.epoch.{number}", config=STILL)
+                st.plotly_chart(drawn, key=f"loading.epoch.{number}", config=STILL,
+                                alt=in_words(drawn, f"Labels in the batches of epoch {number + 1}"))
             if dropped := epoch.dropped(COUNT):
                 st.caption(f"In no batch: sample{'s' if len(dropped) > 1 else ''} {', '.join(map(str, dropped))}.")
     others = ", and others are left out." if found[0].dropped(COUNT) else "."
@@ -88,7 +90,7 @@ def _counts(epoch: Epoch, size: int) -> None:
 
 def _shuffle() -> None:
     """The same training with shuffle and without."""
-    st.subheader("What shuffle is for")
+    st.header("What shuffle is for")
     seen = predict(PATH, LOADING["order"])
     from_address("loading.train", "train", SWITCH, False)
     if not st.toggle("Train with shuffle and without", key="loading.train", persist_state="session", on_change=tried,
@@ -97,13 +99,15 @@ def _shuffle() -> None:
     if not seen:
         covered(640)
         return
-    seed = st.number_input("Seed of weights and order", 0, 999, 0, key="loading.train_seed", persist_state="session", width=210)
+    seed = st.number_input("Seed of weights and order", 0, 999, 0, key="loading.train_seed", bind="query-params", width=210)
     shuffled, in_order = trained(seed)
     ends = [found.of_epochs()[-1] for found in (shuffled, in_order)]
-    st.plotly_chart(learning_figure(shuffled, in_order), key="loading.learning", config=STILL)
+    figure = learning_figure(shuffled, in_order)
+    st.plotly_chart(figure, key="loading.learning", config=STILL, alt=in_words(figure, "Accuracy over epochs"))
     st.markdown(f"After {EPOCHS} epochs **{percent(ends[0], 1)}** of {sum(in_order.truth)} held-out digits are right with "
                 f"shuffle, **{percent(ends[1], 1)}** without. What the network without shuffle answers:")
-    st.plotly_chart(answers_figure(in_order), key="loading.answers", config=STILL)
+    figure = answers_figure(in_order)
+    st.plotly_chart(figure, key="loading.answers", config=STILL, alt=in_words(figure, "What the network without shuffle answers"))
     st.caption(f"A real training of 64-32-10 on 1,437 of scikit-learn's digits, sorted by class as a folder is read, SGD with "
                f"learning rate {RATE}, batches of {BATCH}. The curve has a point after every step: without shuffle it goes up "
                "and down with each class that passes. Files that come mixed, as MNIST's do, hide this mistake. On Train model, "
@@ -113,13 +117,14 @@ def _shuffle() -> None:
 def _timeline() -> None:
     """What workers would save, calculated."""
     with st.container(horizontal=True, gap="medium"):
-        load = st.slider("ms to load a batch", 1, 100, 30, key="loading.load_ms", persist_state="session", width=185)
-        train = st.slider("ms to train on it", 1, 100, 10, key="loading.train_ms", persist_state="session", width=185)
+        load = st.slider("ms to load a batch", 1, 100, 30, key="loading.load_ms", bind="query-params", width=185)
+        train = st.slider("ms to train on it", 1, 100, 10, key="loading.train_ms", bind="query-params", width=185)
         from_address("loading.workers", "num_workers", numbers(0, 4), 2)
         workers = st.slider("num_workers", 0, 4, key="loading.workers", persist_state="session", width=185, on_change=tried,
                             args=(PATH,))
     found, alone = timeline(load, train, workers, SHOWN), timeline(load, train, 0, SHOWN)
-    st.plotly_chart(timeline_figure(found), key="loading.timeline", config=STILL)
+    figure = timeline_figure(found)
+    st.plotly_chart(figure, key="loading.timeline", config=STILL, alt=in_words(figure, "Who works when"))
     st.markdown(f"{SHOWN} batches take **{found.total:,.0f} ms**, without workers {alone.total:,.0f} ms. "
                 + (f"Of these the training process waits {found.waiting:,.0f} ms for a batch." if workers else
                    "The training process never waits, as it does all the loading itself."))
@@ -130,7 +135,7 @@ def _timeline() -> None:
 
 def _workers() -> None:
     """num_workers, measured here."""
-    st.subheader("num_workers: who fetches the samples")
+    st.header("num_workers: who fetches the samples")
     st.markdown("With num_workers=0 the training process itself calls `dataset[idx]` for every sample and trains only in "
                 "between. With 2, two helper processes do so ahead of time. That pays where a sample takes long to make ready "
                 "and cores are free; processes have to be started, though, and each batch handed over.")
@@ -147,8 +152,9 @@ def _workers() -> None:
     for column, (kind, title) in zip(st.columns(2, gap="large"), KINDS.items(), strict=True):
         with column:
             st.markdown(f"**{title}**")
-            st.plotly_chart(timing_figure([timing for timing in timings if timing.kind == kind]), key=f"loading.timing.{kind}",
-                            config=STILL)
+            figure = timing_figure([timing for timing in timings if timing.kind == kind])
+            st.plotly_chart(figure, key=f"loading.timing.{kind}",
+                            config=STILL, alt=in_words(figure, f"Seconds for an epoch, {kind}"))
             st.markdown(verdict(timings, kind))
     st.caption(f"One epoch each in batches of 10, loading alone, nothing trained; {plural(usable_cores(), 'core')} here, shared "
                "with whatever else runs, so another time gives other figures. In a script of your own put what starts workers "

@@ -9,6 +9,7 @@ from core.errors import reason
 from core.labs.data_folder import Item, write_folder
 from core.settings import Settings
 from pages.parts.shell.markdown import as_text
+from pages.parts.shell.streamlit_private import came_by_history
 
 PATH = "pages/learn_data_loading.py"
 STILL = {"displayModeBar": False}
@@ -30,21 +31,19 @@ def place():
 
 
 def from_address(key: str, name: str, choices: Mapping[str, Any], first: Any) -> None:
-    """Give a widget its first value: what the address says under this name, as one of the choices, or `first`.
+    """Give a widget its first value: what the address says under this name, as one of the choices, or `first`; and keep what is
+    chosen later in the address, under the name that is in it or the first that means the same. Nothing is there for `first`.
 
-    Before the widget is made, which gets no value of its own then. A name that the address has follows what is chosen later;
-    one without a meaning is taken out.
+    Before the widget is made, which gets no value of its own then.
     """
     asked = st.query_params.get(name)
-    if key not in st.session_state:
+    if key not in st.session_state or came_by_history():
         st.session_state[key] = choices.get(asked or "", first)
     chosen = st.session_state[key]
-    if asked is not None and (asked not in choices or choices[asked] != chosen):
-        said = next((word for word, value in choices.items() if value == chosen), None) if asked in choices else None
-        if said is None:
-            del st.query_params[name]
-        else:
-            st.query_params[name] = said
+    if chosen == first:
+        st.query_params.pop(name, None)
+    elif asked is None or asked not in choices or choices[asked] != chosen:
+        st.query_params[name] = next(word for word, value in choices.items() if value == chosen)
 
 
 def numbers(low: int, high: int) -> dict[str, int]:

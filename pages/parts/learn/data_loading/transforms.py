@@ -5,6 +5,7 @@ import streamlit as st
 import torch
 
 from core.figures.grids import tensor_grid
+from core.figures.in_words import in_words
 from core.labs.data_folder import COUNT, Item, picture_of
 from core.labs.data_transforms import (
     STEPS,
@@ -21,7 +22,10 @@ from pages.parts.learn.data_loading.shared import PATH, STILL, folder, from_addr
 from pages.parts.learn.lab import covered, predict, refusal, show_code, tried
 from pages.parts.learn.questions import LOADING
 from pages.parts.shell.markdown import as_text
+from pages.parts.shell.streamlit_private import came_by_history
 from pages.parts.widgets.pictures import picture_grid
+
+NO_STEPS = "none"  # in the address
 
 
 def show() -> None:
@@ -43,19 +47,24 @@ def show() -> None:
 
 def _image(item: Item, seen: bool) -> tuple[list[str], float, float, Way]:
     """The steps in the order in which they were chosen; the image after each where that may be seen."""
-    st.subheader("transform")
-    if "loading.steps" not in st.session_state:
-        asked = [name for name in dict.fromkeys(st.query_params.get("steps", "").split(",")) if name in STEPS]
-        st.session_state["loading.steps"] = asked or list(USUAL)
+    st.header("transform")
+    said = st.query_params.get("steps", "")
+    if "loading.steps" not in st.session_state or came_by_history():
+        asked = [name for name in dict.fromkeys(said.split(",")) if name in STEPS]
+        st.session_state["loading.steps"] = asked or ([] if said == NO_STEPS else list(USUAL))
     names = st.multiselect("Steps, in the order in which you choose them", list(STEPS), key="loading.steps", on_change=tried,
                            args=(PATH,), format_func=lambda name: STEPS[name].code.split("(")[0], persist_state="session",
                            placeholder="None: the image as it was read",
                            help="  \n".join(f"{step.code.split('(')[0]}: {step.about}" for step in STEPS.values()))
+    if names == list(USUAL):
+        st.query_params.pop("steps", None)
+    elif said != (wanted := ",".join(names) or NO_STEPS):
+        st.query_params["steps"] = wanted
     mean = std = 0.5
     if "normalize" in names:
         with st.container(horizontal=True):
-            mean = st.number_input("mean", -10.0, 10.0, 0.5, 0.1, key="loading.mean", persist_state="session", width=150)
-            std = st.number_input("std", 0.0, 10.0, 0.5, 0.1, key="loading.std", persist_state="session", width=150,
+            mean = st.number_input("mean", -10.0, 10.0, 0.5, 0.1, key="loading.mean", bind="query-params", width=150)
+            std = st.number_input("std", 0.0, 10.0, 0.5, 0.1, key="loading.std", bind="query-params", width=150,
                                   help="0 is allowed here, to see what PyTorch says.")
     way = through(picture_of(item), names, mean, std)
     st.code(f"Compose([{', '.join(step_code(name, mean, std) for name in names)}])", language="python", wrap_lines=True)
@@ -80,7 +89,7 @@ def _image(item: Item, seen: bool) -> tuple[list[str], float, float, Way]:
 
 def _label(item: Item) -> tuple[str, int, bool]:
     """A label through target_transform, and what the loss makes of it; whether it went through."""
-    st.subheader("target_transform")
+    st.header("target_transform")
     left, right = st.columns([1, 1.3], gap="large")
     with left:
         from_address("loading.label", "label", numbers(-1, 12), 3)
@@ -93,13 +102,16 @@ def _label(item: Item) -> tuple[str, int, bool]:
     with right:
         if target == "scatter" and (steps := scatter_steps(label)):
             st.markdown("`torch.zeros(10)`")
-            st.plotly_chart(tensor_grid(steps[0]), key="loading.zeros", config=STILL)
+            figure = tensor_grid(steps[0])
+            st.plotly_chart(figure, key="loading.zeros", config=STILL, alt=in_words(figure, "Ten zeros"))
             st.markdown(f"`.scatter_(0, torch.tensor({label}), value=1)`: along dimension 0, at the place that the index names, "
                         "write value. The underscore says that it changes the tensor itself.")
-            st.plotly_chart(tensor_grid(steps[1], steps[1].int()), key="loading.scattered", config=STILL)
+            figure = tensor_grid(steps[1], steps[1].int())
+            st.plotly_chart(figure, key="loading.scattered", config=STILL, alt=in_words(figure, "After scatter_"))
         elif isinstance(found.value, torch.Tensor):
             st.markdown(f"`{str(found.value.dtype).removeprefix('torch.')}`, shape ({found.value.shape[0]},)")
-            st.plotly_chart(tensor_grid(found.value, found.value.int()), key="loading.one_hot", config=STILL)
+            figure = tensor_grid(found.value, found.value.int())
+            st.plotly_chart(figure, key="loading.one_hot", config=STILL, alt=in_words(figure, "The label as it comes out"))
         elif found.value is not None:
             st.markdown(f"The number itself: `{found.value}`")
         if found.error:

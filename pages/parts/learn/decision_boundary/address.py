@@ -14,6 +14,7 @@ from core.labs.decision_boundary import can_show
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.live import SPEEDS
 from pages.parts.shell import keys
+from pages.parts.shell.streamlit_private import came_by_history
 
 ROOTS = ("data.", "model.", "training.")
 KINDS = ("training.optimizer.name", "training.schedule.name")  # whose other fields begin with that kind's own values
@@ -35,7 +36,7 @@ def take() -> None:
 
 
 def _take_settings(asked: dict[str, str]) -> None:
-    if not asked or asked == st.session_state.get(keys.PLANE_ADDRESS):
+    if asked == st.session_state.get(keys.PLANE_ADDRESS, {}) or not (asked or came_by_history()):
         return
     try:
         plane_config.take(from_address(asked))

@@ -137,10 +137,10 @@ def added_points(config: RunConfig) -> None:
 
 
 def network_controls(config: RunConfig) -> None:
-    """Inputs, units, dropout."""
+    """Inputs, units, dropout: behind a button, so that they are on the first screen too."""
     network = plane_config.network(config)
     hidden = network.hidden
-    with st.expander("Inputs and network", icon=":material/account_tree:", expanded=True):
+    with st.popover("Inputs and units", icon=":material/account_tree:", width="content"):
         key = CONTROLS.key("features")
 
         def inputs() -> None:

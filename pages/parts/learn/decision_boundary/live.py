@@ -14,6 +14,7 @@ from core.data.sources.generated import Generated
 from core.fields import describe
 from core.figures.by_hand import mark_changes
 from core.figures.curves import Curves
+from core.figures.in_words import in_words
 from core.figures.plane import LOSSES, losses_chart
 from core.labs.decision_boundary import MOST_BYTES, MOST_PICTURES, picture_of, plane_points, spread_over, untrained
 from core.presets import title_of
@@ -252,7 +253,8 @@ def losses(server: Services, config: RunConfig, run: Run | None) -> None:
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
         changes, read = server.store.interventions(now.id) if now is not None else [], curves(server, now, config)
-        st.echarts_chart(mark_changes(losses_chart(read), changes, read), height=220, key="plane.losses")
+        chart = mark_changes(losses_chart(read), changes, read)
+        st.echarts_chart(chart, height=220, key="plane.losses", alt=in_words(chart, "Losses over epochs"))
 
     st.fragment(panel, run_every=1.0 if run is not None and run.is_active else None)()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.figures.in_words import in_words
 from core.figures.linear_regression import bowl_figure, predictions_figure, rates_figure, residuals_figure, weights_figure
 from core.labs.linear_regression import NAMES, TRUE, Bowl, Path, descend, ground, halving, steps_until_close
 from pages.parts.learn.lab import covered, predict, tried
@@ -18,7 +19,7 @@ BEST, CURRENT = "b at its best", "b as it is now"
 def choose_step(path: Path) -> int:
     """Which step is looked at; the last one to begin with."""
     last = len(path.points) - 1
-    return st.slider("Step", 0, last, last, key=f"regression.step.{last}", on_change=tried, args=(PATH,))
+    return st.slider("Step", 0, last, last, key=f"regression.step.{last}", bind="query-params", on_change=tried, args=(PATH,))
 
 
 def converge(surface: Bowl, path: Path) -> None:
@@ -35,7 +36,8 @@ def converge(surface: Bowl, path: Path) -> None:
                  hide_index=True, height="content", key="regression.table")
     left, right = st.columns(2)
     with left:
-        st.plotly_chart(weights_figure(path, step), key="regression.weights", config=STILL)
+        figure = weights_figure(path, step)
+        st.plotly_chart(figure, key="regression.weights", config=STILL, alt=in_words(figure, "The three numbers over steps"))
         until = steps_until_close(path)
         st.caption(f"Dotted: the true values. The loss now is {path.losses[step]:.5f}; the lowest possible is "
                    f"{float(surface.loss(surface.best)):.5f}. "
@@ -45,7 +47,9 @@ def converge(surface: Bowl, path: Path) -> None:
         kind = st.segmented_control("Bias", [BEST, CURRENT], default=BEST, required=True, key="regression.bias",
                                     label_visibility="collapsed", bind="query-params")
         bias = float(surface.best[2]) if kind == BEST else float(np.clip(now[2], -1e3, 1e3))
-        st.plotly_chart(bowl_figure(ground(surface, path, bias), path, surface, step), key="regression.bowl", config=STILL)
+        figure = bowl_figure(ground(surface, path, bias), path, surface, step)
+        st.plotly_chart(figure, key="regression.bowl", config=STILL,
+                        alt=in_words(figure, f"The loss over both weights at step {step}"))
         st.caption(f"The loss over w₁ and w₂ with b = {bias:.3f}; darker is higher, each line a step on a logarithmic scale. "
                    "Each step goes straight downhill, at a right angle to the lines, when b is as it is now.")
 
@@ -60,9 +64,11 @@ def fit_section(surface: Bowl, path: Path, x: np.ndarray, y: np.ndarray) -> None
     residuals = y - predicted
     left, right = st.columns(2)
     with left:
-        st.plotly_chart(predictions_figure(y, predicted), key="regression.predictions", config=STILL)
+        figure = predictions_figure(y, predicted)
+        st.plotly_chart(figure, key="regression.predictions", config=STILL, alt=in_words(figure, "Predictions against targets"))
     with right:
-        st.plotly_chart(residuals_figure(residuals, predicted), key="regression.residuals", config=STILL)
+        figure = residuals_figure(residuals, predicted)
+        st.plotly_chart(figure, key="regression.residuals", config=STILL, alt=in_words(figure, "Residuals against predictions"))
     metrics_row({"Mean squared error": (f"{float((residuals ** 2).mean()):.5f}", "The mean of the squared residuals: "
                                                                                  "the loss."),
                  "Its square root": (f"{float((residuals ** 2).mean() ** 0.5):.4f}", "In the unit of y; compare it with "
@@ -98,7 +104,9 @@ def rates_section(surface: Bowl, path: Path, start: np.ndarray, rate: float, ste
     paths = {f"{name}: {share * surface.limit:.3f}": descend(surface, start, share * surface.limit, shown)
              for name, share in rates.items()}
     paths[f"yours: {rate:g}"] = descend(surface, start, rate, shown)
-    st.plotly_chart(rates_figure(paths, float(surface.loss(surface.best))), key="regression.rates", config=STILL)
+    figure = rates_figure(paths, float(surface.loss(surface.best)))
+    st.plotly_chart(figure, key="regression.rates", config=STILL,
+                    alt=in_words(figure, "Loss above the lowest over steps, for each learning rate"))
     st.markdown("**Why there is a limit.** The loss is a bowl, and its Hessian (the matrix of second derivatives) "
                 r"$H = \frac{2}{N} A^\top A$ says how steep: here from "
                 f"λmin = {low:.3f} along its flattest axis to λmax = {high:.3f} along its steepest. Along an axis, one step "

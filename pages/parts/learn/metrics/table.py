@@ -48,7 +48,7 @@ def choose_table() -> tuple[Table, str] | None:
     text = typed(TABLE, "y_true, y_pred, score: one answer a line", EXAMPLES["scores"].text)
     with st.expander("Classes and examples", icon=":material/tune:", expanded=True):
         examples(TABLE, EXAMPLES)
-        named = st.text_input("All classes there can be", key=NAMED, max_chars=300, persist_state="session", on_change=tried,
+        named = st.text_input("All classes there can be", key=NAMED, max_chars=300, bind="query-params", on_change=tried,
                               args=(PATH,), placeholder="those in the table",
                               help="Divided by commas, such as 0, 1, 2. Also a class that is in no line has its row then.")
         try:
@@ -56,9 +56,7 @@ def choose_table() -> tuple[Table, str] | None:
         except TableRefused as error:
             st.error(as_text(str(error)), icon=":material/block:")
             return None
-        if st.session_state.get(POSITIVE) not in table.classes:
-            st.session_state[POSITIVE] = table.classes[-1]
-        positive = st.selectbox("Positive class", table.classes, key=POSITIVE, persist_state="session",
+        positive = st.selectbox("Positive class", table.classes, len(table.classes) - 1, key=POSITIVE, bind="query-params",
                                 help="The one that is asked for: its precision, recall and scores. All others are the negatives.")
     scores = "" if table.scores is None else ", with scores"
     classes = plural(len(table.classes), "class", "classes")
@@ -75,7 +73,7 @@ def choose_numbers() -> str:
 
 def show_figures(figures: Sequence[Figure], given: dict[str, list[Any]], key: str) -> None:
     """Each figure with its formula, the numbers put in and its value; beside it what scikit-learn says, where that is wanted."""
-    wanted = st.toggle("Ask scikit-learn, too", key=f"metrics.ask.{key}", persist_state="session", on_change=tried, args=(PATH,),
+    wanted = st.toggle("Ask scikit-learn, too", key=f"metrics.ask.{key}", bind="query-params", on_change=tried, args=(PATH,),
                        help="Runs the calls below in a process of its own: about two seconds.")
     answers: list[Answer] | None = None
     if wanted:

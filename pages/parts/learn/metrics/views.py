@@ -76,7 +76,8 @@ def scores_section(table: Table, positive: str) -> str | None:
     low, high = float(curve.thresholds[-1]), float(curve.thresholds[1])
     top = high + 0.01 * max(high - low, 0.01)
     threshold = st.slider(f"Threshold: say “{as_text(positive)}” from this score on", low, top, min(max(0.5, low), top),
-                          (top - low) / 200, format="%.4g", key=f"metrics.threshold.{low:g}.{top:g}", on_change=tried,
+                          (top - low) / 200, format="%.4g", key=f"metrics.threshold.{low:g}.{top:g}",
+                          bind="query-params", on_change=tried,
                           args=(PATH,))
     decision, at = threshold_figures(table, positive, threshold)
     left, right = st.columns(2)

@@ -4,6 +4,7 @@ import streamlit as st
 import torch
 
 from core.figures.grids import cell_grid, number, tensor_grid
+from core.figures.in_words import in_words
 from core.labs.expressions import MAX_TEXT, evaluate, evaluate_index, lab_variables
 from core.labs.messages import ExpressionError
 from core.labs.tensor_code import creation_code, expression_code, index_code
@@ -25,7 +26,7 @@ EXPRESSIONS = ["x[:, 1:] * 2", "a @ b", "x + torch.tensor([0, 10, 20, 30])", "to
 def grid(figure, key: str) -> None:
     """A grid of cells; one wider than a phone is stretched to the column instead."""
     wide = figure.layout.width > 330
-    st.plotly_chart(figure, width="stretch" if wide else "content", key=key, config=STILL)
+    st.plotly_chart(figure, width="stretch" if wide else "content", key=key, config=STILL, alt=in_words(figure, "A tensor"))
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -45,7 +46,8 @@ def creating() -> None:
         columns = st.slider("Columns", 1, 6, 3, key="tensors.columns", bind="query-params")
         dtype = st.selectbox("dtype", DTYPES, key="tensors.dtype",
                              bind="query-params", help="The kind of number. All elements have the same.")
-        seed = st.number_input("Seed", 0, 9999, 0, key="tensors.seed", help="The same seed gives the same random numbers.") \
+        seed = st.number_input("Seed", 0, 9999, 0, key="tensors.seed",
+                               bind="query-params", help="The same seed gives the same random numbers.") \
             if how == "random" else 0
         transposed = st.toggle("Transpose it (.T)", key="tensors.transposed", bind="query-params")
     tensor = create(how, rows, columns, dtype, int(seed))

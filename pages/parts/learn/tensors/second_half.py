@@ -40,8 +40,8 @@ def joining() -> None:
         dim = st.segmented_control("dim", [0, 1, 2] if how == "stack" else [0, 1], default=0, key="tensors.join_dim",
                                    bind="query-params",
                                    required=True)
-        rows = st.slider("Rows of b", 1, 4, 2, key="tensors.join_rows")
-        columns = st.slider("Columns of b", 1, 4, 3, key="tensors.join_columns")
+        rows = st.slider("Rows of b", 1, 4, 2, key="tensors.join_rows", bind="query-params")
+        columns = st.slider("Columns of b", 1, 4, 3, key="tensors.join_columns", bind="query-params")
     a, b = join_operands(rows, columns)
     outcome = join(how, [a, b], dim)
     with picture:
@@ -75,7 +75,8 @@ def products() -> None:
         return
     a, b = product_operands(how)
     cells = product_cells(how, a, b)
-    step = st.slider("Step", 1, len(cells), 1, key=f"tensors.product_step_{how}", on_change=tried, args=(PATH,))
+    step = st.slider("Step", 1, len(cells), 1, key=f"tensors.product_step_{how}",
+                     bind="query-params", on_change=tried, args=(PATH,))
     cell = cells[step - 1]
     done = {(each.row, each.column): each.value for each in cells[:step]}
     matrix = how == "matrix"
@@ -105,8 +106,10 @@ def broadcasting() -> None:
     """How two shapes become one, or don't."""
     seen = predict(PATH, TENSORS["broadcast"])
     left, right = st.columns(2)
-    first = left.text_input("Shape of a", "3, 1", key="tensors.shape_a", max_chars=40, on_change=tried, args=(PATH,))
-    second = right.text_input("Shape of b", "4", key="tensors.shape_b", max_chars=40, on_change=tried, args=(PATH,))
+    first = left.text_input("Shape of a", "3, 1", key="tensors.shape_a",
+                            bind="query-params", max_chars=40, on_change=tried, args=(PATH,))
+    second = right.text_input("Shape of b", "4", key="tensors.shape_b",
+                              bind="query-params", max_chars=40, on_change=tried, args=(PATH,))
     if not seen:
         covered(480)
         return
@@ -116,7 +119,8 @@ def broadcasting() -> None:
     except ExpressionError as error:
         st.warning(as_text(str(error)), icon=":material/help:")
         return
-    number_of = st.slider("Step", 1, len(steps), len(steps), key=f"tensors.broadcast_step_{len(steps)}") if len(steps) > 1 else 1
+    number_of = st.slider("Step", 1, len(steps), len(steps), key=f"tensors.broadcast_step_{len(steps)}",
+                          bind="query-params") if len(steps) > 1 else 1
     step = steps[number_of - 1]
     st.markdown(f"**{step.title}.** {step.text}")
     if step.a:
@@ -230,8 +234,8 @@ def numpy_memory() -> None:
                         bind="query-params")
         side = st.radio("Change", ["array", "tensor"], format_func={"array": "the array n", "tensor": "the tensor t"}.get,
                         key="tensors.side", bind="query-params", on_change=tried, args=(PATH,))
-        position = st.slider("Position", 0, 4, 2, key="tensors.position")
-        value = st.number_input("New value", -1000.0, 1000.0, 7.0, 1.0, key="tensors.value", format="%g")
+        position = st.slider("Position", 0, 4, 2, key="tensors.position", bind="query-params")
+        value = st.number_input("New value", -1000.0, 1000.0, 7.0, 1.0, key="tensors.value", bind="query-params", format="%g")
     now = share(link, side, position, value)
     with picture:
         if not seen:

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 from torch import nn
 
+from core.figures.in_words import in_words
 from core.figures.text import pushes_figure, word_map_figure
 from core.labs.text import NEGATIONS, TWINS, gap, likeliest, reordered, word_map
 from core.wording import chance, percent
@@ -42,7 +43,8 @@ def map_section(server: Services, subject: TextModel) -> None:
         covered(480)
         return
     found = word_map(subject.before, model, chosen)
-    st.plotly_chart(word_map_figure(found, subject.data.classes, when == AFTER), key="text.map", config=STILL)
+    figure = word_map_figure(found, subject.data.classes, when == AFTER)
+    st.plotly_chart(figure, key="text.map", config=STILL, alt=in_words(figure, "Map of words"))
     two = len({*found.labels}) < 3
     metrics_row({f"Between the {'two ' * two}groups, before": (
                      f"{gap(found.before, found.labels):.2f}",
@@ -78,8 +80,8 @@ def decision_section(server: Services, subject: TextModel) -> None:
     label = 1 if len(classes) == 2 else _asked_class(subject, "decision", said)
     decision = subject.decide(model, text, label)
     other = classes[0] if len(classes) == 2 else "another class"
-    st.plotly_chart(pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision), classes[label], other),
-                    key="text.pushes", config=STILL)
+    figure = pushes_figure(decision if len(decision.pushes) <= 40 else _strongest(decision), classes[label], other)
+    st.plotly_chart(figure, key="text.pushes", config=STILL, alt=in_words(figure, "What each word pushes towards"))
     st.caption(f"Each bar is the logit of {as_text(classes[label])} ({decision.logit:+.2f}) less the logit without that word: "
                "calculated anew each time, so nothing is estimated. The bars need not add up to the logit: the mean is taken "
                "over fewer words each time, and the network bends (ReLU). Without any "
@@ -131,7 +133,7 @@ def order_section(server: Services, subject: TextModel) -> None:
     some = " ".join(subject.texts.test[0].split()[:12])
     first = "I did not like the film, it was far from good." if subject.has_sides else some
     own = st.text_input("A sentence of yours", first, max_chars=300, key=f"text.order{'' if subject.has_sides else '.own'}",
-                        on_change=tried, args=(PATH,), persist_state="session")
+                        on_change=tried, args=(PATH,), bind="query-params")
     orders = reordered(own)
     if orders["as written"]:
         _table([{"Order": name, "Words": text, heading: answer(text)} for name, text in orders.items()], "text.orders")

@@ -133,7 +133,7 @@ def choose(server: Services) -> TextModel | None:
     first = _name(run) if ours and run else BUILT_IN
     titles |= {name: title_of_own(name) for name in kept}
     chosen = st.selectbox("Texts", options, options.index(first), format_func=lambda name: titles[name],
-                          key=f"text.source.{first}.{len(options)}") if len(options) > 1 else BUILT_IN
+                          key=f"text.source.{first}.{len(options)}", bind="query-params") if len(options) > 1 else BUILT_IN
     if ours and run and _name(run) == chosen:
         return _from_run(server, run)
     return _quick(server, chosen)

@@ -38,7 +38,7 @@ def section(server: Services, subject: TextModel) -> None:
     """Which vectors, what they know, and what they are worth."""
     seen = guess(subject, "vectors")
     kind = st.segmented_control("Vectors", [BUILT_IN, OWN], default=BUILT_IN, required=True, key="text.vectors",
-                                persist_state="session", on_change=tried, args=(PATH,))
+                                bind="query-params", on_change=tried, args=(PATH,))
     if not seen:
         covered(480)
         return
@@ -98,7 +98,7 @@ def _own(subject: TextModel) -> WordVectors | None:
 
 def _nearest(vectors: WordVectors) -> None:
     """Words beside a word."""
-    word = st.text_input("Which words lie beside", "wonderful", max_chars=40, key="text.nearest", persist_state="session",
+    word = st.text_input("Which words lie beside", "wonderful", max_chars=40, key="text.nearest", bind="query-params",
                          on_change=tried, args=(PATH,)).strip().lower()
     found = nearest(vectors, word)
     if not found:
@@ -116,7 +116,7 @@ def _runs(_subject: TextModel, _vectors: WordVectors, config: RunConfig, digest:
 
 def _comparison(subject: TextModel, vectors: WordVectors) -> None:
     """The three ways, learned here."""
-    seed = int(st.number_input("Seed", 0, 999, 0, key="text.vectors_seed", persist_state="session", width=140, on_change=tried,
+    seed = int(st.number_input("Seed", 0, 999, 0, key="text.vectors_seed", bind="query-params", width=140, on_change=tried,
                                args=(PATH,)))
     training = subject.config.training.model_copy(update={"seed": seed, "start_from": "", "trainable": "all",
                                                          "rate_below_last": 1.0})

@@ -41,12 +41,13 @@ def review(subject: TextModel, key: str) -> str:
     """A test text that is chosen, or one that is typed."""
     what = subject.what
     kind = st.segmented_control(title(what), [TESTED, OWN], default=TESTED, required=True, key=f"text.kind.{key}",
-                                format_func=lambda kind: f"Test {what}" if kind == TESTED else kind, persist_state="session")
+                                format_func=lambda kind: f"Test {what}" if kind == TESTED else kind, bind="query-params")
     if kind == OWN:
         return st.text_area(f"Your {what}", "The story is wonderful, but the ending is not.", max_chars=LONGEST,
                             key=f"text.own.{key}", on_change=tried, args=(PATH,), persist_state="session")
     count = len(subject.texts.test)
-    number = st.number_input(f"Test {what} (1 to {count:,})", 1, count, 1, key=f"text.number.{key}.{count}", width=220,
+    number = st.number_input(f"Test {what} (1 to {count:,})", 1, count, 1, key=f"text.number.{key}.{count}",
+                             bind="query-params", width=220,
                              on_change=tried, args=(PATH,))
     label = subject.data.classes[int(subject.data.test.labels[number - 1])]  # test rows are all rows, in order
     text = subject.texts.test[number - 1]
@@ -197,7 +198,7 @@ def _read_it_as(server: Services, upload: "UploadedFile", columns: tuple[str, ..
 def _imdb(server: Services) -> None:
     """50,000 reviews by download."""
     spec = DATASETS["imdb"]
-    st.subheader("50,000 reviews: IMDB")
+    st.header("50,000 reviews: IMDB")
     if spec.is_available(server.settings.data_dir):
         st.markdown("They are on this machine: choose “IMDB reviews” above.")
         return

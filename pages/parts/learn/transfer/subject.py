@@ -42,13 +42,12 @@ def choose(server: Services) -> Subject | None:
     names = {HERE: "a CNN that learns 0 to 4 here"} | {run.id: f"{run.title or 'Run'} ({run.id[:4]})" for run in runs.values()}
     targets = [name for name in DATASETS if _offers(name, server.settings)]
     left, right = st.columns(2)
-    if st.session_state.get("transfer.source") not in names:
+    if st.session_state.get("transfer.source", HERE) not in names:  # deleted since
         st.session_state["transfer.source"] = HERE
     source = left.selectbox("Features of", list(names), format_func=names.__getitem__, key="transfer.source",
-                            persist_state="session", help="Runs on images of 1×28×28 that have ended appear here, too.")
-    if st.session_state.get("transfer.target") not in targets:
-        st.session_state["transfer.target"] = "digits"
-    target = right.selectbox("New classes", targets, format_func=_title, key="transfer.target", persist_state="session",
+                            bind="query-params", help="Runs on images of 1×28×28 that have ended appear here, too.")
+    target = right.selectbox("New classes", targets, targets.index("digits"), format_func=_title, key="transfer.target",
+                             bind="query-params",
                              help="Data sets of 1×28×28 that are on this machine.")
     try:
         return _subject(server, runs.get(source), target)

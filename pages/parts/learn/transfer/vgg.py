@@ -21,7 +21,7 @@ from pages.parts.widgets.metrics import metrics_row
 
 def vgg_section(server: Services) -> str:
     """Its sizes, and its features where the weights are on this machine. Returns the code."""
-    classes = st.slider("Classes of the new task", 2, 20, 5, key="transfer.classes", persist_state="session", on_change=tried,
+    classes = st.slider("Classes of the new task", 2, 20, 5, key="transfer.classes", bind="query-params", on_change=tried,
                         args=(PATH,))
     counted = vgg.sizes(classes)
     metrics_row({"VGG-16 as it comes": (f"{counted.whole:,}", "Its parameters, for ImageNet's 1,000 classes."),
@@ -47,7 +47,7 @@ def _with_weights(server: Services, path: str) -> None:
     if subject is None:
         return
     config = _more_steps(settings())
-    if not st.toggle("Use its features", key="transfer.vgg", on_change=tried, args=(PATH,), persist_state="session",
+    if not st.toggle("Use its features", key="transfer.vgg", on_change=tried, args=(PATH,), bind="query-params",
                      help=f"Images are brought to {vgg.SIDE}×{vgg.SIDE}. The first time takes about a second for three images."):
         return
     try:

@@ -30,11 +30,11 @@ def settings() -> TransferConfig:
         head = st.segmented_control("New head", list(HEADS), format_func=HEADS.__getitem__, default="linear", required=True,
                                     key="transfer.head", bind="query-params", on_change=tried, args=(PATH,),
                                     help="What is replaced by fresh weights; all layers before it are the features.")
-        images = st.slider("Images per class", 1, 50, 10, key="transfer.images", persist_state="session", width=150,
+        images = st.slider("Images per class", 1, 50, 10, key="transfer.images", bind="query-params", width=150,
                            on_change=tried, args=(PATH,))
-        steps = st.slider("Steps", 10, 200, 30, 10, key="transfer.steps", persist_state="session", width=150)
-        rate = st.select_slider("Learning rate", RATES, 0.001, key="transfer.rate", persist_state="session", width=150)
-        seed = st.number_input("Seed", 0, 999, 0, key="transfer.seed", persist_state="session", width=120)
+        steps = st.slider("Steps", 10, 200, 30, 10, key="transfer.steps", bind="query-params", width=150)
+        rate = st.select_slider("Learning rate", RATES, 0.001, key="transfer.rate", bind="query-params", width=150)
+        seed = st.number_input("Seed", 0, 999, 0, key="transfer.seed", bind="query-params", width=120)
     return TransferConfig(head="last" if head == "last" else "linear", per_class=images, steps=steps, learning_rate=rate,
                           seed=int(seed))
 
