@@ -12,7 +12,8 @@ from core.runs import Run, RunStore
 from core.runs.records import Metric
 from core.runs.sweep_records import TrialOf
 from core.sweeps import SweepPlan, plan_of
-from core.sweeps.driver import Driver, take
+from core.sweeps.driver import Driver
+from core.sweeps.run import take
 from core.training import Started
 from tests.helpers import tiny
 

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core.figures.sweeps import Band, history_chart, luck_band, parallel_chart, slice_chart, value_range
 from core.runs import RunStore
 from core.sweeps import read_plan, read_result
-from core.sweeps.driver import luck_found
+from core.sweeps.luck import luck_found
 from pages.parts.search.charts import brushed
 from pages.parts.shell import keys
 from tests.opened_pages import said, whole

@@ -33,7 +33,9 @@ from core.sweeps import (
     start,
     stop,
 )
-from core.sweeps.driver import MOST_RETRIES, Driver, luck_found, take
+from core.sweeps.driver import MOST_RETRIES, Driver
+from core.sweeps.luck import luck_found
+from core.sweeps.run import take
 from core.sweeps.study import Study, study_path
 from tests.helpers import tiny, wait_until
 from tests.sweeps import RATE, TESTED, VARY, WITHOUT, PretendEngine, a_plan, begun, drive, driver_of, hill
@@ -270,7 +272,7 @@ def test_a_trial_whose_process_dies_again_and_again_has_failed(store):
 
 
 def test_one_drives_at_a_time(store, monkeypatch):
-    monkeypatch.setattr("core.sweeps.driver.SECONDS_OF_SILENCE", 0.2)
+    monkeypatch.setattr("core.sweeps.run.SECONDS_OF_SILENCE", 0.2)
     sweep_id = begun(store, a_plan())
     assert store.take_sweep(sweep_id, "one", 0.0)
     assert not store.take_sweep(sweep_id, "two", -1.0), "who drives has just said so"

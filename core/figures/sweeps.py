@@ -72,10 +72,10 @@ def history_chart(plan: SweepPlan, trials: Sequence[Trial], luck: Luck | None) -
     area = {"silent": True, "itemStyle": {"color": GREY, "opacity": 0.16}, "data": [[
         {"yAxis": _sent(band.low * scale)}, {"yAxis": _sent(top * scale)}]]} if band else {}
     series = [
-        _points("ended early", plan, [one for one in first if one.state == "pruned"], ends, GREY, "emptyCircle", 6),
+        _points("ended early", plan, [one for one in first if one.state == "pruned"], ends, GREY, "circle", 6),
         _points("trials", plan, [one for one in first if one.state == "complete"], ends, VALIDATION, "circle", 9),
         _points("fresh seeds", plan, [one for one in trials if one.repeat and one.state == "complete"], ends, VALIDATION,
-                "emptyDiamond", 9),
+                "diamond", 8),
         {"name": "best so far", "type": "line", "step": "end", "showSymbol": False, "color": TRAIN, "silent": True,
          "lineStyle": {"width": 2}, "data": line},
         {"name": "luck of the seed", "type": "line", "color": GREY, "silent": True, "data": [], "markArea": area,
@@ -112,7 +112,7 @@ def slice_chart(plan: SweepPlan, trials: Sequence[Trial], one: Range, label: str
                  "lineX": "Choose a part", "clear": "Choose nothing"}}}}} if one.is_number else {}
     return {"animation": False, "grid": GRID | {"bottom": 30}, "tooltip": {"trigger": "item", "formatter": "{b}"}, "xAxis": axis,
             "yAxis": _value_axis(plan, ends), **brush, "series": [
-                points("ended early", "pruned", GREY, "emptyCircle", 6), points("trials", "complete", VALIDATION, "circle", 9)]}
+                points("ended early", "pruned", GREY, "circle", 6), points("trials", "complete", VALIDATION, "circle", 9)]}
 
 
 def parallel_chart(plan: SweepPlan, trials: Sequence[Trial], labels: Mapping[str, str]) -> dict[str, Any]:

@@ -8,11 +8,11 @@
 Optuna chooses the settings; it is asked for only where a search is driven (requirements-sweep.txt).
 """
 
-from core.sweeps.driver import run_sweep
 from core.sweeps.optional import GET, is_available
 from core.sweeps.plan import Range, SweepError, SweepPlan, read_plan
 from core.sweeps.ranges import plan_of, read_range
 from core.sweeps.result import Result, read_result
+from core.sweeps.run import run_sweep
 from core.sweeps.service import SweepService, add_trials, narrow, pause, resume, start, stop
 
 __all__ = ["GET", "Range", "Result", "SweepError", "SweepPlan", "SweepService", "add_trials", "is_available", "narrow", "pause",

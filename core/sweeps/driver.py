@@ -10,7 +10,6 @@ from contextlib import suppress
 from math import isfinite
 from statistics import median
 from typing import Any
-from uuid import uuid4
 
 from core.fields import ConfigError
 from core.runs.checkpoints import CheckpointError
@@ -21,9 +20,8 @@ from core.runs.records import RunNotFound
 from core.runs.rights import NotYours
 from core.runs.store import RunStore
 from core.runs.sweep_records import Sweep, Trial, TrialOf
-from core.sweeps.luck import MOST_LEADERS, Luck, has_stalled, leaders, luck_of, verdict
-from core.sweeps.optional import load_optuna
-from core.sweeps.plan import SweepError, SweepPlan, read_plan
+from core.sweeps.luck import MOST_LEADERS, Luck, fresh_values, has_stalled, leaders, luck_found, verdict
+from core.sweeps.plan import SweepError, read_plan
 from core.sweeps.result import Result, sentence
 from core.sweeps.study import Study, study_path
 from core.wording import plural
@@ -313,20 +311,6 @@ class Driver:
         return "Measuring how much is luck of the seed" if first and self.asked <= self.plan.seeds else "Trying settings"
 
 
-def luck_found(trials: Sequence[Trial]) -> Luck | None:
-    """How much is luck, from all settings that were run with several seeds."""
-    groups: dict[int, list[float]] = {}
-    for trial in trials:
-        if trial.state == "complete" and trial.value is not None:
-            groups.setdefault(trial.trial, []).append(trial.value)
-    return luck_of(list(groups.values()))
-
-
-def fresh_values(trials: Sequence[Trial], number: int) -> list[float]:
-    """What a trial's settings came to with seeds by which it was not chosen."""
-    return [trial.value for trial in trials if trial.trial == number and trial.repeat and trial.value is not None]
-
-
 def _first(trials: Sequence[Trial]) -> Trial | None:
     """The trial whose settings measure luck: the first one, or where that came to nothing the first that came to its end."""
     return next((trial for trial in trials
@@ -340,48 +324,3 @@ def _all_failed(trials: Sequence[Trial], impossible: Sequence[str]) -> str:
     if len(reasons) < FAILED_FIRST or any(trial.state != "failed" for trial in known):
         return ""
     return f"All of the first {len(reasons)} trials failed; the last one: {reasons[-1]}"
-
-
-def take(store: RunStore, sweep_id: str, driver: str) -> bool:
-    """Be the one who drives a search, at once where nobody does; else as soon as who does has been silent for a while. False
-    where they are not silent."""
-    seen = store.sweep(sweep_id).heartbeat
-    if store.take_sweep(sweep_id, driver, -1.0):
-        return True
-    until = time.monotonic() + SECONDS_OF_SILENCE
-    while time.monotonic() < until:
-        time.sleep(SECONDS_PER_LOOK)
-        if store.sweep(sweep_id).heartbeat != seen:
-            return False
-    return store.take_sweep(sweep_id, driver, seen)
-
-
-def run_sweep(engine: Engine, store: RunStore, plan: SweepPlan | None, owner: str, title: str = "Search",
-              report: Callable[[Sweep, list[Trial]], None] = lambda sweep, trials: None, sweep_id: str = "") -> Sweep:
-    """Search to the end, in this process; the search as it ended. sweep_id: one to go on with, instead of a new one of a plan.
-
-    Args:
-        report: told after each look how the search and its trials are.
-
-    Raises SweepError, StoreError and SweepNotFound. Whatever ends it early, as KeyboardInterrupt does, leaves a search that can
-    go on.
-    """
-    load_optuna()
-    if plan is not None and not sweep_id:
-        sweep_id = store.create_sweep(plan.model_dump_json(), owner, title)
-    name = uuid4().hex
-    if not take(store, sweep_id, name):
-        raise SweepError("Another process drives this search; it can be watched on the page Search settings.")
-    try:
-        store.change_sweep(sweep_id, ("paused",), status="running")
-        driver = Driver(engine, store, store.sweep(sweep_id), name)
-        report(driver.sweep, [])
-        while driver.look():
-            report(driver.sweep, store.trials(sweep_id))
-            time.sleep(SECONDS_PER_LOOK)
-    finally:
-        with suppress(StoreError):
-            store.leave_sweep(sweep_id, name)
-    ended = store.sweep(sweep_id)
-    report(ended, store.trials(sweep_id))
-    return ended

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from core.runs.sweep_records import Trial
+
 LEVEL = 0.95
 MOST_LEADERS = 3
 
@@ -93,3 +95,19 @@ def verdict(fresh: Mapping[int, Sequence[float]], luck: Luck | None, higher: boo
     alike = (best, *(trial for trial in rest if abs(means[trial] - means[best]) <= margins[trial]))
     known = [margin for margin in margins.values() if luck]
     return Verdict({trial: means[trial] for trial in order}, alike, max(known) if known else None)
+
+
+# --- of a search's trials
+
+def luck_found(trials: Sequence[Trial]) -> Luck | None:
+    """How much is luck, from all settings that were run with several seeds."""
+    groups: dict[int, list[float]] = {}
+    for trial in trials:
+        if trial.state == "complete" and trial.value is not None:
+            groups.setdefault(trial.trial, []).append(trial.value)
+    return luck_of(list(groups.values()))
+
+
+def fresh_values(trials: Sequence[Trial], number: int) -> list[float]:
+    """What a trial's settings came to with seeds by which it was not chosen."""
+    return [trial.value for trial in trials if trial.trial == number and trial.repeat and trial.value is not None]

@@ -13,7 +13,7 @@ from core.runs.importance import FEWEST, Importance, ImportanceError, importance
 from core.runs.outcomes import RESULTS
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, narrow
-from core.sweeps.driver import luck_found
+from core.sweeps.luck import luck_found
 from core.sweeps.plan import Range
 from core.wording import percent
 from pages.parts.shell.markdown import as_text, in_table

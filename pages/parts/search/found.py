@@ -12,7 +12,7 @@ from core.runs.differing import in_words, labels_of
 from core.runs.sweep_records import Sweep, Trial
 from core.runs.view import View
 from core.sweeps import Result, SweepPlan, read_result
-from core.sweeps.driver import fresh_values
+from core.sweeps.luck import fresh_values
 from core.sweeps.plan import with_params
 from core.sweeps.result import apart, sentence, valued
 from core.wording import number, percent, plural

@@ -5,8 +5,7 @@ import streamlit as st
 from core.runs import StoreError
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, add_trials, pause, read_plan, resume, stop
-from core.sweeps.driver import luck_found
-from core.sweeps.luck import MOST_LEADERS
+from core.sweeps.luck import MOST_LEADERS, luck_found
 from core.sweeps.result import apart, valued
 from core.wording import duration, plural, rough_duration
 from pages.parts.runs.control import try_to
