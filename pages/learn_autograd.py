@@ -1,6 +1,5 @@
 """Autograd: how does PyTorch find out which way to change every weight?"""
 
-from core.figures.in_words import in_words
 from core.process import configure
 
 configure("server")
@@ -10,6 +9,7 @@ import streamlit as st
 
 from core.figures.autograd_graph import graph_dot
 from core.figures.grids import tensor_grid
+from core.figures.in_words import in_words
 from core.labs.autograd import (
     INPUTS,
     OUTPUTS,

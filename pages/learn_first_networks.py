@@ -1,6 +1,5 @@
 """First networks: what does each line of a first PyTorch script do, and what does its loss say?"""
 
-from core.figures.in_words import in_words
 from core.process import configure
 
 configure("server")
@@ -12,6 +11,7 @@ import streamlit as st
 from core.fields import describe
 from core.figures.first_networks import losses_figure
 from core.figures.grids import tensor_grid
+from core.figures.in_words import in_words
 from core.labs.first_networks import NOTES, FirstNetworkConfig, Line, Walk, network_code, run_config, walk
 from core.presets import PRESETS
 from core.wording import percent

@@ -1,6 +1,5 @@
 """Save and load: what is in a file of weights, and what can go wrong on the way back?"""
 
-from core.figures.in_words import in_words
 from core.process import configure
 
 configure("server")
@@ -8,6 +7,7 @@ configure("server")
 import pandas as pd
 import streamlit as st
 
+from core.figures.in_words import in_words
 from core.figures.weights import answers_figure
 from core.labs.saving import (
     MISFITS,
