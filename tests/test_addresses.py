@@ -246,7 +246,7 @@ CONTROLS = {"slider", "select_slider", "selectbox", "radio", "toggle", "checkbox
 NOT_THERE = {
     "f'{question.key}.guess'": "a guess: whoever gets the link is asked, too",
     "'autograd.inputs'": "a table", "'autograd.outputs'": "a table", "key": "tables that are typed or pasted",
-    "f'text.own.{key}'": "a text of somebody's own",
+    "f'text.own.{key}'": "a text of somebody's own", "f'text.column.{place}.{upload.file_id}'": "of a file that is just brought",
     "'tensors.index_example'": "writes into the field below it", "'tensors.expression_example'": "writes into the field below it"}
 
 

@@ -96,7 +96,7 @@ def _asked_class(subject: TextModel, key: str, said: int | None = None) -> int:
     options = list(range(0 if said is None else answer, len(classes)))
     chosen = st.selectbox("How likely is" if said is None else "What speaks for", options, key=f"text.class.{key}", width=260,
                           format_func=lambda label: f"its answer, {classes[said or 0]}" if label == answer else classes[label],
-                          on_change=tried, args=(PATH,))
+                          bind="query-params", on_change=tried, args=(PATH,))
     return int(chosen) if 0 <= int(chosen) < len(classes) else said or 0
 
 
