@@ -19,7 +19,7 @@ from tests.helpers import run_here, tiny
 
 pytestmark = pytest.mark.browser
 SERIOUS = {"serious", "critical"}
-TRIES = 5  # looks at a page, until nothing is wrong
+TRIES = 20  # looks at a page, half a second apart, until nothing is wrong
 # Every page, with a run where it shows one; beside it the sections with other kinds of things in them.
 PAGES = ["", *(Path(page).stem for page in (*MENU, *LABS) if page != "app.py"), "lesson_wall",
          "explore_data?explore.section=Bring+your+own",
@@ -78,8 +78,11 @@ def lasting(page: Page, wanted: dict) -> list[tuple[str, str]]:
     colours that fade in, a menu whose links are still to come."""
     bad: list[tuple[str, str]] = []
     for _ in range(TRIES):
-        found = Axe().run(page, options=wanted).response
-        bad = [(entry["id"], entry["nodes"][0]["html"][:120]) for entry in found["violations"] if entry["impact"] in SERIOUS]
+        # code that is folded away lies outside of axe's map of the page, at which a whole rule is given up
+        found = Axe().run(page, context={"exclude": [["details:not([open]) pre"]]}, options=wanted).response
+        given_up = [entry for entry in found["incomplete"] if "error-occurred" in str(entry["nodes"])]
+        serious = [entry for entry in found["violations"] if entry["impact"] in SERIOUS]
+        bad = [(entry["id"], entry["nodes"][0]["html"][:120]) for entry in (*serious, *given_up)]
         if found["passes"] and not bad:
             return []
         page.wait_for_timeout(500)
@@ -156,7 +159,7 @@ def test_what_is_done_is_read_out(address, tabs):
     rows = [f"a {word} film number {n},{word}" for word in ("positive", "negative") for n in range(12)]
     page.locator("input[type=file]").first.set_input_files(
         {"name": "films.csv", "mimeType": "text/csv", "buffer": "\n".join(["text,label", *rows]).encode()})
-    expect(said).to_have_text(re.compile(r"^12 negative and 12 positive texts"))
+    expect(said).to_have_text(re.compile(r"^24 texts of 2 classes"))
 
 
 def test_a_toast_has_a_name(address, tabs):
