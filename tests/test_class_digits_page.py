@@ -18,11 +18,10 @@ from core.lessons.class_lesson import CLASS_LESSON
 from core.lessons.class_sets import FEWEST, set_of
 from core.runs import LocalEngine, NotYours, RunStore
 from core.settings import Settings
-from core.visitors import cookie_of, signing_key
+from core.visitors import cookie_name, cookie_of, signing_key
 from pages.parts.collect.sheet import NOTHING, SHEET
 from pages.parts.explain.section import NEAREST
 from pages.parts.shell import keys
-from pages.parts.shell.visitor import COOKIE_NAME
 from tests.helpers import run_here, tiny
 from tests.opened_pages import menu, said, whole
 from tests.strokes import draw
@@ -61,7 +60,7 @@ def opened(store, code, monkeypatch):
     """A page as somebody opens it, in the lesson or outside."""
     def open_page(actor: Actor, step: int = 1, inside: bool = True, **query: str) -> AppTest:
         cookie = cookie_of(signing_key(store.path), actor, CODE)
-        monkeypatch.setattr(type(st.context), "cookies", property(lambda context: {COOKIE_NAME: cookie}))
+        monkeypatch.setattr(type(st.context), "cookies", property(lambda context: {cookie_name(signing_key(store.path)): cookie}))
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         for name, value in (({"lesson": code, "step": str(step)} if inside else {}) | query).items():
             at.query_params[name] = value
