@@ -13,7 +13,7 @@ from core.sinks import SINKS
 
 GIGABYTE = 10**9
 MODES = ("local", "hosted")
-FEWEST_SIGNS = 12  # of the teacher's code: ten tries a minute never get there
+FEWEST_SIGNS = 12  # of the teacher's code: a thousand tries a minute never get there
 DISK_BUDGET = 10 * GIGABYTE  # of runs, where nobody says
 
 

@@ -11,13 +11,16 @@ import secrets
 import time
 from collections import deque
 from pathlib import Path
+from threading import Lock
 
 from core.actors import Actor
 
 KEY_FILE = ".visitor_key"
 KEY_BYTES = 32
 COOKIE = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})")
-MOST_WRONG, SECONDS_OF_WRONG = 10, 60.0  # codes that are typed on one server; then it takes no more until that time is over
+# wrong codes of one visitor, and of all together: more are not looked at until that time is over
+MOST_WRONG, MOST_WRONG_OF_ALL, SECONDS_OF_WRONG = 10, 1000, 60.0
+OLD_COOKIE = "torch_playground_visitor"  # what it was called up to version 0.11, whichever server had written it
 
 
 def signing_key(folder: Path) -> bytes:
@@ -54,6 +57,12 @@ def known_as(key: bytes, source: str, name: str) -> Actor:
     return Actor(_mac(key, "name", source, name)[:32], "visitor")
 
 
+def cookie_name(key: bytes) -> str:
+    """What this server's cookie is called. Browsers share cookies between the ports of a host: another server there has another
+    key, and so another name."""
+    return f"{OLD_COOKIE}_{_mac(key, 'cookie')[:6]}"
+
+
 def cookie_of(key: bytes, actor: Actor, teacher: str = "") -> str:
     """What the browser is to keep. teacher: the secret code, which makes a teacher's cookie void when it is changed."""
     return f"{actor.key}.{_mac(key, actor.kind, actor.key, teacher if actor.kind == 'teacher' else '')}"
@@ -75,19 +84,22 @@ def _mac(key: bytes, *parts: str) -> str:
 
 
 class Attempts:
-    """Counts wrong codes, from all browsers together: a new session costs nothing, so that counting each one's would stop
-    nobody."""
+    """Counts wrong codes: of each visitor, so that nobody is kept out by what others type, and of all together, since a new
+    visitor costs nothing. At the most of all, half a billion a year, a code of twelve letters and digits is hopeless to guess."""
 
     def __init__(self) -> None:
-        self._wrong: deque[float] = deque(maxlen=MOST_WRONG)
+        self._wrong: deque[tuple[float, str]] = deque(maxlen=MOST_WRONG_OF_ALL)
+        self._one_at_a_time = Lock()
 
-    def right(self, typed: str, code: str, now: float | None = None) -> bool | None:
-        """Whether it is the code; None where too many were wrong lately, and it was not looked at. now: seconds, of a clock that
-        never goes back."""
+    def right(self, typed: str, code: str, who: str, now: float | None = None) -> bool | None:
+        """Whether it is the code; None where too many were wrong lately, and it was not looked at. who: a visitor's key. now:
+        seconds, of a clock that never goes back."""
         now = time.monotonic() if now is None else now
-        if len(self._wrong) == MOST_WRONG and now - self._wrong[0] < SECONDS_OF_WRONG:
-            return None
-        if code and hmac.compare_digest(typed.encode(), code.encode()):
-            return True
-        self._wrong.append(now)
-        return False
+        with self._one_at_a_time:
+            lately = [one for when, one in self._wrong if now - when < SECONDS_OF_WRONG]
+            if lately.count(who) >= MOST_WRONG or len(lately) >= MOST_WRONG_OF_ALL:
+                return None
+            if code and hmac.compare_digest(typed.encode(), code.encode()):
+                return True
+            self._wrong.append((now, who))
+            return False

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from benchmarks.page_latency import app, app_process, free_port
 from core.actors import NOT_YOURS
-from pages.parts.shell.visitor import COOKIE_NAME
+from core.visitors import OLD_COOKIE, cookie_name, signing_key
 from tests.oidc_provider import PEOPLE, provider
 
 pytestmark = pytest.mark.browser
@@ -19,7 +19,7 @@ CODE = "only the teacher knows"
 
 
 def cookie(context: BrowserContext) -> str:
-    return next(one.get("value", "") for one in context.cookies() if one.get("name") == COOKIE_NAME)
+    return next(one.get("value", "") for one in context.cookies() if one.get("name", "").startswith(OLD_COOKIE))
 
 
 def opened(context: BrowserContext, address: str, heading: str) -> Page:
@@ -38,7 +38,7 @@ def test_two_visitors_and_a_teacher(browser: Browser, tmp_path: Path, monkeypatc
         hers = opened(ann, train, "Train model")
         hers.get_by_role("button", name="Start training").click()
         expect(hers).to_have_url(re.compile("run=[0-9a-f]{32}"))
-        hers.wait_for_function(f"document.cookie.includes('{COOKIE_NAME}')")
+        hers.wait_for_function(f"document.cookie.includes('{OLD_COOKIE}')")
         link, key = hers.url, cookie(ann)
         assert key[:32] not in hers.content() and key[:32] not in link
         his = opened(ben, link, "Train model")  # on a phone, whose menu is folded away
@@ -46,11 +46,11 @@ def test_two_visitors_and_a_teacher(browser: Browser, tmp_path: Path, monkeypatc
         expect(his.get_by_role("button", name="Use its settings").filter(visible=True).first).to_be_visible()
         his.goto(compare)
         expect(his.get_by_text("There are no runs yet")).to_be_visible()
-        his.wait_for_function(f"document.cookie.includes('{COOKIE_NAME}')")
+        his.wait_for_function(f"document.cookie.includes('{OLD_COOKIE}')")
         assert cookie(ben) != key
         expect(opened(ann, compare, "Compare runs").get_by_text(re.compile("^1 run"))).to_be_visible()  # another tab of hers
         seat = opened(teacher, compare, "Compare runs")
-        seat.wait_for_function(f"document.cookie.includes('{COOKIE_NAME}')")
+        seat.wait_for_function(f"document.cookie.includes('{OLD_COOKIE}')")
         before = seat.evaluate("document.cookie")
         seat.get_by_role("button", name="Teacher").click()
         seat.get_by_label("The teacher's code").fill(CODE)
@@ -64,7 +64,8 @@ def test_two_visitors_and_a_teacher(browser: Browser, tmp_path: Path, monkeypatc
         assert cookie(ann) == key
         expect(opened(teacher, compare, "Compare runs").get_by_text("You are the teacher")).to_be_visible()
         ann.clear_cookies()
-        ann.add_cookies([{"name": COOKIE_NAME, "value": key[:-1] + ("0" if key[-1] != "0" else "1"), "url": compare}])
+        forged = key[:-1] + ("0" if key[-1] != "0" else "1")
+        ann.add_cookies([{"name": cookie_name(signing_key(tmp_path)), "value": forged, "url": compare}])
         expect(opened(ann, compare, "Compare runs").get_by_text("There are no runs yet")).to_be_visible()
     for context in (ann, ben, teacher):
         context.close()

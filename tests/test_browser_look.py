@@ -78,8 +78,8 @@ def lasting(page: Page, wanted: dict) -> list[tuple[str, str]]:
     colours that fade in, a menu whose links are still to come."""
     bad: list[tuple[str, str]] = []
     for _ in range(TRIES):
-        # code that is folded away lies outside of axe's map of the page, at which a whole rule is given up
-        found = Axe().run(page, context={"exclude": [["details:not([open]) pre"]]}, options=wanted).response
+        # at code that can be scrolled axe gives up the whole rule of contrast; other code has the same colours
+        found = Axe().run(page, context={"exclude": [["pre[tabindex]"]]}, options=wanted).response
         given_up = [entry for entry in found["incomplete"] if "error-occurred" in str(entry["nodes"])]
         serious = [entry for entry in found["violations"] if entry["impact"] in SERIOUS]
         bad = [(entry["id"], entry["nodes"][0]["html"][:120]) for entry in (*serious, *given_up)]
@@ -128,7 +128,13 @@ def skip_questions(page: Page) -> None:
 def test_a_finger_meets_what_it_aims_at(served, tabs, name):
     """Half of 40 pixels beside its middle, in each direction."""
     page = opened(tabs(390, touch=True), served[0] + name.replace("RUN", served[1]))
-    assert page.evaluate(MISSED, 18) == []
+    missed: list[str] = []
+    for _ in range(TRIES):  # the page may still be settling
+        missed = page.evaluate(MISSED, 18)
+        if not missed:
+            return
+        page.wait_for_timeout(500)
+    assert missed == []
 
 
 def test_a_block_of_code_is_scrolled_by_keyboard(address, tabs):

@@ -19,6 +19,7 @@ from PIL import Image
 from core.actors import EVERYBODY, LOCAL, Actor
 from core.data import DataDamaged, DataError, DataMissing, available, import_images, load
 from core.data.own.sets import delete_set, own_sets, read_arrays, read_set
+from core.inspection.doctor import diagnose
 from core.lessons import Lesson, LessonError, Step, class_digits, class_sets, delete_lesson, keep_lesson
 from core.lessons.class_digits import DIGITS, ClassDigits, NotYourClass, NotYourDrawing, file_of, next_digit
 from core.lessons.class_sets import FEWEST, delete_with_digits, hands, set_of, train_config
@@ -365,6 +366,20 @@ def test_with_another_set_the_test_images_stay_the_class_s(of, tmp_path, cache_d
     both = load(joined, tmp_path / "data", cache_dir)
     assert len(both.test) == 8 == len(load(alone, tmp_path / "data", cache_dir).test)
     assert len(both.train) + len(both.validation) == 32 + 1437
+
+
+def test_the_doctor_takes_what_a_class_draws_for_handwriting(of, tmp_path, monkeypatch):
+    fill(of(ANN), 40)
+    own, data = set_of(of(ANN), nothing_uses), tmp_path / "data"
+    monkeypatch.setenv("PLAYGROUND_DATA", str(data))
+    alone, joined = (tiny().model_copy(update={"data": train_config(own.name, join, data).model_copy(update={"variations": 4})})
+                     for join in ("", "digits"))
+    assert not {"variations_not_handwriting"} & {one.rule for config in (alone, joined) for one in diagnose(config)}
+    clothes = joined.with_values({"data.join": ["fashion_mnist"], "data.variations": 1, "data.validation": 59_000})
+    [finding] = [one for one in diagnose(clothes) if one.rule == "variations_not_handwriting"]
+    assert finding.severity == "warning" and "1 copy of each image of Fashion-MNIST" in finding.evidence
+    mirrored = alone.with_values({"data.transforms": [{"kind": "random_horizontal_flip"}]})
+    assert "flips_on_digits" in {one.rule for one in diagnose(mirrored)}
 
 
 def test_who_has_drawn_an_image_is_told_its_pupil_alone(of, code, tmp_path, cache_dir):

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
@@ -18,11 +20,13 @@ from core.lessons.class_lesson import CLASS_LESSON
 from core.lessons.class_sets import FEWEST, set_of
 from core.runs import LocalEngine, NotYours, RunStore
 from core.settings import Settings
-from core.visitors import cookie_of, signing_key
+from core.visitors import cookie_name, cookie_of, signing_key
 from pages.parts.collect.sheet import NOTHING, SHEET
+from pages.parts.compare import words
+from pages.parts.compare.controls import shown_as
+from pages.parts.evaluate.whose import in_words
 from pages.parts.explain.section import NEAREST
 from pages.parts.shell import keys
-from pages.parts.shell.visitor import COOKIE_NAME
 from tests.helpers import run_here, tiny
 from tests.opened_pages import menu, said, whole
 from tests.strokes import draw
@@ -61,7 +65,7 @@ def opened(store, code, monkeypatch):
     """A page as somebody opens it, in the lesson or outside."""
     def open_page(actor: Actor, step: int = 1, inside: bool = True, **query: str) -> AppTest:
         cookie = cookie_of(signing_key(store.path), actor, CODE)
-        monkeypatch.setattr(type(st.context), "cookies", property(lambda context: {COOKIE_NAME: cookie}))
+        monkeypatch.setattr(type(st.context), "cookies", property(lambda context: {cookie_name(signing_key(store.path)): cookie}))
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         for name, value in (({"lesson": code, "step": str(step)} if inside else {}) | query).items():
             at.query_params[name] = value
@@ -277,6 +281,28 @@ def test_whoever_is_not_in_the_lesson_can_t_train_on_it(opened, of, code, store,
 
 # --- what it takes for what
 
+def test_compare_runs_calls_a_class_s_data_by_their_title(of, tmp_path, monkeypatch):
+    fill(of(ANN), FEWEST)
+    own = set_of(of(ANN), nothing_uses)
+    monkeypatch.setattr(words, "services", lambda: SimpleNamespace(settings=SimpleNamespace(data_dir=tmp_path / "data")))
+    assert shown_as("data", own.name) == words.words("data.dataset", own.name) == own.title == "Class digits, 20 drawings"
+    assert words.words("data.join", ["digits", own.name]) == "Digits (scikit-learn), Clas…"
+    assert shown_as("data", "own:" + "0" * 12) == "own:" + "0" * 12, "it is gone"
+    assert shown_as("data", "mnist") == "MNIST" and words.words("data.join", []) == "none"
+
+
+@pytest.mark.parametrize(("count", "wrong", "line"), [
+    (1, 0, "**1 of these images is yours**, and it is read rightly."),
+    (1, 1, "**1 of these images is yours**, and it is read wrongly."),
+    (3, 0, "**3 of these images are yours**, and all of them are read rightly."),
+    (3, 1, "**3 of these images are yours**, and 1 of them is read wrongly."),
+    (3, 2, "**3 of these images are yours**, and 2 of them are read wrongly."),
+    (3, 3, "**3 of these images are yours**, and all of them are read wrongly."),
+])
+def test_how_many_are_ones_own_is_said_of_one_and_of_many(count, wrong, line):
+    assert in_words(count, wrong) == line + " No other pupil is told which."
+
+
 def test_whose_an_image_is_evaluate_tells_its_pupil_alone(opened, of, store, tmp_path, cache_dir):
     for place in range(50):
         fill(of((ANN, BEN)[place % 2]), 1)
@@ -289,12 +315,12 @@ def test_whose_an_image_is_evaluate_tells_its_pupil_alone(opened, of, store, tmp
         text = said(opened(actor, step=4, run=run.id))
         [line] = [line for line in text.splitlines() if "of these images" in line]
         mine[actor.key] = int(line.split()[0].strip("*"))
-        assert "Nobody else is told which." in line and "pupil" not in text.replace("pupils", "")
+        assert "No other pupil is told which." in line and not re.search(r"pupil \d", text)
     assert mine[ANN.key] + mine[BEN.key] == own.counts[1] == 10 and min(mine.values()) > 0
     cells = "".join(one.value for one in opened(ANN, step=4, run=run.id).markdown if " that it called " in one.value)
     assert cells.count("of these") <= 1
     teacher = said(opened(TEACHER, step=4, run=run.id))
-    assert "Drawn by" in teacher and "yours" not in teacher.replace("are yours; nobody", "")
+    assert "Drawn by" in teacher and "yours" not in teacher.replace("are yours, and no", "")
     stranger = said(opened(Actor("d" * 32, "visitor"), inside=False, run=run.id).switch_page("pages/evaluate_model.py").run())
     assert "Test images" in stranger or "are right" in stranger
     assert "yours" not in stranger and "Drawn by" not in stranger

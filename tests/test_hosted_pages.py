@@ -1,6 +1,7 @@
 """Pages on a server that many use: who is asking, what they see of others' runs, and the teacher."""
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from core.config import read_config
 from core.data.own.sets import save_set
 from core.lessons import Lesson, Step, keep_lesson
 from core.runs import RunStore, StoreError
-from core.visitors import KEY_FILE, cookie_of, signing_key
+from core.visitors import KEY_FILE, MOST_WRONG, OLD_COOKIE, cookie_name, cookie_of, signing_key
 from pages.parts.shell import keys
 from pages.parts.shell.sign_in import NEEDED
-from pages.parts.shell.visitor import COOKIE_NAME
+from pages.parts.shell.visitor import _attempts
 from tests.helpers import tiny
 from tests.test_pages import ROOT, assert_whole, click, page, runs, texts  # noqa: F401 (fixtures)
 from tests.test_rights import ANN, IMAGES
@@ -32,9 +33,10 @@ def hosted(runs, monkeypatch) -> RunStore:  # noqa: F811
     st.cache_resource.clear()
 
 
-def brings(monkeypatch, cookie=None, **headers):
-    """What the browser and what is in front of the server send."""
-    monkeypatch.setattr(type(st.context), "cookies", property(lambda context: {COOKIE_NAME: cookie} if cookie else {}))
+def brings(monkeypatch, cookie=None, called="", **headers):
+    """What the browser and what is in front of the server send. called: the cookie, where the server's has another name."""
+    monkeypatch.setattr(type(st.context), "cookies", property(lambda context: {
+        called or cookie_name(signing_key(Path(os.environ["PLAYGROUND_RUNS"]))): cookie} if cookie else {}))
     monkeypatch.setattr(type(st.context), "headers", property(lambda context: headers))
 
 
@@ -53,7 +55,12 @@ def test_a_browser_is_known_again_and_a_forged_cookie_is_somebody_new(hosted, mo
     hosted.create(tiny(), first, "Mine")
     st.cache_resource.clear()  # as when the server starts anew
     again, at = came_back(monkeypatch, cookie)
-    assert again == first and keys.COOKIE not in at.session_state and "1 run" in texts(at)
+    assert again == first and "1 run" in texts(at)
+    assert at.session_state[keys.COOKIE] == cookie, "written anew, so that the browser does not forget it"
+    brings(monkeypatch, cookie, OLD_COOKIE)
+    assert page().session_state[keys.OWNER] == first, "of an earlier version"
+    brings(monkeypatch, cookie, cookie_name(b"another server's on this host"))
+    assert page().session_state[keys.OWNER] != first
     for forged in (cookie[:-1], f"{first}.{'0' * 64}", cookie_of(b"another server's key", Actor(first, "visitor")), "x"):
         other, at = came_back(monkeypatch, forged)
         assert other != first and "There are no runs yet" in texts(at), forged
@@ -225,6 +232,19 @@ def test_the_teacher_comes_in_with_the_code(hosted, monkeypatch):
     monkeypatch.setenv("PLAYGROUND_TEACHER", CODE + " now")
     _, at = came_back(monkeypatch, cookie)
     assert at.session_state[keys.ACTOR].kind == "visitor"
+
+
+def test_a_pupil_who_guesses_keeps_the_teacher_out_of_nothing(hosted, monkeypatch):
+    brings(monkeypatch)
+    pupil, teacher = page("pages/compare_runs.py"), page("pages/compare_runs.py")
+    attempts = _attempts()
+    for number in range(MOST_WRONG):
+        assert attempts.right(f"{number}", CODE, pupil.session_state[keys.OWNER]) is False
+    pupil.text_input(key="visitor.code").set_value(CODE)
+    pupil = click(pupil, "visitor.come_in")
+    assert [one.value for one in pupil.error] == ["Too many wrong codes in a minute. Wait a minute, then try again."]
+    teacher.text_input(key="visitor.code").set_value(CODE)
+    assert click(teacher, "visitor.come_in").session_state[keys.ACTOR].kind == "teacher"
 
 
 def test_the_teacher_moves_a_run_to_the_front(hosted, monkeypatch):

@@ -78,6 +78,9 @@ def test_anything_else_is_refused_in_one_line(text):
     ('{"steps": []}', "steps is []"),
     ('{"steps": [{"page": "passwords"}]}', "steps.0.page is 'passwords'"),
     ('{"title": "   "}', "title is '   '"),
+    ('{"title": "\u200d \u200d"}', "nobody would see it"),
+    ('{"fixed": {"training.batch_size": true}}', "training.batch_size is neither on nor off"),
+    ('{"preset": "MLP", "fixed": {"model.hidden": [true, 20]}}'.replace("MLP", MLP), "model.hidden is neither on nor off"),
     ('{"steps": [{"view": {"run": "x"}}]}', "steps.0.view: run is the app's own"),
     ('{"preset": "none"}', "There is no preset 'none'"),
     ('{"data": "none"}', "There is no data set 'none'"),
@@ -105,8 +108,8 @@ def test_what_is_wrong_is_named(text, line):
 
 
 def test_signs_that_nobody_sees_are_left_out():
-    lesson = Lesson(title="a\u202eb\x00 \n c", steps=(Step(text="one\r\ntwo\u200b"),))
-    assert lesson.title == "ab c" and lesson.steps[0].text == "one\ntwo"
+    lesson = Lesson(title="a\u202eb\x00 \n c\u00a0d", steps=(Step(text="one\r\ntwo\u200b\u3000three"),))
+    assert lesson.title == "ab c d" and lesson.steps[0].text == "one\ntwo three"
 
 
 # --- what it makes of settings

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import re
 import stat
 import sys
 import threading
@@ -14,12 +15,16 @@ import pytest
 from core.actors import Actor
 from core.runs import RunStore
 from core.runs.backup import back_up
+from core.settings import FEWEST_SIGNS
 from core.visitors import (
     KEY_BYTES,
     KEY_FILE,
     MOST_WRONG,
+    MOST_WRONG_OF_ALL,
+    OLD_COOKIE,
     SECONDS_OF_WRONG,
     Attempts,
+    cookie_name,
     cookie_of,
     known_as,
     new_visitor,
@@ -111,10 +116,26 @@ def test_a_folder_without_a_key_is_said(tmp_path):
 
 def test_wrong_codes_are_slowed_down_and_right_ones_come_in():
     attempts = Attempts()
-    assert attempts.right(CODE, CODE, 0.0) is True
-    assert [attempts.right(f"{n}", CODE, float(n)) for n in range(MOST_WRONG)] == [False] * MOST_WRONG
-    assert attempts.right(CODE, CODE, float(MOST_WRONG)) is None, "not even looked at"
-    assert attempts.right(CODE, CODE, SECONDS_OF_WRONG - 0.1) is None
-    assert attempts.right(CODE, CODE, SECONDS_OF_WRONG) is True
-    assert attempts.right("", "", 1e6) is False, "where no code is set, nobody has it"
-    assert attempts.right("日本語の合言葉です、長い", CODE, 1e6) is False
+    assert attempts.right(CODE, CODE, "ann", 0.0) is True
+    assert [attempts.right(f"{n}", CODE, "ann", float(n)) for n in range(MOST_WRONG)] == [False] * MOST_WRONG
+    assert attempts.right(CODE, CODE, "ann", float(MOST_WRONG)) is None, "not even looked at"
+    assert attempts.right(CODE, CODE, "the teacher", float(MOST_WRONG)) is True, "one pupil keeps nobody out"
+    assert attempts.right(CODE, CODE, "ann", SECONDS_OF_WRONG - 0.1) is None
+    assert attempts.right(CODE, CODE, "ann", SECONDS_OF_WRONG) is True
+    assert attempts.right("", "", "ann", 1e6) is False, "where no code is set, nobody has it"
+    assert attempts.right("日本語の合言葉です、長い", CODE, "ann", 1e6) is False
+
+
+def test_a_new_visitor_for_each_guess_comes_to_an_end_too():
+    attempts = Attempts()
+    told = [attempts.right("a guess", CODE, f"visitor {n}", n / 1e4) for n in range(MOST_WRONG_OF_ALL + 50)]
+    assert told == [False] * MOST_WRONG_OF_ALL + [None] * 50
+    assert attempts.right(CODE, CODE, "ann", 1.0) is None and attempts.right(CODE, CODE, "ann", SECONDS_OF_WRONG + 1) is True
+    seconds = 36 ** FEWEST_SIGNS / 2 / (MOST_WRONG_OF_ALL / SECONDS_OF_WRONG)  # for half of the codes of small letters, digits
+    assert seconds > 1e9 * 365 * 24 * 3600, "a billion years"
+
+
+def test_servers_on_one_host_have_cookies_of_their_own():
+    names = {cookie_name(bytes([n]) * 32) for n in range(50)}
+    assert len(names) == 50 and all(re.fullmatch(OLD_COOKIE + "_[0-9a-f]{6}", name) for name in names)
+    assert cookie_name(b"\1" * 32) == cookie_name(b"\1" * 32)

@@ -8,7 +8,7 @@ import pytest
 
 from core.actors import LOCAL, Actor
 from core.figures.wall import _path, best_of, curves, dots, result_of, spread_of
-from core.lessons import LONGEST_NAME, Lesson, LessonError, delete_lesson, keep_lesson, wall_name
+from core.lessons import LONGEST_NAME, Lesson, LessonError, delete_lesson, keep_lesson, told_apart, wall_name
 from core.runs import LocalEngine, RunNotFound, RunStore
 from core.runs.backup import back_up
 from core.runs.records import Metric
@@ -108,6 +108,7 @@ def test_a_run_that_goes_on_elsewhere_stays_in_its_lesson(store, code):
 
 @pytest.mark.parametrize(("typed", "name"), [
     ("Ann", "Ann"), ("  Ann \n the  2nd\r\n", "Ann the 2nd"), ("", ""), (" \n ", ""), ("\u202enna\x00", "nna"), ("\u200d", ""),
+    ("Ann\u00a0Lee", "Ann Lee"), ("\u3164\u200d", ""), ("Youna", "Youna"), ("Teacher's pet", "Teacher's pet"),
     ("👩‍🔬🦊", "👩‍🔬🦊"), ("<script>", "<script>"), ("[x](http://a.example)"[:20], "[x](http://a.example"), ("x" * 20, "x" * 20)])
 def test_a_name_is_one_short_line(typed, name):
     assert wall_name(typed) == name
@@ -118,6 +119,24 @@ def test_a_name_that_is_too_long_is_refused(store, code, typed):
     with pytest.raises(LessonError, match="A name on the wall has 20 signs at most"):
         store.as_actor(ANN).keep_name(code, ANN.key, typed)
     assert store.wall_names(code) == {}
+
+
+@pytest.mark.parametrize("typed", ["visitor 2", "VISITOR 12", "Visitor2", "visitor\u00a02", "vis\u200ditor 2", "ｖisitor ２",
+                                   "pupil 3", "visitor", "you", " You ", "Teacher", "the teacher", "The server"])
+def test_what_the_app_calls_people_is_nobody_s_name(store, code, typed):
+    with pytest.raises(LessonError, match="The app itself calls people so"):
+        store.as_actor(ANN).keep_name(code, ANN.key, typed)
+    assert store.wall_names(code) == {}
+
+
+def test_two_of_one_name_are_told_apart(store, code):
+    for actor, name in ((ANN, "Ann"), (BEN, "ann"), (EVE, "Ann 2")):
+        store.as_actor(actor).keep_name(code, actor.key, name)
+    teacher = store.as_actor(TEACHER)
+    assert [person.called for person in read_wall(teacher, code, Doctor()).people] == ["Ann", "ann 2", "Ann 2 2"]
+    assert [person.called for person in read_wall(teacher, code, Doctor(), names=False).people] == [
+        "visitor 1", "visitor 2", "visitor 3"]
+    assert told_apart(["Ann", "Ann", "Ann", "visitor 2"], ["visitor 2"]) == ["Ann", "Ann 2", "Ann 3", "visitor 2 2"]
 
 
 def test_a_name_is_changed_and_taken_back_by_its_owner(store, code):

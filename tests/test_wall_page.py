@@ -86,7 +86,8 @@ def test_the_wall_shows_the_runs_of_its_lesson_alone(store, code):
     assert ANN.key not in json.dumps(shown)
     at.toggle(key="wall.hidden").set_value(True).run()
     assert names(whole(at)) == {"Training": ["visitor 2"], "Waiting": [], "Done": ["visitor 1"]}
-    assert "Ben" not in json.dumps(screen(at))
+    assert "Ben" not in json.dumps(screen(at)) + said(at) + str([button.label for button in at.button])
+    assert "1 name is hidden." in said(at)
     at.toggle(key="wall.hidden").set_value(False).run()
     at.button(key="wall.name.0").click().run()
     assert names(whole(at))["Training"] == ["visitor 2"] and not store.name_of(code, BEN.key).allowed
@@ -125,10 +126,22 @@ def test_a_wall_of_no_lesson_is_one_line(store, wall):
         at.info[0].value)
 
 
+def panel_of_a_lesson(code):
+    """What the open page draws every two seconds."""
+    from core.lessons import Lesson
+    from pages.parts.shell.services import services
+    from pages.parts.wall.panel import wall_panel
+
+    wall_panel(services(), code, Lesson())
+
+
 def test_a_deleted_lesson_has_no_wall_though_its_runs_remain(store, code):
     run_id = train(store, code, ANN, 0.5)
     assert len(screen(opened(code))["dots"]["dots"]) == 1
     store.delete_lesson(code)
+    drawn = whole(AppTest.from_function(panel_of_a_lesson, args=(code,), default_timeout=60).run())
+    assert "This lesson has been deleted" in drawn.info[0].value, "while its wall is open"
+    assert code not in said(drawn) and not drawn.main.get("bidi_component")
     st.cache_resource.clear()
     assert "There is no lesson with this code here" in opened(code).info[0].value
     assert store.get(run_id).lesson == code

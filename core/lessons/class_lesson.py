@@ -18,7 +18,7 @@ CLASS_LESSON = Lesson(
                   "learned from does it read?"),
         Step(title="What does it take for what?", page="evaluate_model", view={"evaluate.section": "Confusion"},
              text="Rows are what was asked for, columns what the network read. Press a number to see its drawings. You are told "
-                  "which of them are yours; nobody else is."),
+                  "which of them are yours, and no other pupil is; your teacher sees a pupil's number at each."),
         Step(title="Draw for it", page="draw_digit",
              text="Does it read a new digit of yours? And one of your neighbour's?"),
     ))

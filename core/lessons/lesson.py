@@ -1,6 +1,7 @@
 """A lesson: what it shows and fixes, as plain JSON; and what it makes of settings."""
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated, Any, Literal
@@ -20,11 +21,24 @@ OWN_SEEDS = 1, 9999  # from one to the other; 0 is what nobody has chosen
 CLASS_DATA = "class"  # as a lesson's data: what its class draws
 DRAWN_ON = "collect_digits"  # the page for it
 JOINS = "\u200d"  # between the parts of an emoji
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that are drawn as nothing
 
 
 def _plain(text: str) -> str:
-    """Without signs that nobody sees, such as those that turn the direction of writing."""
-    return "".join(c for c in text.replace("\r\n", "\n") if c.isprintable() or c in "\n" + JOINS).strip()
+    """Without signs that nobody sees, such as those that turn the direction of writing; spaces of all kinds are spaces."""
+    text = "".join(" " if c.isspace() and c != "\n" else c for c in text.replace("\r\n", "\n"))
+    return "".join(c for c in text if c.isprintable() or c in "\n" + JOINS).strip()
+
+
+def is_seen(text: str) -> bool:
+    """Whether any sign of a text is drawn: a joiner, a mark that belongs to a letter, or a filler alone is not."""
+    return any(c not in BLANK and unicodedata.category(c)[0] not in "CMZ" for c in text)
+
+
+def _seen(title: str) -> str:
+    if title and not is_seen(title):
+        raise ValueError("nobody would see it")
+    return title
 
 
 def as_line(text: str) -> str:
@@ -61,7 +75,7 @@ class Step(Config):
 class Lesson(Config):
     """Pages in an order, what is shown of them, and which settings can be changed and how far."""
 
-    title: Annotated[Line, Field(min_length=1, max_length=80)] = setting("A lesson", "What it is called.")
+    title: Annotated[Line, Field(min_length=1, max_length=80), AfterValidator(_seen)] = setting("A lesson", "What it is called.")
     summary: Line = setting("", "What it is about, in a line.")
     steps: tuple[Step, ...] = setting((Step(),), "What is done, one after the other.", min_length=1, max_length=MOST_STEPS)
     also: tuple[Page, ...] = setting((), "Pages that are shown besides those of its steps.", max_length=len(PAGES))
@@ -228,6 +242,8 @@ def _check_settings(lesson: Lesson) -> None:
     for path, value in lesson.fixed.items():
         _check_path(configs, path)
         for config in _having(configs, path):
+            if _has_bool(value) and not _has_bool(value_of(config, path)):  # pydantic would take true for 1
+                raise ValueError(f"fixed: {path} is neither on nor off")
             _with(config, path, value)
     for path, (least, most) in lesson.ranges.items():
         _check_path(configs, path)
@@ -273,6 +289,10 @@ def _with(config: RunConfig, path: str, value: Any) -> None:
         config.with_values({path: value})
     except ConfigError as error:
         raise ValueError(str(error)) from None
+
+
+def _has_bool(value: Any) -> bool:
+    return isinstance(value, bool) or isinstance(value, tuple | list) and any(map(_has_bool, value))
 
 
 def _is_number(value: Any) -> bool:

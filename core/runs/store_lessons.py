@@ -43,8 +43,8 @@ class LessonStore(StoreBase):
     # --- what a pupil does
 
     def keep_name(self, code: str, owner: str, typed: str) -> None:
-        """Call oneself something on a lesson's wall, or nothing any more. Raises LessonError for a name that is too long or was
-        taken away, and where there is no such lesson."""
+        """Call oneself something on a lesson's wall, or nothing any more. Raises LessonError for a name that is too long, is
+        the app's own or was taken away, and where there is no such lesson."""
         name = wall_name(typed)
         with self._own_in(code, owner) as db:
             row = db.execute("SELECT allowed FROM wall_names WHERE lesson = ? AND owner = ?", (code, owner)).fetchone()

@@ -1,6 +1,7 @@
 """The wall of a lesson: who trains just now, how well, what the training doctor finds, what was predicted.
 
-Names are those that pupils have chosen, as far as they are allowed and shown; else each has a number.
+Names are those that pupils have chosen, as far as they are allowed and shown, with a number behind one that two have chosen;
+else each has a number.
 """
 
 from collections import Counter
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core.inspection.training_doctor import examine
-from core.lessons import Lesson
+from core.lessons import Lesson, told_apart
 from core.runs.differing import SEED, flat, in_words, labels_of, varying
 from core.runs.records import Run
 from core.runs.store import RunStore
@@ -91,14 +92,13 @@ def _people(store: RunStore, code: str, runs: Sequence[Run], names: bool) -> lis
     for owner in [owner for owner in (*states, *chosen) if owner not in numbers]:
         numbers[owner] = 1 + max(numbers.values(), default=0)
 
-    def called(owner: str) -> str:
-        own = chosen.get(owner)
-        if names and own is not None and own.allowed:
-            return own.name
-        return YOU if store.actor.kind == "teacher" and owner == store.actor.key else f"visitor {numbers[owner]}"
-
-    return [Person(owner, called(owner), chosen.get(owner), states.get(owner, "here"))
-            for owner in sorted({*states, *chosen}, key=numbers.__getitem__)]
+    order = sorted({*states, *chosen}, key=numbers.__getitem__)
+    called = {owner: YOU if store.actor.kind == "teacher" and owner == store.actor.key else f"visitor {numbers[owner]}"
+              for owner in order}
+    if names:
+        shown = [owner for owner in order if owner in chosen and chosen[owner].allowed]
+        called |= zip(shown, told_apart([chosen[owner].name for owner in shown], called.values()), strict=True)
+    return [Person(owner, called[owner], chosen.get(owner), states.get(owner, "here")) for owner in order]
 
 
 def _states(runs: Sequence[Run]) -> dict[str, State]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.data import DataError, Dataset, DatasetSpec, Outline, outline, spec_for
+from core.data import DataError, Dataset, DatasetSpec, Outline, outline, spec_for, spec_of
 from core.data.combine import training_estimate, training_total_estimate
 from core.fields import ConfigError
 from core.layers.flow import Flow, flow
@@ -18,6 +18,7 @@ from core.models import ModelError, build, check_kind
 from core.training import freeze_for, outputs_for
 from core.training.range_test import RangeTest
 
+HANDWRITING = {"mnist", "digits", "emnist", "kmnist", "qmnist", "usps"}  # besides what classes draw
 WEIGHTED = {"linear", "conv2d", "residual"}  # kinds of layers of a composed network
 Severity = Literal["error", "warning", "note"]
 
@@ -61,6 +62,13 @@ class Surroundings:
     tested_runs: int = 0
     transform: Any = None
     test_transform: Any = None
+
+
+def is_handwriting(name: str) -> bool:
+    """Whether a data set's pictures are handwritten, and so have a right way round. False for one that is not there."""
+    with suppress(DataError):
+        return name in HANDWRITING or spec_of(name).drawn
+    return False
 
 
 @dataclass(frozen=True)

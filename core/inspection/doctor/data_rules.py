@@ -4,10 +4,10 @@ from math import ceil, log, sqrt
 
 import numpy as np
 
-from core.data import DATASETS, DataError, Split, is_own
+from core.data import DATASETS, DataError, Split, is_own, spec_of
 from core.data.own.sets import read_arrays
 from core.data.variations import MOST_IMAGES
-from core.inspection.doctor.case import Case, Finding, Severity
+from core.inspection.doctor.case import Case, Finding, Severity, is_handwriting
 from core.inspection.doctor.network_rules import NAMES
 from core.inspection.doctor.points import readable
 from core.models.pretrained import IMAGENET
@@ -15,7 +15,6 @@ from core.settings import default_data_dir
 from core.wording import percent, plural
 
 BENCHMARK = "benchmarks/doctor_tables.py"
-HANDWRITING = {"mnist", "digits", "emnist", "kmnist", "qmnist", "usps"}  # data sets whose pictures have a right way round
 FEW_PER_CLASS, TOO_FEW_PER_CLASS = 50, 20  # see PER_CLASS_ACCURACY
 FEW_TO_VALIDATE, TOO_FEW_TO_VALIDATE = 100, 30  # 30 show 90 ± 11 points
 MUCH_NOISE = 0.2  # share of wrong labels from which on it costs more than it shows
@@ -360,10 +359,15 @@ def variations_not_handwriting(case: Case) -> Finding | None:
         return Finding("variations_not_handwriting", "error", "These varied copies can't be made",
                        f"{why}; copies are made of gray 28×28 images, at most {MOST_IMAGES:,}.",
                        "Copies help small data sets. A data set of this size has enough hands of its own.", "Make no copies", fix)
-    if data.dataset in HANDWRITING:
+    other = [name for name in (data.dataset, *data.join) if not is_handwriting(name)]
+    if not other:
+        return None
+    try:
+        title = spec_of(other[0]).title
+    except DataError:  # a joined set that is gone: another rule says so
         return None
     return Finding("variations_not_handwriting", "warning", "These copies are made for handwriting",
-                   f"{plural(data.variations, 'copy', 'copies')} of each image of {case.spec.title}.",
+                   f"{plural(data.variations, 'copy', 'copies')} of each image of {title}.",
                    "Copies are slanted, turned and drawn with a thinner pen, as other hands might write. Of other pictures that "
                    "makes things that don't exist, and cuts away what is not white.", "Make no copies", fix)
 

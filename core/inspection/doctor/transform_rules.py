@@ -6,8 +6,8 @@ import torch
 
 from core.config import RunConfig
 from core.data import DataError, fixed_normalization
-from core.inspection.doctor.case import Case, Finding, Severity
-from core.inspection.doctor.data_rules import HANDWRITING, transform_names
+from core.inspection.doctor.case import Case, Finding, Severity, is_handwriting
+from core.inspection.doctor.data_rules import transform_names
 from core.transforms import (
     TRANSFORMS,
     AffineDraw,
@@ -50,7 +50,7 @@ def transforms_not_for_points(case: Case) -> Finding | None:
 
 def flips_on_digits(case: Case) -> Finding | None:
     """Mirrored digits are other digits, or none."""
-    if case.config.data.dataset not in HANDWRITING:
+    if not is_handwriting(case.config.data.dataset):
         return None
     steps = case.config.data.transforms
     flips = [step for step in steps if isinstance(step, RandomHorizontalFlipConfig) and step.p]
@@ -110,7 +110,7 @@ def to_tensor_too_late(case: Case) -> Finding | None:
 
 def turned_too_far(case: Case) -> Finding | None:
     """Digits that are turned until they are others."""
-    if case.config.data.dataset not in HANDWRITING:
+    if not is_handwriting(case.config.data.dataset):
         return None
     steps = case.config.data.transforms
     far = [step for step in steps if isinstance(step, RandomRotationConfig | RandomAffineConfig) and step.degrees >= TURN]
@@ -126,7 +126,7 @@ def turned_too_far(case: Case) -> Finding | None:
 def digits_cut_off(case: Case, sure: bool = True) -> Finding | None:
     """Crops and shifts that take part of the digit out of the picture."""
     data, shape = case.config.data, case.spec.input_shape if case.spec else ()
-    if data.dataset not in HANDWRITING or len(shape) != 3:
+    if not is_handwriting(data.dataset) or len(shape) != 3:
         return None
     for step in data.transforms:
         if isinstance(step, MOVES) and (share := _share_cut(step, shape[1], shape[2])) > OFTEN:

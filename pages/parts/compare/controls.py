@@ -11,6 +11,7 @@ from core.runs.table import COLUMNS, FOR_TEACHERS, Entry, Value, label_of, text_
 from core.runs.view import MOST_CONDITIONS, MOST_VALUES, MOST_WORDS, ORDERED, Archived, Condition, View
 from core.wording import plural
 from pages.parts.compare.looked_at import change
+from pages.parts.compare.words import title_of_data
 from pages.parts.draft.fields import CHOICES, CHOICES_OF
 from pages.parts.runs.words import STATUS
 from pages.parts.shell.markdown import as_text
@@ -24,6 +25,8 @@ def shown_as(column: str, value: Value) -> str:
     """A value as the page has it."""
     if column == "status":
         return STATUS[str(value)][0] if value in STATUS else text_of(value)
+    if column == "data" and isinstance(value, str):
+        return title_of_data(value)
     named = label_of(column, value)
     return (CHOICES | CHOICES_OF.get(column, {})).get(named, named) if "." in column else named
 

@@ -1,16 +1,18 @@
 """How the page Compare runs calls runs, settings and their values."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from core.data import DATASETS
+from core.data import DATASETS, DataError, spec_of
 from core.figures.palette import CLASSES
 from core.runs import Run, RunStore
 from core.runs.differing import in_words
 from core.wording import plural
 from pages.parts.draft.fields import CHOICES, CHOICES_OF
+from pages.parts.shell.services import services
 
 
 def those_left(store: RunStore, run_ids: Sequence[str]) -> list[Run]:
@@ -24,13 +26,31 @@ def those_left(store: RunStore, run_ids: Sequence[str]) -> list[Run]:
 
 def words(path: str, value: Any) -> str:
     """A setting's value as the forms call it: "Adam" for "adam", "MNIST" for "mnist"."""
-    if path == "data.dataset" and value in DATASETS:
-        return DATASETS[value].title
+    if path == "data.dataset" and isinstance(value, str):
+        return title_of_data(value)
+    if path == "data.join" and isinstance(value, list | tuple):
+        return in_words(path, [title_of_data(str(name)) for name in value])
     if isinstance(value, str):
         known = CHOICES_OF.get(path, {}).get(value) or CHOICES.get(value)
         if known:
             return known
     return in_words(path, value)
+
+
+def title_of_data(name: str) -> str:
+    """What a data set is called, "MNIST" for "mnist"; a person's words where it is their own. The name of one that is gone."""
+    if name in DATASETS:
+        return DATASETS[name].title
+    try:
+        return _own_title(services().settings.data_dir, name)
+    except DataError:
+        return name
+
+
+@st.cache_data(show_spinner=False, max_entries=1000)
+def _own_title(data_dir: Path, name: str) -> str:
+    """Raises DataError, which is not remembered."""
+    return spec_of(name, data_dir).title
 
 
 def short_name(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""Evaluate: which of the images, where a class has drawn them, are one's own. Nobody is told whose the others are."""
+"""Evaluate: which of the images, where a class has drawn them, are one's own. No pupil is told whose the others are."""
 
 import numpy as np
 import streamlit as st
@@ -31,8 +31,15 @@ def about_mine(server: Services, subject: EvaluatedRun) -> None:
     if found is None or not (count := int(found.mine.sum())):
         return
     wrong = int((~predictions.correct[found.mine.numpy()]).sum())
-    st.markdown(f"**{count} of these images {'is' if count == 1 else 'are'} yours**, and it reads "
-                f"{'all of them rightly' if not wrong else f'{wrong} of them wrongly'}. Nobody else is told which.")
+    st.markdown(in_words(count, wrong))
+
+
+def in_words(count: int, wrong: int) -> str:
+    """How many images are one's own, 1 at least, and how many of them are read wrongly, in Markdown."""
+    how, yours = "wrongly" if wrong else "rightly", f"**{count:,} of these images {'is' if count == 1 else 'are'} yours**"
+    read = "it is" if count == 1 else "all of them are" if wrong in (0, count) else \
+        f"{wrong:,} of them {'is' if wrong == 1 else 'are'}"
+    return f"{yours}, and {read} read {how}. No other pupil is told which."
 
 
 def line_and_marks(found: Hands | None) -> tuple[str, list[str]]:

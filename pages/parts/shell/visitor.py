@@ -12,13 +12,12 @@ from core.actors import LOCAL, Actor
 from core.errors import reason
 from core.fields import ConfigError
 from core.settings import Settings
-from core.visitors import KEY_BYTES, Attempts, cookie_of, known_as, new_visitor, read_cookie, signing_key
+from core.visitors import KEY_BYTES, OLD_COOKIE, Attempts, cookie_name, cookie_of, known_as, new_visitor, read_cookie, signing_key
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import tell
 from pages.parts.shell.sign_in import account, lead_back, signed_in
 
-COOKIE_NAME = "torch_playground_visitor"
 _component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
     "torch_playground.visitor", js=(Path(__file__).parent / "visitor.js").read_text(encoding="utf-8"))
 
@@ -32,7 +31,8 @@ def arrive() -> None:
     st.session_state[keys.OWNER] = asking(settings).key
     if keys.COOKIE in st.session_state:  # in this session each time: what is below stays in its place
         with st.container(key="visitor.cookie"):
-            _component(key="visitor.keep", data={"name": COOKIE_NAME, "value": st.session_state[keys.COOKIE]})
+            _component(key="visitor.keep", data={"name": cookie_name(_signing_key(str(settings.runs_dir))),
+                                                 "value": st.session_state[keys.COOKIE]})
     lead_back()
 
 
@@ -56,17 +56,25 @@ def _recognised(settings: Settings) -> Actor:
         return _or_teacher(settings, known_as(key, "header", name))
     if (name := signed_in()) is not None:
         return _or_teacher(settings, known_as(key, "sign-in", name))
-    found = read_cookie(key, st.context.cookies.get(COOKIE_NAME), settings.teacher)
-    if found is None:
-        found = new_visitor()
-        st.session_state[keys.COOKIE] = cookie_of(key, found)
+    found = _by_cookie(settings) or new_visitor()
+    st.session_state[keys.COOKIE] = cookie_of(key, found, settings.teacher)  # written anew: browsers forget what is old
     return found
+
+
+def _by_cookie(settings: Settings) -> Actor | None:
+    """Who brings this server's cookie, or the one of an earlier version."""
+    key, brought = _signing_key(str(settings.runs_dir)), st.context.cookies
+    return (read_cookie(key, brought.get(cookie_name(key)), settings.teacher)
+            or read_cookie(key, brought.get(OLD_COOKIE), settings.teacher))
 
 
 def _or_teacher(settings: Settings, actor: Actor) -> Actor:
     """A visitor who is known otherwise, as the teacher where the cookie says that they have given the code."""
-    said = read_cookie(_signing_key(str(settings.runs_dir)), st.context.cookies.get(COOKIE_NAME), settings.teacher)
-    return said if said is not None and said.key == actor.key else actor
+    said = _by_cookie(settings)
+    if said is None or said != Actor(actor.key, "teacher"):
+        return actor
+    st.session_state[keys.COOKIE] = cookie_of(_signing_key(str(settings.runs_dir)), said, settings.teacher)
+    return said
 
 
 def doors() -> None:
@@ -90,7 +98,7 @@ def _teacher_door(settings: Settings) -> None:
             "visitor.form", border=False, clear_on_submit=True):
         typed = st.text_input("The teacher's code", type="password", key="visitor.code", max_chars=200)
         if st.form_submit_button("Come in", key="visitor.come_in"):
-            right = _attempts().right(typed.strip(), settings.teacher.strip())
+            right = _attempts().right(typed.strip(), settings.teacher.strip(), actor.key)
             if right:
                 _become(settings, Actor(actor.key, "teacher"), "You are the teacher now.")
                 st.rerun()

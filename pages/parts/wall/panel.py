@@ -4,9 +4,10 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from core.lessons import Lesson
+from core.lessons import Lesson, is_kept
 from core.runs import StoreError
 from core.runs.wall import Doctor, Person, Wall, read_wall, settings_to_show
+from core.wording import plural
 from pages.parts.lessons.share import link_to, qr_code
 from pages.parts.shell.frame import link as page_link
 from pages.parts.shell.markdown import as_text
@@ -42,8 +43,14 @@ def doctor(code: str) -> Doctor:
 def wall_panel(server: Services, code: str, about: Lesson) -> None:
     """The whole page. Asked for again every two seconds, and when something is pressed."""
     with st.container(key="wall.panel", gap="small"):
+        if not is_kept(code, server.settings.runs_dir):
+            st.title(as_text(about.title))
+            st.info("This lesson has been deleted: its code opens nothing any more. Its runs are on the page Compare runs.",
+                    icon=":material/cast_for_education:")
+            page_link(*LESSONS)
+            return
         try:
-            wall = read_wall(server.store, code, doctor(code), not st.session_state.get(HIDDEN, False))
+            wall = read_wall(server.store, code, doctor(code), not _hidden())
         except StoreError as error:  # it can't be read just now; asked again soon
             st.error(as_text(str(error)), icon=":material/folder_off:")
             return
@@ -64,6 +71,11 @@ def wall_panel(server: Services, code: str, about: Lesson) -> None:
             with st.container(key="wall.code", width="content"):
                 st.markdown(f"Code **{code}**")
         show_wall(server.store, wall, path, settings[path], asked)
+
+
+def _hidden() -> bool:
+    """Whether names are hidden; as the address says before the toggle for it has been drawn once."""
+    return bool(st.session_state.get(HIDDEN, st.query_params.get(HIDDEN, "").lower() == "true"))
 
 
 def _join(code: str, about: Lesson, wall: Wall) -> None:
@@ -102,6 +114,10 @@ def _names(server: Services, code: str, wall: Wall) -> None:
     having = [person for person in wall.people if person.name is not None]
     if not having:
         return
+    if _hidden():  # the class sees this, too
+        st.caption(f"{plural(len(having), 'name')} {'is' if len(having) == 1 else 'are'} hidden. Switch “Hide names” off to take "
+                   "one off the wall.")
+        return
     st.markdown("Take a name off the wall:")
     with st.container(horizontal=True, gap="small"):
         for place, person in enumerate(having):
@@ -110,7 +126,7 @@ def _names(server: Services, code: str, wall: Wall) -> None:
 
 def _one_name(server: Services, code: str, place: int, person: Person) -> None:
     assert person.name is not None
-    label = as_text(person.name.name)
+    label = as_text(person.called if person.name.allowed else person.name.name)
     st.button(label if person.name.allowed else f"Allow again: {label}", key=f"wall.name.{place}",
               icon=":material/close:" if person.name.allowed else ":material/undo:", type="tertiary",
               on_click=server.store.allow_name, args=(code, person.owner, not person.name.allowed))
