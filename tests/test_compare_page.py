@@ -242,6 +242,7 @@ def test_what_goes_stays(three, runs, monkeypatch):  # noqa: F811
     assert as_text("Deleted: 1 run. 1 run was gone already.") in said(at)
     runs.restore([three[1]])
     monkeypatch.setattr("core.runs.database.LITTLE", 10**18)  # bytes that a disk with room has
+    whole(at.run())  # which sees it
     choose(at, 1)
     press(at, "compare.delete")
     assert as_text("Deleted for good, as the disk is full: “second”.") in said(at)
