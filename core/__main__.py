@@ -28,7 +28,7 @@ import torch
 from core.config import RunConfig
 from core.data import DataError, load, outline, spec_of
 from core.devices import DeviceError
-from core.errors import reason
+from core.errors import os_reason, reason
 from core.evaluation import Predictions
 from core.evaluation.report import evaluation_report
 from core.export import ExportError, script
@@ -381,7 +381,7 @@ def _write(path: str, content: bytes) -> None:
             raise FileNotFoundError(2, "there is no such folder")
         write_atomically(Path(path), lambda file: file.write(content))
     except OSError as error:
-        raise ExportError(f"{path} can't be written to: {error.strerror or error}.") from None
+        raise ExportError(f"{path} can't be written to: {os_reason(error)}.") from None
 
 
 def import_bundle(args: argparse.Namespace, settings: Settings) -> int:
@@ -419,7 +419,7 @@ def first_model(args: argparse.Namespace, settings: Settings) -> int:
             run, data = train_shipped(store, settings)
             written = write_shipped(store, run, data, Path(args.out))
         except OSError as error:
-            raise ShippedError(f"{args.out} can't be written to: {error.strerror or error}.") from None
+            raise ShippedError(f"{args.out} can't be written to: {os_reason(error)}.") from None
         finally:
             store.close()
     for path in written:

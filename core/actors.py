@@ -11,6 +11,7 @@ NOT_YOURS = "This run belongs to somebody else. You can look at it and use its s
 NOT_YOUR_DATA = "The data belong to somebody else, who alone can train on them or delete them. Choose another data set."
 NOT_YOUR_CLASS = "A class has drawn these data: only who is in its lesson can train on them. Open the lesson's link first."
 ONLY_THE_TEACHER = "Only the teacher can do this."
+DELETED_BY_TEACHER = "The teacher has deleted this run; only a teacher can bring it back."
 ONLY_THE_SERVER = "Only the server itself does this."
 
 

@@ -52,7 +52,7 @@ def put_in_place(part: Path, path: Path) -> None:
 def why_not_written(what: str, error: OSError, variable: str) -> str:
     """One line for people: that `what` can't be written to, why, and what helps. variable: of the environment, which names the
     place."""
-    why = error.strerror or type(error).__name__
+    why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or type(error).__name__
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{what} can't be written to: {why}. Free some space, or set {variable} to another folder."
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):

@@ -396,7 +396,7 @@ def test_a_full_disk_leaves_nothing_behind(store, bundled, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("core.runs.checkpoints.write_atomically", full)
-    assert "No space left" in refused(store, bundled)
+    assert "the disk is full" in refused(store, bundled)
 
 
 class Opens:

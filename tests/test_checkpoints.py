@@ -348,7 +348,7 @@ def test_an_interrupted_write_keeps_the_old_weights(store, digits, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", no_space)
-    with pytest.raises(StoreError, match="No space left on device") as caught:
+    with pytest.raises(StoreError, match="the disk is full. Free some space") as caught:
         save_checkpoint(store, run.id, tiny(), digits, weights_of(2.0))
     assert "PLAYGROUND_RUNS" in one_line(caught)
     monkeypatch.undo()

@@ -175,8 +175,8 @@ def test_a_runs_folder_that_fills_up(command, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", no_space)
-    out = fails(command("train", "digits-quick", *QUICK, "--json"), "No space left on device")
-    assert json.loads(out[-1])["event"] == "failed" and "No space" in json.loads(out[-1])["reason"]
+    out = fails(command("train", "digits-quick", *QUICK, "--json"), "the disk is full")
+    assert json.loads(out[-1])["event"] == "failed" and "the disk is full" in json.loads(out[-1])["reason"]
 
 
 def test_a_store_that_can_no_longer_be_written(command, monkeypatch):

@@ -230,7 +230,7 @@ def test_words_are_kept_where_another_tab_has_changed_others_meanwhile(three, ru
     assert (run.title, run.note, run.tags) == ("yours", "yours", ("yours", "late"))
 
 
-def test_what_goes_stays(three, runs):  # noqa: F811
+def test_what_goes_stays(three, runs, monkeypatch):  # noqa: F811
     runs.create(tiny(), "ann", "going")
     at = choose(opened(), 0, 1)
     press(at, "compare.delete")
@@ -240,6 +240,13 @@ def test_what_goes_stays(three, runs):  # noqa: F811
     runs.discard([three[1]])  # by another tab
     press(at, "compare.delete")
     assert as_text("Deleted: 1 run. 1 run was gone already.") in said(at)
+    runs.restore([three[1]])
+    monkeypatch.setattr("core.runs.database.LITTLE", 10**18)  # bytes that a disk with room has
+    whole(at.run())  # which sees it
+    choose(at, 1)
+    press(at, "compare.delete")
+    assert as_text("Deleted for good, as the disk is full: “second”.") in said(at)
+    assert "compare.undo" not in [one.key for one in at.button] and three[1] not in runs.discarded()
 
 
 def test_a_run_in_the_address_is_reachable(three, runs):  # noqa: F811

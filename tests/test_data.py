@@ -407,7 +407,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     text = refusal(DataError, DataConfig(dataset="digits", validation=40), tmp_path, tmp_path)
-    assert text == "Digits (scikit-learn) can't be read: No space left on device."
+    assert text == "Digits (scikit-learn) can't be read: the disk is full."
 
 
 # Digits from the cache, without scikit-learn

@@ -266,7 +266,7 @@ def test_what_another_engines_worker_does_is_left_alone(lively, store):
     (RuntimeError("no kernel for this\nand a long trace"), "PyTorch stopped the run: no kernel for this"),
     (RuntimeError(), "PyTorch stopped the run: RuntimeError"),
     (MemoryError(), "more memory than this machine has"),
-    (OSError(28, "No space left on device", "/cache/x"), "No space left on device"),
+    (OSError(28, "No space left on device", "/cache/x"), "A file can't be read or written: the disk is full."),
 ])
 def test_errors_end_the_run_with_one_line(store, settings, monkeypatch, error, says):
     monkeypatch.setattr("core.runs.execute.predict", lambda *arguments: throw(error))

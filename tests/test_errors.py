@@ -6,7 +6,7 @@ import pytest
 
 from core.__main__ import main
 from core.data import DataError
-from core.errors import reason
+from core.errors import os_reason, reason
 from core.runs.execute import execute
 from core.training import Started
 from tests.helpers import tiny
@@ -69,3 +69,10 @@ def test_the_command_line_names_a_reason(monkeypatch, capsys):
     monkeypatch.setattr("core.__main__.presets", nothing_said)
     assert main(["presets"]) == 2
     assert re.fullmatch(r"DataError in tests/test_errors\.py, line \d+\n", capsys.readouterr().err)
+
+
+def test_a_full_disk_has_one_name():
+    full = OSError(28, "No space left on device", "/cache/x")
+    assert reason(full) == os_reason(full) == "the disk is full"
+    assert os_reason(PermissionError(13, "Permission denied", "/cache/x")) == "Permission denied"
+    assert os_reason(OSError("odd")) == "odd"

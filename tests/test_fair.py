@@ -22,6 +22,7 @@ from core.runs.since import Total
 from core.runs.turns import Waiting, in_order, next_of
 from core.settings import Settings
 from core.training import Started
+from pages.parts.runs.words import waiting
 from tests.helpers import tiny
 
 CONFIG = tiny()
@@ -341,6 +342,11 @@ def test_nobody_waits_longer_than_others_may_train(store, monkeypatch):
     now += 10
     store.record(first, [], step=1)  # 90 s for the others
     assert store.seconds_to_wait(mine) == pytest.approx(50)
+    said = waiting(store, store.get(mine))
+    assert "1 run before this one, about 50 s." in said and said.endswith("about 50 s left.")
+    with store._database.writing() as db:
+        db.execute("UPDATE runs SET trained_before = 20 WHERE id = ?", (first,))  # it has gone on
+    assert store.seconds_to_wait(mine) == store.get(first).seconds_left(now) == pytest.approx(30)
 
 
 # --- while it trains

@@ -268,9 +268,14 @@ def test_the_teacher_sees_whose_a_run_is(hosted, monkeypatch):
     assert list(at.dataframe[0].value["whose"]) == ["you", "visitor 1"] and "by visitor 1" in texts(at)
     assert "Whose" in at.multiselect(key="compare.columns").options and ANN.key not in texts(at)
     hosted.finish(other, "failed")
+    gone = hosted.as_actor(ANN).create(tiny(), ANN.key)
+    hosted.finish(gone, "failed")
+    hosted.as_actor(teacher).discard([gone])
     brings(monkeypatch, cookie_of(signing_key(hosted.path), ANN))
     at = page("pages/compare_runs.py", one)
     assert_whole(at)
+    assert at.button(key=f"compare.restore.{gone}").disabled and at.button(key="compare.restore_all").disabled
+    assert "The teacher has deleted 1 run of yours; only a teacher can bring it back." in texts(at)
     assert "whose" not in at.dataframe[0].value and "by visitor" not in texts(at)
     assert "Whose" not in at.multiselect(key="compare.columns").options
 

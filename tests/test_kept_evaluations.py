@@ -95,7 +95,7 @@ def test_what_cannot_be_written_gets_one_line(copy, monkeypatch):
 
     store, run_id = copy
     monkeypatch.setattr("core.runs.evaluations.write_atomically", full)
-    with pytest.raises(StoreError, match="No space left"):
+    with pytest.raises(StoreError, match="the disk is full"):
         save_predictions(store, run_id, load_predictions(store, run_id))
 
 

@@ -4,7 +4,9 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
+import time
 import zipfile
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from core.__main__ import main
+from core.actors import Actor
 from core.data import DataMissing
 from core.data.own.sets import read_set, save_set
 from core.runs import (
@@ -31,12 +34,13 @@ from core.runs import (
 from core.runs import backup as backup_module
 from core.runs.backup import BackupError, back_up
 from core.runs.checkpoints import TRAINING
-from core.runs.database import SPARE
-from core.runs.deleting import delete_run
+from core.runs.database import SPARE, Database
+from core.runs.deleting import Deleted, delete_run, delete_runs
+from core.runs.engine import Process
 from core.runs.recorder import Recorder
 from core.runs.since import Since
 from core.training import Step
-from tests.helpers import run_here, tiny
+from tests.helpers import run_here, tiny, wait_until
 
 
 @contextmanager
@@ -146,9 +150,68 @@ def test_a_full_disk_is_emptied_in_the_app(small_disk, settings):
         store.create(tiny(), "ann")
     with LocalEngine(store, settings) as engine:
         assert engine.worker_pids == []
-    store.delete(done.id)  # its files make the room that its row needs
+    # the way of the button: its files make the room that its row needs
+    assert delete_runs(store, [done.id], settings.data_dir, 60.0) == Deleted([done.id], for_good=True)
     assert not store.read_only and done.id not in [run.id for run in store.runs()] and not store.folder(done.id).exists()
     store.close()
+
+
+def no_room(*arguments, **options):
+    raise StoreFull("The runs folder can't be written to: the disk is full.")
+
+
+@pytest.mark.parametrize("full", [("core.runs.database.LITTLE", 10**18), ("core.runs.database.SPARE_BYTES", 10**17),
+                                  ("core.runs.store.RunStore.discard", no_room)], ids=["no room", "no spare", "refused"])
+def test_deleting_on_a_full_disk_makes_room(store, settings, monkeypatch, full):
+    done, going = store.create_running(tiny(), "ann", "here").id, store.create_running(tiny(), "ann", "there").id
+    store.finish(done, "finished")
+    store.folder(done).mkdir()
+    (store.folder(done) / TRAINING).write_bytes(b"weights")
+    monkeypatch.setattr(*full)
+    assert delete_runs(store, [done, going, "0" * 32], settings.data_dir, 60.0) == Deleted([done], for_good=True)
+    assert not store.folder(done).exists() and store.discarded() == {} and [run.id for run in store.runs()] == [going]
+
+
+def test_while_there_is_room_a_deleted_run_can_be_brought_back(store, settings, monkeypatch):
+    store.finish(done := store.create_running(tiny(), "ann", "here").id, "finished")
+    (store.path / SPARE).write_bytes(b"room")
+    monkeypatch.setattr("core.runs.database.SPARE_BYTES", 10**17)  # little is free, and the spare file is there
+    assert delete_runs(store, [done], settings.data_dir, 60.0) == Deleted([done], for_good=False)
+    assert store.restore([done]) == [done]
+
+
+def test_workers_start_as_soon_as_runs_can_be_written(store, settings, monkeypatch):
+    def spawn(engine, device):
+        waits = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return Process("worker", waits, time.monotonic(), device)
+
+    monkeypatch.setattr("core.runs.engine.SECONDS_BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(LocalEngine, "_spawn", spawn)
+    with monkeypatch.context() as full:
+        full.setattr(Database, "_open", no_room)
+        again = RunStore(store.path)
+        with LocalEngine(again, settings, devices=("cpu",)) as engine:
+            view = engine.as_actor(Actor("a" * 32, "visitor"))
+            with pytest.raises(StoreReadOnly, match="the disk is full"):
+                view.submit(tiny(), "a" * 32)
+            assert view.capacity == 0 and engine.worker_pids == []
+            full.undo()
+            wait_until(lambda: engine.worker_pids, lambda: again.read_only)
+            assert view.capacity == 1 and again.get(view.submit(tiny(), "a" * 32)).status == "queued"
+    again.close()
+
+
+def test_a_refused_start_leaves_no_files(store, monkeypatch):
+    def full(path, write, durable):
+        path.parent.mkdir()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("core.runs.store.write_atomically", full)
+    for make in (lambda watch: store.create(tiny(), "ann", watch=watch),
+                 lambda watch: store.create_running(tiny(), "ann", "here", watch=watch)):
+        with pytest.raises(StoreError, match="can't be written to: the disk is full. Free some space"):
+            make(np.zeros((1, 1, 28, 28), np.float32))
+    assert store.runs() == [] and not [path for path in store.path.iterdir() if path.is_dir()]
 
 
 def test_a_disk_that_can_only_be_read(small_disk, settings):
@@ -395,5 +458,9 @@ def test_a_backup_of_nothing_and_to_nowhere_are_one_line(store, tmp_path, capsys
     with pytest.raises(BackupError, match="no runs"):
         back_up(tmp_path / "nowhere", tmp_path / "b.zip")
     store.create(tiny(), "ann")
+    made = tmp_path / "made" / "now" / "b.zip"
+    assert main(["backup", "--out", str(made), "--runs", str(store.path)]) == 0 and made.is_file()
+    capsys.readouterr()
+    (tmp_path / "no").write_text("a file", encoding="utf-8")
     assert main(["backup", "--out", str(tmp_path / "no" / "b.zip"), "--runs", str(store.path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -37,7 +37,7 @@ ANNS_SWEEP: dict[object, str] = {}  # the id of her search, by the store's folde
 BY_ID = {  # reads one run that a link names, whoever's it is
     "RunStore": {"get", "these", "queue_position", "command", "interventions", "metrics", "metric_names", "points", "snapshots",
                  "looks", "look_times", "seconds_watched", "watched", "folder", "names", "others_wait", "is_held",
-                 "seconds_to_wait", "read_only", "as_actor", "whose", "in_lesson",
+                 "seconds_to_wait", "read_only", "is_full", "as_actor", "whose", "in_lesson",
                  "sweep", "trials", "trial_of", "holds_test",  # of a search that a link names
                  "shared_run",  # the lesson's link leads to it
                  "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
@@ -104,10 +104,11 @@ IN_LESSON = {  # keeps, reads or deletes something of one's own in a lesson: how
                  "delete_lesson": lambda store, code: store.delete_lesson(code)},
     "LocalEngine": {},
 }
-OWN_ALONE = {"RunStore": {"remove_discarded"}, "LocalEngine": set[str]()}  # acts on all that is one's own
+OWN_ALONE = {"RunStore": {"remove_discarded", "held_back"}, "LocalEngine": set[str]()}  # of all that is one's own
 SERVER = {
     "RunStore": {
         "close": lambda store: store.close(), "keep_spare": lambda store: store.keep_spare(),
+        "write_again": lambda store: store.write_again(),
         "connection": lambda store: store.connection().__enter__(), "claim": lambda store: store.claim("worker"),
         "heartbeat": lambda store: store.heartbeat("worker"), "make_room": lambda store: store.make_room({}),
         "keep_snapshot": lambda store: store.keep_snapshot("0" * 32, Snapshot("sink", 0, {})),
@@ -447,3 +448,15 @@ def test_a_teacher_is_told_whose_runs_are_and_nobody_else(store):
     assert told(teacher) == {made[ANN.key]: "visitor 2", again: "visitor 1", made[TEACHER.key]: "you", made[""]: "the server"}
     for view in (store, store.as_actor(ANN)):
         assert set(told(view).values()) == {""} == {view.whose(store.get(made[TEACHER.key]))}
+
+
+def test_what_a_teacher_has_deleted_only_a_teacher_brings_back(store):
+    run_id, ann, teacher = in_each_state(store)["ended"], store.as_actor(ANN), store.as_actor(TEACHER)
+    own = set(ann.discarded())
+    teacher.discard([run_id])
+    assert ann.held_back() == {run_id} and teacher.held_back() == set() == store.as_actor(BEN).held_back()
+    with pytest.raises(NotYours, match="only a teacher can bring it back"):
+        ann.restore([run_id, *own])
+    assert set(ann.discarded()) == {run_id, *own}, "all of them or none"
+    assert teacher.restore([run_id]) == [run_id] and ann.restore(own) == list(own)
+    assert ann.discard([run_id]) == [run_id] and ann.held_back() == set() and ann.restore([run_id]) == [run_id]

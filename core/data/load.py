@@ -26,6 +26,7 @@ from core.data.sources import DatasetSpec, Raw, spec_for, spec_of
 from core.data.sources.texts import RawTexts, Texts, build_vocabulary, encode
 from core.data.statistics import channel_statistics
 from core.data.variations import digits_shown, refuse_variations, with_variations
+from core.errors import os_reason
 from core.settings import default_cache_dir
 from core.transforms import fixed_sizes, shape_after, with_normalizes
 from core.wording import plural
@@ -55,7 +56,7 @@ def load(config: DataConfig, root: Path, cache: Path | None = None) -> Dataset:
         return _load(config, spec, root, cache or default_cache_dir())
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
-        raise DataError(f"{spec.title} can't be read: {error.strerror or error}{place}.") from None
+        raise DataError(f"{spec.title} can't be read: {os_reason(error)}{place}.") from None
 
 
 def _load(config: DataConfig, spec: DatasetSpec, root: Path, cache: Path) -> Dataset:
@@ -118,7 +119,7 @@ def read_texts(config: DataConfig, root: Path) -> Texts:
     try:
         return _texts(config, spec, spec.read_texts(root, config))
     except OSError as error:
-        raise DataError(f"{spec.title} can't be read: {error.strerror or error}.") from None
+        raise DataError(f"{spec.title} can't be read: {os_reason(error)}.") from None
 
 
 def _texts(config: DataConfig, spec: DatasetSpec, raw: RawTexts) -> Texts:

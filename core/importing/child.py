@@ -4,6 +4,7 @@ It writes images.npy, labels.npy, test.npy and result.json into the folder it is
 standard output say how far it is. It ends, and removes that folder, when its standard input is closed: its parent has died.
 """
 
+import errno
 import json
 import os
 import select
@@ -80,7 +81,8 @@ def main(text: str) -> int:
     except MemoryError:
         result = {"refused": "The archive needs more memory than an import may take. Split it into smaller ones."}
     except OSError as error:
-        result = {"refused": f"The images can't be written: {error.strerror or error}. Free some space, or set PLAYGROUND_DATA "
+        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+        result = {"refused": f"The images can't be written: {why}. Free some space, or set PLAYGROUND_DATA "
                              "to a folder with more."}
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
     return 0

@@ -43,13 +43,14 @@ class Backup:
 
 def back_up(runs_dir: Path, out: Path) -> Backup:
     """Write a zip file with all runs, their metrics and their files, the studies of searches and the lessons made here, over what
-    is there.
+    is there. Its folder is made where it is missing.
 
     Raises BackupError where there are no runs, where one can't be read or the file can't be written; nothing is left behind then.
     """
     if not (runs_dir / FILE).is_file():
         raise BackupError(f"There are no runs in {runs_dir}.")
     try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".part", dir=out.absolute().parent) as name:
             copy, part = Path(name) / FILE, Path(name) / out.name
             with closing(RunStore(runs_dir)) as store:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from core.errors import reason
+from core.errors import os_reason
 from core.files import write_atomically
 from core.runs.epoch_results import fill_results
 from core.runs.metric_blobs import from_single_rows
@@ -197,8 +197,9 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
     )
     """,
     # searches over settings: see sweep_records. plan, result and params are JSON. A trial's number and repeat are there once, so
-    # that none is done twice
+    # that none is done twice. deleted_by: kind of the core.actors.Actor who deleted a run that can still be brought back
     """
+    ALTER TABLE runs ADD COLUMN deleted_by TEXT NOT NULL DEFAULT '';
     CREATE TABLE sweeps (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -271,7 +272,7 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"The runs folder {path.parent} can't be made: {error.strerror or reason(error)}. "
+            raise StoreError(f"The runs folder {path.parent} can't be made: {os_reason(error)}. "
                              "Set PLAYGROUND_RUNS to a folder that can be written to.") from None
         try:
             self._open()
@@ -321,14 +322,17 @@ class Database:
         """Where the file could only be read: whether it can be written to by now is tried, once."""
         if not self.read_only:
             return
-        before, self._address, self.read_only = (self._keeper, self._address, self.read_only), "", ""
-        self._close_idle()
         try:
-            self._open()
+            tried = Database(self.path, self.patience)  # beside this one, which others read meanwhile
         except StoreError:
-            self._keeper, self._address, self.read_only = before
             return
-        before[0].close()
+        if tried.read_only:
+            tried.close()
+            return
+        before, self._keeper, self._file, self._address = self._keeper, tried._keeper, tried._file, ""
+        self._close_idle()
+        self.read_only = ""
+        before.close()
 
     def close(self) -> None:
         self._close_idle()
@@ -364,11 +368,23 @@ class Database:
 
     # --- the spare file
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room on the disk, or none but what the spare file has held."""
+        try:
+            return _is_full(self.path.parent) or not self.path.with_name(SPARE).exists() and not self._has_room()
+        except OSError:  # the folder is not there
+            return False
+
+    def _has_room(self) -> bool:
+        """For much more than the spare file. Raises OSError."""
+        return shutil.disk_usage(self.path.parent).free > 8 * SPARE_BYTES
+
     def keep_spare(self) -> None:
         """Write the spare file where there is none and there is room for much more than it."""
         path = self.path.with_name(SPARE)
         with suppress(OSError):
-            if not self.read_only and not path.exists() and shutil.disk_usage(path.parent).free > 8 * SPARE_BYTES:
+            if not self.read_only and not path.exists() and self._has_room():
                 # random, so that no file system can pack it into less
                 write_atomically(path, lambda file: file.write(os.urandom(SPARE_BYTES)))
 

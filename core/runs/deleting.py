@@ -1,14 +1,48 @@
 """Deleting a run with what belongs to it alone: also the drawings that it was taught, which nobody else can see."""
 
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.actors import LOCAL
 from core.data import DataError
 from core.data.own.sets import delete_set, is_own, read_set
 from core.lessons.class_sets import is_class_set, is_kept
-from core.runs.database import StoreError
+from core.runs.database import StoreError, StoreFull
+from core.runs.records import RunNotFound
 from core.runs.store import RunStore
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """Which runs are deleted, by their ids. for_good: they can't be brought back."""
+
+    ids: list[str]
+    for_good: bool
+
+
+def delete_runs(store: RunStore, run_ids: Iterable[str], data_dir: Path, seconds_kept: float) -> Deleted:
+    """Delete runs that have ended so that they can be brought back, and remove for good what was deleted so many seconds ago.
+    Where the disk is full, or the store can only be read, these go for good at once: nothing else makes room.
+
+    Those that are active or gone are left alone. Raises NotYours, and StoreError where they can't be deleted.
+    """
+    ids = list(run_ids)
+    if not (store.read_only or store.is_full):
+        with suppress(StoreFull):
+            deleted = store.discard(ids)
+            remove_discarded(store, data_dir, seconds_kept)
+            return Deleted(deleted, False)
+    for run_id in ids:
+        store.check_change(run_id)
+    active, deleted = {run.id for run in store.these(ids) if run.is_active}, []
+    for run_id in ids:
+        if run_id not in active:
+            with suppress(RunNotFound):
+                delete_run(store, run_id, data_dir)
+                deleted.append(run_id)
+    return Deleted(deleted, True)
 
 
 def delete_run(store: RunStore, run_id: str, data_dir: Path) -> None:

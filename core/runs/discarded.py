@@ -6,27 +6,42 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
+from core.actors import DELETED_BY_TEACHER, Actor
 from core.config import read_config
 from core.fields import ConfigError
 from core.runs.annotations import AMONG
+from core.runs.rights import NotYours
+
+HELD_BACK = "deleted IS NOT NULL AND deleted_by = 'teacher'"  # from anybody but a teacher
 
 
-def discard(db: sqlite3.Connection, run_ids: Iterable[str]) -> list[str]:
+def discard(db: sqlite3.Connection, actor: Actor, run_ids: Iterable[str]) -> list[str]:
     """Those that have ended; the ids of the ones that were there."""
     rows = db.execute(
-        f"UPDATE runs SET deleted = ? WHERE {AMONG} AND deleted IS NULL AND status NOT IN ('queued', 'running') RETURNING id",
-        (time.time(), json.dumps(list(run_ids)))).fetchall()
+        f"UPDATE runs SET deleted = ?, deleted_by = ? WHERE {AMONG} AND deleted IS NULL AND status NOT IN ('queued', 'running') "
+        "RETURNING id", (time.time(), actor.kind, json.dumps(list(run_ids)))).fetchall()
     return [row["id"] for row in rows]
 
 
-def restore(db: sqlite3.Connection, run_ids: Iterable[str]) -> list[str]:
-    rows = db.execute(f"UPDATE runs SET deleted = NULL WHERE {AMONG} AND deleted IS NOT NULL RETURNING id",
-                      (json.dumps(list(run_ids)),)).fetchall()
+def restore(db: sqlite3.Connection, actor: Actor, run_ids: Iterable[str]) -> list[str]:
+    """Raises NotYours where a teacher has deleted any of them and somebody else asks."""
+    ids = json.dumps(list(run_ids))
+    if not actor.sees_all and db.execute(f"SELECT 1 FROM runs WHERE {AMONG} AND {HELD_BACK} LIMIT 1", (ids,)).fetchone():
+        raise NotYours(DELETED_BY_TEACHER)
+    rows = db.execute(f"UPDATE runs SET deleted = NULL, deleted_by = '' WHERE {AMONG} AND deleted IS NOT NULL RETURNING id",
+                      (ids,)).fetchall()
     return [row["id"] for row in rows]
+
+
+def held_back(db: sqlite3.Connection, actor: Actor, own: str, key: tuple[str, ...]) -> set[str]:
+    """The ids of those that restore() refuses to this one. own, key: here and below, see rights.whose()."""
+    if actor.sees_all:
+        return set()
+    return {row["id"] for row in db.execute(f"SELECT id FROM runs WHERE {HELD_BACK} {own}", key).fetchall()}
 
 
 def titles_of_discarded(db: sqlite3.Connection, own: str, key: tuple[str, ...]) -> dict[str, str]:
-    """By id, the one that was deleted last first. own, key: here and below, see rights.whose()."""
+    """By id, the one that was deleted last first."""
     rows = db.execute(f"SELECT id, title FROM runs WHERE deleted IS NOT NULL {own} ORDER BY deleted DESC, number DESC",
                       key).fetchall()
     return {row["id"]: row["title"] for row in rows}

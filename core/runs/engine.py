@@ -50,6 +50,7 @@ SECONDS_OF_SILENCE = 4.0  # of a worker that beats once a second and isn't ours 
 SECONDS_BETWEEN_STARTS = 5.0  # of a worker that keeps dying
 SECONDS_OF_PAUSE = 60.0  # while another run waits; with nobody waiting a pause has no end
 DIED = "The training process died"  # how the message of a run begins whose worker did
+SECONDS_BETWEEN_TRIES = 2.0  # to write where the store could only be read
 SECONDS_KEPT = 86_400.0  # of a deleted run, which can be brought back until then
 Images = Tensor | np.ndarray  # (N, C, H, W) float in [0, 1]
 
@@ -103,7 +104,8 @@ class LocalEngine:
     Starts its workers at once, so that torch is imported before anybody presses a button. Close it, or use it as a context
     manager; workers also end by themselves when this process does, however it ends.
 
-    Each has a device of its own: see core.devices.training_devices(). Which runs it takes is in core.devices.shares().
+    Each has a device of its own: see core.devices.training_devices(). Which runs it takes is in core.devices.shares(). While the
+    store can only be read there are none, as what can't be written down can't be trained; they start as soon as it can be.
 
     Who asks is its store's actor: see RunStore. Every method raises NotYours for what is somebody else's to do.
     """
@@ -113,8 +115,6 @@ class LocalEngine:
         self.store = store
         # the workers look into this store, whatever the environment says
         self.settings = replace(settings or Settings.from_environment(), runs_dir=store.path.absolute())
-        if store.read_only:  # what can't be written down can't be trained
-            self.settings = replace(self.settings, workers=0)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._silent, self._paused, self._stopping = Since(), Since(), Since()
@@ -123,9 +123,11 @@ class LocalEngine:
         self.store.keep_spare()
         with contextlib.suppress(StoreError):  # files that can't be removed stay
             remove_discarded(self.store, self.settings.data_dir, SECONDS_KEPT)
-        self.devices = tuple(training_devices(self.settings.workers) if devices is None else devices)
-        self._takes = dict(zip(self.devices, shares(self.devices), strict=True))
-        self._workers = [self._spawn(device) for device in self.devices]
+        self._devices = tuple(training_devices(self.settings.workers) if devices is None else devices)
+        self._takes = dict(zip(self._devices, shares(self._devices), strict=True))
+        self._workers: list[Process] = []  # one list for all views of this engine
+        self._tried = -SECONDS_BETWEEN_TRIES
+        self._start_workers()
         self._monitor = threading.Thread(target=self._watch, name="engine-monitor", daemon=True)
         self._monitor.start()
         atexit.register(self.close)
@@ -213,7 +215,7 @@ class LocalEngine:
     @property
     def capacity(self) -> int:
         """How many runs are done at once."""
-        return len(self.devices)
+        return len(self._workers)
 
     def _watchable(self, config: RunConfig, images: Images | None) -> Tensor | None:
         """The images as they are kept, once it is known that a run of this config can watch them. Raises WatchError."""
@@ -357,9 +359,19 @@ class LocalEngine:
     def _watch(self) -> None:
         """Look after the workers until the engine closes."""
         while not self._closing.wait(SECONDS_PER_LOOK):
-            for look in (self._replace_dead, self._end_runs_of_dead, self._look_after_runs, self.store.keep_spare):
+            for look in (self._start_workers, self._replace_dead, self._end_runs_of_dead, self._look_after_runs,
+                         self.store.keep_spare):
                 with contextlib.suppress(StoreError, OSError):  # a full disk or memory may be free at the next look
                     look()
+
+    def _start_workers(self) -> None:
+        """Once, as soon as the store can be written to."""
+        if self._workers or time.monotonic() - self._tried < SECONDS_BETWEEN_TRIES:
+            return
+        self._tried = time.monotonic()
+        if self.store.write_again():
+            with self._lock:
+                self._workers.extend(self._spawn(device) for device in self._devices)
 
     def _replace_dead(self) -> None:
         with self._lock:

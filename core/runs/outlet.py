@@ -15,6 +15,7 @@ from math import isfinite
 from queue import SimpleQueue
 from typing import Any
 
+from core.errors import os_reason
 from core.runs.database import StoreError
 from core.runs.records import SINK, Metric, Run, RunNotFound, Snapshot
 from core.runs.store import RunStore
@@ -120,7 +121,7 @@ class Outlet:
             said = self._write(child)
             end(child)
         except OSError as error:  # no process can be started
-            said = {"trouble": str(error.strerror or error)}
+            said = {"trouble": os_reason(error)}
             self._skip()
         self._timer.cancel()
         with suppress(StoreError):

@@ -33,6 +33,7 @@ class Run:
     version: of Torch Playground that wrote its config; "" where it kept none.
     note, tags, starred, archived: what people said of it; archived since when. best_accuracy, best_loss: of all its epochs on the
     validation examples; validation_accuracy, validation_loss: of the last one. lesson: code of the one it was started in, or "".
+    most_seconds, trained_before: how long it may train in all, None without a limit, and how long it had before it went on.
     """
 
     number: int
@@ -75,6 +76,8 @@ class Run:
     best_loss: float | None
     validation_loss: float | None
     lesson: str
+    most_seconds: float | None
+    trained_before: float
 
     @property
     def is_active(self) -> bool:
@@ -87,11 +90,14 @@ class Run:
         return self.step / self.steps if self.steps else 0.0
 
     def seconds_left(self, now: float) -> float | None:
-        """Time to the last step at the pace so far; None before the first steps, while it waits, and right after it went on."""
+        """Time to the last step at the pace so far, or to where its limit ends it; None before the first steps, while it waits,
+        and right after it went on."""
         done = self.step - self.first_step
         if self.status != "running" or done <= 0 or self.started is None or self.pause_requested:
             return None
-        return max(0.0, (now - self.started) / done * (self.steps - self.step))
+        taken = now - self.started
+        left = taken / done * (self.steps - self.step)
+        return max(0.0, left if self.most_seconds is None else min(left, self.most_seconds - self.trained_before - taken))
 
 
 class Going(NamedTuple):

@@ -1,19 +1,21 @@
 """RunStore: every run's description, state, metrics and weights. It is the queue and the message bus too."""
 
+import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from uuid import uuid4
 
 import numpy as np
 from torch import Tensor
 
 from core.config import RunConfig
-from core.errors import reason
+from core.errors import os_reason
 from core.files import why_not_written, write_atomically
 from core.runs.annotations import Change, Replaced, annotate, take_back
 from core.runs.database import StoreError
-from core.runs.discarded import discard, discarded_before, restore, sets_of_discarded, titles_of_discarded
+from core.runs.discarded import discard, discarded_before, held_back, restore, sets_of_discarded, titles_of_discarded
 from core.runs.limits import book, check_kept, check_turn, most_pause, most_seconds
 from core.runs.looks import WATCHED, watched_bytes, watched_images
 from core.runs.records import ACTIVE, TEST_LOOKS, Kind, Looked, Run, RunNotFound
@@ -72,7 +74,8 @@ class RunStore(QueueStore, HistoryStore, LessonStore, SweepStore):
         check_owner(self.actor, owner)
         now, images = time.time(), None if watch is None else watched_images(watch)
         most = most_seconds(self.actor.limits), most_pause(self.actor.limits)
-        with self._database.writing() as db:
+        ids = [uuid4().hex for _ in runs]
+        with self._making(ids) as db:
             if key is not None:
                 same = db.execute("SELECT id, group_id FROM runs WHERE owner = ? AND key = ? AND lesson = ? AND status IN "
                                   "('queued', 'running')", (owner, key, self.lesson)).fetchone()
@@ -86,7 +89,6 @@ class RunStore(QueueStore, HistoryStore, LessonStore, SweepStore):
             check_kept(db, self.actor, len(runs))
             check_turn(db, self.actor, len(runs))
             note_visitor(db, self.actor)
-            ids = [uuid4().hex for _ in runs]
             if images is not None:  # before the runs can be seen: a worker takes them at once
                 self._keep_watched(ids, images)
             db.executemany("INSERT INTO runs (id, kind, group_id, owner, key, title, config, status, created, pause_requested, "
@@ -97,6 +99,17 @@ class RunStore(QueueStore, HistoryStore, LessonStore, SweepStore):
             if trial is not None:
                 insert_trial(db, ids[0], trial)
         return ids
+
+    @contextmanager
+    def _making(self, ids: Sequence[str]) -> Iterator[sqlite3.Connection]:
+        """One transaction that makes these runs; where it fails, no files of theirs are left."""
+        try:
+            with self._database.writing() as db:
+                yield db
+        except BaseException:
+            for run_id in ids:
+                shutil.rmtree(self.folder(run_id), ignore_errors=True)
+            raise
 
     def _keep_watched(self, ids: Sequence[str], images: Tensor) -> None:
         content = watched_bytes(images)
@@ -111,11 +124,12 @@ class RunStore(QueueStore, HistoryStore, LessonStore, SweepStore):
         """A run that starts at once, outside the queue and of every lesson, as the command line's does. watch: as in create()."""
         check_owner(self.actor, owner)
         run_id, now = uuid4().hex, time.time()
-        if watch is not None:
-            self._keep_watched([run_id], watched_images(watch))
-        with self._database.writing() as db:
+        images = None if watch is None else watched_images(watch)
+        with self._making([run_id]) as db:
             check_kept(db, self.actor)
             note_visitor(db, self.actor)
+            if images is not None:
+                self._keep_watched([run_id], images)
             db.execute("INSERT INTO runs (id, owner, title, config, status, created, started, heartbeat, worker, version) "
                        "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                        (run_id, owner, title, config.model_dump_json(), now, now, now, worker, VERSION))
@@ -231,7 +245,7 @@ class RunStore(QueueStore, HistoryStore, LessonStore, SweepStore):
                 folder.rmdir()
         except OSError as error:
             raise StoreError(f"The run can't be deleted, as its files in {folder} can't be: "
-                             f"{error.strerror or reason(error)}.") from None
+                             f"{os_reason(error)}.") from None
         self._database.write_again()
 
         def write(db: sqlite3.Connection) -> None:
@@ -265,13 +279,18 @@ class RunStore(QueueStore, HistoryStore, LessonStore, SweepStore):
         """Delete runs that have ended so that restore() can bring them back whole: nothing lists or finds them meanwhile, and
         their metrics, looks and files stay. Those that are active or gone are left alone; the ids of the others."""
         ids = list(run_ids)
-        return self._surely(lambda db: discard(db, ids), *ids)
+        return self._surely(lambda db: discard(db, self.actor, ids), *ids)
 
     def restore(self, run_ids: Iterable[str]) -> list[str]:
-        """Bring discarded runs back; the ids of those that were still there."""
+        """Bring discarded runs back; the ids of those that were still there. Raises NotYours for what held_back() names."""
         ids = list(run_ids)
         with self._changing(*ids) as db:
-            return restore(db, ids)
+            return restore(db, self.actor, ids)
+
+    def held_back(self) -> set[str]:
+        """The ids of discarded runs that restore() refuses: a teacher has deleted them, and who asks is none."""
+        with self._database.reading() as db:
+            return held_back(db, self.actor, *whose(self.actor))
 
     def discarded(self) -> dict[str, str]:
         """Titles of the runs that restore() can bring back, by their id, the one that was deleted last first."""

@@ -46,6 +46,18 @@ class StoreBase:
         """Why runs can be looked at and nothing can be written, in one line; "" where it can."""
         return self._database.read_only
 
+    def write_again(self) -> bool:
+        """Whether anything can be written. Where it could not when the runs were opened, it is tried once more."""
+        check_server(self.actor)
+        self._database.write_again()
+        return not self.read_only
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk has no room left, but for what was held for such a case: a run deleted so that it can be brought back
+        would free none."""
+        return self._database.is_full
+
     def keep_spare(self) -> None:
         """Hold some room on the disk, so that runs can be deleted, stopped and ended when it is full."""
         check_server(self.actor)

@@ -85,8 +85,9 @@ def seconds_ahead(db: sqlite3.Connection, before: Sequence[int], now: float) -> 
         return median(one["per_epoch"] for one in rates) * row["epochs"] if rates else None
 
     rows = db.execute("SELECT number, status, started, step - first_step AS done, steps - step AS todo, pause_requested, "
-                      f"most_seconds, {ALIKE} AS alike, {SIZE} AS size, {EPOCHS_LEFT} AS epochs FROM runs WHERE (status = "
-                      "'queued' OR status = 'running' AND stop_requested IS NULL) AND json_valid(config)").fetchall()
+                      f"most_seconds - trained_before AS may, {ALIKE} AS alike, {SIZE} AS size, {EPOCHS_LEFT} AS epochs "
+                      "FROM runs WHERE (status = 'queued' OR status = 'running' AND stop_requested IS NULL) AND "
+                      "json_valid(config)").fetchall()
     wanted, total = set(before), 0.0
     for row in rows:
         going = row["status"] == "running"
@@ -96,5 +97,5 @@ def seconds_ahead(db: sqlite3.Connection, before: Sequence[int], now: float) -> 
         left = taken / row["done"] * row["todo"] if going and row["done"] > 0 else judged(row)
         if left is None or row["pause_requested"] is not None and going:
             return None
-        total += max(0.0, min(left, (row["most_seconds"] or inf) - taken))
+        total += max(0.0, min(left, (inf if row["may"] is None else row["may"]) - taken))
     return total

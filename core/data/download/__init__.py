@@ -26,6 +26,7 @@ from core.data.download.lock import Progress, Published, alone
 from core.data.download.speed import Speed
 from core.data.sources import spec_of
 from core.data.sources.imdb import ARCHIVE
+from core.errors import os_reason
 from core.files import put_in_place
 
 SECONDS_OF_SILENCE = 30
@@ -106,7 +107,7 @@ def fetch(title: str, folder: Path, files: list[Remote], report: Callable[[Progr
                 if not (folder / remote.name).exists() and not (folder / remote.name.removesuffix(".gz")).exists():
                     _fetch(remote, folder / remote.name, lambda p, n=number: show(replace(p, share=(n + p.share) / len(files))))
     except OSError as error:
-        raise DataError(f"{title} can't be kept in {folder}: {error.strerror or error}. Free some space, or set "
+        raise DataError(f"{title} can't be kept in {folder}: {os_reason(error)}. Free some space, or set "
                         "PLAYGROUND_DATA to a folder that can be written to.") from None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import os_reason
 from core.subprocesses import ONE_THREAD, end, start
 from core.tsne_child import ITERATIONS
 
@@ -72,7 +73,7 @@ class TsneMaps:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 problem = self._run(name, points)
             except OSError as error:
-                problem = f"The cache directory can't be written to: {error.strerror or error}."
+                problem = f"The cache directory can't be written to: {os_reason(error)}."
         with self._lock:
             if problem:
                 self._states[name] = TsneState(problem=problem)

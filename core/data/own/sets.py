@@ -26,6 +26,7 @@ import numpy as np
 
 from core.actors import EVERYBODY, LOCAL, Actor
 from core.data.dataset import DataDamaged, DataError, DataMissing, NotYourData
+from core.errors import os_reason
 from core.files import write_atomically
 from core.importing.names import plain_name
 from core.importing.splits import drawn_test
@@ -230,7 +231,7 @@ def delete_set(root: Path, name: str, actor: Actor = LOCAL) -> None:
     except FileNotFoundError:
         raise DataMissing(f"There is no data set {name!r}; it may have been deleted already.") from None
     except OSError as error:
-        raise DataError(f"The set can't be deleted: {error.strerror or error} ({folder}).") from None
+        raise DataError(f"The set can't be deleted: {os_reason(error)} ({folder}).") from None
     shutil.rmtree(gone, ignore_errors=True)
 
 
@@ -268,7 +269,7 @@ def writing(root: Path) -> Any:
     try:
         yield
     except OSError as error:
-        raise DataError(f"Images can't be kept in {root / FOLDER}: {error.strerror or error}. Free some space, or set "
+        raise DataError(f"Images can't be kept in {root / FOLDER}: {os_reason(error)}. Free some space, or set "
                         "PLAYGROUND_DATA to a folder that can be written to.") from None
 
 

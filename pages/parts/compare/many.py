@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.runs import Run, RunNotFound, StoreError
 from core.runs.annotations import MOST_NOTE, MOST_TAG, MOST_TITLE, AnnotationError, Change, Replaced
-from core.runs.deleting import delete_run, remove_discarded
+from core.runs.deleting import delete_runs, remove_discarded
 from core.runs.engine import SECONDS_KEPT
 from core.runs.table import Entry
 from core.runs.view import View
@@ -122,27 +122,23 @@ def _say(server: Services, ids: Sequence[str], what: Change, line: str) -> None:
 
 def _delete(server: Services, numbers: Mapping[str, int]) -> None:
     """numbers: of the runs, by their ids."""
-    names, for_good = _these(server, numbers), bool(server.store.read_only)
+    names = _these(server, numbers)
     try:
-        if for_good:  # it can be written to again as soon as there is room
-            for run_id in numbers:
-                delete_run(server.store, run_id, server.settings.data_dir)
-            deleted = list(numbers)
-        else:
-            deleted = server.store.discard(numbers)
-            remove_discarded(server.store, server.settings.data_dir, SECONDS_KEPT)
+        result = delete_runs(server.store, numbers, server.settings.data_dir, SECONDS_KEPT)
     except StoreError as error:
         st.session_state[keys.COMPARE_DONE] = Done(str(error))
         return
+    deleted = result.ids
     left = len(server.store.these([run_id for run_id in numbers if run_id not in deleted]))
     gone = len(numbers) - len(deleted) - left  # another tab was faster
-    line = f"Deleted: {names if not left + gone else plural(len(deleted), 'run')}."
+    done = "Deleted for good, as the disk is full" if result.for_good else "Deleted"
+    line = f"{done}: {names if not left + gone else plural(len(deleted), 'run')}."
     if left:
         line += f" {plural(left, 'run')} that {'is' if left == 1 else 'are'} waiting or training can't be deleted; stop first."
     if gone:
         line += f" {plural(gone, 'run')} {'was' if gone == 1 else 'were'} gone already."
     current = st.session_state.get(keys.RUN)
-    back = {} if for_good else {run_id: numbers[run_id] for run_id in deleted}
+    back = {} if result.for_good else {run_id: numbers[run_id] for run_id in deleted}
     st.session_state[keys.COMPARE_DONE] = Done(line, deleted=back,
                                                 current=current if current in deleted else None)
     if current in deleted:
@@ -198,11 +194,17 @@ def recycle_bin(server: Services) -> None:
         sooner = ", sooner where a run ends and the disk budget is passed" if server.settings.disk_budget else ""
         st.caption(f"They are removed for good after a day, at the next delete or start of the app{sooner}. Until then they take "
                    "up their room on the disk.")
+        held = server.store.held_back()
+        if held:
+            st.caption(f"The teacher has deleted {plural(len(held), 'run')} of yours; only a teacher can bring "
+                       f"{'it' if len(held) == 1 else 'them'} back.")
         for run_id, title in list(deleted.items())[:MOST_LISTED]:
             st.button(as_text(title) or run_id[:8], icon=":material/restore_from_trash:", key=f"compare.restore.{run_id}",
-                      help="Bring it back.", on_click=_bring_back, args=(server, [run_id]))
+                      help="Deleted by the teacher." if run_id in held else "Bring it back.", disabled=run_id in held,
+                      on_click=_bring_back, args=(server, [run_id]))
         with st.container(horizontal=True):
-            st.button("Bring all back", key="compare.restore_all", on_click=_bring_back, args=(server, list(deleted)))
+            free = [run_id for run_id in deleted if run_id not in held]
+            st.button("Bring all back", key="compare.restore_all", disabled=not free, on_click=_bring_back, args=(server, free))
             with st.popover("Remove for good"):
                 st.markdown("The runs, their curves and their weights will be gone.")
                 st.button(f"Remove {plural(len(deleted), 'run')}", key="compare.empty", type="primary", on_click=_empty,

@@ -72,7 +72,7 @@ def services() -> Services:
         st.stop()
     if started.store.read_only:
         st.warning(f"{as_text(started.store.read_only)} What is there can be looked at; nothing can be trained or changed until "
-                   "the app is started again. Deleting runs frees space.", icon=":material/edit_off:")
+                   "that is mended. Deleting runs frees space.", icon=":material/edit_off:")
     actor = asking(settings)
     if (now := lesson.taken()) is not None:
         started = replace(started, store=started.store.in_lesson(now.code), engine=started.engine.in_lesson(now.code))
