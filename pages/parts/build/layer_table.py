@@ -99,12 +99,18 @@ def _measure_button(case: Case, found: Measured | None) -> None:
 def table(rows: list[LayerRow], found: Measured | None = None) -> pd.DataFrame:
     """The layer table as people read it; shares in percent."""
     total = totals(rows)
+
+    def frozen(row: LayerRow, shown: bool) -> dict[str, int]:
+        """Far to the left where there is something to see, else the last column."""
+        return {"Frozen": row.parameters - row.trainable} if shown == (total.trainable < total.parameters) else {}
+
     columns = [{
         "Layer": row.name, "Kind": row.kind, "Settings": row.arguments, "Input": shape(row.input_shape),
         "Output": shape(row.output_shape), "Parameters": row.parameters,
-        "Frozen": row.parameters - row.trainable, "Share": 100 * total.share(row),
+        **frozen(row, True), "Share": 100 * total.share(row),
         "How they come about": row.formula, "Output size": row.shape_formula, "Multiply-adds": row.mult_adds,
         "Activations": size_of_bytes(row.activation_bytes), "Receptive field": _field(row),
+        **frozen(row, False),
     } for row in rows]
     if found:
         for line in columns:
