@@ -11,7 +11,7 @@ from typing import Self
 from core.actors import ONLY_THE_TEACHER
 from core.config import RunConfig
 from core.fields import ConfigError
-from core.lessons import LessonError, as_code, delete_lesson, find_lesson, is_kept, wall_name
+from core.lessons import Lesson, LessonError, as_code, change_lesson, delete_lesson, find_lesson, is_kept, wall_name
 from core.runs.records import Run
 from core.runs.rights import NotYours, check_owner
 from core.runs.rows import readable
@@ -146,7 +146,14 @@ class LessonStore(StoreBase):
         if not self.actor.sees_all:
             raise NotYours(ONLY_THE_TEACHER)
 
-    # --- its end
+    # --- its maker
+
+    def change_lesson(self, code: str, lesson: Lesson, before: Lesson) -> None:
+        """Correct a lesson under its code, for its maker and teachers; runs, names and predictions stay. before: what is
+        corrected. Raises LessonError, also where it has been changed or deleted since, and StoreError."""
+        with self._database.writing():  # so that none comes back that is deleted at the same moment
+            change_lesson(code, lesson, self.path, self.actor, before)
+
 
     def delete_lesson(self, code: str) -> None:
         """Delete a lesson with the names and predictions of all, for its maker and teachers; runs that were started in it stay.

@@ -37,10 +37,13 @@ def draft(server: Services) -> RunConfig:
     """The session's config in the making: what the address asks for, else what was chosen before. At first it is that of the run
     that is looked at, or a first preset's; in a lesson what that starts from, once for each preset of it."""
     settings, first = server.settings, _first(server)
-    said, begun = address.news(), _lesson_begun()
-    if begun or said is not None or keys.DRAFT not in st.session_state:
+    said, reached = address.news(), lesson.reached(keys.LESSON_DRAFT)
+    if reached == "begun" or said is not None or keys.DRAFT not in st.session_state:
         take(address.read(said or {}, first))
         st.session_state.pop(keys.LAST_DRAFT, None)  # nothing starts by itself because of it
+    elif reached == "changed":
+        take(lesson.applied_anew(read_config(st.session_state[keys.DRAFT])))
+        st.session_state.pop(keys.LAST_DRAFT, None)
     _with_class_set(settings)
     config = read_config(st.session_state[keys.DRAFT])
     try:
@@ -89,14 +92,6 @@ def _with_class_set(settings: Settings) -> None:
             data = train_config(own.name, root=settings.data_dir)
         if data != config.data:
             take(config.model_copy(update={"data": data}))
-
-
-def _lesson_begun() -> bool:
-    """Whether a lesson, or another preset of it, has been reached just now: between steps of the same one the draft stays."""
-    now = lesson.taken()
-    wanted = None if now is None else (now.code, now.lesson.preset_at(now.number))
-    before, st.session_state[keys.LESSON_DRAFT] = st.session_state.get(keys.LESSON_DRAFT), wanted
-    return wanted is not None and wanted != before
 
 
 def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:

@@ -33,9 +33,38 @@ def read() -> tuple[Lesson | None, str]:
 
 
 def take(about: Lesson) -> None:
-    """Put a lesson into the form."""
+    """Put a lesson into the form. Where a kept one is corrected there, it takes that one's place."""
     st.session_state[keys.LESSON_MADE] = about.model_dump(mode="json")
     _show_anew()
+
+
+def take_copy(about: Lesson) -> None:
+    """Put a lesson into the form, to become another one."""
+    stop_changing()
+    take(about)
+
+
+def change(code: str, about: Lesson) -> None:
+    """Put a kept lesson into the form, to be corrected under its code."""
+    take(about)
+    st.session_state[keys.LESSON_CHANGED] = code, about
+
+
+def changing() -> tuple[str, Lesson] | None:
+    """The code of the kept lesson that is corrected in the form, and the lesson as it is kept; None where a new one is made."""
+    return st.session_state.get(keys.LESSON_CHANGED)
+
+
+def begin_anew() -> None:
+    """Empty the form, for a new lesson."""
+    stop_changing()
+    st.session_state.pop(keys.LESSON_MADE, None)
+    _show_anew()
+
+
+def stop_changing() -> None:
+    """What is in the form becomes a new lesson."""
+    st.session_state.pop(keys.LESSON_CHANGED, None)
 
 
 def put(name: str, value: Any) -> None:
