@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.errors import StreamlitAuthError
 from streamlit.testing.v1 import AppTest
 
 from core.actors import NOT_YOURS, Actor
@@ -13,6 +14,7 @@ from core.config import read_config
 from core.data.own.sets import save_set
 from core.lessons import Lesson, Step, keep_lesson
 from core.runs import RunStore, StoreError
+from core.sign_in import ProviderSilent, ProviderWrong
 from core.visitors import KEY_FILE, MOST_WRONG, OLD_COOKIE, cookie_name, cookie_of, signing_key
 from pages.parts.shell import keys
 from pages.parts.shell.sign_in import NEEDED
@@ -121,6 +123,29 @@ def test_the_door_before_the_sign_in(hosted, monkeypatch, auth, labels):
     at = page("pages/train_model.py", "f" * 32)
     assert [button.label for button in at.button] == labels and [title.value for title in at.title] == ["Torch Playground"]
     assert [one.value.partition(".")[0] for one in at.error] == ([] if labels else ["This server's sign-in names no provider"])
+
+
+@pytest.mark.parametrize(("trouble", "said"), [
+    (ProviderSilent("it can't be reached"), r"The sign-in with \*School is not there just now: it can't be reached. Try again"),
+    (ProviderWrong("its answer is no JSON"), r"The sign-in with \*School is not set up right: of its `server_metadata_url`, its"),
+    (StreamlitAuthError("cookie_secret of /etc/x"), r"The sign-in with \*School is not set up right: its section of"),
+    (None, "")])
+def test_a_provider_that_is_not_there_is_said_at_the_door(hosted, monkeypatch, trouble, said):
+    brings(monkeypatch)
+    signs_in(monkeypatch, {"*school": {"client_id": "x", "server_metadata_url": "https://a.example/x"}}, is_logged_in=False)
+    asked, sent = [], []
+
+    def raises(where, is_it):
+        asked.append(where)
+        if trouble is not None and isinstance(trouble, StreamlitAuthError) == is_it:
+            raise trouble
+
+    monkeypatch.setattr("pages.parts.shell.sign_in.check_provider", lambda address, verify: raises(address, False))
+    monkeypatch.setattr(st, "login", lambda provider: (raises(provider, True), sent.append(provider)))
+    at = click(page(), "sign_in.*school")
+    assert asked[0] == "https://a.example/x" and sent == ([] if trouble else ["*school"])
+    assert [one.value.startswith(said) for one in at.error] == [True] * (trouble is not None)
+    assert not at.exception and "/etc/x" not in texts(at) and [one.key for one in at.button] == ["sign_in.*school"]
 
 
 def test_a_sign_in_whose_package_is_missing(hosted, monkeypatch):

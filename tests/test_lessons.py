@@ -221,7 +221,8 @@ def test_a_lesson_is_corrected_under_its_code_by_its_maker_and_teachers(tmp_path
     assert find_lesson(code, tmp_path) == best
 
 
-@pytest.mark.parametrize(("code", "line"), [("../../x", "This is no code"), ("K7M2XQ", "has been deleted"), ("", "This is no code")])
+@pytest.mark.parametrize(("code", "line"), [("../../x", "This is no code"), ("K7M2XQ", "has been deleted"),
+                                           ("", "This is no code")])
 def test_a_lesson_that_is_not_there_is_not_corrected(tmp_path, code, line):
     with pytest.raises(LessonError, match=line):
         change_lesson(code, LIMITED, tmp_path, LOCAL, LIMITED)
