@@ -116,6 +116,16 @@ def _without_deleted(config: RunConfig, settings: Settings) -> RunConfig:
     return read_config(st.session_state[keys.DRAFT])
 
 
+def preset_of(config: RunConfig) -> str:
+    """The name of the preset that a config is; in a lesson, as that gives it to whoever has this session. "" for one's own."""
+    same = next((name for name, entry in PRESETS.items() if entry.config == config), "")
+    now = lesson.taken()
+    if same or now is None:
+        return same
+    names = [now.lesson.preset_at(now.number), *PRESETS]  # several may be the same here, such as with its own data
+    return next((name for name in names if lesson.applied(PRESETS[name].config) == config), "")
+
+
 def take_preset(name: str) -> None:
     """Start from a preset."""
     take(PRESETS[name].config)
