@@ -179,6 +179,7 @@ def test_pupils_begin_with_seeds_of_their_own_or_share_a_run(hosted, monkeypatch
         opened.append(at.session_state[keys.RUN])
     assert opened[0] == opened[1] and not at.error and "exactly these settings" in at.toast[0].value
     assert [run.id for run in hosted.lesson_runs(shared)] == opened[:1]
+    assert hosted.sharers(shared) == {opened[0]: [at.session_state[keys.OWNER]]}
 
 
 def test_home_says_whose_runs_one_can_go_on_with(hosted, monkeypatch):

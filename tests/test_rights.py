@@ -94,13 +94,15 @@ TEACHER_S = {  # changes or reads what is of all
                  "wall_names": lambda store, run, code: store.wall_names(code),
                  "allow_name": lambda store, run, code: store.allow_name(code, ANN.key, False),
                  "predictions": lambda store, run, code: store.predictions(code),
-                 "visitor_numbers": lambda store, run, code: store.visitor_numbers(code)},
+                 "visitor_numbers": lambda store, run, code: store.visitor_numbers(code),
+                 "sharers": lambda store, run, code: store.sharers(code)},
     "LocalEngine": {"move_to_front": lambda engine, run, code: engine.move_to_front(run)},
 }
 IN_LESSON = {  # keeps, reads, changes or deletes something of one's own in a lesson: how it is called for what is Ann's
     "RunStore": {"keep_name": lambda store, code: store.keep_name(code, ANN.key, "Ben"),
                  "name_of": lambda store, code: store.name_of(code, ANN.key),
                  "keep_prediction": lambda store, code: store.keep_prediction(code, ANN.key, "lab.ask", 0),
+                 "share_run": lambda store, code: store.share_run("0" * 32, ANN.key),
                  "delete_lesson": lambda store, code: store.delete_lesson(code),
                  "change_lesson": lambda store, code: store.change_lesson(code, Lesson(title="Ben's"), Lesson())},
     "LocalEngine": {},

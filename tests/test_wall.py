@@ -91,6 +91,35 @@ def test_a_lesson_that_shares_leads_equal_settings_to_one_run(store, tmp_path):
         assert mine.shared_run(tiny(training__optimizer__learning_rate=0.02, training__epochs=2)) == theirs
 
 
+def test_the_wall_says_who_shares_a_run(store):
+    sharing = keep_lesson(Lesson(seeds="shared"), store.path, TEACHER)
+    own = trained(store, BEN, sharing, 0.5, 0.02)  # Ben comes first, and has a run of his own
+    run_id, teacher, late = trained(store, ANN, sharing, 0.9), store.as_actor(TEACHER), Actor("f" * 32, "visitor")
+    for actor in (EVE, BEN, EVE, ANN, late):
+        pupil(store, actor, sharing).share_run(run_id, actor.key)
+    for code, stranger in ((sharing, "9" * 32), ("", run_id), ("AAAAAA", run_id)):
+        pupil(store, Actor("d" * 32, "visitor"), code).share_run(stranger, "d" * 32)
+    store.as_actor(EVE).keep_name(sharing, EVE.key, "Eve")
+    assert teacher.sharers(sharing) == {run_id: sorted([BEN.key, EVE.key, late.key])} and teacher.sharers("") == {}
+
+    def shown(names=True):
+        wall = read_wall(teacher, sharing, Doctor(), names)
+        return [person.called for person in wall.of_state("done")], [wall.called(run) for run in wall.runs]
+
+    assert shown() == (["visitor 1", "visitor 2", "Eve", "visitor 4"], ["visitor 1", "visitor 2 + 3"])
+    assert shown(False)[0] == ["visitor 1", "visitor 2", "visitor 3", "visitor 4"]
+    people = {person.called: person.shares_with for person in read_wall(teacher, sharing, Doctor()).people}
+    assert people == {"visitor 1": "", "visitor 2": "", "Eve": ANN.key, "visitor 4": ANN.key}
+    again = trained(store, BEN, sharing, 0.6, 0.03, status="running")
+    assert read_wall(teacher, sharing, Doctor()).of_state("training")[0].called == "visitor 1"
+    store.finish(again, "stopped")
+    store.as_actor(ANN).discard([run_id])
+    assert teacher.sharers(sharing) == {} and shown() == (["visitor 1"], ["visitor 1", "visitor 1"])
+    store.as_actor(ANN).restore([run_id])
+    teacher.delete_lesson(sharing)
+    assert teacher.sharers(sharing) == {} and store.get(own).lesson == sharing
+
+
 def test_other_lessons_share_nothing(store, code):
     trained(store, ANN, code, 0.9)
     config = tiny(training__optimizer__learning_rate=0.01, training__epochs=2)

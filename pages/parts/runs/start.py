@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import streamlit as st
 from torch import Tensor
@@ -35,7 +36,10 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
         there = server.engine.shared_run(config) if seeds == 1 and not paused and watch is None else None
         if there is not None:
             run_id = there
-            tell("Somebody in this lesson has started exactly these settings already: this is that run.", ":material/groups:")
+            with suppress(StoreError):  # a full disk: the wall says it less well, and the run is there all the same
+                server.store.share_run(run_id, owner)
+            if server.store.get(run_id).owner != owner:
+                tell("Somebody in this lesson has started exactly these settings already: this is that run.", ":material/groups:")
         elif seeds > 1:
             run_id = server.engine.submit_seeds(config, owner, seeds, title, key, watch)[0]
         else:

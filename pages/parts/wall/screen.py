@@ -56,13 +56,16 @@ def _spread(wall: Wall) -> tuple[str, str] | None:
 
 
 def _groups(wall: Wall) -> tuple[dict[str, Any], ...]:
-    """Who trains, waits, is done; the last ones of all are counted alone where there is no room."""
+    """Who trains, waits, is done; "+" is before whoever shares the run of the one before. The last ones of all are counted alone
+    where there is no room."""
     room, found = MOST_PEOPLE, []
     for state, title in TITLES.items():
         people = wall.of_state(state)
         if people or state != "here":
-            found.append({"state": state, "title": title, "count": len(people),
-                          "names": tuple(person.called for person in people[:room]), "more": max(0, len(people) - room)})
+            starters = {person.owner for person in people if not person.shares_with}
+            names = tuple(f"+ {person.called}" if person.shares_with in starters else person.called for person in people[:room])
+            found.append({"state": state, "title": title, "count": len(people), "names": names,
+                          "more": max(0, len(people) - room)})
         room = max(0, room - len(people))
     return tuple(found)
 
