@@ -12,6 +12,7 @@ from core.config import RunConfig
 from core.fields import ConfigError
 from core.presets import title_of
 from core.runs import Run, StoreError, WatchError
+from pages.parts.draft import address
 from pages.parts.runs.rate_finder import RATE, find_rate
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import go_to, select_run
@@ -46,7 +47,8 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
             run_id = server.engine.submit(config, owner, title, key, paused, watch=watch)
     except (StoreError, ConfigError, WatchError) as error:
         refuse(as_text(str(error)), icon_of(error))
-    select_run(run_id)
+    is_draft = config.model_dump(mode="json") == st.session_state.get(keys.DRAFT)  # then the run says which settings these are
+    select_run(run_id, without=(address.CONFIG,) if is_draft else ())
     wait_until(server, run_id, SECONDS_FOR_FIRST_POINT, lambda run: bool(
         run.step or (run.pause_requested and run.steps) or (run.status == "queued" and server.store.queue_position(run_id))))
 
