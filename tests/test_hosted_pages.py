@@ -9,10 +9,11 @@ import streamlit as st
 from streamlit.errors import StreamlitAuthError
 from streamlit.testing.v1 import AppTest
 
-from core.actors import NOT_YOURS, Actor
+from core.actors import LOCAL, NOT_YOURS, Actor
 from core.config import read_config
 from core.data.own.sets import save_set
 from core.lessons import Lesson, Step, keep_lesson
+from core.presets import PRESETS
 from core.runs import RunStore, StoreError
 from core.sign_in import ProviderSilent, ProviderWrong
 from core.visitors import KEY_FILE, MOST_WRONG, OLD_COOKIE, cookie_name, cookie_of, signing_key
@@ -126,9 +127,9 @@ def test_the_door_before_the_sign_in(hosted, monkeypatch, auth, labels):
 
 
 @pytest.mark.parametrize(("trouble", "said"), [
-    (ProviderSilent("it can't be reached"), r"The sign-in with \*School is not there just now: it can't be reached. Try again"),
-    (ProviderWrong("its answer is no JSON"), r"The sign-in with \*School is not set up right: of its `server_metadata_url`, its"),
-    (StreamlitAuthError("cookie_secret of /etc/x"), r"The sign-in with \*School is not set up right: its section of"),
+    (ProviderSilent("it can't be reached"), r"The sign-in with \*school is not there just now: it can't be reached. Try again"),
+    (ProviderWrong("its answer is no JSON"), r"The sign-in with \*school is not set up right: of its `server_metadata_url`, its"),
+    (StreamlitAuthError("cookie_secret of /etc/x"), r"The sign-in with \*school is not set up right: its section of"),
     (None, "")])
 def test_a_provider_that_is_not_there_is_said_at_the_door(hosted, monkeypatch, trouble, said):
     brings(monkeypatch)
@@ -180,6 +181,21 @@ def test_pupils_begin_with_seeds_of_their_own_or_share_a_run(hosted, monkeypatch
     assert opened[0] == opened[1] and not at.error and "exactly these settings" in at.toast[0].value
     assert [run.id for run in hosted.lesson_runs(shared)] == opened[:1]
     assert hosted.sharers(shared) == {opened[0]: [at.session_state[keys.OWNER]]}
+
+
+def test_what_a_lesson_makes_of_a_preset_is_still_called_so(hosted, monkeypatch):
+    about = Lesson(steps=(Step(page="train_model"),), preset="digits-quick", fixed={"training.epochs": 2})
+    at = pupil_of(monkeypatch, keep_lesson(about, hosted.path, LOCAL))
+
+    def start_from():
+        return next(box for box in at.selectbox if box.label == "Start from")
+
+    assert at.session_state[keys.DRAFT]["training"]["seed"] != 0, "a seed of their own"
+    assert start_from().value == "digits-quick" and "My own settings" not in start_from().options
+    next(number for number in at.number_input if number.label.startswith("Learning rate")).set_value(0.5).run()
+    assert start_from().value == ""
+    bare = about.model_copy(update={"sections": {"train_model": ()}})
+    assert f"Settings: {PRESETS['digits-quick'].title}" in texts(pupil_of(monkeypatch, keep_lesson(bare, hosted.path, LOCAL)))
 
 
 def test_home_says_whose_runs_one_can_go_on_with(hosted, monkeypatch):

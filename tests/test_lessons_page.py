@@ -9,7 +9,6 @@ from streamlit.testing.v1 import AppTest
 from core.actors import LOCAL, Actor
 from core.config import read_config
 from core.lessons import PAGES, PICKERS, SECTIONS, Lesson, Step, keep_lesson, kept_lessons
-from core.presets import PRESETS
 from core.runs import RunStore
 from pages.parts.build.walk import WALK, WEIGHTS
 from pages.parts.lessons.make import view_of
@@ -129,18 +128,6 @@ def test_settings_are_fixed_and_ranges_narrowed(runs):
     assert not at.error
     with_seed = at.session_state[keys.DRAFT]
     assert with_seed["training"]["seed"] == 7 and with_seed["training"]["epochs"] == 3
-
-
-def test_what_a_lesson_makes_of_a_preset_is_still_called_so(runs, monkeypatch):
-    monkeypatch.setenv("PLAYGROUND_MODE", "hosted")
-    at = in_lesson(runs, Lesson(steps=(Step(page="train_model"),), preset="digits-quick", fixed={EPOCHS: 2}))
-    start = next(box for box in at.selectbox if box.label == "Start from")
-    assert at.session_state[keys.DRAFT]["training"]["seed"] != 0, "a seed of their own"
-    assert start.value == "digits-quick" and "My own settings" not in start.options
-    next(number for number in at.number_input if number.label == "Batch size").set_value(7).run()
-    assert next(box for box in at.selectbox if box.label == "Start from").value == ""
-    hidden = in_lesson(runs, Lesson(steps=(Step(page="train_model"),), sections={"train_model": ()}))
-    assert f"Settings: {PRESETS['digits-quick'].title}" in said(hidden)
 
 
 def test_a_run_with_other_settings_does_not_start(runs):

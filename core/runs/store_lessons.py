@@ -1,5 +1,4 @@
-"""The part of RunStore that knows lessons: which runs were started in one, who shares them, what pupils call themselves and have
-predicted."""
+"""The part of RunStore that knows lessons: which runs were started in one, who shares them, and what is kept of pupils."""
 
 import copy
 import re
