@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.actors import LOCAL, Actor
-from core.figures.wall import _path, best_of, curves, dots, result_of, spread_of
+from core.figures.wall import _path, best_of, curves, dots, result_of, shortened, spread_of
 from core.lessons import LONGEST_NAME, Lesson, LessonError, delete_lesson, keep_lesson, told_apart, wall_name
 from core.runs import LocalEngine, RunNotFound, RunStore
 from core.runs.backup import back_up
@@ -376,6 +376,23 @@ def test_dots_of_equal_settings_stand_beside_each_other_and_names_do_not_overlap
     picture = dots(read_wall(store, code, Doctor()), RATE)["dots"]
     assert [dot["x"] for dot in picture] == [0.5, 0.492, 0.508]
     assert [(dot["name"], dot.get("side")) for dot in picture] == [("", None), ("b", "left"), ("e", "right")]
+
+
+@pytest.mark.parametrize(("name", "most", "shown"), [
+    ("Maximilian", 10, "Maximilian"), ("Maximilian S.", 9, "Maximi…S."), ("Maria von Eck", 9, "Maria…ck"), ("", 9, ""),
+    ("👩👩👩👩👩👩👩👩👩👩", 9, "👩👩👩👩👩👩…👩👩")])
+def test_a_name_is_shortened_in_its_middle(name, most, shown):
+    assert shortened(name, most) == shown
+
+
+def test_a_name_is_whole_where_there_is_room(store, code):
+    rates = (0.1, 0.001, 0.002, 0.003, 0.004, 0.006)  # alone at the right end, and close to each other
+    for number, rate in enumerate(rates):
+        actor = Actor(f"{number:032x}", "visitor")
+        store.as_actor(actor).keep_name(code, actor.key, f"A name of letters {number}")
+        trained(store, actor, code, 0.5, rate)
+    shown = [dot["name"] for dot in dots(read_wall(store, code, Doctor()), RATE)["dots"]]
+    assert shown == ["A name of letters 0", "", "", "", "", "A name o…rs 5"]
 
 
 def test_how_far_runs_of_other_seeds_lie_apart(store, code):

@@ -54,9 +54,13 @@ class Wall:
 
     def called(self, run: Run) -> str:
         """What the wall calls whoever has started a run, and how many share it: "Ann + 2"."""
+        return "".join(self.named(run))
+
+    def named(self, run: Run) -> tuple[str, str]:
+        """The two parts of called(): the name, and " + 2" or ""."""
         name = next((person.called for person in self.people if person.owner == run.owner), "")
         others = self.sharers.get(run.id, 0)
-        return f"{name} + {others}" if name and others else name
+        return name, f" + {others}" if name and others else ""
 
     def of_state(self, state: State) -> list[Person]:
         """By their numbers; who shares a run follows whoever has started it."""

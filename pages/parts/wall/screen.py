@@ -20,7 +20,7 @@ _component = st.components.v2.component(  # pyright: ignore[reportAttributeAcces
     "torch_playground.wall", html="<div class='wall'></div>", css=(HERE / "screen.css").read_text(encoding="utf-8"),
     js=(HERE / "screen.js").read_text(encoding="utf-8"))
 TITLES: dict[State, str] = {"training": "Training", "waiting": "Waiting", "done": "Done", "here": "No run yet"}
-MOST_PEOPLE = 36  # names that there is room for
+MOST_PEOPLE = 60  # names that there is room for, on most screens: see screen.js
 MOST_FOUND = 4
 IN_A_ROW, LINES = 4, 16  # names on a screen of 16 to 9; its lines for names and a question
 BY_KEY = {question.key: question for questions in QUESTIONS.values() for question in questions.values()}
