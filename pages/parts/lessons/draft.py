@@ -8,6 +8,8 @@ import streamlit as st
 from core.fields import ConfigError
 from core.lessons import MOST_STEPS, Lesson, read_lesson
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
+from pages.parts.shell.notices import tell
 from pages.parts.shell.versions import Form
 
 FORM = Form("lesson.form", keys.LESSON_VERSION)
@@ -42,12 +44,14 @@ def take_copy(about: Lesson) -> None:
     """Put a lesson into the form, to become another one."""
     stop_changing()
     take(about)
+    tell(f"A copy of “{as_text(about.title)}” is in the form below.", ":material/edit:")
 
 
 def change(code: str, about: Lesson) -> None:
     """Put a kept lesson into the form, to be corrected under its code."""
     take(about)
     st.session_state[keys.LESSON_CHANGED] = code, about
+    tell(f"“{as_text(about.title)}” is in the form below, to be changed there.", ":material/edit:")
 
 
 def changing() -> tuple[str, Lesson] | None:

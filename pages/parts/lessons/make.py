@@ -91,7 +91,7 @@ def _begin_with(shipped: Mapping[str, Lesson], changing: bool) -> None:
     if not changing:
         one.selectbox("Begin with a copy of", [NO_COPY, *shipped], key=key, on_change=draft.FORM.heard(key, copied),
                       format_func=lambda name: shipped[name].title if name else "a lesson of my own")
-    place, label = (one, "With a lesson's file (JSON) in its place") if changing else (two, "Or with a lesson's file (JSON)")
+    place, label = (one, "Replace it by a lesson's file (JSON)") if changing else (two, "Or with a lesson's file (JSON)")
     file = place.file_uploader(label, type="json", key=draft.FORM.key("file"), max_upload_size=1)
     if file is not None:
         try:
