@@ -66,7 +66,7 @@ class SweepService:
                     self._look_for_more()
             for sweep_id, driver in list(self._drivers.items()):
                 self._drive(sweep_id, driver)
-            # a look at a thousand trials takes longer than one at ten: pages come first. What waits for the disk keeps none waiting
+            # a look at a thousand trials computes longer than one at ten, and pages come first; the disk keeps none waiting
             pause = max(SECONDS_PER_LOOK, REST * (time.thread_time() - used)) if self._drivers else SECONDS_BETWEEN_LOOKS
         for driver in self._drivers.values():
             self._leave(driver)

@@ -10,28 +10,39 @@ if (!window.playgroundValues) {
   const said = (value) => typeof value === "number" ? String(Number(value.toPrecision(6))).replace("-", "−") : plain(value ?? "");
   const isGrid = (trace) => ["heatmap", "contour", "surface"].includes(trace.type) && trace.z?.[0]?.length !== undefined;
 
-  const grid = (trace) => {
+  const grid = (trace, layout) => {
     const texts = trace.text?.[0]?.length === trace.z[0].length ? trace.text : trace.z, count = trace.z[0].length;
-    return { head: ["", ...Array.from({ length: count }, (_, i) => said(trace.x?.length === count ? trace.x[i] : i))],
+    const corner = [titleOf(layout.yaxis, ""), titleOf(layout.xaxis, "")].filter(Boolean).join(" ↓  ") + (layout.xaxis?.title?.text ? " →" : "");
+    return { head: [corner, ...Array.from({ length: count }, (_, i) => said(trace.x?.length === count ? trace.x[i] : i))],
       rows: Array.from(texts, (row, i) => [said(trace.y?.length === trace.z.length ? trace.y[i] : i), ...Array.from(row, said)]) };
   };
-  const lists = (traces, layout) => { // one line for each point, with what it belongs to where there are several
-    const kinds = PARTS.filter((part) => traces.some((trace) => trace[part]?.length)), several = traces.some((trace) => trace.name);
+  const lists = (traces, layout) => { // lines over the same places beside each other
+    const groups = new Map();
+    for (const trace of traces) {
+      const kinds = PARTS.filter((part) => trace[part]?.length);
+      const key = kinds.join() === "x,y" ? "x" + Array.from(trace.x).join() : Math.random();
+      groups.set(key, [...(groups.get(key) ?? []), [trace, kinds]]);
+    }
     const titles = { x: titleOf(layout.xaxis, "x"), y: titleOf(layout.yaxis, "y"), labels: "Name", values: "Value" };
-    const rows = traces.flatMap((trace) => {
-      const length = Math.max(0, ...kinds.map((part) => trace[part]?.length ?? 0));
-      return Array.from({ length }, (_, i) => [...(several ? [plain(trace.name)] : []), ...kinds.map((part) => said(trace[part]?.[i]))]);
+    return [...groups.values()].map((group) => {
+      const [first, kinds] = group[0], own = kinds[kinds.length - 1], length = Math.max(0, ...kinds.map((part) => first[part].length));
+      const before = kinds.slice(0, -1);
+      const head = [...before.map((part) => titles[part] ?? part), ...group.map(([trace]) => plain(trace.name) || (titles[own] ?? own))];
+      const rows = Array.from({ length }, (_, i) => [...before.map((part) => said(first[part][i])),
+        ...group.map(([trace]) => said(trace[own]?.[i]))]);
+      return { head, rows };
     });
-    return { head: [...(several ? ["Of"] : []), ...kinds.map((part) => titles[part] ?? part)], rows };
   };
 
   const show = (chart) => {
     const label = chart.getAttribute("aria-label") ?? "", plot = chart.querySelector(".js-plotly-plot");
     const traces = (plot._fullData ?? plot.data).filter((trace) => trace.visible === undefined || trace.visible === true);
     const grids = traces.filter(isGrid), others = traces.filter((trace) => !isGrid(trace));
-    const tables = [...grids.map(grid), ...(others.length ? [lists(others, plot.layout ?? {})] : [])].filter((table) => table.rows.length);
+    const layout = plot.layout ?? {}, tables = [...grids.map((trace) => grid(trace, layout)), ...lists(others, layout)]
+      .filter((table) => table.rows.length);
     const box = make("dialog", "", { className: "playground-values" }), title = make("h2", label.split(":")[0] || "Values");
     const close = make("button", "Close"), copy = make("button", "Copy"), bar = make("div"), body = make("div", "", { tabIndex: 0 });
+    box.style.colorScheme = getComputedStyle(document.querySelector(".stApp")).colorScheme; // it stands outside of it
     title.id = "playground-values-title";
     box.setAttribute("aria-labelledby", title.id);
     body.setAttribute("role", "region");
