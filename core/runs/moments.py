@@ -35,7 +35,7 @@ from core.training import Event, Finished, Gradients, Look, Paused, Started
 from core.version import VERSION
 
 GROWTH = 8  # a moment is an eighth of its step after the one before, at least
-SHARE_OF_TIME = 0.02  # of a run's, that keeping moments may take before its end …
+SHARE_OF_TIME = 0.01  # of a run's, that keeping moments may take before its end …
 AHEAD, MOST_AHEAD = 0.5, 2.0  # … and at first as much more as this share of its whole length, or so many seconds, allow
 MOST_WAITING = 32 * 10**6  # bytes of moments that are not written yet
 ROOM, TIMES = 4 * 10**6, 20  # bytes, and times the size of a moment, that stay free on the disk: for the weights, and curves
@@ -114,7 +114,9 @@ class MomentKeeper:
             return False
         self.step = step
         in_first = step <= self.steps_per_epoch
-        return (in_first or step % self.steps_per_epoch == 0) and self._has_time(self.copying)
+        if not in_first and step % self.steps_per_epoch:
+            return False
+        return self._has_time(self.copying + self.writing * (len(self.waiting) + 1))  # with what is still to be written
 
     def look(self, model: nn.Module, step: int, epoch: int, seconds: float, loss: float) -> Look | None:
         """Copy the weights; what is seen of them is worked out by whoever goes back there."""
