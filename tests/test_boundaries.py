@@ -336,7 +336,6 @@ PRIVATE = {  # place → what of others is used there that they promise nothing 
     "pages/parts/shell/streamlit_private.py": {"streamlit.runtime", "uploaded_file_mgr", "_fragment_storage",
                                                "_get_script_run_ctx"},
     "pages/parts/doctors/config_doctor.py": {"streamlit.delta_generator"},  # a type, for type checkers
-    "pages/parts/learn/building_blocks/optimizer_race.py": {"streamlit.delta_generator"},  # the same
 }
 # what Streamlit documents, besides the package itself
 STREAMLIT = {"streamlit.errors", "streamlit.components", "streamlit.testing"}

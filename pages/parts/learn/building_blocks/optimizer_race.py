@@ -1,7 +1,5 @@
 """The lab's part on optimizers: a race on a landscape."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 import streamlit as st
 
@@ -14,9 +12,6 @@ from core.labs.surfaces import SURFACES, Surface
 from pages.parts.learn.building_blocks.running import running
 from pages.parts.learn.lab import Next, covered, is_open, predict, show_code, try_next
 from pages.parts.learn.questions import BLOCKS
-
-if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
 
 PATH = "pages/learn_building_blocks.py"
 
@@ -68,7 +63,10 @@ def show() -> None:
             with place:
                 covered(640)
         else:
-            _picture(name, surface, race(surface, racers, config), config, place)
+            paths = race(surface, racers, config)
+            with place:
+                upto = _map(name, surface, paths, config.steps)
+            _results(surface, paths, upto)
     with question if name == "ravine" else st.container():
         predict(PATH, BLOCKS["ravine"])
     with st.expander("The rules", icon=":material/functions:"):
@@ -109,28 +107,15 @@ def _settings(name: str, surface: Surface) -> RaceConfig:
     return RaceConfig(learning_rate=rate, adaptive_rate=adaptive, momentum=momentum, noise=noise, steps=steps, x=x, y=y)
 
 
-def _picture(name: str, surface: Surface, paths: list[Path], config: RaceConfig, place: "DeltaGenerator") -> None:
-    """The map, in its place above the racers, and below them how each of them fares."""
+def _map(name: str, surface: Surface, paths: list[Path], steps: int) -> int | None:
+    """Where they went, in motion or standing still. Returns the step that is looked at; None for all of them."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="blocks.view", required=True,
+                                    label_visibility="collapsed", bind="query-params")
+        st.markdown(f"${surface.formula}$")
     upto = None
-    with place:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="blocks.view", required=True,
-                                        label_visibility="collapsed", bind="query-params")
-            st.markdown(f"${surface.formula}$")
-        if view == STEP:
-            upto = st.slider("Step", 0, config.steps, min(10, config.steps), key=f"blocks.step.{config.steps}",
-                             bind="query-params")
-        _map(name, surface, paths, view, upto)
-    st.dataframe(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
-    st.markdown("\n".join(f"- **{RACERS[path.racer].title}.** {path.words}" for path in paths))
-    titles = {path.racer: RACERS[path.racer].title for path in paths}
-    figure = race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest)
-    st.plotly_chart(figure, key="blocks.race_losses",
-                    width="stretch", alt=in_words(figure, "Loss above the lowest over steps"))
-
-
-def _map(name: str, surface: Surface, paths: list[Path], view: str, upto: int | None) -> None:
-    """Where they went, in motion or standing still. upto: the step to which paths are drawn; None for all of it."""
+    if view == STEP:
+        upto = st.slider("Step", 0, steps, min(10, steps), key=f"blocks.step.{steps}", bind="query-params")
     titles = {path.racer: RACERS[path.racer].title for path in paths}
     points = {path.racer: path.points for path in paths}
     if view == RACE:
@@ -142,6 +127,17 @@ def _map(name: str, surface: Surface, paths: list[Path], view: str, upto: int | 
     else:
         figure = race_map(drawn_ground(name), surface.minima, points, titles, surface.x, surface.y, upto)
         st.plotly_chart(figure, key="blocks.map", width="stretch", alt=in_words(figure, "Paths over the landscape"))
+    return upto
+
+
+def _results(surface: Surface, paths: list[Path], upto: int | None) -> None:
+    """How each of them fares."""
+    st.dataframe(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
+    titles = {path.racer: RACERS[path.racer].title for path in paths}
+    st.markdown("\n".join(f"- **{titles[path.racer]}.** {path.words}" for path in paths))
+    figure = race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest)
+    st.plotly_chart(figure, key="blocks.race_losses",
+                    width="stretch", alt=in_words(figure, "Loss above the lowest over steps"))
 
 
 def _table(paths: list[Path], upto: int | None) -> pd.DataFrame:
