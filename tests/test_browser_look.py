@@ -211,8 +211,10 @@ def test_what_to_try_next_stands_beside_the_picture(address, tabs):
     page = opened(tabs(1600), f"{address}learn_building_blocks")
     race, title = page.locator(".race .map"), page.locator("h1")
     beside = page.get_by_role("heading", name="What to try next")
-    right = race.bounding_box()["x"] + race.bounding_box()["width"]
-    assert beside.bounding_box()["x"] > right and beside.bounding_box()["y"] < race.bounding_box()["y"]
+    expect(beside).to_be_visible()
+    page.wait_for_function("([one, other]) => one.getBoundingClientRect().right < other.getBoundingClientRect().left",
+                           arg=[race.element_handle(), beside.element_handle()])
+    assert beside.bounding_box()["y"] < race.bounding_box()["y"]
     folded = page.get_by_role("button", name="What to try next")
     expect(folded).to_have_count(0)
     page.set_viewport_size({"width": 1280, "height": 800})
@@ -228,6 +230,7 @@ def test_what_to_try_next_stands_beside_the_picture(address, tabs):
 @pytest.mark.parametrize("name", ["evaluate_model?run=RUN", "learn_text"])
 def test_sections_stand_in_one_row(served, tabs, name):
     page = opened(tabs(1280), served[0] + name.replace("RUN", served[1]))
-    group = page.get_by_role("radiogroup", name=re.compile("Section|Topic"))
-    tops = [one.bounding_box()["y"] for one in group.get_by_role("radio").all()]
-    assert len(tops) >= 8 and len(set(tops)) == 1
+    sections = page.get_by_role("radiogroup", name=re.compile("Section|Topic")).get_by_role("radio")
+    expect(sections.nth(7)).to_be_visible()
+    page.wait_for_function("choices => new Set(choices.map(one => one.getBoundingClientRect().top)).size === 1",
+                           arg=[one.element_handle() for one in sections.all()])
