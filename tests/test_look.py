@@ -89,7 +89,8 @@ def by_plotly(ground: str) -> str:
 @pytest.mark.parametrize(("text", "ground"), [
     *(("#ffffff", colour) for colour in sorted({*diagram.COLOURS.values(), diagram.ACTIVATION, diagram.FUNCTION, diagram.OTHER})),
     *((by_plotly(colour), colour) for colour in grids.COLORS), *((ON_BARS, colour) for colour in (TRAIN, VALIDATION, GREY)),
-    *(("#000000", data_loading.pale(colour)) for colour in explore.class_colors(10))])
+    *(("#000000", data_loading.pale(colour)) for colour in explore.class_colors(10)),
+    *(("#000000", colour) for _, colour in evaluation.SHARES)])
 def test_text_on_a_colour_can_be_read(text, ground):
     assert contrast(rgb(text), rgb(ground)) >= 4.5
 

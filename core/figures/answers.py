@@ -14,7 +14,7 @@ from core.wording import percent
 
 PICTURE = 48  # pixels on the screen
 LINE = 17  # pixels of a line below a picture
-PLACE = 60  # pixels that a picture's words may take: of five in half of a narrow page
+PLACE = 50  # pixels that a picture's words may take, of the 54 or more that it has: pages/parts/train/cockpit.css
 SHORT = 2  # characters of a name, up to which "9, not 4" fits in a line
 MOST_NUMBERS = 12  # classes, beyond which a cell is too small for its number
 

@@ -46,7 +46,7 @@ def shaded_ground(name: str):
 def show() -> None:
     """The whole part. The race comes first; the question, which is about the ravine, stands above that alone."""
     question = st.container()
-    with st.container(key="lab.stage"):
+    with st.container(key="stage"):
         controls, picture = st.columns([1, 2.4], gap="large")
     with controls:
         name = st.selectbox("Landscape", list(SURFACES), format_func=TITLES.__getitem__, key="blocks.landscape",
