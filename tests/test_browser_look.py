@@ -234,3 +234,24 @@ def test_sections_stand_in_one_row(served, tabs, name):
     expect(sections.nth(7)).to_be_visible()
     page.wait_for_function("choices => new Set(choices.map(one => one.getBoundingClientRect().top)).size === 1",
                            arg=[one.element_handle() for one in sections.all()])
+
+
+def test_examples_have_room_for_their_captions_at_every_width(served, tabs):
+    page = opened(tabs(1280), f"{served[0]}train_model?run={served[1]}")
+    expect(page.locator(".st-key-panel-examples canvas")).to_have_count(2)
+    for width in (1280, 1160, 1100, 900, 700, 641, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("""() => [...document.querySelectorAll('.st-key-panel-examples canvas')].every(one =>
+            one.getBoundingClientRect().width >= 5 * 53)""")
+
+
+@pytest.mark.parametrize("name", ["train_model?run=RUN", "build_model", "learn_first_networks"])
+def test_nothing_is_squeezed_in_a_narrow_window(served, tabs, name):
+    """As at 1280 pixels and 150 %, or at 1920 and 200 %: columns stand below each other, and nothing is wider than the page."""
+    page = opened(tabs(900), served[0] + name.replace("RUN", served[1]))
+    expect(page.get_by_test_id("stColumn").first).to_be_visible()
+    page.wait_for_function("""() => {
+        const main = document.querySelector('[data-testid=stMain]');
+        const [one, other] = main.querySelector('[data-testid=stHorizontalBlock]:has(> [data-testid=stColumn])').children;
+        return main.scrollWidth <= main.clientWidth && other.getBoundingClientRect().top >= one.getBoundingClientRect().bottom;
+    }""")

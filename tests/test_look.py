@@ -73,8 +73,9 @@ def test_small_coloured_text_can_be_read(text, name, ground):
 
 @pytest.mark.parametrize("name", THEMES)
 def test_captions_of_example_answers_can_be_read(name):
-    """Right and wrong ones, in the option that is sent to the browser."""
+    """Right and wrong ones, in the option that is sent to the browser, where words are as opaque as their points."""
     strip = answer_strip(["a", "b"], ["7", "8"], ["7", "3"], [0.98, 0.6], dark=name == "dark")
+    assert strip["series"][0]["itemStyle"] == {"opacity": 1}
     colours = [point["label"]["color"] for point in strip["series"][0]["data"]]
     assert len(set(colours)) == 2
     assert all(contrast(rgb(colour), rgb(THEMES[name]["backgroundColor"])) >= 4.5 for colour in colours)
