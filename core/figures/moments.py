@@ -304,7 +304,7 @@ def map_panel(points: np.ndarray, said: np.ndarray, labels: np.ndarray, axes: Ax
     for place, name in enumerate(classes[:10]):
         x, y = place % 5 * side / 5, side + 4 + 18 * (place // 5)
         sheet.box(x, y + 2, x + 9, y + 11, CLASSES[place % len(CLASSES)])
-        sheet.text(x + 13, y, short(name, 7), 11)
+        sheet.text(x + 13, y, name, 11, within=side / 5 - 16)
     wrong = int((said != labels).sum())
     return Panel.of(TITLES[MAP], sheet.pixels, f"{len(labels):,} examples as points in the network's own features, "
                     f"{wrong:,} of them answered wrong and drawn as crosses")
@@ -319,7 +319,7 @@ def histograms_panel(view: MomentView, theme: Theme) -> Panel:
     sheet = Sheet(WIDTH, each * -(-len(view.histograms) // columns), theme)
     for index, (name, counts) in enumerate(view.histograms.items()):
         left, top = index % columns * (width + GAP), index // columns * each
-        sheet.text(left, top, short(name, 22 if columns == 1 else 20), 12)
+        sheet.text(left, top, name, 12, within=width)
         bar = width / len(counts)
         floor = top + head + height
         sheet.box(left, floor, left + width, floor + 1, theme.grid)
