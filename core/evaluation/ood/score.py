@@ -22,9 +22,9 @@ separated letters and dots worse on every network tried, and halves of two digit
 benchmarks/unlike.py measures it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from math import pi
+from math import pi, prod
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictu
 BINS, CELLS = 8, 7  # directions that edges are sorted into, in each of 7×7 parts of the picture
 FAINT = 1e-4  # a slope that is rounding, on an even gray
 BATCH, FEW = 250, 16
+NUMBERS_AT_ONCE = 12_000_000  # of images, as float32: 48 MB
 SMALL_BATCH = 64  # for what is computed pixel by pixel: it fits the processor's cache
 
 
@@ -115,23 +116,19 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
             validation images then, as copies are further apart.
         leave_out: glyphs that the judge is not to learn from, to measure how it fares with letters it has never seen.
     """
-    train, held_out = _some(data.train, TRAINING), _some(data.validation, HELD_OUT)
-    if variations:
-        from core.data.sources.digits import vary  # here: only varied digits need it
-
-        copies = vary(held_out.mul(255).byte()[:, 0].numpy(), variations)
-        held_out = torch.cat([held_out, torch.from_numpy(copies)[:, None].float() / 255])
-    (received, _), (others, answers) = (features_and_answers(model, images, data.mean, data.std) for images in (train, held_out))
     judged = can_be_judged(data)
     kinds = [kind for kind in NEIGHBOUR if kind != "features" or not judged]  # else the judge sees to them, and better
-    seen = {kind: _view(kind, train, received) for kind in kinds}
-    usual = {kind: _view(kind, held_out, others) for kind in kinds}
+    looked = _look(model, data, data.train, TRAINING)
+    held_out = _look(model, data, data.validation, HELD_OUT, variations)
+    received, others, answers = looked.received, held_out.received, held_out.answers
+    seen, usual = ({kind: one.view(kind) for kind in kinds} for one in (looked, held_out))
     apart = {kind: distances(usual[kind], seen[kind], NEIGHBOUR[kind]) for kind in kinds}
     share = BEYOND if judged else 1 - (1 - SHARE) / len(kinds)
     limits = {kind: max(float(found.quantile(share)), 1e-6) for kind, found in apart.items()}
     scores = [apart[kind] / limits[kind] for kind in kinds]
     judge = None
     if judged:
+        train = _some(data.train, TRAINING)
         odd = _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
                        float(apart["directions"].quantile(0.9)), train.shape[-1])
         trim_heap()  # a training process keeps what is freed, and may train something else meanwhile: 410 MB at most, not 430
@@ -141,11 +138,39 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
         trim_heap()
     together = max(float(torch.stack(scores).amax(0).quantile(SHARE)), 1e-6)  # they are not independent: one last step to SHARE
     limits = {kind: limit * together for kind, limit in limits.items()}
-    agree = {kind: _view(kind, train, received) for kind in AGREE_IN}
+    agree = {kind: looked.view(kind) for kind in AGREE_IN}
     labels = _some_labels(data.train, TRAINING)
-    limit = _answer_limit({kind: _view(kind, held_out, others) for kind in AGREE_IN}, agree, answers, labels, data)
+    limit = _answer_limit({kind: held_out.view(kind) for kind in AGREE_IN}, agree, answers, labels, data)
     return OODReference(seen | agree, limits if limit is None else limits | {ANSWER: limit},
                         judge and judge.with_limit(together * _patience(data, variations)), None if limit is None else labels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """What some images of a split look like: received and answers of features_and_answers(), and two views of their own."""
+
+    received: Tensor
+    answers: Tensor
+    ink: Tensor
+    directions: Tensor
+
+    def view(self, kind: str) -> Tensor:
+        return {"features": F.normalize(self.received, dim=1), "ink": self.ink, "directions": self.directions}[kind]
+
+
+def _look(model: nn.Module, data: Dataset, split: Split, count: int, variations: int = 0) -> _Looked:
+    """Look at that many images of a split, of large ones not at all of them at once. variations: at copies of them, too."""
+    at_once = max(1, NUMBERS_AT_ONCE // prod(data.input_shape))
+    images: Iterable[Tensor] = (split.take(part)[0].float().div_(255) for part in _spread(split, count).split(at_once))
+    if variations:
+        from core.data.sources.digits import vary  # here: only varied digits need it
+
+        written = torch.cat(list(images))
+        copies = vary(written.mul(255).byte()[:, 0].numpy(), variations)
+        images = [written, torch.from_numpy(copies)[:, None].float() / 255]
+    found = [(*features_and_answers(model, some, data.mean, data.std), _view("ink", some, some), directions(some))
+             for some in images]
+    return _Looked(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def _patience(data: Dataset, variations: int) -> float:
