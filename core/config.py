@@ -297,7 +297,7 @@ class TrainingConfig(Config):
     frozen_first: int = setting(
         0, "How many layers with weights, counted from the input, keep the weights that they start with, beside those that are "
         "not trained anyway. A batch norm behind one of them is frozen with it, and does not count. 0 freezes none.",
-        label="Layers frozen from the input on", unit="layers", ge=0, le=MOST_FROZEN, step=1)
+        label="First layers frozen", unit="layers", ge=0, le=MOST_FROZEN, step=1)
     rate_below_last: float = setting(
         1.0, "How much of the learning rate all layers below the last one get, so that what they have learned elsewhere "
         "changes slowly, while a new last layer learns. 1 makes no difference.",
