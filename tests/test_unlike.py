@@ -19,23 +19,25 @@ from core.data.drawing import prepare
 from core.data.own.sets import save_set
 from core.evaluation.ood.classifier import Judge, learn_judge
 from core.evaluation.ood.score import (
-    AGREE,
     ANSWER,
-    BINS,
-    CELLS,
     MORE_PATIENCE,
-    MOST_FEATURES,
     NEIGHBOUR,
     SHARE,
     can_be_judged,
     can_have_reference,
+    learn_reference,
+    mostly_black,
+)
+from core.evaluation.ood.views import (
+    AGREE,
+    BINS,
+    CELLS,
+    MOST_FEATURES,
     directions,
     disagreement,
     distances,
     features,
     features_and_answers,
-    learn_reference,
-    mostly_black,
 )
 from core.presets import PRESETS
 from core.runs import RunNotFound, RunStore, load_model, ood_reference

@@ -167,6 +167,14 @@ def test_residual_blocks_of_an_onnx_file_are_ours(folds):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_way_around_that_skips_more_pixels_than_it_must_is_one_line():
+    """28 pixels become 2 by a stride of 14 as well as of 15, which takes other ones."""
+    network = nn.Sequential(Block(1, 3, 15, [nn.Conv2d(1, 3, 1, 15)]), nn.Flatten(), nn.Linear(12, 4))
+    with pytest.raises(WeightsRefused, match="moves further than it must"):
+        read_onnx(exported(network), "net.onnx", SHAPE)
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ONNX)
 def test_an_onnx_file_is_read_as_the_stack_that_it_is(name):
     torch.manual_seed(1)

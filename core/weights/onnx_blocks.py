@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from core.models.layers import BatchNorm1dConfig, BatchNorm2dConfig, Conv2dConfig, LinearConfig, ResidualConfig
+from core.models.layers import (
+    MOST_INSIDE,
+    BatchNorm1dConfig,
+    BatchNorm2dConfig,
+    Conv2dConfig,
+    LinearConfig,
+    ResidualConfig,
+)
 from core.models.stack import named
 from core.weights.file import WeightsRefused
 from core.weights.onnx_layers import EPS, Pair, ReadBlock, unknown
@@ -60,10 +67,10 @@ def residual_of(one: list[Pair], other: list[Pair], name: str) -> ReadBlock:
     weight, bias = _folded(around) if around else (None, None)
     if bias is not None and bias.any():
         body = [*body[:-1], _with_bias(body[-1], bias, name)]
-    try:
-        layer = ResidualConfig(layers=tuple(layer for layer, _ in body), skip="projection" if around else "identity")
-    except ValueError:  # too many layers, or a block in the block
-        raise WeightsRefused(f"{name} has a block of layers that is too long, or has another one inside.") from None
+    inside = tuple(layer for layer, _ in body if not isinstance(layer, ResidualConfig))
+    if len(inside) < len(body) or len(inside) > MOST_INSIDE:
+        raise WeightsRefused(f"{name} has a block of more than {MOST_INSIDE} layers, or one with another one inside.")
+    layer = ResidualConfig(layers=inside, skip="projection" if around else "identity")
     tensors = {f"body.{key}.{leaf}": values for key, (_, own) in zip(named(layer.layers), body, strict=True)
                for leaf, values in own.items()}
     first = around[0][0] if around else None

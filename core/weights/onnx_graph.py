@@ -68,7 +68,8 @@ def _stack(reading: Reading, name: str, input_shape: Shape) -> tuple[StackConfig
             network = build(config, input_shape, outputs)
     except (ModelError, ValueError) as error:
         raise WeightsRefused(f"{name} can't be described as a stack of layers: {str(error).splitlines()[0][:200]}") from None
-    strides = [int(one.skip.stride[0]) for one in network if isinstance(one, Residual) and isinstance(one.skip, nn.Conv2d)]
+    around = [one.skip for one in network.children() if isinstance(one, Residual)]
+    strides = [int(skip.stride[0]) for skip in around if isinstance(skip, nn.Conv2d)]
     if strides != reading.strides:  # the size alone does not say which pixels it takes
         raise WeightsRefused(f"{name}: a convolution around a block moves further than it must, which no block here does.")
     expected, weights = network.state_dict(), {}

@@ -65,7 +65,7 @@ def _take(nodes: list[Any], place: int, reading: Reading, name: str) -> int:
             if inside.now != end:
                 raise _joins(kind, name)
             ways.append(inside.layers)
-        reading.add_residual(residual_of(*ways, name))
+        reading.add_residual(residual_of(ways[0], ways[1], name))
         nodes[place:] = [node for node in nodes[place:] if not block.has(node)]
         reading.now = block.join.output[0]
         return 0
