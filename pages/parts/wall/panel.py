@@ -1,14 +1,17 @@
 """One drawing of a lesson's wall: who is asked in where nobody has trained yet, else the class's runs as they are now."""
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import streamlit as st
 
-from core.lessons import Lesson, is_kept
+from core.fields import ConfigError
+from core.lessons import Lesson, LessonError, is_kept
 from core.runs import StoreError
 from core.runs.wall import Doctor, Person, Wall, read_wall, settings_to_show
 from core.wording import plural
 from pages.parts.lessons.share import link_to, qr_code
+from pages.parts.shell import lesson
 from pages.parts.shell.frame import link as page_link
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
@@ -41,7 +44,10 @@ def doctor(code: str) -> Doctor:
 
 
 def wall_panel(server: Services, code: str, about: Lesson) -> None:
-    """The whole page. Asked for again every two seconds, and when something is pressed."""
+    """The whole page. Asked for again every two seconds, and when something is pressed. about: the lesson as it was when the page
+    was opened."""
+    with suppress(LessonError, ConfigError):  # it is deleted or damaged
+        about = lesson.as_made(code)
     with st.container(key="wall.panel", gap="small"):
         if not is_kept(code, server.settings.runs_dir):
             st.title(as_text(about.title))
