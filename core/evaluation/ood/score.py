@@ -59,7 +59,7 @@ BEYOND = 0.998  # of held-out images that stay below the limit of each distance,
 # finds no clean drawing unlike its own without, and with MORE_PATIENCE 10 to 20 % less of the letters
 PATIENCE, MORE_PATIENCE, MANY = 1.1, 1.25, 5000
 ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictures made up
-NUMBERS_AT_ONCE = 12_000_000  # of images, as float32: 48 MB
+NUMBERS_AT_ONCE, MOST_NUMBERS = 1_000_000, 40_000_000  # of images that are looked at together, and of all of a split
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +121,9 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
     """
     judged = can_be_judged(data)
     kinds = [kind for kind in NEIGHBOUR if kind != "features" or not judged]  # else the judge sees to them, and better
-    looked = _look(model, data, data.train, TRAINING)
-    held_out = _look(model, data, data.validation, HELD_OUT, variations)
+    at_most = _so_many(TRAINING, data), _so_many(HELD_OUT, data)
+    looked = _look(model, data, data.train, at_most[0])
+    held_out = _look(model, data, data.validation, at_most[1], variations)
     received, others, answers = looked.received, held_out.received, held_out.answers
     seen, usual = ({kind: one.view(kind) for kind in kinds} for one in (looked, held_out))
     apart = {kind: distances(usual[kind], seen[kind], NEIGHBOUR[kind]) for kind in kinds}
@@ -131,7 +132,7 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
     scores = [apart[kind] / limits[kind] for kind in kinds]
     judge = None
     if judged:
-        train = _some(data.train, TRAINING)
+        train = _some(data.train, at_most[0])
         odd = _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
                        float(apart["directions"].quantile(0.9)), train.shape[-1])
         trim_heap()  # a training process keeps what is freed, and may train something else meanwhile: 410 MB at most, not 430
@@ -142,7 +143,7 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
     together = max(float(torch.stack(scores).amax(0).quantile(SHARE)), 1e-6)  # they are not independent: one last step to SHARE
     limits = {kind: limit * together for kind, limit in limits.items()}
     agree = {kind: looked.view(kind) for kind in AGREE_IN}
-    labels = _some_labels(data.train, TRAINING)
+    labels = _some_labels(data.train, at_most[0])
     limit = _answer_limit({kind: held_out.view(kind) for kind in AGREE_IN}, agree, answers, labels, data)
     return OODReference(seen | agree, limits if limit is None else limits | {ANSWER: limit},
                         judge and judge.with_limit(together * _patience(data, variations)), None if limit is None else labels)
@@ -162,7 +163,8 @@ class _Looked:
 
 
 def _look(model: nn.Module, data: Dataset, split: Split, count: int, variations: int = 0) -> _Looked:
-    """Look at that many images of a split, of large ones not at all of them at once. variations: at copies of them, too."""
+    """Look at that many images of a split, of large ones at fewer, and not at all of them at once. variations: at copies of them,
+    too."""
     at_once = max(1, NUMBERS_AT_ONCE // prod(data.input_shape))
     images: Iterable[Tensor] = (split.take(part)[0].float().div_(255) for part in _spread(split, count).split(at_once))
     if variations:
@@ -191,7 +193,7 @@ def _answer_limit(usual: dict[str, Tensor], seen: dict[str, Tensor], answers: Te
         usual, answers: rows and answers of the validation images, and maybe of copies after them. seen, labels: of the training
             images.
     """
-    known = _some_labels(data.validation, HELD_OUT)
+    known = _some_labels(data.validation, _so_many(HELD_OUT, data))
     right = answers == known.repeat(len(answers) // len(known))
     if int(right.sum()) < FEWEST or int(torch.bincount(labels, minlength=len(data.classes)).min()) < AGREE:
         return None
@@ -240,6 +242,11 @@ def _learn_judge(model: nn.Module, data: Dataset, familiar: Tensor, train: Tenso
 def mostly_black(images: Tensor) -> bool:
     """Whether images (N, C, H, W) float32 are strokes on black, as far as a share of black pixels tells."""
     return float((images < 0.1).float().mean()) > 0.6
+
+
+def _so_many(count: int, data: Dataset) -> int:
+    """How many images are looked at: count, and fewer of large ones."""
+    return min(count, MOST_NUMBERS // prod(data.input_shape))
 
 
 def _some(split: Split, count: int) -> Tensor:

@@ -15,7 +15,7 @@ AGREE_IN = ("features", "directions")  # … in these
 BINS, CELLS = 8, 7  # directions that edges are sorted into, in each of 7×7 parts of the picture
 FAINT = 1e-4  # a slope that is rounding, on an even gray
 BATCH, FEW = 250, 16
-SMALL_BATCH = 64  # for what is computed pixel by pixel: it fits the processor's cache
+SMALL_BATCH = 64 * 28 * 28  # pixels, for what is computed pixel by pixel: they fit the processor's cache
 
 
 def view(kind: str, images: Tensor, received: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def directions(images: Tensor) -> Tensor:
     A direction counts by how much its slope exceeds three quarters of the steepest one's at that pixel, so one or two do.
     """
     kernel, found = _slopes(BINS), []
-    for part in images.mean(1, keepdim=True).split(SMALL_BATCH):
+    for part in images.mean(1, keepdim=True).split(max(1, SMALL_BATCH // (images.shape[2] * images.shape[3]))):
         slopes = F.conv2d(part, kernel, padding=2).relu_()  # (n, BINS, H, W)
         edges = (slopes - 0.75 * slopes.amax(1, keepdim=True) - FAINT).relu_()
         found.append(F.adaptive_avg_pool2d(edges, CELLS).flatten(1))
