@@ -1,11 +1,13 @@
 """Texts as data: words and numbers by hand, vocabularies from training texts alone, readers, and every way a CSV can be bad."""
 
+import csv
 import io
 import tracemalloc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -242,6 +244,34 @@ def test_bad_files_get_one_line(content, line):
         read_csv(content)
     said = str(caught.value)
     assert line in said and "\n" not in said and len(said) < 300 and said.isprintable()
+
+
+CELLS = st.text(alphabet='ab,;\t"\n\r é0.1<>', max_size=8)
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=300) | st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), max_size=40).map(
+    lambda lines: "\n".join(["text,label", *lines]).encode()), st.sampled_from([None, (0, 1), (1, 0), (2, 0)]))
+def test_any_bytes_are_texts_or_one_line(content, taken):
+    try:
+        found = read_csv(content, taken)
+    except TextsRefused as error:
+        assert str(error) and "\n" not in str(error) and len(str(error)) < 400
+    else:
+        assert sum(found.counts) == len(found.rows) and min(found.counts) >= 10
+        assert np.bincount([place for _, place in found.rows], minlength=len(found.classes)).tolist() == list(found.counts)
+        assert all(text.strip() == text != "" for text, _ in found.rows)
+
+
+def test_what_a_csv_writer_writes_is_read_as_it_was():
+    """Quotation marks, line ends and delimiters inside texts, in each encoding."""
+    rows = [(f'one "{n}", two\nthree; {"é" * (n % 3)}\tfour', "ab"[n % 2]) for n in range(30)]
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+        for delimiter in ",;\t":
+            file = io.StringIO(newline="")
+            csv.writer(file, delimiter=delimiter).writerows([("text", "label"), *rows])
+            found = read_csv(file.getvalue().encode(encoding))
+            assert found.rows == [(text, "ab".index(label)) for text, label in rows] and found.counts == (15, 15)
 
 
 def test_a_large_file_is_read_in_pieces(tmp_path):

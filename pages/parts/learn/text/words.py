@@ -145,7 +145,8 @@ def _keep(server: Services, upload: "UploadedFile", taken: tuple[int, int] | Non
     _, before, columns = st.session_state[keys.TEXTS_READ] if taken else (None, None, ())
     mine = st.session_state.get(keys.OWN_TEXTS, [])
     try:
-        became: OwnTexts | str = import_csv(upload.getbuffer(), server.settings.data_dir, server.actor, taken)
+        with st.spinner("Reading the texts…"):
+            became: OwnTexts | str = import_csv(upload.getbuffer(), server.settings.data_dir, server.actor, taken)
         columns = became.read.columns
         if isinstance(before, OwnTexts) and not before.was_there and before.name != became.name and not any(
                 run.config.data.text_file == before.name for run in server.store.runs(-1)):
