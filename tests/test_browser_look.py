@@ -204,3 +204,70 @@ def test_nothing_fades_for_who_asks_for_less_motion(address, tabs):
     page.wait_for_function(f"({longest})() >= 0.1")  # else there is nothing to take away
     page.emulate_media(reduced_motion="reduce")
     page.wait_for_function(f"({longest})() <= 0.001")  # the page may just be drawn
+
+
+def test_the_lab_on_optimizers_opens_with_the_race_running(address, tabs):
+    page = tabs(1280)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    opened(page, f"{address}learn_building_blocks")
+    now, race = page.locator(".race .now"), page.locator(".race .map")
+    expect(now).to_have_text(re.compile(r"^step [1-9]\d* of 200$"))  # nobody has pressed anything
+    assert race.bounding_box()["y"] + race.bounding_box()["height"] <= 800
+    expect(now).to_have_text("step 200 of 200")
+    page.locator(".race").get_by_role("button", name="Play again").click()
+    page.locator(".race").get_by_role("button", name="Pause").click()
+    expect(page.locator(".race").get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.emulate_media(reduced_motion="reduce")
+    expect(now).to_have_text("step 200 of 200")
+    expect(page.locator(".race").get_by_role("button")).to_have_count(0)
+
+
+def test_what_to_try_next_stands_beside_the_picture(address, tabs):
+    """Open where there is room, folded on the title's line where there is less, at the end of a phone's page."""
+    page = opened(tabs(1600), f"{address}learn_building_blocks")
+    race, title = page.locator(".race .map"), page.locator("h1")
+    beside = page.get_by_role("heading", name="What to try next")
+    expect(beside).to_be_visible()
+    page.wait_for_function("([one, other]) => one.getBoundingClientRect().right < other.getBoundingClientRect().left",
+                           arg=[race.element_handle(), beside.element_handle()])
+    assert beside.bounding_box()["y"] < race.bounding_box()["y"]
+    folded = page.get_by_role("button", name="What to try next")
+    expect(folded).to_have_count(0)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(beside).to_have_count(0)
+    assert abs(folded.bounding_box()["y"] - title.bounding_box()["y"]) < 24
+    folded.click()
+    expect(page.get_by_test_id("stPopoverBody").get_by_role("link", name="Train model")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert folded.bounding_box()["y"] > race.bounding_box()["y"] + race.bounding_box()["height"]
+
+
+@pytest.mark.parametrize("name", ["evaluate_model?run=RUN", "learn_text"])
+def test_sections_stand_in_one_row(served, tabs, name):
+    page = opened(tabs(1280), served[0] + name.replace("RUN", served[1]))
+    sections = page.get_by_role("radiogroup", name=re.compile("Section|Topic")).get_by_role("radio")
+    expect(sections.nth(7)).to_be_visible()
+    page.wait_for_function("choices => new Set(choices.map(one => one.getBoundingClientRect().top)).size === 1",
+                           arg=[one.element_handle() for one in sections.all()])
+
+
+def test_examples_have_room_for_their_captions_at_every_width(served, tabs):
+    page = opened(tabs(1280), f"{served[0]}train_model?run={served[1]}")
+    expect(page.locator(".st-key-panel-examples canvas")).to_have_count(2)
+    for width in (1280, 1160, 1100, 900, 700, 641, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("""() => [...document.querySelectorAll('.st-key-panel-examples canvas')].every(one =>
+            one.getBoundingClientRect().width >= 5 * 53)""")
+
+
+@pytest.mark.parametrize("name", ["train_model?run=RUN", "build_model", "learn_first_networks"])
+def test_nothing_is_squeezed_in_a_narrow_window(served, tabs, name):
+    """As at 1280 pixels and 150 %, or at 1920 and 200 %: columns stand below each other, and nothing is wider than the page."""
+    page = opened(tabs(900), served[0] + name.replace("RUN", served[1]))
+    expect(page.get_by_test_id("stColumn").first).to_be_visible()
+    page.wait_for_function("""() => {
+        const main = document.querySelector('[data-testid=stMain]');
+        const [one, other] = main.querySelector('[data-testid=stHorizontalBlock]:has(> [data-testid=stColumn])').children;
+        return main.scrollWidth <= main.clientWidth && other.getBoundingClientRect().top >= one.getBoundingClientRect().bottom;
+    }""")
