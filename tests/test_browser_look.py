@@ -180,7 +180,7 @@ def test_what_a_chart_shows_is_there_as_a_table(address, tabs):
     table = page.get_by_role("dialog", name="Confusion matrix").get_by_role("table")
     assert [row.split("\t") for row in table.inner_text().splitlines()] == [
         ["true class ↓ what it said →", "0", "1"], ["0", "3", "2"], ["1", "1", "4"]]  # of the lab's first ten answers, by hand
-    assert not lasting(page, {})
+    assert not wrong(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(button).to_be_focused()
