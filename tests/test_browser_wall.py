@@ -75,10 +75,19 @@ def a_class_of_thirty(runs: Path, code: str) -> None:
     store.close()
 
 
+def one_who_waits(runs: Path, code: str) -> None:
+    """With a name as long as can be, and a run that the app's worker leaves to others."""
+    store, actor = RunStore(runs), Actor("e" * 32, "visitor")
+    store.as_actor(actor).in_lesson(code).create(tiny(training__device="cuda"), actor.key)
+    store.as_actor(actor).keep_name(code, actor.key, "Maria-Theresia E. 0")
+    store.close()
+
+
 def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYGROUND_MODE", "hosted")
     monkeypatch.setenv("PLAYGROUND_TEACHER", CODE)
-    code = keep_lesson(Lesson(title="Class 7b", steps=(Step(page="train_model"),)), tmp_path, LOCAL)
+    code, begun = (keep_lesson(Lesson(title=f"Class {name}", steps=(Step(page="train_model"),)), tmp_path, LOCAL)
+                   for name in ("7b", "7c"))
     teacher, ann, ben = (browser.new_context(viewport={"width": width, "height": height}) for width, height in (
         (1920, 1080), (1280, 900), (390, 844)))
     with app(tmp_path) as port:
@@ -121,6 +130,10 @@ def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypat
         for scheme in ("light", "dark"):
             seat.emulate_media(color_scheme=scheme)
             assert not lasting(seat, {})
+        one_who_waits(tmp_path, begun)
+        seat.goto(f"{home}lesson_wall?wall={begun}")  # where nobody is done yet, names are there all the same
+        expect(wall.locator("li.name").filter(visible=True)).to_have_text(["Maria-Theresia E. 0"])
+        seat.goto(f"{home}lesson_wall?wall={code}")
         seat.get_by_text("Hide names").click()
         expect(wall.locator(".group.done li.name")).to_have_text([f"visitor {number}" for number in range(1, 31)])
         expect(seat.get_by_text("Ben")).to_have_count(0)

@@ -184,8 +184,12 @@ def test_a_pupil_gives_a_name_and_their_prediction_is_counted_once(store, code):
     assert not [field for field in at.text_input if field.key == "lesson.name_typed"], "it is read when it is opened"
     at.session_state["lesson.name"] = True
     at.run()
-    at.text_input(key="lesson.name_typed").set_value("Ann")
-    at.button(key="lesson.name_use").click().run()
+    for typed, said_of_it in (("\u200b", "You have no name on the wall."), ("Ann", "This is your name on the wall.")):
+        at.text_input(key="lesson.name_typed").set_value(typed)
+        at.button(key="lesson.name_use").click().run()
+        assert [toast.value for toast in at.toast] == [said_of_it]
+        at.session_state["lesson.name"] = True
+        at.run()
     owner = at.session_state[keys.OWNER]
     assert store.wall_names(code)[owner].name == "Ann" and not whole(at).error
     question = TENSORS["create"]

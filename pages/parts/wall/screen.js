@@ -19,7 +19,8 @@ function fit(wall) {
   const above = wall.getBoundingClientRect().top + (document.querySelector(".stMain")?.scrollTop ?? 0);
   wall.style.setProperty("--above", `${Math.ceil(above)}px`);
   const groups = wall.querySelector(".groups"), names = [...groups.querySelectorAll("li.name")];
-  const fits = () => groups.scrollHeight <= groups.clientHeight + 1;
+  // boxes are compared, as scrollHeight counts room that letters leave empty: 4 px below a group without names
+  const fits = () => groups.lastElementChild.getBoundingClientRect().bottom <= groups.getBoundingClientRect().bottom + 1;
   const now = JSON.stringify([wall.side, groups.clientWidth, wall.clientHeight]);
   if (wall.fitted === now) return;
   wall.fitted = now;
