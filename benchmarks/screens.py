@@ -62,7 +62,8 @@ PLACES = [
 def measured(page: Page, place: Place) -> tuple[int | None, int | None, float]:
     """Pixels from the top to the first result and to the main button, None where there is none, and the page's screens."""
     while (skip := page.get_by_role("button", name="Skip", exact=True)).count():
-        skip.first.click()
+        with suppress(Late):  # it has just gone
+            skip.first.click(timeout=5000)
         settle(page)  # the next question may come in its place
     settle(page)
     main = page.get_by_test_id("stMain")
