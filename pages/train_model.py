@@ -95,7 +95,8 @@ open_page("Train model", STYLE)
 server = services()
 st.title("Train model")
 config, run = draft.draft(server), current_run(server)
-picture, controls = st.columns([2.3, 1], gap="medium")  # in this order, so that on a phone the picture comes first
+with st.container(key="stage"):
+    picture, controls = st.columns([2.3, 1], gap="medium")  # in this order, so that on a phone the picture comes first
 with controls:
     beginning(server, config)
     address.note()

@@ -331,6 +331,11 @@ def test_a_lab_with_its_controls_as_the_address_says(page, asked):
             assert str(shown[key].value).lower() == text
 
 
+def test_an_address_from_when_the_lab_began_with_activations():
+    at = opened("learn_building_blocks", blocks__activation="Tanh")
+    assert at.selectbox(key="blocks.activation").value == "tanh" and in_address(at)["blocks.activation"] == "Tanh"
+
+
 def test_where_an_address_has_no_words_the_way_back_finds_the_usual(monkeypatch):
     at = opened("explore_data", explore__section="Batches")
     with monkeypatch.context() as way_back:

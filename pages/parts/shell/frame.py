@@ -65,6 +65,11 @@ def freeze_imports(page: str) -> None:
     gc.freeze()
 
 
+def is_dark() -> bool:
+    """Whether the visitor's page is dark, for pictures that can't follow it by themselves."""
+    return st.context.theme.type == "dark"
+
+
 @st.cache_resource(show_spinner=False)
 def device() -> DeviceInfo:
     """The device runs get if they don't ask for another."""

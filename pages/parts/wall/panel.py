@@ -26,9 +26,12 @@ STYLE = """<style>
 .st-key-wall-panel, .st-key-wall-panel :is(p, label, input, button, div, span) { font-size: clamp(15px, 1.46vw, 60px); }
 .st-key-wall-top h1 { padding: 0; font-size: clamp(20px, 2.1vw, 90px); }
 .st-key-wall-top h1 span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-@media (min-width: 901px) { .st-key-wall-top { flex-wrap: nowrap; } }
 .st-key-wall-top > * { min-width: 0; flex-shrink: 0; }
-.st-key-wall-top > :has(h1) { flex: 1 1 0; }
+.st-key-wall-top > :has(h1) { flex: 1 0 100%; }
+@media (min-width: 901px) {
+  .st-key-wall-top { flex-wrap: nowrap; }
+  .st-key-wall-top > :has(h1) { flex: 1 1 0; }
+}
 .st-key-wall-code strong { font-size: clamp(24px, 3.2vw, 130px); letter-spacing: 0.06em; line-height: 1; }
 .st-key-wall-join :is(p, strong) { font-size: clamp(18px, 2.1vw, 90px); overflow-wrap: anywhere; }
 .st-key-wall-join .st-key-wall-large strong { font-size: clamp(40px, 8vw, 300px); letter-spacing: 0.08em; line-height: 1.1; }

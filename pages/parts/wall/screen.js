@@ -1,5 +1,5 @@
 // The wall of a lesson. What is there stays and only moves, so that a class sees its dots climb; words are text, never HTML.
-const LENGTHS = [99, 16, 13, 10, 8, 6]; // letters of a name, as many as there is room for
+const LENGTHS = [99, 16, 13, 10, 8]; // letters of a name, as many as there is room for
 
 export default function (component) {
   const { parentElement, data } = component, wall = parentElement.querySelector(".wall");
