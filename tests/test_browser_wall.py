@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from benchmarks.page_latency import app
 from core.actors import LOCAL, Actor
 from core.lessons import Lesson, Step, keep_lesson
+from core.presets import preset
 from core.runs import Metric, RunStore
 from tests.helpers import tiny
 from tests.test_browser_look import lasting
@@ -75,11 +76,11 @@ def a_class_of_thirty(runs: Path, code: str) -> None:
     store.close()
 
 
-def one_who_waits(runs: Path, code: str) -> None:
-    """With a name as long as can be, and a run that the app's worker leaves to others."""
+def one_who_pauses(runs: Path, code: str) -> None:
+    """With a name, and a run that stays before its first step, as nobody waits behind it."""
     store, actor = RunStore(runs), Actor("e" * 32, "visitor")
-    store.as_actor(actor).in_lesson(code).create(tiny(training__device="cuda"), actor.key)
-    store.as_actor(actor).keep_name(code, actor.key, "Maria-Theresia E. 0")
+    store.as_actor(actor).in_lesson(code).create(preset("digits-quick").config, actor.key, paused=True)
+    store.as_actor(actor).keep_name(code, actor.key, "Cleo")
     store.close()
 
 
@@ -130,9 +131,10 @@ def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypat
         for scheme in ("light", "dark"):
             seat.emulate_media(color_scheme=scheme)
             assert not lasting(seat, {})
-        one_who_waits(tmp_path, begun)
+        one_who_pauses(tmp_path, begun)
         seat.goto(f"{home}lesson_wall?wall={begun}")  # where nobody is done yet, names are there all the same
-        expect(wall.locator("li.name").filter(visible=True)).to_have_text(["Maria-Theresia E. 0"])
+        expect(wall.locator("li.name")).to_have_text(["Cleo"])
+        expect(wall.locator("li.name").filter(visible=True)).to_have_count(1)
         seat.goto(f"{home}lesson_wall?wall={code}")
         seat.get_by_text("Hide names").click()
         expect(wall.locator(".group.done li.name")).to_have_text([f"visitor {number}" for number in range(1, 31)])

@@ -101,6 +101,20 @@ def test_well_separated_classes_have_no_strangers():
     assert among_others(make_set(counts=(60, 60), validation=6).train, ("a", "b")) == []
 
 
+def test_a_few_of_each_of_many_classes_are_not_all_strangers():
+    """As a class's first drawings are: ten digits, three of each, of which a row of pixels is lit; and one with a wrong label."""
+    images, labels = torch.zeros(30, 1, 10, 10, dtype=torch.uint8), torch.arange(10).repeat(3)
+    for row, label in enumerate(labels.tolist()):
+        images[row, 0, label] = 200 + (row // 10) ** 3
+    names = tuple("abcdefghij")
+    assert among_others(Split(images, labels, torch.arange(30)), names) == []
+    labels[24] = 5  # the two that are left of its class are nearer to each other than to it
+    first, = among_others(Split(images, labels, torch.arange(30)), names)
+    assert (first.position, first.label, first.other) == (24, 5, 4) and "of its 3 nearest" in first.why
+    pair = Split(images[[0, 1, 11]], torch.tensor([0, 0, 1]), torch.arange(3))
+    assert [one.why for one in among_others(pair, names)] == ["its nearest neighbour is not a; it is b"]
+
+
 def test_distance_is_in_units_of_the_class_by_hand():
     # four points of one class on a line at −1, −1, −1, 3 about their mean: root mean square √3, so the last is at 3 / √3
     values = torch.tensor([10, 10, 10, 14], dtype=torch.uint8).view(4, 1, 1, 1)

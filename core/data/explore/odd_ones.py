@@ -49,8 +49,11 @@ def far_from_class(split: Split, classes: tuple[str, ...], count: int = 24, most
 
 def among_others(split: Split, classes: tuple[str, ...], count: int = 24, most: int = 5_000,
                  neighbours: int = NEIGHBOURS) -> list[OddOne]:
-    """Images most of whose nearest neighbours (on the first 30 principal components) have another label; of equally many, the one
+    """Images most of whose nearest neighbours (on the first 30 principal components) have another label; of equal shares, the one
     with the closest neighbours first, as it is the surest sign.
+
+    An image has as many neighbours as there are others of its class, `neighbours` at most: of three images of a class among
+    others, no more than two could ever have its label. Classes of fewer than two images have no odd ones.
     """
     positions, labels, points = _placed(split, most)
     k = min(neighbours, len(points) - 1)
@@ -58,16 +61,21 @@ def among_others(split: Split, classes: tuple[str, ...], count: int = 24, most: 
         return []
     distances, indices = _nearest(points, k)
     theirs = labels[indices]  # (N, k)
-    others, away = (theirs != labels[:, None]).sum(1).tolist(), distances.mean(1).tolist()
-    order = sorted(range(len(points)), key=lambda i: (-others[i], away[i]))
+    asked = (torch.bincount(labels)[labels] - 1).clamp(max=k)  # (N,), how many of these count
+    counts = torch.arange(k) < asked[:, None]
+    strange = (theirs != labels[:, None]) & counts
+    amounts, away = strange.sum(1), (torch.where(counts, distances, 0.0).sum(1) / asked.clamp(min=1)).tolist()
+    shares = (amounts / asked.clamp(min=1)).tolist()
+    order = sorted(range(len(points)), key=lambda i: (-shares[i], away[i]))
     found = []
     for index in order[:count]:
-        if others[index] * 2 <= k:
+        if shares[index] <= 0.5:
             break
-        label, amount = int(labels[index]), others[index]
-        other = int(torch.bincount(theirs[index][theirs[index] != label]).argmax())
-        found.append(OddOne(int(positions[index]), label, other, amount / k,
-                            f"{amount} of its {k} nearest neighbours are not {classes[label]}; most are {classes[other]}"))
+        label, amount, of = int(labels[index]), int(amounts[index]), int(asked[index])
+        other = int(torch.bincount(theirs[index][strange[index]]).argmax())
+        why = f"{amount} of its {of} nearest neighbours are not {classes[label]}; most are {classes[other]}" if of > 1 else \
+            f"its nearest neighbour is not {classes[label]}; it is {classes[other]}"
+        found.append(OddOne(int(positions[index]), label, other, shares[index], why))
     return found
 
 

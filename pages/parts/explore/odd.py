@@ -14,9 +14,8 @@ from pages.parts.shell.services import Services
 from pages.parts.widgets.pictures import picture_grid
 
 WAYS = {
-    "among": ("Among other classes", f"Most of their {NEIGHBOURS} nearest neighbours have another label: written oddly, or "
-                                     "labelled "
-              "wrongly. Those with the closest neighbours come first."),
+    "among": ("Among other classes", f"Most of their {NEIGHBOURS} nearest neighbours have another label (fewer where their class "
+              "has not so many others): written oddly, or labelled wrongly. Those with the closest neighbours come first."),
     "far": ("Far from their class", "Furthest from the mean of their class, compared with how far its images usually are: "
                                     "unusually "
             "thick, thin, slanted, bright, or not that class at all."),
