@@ -1,0 +1,74 @@
+"""Joining a Ray cluster that is there. Nothing is ever started."""
+
+import importlib.util
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from core.errors import reason
+from core.subprocesses import ROOT
+
+INSTALL = "pip install -r requirements-cluster.txt"
+SECONDS_TO_ANSWER = 3.0
+# of ours, on every machine: threads that have nothing to do sleep soon, as core.process has it
+ENVIRONMENT = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+class CannotJoin(RuntimeError):
+    """The message is one line that says what to do."""
+
+
+def is_installed() -> bool:
+    """Whether there is Ray here, without importing it."""
+    return importlib.util.find_spec("ray") is not None
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def answers(address: str, seconds: float = SECONDS_TO_ANSWER) -> bool:
+    """Whether anything takes connections there."""
+    try:
+        with socket.create_connection(host_and_port(address), seconds):
+            return True
+    except (OSError, OverflowError):
+        return False
+
+
+def join(address: str) -> Any:
+    """The package ray, with this process as a driver of the cluster at that address. Raises CannotJoin."""
+    if not is_installed():
+        raise CannotJoin(f"Ray is not installed here: {INSTALL}, then start the app again.")
+    if not answers(address):
+        raise CannotJoin(f"No Ray cluster answers at {address}. Start it, or set RAY_ADDRESS to where it is.")
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "20")
+    import ray
+
+    variables = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    environment = {"py_modules": [str(Path(ROOT) / "core")], "env_vars": variables, "excludes": ["**/__pycache__/**"]}
+    try:
+        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:  # of many kinds, some of them Ray's own
+        raise CannotJoin(explained(address, error)) from error
+    return ray
+
+
+def explained(address: str, error: Exception) -> str:
+    """Why a cluster can't be joined, in one line."""
+    text = f"{type(error).__name__} {error}"
+    if any(word in text for word in ("Authentication", "Unauthenticated", "UNAUTHENTICATED", "token")):
+        return (f"The cluster at {address} does not take this server's token. Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
+                "RAY_AUTH_TOKEN_PATH to the cluster's.")
+    if "Version mismatch" in text or "version mismatch" in text.lower():
+        return f"The cluster at {address} has another Python or Ray than this server: {_versions(str(error))}"
+    if "node_ip_address" in text or "Can't find" in text or "raylet" in text:
+        return (f"This machine is no part of the cluster at {address}. Run `ray start --address={address}` here, or use the address "
+                "ray://HOST:10001.")
+    return f"The cluster at {address} can't be joined: {reason(error)}"
+
+
+def _versions(text: str) -> str:
+    return " ".join(text.split())
