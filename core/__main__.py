@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from core.cluster.engine import engine_for
 from core.config import RunConfig
 from core.data import DataError, load, outline, spec_of
 from core.devices import DeviceError
@@ -37,7 +38,7 @@ from core.files import write_atomically
 from core.inspection import InspectionError, describe_layers, totals
 from core.models import ModelError, build
 from core.presets import PRESETS, UnknownPreset, preset
-from core.runs import CheckpointError, LocalEngine, Run, RunNotFound, RunStore, StoreError, load_model
+from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, load_model
 from core.runs.backup import BackupError, back_up
 from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.execute import StoreControl, execute
@@ -216,7 +217,7 @@ def sweep(args: argparse.Namespace, settings: Settings) -> int:
         for line in as_lines(plan, now, report.news(now, trials), args.json):
             print(line, flush=True)
 
-    with LocalEngine(store, settings) as engine:
+    with engine_for(store, settings) as engine:
         try:
             ended = run_sweep(engine, store, None if args.resume else plan, OWNER, f"Search: {args.preset}", tell,
                               args.resume or "")

@@ -63,8 +63,8 @@ class Settings:
 
         Raises:
             ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, or to 256 on a cluster, PLAYGROUND_ENGINE neither
-                local nor ray, RAY_ADDRESS no address then, PLAYGROUND_RAY_CORES no number, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1,
-                PLAYGROUND_DISK no number of GB, PLAYGROUND_SINK none of SINKS, PLAYGROUND_MODE neither local nor hosted,
+                local nor ray, RAY_ADDRESS no address then, PLAYGROUND_RAY_CORES no number, PLAYGROUND_CUDA_GRAPHS neither 0 nor
+                1, PLAYGROUND_DISK no number of GB, PLAYGROUND_SINK none of SINKS, PLAYGROUND_MODE neither local nor hosted,
                 PLAYGROUND_USER_HEADER no name of a header, PLAYGROUND_TEACHER too short, PLAYGROUND_LIMITS no limits, or a place
                 lies below an unknown user's home.
         """
@@ -74,8 +74,8 @@ class Settings:
             raise ConfigError(f"PLAYGROUND_ENGINE is {engine!r}; it must be local or ray")
         cluster = (environment.get("RAY_ADDRESS") or "") if engine == "ray" else ""
         if engine == "ray" and not CLUSTER.fullmatch(cluster):
-            raise ConfigError(f"PLAYGROUND_ENGINE is ray, and RAY_ADDRESS is {cluster!r}; it must be where the cluster is, such as "
-                              "10.0.0.5:6379 on one of its machines, or ray://10.0.0.5:10001 from elsewhere")
+            raise ConfigError(f"PLAYGROUND_ENGINE is ray, and RAY_ADDRESS is {cluster!r}; it must be where the cluster is, such "
+                              "as 10.0.0.5:6379 on one of its machines, or ray://10.0.0.5:10001 from elsewhere")
         workers = _whole(environment, "PLAYGROUND_WORKERS", 1, 0, MOST_ON_CLUSTER if cluster else MOST_LOCAL)
         cores = _whole(environment, "PLAYGROUND_RAY_CORES", cls.cluster_cores, 1, 256)
         graphs = environment.get("PLAYGROUND_CUDA_GRAPHS") or "0"

@@ -45,6 +45,7 @@ def join(address: str) -> Any:
     if not answers(address):
         raise CannotJoin(f"No Ray cluster answers at {address}. Start it, or set RAY_ADDRESS to where it is.")
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "20")
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # else a call after shutdown() would join again, or start a cluster
     import ray
 
     variables = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
@@ -65,8 +66,8 @@ def explained(address: str, error: Exception) -> str:
     if "Version mismatch" in text or "version mismatch" in text.lower():
         return f"The cluster at {address} has another Python or Ray than this server: {_versions(str(error))}"
     if "node_ip_address" in text or "Can't find" in text or "raylet" in text:
-        return (f"This machine is no part of the cluster at {address}. Run `ray start --address={address}` here, or use the address "
-                "ray://HOST:10001.")
+        return (f"This machine is no part of the cluster at {address}. Run `ray start --address={address}` here, or set "
+                "RAY_ADDRESS to ray://HOST:10001.")
     return f"The cluster at {address} can't be joined: {reason(error)}"
 
 

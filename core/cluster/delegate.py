@@ -1,7 +1,6 @@
 """One run that the cluster does, on the server's side: what its worker says is written into the store here."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +33,7 @@ class Delegate:
         self.store, self.run, self.known, self.outlet, self.put = store, run, known, outlet, put
         self._answers: list[Answer] = []
         self._ours, self._trouble = True, ""
+        self.finished = False  # whether the worker has said how the run ended
         # single steps that were asked for before the run goes on with another worker: void, as after a pause
         self._steps_before = run.steps_requested if run.step else 0
 
@@ -82,6 +82,7 @@ class Delegate:
         arguments = call.arguments
         if call.name == "record":
             return self._record(*arguments, **call.named)
+        self.finished |= call.name == "finish"
         if call.name in FOR_ITSELF and arguments[0] == self.run.id or call.name in READ:
             return getattr(self.store, call.name)(*arguments, **call.named)
         if call.name in (KEEP, DROP) and arguments[0] == self.run.id:
@@ -117,11 +118,10 @@ class Delegate:
                 raise StoreError(why_not_written(f"The runs folder {self.store.path}", error, "PLAYGROUND_RUNS")) from None
 
 
-def has_ended(store: RunStore, run_id: str) -> bool:
-    """Whether a run is no longer going, whoever has ended it."""
-    with suppress(StoreError):
-        try:
-            return not store.get(run_id).is_active
-        except RunNotFound:
-            return True
-    return False
+def is_ours(store: RunStore, run_id: str, worker: str) -> bool:
+    """Whether a run is still going as this worker's: nobody has ended or deleted it, nor has it been put in the queue again."""
+    try:
+        run = store.get(run_id)
+    except RunNotFound:
+        return False
+    return run.status == "running" and run.worker == worker

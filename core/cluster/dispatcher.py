@@ -31,8 +31,8 @@ SECONDS_BETWEEN_TRIES = 5.0  # to join
 SECONDS_OF_SILENCE = 15.0  # of the cluster's address; then it is lost
 SECONDS_TO_START = 20.0  # of a process on the cluster; then it is said that the cluster has no room for it
 SECONDS_BETWEEN_COUNTS = 10.0  # of the cluster's GPUs and cores
-LOST = ("The cluster was lost while this run was going. Weights of its last full epoch were kept, if any; “Continue” goes on from "
-        "there.")
+LOST = ("The cluster was lost while this run was going. Weights of its last full epoch were kept, if any; “Continue” goes on "
+        "from there.")
 LOST_CODE = 3  # exit code once runs have been marked
 
 

@@ -17,7 +17,8 @@ from core.settings import Settings
 from core.subprocesses import start
 
 SECONDS_TO_LEAVE = 5.0  # of the child, to give the cluster back what it has
-NEEDED = ("data_dir", "runs_dir", "cache_dir", "workers", "cuda_graphs", "disk_budget", "sink", "hosted", "cluster", "cluster_cores")
+NEEDED = ("data_dir", "runs_dir", "cache_dir", "workers", "cuda_graphs", "disk_budget", "sink", "hosted", "cluster",
+          "cluster_cores")
 NO_RAY = f"PLAYGROUND_ENGINE is ray, and Ray is not installed here. Install it ({INSTALL}) and start the app again."
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from core.cluster.data_files import KnownFiles
-from core.cluster.delegate import Delegate, has_ended
+from core.cluster.delegate import Delegate, is_ours
 from core.cluster.messages import About, News
 from core.cluster.worker import actor_class
 from core.errors import reason
@@ -126,7 +126,7 @@ class Slot:
                     self._follow(Delegate(self.store, run, self.known, outlet, self.ray.put))
                     break
                 except WorkerGone as gone:
-                    if has_ended(self.store, run.id):
+                    if not is_ours(self.store, run.id, self.name):
                         break
                     run = self.store.get(run.id)
                     deaths, step = (1, run.step) if run.step > step else (deaths + 1, step)
@@ -154,7 +154,7 @@ class Slot:
             delegate.take(news)
             if news.ended:
                 break
-        if not has_ended(self.store, run.id):
+        if not delegate.finished and is_ours(self.store, run.id, self.name):
             self.store.finish(run.id, "failed", f"The run ended with {news.error or 'no result'}")
 
     def _get(self, reference: Any) -> Any:
