@@ -110,6 +110,7 @@ SERVER = {
         "close": lambda store: store.close(), "keep_spare": lambda store: store.keep_spare(),
         "write_again": lambda store: store.write_again(),
         "connection": lambda store: store.connection().__enter__(), "claim": lambda store: store.claim("worker"),
+        "count_waiting": lambda store: store.count_waiting(["cpu"]),
         "heartbeat": lambda store: store.heartbeat("worker"), "make_room": lambda store: store.make_room({}),
         "keep_snapshot": lambda store: store.keep_snapshot("0" * 32, Snapshot("sink", 0, {})),
         "forget_after": lambda store: store.forget_after("0" * 32, 0, 0),

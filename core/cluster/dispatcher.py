@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from core.cluster.connection import CannotJoin, answers, join
 from core.cluster.data_files import KnownFiles
@@ -47,8 +47,10 @@ class State:
 
 
 class Dispatcher:
-    def __init__(self, name: str, settings: Settings) -> None:
-        self.name, self.settings = name, settings
+    """output: where lines of State go."""
+
+    def __init__(self, name: str, settings: Settings, output: TextIO) -> None:
+        self.name, self.settings, self.output = name, settings, output
         self.store = RunStore(settings.runs_dir, SECONDS_OF_PATIENCE, in_turns=settings.hosted)
         self.known = KnownFiles(settings.data_dir)
         self.changed, self.leaving = threading.Event(), threading.Event()
@@ -63,6 +65,7 @@ class Dispatcher:
         for loop in (self.watch_lifeline, self.beat):
             threading.Thread(target=loop, daemon=True).start()
         self.join()
+        self._heard = time.monotonic()
         while not self.leaving.is_set():
             self.look()
             self.changed.wait(SECONDS_PER_LOOK)
@@ -80,7 +83,6 @@ class Dispatcher:
             except CannotJoin as error:
                 self.say(State(str(error)))
                 self.leaving.wait(SECONDS_BETWEEN_TRIES)
-        self._heard = time.monotonic()
 
     def look(self) -> None:
         """Start and give back places as the queue wants them, and say how it stands."""
@@ -159,7 +161,8 @@ class Dispatcher:
     def say(self, state: State) -> None:
         if state != self._said:
             self._said = state
-            print(json.dumps(asdict(state)), file=OUTPUT, flush=True)
+            self.output.write(json.dumps(asdict(state)) + "\n")
+            self.output.flush()
 
     def watch_lifeline(self) -> None:
         for line in sys.stdin:
@@ -189,20 +192,17 @@ class Dispatcher:
                 self.store.heartbeat(self.name)
 
 
-OUTPUT = sys.stdout
-
-
 def main() -> None:
-    global OUTPUT
-    OUTPUT = os.fdopen(os.dup(1), "w", encoding="utf-8")  # lines of State alone: Ray prints, too
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")  # lines of State alone: Ray prints, too
     os.dup2(2, 1)
     name, about = sys.argv[1:]
     values = json.loads(about)
     places = {key: Path(values.pop(key)) for key in ("data_dir", "runs_dir", "cache_dir")}
+    dispatcher = Dispatcher(name, Settings(**places, **values), output)
     try:
-        Dispatcher(name, Settings(**places, **values)).run()
+        dispatcher.run()
     except Exception as error:
-        print(json.dumps(asdict(State(f"The cluster can't be used: {reason(error)}"))), file=OUTPUT, flush=True)
+        dispatcher.say(State(f"The cluster can't be used: {reason(error)}"))
         raise
 
 

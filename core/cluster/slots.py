@@ -1,6 +1,5 @@
 """Places on the cluster where runs are done, one after another: each is an actor of Ray's and a thread here that feeds it."""
 
-import sys
 import threading
 import time
 import traceback
@@ -89,7 +88,6 @@ class Slot:
             self.trouble = reason(error)
         except Exception as error:  # a mistake of ours, or of the cluster, which is left then
             self.lost = reason(error)
-            print(f"a place on the cluster was given up: {self.lost}", file=sys.stderr)
             traceback.print_exc()
         finally:
             self._kill()
