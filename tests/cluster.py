@@ -50,7 +50,7 @@ def _free_ports(count: int) -> list[str]:
 def _wait_for(folder: Path, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + PATIENCE
     while b"Ray runtime started" not in (folder / "start.log").read_bytes():
-        assert process.poll() is None and time.monotonic() < deadline, (folder / "start.log").read_text()
+        assert process.poll() is None and time.monotonic() < deadline, (folder / "start.log").read_text("utf-8")
         time.sleep(0.1)
 
 

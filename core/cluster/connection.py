@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ INSTALL = "pip install -r requirements-cluster.txt"
 SECONDS_TO_ANSWER = 3.0
 # of ours, on every machine: threads that have nothing to do sleep soon, as core.process has it
 ENVIRONMENT = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+# Of Ray, read as it is imported: how often it tries to join, seconds until it gives a cluster up, and that no call after
+# shutdown() joins again, or starts a cluster
+RAY = {"RAY_NUM_REDIS_GET_RETRIES": "3", "RAY_gcs_rpc_server_reconnect_timeout_s": "20", "RAY_ENABLE_AUTO_CONNECT": "0"}
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"  # Ray's way to say that nothing listens but on 127.0.0.1
 
 
 class CannotJoin(RuntimeError):
@@ -38,14 +45,28 @@ def answers(address: str, seconds: float = SECONDS_TO_ANSWER) -> bool:
         return False
 
 
+def is_on_loopback_alone(address: str) -> bool:
+    """Whether a cluster is on this machine and listens to nobody else: then it is not where Ray would look for it, which takes
+    127.0.0.1 for the machine's own address in its network."""
+    host, port = host_and_port(address)
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        return False
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to_anywhere:
+        to_anywhere.connect(("192.0.2.1", 9))  # nothing is sent: it only says which address would be ours
+        own = to_anywhere.getsockname()[0]
+        return not answers(f"{own}:{port}", 1.0)
+    return True
+
+
 def join(address: str) -> Any:
     """The package ray, with this process as a driver of the cluster at that address. Raises CannotJoin."""
     if not is_installed():
         raise CannotJoin(f"Ray is not installed here: {INSTALL}, then start the app again.")
     if not answers(address):
         raise CannotJoin(f"No Ray cluster answers at {address}. Start it, or set RAY_ADDRESS to where it is.")
-    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "20")
-    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # else a call after shutdown() would join again, or start a cluster
+    os.environ.update(RAY)
+    if is_on_loopback_alone(address):
+        os.environ.setdefault(*LOOPBACK)
     import ray
 
     variables = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
@@ -59,8 +80,13 @@ def join(address: str) -> Any:
 
 def explained(address: str, error: Exception) -> str:
     """Why a cluster can't be joined, in one line."""
-    text = f"{type(error).__name__} {error}"
-    if any(word in text for word in ("Authentication", "Unauthenticated", "UNAUTHENTICATED", "token")):
+    found: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        found.append(f"{type(cause).__name__} {cause}")
+        cause = cause.__cause__ or cause.__context__
+    text = " ".join(found)
+    if any(word in text for word in ("AuthenticationError", "Unauthenticated", "UNAUTHENTICATED", "InvalidAuthToken")):
         return (f"The cluster at {address} does not take this server's token. Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
                 "RAY_AUTH_TOKEN_PATH to the cluster's.")
     if "Version mismatch" in text or "version mismatch" in text.lower():

@@ -28,6 +28,8 @@ from core.settings import Settings
 
 SECONDS_PER_LOOK = 0.25
 SECONDS_BETWEEN_TRIES = 5.0  # to join
+SECONDS_TO_JOIN = 20.0  # then it is said that nothing has come of it yet
+NO_RAY_THERE = "Something answers at {}, but not as a Ray cluster does. Look whether RAY_ADDRESS is right."
 SECONDS_OF_SILENCE = 15.0  # of the cluster's address; then it is lost
 SECONDS_TO_START = 20.0  # of a process on the cluster; then it is said that the cluster has no room for it
 SECONDS_BETWEEN_COUNTS = 10.0  # of the cluster's GPUs and cores
@@ -78,11 +80,16 @@ class Dispatcher:
     def join(self) -> None:
         """Until it has been joined."""
         while self.ray is None and not self.leaving.is_set():
+            silent = threading.Timer(SECONDS_TO_JOIN, self.say, [State(NO_RAY_THERE.format(self.settings.cluster))])
+            silent.daemon = True
+            silent.start()
             try:
                 self.ray = join(self.settings.cluster)
             except CannotJoin as error:
+                silent.cancel()
                 self.say(State(str(error)))
                 self.leaving.wait(SECONDS_BETWEEN_TRIES)
+            silent.cancel()
 
     def look(self) -> None:
         """Start and give back places as the queue wants them, and say how it stands."""
