@@ -73,7 +73,7 @@ class Settings:
         if engine not in ENGINES:
             raise ConfigError(f"PLAYGROUND_ENGINE is {engine!r}; it must be local or ray")
         cluster = (environment.get("RAY_ADDRESS") or "") if engine == "ray" else ""
-        if engine == "ray" and not CLUSTER.fullmatch(cluster):
+        if engine == "ray" and not (CLUSTER.fullmatch(cluster) and 0 < int(cluster.rpartition(":")[2]) < 65_536):
             raise ConfigError(f"PLAYGROUND_ENGINE is ray, and RAY_ADDRESS is {cluster!r}; it must be where the cluster is, such "
                               "as 10.0.0.5:6379 on one of its machines, or ray://10.0.0.5:10001 from elsewhere")
         workers = _whole(environment, "PLAYGROUND_WORKERS", 1, 0, MOST_ON_CLUSTER if cluster else MOST_LOCAL)

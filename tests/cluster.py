@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from core.cluster.connection import is_installed
+from core.cluster.connection import is_installed as is_installed
 from tests.helpers import PATIENCE
 
 WHY_NOT = "Ray is not installed: pip install -r requirements-cluster.txt"
@@ -19,9 +20,18 @@ ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # Ray's word for a clu
 CORES = 8  # that it is told to have: each test's engine keeps one warm
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """address: where it is. variables: of the environment, to join it. end: ends it with all its processes."""
+
+    address: str
+    variables: Mapping[str, str]
+    end: Callable[[], None]
+
+
 @contextmanager
-def started_cluster(folder: Path, cores: int = CORES) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """A cluster below `folder`, whose path has to be short (sockets lie in it); its address, and the environment to join it."""
+def started_cluster(folder: Path, cores: int = CORES) -> Iterator[Cluster]:
+    """A cluster below `folder`, whose path has to be short, as sockets lie in it."""
     port, client, agent = _free_ports(3)
     variables = {**ON_LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port", port,
@@ -33,7 +43,7 @@ def started_cluster(folder: Path, cores: int = CORES) -> Iterator[tuple[str, Map
                                start_new_session=True)
     try:
         _wait_for(folder, process)
-        yield f"127.0.0.1:{port}", variables
+        yield Cluster(f"127.0.0.1:{port}", variables, lambda: end_cluster(process, folder))
     finally:
         end_cluster(process, folder)
         log.close()
@@ -76,6 +86,3 @@ def processes_of(folder: Path) -> list[int]:
                                                    or any(one.startswith(f"{folder}/session") for one in opened)):
                 found.append(int(place.name))
     return found
-
-
-__all__ = ["CORES", "WHY_NOT", "end_cluster", "is_installed", "processes_of", "started_cluster"]

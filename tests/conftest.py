@@ -123,10 +123,10 @@ def cluster(places: Path) -> Iterator[str]:
     if not is_installed():
         pytest.skip(WHY_NOT)
     folder = Path(tempfile.mkdtemp(prefix="tp-ray-"))  # short: there are sockets in it
-    with started_cluster(folder) as (address, variables), pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
+    with started_cluster(folder) as cluster, pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.variables.items():
             patch.setenv(name, value)
-        yield address
+        yield cluster.address
     shutil.rmtree(folder, ignore_errors=True)
 
 

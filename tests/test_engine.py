@@ -23,6 +23,7 @@ from core.config import read_config
 from core.runs import LocalEngine, RunNotFound, RunStore, has_checkpoint, load_model
 from core.runs.engine import describe_exit
 from core.runs.execute import execute
+from core.runs.sweep_records import TrialOf
 from core.training import Epoch, Step, build_for, fit
 from tests.helpers import PATIENCE, is_alive, run_here, stop_process, tiny, wait_for, wait_until
 
@@ -496,3 +497,47 @@ def test_a_paused_run_makes_room_for_one_that_waits_and_can_go_on(lively, monkey
     assert stopped.status == "stopped" and "another run was waiting" in stopped.message
     lively.resume(paused)
     assert wait_for(lively.store, paused, lambda run: run.step > stopped.step).message == ""
+
+
+# --- what a run can be asked while it goes, and what else can be asked for
+
+def test_a_run_takes_single_steps_another_learning_rate_and_a_weight_by_hand(lively):
+    run_id = lively.submit(tiny(**LONG), "ann", paused=True)
+    wait_for(lively.store, run_id, lambda run: run.steps > 0)
+    lively.step(run_id)
+    wait_for(lively.store, run_id, lambda run: run.step == 1)
+    lively.set_weight(run_id, "fc1", 0, 1, 0.25)
+    wait_until(lambda: lively.store.interventions(run_id), lambda: lively.status(run_id))
+    lively.set_learning_rate(run_id, 0.5)
+    lively.step(run_id, 2)
+    wait_for(lively.store, run_id, lambda run: run.step == 3)
+    assert lively.status(run_id).status == "running"
+    lively.cancel(run_id)
+    assert wait_for(lively.store, run_id).step == 3
+    weight, rate = lively.store.interventions(run_id)
+    assert (weight.what, weight.step, weight.layer, weight.after) == ("weight", 1, "fc1", 0.25)
+    assert (rate.what, rate.step, rate.after) == ("learning_rate", 1, 0.5)
+
+
+def test_a_run_is_watched(lively):
+    run_id = lively.submit(tiny(training__epochs=3), "ann", watch=torch.zeros(2, 1, 28, 28))
+    assert wait_for(lively.store, run_id).status == "finished"
+    looks = lively.store.looks(run_id, "watch")
+    assert looks[0].step == 0 and looks[-1].step == 60 and looks[-1].arrays["watched"].shape == (2, 10)
+
+
+def test_a_range_test(lively):
+    run_id = lively.find_rate(tiny(), "ann")
+    assert wait_for(lively.store, run_id).status == "finished"
+    assert lively.store.snapshots(run_id)["suggestion"].value["rate"] > 0
+    assert len(lively.store.metrics(run_id, names=("rate",)).series["rate"][0]) > 20
+
+
+def test_runs_of_several_seeds_and_a_trial(lively):
+    ids = lively.submit_seeds(tiny(), "ann", 2, title="Seeds")
+    assert [wait_for(lively.store, run_id).status for run_id in ids] == ["finished", "finished"]
+    assert len({lively.status(run_id).test_accuracy for run_id in ids} | {None}) > 1
+    sweep = lively.store.create_sweep("{}", "ann")
+    trial = lively.submit_trial(tiny(), "ann", TrialOf(sweep, 0, 0, {"x": 1}))
+    run = wait_for(lively.store, trial)
+    assert (run.status, run.test_accuracy) == ("finished", None), "its test images are left alone"

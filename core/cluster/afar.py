@@ -125,9 +125,6 @@ class StoreFromAfar(RunStore):
     def note_test_look(self, run_id: str) -> None:
         self._channel.ask("note_test_look", run_id)
 
-    def like(self, run_id: str) -> list[str]:
-        return self._channel.ask("like", run_id)
-
     def trial_of(self, run_id: str) -> None:
         """None: what is asked by it, room for other runs, the server makes itself."""
         return None

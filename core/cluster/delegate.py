@@ -21,7 +21,7 @@ from core.training import Command
 
 # methods of RunStore that a worker may have called for its run, and those that it may ask of others
 FOR_ITSELF = {"record", "begin", "forget_after", "finish", "note_test_look"}
-READ = {"get", "snapshots", "interventions", "seconds_watched", "group", "holds_test", "like"}
+READ = {"get", "snapshots", "interventions", "seconds_watched", "group", "holds_test"}
 DURABLE = (CONFIG, TRAINING, WEIGHTS_FILE)  # what is worth waiting for the disk
 Put = Callable[[Any], Any]  # into Ray's object store; what stands for it there
 

@@ -21,16 +21,22 @@ from core.cluster.slots import Slot
 from core.devices import shares
 from core.errors import reason
 from core.runs.database import StoreError
+from core.runs.ood_reference import take_wanted
 from core.runs.store import RunStore
 from core.runs.store_queue import INTERRUPTED
-from core.runs.worker import SECONDS_OF_PATIENCE, SECONDS_PER_HEARTBEAT
+from core.runs.worker import (
+    SECONDS_BEFORE_LOOKING_BACK,
+    SECONDS_OF_PATIENCE,
+    SECONDS_PER_HEARTBEAT,
+    look_back_at,
+)
 from core.settings import Settings
 
 SECONDS_PER_LOOK = 0.25
 SECONDS_BETWEEN_TRIES = 5.0  # to join
 SECONDS_TO_JOIN = 20.0  # then it is said that nothing has come of it yet
 NO_RAY_THERE = "Something answers at {}, but not as a Ray cluster does. Look whether RAY_ADDRESS is right."
-SECONDS_OF_SILENCE = 15.0  # of the cluster's address; then it is lost
+SECONDS_PER_PING, SECONDS_OF_SILENCE = 2.0, 8.0  # of the cluster's address; after these it is lost
 SECONDS_TO_START = 20.0  # of a process on the cluster; then it is said that the cluster has no room for it
 SECONDS_BETWEEN_COUNTS = 10.0  # of the cluster's GPUs and cores
 LOST = ("The cluster was lost while this run was going. Weights of its last full epoch were kept, if any; “Continue” goes on "
@@ -64,7 +70,7 @@ class Dispatcher:
         self._trouble = ""
 
     def run(self) -> None:
-        for loop in (self.watch_lifeline, self.beat):
+        for loop in (self.watch_lifeline, self.beat, self.look_back):
             threading.Thread(target=loop, daemon=True).start()
         self.join()
         self._heard = time.monotonic()
@@ -150,8 +156,8 @@ class Dispatcher:
 
     def _listen(self, now: float) -> None:
         """Raises nothing: where nobody has answered for long, the cluster is lost."""
-        if now - self._heard > SECONDS_OF_SILENCE / 3:
-            if answers(self.settings.cluster):
+        if now - self._heard > SECONDS_PER_PING:
+            if answers(self.settings.cluster, SECONDS_PER_PING):
                 self._heard = now
             elif now - self._heard > SECONDS_OF_SILENCE:
                 self.lose()
@@ -192,6 +198,13 @@ class Dispatcher:
     def end_runs(self) -> None:
         with suppress(StoreError):  # then the next server finds them silent
             self.store.end_runs_of(self.name, "interrupted", INTERRUPTED)
+
+    def look_back(self) -> None:
+        """What training images look like to a network that somebody looks at is worked out here, as nobody would start a machine
+        for a second or two. For other runs it is left until somebody does."""
+        while not self.leaving.wait(SECONDS_BEFORE_LOOKING_BACK):
+            if (run_id := take_wanted(self.store)) is not None:
+                look_back_at(self.store, run_id, self.settings, is_wanted=True)
 
     def beat(self) -> None:
         while not self.leaving.wait(SECONDS_PER_HEARTBEAT):

@@ -77,3 +77,4 @@ class About:
 
 KEEP, DROP = "keep_file", "drop_file"  # of the run's folder: (run id, name, content as uint8 array); (run id, name)
 DATA, WEIGHTS = "data_files", "weights_of"  # (digest) → {name: array}; (run id) → array or None
+LARGE = (DATA, WEIGHTS)  # what is answered by where it has been put

@@ -88,7 +88,8 @@ class Slot:
             self.trouble = reason(error)
         except Exception as error:  # a mistake of ours, or of the cluster, which is left then
             self.lost = reason(error)
-            traceback.print_exc()
+            if not self.leaving.is_set():
+                traceback.print_exc()
         finally:
             self._kill()
             self.over = True

@@ -3,6 +3,7 @@
 The class is imported there before anything of ours; what it needs is imported once the process is configured.
 """
 
+import importlib
 import os
 import platform
 import socket
@@ -26,7 +27,7 @@ class ClusterWorker:
         configure("training")
         from core.cluster.training import Training
 
-        self._training = Training(gpu, cores, cuda_graphs)
+        self._training = Training(gpu, cores, cuda_graphs, importlib.import_module("ray").get)
 
     def about(self) -> About:
         import torch
@@ -36,10 +37,6 @@ class ClusterWorker:
     def start(self, run: "Run", files: "Mapping[str, np.ndarray]", data: DataFiles, order: Order) -> None:
         """Begin with a run; files: of its folder. Ask exchange() what becomes of it."""
         self._training.start(run, files, data, order)
-
-    def look_back(self, run: "Run", files: "Mapping[str, np.ndarray]", data: DataFiles, order: Order) -> None:
-        """Begin to work out what a run's training images look like to its network: see core.runs.ood_reference."""
-        self._training.start(run, files, data, order, look_back=True)
 
     def exchange(self, order: Order) -> News:
         return self._training.exchange(order)
