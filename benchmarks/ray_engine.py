@@ -39,11 +39,19 @@ def until(engine: ProcessEngine, run_id: str, happened: Callable[[Run], bool]) -
     return run
 
 
-def long_run(engine: ProcessEngine, config: RunConfig) -> float:
-    began = time.perf_counter()
+def long_run(engine: ProcessEngine, config: RunConfig) -> tuple[float, float]:
+    """Seconds by the clock until it has ended, and of processor time in its process."""
+    [pid] = engine.worker_pids
+    began, before = time.perf_counter(), processor_seconds(pid)
     run = until(engine, engine.submit(config, ""), lambda run: not run.is_active)
     assert run.status == "finished", run.message
-    return time.perf_counter() - began
+    return time.perf_counter() - began, processor_seconds(pid) - before
+
+
+def processor_seconds(pid: int) -> float:
+    """What all threads of a process have had of the processor."""
+    parts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def first_point(engine: ProcessEngine, config: RunConfig) -> float:
@@ -80,7 +88,7 @@ def main() -> None:
         cold = {name: first_point(engine, short) for name, engine in engines.items()}
         points = {name: [first_point(engine, short) for _ in range(args.short)] for name, engine in engines.items()}
         with_ray = held(os.getpid()).rss
-        long: dict[str, list[float]] = {"local": [], "ray": []}
+        long: dict[str, list[tuple[float, float]]] = {"local": [], "ray": []}
         for number in range(args.rounds):
             for name in sorted(engines, reverse=number % 2 == 1):
                 long[name].append(long_run(engines[name], config))
@@ -88,14 +96,16 @@ def main() -> None:
         ray.close()
         local.close()
     shutil.rmtree(folder, ignore_errors=True)
-    ratio = median(long["local"]) / median(long["ray"])
-    print(f"a run of {args.epochs} epochs: local {spread(long['local'], 's', 1)}; Ray {spread(long['ray'], 's', 1)}; throughput "
-          f"{ratio:.2f} of the local engine's (aim ≥ {THROUGHPUT})")
+    clock, processor = ({name: [pair[place] for pair in found] for name, found in long.items()} for place in (0, 1))
+    for what, one, aim in (("by the clock", clock, f" (aim ≥ {THROUGHPUT})"), ("by its process's processor time", processor, "")):
+        print(f"a run of {args.epochs} epochs {what}: local {spread(one['local'], 's', 1)}; Ray {spread(one['ray'], 's', 1)}; "
+              f"Ray's throughput is {median(one['local']) / median(one['ray']):.2f} of the local engine's{aim}")
     for name, found in points.items():
         print(f"first point, {name}: {spread(found, 's')}, right after the start {cold[name]:.1f} s (aim ≤ {SECONDS:g} s, warm)")
     print(f"server: {bare:.0f} MB before, {with_local - bare:+.0f} MB with the local engine, {with_ray - with_local:+.0f} MB "
-          f"with Ray's and all runs (aim ≤ {MEGABYTES:g} MB); its child that has joined {child.rss:.0f} MB (PSS {child.pss:.0f} MB); "
-          f"training processes: Ray's {trains.rss:.0f} MB (PSS {trains.pss:.0f}), local {here.rss:.0f} MB (PSS {here.pss:.0f})")
+          f"with Ray's and all runs (aim ≤ {MEGABYTES:g} MB)")
+    for what, one in (("its child that has joined", child), ("Ray's training process", trains), ("the local one", here)):
+        print(f"{what}: {one.rss:.0f} MB (PSS {one.pss:.0f} MB)")
 
 
 if __name__ == "__main__":

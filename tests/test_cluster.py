@@ -31,6 +31,7 @@ from core.runs import LocalEngine, load_model
 from core.settings import Settings
 from tests.cluster import WHY_NOT, is_installed, started_cluster
 from tests.helpers import run_here, tiny, wait_for, wait_until
+from tests.test_pages import assert_whole, page, runs  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +227,16 @@ def test_without_ray_the_queue_waits_and_it_is_said(store, settings, monkeypatch
         assert store.get(engine.submit(tiny(), "ann")).status == "queued"
     with engine_for(store, replace(settings, workers=0)) as engine:
         assert isinstance(engine, LocalEngine) and engine.trouble == ""
+
+
+def test_a_page_says_why_runs_wait_and_what_to_install(runs, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(cluster_engine, "is_installed", lambda: False)
+    monkeypatch.setenv("PLAYGROUND_ENGINE", "ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    at = page("app.py")
+    assert_whole(at)
+    [line] = [one.value for one in at.warning]
+    assert line.startswith(NO_RAY) and "requirements-cluster.txt" in line and "Runs wait in the queue" in line
 
 
 def test_where_nobody_answers():
