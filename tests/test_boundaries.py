@@ -307,9 +307,7 @@ def test_all_that_is_imported_is_required():
     always, taken_away = ({line.split("==")[0].lower() for line in requirements(file)}
                           for file in ("requirements.txt", "requirements-export.txt"))
     heic = {line.split("==")[0].lower().replace("-", "_") for line in requirements("requirements-heic.txt")}
-    cluster = {line.split("[")[0].lower() for line in requirements("requirements-cluster.txt")}
-    more = {ROOT / "core/weights/onnx_graph.py": taken_away, ROOT / "core/importing/decode.py": heic,
-            ROOT / "core/cluster/connection.py": cluster}  # where they are installed
+    more = {ROOT / "core/weights/onnx_graph.py": taken_away, ROOT / "core/importing/decode.py": heic}  # where they are installed
     for path in OURS:
         required = always | taken_away if path.is_relative_to(ROOT / "core/takeaway") else always | more.get(path, set())
         for imported in imports(path):

@@ -37,7 +37,7 @@ class StoreFromAfar(RunStore):
         own = self.folder(run_id)
         own.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            write_atomically(own / name, lambda file, content=content: file.write(memoryview(content)), durable=False)
+            write_atomically(own / name, lambda file, content=content: file.write(content.data), durable=False)
         self._sent = self._states()
 
     # --- files
@@ -49,7 +49,7 @@ class StoreFromAfar(RunStore):
             content = self._channel.ask(WEIGHTS, run_id)
             place.mkdir(parents=True)
             if content is not None:
-                write_atomically(place / WEIGHTS_FILE, lambda file: file.write(memoryview(content)), durable=False)
+                write_atomically(place / WEIGHTS_FILE, lambda file: file.write(content.data), durable=False)
         return place
 
     def send_files(self) -> None:
@@ -135,4 +135,4 @@ class StoreFromAfar(RunStore):
 
 def digest_of(content: np.ndarray) -> str:
     """SHA-256 of a uint8 array, as hexadecimal digits."""
-    return hashlib.sha256(memoryview(content)).hexdigest()
+    return hashlib.sha256(content.data).hexdigest()

@@ -1,5 +1,6 @@
 """Joining a Ray cluster that is there. Nothing is ever started."""
 
+import importlib
 import importlib.util
 import os
 import socket
@@ -67,8 +68,7 @@ def join(address: str) -> Any:
     os.environ.update(RAY)
     if is_on_loopback_alone(address):
         os.environ.setdefault(*LOOPBACK)
-    import ray
-
+    ray = importlib.import_module("ray")  # half a second, and only where it is asked for
     variables = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     environment = {"py_modules": [str(Path(ROOT) / "core")], "env_vars": variables, "excludes": ["**/__pycache__/**"]}
     try:

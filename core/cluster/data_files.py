@@ -106,7 +106,7 @@ def _copy(data: DataFiles, place: Path, content: Mapping[str, np.ndarray]) -> No
                 raise DataDamaged(f"{file.name} has changed while it was sent to the cluster. Start the run again.")
             path = part / "data" / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(memoryview(found))
+            path.write_bytes(found.data)
         (part / "cache").mkdir(parents=True, exist_ok=True)
         part.rename(place)
     except OSError:

@@ -112,7 +112,7 @@ class Delegate:
             return
         self.store.get(self.run.id)  # a deleted run must not come back as a folder
         try:
-            write_atomically(path, lambda file: file.write(memoryview(content)), durable=name in DURABLE)
+            write_atomically(path, lambda file: file.write(content.data), durable=name in DURABLE)
         except OSError as error:
             if name in DURABLE:
                 raise StoreError(why_not_written(f"The runs folder {self.store.path}", error, "PLAYGROUND_RUNS")) from None

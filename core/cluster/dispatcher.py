@@ -66,14 +66,14 @@ class Dispatcher:
         self.ray: Any = None
         self.gpus, self.cores = 0, 1
         self._said: State | None = None
-        self._heard, self._counted, self._retry_at = time.monotonic(), 0.0, 0.0
+        self._counted, self._retry_at = -SECONDS_BETWEEN_COUNTS, 0.0
         self._trouble = ""
 
     def run(self) -> None:
         for loop in (self.watch_lifeline, self.beat, self.look_back):
             threading.Thread(target=loop, daemon=True).start()
         self.join()
-        self._heard = time.monotonic()
+        threading.Thread(target=self.listen, daemon=True).start()
         while not self.leaving.is_set():
             self.look()
             self.changed.wait(SECONDS_PER_LOOK)
@@ -100,7 +100,6 @@ class Dispatcher:
     def look(self) -> None:
         """Start and give back places as the queue wants them, and say how it stands."""
         now = time.monotonic()
-        self._listen(now)
         if now - self._counted > SECONDS_BETWEEN_COUNTS:
             self._counted = now
             self._count()
@@ -154,12 +153,13 @@ class Dispatcher:
         self.gpus = round(sum(node.get("GPU", 0) for node in nodes))
         self.cores = max(1, min(self.settings.cluster_cores, round(max((node.get("CPU", 1) for node in nodes), default=1))))
 
-    def _listen(self, now: float) -> None:
-        """Raises nothing: where nobody has answered for long, the cluster is lost."""
-        if now - self._heard > SECONDS_PER_PING:
+    def listen(self) -> None:
+        """Where nobody has answered for long, the cluster is lost. In a thread of its own, as Ray answers nothing then."""
+        heard = time.monotonic()
+        while not self.leaving.wait(SECONDS_PER_PING):
             if answers(self.settings.cluster, SECONDS_PER_PING):
-                self._heard = now
-            elif now - self._heard > SECONDS_OF_SILENCE:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SECONDS_OF_SILENCE:
                 self.lose()
 
     def lose(self) -> None:

@@ -10,7 +10,7 @@ from typing import IO
 from core.cluster.connection import INSTALL, is_installed
 from core.process import configured
 from core.runs.engine import LocalEngine, ProcessEngine
-from core.runs.records import Going
+from core.runs.records import Going, Status
 from core.runs.rights import check_server
 from core.runs.store import RunStore
 from core.settings import Settings
@@ -29,7 +29,8 @@ class RayEngine(ProcessEngine):
     last checkpoint. trouble: why the queue waits, in one line; "" where it does not.
     """
 
-    _died, _ended_as = "The connection to the cluster was lost", "interrupted"
+    _died = "The connection to the cluster was lost"
+    _ended_as: Status = "interrupted"
 
     def __init__(self, store: RunStore, settings: Settings | None = None) -> None:
         settings = settings or Settings.from_environment()
@@ -39,7 +40,7 @@ class RayEngine(ProcessEngine):
         super().__init__(store, settings, ("cluster",) if settings.workers and is_installed() else ())
 
     @property
-    def trouble(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody sets it
+    def trouble(self) -> str:
         """Why runs wait, in one line; "" where they do not."""
         return str(self._said.get("trouble", ""))
 

@@ -103,9 +103,9 @@ class Slot:
         self.waiting_since = time.monotonic()
         options = {"num_cpus": self.cores, "num_gpus": 1 if self.gpu else 0}
         self._actor = actor_class(self.ray).options(**options).remote(self.gpu, self.cores, self.settings.cuda_graphs)
-        self.about = self._get(self._actor.about.remote())
-        check_versions(self.about)
-        self.waiting_since = None
+        about: About = self._get(self._actor.about.remote())
+        check_versions(about)
+        self.about, self.waiting_since = about, None
         self.changed()
 
     def _next(self) -> Run | None:

@@ -17,7 +17,7 @@ from core.process import configured
 from core.runs.database import LITTLE, StoreBusy, StoreError
 from core.runs.deleting import remove_discarded
 from core.runs.limits import minutes
-from core.runs.records import Going
+from core.runs.records import Going, Status
 from core.runs.requests import Requests
 from core.runs.rights import check_server
 from core.runs.since import Since, Total
@@ -61,8 +61,13 @@ class ProcessEngine(Requests):
     be written down can't be trained; they start as soon as it can be.
     """
 
-    _died, _ended_as = DIED, "failed"  # how the message of a run begins whose child process did, and how the run ends
-    trouble = ""
+    _died = DIED  # how the message of a run begins whose child process did …
+    _ended_as: Status = "failed"  # … and how it ends
+
+    @property
+    def trouble(self) -> str:
+        """Why the queue waits though nothing is going, in one line; "" where it does not."""
+        return ""
 
     def __init__(self, store: RunStore, settings: Settings, devices: Sequence[str]) -> None:
         """devices: a child process for each."""
