@@ -18,7 +18,7 @@ from benchmarks.page_latency import app_process, rerun, session
 from core.presets import preset
 from core.runs import RunStore
 from core.runs.sweep_records import Trial
-from core.sweeps import SweepPlan, plan_of
+from core.sweeps import GET, SweepPlan, is_available, plan_of
 
 SHARE, MILLISECONDS = 0.85, 100.0
 SECONDS_BETWEEN = 0.5
@@ -47,6 +47,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=3)
     args = parser.parse_args()
+    if not is_available():
+        parser.exit(2, f"{GET}\n")
     print(conditions())
     with tempfile.TemporaryDirectory() as folder, app_process(Path(folder), args.workers) as (port, _), session(
             port) as connection:

@@ -61,6 +61,7 @@ SOURCE = "draw.source"  # in the address
 SOURCES = {"Draw": ":material/draw:", "Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
 TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one {}.",
          "Camera": "Photograph one {}."}  # {}: digit, letter or drawing, by what the model knows
+TITLES = {"digit": "Draw a digit", "letter": "Draw a letter", "drawing": "Try it"}
 
 
 def why(server: Services, models: list[Asked], image: Tensor) -> None:
@@ -218,10 +219,11 @@ def waits(server: Services, runs: dict[str, Run], chosen: list[str]) -> bool:
 
 open_page("Draw a digit", STYLE)  # the page's name whatever a model knows: menu, addresses and notes call it so
 server = services()
-st.title("Draw a digit")
+heading = st.container()
 current_run(server)  # an address of no run is said to be one
 runs = picture_runs(server)
 if not runs:
+    heading.title(TITLES["digit"])
     shipped_studio(REST)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("No network has been trained on pictures here yet. It takes a few seconds, and your drawing is watched while "
@@ -235,6 +237,7 @@ told_of_upload()
 with st.container(horizontal=True, width=720):
     chosen = choose(runs)
     others = choose_others(runs, chosen)
+heading.title(TITLES[thing_of(ask(server, runs, chosen))])
 take_choice(SOURCE, SOURCES, "Draw")
 source = st.segmented_control("Where from", list(SOURCES), default="Draw", required=True, key=SOURCE,
                               format_func=lambda name: f"{SOURCES[name]} {name}", persist_state="session",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.strokes import Point
 
@@ -35,6 +35,11 @@ def line_pixels(page: Page, quantity: str) -> int:
                 if (pixels[i + 3] > 40 && pixels[i] - pixels[i + 2] > 60) count++;
             return count;
         }""", quantity)
+
+
+def done(page: Page, words: str) -> Locator:
+    """A green line with these words: not where they are read out from as well (pages/parts/shell/reachable.js)."""
+    return page.get_by_test_id("stAlertContentSuccess").get_by_text(words)
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def every_choice() -> Iterator[Case]:
         if home is None and not made_here:
             yield Case(_title("images", [choice]), json.dumps(whole("images", choice)), refused=True)
             # such as Nesterov's momentum, which is taken where there is any
-            helped = (both(choice, other) for other in every if not _is_plain(choice) and _tags(other) == _tags(choice))
+            helped = (both(choice, other) for other in every if not is_plain(choice) and _tags(other) == _tags(choice))
             choice = next((one for one in helped if _home(one)), choice)
             home = _home(choice)
         if made_here or not choice:
@@ -190,7 +190,7 @@ def every_pair() -> Iterator[Case]:
     """For each kind of data a set of cases in which each two choices of different fields that go together meet, and cases of
     two that don't."""
     fields: dict[str, list[Choice]] = {}
-    for choice in filter(_is_plain, _different(choices_of(RunConfig))):
+    for choice in filter(is_plain, _different(choices_of(RunConfig))):
         fields.setdefault(_field(choice), []).append(choice)
     # a field none of whose choices is refused anywhere, whatever question is asked, goes with everything
     asked = [(base, {}) for base in BASES] + [(base, {"data": {"task": "is_target", "target": 0}}) for base in BASES] + [
@@ -244,7 +244,7 @@ def _is_quick(config: Choice) -> bool:
         "points" not in config["data"] or config["data"]["validation"] <= 100_000)
 
 
-def _is_plain(choice: Choice) -> bool:
+def is_plain(choice: Choice) -> bool:
     """Whether a choice is one of a field of RunConfig's parts, and not of something chosen there: adam, and not Adam's beta1."""
     if len(choice) != 1 or not all(isinstance(inner, dict) and len(inner) == 1 for inner in choice.values()):
         return False

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from benchmarks.page_latency import app
 from core.figures.curves import HEIGHT
 from tests.archives import two_classes, zipped
-from tests.browser import by_mouse, line_pixels
+from tests.browser import by_mouse, done, line_pixels
 from tests.helpers import wait_until
 from tests.strokes import STROKES
 
@@ -38,7 +38,7 @@ def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, p
     expect(page.get_by_text("What was found")).to_be_visible()
     expect(page.get_by_text("Rejected files: 1")).to_be_visible()
     page.get_by_role("button", name="Keep it").click()
-    expect(page.get_by_text("pets is a data set now: 16 training and 4 test images.")).to_be_visible()
+    expect(done(page, "pets is a data set now: 16 training and 4 test images.")).to_be_visible()
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_text("20 images of 2 classes")).to_be_visible()
     page.get_by_text("Bring your own", exact=False).filter(visible=True).first.click()
@@ -95,6 +95,37 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
             expect(other.get_by_text("This network answers")).to_be_visible()
         if name in {"train_model", "compare_runs"}:
             expect(other.get_by_text("Digits in seconds").filter(visible=True).first).to_be_visible()
+
+
+def test_what_pages_say_follows_what_was_brought_and_built(address: str, page: Page, tmp_path: Path):
+    """Colour chosen when the report stands there already is kept; the words are of these data; Build's button starts that
+    network and shows it, and not an older run; a run that was stopped has the values that its curves have."""
+    page.goto(f"{address}/explore_data?explore.section=Bring+your+own")
+    page.locator("input[type=file]").set_input_files(zipped(tmp_path / "pets.zip", two_classes(40)))
+    page.get_by_role("button", name="Check the images").click()
+    expect(page.get_by_text("What was found")).to_be_visible()
+    shown = page.get_by_alt_text("Some of the accepted images, as the network will see them")
+    gray = shown.get_attribute("src")
+    page.get_by_role("radio", name="Colour").click()
+    expect(shown).not_to_have_attribute("src", gray or "")  # it was read again
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.get_by_text("2 classes, 28×28 colour")).to_be_visible()
+    page.get_by_role("button", name="Train on it").click()
+    number(page, "Epochs").fill("2")
+    number(page, "Epochs").press("Enter")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_text("finished in")).to_be_visible(timeout=120_000)
+    first = current_run(page)
+
+    page.get_by_role("navigation", name="Pages").get_by_text("Draw a digit").click()
+    expect(page.get_by_role("heading", level=1, name="Try it")).to_be_visible()
+    assert not re.search(r"\bdigits?\b|MNIST", page.get_by_test_id("stMainBlockContainer").inner_text())
+
+    page.get_by_role("navigation", name="Pages").get_by_text("Build model").click()
+    page.get_by_role("button", name="Train this network").click()
+    expect(page.get_by_role("heading", level=1, name="Train model")).to_be_visible()
+    wait_until(lambda: current_run(page) not in {"", first}, lambda: page.url)
+    expect(page.get_by_text("finished in")).to_be_visible(timeout=120_000)
 
 
 def number(page: Page, name: str):
@@ -158,3 +189,4 @@ def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page, tabs
     expect(beside).to_have_attribute("tabindex", "0")  # so that the other chart is reached by keyboard as well
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("· stopped")).to_be_visible()
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text(re.compile(r"\d"))  # as far as its curves have come

@@ -176,6 +176,22 @@ def test_what_is_done_is_read_out(address, tabs):
     expect(said).to_have_text(re.compile(r"^24 texts of 2 classes"))
 
 
+def test_what_a_chart_shows_is_there_as_a_table(address, tabs):
+    """By keyboard; the focus is back at its button afterwards."""
+    page = opened(tabs(1280), address + "learn_metrics")
+    skip_questions(page)
+    button = page.get_by_role("button", name="Values of: Confusion matrix")
+    button.focus()
+    page.keyboard.press("Enter")
+    table = page.get_by_role("dialog", name="Confusion matrix").get_by_role("table")
+    assert [row.split("\t") for row in table.inner_text().splitlines()] == [
+        ["true class ↓ what it said →", "0", "1"], ["0", "3", "2"], ["1", "1", "4"]]  # of the lab's first ten answers, by hand
+    assert not lasting(page, {})
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(button).to_be_focused()
+
+
 def test_a_toast_has_a_name(address, tabs):
     page = opened(tabs(1280), f"{address}train_model?preset=nowhere")
     expect(page.get_by_role("alertdialog", name="Notice")).to_contain_text("There is no preset")

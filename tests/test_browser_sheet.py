@@ -18,7 +18,7 @@ from benchmarks.page_latency import app
 from core.data.own.sets import own_sets, read_arrays
 from core.runs import RunStore
 from core.settings import Settings
-from tests.browser import tabs_of
+from tests.browser import done, tabs_of
 from tests.helpers import run_here, tiny
 from tests.made_sheets import Look, make_sheet, stroke_pens
 
@@ -105,7 +105,7 @@ def test_from_the_photograph_to_the_kept_set(served: tuple[str, Path], tabs):
     lists(page).nth(7).select_option(label="no digit")
     expect(page.get_by_text("7 digits, 7 with a label of your own")).to_be_visible()
     page.get_by_role("button", name="Save as a data set").click()
-    expect(page.get_by_text("Kept as “Digits from a sheet”")).to_be_visible()
+    expect(done(page, "Kept as “Digits from a sheet”")).to_be_visible()
     (own,) = own_sets(data)
     assert sorted(read_arrays(data, own.name).labels.tolist()) == [0, 3, 4, 5, 6, 7, 8]  # some are for testing, and come last
     assert np.asarray(read_arrays(data, own.name).images).max(axis=(1, 2, 3)).tolist() == [255] * 7

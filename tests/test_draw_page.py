@@ -166,6 +166,7 @@ def test_all_models_answer_side_by_side_and_those_that_cannot_say_why(at, models
 def test_words_follow_what_the_model_knows(at, name, thing):
     """The page is called Draw a digit whatever is asked there; nothing below its title speaks of digits to another model."""
     page = on_canvas(at(name), strokes(7))
+    assert [one.value for one in page.title] == [{"digit": "Draw a digit", "letter": "Draw a letter", "drawing": "Try it"}[thing]]
     said = everything(page).split("\n", 1)[1]
     assert f"Does it get your {thing}s wrong?" in said and f"**My {thing}s: 0**" in said
     for source, words in (("Upload", f"with one {thing} (up to"), ("Camera", f"Photograph a {thing}")):

@@ -13,6 +13,7 @@ import re
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -54,7 +55,7 @@ from pages.parts.draft import fields as forms
 from pages.parts.shell import keys
 from tests.archives import png, zipped
 from tests.helpers import run_here, tiny
-from tests.option_cases import LARGE, REFUSED, Case, every_choice, every_pair
+from tests.option_cases import LARGE, REFUSED, Case, every_choice, every_pair, is_plain
 from tests.options import OWN_IMAGES, OWN_TEXTS, START, UnknownKind, choices_of, holds, tag_of
 from tests.small_sets import write_small
 
@@ -121,17 +122,37 @@ def ids(cases: list[Case]) -> list[str]:
 
 @pytest.mark.parametrize(("number", "case"), enumerate(CHOICES), ids=ids(CHOICES))
 def test_every_choice(place, number, case):
-    large = json.loads(case.config)["model"]["architecture"] in LARGE  # a page takes seconds for each of them
-    way(place, case, in_turn(number) if large else list(PAGES))
+    way(place, case, pages_of_choices()[number])
 
 
 @pytest.mark.parametrize(("number", "case"), enumerate(PAIRS), ids=ids(PAIRS))
 def test_every_pair_of_choices(place, number, case):
-    way(place, case, in_turn(number))  # each page has seen each choice already
+    way(place, case, in_turn(number))
 
 
 def in_turn(number: int) -> list[str]:
     return [list(PAGES)[number % len(PAGES)]]
+
+
+@cache
+def pages_of_choices() -> list[list[str]]:
+    """What each of CHOICES is opened on: Train model with its forms, another page in turn, and each page that has seen one of its
+    plain choices (an optimizer, not that optimizer's momentum) neither in a pair nor in a case before. A large network, for which
+    a page takes seconds, is opened on one."""
+    plain = [choice for choice in choices_of(RunConfig) if is_plain(choice)]
+    configs = [json.loads(case.config) for case in CHOICES]
+    seen = {(json.dumps(choice), page) for number, case in enumerate(PAIRS) if not case.refused for choice in plain
+            if holds(json.loads(case.config), choice) for page in in_turn(number)}
+    found = []
+    for number, config in enumerate(configs):
+        held = [json.dumps(choice) for choice in plain if holds(config, choice)]
+        turn = in_turn(number)
+        if config["model"]["architecture"] not in LARGE:
+            turn = [page for page in PAGES
+                    if page in {"train_model", *turn} or not all((choice, page) in seen for choice in held)]
+        seen.update((choice, page) for choice in held for page in turn)
+        found.append(turn)
+    return found
 
 
 def way(place: Place, case: Case, pages: list[str]) -> None:

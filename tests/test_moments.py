@@ -150,7 +150,7 @@ def test_they_take_a_bounded_share_of_the_time(store, digits, monkeypatch, each)
             keeper.write()
         assert sum(taken) <= SHARE_OF_TIME * (clock.now + MOST_AHEAD) + each
     assert sum(taken) <= 0.03 * clock.now
-    assert len(taken) >= 10 and len(moments(store, "a" * 32).kept) >= 5
+    assert len(taken) >= 8 and len(moments(store, "a" * 32).kept) >= 4  # what it may take is used, to copy and to write
 
 
 def test_a_run_with_moments_ends_with_the_weights_of_one_without(store, settings, digits):

@@ -69,6 +69,24 @@ def test_a_search_as_it_goes_and_what_can_be_done(folder):
     assert at.button(key="search.start")  # and the next one can begin
 
 
+def test_a_range_is_narrowed_by_typing_its_ends(folder):
+    engine, sweep_id = PretendEngine(folder), begun(folder, a_plan(trials=30), "")
+    driver = driver_of(engine, sweep_id)
+    driver.look()
+    at = opened("One setting")
+    low, high = (next(one for one in at.number_input if one.key.startswith(f"search.{word}.")) for word in ("from", "to"))
+    assert (low.value, high.value) == (1e-4, 1.0) and not [one for one in at.button if one.key == "search.narrow"]
+    at = whole(low.set_value(0.5).run())
+    high = next(one for one in at.number_input if one.key.startswith("search.to."))
+    at = whole(high.set_value(0.2).run())
+    assert "The smaller end comes first" in said(at)
+    low = next(one for one in at.number_input if one.key.startswith("search.from."))
+    at = whole(low.set_value(0.01).run())
+    whole(at.button(key="search.narrow").click().run())
+    narrowed = read_plan(folder.sweep(sweep_id).plan).vary[0]
+    assert (narrowed.low, narrowed.high) == (0.01, 0.2)
+
+
 @pytest.mark.parametrize("view", ["One setting", "All at once", "Table"])
 def test_what_has_ended_is_shown_in_every_way(folder, view):
     sweep_id = begun(folder, a_plan([*VARY, "model.hidden=[8]|[16,8]"], trials=24), "")

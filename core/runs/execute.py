@@ -59,7 +59,7 @@ from core.training import (
 
 SECONDS_PER_LOOK = 0.2  # at the control row
 TRIALS_PER_LOOK = 20  # at the disk: 0.03 s for 350 runs, a tenth of a short trial
-SECONDS_PER_CHECKPOINT = 0.5  # at most this often: hundreds of tiny epochs a second must not wait for the disk
+SECONDS_PER_CHECKPOINT = 1.0  # at most this often: hundreds of tiny epochs a second must not wait for the disk
 
 
 class StoreControl:
@@ -83,7 +83,7 @@ class StoreControl:
 
 
 class Keeper:
-    """Writes checkpoints down: at once where epochs are long, else the newest about twice a second, and always the last."""
+    """Writes checkpoints down: at once where epochs are long, else the newest about once a second, and always the last."""
 
     def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset) -> None:
         self.store, self.run_id, self.config, self.data = store, run_id, config, data

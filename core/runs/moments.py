@@ -32,7 +32,7 @@ from core.training import Event, Finished, Gradients, Look, Paused, Started
 from core.version import VERSION
 
 GROWTH = 8  # a moment is an eighth of its step after the one before, at least
-SHARE_OF_TIME = 0.02  # of a run's, that keeping moments may take before its end …
+SHARE_OF_TIME = 0.01  # of a run's, that keeping moments may take before its end …
 AHEAD, MOST_AHEAD = 0.5, 2.0  # … and at first as much more as this share of its whole length, or so many seconds, allow
 MOST_WAITING = 32 * 10**6  # bytes of moments that are not written yet
 MOST_HEADER = 2**20  # bytes of a file's header
@@ -109,7 +109,9 @@ class MomentKeeper:
             return False
         self.step = step
         in_first = step <= self.steps_per_epoch
-        return (in_first or step % self.steps_per_epoch == 0) and self._has_time(self.copying)
+        if not in_first and step % self.steps_per_epoch:
+            return False
+        return self._has_time(self.copying + self.writing * (len(self.waiting) + 1))  # with what is still to be written
 
     def look(self, model: nn.Module, step: int, epoch: int, seconds: float, loss: float) -> Look | None:
         """Copy the weights; what is seen of them is worked out by whoever goes back there."""

@@ -26,7 +26,7 @@ from core.sweeps.plan import Range, SweepError, SweepPlan, read_plan
 from core.sweeps.ranges import changed, check_plan
 
 SECONDS_BETWEEN_LOOKS = 1.0  # while no search is going
-REST = 4  # times as long as a look took
+REST = 4  # times as long as a look kept the processor
 
 
 class SweepService:
@@ -59,15 +59,15 @@ class SweepService:
             self._wake.clear()
             if self._closing.is_set():
                 break
-            began = time.monotonic()
+            began, used = time.monotonic(), time.thread_time()
             if began >= looked + SECONDS_BETWEEN_LOOKS or not self._drivers:
                 looked = began
                 with suppress(StoreError):  # what can't be read or written just now may be at the next look
                     self._look_for_more()
             for sweep_id, driver in list(self._drivers.items()):
                 self._drive(sweep_id, driver)
-            # a look at a thousand trials takes longer than one at ten: pages come first
-            pause = max(SECONDS_PER_LOOK, REST * (time.monotonic() - began)) if self._drivers else SECONDS_BETWEEN_LOOKS
+            # a look at a thousand trials computes longer than one at ten, and pages come first; the disk keeps none waiting
+            pause = max(SECONDS_PER_LOOK, REST * (time.thread_time() - used)) if self._drivers else SECONDS_BETWEEN_LOOKS
         for driver in self._drivers.values():
             self._leave(driver)
 

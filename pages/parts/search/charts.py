@@ -63,18 +63,34 @@ def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial],
         st.caption(OTHERS)
         return
     chosen = st.echarts_chart(spec, height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
-    part = brushed(chosen, one)
+    part = _ends(one, brushed(chosen, one), labels[path])
+    st.caption("To narrow the range, type its ends, or press the button at the chart's top right and drag over the part that you "
+               f"want. {OTHERS}")
     if part is None:
-        st.caption("To narrow the range: press the button at the chart's top right, then drag over the part that you want. "
-                   f"{OTHERS}")
-    elif st.button(f"Search only from {part[0]:.3g} to {part[1]:.3g}", icon=":material/compress:", key="search.narrow",
-                   type="primary"):
+        return
+    if st.button(f"Search only from {part[0]:.3g} to {part[1]:.3g}", icon=":material/compress:", key="search.narrow",
+                 type="primary"):
         try:
             after = narrow(server.store, sweep.id, path, *part)
         except (SweepError, StoreError) as error:
             refuse(as_text(str(error)))
         tell(f"{labels[path].capitalize()}: from {after.low:g} to {after.high:g} from the next trial on.")
         st.rerun()
+
+
+def _ends(one: Range, part: tuple[float, float] | None, label: str) -> tuple[float, float] | None:
+    """What is typed of a range, which begins with what is brushed; None where it is the whole range, or no part of it."""
+    assert one.low is not None and one.high is not None
+    kind: type[int] | type[float] = int if one.whole else float
+    low, high = (kind(end) for end in (one.low, one.high))
+    with st.container(horizontal=True, width=460):
+        found = [st.number_input(f"{label.capitalize()}, {word}", low, high, kind(at), format="%d" if one.whole else "%.3g",
+                                 step=1 if one.whole else (high - low) / 20, key=f"search.{word}.{one.path}.{low}.{high}.{part}")
+                 for word, at in zip(("from", "to"), part or (low, high), strict=True)]
+    if found[0] >= found[1]:
+        st.warning("The smaller end comes first.", icon=":material/swap_horiz:")
+        return None
+    return None if (found[0], found[1]) == (low, high) else (found[0], found[1])
 
 
 def brushed(chosen: object, one: Range) -> tuple[float, float] | None:
