@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.cluster.connection import is_installed as is_installed
+from core.cluster.messages import Answer, Order
+from core.cluster.training import Training
+from core.runs.records import RunNotFound
+from core.training import Command
 from tests.helpers import PATIENCE
 
 WHY_NOT = "Ray is not installed: pip install -r requirements-cluster.txt"
@@ -88,3 +92,10 @@ def processes_of(folder: Path) -> list[int]:
                                                    or any(one.startswith(f"{folder}/session") for one in opened)):
                 found.append(int(place.name))
     return found
+
+
+def give_up(training: Training) -> None:
+    """Let a worker's part in this process end what it is at, with nobody to write it down: a process would be killed instead."""
+    answers: tuple[Answer, ...] = ()
+    while not (news := training.exchange(Order(Command(stop=True), False, "", answers))).ended:
+        answers = tuple(Answer(call.number, error=RunNotFound("")) for call in news.calls if call.number)

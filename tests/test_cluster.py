@@ -29,7 +29,7 @@ from core.data.own.sets import save_set
 from core.fields import ConfigError
 from core.runs import LocalEngine, load_model
 from core.settings import Settings
-from tests.cluster import WHY_NOT, is_installed, started_cluster
+from tests.cluster import WHY_NOT, give_up, is_installed, started_cluster
 from tests.helpers import run_here, tiny, wait_for, wait_until
 from tests.test_pages import assert_whole, page, runs  # noqa: F401 (a fixture)
 
@@ -90,6 +90,7 @@ def test_one_whose_worker_dies_goes_on_without_a_doubled_or_missing_point(store,
     assert not follow(store, settings, run, dying, until=lambda run: run.epoch >= 2), "it is left in the middle"
     step = store.get(run.id).step
     assert step < whole.step
+    give_up(dying)
     assert follow(store, settings, store.get(run.id), training)
     again = store.get(run.id)
     assert again.status == "finished" and again.test_accuracy == whole.test_accuracy

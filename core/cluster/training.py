@@ -50,6 +50,7 @@ class Training:
         self._failed: dict[str, str] = {}
         self._get = get
         self._channel = Channel(Order(Command()), get)
+        self._channel.end()  # of no run
         self._jobs: SimpleQueue[tuple[Run, Mapping[str, np.ndarray], DataFiles, Channel]] = SimpleQueue()
         ready = threading.Event()
         threading.Thread(target=self._work, args=(ready,), name="training", daemon=True).start()
