@@ -13,7 +13,7 @@ import torch
 from core.cluster import slots
 from core.cluster.data_files import KnownFiles
 from core.cluster.messages import About
-from core.cluster.slots import MOST_DEATHS, Slot
+from core.cluster.slots import MOST_DEATHS, Slot, cause_of
 from core.cluster.training import Training
 from core.runs import load_model
 from core.runs.engine import DIED
@@ -162,6 +162,15 @@ def test_a_cluster_with_another_pytorch_does_no_run(placed, store):
     wait_until(lambda: slot.over, lambda: slot)
     assert slot.trouble.startswith("The cluster has PyTorch 2.1.0, and this server") and slot.lost == ""
     assert store.get(run_id).status == "queued" and ray.actors[0].dead.is_set() and ray.asked[0]["num_gpus"] == 1
+
+
+def test_why_an_actor_died_in_one_line():
+    """As Ray 2.60 says it."""
+    assert cause_of(RayActorError("The actor died because of an error raised in its creation task, \x1b[36mray::A.__init__()\n"
+                                  "    import torch\nModuleNotFoundError: No module named 'torch'\n")) == \
+        "ModuleNotFoundError: No module named 'torch'"
+    assert cause_of(RayActorError("The actor died unexpectedly before finishing this task.\n\tpid: 7\nThe actor is dead because "
+                                  "its worker process has died.")) == "The actor died unexpectedly before finishing this task"
 
 
 def test_a_place_without_runs_is_given_back(placed, store, monkeypatch):

@@ -5,7 +5,6 @@ import importlib.util
 import os
 import socket
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from core.errors import reason
@@ -13,8 +12,6 @@ from core.subprocesses import ROOT
 
 INSTALL = "pip install -r requirements-cluster.txt"
 SECONDS_TO_ANSWER = 3.0
-# of ours, on every machine: threads that have nothing to do sleep soon, as core.process has it
-ENVIRONMENT = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 # Of Ray, read as it is imported: how often it tries to join, seconds until it gives a cluster up, and that no call after
@@ -69,8 +66,7 @@ def join(address: str) -> Any:
     if is_on_loopback_alone(address):
         os.environ.setdefault(*LOOPBACK)
     ray = importlib.import_module("ray")  # half a second, and only where it is asked for
-    variables = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    environment = {"py_modules": [str(Path(ROOT) / "core")], "env_vars": variables, "excludes": ["**/__pycache__/**"]}
+    environment = {"py_modules": [str(ROOT / "core")], "excludes": ["**/__pycache__/**"]}
     try:
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level="ERROR")
     except Exception as error:  # of many kinds, some of them Ray's own

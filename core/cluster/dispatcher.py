@@ -39,8 +39,10 @@ NO_RAY_THERE = "Something answers at {}, but not as a Ray cluster does. Look whe
 SECONDS_PER_PING, SECONDS_OF_SILENCE = 2.0, 8.0  # of the cluster's address; after these it is lost
 SECONDS_TO_START = 20.0  # of a process on the cluster; then it is said that the cluster has no room for it
 SECONDS_BETWEEN_COUNTS = 10.0  # of the cluster's GPUs and cores
+MOST_FAILURES = 3  # of places, one after another
 LOST = ("The cluster was lost while this run was going. Weights of its last full epoch were kept, if any; “Continue” goes on "
         "from there.")
+SECONDS_TO_LEAVE = 60.0  # at most
 LOST_CODE = 3  # exit code once runs have been marked
 
 
@@ -67,7 +69,7 @@ class Dispatcher:
         self.gpus, self.cores = 0, 1
         self._said: State | None = None
         self._counted, self._retry_at = -SECONDS_BETWEEN_COUNTS, 0.0
-        self._trouble = ""
+        self._trouble, self._failures, self._started = "", 0, False
 
     def run(self) -> None:
         for loop in (self.watch_lifeline, self.beat, self.look_back):
@@ -78,8 +80,7 @@ class Dispatcher:
             self.look()
             self.changed.wait(SECONDS_PER_LOOK)
             self.changed.clear()
-        self.leaving.wait()
-        time.sleep(60)  # watch_lifeline() ends the process
+        time.sleep(SECONDS_TO_LEAVE)  # watch_lifeline() ends the process
 
     # --- the cluster
 
@@ -106,19 +107,28 @@ class Dispatcher:
         for slot in [slot for slot in self.slots if slot.over]:
             self.slots.remove(slot)
             if slot.lost:
-                self.lose()
+                self._failed(slot)
             if slot.trouble:
                 self._trouble, self._retry_at = slot.trouble, now + SECONDS_BETWEEN_TRIES
         with suppress(StoreError):
             self._fit(now)
         ready = [slot for slot in self.slots if slot.about is not None]
         if ready:
-            self._trouble = ""
+            self._trouble, self._failures = "", 0
         late = not ready and any(slot.waiting_since is not None and now - slot.waiting_since > SECONDS_TO_START
                                  for slot in self.slots)
         full = (f"The cluster at {self.settings.cluster} has no free machine with {self.cores} processor cores"
                 f"{' and a GPU' if self.gpus else ''} for a run just now.")
         self.say(State(self._trouble or (full if late else ""), tuple(slot.about.pid for slot in ready if slot.about), True))
+
+    def _failed(self, slot: Slot) -> None:
+        """A place is gone, for a mistake of ours or as Ray can't be used any more: three in a row are no mistake of one run's."""
+        self._failures += 1
+        if self._failures >= MOST_FAILURES or not answers(self.settings.cluster):
+            self.lose(f" ({slot.lost})")
+        with suppress(StoreError):
+            if slot.run_id:
+                self.store.finish(slot.run_id, "failed", f"The run ended with {slot.lost}")
 
     def _fit(self, now: float) -> None:
         kinds = ("cuda", "cpu") if self.gpus else ("cpu",)
@@ -140,8 +150,6 @@ class Dispatcher:
                 if idle is not None:
                     idle.leave()
 
-    _started = False
-
     def _start(self, kind: str, takes: tuple[str, ...]) -> None:
         if self.settings.workers:
             self.slots.append(Slot(self.ray, self.name, self.store, self.settings, self.known, kind == "cuda", self.cores, takes,
@@ -161,12 +169,13 @@ class Dispatcher:
                 heard = time.monotonic()
             elif time.monotonic() - heard > SECONDS_OF_SILENCE:
                 self.lose()
+                return
 
-    def lose(self) -> None:
+    def lose(self, why: str = "") -> None:
         """End: what has lost a cluster can't join one again. The server starts another process like this."""
         with suppress(StoreError):
             self.store.end_runs_of(self.name, "interrupted", LOST)
-        self.say(State(f"The cluster at {self.settings.cluster} was lost. Runs wait until it is back."))
+        self.say(State(f"The cluster at {self.settings.cluster} was lost{why}."))
         os._exit(LOST_CODE)
 
     # --- the server

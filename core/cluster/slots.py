@@ -1,11 +1,15 @@
 """Places on the cluster where runs are done, one after another: each is an actor of Ray's and a thread here that feeds it."""
 
+import platform
+import re
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
+
+import torch
 
 from core.cluster.data_files import KnownFiles
 from core.cluster.delegate import Delegate, is_ours
@@ -103,7 +107,10 @@ class Slot:
         self.waiting_since = time.monotonic()
         options = {"num_cpus": self.cores, "num_gpus": 1 if self.gpu else 0}
         self._actor = actor_class(self.ray).options(**options).remote(self.gpu, self.cores, self.settings.cuda_graphs)
-        about: About = self._get(self._actor.about.remote())
+        try:
+            about: About = self._get(self._actor.about.remote())
+        except WorkerGone as gone:
+            raise WorkerGone(f"A training process can't be started on the cluster: {gone}") from None
         check_versions(about)
         self.about, self.waiting_since = about, None
         self.changed()
@@ -166,7 +173,7 @@ class Slot:
             return self.ray.get(reference)
         except self.ray.exceptions.RayActorError as error:
             self._kill()
-            raise WorkerGone(reason(error)) from None
+            raise WorkerGone(cause_of(error)) from None
 
     def _kill(self) -> None:
         if self._actor is not None:
@@ -175,12 +182,14 @@ class Slot:
         self._actor, self.about = None, None
 
 
+def cause_of(error: Exception) -> str:
+    """Why an actor has died, in one line: the error that ended it, which Ray puts last, or what Ray says first."""
+    last = str(error).strip().rpartition("\n")[2].strip()
+    return last if re.match(r"[A-Za-z_.]*(Error|Exception)\b", last) else reason(error).removesuffix(".")
+
+
 def check_versions(about: About) -> None:
     """Raises OtherVersions where the cluster has another Python or PyTorch: a run would not be what it is here."""
-    import platform
-
-    import torch
-
     here = {"Python": platform.python_version_tuple()[:2], "PyTorch": torch.__version__.partition("+")[0]}
     there = {"Python": tuple(about.python.split(".")[:2]), "PyTorch": about.torch.partition("+")[0]}
     for name, own in here.items():
