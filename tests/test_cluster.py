@@ -28,10 +28,12 @@ from core.data import DataDamaged, load
 from core.data.own.sets import save_set
 from core.fields import ConfigError
 from core.runs import LocalEngine, load_model
+from core.runs.outlet import outlet_of
 from core.settings import Settings
 from tests.cluster import WHY_NOT, give_up, is_installed, started_cluster
 from tests.helpers import run_here, tiny, wait_for, wait_until
 from tests.test_pages import assert_whole, page, runs  # noqa: F401 (a fixture)
+from tests.test_sinks import points, stand_in, with_sink  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +47,9 @@ def passed(value):
     return pickle.loads(pickle.dumps(value))
 
 
-def follow(store, settings, run, training, until=lambda run: False, root=None):
+def follow(store, settings, run, training, until=lambda run: False, root=None, outlet=None):
     """Do what Slot does with a run, in this process; whether it came to its end."""
-    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, lambda value: value)
+    delegate = Delegate(store, run, KnownFiles(settings.data_dir), outlet, lambda value: value)
     data = delegate.known.of(run.config)
     training.start(passed(run), passed(delegate.files()), replace(data, root=root or data.root), passed(delegate.order()))
     while not until(store.get(run.id)):
@@ -109,6 +111,13 @@ def test_a_run_that_was_deleted_meanwhile_writes_nothing_more(store, settings, t
         delegate.take(news)
     delegate.take(news)
     assert store.runs() == [] and not [path for path in store.path.iterdir() if path.is_dir()]
+
+
+def test_a_run_afar_tells_its_sink_what_the_store_has(store, settings, training, stand_in):  # noqa: F811
+    run = store.create_running(tiny(training__epochs=2), "tester", "here")
+    with outlet_of(store, run, with_sink(settings), wait=True) as outlet:
+        follow(store, settings, run, training, outlet=outlet)
+    assert points(stand_in()) == list(zip(*store.metrics(run.id).series["loss"], strict=True))
 
 
 # --- data
