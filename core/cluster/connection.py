@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import re
 import socket
 from contextlib import suppress
 from typing import Any
@@ -85,13 +86,11 @@ def explained(address: str, error: Exception) -> str:
     if any(word in text for word in ("AuthenticationError", "Unauthenticated", "UNAUTHENTICATED", "InvalidAuthToken")):
         return (f"The cluster at {address} does not take this server's token. Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
                 "RAY_AUTH_TOKEN_PATH to the cluster's.")
-    if "Version mismatch" in text or "version mismatch" in text.lower():
-        return f"The cluster at {address} has another Python or Ray than this server: {_versions(str(error))}"
+    if "version mismatch" in text.lower():
+        which = re.findall(r"(?:Ray|Python): (\S+)", text)
+        both = ": Ray {} and Python {} there, Ray {} and Python {} here".format(*which) if len(which) >= 4 else ""
+        return f"The cluster at {address} has another Python or Ray than this server{both}. Install the same."
     if "node_ip_address" in text or "Can't find" in text or "raylet" in text:
         return (f"This machine is no part of the cluster at {address}. Run `ray start --address={address}` here, or set "
                 "RAY_ADDRESS to ray://HOST:10001.")
     return f"The cluster at {address} can't be joined: {reason(error)}"
-
-
-def _versions(text: str) -> str:
-    return " ".join(text.split())

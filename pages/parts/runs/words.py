@@ -13,7 +13,7 @@ STATUS = {
 }
 
 
-def waiting(store: RunStore, run: Run, trouble: str) -> str:
+def waiting(store: RunStore, run: Run, trouble: str = "") -> str:
     """What a run in the queue waits for. trouble: of the engine."""
     if trouble:
         return as_text(trouble)

@@ -66,10 +66,14 @@ def freeze_imports(page: str) -> None:
     gc.freeze()
 
 
-@st.cache_resource(show_spinner=False)
 def device() -> str:
     """The device runs get if they don't ask for another, for people."""
-    return "Ray cluster" if os.environ.get("PLAYGROUND_ENGINE") == "ray" else describe_device().title
+    return "Ray cluster" if os.environ.get("PLAYGROUND_ENGINE") == "ray" else _own_device()
+
+
+@st.cache_resource(show_spinner=False)
+def _own_device() -> str:
+    return describe_device().title
 
 
 def query_of(path: str) -> dict[str, str]:
