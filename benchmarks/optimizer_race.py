@@ -6,12 +6,14 @@ sent: race, map and loss curves as JSON. Aims: a race ≤ 100 ms, a new picture 
 """
 
 import argparse
+import json
 import time
 
 import numpy as np
 import torch
 
 from benchmarks.conditions import conditions, spread
+from core.figures import race as race_figures
 from core.figures.building_blocks import ground, race_losses, race_map
 from core.labs.optimizer_race import RACERS, RaceConfig, race
 from core.labs.surfaces import SURFACES, Surface
@@ -43,10 +45,14 @@ def picture(surface: Surface, config: RaceConfig, landscape, animated: bool) -> 
     """Bytes of what a page sends after a control has moved."""
     paths = race(surface, FIVE, config)
     titles = {name: RACERS[name].title for name in FIVE}
-    figure = race_map(landscape, surface.minima, {path.racer: path.points for path in paths}, titles, surface.x, surface.y,
-                      animated=animated)
-    curves = race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest)
-    return len(figure.to_json()) + len(curves.to_json())
+    points, losses = {path.racer: path.points for path in paths}, {path.racer: path.losses for path in paths}
+    curves = race_losses(losses, titles, surface.lowest)
+    if animated:
+        runners = race_figures.racers(points, losses, titles)
+        sent = json.dumps({"id": race_figures.name_of(landscape, runners), "ground": landscape, "racers": runners})
+    else:
+        sent = race_map(landscape, surface.minima, points, titles, surface.x, surface.y).to_json()
+    return len(sent) + len(curves.to_json())
 
 
 def timed(what, rounds: int) -> list[float]:
@@ -65,12 +71,13 @@ def measure(surface: Surface, rounds: int) -> None:
     config = RaceConfig(learning_rate=surface.rates[0], adaptive_rate=surface.rates[1], steps=500, x=surface.start[0],
                         y=surface.start[1])
     grid = surface.grid()
-    landscape = ground(grid.x, grid.y, grid.loss, surface.lowest)
+    landscapes = {False: ground(grid.x, grid.y, grid.loss, surface.lowest),
+                  True: race_figures.landscape(grid.loss, surface.lowest)}
     print(surface.title)
     print(f"  race         {spread(timed(lambda: race(surface, FIVE, config), rounds), 'ms', 0)}")
     print(f"  torch.optim  {spread(timed(lambda: with_torch(surface, config), 3), 'ms', 0)}")
-    for animated in (False, True):
-        times = timed(lambda animated=animated: picture(surface, config, landscape, animated), rounds)
+    for animated, landscape in landscapes.items():
+        times = timed(lambda animated=animated, landscape=landscape: picture(surface, config, landscape, animated), rounds)
         size = picture(surface, config, landscape, animated) / 1e3
         print(f"  {'animated' if animated else 'picture':<12} {spread(times, 'ms', 0)}; {size:.0f} kB")
 

@@ -61,7 +61,7 @@ def cost(name: str, config: RunConfig, rounds: int) -> None:
 def play(page: Page, address: str, name: str, config: RunConfig, speed: str, seconds: float) -> None:
     """Start a run in the lab and print what the browser has drawn of it."""
     page.goto(f"{address}?{urlencode(to_address(config) | {'plane.speed': speed})}")
-    page.get_by_role("heading", name="What to try next").wait_for()
+    page.get_by_role("button", name="What to try next").wait_for()
     page.locator(".plane .now").get_by_text("Epoch 0").wait_for()
     page.get_by_role("button", name="Start", exact=True).click()
     plane = page.locator(".plane")

@@ -36,7 +36,8 @@ from core.data import DataError, Dataset, load, normalize, spec_of
 from core.data.drawing import prepare
 from core.data.sources.digits import vary
 from core.evaluation.ood.glyphs import GLYPHS
-from core.evaluation.ood.score import SHARE, distances, features, learn_reference
+from core.evaluation.ood.score import SHARE, learn_reference
+from core.evaluation.ood.views import distances, features
 from core.evaluation.other_data import through_drawing
 from core.runs import RunStore, TrainedModel, load_model
 from core.settings import Settings

@@ -235,6 +235,7 @@ TAGS = {"architecture", "name"}  # the fields that say which kind of model, opti
 
 MOST_THREADS = 64
 MOST_MOMENT_EPOCHS = 32
+MOST_FROZEN = 200  # as many layers as a composed network may have
 
 class TrainingConfig(Config):
     """How the network learns."""
@@ -293,6 +294,10 @@ class TrainingConfig(Config):
         "all", "Which layers learn; those before them are frozen: they keep the weights that they start with. linear_layers: all "
         "from the first linear layer on, while convolutions or embeddings stay. last_layer: the one that answers, alone.",
         label="What is trained")
+    frozen_first: int = setting(
+        0, "How many layers with weights, counted from the input, keep the weights that they start with, beside those that are "
+        "not trained anyway. A batch norm behind one of them is frozen with it, and does not count. 0 freezes none.",
+        label="First layers frozen", unit="layers", ge=0, le=MOST_FROZEN, step=1)
     rate_below_last: float = setting(
         1.0, "How much of the learning rate all layers below the last one get, so that what they have learned elsewhere "
         "changes slowly, while a new last layer learns. 1 makes no difference.",

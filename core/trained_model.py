@@ -35,6 +35,12 @@ class TrainedModel:
             return len(shape) == 3 and shape[0] == self.input_shape[0]
         return tuple(shape) == self.input_shape
 
+    def brought_to_size(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) float32 as the network gets them: in another size where the run's transforms resize."""
+        for size in fixed_sizes(self.config.data.transforms):
+            images = resize(images, size)
+        return images
+
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities (N, K) float32 on the CPU for images (N, C, H, W) float32 in [0, 1]; normalises as in training.
 
@@ -46,8 +52,7 @@ class TrainedModel:
             ValueError: images of another shape or number format.
         """
         if images.is_floating_point() and images.dim() == 4:
-            for size in fixed_sizes(self.config.data.transforms):
-                images = resize(images, size)
+            images = self.brought_to_size(images)
         if tuple(images.shape[1:]) != self.input_shape:
             needs = ", ".join(map(str, self.input_shape))
             raise ValueError(f"images have shape {tuple(images.shape)}; this network needs (N, {needs})")

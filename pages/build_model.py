@@ -67,7 +67,8 @@ address.note()
 data = outline(config.data)
 outputs = outputs_for(config, len(data.source_classes))
 composed = isinstance(config.model, StackConfig)
-controls, picture = st.columns([1, 2.8], gap="large")
+with st.container(key="stage"):
+    controls, picture = st.columns([1, 2.8], gap="large")
 works, case = True, config_doctor.case_of(server, config)
 with controls:
     choices()

@@ -30,6 +30,7 @@ from core.labs.autograd import (
 from pages.parts.learn.lab import Next, covered, open_lab, predict, refusal, show_code, tried, try_next
 from pages.parts.learn.questions import AUTOGRAD
 from pages.parts.shell import lesson
+from pages.parts.shell.frame import is_dark
 from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
 
@@ -72,7 +73,7 @@ def editors() -> Values | None:
 
 def graph(passed: Pass, step: int, detach: str | None = None) -> None:
     reached = ", ".join(now.node for now in passed.steps[:step] if now.backward) or "nothing"
-    st.graphviz_chart(graph_dot(passed, step, detach), width="stretch", alt=(
+    st.graphviz_chart(graph_dot(passed, step, detach, dark=is_dark()), width="stretch", alt=(
         f"The calculation as a graph of {', '.join(passed.nodes)}; after step {step} of {len(passed.steps)} gradients have "
         f"reached {reached}."))
 

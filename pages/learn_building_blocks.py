@@ -10,11 +10,16 @@ from pages.parts.learn.building_blocks import activations, dropout, losses, opti
 from pages.parts.learn.lab import open_lab
 from pages.parts.shell import lesson
 
-PARTS = {"Activations": activations, "Losses": losses, "Optimizers": optimizer_race, "Dropout": dropout}
+PARTS = {"Optimizers": optimizer_race, "Activations": activations, "Losses": losses, "Dropout": dropout}
+# controls of the part that the lab once began with: addresses from then name no part
+FIRST_THEN = ("blocks.activation", "blocks.x", "blocks.init", "blocks.seed")
 
-open_lab("pages/learn_building_blocks.py", "See what each building block does to numbers on the way forward and to gradients "
-         "on the way back. Then race seven optimizers across the same landscape and say why one wins.")
+open_lab("pages/learn_building_blocks.py", "Race optimizers across the same landscape and say why one wins. Then see what "
+         "activations, losses and dropout do to numbers on the way forward and to gradients on the way back.")
 topics = lesson.parts("learn_building_blocks", list(PARTS))
+names_no_part = "blocks.part" not in {*st.session_state, *st.query_params}
+if names_no_part and "Activations" in topics and any(name in st.query_params for name in FIRST_THEN):
+    st.session_state["blocks.part"] = "Activations"
 part = st.segmented_control("Part", topics, default=topics[0], key="blocks.part", required=True,
                             label_visibility="collapsed", bind="query-params")
 PARTS[part].show()

@@ -40,6 +40,7 @@ STYLE = """<style>
   .st-key-plane-buttons button { padding: 0.25rem 0.5rem; min-height: 2.25rem; }
   .st-key-plane-buttons > :has(> .st-key-plane-status) { flex: 1 1 100%; }
 }
+@media (min-width: 641px) { .stApp [data-testid="stLayoutWrapper"]:has(> .st-key-lab-folded) { top: 0.5rem; } }
 .st-key-plane-main { gap: 0.5rem; }
 .st-key-plane-refused { min-height: 1.5rem; }
 .st-key-plane-status p { line-height: 1.25; }
@@ -54,9 +55,7 @@ NEXT = [
     Next("Do the same with pictures, where nobody can see the boundary:", "pages/train_model.py", "Train model",
          ":material/model_training:"),
 ]
-TASKS = """And here:
-
-- **Exclusive or** with no hidden layer: it fails. Add the input x₁·x₂: why is that enough?
+TASKS = """- **Exclusive or** with no hidden layer: it fails. Add the input x₁·x₂: why is that enough?
 - **Circle** with 1, 2, 3, then 4 units: how many lines does it take to enclose it?
 - **Two spirals** with 3 layers of 8 units and tanh. Then more inputs instead of more layers.
 - 20 points, much noise, 8 units: training loss falls, validation loss rises. Then L2 at 0.03.
@@ -138,5 +137,4 @@ settings()
 if run is not None and run.step:
     tried(PATH)
 code()
-try_next(NEXT)
-st.markdown(TASKS)
+try_next(NEXT, TASKS)

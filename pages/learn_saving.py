@@ -186,6 +186,4 @@ try_next([
          ":material/leaderboard:"),
     Next("Which of a network's layers have most of the numbers in its state_dict?", "pages/build_model.py", "Build model",
          ":material/account_tree:"),
-])
-st.markdown("And here:\n\n"
-            "- Switch eval() off and set dropout to 0: are the answers equal now? And without batch norm?\n")
+], "- Switch eval() off and set dropout to 0: are the answers equal now? And without batch norm?\n")

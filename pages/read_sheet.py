@@ -10,7 +10,7 @@ from core.data.drawing.photograph import MOST_MB
 from core.data.own.sample_sheet import sample_sheet
 from core.runs import Run
 from core.wording import chance, percent, plural
-from pages.parts.draw.answers import Asked, ask, title_of, why_not
+from pages.parts.draw.answers import Asked, ask, title_of
 from pages.parts.runs.panel import current_run
 from pages.parts.runs.usable import picture_runs
 from pages.parts.sheet.correct import list_section, picture_section
@@ -46,8 +46,9 @@ def reader_of(asked: Asked) -> Reader:
     """The model as a reader of sheets. It must be able to answer."""
     model, familiar = asked.model, asked.familiar
     assert model is not None
-    unlike = None if familiar is None else lambda images: familiar.scores(model.model, images, model.mean, model.std)
-    return Reader(asked.run.id, model.classes, model.predict, unlike)
+    unlike = None if familiar is None else lambda images: familiar.scores(
+        model.model, model.brought_to_size(images), model.mean, model.std)
+    return Reader(asked.run.id, model.classes, model.predict, unlike, asked.how)
 
 
 def picture() -> bytes | None:
@@ -117,8 +118,8 @@ def correct(server: Services, work: Work, reader: Reader) -> None:
 open_page("Read a sheet")
 server = services()
 st.title("Read a sheet")
-st.markdown("A page of digits at once: each mark is found, prepared as MNIST was made, and read. Correct what is wrong, and it "
-            "is a labelled data set.")
+st.markdown("A page of digits at once: each mark is found, prepared as the images were that the network learned from, and read. "
+            "Correct what is wrong, and it is a labelled data set.")
 current_run(server)  # an address of no run is said to be one
 runs = picture_runs(server)
 if not runs:
@@ -128,8 +129,8 @@ if not runs:
         go_to("app.py")
     st.stop()
 model = choose(server, runs)
-if model.model is None or (problem := model.problem or why_not(model.model)):  # marks are prepared as MNIST was made
-    st.warning(as_text(model.problem if model.model is None else problem), icon=":material/block:")
+if model.problem:
+    st.warning(as_text(model.problem), icon=":material/block:")
     st.stop()
 content = picture()
 if content is None:

@@ -32,13 +32,13 @@ from pages.parts.widgets.differences import differences
 
 MOST_NAMED = 6  # settings in which a run differs from the form
 STYLE = (Path(__file__).parent / "parts/train/cockpit.css").read_text(encoding="utf-8")
-OWN = ""  # the choice for values of one's own
+OWN = ""  # the choice for values of one's own, as draft.preset_of() says it
 ESSENTIALS, ALL = "Essentials", "All settings"
 
 
 def preset_choice(config: RunConfig) -> None:
     """Start from a preset; changing a field makes the settings one's own."""
-    same = next((name for name, entry in PRESETS.items() if entry.config == config), OWN)
+    same = draft.preset_of(config)
     options = ([] if same else [OWN]) + list(PRESETS)
     chosen = st.selectbox("Start from", options, options.index(same), key=f"train.preset.{same}.{config.model_dump_json()}",
                           format_func=lambda name: PRESETS[name].title if name else "My own settings")
@@ -62,7 +62,9 @@ def beginning(server: Services, config: RunConfig) -> None:
     if lesson.parts("train_model", ["Start from"]):
         preset_choice(config)
     else:
-        st.caption(f"Settings: {as_text(title_of(config, server.settings.data_dir))}")
+        name = draft.preset_of(config)
+        title = PRESETS[name].title if name else title_of(config, server.settings.data_dir)
+        st.caption(f"Settings: {as_text(title)}")
     ready = can_start(server, config) and is_here
     place = st.container(horizontal=True, gap="xsmall")  # both in one line
     watch = watch_choice(server, config)
@@ -93,7 +95,8 @@ open_page("Train model", STYLE)
 server = services()
 st.title("Train model")
 config, run = draft.draft(server), current_run(server)
-picture, controls = st.columns([2.3, 1], gap="medium")  # in this order, so that on a phone the picture comes first
+with st.container(key="stage"):
+    picture, controls = st.columns([2.3, 1], gap="medium")  # in this order, so that on a phone the picture comes first
 with controls:
     beginning(server, config)
     address.note()

@@ -116,6 +116,7 @@ def _is_taken(text: str) -> bool:
         training = config.training
         asked = RunConfig(model=config.model, data=DataConfig(task=config.data.task, vocabulary=config.data.vocabulary),
                           training=TrainingConfig(loss=training.loss, trainable=training.trainable,
+                                                  frozen_first=training.frozen_first,
                                                   start_from=IMAGENET * (training.start_from == IMAGENET)))
         return _fits(asked, check(config.data))
     except REFUSED:

@@ -39,7 +39,7 @@ TINY: Mapping[str, float] = {
     "model.mlp.hidden": 256, "model.cnn.channels": 16, "model.cnn.fc_width": 256,
     "model.small_resnet.channels": 16, "model.small_resnet.blocks": 2, "model.vgg16.fc_width": 16,
     "model.stack.layers.conv2d.out_channels": 16, "model.stack.layers.linear.out_features": 256,
-    "training.threads": 2,
+    "training.threads": 2, "training.frozen_first": 1,
     "model.stack.layers.residual.layers.conv2d.out_channels": 16, "model.stack.layers.residual.layers.linear.out_features": 256,
     "model.text_embedding.width": 64, "model.text_embedding.fc_width": 256, "training.epochs": 3,
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from streamlit.runtime.state.query_params import QueryParams
 from streamlit.testing.v1 import AppTest
 
 from core.config import read_config
@@ -63,6 +64,48 @@ def test_a_changed_preset_is_followed_in_the_address_and_not_overwritten():
     at.query_params.clear()
     at.query_params["preset"] = "circle-2d"  # the same link again
     assert epochs(at.run()) == PRESETS["circle-2d"].config.training.epochs and in_address(at) == {"preset": "circle-2d"}
+
+
+@pytest.fixture
+def steps(monkeypatch) -> list[str]:
+    """The addresses that the browser is told, each of which is a step of its way back."""
+    told: list[str] = []
+    send = QueryParams._send_query_param_msg
+
+    def tell(parameters):
+        told.append(str(parameters))
+        send(parameters)
+
+    monkeypatch.setattr(QueryParams, "_send_query_param_msg", tell)
+    return told
+
+
+def test_one_change_is_one_step_of_the_way_back(steps):
+    at = opened("train_model", preset="circle-2d")
+    assert steps == []
+    with_epochs(at, 7)
+    assert len(steps) == 1 and "preset" not in in_address(at), "a preset goes where settings come"
+    at.button(key="train.start").click().run()
+    assert len(steps) == 2 and list(in_address(at)) == ["run"], "the run says which settings these are"
+    plane = opened("learn_decision_boundary", **{"data.dataset": "xor", "data.noise": "0.3"})
+    told = len(steps)
+    plane.button(key="plane.closed").click().run()
+    assert len(steps) == told + 1 and "data.noise" not in in_address(plane) and len(in_address(plane)) > 1
+
+
+def test_the_way_back_leads_to_before_a_run_was_started(monkeypatch):
+    at = opened("train_model")
+    at.button(key="train.start").click().run()
+    run = at.session_state[keys.RUN]
+    assert in_address(at) == {"run": run}
+    at.query_params.clear()
+    assert in_address(at.run()) == {"run": run}, "a link that leaves it out keeps it"
+    at.query_params.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("pages.parts.shell.frame.came_by_history", lambda: True)
+        at.run()
+    assert at.session_state[keys.RUN] is None and in_address(at) == {}
+    assert any("Press **Start training**" in one.value for one in at.info)
 
 
 @pytest.mark.parametrize("page", ["train_model", "build_model", "explore_data"])
@@ -286,6 +329,11 @@ def test_a_lab_with_its_controls_as_the_address_says(page, asked):
     for key, text in asked.items():
         if key in shown:
             assert str(shown[key].value).lower() == text
+
+
+def test_an_address_from_when_the_lab_began_with_activations():
+    at = opened("learn_building_blocks", blocks__activation="Tanh")
+    assert at.selectbox(key="blocks.activation").value == "tanh" and in_address(at)["blocks.activation"] == "Tanh"
 
 
 def test_where_an_address_has_no_words_the_way_back_finds_the_usual(monkeypatch):

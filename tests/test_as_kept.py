@@ -7,12 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.config import DataConfig
 from core.data import delete_imported, import_images
-from core.data.drawing import DrawingError
-from core.data.drawing.as_kept import Preparation, from_file, from_sheet, has_dark_ground, lies_like_mnist, preparation_of
+from core.data.drawing import DrawingError, place_like_mnist
+from core.data.drawing.as_kept import (
+    Preparation,
+    from_file,
+    from_ink,
+    from_sheet,
+    has_dark_ground,
+    lies_like_mnist,
+    preparation_of,
+)
 from core.data.own.sets import FOLDER, read_arrays, save_set
 from tests.strokes import draw as strokes
 
@@ -36,7 +45,7 @@ def test_a_picture_of_the_set_comes_out_as_it_lies_in_the_set(tmp_path, size, ch
             archive.writestr(f"{'ab'[number % 2]}/{number}.{kind}", content)
     report = import_images(tmp_path / "set.zip", tmp_path, size, channels, fit=fit)
     how = preparation_of(DataConfig(dataset=report.name), (channels, size, size), tmp_path)
-    assert how == Preparation(size, channels, fit, False, True, "set")
+    assert how == Preparation(size, channels, fit, False, True, "set", 1.0), "photographs fill their frame"
     kept = {image.tobytes() for image in read_arrays(tmp_path, report.name).images}
     for content in files[:2] if fit == "crop" else files[1:]:
         found = from_file(content, how)
@@ -58,8 +67,8 @@ def test_how_a_picture_is_prepared(tmp_path):
         return found and replace(found, title="")
 
     assert of(digits) is None and of(digits, hidden=True) is None, "as MNIST's digits lie"
-    assert of(np.roll(digits, 7, axis=3)) == Preparation(28, 1, "pad", True, False, ""), "in a corner of the frame"
-    assert of(255 - digits) == Preparation(28, 1, "pad", False, False, ""), "dark ink on white"
+    assert of(np.roll(digits, 7, axis=3)) == Preparation(28, 1, "pad", True, False, "", 17 / 28), "in a corner of the frame"
+    assert of(255 - digits) == Preparation(28, 1, "pad", False, False, "", 17 / 28), "dark ink on white"
     assert of(np.full((20, 3, 16, 16), 9, np.uint8)) == Preparation(16, 3, "pad", True, False, "")
     gone = save_set(tmp_path, "Gone", ["a", "b"], np.zeros((20, 3, 16, 16), np.uint8), labels, test)
     delete_imported(tmp_path, gone.name)
@@ -84,6 +93,20 @@ def test_a_drawing_is_dark_or_light_as_the_set_is():
     colour = from_sheet(strokes(7), Preparation(32, 3, "crop", False, False, ""))
     assert colour.image.shape == (3, 32, 32) and not colour.flat
     assert from_sheet(np.full((280, 280, 4), 255, np.uint8), Preparation(8, 1, "pad", False, False, "")).flat
+
+
+def test_a_mark_of_a_sheet_lies_in_its_frame_as_the_sets_pictures_do():
+    """A bar of ink, 12 by 6: as long as the set's digits are, in the middle, with the set's ground and colours."""
+    ink = np.ones((12, 6), np.float32)
+    for filled, long, wide in ((1.0, 32, 16), (0.5, 16, 8)):
+        bar = from_ink(ink, Preparation(32, 3, "pad", False, True, "", filled))
+        dark = bar[0] < 0.5
+        assert bar.shape == (3, 32, 32) and torch.equal(bar[0], bar[2])
+        assert (int(dark.any(1).sum()), int(dark.any(0).sum())) == pytest.approx((long, wide), abs=2)
+        assert float((dark * torch.arange(32.0)).sum() / dark.sum()) == pytest.approx(15.5, abs=1)
+        swapped = from_ink(ink, Preparation(32, 1, "pad", True, True, "", filled))
+        assert (swapped[0] + bar[0] - 1).abs().max() < 0.01
+    assert torch.equal(from_ink(ink, None), torch.from_numpy(place_like_mnist(ink))[None])
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])

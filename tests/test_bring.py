@@ -16,6 +16,7 @@ from PIL import Image
 from core.importing import child
 from core.importing.decode import from_array
 from core.importing.folders import part_of
+from core.importing.in_pieces import numbers_in
 from core.importing.pixels import Shape
 from tests.archives import png, saved, two_classes, zipped
 from tests.test_importing import here, labels_of, quiet  # noqa: F401 (an autouse fixture)
@@ -124,6 +125,19 @@ def test_outer_folders_can_be_the_classes_all_the_same(tmp_path):
     ("testament", ""), ("valley", ""), ("developers", ""), ("", ""), ("7", ""), ("learner", "")])
 def test_words_for_splits(word, part):
     assert part_of(word) == part
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 70_000), min_size=1, max_size=30), st.sampled_from(",;\t "))
+def test_numbers_of_a_line_are_read_whole_and_with_points(numbers, mark):
+    """Whole numbers are read in a way of their own, five times as fast."""
+    lines = (mark.join(f"{number}{end}" for number in numbers).encode() for end in ("", ".0"))
+    assert [list(numbers_in(line, mark.encode())) for line in lines] == [numbers, numbers]
+
+
+@pytest.mark.parametrize("line", [b"1,,2", b"1,-,2", b"a,1", b"1,2,", b"", b"1;2"])
+def test_a_line_that_is_not_all_numbers_is_none(line):
+    assert numbers_in(line, b",") is None
 
 
 def table(rows: list[list[str]], delimiter: str = ",") -> bytes:

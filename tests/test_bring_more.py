@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data import ImportRefused, import_images
-from core.importing import child
+from core.importing import limits
 from core.importing.decode import BadImage, decode
 from tests.archives import png, two_classes, zipped
 from tests.test_bring import CASES, idx, parts
@@ -278,7 +278,7 @@ def test_parquet_is_read_within_the_limits_of_the_process(tmp_path):
     parquet(columns, tmp_path / "a.parquet", names={"label": ["a", "b", "c"]})
     report = import_images(tmp_path / "a.parquet", tmp_path / "data")
     assert (report.accepted, report.classes) == (60, ("a", "b", "c")) and "“label” as the class" in report.reading
-    assert child.LIBRARY < child.MEMORY
+    assert limits.LIBRARY < limits.MEMORY
 
 
 # --- HEIC

@@ -58,3 +58,27 @@ def test_a_draft_survives_the_way_back_a_reload_and_another_browser(address, tab
     other = tabs(1280)
     other.goto(page.url)
     expect(epochs(other)).to_have_value("7")
+
+
+def test_no_press_of_the_way_back_is_without_effect(address, tabs):
+    """From a preset to settings of one's own, to a run of these, and back again: each press changes the page."""
+    page = tabs(1280)
+    page.goto(f"{address}?preset=digits-quick")
+    expect(epochs(page)).to_be_visible()
+    before, usual = page.url, epochs(page).input_value()
+    set_epochs(page, 7)
+    changed = page.url
+    page.get_by_role("button", name="Start training").click()
+    expect(page).to_have_url(re.compile(r"\?run=[0-9a-f]{32}$"))
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("Press Start training")).to_be_visible()
+    expect(epochs(page)).to_have_value("7")
+    assert page.url == changed
+    page.go_back()
+    expect(epochs(page)).to_have_value(usual)
+    assert page.url == before
+    page.go_forward()
+    expect(epochs(page)).to_have_value("7")
+    page.go_forward()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()

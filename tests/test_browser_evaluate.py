@@ -120,6 +120,16 @@ def test_the_slider_goes_back_in_time_and_plays(address: str, page: Page, traine
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
+def test_a_run_that_a_page_chooses_by_itself_is_no_step_of_the_way_back(address: str, page: Page, trained):
+    page.goto(f"{address}/learn_metrics")
+    for link, there in (("Evaluate", "evaluate_model"), ("Draw a digit", "draw_digit")):
+        page.get_by_role("link", name=link).first.click()
+        expect(page).to_have_url(f"{address}/{there}?run={trained[1].id}")
+        page.go_back()
+        expect(page).to_have_url(f"{address}/learn_metrics")
+        expect(page.get_by_role("heading", name="Metrics", level=1)).to_be_visible()
+
+
 def test_the_walk_is_what_one_sees_first(address: str, page: Page, trained):
     page.goto(f"{address}/evaluate_model?run={trained[1].id}&evaluate.section=Images")
     page.get_by_role("button", name="Walk it through the layers").click()

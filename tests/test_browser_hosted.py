@@ -99,10 +99,16 @@ def test_signing_in_with_a_provider(browser: Browser, tmp_path: Path, monkeypatc
             expect(again.get_by_text(re.compile("^1 run"))).to_be_visible()
             his = comes("ben", link, "Train model")
             expect(his.get_by_text(NOT_YOURS).filter(visible=True).first).to_be_visible()
+            beside = opened(again.context, f"{here}/explore_data", "Explore data")  # another tab of that browser
             again.get_by_role("button", name="Sign out").click()
-            expect(again.get_by_role("button", name="Sign in with School")).to_be_visible()
+            for tab in (again, beside):
+                expect(tab.get_by_role("button", name="Sign in with School")).to_be_visible()
             assert school.signed_out == 1
             again.goto(f"{here}/compare_runs")
             expect(again.get_by_role("button", name="Sign in with School")).to_be_visible()
+            beside.get_by_role("button", name="Sign in with School").click()
+            beside.get_by_role("link", name="ann").click()
+            for tab, heading in ((beside, "Explore data"), (again, "Compare runs")):
+                expect(tab.get_by_role("heading", name=heading, level=1)).to_be_visible()
             for page in (hers, again, his):
                 page.context.close()

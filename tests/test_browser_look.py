@@ -5,27 +5,35 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, TimeoutError, expect
+from playwright.sync_api import expect
 
 from benchmarks.page_latency import app
+from core.lessons.pages import PICKERS
 from core.runs import RunStore
 from core.settings import Settings
-from pages.parts.shell.menu import LABS, MENU
+from tests.axe import (
+    BOTH_THEMES,
+    MAIN,
+    MENU_PLACE,
+    PAGES,
+    SECTIONS,
+    TRIES,
+    choose,
+    gone_to,
+    of_run,
+    opened,
+    skip_questions,
+    wrong,
+    wrong_in_the_dark,
+)
+from tests.browser import by_mouse
 from tests.helpers import run_here, tiny
+from tests.strokes import STROKES
 
 pytestmark = pytest.mark.browser
-SERIOUS = {"serious", "critical"}
-TRIES = 20  # looks at a page, half a second apart, until nothing is wrong
-# Every page, with a run where it shows one; beside it the sections with other kinds of things in them.
-PAGES = ["", *(Path(page).stem for page in (*MENU, *LABS) if page != "app.py"), "lesson_wall",
-         "explore_data?explore.section=Bring+your+own",
-         *(f"{page}?run=RUN" for page in ("train_model", "evaluate_model", "evaluate_model?evaluate.section=Numbers",
-                                          "draw_digit", "compare_runs"))]
 # what a finger is to meet, but for what stands in a sentence, tools of a chart, a table's grid, and what is off the screen
 MISSED = """reach => {
     const all = (root) => [...root.querySelectorAll('*')].flatMap(one => [one, ...(one.shadowRoot ? all(one.shadowRoot) : [])]);
@@ -57,7 +65,9 @@ def served(places: Path) -> Iterator[tuple[str, str]]:
         patch.setenv("PLAYGROUND_WORKERS", "0")
         patch.setenv("PLAYGROUND_DATA", str(places / "data"))
         settings = Settings(places / "data", places / "browser-look", places / "cache")
-        run = run_here(RunStore(settings.runs_dir), settings, tiny(training__epochs=2))
+        store = RunStore(settings.runs_dir)
+        run = run_here(store, settings, tiny(training__epochs=2))
+        run_here(store, settings, tiny(training__seed=1))  # number 2, to lie beside it
         with app(places / "browser-look") as port:
             yield f"http://127.0.0.1:{port}/", run.id
 
@@ -67,44 +77,42 @@ def address(served: tuple[str, str]) -> str:
     return served[0]
 
 
-def opened(page: Page, address: str) -> Page:
-    page.goto(address)
-    expect(page.locator("h1")).to_be_visible()
-    expect(page.locator(".stApp[data-test-script-state='notRunning']")).to_be_visible()  # the page is whole
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
-    return page
-
-
-def lasting(page: Page, wanted: dict) -> list[tuple[str, str]]:
-    """Each serious rule that is broken, with the first element that does; nothing that is gone once the page has come to rest:
-    colours that fade in, a menu whose links are still to come."""
-    bad: list[tuple[str, str]] = []
-    for _ in range(TRIES):
-        # at code that can be scrolled axe gives up the whole rule of contrast; other code has the same colours
-        found = Axe().run(page, context={"exclude": [["pre[tabindex]"]]}, options=wanted).response
-        given_up = [entry for entry in found["incomplete"] if "error-occurred" in str(entry["nodes"])]
-        serious = [entry for entry in found["violations"] if entry["impact"] in SERIOUS]
-        bad = [(entry["id"], entry["nodes"][0]["html"][:120]) for entry in (*serious, *given_up)]
-        if found["passes"] and not bad:
-            return []
-        page.wait_for_timeout(500)
-    return bad or [("nothing was looked at", page.url)]
-
-
-def test_everybody_can_read_and_reach_everything(served, tabs):
-    """Every page in both themes: of the dark one only the colours are asked, since nothing else is another."""
+@pytest.mark.parametrize("half", [0, 1])
+def test_everybody_can_read_and_reach_everything(served, tabs, half):
+    """Every page in both themes: of the dark one only the colours are asked, since nothing else is another. The menu is the same
+    on all of them, and asked on the first. Then what an address can open on a page, one section after the other as its control
+    does, in the light theme: a section's colours are those of pages."""
     page = tabs(1280)
-    for name in PAGES:
-        asked = name.replace("?run=RUN", f"?run={served[1]}" if name.count("?") == 1 else f"&run={served[1]}")
+    for name in PAGES[half::2]:
         page.emulate_media(color_scheme="light")
-        opened(page, served[0] + asked)
+        if name == PAGES[half]:
+            opened(page, served[0] + name)
+        else:
+            gone_to(page, of_run(name, served[1]))
         if name.startswith("learn_"):
             skip_questions(page)
         page.mouse.move(1, 1)  # below a pointer, buttons that can't be pressed are judged, too
-        assert not lasting(page, {}), name
-        page.emulate_media(color_scheme="dark")
-        page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
-        assert not lasting(page, {"runOnly": ["color-contrast"]}), f"{name}, dark"
+        but = [] if name == PAGES[half] else [MENU_PLACE]
+        assert not wrong(page, but), name
+        assert not wrong_in_the_dark(page, but), f"{name}, dark"
+        if name.startswith("draw_digit"):
+            for _, points in STROKES[7][0]:  # only then there is something to look into
+                by_mouse(page, points)
+        for row, section in [(row, section) for row, sections in SECTIONS.get(name, []) for section in sections]:
+            page.emulate_media(color_scheme="light")
+            choose(page, row, section)
+            if name.startswith("learn_"):
+                skip_questions(page, looks=1)
+            page.mouse.move(1, 1)
+            assert not wrong(page, only=MAIN), f"{name}, {section}"
+            if section in BOTH_THEMES:
+                assert not wrong_in_the_dark(page, [MENU_PLACE]), f"{name}, {section}, dark"
+
+
+def test_every_section_that_a_lesson_can_name_is_looked_at():
+    looked = {section for rows in SECTIONS.values() for _, sections in rows for section in sections}
+    assert {picker for picker, sections in PICKERS.items() if not {*sections[1:]} <= looked} == set()
+    assert set(SECTIONS) <= set(PAGES)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -115,21 +123,7 @@ def test_what_is_chosen_can_be_read_below_the_pointer(address, tabs, scheme):
     chosen = page.locator("button[data-variant][data-selected='true']").first
     chosen.hover()
     expect(chosen).to_have_attribute("data-hovered", "true")
-    assert not lasting(page, {"runOnly": ["color-contrast"]})
-
-
-def skip_questions(page: Page) -> None:
-    """So that there is a picture to look at: until three looks in a row find no question, as one may be still to come."""
-    skip, looks = page.get_by_role("button", name="Skip", exact=True), 0
-    for _ in range(3 * TRIES):
-        if skip.count():
-            looks = 0
-            with suppress(TimeoutError):  # it has just gone
-                skip.first.click(timeout=5000)
-        elif (looks := looks + 1) == 3:
-            break
-        page.wait_for_timeout(300)
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    assert not wrong(page, rules=["color-contrast"])
 
 
 @pytest.mark.parametrize("name", ["", "train_model?run=RUN", "learn_linear_regression"])
@@ -186,7 +180,7 @@ def test_what_a_chart_shows_is_there_as_a_table(address, tabs):
     table = page.get_by_role("dialog", name="Confusion matrix").get_by_role("table")
     assert [row.split("\t") for row in table.inner_text().splitlines()] == [
         ["true class ↓ what it said →", "0", "1"], ["0", "3", "2"], ["1", "1", "4"]]  # of the lab's first ten answers, by hand
-    assert not lasting(page, {})
+    assert not wrong(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(button).to_be_focused()
@@ -204,3 +198,70 @@ def test_nothing_fades_for_who_asks_for_less_motion(address, tabs):
     page.wait_for_function(f"({longest})() >= 0.1")  # else there is nothing to take away
     page.emulate_media(reduced_motion="reduce")
     page.wait_for_function(f"({longest})() <= 0.001")  # the page may just be drawn
+
+
+def test_the_lab_on_optimizers_opens_with_the_race_running(address, tabs):
+    page = tabs(1280)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    opened(page, f"{address}learn_building_blocks")
+    now, race = page.locator(".race .now"), page.locator(".race .map")
+    expect(now).to_have_text(re.compile(r"^step [1-9]\d* of 200$"))  # nobody has pressed anything
+    assert race.bounding_box()["y"] + race.bounding_box()["height"] <= 800
+    expect(now).to_have_text("step 200 of 200")
+    page.locator(".race").get_by_role("button", name="Play again").click()
+    page.locator(".race").get_by_role("button", name="Pause").click()
+    expect(page.locator(".race").get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.emulate_media(reduced_motion="reduce")
+    expect(now).to_have_text("step 200 of 200")
+    expect(page.locator(".race").get_by_role("button")).to_have_count(0)
+
+
+def test_what_to_try_next_stands_beside_the_picture(address, tabs):
+    """Open where there is room, folded on the title's line where there is less, at the end of a phone's page."""
+    page = opened(tabs(1600), f"{address}learn_building_blocks")
+    race, title = page.locator(".race .map"), page.locator("h1")
+    beside = page.get_by_role("heading", name="What to try next")
+    expect(beside).to_be_visible()
+    page.wait_for_function("([one, other]) => one.getBoundingClientRect().right < other.getBoundingClientRect().left",
+                           arg=[race.element_handle(), beside.element_handle()])
+    assert beside.bounding_box()["y"] < race.bounding_box()["y"]
+    folded = page.get_by_role("button", name="What to try next")
+    expect(folded).to_have_count(0)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(beside).to_have_count(0)
+    assert abs(folded.bounding_box()["y"] - title.bounding_box()["y"]) < 24
+    folded.click()
+    expect(page.get_by_test_id("stPopoverBody").get_by_role("link", name="Train model")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert folded.bounding_box()["y"] > race.bounding_box()["y"] + race.bounding_box()["height"]
+
+
+@pytest.mark.parametrize("name", ["evaluate_model?run=RUN", "learn_text"])
+def test_sections_stand_in_one_row(served, tabs, name):
+    page = opened(tabs(1280), served[0] + name.replace("RUN", served[1]))
+    sections = page.get_by_role("radiogroup", name=re.compile("Section|Topic")).get_by_role("radio")
+    expect(sections.nth(7)).to_be_visible()
+    page.wait_for_function("choices => new Set(choices.map(one => one.getBoundingClientRect().top)).size === 1",
+                           arg=[one.element_handle() for one in sections.all()])
+
+
+def test_examples_have_room_for_their_captions_at_every_width(served, tabs):
+    page = opened(tabs(1280), f"{served[0]}train_model?run={served[1]}")
+    expect(page.locator(".st-key-panel-examples canvas")).to_have_count(2)
+    for width in (1280, 1160, 1100, 900, 700, 641, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("""() => [...document.querySelectorAll('.st-key-panel-examples canvas')].every(one =>
+            one.getBoundingClientRect().width >= 5 * 53)""")
+
+
+@pytest.mark.parametrize("name", ["train_model?run=RUN", "build_model", "learn_first_networks"])
+def test_nothing_is_squeezed_in_a_narrow_window(served, tabs, name):
+    """As at 1280 pixels and 150 %, or at 1920 and 200 %: columns stand below each other, and nothing is wider than the page."""
+    page = opened(tabs(900), served[0] + name.replace("RUN", served[1]))
+    expect(page.get_by_test_id("stColumn").first).to_be_visible()
+    page.wait_for_function("""() => {
+        const main = document.querySelector('[data-testid=stMain]');
+        const [one, other] = main.querySelector('[data-testid=stHorizontalBlock]:has(> [data-testid=stColumn])').children;
+        return main.scrollWidth <= main.clientWidth && other.getBoundingClientRect().top >= one.getBoundingClientRect().bottom;
+    }""")

@@ -42,7 +42,7 @@ def address(runs: Path) -> Iterator[str]:
 def opened(page: Page, address: str, height: int = 900) -> Page:
     page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
     page.goto(address)
-    expect(page.get_by_role("heading", name="What to try next")).to_be_attached()
+    expect(page.get_by_role("button", name="What to try next")).to_be_attached()
     page.wait_for_function("() => document.querySelectorAll('[data-testid=stSkeleton]').length === 0")
     expect(page.locator(".plane .now")).to_contain_text("Epoch")
     return page

@@ -10,8 +10,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from benchmarks.page_latency import app
-from core.actors import LOCAL
+from core.actors import LOCAL, Actor
 from core.lessons import Lesson, Step, keep_lesson
+from core.runs import Metric, RunStore
+from tests.helpers import tiny
 from tests.test_browser_look import lasting
 
 pytestmark = pytest.mark.browser
@@ -52,10 +54,40 @@ def pupil(context: BrowserContext, address: str, name: str) -> Page:
     return page
 
 
+FITS = """() => [document.documentElement, document.querySelector('.stMain')].every(
+    one => one.scrollHeight <= innerHeight && one.scrollWidth <= innerWidth)"""
+CUT = """() => [...document.querySelectorAll('*')].map(one => one.shadowRoot?.querySelector('.wall')).find(one => one)
+    .querySelectorAll('li.name').values().filter(one => one.textContent !== one.title || one.scrollWidth > one.clientWidth)
+    .map(one => one.textContent).toArray()"""
+
+
+def a_class_of_thirty(runs: Path, code: str) -> None:
+    """Twenty-eight pupils more, who have trained, with names as long as can be."""
+    store = RunStore(runs)
+    for number in range(28):
+        actor = Actor(f"{number:032x}", "visitor")
+        config = tiny(training__seed=number, training__device="cuda")  # which the app's worker leaves to others
+        run_id = store.as_actor(actor).in_lesson(code).create(config, actor.key)
+        store.as_actor(actor).keep_name(code, actor.key, f"Maria-Theresia E. {number}")
+        assert store.claim("test", ["cuda"])
+        store.record(run_id, [Metric("validation_accuracy", 1, number / 30)], step=1, epoch=1, validation_accuracy=number / 30)
+        store.finish(run_id, "finished")
+    store.close()
+
+
+def one_who_waits(runs: Path, code: str) -> None:
+    """With a name as long as can be, and a run that the app's worker leaves to others."""
+    store, actor = RunStore(runs), Actor("e" * 32, "visitor")
+    store.as_actor(actor).in_lesson(code).create(tiny(training__device="cuda"), actor.key)
+    store.as_actor(actor).keep_name(code, actor.key, "Maria-Theresia E. 0")
+    store.close()
+
+
 def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYGROUND_MODE", "hosted")
     monkeypatch.setenv("PLAYGROUND_TEACHER", CODE)
-    code = keep_lesson(Lesson(title="Class 7b", steps=(Step(page="train_model"),)), tmp_path, LOCAL)
+    code, begun = (keep_lesson(Lesson(title=f"Class {name}", steps=(Step(page="train_model"),)), tmp_path, LOCAL)
+                   for name in ("7b", "7c"))
     teacher, ann, ben = (browser.new_context(viewport={"width": width, "height": height}) for width, height in (
         (1920, 1080), (1280, 900), (390, 844)))
     with app(tmp_path) as port:
@@ -74,7 +106,7 @@ def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypat
         wall = seat.locator(".wall")
         expect(wall.get_by_role("listitem").filter(has_text="Ann <b>A</b>")).to_be_visible()
         pupil(ben, lesson, "Ben")
-        expect(wall.locator(".group.done li")).to_have_text(["Ann <b>A</b>", "Ben"])
+        expect(wall.locator(".group.done li.name")).to_have_text(["Ann <b>A</b>", "Ben"])
         expect(wall.locator(".dot")).to_have_count(2)
         expect(wall.locator("path")).to_have_count(2)
 
@@ -87,11 +119,23 @@ def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypat
         assert seat.evaluate("[document.documentElement, document.querySelector('.stMain')].every("
                              "one => one.scrollHeight <= 1080 && one.scrollWidth <= 1920)")
 
+        a_class_of_thirty(tmp_path, code)
+        expect(wall.locator(".dot")).to_have_count(30)
+        for width, height in ((1920, 1080), (1366, 768), (1280, 900)):
+            seat.set_viewport_size({"width": width, "height": height})
+            expect(wall.locator("li.name").filter(visible=True)).to_have_count(30)
+            seat.wait_for_function(FITS)
+            assert seat.evaluate(CUT) == []
+        seat.set_viewport_size({"width": 1920, "height": 1080})
         for scheme in ("light", "dark"):
             seat.emulate_media(color_scheme=scheme)
             assert not lasting(seat, {})
+        one_who_waits(tmp_path, begun)
+        seat.goto(f"{home}lesson_wall?wall={begun}")  # where nobody is done yet, names are there all the same
+        expect(wall.locator("li.name").filter(visible=True)).to_have_text(["Maria-Theresia E. 0"])
+        seat.goto(f"{home}lesson_wall?wall={code}")
         seat.get_by_text("Hide names").click()
-        expect(wall.locator(".group.done li")).to_have_text(["visitor 1", "visitor 2"])
+        expect(wall.locator(".group.done li.name")).to_have_text([f"visitor {number}" for number in range(1, 31)])
         expect(seat.get_by_text("Ben")).to_have_count(0)
         seat.set_viewport_size({"width": 390, "height": 844})
         expect(wall.locator(".dot").first).to_be_visible()

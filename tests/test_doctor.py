@@ -799,6 +799,7 @@ def test_combined_data(values, rule, severity):
 def test_frozen_layers_that_have_learned_nothing():
     finding = found("frozen_at_random", config(training__trainable="last_layer"))
     assert finding.severity == "warning" and finding.fix == config() and "39,250 of 39,760 parameters" in finding.evidence
+    assert found("frozen_at_random", config(training__frozen_first=1)).fix == config()
     for sound in (config(), config(training__trainable="last_layer", training__start_from="a" * 32)):
         assert found("frozen_at_random", sound) is None
 
@@ -812,7 +813,7 @@ def test_pretrained_weights_that_get_other_numbers():
 
 
 @pytest.mark.parametrize(("changes", "field"), [
-    ({"training__trainable": "linear_layers"}, "training.trainable"),
+    ({"training__trainable": "linear_layers"}, "training.trainable"), ({"training__frozen_first": 9}, "training.frozen_first"),
     ({"training__start_from": "imagenet"}, "training.start_from")])
 def test_what_can_not_start_or_freeze_so_is_refused_and_mended(changes, field):
     finding = found("refused", config(**changes))

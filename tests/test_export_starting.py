@@ -29,6 +29,7 @@ FEW = {"data__only_classes": THREE, "data__fraction": 0.3, "training__epochs": 3
        "training__optimizer": {"name": "adamw", "weight_decay": 0.1, "learning_rate": 0.005}}
 WAYS = {
     "the last layer alone": {"training__trainable": "last_layer"},
+    "the first layer frozen": {"training__frozen_first": 1},
     "linear layers, l1, clipping": {"training__trainable": "linear_layers", "training__l1": 0.001,
                                     "training__gradient_clipping": 0.5},
     "all, slower below": {"training__rate_below_last": 0.1, "training__gradient_clipping": 0.5},
@@ -65,7 +66,7 @@ def losses(config: RunConfig, store, settings, control=None) -> tuple[list[float
 @pytest.mark.parametrize("name", WAYS)
 def test_a_script_that_starts_from_a_run_gives_its_losses(name, source, tmp_path):
     store, settings, (plain, normed) = source
-    kind, first = (NORMED, normed) if "training__trainable" in WAYS[name] else (DROPS, plain)
+    kind, first = (NORMED, normed) if WAYS[name].keys() & {"training__trainable", "training__frozen_first"} else (DROPS, plain)
     config = tiny(**kind | FEW | WAYS[name], training__start_from=first.id)
     expected, _, began = losses(config, store, settings)
     path = tmp_path / "train.py"

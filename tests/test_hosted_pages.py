@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.errors import StreamlitAuthError
 from streamlit.testing.v1 import AppTest
 
-from core.actors import NOT_YOURS, Actor
+from core.actors import LOCAL, NOT_YOURS, Actor
 from core.config import read_config
 from core.data.own.sets import save_set
 from core.lessons import Lesson, Step, keep_lesson
+from core.presets import PRESETS
 from core.runs import RunStore, StoreError
+from core.sign_in import ProviderSilent, ProviderWrong
 from core.visitors import KEY_FILE, MOST_WRONG, OLD_COOKIE, cookie_name, cookie_of, signing_key
 from pages.parts.shell import keys
 from pages.parts.shell.sign_in import NEEDED
@@ -123,6 +126,29 @@ def test_the_door_before_the_sign_in(hosted, monkeypatch, auth, labels):
     assert [one.value.partition(".")[0] for one in at.error] == ([] if labels else ["This server's sign-in names no provider"])
 
 
+@pytest.mark.parametrize(("trouble", "said"), [
+    (ProviderSilent("it can't be reached"), r"The sign-in with \*school is not there just now: it can't be reached. Try again"),
+    (ProviderWrong("its answer is no JSON"), r"The sign-in with \*school is not set up right: of its `server_metadata_url`, its"),
+    (StreamlitAuthError("cookie_secret of /etc/x"), r"The sign-in with \*school is not set up right: its section of"),
+    (None, "")])
+def test_a_provider_that_is_not_there_is_said_at_the_door(hosted, monkeypatch, trouble, said):
+    brings(monkeypatch)
+    signs_in(monkeypatch, {"*school": {"client_id": "x", "server_metadata_url": "https://a.example/x"}}, is_logged_in=False)
+    asked, sent = [], []
+
+    def raises(where, is_it):
+        asked.append(where)
+        if trouble is not None and isinstance(trouble, StreamlitAuthError) == is_it:
+            raise trouble
+
+    monkeypatch.setattr("pages.parts.shell.sign_in.check_provider", lambda address, verify: raises(address, False))
+    monkeypatch.setattr(st, "login", lambda provider: (raises(provider, True), sent.append(provider)))
+    at = click(page(), "sign_in.*school")
+    assert asked[0] == "https://a.example/x" and sent == ([] if trouble else ["*school"])
+    assert [one.value.startswith(said) for one in at.error] == [True] * (trouble is not None)
+    assert not at.exception and "/etc/x" not in texts(at) and [one.key for one in at.button] == ["sign_in.*school"]
+
+
 def test_a_sign_in_whose_package_is_missing(hosted, monkeypatch):
     brings(monkeypatch)
     signs_in(monkeypatch, {"client_id": "x"}, is_logged_in=False)
@@ -154,6 +180,22 @@ def test_pupils_begin_with_seeds_of_their_own_or_share_a_run(hosted, monkeypatch
         opened.append(at.session_state[keys.RUN])
     assert opened[0] == opened[1] and not at.error and "exactly these settings" in at.toast[0].value
     assert [run.id for run in hosted.lesson_runs(shared)] == opened[:1]
+    assert hosted.sharers(shared) == {opened[0]: [at.session_state[keys.OWNER]]}
+
+
+def test_what_a_lesson_makes_of_a_preset_is_still_called_so(hosted, monkeypatch):
+    about = Lesson(steps=(Step(page="train_model"),), preset="digits-quick", fixed={"training.epochs": 2})
+    at = pupil_of(monkeypatch, keep_lesson(about, hosted.path, LOCAL))
+
+    def start_from():
+        return next(box for box in at.selectbox if box.label == "Start from")
+
+    assert at.session_state[keys.DRAFT]["training"]["seed"] != 0, "a seed of their own"
+    assert start_from().value == "digits-quick" and "My own settings" not in start_from().options
+    next(number for number in at.number_input if number.label.startswith("Learning rate")).set_value(0.5).run()
+    assert start_from().value == ""
+    bare = about.model_copy(update={"sections": {"train_model": ()}})
+    assert f"Settings: {PRESETS['digits-quick'].title}" in texts(pupil_of(monkeypatch, keep_lesson(bare, hosted.path, LOCAL)))
 
 
 def test_home_says_whose_runs_one_can_go_on_with(hosted, monkeypatch):

@@ -2,6 +2,7 @@
 
 import io
 import json
+from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ def quiet(monkeypatch):
 
 
 def opened(path: str, part: str | None = None) -> AppTest:
-    at = skip_questions(AppTest.from_file(str(ROOT / path), default_timeout=60)).run()
+    at = skip_questions(AppTest.from_file(str(ROOT / path), default_timeout=60))
     if part:
-        at.segmented_control(key="blocks.part").set_value(part).run()
+        at.query_params["blocks.part"] = part
+    at.run()
     whole(at)
     return at
 
@@ -48,7 +50,7 @@ def figures(at: AppTest) -> list[dict]:
 
 
 def test_a_question_is_answered_after_a_guess():
-    at = opened(BLOCKS)
+    at = opened(BLOCKS, "Activations")
     assert at.button(key="blocks.depth.reveal").disabled
     at.radio(key="blocks.depth.guess").set_value("About 1").run()
     at.button(key="blocks.depth.reveal").click().run()
@@ -59,7 +61,7 @@ def test_a_question_is_answered_after_a_guess():
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_on_the_page_are_cores(name):
-    at = opened(BLOCKS)
+    at = opened(BLOCKS, "Activations")
     at.selectbox(key="blocks.activation").select(name).run()
     at.slider(key="blocks.x").set_value(-0.7).run()
     whole(at)
@@ -83,7 +85,7 @@ def test_dropout_on_the_page_is_cores():
 
 
 def test_first_weights_and_seed_change_the_layers():
-    at = opened(BLOCKS)
+    at = opened(BLOCKS, "Activations")
     for init in INITS:
         at.selectbox(key="blocks.init").select(init).run()
         at.number_input(key="blocks.seed").set_value(4).run()
@@ -134,17 +136,35 @@ def test_races_on_the_page_are_cores(name):
         assert f"**{RACERS[path.racer].title}.** {path.words}" in written(at)
 
 
-def test_step_by_step_and_animated():
+def running(at: AppTest) -> dict:
+    """What the browser is sent of the race."""
+    return json.loads(next(part.proto.json for part in at.get("bidi_component") if "blocks.race" in part.proto.id))["content"][0]
+
+
+def test_the_lab_opens_with_the_race_and_its_question_below():
+    at = opened(BLOCKS)
+    sent = running(at)
+    surface = SURFACES["bowl"]()
+    paths = race(surface, ("sgd", "momentum", "nesterov", "rmsprop", "adam"), RaceConfig(
+        learning_rate=surface.rates[0], adaptive_rate=surface.rates[1], x=surface.start[0], y=surface.start[1]))
+    assert [one["title"] for one in sent["racers"]] == [RACERS[path.racer].title for path in paths]
+    for one, path in zip(sent["racers"], paths, strict=True):
+        for what, values in (("points", path.points.ravel()), ("losses", path.losses)):
+            np.testing.assert_allclose(np.frombuffer(b64decode(one[what]), "<f4"), values, rtol=1e-6, atol=1e-30)
+        assert path.words in sent["about"]
+    at.selectbox(key="blocks.landscape").select("saddle").run()
+    assert running(at)["id"] != sent["id"], "another race, which starts anew"
+    at.segmented_control(key="blocks.view").set_value("Whole paths").run()
+    whole(at)
+    assert len(figures(at)) == 2
+
+
+def test_step_by_step():
     at = opened(BLOCKS, "Optimizers")
     at.segmented_control(key="blocks.view").set_value("Step by step").run()
     at.slider(key="blocks.step.200").set_value(3).run()
     whole(at)
     assert set(at.dataframe[0].value["Step"]) == {3}
-    at.slider(key="blocks.steps").set_value(500).run()
-    at.segmented_control(key="blocks.view").set_value("Animated").run()
-    whole(at)
-    assert len(at.get("plotly_chart")[0].proto.spec) < 400_000
-    assert figures(at)[0]["frames"]
 
 
 def test_without_racers_there_is_a_hint():

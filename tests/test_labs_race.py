@@ -1,7 +1,9 @@
 """The optimizer race against torch.optim, its landscapes against finite differences and the real network."""
 
+import struct
 import subprocess
 import sys
+from base64 import b64decode
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core.figures.building_blocks import ground, race_losses, race_map
+from core.figures.race import landscape, name_of, racers
 from core.labs.optimizer_race import FAR, RACERS, RaceConfig, race, race_code
 from core.labs.surfaces import GRID, SURFACES, Surface, trained_digits
 
@@ -213,13 +216,17 @@ def test_the_map_shows_paths_up_to_a_step(surfaces):
     figure = race_map(land, surface.minima, paths, titles, surface.x, surface.y, upto=7)
     assert [trace.name for trace in figure.data[2:4]] == ["SGD", "Adam"]
     np.testing.assert_allclose(np.array(figure.data[2].x, float), paths["sgd"][:8, 0], atol=1e-5)
-    played = race_map(land, surface.minima, paths, titles, surface.x, surface.y, animated=True)
     np.testing.assert_allclose([figure.data[4].x[1], figure.data[4].y[1]], paths["adam"][7], atol=1e-5)
-    assert played.frames[0].name == "0" and played.frames[-1].name == "90" and len(played.frames) <= 40
-    for frame in played.frames:
-        for x, name in zip(frame.data[-1].x, paths, strict=True):
-            assert x == pytest.approx(paths[name][int(frame.name), 0], abs=1e-5)
-    assert [step.args[0][0] for step in played.layout.sliders[0].steps] == [frame.name for frame in played.frames]
+
+
+def test_a_race_is_sent_as_few_bytes():
+    """By hand: heights are logarithms above the lowest, here of 1, 10, 100 and 1,000 thousandths of the difference, and more."""
+    sent = landscape(np.array([[0.0, 9e-3], [99e-3, 1.0]]), 0.0)
+    assert sent["side"] == 2 and list(b64decode(sent["bytes"])) == [0, 85, 170, 255]
+    one, = racers({"adam": np.array([[1.0, -2.0], [0.5, 0.25]])}, {"adam": np.array([3.0, 1.5])}, {"adam": "Adam"})
+    assert b64decode(one["points"]) == struct.pack("<4f", 1, -2, 0.5, 0.25)
+    assert b64decode(one["losses"]) == struct.pack("<2f", 3, 1.5)
+    assert name_of(sent, [one]) == name_of(dict(sent), [dict(one)]) != name_of(sent, [one | {"losses": one["points"]}])
 
 
 def test_losses_on_a_logarithmic_axis_have_gaps_at_zero():

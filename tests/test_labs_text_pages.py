@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.data.sources.text_csv import MOST_MEGABYTES
+from core.importing.text_lines import MOST_MEGABYTES
 from core.labs.first_networks import NOTES, walk
 from core.presets import PRESETS
 from core.runs import RunStore

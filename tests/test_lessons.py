@@ -22,6 +22,7 @@ from core.lessons import (
     LessonError,
     Step,
     as_code,
+    change_lesson,
     delete_lesson,
     find_lesson,
     keep_lesson,
@@ -201,6 +202,43 @@ def test_a_lesson_is_kept_and_found_by_its_code_however_it_is_typed(tmp_path):
         find_lesson(code, tmp_path)
 
 
+def test_a_lesson_is_corrected_under_its_code_by_its_maker_and_teachers(tmp_path):
+    ann, teacher = Actor("ann", "visitor"), Actor("t", "teacher")
+    code = keep_lesson(LIMITED, tmp_path, ann)
+    better, best = (LIMITED.model_copy(update={"title": title}) for title in ("Better", "Best"))
+    change_lesson(code, better, tmp_path, ann, LIMITED)
+    change_lesson(code, best, tmp_path, teacher, better)
+    [kept] = kept_lessons(tmp_path)
+    assert (kept.code, kept.lesson, kept.owner) == (code, best, "ann"), "a teacher who corrects it does not take it"
+    with pytest.raises(LessonError, match="made by somebody else, who alone can change it"):
+        change_lesson(code, LIMITED, tmp_path, Actor("bob", "visitor"), best)
+    with pytest.raises(LessonError, match="changed in another window"):
+        change_lesson(code, LIMITED, tmp_path, ann, better)
+    change_lesson(code, best, tmp_path, ann, better)  # the same was written there: nothing is lost
+    long = LIMITED.model_copy(update={"steps": (Step(text="ü" * 1500),) * 20, "summary": "x" * 70_000})
+    with pytest.raises(LessonError, match="too long"):
+        change_lesson(code, long, tmp_path, ann, best)
+    assert find_lesson(code, tmp_path) == best
+
+
+@pytest.mark.parametrize(("code", "line"), [("../../x", "This is no code"), ("K7M2XQ", "has been deleted"),
+                                           ("", "This is no code")])
+def test_a_lesson_that_is_not_there_is_not_corrected(tmp_path, code, line):
+    with pytest.raises(LessonError, match=line):
+        change_lesson(code, LIMITED, tmp_path, LOCAL, LIMITED)
+    assert kept_lessons(tmp_path) == [] == list(tmp_path.glob("lessons/*"))
+
+
+def test_settings_follow_a_corrected_lesson():
+    pupil = "a" * 32
+    mine = Lesson().start_at(1, pupil)
+    for seeds in ("same", "shared"):
+        assert Lesson(seeds=seeds).applied_anew(mine, pupil).training.seed == 0, "one for all now"
+    assert Lesson().applied_anew(mine, pupil) == mine
+    chosen = mine.with_values({"training.seed": 3})
+    assert Lesson(seeds="same", fixed={EPOCHS: 2}).applied_anew(chosen, pupil) == chosen.with_values({EPOCHS: 2})
+
+
 def test_one_visitor_does_not_take_the_places_of_all(tmp_path, monkeypatch):
     monkeypatch.setattr("core.lessons.kept.MOST_OWN", 2)
     ann, bob = Actor("ann", "visitor"), Actor("bob", "visitor")
@@ -243,6 +281,8 @@ def test_a_damaged_file_is_one_line_and_stands_in_nobodys_way(tmp_path, content)
     with pytest.raises(LessonError, match=f"The lesson {code} can't be read") as error:
         find_lesson(code, tmp_path)
     assert "\n" not in str(error.value)
+    with pytest.raises(LessonError, match=f"The lesson {code} can't be read. What is in the form can be kept as a new one."):
+        change_lesson(code, LIMITED, tmp_path, LOCAL, LIMITED)
     delete_lesson(code, tmp_path, LOCAL)
 
 

@@ -251,6 +251,37 @@ def test_a_kept_lesson_is_copied_and_deleted(runs):
     assert "lesson.start" not in {button.key for button in at.button}
 
 
+def test_a_kept_lesson_is_corrected_and_who_is_in_it_follows(runs):
+    code = keep_lesson(Lesson(title="7b", steps=(Step(page="train_model"),), fixed={"training.seed": 7}), runs, LOCAL)
+    pupil = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    pupil.query_params["lesson"] = code
+    whole(pupil.run())
+    at = maker()
+    at.button(key="lesson.change").click().run()
+    assert f"Change the lesson {code}" in [one.value for one in at.header] and at.button(key="lesson.keep_change").disabled
+    field(at, "text_area", "0.text").set_value("Look **here**.").run()
+    field(at, "number_input", "fixed.training.seed").set_value(8).run()
+    whole(at.button(key="lesson.keep_change").click().run())
+    [kept] = kept_lessons(runs)
+    assert (kept.code, kept.lesson.title, kept.lesson.fixed) == (code, "7b", {"training.seed": 8})
+    whole(pupil.run())
+    assert [one.value for one in pupil.toast] == ["This lesson has been changed: this is how it is now."]
+    assert r"Look \*\*here\*\*." in said(pupil) and pupil.session_state[keys.DRAFT]["training"]["seed"] == 8
+    pupil.button(key="train.start").click().run()
+    store = RunStore(runs)
+    assert not pupil.error and not pupil.toast and [run.lesson for run in store.lesson_runs(code)] == [code]
+    store.change_lesson(code, Lesson(), kept.lesson)  # in another window
+    store.close()
+    field(at, "text_input", "title").set_value("8b").run()
+    at.button(key="lesson.keep_change").click().run()
+    assert "was changed in another window" in at.error[0].value
+    whole(at.button(key="lesson.keep").click().run())
+    assert {kept.lesson.title for kept in kept_lessons(runs)} == {Lesson().title, "8b"}
+    at.button(key="lesson.another").click().run()
+    assert at.session_state[keys.LESSON_MADE]["title"] == "My lesson"
+    assert "lesson.keep_change" not in {one.key for one in at.button}
+
+
 @pytest.mark.parametrize(("content", "line"), [
     (b"\xff\xfe", "This file is no lesson: this is not valid JSON"), (b"{}" + b" " * 70_000, "at most 64 kB"),
     (b'{"title": "[x](https://a.example)", "fixed": {"os.system": 1}}', "This file is no lesson: fixed")])

@@ -131,11 +131,11 @@ def test_confusion_colours_mistakes_apart():
 
 
 def test_long_names_below_examples_keep_to_their_places():
-    """Five pictures in half of a narrow page have 60 pixels each: words end there, and the pointer shows them whole."""
+    """Five pictures in a row have 54 pixels each at least: words end there, and the pointer shows them whole."""
     names = ["Ankle boot", "Sneaker", "Ankle boot", "T-shirt/top", "Dress"]
     chart = answer_strip(list("abcde"), names, ["Sneaker", *names[1:]], [0.4, 0.9, 0.9, 0.9, 0.9], long=True)
     points = chart["series"][0]["data"]
     assert points[0]["label"]["formatter"] == "✗ Sneaker\nnot Ankle boot\n40 %"
     assert points[0]["name"] == "✗ Sneaker, not Ankle boot"
-    assert {(point["label"]["width"], point["label"]["overflow"]) for point in points} == {(60, "truncate")}
+    assert {(point["label"]["width"], point["label"]["overflow"]) for point in points} == {(50, "truncate")}
     assert chart["grid"]["bottom"] == 44 + 17 and not chart["series"][0]["silent"] and chart["tooltip"]["formatter"] == "{b}"

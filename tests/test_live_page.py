@@ -102,6 +102,7 @@ def test_nothing_is_lost_or_moved_when_a_run_ends(going, runs):  # noqa: F811
                                             (20, "Epoch 1 of 3 · step 20 of 60"), (21, "Epoch 2 of 3 · step 21 of 60")])
 def test_how_far_a_stopped_run_has_come(going, runs, step, says):  # noqa: F811
     runs.record(going, [], step=step)
+    runs.set_pause(going, True)
     runs.finish(going, "stopped", "Stopped.")
     assert progress(page(TRAIN, going))[0] == says
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from core.data import load
 from core.figures import moments as figures
-from core.figures.moments import DARK, LIGHT, Panel, Shot, animation, drawn_names, panels
+from core.figures.moments import DARK, LIGHT, SCALE, Panel, Sheet, Shot, animation, drawn_names, panels
 from core.inspection import moment as inspected
 from core.inspection.moment import BINS, PARTS, axes_of, counts, examples_of, layers_of, look_at
 from core.presets import PRESETS
@@ -180,3 +180,16 @@ def test_a_run_on_texts_has_answers_a_matrix_a_map_and_histograms(store, setting
         (view.said == examples.labels.numpy()).mean())
     assert [panel.title for panel in panels(view, examples, axes, data.classes, LIGHT)] == [
         "Answers", "Confusion matrix", "Map of the examples", "Weights"]
+
+
+def test_a_text_keeps_to_its_room():
+    """Names of classes of somebody's own are long."""
+    def drawn(text: str, **room: float) -> np.ndarray:
+        sheet = Sheet(300, 24, LIGHT)
+        sheet.text(10, 2, text, 13, **room)
+        return sheet.pixels
+
+    columns = (drawn("Ferruginous duck female", within=60) != LIGHT.paper[0]).any(axis=(0, 2)).nonzero()[0]
+    assert columns.min() >= 10 * SCALE and 50 * SCALE < columns.max() <= 70 * SCALE
+    np.testing.assert_array_equal(drawn("duck", within=60), drawn("duck"))
+    assert (drawn("Ferruginous", within=1) != LIGHT.paper[0]).any(), "one letter at least"

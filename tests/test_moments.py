@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from shutil import disk_usage
 
 import pytest
 import torch
@@ -11,12 +12,24 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.files import write_atomically
-from core.runs import CheckpointError, RunNotFound
+from core.runs import CheckpointError, RunNotFound, StoreError
 from core.runs.annotations import Change
-from core.runs.checkpoints import load_model
+from core.runs.checkpoints import load_model, save_checkpoint
 from core.runs.execute import execute
 from core.runs.moment_costs import FEWEST, RUN_BYTES, cost_of, thinned
-from core.runs.moments import MOST_AHEAD, SHARE_OF_TIME, MomentKeeper, half, moment_path, moments, read_moment, thin
+from core.runs.moments import (
+    MOST_AHEAD,
+    ROOM,
+    SHARE_OF_TIME,
+    TIMES,
+    MomentKeeper,
+    half,
+    moment_files,
+    moment_path,
+    moments,
+    read_moment,
+    thin,
+)
 from core.runs.recorder import Recorder
 from core.runs.space import keep_within, space_of
 from core.training import Started, build_for, fit
@@ -199,6 +212,37 @@ def test_a_full_disk_costs_the_moments_and_not_the_run(store, settings, monkeypa
     monkeypatch.setattr("core.runs.moments.write_atomically", full)
     run = run_here(store, settings, tiny())
     assert run.status == "finished" and steps_of(store, run) == []
+
+
+def test_moments_leave_room_for_the_weights(store, settings, monkeypatch):
+    """The disk has room for two of them beside what stays free, and then for none."""
+    size = moments(store, run_here(store, settings, tiny()).id).kept[0].size
+    disk, left = disk_usage(store.path), [ROOM + (TIMES + number) * size for number in (2, 1, -1)]
+    monkeypatch.setattr("core.runs.moments.disk_usage", lambda place: disk._replace(free=left.pop(0)))
+    again = run_here(store, settings, tiny())
+    assert again.status == "finished" and len(steps_of(store, again)) == 2 and left == []
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_moments_give_way_to_weights_that_have_no_room(store, settings, monkeypatch, full):
+    tried = []
+
+    def save(store, run_id, *more):
+        tried.append(run_id)
+        if len(tried) == 2:
+            moment_path(store, run_id, 0).write_bytes(b"")  # one at least, however fast the disk is
+            raise StoreError("The runs folder can't be written to.")
+        save_checkpoint(store, run_id, *more)
+
+    monkeypatch.setattr("core.runs.execute.save_checkpoint", save)
+    monkeypatch.setattr("core.runs.execute.SECONDS_PER_CHECKPOINT", 0.0)
+    monkeypatch.setattr(type(store), "is_full", property(lambda store: full))
+    run = run_here(store, settings, tiny(training__epochs=3))
+    there = moment_files(store.folder(run.id))
+    if full:
+        assert (run.status, len(tried), there) == ("finished", 4, {})
+    else:
+        assert (run.status, run.message, len(tried)) == ("failed", "The runs folder can't be written to.", 2) and there
 
 
 def test_a_deleted_run_takes_its_moments_along(store, settings):

@@ -68,7 +68,7 @@ PLACES = [
     place("saving", "largest", covers=2, saving__three=True),  # and that of the network without eval(), on the same page
     place("saving", "pickle", covers=2, saving__hostile=True),
     place("saving", "eval", saving__evaluating=False),
-    place("building_blocks", "depth", blocks__activation="sigmoid", blocks__init="default"),
+    place("building_blocks", "depth", blocks__part="Activations", blocks__activation="sigmoid", blocks__init="default"),
     place("building_blocks", "logits", blocks__part="Losses", blocks__float32=True),
     place("building_blocks", "ravine", blocks__part="Optimizers", blocks__landscape="ravine"),
     place("building_blocks", "dropout", blocks__part="Dropout"),

@@ -13,7 +13,7 @@ from core.data.dataset import NotYourData
 from core.data.own.sets import OwnSet, delete_set, own_sets, read_set, save_set
 from core.data.sources.text_files import delete_own, import_csv, own_texts, texts_owner
 from core.evaluation.other_data import others
-from core.lessons import Lesson, LessonError, keep_lesson
+from core.lessons import Lesson, LessonError, find_lesson, keep_lesson
 from core.runs import LocalEngine, NotYours, RunNotFound, RunStore
 from core.runs.annotations import Annotations, Change, Replaced
 from core.runs.deleting import delete_run, remove_discarded
@@ -94,14 +94,17 @@ TEACHER_S = {  # changes or reads what is of all
                  "wall_names": lambda store, run, code: store.wall_names(code),
                  "allow_name": lambda store, run, code: store.allow_name(code, ANN.key, False),
                  "predictions": lambda store, run, code: store.predictions(code),
-                 "visitor_numbers": lambda store, run, code: store.visitor_numbers(code)},
+                 "visitor_numbers": lambda store, run, code: store.visitor_numbers(code),
+                 "sharers": lambda store, run, code: store.sharers(code)},
     "LocalEngine": {"move_to_front": lambda engine, run, code: engine.move_to_front(run)},
 }
-IN_LESSON = {  # keeps, reads or deletes something of one's own in a lesson: how it is called for what is Ann's
+IN_LESSON = {  # keeps, reads, changes or deletes something of one's own in a lesson: how it is called for what is Ann's
     "RunStore": {"keep_name": lambda store, code: store.keep_name(code, ANN.key, "Ben"),
                  "name_of": lambda store, code: store.name_of(code, ANN.key),
                  "keep_prediction": lambda store, code: store.keep_prediction(code, ANN.key, "lab.ask", 0),
-                 "delete_lesson": lambda store, code: store.delete_lesson(code)},
+                 "share_run": lambda store, code: store.share_run("0" * 32, ANN.key),
+                 "delete_lesson": lambda store, code: store.delete_lesson(code),
+                 "change_lesson": lambda store, code: store.change_lesson(code, Lesson(title="Ben's"), Lesson())},
     "LocalEngine": {},
 }
 OWN_ALONE = {"RunStore": {"remove_discarded", "held_back"}, "LocalEngine": set[str]()}  # of all that is one's own
@@ -269,12 +272,16 @@ def test_nobody_has_a_say_in_another_s_name_predictions_and_lesson(store):
     for name, call in IN_LESSON["RunStore"].items():
         with pytest.raises((NotYours, LessonError)) as refused:
             call(ben, code)
-        assert str(refused.value) in (NOT_YOURS, "This lesson was made by somebody else, who alone can delete it."), name
+        assert str(refused.value) in (NOT_YOURS, *(f"This lesson was made by somebody else, who alone can {what} it."
+                                                   for what in ("delete", "change"))), name
         assert everything(store) == before, name
     for call in list(IN_LESSON["RunStore"].values())[:3]:
         with pytest.raises(NotYours):  # not even a teacher: they take a name away
             call(store.as_actor(TEACHER), code)
     assert store.as_actor(ANN).name_of(code, ANN.key).name == "Ann"
+    for actor, title in ((ANN, "Better"), (TEACHER, "Best")):
+        store.as_actor(actor).change_lesson(code, Lesson(title=title), find_lesson(code, store.path))
+        assert find_lesson(code, store.path).title == title and everything(store)[0] == before[0]
     store.as_actor(TEACHER).delete_lesson(code)
     rows, files = everything(store)
     assert rows["wall_names"] == rows["predictions"] == [] and not [path for path in files if path.parent.name == "lessons"]

@@ -68,6 +68,29 @@ def test_weights_come_back_and_answer_as_they_did(subject, kind, alone):
     subject.store.delete(kept.run.id)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_residual_blocks_come_back_from_onnx(places):
+    settings = Settings(places / "data", places / "trips-blocks", places / "cache", workers=0)
+    store = RunStore(settings.runs_dir)
+    run = run_here(store, settings, tiny(model__architecture="small_resnet", model__channels=[4, 6], data__fraction=0.2))
+    content = take(Subject(store, run, settings), "onnx")
+    data = run.config.data.model_copy(update={"normalization": "none"})  # the file normalises itself
+    kept = keep_upload(store, settings, content, "net.onnx", data, "me")
+    images = torch.rand(20, *IMAGE)
+    assert [layer.kind for layer in kept.run.config.model.layers].count("residual") == 2
+    torch.testing.assert_close(load_model(store, kept.run.id).predict(images), load_model(store, run.id).predict(images),
+                               rtol=1e-3, atol=1e-5)
+    store.close()
+
+
+def test_the_weights_that_a_run_began_with_come_back(subject):
+    kept = keep_upload(subject.store, subject.settings, take(subject, "start"), "start.pth", subject.run.config.data, "me")
+    began = torch.load(io.BytesIO(take(subject, "start")), weights_only=True)
+    back = load_model(subject.store, kept.run.id).model.state_dict()
+    assert all(torch.equal(value, back[name]) for name, value in began.items()) and began.keys() == back.keys()
+    subject.store.delete(kept.run.id)
+
+
 def test_settings_come_back(subject):
     assert read_config(take(subject, "config")) == subject.run.config
 

@@ -3,6 +3,7 @@
 import ast
 import io
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,18 @@ import pytest
 import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from torch.nn import functional as F
 
+from core.data import load
 from core.data.own.sample_sheet import ROWS as SAMPLE_ROWS
-from core.data.own.sets import own_sets
+from core.data.own.sets import own_sets, save_set
+from core.data.own.sheet import zip_of_sheet
 from core.evaluation.sheet_reading import Turn
+from core.models import build
 from core.runs import RunStore
+from core.runs.checkpoints import Meaning, save_weights
 from core.settings import Settings
+from core.training import Checkpoint
 from pages.parts.sheet.canvas import drawing_of
 from pages.parts.shell import keys
 from tests.helpers import run_here, tiny
@@ -191,6 +198,46 @@ def test_another_model_answers_the_same_marks(at, reader, places):
     page.selectbox(key=f"sheet.model.{reader[1]}").set_value(other).run()
     assert_whole(page)
     assert page.session_state[keys.SHEET].run_id == other and labelled(page).entries[0].label == 9
+
+
+def test_marks_go_the_way_of_the_networks_own_set(at, reader, places, tmp_path):
+    """Dark digits on a light ground, 24×24 in colour: each mark becomes such a picture, and the set that is kept is one of
+    them. Another network's answers take over what was corrected."""
+    digits = load(tiny().data, places / "data").train
+    images, labels = digits.take(torch.arange(600))
+    small = F.interpolate(images.float(), size=24, mode="area").round().byte().expand(-1, 3, -1, -1)
+    own = save_set(tmp_path / "data", "Ink", [str(n) for n in range(10)], (255 - small // 2).numpy(), labels.numpy(),
+                   np.arange(600) % 5 == 0)
+    run = run_here(reader[0], Settings(tmp_path / "data", places / "sheets", places / "cache"), tiny(
+        data__dataset=own.name, data__validation=100, training__epochs=3)).id
+    page = at(photograph())
+    list_says(page, [[1000, 0, 9]])
+    page.selectbox(key=f"sheet.model.{reader[1]}").set_value(run).run()
+    assert_whole(page)
+    assert not page.warning and labelled(page).entries[0].label == 9 and labelled(page).shape == (3, 24, 24)
+    marks = torch.stack([entry.image for entry in labelled(page).entries])
+    assert marks.shape == (6, 3, 24, 24) and float(marks[:, :, 0].min()) == 1.0 and float(marks.amin((1, 2, 3)).max()) < 0.5
+    assert "sheet.teach" not in {button.key for button in page.button}, "My digits are of 28×28 in gray"
+    page.button(key="sheet.save").click().run()
+    assert_whole(page)
+    kept = next(one for one in own_sets(tmp_path / "data") if one.title == "Digits from a sheet")
+    assert kept.input_shape == (3, 24, 24) and sum(kept.counts) == 6
+    with zipfile.ZipFile(io.BytesIO(zip_of_sheet(labelled(page)))) as archive:
+        assert Image.open(archive.open(archive.namelist()[0])).mode == "RGB"
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 30), (5,)])
+def test_a_network_that_reads_no_such_marks_gets_one_line(at, reader, shape):
+    run = reader[0].create_running(tiny(), "me", "here", "another kind")
+    meaning = Meaning(tuple("0123456789"), shape, (0.0,) * (len(shape) > 1), (1.0,) * (len(shape) > 1))
+    weights = build(run.config.model, shape, 10, seed=0).state_dict()
+    save_weights(reader[0], run.id, run.config, meaning, Checkpoint(1, 1, weights))
+    reader[0].finish(run.id, "finished")
+    page = at()
+    page.selectbox(key=f"sheet.model.{reader[1]}").set_value(run.id).run()
+    assert_whole(page)
+    assert len(page.warning) == 1 and "Choose" in page.warning[0].value and not page.file_uploader
+    reader[0].delete(run.id)
 
 
 def test_two_digits_on_draw_lead_here(at, reader):

@@ -56,11 +56,17 @@ def test_only_what_fits_is_offered_and_the_layer_table_says_what_is_frozen(runs,
     assert choice(at, "training.trainable").options == ["All layers", "Linear layers alone", "Last layer alone"]
     assert_whole(choice(at, "training.trainable").select("last_layer").run())
     assert draft_of(at).training.trainable == "last_layer"
+    assert choice(at, "training.frozen_first").options == ["None", "1: conv1", "2: conv1 to fc1"]
     table = next(one.value for one in at.dataframe if "Frozen" in one.value)
     frozen = dict(zip(table["Layer"], table["Frozen"], strict=True))
     assert frozen["conv1"] == 40 and frozen["fc2"] == 0 and frozen["fc1"] == 784 * 8 + 8
     assert {metric.label: metric.value for metric in at.metric}["Trainable"] == "27"
     assert not at.button(key="build.train").disabled
+    choice(at, "training.trainable").select("all").run()
+    assert_whole(choice(at, "training.frozen_first").select(1).run())
+    assert (draft_of(at).training.trainable, draft_of(at).training.frozen_first) == ("all", 1)
+    table = next(one.value for one in at.dataframe if "Frozen" in one.value)
+    assert dict(zip(table["Layer"], table["Frozen"], strict=True)) == frozen | {"fc1": 0}
 
 
 def test_a_start_that_is_gone_is_one_line_and_nothing_starts(runs, seven):  # noqa: F811

@@ -36,7 +36,7 @@ PLAIN: dict[str, Any] = {"training__batch_size": 48, "training__epochs": 3, "tra
 SEED_3 = TrainingConfig(seed=3)
 NEEDED = {"nesterov": {"momentum": 0.5}}  # what an option needs beside it
 ELSEWHERE = {"optimizer", "schedule",  # their own fields are tried
-             "trainable",  # among OTHER_CASES, and see test_trainable
+             "trainable", "frozen_first",  # among OTHER_CASES, and see test_trainable
              "start_from", "device",  # below; and the microscope, which is compared, is always on the CPU
              "moment_epochs",  # copies of what steps have made; see test_moment_epochs
              "threads"}  # the number of a process, which a step does not change; see test_threads
@@ -109,6 +109,7 @@ OTHER_CASES: dict[str, dict[str, Any]] = {
     "two random transforms": {"data__transforms": [{"kind": "random_affine"}, {"kind": "resize", "size": 16},
                                                    {"kind": "gaussian_noise"}], "training__l1": 0.001},
     "the last layer alone": {"training__trainable": "last_layer", "training__l1": 0.01, "training__gradient_clipping": 0.1},
+    "the first layer frozen": {"training__frozen_first": 1, "training__l1": 0.01, "training__gradient_clipping": 0.1},
     "linear layers alone, slower below": {
         "model__architecture": "cnn", "model__channels": [3], "model__fc_width": 8, "model__batch_norm": True,
         "model__dropout": 0.3, "training__trainable": "linear_layers", "training__rate_below_last": 0.2},

@@ -1,8 +1,13 @@
 """Texts as data: words and numbers by hand, vocabularies from training texts alone, readers, and every way a CSV can be bad."""
 
+import csv
+import io
+import tracemalloc
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,9 +16,11 @@ from torch import nn
 
 from core.config import DataConfig
 from core.data import DATASETS, DataDamaged, DataError, DataMissing, default_config, load, outline, read_texts, spec_for
-from core.data.sources.text_csv import MOST_TEXTS, TextsRefused, read_csv
 from core.data.sources.text_files import delete_own, import_csv, own_texts
-from core.data.sources.texts import CLASSES, build_vocabulary, encode, tokens, words
+from core.data.sources.texts import build_vocabulary, encode, tokens, words
+from core.importing.text_labels import CLASSES
+from core.importing.text_lines import MOST_TEXTS, TextsRefused
+from core.importing.texts import TextsFile
 from core.models import ARCHITECTURES, ModelError, TextEmbeddingConfig, build, check_kind
 from core.presets import PRESETS
 from core.runs import RunStore, load_model
@@ -110,6 +117,12 @@ def test_imdb_is_read_from_its_folders(tmp_path):
 
 
 # --- CSV files of one's own
+
+def read_csv(content: bytes, taken: tuple[int, int] | None = None) -> SimpleNamespace:
+    """How a file is understood, and its texts."""
+    file = TextsFile(io.BytesIO(content), taken)
+    return SimpleNamespace(**vars(file.found), rows=list(file.rows()))
+
 
 def csv_of(rows: int = 12, head: str = "text,label") -> str:
     return head + "\n" + "".join(f'"good, film {i}",positive\n"a bad film {i}",neg\n' for i in range(rows))
@@ -212,7 +225,10 @@ def test_lines_that_can_not_be_used_are_left_out_as_long_as_they_are_few():
     (b"text,label\nfine,meh\n", "All texts have the label “meh”"), (b"text,label\nfine,\n", "Line 2 has no label"),
     (b"text,label\n" + b"".join(b"t%d,%d\n" % (i, i) for i in range(300)), "300 different values; at most 200"),
     (b"text,label\n" + b"a," + b"long " * 30 + b"\n", "149 characters, and a class's name has 60"),
-    (b"," * 10_000_000, "10,000,000 commas or tabs; at most 1,000 columns"), (b"a," * 1200 + b"\n", "1,201 columns"),
+    (b"," * 10_000_000, "more than 101,000 commas or tabs; at most 1,000 columns"),
+    (b'"\n",' * 200_000, "more than 101,000 commas or tabs"),
+    (b"text,label\n" + (b"x" * 100_000 + b",") * 21, "more than 2,000,000 characters"),
+    (csv_of().encode() + b"\xe9\0,a\n", "NUL bytes"), (b"a," * 1200 + b"\n", "1,201 columns"),
     (b"text,label\n,positive\n", "Line 2 has an empty text"),
     (b"text,label\nok,1\na,b,1\na,c,1\n", "Line 3 has 3 columns"), (b'text,label\n"never closed,1\n', "opened and never closed"),
     (b'text,label\n"a"b,1\n', "Line 2 can't be read"),
@@ -228,6 +244,50 @@ def test_bad_files_get_one_line(content, line):
         read_csv(content)
     said = str(caught.value)
     assert line in said and "\n" not in said and len(said) < 300 and said.isprintable()
+
+
+CELLS = st.text(alphabet='ab,;\t"\n\r é0.1<>', max_size=8)
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=300) | st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), max_size=40).map(
+    lambda lines: "\n".join(["text,label", *lines]).encode()), st.sampled_from([None, (0, 1), (1, 0), (2, 0)]))
+def test_any_bytes_are_texts_or_one_line(content, taken):
+    try:
+        found = read_csv(content, taken)
+    except TextsRefused as error:
+        assert str(error) and "\n" not in str(error) and len(str(error)) < 400
+    else:
+        assert sum(found.counts) == len(found.rows) and min(found.counts) >= 10
+        assert np.bincount([place for _, place in found.rows], minlength=len(found.classes)).tolist() == list(found.counts)
+        assert all(text.strip() == text != "" for text, _ in found.rows)
+
+
+def test_what_a_csv_writer_writes_is_read_as_it_was():
+    """Quotation marks, line ends and delimiters inside texts, in each encoding."""
+    rows = [(f'one "{n}", two\nthree; {"é" * (n % 3)}\tfour', "ab"[n % 2]) for n in range(30)]
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+        for delimiter in ",;\t":
+            file = io.StringIO(newline="")
+            csv.writer(file, delimiter=delimiter).writerows([("text", "label"), *rows])
+            found = read_csv(file.getvalue().encode(encoding))
+            assert found.rows == [(text, "ab".index(label)) for text, label in rows] and found.counts == (15, 15)
+
+
+def test_a_large_file_is_read_in_pieces(tmp_path):
+    """Of 12 MB there are never more than a few in memory, whatever is done with the file."""
+    with (tmp_path / "large.csv").open("w", encoding="cp1252") as file:
+        file.write("text;label\n")
+        file.writelines(f"é {'word ' * 800}{n};{'ab'[n % 2]}\n" for n in range(3000))
+    with (tmp_path / "large.csv").open("rb") as file:
+        tracemalloc.start()
+        try:
+            texts = TextsFile(file)
+            count = sum(1 for _ in texts.rows())
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert count == 3000 and texts.found.counts == (1500, 1500) and peak < 6_000_000
 
 
 def test_an_uploaded_file_is_kept_once_and_can_be_learned_from(tmp_path):

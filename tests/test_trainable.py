@@ -19,7 +19,15 @@ from core.training.loop import Loop
 from core.training.optimizers import build_optimizer
 from core.training.range_test import range_test
 from core.training.state import OPTIMIZER
-from core.training.trainable import freeze, frozen_layers, last_layer, layers_with_weights, train_mode, weights_to_train
+from core.training.trainable import (
+    freeze,
+    frozen_layers,
+    last_layer,
+    layers_with_norms,
+    layers_with_weights,
+    train_mode,
+    weights_to_train,
+)
 from tests.helpers import StopAfter, tiny
 
 CPU = torch.device("cpu")
@@ -61,6 +69,26 @@ def test_the_layers_of_a_network():
     assert set(frozen_layers(model, "last_layer", ["conv1"])) == {*FEATURES, "fc1"} - {"conv1"}
 
 
+def test_layers_are_counted_from_the_input_on_with_their_norms():
+    with torch.device("meta"):
+        model = build(tiny(**NORMED).model, (1, 28, 28), 10)
+    assert layers_with_norms(model) == [["conv1", "bn1"], ["conv2", "bn2"], ["fc1"], ["fc2"]]
+    assert frozen_layers(model, "all", first=1) == ["conv1", "bn1"] and frozen_layers(model, "all", first=3)[-1] == "fc1"
+    assert set(frozen_layers(model, "linear_layers", first=1)) == FEATURES, "whatever either of the two freezes"
+    assert frozen_layers(model, "all", ["conv1"], first=1) == ["bn1"], "what starts anew learns"
+    before = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    assert layers_with_norms(before) == [["0", "1", "2"], ["4"]]
+    assert layers_with_norms(nn.Sequential(nn.BatchNorm1d(4))) == [["0"]] and layers_with_norms(nn.Flatten()) == []
+
+
+def test_blocks_are_counted_by_the_layers_in_them():
+    with torch.device("meta"):
+        model = build(ARCHITECTURES["resnet18"].config(), (3, 32, 32), 10)
+    frozen = frozen_layers(model, "all", first=5)
+    assert {name.partition(".")[0] for name in frozen} == {"conv1", "bn1", "layer1"} and len(frozen) == 10
+    assert len(layers_with_norms(model)) == 21, "17 convolutions in a row, 3 around blocks, and the last layer"
+
+
 def test_what_comes_after_the_last_table_belongs_to_it():
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.BatchNorm1d(3))
     assert last_layer(model) == ["2", "3"] and frozen_layers(model, "last_layer") == ["0"]
@@ -83,7 +111,18 @@ def test_what_can_not_be_frozen_is_one_line(changes, trainable, says, places):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("changes", "first", "says"), [
+    ({}, 2, "this network has 2 layers with weights: at most 1 can be frozen"), (NORMED, 4, "at most 3 can be frozen"),
+    ({"model__architecture": "softmax_regression"}, 1, "has 1 layer with weights: none can be frozen")])
+def test_too_many_frozen_layers_are_one_line(changes, first, says, places):
+    with pytest.raises(ConfigError, match=f"training.frozen_first is {first}, and .*{says}") as caught:
+        check(tiny(**changes, training__frozen_first=first), places / "data")
+    assert "\n" not in str(caught.value)
+    assert check(tiny(**changes, training__frozen_first=first - 1), places / "data")
+
+
 @pytest.mark.parametrize(("changes", "says"), [
+    ({"training.frozen_first": -1}, "training.frozen_first"), ({"training.frozen_first": 201}, "training.frozen_first"),
     ({"training.trainable": "none"}, "training.trainable is 'none'"), ({"training.rate_below_last": 0}, "above 0 up to 1"),
     ({"training.rate_below_last": 1.5}, "above 0 up to 1"), ({"training.start_from": "x" * 33}, "training.start_from")])
 def test_bad_fields_are_one_line(changes, says):
@@ -114,15 +153,20 @@ def test_the_layer_table_counts_as_torchinfo_does(name, trainable):
 # --- they stay
 
 
-@pytest.mark.parametrize("trainable", ["linear_layers", "last_layer"])
+WAYS = {"linear_layers": ({"trainable": "linear_layers"}, FEATURES),
+        "last_layer": ({"trainable": "last_layer"}, {*FEATURES, "fc1"}), "first": ({"frozen_first": 1}, {"conv1", "bn1"})}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_frozen_layers_stay_with_every_optimizer(name, trainable, few):
+def test_frozen_layers_stay_with_every_optimizer(name, way, few):
     """Weights, batch norm's mean and variance; no state in the optimizer, no weight decay, no L1."""
-    config = tiny(**NORMED, training__trainable=trainable, training__batch_size=48, training__rate_below_last=0.1,
+    changes, frozen = WAYS[way]
+    config = tiny(**NORMED | {f"training__{field}": value for field, value in changes.items()}, training__batch_size=48,
+                  training__rate_below_last=0.1,
                   training__optimizer={"name": name, "weight_decay": 0.1, "learning_rate": 0.01}, training__l1=0.01)
     model = made(config, few)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    frozen = {*FEATURES, "fc1"} if trainable == "last_layer" else FEATURES
     last = trained(config, few, model)
     for key, value in last.weights.items():
         assert torch.equal(value, before[key]) == (layer_of(key) in frozen), key
@@ -168,8 +212,8 @@ def test_steps_are_those_of_plain_pytorch(changes, few):
 
 def test_shortcuts_that_can_not_freeze_stand_aside(few):
     config = tiny(**BLOCKED)
-    for trainable, aside in (("all", False), ("last_layer", True)):
-        asked = config.with_values({"training.trainable": trainable})
+    for changes, aside in (({}, False), ({"training.trainable": "last_layer"}, True), ({"training.frozen_first": 1}, True)):
+        asked = config.with_values(changes)
         chain = Loop(asked, few, made(asked, few), CPU).training_step.chain
         assert chain is None if aside else chain is None or chain.shortcut == "blocked_layout"
 

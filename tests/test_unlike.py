@@ -16,25 +16,28 @@ from benchmarks.odd_drawings import blank, cursive, dot, letters, noise, printed
 from core.config import DataConfig
 from core.data import Dataset, Split, load, normalize
 from core.data.drawing import prepare
+from core.data.own.sets import save_set
 from core.evaluation.ood.classifier import Judge, learn_judge
 from core.evaluation.ood.score import (
-    AGREE,
     ANSWER,
-    BINS,
-    CELLS,
     MORE_PATIENCE,
-    MOST_FEATURES,
     NEIGHBOUR,
     SHARE,
     can_be_judged,
     can_have_reference,
+    learn_reference,
+    mostly_black,
+)
+from core.evaluation.ood.views import (
+    AGREE,
+    BINS,
+    CELLS,
+    MOST_FEATURES,
     directions,
     disagreement,
     distances,
     features,
     features_and_answers,
-    learn_reference,
-    mostly_black,
 )
 from core.presets import PRESETS
 from core.runs import RunNotFound, RunStore, load_model, ood_reference
@@ -63,6 +66,34 @@ def test_neighbours_are_scikit_learns(rows):
     expected = NearestNeighbors(n_neighbors=5).fit(among.numpy()).kneighbors(asked.numpy())[0][:, 4]
     np.testing.assert_allclose(distances(asked, among, 5), expected, rtol=1e-4)
     assert distances(asked, among[:2], 5).shape == (rows,)  # fewer neighbours than are asked for
+
+
+def test_pictures_of_any_size_and_colour_have_their_neighbours(tmp_path, monkeypatch):
+    """Coloured discs on a ground of 24×24: of large pictures not all are looked at at once, which changes nothing."""
+    random = np.random.default_rng(0)
+    places = np.stack(np.meshgrid(*[np.arange(24)] * 2), -1) - 11.5
+    labels = np.arange(240) % 3
+    images = random.integers(180, 220, (240, 3, 24, 24), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[label, np.hypot(*(places + random.integers(-3, 4, 2)).transpose(2, 0, 1)) < random.integers(5, 9)] = 30
+    own = save_set(tmp_path, "Discs", ["red", "green", "blue"], images, labels, np.arange(240) % 4 == 0)
+    config = tiny(data__dataset=own.name, data__validation=60, training__epochs=4)
+    data = load(config.data, tmp_path)
+    model = build_for(config, data)
+    list(fit(config, data, model, torch.device("cpu")))
+    assert can_have_reference(data) and not can_be_judged(data)
+    whole = learn_reference(model, data)
+    monkeypatch.setattr("core.evaluation.ood.score.NUMBERS_AT_ONCE", 10 * 3 * 24 * 24)
+    parts = learn_reference(model, data)
+    assert all(torch.allclose(whole.images[kind], parts.images[kind], atol=1e-5) for kind in NEIGHBOUR) and whole.judge is None
+    assert parts.limits == pytest.approx(whole.limits, rel=1e-3)
+
+    def unlike(images: torch.Tensor) -> float:
+        return float((whole.scores(model, images, data.mean, data.std) > 1).float().mean())
+
+    seen = data.test.take(torch.arange(len(data.test)))[0].float() / 255
+    noise = torch.rand(50, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    assert unlike(seen) <= 0.1 and unlike(1 - seen) == 1 and unlike(noise) == 1
 
 
 def test_features_are_what_the_last_linear_layer_receives():

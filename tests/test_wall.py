@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.actors import LOCAL, Actor
-from core.figures.wall import _path, best_of, curves, dots, result_of, spread_of
+from core.figures.wall import _path, best_of, curves, dots, result_of, shortened, spread_of
 from core.lessons import LONGEST_NAME, Lesson, LessonError, delete_lesson, keep_lesson, told_apart, wall_name
 from core.runs import LocalEngine, RunNotFound, RunStore
 from core.runs.backup import back_up
@@ -89,6 +89,35 @@ def test_a_lesson_that_shares_leads_equal_settings_to_one_run(store, tmp_path):
         theirs = trained(store, ANN, sharing, 0.8, 0.02)
         mine = engine.as_actor(BEN).in_lesson(sharing)
         assert mine.shared_run(tiny(training__optimizer__learning_rate=0.02, training__epochs=2)) == theirs
+
+
+def test_the_wall_says_who_shares_a_run(store):
+    sharing = keep_lesson(Lesson(seeds="shared"), store.path, TEACHER)
+    own = trained(store, BEN, sharing, 0.5, 0.02)  # Ben comes first, and has a run of his own
+    run_id, teacher, late = trained(store, ANN, sharing, 0.9), store.as_actor(TEACHER), Actor("f" * 32, "visitor")
+    for actor in (EVE, BEN, EVE, ANN, late):
+        pupil(store, actor, sharing).share_run(run_id, actor.key)
+    for code, stranger in ((sharing, "9" * 32), ("", run_id), ("AAAAAA", run_id)):
+        pupil(store, Actor("d" * 32, "visitor"), code).share_run(stranger, "d" * 32)
+    store.as_actor(EVE).keep_name(sharing, EVE.key, "Eve")
+    assert teacher.sharers(sharing) == {run_id: sorted([BEN.key, EVE.key, late.key])} and teacher.sharers("") == {}
+
+    def shown(names=True):
+        wall = read_wall(teacher, sharing, Doctor(), names)
+        return [person.called for person in wall.of_state("done")], [wall.called(run) for run in wall.runs]
+
+    assert shown() == (["visitor 1", "visitor 2", "Eve", "visitor 4"], ["visitor 1", "visitor 2 + 3"])
+    assert shown(False)[0] == ["visitor 1", "visitor 2", "visitor 3", "visitor 4"]
+    people = {person.called: person.shares_with for person in read_wall(teacher, sharing, Doctor()).people}
+    assert people == {"visitor 1": "", "visitor 2": "", "Eve": ANN.key, "visitor 4": ANN.key}
+    again = trained(store, BEN, sharing, 0.6, 0.03, status="running")
+    assert read_wall(teacher, sharing, Doctor()).of_state("training")[0].called == "visitor 1"
+    store.finish(again, "stopped")
+    store.as_actor(ANN).discard([run_id])
+    assert teacher.sharers(sharing) == {} and shown() == (["visitor 1"], ["visitor 1", "visitor 1"])
+    store.as_actor(ANN).restore([run_id])
+    teacher.delete_lesson(sharing)
+    assert teacher.sharers(sharing) == {} and store.get(own).lesson == sharing
 
 
 def test_other_lessons_share_nothing(store, code):
@@ -347,6 +376,23 @@ def test_dots_of_equal_settings_stand_beside_each_other_and_names_do_not_overlap
     picture = dots(read_wall(store, code, Doctor()), RATE)["dots"]
     assert [dot["x"] for dot in picture] == [0.5, 0.492, 0.508]
     assert [(dot["name"], dot.get("side")) for dot in picture] == [("", None), ("b", "left"), ("e", "right")]
+
+
+@pytest.mark.parametrize(("name", "most", "shown"), [
+    ("Maximilian", 10, "Maximilian"), ("Maximilian S.", 9, "Maximi…S."), ("Maria von Eck", 9, "Maria…ck"), ("", 9, ""),
+    ("👩👩👩👩👩👩👩👩👩👩", 9, "👩👩👩👩👩👩…👩👩")])
+def test_a_name_is_shortened_in_its_middle(name, most, shown):
+    assert shortened(name, most) == shown
+
+
+def test_a_name_is_whole_where_there_is_room(store, code):
+    rates = (0.1, 0.001, 0.002, 0.003, 0.004, 0.006)  # alone at the right end, and close to each other
+    for number, rate in enumerate(rates):
+        actor = Actor(f"{number:032x}", "visitor")
+        store.as_actor(actor).keep_name(code, actor.key, f"A name of letters {number}")
+        trained(store, actor, code, 0.5, rate)
+    shown = [dot["name"] for dot in dots(read_wall(store, code, Doctor()), RATE)["dots"]]
+    assert shown == ["A name of letters 0", "", "", "", "", "A name o…rs 5"]
 
 
 def test_how_far_runs_of_other_seeds_lie_apart(store, code):

@@ -20,7 +20,7 @@ from tests.opened_pages import said, whole
 from tests.words_on_pages import markup
 
 ROOT = Path(__file__).parents[1]
-ANN, BEN = Actor("a" * 32, "visitor"), Actor("b" * 32, "visitor")
+ANN, BEN, EVE = (Actor(letter * 32, "visitor") for letter in "abe")
 RATE = "training.optimizer.learning_rate"
 
 
@@ -100,6 +100,20 @@ def test_the_wall_shows_the_runs_of_its_lesson_alone(store, code):
     assert "Point your camera" in said(whole(at.run()))
 
 
+def test_who_shares_a_run_stands_beside_whoever_has_started_it(store):
+    sharing = keep_lesson(Lesson(steps=(Step(page="train_model"),), seeds="shared"), store.path, LOCAL)
+    train(store, sharing, BEN, 0.5, 0.1)
+    train(store, sharing, ANN, 0.9)
+    store.as_actor(EVE).keep_name(sharing, EVE.key, "Eve")
+    store.as_actor(EVE).in_lesson(sharing).share_run(store.lesson_runs(sharing)[0].id, EVE.key)
+    at = opened(sharing)
+    assert names(at)["Done"] == ["visitor 1", "visitor 2", "+ Eve"] and screen(at)["groups"][2]["count"] == 3
+    assert screen(at)["figures"] == [["2", "runs"], ["90.0 %", "best: visitor 2 + 1"]]
+    assert [dot["name"] for dot in screen(at)["dots"]["dots"]] == ["visitor 1", "visitor 2 + 1"]
+    at.toggle(key="wall.hidden").set_value(True).run()
+    assert names(at)["Done"] == ["visitor 1", "visitor 2", "+ visitor 3"]
+
+
 def test_a_wall_of_nobody_says_how_to_come_in(store, code):
     store.as_actor(ANN).keep_name(code, ANN.key, "[x](//a.example)")
     at = opened(code)
@@ -170,8 +184,12 @@ def test_a_pupil_gives_a_name_and_their_prediction_is_counted_once(store, code):
     assert not [field for field in at.text_input if field.key == "lesson.name_typed"], "it is read when it is opened"
     at.session_state["lesson.name"] = True
     at.run()
-    at.text_input(key="lesson.name_typed").set_value("Ann")
-    at.button(key="lesson.name_use").click().run()
+    for typed, said_of_it in (("\u200b", "You have no name on the wall."), ("Ann", "This is your name on the wall.")):
+        at.text_input(key="lesson.name_typed").set_value(typed)
+        at.button(key="lesson.name_use").click().run()
+        assert [toast.value for toast in at.toast] == [said_of_it]
+        at.session_state["lesson.name"] = True
+        at.run()
     owner = at.session_state[keys.OWNER]
     assert store.wall_names(code)[owner].name == "Ann" and not whole(at).error
     question = TENSORS["create"]

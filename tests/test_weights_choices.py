@@ -20,7 +20,8 @@ from core.weights import child
 from core.weights.choices import choices_for
 from core.weights.file import WeightsRefused
 from core.weights.matching import match_weights, renamed_for
-from core.weights.onnx_graph import looks_like_onnx, read_onnx
+from core.weights.onnx_file import looks_like_onnx
+from core.weights.onnx_graph import read_onnx
 from tests.test_uploaded import pth, run_child
 
 SHAPE = (1, 28, 28)
@@ -123,6 +124,56 @@ ONNX = {**NETWORKS,
         "leaky": [nn.Flatten(), nn.Linear(784, 9, bias=False), nn.LeakyReLU(0.2), nn.Linear(9, 4)]}
 
 
+class Block(nn.Module):
+    """As ResNets have it: body and way around added, and a ReLU."""
+
+    def __init__(self, inside: int, out: int, stride: int, around: list[nn.Module]) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(inside, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(),
+                                  nn.Conv2d(out, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out))
+        self.around = nn.Sequential(*around)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.body(x) + self.around(x))
+
+
+def blocks() -> nn.Module:
+    """A small ResNet with every kind of way around, its batch norm having seen something."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 7, 2, 3), nn.ReLU(), nn.MaxPool2d(3, 2, 1), Block(4, 4, 1, []),
+        Block(4, 6, 2, [nn.Conv2d(4, 6, 1, 2, bias=False), nn.BatchNorm2d(6)]), Block(6, 5, 1, [nn.Conv2d(6, 5, 1)]),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 10))
+    for _ in range(3):
+        network(torch.randn(8, *SHAPE) * 2 + 1)
+    return network.eval()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("folds", [True, False])
+def test_residual_blocks_of_an_onnx_file_are_ours(folds):
+    """Exporters put batch norm into the convolution before it, or leave it: both give the same sums."""
+    torch.manual_seed(1)
+    network = blocks()
+    options = {} if folds else {"training": torch.onnx.TrainingMode.PRESERVE}
+    found = read_onnx(exported(network, **options), "net.onnx", SHAPE)
+    assert [layer.skip for layer in found.config.layers if layer.kind == "residual"] == ["identity", "projection", "projection"]
+    assert any("batch_norm" in layer.kind for layer in found.config.layers[3].layers) is not folds
+    stack = build(found.config, SHAPE, found.outputs).eval()
+    stack.load_state_dict(found.weights)
+    images = torch.rand(5, *SHAPE)
+    with torch.no_grad():
+        torch.testing.assert_close(stack(images), network(images), rtol=1e-4, atol=1e-5)
+    assert any("onnxruntime" in note for note in found.notes)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_way_around_that_skips_more_pixels_than_it_must_is_one_line():
+    """28 pixels become 2 by a stride of 14 as well as of 15, which takes other ones."""
+    network = nn.Sequential(Block(1, 3, 15, [nn.Conv2d(1, 3, 1, 15)]), nn.Flatten(), nn.Linear(12, 4))
+    with pytest.raises(WeightsRefused, match="moves further than it must"):
+        read_onnx(exported(network), "net.onnx", SHAPE)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ONNX)
 def test_an_onnx_file_is_read_as_the_stack_that_it_is(name):
@@ -148,6 +199,7 @@ def graph(nodes: list, tensors: dict[str, np.ndarray], takes: list = (None, 1, 2
 
 W = np.zeros((10, 784), np.float32)
 FLAT, GEMM = helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("Gemm", ["f", "w"], ["y"], transB=1)
+RELU = helper.make_node("Relu", ["f"], ["r"])
 
 
 def outside() -> bytes:
@@ -172,7 +224,13 @@ def claims(dims: list[int]) -> bytes:
     (graph([FLAT, GEMM], {"w": W}, [None, 784]), "takes inputs of 784"), (outside(), "in another file"),
     (claims([2**40, 2**20]), "more than 20,000,000 numbers"), (claims([10, 999]), "can't be read"),
     (graph([FLAT, helper.make_node("Sin", ["f"], ["y"])], {}), "operator `Sin`"),
-    (graph([FLAT, GEMM, helper.make_node("Add", ["y", "f"], ["z"])], {"w": W}), "joins branches"),
+    (graph([FLAT, GEMM, helper.make_node("Add", ["y", "f"], ["z"])], {"w": W}), "its branches are not read"),
+    (graph([FLAT, RELU, helper.make_node("Mul", ["r", "f"], ["m"])], {}), "`Mul` joins branches"),
+    (graph([FLAT, RELU, helper.make_node("Tanh", ["f"], ["t"]),
+            helper.make_node("Add", ["r", "t"], ["a"])], {}), "operator `Add`"),
+    (graph([FLAT, helper.make_node("Add", ["f", "f"], ["a"])], {}), "operator `Add`"),
+    (graph([FLAT, helper.make_node("Gemm", ["f", "w"], ["g"], transB=1), helper.make_node("Add", ["g", "f"], ["z"]),
+            helper.make_node("Gemm", ["z", "w"], ["y"], transB=1)], {"w": W}), "can't be described as a stack .*only be added"),
     (graph([FLAT, helper.make_node("Relu", ["f"], ["y"])], {}), "does not end with a linear layer"),
     (graph([helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)], {"w": W}), "stack of layers"),
     (graph([FLAT, helper.make_node("Gemm", ["f", "w"], ["y"], transB=1)], {"w": W[:, :9]}), "shape that its place needs"),

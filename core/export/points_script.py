@@ -24,7 +24,7 @@ from core.training.step import SEED_FACTOR
 
 # Settings that this script can't say, so they must be at their defaults
 LEFT_OUT = ("label_smoothing", "schedule", "gradient_clipping", "initialization", "early_stopping", "keep", "start_from",
-            "trainable", "rate_below_last")
+            "trainable", "frozen_first", "rate_below_last")
 LOSSES = {  # what makes each, what it is given, and what its reader should know
     "cross_entropy": ("nn.CrossEntropyLoss()", "outputs, labels", "takes logits and applies the softmax itself"),
     "nll": ("nn.NLLLoss()", "outputs.log_softmax(1), labels", "takes logarithms of probabilities"),

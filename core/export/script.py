@@ -32,8 +32,8 @@ WRITTEN = {"dataset", "task", "target", "normalization", "validation", "variatio
            "nesterov", "weight_decay", "beta1", "beta2", "alpha", "label_smoothing", "schedule", "gradient_clipping",
            "initialization", "early_stopping", "keep", "points", "noise", "features", "added", "l1", "transforms", "join",
            "moments", "moment_epochs", "join_times", "only_classes", "fraction", "imbalance", "label_noise", "channel_mean",
-           "channel_std", "start_from", "trainable", "rate_below_last", "vocabulary", "text_length",
-           "text_file"}  # for texts alone, which have no script
+           "channel_std", "start_from", "trainable", "frozen_first", "rate_below_last", "vocabulary",
+           "text_length", "text_file"}  # for texts alone, which have no script
 
 
 def script(config: RunConfig, root: Path | None = None, fast: bool = False, interventions: Sequence[Intervention] = ()) -> str:

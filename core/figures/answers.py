@@ -9,14 +9,13 @@ from PIL import Image
 from torch import Tensor
 
 from core.figures.images import as_picture
-from core.figures.palette import TRAIN, VALIDATION
+from core.figures.palette import BLUE_TEXT, ORANGE_TEXT, TRAIN, VALIDATION
 from core.wording import percent
 
 PICTURE = 48  # pixels on the screen
 LINE = 17  # pixels of a line below a picture
-PLACE = 60  # pixels that a picture's words may take: of five in half of a narrow page
+PLACE = 50  # pixels that a picture's words may take, of the 54 or more that it has: pages/parts/train/cockpit.css
 SHORT = 2  # characters of a name, up to which "9, not 4" fits in a line
-RIGHT, WRONG = "#2e80a6", "#cf4a22"  # of small text: 4.2 to 4.5 times as light or dark as either background
 MOST_NUMBERS = 12  # classes, beyond which a cell is too small for its number
 
 
@@ -28,12 +27,12 @@ def picture_address(image: Tensor) -> str:
 
 
 def answer_strip(pictures: Sequence[str], labels: Sequence[str], answers: Sequence[str],
-                 probabilities: Sequence[float | None], long: bool = False) -> dict[str, Any]:
+                 probabilities: Sequence[float | None], long: bool = False, dark: bool = False) -> dict[str, Any]:
     """ECharts option: pictures in a row, below each what the network says and how sure it is of that.
 
     pictures: addresses. labels: what is right. Right answers have a tick, wrong ones a cross and the right one beside it.
     long: for classes with long names: the right one has a line of its own, as `LINE` pixels more of height, names are cut where
-    their place ends, and the pointer shows them whole.
+    their place ends, and the pointer shows them whole. dark: whether the page is.
     """
     points = []
     for place, (picture, label, answer, sure) in enumerate(zip(pictures, labels, answers, probabilities, strict=True)):
@@ -43,14 +42,15 @@ def answer_strip(pictures: Sequence[str], labels: Sequence[str], answers: Sequen
         share = "" if sure is None else f"\n{percent(min(sure, 0.9999), 0)}"
         points.append({"value": [place, 0], "symbol": f"image://{picture}", "symbolSize": PICTURE, "name": whole, "label": {
             "show": True, "position": "bottom", "distance": 6, "formatter": text + share, "lineHeight": LINE, "fontSize": 12,
-            "color": RIGHT if right else WRONG, "fontWeight": "normal" if right else "bold",
+            "color": (BLUE_TEXT if right else ORANGE_TEXT)[dark], "fontWeight": "normal" if right else "bold",
             **({"width": PLACE, "overflow": "truncate"} if long else {})}})
     return {
         "animation": False,
         "grid": {"left": 0, "right": 0, "top": 0, "bottom": 44 + long * LINE},
         "xAxis": {"type": "value", "min": -0.5, "max": max(1, len(pictures)) - 0.5, "show": False},
         "yAxis": {"type": "value", "min": -1, "max": 1, "show": False},
-        "series": [{"type": "scatter", "data": points, "silent": not long, "name": "answers"}],
+        # ECharts draws points, and with them their words, at 0.8 of their colour where nobody says otherwise
+        "series": [{"type": "scatter", "data": points, "silent": not long, "name": "answers", "itemStyle": {"opacity": 1}}],
     } | ({"tooltip": {"trigger": "item", "formatter": "{b}", "renderMode": "richText"}} if long else {})
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from core.figures.palette import TRAIN, VALIDATION
+from core.figures.palette import ORANGE_TEXT, TRAIN, VALIDATION
 from core.labs.autograd import Node, Pass
 
 EDGES = (("x", "u"), ("w", "u"), ("u", "z"), ("b", "z"), ("z", "l"), ("y", "l"), ("l", "loss"))
@@ -12,10 +12,11 @@ KINDS = {"x": "#cfe3f1", "y": "#cfe3f1", "w": "#fbd9cb", "b": "#fbd9cb"}  # data
 CALCULATED, OFF, LINE = "#e6e8ee", "#c9ccd3", "#80868f"
 
 
-def graph_dot(passed: Pass, step: int, detach: str | None = None) -> str:
+def graph_dot(passed: Pass, step: int, detach: str | None = None, dark: bool = False) -> str:
     """Dot source of the graph after `step` steps: values that are there, gradients that have arrived, where we are.
 
     Nodes keep their size from step to step, with room for what is still to come, so that the picture does not jump.
+    dark: whether the page is.
     """
     done = passed.steps[:step]
     valued = {"x", "w", "b", "y"} | {each.node for each in done if not each.backward}
@@ -23,7 +24,7 @@ def graph_dot(passed: Pass, step: int, detach: str | None = None) -> str:
     here = done[-1].node if done else None
     lines = ["digraph {", 'bgcolor="transparent"; rankdir=LR; nodesep=0.2; ranksep=0.3;',
              'node [shape=box style="rounded,filled" fontname="monospace" fontsize=14 fontcolor="#1a1c20" penwidth=1 width=1.3];',
-             f'edge [color="{LINE}" fontname="sans-serif" fontsize=11 fontcolor="{TRAIN}"];']
+             f'edge [color="{LINE}" fontname="sans-serif" fontsize=11 fontcolor="{ORANGE_TEXT[dark]}"];']
     lines += [_node(node, name in valued, name in arrived, name == here, any(each.node == name for each in passed.steps
                                                                              if each.backward))
               for name, node in passed.nodes.items()]

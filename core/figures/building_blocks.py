@@ -13,8 +13,6 @@ LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 OPTIMIZERS = ("sgd", "adam", "rmsprop", "momentum", "adamw", "nesterov", "adagrad")
 COLORS: dict[str, str] = dict(zip(OPTIMIZERS, CLASSES, strict=False))
 GROUND = [[0.0, "#ffffff"], [1.0, "#aab2bb"]]  # the landscape: light is low, in both themes
-FRAMES = 40  # of an animation; more would only make it heavier to send
-TRAIL = 50  # points of each path in a frame
 
 
 def function_and_slope(x: np.ndarray, value: np.ndarray, slope: np.ndarray, at: tuple[float, float, float] | None = None,
@@ -86,60 +84,35 @@ def lines(x: np.ndarray, named: Mapping[str, Sequence[float] | np.ndarray], acro
     return figure
 
 
+def height(loss: np.ndarray, lowest: float) -> np.ndarray:
+    """How high a landscape is drawn: the logarithm of the height above the lowest point, so that flat floors show too."""
+    return np.log10(loss - lowest + 1e-3 * max(1e-9, float(loss.max() - lowest)))
+
+
 def ground(x: np.ndarray, y: np.ndarray, loss: np.ndarray, lowest: float) -> go.Contour:
-    """A landscape as a map. Its colour is the logarithm of the height above the lowest point, so that flat floors show too."""
-    height = np.log10(loss - lowest + 1e-3 * max(1e-9, float(loss.max() - lowest)))
-    return go.Contour(x=x, y=y, z=np.round(height, 3), colorscale=GROUND, showscale=False, ncontours=18, contours_coloring="fill",
-                      line={"color": "#8e97a1", "width": 0.6}, hoverinfo="skip")
+    """A landscape as a map."""
+    return go.Contour(x=x, y=y, z=np.round(height(loss, lowest), 3), colorscale=GROUND, showscale=False, ncontours=18,
+                      contours_coloring="fill", line={"color": "#8e97a1", "width": 0.6}, hoverinfo="skip")
 
 
 def race_map(landscape: go.Contour, minima: Sequence[tuple[float, float]], paths: dict[str, np.ndarray], titles: dict[str, str],
-             x: tuple[float, float], y: tuple[float, float], upto: int | None = None, animated: bool = False) -> go.Figure:
-    """Paths (steps + 1, 2) on a landscape, each up to step `upto`, or played from the start where `animated`."""
+             x: tuple[float, float], y: tuple[float, float], upto: int | None = None) -> go.Figure:
+    """Paths (steps + 1, 2) on a landscape, each up to step `upto`."""
     figure = go.Figure(landscape)
     figure.add_scatter(x=[m[0] for m in minima], y=[m[1] for m in minima], mode="markers", name="minimum", hoverinfo="name",
                        marker={"symbol": "star", "size": 13, "color": "#111111", "line": {"color": "white", "width": 1}})
-    longest = max((len(path) for path in paths.values()), default=1) - 1
-    last = longest if upto is None else min(upto, longest)
-    *trails, heads = _moment(paths, last, thin=animated)
-    for name, trail in zip(paths, trails, strict=True):
-        figure.add_scatter(**trail, mode="lines", name=titles[name], line={"color": COLORS[name], "width": 2.5},
+    # float32: half the bytes to send
+    shown = {name: path[:None if upto is None else upto + 1].astype(np.float32) for name, path in paths.items()}
+    for name, path in shown.items():
+        figure.add_scatter(x=path[:, 0], y=path[:, 1], mode="lines", name=titles[name],
+                           line={"color": COLORS[name], "width": 2.5},
                            hovertemplate="(%{x:.3g}, %{y:.3g})<extra>" + titles[name] + "</extra>")
-    figure.add_scatter(**heads, mode="markers", showlegend=False, hoverinfo="skip",
+    heads = np.array([path[-1] for path in shown.values()]).reshape(-1, 2)
+    figure.add_scatter(x=heads[:, 0], y=heads[:, 1], mode="markers", showlegend=False, hoverinfo="skip",
                        marker={"color": [COLORS[name] for name in paths], "size": 11})
     figure.update_layout(height=480, margin=MARGIN, legend={**LEGEND, "itemwidth": 30}, xaxis={"range": list(x), "title": "x"},
                          yaxis={"range": list(y), "title": "y"})
-    if animated:
-        _animate(figure, paths, longest)
     return figure
-
-
-def _moment(paths: dict[str, np.ndarray], step: int, thin: bool) -> list[dict[str, np.ndarray]]:
-    """Each path's points up to a step, and last the points where they all then stand."""
-    shown = [path[:step + 1].astype(np.float32) for path in paths.values()]  # half the bytes to send
-    if thin:
-        shown = [path[np.unique(np.linspace(0, len(path) - 1, min(TRAIL, len(path))).astype(int))] for path in shown]
-    heads = np.array([path[-1] for path in shown]).reshape(-1, 2)
-    return [{"x": points[:, 0], "y": points[:, 1]} for points in (*shown, heads)]
-
-
-def _animate(figure: go.Figure, paths: dict[str, np.ndarray], longest: int) -> None:
-    """Frames, a play button and a slider. Traces 0 and 1 are landscape and minima, then one for each path and one for heads."""
-    steps = np.unique(np.linspace(0, longest, min(FRAMES, longest + 1)).astype(int)).tolist()
-    numbers = list(range(2, 3 + len(paths)))
-    figure.frames = [{"name": str(step), "traces": numbers, "data": [
-        {"type": "scatter", **part} for part in _moment(paths, step, thin=True)]} for step in steps]
-    # without a redraw, the browser takes the landscape away at the first frame
-    now = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    play = {"fromcurrent": True, "frame": {"duration": 70, "redraw": True}, "transition": {"duration": 0}}
-    buttons = [{"label": "▶ Play", "method": "animate", "args": [None, play]},
-               {"label": "❚❚ Pause", "method": "animate", "args": [[None], now]}]
-    # the theme's text colour does not reach the buttons: a dark grey on light grey reads in both themes
-    figure.update_layout(height=580, updatemenus=[{
-        "type": "buttons", "direction": "left", "showactive": False, "buttons": buttons, "x": 0, "y": -0.14, "xanchor": "left",
-        "yanchor": "top", "bgcolor": "#e8eaed", "font": {"color": "#222222"}}],
-        sliders=[{"active": len(steps) - 1, "x": 0, "y": -0.24, "len": 1.0, "currentvalue": {"prefix": "step "},
-                  "steps": [{"label": str(step), "method": "animate", "args": [[str(step)], now]} for step in steps]}])
 
 
 def race_losses(losses: dict[str, np.ndarray], titles: dict[str, str], lowest: float) -> go.Figure:

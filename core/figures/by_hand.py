@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from core.figures.curves import Curves
-from core.figures.palette import GREY
+from core.figures.palette import GREY, GREY_TEXT
 from core.training import Intervention
 
 MOST_LINES, MOST_LABELS = 100, 20  # in a chart; more would hide the curve, and their numbers each other
@@ -36,9 +36,10 @@ def by_step(interventions: Sequence[Intervention], names: Names | None = None) -
             for step, group in groupby(interventions, lambda one: one.step)]
 
 
-def mark_changes(chart: dict[str, Any], interventions: Sequence[Intervention], curves: Curves) -> dict[str, Any]:
+def mark_changes(chart: dict[str, Any], interventions: Sequence[Intervention], curves: Curves,
+                 dark: bool = False) -> dict[str, Any]:
     """The same ECharts option of a run's curves with an upright line where something was changed by hand, numbered as by_step()'s
-    lines are, the first one with what the number means; every curve keeps its place and data."""
+    lines are, the first one with what the number means; every curve keeps its place and data. dark: whether the page is."""
     steps = list(dict.fromkeys(one.step for one in interventions))
     if not steps or not chart["series"]:
         return chart
@@ -49,5 +50,5 @@ def mark_changes(chart: dict[str, Any], interventions: Sequence[Intervention], c
         lines[0]["label"] |= {"formatter": "1 by hand", "align": "left" if lines[0]["xAxis"] < curves.axis_end / 2 else "right"}
     *others, last = chart["series"]
     mark = {"silent": True, "symbol": "none", "lineStyle": {"color": GREY, "type": "dashed", "width": 1.5},
-            "label": {"color": GREY, "fontSize": 11, "distance": 2}, "data": lines}
+            "label": {"color": GREY_TEXT[dark], "fontSize": 11, "distance": 2}, "data": lines}
     return chart | {"series": [*others, last | {"markLine": mark}]}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.figures.explore import class_colors
-from core.figures.palette import GREY, TRAIN, VALIDATION
+from core.figures.palette import GREY, ON_BARS, TRAIN, VALIDATION
 from core.labs.data_loading import Compared, Epoch, Learning
 from core.labs.loader_timeline import Timeline
 from core.labs.loader_timing import Timing
@@ -16,9 +16,14 @@ CELL = 24  # pixels
 NUMBERED = 16  # so many samples a batch still have room for their numbers
 
 
+def pale(color: str) -> str:
+    """Half of "#rrggbb" and half white, for cells with black numbers."""
+    return "#" + "".join(f"{(int(color[place:place + 2], 16) + 255) // 2:02x}" for place in (1, 3, 5))
+
+
 def batches_figure(epoch: Epoch, labels: Sequence[int]) -> go.Figure:
     """One row a batch, one cell a sample with its number, in the colour of its class. labels: of all samples, by number."""
-    colors = class_colors(max(labels) + 1)
+    colors = [pale(color) for color in class_colors(max(labels) + 1)]
     widest = max((len(batch) for batch in epoch.batches), default=1)
     rows = [[labels[index] for index in batch] + [None] * (widest - len(batch)) for batch in epoch.batches]
     texts = [[str(index) for index in batch] + [""] * (widest - len(batch)) for batch in epoch.batches]
@@ -26,7 +31,7 @@ def batches_figure(epoch: Epoch, labels: Sequence[int]) -> go.Figure:
     figure = go.Figure(go.Heatmap(
         z=rows, text=texts, texttemplate="%{text}" if widest <= NUMBERED else "", showscale=False, xgap=2, ygap=2, zmin=0,
         zmax=last,
-        colorscale=[[index / last, color] for index, color in enumerate(colors)], textfont={"size": 11, "color": "white"},
+        colorscale=[[index / last, color] for index, color in enumerate(colors)], textfont={"size": 11, "color": "#000000"},
         hoverongaps=False, hovertemplate="batch %{y}: sample %{text}, class %{z}<extra></extra>"))
     axis = {"showgrid": False, "zeroline": False, "fixedrange": True}
     figure.update_xaxes(showticklabels=False, range=[-0.5, widest - 0.5], **axis)
@@ -97,6 +102,7 @@ def timeline_figure(found: Timeline) -> go.Figure:
                        x=[span.end - span.start for span in spans], name=what, orientation="h",
                        marker={"color": color, "line": {"color": "white", "width": 1}}, text=[str(span.batch) for span in spans],
                        textposition="inside", textangle=0, insidetextanchor="middle", constraintext="both",
+                       insidetextfont={"color": ON_BARS},
                        hovertemplate="batch %{text}: %{base:.0f} ms and %{x:.0f} ms more<extra>" + what + "</extra>")
     figure.update_layout(height=90 + 36 * len(names), margin=MARGIN, legend=LEGEND, barmode="overlay", dragmode=False,
                          xaxis={"title": "ms", "rangemode": "tozero"},

@@ -5,9 +5,9 @@ from typing import Any
 from core.layers.diagram import Diagram
 
 BOX_WIDTH, BOX_HEIGHT, STEP = 156, 36, 56  # pixels
-# Kind of layer → colour; the same words start the kinds' names in every PyTorch network
-COLOURS = {"Conv": "#3b82f6", "Linear": "#8b5cf6", "BatchNorm": "#0d9488", "MaxPool": "#64748b", "AvgPool": "#64748b",
-           "AdaptiveAvgPool": "#64748b", "Dropout": "#a16207", "Embedding": "#8b5cf6"}
+# Kind of layer → colour, on which white can be read; the same words start the kinds' names in every PyTorch network
+COLOURS = {"Conv": "#2563eb", "Linear": "#7c3aed", "BatchNorm": "#0f766e", "MaxPool": "#64748b", "AvgPool": "#64748b",
+           "AdaptiveAvgPool": "#64748b", "Dropout": "#a16207", "Embedding": "#7c3aed"}
 ACTIVATION, FUNCTION, OTHER = "#c2410c", "#475569", "#64748b"
 ACTIVATIONS = ("ReLU", "LeakyReLU", "GELU", "Sigmoid", "Tanh", "Softmax", "SiLU", "ELU", "Hardswish", "Hardsigmoid", "ReLU6")
 

@@ -19,7 +19,7 @@ from core.figures.palette import CLASSES, GREY, TRAIN, VALIDATION
 
 MARGIN = {"l": 8, "r": 24, "t": 40, "b": 8}  # on the right room for half of the last number below the axis
 MODEL_COLORS = (VALIDATION, TRAIN)  # the first and the second model
-SHARES = [[0.0, "#eef3f6"], [0.3, "#a9cfe0"], [1.0, "#1d6283"]]  # light cells in the dark theme too, so that text shows
+SHARES = [[0.0, "#eef3f6"], [0.3, "#a9cfe0"], [1.0, "#4a97bb"]]  # light cells in both themes, below black text
 CORNER = 0.1  # of both axes
 ZOOMED = [1 - CORNER, 1 + CORNER / 50]
 TEXT_HEIGHT = 13  # pixels of one line below a picture
@@ -28,11 +28,11 @@ TEXT_HEIGHT = 13  # pixels of one line below a picture
 def confusion_figure(counts: np.ndarray, classes: Sequence[str]) -> go.Figure:
     """(K, K) counts with true classes as rows. Colour is the share of the row, on a root scale: rare mistakes show too."""
     size, shares = len(classes), row_shares(counts)
-    figure = go.Figure(go.Heatmap(  # the text takes black or white, whichever shows on its cell
+    figure = go.Figure(go.Heatmap(
         z=np.sqrt(shares), colorscale=SHARES, zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
         text=cell_texts(counts, as_shares=False), texttemplate="%{text}" if size <= 20 else "",
         hovertext=about_cells(counts, literals(classes)), hovertemplate="%{hovertext}<extra></extra>",
-        textfont={"size": 12 if size <= 10 else 9}))
+        textfont={"size": 12 if size <= 10 else 9, "color": "#000000"}))
     ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": literals(classes), "showgrid": False,
              "zeroline": False, "range": [-0.5, size - 0.5]}
     figure.update_layout(height=max(260, min(620, 120 + 40 * size)), margin=MARGIN, dragmode=False,

@@ -6,10 +6,8 @@ from math import isfinite
 import plotly.graph_objects as go
 from torch import Tensor
 
-from core.figures.palette import TRAIN, VALIDATION
-
 # What a cell's mark means: 0 as it is, 1 taken or first, 2 second, 3 made by stretching, 4 wrong
-COLORS = ("#d8dce3", TRAIN, VALIDATION, "#f6c9b8", "#a3182c")
+COLORS = ("#d8dce3", "#c8441b", "#26718f", "#f6c9b8", "#a3182c")  # each with the text that Plotly chooses for it
 CELL = 46  # pixels
 NARROWEST = 150  # pixels: Streamlit makes no narrower chart, and cuts off what is wider than it says
 MOST = 24  # rows and columns that are drawn

@@ -1,6 +1,7 @@
 """Pictures of a network at moments of its training: one for each way to look at it, and all of them as an animation."""
 
 import io
+import math
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,9 +104,13 @@ class Sheet:
             self.draw.rectangle(corners, fill=fill)
 
     def text(self, x: float, y: float, text: str, size: int = 12, anchor: str = "la",
-             fill: tuple[int, ...] | str | None = None) -> None:
-        self.draw.text((x * SCALE, y * SCALE), text, fill=fill or self.theme.ink, font=font(size * SCALE),
-                       anchor=anchor)
+             fill: tuple[int, ...] | str | None = None, within: float = math.inf) -> None:
+        """within: pixels that it may take; what is longer is cut, and ends with "…"."""
+        letters, shown = font(size * SCALE), text
+        while len(text) > 1 and letters.getlength(shown) > within * SCALE:
+            text = text[:-1]
+            shown = f"{text.rstrip()}…"
+        self.draw.text((x * SCALE, y * SCALE), shown, fill=fill or self.theme.ink, font=letters, anchor=anchor)
 
     def paste(self, picture: np.ndarray, left: float, top: float, side: float) -> None:
         """A picture, enlarged with sharp pixels or shrunk so that its longer side is `side`."""
@@ -176,10 +181,11 @@ def watched_panel(probabilities: np.ndarray, images: Tensor, classes: Sequence[s
         order = list(range(shown)) if len(classes) <= MOST_BARS else np.argsort(-answer, kind="stable")[:shown].tolist()
         best = int(answer.argmax())
         sheet.paste(as_picture(image), 0, top, 60)
-        sheet.text(70, top, f"It says {short(classes[best], 16)}, {percent(float(answer[best]), 0)}", 13)
+        sheet.text(70, top, f"It says {short(classes[best], 16)}, {percent(float(answer[best]), 0)}", 13,
+                   within=WIDTH - 70)
         for place, label in enumerate(order):
             y = top + head + place * bar
-            sheet.text(84, y + bar / 2, short(classes[label], 3), 10, "rm", theme.faint)
+            sheet.text(84, y + bar / 2, classes[label], 10, "rm", theme.faint, within=22)
             sheet.box(88, y + 2, WIDTH, y + bar - 1, theme.grid)
             sheet.box(88, y + 2, 88 + (WIDTH - 88) * float(answer[label]), y + bar - 1,
                       TRAIN if label == best else VALIDATION)
@@ -202,8 +208,9 @@ def answers_panel(probabilities: np.ndarray, examples: Examples, classes: Sequen
             sheet.paste(as_picture(examples.shown[index]), left, top, side)
         start = left + (side + 8 if is_picture else 0)
         label, right = int(label), best == int(label)
-        sheet.text(start, top + 1, f"says {short(classes[best])}", 13, fill=theme.ink if right else theme.wrong)
-        sheet.text(start, top + 17, "right" if right else f"is {short(classes[label])}", 11, fill=theme.faint)
+        room = left + width - start - 6
+        sheet.text(start, top + 1, f"says {classes[best]}", 13, fill=theme.ink if right else theme.wrong, within=room)
+        sheet.text(start, top + 17, "right" if right else f"is {classes[label]}", 11, fill=theme.faint, within=room)
         sheet.box(start, top + 34, left + width - 16, top + 41, theme.grid)
         sheet.box(start, top + 34, start + (left + width - 16 - start) * sure, top + 41, VALIDATION if right else TRAIN)
         said.append(f"{classes[label]}: says {classes[best]}, {percent(sure, 0)}")
@@ -241,7 +248,7 @@ def maps_panel(view: MomentView) -> Panel:
 def confusion_panel(matrix: np.ndarray, classes: Sequence[str], theme: Theme) -> Panel:
     """Rows are true classes, columns what the network says; darker, in the dark theme lighter, for a larger share of the row."""
     count = len(classes)
-    head, foot, room = (34, 16, 4) if count > 5 else (56, 16, 8)
+    head, foot = (34, 16) if count > 5 else (56, 16)
     cell = (WIDTH - head) / count
     sheet = Sheet(WIDTH, foot + head / 2 + cell * count, theme)
     top = foot + head / 2
@@ -254,8 +261,8 @@ def confusion_panel(matrix: np.ndarray, classes: Sequence[str], theme: Theme) ->
     size = 11 if count > 3 else 14
     for row in range(count):
         if numbered:
-            sheet.text(head - 5, top + cell * (row + 0.5), short(classes[row], room), 11, "rm")
-            sheet.text(head + cell * (row + 0.5), top - 3, short(classes[row], room), 11, "mb")
+            sheet.text(head - 5, top + cell * (row + 0.5), classes[row], 11, "rm", within=head - 7)
+            sheet.text(head + cell * (row + 0.5), top - 6, classes[row], 11, "ms", within=cell - 4)
         for column in range(count):
             left, upper = head + cell * column, top + cell * row
             fill = tuple(colors[row, column].tolist())
@@ -297,7 +304,7 @@ def map_panel(points: np.ndarray, said: np.ndarray, labels: np.ndarray, axes: Ax
     for place, name in enumerate(classes[:10]):
         x, y = place % 5 * side / 5, side + 4 + 18 * (place // 5)
         sheet.box(x, y + 2, x + 9, y + 11, CLASSES[place % len(CLASSES)])
-        sheet.text(x + 13, y, short(name, 7), 11)
+        sheet.text(x + 13, y, name, 11, within=side / 5 - 16)
     wrong = int((said != labels).sum())
     return Panel.of(TITLES[MAP], sheet.pixels, f"{len(labels):,} examples as points in the network's own features, "
                     f"{wrong:,} of them answered wrong and drawn as crosses")
@@ -312,7 +319,7 @@ def histograms_panel(view: MomentView, theme: Theme) -> Panel:
     sheet = Sheet(WIDTH, each * -(-len(view.histograms) // columns), theme)
     for index, (name, counts) in enumerate(view.histograms.items()):
         left, top = index % columns * (width + GAP), index // columns * each
-        sheet.text(left, top, short(name, 22 if columns == 1 else 20), 12)
+        sheet.text(left, top, name, 12, within=width)
         bar = width / len(counts)
         floor = top + head + height
         sheet.box(left, floor, left + width, floor + 1, theme.grid)

@@ -29,7 +29,7 @@ def word_map_figure(found: WordMap, classes: Sequence[str], trained: bool, names
         figure.add_scatter(
             x=points[mine, 0], y=points[mine, 1], mode="markers+text" if names else "markers",
             name=f"more often in {literal(classes[label])} texts",
-            text=[found.words[i] for i in mine], textfont={"size": 11, "color": colour},
+            text=[found.words[i] for i in mine], textfont={"size": 11},  # in the page's own colour, to be read
             textposition=[PLACES[place % len(PLACES)] for place in range(len(mine))],
             marker={"color": colour, "size": 7, "symbol": SYMBOLS[label % len(SYMBOLS)]},
             hovertemplate="%{text}<extra></extra>")

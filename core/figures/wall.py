@@ -4,7 +4,7 @@ Places are shares of the picture's sides, 0 to 1 from the left and from below; t
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil, floor, isfinite, log10
 from statistics import median
 from typing import Any
@@ -21,7 +21,8 @@ PIXELS = 60  # parts of a curve, each with three points at most
 SIDE = 0.05  # of the picture, free on both sides of the dots
 LOGARITHMIC = 20  # times the smallest value: beyond that an axis is logarithmic
 APART = 0.13  # of the picture's width: ticks closer together would overlap
-DOT, LETTER, MOST_LETTERS = (0.014, 0.065), 0.0145, 20  # half a dot, a line, a letter; longer names are cut
+DOT, LETTER = (0.014, 0.065), 0.0145  # half a dot, a line, a letter
+LETTERS = 99, 13, 9  # of a name: whole where there is room, else shortened
 GRID = 1000  # curves are sent as whole numbers of so many parts
 Ticks = list[tuple[float, str]]
 
@@ -81,7 +82,7 @@ def dots(wall: Wall, path: str) -> dict[str, Any]:
     found = [{"run": run.number, "x": round(x, 4), "y": round(_within((results[run.number] - low) / (high - low)), 4),
               "state": "training" if run.is_active else "done", "best": best is not None and run.id == best.id,
               "name": wall.called(run)} for run, x in zip(there, across, strict=True)]
-    _name_some(found)
+    _name_some(found, {run.number: wall.named(run) for run in there})
     return {"x": x_ticks, "y": y_ticks, "dots": found}
 
 
@@ -138,18 +139,31 @@ def _round_up(value: float) -> float:
     return next((factor * power for factor in (1, 2, 5) if value <= factor * power), 10 * power)
 
 
-def _name_some(found: list[dict[str, Any]]) -> None:
-    """Have names stand to the left or to the right of their dots, and take those away that would cover another or a dot."""
+def _name_some(found: list[dict[str, Any]], names: Mapping[int, tuple[str, str]]) -> None:
+    """Have names stand to the right or to the left of their dots, whole or else shortened, and take those away that would cover
+    another or a dot. names: by the run's number, and what follows each."""
     taken = [(dot["x"] - DOT[0], dot["x"] + DOT[0], dot["y"]) for dot in found]
     for dot in sorted(found, key=lambda dot: (not dot["best"], dot["state"] != "training", -dot["y"])):
-        length, x, y = LETTER * min(len(dot["name"]), MOST_LETTERS), dot["x"], dot["y"]
-        for side, low, high in (("right", x + DOT[0], x + DOT[0] + length), ("left", x - DOT[0] - length, x - DOT[0])):
+        x, y = dot["x"], dot["y"]
+        whole, after = names[dot["run"]]
+        for most, side in product(LETTERS, ("right", "left")):
+            name = shortened(whole, most) + after
+            length = LETTER * len(name)
+            low, high = (x + DOT[0], x + DOT[0] + length) if side == "right" else (x - DOT[0] - length, x - DOT[0])
             if 0 <= low < high <= 1 and not any(low < end and start < high and abs(y - at) < DOT[1] for start, end, at in taken):
-                dot["side"] = side
+                dot["name"], dot["side"] = name, side
                 taken.append((low, high, y))
                 break
         else:
             dot["name"] = ""
+
+
+def shortened(name: str, most: int) -> str:
+    """A name in so many letters at most, without its middle: "Maxim…er". screen.js does the same for lists."""
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 3
+    return f"{name[:most - 1 - tail].rstrip()}…{name[-tail:].lstrip()}"
 
 
 # --- curves

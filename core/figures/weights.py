@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.figures.literal import literals
-from core.figures.palette import GREY, TRAIN, VALIDATION
+from core.figures.palette import GREY, ON_BARS, TRAIN, VALIDATION
 from core.wording import chance
 
 SHADES = (VALIDATION, TRAIN, GREY)
@@ -18,6 +18,7 @@ def answers_figure(answers: Sequence[Sequence[float]], classes: Sequence[str]) -
     for index, name in enumerate(literals(classes)):
         figure.add_bar(x=asked, y=[answer[index] for answer in answers], name=name, marker_color=SHADES[index % 3],
                        text=[chance(answer[index]) for answer in answers], textposition="inside", textangle=0,
+                       insidetextfont={"color": ON_BARS},
                        hovertemplate="%{text}<extra>" + name + "</extra>")
     figure.update_layout(barmode="stack", height=340, margin={"l": 8, "r": 8, "t": 40, "b": 8}, bargap=0.15,
                          legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},

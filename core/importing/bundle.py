@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from core.importing.archive import ENCRYPTED, BadEntry, Refused, decoded_name, safe_parts
-from core.importing.child import limit
+from core.importing.limits import limit
 from core.importing.names import shown
 
 FORMAT = 1

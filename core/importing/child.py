@@ -12,7 +12,6 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,14 +25,12 @@ from core.importing.decode import TOLD, BadImage, Fit, decode, from_array
 from core.importing.duplicates import Copies, Prints, find_copies, groups
 from core.importing.inner import with_inner
 from core.importing.layout import plan
+from core.importing.limits import CPU_SECONDS, import_beside_limit, limit
 from core.importing.packed import as_zip
 from core.importing.parquet import UNPACKED
 from core.importing.reading import PICTURES, Example, Plan
 from core.importing.splits import drawn_test, given_test
 
-MEMORY = 288 << 20  # bytes more than it has after its imports
-LIBRARY = 256 << 20  # bytes that an import on top of them may map
-CPU_SECONDS = 300
 MOST_IMAGES, MOST_CLASSES = 80_000, 1000
 MOST_LINES = 500  # of files that were not taken
 MOST_EXAMPLES = 20  # of copies that are named
@@ -300,46 +297,6 @@ def _end_if_alone(folder: Path) -> None:
     if os.name == "posix" and select.select([0], [], [], 0)[0] and not os.read(0, 1):
         shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
-
-
-def limit(memory: int = MEMORY, seconds: int = CPU_SECONDS) -> None:
-    """Bounds that the system keeps for us: memory, processor time, no core file. Windows has no such limits."""
-    try:
-        import resource
-    except ImportError:
-        return
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        os.nice(5)  # pages come first
-    with suppress(OSError, ValueError, IndexError):  # no /proc on a Mac, which does not keep RLIMIT_AS anyway
-        bound = _mapped() + memory
-        resource.setrlimit(resource.RLIMIT_AS, (bound, bound + LIBRARY))
-
-
-def import_beside_limit(load: Callable[[], Any]) -> Any:
-    """Import a library that maps much: what it maps does not count against the limit on memory, as that of the others doesn't."""
-    try:
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-        if resource.RLIM_INFINITY in (soft, hard) or soft == hard:
-            return load()
-        before = _mapped()
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-        found = load()
-        bound = min(hard, soft + max(0, _mapped() - before))
-        resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
-        return found
-    except (ImportError, OSError, ValueError, IndexError):
-        return load()
-
-
-def _mapped() -> int:
-    """Bytes that this process has mapped. Raises OSError where the system doesn't say."""
-    import resource
-
-    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

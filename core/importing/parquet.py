@@ -42,7 +42,7 @@ MOST_PICTURE = 32 << 20  # bytes of one encoded picture
 AT_ONCE, PICTURES_AT_ONCE = 64, 8  # rows
 PIECE = 1 << 20
 PICTURES = ("image", "img", "picture", "photo", "pixels", "x")
-Importing = Callable[[Callable[[], Any]], Any]  # see core.importing.child.import_beside_limit
+Importing = Callable[[Callable[[], Any]], Any]  # see core.importing.limits.import_beside_limit
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.importing.child import limit
 from core.importing.decode import TRANSPOSE, BadImage, _eight_bits, _open, _orientation, _why, decode
+from core.importing.limits import limit
 
 MOST_RATIO = 40  # a strip of 16 million by 1 pixels has no digit on it
 

@@ -7,6 +7,7 @@ from core.lessons.kept import (
     Kept,
     LessonError,
     as_code,
+    change_lesson,
     delete_lesson,
     find_lesson,
     is_code,
@@ -22,6 +23,6 @@ from core.lessons.pages import PAGES, PICKERS, SECTIONS, Page
 from core.lessons.wall import LONGEST_NAME, told_apart, wall_name
 
 __all__ = ["LONGEST", "LONGEST_NAME", "MOST", "MOST_OWN", "MOST_STEPS", "PAGES", "PICKERS", "SECTIONS", "SHIPPED", "Kept",
-           "Lesson", "LessonError", "Page", "Step", "as_code", "delete_lesson", "find_lesson", "is_code", "is_kept",
-           "keep_lesson", "kept_lessons", "may_change", "read_kept", "read_lesson", "settings_of", "shipped_lessons", "value_of",
-           "told_apart", "wall_name"]
+           "Lesson", "LessonError", "Page", "Step", "as_code", "change_lesson", "delete_lesson", "find_lesson", "is_code",
+           "is_kept", "keep_lesson", "kept_lessons", "may_change", "read_kept", "read_lesson", "settings_of", "shipped_lessons",
+           "value_of", "told_apart", "wall_name"]

@@ -39,7 +39,8 @@ class LessonError(ValueError):
 
 @dataclass(frozen=True)
 class Kept:
-    """A lesson that somebody has made here. owner: who that was, and nobody is shown. made: seconds since 1970."""
+    """A lesson that somebody has made here. owner: who that was, and nobody is shown. made: when, or when it was changed last, in
+    seconds since 1970."""
 
     code: str
     lesson: Lesson
@@ -104,15 +105,37 @@ def keep_lesson(lesson: Lesson, runs_dir: Path, actor: Actor, read: Callable[[Pa
         raise LessonError(f"There are {MOST} lessons here, which is all that fit. Delete some.")
     if actor.kind == "visitor" and sum(kept.owner == actor.key for kept in kept_lessons(runs_dir, read)) >= MOST_OWN:
         raise LessonError(f"You have made {MOST_OWN} lessons, which is all that one person can keep here. Delete some.")
-    text = _File(owner=actor.key, lesson=lesson).model_dump_json(indent=1)
+    code = _new_code(runs_dir)
+    _write(lesson, actor.key, runs_dir, code)
+    return code
+
+
+def change_lesson(code: str, lesson: Lesson, runs_dir: Path, actor: Actor, before: Lesson) -> None:
+    """Put a corrected lesson in the place of one that was made here: its code and its maker stay. before: what is corrected.
+    Raises LessonError for somebody else's, for one that has been deleted or changed since, and where it can't be written."""
+    try:
+        kept = read_kept(path_of(runs_dir, code))
+    except FileNotFoundError:
+        raise LessonError("This lesson has been deleted. What is in the form can be kept as a new one.") from None
+    except (OSError, ConfigError):
+        raise LessonError(f"The lesson {code} can't be read. What is in the form can be kept as a new one.") from None
+    if not may_change(kept, actor):
+        raise LessonError("This lesson was made by somebody else, who alone can change it.")
+    if kept.lesson not in (before, lesson):
+        raise LessonError("This lesson was changed in another window since it was opened here. Open it again, or keep what is in "
+                          "the form as a new one.")
+    _write(lesson, kept.owner, runs_dir, code)
+
+
+def _write(lesson: Lesson, owner: str, runs_dir: Path, code: str) -> None:
+    """Raises LessonError for a lesson that is too long, and where the runs folder can't be written to."""
     if len(lesson.model_dump_json().encode()) > LONGEST:
         raise LessonError(f"This lesson is too long: it may take {LONGEST // 1000} kB. Shorten the texts of its steps.")
-    code = _new_code(runs_dir)
+    text = _File(owner=owner, lesson=lesson).model_dump_json(indent=1)
     try:
         write_atomically(path_of(runs_dir, code), lambda file: file.write(text.encode()))
     except OSError as error:
         raise LessonError(why_not_written(f"The runs folder {runs_dir}", error, "PLAYGROUND_RUNS")) from None
-    return code
 
 
 def delete_lesson(code: str, runs_dir: Path, actor: Actor) -> None:
@@ -130,7 +153,7 @@ def delete_lesson(code: str, runs_dir: Path, actor: Actor) -> None:
 
 
 def may_change(kept: Kept, actor: Actor) -> bool:
-    """Whether somebody finds a lesson in their list, and may delete it. Whoever has its link may take it."""
+    """Whether somebody finds a lesson in their list, and may change and delete it. Whoever has its link may take it."""
     return actor.may_change(kept.owner)
 
 

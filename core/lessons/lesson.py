@@ -142,6 +142,13 @@ class Lesson(Config):
                     config = config.with_values({path: type(now)(min(max(now, least), most))})
         return config
 
+    def applied_anew(self, config: RunConfig, pupil: str) -> RunConfig:
+        """The same for settings of before this lesson was corrected: a seed that was given as somebody's own is given again, or
+        no more."""
+        if pupil and config.training.seed == self._own_seed(pupil):
+            config = config.with_values({SEED: 0})
+        return self.applied(config, pupil)
+
     def _own_seed(self, pupil: str) -> int:
         least, most = self.ranges.get(SEED, OWN_SEEDS)
         number = int.from_bytes(hashlib.sha256(f"seed {pupil}".encode()).digest()[:8])

@@ -20,7 +20,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "learn_tensors": ("Create", "Index and slice", "Join", "Products", "Broadcasting", "Reduce", "In place", "NumPy",
                       "Your own expression"),
     "learn_autograd": ("Step by step", "Accumulate", "Switch it off", "Check it"),
-    "learn_building_blocks": ("Activations", "Losses", "Optimizers", "Dropout"),
+    "learn_building_blocks": ("Optimizers", "Activations", "Losses", "Dropout"),
     "learn_first_networks": ("Line by line", "Training and new samples", "Train it as a run"),
     "learn_linear_regression": ("Watch it converge", "Predictions and residuals", "Learning rate", "Train it as a run"),
     "learn_metrics": ("Confusion matrix", "Averages", "Scores and thresholds", "Predicted numbers"),

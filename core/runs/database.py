@@ -232,6 +232,14 @@ MIGRATIONS: list[str | tuple[str, Callable[[sqlite3.Connection], None]]] = [
         UNIQUE (sweep, trial, repeat)
     )
     """,
+    # who was led to a run of somebody else's, in a lesson that trains equal settings once: see store_lessons.py
+    """
+    CREATE TABLE sharers (
+        run INTEGER NOT NULL REFERENCES runs(number) ON DELETE CASCADE,
+        owner TEXT NOT NULL,
+        PRIMARY KEY (run, owner)
+    ) WITHOUT ROWID
+    """,
 ]
 MOST_IDLE = 2  # connections that are kept open for the next look; each may hold 2 MB of the file in memory
 SECONDS_OF_PATIENCE = 5.0  # for others who are writing

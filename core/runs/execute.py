@@ -83,10 +83,13 @@ class StoreControl:
 
 
 class Keeper:
-    """Writes checkpoints down: at once where epochs are long, else the newest about once a second, and always the last."""
+    """Writes checkpoints down: at once where epochs are long, else the newest about once a second, and always the last.
 
-    def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset) -> None:
-        self.store, self.run_id, self.config, self.data = store, run_id, config, data
+    make_room: called where the disk is full; whether there is more room then.
+    """
+
+    def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset, make_room: Callable[[], bool]) -> None:
+        self.store, self.run_id, self.config, self.data, self.make_room = store, run_id, config, data, make_room
         self.waiting: Checkpoint | None = None
         self.saved = 0.0  # so the first is written at once
 
@@ -101,7 +104,12 @@ class Keeper:
             return
         recorder.flush(at_once=True)
         if recorder.is_ours:  # a deleted run must not come back as a folder
-            save_checkpoint(self.store, self.run_id, self.config, self.data, self.waiting)
+            try:
+                save_checkpoint(self.store, self.run_id, self.config, self.data, self.waiting)
+            except StoreError:
+                if not self.store.is_full or not self.make_room():
+                    raise
+                save_checkpoint(self.store, self.run_id, self.config, self.data, self.waiting)
         self.waiting, self.saved = None, time.monotonic()
 
 
@@ -167,9 +175,9 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     note_start(store, run.id, state.step if state is not None else 0, device, taken_over)
     if taken_over and config.training.start_from != IMAGENET:
         keep_start(store, run.id, model)
-    recorder, keeper = Recorder(store, run.id, outlet=outlet), Keeper(store, run.id, config, data)
-    live = LiveWeights(store, run.id, config, data, model)
+    recorder, live = Recorder(store, run.id, outlet=outlet), LiveWeights(store, run.id, config, data, model)
     moments = MomentKeeper(store, run.id, config, data, model, run.starred)
+    keeper = Keeper(store, run.id, config, data, moments.give_way)
     finished: Finished | None = None
     if run.step or store.interventions(run.id):  # it has been going before
         store.forget_after(run.id, state.step if state is not None else -1, state.interventions if state is not None else 0)

@@ -5,7 +5,9 @@ epochs alone. Ends of epochs that somebody has chosen are kept for certain. Weig
 in training, and exact to one part in 2,048.
 """
 
+import errno
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Collection
@@ -13,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from shutil import disk_usage
 
 import numpy as np
 import torch
@@ -35,6 +38,7 @@ GROWTH = 8  # a moment is an eighth of its step after the one before, at least
 SHARE_OF_TIME = 0.01  # of a run's, that keeping moments may take before its end …
 AHEAD, MOST_AHEAD = 0.5, 2.0  # … and at first as much more as this share of its whole length, or so many seconds, allow
 MOST_WAITING = 32 * 10**6  # bytes of moments that are not written yet
+ROOM, TIMES = 4 * 10**6, 20  # bytes, and times the size of a moment, that stay free on the disk: for the weights, and curves
 MOST_HEADER = 2**20  # bytes of a file's header
 NAME = re.compile(r"moment-(\d{9})\.safetensors")
 
@@ -69,7 +73,8 @@ class MomentKeeper:
 
     Nothing about the network is changed and no random numbers are drawn. Copying and writing together take SHARE_OF_TIME of the
     run's time by the clock, at first somewhat more of what has passed, but not of the whole: see AHEAD. The first moment and what
-    is left to write at the end are beside that, and so are chosen epochs. Where the disk is full, a run goes on without.
+    is left to write at the end are beside that, and so are chosen epochs. Where the disk is full, or nearly so, a run goes on
+    without.
     """
 
     def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset, model: nn.Module, keep_all: bool = False,
@@ -152,6 +157,8 @@ class MomentKeeper:
                 return
             began, content = self.clock(), self.waiting.pop(step)
             try:
+                if disk_usage(self.store.path).free < ROOM + TIMES * len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 write_atomically(moment_path(self.store, self.run_id, step), lambda file, content=content: file.write(content),
                                  durable=False)
             except OSError:  # a full disk: weights that are needed to go on are worth more than the way to them
@@ -159,6 +166,15 @@ class MomentKeeper:
                 return
             self.writing = self.clock() - began
             self.spent += self.writing
+
+    def give_way(self) -> bool:
+        """Delete all that this run has kept, for its weights to have room; False where there is nothing of it."""
+        self.most, self.waiting, self.steps = 0, {}, []
+        there = moment_files(self.store.folder(self.run_id))
+        for path in there.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        return bool(there)
 
     def _thin(self, step: int) -> None:
         steps = sorted({*self.steps, step})

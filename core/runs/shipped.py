@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from core.evaluation.ood.classifier import Judge
-from core.evaluation.ood.score import BINS, CELLS, OODReference
+from core.evaluation.ood.score import OODReference
+from core.evaluation.ood.views import BINS, CELLS
 from core.importing.names import plain_name
 from core.runs.checkpoints import UNREADABLE, CheckpointError, rebuilt, tensors_in
 from core.trained_model import TrainedModel

@@ -1,4 +1,4 @@
-"""The part of RunStore that knows lessons: which runs were started in one, what pupils call themselves and have predicted."""
+"""The part of RunStore that knows lessons: which runs were started in one, who shares them, and what is kept of pupils."""
 
 import copy
 import re
@@ -11,7 +11,7 @@ from typing import Self
 from core.actors import ONLY_THE_TEACHER
 from core.config import RunConfig
 from core.fields import ConfigError
-from core.lessons import LessonError, as_code, delete_lesson, find_lesson, is_kept, wall_name
+from core.lessons import Lesson, LessonError, as_code, change_lesson, delete_lesson, find_lesson, is_kept, wall_name
 from core.runs.records import Run
 from core.runs.rights import NotYours, check_owner
 from core.runs.rows import readable
@@ -87,6 +87,17 @@ class LessonStore(StoreBase):
                              "ORDER BY status <> 'finished', number LIMIT 1", (self.lesson, config.model_dump_json())).fetchone()
         return None if row is None else row["id"]
 
+    def share_run(self, run_id: str, owner: str) -> None:
+        """Count somebody among those who share a run of their lesson's, which they were led to; its own maker is none of them.
+        Raises NotYours for somebody else."""
+        check_owner(self.actor, owner)
+        with self._database.writing() as db:
+            there = db.execute("SELECT number FROM runs WHERE id = ? AND lesson = ? AND lesson <> '' AND owner <> ?",
+                               (run_id, self.lesson, owner)).fetchone()
+            if there is not None:
+                note_visitor(db, self.actor)
+                db.execute("INSERT OR IGNORE INTO sharers (run, owner) VALUES (?, ?)", (there["number"], owner))
+
     @contextmanager
     def _own_in(self, code: str, owner: str) -> Iterator[sqlite3.Connection]:
         """One transaction that keeps something of one's own in a lesson that is there: none is kept of one that is deleted just
@@ -133,20 +144,39 @@ class LessonStore(StoreBase):
             found.setdefault(row["question"], {})[row["choice"]] = row["count"]
         return found
 
+    def sharers(self, code: str) -> dict[str, list[str]]:
+        """Who shares runs of a lesson that others have started: owners, by the run's id. Raises NotYours for a visitor."""
+        self._check_teacher()
+        with self._database.reading() as db:
+            rows = db.execute("SELECT id, sharers.owner FROM sharers JOIN runs ON run = number WHERE lesson = ? AND lesson <> '' "
+                              "AND deleted IS NULL ORDER BY number, sharers.owner", (code,)).fetchall()
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            found.setdefault(row["id"], []).append(row["owner"])
+        return found
+
     def visitor_numbers(self, code: str) -> dict[str, int]:
-        """The numbers of those who have trained or have a name in a lesson, by owner; see core.runs.whose. Raises NotYours for a
-        visitor."""
+        """The numbers of those who have trained, share a run or have a name in a lesson, by owner; see core.runs.whose. Raises
+        NotYours for a visitor."""
         self._check_teacher()
         with self._database.reading() as db:
             rows = db.execute("SELECT owner, number FROM visitors WHERE owner IN (SELECT owner FROM runs WHERE lesson = ?1 AND "
-                              "lesson <> '' UNION SELECT owner FROM wall_names WHERE lesson = ?1)", (code,)).fetchall()
+                              "lesson <> '' UNION SELECT owner FROM wall_names WHERE lesson = ?1 UNION SELECT sharers.owner "
+                              "FROM sharers JOIN runs ON run = number WHERE lesson = ?1 AND lesson <> '')", (code,)).fetchall()
         return dict(map(tuple, rows))
 
     def _check_teacher(self) -> None:
         if not self.actor.sees_all:
             raise NotYours(ONLY_THE_TEACHER)
 
-    # --- its end
+    # --- its maker
+
+    def change_lesson(self, code: str, lesson: Lesson, before: Lesson) -> None:
+        """Correct a lesson under its code, for its maker and teachers; runs, names and predictions stay. before: what is
+        corrected. Raises LessonError, also where it has been changed or deleted since, and StoreError."""
+        with self._database.writing():  # so that none comes back that is deleted at the same moment
+            change_lesson(code, lesson, self.path, self.actor, before)
+
 
     def delete_lesson(self, code: str) -> None:
         """Delete a lesson with the names and predictions of all, for its maker and teachers; runs that were started in it stay.
@@ -154,6 +184,7 @@ class LessonStore(StoreBase):
         def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM wall_names WHERE lesson = ?", (code,))
             db.execute("DELETE FROM predictions WHERE lesson = ?", (code,))
+            db.execute("DELETE FROM sharers WHERE run IN (SELECT number FROM runs WHERE lesson = ?)", (code,))
             delete_lesson(code, self.path, self.actor)  # what it refuses takes the rest back
 
         self._surely(write)

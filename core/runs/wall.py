@@ -29,31 +29,44 @@ STATES: tuple[State, ...] = ("training", "waiting", "done", "here")
 @dataclass(frozen=True)
 class Person:
     """Somebody in a lesson. owner: their key, which nobody is shown. called: on the wall. name: that they have chosen, if any.
-    state: "here" is without a run so far; of several runs one that trains counts first, then one that waits."""
+    state: "here" is without a run so far; of several runs one that trains counts first, then one that waits. shares_with: whose
+    run that is, where they were led to it; "" for their own."""
 
     owner: str = field(repr=False)
     called: str
     name: WallName | None
     state: State
+    shares_with: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class Wall:
     """What is on it. runs: the oldest first, without those that had no room. every: how many there are. people: by their
-    numbers. found: by the run's id, names of the doctor's rules. predictions: see RunStore.predictions()."""
+    numbers. found: by the run's id, names of the doctor's rules. predictions: see RunStore.predictions(). sharers: by the run's
+    id, how many share it with whoever has started it."""
 
     runs: tuple[Run, ...]
     every: int
     people: tuple[Person, ...]
     found: Mapping[str, tuple[str, ...]]
     predictions: Mapping[str, Mapping[int, int]]
+    sharers: Mapping[str, int] = field(default_factory=dict)
 
     def called(self, run: Run) -> str:
-        """What the wall calls whoever has started a run."""
-        return next((person.called for person in self.people if person.owner == run.owner), "")
+        """What the wall calls whoever has started a run, and how many share it: "Ann + 2"."""
+        return "".join(self.named(run))
+
+    def named(self, run: Run) -> tuple[str, str]:
+        """The two parts of called(): the name, and " + 2" or ""."""
+        name = next((person.called for person in self.people if person.owner == run.owner), "")
+        others = self.sharers.get(run.id, 0)
+        return name, f" + {others}" if name and others else ""
 
     def of_state(self, state: State) -> list[Person]:
-        return [person for person in self.people if person.state == state]
+        """By their numbers; who shares a run follows whoever has started it."""
+        there = [person for person in self.people if person.state == state]
+        place = {person.owner: number for number, person in enumerate(there) if not person.shares_with}
+        return sorted(there, key=lambda person: place.get(person.shares_with or person.owner, len(there)))
 
 
 class Doctor:
@@ -80,14 +93,15 @@ class Doctor:
 def read_wall(store: RunStore, code: str, doctor: Doctor, names: bool = True) -> Wall:
     """The wall as it is now. names: whether those that pupils have chosen are shown. Raises StoreError, to a visitor NotYours."""
     every = store.lesson_runs(code)[::-1]
-    runs = every[-MOST_RUNS:]
-    people = _people(store, code, every, names)
-    return Wall(tuple(runs), len(every), tuple(people), doctor.look(store, runs), store.predictions(code))
+    runs, sharers = every[-MOST_RUNS:], store.sharers(code)
+    people = _people(store, code, every, sharers, names)
+    return Wall(tuple(runs), len(every), tuple(people), doctor.look(store, runs), store.predictions(code),
+                {run_id: len(owners) for run_id, owners in sharers.items()})
 
 
-def _people(store: RunStore, code: str, runs: Sequence[Run], names: bool) -> list[Person]:
+def _people(store: RunStore, code: str, runs: Sequence[Run], sharers: Mapping[str, Sequence[str]], names: bool) -> list[Person]:
     chosen, numbers = store.wall_names(code), store.visitor_numbers(code)
-    states = _states(runs)
+    states = _states(runs, sharers)
     # whoever has none, where one person uses the server, is counted on
     for owner in [owner for owner in (*states, *chosen) if owner not in numbers]:
         numbers[owner] = 1 + max(numbers.values(), default=0)
@@ -98,16 +112,23 @@ def _people(store: RunStore, code: str, runs: Sequence[Run], names: bool) -> lis
     if names:
         shown = [owner for owner in order if owner in chosen and chosen[owner].allowed]
         called |= zip(shown, told_apart([chosen[owner].name for owner in shown], called.values()), strict=True)
-    return [Person(owner, called[owner], chosen.get(owner), states.get(owner, "here")) for owner in order]
+    return [Person(owner, called[owner], chosen.get(owner), *states.get(owner, ("here", ""))) for owner in order]
 
 
-def _states(runs: Sequence[Run]) -> dict[str, State]:
-    found: dict[str, State] = {}
+def _states(runs: Sequence[Run], sharers: Mapping[str, Sequence[str]]) -> dict[str, tuple[State, str]]:
+    """What each does, and with whom they share the run that says so; of their own where there is one that says the same."""
+    found: dict[str, tuple[State, str]] = {}
     for run in runs:
         state: State = "training" if run.status == "running" else "waiting" if run.status == "queued" else "done"
-        if run.owner not in found or STATES.index(state) < STATES.index(found[run.owner]):
-            found[run.owner] = state
+        for owner in (run.owner, *sharers.get(run.id, ())):
+            now = state, "" if owner == run.owner else run.owner
+            if owner not in found or _before(now, found[owner]):
+                found[owner] = now
     return found
+
+
+def _before(one: tuple[State, str], other: tuple[State, str]) -> bool:
+    return (STATES.index(one[0]), bool(one[1])) < (STATES.index(other[0]), bool(other[1]))
 
 
 def counted(found: Mapping[str, Sequence[str]], words: Mapping[str, str], otherwise: str) -> list[tuple[str, int]]:

@@ -156,7 +156,8 @@ def kind_of_run(config: RunConfig, data: Dataset, model: nn.Module, device: torc
     """What a step's speed depends on, as a short text: layers and sizes, batch size, optimizer, this machine. Not threads."""
     training = config.training
     about = "\n".join((repr(model), str(data.input_shape), str(training.batch_size), training.optimizer.name,
-                       *([training.trainable] if training.trainable != "all" else [])))
+                       *([training.trainable] if training.trainable != "all" else []),
+                       *([f"first {training.frozen_first}"] if training.frozen_first else [])))
     return f"{machine_mark(device)}-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
 
 

@@ -49,9 +49,9 @@ def freeze_for(config: RunConfig, model: nn.Module) -> None:
         known = ", ".join(name for name, spec in ARCHITECTURES.items() if spec.torchvision)
         raise ConfigError(f"training.start_from is imagenet, and {ARCHITECTURES[config.model.architecture].title} has no weights "
                           f"that were learned there; these have: {known}.")
-    if training.trainable != "all":  # else torchvision need not be imported
+    if training.trainable != "all" or training.frozen_first:  # else torchvision need not be imported
         anew = layers_anew(config.model, model) if training.start_from == IMAGENET else ()
-        freeze(model, frozen_layers(model, training.trainable, anew))
+        freeze(model, frozen_layers(model, training.trainable, anew, training.frozen_first))
 
 
 def build_for(config: RunConfig, data: Dataset) -> nn.Module:

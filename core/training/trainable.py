@@ -11,6 +11,7 @@ from torch import nn
 
 from core.config import TrainingConfig
 from core.fields import ConfigError
+from core.wording import plural
 
 Trainable = Literal["all", "linear_layers", "last_layer"]
 
@@ -18,6 +19,20 @@ Trainable = Literal["all", "linear_layers", "last_layer"]
 def layers_with_weights(model: nn.Module) -> list[str]:
     """Names of the modules that have weights of their own, in the order in which the network defines them."""
     return [name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
+
+
+def layers_with_norms(model: nn.Module) -> list[list[str]]:
+    """What freezes and learns as one, from the input on: names of a layer with a table or windows of weights, and of what comes
+    after it until the next such layer, as batch norm does. What comes before the first belongs to that."""
+    found: list[list[str]] = []
+    before: list[str] = []
+    for name in layers_with_weights(model):
+        if any(weight.dim() > 1 for weight in model.get_submodule(name).parameters(recurse=False)):
+            found.append([*before, name])
+            before = []
+        else:
+            (found[-1] if found else before).append(name)
+    return found or [before] * bool(before)
 
 
 def last_layer(model: nn.Module) -> list[str]:
@@ -28,15 +43,28 @@ def last_layer(model: nn.Module) -> list[str]:
     return names[tables[-1]:] if tables else names
 
 
-def frozen_layers(model: nn.Module, trainable: Trainable, anew: Collection[str] = ()) -> list[str]:
+def frozen_layers(model: nn.Module, trainable: Trainable, anew: Collection[str] = (), first: int = 0) -> list[str]:
     """Names of the layers with weights that stay as they are.
 
     Args:
         anew: layers that start with fresh weights although the network does not: these learn in any case.
+        first: how many of layers_with_norms() are frozen besides, from the input on.
 
     Raises:
         ConfigError: nothing would be left to learn, or nothing is there to be frozen.
     """
+    counted = layers_with_norms(model) if first else []
+    if first and first >= len(counted):
+        most = "none can be frozen" if len(counted) < 2 else f"at most {len(counted) - 1:,} can be frozen"
+        raise ConfigError(f"training.frozen_first is {first:,}, and this network has {plural(len(counted), 'layer')} with "
+                          f"weights: {most}, so that something is left to learn.")
+    by_number = {name for layer in counted[:first] for name in layer}
+    by_kind = _before_what_learns(model, trainable)
+    return [name for name in layers_with_weights(model) if (name in by_number or name in by_kind) and name not in anew]
+
+
+def _before_what_learns(model: nn.Module, trainable: Trainable) -> list[str]:
+    """Names of the layers that training.trainable freezes. Raises ConfigError as frozen_layers() does."""
     if trainable == "all":
         return []
     names = layers_with_weights(model)
@@ -54,7 +82,7 @@ def frozen_layers(model: nn.Module, trainable: Trainable, anew: Collection[str] 
         if not first:
             raise ConfigError("training.trainable is linear_layers, and nothing that could be frozen comes before this network's "
                               "first one. Set it to all or last_layer.")
-    return [name for name in names[:first] if name not in anew]
+    return names[:first]
 
 
 def freeze(model: nn.Module, layers: Collection[str]) -> None:

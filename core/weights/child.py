@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from core.importing.child import limit
+from core.importing.limits import limit
 from core.weights.choices import choices_for
 from core.weights.file import WeightsRefused, check_tensor, load_weights, plain
 from core.weights.matching import Mismatch, match_weights
-from core.weights.onnx_graph import looks_like_onnx, read_onnx
+from core.weights.onnx_file import looks_like_onnx
+from core.weights.onnx_graph import read_onnx
 
 MEMORY = 700 << 20  # bytes more than it has after its imports: an upload has 50 MB at most
 TIMES = 4  # of a larger file's size

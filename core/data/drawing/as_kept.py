@@ -19,13 +19,14 @@ from torch import Tensor
 
 from core.config import DataConfig
 from core.data.dataset import DataError
-from core.data.drawing import DrawingError
+from core.data.drawing import BOX_SHARE, DrawingError, find_box, place_like_mnist
 from core.data.drawing.photograph import LONGEST, read_in_child
 from core.data.own.sets import is_own, read_arrays, read_set
 from core.importing.decode import BadImage, Fit, decode
 
 LOOKED_AT = 300  # images of a set, to find out how they lie in their frame
 LIKE_MNIST = 0.9  # of them: whoever has a few odd ones among their digits has digits still
+SEEN = 25  # gray values by which something must be unlike the ground
 DARK = 64  # gray values up to here are a dark ground
 DRAWING_SHAPE = (1, 28, 28)  # what prepare() makes of a drawing
 
@@ -35,7 +36,8 @@ class Preparation:
     """How a set's images became what a network gets.
 
     size: height and width in pixels. light_on_dark: their ground is dark, so that ink on white paper would be the reverse. said:
-    whether the set says how; else the likeliest way is taken. title: what the set is called.
+    whether the set says how; else the likeliest way is taken. title: what the set is called. filled: how much of an image's side
+    what it shows takes, as far as that can be told from its ground.
     """
 
     size: int
@@ -44,6 +46,7 @@ class Preparation:
     light_on_dark: bool
     said: bool
     title: str
+    filled: float = BOX_SHARE
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +77,7 @@ def preparation_of(config: DataConfig, shape: tuple[int, ...], root: Path) -> Pr
     if own.input_shape == DRAWING_SHAPE and lies_like_mnist(some):
         return None
     channels, size, _ = own.input_shape
-    return Preparation(size, channels, own.fit or "pad", has_dark_ground(some), bool(own.fit), own.title)
+    return Preparation(size, channels, own.fit or "pad", has_dark_ground(some), bool(own.fit), own.title, share_filled(some))
 
 
 def lies_like_mnist(images: np.ndarray) -> bool:
@@ -95,6 +98,19 @@ def has_dark_ground(images: np.ndarray) -> bool:
         return False
     border = np.concatenate([images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], axis=2)
     return bool((np.median(border, axis=(1, 2)) < DARK).mean() > 0.5)
+
+
+def share_filled(images: np.ndarray) -> float:
+    """How much of the side of (N, C, S, S) uint8 images what they show takes: the median of the longer side of what is unlike the
+    colour of their edge. That of MNIST's digits where nothing is."""
+    found = []
+    for image in images.astype(np.float32):
+        border = np.concatenate([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], axis=1)
+        apart = np.abs(image - np.median(border, axis=1)[:, None, None]).max(axis=0)
+        box = find_box(np.where(apart > max(SEEN, 0.4 * apart.max()), apart, 0))
+        if box is not None:
+            found.append(max(box.height, box.width) / image.shape[1])
+    return float(np.clip(np.median(found), 0.3, 1.0)) if found else BOX_SHARE
 
 
 def from_file(content: bytes, how: Preparation) -> Prepared:
@@ -118,6 +134,18 @@ def from_sheet(rgba: np.ndarray, how: Preparation) -> Prepared:
     except BadImage as error:
         raise DrawingError(f"The drawing can't be used: {error}.") from None
     return _prepared(rgba[..., :3], steps["fitted"], steps["framed"], picture.pixels, "flat" in picture.told, how.light_on_dark)
+
+
+def from_ink(ink: np.ndarray, how: Preparation | None) -> Tensor:
+    """The ink of one mark, (h, w) float32 in [0, 1], as a network gets it: with as much room around it as the set's images have,
+    dark on white, and then as from_sheet(); (C, size, size) float32 in [0, 1]. how None: as MNIST was made."""
+    if how is None:
+        return torch.from_numpy(place_like_mnist(ink))[None]
+    side = max(8, round(max(ink.shape) / how.filled))
+    sheet = np.full((side, side, 4), 255, np.uint8)
+    top, left = ((side - length) // 2 for length in ink.shape)
+    sheet[top:top + ink.shape[0], left:left + ink.shape[1], :3] = np.rint(255 * (1 - ink.clip(0, 1)))[..., None].astype(np.uint8)
+    return from_sheet(sheet, how).image
 
 
 def _prepared(given: np.ndarray, fitted: np.ndarray, framed: np.ndarray, pixels: np.ndarray, flat: bool,

@@ -25,9 +25,11 @@ WHITE = (255, 255, 255)
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """One mark. box: where it is in the sheet's picture. image: (1, 28, 28) float32 in [0, 1], what a network gets."""
+    """One mark. box: where it is in the sheet's picture. ink: (height, width) uint8, its own alone, 0 paper. image: (1, 28, 28)
+    float32 in [0, 1], as MNIST was made."""
 
     box: Box
+    ink: np.ndarray
     image: torch.Tensor
 
 
@@ -67,8 +69,8 @@ def find_sheet(rgba: np.ndarray, quarter_turns: int = 0) -> Sheet:
     if not pieces:
         raise DrawingError("No marks were found in this picture: digits are dark on paper or light on a board, and at least "
                            "1 % of the picture's height. Come nearer, or give it more light.")
-    marks = tuple(Mark(piece.box, prepared(piece.ink)) for piece in in_reading_order(pieces))
-    ink = np.rint(np.clip(ruled.ink, 0, 1) * 255).astype(np.uint8)
+    marks = tuple(Mark(piece.box, _eight_bits(piece.ink), prepared(piece.ink)) for piece in in_reading_order(pieces))
+    ink = _eight_bits(ruled.ink)
     return Sheet(turned_back(np.ascontiguousarray(picture), tilt, WHITE), ink, tilt, marks, float((ruled.lines > 0).mean()))
 
 
@@ -155,10 +157,11 @@ def _darkness(gray: np.ndarray) -> np.ndarray:
     return np.clip(1 - gray / np.maximum(light, 0.05), 0, 1)
 
 
-def in_box(sheet: Sheet, box: Box) -> torch.Tensor | None:
-    """What is in a box that somebody drew, prepared, (1, 28, 28); None where there is no ink."""
+def in_box(sheet: Sheet, box: Box) -> np.ndarray | None:
+    """The ink in a box that somebody drew, (h, w) float32 in [0, 1]; None where there is none."""
     ink = sheet.ink[box.top:box.top + box.height, box.left:box.left + box.width].astype(np.float32) / 255
-    if not ink.size:
-        return None
-    piece = whole_ink(ink)
-    return None if piece is None else prepared(piece)
+    return whole_ink(ink) if ink.size else None
+
+
+def _eight_bits(ink: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(ink, 0, 1) * 255).astype(np.uint8)

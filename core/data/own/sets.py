@@ -269,7 +269,7 @@ def writing(root: Path) -> Any:
     try:
         yield
     except OSError as error:
-        raise DataError(f"Images can't be kept in {root / FOLDER}: {os_reason(error)}. Free some space, or set "
+        raise DataError(f"Images and texts can't be kept in {root / FOLDER}: {os_reason(error)}. Free some space, or set "
                         "PLAYGROUND_DATA to a folder that can be written to.") from None
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from core.actors import LOCAL, Actor
 from core.data.dataset import DataError
 from core.data.drawing import Box
+from core.data.drawing.as_kept import DRAWING_SHAPE, Preparation, from_ink
 from core.data.drawing.boxes import LabelledBox
 from core.data.drawing.sheet import Sheet, in_box, numbers_of, rows_of
 from core.data.own.digits import MyDigits
@@ -27,12 +28,13 @@ NO_DIGIT_SIGN = "–"  # on the picture, where there is no room for words
 NONE_SIGNS = ("–", "-", "no digit", "none", "x")  # what a person may write for it
 SAME = 2  # pixels of the canvas: a box that is not further off was not moved
 MOVED = 0.3  # a box that shares as much with one that was there is that one, moved
-Ask = Callable[[Tensor], Tensor]  # (N, 1, 28, 28) float32 in [0, 1] → (N, K) probabilities
+Ask = Callable[[Tensor], Tensor]  # (N, C, H, W) float32 in [0, 1] → (N, K) probabilities
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One mark. id: its own for as long as it is there. image: (1, 28, 28) float32 in [0, 1], None where its box holds no ink.
+    """One mark. id: its own for as long as it is there. image: (C, H, W) float32 in [0, 1], as the model that reads is given it;
+    None where its box holds no ink. ink: (h, w) float32 in [0, 1], what it was made from.
 
     answer: what the model says, as a class number, and sure, how probable that is. label: what it counts as, NO_DIGIT for none.
     by_hand: a person has said so.
@@ -45,32 +47,38 @@ class Entry:
     sure: float
     label: int
     by_hand: bool = False
+    ink: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledSheet:
-    """A sheet, its marks with labels in reading order, and the classes' names."""
+    """A sheet, its marks with labels in reading order, and the classes' names. how: marks are prepared for the model that reads;
+    None as MNIST was made."""
 
     sheet: Sheet
     classes: tuple[str, ...]
     entries: tuple[Entry, ...]
     next_id: int
+    how: Preparation | None = None
 
     @classmethod
-    def read(cls, sheet: Sheet, classes: Sequence[str], ask: Ask) -> "LabelledSheet":
+    def read(cls, sheet: Sheet, classes: Sequence[str], ask: Ask, how: Preparation | None = None) -> "LabelledSheet":
         """Every mark with the model's answer."""
-        images = torch.stack([mark.image for mark in sheet.marks])
-        entries = [Entry(place, mark.box, mark.image, answer, sure, answer) for place, (mark, (answer, sure)) in enumerate(
-            zip(sheet.marks, _answers(images, ask), strict=True))]
-        return cls(sheet, tuple(classes), tuple(entries), len(entries))
+        inks = [mark.ink.astype(np.float32) / 255 for mark in sheet.marks]
+        images = [mark.image if how is None else from_ink(ink, how) for mark, ink in zip(sheet.marks, inks, strict=True)]
+        entries = [Entry(place, mark.box, image, answer, sure, answer, ink=ink) for place, (mark, ink, image, (answer, sure))
+                   in enumerate(zip(sheet.marks, inks, images, _answers(torch.stack(images), ask), strict=True))]
+        return cls(sheet, tuple(classes), tuple(entries), len(entries), how)
 
-    def asked_again(self, ask: Ask) -> "LabelledSheet":
-        """With another model's answers; what a person has said stays."""
-        images = {entry.id: entry.image for entry in self.entries if entry.image is not None}
+    def asked_again(self, ask: Ask, how: Preparation | None = None) -> "LabelledSheet":
+        """With another model's answers, for which marks are prepared anew; what a person has said stays."""
+        entries = self.entries if how == self.how else [
+            entry if entry.ink is None else replace(entry, image=from_ink(entry.ink, how)) for entry in self.entries]
+        images = {entry.id: entry.image for entry in entries if entry.image is not None}
         answers = dict(zip(images, _answers(torch.stack(list(images.values())), ask), strict=True)) if images else {}
-        return self._with([replace(entry, answer=answers[entry.id][0], sure=answers[entry.id][1],
-                                   label=entry.label if entry.by_hand else answers[entry.id][0])
-                           if entry.id in answers else entry for entry in self.entries])
+        return replace(self, how=how)._with([replace(entry, answer=answers[entry.id][0], sure=answers[entry.id][1],
+                                                     label=entry.label if entry.by_hand else answers[entry.id][0])
+                                             if entry.id in answers else entry for entry in entries])
 
     def relabelled(self, entry_id: int, label: int) -> "LabelledSheet":
         """With a mark that counts as something else; as it is where there is no such mark."""
@@ -79,7 +87,7 @@ class LabelledSheet:
 
     def with_box(self, box: Box, label: int | None, ask: Ask) -> "LabelledSheet":
         """With one more box; label None takes what the model says."""
-        entry = _asked(Entry(self.next_id, box, None, 0, 0.0, NO_DIGIT), self.sheet, box, ask)
+        entry = _asked(Entry(self.next_id, box, None, 0, 0.0, NO_DIGIT), self, box, ask)
         if label is not None:
             entry = replace(entry, label=label, by_hand=True)
         return replace(self._with([*self.entries, entry]), next_id=self.next_id + 1)
@@ -102,14 +110,14 @@ class LabelledSheet:
         for one in sorted(boxes, key=lambda one: one.id is None):  # those drawn by hand take what is left
             entry = _of_id(left, one.id) if one.id is not None else _same(left, one.box, tolerance) or _moved(left, one.box)
             if entry is None:
-                entry = _asked(Entry(next_id, one.box, None, 0, 0.0, NO_DIGIT), self.sheet, one.box, ask)
+                entry = _asked(Entry(next_id, one.box, None, 0, 0.0, NO_DIGIT), self, one.box, ask)
                 next_id += 1
                 shown = ""
             else:
                 left.remove(entry)
                 shown = self.name(entry.label, NO_DIGIT_SIGN)
                 if _off(entry.box, one.box) > tolerance:
-                    entry = _asked(entry, self.sheet, one.box, ask)
+                    entry = _asked(entry, self, one.box, ask)
             if one.label not in (shown, ""):
                 label = self.label_of(one.label)
                 if label is None:
@@ -142,6 +150,11 @@ class LabelledSheet:
         return rows
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what a model is given of each mark."""
+        return DRAWING_SHAPE if self.how is None else (self.how.channels, self.how.size, self.how.size)
+
+    @property
     def kept(self) -> list[Entry]:
         """The entries that make the labelled set: digits, with ink in their boxes."""
         return [entry for entry in self.entries if entry.label >= 0 and entry.image is not None]
@@ -166,7 +179,7 @@ def save_sheet(labelled: LabelledSheet, root: Path, title: str, actor: Actor = L
     """
     if not labelled.kept:
         raise DataError("There is no digit on this sheet to keep: give at least one mark a label.")
-    images = np.stack([_pixels(entry) for entry in labelled.kept])[:, None]
+    images = np.stack([_pixels(entry) for entry in labelled.kept])
     labels = np.array([entry.label for entry in labelled.kept], np.int64)
     return save_set(root, title, labelled.classes, images, labels, held_for_testing(labels), "read from a sheet",
                     actor=actor)
@@ -180,7 +193,7 @@ def zip_of_sheet(labelled: LabelledSheet) -> bytes:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for place, entry in enumerate(labelled.kept):
             picture = io.BytesIO()
-            Image.fromarray(_pixels(entry)).save(picture, format="PNG")
+            Image.fromarray(_as_picture(_pixels(entry))).save(picture, format="PNG")
             name = f"sheet/{labelled.classes[entry.label].replace('/', '_')}/{place + 1:03d}.png"
             archive.writestr(zipfile.ZipInfo(name), picture.getvalue())
             box = entry.box
@@ -196,19 +209,26 @@ def _answers(images: Tensor, ask: Ask) -> list[tuple[int, float]]:
     return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
 
-def _asked(entry: Entry, sheet: Sheet, box: Box, ask: Ask) -> Entry:
+def _asked(entry: Entry, labelled: LabelledSheet, box: Box, ask: Ask) -> Entry:
     """The entry with this box, its ink prepared anew and asked about; NO_DIGIT where the box is empty."""
-    image = in_box(sheet, box)
-    if image is None:
-        return replace(entry, box=box, image=None, sure=0.0, label=NO_DIGIT, by_hand=False)
+    ink = in_box(labelled.sheet, box)
+    if ink is None:
+        return replace(entry, box=box, image=None, ink=None, sure=0.0, label=NO_DIGIT, by_hand=False)
+    image = from_ink(ink, labelled.how)
     answer, sure = _answers(image[None], ask)[0]
-    return replace(entry, box=box, image=image, answer=answer, sure=sure, label=entry.label if entry.by_hand else answer)
+    return replace(entry, box=box, image=image, ink=ink, answer=answer, sure=sure,
+                   label=entry.label if entry.by_hand else answer)
 
 
 def _pixels(entry: Entry) -> np.ndarray:
-    """(28, 28) uint8"""
+    """(C, H, W) uint8"""
     assert entry.image is not None
-    return entry.image[0].clamp(0, 1).mul(255).round().to(torch.uint8).numpy()
+    return entry.image.clamp(0, 1).mul(255).round().to(torch.uint8).numpy()
+
+
+def _as_picture(pixels: np.ndarray) -> np.ndarray:
+    """(1 or 3, H, W) → (H, W) or (H, W, 3)"""
+    return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
 
 
 def _off(a: Box, b: Box) -> float:

@@ -24,7 +24,8 @@ from core.data.sources.generated import Generated
 from core.data.sources.idx import IdxFolder, as_images
 from core.data.sources.imdb import imdb_is_available, read_imdb
 from core.data.sources.text_files import about_texts, own_texts, read_own, read_reviews, texts_owner
-from core.data.sources.texts import CLASSES, RawTexts
+from core.data.sources.texts import RawTexts
+from core.importing.text_labels import CLASSES
 from core.settings import default_data_dir
 from core.wording import Kind
 

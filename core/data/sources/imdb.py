@@ -12,9 +12,9 @@ from pathlib import Path
 
 from core.config import DataConfig
 from core.data.dataset import DataDamaged, DataMissing
-from core.data.sources.text_csv import Row
 from core.data.sources.text_files import raw_texts
 from core.data.sources.texts import RawTexts
+from core.importing.texts import Row
 
 FOLDER = "aclImdb"  # that the archive unpacks to
 ARCHIVE = "aclImdb_v1.tar.gz"

@@ -1,45 +1,67 @@
 """Where texts come from: the reviews that come with the app, and CSV files that people bring.
 
-A CSV of one's own is checked and kept as `texts/<name>.csv` in the data directory, its name made from its content, so that the
-training process can read it, and a run that learned from it can be repeated. Beside it `<name>.json` has its classes and counts;
+A CSV of one's own is checked by a small process of its own (core.importing.text_child) and kept as `texts/<name>.csv` in the data
+directory, its name made from its content, so that the training process can read it, and a run that learned from it can be
+repeated. Beside it `<name>.json` has its classes and counts;
 files of before 0.12 have none, and their classes are negative and positive.
 """
 
 import csv
 import hashlib
-import io
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from core.actors import EVERYBODY, LOCAL, Actor
 from core.config import DataConfig
-from core.data.dataset import DataDamaged, DataMissing, NotYourData
-from core.data.own.sets import TEXTS, check_room
-from core.data.sources.text_csv import ReadTexts, Row, TextsRefused, read_csv
-from core.data.sources.texts import CLASSES, RawTexts
+from core.data.dataset import DataDamaged, DataError, DataMissing, NotYourData
+from core.data.own.sets import TEXTS, check_room, new_staging
+from core.data.sources.texts import RawTexts
 from core.files import write_atomically
+from core.importing import text_child
 from core.importing.names import plain_name
+from core.importing.text_labels import CLASSES
+from core.importing.text_lines import TextsRefused
+from core.importing.texts import FoundTexts, Row, TextsFile
+from core.subprocesses import run
 
 REVIEWS = Path(__file__).with_name("reviews.csv")
 OWN = TEXTS
+UPLOAD = "upload.csv"
+SECONDS = 300.0  # by the clock; the child has a limit on processor time too
+PIECE = 1 << 20  # bytes
+
+
+class CsvRefused(DataError):
+    """A CSV of texts that can't be used; the message is one line that says where and what to do.
+
+    columns: what its columns are called, where it has any to choose from.
+    """
+
+    def __init__(self, line: str, columns: Iterable[str] = ()) -> None:
+        super().__init__(line)
+        self.columns = tuple(map(str, columns))
 
 
 @dataclass(frozen=True)
 class OwnTexts:
     """A file of one's own that is kept. name: what DataConfig.text_file is called. counts: texts of each class. was_there:
-    whether it had been kept before. read: how the file was understood, without its texts."""
+    whether it had been kept before. read: how the file was understood."""
 
     name: str
     classes: tuple[str, ...]
     counts: tuple[int, ...]
     was_there: bool = field(compare=False)
-    read: ReadTexts = field(compare=False)
+    read: FoundTexts = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,8 @@ def read_own(root: Path, config: DataConfig) -> RawTexts:
         raise DataMissing(f"There are no texts {config.text_file!r} in {root / OWN}; upload the CSV again on the page “Text”.")
     classes = about_texts(root, config.text_file).classes
     try:
-        rows = read_csv(path.read_bytes(), (0, 1), classes).rows
+        with path.open("rb") as file:
+            rows = list(TextsFile(file, (0, 1), classes).rows())
     except TextsRefused as error:
         raise DataDamaged(f"{path} is damaged: {error}") from None
     train, test = [], []
@@ -122,36 +145,63 @@ def _for_testing(count: int) -> int:
     return max(1, count // 5)
 
 
-def import_csv(content: bytes, root: Path, actor: Actor = LOCAL, taken: tuple[int, int] | None = None) -> OwnTexts:
+def import_csv(content: bytes | memoryview, root: Path, actor: Actor = LOCAL, taken: tuple[int, int] | None = None) -> OwnTexts:
     """Check an uploaded CSV and keep it in the data directory as actor's. The same content is kept once for each of them.
 
     taken: the columns of text and label, where somebody has said which they are.
 
     Raises:
-        TextsRefused: it can't be used; the message is one line that says why.
+        CsvRefused: it can't be used; the message is one line that says why.
         DataError: the actor keeps as much as they may.
         OSError: the data directory can't be written to.
     """
-    found = read_csv(content, taken)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("text", "label"))
-    writer.writerows((row, found.classes[label]) for row, label in found.rows)
-    kept = text.getvalue().encode()
+    folder = new_staging(root)
+    try:
+        (folder / UPLOAD).write_bytes(content)
+        found = _run_child(folder, taken)
+        return _keep(folder / text_child.TEXTS, found, root, actor)
+    finally:  # also when a page is left, which Streamlit raises as no Exception
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run_child(folder: Path, taken: tuple[int, int] | None) -> FoundTexts:
+    """How the child understands the upload. Raises CsvRefused, and OSError where it could not write."""
+    options = {"file": str((folder / UPLOAD).absolute()), "folder": str(folder.absolute()), "taken": taken}
+    try:
+        run("core.importing.text_child", json.dumps(options), seconds=SECONDS)
+        said: dict[str, Any] = json.loads((folder / text_child.RESULT).read_text(encoding="utf-8"))
+    except subprocess.TimeoutExpired:
+        raise CsvRefused("Reading this file takes too long. Take a part of it.") from None
+    except (OSError, ValueError):
+        raise CsvRefused("Reading this file failed: it may be made to break programs. Nothing was kept.") from None
+    if "failed" in said:
+        raise OSError(said["failed"], os.strerror(said["failed"] or 0))
+    if "refused" in said:
+        raise CsvRefused(said["refused"], said["columns"])
+    classes, counts, notes, columns, (text, label) = (said[name] for name in ("classes", "counts", "notes", "columns", "taken"))
+    return FoundTexts(tuple(classes), tuple(counts), tuple(notes), tuple(columns), (text, label))
+
+
+def _keep(texts: Path, found: FoundTexts, root: Path, actor: Actor) -> OwnTexts:
+    """Put checked texts into their place."""
     owner = actor.data_owner.encode()
-    name = hashlib.sha256(owner + kept).hexdigest()[:16]  # not to be worked out from the texts by others who have them
-    was_there = (root / OWN / f"{name}.csv").is_file()
-    if not was_there:
-        check_room(root, actor, len(kept))
-    counts = tuple(np.bincount([label for _, label in found.rows], minlength=len(found.classes)).tolist())
-    tested = sum(map(_for_testing, counts))
-    about = json.dumps({"classes": found.classes, "counts": (len(found.rows) - tested, tested)}, ensure_ascii=False).encode()
-    (root / OWN).mkdir(parents=True, exist_ok=True)
-    if owner:  # first: until it is there the texts would be everybody's
-        write_atomically(root / OWN / f"{name}.owner", lambda file: file.write(owner))
-    write_atomically(root / OWN / f"{name}.json", lambda file: file.write(about))
-    write_atomically(root / OWN / f"{name}.csv", lambda file: file.write(kept))
-    return OwnTexts(name, found.classes, counts, was_there, replace(found, rows=[]))
+    digest = hashlib.sha256(owner)
+    with texts.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+        name = digest.hexdigest()[:16]  # not to be worked out from the texts by others who have them
+        was_there = (root / OWN / f"{name}.csv").is_file()
+        if not was_there:
+            check_room(root, actor, texts.stat().st_size)
+        tested = sum(map(_for_testing, found.counts))
+        about = json.dumps({"classes": found.classes, "counts": (sum(found.counts) - tested, tested)}, ensure_ascii=False)
+        (root / OWN).mkdir(parents=True, exist_ok=True)
+        if owner:  # first: until it is there the texts would be everybody's
+            write_atomically(root / OWN / f"{name}.owner", lambda kept: kept.write(owner))
+        write_atomically(root / OWN / f"{name}.json", lambda kept: kept.write(about.encode()))
+        file.seek(0)
+        write_atomically(root / OWN / f"{name}.csv", lambda kept: shutil.copyfileobj(file, kept, PIECE))
+    return OwnTexts(name, found.classes, found.counts, was_there, found)
 
 
 def delete_own(root: Path, name: str, actor: Actor = LOCAL) -> None:

@@ -19,7 +19,6 @@ FIRST = 2  # number of the most frequent word
 SPECIAL = ("(end)", "(unknown)")
 # Letters of any alphabet, with apostrophes inside: wasn't, l'été. Digits and punctuation are left out.
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
-CLASSES = ("negative", "positive")
 
 
 @dataclass(frozen=True)

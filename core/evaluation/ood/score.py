@@ -22,27 +22,34 @@ separated letters and dots worse on every network tried, and halves of two digit
 benchmarks/unlike.py measures it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from math import pi
+from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.data import Dataset, Split, normalize
+from core.data import Dataset, Split
 from core.data.variations import DIGITS
 from core.evaluation.ood.classifier import Judge, learn_judge
+from core.evaluation.ood.views import (
+    AGREE,
+    AGREE_IN,
+    directions,
+    disagreement,
+    distances,
+    features,
+    features_and_answers,
+    view,
+)
 from core.memory import trim_heap
-from core.training.inference import batch_that_fits, private_copy
 
 SHARE = 0.99  # of held-out images that count as familiar
 TRAINING, HELD_OUT = 3000, 2000  # images of each that are looked at
-MOST_FEATURES = 128  # more are projected at random, which keeps distances to about a tenth (Johnson and Lindenstrauss)
 NEIGHBOUR = {"features": 5, "ink": 3, "directions": 3}
-ANSWER, AGREE = "answer", 3  # the nth nearest training image of the class it says, and of other classes, are compared …
-AGREE_IN = ("features", "directions")  # … in these
+ANSWER = "answer"
 FEWEST = 100  # training images, and as many held out, below which nothing is learned from them
 SIDES = range(16, 41)  # pixels: in this size strokes are drawn to learn from
 BEYOND = 0.998  # of held-out images that stay below the limit of each distance, where there is a judge beside them
@@ -52,10 +59,7 @@ BEYOND = 0.998  # of held-out images that stay below the limit of each distance,
 # finds no clean drawing unlike its own without, and with MORE_PATIENCE 10 to 20 % less of the letters
 PATIENCE, MORE_PATIENCE, MANY = 1.1, 1.25, 5000
 ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictures made up
-BINS, CELLS = 8, 7  # directions that edges are sorted into, in each of 7×7 parts of the picture
-FAINT = 1e-4  # a slope that is rounding, on an even gray
-BATCH, FEW = 250, 16
-SMALL_BATCH = 64  # for what is computed pixel by pixel: it fits the processor's cache
+NUMBERS_AT_ONCE, MOST_NUMBERS = 1_000_000, 40_000_000  # of images that are looked at together, and of all of a split
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +88,7 @@ class OODReference:
     def parts(self, model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Tensor]:
         """What scores() takes the largest of, (N,) each, by what was asked: a kind of distance, "judge" or ANSWER."""
         received, answers = features_and_answers(model, images, mean, std)
-        seen = {kind: _view(kind, images, received) for kind in self.images}
+        seen = {kind: view(kind, images, received) for kind in self.images}
         found = {kind: distances(seen[kind], self.images[kind], NEIGHBOUR.get(kind, 3)) / limit
                  for kind, limit in self.limits.items() if kind != ANSWER}
         if self.judge is not None:
@@ -115,23 +119,20 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
             validation images then, as copies are further apart.
         leave_out: glyphs that the judge is not to learn from, to measure how it fares with letters it has never seen.
     """
-    train, held_out = _some(data.train, TRAINING), _some(data.validation, HELD_OUT)
-    if variations:
-        from core.data.sources.digits import vary  # here: only varied digits need it
-
-        copies = vary(held_out.mul(255).byte()[:, 0].numpy(), variations)
-        held_out = torch.cat([held_out, torch.from_numpy(copies)[:, None].float() / 255])
-    (received, _), (others, answers) = (features_and_answers(model, images, data.mean, data.std) for images in (train, held_out))
     judged = can_be_judged(data)
     kinds = [kind for kind in NEIGHBOUR if kind != "features" or not judged]  # else the judge sees to them, and better
-    seen = {kind: _view(kind, train, received) for kind in kinds}
-    usual = {kind: _view(kind, held_out, others) for kind in kinds}
+    at_most = _so_many(TRAINING, data), _so_many(HELD_OUT, data)
+    looked = _look(model, data, data.train, at_most[0])
+    held_out = _look(model, data, data.validation, at_most[1], variations)
+    received, others, answers = looked.received, held_out.received, held_out.answers
+    seen, usual = ({kind: one.view(kind) for kind in kinds} for one in (looked, held_out))
     apart = {kind: distances(usual[kind], seen[kind], NEIGHBOUR[kind]) for kind in kinds}
     share = BEYOND if judged else 1 - (1 - SHARE) / len(kinds)
     limits = {kind: max(float(found.quantile(share)), 1e-6) for kind, found in apart.items()}
     scores = [apart[kind] / limits[kind] for kind in kinds]
     judge = None
     if judged:
+        train = _some(data.train, at_most[0])
         odd = _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
                        float(apart["directions"].quantile(0.9)), train.shape[-1])
         trim_heap()  # a training process keeps what is freed, and may train something else meanwhile: 410 MB at most, not 430
@@ -141,11 +142,40 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
         trim_heap()
     together = max(float(torch.stack(scores).amax(0).quantile(SHARE)), 1e-6)  # they are not independent: one last step to SHARE
     limits = {kind: limit * together for kind, limit in limits.items()}
-    agree = {kind: _view(kind, train, received) for kind in AGREE_IN}
-    labels = _some_labels(data.train, TRAINING)
-    limit = _answer_limit({kind: _view(kind, held_out, others) for kind in AGREE_IN}, agree, answers, labels, data)
+    agree = {kind: looked.view(kind) for kind in AGREE_IN}
+    labels = _some_labels(data.train, at_most[0])
+    limit = _answer_limit({kind: held_out.view(kind) for kind in AGREE_IN}, agree, answers, labels, data)
     return OODReference(seen | agree, limits if limit is None else limits | {ANSWER: limit},
                         judge and judge.with_limit(together * _patience(data, variations)), None if limit is None else labels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """What some images of a split look like: received and answers of features_and_answers(), and two views of their own."""
+
+    received: Tensor
+    answers: Tensor
+    ink: Tensor
+    directions: Tensor
+
+    def view(self, kind: str) -> Tensor:
+        return {"features": F.normalize(self.received, dim=1), "ink": self.ink, "directions": self.directions}[kind]
+
+
+def _look(model: nn.Module, data: Dataset, split: Split, count: int, variations: int = 0) -> _Looked:
+    """Look at that many images of a split, of large ones at fewer, and not at all of them at once. variations: at copies of them,
+    too."""
+    at_once = max(1, NUMBERS_AT_ONCE // prod(data.input_shape))
+    images: Iterable[Tensor] = (split.take(part)[0].float().div_(255) for part in _spread(split, count).split(at_once))
+    if variations:
+        from core.data.sources.digits import vary  # here: only varied digits need it
+
+        written = torch.cat(list(images))
+        copies = vary(written.mul(255).byte()[:, 0].numpy(), variations)
+        images = [written, torch.from_numpy(copies)[:, None].float() / 255]
+    found = [(*features_and_answers(model, some, data.mean, data.std), view("ink", some, some), directions(some))
+             for some in images]
+    return _Looked(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def _patience(data: Dataset, variations: int) -> float:
@@ -163,7 +193,7 @@ def _answer_limit(usual: dict[str, Tensor], seen: dict[str, Tensor], answers: Te
         usual, answers: rows and answers of the validation images, and maybe of copies after them. seen, labels: of the training
             images.
     """
-    known = _some_labels(data.validation, HELD_OUT)
+    known = _some_labels(data.validation, _so_many(HELD_OUT, data))
     right = answers == known.repeat(len(answers) // len(known))
     if int(right.sum()) < FEWEST or int(torch.bincount(labels, minlength=len(data.classes)).min()) < AGREE:
         return None
@@ -214,98 +244,9 @@ def mostly_black(images: Tensor) -> bool:
     return float((images < 0.1).float().mean()) > 0.6
 
 
-def _view(kind: str, images: Tensor, received: Tensor) -> Tensor:
-    match kind:
-        case "features":
-            return F.normalize(received, dim=1)
-        case "ink":
-            return F.adaptive_avg_pool2d(images, 7).flatten(1)
-        case "shape":  # what files of earlier versions compare
-            return F.normalize(F.adaptive_avg_pool2d(images, 14).flatten(1), dim=1)
-    return directions(images)
-
-
-def directions(images: Tensor) -> Tensor:
-    """(N, BINS · CELLS²) float32 of length 1: how much edge there is in each direction, in each part of images (N, C, H, W).
-
-    A direction counts by how much its slope exceeds three quarters of the steepest one's at that pixel, so one or two do.
-    """
-    kernel, found = _slopes(BINS), []
-    for part in images.mean(1, keepdim=True).split(SMALL_BATCH):
-        slopes = F.conv2d(part, kernel, padding=2).relu_()  # (n, BINS, H, W)
-        edges = (slopes - 0.75 * slopes.amax(1, keepdim=True) - FAINT).relu_()
-        found.append(F.adaptive_avg_pool2d(edges, CELLS).flatten(1))
-    return F.normalize(torch.cat(found), dim=1)
-
-
-def _slopes(bins: int) -> Tensor:
-    """(bins, 1, 5, 5) kernels: the slope of a picture smoothed by 3×3 means, in `bins` directions all around."""
-    across = torch.zeros(3, 3)
-    across[1, 0], across[1, 2] = -1, 1
-    angles = (torch.arange(bins) * (2 * pi / bins))[:, None, None]
-    slopes = angles.cos() * across + angles.sin() * across.T
-    return F.conv2d(F.pad(slopes, (2, 2, 2, 2))[:, None], torch.full((1, 1, 3, 3), 1 / 9))
-
-
-def features(model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """(N, D) float32: what the last linear layer receives for images (N, C, H, W) float32 in [0, 1]; D at most MOST_FEATURES.
-
-    A network without a linear layer is asked for its outputs.
-    """
-    return features_and_answers(model, images, mean, std)[0]
-
-
-def features_and_answers(model: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
-                         ) -> tuple[Tensor, Tensor]:
-    """features(), and the class (N,) that the model says: of one output, whether it is above 0."""
-    network = private_copy(model)  # whoever else asks the same network at this moment must not end up in `kept`
-    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    at_once = BATCH if len(images) <= FEW else batch_that_fits(network, images[:1].to(device), BATCH)
-    kept: list[Tensor] = []
-    answers: list[Tensor] = []
-    if linear:
-        linear[-1].register_forward_pre_hook(lambda _, given: kept.append(given[0].flatten(1)))
-    with torch.inference_mode():
-        for batch in images.split(at_once):
-            said = network(normalize(batch.to(device), mean, std))
-            said = said.flatten(1)
-            answers.append(said.argmax(1) if said.shape[1] > 1 else (said[:, 0] > 0).long())
-            if not linear:
-                kept.append(said)
-    found, answered = torch.cat(kept).float().cpu(), torch.cat(answers).cpu()
-    if found.shape[1] <= MOST_FEATURES:
-        return found, answered
-    random = torch.Generator().manual_seed(0)
-    return found @ (torch.randn(found.shape[1], MOST_FEATURES, generator=random) / MOST_FEATURES**0.5), answered
-
-
-def disagreement(seen: dict[str, Tensor], among: dict[str, Tensor], answers: Tensor, labels: Tensor) -> Tensor:
-    """(N,) how many times as far as other classes' training images those of the class that was answered are.
-
-    The geometric mean over features and directions of the ratio of both AGREEth nearest ones: below 1 they agree.
-
-    Args:
-        seen: rows (N, D) of each kind. among: rows (M, D) of the training images. answers: (N,). labels: (M,), of each class
-            at least AGREE.
-    """
-    found = torch.ones(len(answers))
-    for kind in AGREE_IN:
-        ratios = []
-        for rows, said in zip(seen[kind].split(BATCH), answers.split(BATCH), strict=True):
-            apart, same = torch.cdist(rows, among[kind]), labels == said[:, None]
-            own, other = (apart.masked_fill(out, torch.inf).kthvalue(AGREE, dim=1).values for out in (~same, same))
-            ratios.append(own / other.clamp_min(1e-6))
-        found = found * torch.cat(ratios)
-    return found.sqrt()
-
-
-def distances(rows: Tensor, among: Tensor, nth: int) -> Tensor:
-    """(N,) Euclidean distance of each row (N, D) to its nth nearest among (M, D); to the furthest where there are fewer."""
-    nth = min(nth, len(among))
-    # for few rows without matrix products, which lose half of the digits where rows are alike
-    mode = "donot_use_mm_for_euclid_dist" if len(rows) < 8 else "use_mm_for_euclid_dist_if_necessary"
-    return torch.cat([torch.cdist(part, among, compute_mode=mode).kthvalue(nth, dim=1).values for part in rows.split(BATCH)])
+def _so_many(count: int, data: Dataset) -> int:
+    """How many images are looked at: count, and fewer of large ones."""
+    return min(count, MOST_NUMBERS // prod(data.input_shape))
 
 
 def _some(split: Split, count: int) -> Tensor:

@@ -284,7 +284,8 @@ def refused(case: Case) -> Finding | None:
 def frozen_at_random(case: Case) -> Finding | None:
     """Layers that never learn anything."""
     training = case.config.training
-    if case.given is not None or training.trainable == "all" or training.start_from or not case.rows:
+    freezes = training.trainable != "all" or training.frozen_first
+    if case.given is not None or not freezes or training.start_from or not case.rows:
         return None
     frozen = case.totals.parameters - case.totals.trainable
     if not frozen:
@@ -294,7 +295,7 @@ def frozen_at_random(case: Case) -> Finding | None:
         f"{frozen:,} of {case.totals.parameters:,} parameters are frozen, and they start at random.",
         "Freezing keeps what a layer has learned before. Here nothing has been learned: what is trained has to do with whatever "
         "random layers make of the input.",
-        "Train all layers", case.changed(training__trainable="all"))
+        "Train all layers", case.changed(training__trainable="all", training__frozen_first=0))
 
 
 def _accepted(case: Case, why: str) -> tuple[str, RunConfig | None]:

@@ -36,7 +36,7 @@ def intro(server: Services) -> None:
             _begin(server)
         if st.button("Change it first", icon=":material/edit:", key="collect.change",
                      help="Puts the lesson into the form on the page Lessons."):
-            draft.take(CLASS_LESSON)
+            draft.take_copy(CLASS_LESSON)
             go_to(LESSONS)
     st.caption(f"A class draws up to {MOST:,} digits, one pupil up to {MOST_OF_ONE}; from {FEWEST} on they can be trained on. "
                "Whoever has the lesson's link can draw and train. Whose a drawing is, nobody is told but whoever drew it. "

@@ -15,7 +15,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import DRAFT_NAMES
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
-from pages.parts.shell.streamlit_private import came_by_history
+from pages.parts.shell.streamlit_private import came_by_history, change_address
 
 CONFIG, PRESET = DRAFT_NAMES
 MOST_KNOWN = 50  # addresses
@@ -61,11 +61,7 @@ def keep() -> None:
     config, first, _ = st.session_state[keys.DRAFT_NAMED]
     if config == first and (asked := said.get(PRESET)) in PRESETS and PRESETS[asked].config == config:
         wanted = {PRESET: asked}  # somebody has asked for it by name
-    for name in (PRESET, CONFIG):
-        if name not in wanted:
-            st.query_params.pop(name, None)
-        elif said.get(name) != wanted[name]:
-            st.query_params[name] = wanted[name]
+    change_address({name: wanted.get(name) for name in DRAFT_NAMES})
     st.session_state[keys.DRAFT_KNOWN] = [*st.session_state.get(keys.DRAFT_KNOWN, []), wanted]
 
 

@@ -37,10 +37,13 @@ def draft(server: Services) -> RunConfig:
     """The session's config in the making: what the address asks for, else what was chosen before. At first it is that of the run
     that is looked at, or a first preset's; in a lesson what that starts from, once for each preset of it."""
     settings, first = server.settings, _first(server)
-    said, begun = address.news(), _lesson_begun()
-    if begun or said is not None or keys.DRAFT not in st.session_state:
+    said, reached = address.news(), lesson.reached(keys.LESSON_DRAFT)
+    if reached == "begun" or said is not None or keys.DRAFT not in st.session_state:
         take(address.read(said or {}, first))
         st.session_state.pop(keys.LAST_DRAFT, None)  # nothing starts by itself because of it
+    elif reached == "changed":
+        take(lesson.applied_anew(read_config(st.session_state[keys.DRAFT])))
+        st.session_state.pop(keys.LAST_DRAFT, None)
     _with_class_set(settings)
     config = read_config(st.session_state[keys.DRAFT])
     try:
@@ -91,14 +94,6 @@ def _with_class_set(settings: Settings) -> None:
             take(config.model_copy(update={"data": data}))
 
 
-def _lesson_begun() -> bool:
-    """Whether a lesson, or another preset of it, has been reached just now: between steps of the same one the draft stays."""
-    now = lesson.taken()
-    wanted = None if now is None else (now.code, now.lesson.preset_at(now.number))
-    before, st.session_state[keys.LESSON_DRAFT] = st.session_state.get(keys.LESSON_DRAFT), wanted
-    return wanted is not None and wanted != before
-
-
 def _fitting(before: DataConfig, data: DataConfig) -> DataConfig:
     """Changed data with what belongs to it: of another data set only joins and classes that fit, and the question about the same
     class, where it is still there. Raises DataError for what can't be combined."""
@@ -119,6 +114,16 @@ def _without_deleted(config: RunConfig, settings: Settings) -> RunConfig:
         st.toast("Data that was joined or chosen is not there any more; it has been left out.", icon=":material/delete:")
         take(config.model_copy(update={"data": fitting}))
     return read_config(st.session_state[keys.DRAFT])
+
+
+def preset_of(config: RunConfig) -> str:
+    """The name of the preset that a config is; in a lesson, as that gives it to whoever has this session. "" for one's own."""
+    same = next((name for name, entry in PRESETS.items() if entry.config == config), "")
+    now = lesson.taken()
+    if same or now is None:
+        return same
+    names = [now.lesson.preset_at(now.number), *PRESETS]  # several may be the same here, such as with its own data
+    return next((name for name in names if lesson.applied(PRESETS[name].config) == config), "")
 
 
 def take_preset(name: str) -> None:

@@ -122,8 +122,6 @@ def ask(server: Services, runs: dict[str, Run], run_id: str) -> Asked:
     asked = Asked(runs[run_id], model, None, how=how)
     if problem := why_not(model, asked.shape):
         return replace(asked, problem=problem)
-    if model.input_shape != DRAWING_SHAPE:  # it brings pictures to its own size first, or they are larger
-        return asked
     known, waiting = familiar(server, run_id, model)
     return replace(asked, familiar=known, waiting=waiting)
 
@@ -169,7 +167,7 @@ def said_by(model: TrainedModel, familiar: OODReference | None, image: Tensor, s
     order = sorted(range(len(probabilities)), key=lambda i: -probabilities[i])
     if familiar is None:
         return Answer(probabilities, order, None, solid)
-    parts = familiar.parts(model.model, images, model.mean, model.std)
+    parts = familiar.parts(model.model, model.brought_to_size(images), model.mean, model.std)
     scores = {name: float(values[0]) for name, values in parts.items()}
     rest = max(score for name, score in scores.items() if name != ANSWER)
     return Answer(probabilities, order, max(scores.values()), solid, rest <= 1 < scores.get(ANSWER, 0))
@@ -196,17 +194,13 @@ def explain_unlike(asked: Asked, said: Answer) -> None:
     if asked.waiting:
         st.caption("How unlike its training images this is will stand here as soon as the training process has looked at them.")
         return
-    if asked.model is not None and asked.model.input_shape != DRAWING_SHAPE:
-        st.caption("How unlike its training images this is can be said of gray images of 28×28 alone: this network shares out "
-                   "its probabilities among the classes it knows, whatever the picture shows.")
-        return
     if said.unlike is None or asked.familiar is None:
-        st.caption("How unlike its training images this is can't be said: they are not on this machine, or the network is too "
-                   "large to be shown thousands of them now.")
+        st.caption("How unlike its training images this is can't be said: they are not on this machine, too few of them are held "
+                   "back for validation, or the network is too large to be shown thousands of them now.")
         return
     known = f"{LEARNED if asked.familiar.judge else NEAREST}{NEIGHBOURS if asked.familiar.labels is not None else ''}"
     st.caption(f"Unlike its training images: **{said.unlike:.2f}**, where more than 1 is unlike them.",
-               help=f"{known} At least 98 % of the images held back for validation that it reads right are below 1. The "
+               help=f"{known} Nearly all images that were held back for validation and that it reads right are below 1. The "
                     "probabilities can't tell: they are shared out among the classes it knows, whatever the picture.")
 
 

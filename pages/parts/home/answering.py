@@ -13,7 +13,7 @@ from core.figures.learning import gray
 from core.figures.pictures import to_bytes
 from core.runs import CheckpointError, Run, RunNotFound, TrainedModel, has_checkpoint
 from core.wording import drawn_thing, duration, in_letters, percent, surely_before
-from pages.parts.draw.answers import DRAWING_SHAPE, said_by, why_not
+from pages.parts.draw.answers import said_by, why_not
 from pages.parts.draw.shipped import about_shipped, shipped, shipped_judge
 from pages.parts.draw.teach import source_classes
 from pages.parts.home.watching import MOST_CLASSES
@@ -56,8 +56,6 @@ def answering(server: Services, run: Run | None) -> Answering:
 
 def _familiar(server: Services, run: Run, model: TrainedModel) -> OODReference | None:
     """The first screen waits for nothing: what is not known yet is asked for, and helps with a later stroke."""
-    if model.input_shape != DRAWING_SHAPE:  # it brings drawings to its own size first
-        return None
     try:
         return familiar(server, run.id, model, here=False)[0]
     except RunNotFound:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
@@ -12,6 +13,9 @@ from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import link, open_page
 from pages.parts.shell.menu import LABS
 from pages.parts.shell.services import services
+
+STYLE = (Path(__file__).parent / "lab.css").read_text(encoding="utf-8")
+NEXT_TITLE = "What to try next"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Next:
 def open_lab(path: str, goal: str) -> None:
     """Set a lab's page up; to be called first. path: its key in LABS. goal: two sentences, what one can do afterwards."""
     title = LABS[path][0]
-    open_page(title)
+    open_page(title, STYLE)
     _progress().setdefault(path, "opened")
     st.title(title)
     st.markdown(goal)
@@ -125,16 +129,29 @@ def refusal(text: str) -> None:
     st.code(text, language=None, wrap_lines=True)
 
 
-def try_next(items: Sequence[Next]) -> None:
-    """What to do now, each with a link."""
+def try_next(items: Sequence[Next], here: str = "") -> None:
+    """What to do now, each with a link. Beside the picture where there is room for it; else folded, on the title's line or, on a
+    phone, at the end: lab.css. To be called on the page itself, in no column.
+
+    here: what else can be tried in this lab, as Markdown.
+    """
     items = [item for item in items if lesson.shows(item.page)]
-    if not items:
+    if not items and not here:
         return
-    st.header("What to try next")  # under the title comes a heading of the second order
+    with st.container(key="lab.beside", gap="small"):
+        st.header(NEXT_TITLE)  # under the title comes a heading of the second order
+        _next(items, here)
+    with st.container(key="lab.folded"), st.popover(NEXT_TITLE, icon=":material/explore:", width="stretch"):
+        _next(items, here)
+
+
+def _next(items: Sequence[Next], here: str) -> None:
     for item in items:
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(gap="xxsmall"):
             st.markdown(item.text)
             link(item.page, item.label, item.icon)
+    if here:
+        st.markdown(f"And here:\n\n{here}")
 
 
 def lab_path() -> None:

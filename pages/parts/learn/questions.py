@@ -278,7 +278,7 @@ BLOCKS: dict[str, Question] = {
         "with momentum 0.9 start at the same point: which has the lower loss after 200 steps?",
         ("SGD", "SGD with momentum"), 1,
         "It overshoots first and swings, but along the flat floor its steps add up.",
-        ("Whole paths",)),
+        ("Animated",)),
     "dropout": Question(
         "blocks.dropout_kept", "Dropout with p = 0.5, in training. A unit holds 3 and is not switched off. What comes out of the "
         "layer?",

@@ -8,6 +8,8 @@ import streamlit as st
 from core.fields import ConfigError
 from core.lessons import MOST_STEPS, Lesson, read_lesson
 from pages.parts.shell import keys
+from pages.parts.shell.markdown import as_text
+from pages.parts.shell.notices import tell
 from pages.parts.shell.versions import Form
 
 FORM = Form("lesson.form", keys.LESSON_VERSION)
@@ -33,9 +35,40 @@ def read() -> tuple[Lesson | None, str]:
 
 
 def take(about: Lesson) -> None:
-    """Put a lesson into the form."""
+    """Put a lesson into the form. Where a kept one is corrected there, it takes that one's place."""
     st.session_state[keys.LESSON_MADE] = about.model_dump(mode="json")
     _show_anew()
+
+
+def take_copy(about: Lesson) -> None:
+    """Put a lesson into the form, to become another one."""
+    stop_changing()
+    take(about)
+    tell(f"A copy of “{as_text(about.title)}” is in the form below.", ":material/edit:")
+
+
+def change(code: str, about: Lesson) -> None:
+    """Put a kept lesson into the form, to be corrected under its code."""
+    take(about)
+    st.session_state[keys.LESSON_CHANGED] = code, about
+    tell(f"“{as_text(about.title)}” is in the form below, to be changed there.", ":material/edit:")
+
+
+def changing() -> tuple[str, Lesson] | None:
+    """The code of the kept lesson that is corrected in the form, and the lesson as it is kept; None where a new one is made."""
+    return st.session_state.get(keys.LESSON_CHANGED)
+
+
+def begin_anew() -> None:
+    """Empty the form, for a new lesson."""
+    stop_changing()
+    st.session_state.pop(keys.LESSON_MADE, None)
+    _show_anew()
+
+
+def stop_changing() -> None:
+    """What is in the form becomes a new lesson."""
+    st.session_state.pop(keys.LESSON_CHANGED, None)
 
 
 def put(name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from core.runs import StoreError
 from core.wording import plural
 from pages.parts.lessons import draft
 from pages.parts.lessons.share import share
-from pages.parts.shell import keys
+from pages.parts.shell import keys, lesson
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
@@ -21,7 +21,7 @@ from pages.parts.shell.services import Services
 WALL = "wall"  # in an address, the code of the lesson whose wall is looked at
 
 def kept_section(server: Services, begin: Callable[[str], None]) -> None:
-    """Choose one; start it, share it, change a copy, delete it. begin(code) opens it."""
+    """Choose one; start it, share it, change it or a copy, delete it. begin(code) opens it."""
     found = {kept.code: kept for kept in kept_lessons(server.settings.runs_dir, _read) if may_change(kept, server.actor)}
     if not found:
         return
@@ -51,8 +51,10 @@ def _one(server: Services, kept: Kept, begin: Callable[[str], None]) -> None:
         with st.container(horizontal=True):
             if st.button("Start", type="primary", icon=":material/play_arrow:", key="lesson.start"):
                 begin(kept.code)
-            st.button("Edit a copy", icon=":material/edit:", key="lesson.copy", on_click=draft.take, args=(about,),
-                      help="Puts it into the form below. The lesson itself, and its link, stay as they are.")
+            st.button("Edit", icon=":material/edit:", key="lesson.change", on_click=draft.change, args=(kept.code, about),
+                      help="Puts it into the form below, to be corrected: code and link stay, and what its class has done.")
+            st.button("Edit a copy", icon=":material/content_copy:", key="lesson.copy", on_click=draft.take_copy, args=(about,),
+                      help="Puts it into the form below, to become another lesson. This one stays as it is.")
             if server.actor.sees_all and st.button("Wall", icon=":material/cast_for_education:", key="lesson.wall",
                                                    help="For the projector: every run of this lesson while it trains."):
                 st.switch_page("pages/lesson_wall.py", query_params={WALL: kept.code})
@@ -71,15 +73,31 @@ def _delete(server: Services, kept: Kept) -> None:
         delete_with_digits(kept.code, server.settings.data_dir, server.store.delete_lesson, server.store.names)
     except (LessonError, StoreError, DataError) as error:
         refuse(as_text(str(error)))
+    lesson.read_anew(kept.code)
+    if (changing := draft.changing()) and changing[0] == kept.code:
+        draft.stop_changing()
     tell(f"The lesson “{as_text(kept.lesson.title)}” is deleted.", ":material/delete:")
     st.rerun()
 
 
 def keep(server: Services, about: Lesson) -> None:
-    """Keep the lesson that is being made, and show how to share it."""
+    """Keep the lesson that is being made, and show how to share it; from then on it is the one that is corrected in the form."""
     try:
-        st.session_state[keys.LESSON_KEPT] = keep_lesson(about, server.settings.runs_dir, server.actor, _read)
+        code = keep_lesson(about, server.settings.runs_dir, server.actor, _read)
     except LessonError as error:
         refuse(as_text(str(error)))
-    tell(f"Kept. Its code is {st.session_state[keys.LESSON_KEPT]}.", ":material/check:")
+    st.session_state[keys.LESSON_KEPT], st.session_state[keys.LESSON_CHANGED] = code, (code, about)
+    tell(f"Kept. Its code is {code}.", ":material/check:")
+    st.rerun()
+
+
+def keep_change(server: Services, code: str, before: Lesson, about: Lesson) -> None:
+    """Keep what was corrected of a lesson, under its code."""
+    try:
+        server.store.change_lesson(code, about, before)
+    except (LessonError, StoreError) as error:
+        refuse(as_text(str(error)))
+    lesson.read_anew(code)
+    st.session_state[keys.LESSON_KEPT], st.session_state[keys.LESSON_CHANGED] = code, (code, about)
+    tell(f"Kept. Whoever is in the lesson {code} has it with their next click.", ":material/check:")
     st.rerun()

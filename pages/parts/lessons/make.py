@@ -14,7 +14,7 @@ from core.lessons import PAGES, SECTIONS, Lesson, read_lesson
 from core.lessons.lesson import CLASS_DATA, RESERVED
 from core.presets import PRESETS
 from pages.parts.lessons import draft
-from pages.parts.lessons.kept import keep
+from pages.parts.lessons.kept import keep, keep_change
 from pages.parts.lessons.settings import settings_form
 from pages.parts.shell import lesson
 from pages.parts.shell.lesson_bar import draw_step
@@ -31,10 +31,16 @@ SEEDS = {"own": "each pupil's own luck: results differ by chance", "same": "equa
 
 def make_section(server: Services, shipped: Mapping[str, Lesson]) -> None:
     """The whole form: what it is, its steps, what is shown, what can be changed; then what it looks like, and the button."""
-    st.header("Make a lesson")
-    st.markdown("Pages in an order, with a text for each. Pupils open it with a link and need no account; they see only the "
-                "pages and parts you choose, and change only the settings you leave to them.")
-    _begin_with(shipped)
+    changing = draft.changing()
+    if changing is None:
+        st.header("Make a lesson")
+        st.markdown("Pages in an order, with a text for each. Pupils open it with a link and need no account; they see only the "
+                    "pages and parts you choose, and change only the settings you leave to them.")
+    else:
+        st.header(f"Change the lesson {changing[0]}")
+        st.markdown(f"**{as_text(changing[1].title)}** keeps its link and its code, and its runs, names and digits. Whoever is "
+                    "in it has the new one with their next click.")
+    _begin_with(shipped, changing is not None)
     made, problem = draft.read()  # widgets change it before the page is drawn
     left, right = st.columns([1, 1.4], gap="large")
     with left:
@@ -49,26 +55,44 @@ def make_section(server: Services, shipped: Mapping[str, Lesson]) -> None:
         _preview(made)
     else:
         st.warning(f"Not a lesson yet. {as_text(problem)}", icon=":material/error:")
-    with st.container(horizontal=True):
-        wanted = st.button("Keep this lesson", type="primary", icon=":material/save:", key="lesson.keep", disabled=made is None,
-                           help="Gives it a link and a code. To change it later, edit a copy, which gets a code of its own.")
-        if wanted and made is not None:
-            keep(server, made)
+    _buttons(server, made, changing)
     st.caption("Texts are shown as they are typed. Whoever has the link can read them: write no names of pupils.")
 
 
-def _begin_with(shipped: Mapping[str, Lesson]) -> None:
-    """Another lesson to change: one that comes with the app, or a file."""
+def _buttons(server: Services, made: Lesson | None, changing: tuple[str, Lesson] | None) -> None:
+    """Keep what is in the form: as a new lesson, or under the code of the one that is corrected."""
+    with st.container(horizontal=True):
+        if changing is not None:
+            code, before = changing
+            wanted = st.button("Keep the changes", type="primary", icon=":material/save:", key="lesson.keep_change",
+                               disabled=made in (None, before), help=f"The code {code} leads to the changed lesson then.")
+            if wanted and made is not None:
+                keep_change(server, code, before, made)
+        kind = "secondary" if changing else "primary"
+        wanted = st.button("Keep as a new lesson" if changing else "Keep this lesson", type=kind, icon=":material/save:",
+                           key="lesson.keep", disabled=made is None, help="Gives it a link and a code of its own.")
+        if wanted and made is not None:
+            keep(server, made)
+        if changing is not None:
+            st.button("Make another lesson", icon=":material/add:", key="lesson.another", type="tertiary",
+                      on_click=draft.begin_anew, help="Empties the form. What was not kept is gone then.")
+
+
+def _begin_with(shipped: Mapping[str, Lesson], changing: bool) -> None:
+    """Another lesson to change: one that comes with the app, or a file. changing: a kept one is corrected, for which a file of it
+    may be brought back."""
     one, two = st.columns([1, 1.4], gap="large")
     key = draft.FORM.key("from")
 
     def copied() -> None:
         if chosen := st.session_state[key]:
-            draft.take(shipped[chosen])
+            draft.take_copy(shipped[chosen])
 
-    one.selectbox("Begin with a copy of", [NO_COPY, *shipped], key=key, on_change=draft.FORM.heard(key, copied),
-                  format_func=lambda name: shipped[name].title if name else "a lesson of my own")
-    file = two.file_uploader("Or with a lesson's file (JSON)", type="json", key=draft.FORM.key("file"), max_upload_size=1)
+    if not changing:
+        one.selectbox("Begin with a copy of", [NO_COPY, *shipped], key=key, on_change=draft.FORM.heard(key, copied),
+                      format_func=lambda name: shipped[name].title if name else "a lesson of my own")
+    place, label = (one, "Replace it by a lesson's file (JSON)") if changing else (two, "Or with a lesson's file (JSON)")
+    file = place.file_uploader(label, type="json", key=draft.FORM.key("file"), max_upload_size=1)
     if file is not None:
         try:
             found = read_lesson(file.getvalue())

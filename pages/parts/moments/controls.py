@@ -10,7 +10,7 @@ from core.runs.moments import Moments, moments
 from core.wording import plural, size_of_bytes
 from pages.parts.moments.subject import Shown, as_animation, layers, split_of
 from pages.parts.shell import keys
-from pages.parts.shell.frame import select_run
+from pages.parts.shell.frame import is_dark, select_run
 from pages.parts.shell.services import Services
 
 HISTOGRAMS = "Histograms"
@@ -45,7 +45,7 @@ def choose_parts(server: Services, run: Run, kept: Moments, data: Dataset, asked
         if HISTOGRAMS in chosen:
             kind = st.selectbox("Histograms of", list(KINDS), key="moments.kind", bind="query-params")
             parts.append(KINDS[kind])
-    return Shown(tuple(parts), image, layer, st.context.theme.type == "dark")
+    return Shown(tuple(parts), image, layer, is_dark())
 
 
 def _image_and_layer(server: Services, run: Run, kept: Moments, data: Dataset, asked: Examples) -> tuple[int, int]:

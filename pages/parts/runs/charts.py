@@ -22,6 +22,7 @@ from core.training import Intervention
 from core.wording import worded
 from pages.parts.doctors import training_doctor
 from pages.parts.shell import keys
+from pages.parts.shell.frame import is_dark
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
 
@@ -54,8 +55,8 @@ def curve_charts(run: Run, curves: Curves, previous: Curves | None, smoothing: f
         log = logarithmic and quantity == "loss"
         with column:
             chart = curve_chart(curves, quantity, previous, smoothing, log, finished=not run.is_active,
-                                dark=st.context.theme.type == "dark")
-            chart = mark_changes(training_doctor.marked(chart, quantity, curves, troubles), interventions, curves)
+                                dark=is_dark())
+            chart = mark_changes(training_doctor.marked(chart, quantity, curves, troubles), interventions, curves, is_dark())
             st.echarts_chart(chart, height=HEIGHT, key=f"live.{quantity}", alt=in_words(chart, QUANTITIES[quantity]))
 
 
@@ -84,7 +85,7 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
     for half, column in enumerate(st.columns(2)):
         part = slice(5 * half, 5 * half + 5)
         strip = answer_strip(pictures[part], [names[i] for i in value["labels"][part]],
-                             [names[i] for i in value["answers"][part]], value["probabilities"][part], long)
+                             [names[i] for i in value["answers"][part]], value["probabilities"][part], long, is_dark())
         with column:
             st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}",
                              alt=in_words(strip, "Images, and what it answers"))

@@ -137,7 +137,7 @@ def draw(server: Services, run: Run) -> None:
 
 def _progress(server: Services, run: Run) -> None:
     """How far it is, or has come."""
-    paused = run.pause_requested is not None
+    paused = run.is_active and run.pause_requested is not None  # one that has ended while it was paused waits no more
     if run.status == "queued":
         st.progress(0.0, waiting(server.store, run, server.engine.trouble))
         _make_room(server)

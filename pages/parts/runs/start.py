@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import streamlit as st
 from torch import Tensor
@@ -11,6 +12,7 @@ from core.config import RunConfig
 from core.fields import ConfigError
 from core.presets import title_of
 from core.runs import Run, StoreError, WatchError
+from pages.parts.draft import address
 from pages.parts.runs.rate_finder import RATE, find_rate
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import go_to, select_run
@@ -35,14 +37,18 @@ def start(server: Services, config: RunConfig, seeds: int = 1, paused: bool = Fa
         there = server.engine.shared_run(config) if seeds == 1 and not paused and watch is None else None
         if there is not None:
             run_id = there
-            tell("Somebody in this lesson has started exactly these settings already: this is that run.", ":material/groups:")
+            with suppress(StoreError):  # a full disk: the wall says it less well, and the run is there all the same
+                server.store.share_run(run_id, owner)
+            if server.store.get(run_id).owner != owner:
+                tell("Somebody in this lesson has started exactly these settings already: this is that run.", ":material/groups:")
         elif seeds > 1:
             run_id = server.engine.submit_seeds(config, owner, seeds, title, key, watch)[0]
         else:
             run_id = server.engine.submit(config, owner, title, key, paused, watch=watch)
     except (StoreError, ConfigError, WatchError) as error:
         refuse(as_text(str(error)), icon_of(error))
-    select_run(run_id)
+    is_draft = config.model_dump(mode="json") == st.session_state.get(keys.DRAFT)  # then the run says which settings these are
+    select_run(run_id, without=(address.CONFIG,) if is_draft else ())
     wait_until(server, run_id, SECONDS_FOR_FIRST_POINT, lambda run: bool(
         run.step or (run.pause_requested and run.steps) or (run.status == "queued" and server.store.queue_position(run_id))))
 

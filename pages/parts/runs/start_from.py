@@ -15,7 +15,7 @@ from core.models.pretrained import IMAGENET, fitting, pretrained_weights, publis
 from core.runs import Run, has_checkpoint
 from core.runs.starting import fits, start_problem
 from core.training import outputs_for
-from core.training.trainable import frozen_layers
+from core.training.trainable import frozen_layers, layers_with_norms
 from core.wording import percent
 from pages.parts.draft import draft
 from pages.parts.draft.fields import CHOICES_OF, field
@@ -38,14 +38,18 @@ def start_from_form(server: Services, config: RunConfig, key: str) -> None:
     key: before that of the button that downloads weights.
     """
     training = config.training
-    expanded = bool(training.start_from) or training.trainable != "all"
+    expanded = bool(training.start_from or training.frozen_first) or training.trainable != "all"
     with st.expander("Starting weights", icon=":material/conversion_path:", expanded=expanded):
         field(config, "training.start_from", *_starts(server, config))
         if training.start_from == IMAGENET and torchvision_name(config.model):
             _from_imagenet(server, config, key)
-        choices = list(_network_of(config).choices)
+        network = _network_of(config)
+        choices = list(network.choices)
         if len(choices) > 1 or training.trainable != "all":
             field(config, "training.trainable", choices, CHOICES_OF["training.trainable"])
+        if len(network.layers) > 1 or training.frozen_first:
+            numbers = list(range(max(1, len(network.layers))))
+            field(config, "training.frozen_first", numbers, {number: _frozen_up_to(network.layers, number) for number in numbers})
         if training.start_from and training.trainable != "last_layer" or training.rate_below_last != 1.0:
             field(config, "training.rate_below_last")
 
@@ -92,11 +96,12 @@ def _fits(server: Services, config: RunConfig, run: Run) -> bool:
 class _Network:
     """What can be said of a network without its numbers.
 
-    choices: what of it can be trained alone. new: layers for which ImageNet's weights have none that fit; summed: whether their
-    first convolution is brought to another number of channels.
+    choices: what of it can be trained alone. layers: those that can be frozen by number, from the input on. new: layers for which
+    ImageNet's weights have none that fit; summed: whether their first convolution is brought to another number of channels.
     """
 
     choices: tuple[str, ...]
+    layers: tuple[str, ...]
     new: tuple[str, ...]
     summed: bool
 
@@ -110,19 +115,27 @@ def _network(config_json: str) -> _Network:
         with torch.device("meta"):
             model = build(config.model, shape.input_shape, outputs_for(config, len(shape.source_classes)))
     except UNFIT:
-        return _Network(("all",), (), False)
+        return _Network(("all",), (), (), False)
     for choice in ("linear_layers", "last_layer"):
         with suppress(ConfigError):
             choices += [choice] * bool(frozen_layers(model, choice))
     name = torchvision_name(config.model)
     found = fitting(model.state_dict(), published_shapes(name)) if name else None
-    return _Network(tuple(choices), tuple(found.anew) if found else (), bool(found and found.adapted))
+    layers = tuple(names[0] for names in layers_with_norms(model))
+    return _Network(tuple(choices), layers, tuple(found.anew) if found else (), bool(found and found.adapted))
 
 
 def _network_of(config: RunConfig) -> _Network:
     about = {"data": config.data.model_dump(mode="json"), "model": config.model.model_dump(mode="json"),
              "training": {"loss": config.training.loss}}
     return _network(read_config(about).model_dump_json())
+
+
+def _frozen_up_to(layers: tuple[str, ...], number: int) -> str:
+    """What a number of frozen layers is called: "2: conv1 to conv2"."""
+    if not number:
+        return "None"
+    return f"{number}: {layers[0]}" + (f" to {layers[number - 1]}" if number > 1 else "")
 
 
 def _from_imagenet(server: Services, config: RunConfig, key: str) -> None:

@@ -17,6 +17,7 @@ from core.training.watchers import WATCH
 from core.wording import duration, surely_before
 from pages.parts.runs.charts import example_answers
 from pages.parts.shell import keys
+from pages.parts.shell.frame import is_dark
 from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.pictures import picture_grid
 from pages.parts.widgets.quick_bars import bars
@@ -94,7 +95,7 @@ def _filters(look: Look) -> None:
     filters = look.arrays["filters"]
     if filters.size:
         st.caption("What its first layer looks for: blue where a weight is positive, orange where it is negative.")
-        colours = torch.from_numpy(tinted(filters, dark=st.context.theme.type == "dark"))
+        colours = torch.from_numpy(tinted(filters, dark=is_dark()))
         picture_grid(colours, "panel.filters", "Weights of the first layer's first units", smallest=40, pick=False)
 
 

@@ -122,7 +122,7 @@ def items_of(labelled: LabelledSheet, entries: Sequence[Entry]) -> list[Labelled
     """The entries as the list shows them."""
     items = []
     for entry in entries:
-        image = entry.image if entry.image is not None else torch.zeros(1, 28, 28)
+        image = entry.image if entry.image is not None else torch.zeros(labelled.shape)
         said = ("no ink in this box" if entry.image is None else
                 f"read as {labelled.classes[entry.answer]}, {surely(entry.sure)}")
         items.append(Labelled(entry.id, data_uri(to_bytes(image)), entry.label, f"Mark {entry.id + 1}: {said}",

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.data import DataError
+from core.data.drawing.as_kept import DRAWING_SHAPE
 from core.data.own.digits import MyDigits
 from core.data.own.sheet import LabelledSheet, added_to, save_sheet, zip_of_sheet
 from core.wording import plural
@@ -35,8 +36,9 @@ def keep_section(server: Services, work: Work) -> None:
         if st.button("Save as a data set", type="primary", icon=":material/save:", key="sheet.save", disabled=not count,
                      help=server.about_saving):
             save(server, work, title)
-        if st.button("Add to My digits", icon=":material/school:", key="sheet.teach", disabled=not count,
-                     help="For “Teach it” on Draw a digit: the model goes on learning with them."):
+        if labelled.shape == DRAWING_SHAPE and st.button(
+                "Add to My digits", icon=":material/school:", key="sheet.teach", disabled=not count,
+                help="For “Teach it” on Draw a digit: the model goes on learning with them."):
             teach(labelled)
         st.download_button("Download (.zip)", lambda: zip_of_sheet(labelled), "sheet.zip", "application/zip", on_click="ignore",
                            icon=":material/folder_zip:", key="sheet.download", disabled=not count,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from core.data.drawing import Box, DrawingError
+from core.data.drawing.as_kept import Preparation
 from core.data.drawing.photograph import read_upload
 from core.data.drawing.sheet import SHEET_LONGEST, find_sheet
 from core.data.own.sheet import LabelledSheet
@@ -23,14 +24,15 @@ Ask = Callable[[Tensor], Tensor]
 class Reader:
     """Who reads: a run's model.
 
-    ask: images (N, 1, 28, 28) to probabilities (N, K). unlike: images to (N,), above 1 where they are unlike its training data;
-    None where that can't be known.
+    ask: images (N, C, H, W) to probabilities (N, K). unlike: images to (N,), above 1 where they are unlike its training data;
+    None where that can't be known. how: marks are prepared for it; None as MNIST was made.
     """
 
     run_id: str
     classes: tuple[str, ...]
     ask: Ask
     unlike: Callable[[Tensor], Tensor] | None
+    how: Preparation | None = None
 
 
 @dataclass
@@ -74,7 +76,7 @@ def work_on(content: bytes, reader: Reader) -> Work:
     elif work.run_id != reader.run_id:
         work.run_id = reader.run_id
         if work.labelled is not None:
-            work.labelled = work.labelled.asked_again(reader.ask)
+            work.labelled = work.labelled.asked_again(reader.ask, reader.how)
             work.drawing = {}
     st.session_state[keys.SHEET] = work
     return work
@@ -91,11 +93,11 @@ def read(content: bytes, digest: str, quarters: int, reader: Reader) -> Work:
     try:
         with st.spinner("Looking for marks…"):
             sheet = find_sheet(read_upload(content, SHEET_LONGEST), quarters)
-            labelled = LabelledSheet.read(sheet, reader.classes, reader.ask)
+            labelled = LabelledSheet.read(sheet, reader.classes, reader.ask, reader.how)
     except DrawingError as error:
         return Work(digest, quarters, reader.run_id, None, problem=str(error))
     finally:
         trim_heap()
-    images = torch.stack([mark.image for mark in sheet.marks])
+    images = torch.stack([entry.image for entry in labelled.entries if entry.image is not None])
     strange = float((reader.unlike(images) > 1).float().mean()) if reader.unlike and len(images) >= FEWEST else 0.0
     return Work(digest, quarters, reader.run_id, labelled, seems_turned(images, reader.ask), strange)

@@ -16,7 +16,7 @@ from pages.parts.shell.lesson_bar import lesson_bar
 from pages.parts.shell.links import Group, show_links
 from pages.parts.shell.menu import LABS, MENU
 from pages.parts.shell.notices import draw_notices
-from pages.parts.shell.streamlit_private import ignore_fragments_of_left_pages
+from pages.parts.shell.streamlit_private import came_by_history, change_address, ignore_fragments_of_left_pages
 from pages.parts.shell.visitor import arrive, doors
 
 ICON = Path(__file__).parents[3] / "assets" / "icon.png"  # a named icon would be fetched from the internet
@@ -66,6 +66,11 @@ def freeze_imports(page: str) -> None:
     gc.freeze()
 
 
+def is_dark() -> bool:
+    """Whether the visitor's page is dark, for pictures that can't follow it by themselves."""
+    return st.context.theme.type == "dark"
+
+
 def device() -> str:
     """The device runs get if they don't ask for another, for people."""
     return "Ray cluster" if os.environ.get("PLAYGROUND_ENGINE") == "ray" else _own_device()
@@ -110,19 +115,16 @@ def page_button(path: str, label: str, icon: str, key: str, primary: bool = Fals
         go_to(path)
 
 
-def select_run(run_id: str | None) -> None:
-    """Make a run the one that all pages look at, in the session and in the address."""
+def select_run(run_id: str | None, without: tuple[str, ...] = ()) -> None:
+    """Make a run the one that all pages look at, in the session and in the address. without: what its address needs no more."""
     st.session_state[keys.RUN] = run_id
-    if run_id:
-        st.query_params["run"] = run_id
-    else:
-        st.query_params.pop("run", None)
+    change_address({name: None for name in without} | {"run": run_id or None})
 
 
 def _recover_run() -> None:
-    """The address wins: it is what was reloaded or shared. Else the session's run is put back into it."""
+    """The address wins: it is what was reloaded, shared or gone back to. Else the session's run is put back into it."""
     asked = st.query_params.get("run")
-    if asked:
+    if asked or came_by_history():  # before a run was started there was none
         st.session_state[keys.RUN] = asked
     elif st.session_state.get(keys.RUN):
         st.query_params["run"] = st.session_state[keys.RUN]

@@ -6,7 +6,7 @@ The address alone decides: it is what is shared, reloaded and gone back to. Outs
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -23,13 +23,15 @@ OUTSIDE = "Lessons"  # title of the page that is in no lesson: the browser's Bac
 
 @dataclass(frozen=True)
 class Taken:
-    """A lesson that is being taken. number: of its step, from 1; 0 where the address names none that there is.
+    """A lesson that is being taken. made: as it was made; lesson: as it is for this session. number: of its step, from 1; 0 where
+    the address names none that there is.
 
     draws: whether its class draws digits. class_data: whether it is trained on these; the lesson's data are then the set that
         this session has of them, and none while there are too few.
     """
 
     code: str
+    made: Lesson
     lesson: Lesson
     number: int
     draws: bool = False
@@ -82,18 +84,38 @@ def _taken() -> Taken | None:
 
 def _as_here(code: str, number: int) -> Taken:
     """A lesson with what this session has of its class's drawings. Raises LessonError and ConfigError."""
-    lesson = _found(code)
+    made = lesson = _found(code)
     draws, class_data = DRAWN_ON in lesson.pages and is_code(code), lesson.data == CLASS_DATA
     if class_data:
         own = class_set.of(code)
         lesson = lesson.model_copy(update={"data": own.name if own else ""})
-    return Taken(code, lesson, number, draws, class_data)
+    return Taken(code, made, lesson, number, draws, class_data)
 
 
 @st.cache_resource(show_spinner=False, ttl=10, max_entries=200)
 def _found(code: str) -> Lesson:
-    """One that was deleted is gone for everybody within ten seconds. Raises LessonError and ConfigError, which are not kept."""
+    """Kept for ten seconds: somebody may change the files by hand. Raises LessonError and ConfigError, which are not kept."""
     return find_lesson(code, Settings.from_environment().runs_dir)
+
+
+def read_anew(code: str) -> None:
+    """To be called where a lesson was changed or deleted: from now on everybody gets what there is."""
+    _found.clear(code)
+
+
+def as_made(code: str) -> Lesson:
+    """A lesson by its code, whatever the address names. Raises LessonError and ConfigError."""
+    return _found(as_code(code))
+
+
+def reached(key: str) -> Literal["begun", "changed", ""]:
+    """Whether this session has reached a lesson, or another preset of it, since this was asked last; or whether the lesson that
+    it is in was corrected meanwhile. key: where the session keeps what it was in."""
+    now, before = taken(), st.session_state.get(key)
+    st.session_state[key] = here = None if now is None else (now.code, now.lesson.preset_at(now.number), now.made)
+    if here is None or here == before:
+        return ""
+    return "changed" if before is not None and before[:2] == here[:2] else "begun"
 
 
 def query() -> dict[str, str]:
@@ -153,6 +175,12 @@ def applied(config: RunConfig) -> RunConfig:
     """Settings brought to what is allowed now, for whoever has this session."""
     now = taken()
     return config if now is None else now.lesson.applied(config, _pupil())
+
+
+def applied_anew(config: RunConfig) -> RunConfig:
+    """The same, where the lesson was corrected since the settings were made."""
+    now = taken()
+    return config if now is None else now.lesson.applied_anew(config, _pupil())
 
 
 def _pupil() -> str:

@@ -24,6 +24,8 @@ def lesson_bar(page: str) -> None:
     now = lesson.taken()
     if now is None:
         return
+    if lesson.reached(keys.LESSON_SEEN) == "changed":
+        st.toast("This lesson has been changed: this is how it is now.", icon=":material/school:")
     if (not now.number or page not in now.lesson.pages) and not came_by_history():  # else nobody would get back past it
         go_to_step(max(1, now.number))
     st.html(STYLE)

@@ -11,7 +11,7 @@ import streamlit as st
 HERE = Path(__file__).parent
 _component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
     "torch_playground.links", html="<nav class='links'></nav>", css=(HERE / "links.css").read_text(encoding="utf-8"),
-    js="".join((HERE / name).read_text(encoding="utf-8") for name in ("reachable.js", "values.js", "links.js")))
+    js="".join((HERE / name).read_text(encoding="utf-8") for name in ("reachable.js", "values.js", "settles.js", "links.js")))
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
+from streamlit.errors import StreamlitAuthError
 
+from core.sign_in import ProviderSilent, ProviderWrong, check_provider
 from pages.parts.shell.markdown import as_text
 
+PACKAGES = "authlib", "httpx"
 NEEDED = "pip install -r requirements-signin.txt"
 _component = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # made known when it is asked for
     "torch_playground.way_back", js=(Path(__file__).parent / "sign_in.js").read_text(encoding="utf-8"))
@@ -48,7 +51,7 @@ def lead_back() -> None:
 
 def _door() -> None:
     st.title("Torch Playground")
-    if importlib.util.find_spec("authlib") is None:
+    if any(importlib.util.find_spec(package) is None for package in PACKAGES):
         st.error(f"Visitors of this server sign in, and what that needs is not installed. Whoever runs it: `{NEEDED}`.",
                  icon=":material/lock:")
         st.stop()
@@ -56,12 +59,34 @@ def _door() -> None:
     providers = _providers()
     for provider in providers:
         label = "Sign in" if provider is None else f"Sign in with {as_text(provider.capitalize())}"
-        st.button(label, type="primary", icon=":material/login:", key=f"sign_in.{provider}", on_click=st.login, args=(provider,))
+        if st.button(label, type="primary", icon=":material/login:", key=f"sign_in.{provider}"):
+            _enter(provider)
     if not providers:
         st.error("This server's sign-in names no provider. Whoever runs it: see “Hosting” in the README.", icon=":material/lock:")
     with st.container(key="sign_in.back"):
         _component(key="sign_in.keep", data={"keep": True})
     st.stop()
+
+
+def _enter(provider: str | None) -> None:
+    """Send the browser to a provider that is there; of one that is not, Streamlit shows a bare “Authentication error”. Only the
+    session that asks waits for its answer."""
+    auth = st.secrets["auth"]
+    section = auth if provider is None else auth[provider]
+    name = "The sign-in" if provider is None else f"The sign-in with {as_text(provider.capitalize())}"
+    whoever = "Whoever runs this server: see “Hosting” in the README."
+    try:
+        if address := section.get("server_metadata_url"):
+            with st.spinner("Asking the sign-in…"):
+                check_provider(str(address), section.get("client_kwargs", {}).get("verify", True))
+        st.login(provider)  # which looks for what is missing in secrets.toml
+    except ProviderSilent as error:
+        st.error(f"{name} is not there just now: {error}. Try again in a minute; the address that you came with is opened then. "
+                 "If it stays so, tell whoever runs this server.", icon=":material/cloud_off:")
+    except ProviderWrong as error:
+        st.error(f"{name} is not set up right: of its `server_metadata_url`, {error}. {whoever}", icon=":material/lock:")
+    except StreamlitAuthError:
+        st.error(f"{name} is not set up right: its section of `secrets.toml` lacks something. {whoever}", icon=":material/lock:")
 
 
 def _providers() -> list[str | None]:

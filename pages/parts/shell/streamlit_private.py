@@ -1,13 +1,16 @@
 """The private parts of Streamlit that we use, each with what is done where a version of Streamlit has it no more.
 
-Where one is gone, the app works as it would without this module: uploads stay in memory longer, a page may come up empty, and the
-browser's way back right after a change is not followed.
+Where one is gone, the app works as it would without this module: uploads stay in memory longer, a page may come up empty, the
+browser's way back right after a change is not followed, and takes more presses after others.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+import streamlit as st
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -25,6 +28,31 @@ def came_by_history() -> bool:
     """Whether the browser's way back or forth led to this address. Else it may be older than what this session has put there: a
     press that comes before the browser has the new address still brings the old one."""
     return bool(getattr(_context(), "is_history_navigation", False))
+
+
+def change_address(changes: Mapping[str, str | None]) -> None:
+    """Change parameters of the address, those that are None being taken out, as one step of the browser's way back. By itself
+    Streamlit makes a step of each: the way back would have presses that change nothing on the page."""
+    gone = [name for name, value in changes.items() if value is None and name in st.query_params]
+    new = {name: value for name, value in changes.items() if value is not None and st.query_params.get(name) != value}
+    if not gone and not new:
+        return
+    if not _leave_out(gone):
+        for name in gone:
+            del st.query_params[name]
+    st.query_params.update(new)  # also of nothing: the browser is told
+
+
+def _leave_out(names: list[str]) -> bool:
+    """Take parameters out, of which the browser is told with the next change; False where that can't be."""
+    with suppress(ImportError, AttributeError):
+        from streamlit.runtime.state import get_session_state
+
+        with get_session_state().query_params() as parameters:
+            for name in names:
+                del parameters._query_params[name]
+        return True
+    return False
 
 
 def _context() -> Any:

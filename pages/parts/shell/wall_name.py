@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.lessons import LONGEST_NAME, LessonError
+from core.lessons import LONGEST_NAME, LessonError, wall_name
 from core.runs import StoreError
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
@@ -44,5 +44,5 @@ def _keep(code: str) -> None:
     except (LessonError, StoreError) as error:
         st.session_state[keys.REFUSED] = as_text(str(error)), icon_of(error)
     else:
-        tell("This is your name on the wall." if typed.strip() else "You have no name on the wall.", ":material/badge:")
+        tell("This is your name on the wall." if wall_name(typed) else "You have no name on the wall.", ":material/badge:")
     st.session_state[OPEN] = False

@@ -87,7 +87,8 @@ def model_form(config: RunConfig) -> None:
 def starting_form(server: Services, config: RunConfig, everything: bool) -> None:
     """Where the weights start: in the short form where that is something else than at random, or easily may be."""
     training = config.training
-    if everything or training.start_from or training.trainable != "all" or torchvision_name(config.model):
+    freezes = training.trainable != "all" or training.frozen_first
+    if everything or training.start_from or freezes or torchvision_name(config.model):
         start_from_form(server, config, "train")
 
 

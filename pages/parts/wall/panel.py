@@ -1,14 +1,17 @@
 """One drawing of a lesson's wall: who is asked in where nobody has trained yet, else the class's runs as they are now."""
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import streamlit as st
 
-from core.lessons import Lesson, is_kept
+from core.fields import ConfigError
+from core.lessons import Lesson, LessonError, is_kept
 from core.runs import StoreError
 from core.runs.wall import Doctor, Person, Wall, read_wall, settings_to_show
 from core.wording import plural
 from pages.parts.lessons.share import link_to, qr_code
+from pages.parts.shell import lesson
 from pages.parts.shell.frame import link as page_link
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
@@ -23,9 +26,12 @@ STYLE = """<style>
 .st-key-wall-panel, .st-key-wall-panel :is(p, label, input, button, div, span) { font-size: clamp(15px, 1.46vw, 60px); }
 .st-key-wall-top h1 { padding: 0; font-size: clamp(20px, 2.1vw, 90px); }
 .st-key-wall-top h1 span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-@media (min-width: 901px) { .st-key-wall-top { flex-wrap: nowrap; } }
 .st-key-wall-top > * { min-width: 0; flex-shrink: 0; }
-.st-key-wall-top > :has(h1) { flex: 1 1 0; }
+.st-key-wall-top > :has(h1) { flex: 1 0 100%; }
+@media (min-width: 901px) {
+  .st-key-wall-top { flex-wrap: nowrap; }
+  .st-key-wall-top > :has(h1) { flex: 1 1 0; }
+}
 .st-key-wall-code strong { font-size: clamp(24px, 3.2vw, 130px); letter-spacing: 0.06em; line-height: 1; }
 .st-key-wall-join :is(p, strong) { font-size: clamp(18px, 2.1vw, 90px); overflow-wrap: anywhere; }
 .st-key-wall-join .st-key-wall-large strong { font-size: clamp(40px, 8vw, 300px); letter-spacing: 0.08em; line-height: 1.1; }
@@ -41,7 +47,10 @@ def doctor(code: str) -> Doctor:
 
 
 def wall_panel(server: Services, code: str, about: Lesson) -> None:
-    """The whole page. Asked for again every two seconds, and when something is pressed."""
+    """The whole page. Asked for again every two seconds, and when something is pressed. about: the lesson as it was when the page
+    was opened."""
+    with suppress(LessonError, ConfigError):  # it is deleted or damaged
+        about = lesson.as_made(code)
     with st.container(key="wall.panel", gap="small"):
         if not is_kept(code, server.settings.runs_dir):
             st.title(as_text(about.title))

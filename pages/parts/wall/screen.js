@@ -1,4 +1,6 @@
 // The wall of a lesson. What is there stays and only moves, so that a class sees its dots climb; words are text, never HTML.
+const LENGTHS = [99, 16, 13, 10, 8]; // letters of a name, as many as there is room for
+
 export default function (component) {
   const { parentElement, data } = component, wall = parentElement.querySelector(".wall");
   const parts = (wall.parts ??= build(wall));
@@ -7,6 +9,47 @@ export default function (component) {
   const side = JSON.stringify([data.figures, data.spread, data.groups, data.found, data.prediction]);
   if (wall.side !== side) parts.side.replaceChildren(...aside(data));
   wall.side = side;
+  fit(wall);
+  if (!wall.seen) (wall.seen = new ResizeObserver(() => fit(wall))).observe(wall);
+}
+
+// The wall fills the screen from where it begins; names are whole where there is room, else shortened in the middle, and the last
+// ones are counted where that does not do.
+function fit(wall) {
+  const above = wall.getBoundingClientRect().top + (document.querySelector(".stMain")?.scrollTop ?? 0);
+  wall.style.setProperty("--above", `${Math.ceil(above)}px`);
+  const groups = wall.querySelector(".groups"), names = [...groups.querySelectorAll("li.name")];
+  // boxes are compared, as scrollHeight counts room that letters leave empty: 4 px below a group without names
+  const fits = () => groups.lastElementChild.getBoundingClientRect().bottom <= groups.getBoundingClientRect().bottom + 1;
+  const now = JSON.stringify([wall.side, groups.clientWidth, wall.clientHeight]);
+  if (wall.fitted === now) return;
+  wall.fitted = now;
+  for (const one of names) one.hidden = false;
+  for (const length of LENGTHS) {
+    for (const one of names) one.textContent = shortened(one.title, length);
+    count(groups);
+    if (fits()) return;
+  }
+  for (const one of names.reverse()) {
+    one.hidden = true;
+    count(groups);
+    if (fits()) return;
+  }
+}
+
+function count(groups) {
+  for (const list of groups.querySelectorAll(".names")) {
+    const more = list.querySelector(".more"), hidden = list.querySelectorAll("[hidden].name").length + more.others;
+    more.textContent = `+ ${hidden}`;
+    more.hidden = !hidden;
+  }
+}
+
+function shortened(text, most) {
+  const letters = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
+  if (letters.length <= most) return text;
+  const tail = Math.floor((most - 1) / 3);
+  return `${letters.slice(0, most - 1 - tail).join("").trimEnd()}…${letters.slice(-tail).join("").trimStart()}`;
 }
 
 function make(kind, name, text) {
@@ -118,12 +161,13 @@ function figure([value, words]) {
 function group({ state, title, count, names, more }) {
   const part = make("section", "group " + state), head = make("h2"), list = make("ul", "names");
   head.append(make("b", "", count), title);
+  const others = make("li", "more");
+  others.others = more;
   list.append(...names.map((name) => {
-    const one = make("li", "", name);
+    const one = make("li", "name", name);
     one.title = name;
     return one;
-  }));
-  if (more) list.append(make("li", "", `+ ${more}`));
+  }), others);
   part.append(head, list);
   return part;
 }

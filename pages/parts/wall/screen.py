@@ -20,7 +20,7 @@ _component = st.components.v2.component(  # pyright: ignore[reportAttributeAcces
     "torch_playground.wall", html="<div class='wall'></div>", css=(HERE / "screen.css").read_text(encoding="utf-8"),
     js=(HERE / "screen.js").read_text(encoding="utf-8"))
 TITLES: dict[State, str] = {"training": "Training", "waiting": "Waiting", "done": "Done", "here": "No run yet"}
-MOST_PEOPLE = 36  # names that there is room for
+MOST_PEOPLE = 60  # names that there is room for, on most screens: see screen.js
 MOST_FOUND = 4
 IN_A_ROW, LINES = 4, 16  # names on a screen of 16 to 9; its lines for names and a question
 BY_KEY = {question.key: question for questions in QUESTIONS.values() for question in questions.values()}
@@ -56,13 +56,16 @@ def _spread(wall: Wall) -> tuple[str, str] | None:
 
 
 def _groups(wall: Wall) -> tuple[dict[str, Any], ...]:
-    """Who trains, waits, is done; the last ones of all are counted alone where there is no room."""
+    """Who trains, waits, is done; "+" is before whoever shares the run of the one before. The last ones of all are counted alone
+    where there is no room."""
     room, found = MOST_PEOPLE, []
     for state, title in TITLES.items():
         people = wall.of_state(state)
         if people or state != "here":
-            found.append({"state": state, "title": title, "count": len(people),
-                          "names": tuple(person.called for person in people[:room]), "more": max(0, len(people) - room)})
+            starters = {person.owner for person in people if not person.shares_with}
+            names = tuple(f"+ {person.called}" if person.shares_with in starters else person.called for person in people[:room])
+            found.append({"state": state, "title": title, "count": len(people), "names": names,
+                          "more": max(0, len(people) - room)})
         room = max(0, room - len(people))
     return tuple(found)
 

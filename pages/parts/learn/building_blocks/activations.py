@@ -49,9 +49,7 @@ def show() -> None:
             "pages/build_model.py", "Build model", ":material/account_tree:"),
         Next("Train a deep network with sigmoid, and one with ReLU, and compare what their first layers learn:",
             "pages/train_model.py", "Train model", ":material/model_training:"),
-    ])
-    st.markdown("And here:\n\n"
-                "- Tanh with weights that are too large: where do all values end up, and what does that do to the slope?\n")
+    ], "- Tanh with weights that are too large: where do all values end up, and what does that do to the slope?\n")
 
 
 def _fields(curve) -> tuple:

@@ -47,11 +47,8 @@ def show() -> None:
     try_next([
         Next("Ask “is it this digit?” instead of “which digit is it?”, with binary cross-entropy, on", "pages/train_model.py",
             "Train model", ":material/model_training:"),
-    ])
-    st.markdown("And here:\n\n"
-                "- Binary cross-entropy with a label of 0.9 instead of 1: where is the lowest loss now? (This is label "
-                "smoothing.)\n"
-                "- Squared error, L1 and Huber with the target at 1 and the prediction at −4: whose slope is largest?\n")
+    ], "- Binary cross-entropy with a label of 0.9 instead of 1: where is the lowest loss now? (This is label smoothing.)\n"
+       "- Squared error, L1 and Huber with the target at 1 and the prediction at −4: whose slope is largest?\n")
 
 
 def _picture(name: str, prediction: float, label: float, delta: float) -> None:

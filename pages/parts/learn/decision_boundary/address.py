@@ -14,7 +14,7 @@ from core.labs.decision_boundary import can_show
 from pages.parts.learn.decision_boundary import config as plane_config
 from pages.parts.learn.decision_boundary.live import SPEEDS
 from pages.parts.shell import keys
-from pages.parts.shell.streamlit_private import came_by_history
+from pages.parts.shell.streamlit_private import came_by_history, change_address
 
 ROOTS = ("data.", "model.", "training.")
 KINDS = ("training.optimizer.name", "training.schedule.name")  # whose other fields begin with that kind's own values
@@ -47,11 +47,8 @@ def _take_settings(asked: dict[str, str]) -> None:
 def keep(config: RunConfig, named: bool) -> None:
     """Put the settings into the address. named: whether they need naming even where they are the usual ones."""
     wanted = to_address(config) or ({USUAL: config.data.dataset} if named else {})
-    for name in [name for name in st.query_params if name.startswith(ROOTS) and name not in wanted]:
-        del st.query_params[name]
-    for name, text in wanted.items():
-        if st.query_params.get(name) != text:
-            st.query_params[name] = text
+    gone = dict.fromkeys(name for name in st.query_params if name.startswith(ROOTS) and name not in wanted)
+    change_address(gone | wanted)
     st.session_state[keys.PLANE_ADDRESS] = wanted
 
 

@@ -99,10 +99,10 @@ def add_point(x1: float, x2: float, label: int) -> None:
 
 def begin() -> None:
     """In a lesson, what that starts from, where the lab can show it: once for each preset of it."""
-    if (now := lesson.taken()) is None:
-        st.session_state.pop(keys.LESSON_PLANE, None)
-    elif st.session_state.get(keys.LESSON_PLANE) != (wanted := (now.code, now.lesson.preset_at(now.number))):
-        st.session_state[keys.LESSON_PLANE] = wanted
+    reached, now = lesson.reached(keys.LESSON_PLANE), lesson.taken()
+    if reached == "changed":
+        take(lesson.applied_anew(config()))
+    elif reached and now is not None:
         begun = lesson.start_of(now)
         take(begun if can_show(begun) else FIRST)
 

@@ -28,7 +28,7 @@ from pages.parts.learn.decision_boundary.controls import CLASSES
 from pages.parts.runs.start import check_lesson
 from pages.parts.runs.words import waiting
 from pages.parts.shell import keys
-from pages.parts.shell.frame import select_run
+from pages.parts.shell.frame import is_dark, select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import icon_of, refuse
 from pages.parts.shell.services import Services
@@ -253,7 +253,7 @@ def losses(server: Services, config: RunConfig, run: Run | None) -> None:
     def panel() -> None:
         now = server.store.get(run.id) if run is not None else None
         changes, read = server.store.interventions(now.id) if now is not None else [], curves(server, now, config)
-        chart = mark_changes(losses_chart(read), changes, read)
+        chart = mark_changes(losses_chart(read), changes, read, is_dark())
         st.echarts_chart(chart, height=220, key="plane.losses", alt=in_words(chart, "Losses over epochs"))
 
     st.fragment(panel, run_every=1.0 if run is not None and run.is_active else None)()

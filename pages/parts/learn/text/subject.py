@@ -10,7 +10,7 @@ from torch import nn
 from core.config import DataConfig, RunConfig
 from core.data import DataError, Dataset, Texts, default_config, read_texts, spec_for, spec_of
 from core.data.sources.text_files import own_texts
-from core.data.sources.texts import CLASSES
+from core.importing.text_labels import CLASSES
 from core.labs.text import QUICK, Decision, Lean, decide, leans, learn, telling
 from core.models import TextEmbeddingConfig
 from core.presets import PRESETS

@@ -119,7 +119,7 @@ def _comparison(subject: TextModel, vectors: WordVectors) -> None:
     seed = int(st.number_input("Seed", 0, 999, 0, key="text.vectors_seed", bind="query-params", width=140, on_change=tried,
                                args=(PATH,)))
     training = subject.config.training.model_copy(update={"seed": seed, "start_from": "", "trainable": "all",
-                                                         "rate_below_last": 1.0})
+                                                         "frozen_first": 0, "rate_below_last": 1.0})
     digest = hashlib.sha256(vectors.values.numpy().tobytes() + " ".join(vectors.words).encode()).hexdigest()
     runs = _runs(subject, vectors, subject.config.model_copy(update={"training": training}), digest)
     st.dataframe(pd.DataFrame([{"Table of words": run.name, "Trainable": run.count.trainable, "Frozen": run.count.frozen,

@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 from core.data import DATASETS, DataError
-from core.data.sources.text_csv import FEWEST, MOST_MEGABYTES
 from core.data.sources.text_files import (
     OwnTexts,
     delete_own,
@@ -16,6 +15,8 @@ from core.data.sources.text_files import (
 )
 from core.data.sources.texts import END, FIRST, UNKNOWN, Token, tokens
 from core.errors import reason
+from core.importing.text_labels import FEWEST
+from core.importing.text_lines import MOST_MEGABYTES
 from core.wording import plural
 from pages.parts.learn.lab import covered, tried
 from pages.parts.learn.text.subject import TextModel, guess, title, title_of_own, word_leans
@@ -119,7 +120,7 @@ def own_section(server: Services) -> None:
     st.markdown("A CSV file with one text in each line and what it is: positive or negative, spam or not, any two classes or "
                 f"more with at least {FEWEST} texts each. A first line `text,label` says which column is which; "
                 f"`review,sentiment` and the like are understood, too. At most {MOST_MEGABYTES} MB.")
-    upload = st.file_uploader("CSV of texts", type=["csv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
+    upload = st.file_uploader("CSV of texts", type=["csv", "tsv", "txt"], key="text.upload", max_upload_size=MOST_MEGABYTES)
     who = ("you and the teacher can train on the texts, read them here and delete them" if server.private else
            "everybody who can open this page can train on the texts, read them here and delete them" if server.actor.is_local else
            "everybody on this server can train on what you keep as the teacher and read it here; only a teacher can delete it")
@@ -144,7 +145,8 @@ def _keep(server: Services, upload: "UploadedFile", taken: tuple[int, int] | Non
     _, before, columns = st.session_state[keys.TEXTS_READ] if taken else (None, None, ())
     mine = st.session_state.get(keys.OWN_TEXTS, [])
     try:
-        became: OwnTexts | str = import_csv(upload.getvalue(), server.settings.data_dir, server.actor, taken)
+        with st.spinner("Reading the texts…"):
+            became: OwnTexts | str = import_csv(upload.getbuffer(), server.settings.data_dir, server.actor, taken)
         columns = became.read.columns
         if isinstance(before, OwnTexts) and not before.was_there and before.name != became.name and not any(
                 run.config.data.text_file == before.name for run in server.store.runs(-1)):
@@ -152,7 +154,7 @@ def _keep(server: Services, upload: "UploadedFile", taken: tuple[int, int] | Non
             mine = [name for name in mine if name != before.name]
         st.session_state[keys.OWN_TEXTS] = [*mine, became.name]
         tried(PATH)
-    except DataError as error:  # TextsRefused, or they are too many
+    except DataError as error:  # CsvRefused, or they are too many
         became, columns = str(error), getattr(error, "columns", columns) or columns
     except OSError as error:
         became = f"The file can't be kept: {error.strerror or reason(error)}."
