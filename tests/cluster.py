@@ -97,5 +97,8 @@ def processes_of(folder: Path) -> list[int]:
 def give_up(training: Training) -> None:
     """Let a worker's part in this process end what it is at, with nobody to write it down: a process would be killed instead."""
     answers: tuple[Answer, ...] = ()
-    while not (news := training.exchange(Order(Command(stop=True), False, "", answers))).ended:
+    for _ in range(100):  # one that waits for an answer that was lost with its process does no harm
+        news = training.exchange(Order(Command(stop=True), False, "", answers))
+        if news.ended:
+            return
         answers = tuple(Answer(call.number, error=RunNotFound("")) for call in news.calls if call.number)
