@@ -62,10 +62,8 @@ PLACES = [
 def measured(page: Page, place: Place) -> tuple[int | None, int | None, float]:
     """Pixels from the top to the first result and to the main button, None where there is none, and the page's screens."""
     while (skip := page.get_by_role("button", name="Skip", exact=True)).count():
-        before = skip.count()
         skip.first.click()
-        page.wait_for_function("before => [...document.querySelectorAll('button')].filter(one => one.innerText.trim().endsWith("
-                               "'Skip')).length < before", arg=before)
+        settle(page)  # the next question may come in its place
     settle(page)
     main = page.get_by_test_id("stMain")
     tops = main.locator(RESULTS).evaluate_all("""(all, [width, height]) => all.map(one => one.getBoundingClientRect())

@@ -46,7 +46,8 @@ def open_lab(path: str, goal: str) -> None:
     open_page(title, STYLE)
     _progress().setdefault(path, "opened")
     st.title(title)
-    st.markdown(goal)
+    with st.container(key="lab.goal"):
+        st.markdown(goal)
 
 
 def tried(path: str) -> None:
