@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from core.cluster.engine import engine_for
 from core.config import RunConfig
 from core.data import DataError, load, outline, spec_of
 from core.devices import DeviceError
@@ -37,7 +38,7 @@ from core.files import write_atomically
 from core.inspection import InspectionError, describe_layers, totals
 from core.models import ModelError, build
 from core.presets import PRESETS, UnknownPreset, preset
-from core.runs import CheckpointError, LocalEngine, Run, RunNotFound, RunStore, StoreError, load_model
+from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, load_model
 from core.runs.backup import BackupError, back_up
 from core.runs.evaluations import OtherImages, compute_predictions, load_predictions
 from core.runs.execute import StoreControl, execute
@@ -46,7 +47,7 @@ from core.runs.records import SINK
 from core.runs.shipped import ShippedError, assets
 from core.runs.shipping import train_shipped, write_shipped
 from core.runs.sweep_records import Sweep, SweepNotFound, Trial
-from core.settings import Settings
+from core.settings import MOST_LOCAL, MOST_ON_CLUSTER, Settings
 from core.sweeps import SweepError, SweepPlan, pause, plan_of, read_plan, run_sweep
 from core.sweeps.optional import load_optuna
 from core.sweeps.report import TrialReport, as_lines, end_of, minutes_of
@@ -55,7 +56,7 @@ from core.training import Epoch, Event, Intervention, freeze_for, outputs_for
 from core.version import VERSION
 from core.wording import percent, plural, size_of_bytes
 
-OWNER, MOST_WORKERS = "command line", 16
+OWNER = "command line"
 USER_ERRORS = (BackupError, CheckpointError, ConfigError, DataError, DeviceError, ExportError, InspectionError, ModelError,
                NotEnoughMemory, OtherImages, RunNotFound, ShippedError, StoreError, SweepError, SweepNotFound, TakeawayError,
                UnknownPreset)
@@ -199,8 +200,9 @@ def sweep(args: argparse.Namespace, settings: Settings) -> int:
         raise SweepError("Name a preset with --vary, or a search with --resume.")
     if args.workers is not None:
         settings = replace(settings, workers=args.workers)
-    if not 1 <= settings.workers <= MOST_WORKERS:
-        raise SweepError(f"{settings.workers} trials at once; it must be from 1 to {MOST_WORKERS}")
+    most = MOST_ON_CLUSTER if settings.cluster else MOST_LOCAL
+    if not 1 <= settings.workers <= most:
+        raise SweepError(f"{settings.workers} trials at once; it must be from 1 to {most}")
     values = {name: value for name in ("trials", "sampler", "pruner", "metric", "seeds", "patience")
               if (value := getattr(args, name)) is not None}
     if args.budget is not None:
@@ -212,11 +214,16 @@ def sweep(args: argparse.Namespace, settings: Settings) -> int:
     load_optuna()  # before processes are started for nothing
     assert plan is not None
 
+    said = ""
+
     def tell(now: Sweep, trials: list[Trial]) -> None:
+        nonlocal said
+        if engine.trouble != said and (said := engine.trouble):
+            print(said, file=sys.stderr)
         for line in as_lines(plan, now, report.news(now, trials), args.json):
             print(line, flush=True)
 
-    with LocalEngine(store, settings) as engine:
+    with engine_for(store, settings) as engine:
         try:
             ended = run_sweep(engine, store, None if args.resume else plan, OWNER, f"Search: {args.preset}", tell,
                               args.resume or "")

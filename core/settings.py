@@ -13,6 +13,9 @@ from core.sinks import SINKS
 
 GIGABYTE = 10**9
 MODES = ("local", "hosted")
+ENGINES = ("local", "ray")
+MOST_LOCAL, MOST_ON_CLUSTER = 16, 256  # runs at once
+CLUSTER = re.compile(r"(ray://)?[A-Za-z0-9.\-\[\]:_]{1,253}:[0-9]{1,5}")  # an address that Ray joins and never starts anything at
 FEWEST_SIGNS = 12  # of the teacher's code: a thousand tries a minute never get there
 DISK_BUDGET = 10 * GIGABYTE  # of runs, where nobody says
 
@@ -26,7 +29,9 @@ class Settings:
     runs_dir: the run database and checkpoints (PLAYGROUND_RUNS).
     cache_dir: unpacked and prepared copies of the data, safe to delete (PLAYGROUND_CACHE).
     workers: training processes on the processor (PLAYGROUND_WORKERS); each takes about 400 MB and is fastest with the cores to
-        itself. Every GPU has one more. 0 shows what has been trained and trains nothing.
+        itself. Every GPU has one more. 0 shows what has been trained and trains nothing. On a cluster: runs at once, at most.
+    cluster: address of the Ray cluster that trains (RAY_ADDRESS, where PLAYGROUND_ENGINE is "ray"); "" where this machine does.
+    cluster_cores: processor cores that a run on the cluster asks for (PLAYGROUND_RAY_CORES).
     cuda_graphs: whether training steps may be recorded and replayed on a CUDA GPU (PLAYGROUND_CUDA_GRAPHS): off, as no GPU has
         tried that yet.
     disk_budget: bytes that all runs together may take before deleted ones are removed and moments of old ones thinned
@@ -49,22 +54,30 @@ class Settings:
     limits: Limits = NO_LIMITS
     user_header: str = ""
     teacher: str = field(default="", repr=False)
+    cluster: str = ""
+    cluster_cores: int = 2
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, home: Path | None = None) -> "Settings":
         """Settings from PLAYGROUND_* variables; places that are not named lie below `home` (the working directory).
 
         Raises:
-            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, PLAYGROUND_CUDA_GRAPHS neither 0 nor 1,
-                PLAYGROUND_DISK no number of GB, PLAYGROUND_SINK none of SINKS, PLAYGROUND_MODE neither local nor hosted,
+            ConfigError: PLAYGROUND_WORKERS is not a whole number from 0 to 16, or to 256 on a cluster, PLAYGROUND_ENGINE neither
+                local nor ray, RAY_ADDRESS no address then, PLAYGROUND_RAY_CORES no number, PLAYGROUND_CUDA_GRAPHS neither 0 nor
+                1, PLAYGROUND_DISK no number of GB, PLAYGROUND_SINK none of SINKS, PLAYGROUND_MODE neither local nor hosted,
                 PLAYGROUND_USER_HEADER no name of a header, PLAYGROUND_TEACHER too short, PLAYGROUND_LIMITS no limits, or a place
                 lies below an unknown user's home.
         """
         home = home or Path.cwd()
-        workers = environment.get("PLAYGROUND_WORKERS") or "1"
-        # the length first: int() refuses thousands of digits with an error of its own
-        if not workers.isascii() or not workers.isdigit() or len(workers) > 4 or int(workers) > 16:
-            raise ConfigError(f"PLAYGROUND_WORKERS is {workers!r}; it must be a whole number from 0 to 16")
+        engine = environment.get("PLAYGROUND_ENGINE") or "local"
+        if engine not in ENGINES:
+            raise ConfigError(f"PLAYGROUND_ENGINE is {engine!r}; it must be local or ray")
+        cluster = (environment.get("RAY_ADDRESS") or "") if engine == "ray" else ""
+        if engine == "ray" and not (CLUSTER.fullmatch(cluster) and 0 < int(cluster.rpartition(":")[2]) < 65_536):
+            raise ConfigError(f"PLAYGROUND_ENGINE is ray, and RAY_ADDRESS is {cluster!r}; it must be where the cluster is, such "
+                              "as 10.0.0.5:6379 on one of its machines, or ray://10.0.0.5:10001 from elsewhere")
+        workers = _whole(environment, "PLAYGROUND_WORKERS", 1, 0, MOST_ON_CLUSTER if cluster else MOST_LOCAL)
+        cores = _whole(environment, "PLAYGROUND_RAY_CORES", cls.cluster_cores, 1, 256)
         graphs = environment.get("PLAYGROUND_CUDA_GRAPHS") or "0"
         if graphs not in ("0", "1"):
             raise ConfigError(f"PLAYGROUND_CUDA_GRAPHS is {graphs!r}; it must be 0 or 1")
@@ -84,7 +97,7 @@ class Settings:
             data_dir=default_data_dir(environment, home),
             runs_dir=_place(environment.get("PLAYGROUND_RUNS") or home / "runs"),
             cache_dir=_place(environment.get("PLAYGROUND_CACHE") or default_cache_dir(environment)),
-            workers=int(workers),
+            workers=workers,
             cuda_graphs=graphs == "1",
             disk_budget=_bytes_of(environment.get("PLAYGROUND_DISK") or f"{DISK_BUDGET / GIGABYTE:g}"),
             sink=sink,
@@ -92,11 +105,22 @@ class Settings:
             limits=Limits.read(environment.get("PLAYGROUND_LIMITS") or "") if mode == "hosted" else NO_LIMITS,
             user_header=header,
             teacher=teacher,
+            cluster=cluster,
+            cluster_cores=cores,
         )
 
     def with_places(self, data: str | None = None, runs: str | None = None) -> "Settings":
         """A copy with other directories, as the command line's --data and --runs give them."""
         return replace(self, data_dir=_place(data) if data else self.data_dir, runs_dir=_place(runs) if runs else self.runs_dir)
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    """Raises ConfigError for anything but a whole number of that range."""
+    text = environment.get(name) or str(default)
+    # the length first: int() refuses thousands of digits with an error of its own
+    if not text.isascii() or not text.isdigit() or len(text) > 4 or not least <= int(text) <= most:
+        raise ConfigError(f"{name} is {text!r}; it must be a whole number from {least} to {most}")
+    return int(text)
 
 
 def _bytes_of(gigabytes: str) -> int:

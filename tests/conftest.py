@@ -1,7 +1,10 @@
 """Places below pytest's temporary directory, so that no test writes to the user's home, the checkout or a real runs folder."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +21,13 @@ configure("other")
 import torch
 from streamlit.components.v2 import manifest_scanner
 
+from core.cluster.engine import RayEngine
 from core.config import DataConfig
 from core.data import DATASETS, Dataset, load
 from core.runs import LocalEngine, Run, RunStore
 from core.settings import Settings
 from tests.browser import launched, tabs_of
+from tests.cluster import WHY_NOT, is_installed, started_cluster
 from tests.helpers import run_here, tiny
 
 if TYPE_CHECKING:
@@ -107,6 +112,30 @@ def engine(places: Path) -> Iterator[LocalEngine]:
     settings = Settings.from_environment()
     store = RunStore(settings.runs_dir)
     with LocalEngine(store, settings) as engine:
+        yield engine
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def cluster(places: Path) -> Iterator[str]:
+    """The address of a Ray cluster of this machine alone; skips the test where Ray is not installed. The environment is such that
+    it can be joined."""
+    if not is_installed():
+        pytest.skip(WHY_NOT)
+    folder = Path(tempfile.mkdtemp(prefix="tp-ray-"))  # short: there are sockets in it
+    with started_cluster(folder) as cluster, pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.variables.items():
+            patch.setenv(name, value)
+        yield cluster.address
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ray_engine(places: Path, cluster: str) -> Iterator[RayEngine]:
+    """One engine on that cluster for the session, on a runs folder of its own."""
+    settings = replace(Settings.from_environment(), runs_dir=places / "runs-ray", cluster=cluster, cluster_cores=1)
+    store = RunStore(settings.runs_dir)
+    with RayEngine(store, settings) as engine:
         yield engine
     store.close()
 

@@ -98,7 +98,7 @@ LAYERS = [
     ("core.trained_model", "core.weights"),
     ("core.evaluation", "core.inspection"),
     ("core.labs", "core.runs"),
-    ("core.sweeps",),
+    ("core.sweeps", "core.cluster"),
     ("core.export", "core.figures"),
     ("core.takeaway",),
     ("core.__main__",),

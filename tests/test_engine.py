@@ -1,4 +1,6 @@
-"""LocalEngine: runs in worker processes, and what becomes of them when something dies, hangs or can't be done.
+"""Both engines, LocalEngine and RayEngine: runs in processes, and what becomes of them when one dies, hangs or can't be done.
+
+The Ray side starts a cluster on this machine, where Ray is installed: pytest -n 0 -k "ray" tests/test_engine.py
 
 Waits are generous and nothing is asserted about how long something took: machines differ.
 """
@@ -16,23 +18,45 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.cluster.engine import RayEngine
 from core.config import read_config
 from core.runs import LocalEngine, RunNotFound, RunStore, has_checkpoint, load_model
 from core.runs.engine import describe_exit
 from core.runs.execute import execute
+from core.runs.sweep_records import TrialOf
 from core.training import Epoch, Step, build_for, fit
 from tests.helpers import PATIENCE, is_alive, run_here, stop_process, tiny, wait_for, wait_until
 
 LONG = {"training__epochs": 1000, "training__batch_size": 16}  # would go on for a minute or more
 
 
+@pytest.fixture(params=["local", "ray"])
+def kind(request):
+    return request.param
+
+
 @pytest.fixture
-def lively(engine):
+def either(kind, request):
+    """The engine that the tests of a session share, of each kind."""
+    return request.getfixturevalue("engine" if kind == "local" else "ray_engine")
+
+
+@pytest.fixture
+def lively(either):
     """The shared engine with nothing left over: every run of a test is ended after it."""
-    yield engine
-    for run in engine.store.runs(statuses=["queued", "running"]):
-        engine.cancel(run.id)
-        wait_for(engine.store, run.id)
+    yield either
+    for run in either.store.runs(statuses=["queued", "running"]):
+        either.cancel(run.id)
+        wait_for(either.store, run.id)
+
+
+@pytest.fixture
+def made(kind, request):
+    """What makes an engine of a test's own, of each kind: (store, settings) → engine."""
+    if kind == "local":
+        return LocalEngine
+    address = request.getfixturevalue("cluster")
+    return lambda store, settings: RayEngine(store, replace(settings, cluster=address, cluster_cores=1))
 
 
 def has_steps(run):
@@ -166,14 +190,23 @@ def test_a_run_that_fails_says_why_and_the_worker_goes_on(lively, changes, says)
     assert lively.worker_pids == pids
 
 
-def test_a_killed_worker_is_replaced_and_its_run_failed(lively):
+def test_a_killed_worker_is_replaced_and_its_run_fails_or_goes_on(lively, kind):
     run_id = long_run(lively, until=has_epochs)
     wait_until(lambda: has_checkpoint(lively.store, run_id), lambda: lively.status(run_id))
     after = lively.submit(tiny(), "ann")
     pid, = lively.worker_pids
     os.kill(pid, signal.SIGKILL)
-    run = wait_for(lively.store, run_id)
-    assert run.status == "failed" and "memory ran out" in run.message and len(run.message.splitlines()) == 1
+    if kind == "local":
+        run = wait_for(lively.store, run_id)
+        assert run.status == "failed" and "memory ran out" in run.message and len(run.message.splitlines()) == 1
+    else:  # another process goes on from the last checkpoint
+        wait_until(lambda: lively.worker_pids not in ([], [pid]), lambda: lively.worker_pids)
+        step = lively.status(run_id).step
+        wait_for(lively.store, run_id, lambda run: run.step > step + 100)
+        lively.cancel(run_id)
+        wait_for(lively.store, run_id)
+        steps = lively.store.metrics(run_id, names=("loss",)).series["loss"][0]
+        assert steps == list(range(1, lively.status(run_id).step + 1)), "no step is there twice, and none is missing"
     assert load_model(lively.store, run_id).epoch >= 1
     assert wait_for(lively.store, after).status == "finished"
     assert lively.worker_pids != [pid] and not is_alive(pid)
@@ -221,12 +254,12 @@ def freeze(store, pid):
 def test_a_worker_that_hangs_is_ended_on_cancel(lively):
     run_id = long_run(lively)
     pid, = lively.worker_pids
-    freeze(lively.store, pid)
+    freeze(lively.store, pid)  # on the cluster it never writes: it is frozen at once
     lively.cancel(run_id)
     run = wait_for(lively.store, run_id)
     assert (run.status, run.message) == ("stopped", "Stopped.")
     wait_until(lambda: lively.worker_pids != [pid], lambda: lively.worker_pids)
-    assert not is_alive(pid)
+    wait_until(lambda: not is_alive(pid), lambda: pid)
     assert wait_for(lively.store, lively.submit(tiny(), "ann")).status == "finished"
 
 
@@ -305,23 +338,26 @@ def test_a_run_that_was_deleted_meanwhile_writes_nothing_more(store, settings):
 
 SERVER = """
 import sys, time
+from core.cluster.engine import engine_for
 from core.config import read_config
-from core.runs import LocalEngine, RunStore
+from core.runs import RunStore
 from core.settings import Settings
 
 settings = Settings.from_environment()
-engine = LocalEngine(RunStore(settings.runs_dir), settings)
+engine = engine_for(RunStore(settings.runs_dir), settings)
 run_id = engine.submit(read_config(sys.argv[1]), "ann")
 queued = engine.submit(read_config(sys.argv[1]), "ann")
-print(run_id, queued, *engine.worker_pids, flush=True)
+print(run_id, queued, *(worker.popen.pid for worker in engine._workers), flush=True)
 time.sleep(600)
 """
 
 
 @pytest.fixture
-def server(settings):
-    """A process with an engine of its own on the test's store, as (process, run id, queued run's id, worker's id)."""
-    environment = os.environ | {"PLAYGROUND_RUNS": str(settings.runs_dir)}
+def server(settings, kind, request):
+    """A process with an engine of its own on the test's store, as (process, run id, queued run's id, its child's id)."""
+    ray = {} if kind == "local" else {"PLAYGROUND_ENGINE": "ray", "RAY_ADDRESS": request.getfixturevalue("cluster"),
+                                      "PLAYGROUND_RAY_CORES": "1"}
+    environment = os.environ | {"PLAYGROUND_RUNS": str(settings.runs_dir)} | ray
     process = subprocess.Popen([sys.executable, "-c", SERVER, tiny(**LONG).model_dump_json()], stdout=subprocess.PIPE, text=True,
                                env=environment)
     run_id, queued, pid = process.stdout.readline().split()
@@ -346,7 +382,7 @@ def test_a_killed_server_takes_its_workers_with_it(server, store, settings):
     assert store.get(queued).status == "queued"  # nobody stopped it: it is the next server's
 
 
-def test_the_next_server_marks_what_a_dead_one_left(server, store, settings):
+def test_the_next_server_marks_what_a_dead_one_left(server, made, store, settings):
     """Server and worker end together, as when the machine is switched off, so that nobody could write anything down."""
     process, run_id, queued, pid = server
     wait_for(store, run_id, has_steps)
@@ -356,21 +392,21 @@ def test_the_next_server_marks_what_a_dead_one_left(server, store, settings):
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(pid), lambda: pid)
     assert store.get(run_id).status == "running"
-    with LocalEngine(store, settings) as engine:
+    with made(store, settings) as engine:
         run = wait_for(store, run_id)
         assert run.status == "interrupted" and "app ended" in run.message
         engine.cancel(wait_for(store, queued, has_steps).id)  # the new one has taken up the queue
         assert wait_for(store, queued).status == "stopped"
 
 
-def test_close(store, settings):
-    engine = LocalEngine(store, settings)
+def test_close(made, store, settings):
+    engine = made(store, settings)
     run_id = long_run(engine)
     queued = engine.submit(tiny(), "ann")
     pids = engine.worker_pids
     assert len(pids) == 1 and all(map(is_alive, pids))
     engine.close()
-    assert not any(map(is_alive, pids))
+    wait_until(lambda: not any(map(is_alive, pids)), lambda: pids)
     assert store.get(run_id).status == "interrupted"
     engine.close()
     assert store.get(queued).status == "queued"
@@ -378,8 +414,8 @@ def test_close(store, settings):
     assert store.get(late).status == "queued"
 
 
-def test_no_workers_no_training(store, settings):
-    with LocalEngine(store, replace(settings, workers=0)) as engine:
+def test_no_workers_no_training(made, store, settings):
+    with made(store, replace(settings, workers=0)) as engine:
         assert engine.worker_pids == []
         run_id = engine.submit(tiny(), "ann")
         assert store.queue_position(run_id) == 0 and engine.status(run_id).status == "queued"
@@ -408,40 +444,40 @@ def test_how_a_process_ended_in_words(code, says):
     assert says in describe_exit(code)
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(engine):
+def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(either):
     """Through the store and the worker process: the same losses as a run that was left alone."""
     config = tiny(training__epochs=6, model__hidden=[64], model__dropout=0.2)
-    store = engine.store
-    whole = wait_for(store, engine.submit(config, "ann"))
-    broken = engine.submit(config.with_values({"training.epochs": 6}), "ben")
+    store = either.store
+    whole = wait_for(store, either.submit(config, "ann"))
+    broken = either.submit(config.with_values({"training.epochs": 6}), "ben")
     wait_for(store, broken, lambda run: run.step > 20 or not run.is_active)
-    engine.cancel(broken)
+    either.cancel(broken)
     stopped = wait_for(store, broken)
     if stopped.status == "stopped":  # it may have been faster than the request
-        engine.resume(broken)
+        either.resume(broken)
         assert wait_for(store, broken).status == "finished"
     ours, theirs = store.metrics(broken, names=("loss",)).series["loss"], store.metrics(whole.id, names=("loss",)).series["loss"]
     assert ours == theirs
     assert store.get(broken).test_accuracy == whole.test_accuracy
 
 
-def test_a_finished_run_goes_on_for_more_epochs(engine):
-    run = wait_for(engine.store, engine.submit(tiny(), "ann"))
-    engine.resume(run.id, more_epochs=2)
-    longer = wait_for(engine.store, run.id)
+def test_a_finished_run_goes_on_for_more_epochs(either):
+    run = wait_for(either.store, either.submit(tiny(), "ann"))
+    either.resume(run.id, more_epochs=2)
+    longer = wait_for(either.store, run.id)
     assert (longer.status, longer.epoch, longer.step) == ("finished", 3, 3 * run.step)
-    straight = wait_for(engine.store, engine.submit(tiny(training__epochs=3), "ann"))
-    assert engine.store.metrics(run.id, names=("loss",)).series == engine.store.metrics(straight.id, names=("loss",)).series
+    straight = wait_for(either.store, either.submit(tiny(training__epochs=3), "ann"))
+    assert either.store.metrics(run.id, names=("loss",)).series == either.store.metrics(straight.id, names=("loss",)).series
 
 
-def test_a_running_run_is_paused_and_goes_on(engine):
-    run_id = long_run(engine)
-    engine.pause(run_id)
-    standing = wait_until(lambda: _stands_still(engine.store, run_id), lambda: engine.store.get(run_id))
-    engine.pause(run_id, False)
-    wait_for(engine.store, run_id, lambda run: run.step > standing or not run.is_active)
-    engine.cancel(run_id)
-    assert wait_for(engine.store, run_id).status == "stopped"
+def test_a_running_run_is_paused_and_goes_on(either):
+    run_id = long_run(either)
+    either.pause(run_id)
+    standing = wait_until(lambda: _stands_still(either.store, run_id), lambda: either.store.get(run_id))
+    either.pause(run_id, False)
+    wait_for(either.store, run_id, lambda run: run.step > standing or not run.is_active)
+    either.cancel(run_id)
+    assert wait_for(either.store, run_id).status == "stopped"
 
 
 def _stands_still(store, run_id):
@@ -461,3 +497,47 @@ def test_a_paused_run_makes_room_for_one_that_waits_and_can_go_on(lively, monkey
     assert stopped.status == "stopped" and "another run was waiting" in stopped.message
     lively.resume(paused)
     assert wait_for(lively.store, paused, lambda run: run.step > stopped.step).message == ""
+
+
+# --- what a run can be asked while it goes, and what else can be asked for
+
+def test_a_run_takes_single_steps_another_learning_rate_and_a_weight_by_hand(lively):
+    run_id = lively.submit(tiny(**LONG), "ann", paused=True)
+    wait_for(lively.store, run_id, lambda run: run.steps > 0)
+    lively.step(run_id)
+    wait_for(lively.store, run_id, lambda run: run.step == 1)
+    lively.set_weight(run_id, "fc1", 0, 1, 0.25)
+    wait_until(lambda: lively.store.interventions(run_id), lambda: lively.status(run_id))
+    lively.set_learning_rate(run_id, 0.5)
+    lively.step(run_id, 2)
+    wait_for(lively.store, run_id, lambda run: run.step == 3)
+    assert lively.status(run_id).status == "running"
+    lively.cancel(run_id)
+    assert wait_for(lively.store, run_id).step == 3
+    weight, rate = lively.store.interventions(run_id)
+    assert (weight.what, weight.step, weight.layer, weight.after) == ("weight", 1, "fc1", 0.25)
+    assert (rate.what, rate.step, rate.after) == ("learning_rate", 1, 0.5)
+
+
+def test_a_run_is_watched(lively):
+    run_id = lively.submit(tiny(training__epochs=3), "ann", watch=torch.zeros(2, 1, 28, 28))
+    assert wait_for(lively.store, run_id).status == "finished"
+    looks = lively.store.looks(run_id, "watch")
+    assert looks[0].step == 0 and looks[-1].step == 60 and looks[-1].arrays["watched"].shape == (2, 10)
+
+
+def test_a_range_test(lively):
+    run_id = lively.find_rate(tiny(), "ann")
+    assert wait_for(lively.store, run_id).status == "finished"
+    assert lively.store.snapshots(run_id)["suggestion"].value["rate"] > 0
+    assert len(lively.store.metrics(run_id, names=("rate",)).series["rate"][0]) > 20
+
+
+def test_runs_of_several_seeds_and_a_trial(lively):
+    ids = lively.submit_seeds(tiny(), "ann", 2, title="Seeds")
+    assert [wait_for(lively.store, run_id).status for run_id in ids] == ["finished", "finished"]
+    assert len({lively.status(run_id).test_accuracy for run_id in ids} | {None}) > 1
+    sweep = lively.store.create_sweep("{}", "ann")
+    trial = lively.submit_trial(tiny(), "ann", TrialOf(sweep, 0, 0, {"x": 1}))
+    run = wait_for(lively.store, trial)
+    assert (run.status, run.test_accuracy) == ("finished", None), "its test images are left alone"

@@ -41,7 +41,7 @@ BY_ID = {  # reads one run that a link names, whoever's it is
                  "sweep", "trials", "trial_of", "holds_test",  # of a search that a link names
                  "shared_run",  # the lesson's link leads to it
                  "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
-    "LocalEngine": {"status", "as_actor", "wake", "in_lesson", "shared_run", "capacity"},
+    "LocalEngine": {"status", "as_actor", "wake", "in_lesson", "shared_run", "capacity", "trouble"},
 }
 LISTS = {"RunStore": {"runs", "of_configs", "looks_at_test_images", "entries", "like", "group", "discarded", "sets_of_discarded",
                       "changed_by_hand", "sweeps"}, "LocalEngine": set[str]()}
@@ -113,6 +113,7 @@ SERVER = {
         "close": lambda store: store.close(), "keep_spare": lambda store: store.keep_spare(),
         "write_again": lambda store: store.write_again(),
         "connection": lambda store: store.connection().__enter__(), "claim": lambda store: store.claim("worker"),
+        "count_waiting": lambda store: store.count_waiting(["cpu"]),
         "heartbeat": lambda store: store.heartbeat("worker"), "make_room": lambda store: store.make_room({}),
         "keep_snapshot": lambda store: store.keep_snapshot("0" * 32, Snapshot("sink", 0, {})),
         "forget_after": lambda store: store.forget_after("0" * 32, 0, 0),

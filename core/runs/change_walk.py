@@ -11,9 +11,9 @@ from core.config import KIND_PATHS, RunConfig
 from core.evaluation.metrics import Interval
 from core.fields import ConfigError
 from core.runs.differing import NOT_THERE, SEED, Words, flat, in_words, labels_of, varying
-from core.runs.engine import Engine
 from core.runs.outcomes import QUESTION, Outcome
 from core.runs.records import Run
+from core.runs.requests import Engine
 from core.runs.store import RunStore
 
 MOST_CHANGES = 12

@@ -71,6 +71,13 @@ class QueueStore(StoreBase):
         with self._database.reading() as db:
             return db.execute("SELECT 1 FROM runs WHERE status = 'queued' LIMIT 1").fetchone() is not None
 
+    def count_waiting(self, devices: Sequence[str]) -> int:
+        """How many runs in the queue ask for one of these devices, such as ("auto", "cuda")."""
+        check_server(self.actor)
+        with self._database.reading() as db:
+            return db.execute(f"SELECT count(*) FROM runs WHERE status = 'queued' AND {FOR_DEVICES}",
+                              (f" {' '.join(devices)} ",)).fetchone()[0]
+
     def move_to_front(self, run_id: str) -> None:
         """Let a run that waits be the next one. Raises RunNotFound, and NotYours for anybody but a teacher and this machine."""
         if not self.actor.sees_all:

@@ -95,12 +95,8 @@ class Worker:
                 continue
             wanted = take_wanted(self.store)
             run_id = wanted or (None if self.ended.empty() else self.ended.get())
-            if run_id is None:
-                continue
-            with suppress(StoreError, RunNotFound, CheckpointError):  # deleted, or it has kept no weights
-                if wanted or self.store.get(run_id).status == "finished":
-                    work_out(self.store, run_id, load_model(self.store, run_id), self.settings)
-            trim_heap()
+            if run_id is not None:
+                look_back_at(self.store, run_id, self.settings, is_wanted=wanted is not None)
 
     def watch_lifeline(self) -> None:
         for _ in sys.stdin.buffer:
@@ -122,6 +118,14 @@ class Worker:
                 self.store.heartbeat(self.name)
             except StoreError:
                 continue  # a full disk now may be free in a second; silence is what tells the engine
+
+
+def look_back_at(store: RunStore, run_id: str, settings: Settings, is_wanted: bool) -> None:
+    """Work out what a run's training images look like to its network, where it has finished or somebody waits for it."""
+    with suppress(StoreError, RunNotFound, CheckpointError):  # deleted, or it has kept no weights
+        if is_wanted or store.get(run_id).status == "finished":
+            work_out(store, run_id, load_model(store, run_id), settings)
+    trim_heap()
 
 
 def warm_up(settings: Settings) -> None:

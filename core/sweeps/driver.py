@@ -14,9 +14,10 @@ from typing import Any
 from core.fields import ConfigError
 from core.runs.checkpoints import CheckpointError
 from core.runs.database import StoreError
-from core.runs.engine import DIED, Engine
+from core.runs.engine import DIED
 from core.runs.limits import LimitReached
 from core.runs.records import RunNotFound
+from core.runs.requests import Engine
 from core.runs.rights import NotYours
 from core.runs.store import RunStore
 from core.runs.sweep_records import Sweep, Trial, TrialOf

@@ -6,7 +6,7 @@ from contextlib import suppress
 from uuid import uuid4
 
 from core.runs.database import StoreError
-from core.runs.engine import Engine
+from core.runs.requests import Engine
 from core.runs.store import RunStore
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps.driver import SECONDS_OF_SILENCE, SECONDS_PER_LOOK, Driver

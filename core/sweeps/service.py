@@ -15,7 +15,7 @@ from uuid import uuid4
 from core.actors import Actor
 from core.errors import reason
 from core.runs.database import StoreError
-from core.runs.engine import Engine
+from core.runs.requests import Engine
 from core.runs.since import Since
 from core.runs.store import RunStore
 from core.runs.sweep_records import Sweep

@@ -127,6 +127,8 @@ def _whose(run: Run) -> str:
 
 def _waiting(server: Services, run: Run) -> tuple[str, str]:
     """What is said before the first look."""
+    if run.status == "queued" and server.engine.trouble:
+        return "In the queue", server.engine.trouble
     if run.status == "queued":
         before = server.store.queue_position(run.id)
         return ("In the queue", f"{before_it(server.store, run, before)}.") if before else ("Starting", "It begins in a moment.")
@@ -154,7 +156,8 @@ def _before(server: Services, run: Run | None) -> None:
     if run is not None:
         _again(server, run)
     _test_image_button(server, config.data)
-    st.caption(f"{as_text(title_of(config, server.settings.data_dir))}, on this machine's {device().title}.")
+    where = "the cluster" if server.settings.cluster else f"this machine's {device()}"
+    st.caption(f"{as_text(title_of(config, server.settings.data_dir))}, on {where}.")
 
 
 def begin_with(server: Services) -> RunConfig:

@@ -139,7 +139,7 @@ def _progress(server: Services, run: Run) -> None:
     """How far it is, or has come."""
     paused = run.is_active and run.pause_requested is not None  # one that has ended while it was paused waits no more
     if run.status == "queued":
-        st.progress(0.0, waiting(server.store, run))
+        st.progress(0.0, waiting(server.store, run, server.engine.trouble))
         _make_room(server)
     elif not run.step and not run.is_active:
         st.progress(0.0, "No step was taken.")

@@ -13,8 +13,10 @@ STATUS = {
 }
 
 
-def waiting(store: RunStore, run: Run) -> str:
-    """What a run in the queue waits for."""
+def waiting(store: RunStore, run: Run, trouble: str = "") -> str:
+    """What a run in the queue waits for. trouble: of the engine."""
+    if trouble:
+        return as_text(trouble)
     before = store.queue_position(run.id)
     if not before:
         return "Starts in a moment…"

@@ -2,6 +2,7 @@
 
 import gc
 import linecache
+import os
 from pathlib import Path
 
 import streamlit as st
@@ -9,7 +10,7 @@ import torch
 from streamlit.errors import StreamlitPageNotFoundError
 
 from core.config_text import LONGEST
-from core.devices import DeviceInfo, describe_device
+from core.devices import describe_device
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.lesson_bar import lesson_bar
 from pages.parts.shell.links import Group, show_links
@@ -37,7 +38,7 @@ def open_page(title: str, style: str = "") -> None:
         labs = {path: (label, icon) for path, (label, _, icon) in LABS.items()}
         groups = [Group(_shown(MENU), "Torch Playground", name=True), Group(_shown(labs), "Learn")]
         show_links([group for group in groups if group.links or group.name], "frame.menu", "Pages", go_to, query_of,
-                   here=PATHS.get(title, ""), foot=device().title)
+                   here=PATHS.get(title, ""), foot=device())
         doors()
     draw_notices()
     lesson_bar(lesson.page_of(PATHS.get(title, "")))
@@ -70,10 +71,14 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
+def device() -> str:
+    """The device runs get if they don't ask for another, for people."""
+    return "Ray cluster" if os.environ.get("PLAYGROUND_ENGINE") == "ray" else _own_device()
+
+
 @st.cache_resource(show_spinner=False)
-def device() -> DeviceInfo:
-    """The device runs get if they don't ask for another."""
-    return describe_device()
+def _own_device() -> str:
+    return describe_device().title
 
 
 def query_of(path: str) -> dict[str, str]:

@@ -6,11 +6,13 @@ from pathlib import Path
 import streamlit as st
 
 from core.actors import LOCAL, Actor
+from core.cluster.engine import engine_for
 from core.config import DataConfig
 from core.data import DataError, Dataset, load
 from core.evaluation.ood.score import OODReference
 from core.lessons.class_sets import FEWEST
-from core.runs import CheckpointError, LocalEngine, Run, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
+from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
+from core.runs.engine import ProcessEngine
 from core.runs.model_cache import ModelCache
 from core.runs.ood_reference import FILE, load_reference, reference_of, want_reference
 from core.settings import Settings
@@ -27,7 +29,7 @@ class Services:
 
     settings: Settings
     store: RunStore
-    engine: LocalEngine
+    engine: ProcessEngine
     sweeps: SweepService
     actor: Actor = LOCAL
 
@@ -73,6 +75,8 @@ def services() -> Services:
     if started.store.read_only:
         st.warning(f"{as_text(started.store.read_only)} What is there can be looked at; nothing can be trained or changed until "
                    "that is mended. Deleting runs frees space.", icon=":material/edit_off:")
+    if started.engine.trouble:
+        st.warning(f"{as_text(started.engine.trouble)} Runs wait in the queue until then.", icon=":material/cloud_off:")
     actor = asking(settings)
     if (now := lesson.taken()) is not None:
         started = replace(started, store=started.store.in_lesson(now.code), engine=started.engine.in_lesson(now.code))
@@ -101,7 +105,7 @@ def _with_class_set(started: "Services", actor: Actor) -> None:
 @st.cache_resource(show_spinner="Starting the training process…", on_release=lambda started: started.close())
 def _start(key: str, _settings: Settings) -> Services:
     store = RunStore(_settings.runs_dir, in_turns=_settings.hosted)
-    engine = LocalEngine(store, _settings)
+    engine = engine_for(store, _settings)
     return Services(_settings, store, engine, SweepService(engine, store, _settings))
 
 

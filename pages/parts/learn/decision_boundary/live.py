@@ -266,7 +266,7 @@ def status(server: Services, run: Run | None) -> None:
         return
     if run.status == "queued":
         def place() -> None:
-            st.markdown(f":material/hourglass_empty: **Waiting** · {waiting(server.store, run)}")
+            st.markdown(f":material/hourglass_empty: **Waiting** · {waiting(server.store, run, server.engine.trouble)}")
 
         st.fragment(place, run_every=1.0)()  # others ahead of it end
         return
