@@ -14,8 +14,8 @@ from core.actors import LOCAL, Actor
 from core.lessons import Lesson, Step, keep_lesson
 from core.presets import preset
 from core.runs import Metric, RunStore
+from tests.axe import wrong
 from tests.helpers import tiny
-from tests.test_browser_look import lasting
 
 pytestmark = pytest.mark.browser
 CODE = "only the teacher knows"
@@ -130,7 +130,7 @@ def test_a_class_is_seen_on_the_wall(browser: Browser, tmp_path: Path, monkeypat
         seat.set_viewport_size({"width": 1920, "height": 1080})
         for scheme in ("light", "dark"):
             seat.emulate_media(color_scheme=scheme)
-            assert not lasting(seat, {})
+            assert not wrong(seat)
         one_who_pauses(tmp_path, begun)
         seat.goto(f"{home}lesson_wall?wall={begun}")  # where nobody is done yet, names are there all the same
         expect(wall.locator("li.name")).to_have_text(["Cleo"])
