@@ -40,6 +40,14 @@ hypothesis.settings.load_profile("no luck")
 REAL_DATA = os.environ.get("PLAYGROUND_DATA")  # before `places` hides it
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file is one process's, which makes its fixtures once. All browser tests are one process's: two cores are slow with two
+    browsers."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if item.get_closest_marker("browser") else item.path.stem))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One folder for the session; PLAYGROUND_* point into it, for subprocesses and pages too. No data set is downloaded there."""

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from benchmarks.page_latency import app
 from core.figures.curves import HEIGHT
 from tests.archives import two_classes, zipped
+from tests.axe import at_rest
 from tests.browser import by_mouse, done, line_pixels
 from tests.helpers import wait_until
 from tests.strokes import STROKES
@@ -41,6 +42,7 @@ def test_a_zip_of_ones_own_images_becomes_a_data_set(address: str, page: Page, p
     expect(done(page, "pets is a data set now: 16 training and 4 test images.")).to_be_visible()
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_text("20 images of 2 classes")).to_be_visible()
+    at_rest(page)
     page.get_by_text("Bring your own", exact=False).filter(visible=True).first.click()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete this data set").click()
