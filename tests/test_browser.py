@@ -100,8 +100,8 @@ def test_from_home_to_a_recognised_drawing(address: str, page: Page):
 
 
 def test_what_pages_say_follows_what_was_brought_and_built(address: str, page: Page, tmp_path: Path):
-    """Colour chosen when the report stands there already is kept; the words are of these data; Build's button starts that
-    network and shows it, and not an older run; a run that was stopped has the values that its curves have."""
+    """Colour chosen when the report stands there already is kept; both doctors have one verdict; the words are of these data;
+    Build's button starts that network and shows it, and not an older run."""
     page.goto(f"{address}/explore_data?explore.section=Bring+your+own")
     page.locator("input[type=file]").set_input_files(zipped(tmp_path / "pets.zip", two_classes(40)))
     page.get_by_role("button", name="Check the images").click()
@@ -118,6 +118,8 @@ def test_what_pages_say_follows_what_was_brought_and_built(address: str, page: P
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_text("finished in")).to_be_visible(timeout=120_000)
     first = current_run(page)
+    expect(page.get_by_text("Doubtful").first).to_be_visible()  # 64 images twice teach little; and nothing says otherwise
+    expect(page.get_by_text("found nothing wrong")).to_have_count(0)
 
     page.get_by_role("navigation", name="Pages").get_by_text("Draw a digit").click()
     expect(page.get_by_role("heading", level=1, name="Try it")).to_be_visible()
@@ -189,6 +191,13 @@ def test_retrain_on_change_and_a_chart_that_stays(address: str, page: Page, tabs
     in_one_screen(phone, 844)
     beside = phone.locator(".st-key-panel-charts [data-testid=stHorizontalBlock]")
     expect(beside).to_have_attribute("tabindex", "0")  # so that the other chart is reached by keyboard as well
+    # this run's learning rate and the next one's have names of their own, and what was changed becomes part of the run
+    page.get_by_role("button", name="Its learning rate").click()
+    own = page.get_by_role("spinbutton", name="This run's learning rate")
+    own.fill("0.002")
+    own.press("Enter")
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_text("Changed by hand: 1 change")).to_be_attached()
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("· stopped")).to_be_visible()
     expect(page.get_by_test_id("stMetricValue").first).to_have_text(re.compile(r"\d"))  # as far as its curves have come
