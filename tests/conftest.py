@@ -20,6 +20,8 @@ configure("other")
 
 import torch
 from streamlit.components.v2 import manifest_scanner
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from core.cluster.engine import RayEngine
 from core.config import DataConfig
@@ -40,12 +42,18 @@ hypothesis.settings.load_profile("no luck")
 REAL_DATA = os.environ.get("PLAYGROUND_DATA")  # before `places` hides it
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByFile(LoadFileScheduling):
     """A file is one process's, which makes its fixtures once. All browser tests are one process's: two cores are slow with two
     browsers."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("browser" if item.get_closest_marker("browser") else item.path.stem))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "browser" if Path(file).name.startswith("test_browser") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Asked for by pytest-xdist, whose own ways are chosen with --dist."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
