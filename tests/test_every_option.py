@@ -136,9 +136,9 @@ def in_turn(number: int) -> list[str]:
 
 @cache
 def pages_of_choices() -> list[list[str]]:
-    """What each of CHOICES is opened on: Train model with its forms, another page in turn, and each page that has seen one of its
-    plain choices (an optimizer, not that optimizer's momentum) neither in a pair nor in a case before. A large network, for which
-    a page takes seconds, is opened on one."""
+    """What each of CHOICES is opened on: Train model, whose forms show every setting, Build model where layers are composed, and
+    each page that has seen one of its plain choices (an optimizer, not that optimizer's momentum) neither in a pair nor in a case
+    before. A large network, for which a page takes seconds, is opened on one, in turn."""
     plain = [choice for choice in choices_of(RunConfig) if is_plain(choice)]
     configs = [json.loads(case.config) for case in CHOICES]
     seen = {(json.dumps(choice), page) for number, case in enumerate(PAIRS) if not case.refused for choice in plain
@@ -146,10 +146,10 @@ def pages_of_choices() -> list[list[str]]:
     found = []
     for number, config in enumerate(configs):
         held = [json.dumps(choice) for choice in plain if holds(config, choice)]
-        turn = in_turn(number)
-        if config["model"]["architecture"] not in LARGE:
-            turn = [page for page in PAGES
-                    if page in {"train_model", *turn} or not all((choice, page) in seen for choice in held)]
+        kind, turn = config["model"]["architecture"], in_turn(number)
+        if kind not in LARGE:
+            always = {"train_model", "build_model"} if kind == "stack" else {"train_model"}
+            turn = [page for page in PAGES if page in always or not all((choice, page) in seen for choice in held)]
         seen.update((choice, page) for choice in held for page in turn)
         found.append(turn)
     return found

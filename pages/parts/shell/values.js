@@ -1,19 +1,23 @@
-// The values behind a chart, as a table: ECharts' charts have that in Streamlit's own tools ("Show data"), Plotly's get it here. The
-// numbers are in the browser already, so nothing is asked of the server.
+// The values behind a chart, as a table: ECharts' charts have that in Streamlit's own tools ("Show data"), Plotly's get it here.
+// The numbers are in the browser already, so nothing is asked of the server.
 if (!window.playgroundValues) {
   window.playgroundValues = true;
   const MOST = 1000; // rows: more are no help to anybody who reads them
   const PARTS = ["labels", "x", "y", "z", "values", "r", "theta"]; // of what a trace shows, where it has one for each point
   const make = (kind, text = "", props = {}) => Object.assign(document.createElement(kind), { textContent: text }, props);
   const titleOf = (axis, otherwise) => plain(axis?.title?.text) || otherwise;
-  const plain = (text) => new DOMParser().parseFromString(`${text ?? ""}`.replace(/<br>/g, " "), "text/html").body.textContent.trim();
-  const said = (value) => typeof value === "number" ? String(Number(value.toPrecision(6))).replace("-", "−") : plain(value ?? "");
+  const plain = (text) => // of what Plotly takes for a little HTML
+    new DOMParser().parseFromString(`${text ?? ""}`.replace(/<br>/g, " "), "text/html").body.textContent.trim();
+  const said = (value) =>
+    typeof value === "number" ? String(Number(value.toPrecision(6))).replace("-", "−") : plain(value ?? "");
   const isGrid = (trace) => ["heatmap", "contour", "surface"].includes(trace.type) && trace.z?.[0]?.length !== undefined;
 
   const grid = (trace, layout) => {
     const texts = trace.text?.[0]?.length === trace.z[0].length ? trace.text : trace.z, count = trace.z[0].length;
-    const corner = [titleOf(layout.yaxis, ""), titleOf(layout.xaxis, "")].filter(Boolean).join(" ↓  ") + (layout.xaxis?.title?.text ? " →" : "");
-    return { head: [corner, ...Array.from({ length: count }, (_, i) => said(trace.x?.length === count ? trace.x[i] : i))],
+    const down = titleOf(layout.yaxis, ""), across = titleOf(layout.xaxis, "");
+    const corner = [down && `${down} ↓`, across && `${across} →`].filter(Boolean).join(" ");
+    const names = Array.from({ length: count }, (_, i) => said(trace.x?.length === count ? trace.x[i] : i));
+    return { head: [corner, ...names],
       rows: Array.from(texts, (row, i) => [said(trace.y?.length === trace.z.length ? trace.y[i] : i), ...Array.from(row, said)]) };
   };
   const lists = (traces, layout) => { // lines over the same places beside each other
@@ -25,9 +29,9 @@ if (!window.playgroundValues) {
     }
     const titles = { x: titleOf(layout.xaxis, "x"), y: titleOf(layout.yaxis, "y"), labels: "Name", values: "Value" };
     return [...groups.values()].map((group) => {
-      const [first, kinds] = group[0], own = kinds[kinds.length - 1], length = Math.max(0, ...kinds.map((part) => first[part].length));
-      const before = kinds.slice(0, -1);
-      const head = [...before.map((part) => titles[part] ?? part), ...group.map(([trace]) => plain(trace.name) || (titles[own] ?? own))];
+      const [first, kinds] = group[0], own = kinds[kinds.length - 1], before = kinds.slice(0, -1);
+      const length = Math.max(0, ...kinds.map((part) => first[part].length)), title = (part) => titles[part] ?? part;
+      const head = [...before.map(title), ...group.map(([trace]) => plain(trace.name) || title(own))];
       const rows = Array.from({ length }, (_, i) => [...before.map((part) => said(first[part][i])),
         ...group.map(([trace]) => said(trace[own]?.[i]))]);
       return { head, rows };
@@ -41,7 +45,8 @@ if (!window.playgroundValues) {
     const layout = plot.layout ?? {}, tables = [...grids.map((trace) => grid(trace, layout)), ...lists(others, layout)]
       .filter((table) => table.rows.length);
     const box = make("dialog", "", { className: "playground-values" }), title = make("h2", label.split(":")[0] || "Values");
-    const close = make("button", "Close"), copy = make("button", "Copy"), bar = make("div"), body = make("div", "", { tabIndex: 0 });
+    const close = make("button", "Close"), copy = make("button", "Copy");
+    const bar = make("div"), body = make("div", "", { tabIndex: 0 });
     box.style.colorScheme = getComputedStyle(document.querySelector(".stApp")).colorScheme; // it stands outside of it
     title.id = "playground-values-title";
     box.setAttribute("aria-labelledby", title.id);
@@ -53,7 +58,8 @@ if (!window.playgroundValues) {
       top.append(...head.map((word) => make("th", word, { scope: "col" })));
       for (const row of rows.slice(0, MOST)) rest.insertRow().append(...row.map((word) => make("td", word)));
       body.append(table);
-      if (rows.length > MOST) body.append(make("p", `The first ${MOST.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows; “Copy” takes all.`));
+      const [some, all] = [MOST, rows.length].map((count) => count.toLocaleString("en"));
+      if (rows.length > MOST) body.append(make("p", `The first ${some} of ${all} rows; “Copy” takes all.`));
     }
     copy.onclick = async () => {
       const lines = tables.map(({ head, rows }) => [head, ...rows].map((row) => row.join("\t")).join("\n"));
@@ -76,12 +82,17 @@ if (!window.playgroundValues) {
   const offer = () => {
     for (const plot of document.querySelectorAll('[data-testid="stPlotlyChart"] .js-plotly-plot')) {
       const chart = plot.closest('[data-testid="stPlotlyChart"]');
-      if (chart.querySelector(".playground-values-button")) continue;
-      const button = make("button", "Values", { className: "playground-values-button", type: "button" });
-      button.setAttribute("aria-label", `Values of: ${(chart.getAttribute("aria-label") ?? "this chart").split(":")[0]}`);
-      button.onclick = () => show(chart);
-      chart.append(button);
+      const button = chart.querySelector(".playground-values-button") ?? offered(chart);
+      const tools = plot.querySelector(".modebar")?.offsetWidth ?? 0, right = tools ? `${tools + 12}px` : ""; // beside them
+      if (button.style.right !== right) button.style.right = right;
     }
+  };
+  const offered = (chart) => {
+    const button = make("button", "Values", { className: "playground-values-button", type: "button" });
+    button.setAttribute("aria-label", `Values of: ${(chart.getAttribute("aria-label") ?? "this chart").split(":")[0]}`);
+    button.onclick = () => show(chart);
+    chart.append(button);
+    return button;
   };
   let waiting = null;
   const soon = () => (waiting ??= setTimeout(() => ((waiting = null), offer()), 200));
