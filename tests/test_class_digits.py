@@ -4,6 +4,7 @@ import inspect
 import io
 import multiprocessing
 import sqlite3
+import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -237,7 +238,9 @@ def _draw_elsewhere(code: str, data_dir: Path, runs_dir: Path, begin) -> None:
     fill(ClassDigits(code, data_dir, runs_dir, ANN), 20)
 
 
-def test_processes_at_once_lose_nothing(of, code, tmp_path):
+def test_processes_at_once_lose_nothing(of, code, tmp_path, monkeypatch):
+    # a new process begins with this one's main module, which after another test's AppTest is a page
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules[__name__])
     spawn = multiprocessing.get_context("spawn")
     begin = spawn.Barrier(2)
     process = spawn.Process(target=_draw_elsewhere, args=(code, tmp_path / "data", tmp_path / "runs", begin))
