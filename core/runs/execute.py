@@ -15,7 +15,7 @@ from core.devices import DeviceError, device_for, is_convolutional, ran_out, sel
 from core.errors import reason
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
-from core.memory import trim_heap
+from core.memory import drop_mapped_pages, trim_heap
 from core.models import ModelError
 from core.models.pretrained import IMAGENET
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
@@ -210,11 +210,12 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, computed, data, model, finished)
-        note_data(store, run.id, data)  # last: nobody waits for these two
+        note_data(store, run.id, data)  # last: nobody waits for these three
         with suppress(StoreError, OSError):
             trial = store.trial_of(run.id)
             if trial is None or trial.trial % TRIALS_PER_LOOK == 0:
                 keep_within(store, settings.disk_budget, settings.data_dir)
+    drop_mapped_pages(data.train.images)
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:
