@@ -63,19 +63,29 @@ def busy_processes(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def busy_tab() -> Iterator[None]:
-    """A Chromium with a tab that keeps three quarters of a core busy, while the context lasts."""
-    from playwright.sync_api import sync_playwright  # few benchmarks need a browser
-
-    from tests.browser import FLAGS, chromium
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-        try:
-            browser.new_page().evaluate(BUSY_TAB)
+def keeping_busy(processes: int, tab: bool) -> Iterator[None]:
+    """What a benchmark is told to have beside it, while the context lasts: so many busy processes, and maybe a Chromium
+    with a tab that keeps three quarters of a core busy."""
+    with busy_processes(processes):
+        if not tab:
             yield
-        finally:
-            browser.close()
+            return
+        from playwright.sync_api import sync_playwright  # few benchmarks need a browser
+
+        from tests.browser import FLAGS, chromium
+
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+            try:
+                browser.new_page().evaluate(BUSY_TAB)
+                yield
+            finally:
+                browser.close()
+
+
+def beside(processes: int, tab: bool) -> str:
+    """The same in words, for a benchmark's conditions."""
+    return f"beside {processes} busy processes{' and a busy tab' if tab else ''}"
 
 
 def as_in_the_app(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device) -> RunConfig:

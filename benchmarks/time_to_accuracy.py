@@ -13,10 +13,9 @@ import argparse
 import statistics
 import tempfile
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
-from benchmarks.conditions import as_in_the_app, busy_processes, busy_tab, conditions, in_own_process, spread, threads_in_the_app
+from benchmarks.conditions import as_in_the_app, beside, conditions, in_own_process, keeping_busy, spread, threads_in_the_app
 from benchmarks.training_speed import SYSTEMS, NotesCNN, NotesMLP, train_as_notes, unpacked
 from core.config import AdamConfig, DataConfig, OneCycleConfig, RunConfig, TrainingConfig
 from core.data import DataError, load
@@ -114,19 +113,19 @@ def main() -> None:
     parser.add_argument("--busy-tab", action="store_true", help="a browser's tab that keeps three quarters of a core busy")
     args = parser.parse_args()
     settings = Settings.from_environment()
-    beside = int(bool(args.busy or args.busy_tab))
+    busy = int(bool(args.busy or args.busy_tab))
     print(conditions())
-    print(f"beside {args.busy} busy processes{' and a busy tab' if args.busy_tab else ''}")
+    print(beside(args.busy, args.busy_tab))
     try:
-        with tempfile.TemporaryDirectory() as folder, busy_processes(args.busy), busy_tab() if args.busy_tab else nullcontext():
+        with tempfile.TemporaryDirectory() as folder, keeping_busy(args.busy, args.busy_tab):
             if args.only in (None, "digits"):
-                digits(settings, args.seeds, SECONDS["digits"][beside])
+                digits(settings, args.seeds, SECONDS["digits"][busy])
             if args.only == "digits":
                 return
             root = unpacked(settings, Path(folder))
             for name in AIMS:
                 if args.only in (None, name):
-                    aim = SECONDS[name][beside] if name in SECONDS else None
+                    aim = SECONDS[name][busy] if name in SECONDS else None
                     compare(name, settings, root, args.seeds, args.notes_seeds, aim)
     except (DataError, OSError) as error:
         raise SystemExit(f"MNIST is needed in PLAYGROUND_DATA: {error}") from None
