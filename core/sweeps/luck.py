@@ -53,8 +53,8 @@ def luck_of(groups: Sequence[Sequence[float]]) -> Luck | None:
     return Luck(sqrt(squares / degrees), degrees)
 
 
-def leaders(values: Mapping[int, float], luck: Luck | None, higher: bool) -> list[int]:
-    """The trials that may be the best: the best one, and those that luck may have kept behind it; the best first, and few.
+def near_best(values: Mapping[int, float], luck: Luck | None, higher: bool) -> list[int]:
+    """The trials that may be the best: the best one, and those that luck may have kept behind it; the best first.
 
     values: of the first run of each trial.
     """
@@ -62,7 +62,7 @@ def leaders(values: Mapping[int, float], luck: Luck | None, higher: bool) -> lis
     if not order:
         return []
     reach = float("inf") if luck is None else luck.of_two()
-    return [trial for trial in order if abs(values[trial] - values[order[0]]) <= reach][:MOST_LEADERS]
+    return [trial for trial in order if abs(values[trial] - values[order[0]]) <= reach]
 
 
 def has_stalled(values: Sequence[float], luck: Luck | None, patience: int, higher: bool) -> bool:

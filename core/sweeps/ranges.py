@@ -21,7 +21,7 @@ from core.sweeps.plan import MOST_TRIALS, Range, SweepError, SweepPlan, with_par
 FORM = re.compile(r"(.+?)\.\.(.+?)((?::[a-z]+)*)")
 FLAGS = ("log", "int")
 MOST_CHOICES, MOST_VARIED, MOST_TEXT = 50, 12, 2000
-JUDGE = ("data.validation", "data.split_seed", "data.noise")  # what the validation images are
+JUDGE = ("data.validation", "data.split_seed", "data.noise", "data.join")  # what the validation images are
 LUCK = ("training.seed", "training.device", "training.threads", "training.precision", "training.moments",
         "training.moment_epochs", "training.start_from")
 OF_LOSS = ("training.loss", "training.label_smoothing")

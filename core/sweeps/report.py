@@ -37,6 +37,14 @@ class TrialReport:
         return found
 
 
+def beginning_of(plan: SweepPlan, sweep: Sweep, as_json: bool) -> str:
+    """The first line: whoever is killed after it knows what to go on with."""
+    if as_json:
+        return json.dumps({"event": "begun", "sweep": sweep.id, "trials": plan.most_trials, "minutes": plan.minutes})
+    time = f", at most {rough_duration(plan.seconds)}" if plan.minutes else ""
+    return f"search {sweep.id}: {plan.most_trials} trials{time}; go on with it after anything: --resume {sweep.id}"
+
+
 def as_lines(plan: SweepPlan, sweep: Sweep, trials: Sequence[Trial], as_json: bool) -> Iterator[str]:
     for trial in trials:
         if as_json:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.figures.run_tables import MOST_BARS, importance_chart
-from core.figures.sweeps import history_chart, parallel_chart, slice_chart
+from core.figures.sweeps import MOST_AXES, history_chart, parallel_chart, slice_chart
 from core.runs import StoreError
 from core.runs.differing import in_words, labels_of
 from core.runs.importance import FEWEST, Importance, ImportanceError, importance
@@ -43,7 +43,8 @@ def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial])
     elif view == VIEWS[2]:
         st.echarts_chart(parallel_chart(plan, trials, labels), height=HEIGHT, key="search.parallel", alt="All settings at once")
         st.caption("A line is a trial, blue where the result is good and orange where it is bad, grey where it was ended early. "
-                   "Drag along an axis to see only the trials that go through that part of it.")
+                   "Drag along an axis to see only the trials that go through that part of it."
+                   + (f" The first {MOST_AXES} of {len(plan.vary)} settings are drawn." if len(plan.vary) > MOST_AXES else ""))
     elif view == VIEWS[3]:
         _which(sweep, plan, trials, labels)
     else:

@@ -1,6 +1,7 @@
 """What is to be searched: which settings vary, between what, how many trials, how long."""
 
 import json
+from contextlib import suppress
 from typing import Any
 from zlib import crc32
 
@@ -51,8 +52,8 @@ def beginning(server: Services, config: RunConfig) -> None:
     if st.button("Start the search", type="primary", icon=":material/travel_explore:", key="search.start",
                  disabled=not chosen or not ready):
         begin(server, config, ranges, {"trials": trials, "minutes": minutes} | values)
-    st.caption(f"{plural(int(trials), 'trial')}, and {values['seeds']} fresh seeds for the first settings and for each of the "
-               "best ones.")
+    st.caption(f"{_trials(config, ranges, {'trials': trials} | values)}, and {values['seeds']} fresh seeds for the first "
+               "settings and for each of the best ones.")
 
 
 def begin(server: Services, config: RunConfig, ranges: list[Range | str], values: dict[str, Any]) -> None:
@@ -72,6 +73,15 @@ def begin(server: Services, config: RunConfig, ranges: list[Range | str], values
     server.sweeps.wake()
     st.session_state.pop(keys.SEARCH, None)  # the newest is shown
     st.rerun()
+
+
+def _trials(config: RunConfig, ranges: list[Range | str], values: dict[str, Any]) -> str:
+    """How many there will be at most; what is wrong with the ranges is said by the button."""
+    with suppress(SweepError):
+        plan = plan_of(config, ranges, **values)
+        if plan.most_trials < plan.trials:
+            return f"{plural(plan.most_trials, 'trial')}, as there are no more combinations"
+    return plural(int(values["trials"]), "trial")
 
 
 def _range(config: RunConfig, path: str, label: str) -> Range | str:

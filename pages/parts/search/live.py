@@ -6,6 +6,7 @@ from core.runs import StoreError
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, add_trials, pause, read_plan, resume, stop
 from core.sweeps.luck import MOST_LEADERS, luck_found
+from core.sweeps.plan import MOST_TRIALS
 from core.sweeps.result import apart, valued
 from core.wording import duration, plural, rough_duration
 from pages.parts.runs.control import try_to
@@ -108,10 +109,12 @@ def buttons(server: Services, sweep: Sweep) -> None:
         if st.button("Stop", icon=":material/stop:", key="search.stop", help="Ends the search. What it has found stays."):
             try_to(lambda: stop(server.store, server.engine, sweep.id))
         with st.popover("Add trials", icon=":material/add:", key="search.add_open"):
-            count = st.number_input("More trials", 1, 1000, 10, key="search.more")
+            count = st.number_input("More trials", 1, MOST_TRIALS, 10, key="search.more")
+            minutes = st.number_input("More time (min)", 0.0, 10_000.0, 0.0, 5.0, "%g", key="search.more_time",
+                                      help="On top of what the search may take.") if plan.minutes else 0.0
             if st.button("Add", key="search.add", type="primary"):
                 try:
-                    add_trials(server.store, sweep.id, int(count))
+                    add_trials(server.store, sweep.id, int(count), minutes)
                 except (SweepError, StoreError) as error:
                     refuse(as_text(str(error)))
                 tell(f"{plural(int(count), 'trial')} added.")
