@@ -455,7 +455,8 @@ def test_more_trials_and_a_narrower_range(store):
     assert len(trials) == 26 and read_plan(store.sweep(sweep_id).plan).trials == 26
     assert all(0.005 <= rate <= 0.02 for number, rate in trials.items() if number >= made)
     assert any(not 0.005 <= rate <= 0.02 for rate in trials.values())
-    for wrong in (lambda: add_trials(store, sweep_id, 10_000), lambda: add_trials(store, sweep_id, -30), lambda: narrow(store, sweep_id, RATE, 0.01, 0.01),
+    for wrong in (lambda: add_trials(store, sweep_id, 10_000), lambda: add_trials(store, sweep_id, -30),
+                  lambda: narrow(store, sweep_id, RATE, 0.01, 0.01),
                   lambda: narrow(store, sweep_id, "training.epochs", 1, 2)):
         with pytest.raises(SweepError) as refused:
             wrong()

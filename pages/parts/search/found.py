@@ -44,7 +44,7 @@ def found(server: Services, sweep: Sweep, plan: SweepPlan, trials: Sequence[Tria
     with st.container(horizontal=True):
         if st.button("Use the best settings", icon=":material/check:", type="primary", key="search.use"):
             _use(plan, best)
-        reference = next((trial for trial in trials if not trial.repeat and trial.trial != best.trial), None)
+        reference = _reference(plan, trials, best)
         if reference and st.button("Why is it best?", icon=":material/compare_arrows:", key="search.why",
                                    help=f"Walks from trial {reference.trial}'s settings to these, one change at a time, each "
                                    "with several seeds."):
@@ -57,6 +57,14 @@ def found(server: Services, sweep: Sweep, plan: SweepPlan, trials: Sequence[Tria
             _compare([trial for trial in trials if not trial.deleted], Beside())
     if sweep.status == "finished":
         st.caption(as_text(f"The search ended as {result.why}." if result.why else ""))
+
+
+def _reference(plan: SweepPlan, trials: Sequence[Trial], best: Trial) -> Trial | None:
+    """What the best one is laid beside: the settings that the search began with; where these are the best, the next best."""
+    known = [trial for trial in trials if not trial.repeat and trial.state == "complete" and not trial.deleted
+             and trial.trial != best.trial]
+    known.sort(key=lambda trial: (trial.trial > 0, -(trial.value or 0.0) if plan.higher else trial.value or 0.0))
+    return known[0] if known else None
 
 
 def _leaders(plan: SweepPlan, trials: Sequence[Trial], result: Result, labels: dict[str, str]) -> None:
