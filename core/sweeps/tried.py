@@ -1,5 +1,7 @@
-"""Which settings a search has tried, so that none is trained twice: with the same seed it would come to the same once more, and
-stand among the best as if it were another."""
+"""Which settings a search has tried, so that none is trained twice.
+
+With the same seed they would come to the same once more, and stand among the best as if they were others.
+"""
 
 import random
 from itertools import product
