@@ -49,7 +49,7 @@ def test_what_people_write(text, wanted):
     ("training.batch_size=a..b", "training.batch_size: a..b is no range of numbers"),
     ("training.batch_size=1..nan", "training.batch_size: 1..nan is no range of numbers"),
     ("training.batch_size=1..8:octave", "training.batch_size: there is no :octave; after a range come :log, :int or both"),
-    ("training.label_smoothing=0..0.5:log", "training.label_smoothing: a range by factors (:log) must begin above 0"),
+    ("training.label_smoothing=0..0.5:log", "training.label_smoothing: a range by factors must begin above 0"),
     ("training.optimizer.name=1..2", "training.optimizer.name is no number: name its choices instead, as "
      "training.optimizer.name=ONE|ANOTHER"),
     ("training.optimizer.name=adam|magic", "training.optimizer: there is no 'magic'; choose from sgd, adam"),

@@ -266,6 +266,16 @@ def test_the_study_knows_every_epoch(store, pruner):
         assert trial.intermediate_values == pytest.approx({1: trial.value / 2, 2: trial.value * 0.8, 3: trial.value})
 
 
+def test_an_epoch_that_is_told_again_is_no_warning(store, recwarn):
+    sweep_id, plan = begun(store, a_plan()), a_plan()
+    study = Study(study_path(store.path, sweep_id), sweep_id, plan)
+    number, _ = study.ask()
+    for value in (0.5, 0.7):
+        study.report(number, 1, value)
+    assert opened(store, sweep_id).trials[number].intermediate_values == {1: 0.5}
+    assert not [one for one in recwarn if "reported" in str(one.message)]
+
+
 def test_hyperband_goes_to_its_end(store):
     sweep_id = begun(store, a_plan(pruner="hyperband", trials=12, epochs=9))
     drive(PretendEngine(store, lambda config: [hill(config)] * 9), sweep_id)

@@ -141,7 +141,7 @@ def check_range(one: Range, config: RunConfig) -> None:
             raise SweepError(f"{one.path} goes from {one.low:g} to {one.high:g}: " + (
                 "there is one value to choose from" if one.low == one.high else "the smaller end comes first"))
         if one.log and one.low <= 0:
-            raise SweepError(f"{one.path}: a range by factors (:log) must begin above 0")
+            raise SweepError(f"{one.path}: a range by factors must begin above 0")
         ends = [one.rounded(one.low), one.rounded(one.high)]
     for value in ends:
         try:

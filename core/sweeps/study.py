@@ -80,8 +80,9 @@ class Study:
                    if trial.state != self._optuna.trial.TrialState.WAITING)
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """What a trial has come to after an epoch."""
-        self._trial(number).report(value, epoch)
+        """What a trial has come to after an epoch; said again, as by who drives on, it changes nothing."""
+        if epoch not in self._study.get_trials(deepcopy=False)[number].intermediate_values:
+            self._trial(number).report(value, epoch)
 
     def lags(self, number: int) -> bool:
         """Whether a trial should be ended, as it lags behind after the last epoch that was reported."""

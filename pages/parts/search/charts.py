@@ -1,5 +1,6 @@
 """The charts of a search: its history, one setting, all settings, which of them matter, and its trials as a table."""
 
+import shlex
 from math import log2
 
 import pandas as pd
@@ -15,6 +16,7 @@ from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, narrow
 from core.sweeps.luck import luck_found
 from core.sweeps.plan import Range
+from core.sweeps.study import study_path
 from core.wording import percent
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.notices import refuse, tell
@@ -43,12 +45,16 @@ def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial])
     elif view == VIEWS[2]:
         st.echarts_chart(parallel_chart(plan, trials, labels), height=HEIGHT, key="search.parallel", alt="All settings at once")
         st.caption("A line is a trial, blue where the result is good and orange where it is bad, grey where it was ended early. "
-                   "Drag along an axis to see only the trials that go through that part of it."
+                   "Drag along an axis to see only the trials that go through that part of it. What is much worse lies at the "
+                   "edge."
                    + (f" The first {MOST_AXES} of {len(plan.vary)} settings are drawn." if len(plan.vary) > MOST_AXES else ""))
     elif view == VIEWS[3]:
         _which(sweep, plan, trials, labels)
     else:
         _table(plan, trials, labels)
+        if server.actor.is_local and (study := study_path(server.store.path, sweep.id)).exists():
+            st.caption("The study is Optuna's own journal: optuna-dashboard opens it, also while the search goes.")
+            st.code(f"optuna-dashboard {shlex.quote(str(study))}", language="sh")
 
 
 def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial], labels: dict[str, str]) -> None:

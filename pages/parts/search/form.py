@@ -97,7 +97,7 @@ def _range(config: RunConfig, path: str, label: str) -> Range | str:
                                    max_value=kind(about.maximum) if about.maximum is not None else None,
                                    format="%d" if usual.whole else "%g", key=f"search.{word}.{key}", help=about.help)
                 for place, word, end in ((low, "from", usual.low), (high, "to", usual.high))]
-        log = st.checkbox(f"{label} by factors", usual.log, key=f"search.log.{key}",
+        log = st.checkbox(f"By factors: {label[:1].lower()}{label[1:]}", usual.log, key=f"search.log.{key}",
                           help="Tries as many values between 0.001 and 0.01 as between 0.01 and 0.1.")
         return Range(path=path, low=ends[0], high=ends[1], log=log, whole=usual.whole)
     if all(isinstance(choice, list) for choice in usual.choices):

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.runs import StoreError
+from core.runs.differing import in_words, labels_of
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, add_trials, pause, read_plan, resume, stop
 from core.sweeps.luck import MOST_LEADERS, luck_found
@@ -55,7 +56,7 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
     luck = luck_found(trials)
     if sweep.is_active:
         share, left = min(1.0, len(ended) / plan.most_trials), seconds_left(sweep, plan, trials)
-        about = f" · about {rough_duration(float(f'{left:.2g}'))} left" if left is not None and sweep.status == "running" else ""
+        about = f" · about {rough_duration(left, 2)} left" if left is not None and sweep.status == "running" else ""
         st.progress(share, f"{as_text(sweep.note) or 'Begins'} · {len(ended)} of {plural(plan.most_trials, 'trial')}{about}")
         tab_title(f"{100 * share:.0f} %")
     elif sweep.message and sweep.status != "finished":
@@ -119,9 +120,15 @@ def buttons(server: Services, sweep: Sweep) -> None:
                     refuse(as_text(str(error)))
                 tell(f"{plural(int(count), 'trial')} added.")
                 st.rerun()
-    st.markdown("**What varies**")
-    for one in plan.vary:
-        st.caption(f"`{one.path}` " + (f"{one.low:g} to {one.high:g}" + (", by factors" if one.log else "") if one.is_number else
-                                     as_text(" | ".join(map(str, one.choices)))))
+    what_varies(plan)
     st.caption("You can leave or reload this page: the search goes on. After a restart of the server it goes on as soon as "
                "somebody opens the app.")
+
+
+def what_varies(plan: SweepPlan) -> None:
+    """The ranges of a search."""
+    labels = labels_of([plan.base], [one.path for one in plan.vary])
+    lines = [f"- {as_text(labels[one.path]).capitalize()}: " + (
+        f"{one.low:g} to {one.high:g}" + (", by factors" if one.log else "") if one.is_number else
+        as_text(", ".join(in_words(one.path, choice) for choice in one.choices))) for one in plan.vary]
+    st.markdown("\n".join(["**What varies**", "", *lines]))
