@@ -74,6 +74,8 @@ def test_a_range_is_narrowed_by_typing_its_ends(folder):
     driver = driver_of(engine, sweep_id)
     driver.look()
     at = opened("One setting")
+    assert not [one for one in at.number_input if one.key.startswith("search.from.")]
+    at = whole(next(one for one in at.toggle if one.key.startswith("search.narrowing.")).set_value(True).run())
     low, high = (next(one for one in at.number_input if one.key.startswith(f"search.{word}.")) for word in ("from", "to"))
     assert (low.value, high.value) == (1e-4, 1.0) and not [one for one in at.button if one.key == "search.narrow"]
     at = whole(low.set_value(0.5).run())
@@ -82,9 +84,10 @@ def test_a_range_is_narrowed_by_typing_its_ends(folder):
     assert "The smaller end comes first" in said(at)
     low = next(one for one in at.number_input if one.key.startswith("search.from."))
     at = whole(low.set_value(0.01).run())
-    whole(at.button(key="search.narrow").click().run())
+    at = whole(at.button(key="search.narrow").click().run())
     narrowed = read_plan(folder.sweep(sweep_id).plan).vary[0]
     assert (narrowed.low, narrowed.high) == (0.01, 0.2)
+    assert not at.toggle[0].value, "and the chart goes on"
 
 
 @pytest.mark.parametrize("view", ["One setting", "All at once", "Table"])

@@ -14,7 +14,7 @@ from core.sweeps.luck import Luck
 from core.sweeps.plan import Range, SweepPlan
 from core.sweeps.result import valued
 
-GRID = {"left": 8, "right": 20, "top": 36, "bottom": 32, "containLabel": True}
+GRID = {"left": 8, "right": 28, "top": 36, "bottom": 32, "containLabel": True}
 SCALE = [TRAIN, "#b8860b", VALIDATION]  # from bad to good, also told apart with colour-blind eyes
 MOST_AXES = 8
 WIDE, ROOM = 4, 0.05  # times the distance from the best to the middle one; share of the axis beyond the last points

@@ -269,6 +269,8 @@ class Driver:
             raise SweepError("Another process drives this search by now.")
 
     def _doing(self, trials: Sequence[Trial]) -> str:
+        if self._over and any(not trial.repeat and trial.state == "" for trial in trials):
+            return "Waiting for the last trials"
         if self._over:
             return f"Repeating the best with fresh seeds: {self._over}"
         first = [trial for trial in trials if trial.repeat and trial.state == ""]

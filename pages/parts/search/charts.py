@@ -18,6 +18,7 @@ from core.sweeps.luck import luck_found
 from core.sweeps.plan import Range
 from core.sweeps.study import study_path
 from core.wording import percent
+from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
@@ -59,20 +60,27 @@ def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial])
 
 def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial], labels: dict[str, str]) -> None:
     by_path = {one.path: one for one in plan.vary}
-    path = st.selectbox("Setting", list(by_path), format_func=lambda one: labels[one].capitalize(), key="search.setting",
-                        width=320)
-    one = by_path[path]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        path = st.selectbox("Setting", list(by_path), format_func=lambda one: labels[one].capitalize(), key="search.setting",
+                            width=320)
+        one = by_path[path]
+        can_narrow = one.is_number and sweep.is_active and plan.sampler != "grid"
+        choosing = can_narrow and st.toggle("Narrow its range", key=f"search.narrowing.{path}.{one.low}.{one.high}")
     spec = slice_chart(plan, trials, one, labels[path])
-    key = f"search.slice.{path}.{one.low}.{one.high}"
-    if not one.is_number or not sweep.is_active or plan.sampler == "grid":
+    if not choosing:
+        st.session_state.pop(keys.SEARCH_STILL, None)
         spec = {name: part for name, part in spec.items() if name not in ("brush", "toolbox")}
-        st.echarts_chart(spec, height=HEIGHT, key=key, alt=f"Result over {labels[path]}")
+        st.echarts_chart(spec, height=HEIGHT, key=f"search.slice.{path}.{one.low}.{one.high}", alt=f"Result over {labels[path]}")
         st.caption(OTHERS)
         return
-    chosen = st.echarts_chart(spec, height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
+    key = f"search.brush.{sweep.id}.{path}.{one.low}.{one.high}"
+    still = st.session_state.get(keys.SEARCH_STILL)
+    if still is None or still[0] != key:
+        still = st.session_state[keys.SEARCH_STILL] = key, spec
+    chosen = st.echarts_chart(still[1], height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
     part = _ends(one, brushed(chosen, one), labels[path])
-    st.caption("To narrow the range, type its ends, or press the button at the chart's top right and drag over the part that you "
-               f"want. {OTHERS}")
+    st.caption("Press the first button at the chart's top right and drag over the part that you want, or type its ends. The "
+               f"chart stands still meanwhile. {OTHERS}")
     if part is None:
         return
     if st.button(f"Search only from {part[0]:.3g} to {part[1]:.3g}", icon=":material/compress:", key="search.narrow",
@@ -148,8 +156,8 @@ def _importance(run_ids: tuple[str, ...], values: tuple[float, ...], _settings: 
 def _table(plan: SweepPlan, trials: list[Trial], labels: dict[str, str]) -> None:
     scale = 100 if plan.higher else 1
     rows = [{"Trial": trial.trial, "Seed": plan.base.training.seed + trial.repeat,
-             **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in trial.params.items()},
              "Result": None if trial.value is None else trial.value * scale, "State": trial.state or trial.status,
+             **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in trial.params.items()},
              "Why": in_table(trial.reason), "Training time (s)": trial.seconds, "Epochs": trial.epoch, "Run": trial.run_id[:8]}
             for trial in reversed(trials)]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="search.table", height=HEIGHT, placeholder="–", column_config={

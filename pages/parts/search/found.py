@@ -72,11 +72,11 @@ def _leaders(plan: SweepPlan, trials: Sequence[Trial], result: Result, labels: d
     rows = []
     for trial, mean in result.means.items():
         values = fresh_values(trials, trial)
-        rows.append({"Trial": trial, **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in
-                                        firsts[trial].params.items() if path in labels},
-                     "First run": valued(plan, firsts[trial].value), "Mean of fresh seeds": valued(plan, mean),
-                     "Seeds": len(values), "Verdict": "chosen" if trial == result.chosen else
-                     "can't be told apart from it" if trial in result.alike else "worse",
+        rows.append({"Trial": trial, "Mean of fresh seeds": valued(plan, mean), "Seeds": len(values),
+                     "First run": valued(plan, firsts[trial].value), "Verdict": "chosen" if trial == result.chosen else
+                     "can't be told apart" if trial in result.alike else "worse",
+                     **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in
+                        firsts[trial].params.items() if path in labels},
                      "Parameters": firsts[trial].parameters})
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="search.leaders", placeholder="–",
                  column_config={"Parameters": st.column_config.NumberColumn(format="localized")})
