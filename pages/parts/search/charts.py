@@ -141,7 +141,8 @@ def _which(sweep: Sweep, plan: SweepPlan, trials: list[Trial], labels: dict[str,
                    "mean. The bars below mean nothing.", icon=":material/casino:")
     st.plotly_chart(importance_chart(found, labels, RESULTS[plan.metric]), key="search.importance",
                     alt="How much each setting matters")
-    explained = f" The settings account for {percent(found.explained, 0)} of the differences." if found.explained else ""
+    explained = f" The settings account for {percent(found.explained, 0)} of the differences." if (
+        found.explained or 0) > 0 else ""
     st.caption(f"A random forest learns from some of the first {found.runs} results and guesses the others; a bar says how much "
                "worse it guesses when one setting is shuffled. Lines: 90 % of 20 resamples; grey where they reach 0, so that it "
                f"may be nothing.{explained} Of ranges as they were searched, not of all values."

@@ -33,12 +33,12 @@ def found(server: Services, sweep: Sweep, plan: SweepPlan, trials: Sequence[Tria
     labels = labels_of([plan.base], list(best.params))
     settings = ", ".join(f"{labels[path]} **{as_text(in_words(path, value))}**" for path, value in best.params.items())
     if sweep.status == "finished":
-        st.success(as_text(sentence(plan, result)), icon=":material/emoji_events:")
+        st.success(as_text(_kept_together(sentence(plan, result))), icon=":material/emoji_events:")
     tested = ""
     if best.test_accuracy is not None or best.test_loss is not None:
         figure = percent(best.test_accuracy) if best.test_accuracy is not None else f"loss {number(best.test_loss)}"
         tested = f" On the test images, looked at once, with this one alone: **{figure}**."
-    st.markdown(f"Trial {best.trial}: {settings}.{tested}")
+    st.markdown(_kept_together(f"Trial {best.trial}: {settings}.{tested}"))
     if len(result.means) > 1:
         _leaders(plan, trials, result, labels)
     with st.container(horizontal=True):
@@ -57,6 +57,11 @@ def found(server: Services, sweep: Sweep, plan: SweepPlan, trials: Sequence[Tria
             _compare([trial for trial in trials if not trial.deleted], Beside())
     if sweep.status == "finished":
         st.caption(as_text(f"The search ended as {result.why}." if result.why else ""))
+
+
+def _kept_together(text: str) -> str:
+    """No line begins with a percent sign."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _reference(plan: SweepPlan, trials: Sequence[Trial], best: Trial) -> Trial | None:
