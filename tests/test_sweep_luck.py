@@ -9,6 +9,7 @@ from scipy import stats
 
 from core.sweeps.luck import Luck, has_stalled, luck_of, near_best, verdict
 from core.sweeps.result import Result, read_result, sentence
+from tests.helpers import tiny
 from tests.sweeps import a_plan
 
 GROUPS = [[0.90, 0.92, 0.94], [0.80, 0.82], [0.5]]
@@ -22,6 +23,14 @@ def test_the_pooled_deviation_is_that_of_an_analysis_of_variance():
     residuals = np.concatenate(GROUPS[:2]) - model
     assert luck.deviation == pytest.approx(np.sqrt((residuals ** 2).sum() / (5 - 2)))
     assert luck_of([[0.5], [0.6]]) is None and luck_of([[0.5, 0.6], [0.5]]) is None
+
+
+def test_runs_that_agree_to_the_image_are_no_sign_that_luck_does_nothing():
+    assert luck_of([[0.975] * 4]).deviation == 0.0
+    rounding = np.random.default_rng(0).uniform(0, 1, 100_000)
+    assert luck_of([[0.975] * 4], 1 / 200).deviation == pytest.approx(np.std(rounding - np.round(rounding)) / 200, rel=0.01)
+    assert luck_of(GROUPS, 1 / 200).deviation == luck_of(GROUPS).deviation, "which is larger"
+    assert a_plan().step == 1 / tiny().data.validation and a_plan(metric="validation_loss").step == 0
 
 
 def test_margins_are_student_s():

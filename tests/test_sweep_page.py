@@ -113,15 +113,15 @@ def test_charts_say_what_the_store_knows(folder):
     drive(PretendEngine(folder), sweep_id)
     trials = folder.trials(sweep_id)
     firsts = [trial for trial in trials if not trial.repeat]
-    history = {one["name"]: one for one in history_chart(plan, trials, luck_found(trials))["series"]}
-    low, high = value_range(plan, trials, luck_band(trials, luck_found(trials)))
+    history = {one["name"]: one for one in history_chart(plan, trials, luck_found(trials, plan.step))["series"]}
+    low, high = value_range(plan, trials, luck_band(trials, luck_found(trials, plan.step)))
     assert [point["value"] for point in history["trials"]["data"]] == [
         [trial.trial, pytest.approx(100 * min(max(trial.value, low), high), rel=1e-4)] for trial in firsts]
     names = [point["name"] for point in history["trials"]["data"]]
     assert all(f"{100 * trial.value:.2f} %" in name for trial, name in zip(firsts, names, strict=True))
     best = [value for _, value in history["best so far"]["data"]]
     assert best == sorted(best) and best[-1] == pytest.approx(100 * max(trial.value for trial in firsts), rel=1e-4)
-    band = luck_band(trials, luck_found(trials))
+    band = luck_band(trials, luck_found(trials, plan.step))
     first = [trial.value for trial in trials if trial.trial == 0]
     assert band.low < sum(first) / len(first) < band.high and luck_band(trials[:1], None) is None
     sliced = slice_chart(plan, trials, plan.vary[0], "learning rate")

@@ -47,6 +47,8 @@ def test_what_people_write(text, wanted):
     ("training.batch_size=32..16", "training.batch_size goes from 32 to 16: the smaller end comes first"),
     ("training.batch_size=1.5..16", "training.batch_size: it must be from one whole number to another"),
     ("training.batch_size=a..b", "training.batch_size: a..b is no range of numbers"),
+    (f"{RATE}=1e-4...1e-1", f"{RATE}=1e-4...1e-1: a range has two dots, as 0.1..1"),
+    ("training.batch_size=16-64", 'training.batch_size has one value, "16-64": there is nothing to choose. A range is written'),
     ("training.batch_size=1..nan", "training.batch_size: 1..nan is no range of numbers"),
     ("training.batch_size=1..8:octave", "training.batch_size: there is no :octave; after a range come :log, :int or both"),
     ("training.label_smoothing=0..0.5:log", "training.label_smoothing: a range by factors must begin above 0"),

@@ -102,7 +102,7 @@ class Driver:
         have = {(trial.trial, trial.repeat): trial for trial in trials}
         self.waiting = {number: params for number, params in self.waiting.items() if (number, 0) not in have}
         self._know(have)
-        luck = luck_found(trials)
+        luck = luck_found(trials, self.plan.step)
         room = self._room(trials)
         if self._seconds > self.plan.seconds:
             room = 0
@@ -185,7 +185,8 @@ class Driver:
         if self._seconds + self._for_leaders(trials) > self.plan.seconds:
             return UP
         if self.plan.sampler != "grid" and self._has_stalled(trials, luck):
-            return f"the last {plural(self.plan.patience, 'trial')} beat the best by no more than luck of the seed"
+            whole = " that went to their end" if self.plan.pruner != "none" else ""
+            return f"the last {plural(self.plan.patience, 'trial')}{whole} beat the best by no more than luck of the seed"
         return ""
 
     def _all_tried(self) -> str:
@@ -194,11 +195,9 @@ class Driver:
         return f"no further settings were left to try after {plural(self.asked, 'trial')}"
 
     def _has_stalled(self, trials: Sequence[Trial], luck: Luck | None) -> bool:
-        """Whether the last trials have gained no more than luck: those that lagged behind, too, and of those since some were
-        added."""
-        worst = float("-inf") if self.plan.higher else float("inf")
-        ended = {trial.trial: trial.value if trial.state == "complete" and trial.value is not None else worst
-                 for trial in trials if not trial.repeat and trial.state in ("complete", "pruned")}
+        """Whether the last trials, of those since some were added, have gained no more than luck."""
+        ended = {trial.trial: trial.value for trial in trials
+                 if not trial.repeat and trial.state == "complete" and trial.value is not None}
         return (sum(number >= self.plan.since for number in ended) >= self.plan.patience and
                 has_stalled(list(ended.values()), luck, self.plan.patience, self.plan.higher))
 
@@ -229,7 +228,7 @@ class Driver:
     def _test(self, trials: list[Trial], have: dict[tuple[int, int], Trial], best: list[int],
               near: list[int]) -> bool:
         """Look at the test images with the chosen trial's run, once; the search ends with that. near: may be the best as well."""
-        found = verdict({number: fresh_values(trials, number) for number in best}, luck_found(trials), self.plan.higher)
+        found = verdict({number: fresh_values(trials, number) for number in best}, luck_found(trials, self.plan.step), self.plan.higher)
         chosen = next(iter(found.means)) if found else best[0]
         run = have[chosen, 0]
         if run.is_active:
@@ -246,7 +245,7 @@ class Driver:
                 pass
             self.store.note_retry(run.run_id, run.retries + 1)
             return True
-        luck = luck_found(trials)
+        luck = luck_found(trials, self.plan.step)
         result = Result(chosen, run.run_id, (chosen,), {}, None, luck.deviation if luck else None, self._over)
         if found:
             result = replace(result, alike=found.alike, means=found.means, margin=found.margin,

@@ -63,6 +63,8 @@ def read_range(text: str, base: RunConfig, kinds: Sequence[Range] = ()) -> Range
     if not equals or not path or not value or len(text) > MOST_TEXT:
         raise SweepError(f"{text[:60]!r}: {AS}")
     config = config_with(path, base, kinds)
+    if "..." in value and "[" not in value:
+        raise SweepError(f"{path}={value[:60]}: a range has two dots, as 0.1..1")
     numbers = FORM.fullmatch(value)
     found = _choices(path, value, config) if numbers is None else _numbers(path, numbers, config)
     check_range(found, config)
@@ -116,6 +118,9 @@ def _choices(path: str, value: str, config: RunConfig) -> Range:
     if len(parts) > MOST_CHOICES:
         raise SweepError(f"{path} has {len(parts)} choices; it can have at most {MOST_CHOICES}")
     choices = [_value(part) for part in parts]
+    if len(choices) == 1:
+        raise SweepError(f"{path} has one value, {json.dumps(choices[0])}: there is nothing to choose. A range is written as "
+                         "0.1..1, choices as 1|2")
     return Range(path=path, choices=tuple({json.dumps(one, sort_keys=True): one for one in choices}.values()))
 
 

@@ -143,13 +143,14 @@ class Study:
 
     def _pruner(self) -> Any:
         pruners = self._optuna.pruners
-        epochs = [one.high for one in self.plan.vary if one.path == "training.epochs" and one.high is not None]
+        epochs = next((one.points() for one in self.plan.vary if one.path == "training.epochs"),
+                      (self.plan.base.training.epochs,))
         match self.plan.pruner:
             case "median":
-                return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
+                # not in the first third: what learns slowly then may be the best in the end
+                return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=min(epochs) // 3 + 1)
             case "hyperband":
-                return pruners.HyperbandPruner(min_resource=1, max_resource=max(1, int(max(
-                    epochs, default=self.plan.base.training.epochs))))
+                return pruners.HyperbandPruner(min_resource=1, max_resource=max(epochs))
             case _:
                 return pruners.NopPruner()
 

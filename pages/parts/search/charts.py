@@ -35,7 +35,7 @@ def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial])
     view = st.segmented_control("Chart", VIEWS, default=VIEWS[0], required=True, key="search.view", bind="query-params",
                                 label_visibility="collapsed")
     if view == VIEWS[0]:
-        luck = luck_found(trials)
+        luck = luck_found(trials, plan.step)
         st.echarts_chart(history_chart(plan, trials, luck), height=HEIGHT, key="search.history", alt="History of the search")
         st.caption(f"{RESULTS[plan.metric].label.capitalize()} of each trial, grey where it was ended early; diamonds are fresh "
                    "seeds of the same settings. What is much worse lies at the edge. "

@@ -53,7 +53,7 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
     st.markdown(f"{icon} **{as_text(sweep.title)}** · {label.lower()}")
     first = [trial for trial in trials if not trial.repeat]
     ended = [trial for trial in first if trial.state]
-    luck = luck_found(trials)
+    luck = luck_found(trials, plan.step)
     if sweep.is_active:
         share, left = min(1.0, len(ended) / plan.most_trials), seconds_left(sweep, plan, trials)
         about = f" · about {rough_duration(left, 2)} left" if left is not None and sweep.status == "running" else ""
