@@ -211,6 +211,9 @@ def sweep(args: argparse.Namespace, settings: Settings) -> int:
     store, report = RunStore(settings.runs_dir, patience=60.0), TrialReport()
     if args.resume:
         plan = read_plan(store.sweep(args.resume).plan)
+    elif going := next((one for one in store.sweeps() if one.is_active), None):
+        raise SweepError(f"A search is going already, {going.title}. Go on with it by --resume {going.id}, or stop it on the "
+                         "page Search settings.")
     load_optuna()  # before processes are started for nothing
     assert plan is not None
 

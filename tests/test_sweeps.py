@@ -709,6 +709,13 @@ def test_the_command_line_says_in_one_line_what_can_not_be(capsys, tmp_path, mor
     assert "no search" in capsys.readouterr().err
 
 
+def test_the_command_line_names_the_search_that_is_going(store, capsys):
+    sweep_id = begun(store, a_plan())
+    assert main(["sweep", "digits-quick", "--runs", str(store.path), "--vary", f"{RATE}=0.1..1"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and f"--resume {sweep_id}" in err and len(err.splitlines()) == 1
+
+
 def test_a_store_of_a_search_that_ended_keeps_it(tmp_path):
     store = RunStore(tmp_path)
     sweep_id = begun(store, a_plan(trials=3))

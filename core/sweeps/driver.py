@@ -228,7 +228,8 @@ class Driver:
     def _test(self, trials: list[Trial], have: dict[tuple[int, int], Trial], best: list[int],
               near: list[int]) -> bool:
         """Look at the test images with the chosen trial's run, once; the search ends with that. near: may be the best as well."""
-        found = verdict({number: fresh_values(trials, number) for number in best}, luck_found(trials, self.plan.step), self.plan.higher)
+        luck = luck_found(trials, self.plan.step)
+        found = verdict({number: fresh_values(trials, number) for number in best}, luck, self.plan.higher)
         chosen = next(iter(found.means)) if found else best[0]
         run = have[chosen, 0]
         if run.is_active:
@@ -245,7 +246,6 @@ class Driver:
                 pass
             self.store.note_retry(run.run_id, run.retries + 1)
             return True
-        luck = luck_found(trials, self.plan.step)
         result = Result(chosen, run.run_id, (chosen,), {}, None, luck.deviation if luck else None, self._over)
         if found:
             result = replace(result, alike=found.alike, means=found.means, margin=found.margin,

@@ -86,15 +86,15 @@ class SweepPlan(Config):
         "tpe", "How the next settings are chosen. tpe: near those that did well (Tree-structured Parzen Estimator). random: by "
         "chance. qmc: by chance, but evenly spread. grid: every combination, five points of each range.", label="Choose by")
     pruner: Pruner = setting(
-        "median", "Whether trials that lag behind are ended early. median: below the middle of the others at the same epoch, after the first third of them. "
-        "hyperband: many short trials, the best of them longer. none: each goes to its end.", label="End early")
+        "median", "Whether trials that lag behind are ended early. median: below the middle of the others at the same epoch, "
+        "after the first third of them. hyperband: many short trials, the best of them longer. none: each goes to its end.",
+        label="End early")
     metric: Metric = setting("validation_accuracy", "What decides, on the validation images alone: the share of right answers, "
                              "or the loss.", label="Judge by")
     seeds: int = setting(3, "Fresh seeds that measure luck at the beginning, and with which each of the best is repeated.",
                          unit="seeds", ge=2, le=10, step=1)
-    patience: int = setting(20, "End after so many trials in a row, of those that went to their end, that beat the best by no more than luck; 0 "
-                            "never does.",
-                            unit="trials", ge=0, le=MOST_TRIALS, step=5)
+    patience: int = setting(20, "End after so many trials in a row, of those that went to their end, that beat the best by no "
+                            "more than luck; 0 never does.", unit="trials", ge=0, le=MOST_TRIALS, step=5)
     since: int = setting(0, "Patience counts from this trial on: before it, trials were added.", ge=0)
 
     @property
