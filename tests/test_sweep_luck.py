@@ -88,9 +88,11 @@ def test_what_is_said_of_it():
     clear = Result(3, "r", (3,), {3: 0.95, 12: 0.5}, 0.012, 0.004, "")
     assert "clearly better than trial 12" in sentence(plan, clear)
     assert "None of the others came so near" in sentence(plan, Result(3, "r", (3,), {3: 0.95}, None, 0.004, ""))
+    alone = sentence(plan, Result(3, "r", (3,), {3: 0.95}, None, 0.004, "", ended=1))
+    assert alone.endswith("No other trial came to a result.")
     assert "came so near" not in sentence(plan, Result(3, "r", (3,), {3: 0.95}, None, 0.004, "", 2))
     assert sentence(plan, replace(clear, near=1)).endswith(" 1 more trial came as near by one run, without being repeated.")
     assert "no time to repeat" in sentence(plan, Result(3, "r", (3,), {}, None, None, ""))
     assert read_result(alike.to_json()) == alike
-    assert read_result(alike.to_json().replace(', "near": 0', "")) == alike, "of a search before these were counted"
+    assert read_result(alike.to_json().replace(', "near": 0, "ended": 2', "")) == alike, "of a search before these were counted"
     assert read_result("") is None and read_result("[1]") is None and read_result('{"chosen": 1}') is None

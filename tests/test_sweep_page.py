@@ -45,7 +45,7 @@ def test_nothing_can_be_searched_without_a_training_process_and_the_page_says_so
     assert "PLAYGROUND_WORKERS is 0" in said(at) and folder.sweeps() == []
     at.number_input(key=next(one.key for one in at.number_input if one.key.startswith("search.to."))).set_value(1e-9)
     at = whole(at.button(key="search.start").click().run())
-    assert "the smaller end comes first" in said(at)
+    assert "the smaller end comes first" in said(at) and "Learning rate goes from" in said(at)
 
 
 def test_a_search_as_it_goes_and_what_can_be_done(folder):

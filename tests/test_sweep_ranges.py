@@ -62,6 +62,7 @@ def test_what_people_write(text, wanted):
      "themselves"),
     ("lr=1..2", "lr: there is no such field; it begins with data, model or training"),
     ("model.hidden=[1]|[2]", "model.hidden: there is no such field; choose from model.architecture, model.channels, "),
+    ("model.channels=[8]|banana", "model.channels is 'banana'; it must be a list, such as [64, 32]"),
     ("nothing", "'nothing': write it as FIELD=LOW..HIGH"), ("=1..2", "'=1..2': write it as"), ("x=", "'x=': write it as"),
 ])
 def test_what_can_not_be(text, said):

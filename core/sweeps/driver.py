@@ -246,7 +246,8 @@ class Driver:
                 pass
             self.store.note_retry(run.run_id, run.retries + 1)
             return True
-        result = Result(chosen, run.run_id, (chosen,), {}, None, luck.deviation if luck else None, self._over)
+        ended = sum(not trial.repeat and trial.state == "complete" for trial in trials)
+        result = Result(chosen, run.run_id, (chosen,), {}, None, luck.deviation if luck else None, self._over, ended=ended)
         if found:
             result = replace(result, alike=found.alike, means=found.means, margin=found.margin,
                              near=len(set(near) - set(found.means)))

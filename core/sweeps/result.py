@@ -13,7 +13,7 @@ class Result:
     """chosen: number of the trial. run_id: its run, the one whose test images were looked at. alike: the chosen one and those
     that can't be told apart from it. means: of the leaders over fresh seeds, by trial. margin: by how much two of these means
     would have to differ. luck: standard deviation over seeds. why: what ended the search. near: how many more trials luck may
-    have kept behind the best, which were not repeated."""
+    have kept behind the best, which were not repeated. ended: how many trials came to a result."""
 
     chosen: int
     run_id: str
@@ -23,6 +23,7 @@ class Result:
     luck: float | None
     why: str
     near: int = 0
+    ended: int = 2
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -64,6 +65,8 @@ def sentence(plan: SweepPlan, result: Result) -> str:
     line = f"Trial {result.chosen}: {valued(plan, best)} on average over fresh seeds."
     others = [trial for trial in result.means if trial != result.chosen]
     more = f" {plural(result.near, 'more trial')} came as near by one run, without being repeated." if result.near else ""
+    if not others and result.ended < 2:
+        return f"{line} No other trial came to a result."
     if not others:
         return line + (more or " None of the others came so near that luck of the seed could explain it.")
     luck = ""

@@ -51,13 +51,13 @@ def beginning(server: Services, config: RunConfig) -> None:
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
     if st.button("Start the search", type="primary", icon=":material/travel_explore:", key="search.start",
                  disabled=not chosen or not ready):
-        begin(server, config, ranges, {"trials": trials, "minutes": minutes} | values)
+        begin(server, config, ranges, {"trials": trials, "minutes": minutes} | values, labels)
     st.caption(f"{_trials(config, ranges, {'trials': trials} | values)}, and {values['seeds']} fresh seeds for the first "
                "settings and for each of the best ones.")
 
 
-def begin(server: Services, config: RunConfig, ranges: list[Range | str], values: dict[str, Any]) -> None:
-    """Start a search; the page is drawn anew, with the reason where it can't be."""
+def begin(server: Services, config: RunConfig, ranges: list[Range | str], values: dict[str, Any], labels: dict[str, str]) -> None:
+    """Start a search; the page is drawn anew, with the reason where it can't be. labels: of settings, as the form has them."""
     try:
         plan = plan_of(config, ranges, **values)
         for one in plan.vary:  # in a lesson each of these has to be allowed
@@ -67,7 +67,10 @@ def begin(server: Services, config: RunConfig, ranges: list[Range | str], values
         title = f"Search: {title_of(config, server.settings.data_dir)}"
         start(server.store, server.engine, plan, st.session_state[keys.OWNER], title)
     except (SweepError, ConfigError) as error:
-        refuse(as_text(str(error)))
+        line = str(error)
+        for path in sorted(labels, key=len, reverse=True):  # one may begin as another
+            line = line.replace(path, labels[path])
+        refuse(as_text(line))
     except StoreError as error:
         refuse(as_text(str(error)), icon_of(error))
     server.sweeps.wake()
@@ -103,6 +106,8 @@ def _range(config: RunConfig, path: str, label: str) -> Range | str:
     if all(isinstance(choice, list) for choice in usual.choices):
         text = st.text_input(f"{label}{unit}", " | ".join(json.dumps(choice) for choice in usual.choices), max_chars=400,
                              key=f"search.lists.{key}", help="What is tried, with | between.")
+        if not text.strip():
+            return Range(path=path, choices=(now,))  # which is one value, and said to be
         return f"{path}={text}"
     taken = st.multiselect(f"{label}{unit}", list(usual.choices), list(usual.choices), key=f"search.choices.{key}",
                            format_func=lambda choice: CHOICES.get(str(choice)) or in_words(path, choice), help=about.help)
