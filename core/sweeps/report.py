@@ -8,7 +8,7 @@ from typing import Any
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps.plan import SweepError, SweepPlan
 from core.sweeps.result import read_result, valued
-from core.wording import percent, rough_duration
+from core.wording import number, percent, rough_duration
 
 TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h|)")
 MINUTES = {"s": 1 / 60, "m": 1.0, "": 1.0, "h": 60.0}
@@ -68,7 +68,8 @@ def end_of(plan: SweepPlan, sweep: Sweep, trials: Sequence[Trial], as_json: bool
         return json.dumps({"event": sweep.status, "sweep": sweep.id, "message": sweep.message, "seconds": sweep.seconds} | chosen)
     if run is None:
         return f"search {sweep.id}: {sweep.status} after {rough_duration(sweep.seconds)}"
-    tested = f"test accuracy {percent(run.test_accuracy)}" if run.test_accuracy is not None else f"test loss {run.test_loss}"
+    accuracy = run.test_accuracy
+    tested = f"test accuracy {percent(accuracy)}" if accuracy is not None else f"test loss {number(run.test_loss)}"
     settings = "  ".join(f"{path}={json.dumps(value)}" for path, value in run.params.items())
     return f"{sweep.message}\n{settings}\n{tested}, looked at once; run {run.run_id}, search {sweep.id}"
 
