@@ -30,6 +30,7 @@ from core.wording import plural
 SECONDS_PER_LOOK = 0.1
 SECONDS_PER_BEAT = 1.0
 SECONDS_OF_SILENCE = 5.0  # of who drives a search; then another may
+REPEATING = "Repeating the best with fresh seeds"
 FAILED_FIRST = 5  # trials; a search whose first ones all fail has something wrong in all of them
 
 
@@ -272,7 +273,7 @@ class Driver:
         if self._over and any(not trial.repeat and trial.state == "" for trial in trials):
             return "Waiting for the last trials"
         if self._over:
-            return f"Repeating the best with fresh seeds: {self._over}"
+            return f"{REPEATING}: {self._over}"
         first = [trial for trial in trials if trial.repeat and trial.state == ""]
         return "Measuring how much is luck of the seed" if first and self.asked <= self.plan.seeds else "Trying settings"
 

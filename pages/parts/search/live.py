@@ -6,6 +6,7 @@ from core.runs import StoreError
 from core.runs.differing import in_words, labels_of
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, add_trials, pause, read_plan, resume, stop
+from core.sweeps.driver import REPEATING
 from core.sweeps.luck import MOST_LEADERS, luck_found
 from core.sweeps.plan import MOST_TRIALS
 from core.sweeps.result import apart, valued
@@ -55,9 +56,10 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
     ended = [trial for trial in first if trial.state]
     luck = luck_found(trials, plan.step)
     if sweep.is_active:
-        share, left = min(1.0, len(ended) / plan.most_trials), seconds_left(sweep, plan, trials)
+        most = len(first) if sweep.note.startswith(REPEATING) else max(plan.most_trials, len(first))
+        share, left = len(ended) / most, seconds_left(sweep, plan, trials, most)
         about = f" · about {rough_duration(left, 2)} left" if left is not None and sweep.status == "running" else ""
-        st.progress(share, f"{as_text(sweep.note) or 'Begins'} · {len(ended)} of {plural(plan.most_trials, 'trial')}{about}")
+        st.progress(share, f"{as_text(sweep.note) or 'Begins'} · {len(ended)} of {plural(most, 'trial')}{about}")
         tab_title(f"{100 * share:.0f} %")
     elif sweep.message and sweep.status != "finished":
         (st.error if sweep.status == "failed" else st.info)(as_text(sweep.message), icon=icon)
@@ -79,12 +81,13 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
         st.caption(f":material/error: Trial {bad.trial} failed: {as_text(bad.reason)}")
 
 
-def seconds_left(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> float | None:
-    """About how long it still takes, by what its trials took; None before the first has ended."""
+def seconds_left(sweep: Sweep, plan: SweepPlan, trials: list[Trial], most: int) -> float | None:
+    """About how long it still takes, by what its trials took; None before the first has ended. most: different settings that are
+    tried."""
     took = sum(bool(trial.state) for trial in trials)
     if not took or not sweep.seconds:
         return None
-    runs = plan.most_trials + (1 + MOST_LEADERS) * plan.seeds
+    runs = most + (1 + MOST_LEADERS) * plan.seeds
     return max(0.0, min(sweep.seconds / took * (runs - took), plan.seconds - sweep.seconds))
 
 
