@@ -69,6 +69,14 @@ def test_a_search_as_it_goes_and_what_can_be_done(folder):
     assert at.button(key="search.start")  # and the next one can begin
 
 
+def test_a_search_that_came_to_nothing_says_why_once_and_draws_no_empty_chart(folder):
+    sweep_id = begun(folder, a_plan(trials=30), "")
+    drive(PretendEngine(folder, lambda config: None, "The loss is not a number."), sweep_id)
+    at = opened()
+    assert said(at).count("The loss is not a number.") == 1 and not at.get("echarts_chart")
+    assert set(at.dataframe[0].value["State"]) <= {"failed", "stopped"} and not at.segmented_control
+
+
 def test_a_range_is_narrowed_by_typing_its_ends(folder):
     engine, sweep_id = PretendEngine(folder), begun(folder, a_plan(trials=30), "")
     driver = driver_of(engine, sweep_id)

@@ -30,8 +30,12 @@ OTHERS = ("Trials differ in other settings, too: what looks like this one's effe
 
 
 def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
-    """One of VIEWS."""
+    """One of VIEWS; of a search that came to nothing its table alone."""
     labels = labels_of([plan.base], [one.path for one in plan.vary])
+    if not sweep.is_active and all(trial.value is None for trial in trials):
+        if trials:
+            _table(plan, trials, labels)
+        return
     view = st.segmented_control("Chart", VIEWS, default=VIEWS[0], required=True, key="search.view", bind="query-params",
                                 label_visibility="collapsed")
     if view == VIEWS[0]:

@@ -77,7 +77,8 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
                        f"Done, and ended early as they lagged behind. {plural(counts['failed'], 'trial')} failed."),
             "Time": (duration(sweep.seconds), f"Of at most {rough_duration(plan.seconds)}." if plan.minutes else "No limit."),
         })
-    if counts["failed"] and (bad := next((one for one in reversed(first) if one.state == "failed"), None)):
+    bad = next((one for one in reversed(first) if one.state == "failed"), None)
+    if bad is not None and sweep.status != "failed":  # which has said it
         st.caption(f":material/error: Trial {bad.trial} failed: {as_text(bad.reason)}")
 
 
