@@ -157,7 +157,7 @@ def test_settings_that_make_the_same_run_are_trained_once(store):
     """Adam has no momentum, whatever is chosen for it."""
     plan = a_plan(["training.optimizer.name=adam|sgd", "training.optimizer.momentum=0|0.5|0.9"], sampler="random", trials=40)
     sweep_id = begun(store, plan)
-    for _ in range(50):  # by another process each time, which knows it as well
+    for _ in range(10):  # by another process each time, which knows it as well
         drive(PretendEngine(store), sweep_id, looks=1)
     drive(PretendEngine(store), sweep_id)
     configs = [store.get(trial.run_id).config.training.optimizer for trial in store.trials(sweep_id) if not trial.repeat]

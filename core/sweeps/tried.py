@@ -12,6 +12,7 @@ from core.sweeps.plan import MOST_TRIALS, SweepPlan
 from core.sweeps.study import Study
 
 MOST_ASKED = 10  # times for settings that were tried before; then it is chosen for the sampler
+FEW = 50  # settings, of which it is looked first whether any is left
 MOST_LISTED = 10 * MOST_TRIALS  # settings
 MOST_DRAWN = 100
 
@@ -32,7 +33,7 @@ class Tried:
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """The next trial and its settings, which are new; None where there are no others, or none was found."""
-        if self._study.plan.combinations <= len(self._first) and self._untried() is None:
+        if self._study.plan.combinations <= max(FEW, len(self._first)) and self._untried() is None:
             return None
         for _ in range(MOST_ASKED):
             number, params = self._study.ask()
