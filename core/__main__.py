@@ -50,7 +50,7 @@ from core.runs.sweep_records import Sweep, SweepNotFound, Trial
 from core.settings import MOST_LOCAL, MOST_ON_CLUSTER, Settings
 from core.sweeps import SweepError, SweepPlan, pause, plan_of, read_plan, run_sweep
 from core.sweeps.optional import load_optuna
-from core.sweeps.report import TrialReport, as_lines, end_of, minutes_of
+from core.sweeps.report import TrialReport, as_lines, beginning_of, end_of, minutes_of
 from core.takeaway import KINDS, Options, Subject, TakeawayError, bring_back, file_name, take
 from core.training import Epoch, Event, Intervention, freeze_for, outputs_for
 from core.version import VERSION
@@ -211,6 +211,9 @@ def sweep(args: argparse.Namespace, settings: Settings) -> int:
     store, report = RunStore(settings.runs_dir, patience=60.0), TrialReport()
     if args.resume:
         plan = read_plan(store.sweep(args.resume).plan)
+    elif going := next((one for one in store.sweeps() if one.is_active), None):
+        raise SweepError(f"A search is going already, {going.title}. Go on with it by --resume {going.id}, or stop it on the "
+                         "page Search settings.")
     load_optuna()  # before processes are started for nothing
     assert plan is not None
 
@@ -220,6 +223,8 @@ def sweep(args: argparse.Namespace, settings: Settings) -> int:
         nonlocal said
         if engine.trouble != said and (said := engine.trouble):
             print(said, file=sys.stderr)
+        if not report.sweep_id:
+            print(beginning_of(plan, now, args.json), flush=True)
         for line in as_lines(plan, now, report.news(now, trials), args.json):
             print(line, flush=True)
 

@@ -110,6 +110,8 @@ def explain(error: ValidationError, root: type[Config]) -> str:
         line = f"{where} is {_short(first.get('input'))}; it must be a whole number"
     if kind in {"float_parsing", "float_type"}:
         line = f"{where} is {_short(first.get('input'))}; it must be a number"
+    if kind in {"tuple_type", "list_type"}:
+        line = f"{where} is {_short(first.get('input'))}; it must be a list, such as [64, 32]"
     if line is None and kind == "value_error":  # a rule of ours that looks at more than one field
         line = f"{where}: {first.get('ctx', {})['error']}"
     if line is None:

@@ -74,12 +74,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def rough_duration(seconds: float) -> str:
-    """A time that is estimated, in three digits at most: 8.2 s, 12 min, 3.1 h, 4 days."""
+def rough_duration(seconds: float, digits: int = 3) -> str:
+    """A time that is estimated, in three digits at most: 8.2 s, 12 min, 3.1 h, 4 days. digits: of what is estimated roughly."""
     for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:,.3g} {unit}"
-    return f"{seconds:.3g} s"
+            return f"{float(f'{seconds / size:.{digits}g}'):,g} {unit}"
+    return f"{float(f'{seconds:.{digits}g}'):g} s"
 
 
 def size_of_bytes(count: float, digits: int = 1) -> str:

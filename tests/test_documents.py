@@ -64,6 +64,19 @@ def test_every_benchmark_is_listed():
     assert listed == run
 
 
+def test_what_a_server_costs_adds_up():
+    """docs/scale.md: each row of the table by its own formula and the two prices above it."""
+    text = text_of("docs/scale.md")
+    text = text[text.index("## What it would cost"):]
+    core_hour, gb_hour = (float(price) for price in re.findall(r"\$(0\.\d{5,6}) for", text))
+    rows = re.findall(r"\| ([\d.,]+) \| ([\d.,]+) \| ([\d.,]+) \| ([\d.,]+) \| ([\d.,]+) \| \$([\d.]+) \|", text)
+    assert len(rows) == 4
+    for row in rows:
+        cores, memory, hours, core_hours, gb_hours, cost = (float(cell.replace(",", "")) for cell in row)
+        assert (core_hours, gb_hours) == (pytest.approx(cores * hours), pytest.approx(memory * hours))
+        assert cost == round(core_hours * core_hour + gb_hours * gb_hour, 2)
+
+
 def test_the_notebooks_code_runs(monkeypatch, tmp_path, capsys):
     """As it stands, but for two epochs."""
     monkeypatch.chdir(tmp_path)

@@ -1,13 +1,15 @@
 """How much is luck, held to scipy and numpy, and what is said of the best. Needs no Optuna."""
 
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from core.sweeps.luck import Luck, has_stalled, leaders, luck_of, verdict
+from core.sweeps.luck import Luck, has_stalled, luck_of, near_best, verdict
 from core.sweeps.result import Result, read_result, sentence
+from tests.helpers import tiny
 from tests.sweeps import a_plan
 
 GROUPS = [[0.90, 0.92, 0.94], [0.80, 0.82], [0.5]]
@@ -21,6 +23,14 @@ def test_the_pooled_deviation_is_that_of_an_analysis_of_variance():
     residuals = np.concatenate(GROUPS[:2]) - model
     assert luck.deviation == pytest.approx(np.sqrt((residuals ** 2).sum() / (5 - 2)))
     assert luck_of([[0.5], [0.6]]) is None and luck_of([[0.5, 0.6], [0.5]]) is None
+
+
+def test_runs_that_agree_to_the_image_are_no_sign_that_luck_does_nothing():
+    assert luck_of([[0.975] * 4]).deviation == 0.0
+    rounding = np.random.default_rng(0).uniform(0, 1, 100_000)
+    assert luck_of([[0.975] * 4], 1 / 200).deviation == pytest.approx(np.std(rounding - np.round(rounding)) / 200, rel=0.01)
+    assert luck_of(GROUPS, 1 / 200).deviation == luck_of(GROUPS).deviation, "which is larger"
+    assert a_plan().step == 1 / tiny().data.validation and a_plan(metric="validation_loss").step == 0
 
 
 def test_margins_are_student_s():
@@ -45,10 +55,10 @@ def test_the_margin_of_two_equal_settings_is_passed_once_in_twenty():
 def test_leaders_are_the_best_and_those_that_luck_may_have_kept_behind():
     luck = Luck(0.01, 1000)  # of two runs: ± 0.0277
     values = {0: 0.90, 1: 0.95, 2: 0.93, 3: 0.92, 4: 0.94}
-    assert leaders(values, luck, higher=True) == [1, 4, 2]
-    assert leaders(values, luck, higher=False) == [0, 3]
-    assert leaders(values, None, higher=True) == [1, 4, 2] and leaders({}, luck, True) == []
-    assert leaders(values, Luck(0.0001, 1000), higher=True) == [1]
+    assert near_best(values, luck, higher=True) == [1, 4, 2]
+    assert near_best(values, luck, higher=False) == [0, 3]
+    assert near_best(values, None, higher=True) == [1, 4, 2, 3, 0] and near_best({}, luck, True) == []
+    assert near_best(values, Luck(0.0001, 1000), higher=True) == [1]
 
 
 def test_a_search_has_stalled_where_the_last_trials_gained_no_more_than_luck():
@@ -78,6 +88,11 @@ def test_what_is_said_of_it():
     clear = Result(3, "r", (3,), {3: 0.95, 12: 0.5}, 0.012, 0.004, "")
     assert "clearly better than trial 12" in sentence(plan, clear)
     assert "None of the others came so near" in sentence(plan, Result(3, "r", (3,), {3: 0.95}, None, 0.004, ""))
+    alone = sentence(plan, Result(3, "r", (3,), {3: 0.95}, None, 0.004, "", ended=1))
+    assert alone.endswith("No other trial came to a result.")
+    assert "came so near" not in sentence(plan, Result(3, "r", (3,), {3: 0.95}, None, 0.004, "", 2))
+    assert sentence(plan, replace(clear, near=1)).endswith(" 1 more trial came as near by one run, without being repeated.")
     assert "no time to repeat" in sentence(plan, Result(3, "r", (3,), {}, None, None, ""))
     assert read_result(alike.to_json()) == alike
+    assert read_result(alike.to_json().replace(', "near": 0, "ended": 2', "")) == alike, "of a search before these were counted"
     assert read_result("") is None and read_result("[1]") is None and read_result('{"chosen": 1}') is None

@@ -45,7 +45,7 @@ def test_nothing_can_be_searched_without_a_training_process_and_the_page_says_so
     assert "PLAYGROUND_WORKERS is 0" in said(at) and folder.sweeps() == []
     at.number_input(key=next(one.key for one in at.number_input if one.key.startswith("search.to."))).set_value(1e-9)
     at = whole(at.button(key="search.start").click().run())
-    assert "the smaller end comes first" in said(at)
+    assert "the smaller end comes first" in said(at) and "Learning rate goes from" in said(at)
 
 
 def test_a_search_as_it_goes_and_what_can_be_done(folder):
@@ -69,11 +69,21 @@ def test_a_search_as_it_goes_and_what_can_be_done(folder):
     assert at.button(key="search.start")  # and the next one can begin
 
 
+def test_a_search_that_came_to_nothing_says_why_once_and_draws_no_empty_chart(folder):
+    sweep_id = begun(folder, a_plan(trials=30), "")
+    drive(PretendEngine(folder, lambda config: None, "The loss is not a number."), sweep_id)
+    at = opened()
+    assert said(at).count("The loss is not a number.") == 1 and not at.get("echarts_chart")
+    assert set(at.dataframe[0].value["State"]) <= {"failed", "stopped"} and not at.segmented_control
+
+
 def test_a_range_is_narrowed_by_typing_its_ends(folder):
     engine, sweep_id = PretendEngine(folder), begun(folder, a_plan(trials=30), "")
     driver = driver_of(engine, sweep_id)
     driver.look()
     at = opened("One setting")
+    assert not [one for one in at.number_input if one.key.startswith("search.from.")]
+    at = whole(next(one for one in at.toggle if one.key.startswith("search.narrowing.")).set_value(True).run())
     low, high = (next(one for one in at.number_input if one.key.startswith(f"search.{word}.")) for word in ("from", "to"))
     assert (low.value, high.value) == (1e-4, 1.0) and not [one for one in at.button if one.key == "search.narrow"]
     at = whole(low.set_value(0.5).run())
@@ -82,9 +92,10 @@ def test_a_range_is_narrowed_by_typing_its_ends(folder):
     assert "The smaller end comes first" in said(at)
     low = next(one for one in at.number_input if one.key.startswith("search.from."))
     at = whole(low.set_value(0.01).run())
-    whole(at.button(key="search.narrow").click().run())
+    at = whole(at.button(key="search.narrow").click().run())
     narrowed = read_plan(folder.sweep(sweep_id).plan).vary[0]
     assert (narrowed.low, narrowed.high) == (0.01, 0.2)
+    assert not at.toggle[0].value, "and the chart goes on"
 
 
 @pytest.mark.parametrize("view", ["One setting", "All at once", "Table"])
@@ -110,15 +121,15 @@ def test_charts_say_what_the_store_knows(folder):
     drive(PretendEngine(folder), sweep_id)
     trials = folder.trials(sweep_id)
     firsts = [trial for trial in trials if not trial.repeat]
-    history = {one["name"]: one for one in history_chart(plan, trials, luck_found(trials))["series"]}
-    low, high = value_range(plan, trials, luck_band(trials, luck_found(trials)))
+    history = {one["name"]: one for one in history_chart(plan, trials, luck_found(trials, plan.step))["series"]}
+    low, high = value_range(plan, trials, luck_band(trials, luck_found(trials, plan.step)))
     assert [point["value"] for point in history["trials"]["data"]] == [
         [trial.trial, pytest.approx(100 * min(max(trial.value, low), high), rel=1e-4)] for trial in firsts]
     names = [point["name"] for point in history["trials"]["data"]]
     assert all(f"{100 * trial.value:.2f} %" in name for trial, name in zip(firsts, names, strict=True))
     best = [value for _, value in history["best so far"]["data"]]
     assert best == sorted(best) and best[-1] == pytest.approx(100 * max(trial.value for trial in firsts), rel=1e-4)
-    band = luck_band(trials, luck_found(trials))
+    band = luck_band(trials, luck_found(trials, plan.step))
     first = [trial.value for trial in trials if trial.trial == 0]
     assert band.low < sum(first) / len(first) < band.high and luck_band(trials[:1], None) is None
     sliced = slice_chart(plan, trials, plan.vary[0], "learning rate")

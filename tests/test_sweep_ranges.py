@@ -1,6 +1,7 @@
 """Ranges as people write them, and what a plan makes of them. Needs no Optuna."""
 
 import json
+import math
 import sys
 
 import pytest
@@ -46,18 +47,22 @@ def test_what_people_write(text, wanted):
     ("training.batch_size=32..16", "training.batch_size goes from 32 to 16: the smaller end comes first"),
     ("training.batch_size=1.5..16", "training.batch_size: it must be from one whole number to another"),
     ("training.batch_size=a..b", "training.batch_size: a..b is no range of numbers"),
+    (f"{RATE}=1e-4...1e-1", f"{RATE}=1e-4...1e-1: a range has two dots, as 0.1..1"),
+    ("training.batch_size=16-64", 'training.batch_size has one value, "16-64": there is nothing to choose. A range is written'),
     ("training.batch_size=1..nan", "training.batch_size: 1..nan is no range of numbers"),
     ("training.batch_size=1..8:octave", "training.batch_size: there is no :octave; after a range come :log, :int or both"),
-    ("training.label_smoothing=0..0.5:log", "training.label_smoothing: a range by factors (:log) must begin above 0"),
+    ("training.label_smoothing=0..0.5:log", "training.label_smoothing: a range by factors must begin above 0"),
     ("training.optimizer.name=1..2", "training.optimizer.name is no number: name its choices instead, as "
      "training.optimizer.name=ONE|ANOTHER"),
     ("training.optimizer.name=adam|magic", "training.optimizer: there is no 'magic'; choose from sgd, adam"),
     ("data.dataset=mnist|digits", "data.dataset can't be varied: with another question or data set results can't be compared"),
     ("data.validation=100..200", "data.validation can't be varied: it decides by which images the search judges"),
+    ('data.join=[]|["digits"]', "data.join can't be varied: it decides by which images the search judges"),
     ("training.seed=0..9", "training.seed can't be varied: it is luck, or where and how a run is done. Seeds are repeated by "
      "themselves"),
     ("lr=1..2", "lr: there is no such field; it begins with data, model or training"),
     ("model.hidden=[1]|[2]", "model.hidden: there is no such field; choose from model.architecture, model.channels, "),
+    ("model.channels=[8]|banana", "model.channels is 'banana'; it must be a list, such as [64, 32]"),
     ("nothing", "'nothing': write it as FIELD=LOW..HIGH"), ("=1..2", "'=1..2': write it as"), ("x=", "'x=': write it as"),
 ])
 def test_what_can_not_be(text, said):
@@ -119,6 +124,22 @@ def test_points_of_a_grid():
     assert Range(path="x", low=1, high=3, whole=True).points() == (1, 2, 3)
     plan = plan_of(CONFIG, ["training.batch_size=1..3", f"{RATE}=0.1..1"], sampler="grid", trials=100)
     assert plan.grid_size == plan.most_trials == 15
+
+
+def test_how_many_combinations_there_are():
+    assert Range(path="x", low=1, high=3, whole=True).values() == (1, 2, 3)
+    assert Range(path="x", choices=("a", "b")).values() == ("a", "b")
+    few = plan_of(CONFIG, ["training.batch_size=1..3", "training.shuffle=true|false"], trials=100)
+    assert few.combinations == few.most_trials == 6
+    many = plan_of(CONFIG, ["training.batch_size=1..3", f"{RATE}=0.1..1"], trials=100)
+    assert many.combinations == math.inf and many.most_trials == 100
+
+
+def test_shares_of_a_range():
+    assert [Range(path="x", low=0.001, high=0.1, log=True).at(share) for share in (0, 0.5, 1)] == [0.001, 0.01, 0.1]
+    assert [Range(path="x", choices=("a", "b", "c")).at(share) for share in (0, 0.34, 0.99, 1)] == ["a", "b", "c", "c"]
+    narrowed = Range(path="x", low=0.5, high=0.6)
+    assert narrowed.rounded(0.2) == 0.2, "it was chosen before"
 
 
 def test_a_plan_comes_back_from_its_json():

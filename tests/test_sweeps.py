@@ -1,5 +1,6 @@
 """Searches: what they choose, how they go on after anything, and what they say of what can't be."""
 
+import errno
 import json
 import math
 import os
@@ -14,18 +15,22 @@ import pytest
 
 from core.__main__ import main
 from core.actors import Actor
+from core.fields import ConfigError
 from core.limits import Limits
 from core.runs import RunStore, StoreError
 from core.runs.engine import DIED
 from core.runs.execute import execute
+from core.runs.limits import LimitReached
 from core.runs.store_sweeps import ONE_AT_A_TIME
-from core.runs.sweep_records import SweepNotFound, TrialOf
+from core.runs.sweep_records import STUDIES, SweepNotFound, TrialOf
 from core.sweeps import (
     SweepError,
+    SweepPlan,
     SweepService,
     add_trials,
     narrow,
     pause,
+    plan_of,
     read_plan,
     read_result,
     resume,
@@ -33,10 +38,11 @@ from core.sweeps import (
     start,
     stop,
 )
-from core.sweeps.driver import MOST_RETRIES, Driver
+from core.sweeps.driver import Driver
 from core.sweeps.luck import luck_found
 from core.sweeps.run import take
-from core.sweeps.study import Study, study_path
+from core.sweeps.study import SAME, Study, study_path
+from core.sweeps.telling import MOST_RETRIES
 from tests.helpers import tiny, wait_until
 from tests.sweeps import RATE, TESTED, VARY, WITHOUT, PretendEngine, a_plan, begun, drive, driver_of, hill
 
@@ -62,7 +68,8 @@ def one_line(error):
 
 def test_it_chooses_by_validation_images_and_tests_the_chosen_one_alone(store):
     engine = PretendEngine(store)
-    sweep_id = begun(store, a_plan(trials=12, seeds=3))
+    plan = a_plan(trials=12, seeds=3)
+    sweep_id = begun(store, plan)
     drive(engine, sweep_id)
     sweep, trials = store.sweep(sweep_id), store.trials(sweep_id)
     result = read_result(sweep.result)
@@ -76,7 +83,7 @@ def test_it_chooses_by_validation_images_and_tests_the_chosen_one_alone(store):
     assert result.chosen == max(result.means, key=result.means.get) and result.chosen in result.alike
     best = store.get(result.run_id).config.training.optimizer.learning_rate
     assert 0.003 < best < 0.03, "the hill's top is at 0.01"
-    assert luck_found(trials).deviation == pytest.approx(result.luck)
+    assert luck_found(trials, plan.step).deviation == pytest.approx(result.luck)
 
 
 def test_the_first_settings_are_the_base_s_and_measure_luck(store):
@@ -130,6 +137,87 @@ def test_it_ends_where_what_is_left_lies_within_luck(store):
     assert sum(not trial.repeat for trial in store.trials(sweep_id)) < 15
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+def test_settings_are_trained_once_each(store, sampler):
+    """Of three settings that there are forty trials make three, and the best three are not one setting three times."""
+    plan = a_plan(["model.hidden=[8]|[16]|[8,8]"], sampler=sampler, trials=40)
+    assert plan.most_trials == 3
+    sweep_id = begun(store, plan)
+    drive(PretendEngine(store), sweep_id)
+    firsts = {trial.trial: trial for trial in store.trials(sweep_id) if not trial.repeat}
+    assert sorted(str(trial.params["model.hidden"]) for trial in firsts.values()) == ["[16]", "[8, 8]", "[8]"]
+    assert "no further settings were left to try after 3 trials" in store.sweep(sweep_id).message
+    told = opened(store, sweep_id).trials
+    assert {one.number for one in told if SAME not in one.user_attrs} == set(firsts)
+    twins = [(one.value, told[one.user_attrs[SAME]].value) for one in told if one.state == TrialState.COMPLETE and one.user_attrs]
+    assert all(value == first for value, first in twins)
+
+
+def test_settings_that_make_the_same_run_are_trained_once(store):
+    """Adam has no momentum, whatever is chosen for it."""
+    plan = a_plan(["training.optimizer.name=adam|sgd", "training.optimizer.momentum=0|0.5|0.9"], sampler="random", trials=40)
+    sweep_id = begun(store, plan)
+    for _ in range(10):  # by another process each time, which knows it as well
+        drive(PretendEngine(store), sweep_id, looks=1)
+    drive(PretendEngine(store), sweep_id)
+    configs = [store.get(trial.run_id).config.training.optimizer for trial in store.trials(sweep_id) if not trial.repeat]
+    assert len(configs) == 4 == len({config.model_dump_json() for config in configs})
+
+
+def test_a_range_that_was_narrowed_leaves_nothing_to_try(store):
+    engine, sweep_id = PretendEngine(store), begun(store, a_plan(["training.batch_size=16..64"], trials=30, sampler="random"))
+    driver = driver_of(engine, sweep_id)
+    for _ in range(3):
+        driver.look()
+        engine.work()
+    made = {trial.params["training.batch_size"] for trial in store.trials(sweep_id)}
+    narrow(store, sweep_id, "training.batch_size", 20, 22)
+    while driver.look():
+        engine.work()
+    tried = {trial.params["training.batch_size"] for trial in store.trials(sweep_id)}
+    assert tried == made | {20, 21, 22} and store.sweep(sweep_id).status == "finished"
+
+
+def test_settings_that_can_not_be_together_do_not_hold_up_the_others(store, monkeypatch):
+    """More of them than would end a search that has nothing else."""
+    config_of = SweepPlan.config_of
+
+    def picky(plan, params, repeat=0):
+        if 20 <= params["training.batch_size"] < 40:
+            raise ConfigError("These do not go together.")
+        return config_of(plan, params, repeat)
+
+    monkeypatch.setattr(SweepPlan, "config_of", picky)
+    sweep_id = begun(store, a_plan(["training.batch_size=16..64"], trials=45, sampler="random"))
+    drive(PretendEngine(store), sweep_id)
+    assert store.sweep(sweep_id).status == "finished"
+    assert sum(one.state == TrialState.FAIL for one in opened(store, sweep_id).trials) > 5
+    assert not [trial for trial in store.trials(sweep_id) if 20 <= trial.params["training.batch_size"] < 40]
+
+
+def test_what_was_repeated_stays_among_the_best(store):
+    """All three are repeated, as luck seems large; that it turns out to be smaller takes none of them away."""
+    values = {16: (0.90, 0.94, 0.86), 32: (0.95, 0.95, 0.95), 48: (0.85, 0.85, 0.85)}
+    engine = PretendEngine(store, lambda config: values[config.training.batch_size][config.training.seed])
+    plan = plan_of(tiny(training__batch_size=16), ["training.batch_size=16|32|48"], sampler="random", trials=3, minutes=0,
+                   pruner="none", seeds=2, patience=0)
+    sweep_id = begun(store, plan)
+    drive(engine, sweep_id)
+    batch_sizes = {trial.trial: trial.params["training.batch_size"] for trial in store.trials(sweep_id)}
+    result = read_result(store.sweep(sweep_id).result)
+    assert {batch_sizes[trial]: mean for trial, mean in result.means.items()} == pytest.approx({32: 0.95, 16: 0.90, 48: 0.85})
+    assert batch_sizes[result.chosen] == 32 and result.near == 0
+
+
+def test_more_that_came_as_near_are_counted(store):
+    noise = {seed: 0.01 * math.sin(seed * 7.0) for seed in range(9)}
+    engine = PretendEngine(store, lambda config: 0.9 + noise[config.training.seed] + 1e-6 * config.training.batch_size)
+    sweep_id = begun(store, a_plan(["training.batch_size=16|32|48|64|80"], sampler="grid"))
+    drive(engine, sweep_id)
+    assert read_result(store.sweep(sweep_id).result).near == 2
+    assert "2 more trials came as near by one run, without being repeated" in store.sweep(sweep_id).message
+
+
 def test_it_ends_with_its_time(store):
     clock = iter(range(0, 10_000, 2))
     engine = PretendEngine(store)
@@ -167,6 +255,41 @@ def test_trials_that_lag_behind_are_ended_early_and_shown_to_the_study(store):
     assert {trial.trial for trial in pruned} == {one.number for one in opened(store, sweep_id).trials
                                                 if one.state == TrialState.PRUNED}
     assert store.sweep(sweep_id).status == "finished"
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_the_study_knows_every_epoch(store, pruner):
+    """Also of runs that were over before anybody looked."""
+    sweep_id = begun(store, a_plan(pruner=pruner, trials=3, epochs=3))
+    drive(PretendEngine(store, lambda config: [hill(config) * share for share in (0.5, 0.8, 1.0)]), sweep_id)
+    for trial in opened(store, sweep_id).trials:
+        assert trial.intermediate_values == pytest.approx({1: trial.value / 2, 2: trial.value * 0.8, 3: trial.value})
+
+
+def test_nothing_is_ended_in_the_first_third_of_its_epochs(store):
+    sweep_id, plan = begun(store, a_plan()), a_plan(pruner="median", epochs=6)
+    study = Study(study_path(store.path, sweep_id), sweep_id, plan)
+    for _ in range(5):
+        number, _ = study.ask()
+        for epoch in range(1, 7):
+            study.report(number, epoch, 0.9)
+        study.tell(number, 0.9)
+    number, _ = study.ask()
+    lags = []
+    for epoch in range(1, 5):
+        study.report(number, epoch, 0.1)
+        lags.append(study.lags(number))
+    assert lags == [False, False, True, True]
+
+
+def test_an_epoch_that_is_told_again_is_no_warning(store, recwarn):
+    sweep_id, plan = begun(store, a_plan()), a_plan()
+    study = Study(study_path(store.path, sweep_id), sweep_id, plan)
+    number, _ = study.ask()
+    for value in (0.5, 0.7):
+        study.report(number, 1, value)
+    assert opened(store, sweep_id).trials[number].intermediate_values == {1: 0.5}
+    assert not [one for one in recwarn if "reported" in str(one.message)]
 
 
 def test_hyperband_goes_to_its_end(store):
@@ -292,10 +415,11 @@ def test_a_search_survives_a_kill_of_everything(store, settings, tmp_path):
                "training.epochs=1", "--set", "training.threads=1", "--set", "training.precision=float32", "--workers", "1"]
     child = subprocess.Popen([sys.executable, "-m", "core", *command], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE,
                              text=True, env={**os.environ, "PLAYGROUND_CACHE": str(settings.cache_dir)})
-    line = json.loads(child.stdout.readline())
+    begins, line = (json.loads(child.stdout.readline()) for _ in range(2))
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     child.stdout.close()
+    assert begins == {"event": "begun", "sweep": line["sweep"], "trials": 6, "minutes": 0.0}
     assert line["event"] == "trial" and line["state"] == "complete"
     before = store.trials(line["sweep"])
     assert main([*command[:1], "--resume", line["sweep"], *command[2:6], "--workers", "1"]) == 0
@@ -358,11 +482,40 @@ def test_more_trials_and_a_narrower_range(store):
     assert len(trials) == 26 and read_plan(store.sweep(sweep_id).plan).trials == 26
     assert all(0.005 <= rate <= 0.02 for number, rate in trials.items() if number >= made)
     assert any(not 0.005 <= rate <= 0.02 for rate in trials.values())
-    for wrong in (lambda: add_trials(store, sweep_id, 10_000), lambda: narrow(store, sweep_id, RATE, 0.01, 0.01),
+    for wrong in (lambda: add_trials(store, sweep_id, 10_000), lambda: add_trials(store, sweep_id, -30),
+                  lambda: narrow(store, sweep_id, RATE, 0.01, 0.01),
                   lambda: narrow(store, sweep_id, "training.epochs", 1, 2)):
         with pytest.raises(SweepError) as refused:
             wrong()
         one_line(refused)
+
+
+def test_trials_that_are_added_are_tried_although_the_search_had_stalled(store):
+    engine = PretendEngine(store, lambda config: 0.9 + 0.001 * config.training.seed)
+    sweep_id = begun(store, a_plan(trials=200, patience=5))
+    driver = driver_of(engine, sweep_id)
+    while "by no more than luck" not in driver._over:
+        assert driver.look()
+        engine.work()
+    made = sum(not trial.repeat for trial in store.trials(sweep_id))
+    add_trials(store, sweep_id, 10)
+    while driver.look():
+        engine.work()
+    assert sum(not trial.repeat for trial in store.trials(sweep_id)) >= made + 5
+    assert store.sweep(sweep_id).status == "finished"
+
+
+def test_trials_that_would_not_be_tried_are_not_added(store):
+    sweep_id = begun(store, a_plan(["training.batch_size=16|32"], sampler="grid", trials=2, minutes=1))
+    with pytest.raises(SweepError, match="There are 2 combinations of these settings"):
+        add_trials(store, sweep_id, 10)
+    stop(store, PretendEngine(store), sweep_id)
+    sweep_id = begun(store, a_plan(trials=2, minutes=1))
+    assert store.take_sweep(sweep_id, "me", 0.0) and store.drive_sweep(sweep_id, "me", 61.0, "")
+    with pytest.raises(SweepError, match="The time of 60 s is over"):
+        add_trials(store, sweep_id, 10)
+    add_trials(store, sweep_id, 10, 2.0)
+    assert (read_plan(store.sweep(sweep_id).plan).trials, read_plan(store.sweep(sweep_id).plan).minutes) == (12, 3.0)
 
 
 def test_two_searches_at_once_are_refused(store):
@@ -401,6 +554,24 @@ def test_a_limit_that_is_reached_is_said_and_waited_for(store):
         assert driver.look()
         engine.work()
     assert store.sweep(sweep_id).note.startswith("One person may keep 4 runs on this server.")
+
+
+def test_the_test_waits_for_a_place(store):
+    """Whose other runs take all places at the end, still sees what the chosen one says of the test images."""
+    engine, sweep_id = PretendEngine(store), begun(store, a_plan(trials=2))
+    driver, refused = driver_of(engine, sweep_id), []
+
+    def resume(run_id, more_epochs=0):
+        if len(refused) < 9:
+            refused.append(store.sweep(sweep_id).note)
+            raise LimitReached("You have 2 runs waiting.")
+        PretendEngine.resume(engine, run_id)
+
+    engine.resume = resume
+    while driver.look():
+        engine.work()
+    assert refused[-1] == "You have 2 runs waiting."
+    assert [trial.test_accuracy for trial in store.trials(sweep_id) if trial.test_accuracy is not None] == [TESTED]
 
 
 # --- what can't be
@@ -469,6 +640,28 @@ def test_a_server_s_search_with_a_damaged_study_ends_with_one_line(store, settin
     assert sweep.message.startswith("The file") and "is no study of a search" in sweep.message
 
 
+def test_a_study_s_folder_that_is_none_ends_one_search_and_not_the_service(store, settings):
+    (store.path / STUDIES).write_bytes(b"a file")
+    service = SweepService(PretendEngine(store), store, settings)
+    for count in (1, 2):
+        begun(store, a_plan())
+        service.wake()
+        failed = wait_until(lambda: [one for one in store.sweeps() if one.status == "failed"][count - 1:], store.sweeps)  # noqa: B023
+        assert failed[0].message.startswith("The study file") and str(store.path) not in failed[0].message
+    service.close()
+
+
+def test_a_study_that_is_taken_away_meanwhile_is_said_in_one_line(store, monkeypatch):
+    def nowhere(*anything):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Study, "ask", nowhere)
+    with pytest.raises(SweepError, match="can't go on just now: the disk is full") as refused:
+        run_sweep(PretendEngine(store), store, a_plan(), "ann")
+    one_line(refused)
+    assert store.sweeps()[0].status == "running" and not store.sweeps()[0].driver
+
+
 def test_a_server_drives_what_was_begun_and_what_another_left(store, settings):
     engine, sweep_id = PretendEngine(store), begun(store, a_plan(trials=3))
     drive(engine, sweep_id, looks=1)
@@ -514,6 +707,13 @@ def test_the_command_line_says_in_one_line_what_can_not_be(capsys, tmp_path, mor
     assert out == "" and said in err and len(err.splitlines()) == 1
     assert main(["sweep", "--runs", str(tmp_path), "--resume", "0" * 32]) == 2
     assert "no search" in capsys.readouterr().err
+
+
+def test_the_command_line_names_the_search_that_is_going(store, capsys):
+    sweep_id = begun(store, a_plan())
+    assert main(["sweep", "digits-quick", "--runs", str(store.path), "--vary", f"{RATE}=0.1..1"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and f"--resume {sweep_id}" in err and len(err.splitlines()) == 1
 
 
 def test_a_store_of_a_search_that_ended_keeps_it(tmp_path):

@@ -14,7 +14,7 @@ from core.sweeps.luck import Luck
 from core.sweeps.plan import Range, SweepPlan
 from core.sweeps.result import valued
 
-GRID = {"left": 8, "right": 20, "top": 36, "bottom": 26, "containLabel": True}
+GRID = {"left": 8, "right": 28, "top": 36, "bottom": 32, "containLabel": True}
 SCALE = [TRAIN, "#b8860b", VALIDATION]  # from bad to good, also told apart with colour-blind eyes
 MOST_AXES = 8
 WIDE, ROOM = 4, 0.05  # times the distance from the best to the middle one; share of the axis beyond the last points
@@ -110,7 +110,7 @@ def slice_chart(plan: SweepPlan, trials: Sequence[Trial], one: Range, label: str
                        "throttleType": "debounce", "throttleDelay": 300},
              "toolbox": {"right": 0, "top": 0, "feature": {"brush": {"type": ["lineX", "clear"], "title": {
                  "lineX": "Choose a part", "clear": "Choose nothing"}}}}} if one.is_number else {}
-    return {"animation": False, "grid": GRID | {"bottom": 30}, "tooltip": {"trigger": "item", "formatter": "{b}"}, "xAxis": axis,
+    return {"animation": False, "grid": GRID, "tooltip": {"trigger": "item", "formatter": "{b}"}, "xAxis": axis,
             "yAxis": _value_axis(plan, ends), **brush, "series": [
                 points("ended early", "pruned", GREY, "circle", 6), points("trials", "complete", VALIDATION, "circle", 9)]}
 
@@ -120,18 +120,21 @@ def parallel_chart(plan: SweepPlan, trials: Sequence[Trial], labels: Mapping[str
     scale = 100 if plan.higher else 1
     shown = plan.vary[:MOST_AXES]
     axes = [{"dim": number, "name": labels[one.path]} | ({"type": "log" if one.log else "value", "min": one.low, "max": one.high}
+            | ({"minInterval": 1} if one.whole else {})
             if one.is_number else {"type": "category", "data": [in_words(one.path, choice) for choice in one.choices]})
             for number, one in enumerate(shown)]
     found = [trial for trial in trials if not trial.repeat and trial.value is not None and isfinite(trial.value)]
 
+    axis = _value_axis(plan, value_range(plan, found) or (0.0, 1.0))
+    low, high = axis["min"], axis["max"]
+
     def rows(state: str) -> list[list[Any]]:
         return [[*(trial.params[one.path] if one.is_number else in_words(one.path, trial.params[one.path]) for one in shown),
-                 _sent((trial.value or 0.0) * scale)] for trial in found if trial.state == state]
+                 _sent(min(max((trial.value or 0.0) * scale, low), high))] for trial in found if trial.state == state]
 
-    values = [row[-1] for row in rows("complete")] or [0.0]
     return {"animation": False, "parallel": {"left": 50, "right": 70, "top": 44, "bottom": 20},
-            "parallelAxis": [*axes, {"dim": len(shown), "name": _short_metric(plan), "scale": True}],
-            "visualMap": {"show": False, "dimension": len(shown), "min": min(values), "max": max(values), "seriesIndex": 1,
+            "parallelAxis": [*axes, {"dim": len(shown), "name": _short_metric(plan), "min": low, "max": high}],
+            "visualMap": {"show": False, "dimension": len(shown), "min": low, "max": high, "seriesIndex": 1,
                           "inRange": {"color": SCALE if plan.higher else SCALE[::-1]}},
             "series": [{"name": "ended early", "type": "parallel", "lineStyle": {"color": GREY, "width": 1, "opacity": 0.4},
                         "data": rows("pruned")},

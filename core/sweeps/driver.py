@@ -5,35 +5,33 @@ trial that was asked for and has no run gets one, a run that has ended and was n
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from math import isfinite
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
 from core.fields import ConfigError
 from core.runs.checkpoints import CheckpointError
-from core.runs.database import StoreError
-from core.runs.engine import DIED
 from core.runs.limits import LimitReached
 from core.runs.records import RunNotFound
 from core.runs.requests import Engine
 from core.runs.rights import NotYours
 from core.runs.store import RunStore
 from core.runs.sweep_records import Sweep, Trial, TrialOf
-from core.sweeps.luck import MOST_LEADERS, Luck, fresh_values, has_stalled, leaders, luck_found, verdict
+from core.sweeps.luck import MOST_LEADERS, Luck, fresh_values, has_stalled, luck_found, near_best, verdict
 from core.sweeps.plan import SweepError, read_plan
 from core.sweeps.result import Result, sentence
 from core.sweeps.study import Study, study_path
+from core.sweeps.telling import MOST_RETRIES, UP, Teller
+from core.sweeps.tried import Tried
 from core.wording import plural
 
 SECONDS_PER_LOOK = 0.1
 SECONDS_PER_BEAT = 1.0
 SECONDS_OF_SILENCE = 5.0  # of who drives a search; then another may
-MOST_RETRIES = 2  # of a trial whose process dies: its third death is its own doing
+REPEATING = "Repeating the best with fresh seeds"
 FAILED_FIRST = 5  # trials; a search whose first ones all fail has something wrong in all of them
-METRICS = ("validation_accuracy", "validation_loss")
-UP = "the time is over"
 
 
 class Driver:
@@ -48,11 +46,11 @@ class Driver:
         self.engine, self.store, self.sweep, self.clock = engine, store, sweep, clock
         self.plan = read_plan(sweep.plan)
         self.study = Study(study_path(store.path, sweep.id), sweep.id, self.plan)
+        self.teller, self.tried = Teller(engine, store, self.study), Tried(self.study)
         self.name = name
         self.waiting = self.study.unfinished()  # asked for and without a run, once those that have one are taken out
         self.asked = self.study.count()
         self._seconds, self._looked, self._beaten = sweep.seconds, clock(), -1.0  # driven, now and before
-        self._reported: dict[str, int] = {}  # epochs of each run that the study knows
         self._cancelled: set[str] = set()
         self._impossible: list[str] = []  # why there could be no runs of some settings
         self._held = ""  # why nothing is started just now
@@ -73,8 +71,9 @@ class Driver:
         if self.sweep.plan != self.plan.model_dump_json():  # trials were added, or a range narrowed
             self.study.plan = self.plan = read_plan(self.sweep.plan)
             self._over = ""
-        self._held = ""
-        told = [self._tell(trial) for trial in trials]
+        self.teller.held = ""
+        told = [self.teller.look(trial, self._seconds > self.plan.seconds) for trial in trials]
+        self._held = self.teller.held
         if any(told):
             trials = self.store.trials(self.sweep.id)
         self._end_runs(trials)
@@ -88,82 +87,6 @@ class Driver:
             return False
         self._beat("Paused" if paused else self._held or self._doing(trials))
         return going
-
-    # --- what has happened
-
-    def _tell(self, trial: Trial) -> bool:
-        """Note what became of a trial, where that is not known yet; whether anything is known now."""
-        if trial.state:
-            return False
-        if trial.deleted:
-            return self._failed(trial, "it was deleted")
-        if trial.is_active and self._seconds > self.plan.seconds:
-            return self._pruned(trial, UP)
-        if trial.is_active:
-            return trial.status == "running" and self._watch(trial)
-        if trial.status == "interrupted" or trial.status == "failed" and trial.message.startswith(DIED):
-            return self._again(trial)
-        if trial.status == "failed":
-            return self._failed(trial, trial.message)
-        if trial.status == "stopped":
-            return self._failed(trial, trial.message)
-        value = self._value(trial)
-        if value is None or not isfinite(value):
-            what = self.plan.metric.replace("_", " ")
-            return self._failed(trial, f"its {what} is not a number" if value is not None else f"it has no {what}")
-        if not trial.repeat:
-            self.study.tell(trial.trial, value)
-        self.store.note_trial(trial.run_id, "complete", value)
-        return True
-
-    def _value(self, trial: Trial) -> float | None:
-        """Of the weights that the run has kept: of the last epoch, or of the one with the smallest validation loss."""
-        if trial.params.get("training.keep", self.plan.base.training.keep) != "best":
-            return getattr(trial, self.plan.metric)
-        series = self.store.metrics(trial.run_id, names=METRICS).series
-        losses = dict(zip(*series.get("validation_loss", ((), ())), strict=True))
-        values = dict(zip(*series.get(self.plan.metric, ((), ())), strict=True))
-        known = [step for step, loss in losses.items() if isfinite(loss) and step in values]
-        return values[min(known, key=losses.__getitem__)] if known else getattr(trial, self.plan.metric)
-
-    def _watch(self, trial: Trial) -> bool:
-        """Report a trial's epochs to the study; whether it is ended, as it lags behind."""
-        if trial.repeat or self.plan.pruner == "none" or trial.epoch <= self._reported.get(trial.run_id, 0):
-            return False
-        series = self.store.metrics(trial.run_id, names=[self.plan.metric]).series.get(self.plan.metric, ([], []))
-        known = self._reported.get(trial.run_id, 0)
-        for epoch, value in list(enumerate(series[1], start=1))[known:]:
-            self._reported[trial.run_id] = epoch
-            if isfinite(value) and self.study.report(trial.trial, epoch, value):
-                return self._pruned(trial, f"behind the others after {plural(epoch, 'epoch')}", value)
-        return False
-
-    def _pruned(self, trial: Trial, why: str, value: float | None = None) -> bool:
-        if not trial.repeat:
-            self.study.tell_pruned(trial.trial)
-        self.store.note_trial(trial.run_id, "pruned", value, why)
-        return True
-
-    def _failed(self, trial: Trial, why: str) -> bool:
-        if not trial.repeat:
-            self.study.tell_failed(trial.trial)
-        self.store.note_trial(trial.run_id, "failed", None, why)
-        return True
-
-    def _again(self, trial: Trial) -> bool:
-        """Let a trial go on whose server or process has died; whether that can't be."""
-        died = trial.status == "failed"
-        if died and trial.retries >= MOST_RETRIES:
-            return self._failed(trial, trial.message)
-        try:
-            if died:
-                self.store.note_retry(trial.run_id, trial.retries + 1)
-            self.engine.resume(trial.run_id)
-        except LimitReached as error:
-            self._held = str(error)
-        except (CheckpointError, ConfigError, StoreError) as error:
-            return self._failed(trial, str(error))
-        return False
 
     def _end_runs(self, trials: Sequence[Trial], all_of_them: bool = False) -> None:
         """Stop runs that are known to come to nothing; all_of_them: those of a search that was stopped."""
@@ -179,7 +102,8 @@ class Driver:
         """Start what has to be trained next; False where there is nothing more to do."""
         have = {(trial.trial, trial.repeat): trial for trial in trials}
         self.waiting = {number: params for number, params in self.waiting.items() if (number, 0) not in have}
-        luck = luck_found(trials)
+        self._know(have)
+        luck = luck_found(trials, self.plan.step)
         room = self._room(trials)
         if self._seconds > self.plan.seconds:
             room = 0
@@ -192,8 +116,12 @@ class Driver:
             room -= self._repeat(first.trial, first.params, have, room)
         self._over = self._over or self._why_over(trials, luck)
         if not self._over:
-            while room > 0 and self.asked < self.plan.most_trials and not self._held and len(self._impossible) < FAILED_FIRST:
-                number, params = self.study.ask()
+            before = len(self._impossible)  # after some more the next look says whether all have failed
+            while room > 0 and self.asked < self.plan.trials and not self._held and len(self._impossible) < before + FAILED_FIRST:
+                if (new := self.tried.ask()) is None:
+                    self._over = self._all_tried()
+                    break
+                number, params = new
                 self.asked += 1
                 self.waiting[number] = params
                 room -= self._submit(number, 0, params)
@@ -203,6 +131,18 @@ class Driver:
         if any(trial.state == "" for trial in trials) or self.waiting:
             return True
         return self._repeat_leaders(trials, have, luck, room)
+
+    def _know(self, have: Mapping[tuple[int, int], Trial]) -> None:
+        """Remember settings that were tried before this process drove; of what was asked for then and has no run, those that are
+        none of their own are told of."""
+        for (number, repeat), trial in have.items():
+            if not repeat:
+                self.tried.first(number, trial.params)
+        for number, params in list(self.waiting.items()):
+            if (first := self.tried.first(number, params)) != number:
+                self.study.tell_same(number, first)
+                del self.waiting[number]
+                self.asked -= 1
 
     def _room(self, trials: Sequence[Trial]) -> int:
         """How many runs may be started now, so that no process waits for the next one and a visitor's other runs have a place."""
@@ -241,15 +181,26 @@ class Driver:
 
     def _why_over(self, trials: Sequence[Trial], luck: Luck | None) -> str:
         """Why no further settings are tried; "" while they are."""
-        if self.asked >= self.plan.most_trials and not self.waiting:
-            return (f"all {self.asked} combinations of the grid were tried" if self.plan.sampler == "grid" and
-                    self.asked == self.plan.grid_size else f"all {plural(self.asked, 'trial')} were done")
+        if self.asked >= self.plan.trials and not self.waiting:
+            return self._all_tried() if self.asked >= self.plan.combinations else f"all {plural(self.asked, 'trial')} were done"
         if self._seconds + self._for_leaders(trials) > self.plan.seconds:
             return UP
-        values = [trial.value for trial in trials if not trial.repeat and trial.state == "complete" and trial.value is not None]
-        if self.plan.sampler != "grid" and has_stalled(values, luck, self.plan.patience, self.plan.higher):
-            return f"the last {plural(self.plan.patience, 'trial')} beat the best by no more than luck of the seed"
+        if self.plan.sampler != "grid" and self._has_stalled(trials, luck):
+            whole = " that went to their end" if self.plan.pruner != "none" else ""
+            return f"the last {plural(self.plan.patience, 'trial')}{whole} beat the best by no more than luck of the seed"
         return ""
+
+    def _all_tried(self) -> str:
+        if self.plan.sampler == "grid":
+            return f"all {plural(self.asked, 'combination')} of the grid were tried"
+        return f"no further settings were left to try after {plural(self.asked, 'trial')}"
+
+    def _has_stalled(self, trials: Sequence[Trial], luck: Luck | None) -> bool:
+        """Whether the last trials, of those since some were added, have gained no more than luck."""
+        ended = {trial.trial: trial.value for trial in trials
+                 if not trial.repeat and trial.state == "complete" and trial.value is not None}
+        return (sum(number >= self.plan.since for number in ended) >= self.plan.patience and
+                has_stalled(list(ended.values()), luck, self.plan.patience, self.plan.higher))
 
     def _for_leaders(self, trials: Sequence[Trial]) -> float:
         """Seconds that repeating the best will take, about."""
@@ -260,7 +211,11 @@ class Driver:
         """Once all settings have been tried: the best ones with fresh seeds; then the best of these is tested."""
         firsts = {trial.trial: trial.value for trial in trials
                   if not trial.repeat and trial.state == "complete" and trial.value is not None and not trial.deleted}
-        best = leaders(firsts, luck, self.plan.higher)
+        near = near_best(firsts, luck, self.plan.higher)
+        # one that was repeated stays among them, even if luck turns out to be smaller than it seemed by then
+        repeated = {number for number, repeat in have if repeat} - {first.trial if (first := _first(trials)) else None}
+        best = [number for place, number in enumerate(near_best(firsts, None, self.plan.higher))
+                if place < MOST_LEADERS and number in near or number in repeated]
         if not best:
             self._close("failed", "No trial came to a result" + (f": {trials[-1].reason}" if trials else "") + ".")
             return False
@@ -269,11 +224,13 @@ class Driver:
             for number in missing:
                 room -= self._repeat(number, have[number, 0].params, have, room)
             return True
-        return self._test(trials, have, best)
+        return self._test(trials, have, best, near if luck else best)
 
-    def _test(self, trials: list[Trial], have: dict[tuple[int, int], Trial], best: list[int]) -> bool:
-        """Look at the test images with the chosen trial's run, once; the search ends with that."""
-        found = verdict({number: fresh_values(trials, number) for number in best}, luck_found(trials), self.plan.higher)
+    def _test(self, trials: list[Trial], have: dict[tuple[int, int], Trial], best: list[int],
+              near: list[int]) -> bool:
+        """Look at the test images with the chosen trial's run, once; the search ends with that. near: may be the best as well."""
+        luck = luck_found(trials, self.plan.step)
+        found = verdict({number: fresh_values(trials, number) for number in best}, luck, self.plan.higher)
         chosen = next(iter(found.means)) if found else best[0]
         run = have[chosen, 0]
         if run.is_active:
@@ -281,13 +238,20 @@ class Driver:
         untested = run.test_accuracy is None and run.test_loss is None
         if untested and run.retries <= MOST_RETRIES:
             self.store.let_test(run.run_id)
-            self.store.note_retry(run.run_id, run.retries + 1)
-            with suppress(CheckpointError, ConfigError):  # its weights are gone: then it stays untested
+            try:
                 self.engine.resume(run.run_id)
+            except LimitReached as error:
+                self._held = str(error)
+                return True
+            except (CheckpointError, ConfigError):  # its weights are gone: then it stays untested
+                pass
+            self.store.note_retry(run.run_id, run.retries + 1)
             return True
-        luck = luck_found(trials)
-        result = Result(chosen, run.run_id, found.alike if found else (chosen,), found.means if found else {},
-                        found.margin if found else None, luck.deviation if luck else None, self._over)
+        ended = sum(not trial.repeat and trial.state == "complete" for trial in trials)
+        result = Result(chosen, run.run_id, (chosen,), {}, None, luck.deviation if luck else None, self._over, ended=ended)
+        if found:
+            result = replace(result, alike=found.alike, means=found.means, margin=found.margin,
+                             near=len(set(near) - set(found.means)))
         self._close("finished", f"{sentence(self.plan, result)} The search ended as {self._over}.", result.to_json())
         return False
 
@@ -306,8 +270,10 @@ class Driver:
             raise SweepError("Another process drives this search by now.")
 
     def _doing(self, trials: Sequence[Trial]) -> str:
+        if self._over and any(not trial.repeat and trial.state == "" for trial in trials):
+            return "Waiting for the last trials"
         if self._over:
-            return f"Repeating the best with fresh seeds: {self._over}"
+            return f"{REPEATING}: {self._over}"
         first = [trial for trial in trials if trial.repeat and trial.state == ""]
         return "Measuring how much is luck of the seed" if first and self.asked <= self.plan.seeds else "Trying settings"
 

@@ -42,19 +42,23 @@ class Luck:
         return float(stdtrit(self.degrees, 1 - (1 - LEVEL) / 2 / comparisons))
 
 
-def luck_of(groups: Sequence[Sequence[float]]) -> Luck | None:
+def luck_of(groups: Sequence[Sequence[float]], step: float = 0.0) -> Luck | None:
     """From groups of results, each of the same settings with several seeds; None where that is two runs alone, which say next to
-    nothing."""
+    nothing.
+
+    step: by which results differ at least, one image of an accuracy. What is rounded to such steps strays by 1/√12 of one, so
+    that runs which agree to the image are no sign that luck does nothing.
+    """
     several = [group for group in groups if len(group) > 1]
     degrees = sum(len(group) - 1 for group in several)
     if degrees < 2:
         return None
     squares = sum((len(group) - 1) * statistics.variance(group) for group in several)
-    return Luck(sqrt(squares / degrees), degrees)
+    return Luck(max(sqrt(squares / degrees), step / sqrt(12)), degrees)
 
 
-def leaders(values: Mapping[int, float], luck: Luck | None, higher: bool) -> list[int]:
-    """The trials that may be the best: the best one, and those that luck may have kept behind it; the best first, and few.
+def near_best(values: Mapping[int, float], luck: Luck | None, higher: bool) -> list[int]:
+    """The trials that may be the best: the best one, and those that luck may have kept behind it; the best first.
 
     values: of the first run of each trial.
     """
@@ -62,7 +66,7 @@ def leaders(values: Mapping[int, float], luck: Luck | None, higher: bool) -> lis
     if not order:
         return []
     reach = float("inf") if luck is None else luck.of_two()
-    return [trial for trial in order if abs(values[trial] - values[order[0]]) <= reach][:MOST_LEADERS]
+    return [trial for trial in order if abs(values[trial] - values[order[0]]) <= reach]
 
 
 def has_stalled(values: Sequence[float], luck: Luck | None, patience: int, higher: bool) -> bool:
@@ -99,13 +103,13 @@ def verdict(fresh: Mapping[int, Sequence[float]], luck: Luck | None, higher: boo
 
 # --- of a search's trials
 
-def luck_found(trials: Sequence[Trial]) -> Luck | None:
-    """How much is luck, from all settings that were run with several seeds."""
+def luck_found(trials: Sequence[Trial], step: float) -> Luck | None:
+    """How much is luck, from all settings that were run with several seeds. step: see luck_of()."""
     groups: dict[int, list[float]] = {}
     for trial in trials:
         if trial.state == "complete" and trial.value is not None:
             groups.setdefault(trial.trial, []).append(trial.value)
-    return luck_of(list(groups.values()))
+    return luck_of(list(groups.values()), step)
 
 
 def fresh_values(trials: Sequence[Trial], number: int) -> list[float]:

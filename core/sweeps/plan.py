@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from math import prod
+from math import inf, prod
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -41,20 +41,36 @@ class Range(Config):
     def is_number(self) -> bool:
         return not self.choices
 
-    def points(self, most: int = GRID_POINTS) -> tuple[Any, ...]:
-        """Its choices, or at most so many numbers evenly from its low to its high end."""
+    @property
+    def count(self) -> float:
+        """How many values there are: infinitely many of a range that is not of whole numbers."""
+        if self.low is None or self.high is None:
+            return len(self.choices)
+        return self.high - self.low + 1 if self.whole else inf
+
+    def values(self) -> tuple[Any, ...]:
+        """All of them, of a range of whole numbers or of choices."""
         if self.low is None or self.high is None:
             return self.choices
-        shares = [place / (most - 1) for place in range(most)]
-        numbers = [self.low * (self.high / self.low) ** share if self.log else self.low + share * (self.high - self.low)
-                   for share in shares]
-        return tuple(dict.fromkeys(self.rounded(number) for number in numbers))
+        return tuple(range(int(self.low), int(self.high) + 1))
+
+    def points(self, most: int = GRID_POINTS) -> tuple[Any, ...]:
+        """Its choices, or at most so many numbers evenly from its low to its high end."""
+        if not self.is_number:
+            return self.choices
+        return tuple(dict.fromkeys(self.at(place / (most - 1)) for place in range(most)))
+
+    def at(self, share: float) -> Any:
+        """What lies at this share, from 0 to 1, of the way from its low to its high end, or from its first choice to its last."""
+        if self.low is None or self.high is None:
+            return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
+        return self.rounded(self.low * (self.high / self.low) ** share if self.log else self.low + share * (self.high - self.low))
 
     def rounded(self, number: float) -> float | int:
-        """A number in it with few digits."""
+        """A number in it with few digits; one that was chosen before it was narrowed stays where it is."""
         assert self.low is not None and self.high is not None
         short = round(number) if self.whole else float(f"{number:.{DIGITS}g}")
-        return type(short)(min(max(short, self.low), self.high))
+        return type(short)(min(max(short, min(self.low, number)), max(self.high, number)))
 
 
 class SweepPlan(Config):
@@ -70,14 +86,16 @@ class SweepPlan(Config):
         "tpe", "How the next settings are chosen. tpe: near those that did well (Tree-structured Parzen Estimator). random: by "
         "chance. qmc: by chance, but evenly spread. grid: every combination, five points of each range.", label="Choose by")
     pruner: Pruner = setting(
-        "median", "Whether trials that lag behind are ended early. median: below the middle of the others at the same epoch. "
-        "hyperband: many short trials, the best of them longer. none: each goes to its end.", label="End early")
+        "median", "Whether trials that lag behind are ended early. median: below the middle of the others at the same epoch, "
+        "after the first third of them. hyperband: many short trials, the best of them longer. none: each goes to its end.",
+        label="End early")
     metric: Metric = setting("validation_accuracy", "What decides, on the validation images alone: the share of right answers, "
                              "or the loss.", label="Judge by")
     seeds: int = setting(3, "Fresh seeds that measure luck at the beginning, and with which each of the best is repeated.",
                          unit="seeds", ge=2, le=10, step=1)
-    patience: int = setting(20, "End after so many trials in a row that beat the best by no more than luck; 0 never does.",
-                            unit="trials", ge=0, le=MOST_TRIALS, step=5)
+    patience: int = setting(20, "End after so many trials in a row, of those that went to their end, that beat the best by no "
+                            "more than luck; 0 never does.", unit="trials", ge=0, le=MOST_TRIALS, step=5)
+    since: int = setting(0, "Patience counts from this trial on: before it, trials were added.", ge=0)
 
     @property
     def higher(self) -> bool:
@@ -85,18 +103,28 @@ class SweepPlan(Config):
         return self.metric == "validation_accuracy"
 
     @property
+    def step(self) -> float:
+        """By which two results differ at least: by one validation image; losses by anything."""
+        return 1 / self.base.data.validation if self.higher else 0.0
+
+    @property
     def seconds(self) -> float:
         """That it may take; infinity without a limit."""
-        return 60 * self.minutes or float("inf")
+        return 60 * self.minutes or inf
 
     @property
     def grid_size(self) -> int:
         return prod(len(one.points()) for one in self.vary)
 
     @property
+    def combinations(self) -> float:
+        """How many different settings there are to choose from."""
+        return self.grid_size if self.sampler == "grid" else prod(one.count for one in self.vary)
+
+    @property
     def most_trials(self) -> int:
         """How many different settings are tried at most."""
-        return min(self.trials, self.grid_size) if self.sampler == "grid" else self.trials
+        return int(min(self.trials, self.combinations))
 
     def config_of(self, params: Mapping[str, Any], repeat: int = 0) -> RunConfig:
         """A trial: some settings, with a fresh seed for each repeat. It keeps no moments to go back to, of which hundreds of runs

@@ -21,7 +21,7 @@ from core.sweeps.plan import MOST_TRIALS, Range, SweepError, SweepPlan, with_par
 FORM = re.compile(r"(.+?)\.\.(.+?)((?::[a-z]+)*)")
 FLAGS = ("log", "int")
 MOST_CHOICES, MOST_VARIED, MOST_TEXT = 50, 12, 2000
-JUDGE = ("data.validation", "data.split_seed", "data.noise")  # what the validation images are
+JUDGE = ("data.validation", "data.split_seed", "data.noise", "data.join")  # what the validation images are
 LUCK = ("training.seed", "training.device", "training.threads", "training.precision", "training.moments",
         "training.moment_epochs", "training.start_from")
 OF_LOSS = ("training.loss", "training.label_smoothing")
@@ -63,6 +63,8 @@ def read_range(text: str, base: RunConfig, kinds: Sequence[Range] = ()) -> Range
     if not equals or not path or not value or len(text) > MOST_TEXT:
         raise SweepError(f"{text[:60]!r}: {AS}")
     config = config_with(path, base, kinds)
+    if "..." in value and "[" not in value:
+        raise SweepError(f"{path}={value[:60]}: a range has two dots, as 0.1..1")
     numbers = FORM.fullmatch(value)
     found = _choices(path, value, config) if numbers is None else _numbers(path, numbers, config)
     check_range(found, config)
@@ -116,6 +118,9 @@ def _choices(path: str, value: str, config: RunConfig) -> Range:
     if len(parts) > MOST_CHOICES:
         raise SweepError(f"{path} has {len(parts)} choices; it can have at most {MOST_CHOICES}")
     choices = [_value(part) for part in parts]
+    if len(choices) == 1:
+        raise SweepError(f"{path} has one value, {json.dumps(choices[0])}: there is nothing to choose. A range is written as "
+                         "0.1..1, choices as 1|2")
     return Range(path=path, choices=tuple({json.dumps(one, sort_keys=True): one for one in choices}.values()))
 
 
@@ -141,7 +146,7 @@ def check_range(one: Range, config: RunConfig) -> None:
             raise SweepError(f"{one.path} goes from {one.low:g} to {one.high:g}: " + (
                 "there is one value to choose from" if one.low == one.high else "the smaller end comes first"))
         if one.log and one.low <= 0:
-            raise SweepError(f"{one.path}: a range by factors (:log) must begin above 0")
+            raise SweepError(f"{one.path}: a range by factors must begin above 0")
         ends = [one.rounded(one.low), one.rounded(one.high)]
     for value in ends:
         try:

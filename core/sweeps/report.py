@@ -8,7 +8,7 @@ from typing import Any
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps.plan import SweepError, SweepPlan
 from core.sweeps.result import read_result, valued
-from core.wording import percent, rough_duration
+from core.wording import number, percent, rough_duration
 
 TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h|)")
 MINUTES = {"s": 1 / 60, "m": 1.0, "": 1.0, "h": 60.0}
@@ -37,6 +37,14 @@ class TrialReport:
         return found
 
 
+def beginning_of(plan: SweepPlan, sweep: Sweep, as_json: bool) -> str:
+    """The first line: whoever is killed after it knows what to go on with."""
+    if as_json:
+        return json.dumps({"event": "begun", "sweep": sweep.id, "trials": plan.most_trials, "minutes": plan.minutes})
+    time = f", at most {rough_duration(plan.seconds)}" if plan.minutes else ""
+    return f"search {sweep.id}: {plan.most_trials} trials{time}; go on with it after anything: --resume {sweep.id}"
+
+
 def as_lines(plan: SweepPlan, sweep: Sweep, trials: Sequence[Trial], as_json: bool) -> Iterator[str]:
     for trial in trials:
         if as_json:
@@ -60,7 +68,8 @@ def end_of(plan: SweepPlan, sweep: Sweep, trials: Sequence[Trial], as_json: bool
         return json.dumps({"event": sweep.status, "sweep": sweep.id, "message": sweep.message, "seconds": sweep.seconds} | chosen)
     if run is None:
         return f"search {sweep.id}: {sweep.status} after {rough_duration(sweep.seconds)}"
-    tested = f"test accuracy {percent(run.test_accuracy)}" if run.test_accuracy is not None else f"test loss {run.test_loss}"
+    accuracy = run.test_accuracy
+    tested = f"test accuracy {percent(accuracy)}" if accuracy is not None else f"test loss {number(run.test_loss)}"
     settings = "  ".join(f"{path}={json.dumps(value)}" for path, value in run.params.items())
     return f"{sweep.message}\n{settings}\n{tested}, looked at once; run {run.run_id}, search {sweep.id}"
 

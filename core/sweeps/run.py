@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import uuid4
 
+from core.errors import os_reason
 from core.runs.database import StoreError
 from core.runs.requests import Engine
 from core.runs.store import RunStore
@@ -51,6 +52,8 @@ def run_sweep(engine: Engine, store: RunStore, plan: SweepPlan | None, owner: st
         while driver.look():
             report(driver.sweep, store.trials(sweep_id))
             time.sleep(SECONDS_PER_LOOK)
+    except OSError as error:
+        raise SweepError(f"The search can't go on just now: {os_reason(error)}. What it has found stays.") from None
     finally:
         with suppress(StoreError):
             store.leave_sweep(sweep_id, name)

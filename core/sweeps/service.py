@@ -13,7 +13,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from core.actors import Actor
-from core.errors import reason
+from core.errors import os_reason, reason
 from core.runs.database import StoreError
 from core.runs.requests import Engine
 from core.runs.since import Since
@@ -24,6 +24,7 @@ from core.sweeps.driver import SECONDS_OF_SILENCE, SECONDS_PER_LOOK, Driver
 from core.sweeps.optional import is_available, load_optuna
 from core.sweeps.plan import Range, SweepError, SweepPlan, read_plan
 from core.sweeps.ranges import changed, check_plan
+from core.wording import rough_duration
 
 SECONDS_BETWEEN_LOOKS = 1.0  # while no search is going
 REST = 4  # times as long as a look kept the processor
@@ -90,6 +91,10 @@ class SweepService:
             self._drivers[sweep.id] = Driver(self._as_its_owner(sweep), self.store, sweep, name)
         except SweepError as error:
             self.store.end_sweep(sweep.id, "failed", str(error))
+        except StoreError:
+            raise  # as above
+        except Exception as error:  # one search ends by it, and the others go on
+            self._end(sweep.id, error)
 
     def _as_its_owner(self, sweep: Sweep) -> Engine:
         """The engine as whoever began the search may use it, with their limits."""
@@ -108,11 +113,15 @@ class SweepService:
         except SweepError:
             pass  # another has taken it
         except Exception as error:  # a mistake in the code, or a study file that was changed under it: one search ends by it
-            traceback.print_exc()
-            with suppress(StoreError):
-                self.store.end_sweep(sweep_id, "failed", f"The search ended with {type(error).__name__}: {reason(error)}")
+            self._end(sweep_id, error)
         del self._drivers[sweep_id]
         self._leave(driver)
+
+    def _end(self, sweep_id: str, error: Exception) -> None:
+        traceback.print_exception(error)
+        why = os_reason(error) if isinstance(error, OSError) else f"{type(error).__name__}: {reason(error)}"
+        with suppress(StoreError):
+            self.store.end_sweep(sweep_id, "failed", f"The search ended: {why}")
 
     def _leave(self, driver: Driver) -> None:
         with suppress(StoreError):
@@ -155,10 +164,18 @@ def stop(store: RunStore, engine: Engine, sweep_id: str) -> None:
                 engine.cancel(trial.run_id)
 
 
-def add_trials(store: RunStore, sweep_id: str, count: int) -> None:
-    """Let a search that is going try more settings. Raises SweepError for too many."""
-    plan = read_plan(store.sweep(sweep_id).plan)
-    _change_plan(store, sweep_id, plan, trials=plan.trials + count)
+def add_trials(store: RunStore, sweep_id: str, count: int, minutes: float = 0.0) -> None:
+    """Let a search that is going try more settings, and take longer for it; it has not stalled before it has tried some of them.
+    Raises SweepError for too many, and where none of them would be tried."""
+    sweep = store.sweep(sweep_id)
+    plan = read_plan(sweep.plan)
+    if plan.trials >= plan.combinations:
+        raise SweepError(f"There are {int(plan.combinations)} combinations of these settings, and all of them are tried anyway.")
+    after = changed(plan, trials=plan.trials + count, minutes=plan.minutes + minutes if plan.minutes else 0.0)
+    if sweep.seconds >= after.seconds:
+        raise SweepError(f"The time of {rough_duration(plan.seconds)} is over, so no more would be tried: add minutes as well.")
+    tried = max((trial.trial for trial in store.trials(sweep_id)), default=-1)
+    _change_plan(store, sweep_id, after, since=tried + 1)
 
 
 def narrow(store: RunStore, sweep_id: str, path: str, low: float, high: float) -> Range:

@@ -10,12 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core.errors import reason
+from core.errors import os_reason, reason
 from core.runs.sweep_records import STUDIES
 from core.sweeps.optional import load_optuna
 from core.sweeps.plan import Range, SweepError, SweepPlan
 
 PRIME = 1_000_003
+SAME = "same settings as trial"  # a trial's attribute in the study: it was not trained, see core.sweeps.tried
 
 
 def study_path(runs_dir: Path, sweep_id: str) -> Path:
@@ -29,17 +30,21 @@ class Study:
     def __init__(self, path: Path, sweep_id: str, plan: SweepPlan) -> None:
         self._optuna = load_optuna()
         self.path, self.plan = path, plan
-        new = not path.exists() or not path.stat().st_size
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not new:
-            _put_right(path)
-            _check_whose(path, sweep_id)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not (new := not path.exists() or not path.stat().st_size):
+                _put_right(path)
+                _check_whose(path, sweep_id)
+        except OSError as error:
+            raise SweepError(f"The study file {path.name} can't be used: {os_reason(error)}.") from None
         try:
             backend = self._optuna.storages.journal.JournalFileBackend(str(path))
             storage = self._optuna.storages.JournalStorage(backend)
             self._study = self._optuna.create_study(
                 storage=storage, study_name=sweep_id, direction="maximize" if plan.higher else "minimize", load_if_exists=True)
             done = len(self._study.get_trials(deepcopy=False))
+        except OSError as error:
+            raise SweepError(f"The study file {path.name} can't be used: {os_reason(error)}.") from None
         except Exception as error:  # whatever a journal of any content makes Optuna raise
             raise SweepError(f"The study file {path.name} is damaged ({reason(error)}). The runs of this search are on Compare "
                              "runs; start a new one.") from None
@@ -50,8 +55,10 @@ class Study:
         if new and plan.sampler != "grid" and (first := plan.first_params()):
             self._study.enqueue_trial({path: _encoded(self._range(path), value) for path, value in first.items()})
 
-    def ask(self) -> tuple[int, dict[str, Any]]:
-        """The number of the next trial, and its settings by path."""
+    def ask(self, wanted: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """The number of the next trial, and its settings by path: the sampler's choice, or the wanted ones."""
+        if wanted is not None:
+            self._study.enqueue_trial({path: _encoded(self._range(path), value) for path, value in wanted.items()})
         trial = self._study.ask({one.path: self._distribution(one) for one in self.plan.vary})
         return trial.number, self._decoded(trial.params)
 
@@ -67,19 +74,36 @@ class Study:
         return found
 
     def count(self) -> int:
-        """How many trials have been asked for, without those that were cut off."""
-        return sum(bool(trial.params) and len(trial.params) == len(self.plan.vary)
+        """How many different settings have been asked for, without those that were cut off."""
+        return sum(bool(trial.params) and len(trial.params) == len(self.plan.vary) and SAME not in trial.user_attrs
                    for trial in self._study.get_trials(deepcopy=False)
                    if trial.state != self._optuna.trial.TrialState.WAITING)
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
-        """What a trial has come to after an epoch; whether it should be ended, as it lags behind."""
-        trial = self._optuna.trial.Trial(self._study, number)  # its id, too: there is one study in the file
-        trial.report(value, epoch)
-        return trial.should_prune()
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """What a trial has come to after an epoch; said again, as by who drives on, it changes nothing."""
+        if epoch not in self._study.get_trials(deepcopy=False)[number].intermediate_values:
+            self._trial(number).report(value, epoch)
+
+    def lags(self, number: int) -> bool:
+        """Whether a trial should be ended, as it lags behind after the last epoch that was reported."""
+        return self._trial(number).should_prune()
+
+    def _trial(self, number: int) -> Any:
+        return self._optuna.trial.Trial(self._study, number)  # its id, too: there is one study in the file
 
     def tell(self, number: int, value: float) -> None:
         self._study.tell(number, value, skip_if_finished=True)
+
+    def tell_same(self, number: int, first: int) -> None:
+        """A trial has the settings of an earlier one, and so its result, as far as that is known by now."""
+        states, twin = self._optuna.trial.TrialState, self._study.get_trials(deepcopy=False)[first]
+        self._trial(number).set_user_attr(SAME, first)
+        if twin.state == states.COMPLETE:
+            self.tell(number, twin.value)
+        elif twin.state == states.PRUNED:
+            self.tell_pruned(number)
+        else:
+            self.tell_failed(number)
 
     def tell_pruned(self, number: int) -> None:
         self._study.tell(number, state=self._optuna.trial.TrialState.PRUNED, skip_if_finished=True)
@@ -119,13 +143,14 @@ class Study:
 
     def _pruner(self) -> Any:
         pruners = self._optuna.pruners
-        epochs = [one.high for one in self.plan.vary if one.path == "training.epochs" and one.high is not None]
+        epochs = next((one.points() for one in self.plan.vary if one.path == "training.epochs"),
+                      (self.plan.base.training.epochs,))
         match self.plan.pruner:
             case "median":
-                return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
+                # not in the first third: what learns slowly then may be the best in the end
+                return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=min(epochs) // 3 + 1)
             case "hyperband":
-                return pruners.HyperbandPruner(min_resource=1, max_resource=max(1, int(max(
-                    epochs, default=self.plan.base.training.epochs))))
+                return pruners.HyperbandPruner(min_resource=1, max_resource=max(epochs))
             case _:
                 return pruners.NopPruner()
 
@@ -145,15 +170,10 @@ def _put_right(path: Path) -> None:
     """Take away what a process that was killed while it wrote has left: its lock, and what it has written of a last line."""
     with suppress(OSError):
         path.with_name(f"{path.name}.lock").unlink()
-    try:
-        content = path.read_bytes()
-        if content and not content.endswith(b"\n"):
-            whole = content.rfind(b"\n") + 1
-            if whole:
-                with path.open("r+b") as file:
-                    file.truncate(whole)
-    except OSError as error:
-        raise SweepError(f"The study file {path.name} can't be read: {error.strerror or reason(error)}.") from None
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n") and (whole := content.rfind(b"\n") + 1):
+        with path.open("r+b") as file:
+            file.truncate(whole)
 
 
 def _check_whose(path: Path, sweep_id: str) -> None:

@@ -100,7 +100,7 @@ def _offer(first: Run, second: Run, walk: Walk, planned: list[list[RunConfig]], 
     """A button that trains what is missing, and before it what that means."""
     count, there = len(wanted), sum(map(len, planned)) - len(wanted)
     seconds = seconds_for(wanted, len(planned), first, second)
-    about = f", about {rough_duration(float(f'{seconds:.2g}'))} of training on this machine" if seconds is not None else ""
+    about = f", about {rough_duration(seconds, 2)} of training on this machine" if seconds is not None else ""
     st.markdown(f"{plural(len(walk.changes), 'change')}, {plural(len(planned[0]), 'seed')}: **{plural(count, 'run')} to train**"
                 + about + (f"; {there} {'is' if there == 1 else 'are'} there already, or on the way." if there else "."))
     too_many = count > MOST_RUNS

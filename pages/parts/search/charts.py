@@ -1,12 +1,13 @@
 """The charts of a search: its history, one setting, all settings, which of them matter, and its trials as a table."""
 
+import shlex
 from math import log2
 
 import pandas as pd
 import streamlit as st
 
 from core.figures.run_tables import MOST_BARS, importance_chart
-from core.figures.sweeps import history_chart, parallel_chart, slice_chart
+from core.figures.sweeps import MOST_AXES, history_chart, parallel_chart, slice_chart
 from core.runs import StoreError
 from core.runs.differing import in_words, labels_of
 from core.runs.importance import FEWEST, Importance, ImportanceError, importance
@@ -15,7 +16,9 @@ from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, narrow
 from core.sweeps.luck import luck_found
 from core.sweeps.plan import Range
+from core.sweeps.study import study_path
 from core.wording import percent
+from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
@@ -27,12 +30,16 @@ OTHERS = ("Trials differ in other settings, too: what looks like this one's effe
 
 
 def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
-    """One of VIEWS."""
+    """One of VIEWS; of a search that came to nothing its table alone."""
     labels = labels_of([plan.base], [one.path for one in plan.vary])
+    if not sweep.is_active and all(trial.value is None for trial in trials):
+        if trials:
+            _table(plan, trials, labels)
+        return
     view = st.segmented_control("Chart", VIEWS, default=VIEWS[0], required=True, key="search.view", bind="query-params",
                                 label_visibility="collapsed")
     if view == VIEWS[0]:
-        luck = luck_found(trials)
+        luck = luck_found(trials, plan.step)
         st.echarts_chart(history_chart(plan, trials, luck), height=HEIGHT, key="search.history", alt="History of the search")
         st.caption(f"{RESULTS[plan.metric].label.capitalize()} of each trial, grey where it was ended early; diamonds are fresh "
                    "seeds of the same settings. What is much worse lies at the edge. "
@@ -43,29 +50,41 @@ def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial])
     elif view == VIEWS[2]:
         st.echarts_chart(parallel_chart(plan, trials, labels), height=HEIGHT, key="search.parallel", alt="All settings at once")
         st.caption("A line is a trial, blue where the result is good and orange where it is bad, grey where it was ended early. "
-                   "Drag along an axis to see only the trials that go through that part of it.")
+                   "Drag along an axis to see only the trials that go through that part of it. What is much worse lies at the "
+                   "edge."
+                   + (f" The first {MOST_AXES} of {len(plan.vary)} settings are drawn." if len(plan.vary) > MOST_AXES else ""))
     elif view == VIEWS[3]:
         _which(sweep, plan, trials, labels)
     else:
         _table(plan, trials, labels)
+        if server.actor.is_local and (study := study_path(server.store.path, sweep.id)).exists():
+            st.caption("The study is Optuna's own journal: optuna-dashboard opens it, also while the search goes.")
+            st.code(f"optuna-dashboard {shlex.quote(str(study))}", language="sh")
 
 
 def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial], labels: dict[str, str]) -> None:
     by_path = {one.path: one for one in plan.vary}
-    path = st.selectbox("Setting", list(by_path), format_func=lambda one: labels[one].capitalize(), key="search.setting",
-                        width=320)
-    one = by_path[path]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        path = st.selectbox("Setting", list(by_path), format_func=lambda one: labels[one].capitalize(), key="search.setting",
+                            width=320)
+        one = by_path[path]
+        can_narrow = one.is_number and sweep.is_active and plan.sampler != "grid"
+        choosing = can_narrow and st.toggle("Narrow its range", key=f"search.narrowing.{path}.{one.low}.{one.high}")
     spec = slice_chart(plan, trials, one, labels[path])
-    key = f"search.slice.{path}.{one.low}.{one.high}"
-    if not one.is_number or not sweep.is_active or plan.sampler == "grid":
+    if not choosing:
+        st.session_state.pop(keys.SEARCH_STILL, None)
         spec = {name: part for name, part in spec.items() if name not in ("brush", "toolbox")}
-        st.echarts_chart(spec, height=HEIGHT, key=key, alt=f"Result over {labels[path]}")
+        st.echarts_chart(spec, height=HEIGHT, key=f"search.slice.{path}.{one.low}.{one.high}", alt=f"Result over {labels[path]}")
         st.caption(OTHERS)
         return
-    chosen = st.echarts_chart(spec, height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
+    key = f"search.brush.{sweep.id}.{path}.{one.low}.{one.high}"
+    still = st.session_state.get(keys.SEARCH_STILL)
+    if still is None or still[0] != key:
+        still = st.session_state[keys.SEARCH_STILL] = key, spec
+    chosen = st.echarts_chart(still[1], height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
     part = _ends(one, brushed(chosen, one), labels[path])
-    st.caption("To narrow the range, type its ends, or press the button at the chart's top right and drag over the part that you "
-               f"want. {OTHERS}")
+    st.caption("Press the first button at the chart's top right and drag over the part that you want, or type its ends. The "
+               f"chart stands still meanwhile. {OTHERS}")
     if part is None:
         return
     if st.button(f"Search only from {part[0]:.3g} to {part[1]:.3g}", icon=":material/compress:", key="search.narrow",
@@ -126,7 +145,8 @@ def _which(sweep: Sweep, plan: SweepPlan, trials: list[Trial], labels: dict[str,
                    "mean. The bars below mean nothing.", icon=":material/casino:")
     st.plotly_chart(importance_chart(found, labels, RESULTS[plan.metric]), key="search.importance",
                     alt="How much each setting matters")
-    explained = f" The settings account for {percent(found.explained, 0)} of the differences." if found.explained else ""
+    explained = f" The settings account for {percent(found.explained, 0)} of the differences." if (
+        found.explained or 0) > 0 else ""
     st.caption(f"A random forest learns from some of the first {found.runs} results and guesses the others; a bar says how much "
                "worse it guesses when one setting is shuffled. Lines: 90 % of 20 resamples; grey where they reach 0, so that it "
                f"may be nothing.{explained} Of ranges as they were searched, not of all values."
@@ -141,8 +161,8 @@ def _importance(run_ids: tuple[str, ...], values: tuple[float, ...], _settings: 
 def _table(plan: SweepPlan, trials: list[Trial], labels: dict[str, str]) -> None:
     scale = 100 if plan.higher else 1
     rows = [{"Trial": trial.trial, "Seed": plan.base.training.seed + trial.repeat,
-             **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in trial.params.items()},
              "Result": None if trial.value is None else trial.value * scale, "State": trial.state or trial.status,
+             **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in trial.params.items()},
              "Why": in_table(trial.reason), "Training time (s)": trial.seconds, "Epochs": trial.epoch, "Run": trial.run_id[:8]}
             for trial in reversed(trials)]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="search.table", height=HEIGHT, placeholder="–", column_config={

@@ -1,6 +1,7 @@
 """What is to be searched: which settings vary, between what, how many trials, how long."""
 
 import json
+from contextlib import suppress
 from typing import Any
 from zlib import crc32
 
@@ -50,13 +51,13 @@ def beginning(server: Services, config: RunConfig) -> None:
         link("pages/explore_data.py", "Get it on the page “Explore data”", ":material/grid_view:")
     if st.button("Start the search", type="primary", icon=":material/travel_explore:", key="search.start",
                  disabled=not chosen or not ready):
-        begin(server, config, ranges, {"trials": trials, "minutes": minutes} | values)
-    st.caption(f"{plural(int(trials), 'trial')}, and {values['seeds']} fresh seeds for the first settings and for each of the "
-               "best ones.")
+        begin(server, config, ranges, {"trials": trials, "minutes": minutes} | values, labels)
+    st.caption(f"{_trials(config, ranges, {'trials': trials} | values)}, and {values['seeds']} fresh seeds for the first "
+               "settings and for each of the best ones.")
 
 
-def begin(server: Services, config: RunConfig, ranges: list[Range | str], values: dict[str, Any]) -> None:
-    """Start a search; the page is drawn anew, with the reason where it can't be."""
+def begin(server: Services, config: RunConfig, ranges: list[Range | str], values: dict[str, Any], labels: dict[str, str]) -> None:
+    """Start a search; the page is drawn anew, with the reason where it can't be. labels: of settings, as the form has them."""
     try:
         plan = plan_of(config, ranges, **values)
         for one in plan.vary:  # in a lesson each of these has to be allowed
@@ -66,12 +67,24 @@ def begin(server: Services, config: RunConfig, ranges: list[Range | str], values
         title = f"Search: {title_of(config, server.settings.data_dir)}"
         start(server.store, server.engine, plan, st.session_state[keys.OWNER], title)
     except (SweepError, ConfigError) as error:
-        refuse(as_text(str(error)))
+        line = str(error)
+        for path in sorted(labels, key=len, reverse=True):  # one may begin as another
+            line = line.replace(path, labels[path])
+        refuse(as_text(line))
     except StoreError as error:
         refuse(as_text(str(error)), icon_of(error))
     server.sweeps.wake()
     st.session_state.pop(keys.SEARCH, None)  # the newest is shown
     st.rerun()
+
+
+def _trials(config: RunConfig, ranges: list[Range | str], values: dict[str, Any]) -> str:
+    """How many there will be at most; what is wrong with the ranges is said by the button."""
+    with suppress(SweepError):
+        plan = plan_of(config, ranges, **values)
+        if plan.most_trials < plan.trials:
+            return f"{plural(plan.most_trials, 'trial')}, as there are no more combinations"
+    return plural(int(values["trials"]), "trial")
 
 
 def _range(config: RunConfig, path: str, label: str) -> Range | str:
@@ -87,12 +100,14 @@ def _range(config: RunConfig, path: str, label: str) -> Range | str:
                                    max_value=kind(about.maximum) if about.maximum is not None else None,
                                    format="%d" if usual.whole else "%g", key=f"search.{word}.{key}", help=about.help)
                 for place, word, end in ((low, "from", usual.low), (high, "to", usual.high))]
-        log = st.checkbox(f"{label} by factors", usual.log, key=f"search.log.{key}",
+        log = st.checkbox(f"By factors: {label[:1].lower()}{label[1:]}", usual.log, key=f"search.log.{key}",
                           help="Tries as many values between 0.001 and 0.01 as between 0.01 and 0.1.")
         return Range(path=path, low=ends[0], high=ends[1], log=log, whole=usual.whole)
     if all(isinstance(choice, list) for choice in usual.choices):
         text = st.text_input(f"{label}{unit}", " | ".join(json.dumps(choice) for choice in usual.choices), max_chars=400,
                              key=f"search.lists.{key}", help="What is tried, with | between.")
+        if not text.strip():
+            return Range(path=path, choices=(now,))  # which is one value, and said to be
         return f"{path}={text}"
     taken = st.multiselect(f"{label}{unit}", list(usual.choices), list(usual.choices), key=f"search.choices.{key}",
                            format_func=lambda choice: CHOICES.get(str(choice)) or in_words(path, choice), help=about.help)

@@ -33,18 +33,18 @@ def found(server: Services, sweep: Sweep, plan: SweepPlan, trials: Sequence[Tria
     labels = labels_of([plan.base], list(best.params))
     settings = ", ".join(f"{labels[path]} **{as_text(in_words(path, value))}**" for path, value in best.params.items())
     if sweep.status == "finished":
-        st.success(as_text(sentence(plan, result)), icon=":material/emoji_events:")
+        st.success(as_text(_kept_together(sentence(plan, result))), icon=":material/emoji_events:")
     tested = ""
     if best.test_accuracy is not None or best.test_loss is not None:
         figure = percent(best.test_accuracy) if best.test_accuracy is not None else f"loss {number(best.test_loss)}"
         tested = f" On the test images, looked at once, with this one alone: **{figure}**."
-    st.markdown(f"Trial {best.trial}: {settings}.{tested}")
+    st.markdown(_kept_together(f"Trial {best.trial}: {settings}.{tested}"))
     if len(result.means) > 1:
         _leaders(plan, trials, result, labels)
     with st.container(horizontal=True):
         if st.button("Use the best settings", icon=":material/check:", type="primary", key="search.use"):
             _use(plan, best)
-        reference = next((trial for trial in trials if not trial.repeat and trial.trial != best.trial), None)
+        reference = _reference(plan, trials, best)
         if reference and st.button("Why is it best?", icon=":material/compare_arrows:", key="search.why",
                                    help=f"Walks from trial {reference.trial}'s settings to these, one change at a time, each "
                                    "with several seeds."):
@@ -59,16 +59,29 @@ def found(server: Services, sweep: Sweep, plan: SweepPlan, trials: Sequence[Tria
         st.caption(as_text(f"The search ended as {result.why}." if result.why else ""))
 
 
+def _kept_together(text: str) -> str:
+    """No line begins with a percent sign."""
+    return text.replace(" %", "\u00a0%")
+
+
+def _reference(plan: SweepPlan, trials: Sequence[Trial], best: Trial) -> Trial | None:
+    """What the best one is laid beside: the settings that the search began with; where these are the best, the next best."""
+    known = [trial for trial in trials if not trial.repeat and trial.state == "complete" and not trial.deleted
+             and trial.trial != best.trial]
+    known.sort(key=lambda trial: (trial.trial > 0, -(trial.value or 0.0) if plan.higher else trial.value or 0.0))
+    return known[0] if known else None
+
+
 def _leaders(plan: SweepPlan, trials: Sequence[Trial], result: Result, labels: dict[str, str]) -> None:
     firsts = {trial.trial: trial for trial in trials if not trial.repeat}
     rows = []
     for trial, mean in result.means.items():
         values = fresh_values(trials, trial)
-        rows.append({"Trial": trial, **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in
-                                        firsts[trial].params.items() if path in labels},
-                     "First run": valued(plan, firsts[trial].value), "Mean of fresh seeds": valued(plan, mean),
-                     "Seeds": len(values), "Verdict": "chosen" if trial == result.chosen else
-                     "can't be told apart from it" if trial in result.alike else "worse",
+        rows.append({"Trial": trial, "Mean of fresh seeds": valued(plan, mean), "Seeds": len(values),
+                     "First run": valued(plan, firsts[trial].value), "Verdict": "chosen" if trial == result.chosen else
+                     "can't be told apart" if trial in result.alike else "worse",
+                     **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in
+                        firsts[trial].params.items() if path in labels},
                      "Parameters": firsts[trial].parameters})
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="search.leaders", placeholder="–",
                  column_config={"Parameters": st.column_config.NumberColumn(format="localized")})

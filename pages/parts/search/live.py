@@ -3,9 +3,12 @@
 import streamlit as st
 
 from core.runs import StoreError
+from core.runs.differing import in_words, labels_of
 from core.runs.sweep_records import Sweep, Trial
 from core.sweeps import SweepError, SweepPlan, add_trials, pause, read_plan, resume, stop
+from core.sweeps.driver import REPEATING
 from core.sweeps.luck import MOST_LEADERS, luck_found
+from core.sweeps.plan import MOST_TRIALS
 from core.sweeps.result import apart, valued
 from core.wording import duration, plural, rough_duration
 from pages.parts.runs.control import try_to
@@ -51,11 +54,12 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
     st.markdown(f"{icon} **{as_text(sweep.title)}** · {label.lower()}")
     first = [trial for trial in trials if not trial.repeat]
     ended = [trial for trial in first if trial.state]
-    luck = luck_found(trials)
+    luck = luck_found(trials, plan.step)
     if sweep.is_active:
-        share, left = min(1.0, len(ended) / plan.most_trials), seconds_left(sweep, plan, trials)
-        about = f" · about {rough_duration(float(f'{left:.2g}'))} left" if left is not None and sweep.status == "running" else ""
-        st.progress(share, f"{as_text(sweep.note) or 'Begins'} · {len(ended)} of {plural(plan.most_trials, 'trial')}{about}")
+        most = len(first) if sweep.note.startswith(REPEATING) else max(plan.most_trials, len(first))
+        share, left = len(ended) / most, seconds_left(sweep, plan, trials, most)
+        about = f" · about {rough_duration(left, 2)} left" if left is not None and sweep.status == "running" else ""
+        st.progress(share, f"{as_text(sweep.note) or 'Begins'} · {len(ended)} of {plural(most, 'trial')}{about}")
         tab_title(f"{100 * share:.0f} %")
     elif sweep.message and sweep.status != "finished":
         (st.error if sweep.status == "failed" else st.info)(as_text(sweep.message), icon=icon)
@@ -73,16 +77,18 @@ def _state(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> None:
                        f"Done, and ended early as they lagged behind. {plural(counts['failed'], 'trial')} failed."),
             "Time": (duration(sweep.seconds), f"Of at most {rough_duration(plan.seconds)}." if plan.minutes else "No limit."),
         })
-    if counts["failed"] and (bad := next((one for one in reversed(first) if one.state == "failed"), None)):
+    bad = next((one for one in reversed(first) if one.state == "failed"), None)
+    if bad is not None and sweep.status != "failed":  # which has said it
         st.caption(f":material/error: Trial {bad.trial} failed: {as_text(bad.reason)}")
 
 
-def seconds_left(sweep: Sweep, plan: SweepPlan, trials: list[Trial]) -> float | None:
-    """About how long it still takes, by what its trials took; None before the first has ended."""
+def seconds_left(sweep: Sweep, plan: SweepPlan, trials: list[Trial], most: int) -> float | None:
+    """About how long it still takes, by what its trials took; None before the first has ended. most: different settings that are
+    tried."""
     took = sum(bool(trial.state) for trial in trials)
     if not took or not sweep.seconds:
         return None
-    runs = plan.most_trials + (1 + MOST_LEADERS) * plan.seeds
+    runs = most + (1 + MOST_LEADERS) * plan.seeds
     return max(0.0, min(sweep.seconds / took * (runs - took), plan.seconds - sweep.seconds))
 
 
@@ -108,17 +114,25 @@ def buttons(server: Services, sweep: Sweep) -> None:
         if st.button("Stop", icon=":material/stop:", key="search.stop", help="Ends the search. What it has found stays."):
             try_to(lambda: stop(server.store, server.engine, sweep.id))
         with st.popover("Add trials", icon=":material/add:", key="search.add_open"):
-            count = st.number_input("More trials", 1, 1000, 10, key="search.more")
+            count = st.number_input("More trials", 1, MOST_TRIALS, 10, key="search.more")
+            minutes = st.number_input("More time (min)", 0.0, 10_000.0, 0.0, 5.0, "%g", key="search.more_time",
+                                      help="On top of what the search may take.") if plan.minutes else 0.0
             if st.button("Add", key="search.add", type="primary"):
                 try:
-                    add_trials(server.store, sweep.id, int(count))
+                    add_trials(server.store, sweep.id, int(count), minutes)
                 except (SweepError, StoreError) as error:
                     refuse(as_text(str(error)))
                 tell(f"{plural(int(count), 'trial')} added.")
                 st.rerun()
-    st.markdown("**What varies**")
-    for one in plan.vary:
-        st.caption(f"`{one.path}` " + (f"{one.low:g} to {one.high:g}" + (", by factors" if one.log else "") if one.is_number else
-                                     as_text(" | ".join(map(str, one.choices)))))
+    what_varies(plan)
     st.caption("You can leave or reload this page: the search goes on. After a restart of the server it goes on as soon as "
                "somebody opens the app.")
+
+
+def what_varies(plan: SweepPlan) -> None:
+    """The ranges of a search."""
+    labels = labels_of([plan.base], [one.path for one in plan.vary])
+    lines = [f"- {as_text(labels[one.path]).capitalize()}: " + (
+        f"{one.low:g} to {one.high:g}" + (", by factors" if one.log else "") if one.is_number else
+        as_text(", ".join(in_words(one.path, choice) for choice in one.choices))) for one in plan.vary]
+    st.markdown("\n".join(["**What varies**", "", *lines]))

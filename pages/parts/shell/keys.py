@@ -24,6 +24,7 @@ REFUSED = "session.refused"  # (why something was not done, an icon), to be said
 METRICS = "session.metrics"  # what has been read of the last runs' metrics, by run
 RANGE_RUN = "session.range_run"  # id of the learning-rate range test that is looked at
 RANGE_USED = "session.range_used"  # (its id, the learning rate that was taken from it)
+SEARCH_STILL = "search.still"  # the chart on which a part of a range is chosen, by what it shows: a new one would undo the choice
 SEARCH = "search.which"  # id of the search over settings that is looked at
 PAGE = "session.page"  # title of the page that is open
 PAGE_BEFORE = "session.page_before"  # and of the one that was at the script run before
