@@ -83,8 +83,10 @@ if (!window.playgroundValues) {
     for (const plot of document.querySelectorAll('[data-testid="stPlotlyChart"] .js-plotly-plot')) {
       const chart = plot.closest('[data-testid="stPlotlyChart"]');
       const button = chart.querySelector(".playground-values-button") ?? offered(chart);
-      const tools = plot.querySelector(".modebar")?.offsetWidth ?? 0, right = tools ? `${tools + 12}px` : ""; // beside them
-      if (button.style.right !== right) button.style.right = right;
+      const { offsetWidth: tools = 0, offsetHeight: high = 0 } = plot.querySelector(".modebar") ?? {};
+      const beside = tools + 12 + button.offsetWidth <= chart.clientWidth; // else below them
+      const right = tools && beside ? `${tools + 12}px` : "", top = tools && !beside ? `${high}px` : "";
+      if (button.style.right !== right || button.style.top !== top) Object.assign(button.style, { right, top });
     }
   };
   const offered = (chart) => {
