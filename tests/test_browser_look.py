@@ -20,7 +20,6 @@ from tests.axe import (
     MENU_PLACE,
     PAGES,
     SECTIONS,
-    TRIES,
     choose,
     gone_to,
     of_run,
@@ -32,30 +31,9 @@ from tests.axe import (
 from tests.browser import by_mouse
 from tests.helpers import run_here, tiny
 from tests.strokes import STROKES
+from tests.touch import as_a_phone, too_small
 
 pytestmark = pytest.mark.browser
-# what a finger is to meet, but for what stands in a sentence, tools of a chart, a table's grid, and what is off the screen
-MISSED = """reach => {
-    const all = (root) => [...root.querySelectorAll('*')].flatMap(one => [one, ...(one.shadowRoot ? all(one.shadowRoot) : [])]);
-    const at = (x, y) => { let met = document.elementFromPoint(x, y), inner;
-        while (met?.shadowRoot && (inner = met.shadowRoot.elementFromPoint(x, y)) && inner !== met) met = inner;
-        return met; };
-    const beside = '.modebar, [data-testid=stDataFrame], [data-testid=stHeader], [data-testid=stElementToolbar], ' +
-        '[data-testid=stCode], [data-testid=stSkipToContent], [data-testid=stSidebar], p a, table button, label a, ' +
-        ':is(h1, h2, h3) a';
-    const aims = all(document).filter(one => one.matches('button, a[href], input, select, summary') && !one.closest(beside));
-    return aims.map(one => {
-        const whole = one.matches('input, [aria-haspopup]') && one.closest('label, [role=group], [data-testid=stSelectbox], ' +
-            '[data-testid=stMultiSelect]'), part = whole || one;  // any of it can be pressed
-        part.scrollIntoView({block: 'center'});
-        const box = part.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
-        if (!one.checkVisibility() || box.width < 2 || one.disabled || box.x < 0 || box.right > innerWidth) return null;
-        const met = [[0, -reach], [0, reach], [-reach, 0], [reach, 0]].map(([dx, dy]) => at(x + dx, y + dy));
-        const ours = (other) => other && (part.contains(other) || other.contains(part) && other.matches('a, button, summary'));
-        return met.every(ours) ? null : `${Math.round(box.width)}×${Math.round(box.height)} ${one.tagName} ` +
-            (one.getAttribute('aria-label') ?? one.innerText).slice(0, 40);
-    }).filter(Boolean);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +58,8 @@ def address(served: tuple[str, str]) -> str:
 @pytest.mark.parametrize("half", [0, 1])
 def test_everybody_can_read_and_reach_everything(served, tabs, half):
     """Every page in both themes: of the dark one only the colours are asked, since nothing else is another. The menu is the same
-    on all of them, and asked on the first. Then what an address can open on a page, one section after the other as its control
-    does, in the light theme: a section's colours are those of pages."""
+    on all of them, and asked on the first. Then as on a phone, where a finger meets what it aims at: what an address can open
+    on a page, one section after the other as its control does, in the light theme: a section's colours are those of pages."""
     page = tabs(1280)
     for name in PAGES[half::2]:
         page.emulate_media(color_scheme="light")
@@ -98,15 +76,18 @@ def test_everybody_can_read_and_reach_everything(served, tabs, half):
         if name.startswith("draw_digit"):
             for _, points in STROKES[7][0]:  # only then there is something to look into
                 by_mouse(page, points)
-        for row, section in [(row, section) for row, sections in SECTIONS.get(name, []) for section in sections]:
-            page.emulate_media(color_scheme="light")
-            choose(page, row, section)
-            if name.startswith("learn_"):
-                skip_questions(page, looks=1)
-            page.mouse.move(1, 1)
-            assert not wrong(page, only=MAIN), f"{name}, {section}"
-            if section in BOTH_THEMES:
-                assert not wrong_in_the_dark(page, [MENU_PLACE]), f"{name}, {section}, dark"
+        with as_a_phone(page):
+            assert too_small(page) == [], name
+            for row, section in [(row, section) for row, sections in SECTIONS.get(name, []) for section in sections]:
+                page.emulate_media(color_scheme="light")
+                choose(page, row, section)
+                if name.startswith("learn_"):
+                    skip_questions(page, looks=1)
+                page.mouse.move(1, 1)
+                assert not wrong(page, only=MAIN), f"{name}, {section}"
+                assert too_small(page) == [], f"{name}, {section}"
+                if section in BOTH_THEMES:
+                    assert not wrong_in_the_dark(page, [MENU_PLACE]), f"{name}, {section}, dark"
 
 
 def test_every_section_that_a_lesson_can_name_is_looked_at():
@@ -124,19 +105,6 @@ def test_what_is_chosen_can_be_read_below_the_pointer(address, tabs, scheme):
     chosen.hover()
     expect(chosen).to_have_attribute("data-hovered", "true")
     assert not wrong(page, rules=["color-contrast"])
-
-
-@pytest.mark.parametrize("name", ["", "train_model?run=RUN", "learn_linear_regression"])
-def test_a_finger_meets_what_it_aims_at(served, tabs, name):
-    """Half of 40 pixels beside its middle, in each direction."""
-    page = opened(tabs(390, touch=True), served[0] + name.replace("RUN", served[1]))
-    missed: list[str] = []
-    for _ in range(TRIES):  # the page may still be settling
-        missed = page.evaluate(MISSED, 18)
-        if not missed:
-            return
-        page.wait_for_timeout(500)
-    assert missed == []
 
 
 def test_a_block_of_code_is_scrolled_by_keyboard(address, tabs):

@@ -1,7 +1,12 @@
 """What a finger misses: controls of a page whose hit area is smaller than 40 by 40 CSS pixels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from playwright.sync_api import Page
 
+TRIES = 20  # looks at a page, a quarter of a second apart, until nothing is too small: it may still be settling
+PHONE = 390, 844  # pixels
 LEAST = 40  # pixels, wide and high, of what a finger is to meet
 # A control is small where a finger misses it half that much beside its middle, in any direction: so rounded corners count as a
 # finger meets them, and so does what reaches beyond what is seen. A part of something that can be pressed as a whole counts with
@@ -35,6 +40,31 @@ SMALL = """least => {
 }"""
 
 
+@contextmanager
+def as_a_phone(page: Page) -> Iterator[None]:
+    """An opened page as on a phone, which is not opened anew for that."""
+    desk = page.viewport_size
+    assert desk is not None
+    browser = page.context.new_cdp_session(page)
+
+    def become(size: tuple[int, int], phone: bool) -> None:
+        browser.send("Emulation.setTouchEmulationEnabled", {"enabled": phone} | ({"maxTouchPoints": 1} if phone else {}))
+        browser.send("Emulation.setDeviceMetricsOverride", {"width": size[0], "height": size[1], "deviceScaleFactor": 1,
+                                                            "mobile": phone})
+
+    become(PHONE, True)
+    assert page.evaluate("matchMedia('(pointer: coarse)').matches && innerWidth") == PHONE[0]
+    yield
+    become((desk["width"], desk["height"]), False)
+    browser.detach()
+
+
 def too_small(page: Page) -> list[str]:
-    """What a finger misses of the page as it is now, each with its size and name."""
-    return page.evaluate(SMALL, LEAST)
+    """What a finger misses of the page, each with its size and name."""
+    found: list[str] = []
+    for _ in range(TRIES):
+        found = page.evaluate(SMALL, LEAST)
+        if not found:
+            break
+        page.wait_for_timeout(250)
+    return found

@@ -83,9 +83,9 @@ if (!window.playgroundValues) {
     for (const plot of document.querySelectorAll('[data-testid="stPlotlyChart"] .js-plotly-plot')) {
       const chart = plot.closest('[data-testid="stPlotlyChart"]');
       const button = chart.querySelector(".playground-values-button") ?? offered(chart);
-      const { offsetWidth: tools = 0, offsetHeight: high = 0 } = plot.querySelector(".modebar") ?? {};
+      const bar = plot.querySelector(".modebar"), tools = bar?.offsetWidth ?? 0;
       const beside = tools + 12 + button.offsetWidth <= chart.clientWidth; // else below them
-      const right = tools && beside ? `${tools + 12}px` : "", top = tools && !beside ? `${high}px` : "";
+      const right = tools && beside ? `${tools + 12}px` : "", top = tools && !beside ? `${bar.offsetTop + bar.offsetHeight}px` : "";
       if (button.style.right !== right || button.style.top !== top) Object.assign(button.style, { right, top });
     }
   };
