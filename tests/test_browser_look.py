@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.page_latency import app
 from core.lessons.pages import PICKERS
@@ -29,7 +29,7 @@ from tests.axe import (
     wrong_in_the_dark,
 )
 from tests.browser import by_mouse
-from tests.helpers import run_here, tiny
+from tests.helpers import run_here, tiny, wait_until
 from tests.strokes import STROKES
 from tests.touch import as_a_phone, too_small
 
@@ -152,6 +152,29 @@ def test_what_a_chart_shows_is_there_as_a_table(address, tabs):
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(button).to_be_focused()
+    chart = page.get_by_role("figure", name="Confusion matrix")
+    it_grows(page, chart, ".main-svg")
+
+    def met() -> str:  # at the middle of the last of the four cells
+        cell = chart.locator(".heatmaplayer image").bounding_box()
+        page.mouse.move(cell["x"] + 0.7 * cell["width"], cell["y"] + 0.7 * cell["height"])
+        page.mouse.move(cell["x"] + 0.75 * cell["width"], cell["y"] + 0.75 * cell["height"])
+        return " ".join(chart.locator(".hovertext").all_text_contents())
+
+    wait_until(lambda: "true 1, said 1: 4 images" in met(), met)  # what one points at is what one meets
+
+
+def it_grows(page: Page, chart: Locator, drawn: str) -> None:
+    """A chart as far as the screen's height lets it, on a projector alone, and it is as sharp there."""
+    heights = "([chart, drawn]) => [chart, chart.querySelector(drawn)].map(one => one.getBoundingClientRect().height)"
+    page.set_viewport_size({"width": 1280, "height": 900})
+    usual = chart.bounding_box()["height"]
+    for width, height, times in ((1920, 900, 1.25), (1920, 1080, 1.4), (390, 844, 1), (1280, 900, 1)):
+        page.set_viewport_size({"width": width, "height": height})
+        wait_until(lambda times=times: page.evaluate(heights, [chart.element_handle(), drawn]) == pytest.approx(
+            [times * usual] * 2, abs=1), lambda: f"{page.evaluate(heights, [chart.element_handle(), drawn])}, {usual} at 1280")
+        assert chart.evaluate("one => one.currentCSSZoom") == 1
+    page.set_viewport_size({"width": 1920, "height": 1080})
 
 
 def test_a_toast_has_a_name(address, tabs):
@@ -221,6 +244,8 @@ def test_examples_have_room_for_their_captions_at_every_width(served, tabs):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function("""() => [...document.querySelectorAll('.st-key-panel-examples canvas')].every(one =>
             one.getBoundingClientRect().width >= 5 * 53)""")
+    it_grows(page, page.get_by_test_id("stEChartsChart").first, "canvas")
+    it_grows(page, page.get_by_test_id("stEChartsChart").last, "canvas")  # the examples
 
 
 @pytest.mark.parametrize("name", ["train_model?run=RUN", "build_model", "learn_first_networks"])
