@@ -22,13 +22,18 @@ HTML = """<div class="sheet">
 <label><input type="radio" name="tool" value="pen" checked><span>Pen</span></label><label><input type="radio" name="tool"
  value="eraser"><span>Eraser</span></label></div>
 <label class="width">Width <input type="range" aria-label="Brush width (pixels)"><output></output></label></div>
-<canvas class="upper-canvas" tabindex="0" role="img"
- aria-label="White square to draw on with mouse, pen or finger"></canvas>
+<canvas class="upper-canvas" tabindex="0" role="application" aria-label="White square to draw on with mouse, pen or finger. By
+ keyboard: arrows move the pen, space puts it down and lifts it.">
+</canvas><p class="help" hidden>Arrows move the pen, space puts it down and lifts it.</p><span role="status"></span>
 <div class="row"><button class="undo" title="Ctrl+Z">Undo</button><button class="redo" title="Ctrl+Shift+Z">Redo</button>
 <button class="clear">Clear</button></div></div>"""
 CSS = """.sheet { width: max(17.625rem, min(100%, 100dvh - var(--rest, 100dvh))); max-width: 100%;
   color: var(--st-text-color); font: 0.875rem var(--st-font, sans-serif);
-  user-select: none; -webkit-user-select: none; }
+  user-select: none; -webkit-user-select: none; position: relative; }
+.help { position: absolute; margin: 0; padding: 2px 8px; border-radius: 4px; color: #1a1a1a; background: #eef0f2e6;
+  pointer-events: none; }
+.help[hidden] { display: none; }
+[role="status"] { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .plain .tools { display: none; }
 @media (max-width: 640px) {
   .sheet.fitted { display: flex; flex-wrap: wrap; gap: 8px; width: 100%; align-items: flex-start; }
