@@ -46,6 +46,7 @@ STYLE = """<style>
 .st-key-plane-main { gap: 0.5rem; }
 .st-key-plane-refused { min-height: 1.5rem; }
 .st-key-plane-status p { line-height: 1.25; }
+.st-key-plane-sets [data-testid="stElementToolbar"] { display: none; }
 .st-key-plane-sets button { padding: 0.1rem 0.2rem; min-height: 2rem; }
 .st-key-plane-sets button p { font-size: 0.8rem; }
 </style>"""

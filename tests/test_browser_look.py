@@ -177,6 +177,25 @@ def it_grows(page: Page, chart: Locator, drawn: str) -> None:
     page.set_viewport_size({"width": 1920, "height": 1080})
 
 
+def test_buttons_have_names_that_tell_them_apart(served, tabs):
+    """Streamlit's own too, of which there are many with one name on a page."""
+    page = opened(tabs(1280), f"{served[0]}train_model?run={served[1]}")
+    for name in ("Less: Epochs", "More: Learning rate", "Choices: Optimizer", "Choices: Start from"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
+    expect(page.get_by_role("link", name="Link to: Train model", exact=True)).to_have_count(1)
+    expect(page.get_by_role("button", name=re.compile("^(Increment|Decrement|Open)$"))).to_have_count(0)
+
+
+def test_the_skip_link_skips_the_menu(address, tabs):
+    page = opened(tabs(1280), address)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').contains(document.activeElement)")
+
+
 def test_a_toast_has_a_name(address, tabs):
     page = opened(tabs(1280), f"{address}train_model?preset=nowhere")
     expect(page.get_by_role("alertdialog", name="Notice")).to_contain_text("There is no preset")

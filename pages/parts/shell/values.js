@@ -2,6 +2,7 @@
 // The numbers are in the browser already, so nothing is asked of the server.
 if (!window.playgroundValues) {
   window.playgroundValues = true;
+  const LONGEST = 80; // letters of a button's name
   const MOST = 1000; // rows: more are no help to anybody who reads them
   const PARTS = ["labels", "x", "y", "z", "values", "r", "theta"]; // of what a trace shows, where it has one for each point
   const make = (kind, text = "", props = {}) => Object.assign(document.createElement(kind), { textContent: text }, props);
@@ -91,7 +92,8 @@ if (!window.playgroundValues) {
   };
   const offered = (chart) => {
     const button = make("button", "Values", { className: "playground-values-button", type: "button" });
-    button.setAttribute("aria-label", `Values of: ${(chart.getAttribute("aria-label") ?? "this chart").split(":")[0]}`);
+    const words = chart.getAttribute("aria-label") ?? "this chart"; // with some of what it says: several may have one title
+    button.setAttribute("aria-label", `Values of: ${words.length > LONGEST ? words.slice(0, LONGEST - 1) + "…" : words}`);
     button.onclick = () => show(chart);
     chart.append(button);
     return button;
