@@ -48,13 +48,13 @@ from pages.parts.widgets.canvas import canvas
 
 WHY = "Why this answer"
 TEACH, WEIGHTS = "Teach it", "Bring weights"  # parts that a lesson may leave out
-REST = 420, 574  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
+REST = 420, 586  # pixels of the screen's height for what is not the sheet, on a desktop and on a phone
 # on a phone all that a drawing needs is one screen: the answer, the sheet and what it is kept as
 STYLE = """@media (max-width: 640px) {
   .stMain h1 { font-size: 1.45rem; line-height: 1.4; padding: 0 0 0.6rem; }
   .stMain [data-testid="stVerticalBlock"], .stMain [data-testid="stHorizontalBlock"] { gap: 0.5rem; }
-  .st-key-draw-keep [data-testid="stButtonGroup"] > * { gap: 0.2rem; }
-  .st-key-draw-keep [data-testid="stButtonGroup"] button { min-width: 0; padding-inline: 0.7rem; }
+  .st-key-draw-keep [data-testid="stButtonGroup"] > * { gap: 0.2rem; flex-wrap: wrap; }
+  .st-key-draw-keep [data-testid="stButtonGroup"] button { padding-inline: 0.7rem; }
 }"""
 SLOW = {"Move, turn, stretch it", WHY}  # sections that take longer than a stroke may wait: they follow when the pen is lifted
 SOURCE = "draw.source"  # in the address

@@ -40,10 +40,13 @@ STYLE = """<style>
   .st-key-plane-buttons button { padding: 0.25rem 0.5rem; min-height: 2.25rem; }
   .st-key-plane-buttons > :has(> .st-key-plane-status) { flex: 1 1 100%; }
 }
+@media (max-width: 640px) and (pointer: coarse) { .st-key-plane-buttons { min-height: 8.5rem; } }
+@media (pointer: coarse) { .st-key-plane-speed { margin-top: 4px; } }
 @media (min-width: 641px) { .stApp [data-testid="stLayoutWrapper"]:has(> .st-key-lab-folded) { top: 0.5rem; } }
 .st-key-plane-main { gap: 0.5rem; }
 .st-key-plane-refused { min-height: 1.5rem; }
 .st-key-plane-status p { line-height: 1.25; }
+.st-key-plane-sets [data-testid="stElementToolbar"] { display: none; }
 .st-key-plane-sets button { padding: 0.1rem 0.2rem; min-height: 2rem; }
 .st-key-plane-sets button p { font-size: 0.8rem; }
 </style>"""

@@ -171,11 +171,24 @@ def test_the_sheet_is_as_large_as_the_screen_allows_beside_its_answer(address: s
 
 
 def test_a_sheet_without_a_pen_is_used_by_keyboard(address: str, tabs):
-    """Undo and redo from the sheet, the brush and the eraser, a label: all reached by keys."""
+    """A line, undo and redo from the sheet, the brush and the eraser, a label: all reached by keys."""
     page = opened(tabs(1280), address)
-    by_mouse(page, [(0.5, 0.2), (0.5, 0.8)])
+    sheet, help = page.locator("canvas.upper-canvas"), page.get_by_text("Arrows move the pen, space puts it down")
+    page.get_by_role("slider", name="Brush width").focus()
+    page.keyboard.press("Tab")
+    expect(sheet).to_be_focused()
+    expect(help).to_be_visible()
+    for key in [*["ArrowUp"] * 6, "Space", *["ArrowDown"] * 12]:
+        page.keyboard.press(key)
+    expect(page.get_by_role("status").filter(has_text="Pen down")).to_be_attached()
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Space")
     expect(page.get_by_role("heading", name="It says: 1")).to_be_visible()
-    sheet = page.locator("canvas.upper-canvas")
+    expect(page.get_by_role("status").filter(has_text="Pen lifted")).to_be_attached()
+    page.keyboard.press("ArrowLeft")  # which draws nothing now
+    page.keyboard.press("Shift+Tab")
+    expect(help).to_be_hidden()
+    expect(page.get_by_role("heading", name="It says: 1")).to_be_visible()
     sheet.press("Control+z")
     expect(page.get_by_text("Draw on the white square")).to_be_visible()
     sheet.press("Control+Shift+z")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.page_latency import app
 from core.lessons.pages import PICKERS
@@ -20,7 +20,6 @@ from tests.axe import (
     MENU_PLACE,
     PAGES,
     SECTIONS,
-    TRIES,
     choose,
     gone_to,
     of_run,
@@ -30,32 +29,11 @@ from tests.axe import (
     wrong_in_the_dark,
 )
 from tests.browser import by_mouse
-from tests.helpers import run_here, tiny
+from tests.helpers import run_here, tiny, wait_until
 from tests.strokes import STROKES
+from tests.touch import as_a_phone, too_small
 
 pytestmark = pytest.mark.browser
-# what a finger is to meet, but for what stands in a sentence, tools of a chart, a table's grid, and what is off the screen
-MISSED = """reach => {
-    const all = (root) => [...root.querySelectorAll('*')].flatMap(one => [one, ...(one.shadowRoot ? all(one.shadowRoot) : [])]);
-    const at = (x, y) => { let met = document.elementFromPoint(x, y), inner;
-        while (met?.shadowRoot && (inner = met.shadowRoot.elementFromPoint(x, y)) && inner !== met) met = inner;
-        return met; };
-    const beside = '.modebar, [data-testid=stDataFrame], [data-testid=stHeader], [data-testid=stElementToolbar], ' +
-        '[data-testid=stCode], [data-testid=stSkipToContent], [data-testid=stSidebar], p a, table button, label a, ' +
-        ':is(h1, h2, h3) a';
-    const aims = all(document).filter(one => one.matches('button, a[href], input, select, summary') && !one.closest(beside));
-    return aims.map(one => {
-        const whole = one.matches('input, [aria-haspopup]') && one.closest('label, [role=group], [data-testid=stSelectbox], ' +
-            '[data-testid=stMultiSelect]'), part = whole || one;  // any of it can be pressed
-        part.scrollIntoView({block: 'center'});
-        const box = part.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
-        if (!one.checkVisibility() || box.width < 2 || one.disabled || box.x < 0 || box.right > innerWidth) return null;
-        const met = [[0, -reach], [0, reach], [-reach, 0], [reach, 0]].map(([dx, dy]) => at(x + dx, y + dy));
-        const ours = (other) => other && (part.contains(other) || other.contains(part) && other.matches('a, button, summary'));
-        return met.every(ours) ? null : `${Math.round(box.width)}×${Math.round(box.height)} ${one.tagName} ` +
-            (one.getAttribute('aria-label') ?? one.innerText).slice(0, 40);
-    }).filter(Boolean);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +58,8 @@ def address(served: tuple[str, str]) -> str:
 @pytest.mark.parametrize("half", [0, 1])
 def test_everybody_can_read_and_reach_everything(served, tabs, half):
     """Every page in both themes: of the dark one only the colours are asked, since nothing else is another. The menu is the same
-    on all of them, and asked on the first. Then what an address can open on a page, one section after the other as its control
-    does, in the light theme: a section's colours are those of pages."""
+    on all of them, and asked on the first. Then as on a phone, where a finger meets what it aims at: what an address can open
+    on a page, one section after the other as its control does, in the light theme: a section's colours are those of pages."""
     page = tabs(1280)
     for name in PAGES[half::2]:
         page.emulate_media(color_scheme="light")
@@ -98,15 +76,18 @@ def test_everybody_can_read_and_reach_everything(served, tabs, half):
         if name.startswith("draw_digit"):
             for _, points in STROKES[7][0]:  # only then there is something to look into
                 by_mouse(page, points)
-        for row, section in [(row, section) for row, sections in SECTIONS.get(name, []) for section in sections]:
-            page.emulate_media(color_scheme="light")
-            choose(page, row, section)
-            if name.startswith("learn_"):
-                skip_questions(page, looks=1)
-            page.mouse.move(1, 1)
-            assert not wrong(page, only=MAIN), f"{name}, {section}"
-            if section in BOTH_THEMES:
-                assert not wrong_in_the_dark(page, [MENU_PLACE]), f"{name}, {section}, dark"
+        with as_a_phone(page):
+            assert too_small(page) == [], name
+            for row, section in [(row, section) for row, sections in SECTIONS.get(name, []) for section in sections]:
+                page.emulate_media(color_scheme="light")
+                choose(page, row, section)
+                if name.startswith("learn_"):
+                    skip_questions(page, looks=1)
+                page.mouse.move(1, 1)
+                assert not wrong(page, only=MAIN), f"{name}, {section}"
+                assert too_small(page) == [], f"{name}, {section}"
+                if section in BOTH_THEMES:
+                    assert not wrong_in_the_dark(page, [MENU_PLACE]), f"{name}, {section}, dark"
 
 
 def test_every_section_that_a_lesson_can_name_is_looked_at():
@@ -124,19 +105,6 @@ def test_what_is_chosen_can_be_read_below_the_pointer(address, tabs, scheme):
     chosen.hover()
     expect(chosen).to_have_attribute("data-hovered", "true")
     assert not wrong(page, rules=["color-contrast"])
-
-
-@pytest.mark.parametrize("name", ["", "train_model?run=RUN", "learn_linear_regression"])
-def test_a_finger_meets_what_it_aims_at(served, tabs, name):
-    """Half of 40 pixels beside its middle, in each direction."""
-    page = opened(tabs(390, touch=True), served[0] + name.replace("RUN", served[1]))
-    missed: list[str] = []
-    for _ in range(TRIES):  # the page may still be settling
-        missed = page.evaluate(MISSED, 18)
-        if not missed:
-            return
-        page.wait_for_timeout(500)
-    assert missed == []
 
 
 def test_a_block_of_code_is_scrolled_by_keyboard(address, tabs):
@@ -184,6 +152,48 @@ def test_what_a_chart_shows_is_there_as_a_table(address, tabs):
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(button).to_be_focused()
+    chart = page.get_by_role("figure", name="Confusion matrix")
+    it_grows(page, chart, ".main-svg")
+
+    def met() -> str:  # at the middle of the last of the four cells
+        cell = chart.locator(".heatmaplayer image").bounding_box()
+        page.mouse.move(cell["x"] + 0.7 * cell["width"], cell["y"] + 0.7 * cell["height"])
+        page.mouse.move(cell["x"] + 0.75 * cell["width"], cell["y"] + 0.75 * cell["height"])
+        return " ".join(chart.locator(".hovertext").all_text_contents())
+
+    wait_until(lambda: "true 1, said 1: 4 images" in met(), met)  # what one points at is what one meets
+
+
+def it_grows(page: Page, chart: Locator, drawn: str) -> None:
+    """A chart as far as the screen's height lets it, on a projector alone, and it is as sharp there."""
+    heights = "([chart, drawn]) => [chart, chart.querySelector(drawn)].map(one => one.getBoundingClientRect().height)"
+    page.set_viewport_size({"width": 1280, "height": 900})
+    usual = chart.bounding_box()["height"]
+    for width, height, times in ((1920, 900, 1.25), (1920, 1080, 1.4), (390, 844, 1), (1280, 900, 1)):
+        page.set_viewport_size({"width": width, "height": height})
+        wait_until(lambda times=times: page.evaluate(heights, [chart.element_handle(), drawn]) == pytest.approx(
+            [times * usual] * 2, abs=1), lambda: f"{page.evaluate(heights, [chart.element_handle(), drawn])}, {usual} at 1280")
+        assert chart.evaluate("one => one.currentCSSZoom") == 1
+    page.set_viewport_size({"width": 1920, "height": 1080})
+
+
+def test_buttons_have_names_that_tell_them_apart(served, tabs):
+    """Streamlit's own too, of which there are many with one name on a page."""
+    page = opened(tabs(1280), f"{served[0]}train_model?run={served[1]}")
+    for name in ("Less: Epochs", "More: Learning rate", "Choices: Optimizer", "Choices: Start from"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
+    expect(page.get_by_role("link", name="Link to: Train model", exact=True)).to_have_count(1)
+    expect(page.get_by_role("button", name=re.compile("^(Increment|Decrement|Open)$"))).to_have_count(0)
+
+
+def test_the_skip_link_skips_the_menu(address, tabs):
+    page = opened(tabs(1280), address)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').contains(document.activeElement)")
 
 
 def test_a_toast_has_a_name(address, tabs):
@@ -253,6 +263,8 @@ def test_examples_have_room_for_their_captions_at_every_width(served, tabs):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function("""() => [...document.querySelectorAll('.st-key-panel-examples canvas')].every(one =>
             one.getBoundingClientRect().width >= 5 * 53)""")
+    it_grows(page, page.get_by_test_id("stEChartsChart").first, "canvas")
+    it_grows(page, page.get_by_test_id("stEChartsChart").last, "canvas")  # the examples
 
 
 @pytest.mark.parametrize("name", ["train_model?run=RUN", "build_model", "learn_first_networks"])

@@ -137,5 +137,17 @@ def test_long_names_below_examples_keep_to_their_places():
     points = chart["series"][0]["data"]
     assert points[0]["label"]["formatter"] == "✗ Sneaker\nnot Ankle boot\n40 %"
     assert points[0]["name"] == "✗ Sneaker, not Ankle boot"
-    assert {(point["label"]["width"], point["label"]["overflow"]) for point in points} == {(50, "truncate")}
+    label = chart["series"][0]["label"]
+    assert (label["width"], label["overflow"]) == (50, "truncate")
     assert chart["grid"]["bottom"] == 44 + 17 and not chart["series"][0]["silent"] and chart["tooltip"]["formatter"] == "{b}"
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_pictures_of_a_strip_grow_where_it_is_a_quarter_higher(long):
+    chart = answer_strip(list("abcde"), ["7"] * 5, ["7"] * 5, [0.9] * 5, long=long)
+    large, usual = chart["media"]
+    assert large["query"] == {"minHeight": 168 if long else 147, "minWidth": 312}  # a quarter more than 118 (135) and 5 · 50
+    assert "query" not in usual and usual["option"]["series"] == [{"symbolSize": 48, "label": chart["series"][0]["label"]}]
+    assert large["option"]["series"][0]["symbolSize"] == 60 and large["option"]["series"][0]["label"]["fontSize"] == 15
+    middle = (large["query"]["minHeight"] - large["option"]["grid"]["bottom"]) / 2
+    assert middle - 30 >= 0 and middle + 30 + 6 + (3 if long else 2) * 21 <= large["query"]["minHeight"]

@@ -13,7 +13,9 @@ from core.figures.palette import BLUE_TEXT, ORANGE_TEXT, TRAIN, VALIDATION
 from core.wording import percent
 
 PICTURE = 48  # pixels on the screen
+STRIP = 118  # pixels of a strip's height, of an empty one too
 LINE = 17  # pixels of a line below a picture
+GROWN = 1.25  # how much larger pictures and words are in a strip that is so much higher
 PLACE = 50  # pixels that a picture's words may take, of the 54 or more that it has: pages/parts/train/cockpit.css
 SHORT = 2  # characters of a name, up to which "9, not 4" fits in a line
 MOST_NUMBERS = 12  # classes, beyond which a cell is too small for its number
@@ -40,18 +42,30 @@ def answer_strip(pictures: Sequence[str], labels: Sequence[str], answers: Sequen
         whole = f"✓ {answer}" if right else f"✗ {answer}, not {label}"
         text = whole.replace(", not ", "\nnot ") if long else whole
         share = "" if sure is None else f"\n{percent(min(sure, 0.9999), 0)}"
-        points.append({"value": [place, 0], "symbol": f"image://{picture}", "symbolSize": PICTURE, "name": whole, "label": {
-            "show": True, "position": "bottom", "distance": 6, "formatter": text + share, "lineHeight": LINE, "fontSize": 12,
-            "color": (BLUE_TEXT if right else ORANGE_TEXT)[dark], "fontWeight": "normal" if right else "bold",
-            **({"width": PLACE, "overflow": "truncate"} if long else {})}})
+        points.append({"value": [place, 0], "symbol": f"image://{picture}", "name": whole, "label": {
+            "formatter": text + share, "color": (BLUE_TEXT if right else ORANGE_TEXT)[dark],
+            "fontWeight": "normal" if right else "bold"}})
+    usual, large = _sized(1, long), _sized(GROWN, long)
+    room = {"minHeight": int(GROWN * (STRIP + long * LINE)), "minWidth": int(GROWN * PLACE * len(pictures))}
     return {
         "animation": False,
-        "grid": {"left": 0, "right": 0, "top": 0, "bottom": 44 + long * LINE},
+        "grid": {"left": 0, "right": 0, "top": 0, **usual["grid"]},
         "xAxis": {"type": "value", "min": -0.5, "max": max(1, len(pictures)) - 0.5, "show": False},
         "yAxis": {"type": "value", "min": -1, "max": 1, "show": False},
         # ECharts draws points, and with them their words, at 0.8 of their colour where nobody says otherwise
-        "series": [{"type": "scatter", "data": points, "silent": not long, "name": "answers", "itemStyle": {"opacity": 1}}],
+        "series": [{"type": "scatter", "data": points, "silent": not long, "name": "answers", "itemStyle": {"opacity": 1},
+                    **usual["series"][0]}],
+        "media": [{"query": room, "option": large}, {"option": usual}],  # on a projector: pages/parts/shell/style.css
     } | ({"tooltip": {"trigger": "item", "formatter": "{b}", "renderMode": "richText"}} if long else {})
+
+
+def _sized(grown: float, long: bool) -> dict[str, Any]:
+    """Pictures and words of a strip, so many times as large as usual."""
+    line = round(grown * LINE)
+    cut = {"width": round(grown * PLACE), "overflow": "truncate"} if long else {}
+    label = {"show": True, "position": "bottom", "distance": 6, "lineHeight": line, "fontSize": round(grown * 12)}
+    return {"grid": {"bottom": round(grown * 44) + long * line},
+            "series": [{"symbolSize": round(grown * PICTURE), "label": label | cut}]}
 
 
 def short(name: str, most: int = 10) -> str:

@@ -29,13 +29,21 @@ def _traces(figure: go.Figure) -> Iterable[str]:
     for trace in traces:
         name = f"{unescape(trace.name)} " if trace.name else ""
         if trace.type in ("scatter", "scattergl") and trace.y is not None:
-            if "lines" in (trace.mode or "lines"):
+            mode = trace.mode or "lines"
+            if "lines" in mode:
                 yield name + _ends(_numbers(trace.y)) if name else ""  # what has no name is a help for the eye
-            else:
-                yield name + plural(len(trace.y), "point")
+            elif "markers" in mode:
+                words = figure.layout.yaxis.ticktext  # a line for each point
+                yield name + (_bars([unescape(words[place]) for place in trace.y], _numbers(trace.x)) if words is not None else
+                              _cloud(_numbers(trace.y)))
         elif trace.type == "bar" and trace.x is not None and trace.y is not None:
-            names, sizes = (trace.y, trace.x) if trace.orientation == "h" else (trace.x, trace.y)
-            yield name + _bars(list(names), _numbers(sizes))
+            names, sizes, axis = (trace.y, trace.x, figure.layout.yaxis) if trace.orientation == "h" else (
+                trace.x, trace.y, figure.layout.xaxis)
+            words = axis.ticktext if axis.ticktext is not None and len(axis.ticktext) == len(names) else names
+            yield name + _bars([unescape(str(word)) for word in words], _numbers(sizes))
+        elif trace.type == "parcoords" and trace.dimensions:
+            axes = ", ".join(axis.label for axis in trace.dimensions)
+            yield f"{plural(len(trace.dimensions[0]['values']), 'line')} over {axes}"
         elif trace.type == "heatmap" and trace.text is not None and sum(map(len, trace.text)) <= MOST_CELLS:
             yield " / ".join(", ".join(str(cell) or "empty" for cell in row) for row in trace.text)
 
@@ -49,8 +57,14 @@ def _series(option: Mapping[str, Any]) -> Iterable[str]:
             yield name + _ends(numbers)
         elif line["type"] == "bar":
             yield name + _bars(_names(option), numbers)
-        elif line["type"] == "scatter" and points and all(isinstance(point, Mapping) and "name" in point for point in points):
+        elif line["type"] == "scatter" and 0 < len(points) <= MOST_BARS and all(
+                isinstance(point, Mapping) and "name" in point for point in points):
             yield ", ".join(point["name"] for point in points)
+        elif line["type"] == "scatter" and points:
+            yield name + _cloud(numbers)
+        elif line["type"] == "parallel":
+            axes = option.get("parallelAxis", [])
+            yield f"{name}{plural(len(points), 'line')} over {', '.join(axis.get('name', '') for axis in axes)}"
         elif line["type"] == "heatmap":
             yield f"{name}in {len(points)} cells"
 
@@ -61,9 +75,17 @@ def _names(option: Mapping[str, Any]) -> list[Any]:
     return next((list(axis["data"]) for axis in axes if "data" in axis), [])
 
 
-def _numbers(values: Iterable[Any]) -> list[float]:
+def _numbers(values: Iterable[Any]) -> Sequence[float]:
     """What is a finite number among them."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":  # thousands of them, most often
+        return values[np.isfinite(values)].tolist()
     return [float(value) for value in values if isinstance(value, int | float | np.number) and isfinite(value)]
+
+
+def _cloud(numbers: Sequence[float]) -> str:
+    """How many points, and from where to where they lie."""
+    low, high = (f"{end(numbers):.4g}" for end in (min, max)) if numbers else ("", "")
+    return plural(len(numbers), "point") + (f" from {low} to {high}" if low != high else f" at {low}" if low else "")
 
 
 def _ends(numbers: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.config import RunConfig, TrainingConfig
 from core.evaluation.ranking import pareto_front
+from core.figures.in_words import in_words
 from core.figures.run_tables import front_chart
 from core.runs import Run, RunStore
 from core.runs.beside import MULT_ADDS
@@ -52,9 +53,9 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
         return
     shown, spent, values = map(list, zip(*found, strict=True))
     names = names_of(shown, words) if len(shown) <= MOST_NAMED else {run.id: short_name(run) for run in shown}
-    st.plotly_chart(front_chart(spent, values, [names[run.id] for run in shown], [colours[run.id] for run in shown], cost,
-                                result), key="compare.front", config=chart(f"{result.label} over {cost.label}"),
-                    alt=f"{result.label} over {cost.label}")
+    figure = front_chart(spent, values, [names[run.id] for run in shown], [colours[run.id] for run in shown], cost, result)
+    st.plotly_chart(figure, key="compare.front", config=chart(f"{result.label} over {cost.label}"),
+                    alt=in_words(figure, f"{result.label} over {cost.label}"))
     front = pareto_front(spent, values, result.higher)
     said = [percent(value).replace(" ", NO_BREAK) if result.shares else number(value) for value in values]
     lines = [f"- {as_text(names[shown[one].id])}: {_amount(spent[one], cost)}, {result.label} {said[one]}"

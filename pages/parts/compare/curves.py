@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from core.figures.in_words import in_words
 from core.figures.metric_titles import METRICS, metric_title
 from core.figures.side_by_side import MOST_NAMED, Look, legend_html, looks, overlay_chart, pixels_for
 from core.runs import Run, RunStore
@@ -188,7 +189,7 @@ def _chart(store: RunStore, runs: list[Run], metric: str, chosen: _Chosen, membe
     about = metric_title(metric)
     figure = overlay_chart(metric, chosen.axis, lines, named, dict(zip(banded, bands, strict=True)),
                            _ends(metric, members, named, chosen, clocks), chosen.logarithmic and about.falls)
-    st.plotly_chart(figure, key=f"compare.chart.{metric}", config=chart(metric), alt=about.title)
+    st.plotly_chart(figure, key=f"compare.chart.{metric}", config=chart(metric), alt=in_words(figure, about.title))
 
 
 def _pixels(members: Mapping[str, list[Run]], named: Mapping[str, Look], charts: int) -> int:

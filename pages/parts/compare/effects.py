@@ -5,6 +5,7 @@ from math import isfinite
 
 import streamlit as st
 
+from core.figures.in_words import in_words
 from core.figures.metric_titles import METRICS
 from core.figures.run_tables import MOST_AXES, MOST_BARS, importance_chart, parallel_chart, scatter_chart
 from core.runs import Run, RunStore
@@ -69,10 +70,10 @@ def _one(runs: list[Run], values: list[float], labels: dict[str, str], colours: 
                         **follow("compare.setting", "setting", asked if asked in labels else usual, usual))
     names = names_of(runs, words) if len(runs) <= MOST_NAMED else {run.id: short_name(run) for run in runs}
     column = [_value(path, flat(run.config).get(path, NOT_THERE)) for run in runs]
-    st.plotly_chart(scatter_chart(column, values, [names[run.id] for run in runs], [colours[run.id] for run in runs],
-                                  labels[path], result),
-                    key="compare.scatter", config=chart(f"{result.label} over {labels[path]}"),
-                    alt=f"{result.label} over {labels[path]}")
+    figure = scatter_chart(column, values, [names[run.id] for run in runs], [colours[run.id] for run in runs], labels[path],
+                           result)
+    st.plotly_chart(figure, key="compare.scatter", config=chart(f"{result.label} over {labels[path]}"),
+                    alt=in_words(figure, f"{result.label} over {labels[path]}"))
     st.caption("Runs may differ in more than this setting: what looks like its effect may be another's.")
     camera()
 
@@ -82,8 +83,9 @@ def _all(runs: list[Run], values: list[float], labels: dict[str, str], result: O
     firsts = {names[0] for names, _ in columns_of(every)}  # of settings that always change together one says it all
     paths = sorted((path for path in labels if path in firsts), key=lambda path: path == SEED)  # luck last
     columns = {labels[path]: [_value(path, settings.get(path, NOT_THERE)) for settings in every] for path in paths}
-    st.plotly_chart(parallel_chart(columns, values, result), key="compare.parallel", config=chart("settings and result"),
-                    alt="Settings and result of each run")
+    figure = parallel_chart(columns, values, result)
+    st.plotly_chart(figure, key="compare.parallel", config=chart("settings and result"),
+                    alt=in_words(figure, "Settings and result of each run"))
     st.caption("A line is a run, blue for a good result and orange for a bad one. Drag along an axis to keep only the runs that "
                "go through that part of it, and an axis' name to move it."
                + (" Of settings that always changed together the first is drawn." if len(paths) < len(labels) else "")
@@ -109,8 +111,9 @@ def _which(runs: list[Run], values: list[float], labels: dict[str, str], result:
         st.markdown(f"From its settings alone, a run's {result.label} is guessed to within {found.error * scale:.3g}{unit} on "
                     f"average; always saying the mean misses by {found.plain_error * scale:.3g}{unit}. The settings account for "
                     f"{percent(found.explained, 0)} of the differences.")
-    st.plotly_chart(importance_chart(found, labels, result), key="compare.importance", config=chart("which settings matter"),
-                    alt="How much each setting matters")
+    figure = importance_chart(found, labels, result)
+    st.plotly_chart(figure, key="compare.importance", config=chart("which settings matter"),
+                    alt=in_words(figure, "How much each setting matters"))
     clear = sum(share.is_clear for share in found.shares)
     st.caption(
         f"A random forest (scikit-learn) learns from some of the {found.runs} runs and guesses the others; a bar says how much "

@@ -6,6 +6,7 @@ import streamlit as st
 from core.config import RunConfig
 from core.data import DataError
 from core.fields import ConfigError
+from core.figures.in_words import in_words
 from core.figures.run_tables import effects_chart
 from core.models import ModelError
 from core.runs import Run, RunStore, StoreError
@@ -124,8 +125,9 @@ def _effects(first: Run, walk: Walk, found: list[list[Run | None]]) -> None:
     outcome = RESULTS[name]
     shown = effects(walk, found, outcome)
     if any(effect.mean is not None for effect in shown):
-        st.plotly_chart(effects_chart(shown, outcome), key="compare.walk_chart", config=chart("effect of each change"),
-                        alt="Effect of each change")
+        figure = effects_chart(shown, outcome)
+        st.plotly_chart(figure, key="compare.walk_chart", config=chart("effect of each change"),
+                        alt=in_words(figure, "Effect of each change"))
         camera()
     st.dataframe(pd.DataFrame([{"Change": in_table(effect.label), "Effect": _points(effect.mean, outcome),
                                 "95 % interval": _interval(effect, outcome), "Seeds": effect.seeds,

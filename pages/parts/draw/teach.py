@@ -158,8 +158,9 @@ def browse(server: Services, kept: MyDigits) -> None:
     with st.container(horizontal=True, gap="small"):
         for place in range(max(0, count - SHOWN), count):
             with st.container(width=62, gap=None):
-                st.image(as_picture(kept.images[place], 2), width=56, alt=f"Kept drawing {place + 1}")
-                st.button(as_text(kept.classes[int(kept.labels[place])]), key=f"draw.teach.drop.{place}", icon=":material/close:",
+                name = as_text(kept.classes[int(kept.labels[place])])
+                st.image(as_picture(kept.images[place], 2), width=56, alt=f"Kept drawing {place + 1}: {name}")
+                st.button(name, key=f"draw.teach.drop.{place}", icon=":material/close:",
                           type="tertiary", help="Delete this drawing", on_click=_drop, args=(place,))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button("Download (.zip)", lambda: zip_of(kept), f"my-{thing}s.zip", "application/zip", on_click="ignore",

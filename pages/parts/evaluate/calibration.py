@@ -8,6 +8,7 @@ from core.evaluation import Predictions
 from core.evaluation.calibration import Reliability, Temperature, fit_temperature, reliability
 from core.evaluation.tables import table_csv
 from core.figures.evaluation import confidence_figure, reliability_figure
+from core.figures.in_words import in_words
 from core.wording import percent
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, answers, columns, one_line, save_csv
@@ -40,8 +41,10 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
                 if len(found) == 1:
                     shown[subject.name + AFTER] = after
     left, right = st.columns([1.3, 1])
-    left.plotly_chart(reliability_figure(shown), key="evaluate.reliability", config=CHART, alt="Reliability diagram")
-    right.plotly_chart(confidence_figure(shown), key="evaluate.confidence", config=CHART, alt="How sure the answers are")
+    figure = reliability_figure(shown)
+    left.plotly_chart(figure, key="evaluate.reliability", config=CHART, alt=in_words(figure, "Reliability diagram"))
+    figure = confidence_figure(shown)
+    right.plotly_chart(figure, key="evaluate.confidence", config=CHART, alt=in_words(figure, "How sure the answers are"))
     bins = next(iter(shown.values())).bins
     save_csv("Bins (CSV)", lambda: table_csv(
         ["low", "high", "images", "confidence", "accuracy"],

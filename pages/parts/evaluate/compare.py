@@ -8,6 +8,7 @@ import streamlit as st
 from core.evaluation.comparison import Comparison, compare, why_unfair
 from core.evaluation.tables import comparison_csv, csv_of
 from core.figures.evaluation import difference_figure
+from core.figures.in_words import in_words
 from core.wording import percent, plural
 from pages.parts.evaluate.subject import CHART, EvaluatedRun, caption, save_csv, show_images
 from pages.parts.shell.markdown import as_text
@@ -49,8 +50,9 @@ def _verdict(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> N
         "95 % interval (points)": (f"{_points(result.interval.low)} to {_points(result.interval.high)}",
                                    "From 10,000 resamples of the images, the same for both models (paired bootstrap, seed 0)."),
     })
-    st.plotly_chart(difference_figure(result.difference, result.interval.low, result.interval.high), key="evaluate.difference",
-                    config=CHART, alt="Difference of accuracies with its interval")
+    figure = difference_figure(result.difference, result.interval.low, result.interval.high)
+    st.plotly_chart(figure, key="evaluate.difference", config=CHART,
+                    alt=in_words(figure, "Difference of accuracies with its interval"))
 
 
 def _counts(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> None:

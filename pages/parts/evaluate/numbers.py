@@ -9,6 +9,7 @@ from core.data import DataError
 from core.evaluation.numbers import NumberAnswers, answer_numbers, number_figures
 from core.evaluation.sklearn_lines import file_name, number_lines, numbers_file
 from core.evaluation.tables import table_csv
+from core.figures.in_words import in_words
 from core.figures.linear_regression import predictions_figure, residuals_figure
 from core.runs import Run
 from core.runs.evaluations import weights_stamp
@@ -57,10 +58,11 @@ def _one(run: Run, answers: NumberAnswers) -> None:
     st.markdown(f"{found.examples:,} numbers, y true and ŷ predicted. There is no accuracy: a predicted number is not just right "
                 "or wrong, it is off by more or less.")
     left, right = st.columns(2)
-    left.plotly_chart(predictions_figure(answers.y_true, answers.y_pred), key=f"evaluate.predicted.{run.id}", config=CHART,
-                      alt="Predictions against targets")
-    right.plotly_chart(residuals_figure(answers.y_true - answers.y_pred, answers.y_pred), key=f"evaluate.residuals.{run.id}",
-                       config=CHART, alt="Residuals")
+    figure = predictions_figure(answers.y_true, answers.y_pred)
+    left.plotly_chart(figure, key=f"evaluate.predicted.{run.id}", config=CHART,
+                      alt=in_words(figure, "Predictions against targets"))
+    figure = residuals_figure(answers.y_true - answers.y_pred, answers.y_pred)
+    right.plotly_chart(figure, key=f"evaluate.residuals.{run.id}", config=CHART, alt=in_words(figure, "Residuals"))
     name = file_name(run.id, answers.split)
     save_csv("All answers (CSV)", lambda: table_csv(["y_true", "y_pred"], [answers.y_true.tolist(), answers.y_pred.tolist()]),
              name.removesuffix(".npz"))

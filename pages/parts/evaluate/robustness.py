@@ -13,6 +13,7 @@ from core.evaluation.metrics import summarize
 from core.evaluation.robustness import Point, points_of, robustness, sample
 from core.evaluation.tables import robustness_csv
 from core.figures.evaluation import robustness_figure
+from core.figures.in_words import in_words
 from core.memory import as_in_training
 from core.runs import CheckpointError, StoreError
 from core.runs.evaluations import load_robustness, save_robustness
@@ -56,7 +57,7 @@ def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
             places = st.columns(2)
         figure = robustness_figure(named, kind, about.larger_share)
         places[index % 2].plotly_chart(figure, key=f"evaluate.robust.{kind}", config=CHART,
-                                       alt=f"Accuracy over {CORRUPTIONS[kind].title.lower()}")
+                                       alt=in_words(figure, f"Accuracy over {CORRUPTIONS[kind].title.lower()}"))
     if named:
         save_csv("All points (CSV)", lambda: robustness_csv(named), "robustness")
         st.caption(f"Bands are 95 % intervals. The dotted line is where nothing is changed. The dashed line, "

@@ -10,6 +10,7 @@ from core.evaluation.metrics import summarize
 from core.evaluation.tables import curves_csv
 from core.evaluation.thresholds import Decision, Sweep, cheapest, decide, sweep
 from core.figures.evaluation import MODEL_COLORS, confusion_figure, precision_recall_figure, roc_figure
+from core.figures.in_words import in_words
 from core.figures.palette import CLASSES
 from core.wording import percent
 from pages.parts.evaluate.by_scikit_learn import by_scikit_learn
@@ -113,8 +114,9 @@ def _decision(subject: EvaluatedRun, decision: Decision, miss: float, alarm: flo
         "Cost": (f"{decision.cost(miss, alarm):,.6g}", "Misses and false alarms, each times its cost."),
     })
     counts = np.array([[decision.true_negatives, decision.false_positives], [decision.false_negatives, decision.true_positives]])
-    st.plotly_chart(confusion_figure(counts, subject.classes),
-                    key=f"evaluate.counts.{subject.run.id}", config=CHART, alt="Counts at this threshold")
+    figure = confusion_figure(counts, subject.classes)
+    st.plotly_chart(figure, key=f"evaluate.counts.{subject.run.id}", config=CHART,
+                    alt=in_words(figure, "Counts at this threshold"))
     if decision.accuracy <= about.larger_share:
         st.caption(f"No better than always saying “{as_text(about.larger_class)}”: this is why {percent(about.larger_share)} "
                    "can mean nothing.")
@@ -123,9 +125,10 @@ def _decision(subject: EvaluatedRun, decision: Decision, miss: float, alarm: flo
 def _charts(curves: dict[str, Sweep], colors: Sequence[str], points: Sequence[Decision]) -> None:
     corner = st.toggle("Enlarge the corner where good models are", key="evaluate.corner", bind="query-params")
     left, right = st.columns(2)
-    left.plotly_chart(roc_figure(curves, colors, points, corner), key="evaluate.roc", config=CHART, alt="ROC curves")
-    right.plotly_chart(precision_recall_figure(curves, colors, points, corner), key="evaluate.pr", config=CHART,
-                       alt="Precision-recall curves")
+    figure = roc_figure(curves, colors, points, corner)
+    left.plotly_chart(figure, key="evaluate.roc", config=CHART, alt=in_words(figure, "ROC curves"))
+    figure = precision_recall_figure(curves, colors, points, corner)
+    right.plotly_chart(figure, key="evaluate.pr", config=CHART, alt=in_words(figure, "Precision-recall curves"))
     st.caption("In brackets: the area under each curve.")
     save_csv("Curves (CSV)", lambda: curves_csv(curves), "curves")
 

@@ -234,7 +234,7 @@ class View {
 
   caption(context, words, x) {
     context.fillStyle = this.style("--st-text-color", "#31333f");
-    context.font = `12px ${this.style("--st-font", "sans-serif")}`;
+    context.font = `0.75rem ${this.style("--st-font", "sans-serif")}`;
     context.textBaseline = "top";
     context.fillText(words, x, 0);
   }

@@ -9,7 +9,7 @@ import torch
 from core.config import DataConfig
 from core.data import DATASETS, DataError
 from core.data.sources import kind_of
-from core.figures.answers import LINE, SHORT, answer_strip, confusion_heatmap, picture_address
+from core.figures.answers import LINE, SHORT, STRIP, answer_strip, confusion_heatmap, picture_address
 from core.figures.by_hand import mark_changes
 from core.figures.curves import HEIGHT, QUANTITIES, Curves, curve_chart, detail_chart, epoch_rows
 from core.figures.in_words import in_words
@@ -28,7 +28,6 @@ from pages.parts.shell.services import Services, dataset
 
 SMOOTHING = 0.9
 RUNS_KEPT = 8  # whose curves a session keeps
-STRIP_HEIGHT = 118  # pixels; of an empty strip too
 RATE, SPEED, DEAD, CONFUSED = "Learning rate and gradients", "Speed and memory", "Dead units", "Confusion matrix"
 TABLE = "Curves as a table"
 
@@ -87,7 +86,7 @@ def example_answers(server: Services, run: Run, snapshots: dict[str, Snapshot]) 
         strip = answer_strip(pictures[part], [names[i] for i in value["labels"][part]],
                              [names[i] for i in value["answers"][part]], value["probabilities"][part], long, is_dark())
         with column:
-            st.echarts_chart(strip, height=STRIP_HEIGHT + long * LINE, key=f"live.answers.{half}",
+            st.echarts_chart(strip, height=STRIP + long * LINE, key=f"live.answers.{half}",
                              alt=in_words(strip, "Images, and what it answers"))
 
 

@@ -6,6 +6,7 @@ from math import log2
 import pandas as pd
 import streamlit as st
 
+from core.figures.in_words import in_words as chart_in_words
 from core.figures.run_tables import MOST_BARS, importance_chart
 from core.figures.sweeps import MOST_AXES, history_chart, parallel_chart, slice_chart
 from core.runs import StoreError
@@ -40,7 +41,8 @@ def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial])
                                 label_visibility="collapsed")
     if view == VIEWS[0]:
         luck = luck_found(trials, plan.step)
-        st.echarts_chart(history_chart(plan, trials, luck), height=HEIGHT, key="search.history", alt="History of the search")
+        figure = history_chart(plan, trials, luck)
+        st.echarts_chart(figure, height=HEIGHT, key="search.history", alt=chart_in_words(figure, "History of the search"))
         st.caption(f"{RESULTS[plan.metric].label.capitalize()} of each trial, grey where it was ended early; diamonds are fresh "
                    "seeds of the same settings. What is much worse lies at the edge. "
                    + ("Grey band: where 95 of 100 further seeds of the first settings would lie, so a dot inside it may be luck."
@@ -48,7 +50,8 @@ def charts(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial])
     elif view == VIEWS[1]:
         _slice(server, sweep, plan, trials, labels)
     elif view == VIEWS[2]:
-        st.echarts_chart(parallel_chart(plan, trials, labels), height=HEIGHT, key="search.parallel", alt="All settings at once")
+        figure = parallel_chart(plan, trials, labels)
+        st.echarts_chart(figure, height=HEIGHT, key="search.parallel", alt=chart_in_words(figure, "All settings at once"))
         st.caption("A line is a trial, blue where the result is good and orange where it is bad, grey where it was ended early. "
                    "Drag along an axis to see only the trials that go through that part of it. What is much worse lies at the "
                    "edge."
@@ -74,14 +77,16 @@ def _slice(server: Services, sweep: Sweep, plan: SweepPlan, trials: list[Trial],
     if not choosing:
         st.session_state.pop(keys.SEARCH_STILL, None)
         spec = {name: part for name, part in spec.items() if name not in ("brush", "toolbox")}
-        st.echarts_chart(spec, height=HEIGHT, key=f"search.slice.{path}.{one.low}.{one.high}", alt=f"Result over {labels[path]}")
+        st.echarts_chart(spec, height=HEIGHT, key=f"search.slice.{path}.{one.low}.{one.high}",
+                         alt=chart_in_words(spec, f"Result over {labels[path]}"))
         st.caption(OTHERS)
         return
     key = f"search.brush.{sweep.id}.{path}.{one.low}.{one.high}"
     still = st.session_state.get(keys.SEARCH_STILL)
     if still is None or still[0] != key:
         still = st.session_state[keys.SEARCH_STILL] = key, spec
-    chosen = st.echarts_chart(still[1], height=HEIGHT, key=key, on_select="rerun", alt=f"Result over {labels[path]}")
+    chosen = st.echarts_chart(still[1], height=HEIGHT, key=key, on_select="rerun",
+                              alt=chart_in_words(still[1], f"Result over {labels[path]}"))
     part = _ends(one, brushed(chosen, one), labels[path])
     st.caption("Press the first button at the chart's top right and drag over the part that you want, or type its ends. The "
                f"chart stands still meanwhile. {OTHERS}")
@@ -143,8 +148,8 @@ def _which(sweep: Sweep, plan: SweepPlan, trials: list[Trial], labels: dict[str,
     if found.explained is None or found.explained <= 0:
         st.warning("These settings do not say what a trial comes to: guessing from them is no better than always saying the "
                    "mean. The bars below mean nothing.", icon=":material/casino:")
-    st.plotly_chart(importance_chart(found, labels, RESULTS[plan.metric]), key="search.importance",
-                    alt="How much each setting matters")
+    figure = importance_chart(found, labels, RESULTS[plan.metric])
+    st.plotly_chart(figure, key="search.importance", alt=chart_in_words(figure, "How much each setting matters"))
     explained = f" The settings account for {percent(found.explained, 0)} of the differences." if (
         found.explained or 0) > 0 else ""
     st.caption(f"A random forest learns from some of the first {found.runs} results and guesses the others; a bar says how much "

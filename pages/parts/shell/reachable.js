@@ -1,17 +1,32 @@
 // What scrolls can be reached and scrolled by keyboard: Streamlit's blocks of code, its menu, and what lies beside each other on a
-// phone (parts/train/cockpit.css) are no stops of the tab key. And what is done is read out: Streamlit's green lines come with
-// their text in them, which screen readers pass over. Its red and yellow ones are alerts already, and so are toasts, which get a
-// name.
+// phone (parts/train/cockpit.css) are no stops of the tab key. What it calls by one name everywhere gets another that tells it
+// apart. And what is done is read out: Streamlit's green lines come with their text in them, which screen readers pass over. Its
+// red and yellow ones are alerts already, and so are toasts, which get a name.
 if (!window.playgroundReachable) {
   window.playgroundReachable = true;
   const scrolls = (part) => part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight;
   const scrolling = 'pre, [data-testid="stSidebarContent"], ' +
     ':is(.st-key-panel-charts, .st-key-panel-examples) [data-testid="stHorizontalBlock"]';
+  // of buttons with one name: which, in what they are, and how their new name begins
+  const NAMELESS = [
+    ['[data-testid="stNumberInputStepDown"]', '[data-testid="stNumberInput"]', "Less"],
+    ['[data-testid="stNumberInputStepUp"]', '[data-testid="stNumberInput"]', "More"],
+    [':is([data-testid="stSelectbox"], [data-testid="stMultiSelect"]) [role="group"] > button:last-of-type',
+      '[data-testid="stSelectbox"], [data-testid="stMultiSelect"]', "Choices"],
+    ['[data-testid="stHeadingWithActionElements"] a', '[data-testid="stHeadingWithActionElements"]', "Link to"],
+  ];
   const mark = () => {
     for (const part of document.querySelectorAll(scrolling))
       if (scrolls(part) !== part.hasAttribute("tabindex"))
         if (scrolls(part)) part.tabIndex = 0;
         else part.removeAttribute("tabindex");
+    for (const [kind, part, name] of NAMELESS)
+      for (const button of document.querySelectorAll(kind)) {
+        const whose = button.closest(part)?.querySelector("input, h1, h2, h3, h4, h5, h6");
+        const words = whose?.getAttribute("aria-label") ?? whose?.innerText.trim();
+        const wanted = words && `${name}: ${words}`;
+        if (wanted && button.getAttribute("aria-label") !== wanted) button.setAttribute("aria-label", wanted);
+      }
     for (const toast of document.querySelectorAll('[data-testid="stToast"][aria-labelledby]')) {
       toast.removeAttribute("aria-labelledby"); // Streamlit's names a title that its toasts do not have
       toast.setAttribute("aria-label", "Notice");

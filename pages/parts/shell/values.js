@@ -2,6 +2,7 @@
 // The numbers are in the browser already, so nothing is asked of the server.
 if (!window.playgroundValues) {
   window.playgroundValues = true;
+  const LONGEST = 80; // letters of a button's name
   const MOST = 1000; // rows: more are no help to anybody who reads them
   const PARTS = ["labels", "x", "y", "z", "values", "r", "theta"]; // of what a trace shows, where it has one for each point
   const make = (kind, text = "", props = {}) => Object.assign(document.createElement(kind), { textContent: text }, props);
@@ -83,13 +84,16 @@ if (!window.playgroundValues) {
     for (const plot of document.querySelectorAll('[data-testid="stPlotlyChart"] .js-plotly-plot')) {
       const chart = plot.closest('[data-testid="stPlotlyChart"]');
       const button = chart.querySelector(".playground-values-button") ?? offered(chart);
-      const tools = plot.querySelector(".modebar")?.offsetWidth ?? 0, right = tools ? `${tools + 12}px` : ""; // beside them
-      if (button.style.right !== right) button.style.right = right;
+      const bar = plot.querySelector(".modebar"), tools = bar?.offsetWidth ?? 0;
+      const beside = tools + 12 + button.offsetWidth <= chart.clientWidth; // else below them
+      const right = tools && beside ? `${tools + 12}px` : "", top = tools && !beside ? `${bar.offsetTop + bar.offsetHeight}px` : "";
+      if (button.style.right !== right || button.style.top !== top) Object.assign(button.style, { right, top });
     }
   };
   const offered = (chart) => {
     const button = make("button", "Values", { className: "playground-values-button", type: "button" });
-    button.setAttribute("aria-label", `Values of: ${(chart.getAttribute("aria-label") ?? "this chart").split(":")[0]}`);
+    const words = chart.getAttribute("aria-label") ?? "this chart"; // with some of what it says: several may have one title
+    button.setAttribute("aria-label", `Values of: ${words.length > LONGEST ? words.slice(0, LONGEST - 1) + "…" : words}`);
     button.onclick = () => show(chart);
     chart.append(button);
     return button;

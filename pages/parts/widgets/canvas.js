@@ -1,7 +1,9 @@
-// The sheet to draw on: pen, eraser, undo, redo and clear, by mouse, pen or finger. The drawing goes to the server the moment the
+// The sheet to draw on: pen, eraser, undo, redo and clear, by mouse, pen, finger or keys. The drawing goes to the server the moment the
 // pen is lifted and, where answers are live, every PAUSE while it moves: what is sent last is always the finished stroke. It is
 // kept in this browser tab, so that a reload or a look at another page does not lose it.
 const KEPT = "torch-playground.sheet", MOST_STEPS = 400, DARK = 128;
+const KEYS = "keys", ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const FAR = 14, NEAR = 2; // pixels of the sheet that an arrow moves the pen, and with the shift key
 const PAUSE = 100, PATIENCE = 1000; // milliseconds; a server that has not heard the last drawing is waited for that long
 
 export default function (component) {
@@ -28,10 +30,13 @@ class Sheet {
     this.steps = []; // strokes {erase, width, points: [x, y, …]} and {clear: true}
     this.done = 0; // how many of them count: those behind were undone
     this.stroke = null;
+    this.pen = null; // where keys have moved it
     this.told = data.heard ?? 0; // of the last drawing that was sent
     this.sent = 0;
     const find = (name) => root.querySelector(name);
     this.canvas = find("canvas");
+    this.help = find(".help");
+    this.said = find("[role=status]");
     this.range = find("[type=range]");
     this.number = find("output");
     this.buttons = { undo: find(".undo"), redo: find(".redo"), clear: find(".clear") };
@@ -48,11 +53,9 @@ class Sheet {
     this.buttons.undo.addEventListener("click", () => this.go(-1));
     this.buttons.redo.addEventListener("click", () => this.go(1));
     this.buttons.clear.addEventListener("click", () => this.add({ clear: true }));
-    this.canvas.addEventListener("keydown", (event) => {
-      if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
-      event.preventDefault();
-      this.go(event.shiftKey ? 1 : -1);
-    });
+    this.canvas.addEventListener("keydown", (event) => this.press(event));
+    this.canvas.addEventListener("keyup", (event) => event.key === "Tab" && this.explain(true)); // it has just come here
+    this.canvas.addEventListener("blur", () => this.leave());
     this.tools();
     this.paint();
     if (this.steps.length) this.keep(); // as this visitor's: after a reload it is known by another name
@@ -65,7 +68,6 @@ class Sheet {
     this.sharpness = sharpness;
     this.canvas.width = this.canvas.height = this.side * sharpness;
     this.paint();
-    if (this.stroke) this.line(this.canvas.getContext("2d"), this.stroke, sharpness);
   }
 
   begin() { // once, when there is somebody to send to: the server does not know a drawing that was kept here
@@ -121,6 +123,7 @@ class Sheet {
   }
 
   down(event) {
+    this.leave();
     if (!event.isPrimary || event.button !== 0 || this.stroke) return;
     event.preventDefault();
     this.canvas.focus({ preventScroll: true });
@@ -135,6 +138,10 @@ class Sheet {
     for (const one of all.length ? all : [event]) this.stroke.points.push(...this.place(one));
     const points = this.stroke.points, from = Math.max(0, points.length - 2 * (all.length + 3)) & ~1;
     this.line(this.canvas.getContext("2d"), { ...this.stroke, points: points.slice(from) }, this.sharpness);
+    this.soon();
+  }
+
+  soon() {
     if (this.live) this.later ??= setTimeout(() => this.glance(), PAUSE - Math.min(PAUSE, performance.now() - this.sent));
   }
 
@@ -148,14 +155,81 @@ class Sheet {
 
   up(event) {
     if (this.stroke?.pointer !== event.pointerId) return;
-    const { erase, width, points } = this.stroke, [x, y] = this.place(event);
+    const { points } = this.stroke, [x, y] = this.place(event);
     // a busy browser tells of the last stretch only here; where the finger is taken away it says nothing of a place
     if (event.type === "pointerup" && (x !== points.at(-2) || y !== points.at(-1))) points.push(x, y);
+    this.lift();
+  }
+
+  lift() {
+    const { erase, width, points } = this.stroke;
     this.stroke = null;
     clearTimeout(this.later);
     this.later = null;
     if (erase && !this.visible().length) return this.paint(); // there was nothing to erase
     this.add({ erase, width, points });
+  }
+
+  // --- the pen by keys: arrows move it, space puts it down and lifts it
+
+  press(event) {
+    if (event.ctrlKey || event.metaKey) {
+      if (event.key.toLowerCase() !== "z") return;
+      event.preventDefault();
+      return this.go(event.shiftKey ? 1 : -1);
+    }
+    const way = ARROWS[event.key];
+    if (event.altKey || !(way || event.key === " ") || (this.stroke && this.stroke.pointer !== KEYS)) return;
+    event.preventDefault(); // else the page would scroll
+    this.explain(true);
+    this.pen ??= [this.side / 2, this.side / 2];
+    if (way) {
+      const far = event.shiftKey ? NEAR : FAR;
+      this.pen = this.pen.map((at, i) => Math.min(this.side, Math.max(0, at + far * way[i])));
+      this.stroke?.points.push(...this.pen);
+      if (this.stroke) this.soon();
+      this.paint();
+    } else if (!event.repeat) this.space();
+  }
+
+  space() {
+    this.said.textContent = this.stroke ? "Pen lifted" : "Pen down";
+    if (this.stroke) return this.lift();
+    this.stroke = { erase: this.eraser.checked, width: this.width, points: [...this.pen], pointer: KEYS };
+    this.paint();
+  }
+
+  leave() { // for the mouse, or another place of the page
+    if (this.stroke?.pointer === KEYS) this.lift();
+    this.explain(false);
+    if (!this.pen) return;
+    this.pen = null;
+    this.paint();
+  }
+
+  explain(shown) {
+    this.help.hidden = !shown;
+    Object.assign(this.help.style, { left: `${this.canvas.offsetLeft + 8}px`, top: `${this.canvas.offsetTop + 8}px` });
+  }
+
+  mark(context) { // a cross, filled in the middle while it draws
+    const [x, y] = this.pen;
+    context.lineCap = "butt";
+    for (const [color, width] of [["#ffffff", 5], ["#c8441b", 2]]) {
+      context.strokeStyle = color;
+      context.lineWidth = width;
+      context.beginPath();
+      for (const [a, b] of [[-1, 0], [1, 0], [0, -1], [0, 1]]) {
+        context.moveTo(x + 4 * a, y + 4 * b);
+        context.lineTo(x + 13 * a, y + 13 * b);
+      }
+      context.stroke();
+    }
+    if (!this.stroke) return;
+    context.fillStyle = "#c8441b";
+    context.beginPath();
+    context.arc(x, y, 4, 0, 7);
+    context.fill();
   }
 
   // --- the picture
@@ -187,7 +261,9 @@ class Sheet {
   }
 
   paint() {
-    this.draw(this.canvas, this.sharpness);
+    const context = this.draw(this.canvas, this.sharpness);
+    if (this.stroke) this.line(context, this.stroke, this.sharpness);
+    if (this.pen) this.mark(context);
   }
 
   tell() { // the server: a PNG, or nothing where no ink is left

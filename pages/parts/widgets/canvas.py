@@ -22,23 +22,28 @@ HTML = """<div class="sheet">
 <label><input type="radio" name="tool" value="pen" checked><span>Pen</span></label><label><input type="radio" name="tool"
  value="eraser"><span>Eraser</span></label></div>
 <label class="width">Width <input type="range" aria-label="Brush width (pixels)"><output></output></label></div>
-<canvas class="upper-canvas" tabindex="0" role="img"
- aria-label="White square to draw on with mouse, pen or finger"></canvas>
+<canvas class="upper-canvas" tabindex="0" role="application" aria-label="White square to draw on with mouse, pen or finger. By
+ keyboard: arrows move the pen, space puts it down and lifts it.">
+</canvas><p class="help" hidden>Arrows move the pen, space puts it down and lifts it.</p><span role="status"></span>
 <div class="row"><button class="undo" title="Ctrl+Z">Undo</button><button class="redo" title="Ctrl+Shift+Z">Redo</button>
 <button class="clear">Clear</button></div></div>"""
-CSS = """.sheet { width: max(282px, min(100%, 100dvh - var(--rest, 100dvh))); max-width: 100%;
-  color: var(--st-text-color); font: 14px var(--st-font, sans-serif);
-  user-select: none; -webkit-user-select: none; }
+CSS = """.sheet { width: max(17.625rem, min(100%, 100dvh - var(--rest, 100dvh))); max-width: 100%;
+  color: var(--st-text-color); font: 0.875rem var(--st-font, sans-serif);
+  user-select: none; -webkit-user-select: none; position: relative; }
+.help { position: absolute; margin: 0; padding: 2px 8px; border-radius: 4px; color: #1a1a1a; background: #eef0f2e6;
+  pointer-events: none; }
+.help[hidden] { display: none; }
+[role="status"] { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .plain .tools { display: none; }
 @media (max-width: 640px) {
   .sheet.fitted { display: flex; flex-wrap: wrap; gap: 8px; width: 100%; align-items: flex-start; }
   .fitted .tools { flex: 0 0 100%; }
-  .fitted canvas { margin: 0; flex: none; width: max(240px, min(100% - 88px, 100dvh - var(--narrow-rest, 100dvh))); }
+  .fitted canvas { margin: 0; flex: none; width: max(15rem, min(100% - 5.5rem, 100dvh - var(--narrow-rest, 100dvh))); }
   .fitted .row:last-child { flex-direction: column; flex: 1; align-items: stretch; }
   .fitted button { flex: none; }
   .fitted.below .row:last-child { flex: 0 0 100%; flex-direction: row; }
   .fitted.below button { flex: 1; }
-  .fitted.below canvas { width: max(240px, min(100%, 100dvh - var(--narrow-rest, 100dvh))); }
+  .fitted.below canvas { width: max(15rem, min(100%, 100dvh - var(--narrow-rest, 100dvh))); }
 }
 .row { display: flex; align-items: center; gap: 8px; min-height: 40px; }
 canvas { display: block; width: 100%; aspect-ratio: 1; box-sizing: border-box; margin: 6px 0; border-radius: 6px;
@@ -51,7 +56,7 @@ button:disabled { opacity: 0.45; cursor: default; }
 .pair { display: flex; }
 .pair label { position: relative; }
 .pair input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
-.pair span { display: block; padding: 9px 10px; border: 1px solid var(--st-border-color, #b0b4bb); line-height: 20px; }
+.pair span { display: block; padding: 9px 10px; border: 1px solid var(--st-border-color, #b0b4bb); line-height: 1.25rem; }
 .pair label:first-child span { border-radius: 8px 0 0 8px; }
 .pair label:last-child span { border-radius: 0 8px 8px 0; margin-left: -1px; }
 .pair input:checked + span { border-color: var(--st-primary-color); font-weight: 600; position: relative;
@@ -60,7 +65,7 @@ button:disabled { opacity: 0.45; cursor: default; }
 .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 0; }
 .width input { height: 40px; }
 .width input { flex: 1; min-width: 0; accent-color: var(--st-primary-color); }
-.width output { width: 40px; text-align: right; font-variant-numeric: tabular-nums; }"""
+.width output { width: 2.5rem; text-align: right; font-variant-numeric: tabular-nums; }"""
 _component = st.components.v2.component("torch_playground.sheet", html=HTML, css=CSS,
                                         js=(Path(__file__).parent / "canvas.js").read_text(encoding="utf-8"))
 

@@ -28,6 +28,7 @@ function card(list, { name, button, icon, strong, title, text, notesTitle, notes
   picture.setAttribute("aria-hidden", "true");
   press.append(picture, make("span", "", button));
   if (title) press.setAttribute("aria-label", `${button}: ${title}`);
+  else if (text) press.setAttribute("aria-label", `${button}, ${text}`); // several runs may have one title
   press.addEventListener("click", () => list.press(name));
   const about = text ? [make("p", "text", text)] : [];
   if (!title) offer.append(press, ...about);

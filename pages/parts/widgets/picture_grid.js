@@ -19,6 +19,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       tile.append(caption);
     }
     if (data.pick) {
+      tile.setAttribute("aria-label", `Image ${index + 1}: ${item.title || item.caption}`); // many are of the same class
       tile.type = "button";
       tile.tabIndex = index === Math.max(0, data.selected ?? 0) ? 0 : -1;
       tile.onclick = () => setTriggerValue("picked", { index, time: Date.now() });

@@ -342,7 +342,7 @@ class View {
     });
     context.fillStyle = ink;
     context.textBaseline = "middle";
-    context.font = `12px ${this.font}`;
+    context.font = `0.75rem ${this.font}`;
     context.textAlign = "left";
     titles.forEach((title, layer) => context.fillText(title, place(layer, 0)[0], 9));
     const hidden = picture.units.length / unitSide ** 2;
@@ -406,7 +406,7 @@ class View {
     dots(train, "#fff", 3.6);
     context.fillStyle = this.ink;
     context.globalAlpha = 0.75;
-    context.font = `11px ${this.font}`;
+    context.font = `0.6875rem ${this.font}`;
     context.textBaseline = "bottom";
     for (const [text, at, align] of [[`−${extent}`, 3, "left"], ["x₁ →", width / 2, "center"], [`${extent}`, width - 3, "right"]]) {
       context.textAlign = align;
@@ -424,7 +424,7 @@ class View {
     const values = points.flatMap(({ standing }) => [standing[0], standing[1]]).filter(Number.isFinite);
     const first = points[0]?.step ?? 0, last = Math.max(first + 1, at.step), most = Math.max(...values, 1e-9);
     const top = 20, bottom = CURVE - 4;
-    context.font = `12px ${this.font}`;
+    context.font = `0.75rem ${this.font}`;
     context.textBaseline = "top";
     let x = 0;
     for (const [words, colour] of [["Loss", this.ink], ...LOSSES]) {

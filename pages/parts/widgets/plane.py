@@ -23,11 +23,11 @@ HTML = """<div class="plane"><div class="both"><div class="left"><canvas class="
 <canvas class="big" role="img" aria-label="The plane"></canvas><div class="time" hidden><button class="replay">Play</button>
 <input class="slider" type="range" min="0" step="1" aria-label="How it learned"></div>
 <div class="legend"></div></div></div></div>"""
-CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
+CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font: 0.8125rem var(--st-font, sans-serif); }
 .both { display: flex; gap: 12px 20px; align-items: flex-start; }
 .left { flex: 1 1 0; min-width: 0; position: relative; }
 .weight { position: absolute; width: 96px; height: 34px; box-sizing: border-box; padding: 0 6px; font: inherit; color: inherit;
-  font-size: 16px; background: var(--st-background-color); border: 2px solid var(--st-primary-color);
+  font-size: 1rem; background: var(--st-background-color); border: 2px solid var(--st-primary-color);
   border-radius: var(--st-base-radius, 8px); }
 .weight[hidden] { display: none; }
 .weight[aria-invalid="true"] { border-color: var(--st-red-color, #c92a2a); outline-color: var(--st-red-color, #c92a2a); }
@@ -36,20 +36,20 @@ CSS = """.plane { container-type: inline-size; color: var(--st-text-color); font
 .losses { width: 100%; display: block; }
 .out { flex: 0 0 clamp(300px, 50%, max(450px, 100dvh - 430px)); min-width: 0; }
 .big { width: 100%; aspect-ratio: 1; display: block; border-radius: 4px; }
-.now { min-height: 22px; font-variant-numeric: tabular-nums; }
+.now { min-height: 1.375rem; font-variant-numeric: tabular-nums; }
 .time { display: flex; gap: 8px; align-items: center; margin-top: 6px; }
 .time[hidden] { display: flex; visibility: hidden; } /* its place is kept */
-.slider { flex: 1; min-width: 0; min-height: 28px; accent-color: var(--st-primary-color); }
-.replay { min-width: 60px; height: 30px; border: 1px solid var(--st-border-color, #b0b4bb); background: transparent;
+.slider { flex: 1; min-width: 0; min-height: 1.75rem; accent-color: var(--st-primary-color); }
+.replay { min-width: 3.75rem; height: 1.875rem; border: 1px solid var(--st-border-color, #b0b4bb); background: transparent;
   color: inherit; border-radius: var(--st-button-radius, 8px); font: inherit; cursor: pointer; }
 .replay:hover { border-color: var(--st-primary-color); color: var(--st-primary-color); }
 .replay:focus-visible, .slider:focus-visible { outline: 2px solid var(--st-primary-color); }
-.legend { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 6px; margin-top: 4px; min-height: 20px; }
-.swatch { width: 10px; height: 10px; border-radius: 50%; box-sizing: border-box; margin-left: 6px; }
+.legend { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 6px; margin-top: 4px; min-height: 1.25rem; }
+.swatch { width: 0.625rem; height: 0.625rem; border-radius: 50%; box-sizing: border-box; margin-left: 6px; }
 .swatch:first-child { margin-left: 0; }
-.caption { margin-top: 4px; min-height: 40px; }
+.caption { margin-top: 4px; min-height: 2.5rem; }
 @container (max-width: 640px) { .both { flex-direction: column-reverse; align-items: stretch; }
-  .left, .out { flex: none; } .now { min-height: 40px; } }
+  .left, .out { flex: none; } .now { min-height: 2.5rem; } }
 @media (pointer: coarse) { .replay, .slider { height: 40px; } }"""
 _component = st.components.v2.component("torch_playground.plane", html=HTML, css=CSS,
                                         js=(Path(__file__).parent / "plane.js").read_text(encoding="utf-8"))

@@ -16,9 +16,9 @@ from core.figures.images import png_file
 
 HERE = Path(__file__).parent
 ROWS_JS = (HERE / "bar_rows.js").read_text(encoding="utf-8")  # stands before the script of whatever shows bars
-ROWS_CSS = """.lines { display: grid; gap: 2px; max-height: 460px; overflow-y: auto; }
-.line { display: grid; grid-template-columns: minmax(2ch, var(--names)) 1fr 58px; gap: 8px; align-items: center;
-  min-height: 17px; line-height: 17px; }
+ROWS_CSS = """.lines { display: grid; gap: 2px; max-height: 28.75rem; overflow-y: auto; }
+.line { display: grid; grid-template-columns: minmax(2ch, var(--names)) 1fr 3.625rem; gap: 8px; align-items: center;
+  min-height: 1.0625rem; line-height: 1.0625rem; }
 .name { text-align: right; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .track { height: 62%; min-height: 9px; border-radius: 3px; background: color-mix(in srgb, var(--st-text-color) 8%, transparent); }
 .bar { display: block; height: 100%; min-width: 1px; border-radius: 3px; background: #2e86ab; }
@@ -26,24 +26,24 @@ ROWS_CSS = """.lines { display: grid; gap: 2px; max-height: 460px; overflow-y: a
 .best { font-weight: 600; }
 .value { text-align: right; font-variant-numeric: tabular-nums; }
 """
-CSS = ROWS_CSS + """.view { color: var(--st-text-color); font: 13px var(--st-font, sans-serif); }
-.large .line { min-height: 27px; font-size: 14px; }
-.head h2 { margin: 0; font-size: 30px; line-height: 1.2; font-weight: 700; }
-.head p { margin: 2px 0 8px; min-height: 60px; font-size: 14px; line-height: 20px; opacity: 0.8; }
+CSS = ROWS_CSS + """.view { color: var(--st-text-color); font: 0.8125rem var(--st-font, sans-serif); }
+.large .line { min-height: 1.6875rem; font-size: 0.875rem; }
+.head h2 { margin: 0; font-size: 1.875rem; line-height: 1.2; font-weight: 700; }
+.head p { margin: 2px 0 8px; min-height: 3.75rem; font-size: 0.875rem; line-height: 1.25rem; opacity: 0.8; }
 @media (max-width: 640px) {
   .large.few .lines { grid-auto-flow: column; grid-template-rows: repeat(var(--half), auto); grid-auto-columns: 1fr;
     column-gap: 12px; }
-  .large.few .line { min-height: 19px; grid-template-columns: minmax(2ch, var(--names)) 1fr 54px; gap: 6px; }
-  .head h2 { font-size: 26px; }
-  .head p { font-size: 13px; line-height: 18px; min-height: 54px; margin-bottom: 4px; }
+  .large.few .line { min-height: 1.1875rem; grid-template-columns: minmax(2ch, var(--names)) 1fr 3.375rem; gap: 6px; }
+  .head h2 { font-size: 1.625rem; }
+  .head p { font-size: 0.8125rem; line-height: 1.125rem; min-height: 3.375rem; margin-bottom: 4px; }
 }
 .cards { display: flex; flex-wrap: wrap; gap: 16px; }
-figure { margin: 0; width: 144px; }
+figure { margin: 0; width: 9rem; }
 img { display: block; image-rendering: pixelated; object-fit: contain; background: #000; border-radius: 6px;
   outline: 1px solid var(--st-border-color, #b0b4bb); outline-offset: -1px; }
 figcaption { margin-top: 6px; line-height: 1.4; }
 figcaption span { opacity: 0.7; }
-b { font-size: 15px; }"""
+b { font-size: 0.9375rem; }"""
 _component = st.components.v2.component("torch_playground.quick", html='<div class="view"></div>', css=CSS,
                                         js=ROWS_JS + (HERE / "quick_bars.js").read_text(encoding="utf-8"))
 

@@ -169,7 +169,7 @@ class View {
   axes(context, area, place) { // five numbers on each
     const style = getComputedStyle(this.root), { x, y } = this.data;
     context.fillStyle = style.color;
-    context.font = `12px ${style.fontFamily}`;
+    context.font = `0.75rem ${style.fontFamily}`;
     for (let k = 0; k < 5; k++) {
       const a = x[0] + (k / 4) * (x[1] - x[0]), b = y[0] + (k / 4) * (y[1] - y[0]);
       context.textBaseline = "top";

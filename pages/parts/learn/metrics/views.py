@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.evaluation.metrics import class_table
 from core.figures.evaluation import confusion_figure, precision_recall_figure, roc_figure
+from core.figures.in_words import in_words
 from core.figures.linear_regression import predictions_figure
 from core.labs.metrics import (
     Share,
@@ -35,7 +36,8 @@ def classes_section(table: Table, positive: str) -> str:
     predict(PATH, METRICS["rare"])
     row = split_counts(table, positive)
     tp, fp, fn = row.right, row.predicted_count - row.right, row.support - row.right
-    st.plotly_chart(confusion_figure(table.counts, table.classes), key="metrics.confusion", config=STILL, alt="Confusion matrix")
+    figure = confusion_figure(table.counts, table.classes)
+    st.plotly_chart(figure, key="metrics.confusion", config=STILL, alt=in_words(figure, "Confusion matrix"))
     name = as_text(positive)
     st.markdown(f"With “{name}” as the positive class: **TP = {tp}** true positives (it is {name} and was called so), "
                 f"**FP = {fp}** false positives (called so and is not), **FN = {fn}** false negatives (is, and was not called "
@@ -82,10 +84,11 @@ def scores_section(table: Table, positive: str) -> str | None:
     decision, at = threshold_figures(table, positive, threshold)
     left, right = st.columns(2)
     counts = np.array([[decision.true_negatives, decision.false_positives], [decision.false_negatives, decision.true_positives]])
-    left.plotly_chart(confusion_figure(counts, ("rest", positive)), key="metrics.at", config=STILL,
-                      alt="Counts at this threshold")
+    figure = confusion_figure(counts, ("rest", positive))
+    left.plotly_chart(figure, key="metrics.at", config=STILL, alt=in_words(figure, "Counts at this threshold"))
     curves = {positive: curve}
-    right.plotly_chart(roc_figure(curves, points=[decision]), key="metrics.roc", config=STILL, alt="ROC curve")
+    figure = roc_figure(curves, points=[decision])
+    right.plotly_chart(figure, key="metrics.roc", config=STILL, alt=in_words(figure, "ROC curve"))
     st.markdown("**At this threshold**")
     given = given_arrays(table, positive, threshold)
     show_figures(at, given, "threshold")
@@ -94,8 +97,8 @@ def scores_section(table: Table, positive: str) -> str | None:
     whole = score_figures(table, positive)
     show_figures(whole, given, "scores")
     if seen:
-        st.plotly_chart(precision_recall_figure(curves, points=[decision]), key="metrics.pr", config=STILL,
-                        alt="Precision-recall curve")
+        figure = precision_recall_figure(curves, points=[decision])
+        st.plotly_chart(figure, key="metrics.pr", config=STILL, alt=in_words(figure, "Precision-recall curve"))
     else:
         covered(400)
     return metrics_code(given, [*at, *whole], literal(positive, table.classes), threshold)
@@ -117,7 +120,8 @@ def numbers_section() -> str | None:
     left, right = st.columns([1.4, 1])
     with left:
         show_figures(figures, given, "numbers")
-    right.plotly_chart(predictions_figure(y_true, y_pred), key="metrics.predicted", config=STILL, alt="Predictions and targets")
+    figure = predictions_figure(y_true, y_pred)
+    right.plotly_chart(figure, key="metrics.predicted", config=STILL, alt=in_words(figure, "Predictions and targets"))
     return metrics_code(given, figures)
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.config import RunConfig
 from core.figures.building_blocks import lines
+from core.figures.in_words import in_words
 from core.labs.text import QUICK
 from core.labs.word_vectors import (
     MOST_BYTES,
@@ -126,7 +127,8 @@ def _comparison(subject: TextModel, vectors: WordVectors) -> None:
                                 "Test accuracy": percent(run.test, 1)} for run in runs]), hide_index=True, height="content",
                  key="text.vectors_table",
                  column_config={name: st.column_config.NumberColumn(format="localized") for name in ("Trainable", "Frozen")})
-    st.plotly_chart(lines(np.arange(1, len(runs[0].validation) + 1), {run.name: list(run.validation) for run in runs}, "epoch",
-                          "accuracy on validation texts"), key="text.vectors_curves", config=STILL, alt="Accuracy over epochs")
+    figure = lines(np.arange(1, len(runs[0].validation) + 1), {run.name: list(run.validation) for run in runs}, "epoch",
+                   "accuracy on validation texts")
+    st.plotly_chart(figure, key="text.vectors_curves", config=STILL, alt=in_words(figure, "Accuracy over epochs"))
     st.caption(f"The same network, seed and {len(runs[0].validation)} epochs, on a table of {vectors.width} numbers a word. "
                f"Learned here and not kept; {len(subject.data.test):,} test texts.")

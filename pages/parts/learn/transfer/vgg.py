@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.errors import reason
 from core.figures.building_blocks import lines
+from core.figures.in_words import in_words
 from core.labs import vgg
 from core.labs.transfer import WAYS, TransferConfig, Way, few, train
 from core.wording import percent
@@ -57,8 +58,8 @@ def _with_weights(server: Services, path: str) -> None:
         return
     metrics_row({way.name: (percent(way.accuracies[-1], 1), "Of the test images of the new classes."),
                  "Trained": (f"{way.count.trainable:,}", "Numbers of the new last layer.")})
-    st.plotly_chart(lines(np.array(way.steps), {way.name: list(way.accuracies)}, "step", "accuracy on test images"),
-                    key="transfer.vgg_accuracy", config=STILL, alt="Accuracy over steps")
+    figure = lines(np.array(way.steps), {way.name: list(way.accuracies)}, "step", "accuracy on test images")
+    st.plotly_chart(figure, key="transfer.vgg_accuracy", config=STILL, alt=in_words(figure, "Accuracy over steps"))
 
 
 def _more_steps(config: TransferConfig) -> TransferConfig:

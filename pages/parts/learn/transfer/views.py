@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.errors import reason
 from core.figures.building_blocks import lines
+from core.figures.in_words import in_words
 from core.labs.transfer import MOST_TEST, TransferConfig, Way, compare, few, source_config, target_config, transfer_code
 from core.wording import percent, plural
 from pages.parts.learn.lab import covered, predict, tried
@@ -69,10 +70,10 @@ def compare_section(server: Services) -> str | None:
         for way in ways]), hide_index=True, height="content", key="transfer.table",
         column_config={name: st.column_config.NumberColumn(format="localized") for name in ("Trainable", "Frozen")})
     left, right = st.columns(2)
-    left.plotly_chart(lines(np.array(ways[0].steps), {way.name: list(way.accuracies) for way in ways}, "step",
-                            "accuracy on test images"), key="transfer.accuracy", config=STILL, alt="Accuracy over steps")
-    right.plotly_chart(lines(np.arange(1, len(ways[0].losses) + 1), {way.name: list(way.losses) for way in ways}, "step",
-                             "training loss"), key="transfer.loss", config=STILL, alt="Loss over steps")
+    figure = lines(np.array(ways[0].steps), {way.name: list(way.accuracies) for way in ways}, "step", "accuracy on test images")
+    left.plotly_chart(figure, key="transfer.accuracy", config=STILL, alt=in_words(figure, "Accuracy over steps"))
+    figure = lines(np.arange(1, len(ways[0].losses) + 1), {way.name: list(way.losses) for way in ways}, "step", "training loss")
+    right.plotly_chart(figure, key="transfer.loss", config=STILL, alt=in_words(figure, "Loss over steps"))
     images = plural(len(few(data, config.per_class, config.seed)), "image")
     st.caption(f"All three see the same {images} in the same order and take {plural(config.steps, 'step')} of Adam; the new "
                "weights are drawn from the same seed. One seed is one draw: with few images it moves accuracies by several "
