@@ -17,6 +17,7 @@ import torch
 
 from core.cluster import engine as cluster_engine
 from core.cluster.afar import digest_of
+from core.cluster.bridge import contents
 from core.cluster.connection import CannotJoin, answers, explained, is_on_loopback_alone, join
 from core.cluster.data_files import KnownFiles, place_of
 from core.cluster.delegate import Delegate
@@ -39,7 +40,7 @@ from tests.test_sinks import points, stand_in, with_sink  # noqa: F401 (a fixtur
 @pytest.fixture(scope="module")
 def training(places):
     """A worker's part in this process."""
-    return Training(False, 1, False, lambda value: value)
+    return Training(False, 1, False)
 
 
 def passed(value):
@@ -47,11 +48,18 @@ def passed(value):
     return pickle.loads(pickle.dumps(value))
 
 
+def nothing(number, files):
+    """What is given where nothing is asked for."""
+    raise AssertionError(files)
+
+
 def follow(store, settings, run, training, until=lambda run: False, root=None, outlet=None):
     """Do what Slot does with a run, in this process; whether it came to its end."""
-    delegate = Delegate(store, run, KnownFiles(settings.data_dir), outlet, lambda value: value)
+    delegate = Delegate(store, run, KnownFiles(settings.data_dir), outlet,
+                        lambda number, files: training.give(number, passed(contents(files))))
     data = delegate.known.of(run.config)
-    training.start(passed(run), passed(delegate.files()), replace(data, root=root or data.root), passed(delegate.order()))
+    training.start(passed(run), passed(contents(delegate.files())), replace(data, root=root or data.root),
+                   passed(delegate.order()))
     while not until(store.get(run.id)):
         news = passed(training.exchange(passed(delegate.order())))
         delegate.take(news)
@@ -88,7 +96,7 @@ def test_one_whose_worker_dies_goes_on_without_a_doubled_or_missing_point(store,
     config = tiny(training__epochs=60, training__threads=1)
     whole = run_here(store, settings, config)
     run = store.create_running(config, "tester", "here")
-    dying = Training(False, 1, False, lambda value: value)
+    dying = Training(False, 1, False)
     assert not follow(store, settings, run, dying, until=lambda run: run.epoch >= 2), "it is left in the middle"
     step = store.get(run.id).step
     assert step < whole.step
@@ -101,7 +109,7 @@ def test_one_whose_worker_dies_goes_on_without_a_doubled_or_missing_point(store,
 
 def test_a_run_that_was_deleted_meanwhile_writes_nothing_more(store, settings, training):
     run = store.create_running(tiny(training__epochs=500, training__batch_size=16), "tester", "here")
-    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, lambda value: value)
+    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, nothing)
     training.start(run, {}, delegate.known.of(run.config), delegate.order())
     while not store.get(run.id).step:
         delegate.take(training.exchange(delegate.order()))
@@ -151,14 +159,14 @@ def test_a_copy_is_made_once_and_only_of_what_was_said(own, tmp_path):
 
     def fetch(digest):
         asked.append(digest)
-        return known.read(config)
+        return contents(known.paths(config))
 
     place, _ = place_of(elsewhere, tmp_path / "cache", fetch)
     again, _ = place_of(elsewhere, tmp_path / "cache", fetch)
     assert place == again != settings.data_dir and asked == [data.digest]
     assert len(load(config.data, place, tmp_path / "cache").train) == len(load(config.data, settings.data_dir).train)
     other = replace(elsewhere, digest="0" * 64)
-    content = known.read(config)
+    content = contents(known.paths(config))
     content[data.files[0].name] = content[data.files[0].name] ^ 1
     with pytest.raises(DataDamaged, match="has changed while it was sent"):
         place_of(other, tmp_path / "cache", lambda digest: content)
@@ -196,7 +204,7 @@ def known_content(data, content):
 
 def test_a_worker_is_done_no_more_than_a_run_needs(store, settings):
     run, other = (store.create_running(tiny(), "tester", "here") for _ in range(2))
-    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, lambda value: value)
+    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, nothing)
     content = np.frombuffer(b"x", np.uint8)
     for number, (name, *arguments) in enumerate([
             ("delete", run.id), ("finish", other.id, "failed"), (KEEP, other.id, "config.json", content),

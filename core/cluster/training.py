@@ -3,12 +3,11 @@
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 import torch
@@ -40,16 +39,15 @@ class ByChannel:
 
 
 class Training:
-    """A thread that trains, and a channel for the run that it is at. get: see Channel."""
+    """A thread that trains, and a channel for the run that it is at."""
 
-    def __init__(self, gpu: bool, cores: int, cuda_graphs: bool, get: Callable[[Any], Any]) -> None:
+    def __init__(self, gpu: bool, cores: int, cuda_graphs: bool) -> None:
         self.device = torch.device("cuda:0" if gpu else "cpu")  # Ray shows a process no other GPU than its own
         nowhere = Path(tempfile.gettempdir())
         self._settings = Settings(nowhere, nowhere, default_cache_dir(), workers=max(1, usable_cores() // cores),
                                   cuda_graphs=cuda_graphs, disk_budget=0)
         self._failed: dict[str, str] = {}
-        self._get = get
-        self._channel = Channel(Order(Command()), get)
+        self._channel = Channel(Order(Command()))
         self._channel.end()  # of no run
         self._jobs: SimpleQueue[tuple[Run, Mapping[str, np.ndarray], DataFiles, Channel]] = SimpleQueue()
         ready = threading.Event()
@@ -57,11 +55,14 @@ class Training:
         ready.wait()
 
     def start(self, run: Run, files: Mapping[str, np.ndarray], data: DataFiles, order: Order) -> None:
-        self._channel = Channel(order, self._get)
+        self._channel = Channel(order)
         self._jobs.put((run, files, data, self._channel))
 
     def exchange(self, order: Order) -> News:
         return self._channel.exchange(order)
+
+    def give(self, number: int, files: Mapping[str, np.ndarray]) -> None:
+        self._channel.give(number, files)
 
     def _work(self, ready: threading.Event) -> None:
         torch.set_flush_denormal(True)  # a setting of each thread; those that PyTorch starts take it from this one
