@@ -27,6 +27,9 @@ NO_RAY_THERE = "Something answers at {}, but not as a Ray cluster does. Look whe
 SECONDS_PER_PING, SECONDS_OF_SILENCE = 2.0, 8.0  # of the cluster's address; after these it is lost
 SECONDS_TO_LEAVE = 10.0  # at most, to give back what it has
 LOST_CODE = 3  # exit code
+# Ray's errors that say that a process can't be had, or has died with its memory, its machine or an answer of its
+GONE = ("RayActorError", "WorkerCrashedError", "NodeDiedError", "ObjectLostError", "OutOfMemoryError", "RuntimeEnvSetupError",
+        "ActorUnschedulableError")
 
 
 class Bridge:
@@ -105,7 +108,7 @@ class Bridge:
 
     def _plain(self, error: BaseException) -> Exception:
         """An error as the server knows it, which has no Ray."""
-        if isinstance(error, self.ray.exceptions.RayActorError):
+        if isinstance(error, tuple(getattr(self.ray.exceptions, name) for name in GONE)):
             return PlaceGone(cause_of(error))
         if isinstance(error, PlaceGone):
             return error

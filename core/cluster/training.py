@@ -27,6 +27,9 @@ from core.runs.worker import warm_up
 from core.settings import Settings, default_cache_dir
 from core.training import Command
 
+NO_GPU = ("The cluster gave this run a GPU, which PyTorch on that machine can't use, so it trained on the processor there. Look "
+          "whether that machine has the GPU that it was started with, and a PyTorch for it.")
+
 
 class ByChannel:
     """A control that says what the server said last, without asking."""
@@ -42,7 +45,9 @@ class Training:
     """A thread that trains, and a channel for the run that it is at."""
 
     def __init__(self, gpu: bool, cores: int, cuda_graphs: bool) -> None:
-        self.device = torch.device("cuda:0" if gpu else "cpu")  # Ray shows a process no other GPU than its own
+        has_gpu = gpu and torch.cuda.is_available()
+        self.device = torch.device("cuda:0" if has_gpu else "cpu")  # Ray shows a process no other GPU than its own
+        self._missing = NO_GPU if gpu and not has_gpu else ""
         nowhere = Path(tempfile.gettempdir())
         self._settings = Settings(nowhere, nowhere, default_cache_dir(), workers=max(1, usable_cores() // cores),
                                   cuda_graphs=cuda_graphs, disk_budget=0)
@@ -87,7 +92,8 @@ class Training:
             data_dir, cache = place_of(data, self._settings.cache_dir, lambda digest: channel.ask(DATA, digest))
             settings = replace(self._settings, data_dir=data_dir, runs_dir=folder, cache_dir=cache)
             with suppress(RunNotFound):  # deleted meanwhile
-                execute(store, run, settings, ByChannel(store, run.id), failed=self._failed, given=self.device)
+                execute(store, run, settings, ByChannel(store, run.id), failed=self._failed, given=self.device,
+                        missing=self._missing)
             store.send_files()
         except (DataError, StoreError, OSError) as error:
             store.finish(run.id, "failed", reason(error))
