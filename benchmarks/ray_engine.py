@@ -141,8 +141,8 @@ def main() -> None:
     report_times(args.epochs, long)
     for name, found in points.items():
         print(f"first point, {name}: {spread(found, 's')}, right after the start {cold[name]:.1f} s (aim ≤ {SECONDS:g} s, warm)")
-    print(f"server: {bare:.0f} MB before, {with_local - bare:+.0f} MB with the local engine, {with_ray - with_local:+.0f} MB with "
-          f"Ray's and short runs, {after - with_ray:+.0f} MB with long ones")
+    print(f"server: {bare:.0f} MB before, {with_local - bare:+.0f} MB with the local engine, {with_ray - with_local:+.0f} MB "
+          f"with Ray's and short runs, {after - with_ray:+.0f} MB with long ones")
     print(f"server and its child through Ray: {after - with_local + child.rss:+.0f} MB RSS, "
           f"{after - with_local + child.pss:+.0f} MB PSS (aim ≤ {MEGABYTES:g} MB)")
     for what, one in (("its child that has joined", child), ("a process that does no more than join", bare_ray),
