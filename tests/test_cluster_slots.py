@@ -14,7 +14,7 @@ from core.cluster.bridge import cause_of, contents
 from core.cluster.data_files import KnownFiles
 from core.cluster.link import LOST, LinkLost
 from core.cluster.messages import About, PlaceGone, packed, unpacked
-from core.cluster.slots import MOST_DEATHS, Slot
+from core.cluster.slots import MOST_DEATHS, Room, Slot
 from core.cluster.training import Training
 from core.runs import load_model
 from core.runs.engine import DIED
@@ -24,10 +24,10 @@ from tests.helpers import tiny, wait_for, wait_until
 
 class StandIn:
     """A link to a cluster whose processes are in this one. lives: for each of them, how often it answers before it dies; forever
-    after the last one. about: what they say of themselves. lost: whether the link is."""
+    after the last one. about: what they say of themselves. lost: whether the link is. full: whether no machine has room."""
 
     def __init__(self, lives=(), about=None):
-        self.lives, self.places, self.asked, self.lost = list(lives), [], [], False
+        self.lives, self.places, self.asked, self.lost, self.full = list(lives), [], [], False, False
         self.says = about or About(1, "here", platform.python_version(), torch.__version__, "cpu")
         self.pool = ThreadPoolExecutor(16)
 
@@ -41,6 +41,8 @@ class StandInPlace:
     def __init__(self, link, answers):
         self.link, self.answers, self.dead, self.frozen = link, answers, threading.Event(), threading.Event()
         self.training = None
+        if link.full:
+            self.frozen.set()
 
     def call(self, method, *arguments, files=None):
         return self.link.pool.submit(self._call, method, *arguments, *([] if files is None else [contents(files)]))
@@ -70,12 +72,12 @@ class StandInPlace:
 
 @pytest.fixture
 def placed(store, settings):
-    """What makes a place with a stand-in: (lives, about, gpu) → (link, slot). It is given back after the test."""
+    """What makes a place with a stand-in: (lives, about, gpu, room) → (link, slot). It is given back after the test."""
     made = []
 
-    def make(lives=(), about=None, gpu=False):
+    def make(lives=(), about=None, gpu=False, room=lambda: Room(1, 2)):
         link = StandIn(lives, about)
-        slot = Slot(link, "the child", store, settings, KnownFiles(settings.data_dir), gpu, 2, ("auto", "cpu"), lambda: None)
+        slot = Slot(link, "the child", store, settings, KnownFiles(settings.data_dir), gpu, ("auto", "cpu"), room, lambda: None)
         made.append((link, slot))
         return link, slot
 
@@ -157,6 +159,19 @@ def test_a_cluster_with_another_pytorch_does_no_run(placed, store):
     assert store.get(run_id).status == "queued" and link.places[0].dead.is_set() and link.asked == [(True, 2, False)]
 
 
+def test_a_run_that_would_go_on_with_another_pytorch_is_ended(placed, store):
+    """A cluster of machines that are not alike."""
+    run_id = store.create(tiny(training__epochs=1000, training__batch_size=16), "ann")
+    link, slot = placed()
+    wait_for(store, run_id, lambda run: run.epoch > 1)
+    link.says = replace(link.says, torch="2.1.0")
+    link.places[0].dead.set()
+    run = wait_for(store, run_id)
+    assert run.status == "interrupted" and run.message.startswith("The cluster has PyTorch 2.1.0, and this server")
+    wait_until(lambda: slot.over, lambda: slot)
+    assert load_model(store, run_id).epoch >= 1 and len(run.message.splitlines()) == 1
+
+
 def test_why_an_actor_died_in_one_line():
     """As Ray 2.60 says it."""
     assert cause_of(RuntimeError("The actor died because of an error raised in its creation task, \x1b[36mray::A.__init__()\n"
@@ -174,6 +189,24 @@ def test_where_the_link_is_lost_a_place_is_over_and_the_engine_ends_its_run(plac
     wait_until(lambda: slot.over, lambda: slot)
     assert slot.trouble == slot.lost == "" and len(link.places) == 1
     assert store.get(run_id).is_active, "it is the engine that ends the runs of a child that has ended"
+
+
+def test_a_place_whose_gpu_went_with_its_machine_takes_what_there_is(placed, store):
+    """The run that it was at goes on there."""
+    has, left = [Room(2, 8)], Room(0, 4)
+    run_id = store.create(tiny(training__epochs=1000, training__batch_size=16), "ann")
+    link, slot = placed(gpu=True, room=lambda: has[0])
+    wait_for(store, run_id, lambda run: run.epoch > 1)
+    link.full = True
+    link.places[0].dead.set()
+    wait_until(lambda: len(link.places) == 2, lambda: link.asked)
+    assert slot.gpu and slot.waiting_since is not None
+    link.full, has[0] = False, left
+    step = store.get(run_id).step
+    wait_for(store, run_id, lambda run: run.step > step)
+    assert link.asked == [(True, 8, False), (True, 8, False), (False, 4, False)] and not slot.gpu and slot.waiting_since is None
+    store.request_stop(run_id)
+    assert wait_for(store, run_id).status == "stopped"
 
 
 def test_a_place_without_runs_is_given_back(placed, store, monkeypatch):

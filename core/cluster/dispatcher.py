@@ -14,7 +14,7 @@ from typing import Any
 from core.cluster.connection import answers
 from core.cluster.data_files import KnownFiles
 from core.cluster.link import Link
-from core.cluster.slots import Slot
+from core.cluster.slots import Room, Slot
 from core.devices import shares
 from core.process import configured
 from core.runs.database import StoreError
@@ -24,6 +24,7 @@ from core.runs.store_queue import INTERRUPTED
 from core.runs.worker import SECONDS_OF_PATIENCE, SECONDS_PER_HEARTBEAT, look_back_at
 from core.settings import Settings
 from core.subprocesses import end, start
+from core.wording import plural
 
 SECONDS_PER_LOOK = 0.25
 SECONDS_BETWEEN_TRIES = 5.0  # to start a process on the cluster
@@ -46,7 +47,7 @@ class Dispatcher:
         self.changed, self.leaving = threading.Event(), threading.Event()
         self.link = Link(child, self.changed.set)
         self.slots: list[Slot] = []
-        self.gpus, self.cores = 0, 0
+        self.room = Room()
         self.pids: tuple[int, ...] = ()
         self._counting: Future[Any] | None = None
         self._looking: subprocess.Popen[bytes] | None = None
@@ -118,15 +119,15 @@ class Dispatcher:
                 self._failed(slot)
             if slot.trouble:
                 self._trouble, self._retry_at = slot.trouble, now + SECONDS_BETWEEN_TRIES
-        if self.cores and now >= self._retry_at:
+        if self._counted > 0 and now >= self._retry_at:
             self._fit()
         ready = [slot.about for slot in self.slots if slot.about is not None]
         if ready:
             self._trouble, self._failures = "", 0
         late = not ready and any(slot.waiting_since is not None and now - slot.waiting_since > SECONDS_TO_START
                                  for slot in self.slots)
-        self._full = (f"The cluster at {self.settings.cluster} has no free machine with {self.cores} processor cores"
-                      f"{' and a GPU' if self.gpus else ''} for a run just now.") if late else ""
+        wanted = f"{plural(self.room.cores, 'processor core')}{' and a GPU' if self.room.gpus else ''}"
+        self._full = f"The cluster at {self.settings.cluster} has no free machine with {wanted} for a run just now." if late else ""
         self.pids = tuple(about.pid for about in ready)
 
     def _count(self, now: float) -> None:
@@ -138,9 +139,9 @@ class Dispatcher:
             counting, self._counting, self._counted = self._counting, None, now
             if counting.exception() is None:
                 nodes = counting.result()
-                self.gpus = round(sum(node.get("GPU", 0) for node in nodes))
                 most = max((node.get("CPU", 1) for node in nodes), default=1)
-                self.cores = max(1, min(self.settings.cluster_cores, round(most)))
+                self.room = Room(round(sum(node.get("GPU", 0) for node in nodes)),
+                                 max(1, min(self.settings.cluster_cores, round(most))))
 
     def _failed(self, slot: Slot) -> None:
         """A place is gone, for a mistake of ours or as Ray can't be used any more: three in a row are no mistake of one run's."""
@@ -151,8 +152,10 @@ class Dispatcher:
             self.store.finish(slot.run_id, "failed", f"The run ended with {slot.lost}")
 
     def _fit(self) -> None:
-        kinds = ("cuda", "cpu") if self.gpus else ("cpu",)
+        kinds = ("cuda", "cpu") if self.room.gpus else ("cpu",)
         takes = dict(zip(kinds, shares(kinds), strict=True))
+        for slot in self.slots:  # a machine with a GPU may have come or gone
+            slot.takes = takes.get("cuda" if slot.gpu else "cpu", slot.takes)
         if not self._started:  # so that one is warm before anybody presses a button
             self._started = True
             self._start(kinds[0], takes[kinds[0]])
@@ -170,8 +173,8 @@ class Dispatcher:
 
     def _start(self, kind: str, takes: tuple[str, ...]) -> None:
         if self.settings.workers:
-            self.slots.append(Slot(self.link, self.name, self.store, self.settings, self.known, kind == "cuda", self.cores, takes,
-                                   self.changed.set))
+            self.slots.append(Slot(self.link, self.name, self.store, self.settings, self.known, kind == "cuda", takes,
+                                   lambda: self.room, self.changed.set))
 
     def _look_back(self) -> None:
         """What training images look like to a network that somebody looks at is worked out here, in a process of its own, as

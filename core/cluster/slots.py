@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,21 +30,30 @@ SECONDS_IDLE = 300.0  # then a place is given back to the cluster, which may swi
 SECONDS_PER_LOOK = 0.25  # whether a run's process is to be ended
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a cluster has: GPUs in all, and processor cores that a run can have."""
+
+    gpus: int = 0
+    cores: int = 1
+
+
 class OtherVersions(Exception):
     """The cluster's Python or PyTorch is another one than here; the message is one line."""
 
 
 class Slot:
-    """gpu: whether it asks for one. takes: the devices that its runs may ask for, see core.devices.shares().
+    """gpu: whether it has one, or asks for one. takes: the devices that its runs may ask for, see core.devices.shares().
 
     about: the process, once it is there. run_id: what it does now, "" while it waits. waiting_since: for the cluster to give it a
     place; None once it has one. trouble: why it is over, in one line; lost: the same, where the cluster may be gone altogether.
     """
 
-    def __init__(self, link: Link, name: str, store: RunStore, settings: Settings, known: KnownFiles, gpu: bool, cores: int,
-                 takes: Sequence[str], changed: Callable[[], None]) -> None:
+    def __init__(self, link: Link, name: str, store: RunStore, settings: Settings, known: KnownFiles, gpu: bool,
+                 takes: Sequence[str], room: Callable[[], Room], changed: Callable[[], None]) -> None:
+        """room: of the cluster, as it is just now. changed: called where about or over is another."""
         self.link, self.name, self.store, self.settings, self.known = link, name, store, settings, known
-        self.gpu, self.cores, self.takes, self.changed = gpu, cores, takes, changed
+        self.gpu, self.takes, self.room, self.changed = gpu, takes, room, changed
         self.about: About | None = None
         self.run_id, self.trouble, self.lost = "", "", ""
         self.waiting_since: float | None = time.monotonic()
@@ -102,19 +112,29 @@ class Slot:
             self.changed()
 
     def _ensure_place(self) -> Place:
-        """Have the cluster start a process, where there is none: it may take as long as it takes to start a machine. Raises
-        PlaceGone, OtherVersions, LinkLost."""
-        if self._place is None:
-            self.waiting_since = time.monotonic()
-            self._place = self.link.place(self.gpu, self.cores, self.settings.cuda_graphs)
+        """Have the cluster start a process, where there is none: it may take as long as it takes to start a machine. Where what it
+        waits for has gone with one, it asks for what there is. Raises PlaceGone, OtherVersions, LinkLost."""
+        while self._place is None:
+            self.waiting_since = self.waiting_since or time.monotonic()
+            room = self.room()
+            self.gpu = self.gpu and room.gpus > 0
+            self._place = self.link.place(self.gpu, room.cores, self.settings.cuda_graphs)
             try:
-                about: About = self._get(self._place.call("about"))
+                about: About | None = self._get(self._place.call("about"), lambda asked=room: self._is_gone(asked))
             except PlaceGone as gone:
                 raise PlaceGone(f"A training process can't be started on the cluster: {gone}") from None
+            if about is None:
+                self._kill()
+                continue
             check_versions(about)
             self.about, self.waiting_since = about, None
             self.changed()
         return self._place
+
+    def _is_gone(self, asked: Room) -> bool:
+        """Whether no machine has any more what was asked for when there was so much room."""
+        room = self.room()
+        return self.gpu and not room.gpus or room.cores < asked.cores
 
     def _next(self) -> Run | None:
         with suppress(StoreError):
@@ -143,6 +163,9 @@ class Slot:
                         self.store.finish(run.id, "failed", f"{DIED} {deaths} times on the cluster ({gone}). Weights of the last "
                                           "full epoch were kept, if any.")
                         break
+                except OtherVersions as error:
+                    self.store.finish(run.id, "interrupted", f"{error} “Continue” goes on from the run's last full epoch.")
+                    raise
         with suppress(StoreError, OSError):
             keep_within(self.store, self.settings.disk_budget, self.settings.data_dir)
 
@@ -165,12 +188,15 @@ class Slot:
         if not delegate.finished and is_ours(self.store, run.id, self.name):
             self.store.finish(run.id, "failed", f"The run ended with {news.error or 'no result'}")
 
-    def _get(self, future: Future[Any]) -> Any:
-        """What a call of the place came to. Raises PlaceGone where that has died, or was ended because its run does not stop."""
+    def _get(self, future: Future[Any], enough: Callable[[], bool] = lambda: False) -> Any:
+        """What a call of the place came to; None once it is enough of waiting. Raises PlaceGone where that has died, or was ended
+        because its run does not stop."""
         while True:
             try:
                 return future.result(SECONDS_PER_LOOK)
             except TimeoutError:
+                if enough():
+                    return None
                 if self._to_end and self._to_end == self.run_id:
                     self._kill()
                     raise PlaceGone("ended, as it did not stop") from None
