@@ -127,7 +127,8 @@ class Dispatcher:
         late = not ready and any(slot.waiting_since is not None and now - slot.waiting_since > SECONDS_TO_START
                                  for slot in self.slots)
         wanted = f"{plural(self.room.cores, 'processor core')}{' and a GPU' if self.room.gpus else ''}"
-        self._full = f"The cluster at {self.settings.cluster} has no free machine with {wanted} for a run just now." if late else ""
+        full = f"The cluster at {self.settings.cluster} has no free machine with {wanted} for a run just now."
+        self._full = full if late else ""
         self.pids = tuple(about.pid for about in ready)
 
     def _count(self, now: float) -> None:

@@ -112,8 +112,8 @@ class Slot:
             self.changed()
 
     def _ensure_place(self) -> Place:
-        """Have the cluster start a process, where there is none: it may take as long as it takes to start a machine. Where what it
-        waits for has gone with one, it asks for what there is. Raises PlaceGone, OtherVersions, LinkLost."""
+        """Have the cluster start a process, where there is none: it may take as long as it takes to start a machine. Where what
+        it waits for has gone with one, it asks for what there is. Raises PlaceGone, OtherVersions, LinkLost."""
         while self._place is None:
             self.waiting_since = self.waiting_since or time.monotonic()
             room = self.room()
