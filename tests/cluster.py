@@ -55,6 +55,34 @@ def started_cluster(folder: Path, cores: int = CORES) -> Iterator[Cluster]:
         log.close()
 
 
+@contextmanager
+def joined_machine(cluster: Cluster, folder: Path, gpus: int = 0, hidden: Path | None = None) -> Iterator[Callable[[], None]]:
+    """Another machine of the cluster, as far as Ray can tell, with one core and as many GPUs as it is told to have; what ends it
+    at once. hidden: a folder that is empty for what runs there, as on a machine with disks of its own; needs to be root.
+    """
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--address", cluster.address, "--block", "--num-cpus", "1",
+               "--num-gpus", str(gpus), "--temp-dir", str(folder), "--object-store-memory", "100000000",
+               "--disable-usage-stats", "--dashboard-agent-listen-port", _free_ports(1)[0]]
+    if hidden is not None:
+        command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden), *command]
+    with (folder / "start.log").open("wb") as log:
+        process = subprocess.Popen(command, env={**os.environ, **cluster.variables}, stdout=log, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
+    try:
+        _wait_for(folder, process)
+        yield lambda: _end_machine(process, folder)
+    finally:
+        _end_machine(process, folder)
+
+
+def _end_machine(process: subprocess.Popen[bytes], folder: Path) -> None:
+    process.kill()
+    process.wait()
+    for pid in processes_of(folder):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _free_ports(count: int) -> list[str]:
     with ExitStack() as stack:
         found = [stack.enter_context(socket.socket()) for _ in range(count)]

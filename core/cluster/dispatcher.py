@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from core.cluster.data_files import KnownFiles
 from core.cluster.link import Link
 from core.cluster.slots import Room, Slot
 from core.devices import shares
+from core.errors import reason
 from core.process import configured
 from core.runs.database import StoreError
 from core.runs.ood_reference import take_wanted
@@ -88,14 +90,13 @@ class Dispatcher:
 
     def _run(self) -> None:
         while not self.leaving.is_set() and not self.link.over:
-            now = time.monotonic()
-            with suppress(StoreError, OSError):  # a full disk or memory may be free at the next look
-                if now - self._beaten >= SECONDS_PER_HEARTBEAT:
-                    self._beaten = now
-                    self.store.heartbeat(self.name)
-                self._look_back()
-                if self.link.state.joined:
-                    self._look(now)
+            try:
+                self._look_at_all(time.monotonic())
+            except (StoreError, OSError):
+                pass  # a full disk or memory may be free at the next look
+            except Exception as error:  # a mistake of ours: the engine begins anew with another child
+                traceback.print_exc()
+                self.link.ask("lose", f" ({reason(error)})")
             self.changed.wait(SECONDS_PER_LOOK)
             self.changed.clear()
         self.pids = ()
@@ -105,6 +106,14 @@ class Dispatcher:
             slot.join(SECONDS_TO_END)
         if all(slot.over for slot in self.slots):
             self.store.close()
+
+    def _look_at_all(self, now: float) -> None:
+        if now - self._beaten >= SECONDS_PER_HEARTBEAT:
+            self._beaten = now
+            self.store.heartbeat(self.name)
+        self._look_back()
+        if self.link.state.joined:
+            self._look(now)
 
     def _end_runs(self) -> None:
         with suppress(StoreError):  # then the next server finds them silent
