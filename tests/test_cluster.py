@@ -7,7 +7,9 @@ import pickle
 import platform
 import shutil
 import socket
+import subprocess
 import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +26,14 @@ from core.cluster.delegate import Delegate
 from core.cluster.engine import NO_RAY, RayEngine, engine_for
 from core.cluster.messages import DROP, KEEP, About, Call, News
 from core.cluster.slots import OtherVersions, check_versions
-from core.cluster.training import Training
+from core.cluster.training import NO_GPU, Training
 from core.data import DataDamaged, load
 from core.data.own.sets import save_set
 from core.fields import ConfigError
-from core.runs import LocalEngine, load_model
+from core.runs import LocalEngine, has_checkpoint, load_model
 from core.runs.outlet import outlet_of
 from core.settings import Settings
-from tests.cluster import WHY_NOT, give_up, is_installed, started_cluster
+from tests.cluster import WHY_NOT, give_up, is_installed, joined_machine, started_cluster
 from tests.helpers import run_here, tiny, wait_for, wait_until
 from tests.test_pages import assert_whole, page, runs  # noqa: F401 (a fixture)
 from tests.test_sinks import points, stand_in, with_sink  # noqa: F401 (a fixture)
@@ -303,6 +305,42 @@ def cluster_of_its_own(places, monkeypatch):
             monkeypatch.setenv(name, value)
         yield cluster.address, cluster.end
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_machines_with_disks_of_their_own_with_gpus_that_are_not_there_and_that_die(places, own, store, monkeypatch):
+    """The first one says that it has two GPUs and doesn't see the server's data; it is switched off in the middle of a run, and
+    the next one has no GPU. The cluster's head trains nothing."""
+    if not is_installed():
+        pytest.skip(WHY_NOT)
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        pytest.skip("a folder can't be hidden from a process here: unshare --mount needs the rights of root")
+    name, settings = own
+    config = tiny(data__dataset=name, data__validation=10, training__epochs=100_000, training__batch_size=16)
+    with ExitStack() as stack:
+        made = [tempfile.TemporaryDirectory(prefix="tp-ray-", ignore_cleanup_errors=True) for _ in range(3)]
+        head, first, second = (Path(stack.enter_context(folder)) for folder in made)
+        cluster = stack.enter_context(started_cluster(head, cores=0))
+        for variable, value in cluster.variables.items():
+            monkeypatch.setenv(variable, value)
+        switch_off = stack.enter_context(joined_machine(cluster, first, gpus=2, hidden=settings.data_dir))
+        engine = stack.enter_context(RayEngine(store, replace(settings, cluster=cluster.address, cluster_cores=1)))
+        run_id = engine.submit(config, "ann")
+        wait_for(store, run_id, lambda run: run.epoch > 1 and has_checkpoint(store, run_id))
+        assert store.get(run_id).device == "cpu"
+        assert store.snapshots(run_id)["fallbacks"].value["lines"] == [[0, NO_GPU]]
+        copy = settings.cache_dir / "cluster" / KnownFiles(settings.data_dir).of(config).digest[:32]
+        assert (copy / "data").is_dir(), "its data came by Ray's object store"
+        [pid] = engine.worker_pids
+        stack.enter_context(joined_machine(cluster, second))
+        switch_off()
+        wait_until(lambda: engine.worker_pids not in ([], [pid]), lambda: engine.worker_pids)
+        step = store.get(run_id).step
+        wait_for(store, run_id, lambda run: run.step > step + 10)
+        engine.cancel(run_id)
+        run = wait_for(store, run_id)
+        assert (run.status, run.message) == ("stopped", "Stopped.")
+        steps = store.metrics(run_id, names=("loss",)).series["loss"][0]
+        assert steps == list(range(1, run.step + 1)), "none is there twice, and none is missing"
 
 
 def test_a_wrong_token_is_said_in_one_line_and_the_queue_waits(cluster, store, settings, monkeypatch):
