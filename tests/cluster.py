@@ -1,6 +1,7 @@
 """A Ray cluster of this machine alone, for tests: on the loopback interface, with a token, ended with who started it."""
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -36,10 +37,11 @@ class Cluster:
 
 
 @contextmanager
-def started_cluster(folder: Path, cores: int = CORES) -> Iterator[Cluster]:
-    """A cluster below `folder`, whose path has to be short, as sockets lie in it."""
+def started_cluster(folder: Path, cores: int = CORES, alone: bool = True) -> Iterator[Cluster]:
+    """A cluster below `folder`, whose path has to be short, as sockets lie in it. alone: False for one that others may join,
+    which Ray has on this machine's own address."""
     port, client, agent = _free_ports(3)
-    variables = {**ON_LOOPBACK, **NICE, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    variables = {**(ON_LOOPBACK if alone else {}), **NICE, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port", port,
                "--include-dashboard", "false", "--disable-usage-stats", "--num-cpus", str(cores),
                "--temp-dir", str(folder), "--object-store-memory", "200000000", "--ray-client-server-port", client,
@@ -48,8 +50,10 @@ def started_cluster(folder: Path, cores: int = CORES) -> Iterator[Cluster]:
     process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT,
                                start_new_session=True)
     try:
-        _wait_for(folder, process)
-        yield Cluster(f"127.0.0.1:{port}", variables, lambda: end_cluster(process, folder))
+        said = _wait_for(folder, process)
+        address = re.search(r"Local node IP.*?(\d+\.\d+\.\d+\.\d+)", said)
+        assert address is not None, said
+        yield Cluster(f"{address[1]}:{port}", variables, lambda: end_cluster(process, folder))
     finally:
         end_cluster(process, folder)
         log.close()
@@ -75,6 +79,11 @@ def joined_machine(cluster: Cluster, folder: Path, gpus: int = 0, hidden: Path |
         _end_machine(process, folder)
 
 
+def can_hide() -> bool:
+    """Whether a folder can be hidden from a process here."""
+    return not subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False).returncode
+
+
 def _end_machine(process: subprocess.Popen[bytes], folder: Path) -> None:
     process.kill()
     process.wait()
@@ -91,11 +100,13 @@ def _free_ports(count: int) -> list[str]:
         return [str(one.getsockname()[1]) for one in found]
 
 
-def _wait_for(folder: Path, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(folder: Path, process: subprocess.Popen[bytes]) -> str:
+    """What Ray has said once it runs."""
     deadline = time.monotonic() + PATIENCE
-    while b"Ray runtime started" not in (folder / "start.log").read_bytes():
-        assert process.poll() is None and time.monotonic() < deadline, (folder / "start.log").read_text("utf-8")
+    while "Ray runtime started" not in (said := (folder / "start.log").read_text("utf-8")):
+        assert process.poll() is None and time.monotonic() < deadline, said
         time.sleep(0.1)
+    return said
 
 
 def end_cluster(process: subprocess.Popen[bytes], folder: Path) -> None:

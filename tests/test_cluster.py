@@ -5,9 +5,7 @@ What a cluster does like the local engine is tested in test_engine.py.
 
 import pickle
 import platform
-import shutil
 import socket
-import subprocess
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,9 +29,10 @@ from core.data import DataDamaged, load
 from core.data.own.sets import save_set
 from core.fields import ConfigError
 from core.runs import LocalEngine, has_checkpoint, load_model
+from core.runs.ood_reference import load_reference, want_reference
 from core.runs.outlet import outlet_of
 from core.settings import Settings
-from tests.cluster import WHY_NOT, give_up, is_installed, joined_machine, started_cluster
+from tests.cluster import WHY_NOT, can_hide, give_up, is_installed, joined_machine, started_cluster
 from tests.helpers import run_here, tiny, wait_for, wait_until
 from tests.test_pages import assert_whole, page, runs  # noqa: F401 (a fixture)
 from tests.test_sinks import points, stand_in, with_sink  # noqa: F401 (a fixture)
@@ -107,6 +106,16 @@ def test_one_whose_worker_dies_goes_on_without_a_doubled_or_missing_point(store,
     again = store.get(run.id)
     assert again.status == "finished" and again.test_accuracy == whole.test_accuracy
     assert store.metrics(run.id, names=("loss",)).series == store.metrics(whole.id, names=("loss",)).series
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_gpu_that_is_claimed_and_not_there_is_said_by_the_run(store, settings):
+    claims = Training(True, 1, False)
+    run = done_afar(store, settings, claims, tiny())
+    assert (run.status, run.device) == ("finished", "cpu")
+    assert store.snapshots(run.id)["fallbacks"].value["lines"] == [[0, NO_GPU]]
+    run = done_afar(store, settings, claims, tiny(training__device="cuda"))
+    assert run.status == "failed" and "training.device is 'cuda', but this machine has cpu" in run.message
 
 
 def test_a_run_that_was_deleted_meanwhile_writes_nothing_more(store, settings, training):
@@ -294,53 +303,43 @@ def test_a_cluster_with_another_python_or_pytorch():
 
 # --- with a cluster
 
-@pytest.fixture
-def cluster_of_its_own(places, monkeypatch):
-    """The address of one that the test may end, and what ends it."""
+def test_machines_that_differ_and_die_and_a_cluster_that_is_lost(places, own, store, monkeypatch):
+    """The first machine says that it has two GPUs and doesn't see the server's data (where a folder can be hidden from it here);
+    it is switched off in the middle of a run. The next one has no GPU. The cluster's head trains nothing, and is ended then."""
     if not is_installed():
         pytest.skip(WHY_NOT)
-    folder = Path(tempfile.mkdtemp(prefix="tp-ray-"))
-    with started_cluster(folder, cores=1) as cluster:
-        for name, value in cluster.variables.items():
-            monkeypatch.setenv(name, value)
-        yield cluster.address, cluster.end
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def test_machines_with_disks_of_their_own_with_gpus_that_are_not_there_and_that_die(places, own, store, monkeypatch):
-    """The first one says that it has two GPUs and doesn't see the server's data; it is switched off in the middle of a run, and
-    the next one has no GPU. The cluster's head trains nothing."""
-    if not is_installed():
-        pytest.skip(WHY_NOT)
-    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
-        pytest.skip("a folder can't be hidden from a process here: unshare --mount needs the rights of root")
     name, settings = own
-    config = tiny(data__dataset=name, data__validation=10, training__epochs=100_000, training__batch_size=16)
+    config = tiny(data__dataset=name, data__validation=10, training__epochs=1000, training__device="auto")
     with ExitStack() as stack:
         made = [tempfile.TemporaryDirectory(prefix="tp-ray-", ignore_cleanup_errors=True) for _ in range(3)]
         head, first, second = (Path(stack.enter_context(folder)) for folder in made)
-        cluster = stack.enter_context(started_cluster(head, cores=0))
+        cluster = stack.enter_context(started_cluster(head, cores=0, alone=False))
         for variable, value in cluster.variables.items():
             monkeypatch.setenv(variable, value)
-        switch_off = stack.enter_context(joined_machine(cluster, first, gpus=2, hidden=settings.data_dir))
+        hidden = settings.data_dir if can_hide() else None
+        switch_off = stack.enter_context(joined_machine(cluster, first, gpus=2, hidden=hidden))
         engine = stack.enter_context(RayEngine(store, replace(settings, cluster=cluster.address, cluster_cores=1)))
-        run_id = engine.submit(config, "ann")
+        run_id = engine.submit(config, "ann", pace=0.2)  # seconds for an epoch: it must not end before the machine does
         wait_for(store, run_id, lambda run: run.epoch > 1 and has_checkpoint(store, run_id))
         assert store.get(run_id).device == "cpu"
         assert store.snapshots(run_id)["fallbacks"].value["lines"] == [[0, NO_GPU]]
-        copy = settings.cache_dir / "cluster" / KnownFiles(settings.data_dir).of(config).digest[:32]
-        assert (copy / "data").is_dir(), "its data came by Ray's object store"
+        copy = settings.cache_dir / "cluster" / KnownFiles(settings.data_dir).of(config).digest[:32] / "data"
+        assert copy.is_dir() == (hidden is not None), "its data came by Ray's object store"
         [pid] = engine.worker_pids
         stack.enter_context(joined_machine(cluster, second))
         switch_off()
         wait_until(lambda: engine.worker_pids not in ([], [pid]), lambda: engine.worker_pids)
         step = store.get(run_id).step
-        wait_for(store, run_id, lambda run: run.step > step + 10)
-        engine.cancel(run_id)
+        wait_for(store, run_id, lambda run: run.step > step + 3)
+        waiting = engine.submit(tiny(), "ann")
+        cluster.end()
         run = wait_for(store, run_id)
-        assert (run.status, run.message) == ("stopped", "Stopped.")
+        assert run.status == "interrupted" and "was lost" in run.message and len(run.message.splitlines()) == 1
         steps = store.metrics(run_id, names=("loss",)).series["loss"][0]
         assert steps == list(range(1, run.step + 1)), "none is there twice, and none is missing"
+        assert load_model(store, run_id).epoch >= 1
+        wait_until(lambda: "No Ray cluster answers" in engine.trouble, lambda: engine.trouble)
+        assert store.get(waiting).status == "queued"
 
 
 def test_a_wrong_token_is_said_in_one_line_and_the_queue_waits(cluster, store, settings, monkeypatch):
@@ -361,15 +360,8 @@ def test_a_run_learns_from_one_s_own_images_and_starts_from_another_run(cluster,
         assert "all layers are taken over" in str((store.folder(second) / "made_with.json").read_text(encoding="utf-8"))
 
 
-def test_a_cluster_that_is_lost_ends_what_it_did_and_the_queue_waits(cluster_of_its_own, store, settings):
-    address, end = cluster_of_its_own
-    with RayEngine(store, replace(settings, cluster=address, cluster_cores=1)) as engine:
-        going = engine.submit(tiny(training__epochs=1000, training__batch_size=4), "ann")
-        wait_for(store, going, lambda run: run.epoch > 1)
-        waiting = engine.submit(tiny(), "ann")
-        end()
-        run = wait_for(store, going)
-        assert run.status == "interrupted" and "was lost" in run.message and len(run.message.splitlines()) == 1
-        assert load_model(store, going).epoch >= 1 and store.get(waiting).status == "queued"
-        wait_until(lambda: "No Ray cluster answers" in engine.trouble, lambda: engine.trouble)
-        assert store.get(waiting).status == "queued"
+def test_what_somebody_waits_for_is_worked_out_on_the_server(ray_engine):
+    store = ray_engine.store
+    run = wait_for(store, ray_engine.submit(tiny(), "ann"))
+    assert load_reference(store, run.id) is None and want_reference(store, run.id)
+    assert wait_until(lambda: load_reference(store, run.id), lambda: "nobody has looked back")

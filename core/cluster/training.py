@@ -1,5 +1,6 @@
 """One run after another in a process of the cluster, by the same code as in a worker of this machine."""
 
+import os
 import shutil
 import tempfile
 import threading
@@ -49,8 +50,9 @@ class Training:
         self.device = torch.device("cuda:0" if has_gpu else "cpu")  # Ray shows a process no other GPU than its own
         self._missing = NO_GPU if gpu and not has_gpu else ""
         nowhere = Path(tempfile.gettempdir())
-        self._settings = Settings(nowhere, nowhere, default_cache_dir(), workers=max(1, usable_cores() // cores),
-                                  cuda_graphs=cuda_graphs, disk_budget=0)
+        cache = Path(os.environ.get("PLAYGROUND_CACHE") or default_cache_dir())  # that machine's variable
+        self._settings = Settings(nowhere, nowhere, cache, workers=max(1, usable_cores() // cores), cuda_graphs=cuda_graphs,
+                                  disk_budget=0)
         self._failed: dict[str, str] = {}
         self._channel = Channel(Order(Command()))
         self._channel.end()  # of no run
