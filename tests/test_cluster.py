@@ -5,6 +5,7 @@ What a cluster does like the local engine is tested in test_engine.py.
 
 import pickle
 import platform
+import re
 import socket
 import tempfile
 from contextlib import ExitStack
@@ -351,13 +352,15 @@ def test_a_wrong_token_is_said_in_one_line_and_the_queue_waits(cluster, store, s
 
 
 def test_a_run_learns_from_one_s_own_images_and_starts_from_another_run(cluster, own, store):
-    """Weights go through Ray's object store."""
+    """Weights go through Ray's object store, and past the process that has joined the cluster."""
     name, settings = own
     with RayEngine(store, replace(settings, cluster=cluster, cluster_cores=1)) as engine:
         first = wait_for(store, engine.submit(tiny(data__dataset=name, data__validation=10), "ann"))
         second = engine.submit(tiny(data__dataset=name, data__validation=10, training__start_from=first.id), "ann")
         assert wait_for(store, second).status == "finished"
         assert "all layers are taken over" in str((store.folder(second) / "made_with.json").read_text(encoding="utf-8"))
+        libraries = Path(f"/proc/{engine._workers[0].popen.pid}/maps").read_text(encoding="utf-8")
+        assert "_raylet" in libraries and not re.search("libtorch|libarrow", libraries), "what is most of the memory elsewhere"
 
 
 def test_what_somebody_waits_for_is_worked_out_on_the_server(ray_engine):

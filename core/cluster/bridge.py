@@ -181,6 +181,9 @@ def end_runs(runs_dir: Path, name: str) -> None:
 def main() -> None:
     output = os.fdopen(os.dup(1), "wb")  # for the server alone: Ray prints, too
     os.dup2(2, 1)
+    # Ray takes it along for tables where it is installed, as it is with Streamlit: 38 MB, and there are no tables here. To an
+    # import, a name that stands for None is not there, which Ray is prepared for.
+    sys.modules["pyarrow"] = None  # pyright: ignore[reportArgumentType]  # documented in importlib, and not in its types
     address, name, runs = sys.argv[1:]
     bridge = Bridge(address, output)
     said = bridge.run(sys.stdin.buffer)

@@ -32,7 +32,9 @@ class ClusterWorker:
     def about(self) -> About:
         import torch
 
-        return About(os.getpid(), socket.gethostname(), platform.python_version(), torch.__version__, str(self._training.device))
+        # plain text: PyTorch's version is of a class of its own, which the child could not read without PyTorch
+        return About(os.getpid(), socket.gethostname(), platform.python_version(), str(torch.__version__),
+                     str(self._training.device))
 
     def start(self, what: bytes, files: "Mapping[str, np.ndarray]") -> None:
         """Begin with a run. what: its Run, DataFiles and first Order, packed; files: of its folder. Ask exchange() what becomes
