@@ -202,8 +202,8 @@ def main() -> None:
     """The process that _look_back() starts."""
     if hasattr(os, "nice"):
         os.nice(10)
-    run_id, *places = json.loads(sys.argv[1])
-    settings = Settings(*map(Path, places))
+    run_id, data, runs, cache = json.loads(sys.argv[1])
+    settings = Settings(Path(data), Path(runs), Path(cache))
     look_back_at(RunStore(settings.runs_dir, SECONDS_OF_PATIENCE), run_id, settings, is_wanted=True)
 
 
