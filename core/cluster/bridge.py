@@ -164,7 +164,7 @@ def contents(files: Mapping[str, Path]) -> dict[str, Any]:
     return {name: np.fromfile(path, np.uint8) for name, path in files.items()}
 
 
-def cause_of(error: Exception) -> str:
+def cause_of(error: BaseException) -> str:
     """Why an actor has died, or a call of it has failed, in one line: the error, which Ray puts last, or what Ray says first."""
     last = str(error).strip().rpartition("\n")[2].strip()
     return last if re.match(r"[A-Za-z_.]*(Error|Exception)\b", last) else reason(error).removesuffix(".")
