@@ -14,10 +14,10 @@ from core.cluster.bridge import cause_of, contents
 from core.cluster.data_files import KnownFiles
 from core.cluster.link import LOST, LinkLost
 from core.cluster.messages import About, PlaceGone, packed, unpacked
-from core.cluster.slots import MOST_DEATHS, Room, Slot
+from core.cluster.slots import MOST_DEATHS, Room, Slot, seconds_between
 from core.cluster.training import Training
 from core.runs import load_model
-from core.runs.engine import DIED
+from core.runs.engine import DIED, SECONDS_TO_STOP
 from tests.cluster import give_up
 from tests.helpers import tiny, wait_for, wait_until
 
@@ -77,7 +77,8 @@ def placed(store, settings):
 
     def make(lives=(), about=None, gpu=False, room=lambda: Room(1, 2)):
         link = StandIn(lives, about)
-        slot = Slot(link, "the child", store, settings, KnownFiles(settings.data_dir), gpu, ("auto", "cpu"), room, lambda: None)
+        slot = Slot(link, "the child", store, settings, KnownFiles(settings.data_dir), gpu, ("auto", "cpu"), room, lambda: 1,
+                    lambda: None)
         made.append((link, slot))
         return link, slot
 
@@ -222,3 +223,8 @@ def test_a_mistake_of_ours_is_told_from_a_death(placed, store, monkeypatch):
     _, slot = placed()
     wait_until(lambda: slot.over, lambda: slot)
     assert "NoneType" in slot.lost and slot.trouble == ""
+
+
+def test_many_runs_at_once_are_heard_less_often_but_in_time_to_stop():
+    assert [round(seconds_between(runs), 2) for runs in (0, 1, 4, 5, 14, 256)] == [0, 0, 0, 0.04, 0.4, 0.8]
+    assert seconds_between(256) + 0.5 < SECONDS_TO_STOP

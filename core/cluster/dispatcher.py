@@ -184,7 +184,7 @@ class Dispatcher:
     def _start(self, kind: str, takes: tuple[str, ...]) -> None:
         if self.settings.workers:
             self.slots.append(Slot(self.link, self.name, self.store, self.settings, self.known, kind == "cuda", takes,
-                                   lambda: self.room, self.changed.set))
+                                   lambda: self.room, lambda: len(self.slots), self.changed.set))
 
     def _look_back(self) -> None:
         """What training images look like to a network that somebody looks at is worked out here, in a process of its own, as
