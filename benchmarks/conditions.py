@@ -23,6 +23,7 @@ from core.training import Command, ThreadChoice, candidates, choose
 
 Result = TypeVar("Result")
 BUSY = "while True: pass"
+BUSY_TAB = "setInterval(() => { const end = performance.now() + 75; while (performance.now() < end); }, 100);"  # 75 of 100 ms
 PLAIN_SPINS = "300000"  # libgomp/env.c, for a wait policy that is not set
 
 
@@ -59,6 +60,32 @@ def busy_processes(count: int) -> Iterator[None]:
         for _ in range(count):
             stack.callback(subprocess.Popen([sys.executable, "-c", BUSY]).kill)
         yield
+
+
+@contextmanager
+def keeping_busy(processes: int, tab: bool) -> Iterator[None]:
+    """What a benchmark is told to have beside it, while the context lasts: so many busy processes, and maybe a Chromium
+    with a tab that keeps three quarters of a core busy."""
+    with busy_processes(processes):
+        if not tab:
+            yield
+            return
+        from playwright.sync_api import sync_playwright  # few benchmarks need a browser
+
+        from tests.browser import FLAGS, chromium
+
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+            try:
+                browser.new_page().evaluate(BUSY_TAB)
+                yield
+            finally:
+                browser.close()
+
+
+def beside(processes: int, tab: bool) -> str:
+    """The same in words, for a benchmark's conditions."""
+    return f"beside {processes} busy processes{' and a busy tab' if tab else ''}"
 
 
 def as_in_the_app(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device) -> RunConfig:

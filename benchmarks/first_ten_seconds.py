@@ -18,7 +18,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.conditions import conditions
+from benchmarks.conditions import BUSY_TAB, conditions
 from benchmarks.page_latency import app, rerun, session
 from core.data import spec_of
 from core.settings import Settings
@@ -30,7 +30,6 @@ AIMS = {"opening to a usable sheet": 1.5, "pen up to bars": 0.15, "Train my own 
         "opening to a trained network that answers": 8.0}
 PAINT_AIMS = {10: 0.5, 50: 1.5}
 MOST_SECONDS = 120
-BUSY = "setInterval(() => { const end = performance.now() + 75; while (performance.now() < end); }, 100);"  # 75 of 100 ms
 # What stands in the bars, and when: components keep theirs behind a shadow root
 WATCH = """
 window.inside = (name) => { for (const host of document.querySelectorAll('*')) {
@@ -122,7 +121,7 @@ def main() -> None:
             visit(browser, address)  # warms the server
         if args.busy_tab:
             busy = browser.new_page()
-            busy.evaluate(BUSY)
+            busy.evaluate(BUSY_TAB)
         waits: dict[str, list[float]] = {what: [] for what in AIMS}
         for _ in range(args.turns):
             for what, seconds in visit(browser, address).items():

@@ -1,7 +1,8 @@
 """Training with threads that are chosen as it goes, beside each fixed number: python -m benchmarks.threads --busy 2 --rounds 5.
 
 Each round trains the same steps with every number and with the choice, in turn, in a process that is set up as a training
-process; --busy keeps so many other processes at work all the while. What is printed for each round is the time of the choice
+process; --busy keeps so many other processes at work all the while, --busy-tab a Chromium's tab that takes three quarters of a
+core. What is printed for each round is the time of the choice
 divided by the fastest fixed number's of that round.
 """
 
@@ -12,7 +13,16 @@ from statistics import median
 
 import torch
 
-from benchmarks.conditions import After, as_in_the_app, busy_processes, conditions, in_own_process, spread, threads_in_the_app
+from benchmarks.conditions import (
+    After,
+    as_in_the_app,
+    beside,
+    conditions,
+    in_own_process,
+    keeping_busy,
+    spread,
+    threads_in_the_app,
+)
 from core.devices import usable_cores
 from core.presets import preset
 from core.process import configure_training_process
@@ -46,13 +56,14 @@ def seconds(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--busy", type=int, default=0, help="other processes that compute without a pause")
+    parser.add_argument("--busy-tab", action="store_true", help="a browser's tab that keeps three quarters of a core busy")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--presets", nargs="+", default=list(PRESETS))
     asked = parser.parse_args()
     print(conditions())
-    print(f"{asked.busy} busy processes beside it, {asked.steps} steps")
-    with busy_processes(asked.busy):
+    print(f"{beside(asked.busy, asked.busy_tab)}, {asked.steps} steps")
+    with keeping_busy(asked.busy, asked.busy_tab):
         for name in asked.presets:
             found = in_own_process(seconds, name, asked.steps, asked.rounds)
             for way, values in found.items():

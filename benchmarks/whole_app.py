@@ -20,8 +20,8 @@ from core.presets import PRESETS
 from core.runs import ACTIVE, LocalEngine, RunStore
 from core.settings import Settings
 
-EPOCHS = {"mnist-mlp-50": 20, "mnist-cnn-fast": 4}
-AIM = 0.95
+EPOCHS = {"mnist-mlp-50": 60, "mnist-cnn-fast": 4}
+AIM = 0.97
 SECONDS_PER_LOOK = 0.05
 
 BARE = """

@@ -121,6 +121,21 @@ except SystemExit as end:
     assert run(code).splitlines()[-1] == "0 True True"
 
 
+def test_a_server_looks_for_no_garbage_until_its_first_page_is_imported():
+    code = """
+import gc
+from core.process import configure
+configure("server")
+print(gc.isenabled())
+from pages.parts.shell.frame import freeze_imports
+freeze_imports("Home")
+print(gc.isenabled(), gc.get_freeze_count() > 100_000)
+configure("server")
+print(gc.isenabled())
+"""
+    assert run(code).split() == ["False", "True", "True", "True"]
+
+
 UNTOUCHED = """
 before = list(sys.meta_path)
 from core.process import configure

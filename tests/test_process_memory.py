@@ -51,3 +51,25 @@ def test_memory_is_given_back_after_a_run():
     held, given = told("memory.malloc_for_training()\nblocks = [bytearray(b'x' * (1 << 20)) for _ in range(64)]\ndel blocks\n"
                        "print(resident()); memory.trim_heap(); print(resident())")
     assert held - given > 4 * PAGES
+
+
+def test_threads_of_a_training_process_share_one_heap():
+    """What a thread has left in a heap of its own is not given back by glibc; malloc_info counts the heaps."""
+    code = """
+import ctypes, threading
+libc = ctypes.CDLL(None)
+libc.tmpfile.restype = ctypes.c_void_p
+def heaps():
+    held = threading.Event()
+    others = [threading.Thread(target=lambda: (libc.malloc(5000), held.wait())) for _ in range(3)]
+    [thread.start() for thread in others]
+    file = ctypes.c_void_p(libc.tmpfile())
+    libc.malloc_info(0, file)
+    libc.rewind(file)
+    text = ctypes.create_string_buffer(1 << 20)
+    libc.fread(text, 1, len(text), file)
+    held.set()
+    return text.value.count(b"<heap nr=")
+"""
+    one, many = (told(code + before + "print(heaps())")[0] for before in ("memory.malloc_for_training()\n", ""))
+    assert one == 1 < many

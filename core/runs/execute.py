@@ -15,7 +15,7 @@ from core.devices import DeviceError, device_for, is_convolutional, ran_out, sel
 from core.errors import reason
 from core.evaluation import evaluate, predict
 from core.fields import ConfigError
-from core.memory import trim_heap
+from core.memory import drop_mapped_pages, trim_heap
 from core.models import ModelError
 from core.models.pretrained import IMAGENET
 from core.runs.checkpoints import CheckpointError, load_training, save_checkpoint
@@ -59,7 +59,9 @@ from core.training import (
 
 SECONDS_PER_LOOK = 0.2  # at the control row
 TRIALS_PER_LOOK = 20  # at the disk: 0.03 s for 350 runs, a tenth of a short trial
-SECONDS_PER_CHECKPOINT = 1.0  # at most this often: hundreds of tiny epochs a second must not wait for the disk
+# At most this often, and less often where writing takes more than its share of the time: hundreds of tiny epochs a second must
+# not wait for the disk
+SECONDS_PER_CHECKPOINT, CHECKPOINT_SHARE, MOST_SECONDS_PER_CHECKPOINT = 1.0, 0.005, 3.0
 
 
 class StoreControl:
@@ -83,25 +85,28 @@ class StoreControl:
 
 
 class Keeper:
-    """Writes checkpoints down: at once where epochs are long, else the newest about once a second, and always the last.
+    """Writes checkpoints down: at once where epochs are long, else the newest every second or few, and always the last.
 
-    make_room: called where the disk is full; whether there is more room then.
+    make_room: called where the disk is full; whether there is more room then. clock: seconds that only grow.
     """
 
-    def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset, make_room: Callable[[], bool]) -> None:
+    def __init__(self, store: RunStore, run_id: str, config: RunConfig, data: Dataset, make_room: Callable[[], bool],
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self.store, self.run_id, self.config, self.data, self.make_room = store, run_id, config, data, make_room
+        self.clock = clock
         self.waiting: Checkpoint | None = None
-        self.saved = 0.0  # so the first is written at once
+        self.next = -inf  # when one may be written: the first at once
 
     def offer(self, checkpoint: Checkpoint, recorder: Recorder) -> None:
         self.waiting = checkpoint
-        if time.monotonic() - self.saved >= SECONDS_PER_CHECKPOINT:
+        if self.clock() >= self.next:
             self.save(recorder)
 
     def save(self, recorder: Recorder) -> None:
         """Write what is waiting, after the metrics that lead to it."""
         if self.waiting is None:
             return
+        began = self.clock()
         recorder.flush(at_once=True)
         if recorder.is_ours:  # a deleted run must not come back as a folder
             try:
@@ -110,7 +115,8 @@ class Keeper:
                 if not self.store.is_full or not self.make_room():
                     raise
                 save_checkpoint(self.store, self.run_id, self.config, self.data, self.waiting)
-        self.waiting, self.saved = None, time.monotonic()
+        self.waiting, ended = None, self.clock()
+        self.next = ended + max(SECONDS_PER_CHECKPOINT, min((ended - began) / CHECKPOINT_SHARE, MOST_SECONDS_PER_CHECKPOINT))
 
 
 def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
@@ -212,11 +218,12 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     trim_heap()  # what training has kept for its next step, before other things are asked of the network
     if finished is not None:
         _conclude(store, run.id, computed, data, model, finished)
-        note_data(store, run.id, data)  # last: nobody waits for these two
+        note_data(store, run.id, data)  # last: nobody waits for these three
         with suppress(StoreError, OSError):
             trial = store.trial_of(run.id)
             if trial is None or trial.trial % TRIALS_PER_LOOK == 0:
                 keep_within(store, settings.disk_budget, settings.data_dir)
+    drop_mapped_pages(data.train.images)
 
 
 def _threads(run: Run, model: torch.nn.Module, device: torch.device, settings: Settings) -> ThreadChoice:

@@ -27,6 +27,7 @@ from core.training import (
 from core.training.plane import PLANE
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
+FLUSH_SHARE, MOST_SECONDS_PER_FLUSH = 0.01, 0.8  # of the training's time; where a flush takes longer, they come less often
 SECONDS_PER_PICTURES = 0.1  # where the plane is watched, whose pictures a page plays as they come
 MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be a million numbers
 PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second")
@@ -57,7 +58,7 @@ class Recorder:
         self.images, self.seconds = 0, 0.0  # since the last flush
         self.flushed: float | None = None  # so that the first steps are flushed at once
         self.tried: float | None = None  # the last flush, also where another process was writing
-        self.gap = SECONDS_PER_FLUSH
+        self.gap, self.took = SECONDS_PER_FLUSH, 0.0  # took: the last flush
         self.is_ours = True
 
     def take(self, event: Event) -> None:
@@ -142,8 +143,9 @@ class Recorder:
             self.flush()
 
     def is_due(self) -> bool:
-        """Whether the last flush is long enough ago."""
-        return self.tried is None or self.clock() - self.tried >= self.gap
+        """Whether the last flush is long enough ago for what it took."""
+        gap = self.gap if self.gap < SECONDS_PER_FLUSH else max(self.gap, min(self.took / FLUSH_SHARE, MOST_SECONDS_PER_FLUSH))
+        return self.tried is None or self.clock() - self.tried >= gap
 
     def add(self, step: int, values: dict[str, float]) -> None:
         self.metrics += [Metric(name, step, value) for name, value in values.items() if isfinite(value)]
@@ -153,6 +155,7 @@ class Recorder:
 
         at_once: wait for that process as long as the store does; raises StoreBusy after that.
         """
+        began = self.clock()
         batch = self.outlet.batch(self.metrics) if self.outlet else None
         snapshots: Sequence[Snapshot] = tuple(self.snapshots.values())
         if self.outlet and batch and batch.rows:
@@ -172,3 +175,4 @@ class Recorder:
         self.metrics, self.snapshots, self.looks, self.interventions = [], {}, [], []
         self.progress = {}
         self.flushed = self.tried = self.clock()
+        self.took = self.tried - began

@@ -44,7 +44,7 @@ from core.evaluation.ood.views import (
     features_and_answers,
     view,
 )
-from core.memory import trim_heap
+from core.memory import drop_mapped_pages, trim_heap
 
 SHARE = 0.99  # of held-out images that count as familiar
 TRAINING, HELD_OUT = 3000, 2000  # images of each that are looked at
@@ -124,6 +124,7 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
     at_most = _so_many(TRAINING, data), _so_many(HELD_OUT, data)
     looked = _look(model, data, data.train, at_most[0])
     held_out = _look(model, data, data.validation, at_most[1], variations)
+    drop_mapped_pages(data.train.images)
     received, others, answers = looked.received, held_out.received, held_out.answers
     seen, usual = ({kind: one.view(kind) for kind in kinds} for one in (looked, held_out))
     apart = {kind: distances(usual[kind], seen[kind], NEIGHBOUR[kind]) for kind in kinds}
@@ -136,6 +137,7 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
         odd = _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
                        float(apart["directions"].quantile(0.9)), train.shape[-1])
         trim_heap()  # a training process keeps what is freed, and may train something else meanwhile: 410 MB at most, not 430
+        drop_mapped_pages(data.train.images)
         evidence = torch.cat([others, usual["directions"]], 1)
         judge = _learn_judge(model, data, torch.cat([received, seen["directions"]], 1), train, odd, evidence)
         scores.append(judge.scores(evidence))

@@ -57,13 +57,15 @@ def tab_title(state: str) -> None:
 @st.cache_resource(show_spinner=False)
 def freeze_imports(page: str) -> None:
     """Once a server for each page, after its imports: Streamlit collects garbage after every script run, and what is frozen
-    (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms. What is set for the process is
-    set here too."""
+    (torch's objects, then this page's) is not looked at again: a rerun takes 24 instead of 198 ms. The first page's imports left
+    nothing to collect, as core.process.configure() says. What is set for the process is set here too."""
     ignore_fragments_of_left_pages()
     torch.set_num_threads(1)  # the cores are the training process's: what is computed for one visitor keeps no other waiting
     linecache.clearcache()  # 3 MB of torch's source, which its imports read; a traceback reads it again
-    gc.collect()
+    if gc.isenabled():  # not the first page, whose visitor has waited for torch
+        gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def is_dark() -> bool:
