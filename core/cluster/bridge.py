@@ -1,6 +1,6 @@
 """Joins a Ray cluster and hands on what server and workers say. A child process of the server, started and watched by RayEngine.
 
-It runs as `python -m core.process server core.cluster.bridge ADDRESS NAME RUNS`. On its standard input come Requests, whose end
+It runs as `python -m core.process other core.cluster.bridge ADDRESS NAME RUNS`. On its standard input come Requests, whose end
 says that the server is gone; on its standard output go Replies, and a State each time that changes. It holds no PyTorch and reads
 nothing of what it hands on.
 """
@@ -20,6 +20,7 @@ from core.cluster.connection import CannotJoin, answers, join
 from core.cluster.messages import PlaceGone, Reply, Request, State
 from core.cluster.worker import actor_class
 from core.errors import reason
+from core.memory import malloc_for_server
 
 SECONDS_BETWEEN_TRIES = 5.0  # to join
 SECONDS_TO_JOIN = 20.0  # then it is said that nothing has come of it yet
@@ -179,6 +180,7 @@ def end_runs(runs_dir: Path, name: str) -> None:
 
 
 def main() -> None:
+    malloc_for_server()  # weights come through here
     output = os.fdopen(os.dup(1), "wb")  # for the server alone: Ray prints, too
     os.dup2(2, 1)
     # Ray takes it along for tables where it is installed, as it is with Streamlit: 38 MB, and there are no tables here. To an

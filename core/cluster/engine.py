@@ -60,7 +60,7 @@ class RayEngine(ProcessEngine):
             one.wake()
 
     def _start(self, name: str, device: str, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        child = start(*configured("server", "core.cluster.bridge", self.settings.cluster, name, str(self.settings.runs_dir)),
+        child = start(*configured("other", "core.cluster.bridge", self.settings.cluster, name, str(self.settings.runs_dir)),
                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, own_group=True)
         self._dispatchers[:] = [Dispatcher(name, self.settings, child)]
         return child
