@@ -226,5 +226,5 @@ def test_a_mistake_of_ours_is_told_from_a_death(placed, store, monkeypatch):
 
 
 def test_many_runs_at_once_are_heard_less_often_but_in_time_to_stop():
-    assert [round(seconds_between(runs), 2) for runs in (0, 1, 4, 5, 14, 256)] == [0, 0, 0, 0.04, 0.4, 0.8]
+    assert [round(seconds_between(runs), 2) for runs in (0, 1, 16, 17, 36, 256)] == [0, 0, 0, 0.02, 0.4, 0.8]
     assert seconds_between(256) + 0.5 < SECONDS_TO_STOP
