@@ -285,6 +285,7 @@ def test_where_nobody_answers():
     (RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.12.1\nThis process on x was "
                   "started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"),
      "another Python or Ray than this server: Ray 2.9.0 and Python 3.12.1 there, Ray 2.60.0 and Python 3.11.7 here."),
+    (ConnectionError("ray client connection timeout"), "does not let this server in. Look whether RAY_AUTH_MODE"),
     (ConnectionError("Can't find a node_ip_address.json file"), "is no part of the cluster"),
     (OSError("no route\nto host"), "can't be joined: no route")])
 def test_why_a_cluster_can_t_be_joined_in_one_line(error, says):

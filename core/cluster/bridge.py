@@ -24,7 +24,7 @@ from core.memory import malloc_for_server
 
 SECONDS_BETWEEN_TRIES = 5.0  # to join
 SECONDS_TO_JOIN = 20.0  # then it is said that nothing has come of it yet
-NO_RAY_THERE = "Something answers at {}, but not as a Ray cluster does. Look whether RAY_ADDRESS is right."
+NO_RAY_THERE = "Something answers at {}, but not as a Ray cluster does. Look whether RAY_ADDRESS and the token are right."
 SECONDS_PER_PING, SECONDS_OF_SILENCE = 2.0, 8.0  # of the cluster's address; after these it is lost
 SECONDS_TO_LEAVE = 10.0  # at most, to give back what it has
 LOST_CODE = 3  # exit code
