@@ -1,5 +1,7 @@
-"""What server, its child and a worker tell each other, as plain values. Knows no torch: the child has none, and a worker reads
-it before it has been configured."""
+"""What server, its child and a worker tell each other, as plain values.
+
+Knows no torch: the child has none, and a worker reads this before it has been configured.
+"""
 
 import pickle
 from dataclasses import dataclass, field
