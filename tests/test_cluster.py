@@ -3,6 +3,8 @@
 What a cluster does like the local engine is tested in test_engine.py.
 """
 
+import io
+import os
 import pickle
 import platform
 import re
@@ -26,13 +28,15 @@ from core.cluster.engine import NO_RAY, RayEngine, engine_for
 from core.cluster.messages import DROP, KEEP, About, Call, News
 from core.cluster.slots import OtherVersions, check_versions
 from core.cluster.training import NO_GPU, Training
+from core.cluster.wire import packed, read, unpacked
 from core.data import DataDamaged, load
 from core.data.own.sets import save_set
 from core.fields import ConfigError
-from core.runs import LocalEngine, has_checkpoint, load_model
+from core.runs import LocalEngine, StoreError, has_checkpoint, load_model
 from core.runs.ood_reference import load_reference, want_reference
 from core.runs.outlet import outlet_of
 from core.settings import Settings
+from core.subprocesses import start
 from tests.cluster import WHY_NOT, can_hide, give_up, is_installed, joined_machine, started_cluster
 from tests.helpers import run_here, tiny, wait_for, wait_until
 from tests.test_pages import assert_whole, page, runs  # noqa: F401 (a fixture)
@@ -47,7 +51,7 @@ def training(places):
 
 def passed(value):
     """As it is on the other side."""
-    return pickle.loads(pickle.dumps(value))
+    return unpacked(packed(value))[0]
 
 
 def nothing(number, files):
@@ -98,11 +102,13 @@ def test_one_whose_worker_dies_goes_on_without_a_doubled_or_missing_point(store,
     config = tiny(training__epochs=60, training__threads=1)
     whole = run_here(store, settings, config)
     run = store.create_running(config, "tester", "here")
+    store.set_pace(run.id, 0.2)  # seconds for an epoch: it is not through before the next look
     dying = Training(False, 1, False)
     assert not follow(store, settings, run, dying, until=lambda run: run.epoch >= 2), "it is left in the middle"
     step = store.get(run.id).step
     assert step < whole.step
     give_up(dying)
+    store.set_pace(run.id, 0)
     assert follow(store, settings, store.get(run.id), training)
     again = store.get(run.id)
     assert again.status == "finished" and again.test_accuracy == whole.test_accuracy
@@ -226,6 +232,35 @@ def test_a_worker_is_done_no_more_than_a_run_needs(store, settings):
         assert answer.number == number and isinstance(answer.error, Exception), name
     assert [path for path in store.path.iterdir() if path.is_dir()] == [] and store.get(other.id).is_active
     assert digest_of(content) == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+
+
+class Opens:
+    """What a pickle could do as it is read."""
+
+    def __init__(self, function, *arguments):
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self):
+        return self.function, self.arguments
+
+
+@pytest.mark.parametrize("function", [os.system, eval, open, start, Path.touch, np.fromfile, np.save, getattr])
+def test_what_is_read_is_plain_data(function, tmp_path):
+    marker = tmp_path / "was here"
+    content = pickle.dumps((Opens(function, str(marker)),))
+    with pytest.raises(ValueError, match="is no plain data"):
+        unpacked(content)
+    with pytest.raises(EOFError):
+        read(io.BytesIO(content))
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("value", [
+    tiny(), np.arange(6, dtype=np.float32).reshape(2, 3), np.float64(0.5), {"a": [1, None, "é"]}, About(1, "h", "3", "2", "cpu")],
+    ids=lambda value: type(value).__name__)
+def test_what_is_sent_is_read(value):
+    again = passed(value)
+    assert type(again) is type(value) and np.array_equal(again, value) and isinstance(passed(StoreError("x")), StoreError)
 
 
 # --- settings, and a cluster that can't be had

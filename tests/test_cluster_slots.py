@@ -13,9 +13,10 @@ from core.cluster import slots
 from core.cluster.bridge import cause_of, contents
 from core.cluster.data_files import KnownFiles
 from core.cluster.link import LOST, LinkLost
-from core.cluster.messages import About, PlaceGone, packed, unpacked
+from core.cluster.messages import About, PlaceGone
 from core.cluster.slots import MOST_DEATHS, Room, Slot, seconds_between
 from core.cluster.training import Training
+from core.cluster.wire import packed, unpacked
 from core.runs import load_model
 from core.runs.engine import DIED, SECONDS_TO_STOP
 from tests.cluster import give_up

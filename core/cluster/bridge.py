@@ -6,7 +6,6 @@ nothing of what it hands on.
 """
 
 import os
-import pickle
 import re
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 
 from core.cluster.connection import CannotJoin, answers, join
 from core.cluster.messages import PlaceGone, Reply, Request, State
+from core.cluster.wire import read, write
 from core.cluster.worker import actor_class
 from core.errors import reason
 from core.memory import malloc_for_server
@@ -48,9 +48,9 @@ class Bridge:
         """Do what is asked until nobody asks any more; whether the server has said that it would go."""
         threading.Thread(target=self._stay, daemon=True).start()
         pool, said = ThreadPoolExecutor(4), False  # for what takes long; all else is done in its order
-        with suppress(EOFError, pickle.UnpicklingError):
+        with suppress(EOFError):
             while not said:
-                request: Request = pickle.load(requests)
+                request: Request = read(requests)
                 if said := request.name == "leave":
                     break
                 if request.name == "nodes" or any(isinstance(argument, Mapping) for argument in request.arguments):
@@ -71,7 +71,7 @@ class Bridge:
         options = {"num_cpus": cores, "num_gpus": 1 if gpu else 0}
         self._places[number] = actor_class(self.ray).options(**options).remote(gpu, cores, cuda_graphs)
 
-    def call(self, number: int, method: str, arguments: tuple[Any, ...], files: Mapping[str, Path] | None) -> Future[Any]:
+    def call(self, number: int, method: str, arguments: tuple[Any, ...], files: Mapping[str, str] | None) -> Future[Any]:
         """Call a method of a process's. files: what else it is given the content of, by way of Ray's object store."""
         if files is not None:
             arguments = (*arguments, self.ray.put(contents(files)) if files else {})
@@ -117,8 +117,7 @@ class Bridge:
 
     def _write(self, what: State | Reply) -> None:
         with self._lock, suppress(OSError):  # the server is gone, which run() sees
-            pickle.dump(what, self.output)
-            self.output.flush()
+            write(what, self.output)
 
     def _say(self, state: State) -> None:
         if state != self._said:
@@ -158,7 +157,7 @@ class Bridge:
                 self.lose()
 
 
-def contents(files: Mapping[str, Path]) -> dict[str, Any]:
+def contents(files: Mapping[str, str | Path]) -> dict[str, Any]:
     """The content of files by their names, uint8 arrays, which Ray hands on without a copy. Raises OSError."""
     import numpy as np  # 15 MB, which most runs do without
 

@@ -1,7 +1,6 @@
 """The server's end of the pipe to its child process, which has joined the cluster: requests, and replies in any order."""
 
 import itertools
-import pickle
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cluster.messages import Reply, Request, State
+from core.cluster.wire import read, write
 
 LOST = "The connection to the cluster was lost."
 
@@ -40,8 +40,7 @@ class Link:
                     raise LinkLost(LOST)
                 assert self._child.stdin is not None
                 self._waiting[number] = future
-                pickle.dump(Request(number, name, arguments), self._child.stdin)
-                self._child.stdin.flush()
+                write(Request(number, name, arguments), self._child.stdin)
             except (OSError, ValueError, LinkLost):  # it has just ended
                 self._waiting.pop(number, None)
                 future.set_exception(LinkLost(LOST))
@@ -57,7 +56,7 @@ class Link:
         assert self._child.stdout is not None
         with suppress(Exception):  # it has ended, in the middle of a word perhaps
             while True:
-                self._take(pickle.load(self._child.stdout))
+                self._take(read(self._child.stdout))
         with self._lock:
             self.over, self.state = True, State(self.state.trouble or LOST)
             waiting, self._waiting = self._waiting, {}
@@ -87,7 +86,8 @@ class Place:
     def call(self, method: str, *arguments: Any, files: Mapping[str, Path] | None = None) -> Future[Any]:
         """What a method comes to. files: its last argument there, their content by name. Raises, once it is known, PlaceGone,
         LinkLost, OSError for a file that can't be read, and RuntimeError for all else."""
-        return self.link.ask("call", self.number, method, arguments, files)
+        named = None if files is None else {name: str(path) for name, path in files.items()}
+        return self.link.ask("call", self.number, method, arguments, named)
 
     def kill(self) -> None:
         self.link.ask("kill", self.number)

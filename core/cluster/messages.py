@@ -3,7 +3,6 @@
 Knows no torch: the child has none, and a worker reads this before it has been configured.
 """
 
-import pickle
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,15 +70,6 @@ class DataFiles:
     root: str
     files: tuple[DataFile, ...]
     digest: str
-
-
-def packed(*values: Any) -> bytes:
-    """Values as bytes, which Ray and the child hand on as they are."""
-    return pickle.dumps(values, protocol=pickle.HIGHEST_PROTOCOL)
-
-
-def unpacked(content: bytes) -> tuple[Any, ...]:
-    return pickle.loads(content)
 
 
 # --- between server and child

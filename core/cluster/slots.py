@@ -15,7 +15,8 @@ import torch
 from core.cluster.data_files import KnownFiles
 from core.cluster.delegate import Delegate, is_ours
 from core.cluster.link import Link, LinkLost, Place
-from core.cluster.messages import About, News, PlaceGone, packed, unpacked
+from core.cluster.messages import About, News, PlaceGone
+from core.cluster.wire import packed, unpacked
 from core.errors import reason
 from core.runs.database import StoreError
 from core.runs.engine import DIED

@@ -9,7 +9,8 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from core.cluster.messages import About, packed, unpacked
+from core.cluster.messages import About
+from core.cluster.wire import packed, unpacked
 from core.process import configure
 
 if TYPE_CHECKING:
