@@ -3,11 +3,14 @@
 What a cluster does like the local engine is tested in test_engine.py.
 """
 
+import io
+import os
 import pickle
 import platform
-import shutil
+import re
 import socket
 import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,20 +20,24 @@ import torch
 
 from core.cluster import engine as cluster_engine
 from core.cluster.afar import digest_of
+from core.cluster.bridge import contents
 from core.cluster.connection import CannotJoin, answers, explained, is_on_loopback_alone, join
 from core.cluster.data_files import KnownFiles, place_of
 from core.cluster.delegate import Delegate
 from core.cluster.engine import NO_RAY, RayEngine, engine_for
 from core.cluster.messages import DROP, KEEP, About, Call, News
 from core.cluster.slots import OtherVersions, check_versions
-from core.cluster.training import Training
+from core.cluster.training import NO_GPU, Training
+from core.cluster.wire import packed, read, unpacked
 from core.data import DataDamaged, load
 from core.data.own.sets import save_set
 from core.fields import ConfigError
-from core.runs import LocalEngine, load_model
+from core.runs import LocalEngine, StoreError, has_checkpoint, load_model
+from core.runs.ood_reference import load_reference, want_reference
 from core.runs.outlet import outlet_of
 from core.settings import Settings
-from tests.cluster import WHY_NOT, give_up, is_installed, started_cluster
+from core.subprocesses import start
+from tests.cluster import WHY_NOT, can_hide, give_up, is_installed, joined_machine, started_cluster
 from tests.helpers import run_here, tiny, wait_for, wait_until
 from tests.test_pages import assert_whole, page, runs  # noqa: F401 (a fixture)
 from tests.test_sinks import points, stand_in, with_sink  # noqa: F401 (a fixture)
@@ -39,19 +46,26 @@ from tests.test_sinks import points, stand_in, with_sink  # noqa: F401 (a fixtur
 @pytest.fixture(scope="module")
 def training(places):
     """A worker's part in this process."""
-    return Training(False, 1, False, lambda value: value)
+    return Training(False, 1, False)
 
 
 def passed(value):
     """As it is on the other side."""
-    return pickle.loads(pickle.dumps(value))
+    return unpacked(packed(value))[0]
+
+
+def nothing(number, files):
+    """What is given where nothing is asked for."""
+    raise AssertionError(files)
 
 
 def follow(store, settings, run, training, until=lambda run: False, root=None, outlet=None):
     """Do what Slot does with a run, in this process; whether it came to its end."""
-    delegate = Delegate(store, run, KnownFiles(settings.data_dir), outlet, lambda value: value)
+    delegate = Delegate(store, run, KnownFiles(settings.data_dir), outlet,
+                        lambda number, files: training.give(number, passed(contents(files))))
     data = delegate.known.of(run.config)
-    training.start(passed(run), passed(delegate.files()), replace(data, root=root or data.root), passed(delegate.order()))
+    training.start(passed(run), passed(contents(delegate.files())), replace(data, root=root or data.root),
+                   passed(delegate.order()))
     while not until(store.get(run.id)):
         news = passed(training.exchange(passed(delegate.order())))
         delegate.take(news)
@@ -88,20 +102,32 @@ def test_one_whose_worker_dies_goes_on_without_a_doubled_or_missing_point(store,
     config = tiny(training__epochs=60, training__threads=1)
     whole = run_here(store, settings, config)
     run = store.create_running(config, "tester", "here")
-    dying = Training(False, 1, False, lambda value: value)
+    store.set_pace(run.id, 0.2)  # seconds for an epoch: it is not through before the next look
+    dying = Training(False, 1, False)
     assert not follow(store, settings, run, dying, until=lambda run: run.epoch >= 2), "it is left in the middle"
     step = store.get(run.id).step
     assert step < whole.step
     give_up(dying)
+    store.set_pace(run.id, 0)
     assert follow(store, settings, store.get(run.id), training)
     again = store.get(run.id)
     assert again.status == "finished" and again.test_accuracy == whole.test_accuracy
     assert store.metrics(run.id, names=("loss",)).series == store.metrics(whole.id, names=("loss",)).series
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_gpu_that_is_claimed_and_not_there_is_said_by_the_run(store, settings):
+    claims = Training(True, 1, False)
+    run = done_afar(store, settings, claims, tiny())
+    assert (run.status, run.device) == ("finished", "cpu")
+    assert store.snapshots(run.id)["fallbacks"].value["lines"] == [[0, NO_GPU]]
+    run = done_afar(store, settings, claims, tiny(training__device="cuda"))
+    assert run.status == "failed" and "training.device is 'cuda', but this machine has cpu" in run.message
+
+
 def test_a_run_that_was_deleted_meanwhile_writes_nothing_more(store, settings, training):
     run = store.create_running(tiny(training__epochs=500, training__batch_size=16), "tester", "here")
-    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, lambda value: value)
+    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, nothing)
     training.start(run, {}, delegate.known.of(run.config), delegate.order())
     while not store.get(run.id).step:
         delegate.take(training.exchange(delegate.order()))
@@ -151,14 +177,14 @@ def test_a_copy_is_made_once_and_only_of_what_was_said(own, tmp_path):
 
     def fetch(digest):
         asked.append(digest)
-        return known.read(config)
+        return contents(known.paths(config))
 
     place, _ = place_of(elsewhere, tmp_path / "cache", fetch)
     again, _ = place_of(elsewhere, tmp_path / "cache", fetch)
     assert place == again != settings.data_dir and asked == [data.digest]
     assert len(load(config.data, place, tmp_path / "cache").train) == len(load(config.data, settings.data_dir).train)
     other = replace(elsewhere, digest="0" * 64)
-    content = known.read(config)
+    content = contents(known.paths(config))
     content[data.files[0].name] = content[data.files[0].name] ^ 1
     with pytest.raises(DataDamaged, match="has changed while it was sent"):
         place_of(other, tmp_path / "cache", lambda digest: content)
@@ -196,7 +222,7 @@ def known_content(data, content):
 
 def test_a_worker_is_done_no_more_than_a_run_needs(store, settings):
     run, other = (store.create_running(tiny(), "tester", "here") for _ in range(2))
-    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, lambda value: value)
+    delegate = Delegate(store, run, KnownFiles(settings.data_dir), None, nothing)
     content = np.frombuffer(b"x", np.uint8)
     for number, (name, *arguments) in enumerate([
             ("delete", run.id), ("finish", other.id, "failed"), (KEEP, other.id, "config.json", content),
@@ -206,6 +232,35 @@ def test_a_worker_is_done_no_more_than_a_run_needs(store, settings):
         assert answer.number == number and isinstance(answer.error, Exception), name
     assert [path for path in store.path.iterdir() if path.is_dir()] == [] and store.get(other.id).is_active
     assert digest_of(content) == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+
+
+class Opens:
+    """What a pickle could do as it is read."""
+
+    def __init__(self, function, *arguments):
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self):
+        return self.function, self.arguments
+
+
+@pytest.mark.parametrize("function", [os.system, eval, open, start, Path.touch, np.fromfile, np.save, getattr])
+def test_what_is_read_is_plain_data(function, tmp_path):
+    marker = tmp_path / "was here"
+    content = pickle.dumps((Opens(function, str(marker)),))
+    with pytest.raises(ValueError, match="is no plain data"):
+        unpacked(content)
+    with pytest.raises(EOFError):
+        read(io.BytesIO(content))
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("value", [
+    tiny(), np.arange(6, dtype=np.float32).reshape(2, 3), np.float64(0.5), {"a": [1, None, "é"]}, About(1, "h", "3", "2", "cpu")],
+    ids=lambda value: type(value).__name__)
+def test_what_is_sent_is_read(value):
+    again = passed(value)
+    assert type(again) is type(value) and np.array_equal(again, value) and isinstance(passed(StoreError("x")), StoreError)
 
 
 # --- settings, and a cluster that can't be had
@@ -265,6 +320,7 @@ def test_where_nobody_answers():
     (RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.12.1\nThis process on x was "
                   "started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"),
      "another Python or Ray than this server: Ray 2.9.0 and Python 3.12.1 there, Ray 2.60.0 and Python 3.11.7 here."),
+    (ConnectionError("ray client connection timeout"), "does not let this server in. Look whether RAY_AUTH_MODE"),
     (ConnectionError("Can't find a node_ip_address.json file"), "is no part of the cluster"),
     (OSError("no route\nto host"), "can't be joined: no route")])
 def test_why_a_cluster_can_t_be_joined_in_one_line(error, says):
@@ -284,17 +340,43 @@ def test_a_cluster_with_another_python_or_pytorch():
 
 # --- with a cluster
 
-@pytest.fixture
-def cluster_of_its_own(places, monkeypatch):
-    """The address of one that the test may end, and what ends it."""
+def test_machines_that_differ_and_die_and_a_cluster_that_is_lost(places, own, store, monkeypatch):
+    """The first machine says that it has two GPUs and doesn't see the server's data (where a folder can be hidden from it here);
+    it is switched off in the middle of a run. The next one has no GPU. The cluster's head trains nothing, and is ended then."""
     if not is_installed():
         pytest.skip(WHY_NOT)
-    folder = Path(tempfile.mkdtemp(prefix="tp-ray-"))
-    with started_cluster(folder, cores=1) as cluster:
-        for name, value in cluster.variables.items():
-            monkeypatch.setenv(name, value)
-        yield cluster.address, cluster.end
-    shutil.rmtree(folder, ignore_errors=True)
+    name, settings = own
+    config = tiny(data__dataset=name, data__validation=10, training__epochs=1000, training__device="auto")
+    with ExitStack() as stack:
+        made = [tempfile.TemporaryDirectory(prefix="tp-ray-", ignore_cleanup_errors=True) for _ in range(3)]
+        head, first, second = (Path(stack.enter_context(folder)) for folder in made)
+        cluster = stack.enter_context(started_cluster(head, cores=0, alone=False))
+        for variable, value in cluster.variables.items():
+            monkeypatch.setenv(variable, value)
+        hidden = settings.data_dir if can_hide() else None
+        switch_off = stack.enter_context(joined_machine(cluster, first, gpus=2, hidden=hidden))
+        engine = stack.enter_context(RayEngine(store, replace(settings, cluster=cluster.address, cluster_cores=1)))
+        run_id = engine.submit(config, "ann", pace=0.2)  # seconds for an epoch: it must not end before the machine does
+        wait_for(store, run_id, lambda run: run.epoch > 1 and has_checkpoint(store, run_id))
+        assert store.get(run_id).device == "cpu"
+        assert store.snapshots(run_id)["fallbacks"].value["lines"] == [[0, NO_GPU]]
+        copy = settings.cache_dir / "cluster" / KnownFiles(settings.data_dir).of(config).digest[:32] / "data"
+        assert copy.is_dir() == (hidden is not None), "its data came by Ray's object store"
+        [pid] = engine.worker_pids
+        stack.enter_context(joined_machine(cluster, second))
+        switch_off()
+        wait_until(lambda: engine.worker_pids not in ([], [pid]), lambda: engine.worker_pids)
+        step = store.get(run_id).step
+        wait_for(store, run_id, lambda run: run.step > step + 3)
+        waiting = engine.submit(tiny(), "ann")
+        cluster.end()
+        run = wait_for(store, run_id)
+        assert run.status == "interrupted" and "was lost" in run.message and len(run.message.splitlines()) == 1
+        steps = store.metrics(run_id, names=("loss",)).series["loss"][0]
+        assert steps == list(range(1, run.step + 1)), "none is there twice, and none is missing"
+        assert load_model(store, run_id).epoch >= 1
+        wait_until(lambda: "No Ray cluster answers" in engine.trouble, lambda: engine.trouble)
+        assert store.get(waiting).status == "queued"
 
 
 def test_a_wrong_token_is_said_in_one_line_and_the_queue_waits(cluster, store, settings, monkeypatch):
@@ -306,24 +388,19 @@ def test_a_wrong_token_is_said_in_one_line_and_the_queue_waits(cluster, store, s
 
 
 def test_a_run_learns_from_one_s_own_images_and_starts_from_another_run(cluster, own, store):
-    """Weights go through Ray's object store."""
+    """Weights go through Ray's object store, and past the process that has joined the cluster."""
     name, settings = own
     with RayEngine(store, replace(settings, cluster=cluster, cluster_cores=1)) as engine:
         first = wait_for(store, engine.submit(tiny(data__dataset=name, data__validation=10), "ann"))
         second = engine.submit(tiny(data__dataset=name, data__validation=10, training__start_from=first.id), "ann")
         assert wait_for(store, second).status == "finished"
         assert "all layers are taken over" in str((store.folder(second) / "made_with.json").read_text(encoding="utf-8"))
+        libraries = Path(f"/proc/{engine._workers[0].popen.pid}/maps").read_text(encoding="utf-8")
+        assert "_raylet" in libraries and not re.search("libtorch|libarrow", libraries), "what is most of the memory elsewhere"
 
 
-def test_a_cluster_that_is_lost_ends_what_it_did_and_the_queue_waits(cluster_of_its_own, store, settings):
-    address, end = cluster_of_its_own
-    with RayEngine(store, replace(settings, cluster=address, cluster_cores=1)) as engine:
-        going = engine.submit(tiny(training__epochs=1000, training__batch_size=4), "ann")
-        wait_for(store, going, lambda run: run.epoch > 1)
-        waiting = engine.submit(tiny(), "ann")
-        end()
-        run = wait_for(store, going)
-        assert run.status == "interrupted" and "was lost" in run.message and len(run.message.splitlines()) == 1
-        assert load_model(store, going).epoch >= 1 and store.get(waiting).status == "queued"
-        wait_until(lambda: "No Ray cluster answers" in engine.trouble, lambda: engine.trouble)
-        assert store.get(waiting).status == "queued"
+def test_what_somebody_waits_for_is_worked_out_on_the_server(ray_engine):
+    store = ray_engine.store
+    run = wait_for(store, ray_engine.submit(tiny(), "ann"))
+    assert load_reference(store, run.id) is None and want_reference(store, run.id)
+    assert wait_until(lambda: load_reference(store, run.id), lambda: "nobody has looked back")

@@ -49,6 +49,11 @@ def test_what_pages_calculate_with_brings_nothing_heavy():
     assert loaded(f"import {', '.join(modules)}", HEAVY) == []
 
 
+def test_what_joins_a_cluster_has_no_pytorch():
+    """It would be two thirds of its memory; the server beside it has one."""
+    assert loaded("import core.cluster.bridge", ("torch", "numpy", "pydantic", *PAGES, *HEAVY)) == []
+
+
 def test_home_is_drawn_without_pandas(tmp_path):
     """By a server that has just been started: it would wait for 0.2 s longer, and hold 65 MB more."""
     code = f"""

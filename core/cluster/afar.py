@@ -49,7 +49,7 @@ class StoreFromAfar(RunStore):
             content = self._channel.ask(WEIGHTS, run_id)
             place.mkdir(parents=True)
             if content is not None:
-                write_atomically(place / WEIGHTS_FILE, lambda file: file.write(content.data), durable=False)
+                write_atomically(place / WEIGHTS_FILE, lambda file: file.write(content[WEIGHTS_FILE].data), durable=False)
         return place
 
     def send_files(self) -> None:

@@ -4,20 +4,20 @@ The server fetches: a worker can't call it. What the training says keeps its ord
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from core.cluster.messages import KEEP, LARGE, Answer, Call, News, Order
+from core.cluster.messages import KEEP, Answer, Call, News, Order
 
 MOST_WAITING = 2_000  # calls; a training that is so far ahead of the server waits for it
 SECONDS_PER_FETCH = 0.2  # at most, until the server is answered that there is nothing
 
 
 class Channel:
-    """order: what the server said last. get: the content that stands behind what the server has put somewhere, as it is large."""
+    """order: what the server said last."""
 
-    def __init__(self, order: Order, get: Callable[[Any], Any]) -> None:
-        self.order, self.get = order, get
+    def __init__(self, order: Order) -> None:
+        self.order = order
         self._changed = threading.Condition()
         self._calls: list[Call] = []
         self._answers: dict[int, Answer] = {}
@@ -46,7 +46,7 @@ class Channel:
             answer = self._answers.pop(number)
         if answer.error is not None:
             raise answer.error
-        return self.get(answer.value) if name in LARGE and answer.value is not None else answer.value
+        return answer.value
 
     def end(self, error: str = "") -> None:
         """Nothing more is said."""
@@ -67,3 +67,9 @@ class Channel:
             self._calls = []
             self._changed.notify_all()
             return News(tuple(calls), self._ended, self._error)
+
+    def give(self, number: int, value: Any) -> None:
+        """The answer to what was asked under that number, where it is too large to be part of an order."""
+        with self._changed:
+            self._answers[number] = Answer(number, value)
+            self._changed.notify_all()

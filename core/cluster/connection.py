@@ -86,6 +86,9 @@ def explained(address: str, error: Exception) -> str:
     if any(word in text for word in ("AuthenticationError", "Unauthenticated", "UNAUTHENTICATED", "InvalidAuthToken")):
         return (f"The cluster at {address} does not take this server's token. Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
                 "RAY_AUTH_TOKEN_PATH to the cluster's.")
+    if "client connection timeout" in text:  # all that Ray's client says where a token is wrong
+        return (f"Ray at {address} does not let this server in. Look whether RAY_AUTH_MODE and RAY_AUTH_TOKEN are the cluster's, "
+                "and whether RAY_ADDRESS has the port of Ray's client (10001 unless it was started with another).")
     if "version mismatch" in text.lower():
         which = re.findall(r"(?:Ray|Python): (\S+)", text)
         both = ": Ray {} and Python {} there, Ray {} and Python {} here".format(*which) if len(which) >= 4 else ""

@@ -31,19 +31,15 @@ class KnownFiles:
 
     def of(self, config: RunConfig) -> DataFiles:
         """What a run of this config learns from and starts with. Raises OSError."""
-        found = {path.relative_to(self.data_dir).as_posix(): path for path in files_of(config.data, self.data_dir)}
-        if (weights := self._weights(config)) is not None:
-            found[f"{FOLDER}/{weights.name}"] = weights
-        files = tuple(self._file(name, path) for name, path in found.items())
+        files = tuple(self._file(name, path) for name, path in self.paths(config).items())
         whole = json.dumps([[file.name, file.size, file.digest] for file in files])
         return DataFiles(str(self.data_dir), files, hashlib.sha256(whole.encode()).hexdigest())
 
-    def read(self, config: RunConfig) -> dict[str, np.ndarray]:
-        """The content of these files, uint8 arrays by name. Raises OSError."""
-        found = {file.name: np.fromfile(self.data_dir / file.name, np.uint8) for file in self.of(config).files
-                 if (self.data_dir / file.name).is_file()}
+    def paths(self, config: RunConfig) -> dict[str, Path]:
+        """Where these files are, by their names."""
+        found = {path.relative_to(self.data_dir).as_posix(): path for path in files_of(config.data, self.data_dir)}
         if (weights := self._weights(config)) is not None:
-            found[f"{FOLDER}/{weights.name}"] = np.fromfile(weights, np.uint8)
+            found[f"{FOLDER}/{weights.name}"] = weights
         return found
 
     def _weights(self, config: RunConfig) -> Path | None:

@@ -1,7 +1,8 @@
 """One run that the cluster does, on the server's side: what its worker says is written into the store here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,17 @@ from core.training import Command
 FOR_ITSELF = {"record", "begin", "forget_after", "finish", "note_test_look"}
 READ = {"get", "snapshots", "interventions", "seconds_watched", "group", "holds_test"}
 DURABLE = (CONFIG, TRAINING, WEIGHTS_FILE)  # what is worth waiting for the disk
-Put = Callable[[Any], Any]  # into Ray's object store; what stands for it there
+Give = Callable[[int, Mapping[str, Path]], None]
 
 
 class Delegate:
-    """The worker's view of the store, and its orders. outlet: where metrics go as well. put: for what is large."""
+    """The worker's view of the store, and its orders. outlet: where metrics go as well.
 
-    def __init__(self, store: RunStore, run: Run, known: KnownFiles, outlet: Outlet | None, put: Put) -> None:
-        self.store, self.run, self.known, self.outlet, self.put = store, run, known, outlet, put
+    give: answers a call of that number with the content of files, as it is large. May raise OSError.
+    """
+
+    def __init__(self, store: RunStore, run: Run, known: KnownFiles, outlet: Outlet | None, give: Give) -> None:
+        self.store, self.run, self.known, self.outlet, self.give = store, run, known, outlet, give
         self._answers: list[Answer] = []
         self._ours, self._trouble = True, ""
         self.finished = False  # whether the worker has said how the run ended
@@ -41,13 +45,12 @@ class Delegate:
     def config(self) -> RunConfig:
         return self.run.config
 
-    def files(self) -> dict[str, np.ndarray]:
-        """What is in the run's folder, uint8 arrays by name. Raises OSError."""
+    def files(self) -> dict[str, Path]:
+        """What is in the run's folder, by name. Raises OSError."""
         folder = self.store.folder(self.run.id)
         if not folder.is_dir():
             return {}
-        return {path.name: np.fromfile(path, np.uint8) for path in folder.iterdir()
-                if path.is_file() and not path.name.startswith(".")}
+        return {path.name: path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")}
 
     def order(self) -> Order:
         """What to tell the worker next."""
@@ -68,6 +71,9 @@ class Delegate:
         """Do what the worker has said, in its order."""
         for call in news.calls:
             try:
+                if (files := self._asked_for(call)) is not None:
+                    self.give(call.number, files)
+                    continue
                 value = self._do(call)
             except (StoreError, RunNotFound, OSError) as error:
                 if call.number:
@@ -78,6 +84,14 @@ class Delegate:
             if call.number:
                 self._answers.append(Answer(call.number, value))
 
+    def _asked_for(self, call: Call) -> dict[str, Path] | None:
+        """The files that a call asks for; None where it asks for something else, or there are none."""
+        if call.name == DATA:
+            return self.known.paths(self.config)
+        if call.name == WEIGHTS and (path := checkpoint_path(self.store, call.arguments[0])).exists():
+            return {WEIGHTS_FILE: path}
+        return None
+
     def _do(self, call: Call) -> Any:
         arguments = call.arguments
         if call.name == "record":
@@ -87,11 +101,8 @@ class Delegate:
             return getattr(self.store, call.name)(*arguments, **call.named)
         if call.name in (KEEP, DROP) and arguments[0] == self.run.id:
             return self._file(*arguments[1:])
-        if call.name == DATA:
-            return self.put(self.known.read(self.config))
         if call.name == WEIGHTS:
-            path = checkpoint_path(self.store, arguments[0])
-            return self.put(np.fromfile(path, np.uint8)) if path.exists() else None
+            return None  # there are none
         raise StoreError(f"The cluster has asked for {call.name!r}, which is not done for it.")
 
     def _record(self, run_id: str, metrics: list[Any], snapshots: tuple[Any, ...], *more: Any, **progress: Any) -> None:

@@ -1,140 +1,171 @@
-"""Joins a Ray cluster and has it do the runs of the queue. A child process of the server, started and watched by RayEngine.
-
-It runs as `python -m core.process other core.cluster.dispatcher NAME SETTINGS`, settings as JSON. Its standard input is the
-lifeline, as a worker's is: an empty line says that something is in the queue, `end RUN` that a run's process is to be ended, and
-its end that the server is gone. On its standard output it writes what it is at, a line of JSON each time that changes: see State.
-"""
+"""Has a cluster do the runs of the queue: starts and gives back places as the queue wants them, in a thread of the server."""
 
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
+import traceback
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from core.cluster.connection import CannotJoin, answers, join
+from core.cluster.connection import answers
 from core.cluster.data_files import KnownFiles
-from core.cluster.slots import Slot
+from core.cluster.link import Link
+from core.cluster.slots import Room, Slot
 from core.devices import shares
 from core.errors import reason
+from core.process import configured
 from core.runs.database import StoreError
 from core.runs.ood_reference import take_wanted
 from core.runs.store import RunStore
 from core.runs.store_queue import INTERRUPTED
-from core.runs.worker import (
-    SECONDS_BEFORE_LOOKING_BACK,
-    SECONDS_OF_PATIENCE,
-    SECONDS_PER_HEARTBEAT,
-    look_back_at,
-)
+from core.runs.worker import SECONDS_OF_PATIENCE, SECONDS_PER_HEARTBEAT, look_back_at
 from core.settings import Settings
+from core.subprocesses import end, start
+from core.wording import plural
 
 SECONDS_PER_LOOK = 0.25
-SECONDS_BETWEEN_TRIES = 5.0  # to join
-SECONDS_TO_JOIN = 20.0  # then it is said that nothing has come of it yet
-NO_RAY_THERE = "Something answers at {}, but not as a Ray cluster does. Look whether RAY_ADDRESS is right."
-SECONDS_PER_PING, SECONDS_OF_SILENCE = 2.0, 8.0  # of the cluster's address; after these it is lost
-SECONDS_TO_START = 20.0  # of a process on the cluster; then it is said that the cluster has no room for it
+SECONDS_BETWEEN_TRIES = 5.0  # to start a process on the cluster
+SECONDS_TO_START = 20.0  # of one; then it is said that the cluster has no room for it
 SECONDS_BETWEEN_COUNTS = 10.0  # of the cluster's GPUs and cores
+SECONDS_TO_END = 5.0  # of a place, once the child has ended
 MOST_FAILURES = 3  # of places, one after another
-LOST = ("The cluster was lost while this run was going. Weights of its last full epoch were kept, if any; “Continue” goes on "
-        "from there.")
-SECONDS_TO_LEAVE = 60.0  # at most
-LOST_CODE = 3  # exit code once runs have been marked
-
-
-@dataclass(frozen=True)
-class State:
-    """trouble: why the queue waits, in one line; "" where it does not. pids: of the processes on the cluster. joined: whether it
-    has been joined."""
-
-    trouble: str = ""
-    pids: tuple[int, ...] = ()
-    joined: bool = False
 
 
 class Dispatcher:
-    """output: where lines of State go."""
+    """name: of the worker that the store knows its runs by. link: to the child that joins the cluster.
 
-    def __init__(self, name: str, settings: Settings, output: TextIO) -> None:
-        self.name, self.settings, self.output = name, settings, output
+    trouble: why the queue waits, in one line; "" where it does not. pids: of the processes on the cluster.
+    """
+
+    def __init__(self, name: str, settings: Settings, child: subprocess.Popen[bytes]) -> None:
+        self.name, self.settings = name, settings
         self.store = RunStore(settings.runs_dir, SECONDS_OF_PATIENCE, in_turns=settings.hosted)
         self.known = KnownFiles(settings.data_dir)
         self.changed, self.leaving = threading.Event(), threading.Event()
+        self.link = Link(child, self.changed.set)
         self.slots: list[Slot] = []
-        self.ray: Any = None
-        self.gpus, self.cores = 0, 1
-        self._said: State | None = None
-        self._counted, self._retry_at = -SECONDS_BETWEEN_COUNTS, 0.0
-        self._trouble, self._failures, self._started = "", 0, False
+        self.room = Room()
+        self.pids: tuple[int, ...] = ()
+        self._counting: Future[Any] | None = None
+        self._looking: subprocess.Popen[bytes] | None = None
+        self._counted = self._beaten = -SECONDS_BETWEEN_COUNTS
+        self._trouble, self._full, self._retry_at, self._failures, self._started = "", "", 0.0, 0, False
+        self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
+        self._thread.start()
 
-    def run(self) -> None:
-        for loop in (self.watch_lifeline, self.beat, self.look_back):
-            threading.Thread(target=loop, daemon=True).start()
-        self.join()
-        threading.Thread(target=self.listen, daemon=True).start()
-        while not self.leaving.is_set():
-            self.look()
-            self.changed.wait(SECONDS_PER_LOOK)
-            self.changed.clear()
-        time.sleep(SECONDS_TO_LEAVE)  # watch_lifeline() ends the process
+    @property
+    def trouble(self) -> str:
+        return self.link.state.trouble or self._trouble or self._full
 
-    # --- the cluster
+    def wake(self) -> None:
+        """Something is in the queue."""
+        for slot in list(self.slots):
+            slot.wake.set()
+        self.changed.set()
+
+    def end_run(self, run_id: str) -> None:
+        """End the process that does this run, as it does not stop by itself."""
+        for slot in list(self.slots):
+            slot.end_run(run_id)
+
+    def leave(self) -> None:
+        """Mark what goes on as interrupted, and have the child leave the cluster and end."""
+        self._end_runs()  # before anything stops, or it would read as if a person had stopped it
+        self.leaving.set()
+        for slot in list(self.slots):
+            slot.leave()
+        self.link.ask("leave")
+        self.changed.set()
 
     def join(self) -> None:
-        """Until it has been joined."""
-        while self.ray is None and not self.leaving.is_set():
-            silent = threading.Timer(SECONDS_TO_JOIN, self.say, [State(NO_RAY_THERE.format(self.settings.cluster))])
-            silent.daemon = True
-            silent.start()
-            try:
-                self.ray = join(self.settings.cluster)
-            except CannotJoin as error:
-                silent.cancel()
-                self.say(State(str(error)))
-                self.leaving.wait(SECONDS_BETWEEN_TRIES)
-            silent.cancel()
+        """Wait for its threads, once the child has ended."""
+        self._thread.join(2 * SECONDS_TO_END)
 
-    def look(self) -> None:
+    # --- the thread
+
+    def _run(self) -> None:
+        while not self.leaving.is_set() and not self.link.over:
+            try:
+                self._look_at_all(time.monotonic())
+            except (StoreError, OSError):
+                pass  # a full disk or memory may be free at the next look
+            except Exception as error:  # a mistake of ours: the engine begins anew with another child
+                traceback.print_exc()
+                self.link.ask("lose", f" ({reason(error)})")
+            self.changed.wait(SECONDS_PER_LOOK)
+            self.changed.clear()
+        self.pids = ()
+        if self._looking is not None:
+            end(self._looking)
+        for slot in self.slots:
+            slot.join(SECONDS_TO_END)
+        if all(slot.over for slot in self.slots):
+            self.store.close()
+
+    def _look_at_all(self, now: float) -> None:
+        if now - self._beaten >= SECONDS_PER_HEARTBEAT:
+            self._beaten = now
+            self.store.heartbeat(self.name)
+        self._look_back()
+        if self.link.state.joined:
+            self._look(now)
+
+    def _end_runs(self) -> None:
+        with suppress(StoreError):  # then the next server finds them silent
+            self.store.end_runs_of(self.name, "interrupted", INTERRUPTED)
+
+    def _look(self, now: float) -> None:
         """Start and give back places as the queue wants them, and say how it stands."""
-        now = time.monotonic()
-        if now - self._counted > SECONDS_BETWEEN_COUNTS:
-            self._counted = now
-            self._count()
+        self._count(now)
         for slot in [slot for slot in self.slots if slot.over]:
             self.slots.remove(slot)
             if slot.lost:
                 self._failed(slot)
             if slot.trouble:
                 self._trouble, self._retry_at = slot.trouble, now + SECONDS_BETWEEN_TRIES
-        with suppress(StoreError):
-            self._fit(now)
-        ready = [slot for slot in self.slots if slot.about is not None]
+        if self._counted > 0 and now >= self._retry_at:
+            self._fit()
+        ready = [slot.about for slot in self.slots if slot.about is not None]
         if ready:
             self._trouble, self._failures = "", 0
         late = not ready and any(slot.waiting_since is not None and now - slot.waiting_since > SECONDS_TO_START
                                  for slot in self.slots)
-        full = (f"The cluster at {self.settings.cluster} has no free machine with {self.cores} processor cores"
-                f"{' and a GPU' if self.gpus else ''} for a run just now.")
-        self.say(State(self._trouble or (full if late else ""), tuple(slot.about.pid for slot in ready if slot.about), True))
+        wanted = f"{plural(self.room.cores, 'processor core')}{' and a GPU' if self.room.gpus else ''}"
+        full = f"The cluster at {self.settings.cluster} has no free machine with {wanted} for a run just now."
+        self._full = full if late else ""
+        self.pids = tuple(about.pid for about in ready)
+
+    def _count(self, now: float) -> None:
+        """How many GPUs the cluster has, and how many cores a run can have; asked without waiting, as a lost one never says."""
+        if self._counting is None and now - self._counted > SECONDS_BETWEEN_COUNTS:
+            self._counting = self.link.ask("nodes")
+            self._counting.add_done_callback(lambda done: self.changed.set())
+        if self._counting is not None and self._counting.done():
+            counting, self._counting, self._counted = self._counting, None, now
+            if counting.exception() is None:
+                nodes = counting.result()
+                most = max((node.get("CPU", 1) for node in nodes), default=1)
+                self.room = Room(round(sum(node.get("GPU", 0) for node in nodes)),
+                                 max(1, min(self.settings.cluster_cores, round(most))))
 
     def _failed(self, slot: Slot) -> None:
         """A place is gone, for a mistake of ours or as Ray can't be used any more: three in a row are no mistake of one run's."""
         self._failures += 1
         if self._failures >= MOST_FAILURES or not answers(self.settings.cluster):
-            self.lose(f" ({slot.lost})")
-        with suppress(StoreError):
-            if slot.run_id:
-                self.store.finish(slot.run_id, "failed", f"The run ended with {slot.lost}")
+            self.link.ask("lose", f" ({slot.lost})")
+        elif slot.run_id:
+            self.store.finish(slot.run_id, "failed", f"The run ended with {slot.lost}")
 
-    def _fit(self, now: float) -> None:
-        kinds = ("cuda", "cpu") if self.gpus else ("cpu",)
+    def _fit(self) -> None:
+        kinds = ("cuda", "cpu") if self.room.gpus else ("cpu",)
         takes = dict(zip(kinds, shares(kinds), strict=True))
-        if now < self._retry_at:
-            return
+        for slot in self.slots:  # a machine with a GPU may have come or gone
+            slot.takes = takes.get("cuda" if slot.gpu else "cpu", slot.takes)
         if not self._started:  # so that one is warm before anybody presses a button
             self._started = True
             self._start(kinds[0], takes[kinds[0]])
@@ -152,87 +183,28 @@ class Dispatcher:
 
     def _start(self, kind: str, takes: tuple[str, ...]) -> None:
         if self.settings.workers:
-            self.slots.append(Slot(self.ray, self.name, self.store, self.settings, self.known, kind == "cuda", self.cores, takes,
-                                   self.changed.set))
+            self.slots.append(Slot(self.link, self.name, self.store, self.settings, self.known, kind == "cuda", takes,
+                                   lambda: self.room, lambda: len(self.slots), self.changed.set))
 
-    def _count(self) -> None:
-        """How many GPUs there are, and how many cores a run can have."""
-        nodes = [node.get("Resources", {}) for node in self.ray.nodes() if node.get("Alive")]
-        self.gpus = round(sum(node.get("GPU", 0) for node in nodes))
-        self.cores = max(1, min(self.settings.cluster_cores, round(max((node.get("CPU", 1) for node in nodes), default=1))))
-
-    def listen(self) -> None:
-        """Where nobody has answered for long, the cluster is lost. In a thread of its own, as Ray answers nothing then."""
-        heard = time.monotonic()
-        while not self.leaving.wait(SECONDS_PER_PING):
-            if answers(self.settings.cluster, SECONDS_PER_PING):
-                heard = time.monotonic()
-            elif time.monotonic() - heard > SECONDS_OF_SILENCE:
-                self.lose()
-                return
-
-    def lose(self, why: str = "") -> None:
-        """End: what has lost a cluster can't join one again. The server starts another process like this."""
-        with suppress(StoreError):
-            self.store.end_runs_of(self.name, "interrupted", LOST)
-        self.say(State(f"The cluster at {self.settings.cluster} was lost{why}."))
-        os._exit(LOST_CODE)
-
-    # --- the server
-
-    def say(self, state: State) -> None:
-        if state != self._said:
-            self._said = state
-            self.output.write(json.dumps(asdict(state)) + "\n")
-            self.output.flush()
-
-    def watch_lifeline(self) -> None:
-        for line in sys.stdin:
-            command, _, run_id = line.strip().partition(" ")
-            for slot in list(self.slots):
-                if command == "end":
-                    slot.end_run(run_id)
-                slot.wake.set()
-            self.changed.set()
-        self.end_runs()
-        self.leaving.set()
-        if self.ray is not None:
-            for slot in list(self.slots):
-                slot.leave()
-            with suppress(Exception):
-                self.ray.shutdown()  # which ends the processes on the cluster that are this one's
-        self.end_runs()  # one that was taken from the queue in between
-        os._exit(0)
-
-    def end_runs(self) -> None:
-        with suppress(StoreError):  # then the next server finds them silent
-            self.store.end_runs_of(self.name, "interrupted", INTERRUPTED)
-
-    def look_back(self) -> None:
-        """What training images look like to a network that somebody looks at is worked out here, as nobody would start a machine
-        for a second or two. For other runs it is left until somebody does."""
-        while not self.leaving.wait(SECONDS_BEFORE_LOOKING_BACK):
-            if (run_id := take_wanted(self.store)) is not None:
-                look_back_at(self.store, run_id, self.settings, is_wanted=True)
-
-    def beat(self) -> None:
-        while not self.leaving.wait(SECONDS_PER_HEARTBEAT):
-            with suppress(StoreError):
-                self.store.heartbeat(self.name)
+    def _look_back(self) -> None:
+        """What training images look like to a network that somebody looks at is worked out here, in a process of its own, as
+        nobody would start a machine for a second or two. For other runs it is left until somebody does."""
+        if self._looking is not None and self._looking.poll() is None:
+            return
+        if (run_id := take_wanted(self.store)) is not None:
+            places = [str(place) for place in (self.settings.data_dir, self.settings.runs_dir, self.settings.cache_dir)]
+            nowhere = subprocess.DEVNULL
+            self._looking = start(*configured("training", "core.cluster.dispatcher", json.dumps([run_id, *places])),
+                                  own_group=True, stdin=nowhere, stdout=nowhere, stderr=nowhere)
 
 
 def main() -> None:
-    output = os.fdopen(os.dup(1), "w", encoding="utf-8")  # lines of State alone: Ray prints, too
-    os.dup2(2, 1)
-    name, about = sys.argv[1:]
-    values = json.loads(about)
-    places = {key: Path(values.pop(key)) for key in ("data_dir", "runs_dir", "cache_dir")}
-    dispatcher = Dispatcher(name, Settings(**places, **values), output)
-    try:
-        dispatcher.run()
-    except Exception as error:
-        dispatcher.say(State(f"The cluster can't be used: {reason(error)}"))
-        raise
+    """The process that _look_back() starts."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+    run_id, data, runs, cache = json.loads(sys.argv[1])
+    settings = Settings(Path(data), Path(runs), Path(cache))
+    look_back_at(RunStore(settings.runs_dir, SECONDS_OF_PATIENCE), run_id, settings, is_wanted=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """RayEngine: runs on a Ray cluster, by way of one child process that joins it."""
 
 import contextlib
-import json
 import subprocess
-import threading
-from dataclasses import asdict
 from typing import IO
 
+from core.cluster.bridge import LOST_CODE
 from core.cluster.connection import INSTALL, is_installed
+from core.cluster.dispatcher import Dispatcher
 from core.process import configured
 from core.runs.engine import LocalEngine, ProcessEngine
 from core.runs.records import Going, Status
@@ -17,9 +16,9 @@ from core.settings import Settings
 from core.subprocesses import start
 
 SECONDS_TO_LEAVE = 5.0  # of the child, to give the cluster back what it has
-NEEDED = ("data_dir", "runs_dir", "cache_dir", "workers", "cuda_graphs", "disk_budget", "sink", "hosted", "cluster",
-          "cluster_cores")
 NO_RAY = f"PLAYGROUND_ENGINE is ray, and Ray is not installed here. Install it ({INSTALL}) and start the app again."
+LOST = ("The cluster was lost while this run was going. Weights of its last full epoch were kept, if any; “Continue” goes on "
+        "from there.")
 
 
 class RayEngine(ProcessEngine):
@@ -34,15 +33,16 @@ class RayEngine(ProcessEngine):
 
     def __init__(self, store: RunStore, settings: Settings | None = None) -> None:
         settings = settings or Settings.from_environment()
-        self._said: dict[str, object] = {}  # the child's dispatcher.State
-        if not is_installed():
-            self._said["trouble"] = NO_RAY
-        super().__init__(store, settings, ("cluster",) if settings.workers and is_installed() else ())
+        self._installed = is_installed()
+        self._dispatchers: list[Dispatcher] = []  # one, that of the child that is there; a list for all views of this engine
+        super().__init__(store, settings, ("cluster",) if settings.workers and self._installed else ())
 
     @property
     def trouble(self) -> str:
         """Why runs wait, in one line; "" where they do not."""
-        return str(self._said.get("trouble", ""))
+        if not self._installed:
+            return NO_RAY
+        return next((one.trouble for one in self._dispatchers), "")
 
     @property
     def capacity(self) -> int:
@@ -53,37 +53,38 @@ class RayEngine(ProcessEngine):
     def worker_pids(self) -> list[int]:
         """Process ids of those that train, each on its machine of the cluster."""
         check_server(self.store.actor)
-        pids = self._said.get("pids", ())
-        return list(pids) if isinstance(pids, list | tuple) else []
+        return [pid for one in self._dispatchers for pid in one.pids]
+
+    def wake(self) -> None:
+        for one in self._dispatchers:
+            one.wake()
 
     def _start(self, name: str, device: str, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        values = {key: value for key, value in asdict(self.settings).items() if key in NEEDED}
-        popen = start(*configured("other", "core.cluster.dispatcher", name, json.dumps(values, default=str)),
+        child = start(*configured("other", "core.cluster.bridge", self.settings.cluster, name, str(self.settings.runs_dir)),
                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, own_group=True)
-        threading.Thread(target=self._listen, args=(popen,), name="cluster-state", daemon=True).start()
-        return popen
+        self._dispatchers[:] = [Dispatcher(name, self.settings, child)]
+        return child
 
-    def _listen(self, popen: subprocess.Popen[bytes]) -> None:
-        assert popen.stdout is not None
-        for line in popen.stdout:
-            self._said.update(json.loads(line))
-        self._said["pids"] = []
+    def _how_it_died(self, code: int) -> str:
+        return LOST if code == LOST_CODE else super()._how_it_died(code)
 
     def _end_unwilling(self, late: list[Going]) -> None:
-        """Have the process of a run ended that does not stop; the child marks the run."""
-        with self._lock:
-            for run in late:
-                for worker in self._workers:
-                    if worker.name == run.worker:
-                        worker.tell(f"end {run.id}")
+        """Have the process of a run ended that does not stop; who follows it marks the run."""
+        for run in late:
+            for one in self._dispatchers:
+                if one.name == run.worker:
+                    one.end_run(run.id)
 
     def _let_go(self) -> None:
+        for one in self._dispatchers:
+            one.leave()
         with self._lock:
             for worker in self._workers:
-                with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
-                    assert worker.popen.stdin is not None
-                    worker.popen.stdin.close()
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     worker.popen.wait(SECONDS_TO_LEAVE)
+                worker.popen.kill()
+        for one in self._dispatchers:
+            one.join()
 
 
 def engine_for(store: RunStore, settings: Settings) -> ProcessEngine:

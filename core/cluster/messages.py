@@ -1,7 +1,15 @@
-"""What server and worker tell each other, as plain values. Knows no torch: a worker reads it before it has been configured."""
+"""What server, its child and a worker tell each other, as plain values.
+
+Knows no torch: the child has none, and a worker reads this before it has been configured.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
+
+# --- between server and worker; the child hands it on packed, as bytes
+
+KEEP, DROP = "keep_file", "drop_file"  # of the run's folder: (run id, name, content as uint8 array); (run id, name)
+DATA, WEIGHTS = "data_files", "weights_of"  # (digest) → files; (run id) → files or None. Files: {name: content as uint8 array}
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,38 @@ class DataFiles:
     digest: str
 
 
+# --- between server and child
+
+@dataclass(frozen=True)
+class State:
+    """Child to server: why it can't be used, in one line; "" where it can. joined: whether it has joined the cluster."""
+
+    trouble: str = ""
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """Server to child. name: of a method of core.cluster.bridge.Bridge. number: by which its reply is known."""
+
+    number: int
+    name: str
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Child to server: what a request came to, or what it raised: PlaceGone, OSError for a file that can't be read, and
+    RuntimeError for all else, each with one line."""
+
+    number: int
+    value: Any = None
+    error: Exception | None = None
+
+
 @dataclass(frozen=True)
 class About:
-    """A worker, as it says itself. memory of its machine's device in bytes."""
+    """A worker, as it says itself."""
 
     pid: int
     host: str
@@ -75,6 +112,5 @@ class About:
     device: str
 
 
-KEEP, DROP = "keep_file", "drop_file"  # of the run's folder: (run id, name, content as uint8 array); (run id, name)
-DATA, WEIGHTS = "data_files", "weights_of"  # (digest) → {name: array}; (run id) → array or None
-LARGE = (DATA, WEIGHTS)  # what is answered by where it has been put
+class PlaceGone(Exception):
+    """A process on the cluster has died, or its machine has; the message is one line."""

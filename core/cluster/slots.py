@@ -1,24 +1,26 @@
 """Places on the cluster where runs are done, one after another: each is an actor of Ray's and a thread here that feeds it."""
 
 import platform
-import re
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from core.cluster.data_files import KnownFiles
 from core.cluster.delegate import Delegate, is_ours
-from core.cluster.messages import About, News
-from core.cluster.worker import actor_class
+from core.cluster.link import Link, LinkLost, Place
+from core.cluster.messages import About, News, PlaceGone
+from core.cluster.wire import packed, unpacked
 from core.errors import reason
 from core.runs.database import StoreError
 from core.runs.engine import DIED
-from core.runs.outlet import outlet_of
+from core.runs.outlet import Outlet, outlet_of
 from core.runs.records import Run
 from core.runs.space import keep_within
 from core.runs.store import RunStore
@@ -27,10 +29,22 @@ from core.settings import Settings
 MOST_DEATHS = 3  # of a run's processes one after another without any step between
 SECONDS_IDLE = 300.0  # then a place is given back to the cluster, which may switch the machine off
 SECONDS_PER_LOOK = 0.25  # whether a run's process is to be ended
+AS_IT_COMES = 16  # runs at once of which the server hears what they say as they say it: each costs it 0.6 % of a core
+MOST_BETWEEN = 0.8  # seconds; a run has to hear that it should stop before the engine ends its process
 
 
-class WorkerGone(Exception):
-    """The process on the cluster has died, or its machine has; the message is one line."""
+@dataclass(frozen=True)
+class Room:
+    """What a cluster has: GPUs in all, and processor cores that a run can have."""
+
+    gpus: int = 0
+    cores: int = 1
+
+
+def seconds_between(runs: int) -> float:
+    """How long the server leaves a run alone between hearing what it has to say, where so many are done at once: pages that
+    somebody waits for are drawn by the same process."""
+    return min(MOST_BETWEEN, 0.02 * max(0, runs - AS_IT_COMES))
 
 
 class OtherVersions(Exception):
@@ -38,22 +52,24 @@ class OtherVersions(Exception):
 
 
 class Slot:
-    """gpu: whether it asks for one. takes: the devices that its runs may ask for, see core.devices.shares().
+    """gpu: whether it has one, or asks for one. takes: the devices that its runs may ask for, see core.devices.shares().
 
     about: the process, once it is there. run_id: what it does now, "" while it waits. waiting_since: for the cluster to give it a
     place; None once it has one. trouble: why it is over, in one line; lost: the same, where the cluster may be gone altogether.
     """
 
-    def __init__(self, ray: Any, name: str, store: RunStore, settings: Settings, known: KnownFiles, gpu: bool, cores: int,
-                 takes: Sequence[str], changed: Callable[[], None]) -> None:
-        self.ray, self.name, self.store, self.settings, self.known = ray, name, store, settings, known
-        self.gpu, self.cores, self.takes, self.changed = gpu, cores, takes, changed
+    def __init__(self, link: Link, name: str, store: RunStore, settings: Settings, known: KnownFiles, gpu: bool,
+                 takes: Sequence[str], room: Callable[[], Room], runs: Callable[[], int], changed: Callable[[], None]) -> None:
+        """room: of the cluster, as it is just now. runs: how many are done at once. changed: called where about or over is
+        another."""
+        self.link, self.name, self.store, self.settings, self.known = link, name, store, settings, known
+        self.gpu, self.takes, self.room, self.runs, self.changed = gpu, takes, room, runs, changed
         self.about: About | None = None
         self.run_id, self.trouble, self.lost = "", "", ""
         self.waiting_since: float | None = time.monotonic()
         self.idle_since = time.monotonic()
         self.over, self.leaving, self.wake = False, threading.Event(), threading.Event()
-        self._actor: Any = None
+        self._place: Place | None = None
         self._to_end = ""  # a run whose process is to be ended
         self._thread = threading.Thread(target=self._run, name="slot", daemon=True)
         self._thread.start()
@@ -73,12 +89,16 @@ class Slot:
         self.leaving.set()
         self.wake.set()
 
+    def join(self, seconds: float) -> None:
+        """Wait until it is over, for as long at most."""
+        self._thread.join(seconds)
+
     # --- the thread
 
     def _run(self) -> None:
         try:
             while not self.leaving.is_set():
-                self._ensure_actor()
+                self._ensure_place()
                 self.wake.clear()
                 run = self._next()
                 if run is None:
@@ -88,8 +108,10 @@ class Slot:
                     continue
                 self._do(run)
                 self.run_id, self._to_end, self.idle_since = "", "", time.monotonic()
-        except (WorkerGone, OtherVersions) as error:
+        except (PlaceGone, OtherVersions) as error:
             self.trouble = reason(error)
+        except LinkLost:
+            pass  # the engine says so, and marks the run
         except Exception as error:  # a mistake of ours, or of the cluster, which is left then
             self.lost = reason(error)
             if not self.leaving.is_set():
@@ -99,21 +121,30 @@ class Slot:
             self.over = True
             self.changed()
 
-    def _ensure_actor(self) -> None:
-        """Have the cluster start a process, where there is none: it may take as long as it takes to start a machine. Raises
-        WorkerGone, OtherVersions."""
-        if self._actor is not None:
-            return
-        self.waiting_since = time.monotonic()
-        options = {"num_cpus": self.cores, "num_gpus": 1 if self.gpu else 0}
-        self._actor = actor_class(self.ray).options(**options).remote(self.gpu, self.cores, self.settings.cuda_graphs)
-        try:
-            about: About = self._get(self._actor.about.remote())
-        except WorkerGone as gone:
-            raise WorkerGone(f"A training process can't be started on the cluster: {gone}") from None
-        check_versions(about)
-        self.about, self.waiting_since = about, None
-        self.changed()
+    def _ensure_place(self) -> Place:
+        """Have the cluster start a process, where there is none: it may take as long as it takes to start a machine. Where what
+        it waits for has gone with one, it asks for what there is. Raises PlaceGone, OtherVersions, LinkLost."""
+        while self._place is None:
+            self.waiting_since = self.waiting_since or time.monotonic()
+            room = self.room()
+            self.gpu = self.gpu and room.gpus > 0
+            self._place = self.link.place(self.gpu, room.cores, self.settings.cuda_graphs)
+            try:
+                about: About | None = self._get(self._place.call("about"), lambda asked=room: self._is_gone(asked))
+            except PlaceGone as gone:
+                raise PlaceGone(f"A training process can't be started on the cluster: {gone}") from None
+            if about is None:
+                self._kill()
+                continue
+            check_versions(about)
+            self.about, self.waiting_since = about, None
+            self.changed()
+        return self._place
+
+    def _is_gone(self, asked: Room) -> bool:
+        """Whether no machine has any more what was asked for when there was so much room."""
+        room = self.room()
+        return self.gpu and not room.gpus or room.cores < asked.cores
 
     def _next(self) -> Run | None:
         with suppress(StoreError):
@@ -128,10 +159,9 @@ class Slot:
         with outlet_of(self.store, run, self.settings) as outlet:
             while True:
                 try:
-                    self._ensure_actor()
-                    self._follow(Delegate(self.store, run, self.known, outlet, self.ray.put))
+                    self._follow(run, outlet, self._ensure_place())
                     break
-                except WorkerGone as gone:
+                except PlaceGone as gone:
                     if not is_ours(self.store, run.id, self.name):
                         break
                     run = self.store.get(run.id)
@@ -143,49 +173,52 @@ class Slot:
                         self.store.finish(run.id, "failed", f"{DIED} {deaths} times on the cluster ({gone}). Weights of the last "
                                           "full epoch were kept, if any.")
                         break
+                except OtherVersions as error:
+                    self.store.finish(run.id, "interrupted", f"{error} “Continue” goes on from the run's last full epoch.")
+                    raise
         with suppress(StoreError, OSError):
             keep_within(self.store, self.settings.disk_budget, self.settings.data_dir)
 
-    def _follow(self, delegate: Delegate) -> None:
-        """From the start of a run to its end. Raises WorkerGone."""
-        run = delegate.run
+    def _follow(self, run: Run, outlet: Outlet | None, place: Place) -> None:
+        """From the start of a run to its end. Raises PlaceGone, LinkLost."""
+        delegate = Delegate(self.store, run, self.known, outlet,
+                            lambda number, files: self._get(place.call("give", number, files=files)))
         try:
-            files, data = delegate.files(), self.known.of(run.config)
+            data = self.known.of(run.config)
+            self._get(place.call("start", packed(run, data, delegate.order()), files=delegate.files()))
         except OSError as error:
             self.store.finish(run.id, "failed", f"A file can't be read: {reason(error)}.")
             return
-        self._get(self._actor.start.remote(run, files, data, delegate.order()))
         while True:
-            news: News = self._get(self._actor.exchange.remote(delegate.order()))
+            news: News
+            [news] = unpacked(self._get(place.call("exchange", packed(delegate.order()))))
             delegate.take(news)
             if news.ended:
                 break
+            time.sleep(seconds_between(self.runs()))
         if not delegate.finished and is_ours(self.store, run.id, self.name):
             self.store.finish(run.id, "failed", f"The run ended with {news.error or 'no result'}")
 
-    def _get(self, reference: Any) -> Any:
-        """What a call of the actor came to. Raises WorkerGone where that has died, or was ended because its run does not stop."""
-        try:
-            while not self.ray.wait([reference], timeout=SECONDS_PER_LOOK)[0]:
+    def _get(self, future: Future[Any], enough: Callable[[], bool] = lambda: False) -> Any:
+        """What a call of the place came to; None once it is enough of waiting. Raises PlaceGone where that has died, or was ended
+        because its run does not stop."""
+        while True:
+            try:
+                return future.result(SECONDS_PER_LOOK)
+            except TimeoutError:
+                if enough():
+                    return None
                 if self._to_end and self._to_end == self.run_id:
                     self._kill()
-                    raise WorkerGone("ended, as it did not stop")
-            return self.ray.get(reference)
-        except self.ray.exceptions.RayActorError as error:
-            self._kill()
-            raise WorkerGone(cause_of(error)) from None
+                    raise PlaceGone("ended, as it did not stop") from None
+            except PlaceGone:
+                self._kill()
+                raise
 
     def _kill(self) -> None:
-        if self._actor is not None:
-            with suppress(Exception):  # it has died already, or the cluster is gone
-                self.ray.kill(self._actor)
-        self._actor, self.about = None, None
-
-
-def cause_of(error: Exception) -> str:
-    """Why an actor has died, in one line: the error that ended it, which Ray puts last, or what Ray says first."""
-    last = str(error).strip().rpartition("\n")[2].strip()
-    return last if re.match(r"[A-Za-z_.]*(Error|Exception)\b", last) else reason(error).removesuffix(".")
+        if self._place is not None:
+            self._place.kill()
+        self._place, self.about = None, None
 
 
 def check_versions(about: About) -> None:

@@ -1,14 +1,14 @@
 """One run after another in a process of the cluster, by the same code as in a worker of this machine."""
 
+import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ from core.runs.worker import warm_up
 from core.settings import Settings, default_cache_dir
 from core.training import Command
 
+NO_GPU = ("The cluster gave this run a GPU, which PyTorch on that machine can't use, so it trained on the processor there. Look "
+          "whether that machine has the GPU that it was started with, and a PyTorch for it.")
+
 
 class ByChannel:
     """A control that says what the server said last, without asking."""
@@ -40,16 +43,18 @@ class ByChannel:
 
 
 class Training:
-    """A thread that trains, and a channel for the run that it is at. get: see Channel."""
+    """A thread that trains, and a channel for the run that it is at."""
 
-    def __init__(self, gpu: bool, cores: int, cuda_graphs: bool, get: Callable[[Any], Any]) -> None:
-        self.device = torch.device("cuda:0" if gpu else "cpu")  # Ray shows a process no other GPU than its own
+    def __init__(self, gpu: bool, cores: int, cuda_graphs: bool) -> None:
+        has_gpu = gpu and torch.cuda.is_available()
+        self.device = torch.device("cuda:0" if has_gpu else "cpu")  # Ray shows a process no other GPU than its own
+        self._missing = NO_GPU if gpu and not has_gpu else ""
         nowhere = Path(tempfile.gettempdir())
-        self._settings = Settings(nowhere, nowhere, default_cache_dir(), workers=max(1, usable_cores() // cores),
-                                  cuda_graphs=cuda_graphs, disk_budget=0)
+        cache = Path(os.environ.get("PLAYGROUND_CACHE") or default_cache_dir())  # that machine's variable
+        self._settings = Settings(nowhere, nowhere, cache, workers=max(1, usable_cores() // cores), cuda_graphs=cuda_graphs,
+                                  disk_budget=0)
         self._failed: dict[str, str] = {}
-        self._get = get
-        self._channel = Channel(Order(Command()), get)
+        self._channel = Channel(Order(Command()))
         self._channel.end()  # of no run
         self._jobs: SimpleQueue[tuple[Run, Mapping[str, np.ndarray], DataFiles, Channel]] = SimpleQueue()
         ready = threading.Event()
@@ -57,11 +62,14 @@ class Training:
         ready.wait()
 
     def start(self, run: Run, files: Mapping[str, np.ndarray], data: DataFiles, order: Order) -> None:
-        self._channel = Channel(order, self._get)
+        self._channel = Channel(order)
         self._jobs.put((run, files, data, self._channel))
 
     def exchange(self, order: Order) -> News:
         return self._channel.exchange(order)
+
+    def give(self, number: int, files: Mapping[str, np.ndarray]) -> None:
+        self._channel.give(number, files)
 
     def _work(self, ready: threading.Event) -> None:
         torch.set_flush_denormal(True)  # a setting of each thread; those that PyTorch starts take it from this one
@@ -86,7 +94,8 @@ class Training:
             data_dir, cache = place_of(data, self._settings.cache_dir, lambda digest: channel.ask(DATA, digest))
             settings = replace(self._settings, data_dir=data_dir, runs_dir=folder, cache_dir=cache)
             with suppress(RunNotFound):  # deleted meanwhile
-                execute(store, run, settings, ByChannel(store, run.id), failed=self._failed, given=self.device)
+                execute(store, run, settings, ByChannel(store, run.id), failed=self._failed, given=self.device,
+                        missing=self._missing)
             store.send_files()
         except (DataError, StoreError, OSError) as error:
             store.finish(run.id, "failed", reason(error))

@@ -3,43 +3,53 @@
 The class is imported there before anything of ours; what it needs is imported once the process is configured.
 """
 
-import importlib
 import os
 import platform
 import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from core.cluster.messages import About, DataFiles, News, Order
+from core.cluster.messages import About
+from core.cluster.wire import packed, unpacked
 from core.process import configure
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.runs.records import Run
-
 
 class ClusterWorker:
-    """core.runs.worker on the cluster. The server asks; about() answers once everything is imported and warm."""
+    """core.runs.worker on the cluster. The server asks; about() answers once everything is imported and warm.
+
+    files: content by name, uint8 arrays that may lie in Ray's memory.
+    """
 
     def __init__(self, gpu: bool, cores: int, cuda_graphs: bool) -> None:
         """gpu: whether Ray has given it one. cores: of the processor, that its runs may use."""
         configure("training")
         from core.cluster.training import Training
 
-        self._training = Training(gpu, cores, cuda_graphs, importlib.import_module("ray").get)
+        self._training = Training(gpu, cores, cuda_graphs)
 
     def about(self) -> About:
         import torch
 
-        return About(os.getpid(), socket.gethostname(), platform.python_version(), torch.__version__, str(self._training.device))
+        # plain text: PyTorch's version is of a class of its own, which the child could not read without PyTorch
+        return About(os.getpid(), socket.gethostname(), platform.python_version(), str(torch.__version__),
+                     str(self._training.device))
 
-    def start(self, run: "Run", files: "Mapping[str, np.ndarray]", data: DataFiles, order: Order) -> None:
-        """Begin with a run; files: of its folder. Ask exchange() what becomes of it."""
+    def start(self, what: bytes, files: "Mapping[str, np.ndarray]") -> None:
+        """Begin with a run. what: its Run, DataFiles and first Order, packed; files: of its folder. Ask exchange() what becomes
+        of it."""
+        run, data, order = unpacked(what)
         self._training.start(run, files, data, order)
 
-    def exchange(self, order: Order) -> News:
-        return self._training.exchange(order)
+    def exchange(self, order: bytes) -> bytes:
+        """News for an Order, both packed."""
+        return packed(self._training.exchange(*unpacked(order)))
+
+    def give(self, number: int, files: "Mapping[str, np.ndarray]") -> None:
+        """What the run has asked for under that number."""
+        self._training.give(number, files)
 
 
 def actor_class(ray: Any) -> Any:

@@ -174,15 +174,15 @@ class ProcessEngine(Requests):
                     continue
                 if not worker.told:
                     worker.told = True
-                    self._gone.append((worker.name, f"{self._died} ({describe_exit(code)}){self._why()}. Weights of "
-                                       "the last full epoch were kept, if any."))
+                    self._gone.append((worker.name, self._how_it_died(code)))
                 if time.monotonic() - worker.started >= SECONDS_BETWEEN_STARTS:
                     self._workers[index] = self._spawn(worker.device)
 
-    def _why(self) -> str:
-        """What else may have ended a process."""
+    def _how_it_died(self, code: int) -> str:
+        """What is said of the run of a child process that has ended with this exit code."""
         full = shutil.disk_usage(self.store.path).free < LITTLE
-        return ", and the disk with the runs folder is full" if full else ""
+        also = ", and the disk with the runs folder is full" if full else ""
+        return f"{self._died} ({describe_exit(code)}){also}. Weights of the last full epoch were kept, if any."
 
     def _end_runs_of_dead(self) -> None:
         """Where that can't be written down, it is tried again at the next look."""

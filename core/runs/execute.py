@@ -121,7 +121,7 @@ class Keeper:
 
 def execute(store: RunStore, run: Run, settings: Settings, control: Control | None = None,
             report: Callable[[Event], None] = lambda event: None, failed: dict[str, str] | None = None,
-            wait_for_sink: bool = False, given: torch.device | None = None) -> Run:
+            wait_for_sink: bool = False, given: torch.device | None = None, missing: str = "") -> Run:
     """Do a run that is marked running: train, keep and evaluate, or look for a learning rate. Returns the run as it ended.
 
     Whatever goes wrong ends the run as failed with one line that says so. What gets out is StoreError, where nothing can be
@@ -132,18 +132,19 @@ def execute(store: RunStore, run: Run, settings: Settings, control: Control | No
         report: called with each event.
         failed: which shortcuts of the device are not to be tried again in this process; those that fail now are added.
         given: the device of this process, for all runs that do not ask for one of another kind; if None, each finds its own.
+        missing: what this process was to have and has not, in one line that a training's page shows.
         wait_for_sink: return only when the sink that the settings name has ended, too, as this process will.
     """
     with outlet_of(store, run, settings, wait_for_sink) as outlet:
-        _execute(store, run, settings, control, report, {} if failed is None else failed, outlet, given)
+        _execute(store, run, settings, control, report, {} if failed is None else failed, outlet, given, missing)
     return store.get(run.id)
 
 
 def _execute(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None],
-             failed: dict[str, str], outlet: Outlet | None, given: torch.device | None) -> None:
+             failed: dict[str, str], outlet: Outlet | None, given: torch.device | None, missing: str) -> None:
     """Train, and mark the run as failed where that goes wrong."""
     try:
-        _train(store, run, settings, control, report, failed, outlet, given)
+        _train(store, run, settings, control, report, failed, outlet, given, missing)
     except (CheckpointError, ConfigError, DataError, ModelError, DeviceError, NotEnoughMemory) as error:
         store.finish(run.id, "failed", reason(error))
     except MemoryError:
@@ -161,7 +162,7 @@ def _execute(store: RunStore, run: Run, settings: Settings, control: Control | N
 
 
 def _train(store: RunStore, run: Run, settings: Settings, control: Control | None, report: Callable[[Event], None],
-           failed: dict[str, str], outlet: Outlet | None, given: torch.device | None) -> None:
+           failed: dict[str, str], outlet: Outlet | None, given: torch.device | None, missing: str) -> None:
     config = run.config
     device = device_for(config.training.device, given or select_device(config.training.device))
     check(config, settings.data_dir)
@@ -173,6 +174,7 @@ def _train(store: RunStore, run: Run, settings: Settings, control: Control | Non
     state = load_training(store, run.id, model) if run.step else None
     taken_over = take_start(store, config, model, settings) if state is None else ""
     shortcuts = Shortcuts(device, failed, settings.cuda_graphs)
+    shortcuts.lines += [missing] if missing else []
     number_format = _number_format(store, run, data, model, device, settings, shortcuts)
     computed = number_format.put_into(config)
     if run.kind == "range_test":
