@@ -505,6 +505,18 @@ def test_trials_that_are_added_are_tried_although_the_search_had_stalled(store):
     assert store.sweep(sweep_id).status == "finished"
 
 
+def test_a_plan_of_an_earlier_version_is_read_once(store):
+    plan = json.loads(a_plan(["training.batch_size=16|32"], trials=9).model_dump_json())
+    del plan["since"]
+    sweep_id = store.create_sweep(json.dumps(plan), "ann", "Search")
+    engine, over = PretendEngine(store), []
+    driver = driver_of(engine, sweep_id)
+    while driver.look():
+        over.append(driver._over)
+        engine.work()
+    assert store.sweep(sweep_id).status == "finished" and sorted(over, key=bool) == over, "once it is over, it stays so"
+
+
 def test_trials_that_would_not_be_tried_are_not_added(store):
     sweep_id = begun(store, a_plan(["training.batch_size=16|32"], sampler="grid", trials=2, minutes=1))
     with pytest.raises(SweepError, match="There are 2 combinations of these settings"):

@@ -44,6 +44,7 @@ class Driver:
     def __init__(self, engine: Engine, store: RunStore, sweep: Sweep, name: str,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.engine, self.store, self.sweep, self.clock = engine, store, sweep, clock
+        self._read = sweep.plan
         self.plan = read_plan(sweep.plan)
         self.study = Study(study_path(store.path, sweep.id), sweep.id, self.plan)
         self.teller, self.tried = Teller(engine, store, self.study), Tried(self.study)
@@ -68,8 +69,9 @@ class Driver:
         if not self.sweep.is_active:
             self._end_runs(trials, all_of_them=True)
             return False
-        if self.sweep.plan != self.plan.model_dump_json():  # trials were added, or a range narrowed
-            self.study.plan = self.plan = read_plan(self.sweep.plan)
+        if self.sweep.plan != self._read:  # trials were added, or a range narrowed
+            self._read = self.sweep.plan
+            self.study.plan = self.plan = read_plan(self._read)
             self._over = ""
         self.teller.held = ""
         told = [self.teller.look(trial, self._seconds > self.plan.seconds) for trial in trials]
