@@ -8,7 +8,7 @@ import builtins
 import io
 import pickle
 from dataclasses import is_dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 ARRAYS = ("ndarray", "dtype", "scalar", "_reconstruct", "_frombuffer")  # what NumPy's arrays and numbers are made of
 
@@ -43,13 +43,13 @@ def unpacked(content: bytes) -> tuple[Any, ...]:
         raise ValueError(f"What a worker says can't be read: {error}") from None
 
 
-def write(value: Any, stream: BinaryIO) -> None:
+def write(value: Any, stream: IO[bytes]) -> None:
     """Write one value at once. Raises OSError."""
     pickle.dump(value, stream, protocol=pickle.HIGHEST_PROTOCOL)
     stream.flush()
 
 
-def read(stream: BinaryIO) -> Any:
+def read(stream: IO[bytes]) -> Any:
     """The next value. Raises EOFError where there is none, whole."""
     try:
         return Plain(stream).load()
