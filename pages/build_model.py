@@ -71,8 +71,8 @@ with st.container(key="stage"):
     controls, picture = st.columns([1, 2.8], gap="large")
 works, case = True, config_doctor.case_of(server, config)
 with controls:
+    actions = st.container()  # above the settings, as on Train model: some networks have more of them than a screen has room for
     choices()
-    actions = st.container()
 with picture:
     st.markdown(f"From one {shape(data.input_shape)} {EXAMPLE[data.kind]} of {as_text(data.title)} to "
                 f"{plural(outputs, 'output')}. Shapes are for one image.")

@@ -59,7 +59,7 @@ STYLE = """@media (max-width: 640px) {
 SLOW = {"Move, turn, stretch it", WHY}  # sections that take longer than a stroke may wait: they follow when the pen is lifted
 SOURCE = "draw.source"  # in the address
 SOURCES = {"Draw": ":material/draw:", "Upload": ":material/upload_file:", "Camera": ":material/photo_camera:"}
-TO_DO = {"Draw": "Draw on the white square with mouse, pen or finger.", "Upload": "Choose a picture of one {}.",
+TO_DO = {"Draw": "Draw on the white square with mouse, pen, finger or keys.", "Upload": "Choose a picture of one {}.",
          "Camera": "Photograph one {}."}  # {}: digit, letter or drawing, by what the model knows
 TITLES = {"digit": "Draw a digit", "letter": "Draw a letter", "drawing": "Try it"}
 

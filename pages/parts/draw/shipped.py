@@ -11,7 +11,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.canvas import canvas
 
-TO_DO = "Draw a digit on the white square with mouse, pen or finger."
+TO_DO = "Draw a digit on the white square with mouse, pen, finger or keys."
 
 
 @st.cache_resource(show_spinner=False)
