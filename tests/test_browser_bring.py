@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from benchmarks.page_latency import app
 from core.data.own.sets import own_sets
 from tests.archives import png
+from tests.browser import done
 
 pytestmark = pytest.mark.browser
 
@@ -51,7 +52,7 @@ def test_a_kaggle_csv_becomes_a_data_set_that_is_trained_on(served: tuple[str, P
     check(page, served[0], "train.csv", "text/csv", kaggle())
     expect(page.get_by_text("785 numbers in a row: pixels 28×28, the label first")).to_be_visible()
     page.get_by_role("button", name="Keep it").click()
-    expect(page.get_by_text("train is a data set now: 48 training and 12 test images.")).to_be_visible()
+    expect(done(page, "train is a data set now: 48 training and 12 test images.")).to_be_visible()
     assert [(own.classes, own.counts) for own in own_sets(served[1])] == [(("0", "1", "2"), (48, 12))]
     page.get_by_role("button", name="Train on it").click()
     expect(page.get_by_role("button", name="Start training")).to_be_enabled()
@@ -72,7 +73,7 @@ def test_folders_that_can_be_read_in_two_ways_ask(served: tuple[str, Path], tabs
     page.get_by_role("option", name="The outermost folder is the class").tap()
     expect(page.get_by_text("Each outermost folder is a class")).to_be_visible()
     page.get_by_role("button", name="Keep it").tap()
-    expect(page.get_by_text("things is a data set now: 10 training and 2 test images.")).to_be_visible()
+    expect(done(page, "things is a data set now: 10 training and 2 test images.")).to_be_visible()
     assert ("cup", "jug") in {own.classes for own in own_sets(served[1])}
     assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out
     expect(page.get_by_test_id("stException")).to_have_count(0)
