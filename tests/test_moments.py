@@ -235,7 +235,8 @@ def test_moments_give_way_to_weights_that_have_no_room(store, settings, monkeypa
         save_checkpoint(store, run_id, *more)
 
     monkeypatch.setattr("core.runs.execute.save_checkpoint", save)
-    monkeypatch.setattr("core.runs.execute.SECONDS_PER_CHECKPOINT", 0.0)
+    for name in ("SECONDS_PER_CHECKPOINT", "MOST_SECONDS_PER_CHECKPOINT"):
+        monkeypatch.setattr(f"core.runs.execute.{name}", 0.0)
     monkeypatch.setattr(type(store), "is_full", property(lambda store: full))
     run = run_here(store, settings, tiny(training__epochs=3))
     there = moment_files(store.folder(run.id))

@@ -6,10 +6,10 @@ from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
 # What is drawn as it is: our own components (a test reads their source), code, tables, what stands in fields, choices of a list;
-# and what only programs read.
+# and what only programs read, or read out as an attribute.
 LITERAL_ELEMENTS = {"bidi_component", "code", "text", "arrow_data_frame", "json", "exception", "imgs", "iframe"}
 LITERAL_FIELDS = {
-    "id", "key", "form_id", "element_id", "value", "default", "set_value", "raw_values", "url", "page", "page_script_hash",
+    "alt", "id", "key", "form_id", "element_id", "value", "default", "set_value", "raw_values", "url", "page", "page_script_hash",
     "query_string", "query_param_key", "query_params"}
 LISTS = {"selectbox", "multiselect"}
 
