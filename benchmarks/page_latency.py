@@ -190,7 +190,8 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             starts = [first_point(page, port) for _ in range(args.starts)]
             browser.close()
-        print(f"from pressing start to the first point on the chart (aim ≤ 1.5 s): {spread(starts, 's')}")
+        if starts:
+            print(f"from pressing start to the first point on the chart (aim ≤ 1.5 s): {spread(starts, 's')}")
         measure_memory(pid)
 
 
