@@ -31,7 +31,7 @@ from tests.axe import (
 from tests.browser import by_mouse
 from tests.helpers import run_here, tiny, wait_until
 from tests.strokes import STROKES
-from tests.touch import as_a_phone, too_small
+from tests.touch import as_a_phone, crooked, too_small
 
 pytestmark = pytest.mark.browser
 
@@ -77,7 +77,7 @@ def test_everybody_can_read_and_reach_everything(served, tabs, half):
             for _, points in STROKES[7][0]:  # only then there is something to look into
                 by_mouse(page, points)
         with as_a_phone(page):
-            assert too_small(page) == [], name
+            assert too_small(page) == [] and crooked(page) == [], name
             for row, section in [(row, section) for row, sections in SECTIONS.get(name, []) for section in sections]:
                 page.emulate_media(color_scheme="light")
                 choose(page, row, section)

@@ -302,6 +302,12 @@ def test_a_run_in_the_address_is_offered_on_every_page(runs, monkeypatch):  # no
     for asked in (runs.create(tiny(), "ann"), "0" * 32, "../x"):  # no weights, no run, no id
         session[keys.RUN] = asked
         assert list(usable.usable_runs(server)) == [ids[2], ids[1]]
+    session.clear()
+    for status in ("finished", "stopped"):  # of a search, without a test; and one that was stopped before its test
+        ids.append(add(runs, status, None, status))
+        runs.folder(ids[-1]).mkdir()
+        checkpoint_path(runs, ids[-1]).write_bytes(b"weights")
+    assert list(usable.usable_runs(server)) == [ids[4], ids[2], ids[1], ids[3]]
 
 
 def test_no_table_holds_a_formula(runs):  # noqa: F811

@@ -122,12 +122,12 @@ def ids(cases: list[Case]) -> list[str]:
 
 @pytest.mark.parametrize(("number", "case"), enumerate(CHOICES), ids=ids(CHOICES))
 def test_every_choice(place, number, case):
-    way(place, case, pages_of_choices()[number])
+    assert_whole_way(place, case, pages_of_choices()[number])
 
 
 @pytest.mark.parametrize(("number", "case"), enumerate(PAIRS), ids=ids(PAIRS))
 def test_every_pair_of_choices(place, number, case):
-    way(place, case, in_turn(number))
+    assert_whole_way(place, case, in_turn(number))
 
 
 def in_turn(number: int) -> list[str]:
@@ -155,7 +155,7 @@ def pages_of_choices() -> list[list[str]]:
     return found
 
 
-def way(place: Place, case: Case, pages: list[str]) -> None:
+def assert_whole_way(place: Place, case: Case, pages: list[str]) -> None:
     """A config from the form to the pages; refused everywhere alike, or taken everywhere."""
     try:
         config = place.config(case)

@@ -39,6 +39,12 @@ SMALL = """least => {
     }).filter(Boolean);
 }"""
 
+CROOKED = """() => [...document.querySelectorAll('[data-testid=stCheckbox] label')].filter(label => {
+    const middle = (one) => { const box = one.getBoundingClientRect(); return box.y + box.height / 2; };
+    const words = label.querySelector('[data-testid=stWidgetLabel]'), box = words?.previousElementSibling;
+    return words?.innerText.trim() && Math.abs(middle(words) - middle(box)) > 4;
+}).map(label => label.innerText)"""
+
 
 @contextmanager
 def as_a_phone(page: Page) -> Iterator[None]:
@@ -57,6 +63,11 @@ def as_a_phone(page: Page) -> Iterator[None]:
     yield
     become((desk["width"], desk["height"]), False)
     browser.detach()
+
+
+def crooked(page: Page) -> list[str]:
+    """Switches whose words stand higher or lower than what is switched."""
+    return page.evaluate(CROOKED)
 
 
 def too_small(page: Page) -> list[str]:

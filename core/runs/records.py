@@ -85,6 +85,11 @@ class Run:
         return self.status in ACTIVE
 
     @property
+    def is_tested(self) -> bool:
+        """Whether its answers to the test images are known."""
+        return self.test_accuracy is not None or self.test_loss is not None
+
+    @property
     def progress(self) -> float:
         """Share of the steps that are done, 0 to 1."""
         return self.step / self.steps if self.steps else 0.0

@@ -12,8 +12,11 @@ from pages.parts.shell.services import Services
 
 
 def usable_runs(server: Services, most: int = 200) -> dict[str, Run]:
-    """Runs by id that have ended with weights, newest first: see offered_runs()."""
-    return offered_runs(server, lambda run: not run.is_active and has_checkpoint(server.store, run.id), most)
+    """Runs by id that have ended with weights, newest first: see offered_runs(). After them those that have finished and were not
+    tested, a search's trials but for the chosen one: who names no run does not begin with one of these."""
+    runs = offered_runs(server, lambda run: not run.is_active and has_checkpoint(server.store, run.id), most)
+    first = {run_id: run for run_id, run in runs.items() if run.status != "finished" or run.is_tested}
+    return first | runs
 
 
 def picture_runs(server: Services) -> dict[str, Run]:
