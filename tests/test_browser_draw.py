@@ -69,9 +69,14 @@ def test_three_digits_by_mouse(address: str, tabs, width: int):
 
 
 def test_three_digits_by_touch(address: str, tabs):
+    """A stroke is none of the browser's own gestures: it would take it for a swipe, which swallows the tap that follows."""
     page = opened(tabs(400, touch=True), address)
+    page.evaluate("""() => { window.strokes = [];
+        addEventListener('touchstart', (event) => strokes.push(event.defaultPrevented)); }""")
     for digit in DIGITS:
         draw_and_read(page, digit, by_touch)
+    strokes = page.evaluate("strokes")
+    assert len(strokes) >= len(DIGITS) and all(strokes)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 

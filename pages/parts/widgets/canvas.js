@@ -50,6 +50,8 @@ class Sheet {
     this.canvas.addEventListener("pointerdown", (event) => this.down(event));
     this.canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel"]) this.canvas.addEventListener(end, (event) => this.up(event));
+    // else a quick stroke is a swipe, too, which goes on for a moment in Chrome and swallows the next tap, on any button
+    this.canvas.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     this.buttons.undo.addEventListener("click", () => this.go(-1));
     this.buttons.redo.addEventListener("click", () => this.go(1));
     this.buttons.clear.addEventListener("click", () => this.add({ clear: true }));
