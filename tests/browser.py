@@ -37,6 +37,11 @@ def line_pixels(page: Page, quantity: str) -> int:
         }""", quantity)
 
 
+def in_menu(page: Page, name: str) -> Locator:
+    """A page's link in the menu: a heading has a link of its name, too."""
+    return page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True)
+
+
 def done(page: Page, words: str) -> Locator:
     """A green line with these words: not where they are read out from as well (pages/parts/shell/reachable.js)."""
     return page.get_by_test_id("stAlertContentSuccess").get_by_text(words)

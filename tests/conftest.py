@@ -23,10 +23,11 @@ from streamlit.components.v2 import manifest_scanner
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from core.cluster.engine import RayEngine
+from core.cluster.engine import RayEngine, engine_for
 from core.config import DataConfig
 from core.data import DATASETS, Dataset, load
 from core.runs import LocalEngine, Run, RunStore
+from core.runs.engine import ProcessEngine
 from core.settings import Settings
 from tests.browser import launched, tabs_of
 from tests.cluster import WHY_NOT, is_installed, started_cluster
@@ -76,6 +77,38 @@ def real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, p
     """Tests marked mnist see the PLAYGROUND_DATA that pytest was started with."""
     if REAL_DATA and request.node.get_closest_marker("mnist"):
         monkeypatch.setenv("PLAYGROUND_DATA", REAL_DATA)
+
+
+@pytest.fixture(scope="session")
+def started(places: Path) -> Iterator[list[Settings]]:
+    """Of all servers whose pages are opened in this process."""
+    from pages.parts.shell import services  # here: many a test file has nothing to do with Streamlit
+
+    settings: list[Settings] = []
+
+    def noted(store: RunStore, of: Settings) -> ProcessEngine:
+        settings.append(of)
+        return engine_for(store, of)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services, "engine_for", noted)
+        yield settings
+
+
+@pytest.fixture(autouse=True)
+def servers_end_with_their_runs_folder(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Of tests with a folder of their own. They would look after their runs until the last test: hundreds of them took more of a
+    core than the tests."""
+    if "tmp_path" not in request.fixturenames:
+        yield
+        return
+    folder, started = request.getfixturevalue("tmp_path"), request.getfixturevalue("started")
+    yield
+    from pages.parts.shell import services
+
+    for settings in [one for one in started if one.runs_dir.is_relative_to(folder)]:
+        services._start.clear(repr(settings), settings)
+        started.remove(settings)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -174,11 +174,17 @@ def _together(base: str, lists: dict[str, list[Choice]]) -> Case:
     for part in ("model", "data", "training"):
         for choice in lists[part]:
             config = whole(base, *chosen, choice)
-            if not chosen or is_taken(config) and all(holds(config, one) for one in (*chosen, choice)):
+            if not chosen or is_taken(config) and not _is_slow(config) and all(holds(config, one) for one in (*chosen, choice)):
                 chosen.append(choice)
                 lists[part].remove(choice)
                 break
     return Case(_title(base, chosen), json.dumps(whole(base, *chosen)))
+
+
+def _is_slow(config: Choice) -> bool:
+    """A large network on large images: each is tried with what is small."""
+    sizes = [step.get("size", 0) for step in config["data"].get("transforms", [])]
+    return config["model"]["architecture"] in LARGE and max(sizes, default=0) > 32
 
 
 def _different(choices: Iterable[Choice]) -> list[Choice]:

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks.page_latency import app
+from tests.browser import in_menu
 
 pytestmark = pytest.mark.browser
 
@@ -49,9 +50,9 @@ def test_a_draft_survives_the_way_back_a_reload_and_another_browser(address, tab
     expect(page).to_have_url(address)
     page.go_forward()
     expect(epochs(page)).to_have_value("7")
-    page.get_by_role("link", name="Build model").first.click()
+    in_menu(page, "Build model").click()
     expect(page).to_have_url(re.compile("build_model.*epochs%22%3A7"))
-    page.get_by_role("link", name="Train model").first.click()
+    in_menu(page, "Train model").click()
     expect(epochs(page)).to_have_value("7")
     page.reload()
     expect(epochs(page)).to_have_value("7")

@@ -16,6 +16,7 @@ from benchmarks.page_latency import app
 from core.evaluation import Predictions
 from core.runs.evaluations import load_predictions
 from core.runs.moments import moments
+from tests.browser import in_menu
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.browser
@@ -130,7 +131,7 @@ def test_the_slider_goes_back_in_time_and_plays(address: str, page: Page, traine
 def test_a_run_that_a_page_chooses_by_itself_is_no_step_of_the_way_back(address: str, page: Page, trained):
     page.goto(f"{address}/learn_metrics")
     for link, there in (("Evaluate", "evaluate_model"), ("Draw a digit", "draw_digit")):
-        page.get_by_role("link", name=link).first.click()
+        in_menu(page, link).click()
         expect(page).to_have_url(f"{address}/{there}?run={trained[1].id}")
         page.go_back()
         expect(page).to_have_url(f"{address}/learn_metrics")

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.page_latency import app
-from tests.browser import by_mouse, by_touch
+from tests.browser import by_mouse, by_touch, in_menu
 from tests.helpers import wait_until
 from tests.strokes import STROKES
 
@@ -236,8 +236,8 @@ def test_a_visitor_who_leaves_while_it_trains_finds_it_again(address: str, tabs)
         page.wait_for_timeout(10)
         sockets[-1].send(looks[-1])
     expect(page.get_by_role("heading", name="Explore data")).to_be_visible()
-    expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Home")).to_be_visible()
-    page.get_by_role("link", name="Home").click()
+    expect(in_menu(page, "Home")).to_be_visible()
+    in_menu(page, "Home").click()
     expect(page.locator(".watched")).to_be_visible()
     trained(page)
     expect(page.get_by_role("heading", name="It says: 0")).to_be_visible()
@@ -246,7 +246,7 @@ def test_a_visitor_who_leaves_while_it_trains_finds_it_again(address: str, tabs)
 def test_the_menus_links_are_links_and_a_preset_starts_by_keyboard(address: str, tabs):
     page = opened(tabs, address, "desktop")
     there = page.evaluate("location.href")
-    link = page.get_by_role("link", name="Train model")
+    link = in_menu(page, "Train model")
     assert link.evaluate("one => one.href") == f"{address}/train_model", "so it can be opened in another tab"
     link.focus()
     page.keyboard.press("Enter")
@@ -256,10 +256,10 @@ def test_the_menus_links_are_links_and_a_preset_starts_by_keyboard(address: str,
     expect(page.get_by_role("button", name="Train my own")).to_be_visible()
     assert page.evaluate("location.href") == there
 
-    page.get_by_role("link", name="Tensors", exact=True).first.click()
+    in_menu(page, "Tensors").click()
     page.get_by_role("radio", name="Join").or_(page.get_by_role("button", name="Join")).first.click()
     expect(page).to_have_url(f"{address}/learn_tensors?tensors.topic=Join")
-    page.get_by_role("link", name="Home").click()  # nothing has been trained: an address without any parameter
+    in_menu(page, "Home").click()  # nothing has been trained: an address without any parameter
     expect(page.get_by_role("button", name="Train my own")).to_be_visible()
     expect(page).to_have_url(re.compile(f"{address}/?$"))
 
@@ -271,6 +271,6 @@ def test_the_menus_links_are_links_and_a_preset_starts_by_keyboard(address: str,
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Train model", exact=True)).to_be_visible()
     run = re.search(r"run=([0-9a-f]{32})", page.evaluate("location.href"))[1]
-    expect(page.get_by_role("link", name="Home")).to_have_attribute("href", f"/?run={run}")
-    page.get_by_role("link", name="Home").click()
+    expect(in_menu(page, "Home")).to_have_attribute("href", f"/?run={run}")
+    in_menu(page, "Home").click()
     expect(page.get_by_role("heading", name="See a neural network learn")).to_be_visible()

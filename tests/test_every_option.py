@@ -120,12 +120,12 @@ def ids(cases: list[Case]) -> list[str]:
     return [f"{number:03} {case.name[:100]}" for number, case in enumerate(cases)]
 
 
-@pytest.mark.parametrize(("number", "case"), enumerate(CHOICES), ids=ids(CHOICES))
+@pytest.mark.parametrize(("number", "case"), [*enumerate(CHOICES)], ids=ids(CHOICES))
 def test_every_choice(place, number, case):
     assert_whole_way(place, case, pages_of_choices()[number])
 
 
-@pytest.mark.parametrize(("number", "case"), enumerate(PAIRS), ids=ids(PAIRS))
+@pytest.mark.parametrize(("number", "case"), [*enumerate(PAIRS)], ids=ids(PAIRS))
 def test_every_pair_of_choices(place, number, case):
     assert_whole_way(place, case, in_turn(number))
 

@@ -47,7 +47,7 @@ if (!window.playgroundReachable) {
   };
   let waiting = null; // at most five times a second, however often a page changes
   const soon = () => (waiting ??= setTimeout(() => ((waiting = null), mark(), say()), 200));
-  new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
+  new MutationObserver(soon).observe(document.body, { childList: true, characterData: true, subtree: true });
   window.addEventListener("resize", soon);
   mark();
 }

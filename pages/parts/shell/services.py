@@ -111,11 +111,12 @@ def _start(key: str, _settings: Settings) -> Services:
 
 def dataset(config: DataConfig, settings: Settings) -> Dataset:
     """A data set, memory-mapped, for all sessions to read. Raises DataError."""
-    return _dataset(config.model_dump_json(), repr(settings), config, settings)  # texts, which it hashes at once
+    where = f"{settings.data_dir}\n{settings.cache_dir}"
+    return _dataset(config.model_dump_json(), where, config, settings)  # texts, which it hashes at once
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the data…")
-def _dataset(key: str, settings_key: str, _config: DataConfig, _settings: Settings) -> Dataset:
+def _dataset(key: str, where: str, _config: DataConfig, _settings: Settings) -> Dataset:
     return load(_config, _settings.data_dir, _settings.cache_dir)
 
 

@@ -1,6 +1,7 @@
 """The lab on transfer learning: which network's features are used, and for which new classes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 from torch import nn
@@ -29,11 +30,15 @@ class Subject:
     data: Dataset
 
 
-@st.cache_resource(max_entries=2, show_spinner="Learning the digits 0 to 4…")
 def taught(settings: Settings) -> nn.Module:
     """A network that has learned 0 to 4 here, for reading."""
+    return _taught(settings.data_dir, settings.cache_dir, settings)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Learning the digits 0 to 4…")
+def _taught(data_dir: Path, cache_dir: Path, _settings: Settings) -> nn.Module:
     config = source_config()
-    return learn(config, dataset(config.data, settings))
+    return learn(config, dataset(config.data, _settings))
 
 
 def choose(server: Services) -> Subject | None:
