@@ -134,10 +134,10 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
     judge = None
     if judged:
         train = _some(data.train, at_most[0])
+        drop_mapped_pages(data.train.images)  # the system has mapped all that lies between those few
         odd = _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
                        float(apart["directions"].quantile(0.9)), train.shape[-1])
         trim_heap()  # a training process keeps what is freed, and may train something else meanwhile: 410 MB at most, not 430
-        drop_mapped_pages(data.train.images)
         evidence = torch.cat([others, usual["directions"]], 1)
         judge = _learn_judge(model, data, torch.cat([received, seen["directions"]], 1), train, odd, evidence)
         scores.append(judge.scores(evidence))
