@@ -23,6 +23,7 @@ from benchmarks.conditions import (
     spread,
     threads_in_the_app,
 )
+from core.data import DataError
 from core.devices import usable_cores
 from core.presets import preset
 from core.process import configure_training_process
@@ -65,7 +66,11 @@ def main() -> None:
     print(f"{beside(asked.busy, asked.busy_tab)}, {asked.steps} steps")
     with keeping_busy(asked.busy, asked.busy_tab):
         for name in asked.presets:
-            found = in_own_process(seconds, name, asked.steps, asked.rounds)
+            try:
+                found = in_own_process(seconds, name, asked.steps, asked.rounds)
+            except DataError as error:
+                print(f"{name:16} {error}")
+                continue
             for way, values in found.items():
                 print(f"{name:16} {way:>6} {'threads' if way != CHOSEN else '':8} {spread(values, 's')}")
             fixed = [values for way, values in found.items() if way != CHOSEN]
