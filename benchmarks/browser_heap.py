@@ -6,9 +6,10 @@ Chromium, where the page looks at it once a second, and waits for the first line
 collects its garbage and says, by Chromium's debugging protocol, how much its JavaScript holds (MB, the heap that is used), and
 how many DOM nodes and event listeners there are, those included that are no longer on the page but still held; and the system
 says what the tab's process has resident, its pictures among it. The step is the one that the page shows: where it stands still,
-the chart did too.
+the chart did too (looks have to be further apart than epochs).
 
-At the end: the medians of the first and the last sixth of all looks, and by how much they differ. Aim: flat. A run or a page
+At the end: the medians of the first and the last sixth of all looks, and by how much they differ. Aim: flat. The first minutes
+are not: the browser compiles what runs often, which is most of what its snapshots have more of then. A run or a page
 that has stopped in the meantime is no live chart, and is said to be none. mnist-is-8-cnn needs MNIST (PLAYGROUND_DATA),
 digits-quick no download. Needs the development requirements and Debian's chromium.
 """
