@@ -75,7 +75,7 @@ def test_a_run_says_its_number_format_its_threads_and_what_failed(runs, going): 
 
 @pytest.mark.parametrize(("numbers", "says"), [
     ([], ""), ([2], "Processor threads: 2."),
-    ([1, 2] * 4, "Processor threads: 1, … (1 more changes) … from step 2,001 on 1, from step 3,001 on 2, from step 4,001 on 1, "
+    ([1, 2] * 4, "Processor threads: 1, … (1 more change) … from step 2,001 on 1, from step 3,001 on 2, from step 4,001 on 1, "
                  "from step 5,001 on 2, from step 6,001 on 1, from step 7,001 on 2.")])
 def test_threads_in_words(numbers, says):
     assert threads_line([1000 * place for place in range(len(numbers))], numbers) == says

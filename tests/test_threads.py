@@ -141,13 +141,15 @@ def test_the_events_name_each_change_with_its_step(settings):
 
 
 def test_other_numbers_of_threads_differ_by_rounding_alone(settings):
-    """What is promised of repeating a run: the same bits at the same number of threads, else the same but for rounding."""
+    """What is promised of repeating a run: the same bits at the same number of threads, else the same but for rounding. The
+    README names these figures."""
     config = tiny(model__architecture="cnn", model__channels=[4, 8], training__epochs=2)
     losses = []
     for threads in (1, 2, 1, 2):
         data, model = prepare(config, settings.data_dir, settings.cache_dir)
         events = fit(config, data, model, torch.device("cpu"), threads=ThreadChoice((threads,)))
         losses.append([event.loss for event in events if isinstance(event, Step)])
+        assert len(losses[-1]) == 40
     torch.set_num_threads(1)
     assert losses[0] == losses[2] and losses[1] == losses[3]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3, abs=1e-4)
