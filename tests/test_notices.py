@@ -99,7 +99,7 @@ def test_no_traceback_reaches_a_page():
 
 
 def test_no_visitor_waits_for_a_look_at_files_that_never_change():
-    """Streamlit's watcher goes through all modules of torch for each new session: three quarters of Home's first paint."""
+    """Streamlit's watcher goes through all modules of torch for each new session: most of Home's first paint."""
     assert as_the_server_is_set()["server"]["fileWatcherType"] == "none"
 
 

@@ -1,6 +1,7 @@
 """The number of threads that a training chooses: made-up machines whose steps take a computed time, and real runs."""
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 import torch
@@ -72,6 +73,31 @@ def test_a_load_that_comes_and_goes_is_followed():
     _, chosen, _ = train(machine, 20)
     assert [threads for _, threads in chosen] == [2, 1, 2]
     assert 5 < chosen[1][0] < 6.5 and 10 < chosen[2][0] < 13
+
+
+def disturbed(seed: int, rates: dict[int, float]) -> Machine:
+    """A machine where others take a core now and then, for 4 to 60 ms: so often in a second with one thread, and with two, of
+    which one then waits for the other."""
+    chance = Random(seed)
+
+    def machine(now: float, threads: int) -> float:
+        took = left = quiet(now, threads)
+        while (left := left - chance.expovariate(rates[threads])) > 0:
+            took += chance.uniform(0.004, 0.06)
+        return took
+
+    return machine
+
+
+@pytest.mark.parametrize(("rates", "best"), [
+    ({1: 0.2, 2: 2}, 2), ({1: 1, 2: 5}, 2), ({1: 2, 2: 10}, 2), ({1: 2, 2: 20}, 2), ({1: 2, 2: 40}, 1), ({1: 5, 2: 100}, 1)],
+    ids=str)
+def test_steps_that_are_now_and_then_many_times_as_long_mislead_it_little(rates, best):
+    """Steps of 7 ms take up to 60 more. What single trainings lose is a matter of luck, so twelve are added up."""
+    done = {threads: sum(steps_with(disturbed(seed, rates), 15, threads) for seed in range(12)) for threads in (1, 2)}
+    chosen = sum(train(disturbed(seed, rates), 15)[2] for seed in range(12))
+    assert max(done, key=lambda threads: done[threads]) == best
+    assert chosen >= done[best] / 1.1
 
 
 def test_the_middle_one_of_several():
