@@ -47,10 +47,10 @@ def ours(config: RunConfig, settings: Settings, seed: int) -> tuple[float, float
     device = select_device()
     config = as_in_the_app(config, data, model, device)  # once for each kind of network and machine, so not timed
     if device.type != "cpu":
-        for _ in fit(config, data, copy.deepcopy(model), device, threads=threads_in_the_app(model)):
+        for _ in fit(config, data, copy.deepcopy(model), device, threads=threads_in_the_app(model, device)):
             pass
     began = time.perf_counter()
-    events = fit(config, data, model, device, threads=threads_in_the_app(model))
+    events = fit(config, data, model, device, threads=threads_in_the_app(model, device))
     *_, last = (event for event in events if isinstance(event, Epoch))
     seconds = time.perf_counter() - began
     return seconds, 100 * (last.validation_accuracy or 0), 100 * (evaluate(model, data, config).accuracy or 0)

@@ -146,7 +146,7 @@ def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset, threads: 
     device = select_device()
     config = as_in_the_app(config, data, model, device)
     clock, seconds = Clock(), []
-    for event in fit(config, data, model, device, threads=threads_in_the_app(model, threads)):
+    for event in fit(config, data, model, device, threads=threads_in_the_app(model, device, threads)):
         if isinstance(event, Epoch):
             seconds.append((event.seconds, clock.lap()[1]))
     return seconds

@@ -186,8 +186,7 @@ def test_a_gpu_is_warmed_up_before_it_is_timed(device, runs, seconds, digits, mo
         yield Epoch(1, 1, 0.1, 0.9, 0.1, 0.97, 1.0, 1)
 
     monkeypatch.setattr(time_to_accuracy, "fit", fit)
-    for module in (time_to_accuracy, conditions):
-        monkeypatch.setattr(module, "select_device", lambda: device)
+    monkeypatch.setattr(time_to_accuracy, "select_device", lambda: device)
     monkeypatch.setattr(time_to_accuracy, "configure_training_process", lambda: None)
     monkeypatch.setattr(time_to_accuracy, "as_in_the_app", lambda config, data, model, on: config)
     monkeypatch.setattr(time_to_accuracy, "load", lambda *given: digits)
@@ -209,6 +208,5 @@ def test_seconds_that_are_aimed_at(name, device, busy, aim):
 
 @pytest.mark.parametrize(("device", "threads", "numbers"), [(CPU, 0, (4, 2, 1)), (CUDA, 0, (4,)), (CUDA, 3, (3,))])
 def test_threads_are_chosen_as_in_the_app(device, threads, numbers, monkeypatch):
-    monkeypatch.setattr(conditions, "select_device", lambda: device)
     monkeypatch.setattr("core.devices.usable_cores", lambda: 4)
-    assert conditions.threads_in_the_app(torch.nn.Conv2d(1, 1, 1), threads).numbers == numbers
+    assert conditions.threads_in_the_app(torch.nn.Conv2d(1, 1, 1), device, threads).numbers == numbers
