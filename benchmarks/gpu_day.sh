@@ -21,7 +21,7 @@ failures=0
 # part TITLE SECONDS LINES COMMAND …: runs it for so long at most; LINES is what of its output goes into the table, and where it
 # fails its last line does as well
 part() {
-    local title=$1 seconds=$2 lines=$3 began status ended
+    local title=$1 seconds=$2 lines=$3 began status ended last
     shift 3
     began=$SECONDS
     echo "$title …"
@@ -38,7 +38,8 @@ part() {
     done < <(grep -E "$lines" "$kept/$title.txt" | tail -n 20)
     if [ "$status" -ne 0 ]; then
         failures=1
-        rows+=("| | $(tail -n 1 "$kept/$title.txt") |")
+        last="| | $(tail -n 1 "$kept/$title.txt") |"
+        [ "${rows[-1]}" = "$last" ] || rows+=("$last")
     fi
 }
 
