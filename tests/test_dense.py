@@ -1,14 +1,16 @@
 """Steps of plain chains without autograd: gradients and whole runs equal autograd's."""
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
-from core.config import TrainingConfig
+from core.config import OPTIMIZERS, TrainingConfig
 from core.data.batches import Batch
-from core.models.base import activation
+from core.devices import processor_clock
+from core.models.base import ACTIVATIONS, activation
 from core.torch_private import has_onednn_linear
 from core.training import Step, fit, prepare, products
 from core.training.dense import LAYERS, chain_of
@@ -16,8 +18,9 @@ from core.training.step import TrainingStep
 from tests.helpers import tiny
 
 CPU = torch.device("cpu")
-ACTIVATIONS = ["relu", "leaky_relu", "gelu", "sigmoid", "tanh", "softmax", "identity"]
-LOSSES = ["cross_entropy", "nll", "bce_with_logits", "bce", "mse"]
+LOSSES = get_args(TrainingConfig.model_fields["loss"].annotation)
+SMOOTHED, L1, CLIPPED = {"label_smoothing": 0.1}, {"l1": 0.01}, {"gradient_clipping": 0.05}
+NESTEROV = {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
 
 
 def network(kind: str = "relu", outputs: int = 3, dropout: float = 0.0, bias: bool = True) -> nn.Sequential:
@@ -73,10 +76,22 @@ def test_gradients_are_autograds(loss, kind, outputs):
 
 
 @pytest.mark.usefixtures("product")
+@pytest.mark.parametrize("changes", [{}, L1, CLIPPED, L1 | CLIPPED, SMOOTHED], ids=str)
+@pytest.mark.parametrize("optimizer", [*({"name": name} for name in OPTIMIZERS), NESTEROV], ids=str)
+def test_one_step_is_autograds_to_a_millionth(optimizer, changes):
+    """Of the largest gradient, and of the largest weight: steps are float32, where a number near 0 is what is left of larger
+    ones, and has fewer digits that are right."""
+    model = network()
+    found = list(both(model, TrainingConfig.model_validate({"optimizer": optimizer} | changes)))
+    count = len(list(model.parameters()))
+    for part in (found[:1], found[1:2], found[2:-count], found[-count:]):  # loss, logits, gradients, weights
+        ours, theirs = (torch.cat([tensor.flatten() for tensor in tensors]) for tensors in zip(*part, strict=True))
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 * float(theirs.abs().max()))
+
+
+@pytest.mark.usefixtures("product")
 @pytest.mark.parametrize("changes", [
-    {"label_smoothing": 0.1}, {"l1": 0.01}, {"gradient_clipping": 0.05}, {"l1": 0.01, "gradient_clipping": 0.05},
-    *({"optimizer": {"name": name}} for name in ("sgd", "adam", "adamw", "rmsprop", "adagrad")),
-    {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}}])
+    SMOOTHED, L1, CLIPPED, L1 | CLIPPED, *({"optimizer": {"name": name}} for name in OPTIMIZERS), {"optimizer": NESTEROV}])
 def test_steps_are_autograds(changes):
     for ours, theirs in both(network(), TrainingConfig.model_validate({"loss": "cross_entropy"} | changes), steps=20):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -160,6 +175,23 @@ def test_two_products_are_timed_by_their_fastest_calls(usual, other, ratio):
 
     assert products.times_as_fast(taking(usual), taking(other), lambda: now[0]) == ratio
     assert calls[0] == 2 * (products.TRIALS + 1)
+
+
+def test_the_library_is_chosen_on_one_thread_by_the_processors_time(monkeypatch):
+    """So that it is the same one in each process of a machine, whatever else is busy there."""
+    seen = []
+
+    def timed(usual, other, clock):
+        usual(), other()
+        seen.append((torch.get_num_threads(), clock))
+        return 2.0
+
+    monkeypatch.setattr(products, "times_as_fast", timed)
+    monkeypatch.setattr(products, "has_onednn_linear", lambda: True)
+    monkeypatch.setattr(products, "onednn_linear", nn.functional.linear)
+    torch.set_num_threads(2)
+    assert products.onednn_is_faster.__wrapped__() and torch.get_num_threads() == 2
+    assert seen == [(1, processor_clock("thread"))]
 
 
 @pytest.mark.parametrize(("rows", "taken"), [(4, False), (5, True)])
