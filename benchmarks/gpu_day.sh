@@ -33,7 +33,7 @@ part() {
 # 585 s together
 part "tests marked cuda" 120 "passed|failed|error|FAILED|ERROR" "$PYTHON" -m pytest -n 0 -m cuda
 part "graphs on and off" 135 "mnist" "$PYTHON" -m benchmarks.cuda_graphs --rounds 2
-part "time to accuracy" 120 "ours|ratio" "$PYTHON" -m benchmarks.time_to_accuracy --seeds 3 --notes-seeds 1
+part "time to accuracy" 120 "ours|ratio|validation  " "$PYTHON" -m benchmarks.time_to_accuracy --seeds 3 --notes-seeds 1
 part "training speed" 120 "fit|notes|ratio" "$PYTHON" -m benchmarks.training_speed --seeds 1
 part "number formats" 90 "bfloat16|float32" "$PYTHON" -m benchmarks.number_formats --presets mnist-cnn-fast --seeds 3 --rounds 3
 
