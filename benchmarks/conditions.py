@@ -61,9 +61,11 @@ def in_words(threads: Sequence[int], steps: Mapping[int, int] | None = None) -> 
     """
     if len(threads) == 1:
         return f"{threads[0]} thread{'s' * (threads[0] != 1)}"
-    taken = [f"{number} for {steps[number] / sum(steps.values()):.0%} of the steps" for number in threads if steps.get(number)] \
-        if steps else []
-    return f"{' or '.join(map(str, threads))} threads, chosen as it goes{': ' * bool(taken)}{', '.join(taken)}"
+    offered = f"{' or '.join(map(str, threads))} threads, chosen as it goes"
+    if not steps:
+        return offered
+    of_all = {number: 100 * steps[number] / sum(steps.values()) for number in threads if steps.get(number)}
+    return f"{offered}: {', '.join(f'{number} for {share:.0f} % of the steps' for number, share in of_all.items())}"
 
 
 def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
