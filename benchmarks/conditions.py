@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
@@ -168,9 +169,9 @@ def offered_in_the_app(config: RunConfig, at_once: int = 1) -> tuple[int, ...]:
 
 def steps_with(changes: Sequence[tuple[int, int]], steps: int) -> Counter[int]:
     """Of so many steps, how many were taken with each number of threads. changes: each number with the step after which it was
-    chosen, in order."""
+    chosen, in order; none where nothing chooses."""
     counted: Counter[int] = Counter()
-    for (begin, threads), end in zip(changes, [*(step for step, _ in changes[1:]), steps], strict=True):
+    for (begin, threads), (end, _) in pairwise([*changes, (steps, 0)]):
         counted[threads] += end - begin
     return counted
 
