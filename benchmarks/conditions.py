@@ -22,7 +22,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data import Dataset, outline
-from core.devices import describe_device, is_convolutional, processor_name, threads_for, usable_cores
+from core.devices import describe_device, is_convolutional, processor_name, select_device, threads_for, usable_cores
 from core.process import WAITING
 from core.torch_private import amx_tiles
 from core.training import (
@@ -153,10 +153,10 @@ def as_in_the_app(config: RunConfig, data: Dataset, model: nn.Module, device: to
     return choose(config, data, model, device).put_into(config)
 
 
-def threads_in_the_app(model: nn.Module, threads: int = 0) -> ThreadChoice:
-    """What chooses the processor threads of a training as a training process of the app does. threads: this number instead."""
-    most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model))
-    return ThreadChoice((threads,) if threads else candidates(most))
+def threads_in_the_app(model: nn.Module, device: torch.device, threads: int = 0) -> ThreadChoice:
+    """What chooses the processor threads of a training on that device as a training process of the app does. threads: this number
+    instead."""
+    return ThreadChoice((threads,) if threads else _offered(model, device))
 
 
 def offered_in_the_app(config: RunConfig, at_once: int = 1) -> tuple[int, ...]:
@@ -164,7 +164,12 @@ def offered_in_the_app(config: RunConfig, at_once: int = 1) -> tuple[int, ...]:
     data = outline(config.data)
     with torch.device("meta"):
         model = fresh_model(config, data.input_shape, len(data.source_classes))
-    return candidates(threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model), at_once))
+    return _offered(model, select_device(config.training.device), at_once)
+
+
+def _offered(model: nn.Module, device: torch.device, at_once: int = 1) -> tuple[int, ...]:
+    most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model), at_once)
+    return candidates(most) if device.type == "cpu" else (most,)
 
 
 def steps_with(changes: Sequence[tuple[int, int]], steps: int) -> Counter[int]:

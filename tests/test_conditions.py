@@ -26,9 +26,10 @@ def test_threads_in_words():
 
 def test_threads_offered_are_those_of_the_network(monkeypatch):
     monkeypatch.setattr("core.devices.usable_cores", lambda: 8)
-    assert offered_in_the_app(preset("mnist-cnn-fast").config) == (8, 4, 2, 1)
-    assert offered_in_the_app(preset("mnist-cnn-fast").config, at_once=4) == (2, 1)
-    assert offered_in_the_app(preset("mnist-mlp-50").config) == (2, 1)
+    cnn, mlp = (preset(name).config.with_values({"training.device": "cpu"}) for name in ("mnist-cnn-fast", "mnist-mlp-50"))
+    assert offered_in_the_app(cnn) == (8, 4, 2, 1)
+    assert offered_in_the_app(cnn, at_once=4) == (2, 1)
+    assert offered_in_the_app(mlp) == (2, 1)
 
 
 def test_account_of_a_training(monkeypatch):
