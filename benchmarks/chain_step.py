@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.conditions import conditions, spread
+from benchmarks.conditions import add_busy, beside, conditions, keeping_busy, spread
 from core.config import TrainingConfig
 from core.data.batches import Batch
 from core.models import CNNConfig, MLPConfig, build
@@ -74,14 +74,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="cases whose title has this in it")
+    add_busy(parser)
     asked = parser.parse_args()
     configure_training_process()
     torch.set_num_threads(asked.threads)
     library = "oneDNN" if onednn_is_faster() else "the library that PyTorch takes"
-    print(f"{conditions()}\n{asked.threads} threads; {torch.backends.cpu.get_cpu_capability()}; large products by {library}")
-    for case in CASES:
-        if asked.only in case.title:
-            measure(case, asked.rounds)
+    print(conditions((asked.threads,)))
+    print(f"{beside(asked.busy, asked.busy_tab)}; {torch.backends.cpu.get_cpu_capability()}; large products by {library}")
+    with keeping_busy(asked.busy, asked.busy_tab):
+        for case in CASES:
+            if asked.only in case.title:
+                measure(case, asked.rounds)
 
 
 if __name__ == "__main__":

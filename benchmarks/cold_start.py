@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Error, sync_playwright
 
-from benchmarks.conditions import conditions, spread
+from benchmarks.conditions import add_busy, beside, conditions, keeping_busy, spread
 from benchmarks.page_latency import ROOT, free_port
 from tests.browser import FLAGS, chromium
 
@@ -55,15 +55,17 @@ def started(browser: Browser, script: Path, runs: Path, wanted: str) -> tuple[fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5)
-    turns = parser.parse_args().turns
+    add_busy(parser)
+    asked = parser.parse_args()
     print(conditions())
-    with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
+    print(beside(asked.busy, asked.busy_tab))
+    with (keeping_busy(asked.busy, asked.busy_tab), sync_playwright() as play, tempfile.TemporaryDirectory() as folder):
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
         plain = Path(folder, "title_alone.py")
         plain.write_text(TITLE_ALONE, encoding="utf-8")
         kinds = {"a title alone": (plain, "() => !!document.querySelector('h1')"), "Home": (ROOT / "app.py", SHEET)}
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
-        for turn in range(turns + 1):
+        for turn in range(asked.turns + 1):
             for name, (script, wanted) in kinds.items():
                 took = started(browser, script, Path(folder, f"runs-{turn}"), wanted)
                 if turn:

@@ -8,7 +8,7 @@ import argparse
 from dataclasses import dataclass
 from statistics import mean, median
 
-from benchmarks.conditions import as_in_the_app, conditions, in_own_process, spread
+from benchmarks.conditions import add_busy, as_in_the_app, beside, conditions, in_own_process, keeping_busy, spread
 from core.data import DataError
 from core.devices import select_device
 from core.evaluation import evaluate
@@ -39,28 +39,36 @@ def train(name: str, epochs: int, graphs: bool) -> Trained:
                    100 * (evaluate(model, data, config).accuracy or 0), [e.line for e in events if isinstance(e, Fallback)])
 
 
+def compare(name: str, epochs: int, rounds: int) -> None:
+    """One preset with graphs and without, in turn, and what came out."""
+    found: dict[bool, list[Trained]] = {True: [], False: []}
+    for _ in range(rounds):
+        for graphs, runs in found.items():
+            runs.append(in_own_process(train, name, epochs, graphs))
+    seconds = {graphs: [value for run in runs for value in run.seconds] for graphs, runs in found.items()}
+    for graphs, title in ((True, "with graphs"), (False, "without")):
+        print(f"{name:<16} {title:<12} {spread(seconds[graphs], 's/epoch', 3)}; test accuracy mean "
+              f"{mean(run.accuracy for run in found[graphs]):.2f} %")
+    print(f"{name:<16} ratio {median(seconds[False]) / median(seconds[True]):.2f}")
+    for line in {line for runs in found.values() for run in runs for line in run.failed}:
+        print(f"{name:<16} {line}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    add_busy(parser)
     asked = parser.parse_args()
     if select_device().type != "cuda":
         raise SystemExit("There is no CUDA GPU here.")
     print(conditions())
-    for name, epochs in PRESETS.items():
-        found: dict[bool, list[Trained]] = {True: [], False: []}
-        for _ in range(asked.rounds):
-            for graphs, runs in found.items():
-                try:
-                    runs.append(in_own_process(train, name, epochs, graphs))
-                except DataError as error:
-                    raise SystemExit(f"MNIST is needed in PLAYGROUND_DATA: {error}") from None
-        seconds = {graphs: [value for run in runs for value in run.seconds] for graphs, runs in found.items()}
-        for graphs, title in ((True, "with graphs"), (False, "without")):
-            print(f"{name:<16} {title:<12} {spread(seconds[graphs], 's/epoch', 3)}; test accuracy mean "
-                  f"{mean(run.accuracy for run in found[graphs]):.2f} %")
-        print(f"{name:<16} ratio {median(seconds[False]) / median(seconds[True]):.2f}")
-        for line in {line for runs in found.values() for run in runs for line in run.failed}:
-            print(f"{name:<16} {line}")
+    print(beside(asked.busy, asked.busy_tab))
+    with keeping_busy(asked.busy, asked.busy_tab):
+        for name, epochs in PRESETS.items():
+            try:
+                compare(name, epochs, asked.rounds)
+            except DataError as error:
+                raise SystemExit(f"MNIST is needed in PLAYGROUND_DATA: {error}") from None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.conditions import conditions, spread
+from benchmarks.conditions import add_busy, beside, conditions, keeping_busy, spread
 from core.config import RunConfig
 from core.data import spec_of
 from core.presets import PRESETS
@@ -25,6 +25,7 @@ from core.training import ImageWatcher
 from core.training.watchers import SECONDS_AT_FIRST, WATCH
 
 LOOK = ImageWatcher.look
+MOST = 3  # percent of a run that looks may take
 
 
 @dataclass
@@ -69,7 +70,7 @@ def compare(store: RunStore, settings: Settings, name: str, epochs: int, threads
     print(f"{name}, {epochs or config.training.epochs} epochs: {spread(watched, 's')} watched, {spread(plain, 's')} not")
     print(f"  looks in the first {SECONDS_AT_FIRST:.0f} s: {spread(early, '', 0)}; the first after a step at "
           f"{spread(first, 'ms', 0)}")
-    print(f"  a look takes {spread(costs, 'ms', 1)}; all of them {spread(shares, '% of the run', 1)}; "
+    print(f"  a look takes {spread(costs, 'ms', 1)}; all of them {spread(shares, '% of the run', 1)}, aim {MOST} %; "
           f"difference of the medians {statistics.median(watched) / statistics.median(plain) * 100 - 100:+.1f} %", flush=True)
 
 
@@ -79,10 +80,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=0, help="instead of the preset's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--turns", type=int, default=3)
+    add_busy(parser)
     asked = parser.parse_args()
-    print(conditions())
+    print(conditions((asked.threads,)))
+    print(beside(asked.busy, asked.busy_tab))
     environment = Settings.from_environment()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, keeping_busy(asked.busy, asked.busy_tab):
         settings = Settings(environment.data_dir, Path(folder) / "runs", environment.cache_dir, 1)
         store = RunStore(settings.runs_dir)
         for name in asked.presets:

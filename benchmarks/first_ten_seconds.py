@@ -1,12 +1,12 @@
-"""Home's first ten seconds in a browser: python -m benchmarks.first_ten_seconds [--turns 10] [--busy-tab] [--visitors 10 50].
+"""Home's first ten seconds in a browser: python -m benchmarks.first_ten_seconds [--turns 10] [--busy K] [--visitors 10 50].
 
 A visitor opens Home on a warm server, draws a three, presses "Train my own" and waits. Measured, by the browser's own clock
 where the browser is the one who waits: from opening to a sheet that can be drawn on; from the pen's lifting to the bars of the
 finished drawing; from the press to the first bar that has moved by what the new network says; from opening to a trained network
 that answers the drawing, and from the press to it. Then as many visitors as --visitors says open Home at the same moment over
 Streamlit's own websocket: until its script has ended. Trains on MNIST where it is below PLAYGROUND_DATA, else on scikit-learn's
-digits. --busy-tab: beside a tab that keeps three quarters of a core busy. Needs the development requirements and Debian's
-chromium, which shares the cores.
+digits. --busy and --busy-tab: beside so many busy processes, or a tab that keeps three quarters of a core busy. Needs the
+development requirements and Debian's chromium, which shares the cores.
 """
 
 import argparse
@@ -19,10 +19,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.conditions import BUSY_TAB, conditions
+from benchmarks.conditions import add_busy, beside, conditions, keeping_busy, offered_in_the_app
 from benchmarks.page_latency import app, rerun, session
 from core.data import spec_of
+from core.presets import PRESETS
 from core.settings import Settings
+from pages.parts.draft.draft import first_preset
 from tests.browser import FLAGS, by_mouse, chromium
 from tests.strokes import STROKES
 
@@ -111,20 +113,18 @@ def line(what: str, values: Sequence[float], aim: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=10)
-    parser.add_argument("--busy-tab", action="store_true", help="beside a tab that keeps three quarters of a core busy")
     parser.add_argument("--visitors", type=int, nargs="*", default=[10, 50], help="how many open Home at once, each in turn")
+    add_busy(parser)
     args = parser.parse_args()
-    print(conditions())
+    print(conditions(offered_in_the_app(PRESETS[first_preset(Settings.from_environment())].config)))
     where = "MNIST" if spec_of("mnist").is_available(Settings.from_environment().data_dir) else "scikit-learn's digits"
-    print(f"trains on {where}{', beside a busy tab' if args.busy_tab else ''}")
-    with tempfile.TemporaryDirectory() as folder, app(Path(folder)) as port, sync_playwright() as play:
+    print(f"trains on {where}, {beside(args.busy, args.busy_tab)}")
+    with (keeping_busy(args.busy, args.busy_tab), tempfile.TemporaryDirectory() as folder, app(Path(folder)) as port,
+          sync_playwright() as play):
         address = f"http://127.0.0.1:{port}"
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
         if args.turns:
             visit(browser, address)  # warms the server
-        if args.busy_tab:
-            busy = browser.new_page()
-            busy.evaluate(BUSY_TAB)
         waits: dict[str, list[float]] = {what: [] for what in AIMS}
         for _ in range(args.turns):
             for what, seconds in visit(browser, address).items():

@@ -46,7 +46,7 @@ part() {
 # 560 s together, and 5 s each for what does not end when it is asked to
 part "tests marked cuda" 105 "passed|failed|skipped|error|FAILED|ERROR|SKIPPED" \
     "$PYTHON" -m pytest -n 0 -m cuda $(grep -l 'mark\.cuda$' tests/test_*.py)
-part "time to accuracy" 125 "ours|notes|ratio" "$PYTHON" -m benchmarks.time_to_accuracy --only cnn --seeds 5 --notes-seeds 1
+part "time to accuracy" 125 "ours|notes|ratio|validation  " "$PYTHON" -m benchmarks.time_to_accuracy --only cnn --seeds 5 --notes-seeds 1
 part "graphs on and off" 110 "mnist" "$PYTHON" -m benchmarks.cuda_graphs --rounds 2
 part "number formats" 95 "bfloat16|float32" \
     "$PYTHON" -m benchmarks.number_formats --presets mnist-cnn-fast mnist-is-8-cnn --seeds 5 --rounds 3

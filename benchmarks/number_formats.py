@@ -2,8 +2,9 @@
 
 For each preset with convolutions: what the app's training process would take here and how long it tried (see
 core.training.formats), then the time of the same steps in each format in turn, then the test accuracy of the same seeds in each.
-Each preset is done in a process that is set up as a training process; --busy keeps so many other processes at work all the while.
---epochs makes the runs for the accuracies shorter than the presets'; --seeds 0 leaves them out. Needs MNIST in PLAYGROUND_DATA.
+Each preset is done in a process that is set up as a training process; --busy keeps so many other processes at work all the while,
+--busy-tab a tab. --epochs makes the runs for the accuracies shorter than the presets'; --seeds 0 leaves them out. Needs MNIST in
+PLAYGROUND_DATA.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.conditions import After, busy_processes, conditions, in_own_process, spread
+from benchmarks.conditions import After, add_busy, beside, conditions, in_own_process, keeping_busy, spread
 from core.config import RunConfig
 from core.data import DataError, Dataset
 from core.devices import select_device, usable_cores
@@ -95,7 +96,7 @@ def report(name: str, steps: int, found: Found) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--busy", type=int, default=0, help="other processes that compute without a pause")
+    add_busy(parser)
     parser.add_argument("--presets", nargs="+", default=list(PRESETS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=100)
@@ -103,14 +104,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of the runs for the accuracies; the preset's if not given")
     parser.add_argument("--threads", type=int, default=usable_cores())
     asked = parser.parse_args()
-    print(conditions())
-    print(f"{asked.busy} busy processes beside it, {asked.threads} threads")
-    with busy_processes(asked.busy):
+    print(conditions((asked.threads,)))
+    print(beside(asked.busy, asked.busy_tab))
+    with keeping_busy(asked.busy, asked.busy_tab):
         for name in asked.presets:
             try:
                 found = in_own_process(compare, name, asked.threads, asked.steps, asked.rounds, asked.seeds, asked.epochs)
             except DataError as error:
-                raise SystemExit(f"MNIST is needed in PLAYGROUND_DATA: {error}") from None
+                print(f"\n{name}: {error}")
+                continue
             report(name, asked.steps, found)
 
 

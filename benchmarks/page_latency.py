@@ -25,7 +25,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
-from benchmarks.conditions import conditions, spread
+from benchmarks.conditions import add_busy, beside, conditions, keeping_busy, offered_in_the_app, spread
 from core.presets import PRESETS
 from core.runs import RunStore
 from core.settings import Settings
@@ -180,9 +180,12 @@ def main() -> None:
     parser.add_argument("--reruns", type=int, default=40)
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--going", type=int, default=2, help="runs that train meanwhile")
+    add_busy(parser)
     args = parser.parse_args()
-    print(conditions())
-    with tempfile.TemporaryDirectory() as folder, app_process(Path(folder), args.going) as (port, pid):
+    print(conditions(offered_in_the_app(PRESETS[first_preset(Settings.from_environment())].config, args.going)))
+    print(beside(args.busy, args.busy_tab))
+    with (keeping_busy(args.busy, args.busy_tab), tempfile.TemporaryDirectory() as folder,
+          app_process(Path(folder), args.going) as (port, pid)):
         store = RunStore(Path(folder))
         measure_reruns(port, pid, store, args.reruns, args.going)
         with sync_playwright() as play:

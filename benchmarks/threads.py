@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.conditions import (
     After,
+    add_busy,
     as_in_the_app,
     beside,
     conditions,
@@ -57,13 +58,12 @@ def seconds(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--busy", type=int, default=0, help="other processes that compute without a pause")
-    parser.add_argument("--busy-tab", action="store_true", help="a browser's tab that keeps three quarters of a core busy")
+    add_busy(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--presets", nargs="+", default=list(PRESETS))
     asked = parser.parse_args()
-    print(conditions())
+    print(conditions(candidates(usable_cores())))
     print(f"{beside(asked.busy, asked.busy_tab)}, {asked.steps} steps")
     with keeping_busy(asked.busy, asked.busy_tab):
         for name in asked.presets:

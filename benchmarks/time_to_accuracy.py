@@ -4,20 +4,36 @@ MLP, 784-50-10: the notes train for 10 epochs and report 97.14 %. Ours is the sa
 rises and falls (one cycle), batches of 128 and normalised pixels; its settings were chosen by validation accuracy. CNN: the
 notes' loop until its network first gets 99.0 % of the test images right, looking after each epoch (looking is not counted);
 ours is the preset mnist-cnn-fast, one epoch. Digits: the preset digits-quick, of which no notes tell; its aim is one of
-seconds. Ours is timed whole: fit() from its first to its last event, validation included. Each training has a process of its
-own, ours settled as the app's training processes are; on a GPU it has done the same run once before it is timed, as what a GPU
-loads and chooses the first time is no training. --busy keeps so many other processes busy, --busy-tab a Chromium's tab that takes
-three quarters of a core: beside both sides. Needs MNIST.
+seconds. Ours is timed whole: fit() from its first to its last event, validation included, whose share is printed. Each training
+has a process of its own, ours settled as the app's training processes are; on a GPU it has done the same run once before it is
+timed, as what a GPU loads and chooses the first time is no training. --busy keeps so many other processes busy, --busy-tab a
+Chromium's tab that takes three quarters of a core: beside both sides. Needs MNIST.
 """
 
 import argparse
 import copy
 import statistics
 import tempfile
-import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.conditions import as_in_the_app, beside, conditions, in_own_process, keeping_busy, spread, threads_in_the_app
+import torch
+
+from benchmarks.conditions import (
+    Account,
+    add_busy,
+    as_in_the_app,
+    beside,
+    conditions,
+    in_own_process,
+    in_words,
+    keeping_busy,
+    offered_in_the_app,
+    spread,
+    threads_in_the_app,
+)
 from benchmarks.training_speed import SYSTEMS, NotesCNN, NotesMLP, train_as_notes, unpacked
 from core.config import AdamConfig, DataConfig, OneCycleConfig, RunConfig, TrainingConfig
 from core.data import DataError, load
@@ -34,12 +50,25 @@ FAST_MLP = RunConfig(
     data=DataConfig(normalization="standard"), model=MLPConfig(hidden=(50,)),
     training=TrainingConfig(optimizer=AdamConfig(learning_rate=0.01), schedule=OneCycleConfig(), batch_size=128, epochs=3))
 AIMS = {"mlp": (97.14, 25.0), "cnn": (99.0, 10.0)}  # percent of the test images, times the notes' loop
+VALIDATING = 3.0  # percent of the seconds, at most
 # aims by network and kind of device: quiet, beside a browser
 SECONDS = {("cnn", "cpu"): (2.2, 3.0), ("digits", "cpu"): (3.0, 3.0), ("cnn", "cuda"): (0.7, None)}
 
 
-def ours(config: RunConfig, settings: Settings, seed: int) -> tuple[float, float, float]:
-    """Seconds, validation and test accuracy in percent of one run."""
+@dataclass(frozen=True)
+class Trained:
+    """One run of ours. validating: percent of its seconds that went to the validation examples. steps: with each number of
+    threads. Accuracies in percent."""
+
+    seconds: float
+    validating: float
+    steps: Counter[int]
+    validation: float
+    test: float
+
+
+def ours(config: RunConfig, settings: Settings, seed: int) -> Trained:
+    """In this process, which is one of its own."""
     configure_training_process()  # first of all, as a worker does: threads that are there already stay as they were
     config = config.with_values({"training.seed": seed})
     data = load(config.data, settings.data_dir, settings.cache_dir)
@@ -49,11 +78,11 @@ def ours(config: RunConfig, settings: Settings, seed: int) -> tuple[float, float
     if device.type != "cpu":
         for _ in fit(config, data, copy.deepcopy(model), device, threads=threads_in_the_app(model, device)):
             pass
-    began = time.perf_counter()
-    events = fit(config, data, model, device, threads=threads_in_the_app(model, device))
+    account = Account()
+    events = account.of(fit(config, data, model, device, threads=threads_in_the_app(model, device)))
     *_, last = (event for event in events if isinstance(event, Epoch))
-    seconds = time.perf_counter() - began
-    return seconds, 100 * (last.validation_accuracy or 0), 100 * (evaluate(model, data, config).accuracy or 0)
+    return Trained(account.seconds, 100 * account.validating / account.seconds, account.steps,
+                   100 * (last.validation_accuracy or 0), 100 * (evaluate(model, data, config).accuracy or 0))
 
 
 def notes(name: str, settings: Settings, root: Path, seed: int) -> tuple[float, float, int]:
@@ -81,19 +110,22 @@ def seconds_aim(name: str, device: str, busy: bool) -> float | None:
     return SECONDS.get((name, device), (None, None))[busy]
 
 
-def line(ours: list[tuple[float, float, float]], aim: float | None) -> str:
-    """Seconds and accuracies of our trainings, one for each seed."""
-    seconds, validation, test = zip(*ours, strict=True)
-    return (f"  ours         {spread(list(seconds), 's')}{'' if aim is None else f', aim {aim:g} s'}; test accuracy mean "
-            f"{statistics.mean(test):.2f} % of {len(ours)} seeds ({', '.join(f'{a:.2f}' for a in test)}), validation mean "
-            f"{statistics.mean(validation):.2f} %")
+def lines(config: RunConfig, mine: Sequence[Trained], aim: float | None) -> str:
+    """Seconds and accuracies of our trainings, one for each seed; what validation took of them, and their threads."""
+    test = [one.test for one in mine]
+    steps = sum((one.steps for one in mine), Counter())
+    return (f"  ours         {spread([one.seconds for one in mine], 's')}{'' if aim is None else f', aim {aim:g} s'}; "
+            f"test accuracy mean {statistics.mean(test):.2f} % of {len(mine)} seeds ({', '.join(f'{a:.2f}' for a in test)}), "
+            f"validation mean {statistics.mean(one.validation for one in mine):.2f} %\n"
+            f"  validation   {spread([one.validating for one in mine], '% of its seconds', 1)}, aim {VALIDATING:g} %\n"
+            f"  threads      {in_words(offered_in_the_app(config), steps)}")
 
 
 def digits(settings: Settings, seeds: int, aim: float | None) -> None:
     """digits-quick, which has no notes to stand beside."""
     config = PRESETS["digits-quick"].config
     print("\ndigits: digits-quick, trained to its end")
-    print(line([in_own_process(ours, config, settings, seed) for seed in range(seeds)], aim))
+    print(lines(config, [in_own_process(ours, config, settings, seed) for seed in range(seeds)], aim))
 
 
 def compare(name: str, settings: Settings, root: Path, seeds: int, notes_seeds: int, most_seconds: float | None) -> None:
@@ -105,24 +137,26 @@ def compare(name: str, settings: Settings, root: Path, seeds: int, notes_seeds: 
         if seed < notes_seeds:
             theirs.append(in_own_process(notes, name, settings, root, seed, plain=True))
     wanted, aim = AIMS[name]
-    test = [accuracy for _, _, accuracy in mine]
-    ratio = statistics.median(their[0] for their in theirs) / statistics.median(seconds for seconds, _, _ in mine)
+    test = statistics.mean(one.test for one in mine)
     print(f"\n{name}: time to {wanted:g} % of the test images")
+    reached = f"mean test accuracy {'reached' if test >= wanted else 'not reached'}"
+    if not theirs:
+        print(f"{lines(config, mine, most_seconds)}\n  {reached}")
+        return
     how = "10 epochs, from two that were timed" if name == "mlp" else f"epochs {', '.join(str(their[2]) for their in theirs)}"
     print(f"  notes' loop  {spread([their[0] for their in theirs], 's')} ({how}; test accuracy then "
-          f"{', '.join(f'{their[1]:.2f}' for their in theirs)} %)")
-    print(line(mine, most_seconds))
-    reached = "reached" if statistics.mean(test) >= wanted else "not reached"
-    print(f"  ratio {ratio:.1f}× (aim {aim:g}×); mean test accuracy {reached}")
+          f"{', '.join(f'{their[1]:.2f}' for their in theirs)} %; {in_words((torch.get_num_threads(),))})")
+    print(lines(config, mine, most_seconds))
+    ratio = statistics.median(their[0] for their in theirs) / statistics.median(one.seconds for one in mine)
+    print(f"  ratio {ratio:.1f}× (aim {aim:g}×); {reached}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=[*AIMS, "digits"])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--notes-seeds", type=int, default=2)
-    parser.add_argument("--busy", type=int, default=0, help="other processes that compute without a pause")
-    parser.add_argument("--busy-tab", action="store_true", help="a browser's tab that keeps three quarters of a core busy")
+    parser.add_argument("--notes-seeds", type=int, default=2, help="of the notes' loop; 0 leaves it out")
+    add_busy(parser)
     args = parser.parse_args()
     settings = Settings.from_environment()
     busy, device = bool(args.busy or args.busy_tab), select_device().type

@@ -5,7 +5,8 @@ of threads; model and batches go to the GPU where there is one. fit(): the same 
 rate, epochs, device and 55,000 training images. Each training has a process of its own: the notes' an ordinary one, fit()'s with
 what the app's training processes set. Both are measured by seconds for each epoch of training alone, of the clock and of the
 processor (summed over threads, which other programs lengthen least), and both are tested on the same 10,000 images afterwards.
---threads gives both the same number; --busy keeps so many other processes busy. Needs MNIST in PLAYGROUND_DATA.
+--threads gives both the same number; --busy keeps so many other processes busy, --busy-tab a browser's tab. Needs MNIST in
+PLAYGROUND_DATA.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import gzip
 import statistics
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +22,19 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks.conditions import as_in_the_app, busy_processes, conditions, in_own_process, spread, threads_in_the_app
+from benchmarks.conditions import (
+    Account,
+    add_busy,
+    as_in_the_app,
+    beside,
+    conditions,
+    in_own_process,
+    in_words,
+    keeping_busy,
+    offered_in_the_app,
+    spread,
+    threads_in_the_app,
+)
 from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, load
 from core.data.sources.idx import FILES
@@ -138,7 +152,8 @@ def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: P
     return seconds
 
 
-def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset, threads: int) -> list[tuple[float, float]]:
+def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset, threads: int,
+                   account: Account) -> list[tuple[float, float]]:
     """Seconds for each epoch of fit(), by the clock of training alone, and of the processor with all that the loop does besides.
 
     threads: 0 for those that the app chooses as it goes.
@@ -146,15 +161,17 @@ def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset, threads: 
     device = select_device()
     config = as_in_the_app(config, data, model, device)
     clock, seconds = Clock(), []
-    for event in fit(config, data, model, device, threads=threads_in_the_app(model, device, threads)):
+    for event in account.of(fit(config, data, model, device, threads=threads_in_the_app(model, device, threads))):
         if isinstance(event, Epoch):
             seconds.append((event.seconds, clock.lap()[1]))
     return seconds
 
 
 def train(name: str, who: str, seed: int, settings: Settings, root: Path,
-          threads: int) -> tuple[list[tuple[float, float]], float]:
-    """Seconds for each epoch, by the clock and of the processor, and test accuracy in percent. Meant for a process of its own."""
+          threads: int) -> tuple[list[tuple[float, float]], float, Counter[int]]:
+    """Seconds for each epoch, by the clock and of the processor; test accuracy in percent; of fit(), how many steps were taken
+    with each number of threads. Meant for a process of its own."""
+    account = Account()
     if who == "fit":
         configure_training_process()  # first of all, as a worker does: threads that are there already stay as they were
     system = SYSTEMS[name]
@@ -168,8 +185,8 @@ def train(name: str, who: str, seed: int, settings: Settings, root: Path,
             torch.set_num_threads(threads)
         seconds = train_as_notes(system, model, data.train.rows, root, seed)
     else:
-        seconds = train_as_we_do(config, model, data, threads)
-    return seconds, 100 * (evaluate(model, data, config).accuracy or 0)
+        seconds = train_as_we_do(config, model, data, threads, account)
+    return seconds, 100 * (evaluate(model, data, config).accuracy or 0), account.steps
 
 
 def compare(name: str, settings: Settings, root: Path, seeds: int, threads: int) -> None:
@@ -177,11 +194,13 @@ def compare(name: str, settings: Settings, root: Path, seeds: int, threads: int)
     system = SYSTEMS[name]
     seconds: dict[str, list[tuple[float, float]]] = {"notes": [], "fit": []}
     accuracy: dict[str, list[float]] = {"notes": [], "fit": []}
+    steps: Counter[int] = Counter()
     for seed in range(seeds):
         for who in ("notes", "fit") if seed % 2 == 0 else ("fit", "notes"):
-            taken, right = in_own_process(train, name, who, seed, settings, root, threads, plain=who == "notes")
+            taken, right, with_threads = in_own_process(train, name, who, seed, settings, root, threads, plain=who == "notes")
             seconds[who] += taken
             accuracy[who].append(right)
+            steps += with_threads
     wall, processor = ({who: [taken[kind] for taken in each] for who, each in seconds.items()} for kind in (0, 1))
     ratio, of_processor = (statistics.median(each["notes"]) / statistics.median(each["fit"]) for each in (wall, processor))
     differences = [ours - theirs for ours, theirs in zip(accuracy["fit"], accuracy["notes"], strict=True)]
@@ -189,7 +208,9 @@ def compare(name: str, settings: Settings, root: Path, seeds: int, threads: int)
     error = statistics.stdev(differences) / len(differences) ** 0.5 if seeds > 1 else float("nan")
     training = system.config.training
     print(f"\n{system.title}; batch {training.batch_size}, Adam {training.optimizer.learning_rate:g}, {training.epochs} epochs, "
-          f"{seeds} seeds, {threads or 'usual'} threads")
+          f"{seeds} seeds")
+    print(f"  the notes' loop with {in_words((threads or torch.get_num_threads(),))}, fit() with "
+          f"{in_words((threads,) if threads else offered_in_the_app(system.config), steps)}")
     for who, title in (("notes", "notes' loop"), ("fit", "fit()")):
         print(f"  {title:<12} {spread(wall[who], 's/epoch')}; processor {spread(processor[who], 's')}; test accuracy "
               f"{', '.join(f'{a:.2f}' for a in accuracy[who])} %, mean {statistics.mean(accuracy[who]):.2f} %")
@@ -203,12 +224,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=list(SYSTEMS))
     parser.add_argument("--threads", type=int, default=0, help="of both; 0: PyTorch's own number, and the app's")
-    parser.add_argument("--busy", type=int, default=0)
+    add_busy(parser)
     args = parser.parse_args()
     settings = Settings.from_environment()
-    print(conditions())
+    print(conditions((args.threads,) if args.threads else ()))
+    print(beside(args.busy, args.busy_tab))
     try:
-        with tempfile.TemporaryDirectory() as folder, busy_processes(args.busy):
+        with tempfile.TemporaryDirectory() as folder, keeping_busy(args.busy, args.busy_tab):
             root = unpacked(settings, Path(folder))
             for name in SYSTEMS:
                 if args.only in (None, name):

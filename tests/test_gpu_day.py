@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,8 +94,8 @@ def made_up(work, *given, plain=False):
         return Found(NumberFormat("float32"), [0.3], {"float32": [0.2], "bfloat16": [0.1]},
                      {"float32": [99.0] * seeds, "bfloat16": [99.1] * seeds})
     if work.__module__ == "benchmarks.training_speed":
-        return [(0.5, 0.5)], 99.0
-    return (0.5, 99.1, 99.2) if work.__name__ == "ours" else (20.0, 99.0, 3)
+        return [(0.5, 0.5)], 99.0, Counter()
+    return time_to_accuracy.Trained(0.5, 2.0, Counter(), 99.1, 99.2) if work.__name__ == "ours" else (20.0, 99.0, 3)
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def printed(monkeypatch, capsys):
     """(module, arguments) → what that benchmark prints on a machine with a GPU."""
     def printed(name, arguments):
         module = import_module(name)
-        for what, instead in {"in_own_process": made_up, "select_device": lambda: CUDA, "conditions": lambda: "A GPU",
+        for what, instead in {"in_own_process": made_up, "select_device": lambda: CUDA, "conditions": lambda threads=(): "A GPU",
                               "unpacked": lambda settings, into: into}.items():
             monkeypatch.setattr(module, what, instead, raising=False)
         monkeypatch.setattr(sys, "argv", [name, *arguments])
@@ -135,6 +136,7 @@ def test_with_a_gpu_every_part_is_done_and_has_its_rows(stand_ins, printed):
     assert "mnist-cnn-fast   ratio 1.00" in of_part["graphs on and off"]
     assert "ours on cuda: timed after the same run" in of_part["time to accuracy"]
     assert "n=5), aim 0.7 s; test accuracy mean 99.20 % of 5 seeds" in of_part["time to accuracy"]
+    assert "validation   median 2.0 % of its seconds" in of_part["time to accuracy"]
     assert "notes' loop  median 20.00 s" in of_part["time to accuracy"]
     assert of_part["number formats"].count("n=5), mean 99.10 %") == 2, "of two presets"
     assert of_part["training speed"].count("ratio 1.0×") == 3
@@ -191,10 +193,11 @@ def test_a_gpu_is_warmed_up_before_it_is_timed(device, runs, seconds, digits, mo
     monkeypatch.setattr(time_to_accuracy, "configure_training_process", lambda: None)
     monkeypatch.setattr(time_to_accuracy, "as_in_the_app", lambda config, data, model, on: config)
     monkeypatch.setattr(time_to_accuracy, "load", lambda *given: digits)
-    monkeypatch.setattr(time_to_accuracy, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(conditions, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     settings = SimpleNamespace(data_dir=None, cache_dir=None)
     config = tiny().model_copy(update={"model": MLPConfig(hidden=(4,))})
-    assert time_to_accuracy.ours(config, settings, 3)[:2] == (seconds, pytest.approx(97.0))
+    trained = time_to_accuracy.ours(config, settings, 3)
+    assert (trained.seconds, trained.validation) == (seconds, pytest.approx(97.0))
     assert len(networks) == runs == len({id(network) for network in networks}), "the first is a copy"
     weights = [next(network.parameters()) for network in networks]
     assert torch.equal(weights[0], weights[-1]), "both from the seed's weights"
