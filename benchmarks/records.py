@@ -97,6 +97,9 @@ VARIANTS: dict[str, Variant] = {
     "batch-96": batches_of(96, 0.01), "batch-128": batches_of(128, 0.01), "batch-128-0.02": batches_of(128, 0.02),
     "images-85": Variant("85 % of the training images", {"data.fraction": 0.85}),
     "images-85-smoothing": Variant("85 % of the images, label smoothing 0.1", {"data.fraction": 0.85} | smoothing(0.1).changes),
+    "images-70-smoothing": Variant("70 % of the images, label smoothing 0.1", {"data.fraction": 0.7} | smoothing(0.1).changes),
+    "batch-128-smoothing": Variant("batches of 128, rate 0.02, label smoothing 0.1",
+                                   batches_of(128, 0.02).changes | smoothing(0.1).changes),
 }
 
 
